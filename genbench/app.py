@@ -1,0 +1,260 @@
+"""From a configuration to a result: the only module that knows Hydra.
+
+config -> objects -> train -> evaluate -> result.json and a table.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from genbench.run import Run, next_free
+
+if TYPE_CHECKING:
+    import torch
+
+    from genbench.generator import Generator
+    from genbench.session import Parts
+
+__all__ = ["UsageError", "build", "door", "identity", "load", "register", "run"]
+
+MACHINE_ONLY = (
+    "image",
+    "name",
+    "device",
+    "runs_dir",
+    "rerun",
+    "tracker",
+    "data.root",
+    "data.download",
+    "metrics.features.weights",
+    "trainer.checkpoint_every_seconds",
+)
+"""Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
+
+TARGETS = ("genbench.", "torch.", "torchmetrics.")
+EXIT_USAGE = 2
+
+
+class UsageError(Exception):
+    """The configuration asks for something that cannot be; nothing has been done yet."""
+
+
+def door(main: Callable[[], None]) -> None:
+    """Run Hydra's main: a wrong configuration is one clear message and exit code 2, not a traceback."""
+    register()
+    tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print and exit with 1 by itself; its errors come here
+    try:
+        main()
+    except (UsageError, HydraException, OmegaConfBaseException) as error:
+        if tracebacks:
+            raise
+        print(f"genbench: {message(error)}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+
+def message(error: BaseException) -> str:
+    """An error with what caused it, each line once, without the interpreter's context."""
+    lines = str(error).partition("Config search path:")[0].strip().splitlines()
+    cause = error.__cause__
+    if isinstance(error, HydraException | OmegaConfBaseException) and cause is not None:
+        lines += [line for line in str(cause).strip().splitlines() if line not in lines]
+    return "\n".join(dict.fromkeys(line for line in lines if line.strip()))
+
+
+def register() -> None:
+    """Teach OmegaConf the names of runs, which follow from the configuration."""
+    OmegaConf.register_new_resolver("genbench.run_name", lambda _, *, _root_: run_name(_root_), replace=True)
+    OmegaConf.register_new_resolver(
+        "genbench.run_dir", lambda _, *, _root_: str(run_dir(_root_)), replace=True
+    )
+
+
+def run_dir(cfg: DictConfig) -> Path:
+    """runs_dir/name/run, with a number behind it where rerun=true finds it taken."""
+    path = Path(cfg.runs_dir) / str(cfg.name) / run_name(cfg)
+    return next_free(path) if cfg.rerun else path
+
+
+def run_name(cfg: DictConfig) -> str:
+    """The model, the data, the seed, and the identity of the rest."""
+    choices = cfg.hydra.runtime.choices
+    return f"{choices['model']}-{choices['data']}-seed{cfg.seed}-{identity(cfg)[:8]}"
+
+
+def identity(cfg: DictConfig) -> str:
+    """The hash of the resolved configuration without machine-only keys (and without Hydra's own)."""
+    keys = [key for key in cfg if key != "hydra"]
+    own = OmegaConf.masked_copy(cfg, keys)
+    OmegaConf.set_struct(own, False)
+    for key in MACHINE_ONLY:
+        parent = OmegaConf.select(own, key.rpartition(".")[0]) if "." in key else own
+        if parent is not None:
+            parent.pop(key.rpartition(".")[2], None)
+    text = json.dumps(OmegaConf.to_container(own, resolve=True), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run(cfg: DictConfig) -> None:
+    """One run, from its configuration to its result; goes on where an earlier one of the same left off."""
+    console, here = Console(), Run(Path(HydraConfig.get().runtime.output_dir))
+    result = here.result()
+    if here.status == "done" and result is not None:
+        from genbench.report import print_result
+
+        console.print("This run is finished; rerun=true starts it afresh in a directory beside it.")
+        print_result(result, console)
+        console.print(str(here.path), soft_wrap=True, highlight=False)
+        return
+    try:
+        parts = build(cfg)
+    except UsageError:
+        discard(here)
+        raise
+    from genbench.session import Session
+
+    config = OmegaConf.to_container(cfg, resolve=True)
+    Session(parts, here, identity(cfg), config, choices(), console).run()
+
+
+def choices() -> dict[str, str]:
+    """The option chosen in each group: model -> ddpm, schedule -> cosine, .."""
+    chosen = HydraConfig.get().runtime.choices
+    return {
+        group.partition("@")[0]: option
+        for group, option in chosen.items()
+        if option is not None and not group.startswith("hydra")
+    }
+
+
+def discard(here: Run) -> None:
+    """Remove what Hydra wrote for a run that was refused before it began."""
+    if here.record() is not None:
+        return
+    shutil.rmtree(here.path / ".hydra", ignore_errors=True)
+    (here.path / "main.log").unlink(missing_ok=True)
+    if here.path.exists() and not any(here.path.iterdir()):
+        here.path.rmdir()
+
+
+def build(cfg: DictConfig) -> "Parts":
+    """The objects of a configuration, and the facts that hold between them; no image is read.
+
+    Fills in `image`. Raises UsageError on whatever cannot be built.
+    """
+    from genbench.metrics import MissingWeights
+    from genbench.session import Parts
+
+    check_targets(OmegaConf.to_container(cfg, resolve=False))
+    try:
+        device = device_of(cfg.device)
+        source = make(cfg.data)
+        source.check()
+        if cfg.conditional and source.num_classes == 0:
+            raise ValueError(f"conditional=true needs labels, and {source.name} has none: take other data")
+        OmegaConf.update(cfg, "image.shape", list(source.shape))
+        OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
+        parts = Parts(
+            source=source,
+            model=seeded_model(cfg),
+            optim=make(cfg.optim),
+            lr_schedule=make(cfg.lr_schedule),
+            budget=make(cfg.budget),
+            trainer=make(cfg.trainer),
+            precision=make(cfg.precision),
+            metrics=make(cfg.metrics),
+            tracking=make(cfg.tracker),
+            device=device,
+            seed=cfg.seed,
+        )
+        parts.optim(parts.model.parameters())  # an optimizer refuses its settings only when it is made
+        try:
+            parts.metrics.features.check(source)
+        except MissingWeights as error:
+            warnings.warn(
+                f"{error}\nThe run will train, and evaluate when it is started again.", stacklevel=2
+            )
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+        raise UsageError(message(error)) from error
+    return parts
+
+
+def make(node: DictConfig) -> Any:  # noqa: ANN401
+    """The object that a node of the configuration describes; the one place that instantiates."""
+    return instantiate(node, _convert_="all")
+
+
+def seeded_model(cfg: DictConfig) -> "Generator":
+    """The model with its random start fixed by the seed."""
+    import torch
+
+    from genbench import rng
+
+    if not isinstance(cfg.seed, int) or cfg.seed < 0:
+        raise ValueError(f"seed is {cfg.seed!r}; it must be a whole number of at least 0")
+    with rng.fork(torch.device("cpu")):
+        torch.manual_seed(rng.derive(cfg.seed, "weights"))
+        return make(cfg.model)
+
+
+def device_of(name: str) -> "torch.device":
+    """auto is CUDA where there is one, else the CPU."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', and torch sees no GPU here: take device=auto")
+    return torch.device(name)
+
+
+def check_targets(node: object) -> None:
+    """Raise UsageError on a _target_ outside this project, torch and torchmetrics."""
+    if isinstance(node, list):
+        for child in node:
+            check_targets(child)
+    if not isinstance(node, dict):
+        return
+    target = node.get("_target_")
+    if target is not None and not str(target).startswith(TARGETS):
+        raise UsageError(f"_target_ is {target!r}; it must start with one of {', '.join(TARGETS)}")
+    for child in node.values():
+        check_targets(child)
+
+
+def load(run_dir: str | Path, *, device: str = "auto", weights: str = "ema") -> "Generator":
+    """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
+
+    Raises FileNotFoundError where the run has no checkpoint yet.
+    """
+    from genbench.checkpoint import CheckpointStore
+
+    register()
+    here, target = Run(Path(run_dir)), device_of(device)
+    record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(target)
+    if record is None or checkpoint is None:
+        raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
+    names = {"ema": "ema", "raw": "model"}
+    if weights not in names:
+        raise ValueError(f"weights is {weights!r}; it must be ema or raw")
+    check_targets(record["config"])
+    cfg = OmegaConf.create(record["config"])
+    model = make(cfg.model).to(target)
+    model.load_state_dict(checkpoint[names[weights]])
+    make(cfg.precision).apply(model.networks(), target)
+    return model.eval()

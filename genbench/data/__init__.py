@@ -1,0 +1,25 @@
+"""Image sets, the store of bytes that they are decoded into, and the way between bytes and [-1, 1]."""
+
+from genbench.data.folder import ImageFolder
+from genbench.data.order import EpochOrder
+from genbench.data.pixels import out_of_range, to_float, to_uint8
+from genbench.data.sets import Cifar10, Digits, FashionMnist, Mnist
+from genbench.data.source import ImageSource
+from genbench.data.store import ImageData, Split, cache_dir, prepare
+
+__all__ = [
+    "Cifar10",
+    "Digits",
+    "EpochOrder",
+    "FashionMnist",
+    "ImageData",
+    "ImageFolder",
+    "ImageSource",
+    "Mnist",
+    "Split",
+    "cache_dir",
+    "out_of_range",
+    "prepare",
+    "to_float",
+    "to_uint8",
+]

@@ -1,0 +1,167 @@
+"""Any tree of image files as a set."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from genbench.data.source import SPLITS, ImageSource, digest
+
+__all__ = ["ImageFolder"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+CHUNK_IMAGES = 256  # decoded ahead of the writer: what bounds the memory
+
+
+class ImageFolder(ImageSource):
+    """All PNG, JPEG and WebP files under `root`, as squares of `size` pixels in 1 or 3 channels.
+
+    Splits: the folders `train/` and `test/` (or else `val/`) where both exist; otherwise the test_fraction of
+    the files (at least one) whose relative paths have the smallest sha256.
+    Labels: the folders below a split's root, where every image lies in one of two or more; otherwise none.
+    Images: turned as EXIF says; transparency laid on white; the centre square, whose side is the shorter
+    side, resized by Lanczos. An image more than six times too large is first averaged over whole blocks.
+    Hidden files and folders are passed over.
+    """
+
+    def __init__(
+        self,
+        root: str | None,
+        *,
+        size: int,
+        channels: int = 3,
+        flip: bool = True,
+        test_fraction: float = 0.1,
+    ) -> None:
+        if size < 1:
+            raise ValueError(f"size is {size}; legal are 1 pixel and more")
+        if channels not in (1, 3):
+            raise ValueError(f"channels is {channels}; legal are 1 (grey) and 3 (RGB)")
+        if not 0 < test_fraction < 1:
+            raise ValueError(f"test_fraction is {test_fraction}; legal is what lies between 0 and 1")
+        self.root = None if root is None else Path(root).expanduser()
+        self.shape = (channels, size, size)
+        self.flip = flip
+        self.test_fraction = test_fraction
+
+    @cached_property
+    def name(self) -> str:
+        stem = "" if self.root is None else re.sub(r"\W+", "_", self.root.resolve().name).strip("_")
+        return f"{stem or 'folder'}_{self.shape[1]}px"
+
+    @cached_property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        folders = {os.path.dirname(file) for files in self.files.values() for file in files}
+        named = len(folders) > 1 and all(folder and "/" not in folder for folder in folders)
+        return tuple(sorted(folders)) if named else ()
+
+    @cached_property
+    def bases(self) -> dict[str, Path]:
+        """The folder of each split; one and the same where the split is drawn."""
+        if self.root is None or not self.root.is_dir():
+            raise FileNotFoundError(
+                f"data.root is {self.root}, which is no folder; name one with images by data.root=PATH"
+            )
+        held_out = next((self.root / name for name in ("test", "val") if (self.root / name).is_dir()), None)
+        if held_out is None or not (self.root / "train").is_dir():
+            return dict.fromkeys(SPLITS, self.root)
+        return {"train": self.root / "train", "test": held_out}
+
+    @cached_property
+    def files(self) -> dict[str, list[str]]:
+        """The image files of each split, relative to its base, sorted."""
+        if self.bases["train"] != self.bases["test"]:
+            return {split: image_files(base) for split, base in self.bases.items()}
+        ranked = sorted(
+            image_files(self.bases["train"]), key=lambda f: hashlib.sha256(os.fsencode(f)).digest()
+        )
+        n = max(1, round(len(ranked) * self.test_fraction))
+        return {"train": sorted(ranked[n:]), "test": sorted(ranked[:n])}
+
+    def check(self) -> None:
+        """Raise FileNotFoundError where a split has no image."""
+        empty = [split for split in SPLITS if not self.files[split]]
+        if empty:
+            raise FileNotFoundError(
+                f"{self.root} holds no images ({', '.join(SUFFIXES)}) for the split {' and '.join(empty)}; "
+                "each split needs one at least: name another folder by data.root=PATH"
+            )
+
+    def key(self) -> str:
+        parts = [f"shape {self.shape}, centre square, lanczos"]
+        for split, base in self.bases.items():
+            for file in self.files[split]:
+                stat = os.stat(f"{base}/{file}")  # pathlib's own takes longer than the disk
+                parts.append(f"{split}/{file} {stat.st_size} {stat.st_mtime_ns}")
+        return digest(parts)
+
+    def counts(self) -> dict[str, int]:
+        return {split: len(files) for split, files in self.files.items()}
+
+    def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
+        files, base = self.files[split], self.bases[split]
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(files), CHUNK_IMAGES):
+                chunk = files[start : start + CHUNK_IMAGES]
+                images = pool.map(lambda file: load(base / file, self.shape), chunk)
+                yield from zip(images, map(self.label, chunk), strict=True)
+
+    def label(self, file: str) -> int:
+        """The class of a file, -1 where there are no classes."""
+        return self.class_numbers[os.path.dirname(file)] if self.class_names else -1
+
+    @cached_property
+    def class_numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.class_names)}
+
+
+def image_files(base: Path) -> list[str]:
+    """The image files under `base`, relative to it, sorted; links are followed."""
+    found = []
+    for folder, subfolders, files in os.walk(base, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        images = [f for f in files if f.lower().endswith(SUFFIXES) and not f.startswith(".")]
+        prefix = Path(folder).relative_to(base).as_posix()
+        found += images if prefix == "." else [f"{prefix}/{file}" for file in images]
+    return sorted(found)
+
+
+def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """One image file as (H, W, C) uint8. Raises ValueError naming the file where it is damaged."""
+    c, h, w = shape
+    try:
+        with Image.open(path) as file:
+            image = flatten(ImageOps.exif_transpose(file), "L" if c == 1 else "RGB")
+    except (
+        Exception
+    ) as error:  # on damage Pillow's decoders raise a dozen types, SyntaxError and zlib's among them
+        raise ValueError(
+            f"{path} cannot be read ({error}); repair it, or take it out of the folder"
+        ) from error
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = (left, top, left + side, top + side)
+    resized = image.resize((w, h), Image.Resampling.LANCZOS, box=square, reducing_gap=3.0)
+    return np.asarray(resized).reshape(h, w, c)
+
+
+def flatten(image: Image.Image, mode: str) -> Image.Image:
+    """An image of any kind as "L" or "RGB"."""
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
+        return Image.fromarray(((np.asarray(image).astype(np.int64) + 128) // 257).astype(np.uint8)).convert(
+            mode
+        )
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert(mode)

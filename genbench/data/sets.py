@@ -1,0 +1,241 @@
+"""Named image sets: scikit-learn's digits, and three of torchvision's."""
+
+import socket
+import tempfile
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genbench.data.source import ImageSource, digest, file_digest
+from genbench.data.store import cache_dir
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10, MNIST
+
+__all__ = ["Cifar10", "Digits", "FashionMnist", "Mnist", "TorchvisionSource"]
+
+TIMEOUT_SECONDS = 5.0  # of silence on a connection before a download is given up
+NUMERALS = tuple("0123456789")
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+class Digits(ImageSource):
+    """The 1,797 handwritten digits of scikit-learn, 8x8x1; they come with the library, so nothing is fetched.
+
+    Grey levels 0 ... 16 become bytes by u = floor(255 v / 16 + 1/2).
+    Image i is a test image where i mod 5 = 4: 1,438 train, 359 test.
+    Source: E. Alpaydin, C. Kaynak, 1998, UCI Optical Recognition of Handwritten Digits (its test part).
+    """
+
+    name = "digits"
+    shape = (1, 8, 8)
+    num_classes = 10
+    class_names = NUMERALS
+    flip = False
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    def key(self) -> str:
+        return digest([self.name, "test where i % 5 == 4"])
+
+    def counts(self) -> dict[str, int]:
+        return {"train": 1438, "test": 359}
+
+    def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
+        from sklearn.datasets import load_digits
+
+        grey, labels = load_digits(return_X_y=True)
+        images = np.floor(grey * 255 / 16 + 0.5).astype(np.uint8).reshape(-1, 8, 8, 1)
+        chosen = (np.arange(len(images)) % 5 == 4) == (split == "test")
+        yield from zip(images[chosen], labels[chosen].tolist(), strict=True)
+
+
+class TorchvisionSource(ImageSource):
+    """One of torchvision's sets, from a folder `root` in torchvision's layout, or downloaded into the cache.
+
+    `root` is only read, never written: archives are unpacked elsewhere, after their md5 sum is checked.
+    root=None takes the copy in the cache, and downloads it first where it is missing, unless download=False.
+    """
+
+    archives: tuple[str, ...]
+    """The files as they are published, relative to the root."""
+    unpacked: tuple[str, ...]
+    """The files that torchvision reads, relative to the root."""
+    sizes: tuple[int, int]
+    """Number of train and of test images."""
+
+    def __init__(self, root: str | None = None, *, download: bool = True) -> None:
+        self.root = None if root is None else Path(root).expanduser()
+        self.download = download
+
+    @abstractmethod
+    def official(self) -> "tuple[type[MNIST] | type[CIFAR10], list[str]]":
+        """Torchvision's class, and the md5 sum of each archive."""
+
+    def check(self) -> None:
+        """Raise FileNotFoundError where `root` was given and lacks the files."""
+        if self.root is not None and not (self.packed(self.root) or holds(self.root, self.unpacked)):
+            raise FileNotFoundError(
+                f"{self.root} does not hold {self.name}; it needs {', '.join(self.archives)}: "
+                "give their folder by data.root=PATH, or download them by data.root=null"
+            )
+
+    def key(self) -> str:
+        # Archives are held to torchvision's md5 sums before they are read, so their name is their content.
+        if self.root is None or self.packed(self.root):
+            return digest([self.name])
+        return digest([self.name, *(file_digest(self.root / file) for file in self.unpacked)])
+
+    def counts(self) -> dict[str, int]:
+        return {"train": self.sizes[0], "test": self.sizes[1]}
+
+    def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
+        kind, _ = self.official()
+        with self.readable() as folder:
+            try:
+                data = kind(str(folder), train=split == "train")
+            except (RuntimeError, ValueError, AssertionError) as error:  # as torchvision reports damage
+                raise ValueError(f"{folder} holds damaged files ({error}); fetch them again") from error
+        c, h, w = self.shape
+        images = np.asarray(data.data).reshape(-1, h, w, c)
+        yield from zip(images, np.asarray(data.targets).tolist(), strict=True)
+
+    def packed(self, folder: Path) -> bool:
+        """Whether `folder` holds the archives."""
+        return holds(folder, self.archives)
+
+    @contextmanager
+    def readable(self) -> Iterator[Path]:
+        """A folder with the unpacked files, for the length of a `with` block."""
+        home = self.fetched() if self.root is None else self.root
+        if not self.packed(home):
+            yield home
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            for archive, md5 in zip(self.archives, self.official()[1], strict=True):
+                unpack(home / archive, md5, (Path(scratch) / archive).parent)
+            yield Path(scratch)
+
+    def fetched(self) -> Path:
+        """The copy in the cache, downloaded where it is missing."""
+        home = cache_dir() / "torchvision" / self.name
+        if self.packed(home):
+            return home
+        if not self.download:
+            raise FileNotFoundError(
+                f"{home} does not hold {self.name}, and data.download is false; "
+                "give a folder that does by data.root=PATH, or allow the download by data.download=true"
+            )
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent) as scratch, short_timeout():
+            self.fetch(Path(scratch) / "files")
+            (Path(scratch) / "files").rename(home)
+        return home
+
+    def fetch(self, folder: Path) -> None:
+        """Download the files into `folder` by torchvision, which checks their md5 sums."""
+        kind, _ = self.official()
+        try:
+            kind(str(folder), download=True)
+        except (OSError, RuntimeError, HTTPException) as error:
+            raise FileNotFoundError(
+                f"{self.name} could not be downloaded by torchvision ({' '.join(str(error).split())}); fetch "
+                f"{', '.join(self.archives)} elsewhere and give their folder by data.root=PATH"
+            ) from error
+
+
+class Mnist(TorchvisionSource):
+    """MNIST, 60,000 + 10,000 handwritten digits, 28x28x1. Source: Y. LeCun, C. Cortes, C. Burges, 1998."""
+
+    name = "mnist"
+    shape = (1, 28, 28)
+    num_classes = 10
+    class_names = NUMERALS
+    flip = False
+    archives = tuple(f"MNIST/raw/{file}.gz" for file in IDX_FILES)
+    unpacked = tuple(f"MNIST/raw/{file}" for file in IDX_FILES)
+    sizes = (60_000, 10_000)
+
+    def official(self) -> "tuple[type[MNIST], list[str]]":
+        from torchvision.datasets import MNIST
+
+        return MNIST, [md5 for _, md5 in MNIST.resources]
+
+
+class FashionMnist(TorchvisionSource):
+    """Fashion-MNIST, 60,000 + 10,000 articles of clothing, 28x28x1. Source: Xiao, Rasul, Vollgraf 2017."""
+
+    name = "fashion_mnist"
+    shape = (1, 28, 28)
+    num_classes = 10
+    class_names = (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    )  # fmt: skip
+    flip = True
+    archives = tuple(f"FashionMNIST/raw/{file}.gz" for file in IDX_FILES)
+    unpacked = tuple(f"FashionMNIST/raw/{file}" for file in IDX_FILES)
+    sizes = (60_000, 10_000)
+
+    def official(self) -> "tuple[type[MNIST], list[str]]":
+        from torchvision.datasets import FashionMNIST
+
+        return FashionMNIST, [md5 for _, md5 in FashionMNIST.resources]
+
+
+class Cifar10(TorchvisionSource):
+    """CIFAR-10, 50,000 + 10,000 photographs, 32x32x3. Source: A. Krizhevsky, 2009."""
+
+    name = "cifar10"
+    shape = (3, 32, 32)
+    num_classes = 10
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    flip = True
+    archives = ("cifar-10-python.tar.gz",)
+    unpacked = tuple(
+        f"cifar-10-batches-py/{file}"
+        for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+    )
+    sizes = (50_000, 10_000)
+
+    def official(self) -> "tuple[type[CIFAR10], list[str]]":
+        from torchvision.datasets import CIFAR10
+
+        return CIFAR10, [CIFAR10.tgz_md5]
+
+
+def holds(folder: Path, files: tuple[str, ...]) -> bool:
+    """Whether all of these files are in `folder`."""
+    return all((folder / file).is_file() for file in files)
+
+
+def unpack(archive: Path, md5: str, folder: Path) -> None:
+    """Unpack an archive of known md5 sum into `folder`."""
+    from torchvision.datasets.utils import check_integrity, extract_archive
+
+    if not check_integrity(archive, md5):
+        raise ValueError(f"{archive} is damaged: its md5 sum is not the published {md5}; fetch it again")
+    folder.mkdir(parents=True, exist_ok=True)
+    extract_archive(archive, folder)
+
+
+@contextmanager
+def short_timeout() -> Iterator[None]:
+    """Give up silent connections after TIMEOUT_SECONDS: torchvision's own calls wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

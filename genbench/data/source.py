@@ -1,0 +1,55 @@
+"""Where images come from: what a set must say of itself, and how its images are read."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["SPLITS", "ImageSource", "digest", "file_digest"]
+
+SPLITS = ("train", "test")
+STORE_VERSION = 1  # raise it when the store's layout changes: every key changes with it
+
+
+class ImageSource(ABC):
+    """A set of images that can be decoded; all but `decode` answers without decoding anything."""
+
+    name: str
+    """Short and fit for a file's name; it stands in tables."""
+    shape: tuple[int, int, int]
+    """(C, H, W) of every image."""
+    num_classes: int
+    """0 = no labels."""
+    class_names: tuple[str, ...]
+    flip: bool
+    """True where a mirrored image is as likely as the image itself."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise ValueError or FileNotFoundError, before any work, on what would fail later."""
+
+    @abstractmethod
+    def key(self) -> str:
+        """64 hex digits that change with the images: their files, the preprocessing, the store's version."""
+
+    @abstractmethod
+    def counts(self) -> dict[str, int]:
+        """Number of images of "train" and of "test"."""
+
+    @abstractmethod
+    def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
+        """Images (H, W, C) uint8 with their labels (-1 = none), always in the same order."""
+
+
+def digest(parts: Sequence[str]) -> str:
+    """sha256 of a list of texts and the store's version, 64 hex digits."""
+    return hashlib.sha256(json.dumps([STORE_VERSION, *parts]).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

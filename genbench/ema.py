@@ -1,0 +1,34 @@
+"""The exponential moving average of a model's weights."""
+
+import copy
+
+import torch
+
+from genbench.generator import Generator
+
+__all__ = ["Ema"]
+
+
+class Ema:
+    """A copy of a model that follows it: ema <- d ema + (1 - d) weight, d = 2^(-images / halflife).
+
+    halflife_images: images after which a weight's share has halved.
+    rampup: bounds the half-life to this share of the images seen, lest the random start dominate a
+    short training (None: no bound). Buffers are copied.
+    Source: Karras et al. 2024 (EDM2) for half-lives in images; Karras et al. 2022, Table 7 for the ramp-up.
+    """
+
+    def __init__(self, model: Generator, *, halflife_images: float, rampup: float | None = 0.05) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.halflife_images, self.rampup = halflife_images, rampup
+
+    @torch.no_grad()
+    def update(self, model: Generator, *, images: int, images_seen: int) -> None:
+        """Follow `model` after a step of `images` images, the last of `images_seen`."""
+        halflife = self.halflife_images
+        if self.rampup is not None:
+            halflife = min(halflife, self.rampup * images_seen)
+        share = 1 - 0.5 ** (images / halflife)
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), share)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)

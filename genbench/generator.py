@@ -1,0 +1,128 @@
+"""The contract between the families of generative models and all that trains, measures or uses them."""
+
+from abc import ABC, abstractmethod
+from typing import Literal, NamedTuple
+
+from torch import Generator as Rng
+from torch import Tensor, nn
+
+__all__ = ["Generator", "Latent", "Likelihood", "Loss", "Rng", "Trajectory"]
+
+
+class Loss(NamedTuple):
+    """What a training step minimises, and what it tells the log."""
+
+    total: Tensor
+    """() float32, mean over the batch; what is differentiated."""
+    terms: dict[str, Tensor]
+    """() each, detached, under stable names ("kl", "nll", "disc_real")."""
+
+
+class Generator(nn.Module, ABC):
+    """p(x), or p(x | y), over images x in [-1, 1] of shape (C, H, W)."""
+
+    phases: tuple[str, ...] = ("net",)
+    """One training step is one pass over this tuple; each phase has its own batch and optimizer."""
+
+    def __init__(self, shape: tuple[int, int, int], num_classes: int = 0) -> None:
+        super().__init__()
+        if len(shape) != 3 or min(shape) < 1:
+            raise ValueError(f"shape is {shape}; it must be (C, H, W), each at least 1")
+        if num_classes < 0:
+            raise ValueError(f"num_classes is {num_classes}; it must be 0 (unconditional) or more")
+        self.shape = (shape[0], shape[1], shape[2])
+        self.num_classes = num_classes
+
+    @abstractmethod
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        """Loss of one batch in one phase.
+
+        x (B, C, H, W) in [-1, 1]; y (B,) int64 or None. Randomness is torch's default generator,
+        which the training loop seeds anew at every step. Raises ValueError on a wrong shape or label.
+        """
+
+    @abstractmethod
+    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        """Draw n images: (n, C, H, W) float32, not clamped; the same rng gives the same images."""
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        """The parameters that `phase` trains, and no others."""
+        self.check_phase(phase)
+        return list(self.parameters())
+
+    def networks(self) -> list[nn.Module]:
+        """The modules whose forward passes are the cost of a sample: every child with parameters."""
+        return [child for child in self.children() if any(True for _ in child.parameters())]
+
+    def check_phase(self, phase: str) -> None:
+        """Raise ValueError unless `phase` is one of this model's."""
+        if phase not in self.phases:
+            raise ValueError(f"phase {phase!r} is unknown; this model has {', '.join(self.phases)}")
+
+    def check_images(self, x: Tensor) -> None:
+        """Raise ValueError unless x is a batch of this model's images."""
+        if x.dim() != 4 or tuple(x.shape[1:]) != self.shape:
+            raise ValueError(
+                f"images have shape {tuple(x.shape)}; this model takes (B, *{self.shape}): "
+                "build it with the shape of the data"
+            )
+        if not x.is_floating_point():
+            raise ValueError(
+                f"images have dtype {x.dtype}; this model takes floats in [-1, 1]: "
+                "convert bytes by genbench.data.to_float"
+            )
+
+    def check_labels(self, y: Tensor | None, n: int) -> None:
+        """Raise ValueError unless y is a legal batch of n labels (None for an unconditional model)."""
+        if self.num_classes == 0:
+            if y is not None:
+                raise ValueError("labels were given to an unconditional model; pass y=None")
+            return
+        legal = f"this model needs y of shape ({n},), int64, from 0 to {self.num_classes - 1}"
+        if y is None:
+            raise ValueError(f"y is None; {legal}")
+        if tuple(y.shape) != (n,) or y.is_floating_point():
+            raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}; {legal}")
+        # Host tensors only: reading a range off a GPU would stall every step; the data layer has checked it.
+        if n and y.device.type == "cpu" and (int(y.min()) < 0 or int(y.max()) >= self.num_classes):
+            raise ValueError(f"y ranges from {int(y.min())} to {int(y.max())}; {legal}")
+
+
+class Likelihood(ABC):
+    """A model that gives log p(x)."""
+
+    bound: Literal["exact", "lower", "estimate"]
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Log-probability of the DISCRETE 8-bit image in nats, (B,)."""
+
+
+class Latent(ABC):
+    """A model that maps images to latents and back."""
+
+    latent_shape: tuple[int, ...]
+
+    @abstractmethod
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Latents of images: (B, C, H, W) -> (B, *latent_shape)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Images of latents: (B, *latent_shape) -> (B, C, H, W)."""
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """decode(encode(x)), (B, C, H, W)."""
+        return self.decode(self.encode(x, y), y)
+
+
+class Trajectory(ABC):
+    """A model whose samples come about step by step."""
+
+    @abstractmethod
+    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+        """States on the way from noise to n images, the last one the samples: (frames, n, C, H, W)."""
+
+    @abstractmethod
+    def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
+        """One batch on its way from data to noise, the first one x itself: (frames, B, C, H, W)."""

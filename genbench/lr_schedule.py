@@ -1,0 +1,48 @@
+"""The learning rate over a training: a warm-up, then a decay over the share of the budget that is spent."""
+
+import math
+from abc import ABC, abstractmethod
+
+__all__ = ["Constant", "Cosine", "Linear", "LrSchedule"]
+
+
+class LrSchedule(ABC):
+    """A factor on the optimizer's learning rate: a linear rise over warmup_images, times the decay."""
+
+    def __init__(self, warmup_images: int = 0) -> None:
+        if warmup_images < 0:
+            raise ValueError(f"lr_schedule.warmup_images is {warmup_images}; it must be 0 or more")
+        self.warmup_images = warmup_images
+
+    def factor(self, images_seen: int, spent: float) -> float:
+        """The factor after `images_seen` images, when the share `spent` (0..1) of the budget is gone."""
+        warmup = min((images_seen + 1) / self.warmup_images, 1.0) if self.warmup_images else 1.0
+        return warmup * self.decay(min(spent, 1.0))
+
+    @abstractmethod
+    def decay(self, spent: float) -> float:
+        """The factor of the decay, 1 at spent = 0."""
+
+
+class Constant(LrSchedule):
+    """No decay."""
+
+    def decay(self, spent: float) -> float:
+        return 1.0
+
+
+class Linear(LrSchedule):
+    """From 1 straight down to 0."""
+
+    def decay(self, spent: float) -> float:
+        return 1.0 - spent
+
+
+class Cosine(LrSchedule):
+    """(1 + cos(pi spent)) / 2.
+
+    Source: Loshchilov & Hutter 2017, Eq. 5.
+    """
+
+    def decay(self, spent: float) -> float:
+        return (1.0 + math.cos(math.pi * spent)) / 2.0

@@ -1,0 +1,28 @@
+"""The features that fit the data, where nothing else is asked for."""
+
+import torch
+
+from genbench.data import ImageData, ImageSource
+from genbench.metrics.digits import DigitsFeatures
+from genbench.metrics.features import FeatureExtractor, FeatureSource
+from genbench.metrics.inception import InceptionFeatures
+from genbench.progress import Progress
+
+__all__ = ["AutoFeatures"]
+
+
+class AutoFeatures(FeatureSource):
+    """The shipped digits network for the set "digits", Inception (from `weights`) for all others."""
+
+    def __init__(self, weights: str | None = None) -> None:
+        self.weights = weights
+
+    def check(self, source: ImageSource) -> None:
+        self.choice(source.name).check(source)
+
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        return self.choice(data.name).build(data, device=device, progress=progress)
+
+    def choice(self, name: str) -> FeatureSource:
+        """The source for a set of this name."""
+        return DigitsFeatures() if name == "digits" else InceptionFeatures(self.weights)

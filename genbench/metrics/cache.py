@@ -1,0 +1,87 @@
+"""Tensors kept on disk between runs: complete and sound, or made anew."""
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+from torch import Tensor
+
+__all__ = ["Stored", "cached", "key", "load", "save"]
+
+
+class Stored(NamedTuple):
+    """Named tensors, and what is to be said of them (JSON values)."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, object]
+
+
+def cached(path: Path, make: Callable[[], Stored]) -> Stored:
+    """What lies at `path`; made there by `make` where it is missing, or damaged (with a warning).
+
+    Of several processes one makes it, the others wait.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if path.exists():
+            try:
+                return load(path)
+            except ValueError as error:
+                warnings.warn(f"{error}; it is made anew", stacklevel=2)
+        stored = make()
+        save(path, stored)
+        return stored
+
+
+def key(parts: Mapping[str, object]) -> str:
+    """16 hex digits that change with any of the named parts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def save(path: Path, stored: Stored) -> None:
+    """Write a safetensors file under its name by one rename; equal contents give equal bytes."""
+    from safetensors.torch import save as to_bytes
+
+    seal = {"sha256": digest(stored.tensors), "facts": stored.facts}
+    # One entry alone: safetensors writes several in random order.
+    content = to_bytes(stored.tensors, {"genbench": json.dumps(seal, sort_keys=True)})
+    handle, part = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, 0o644)  # mkstemp's files are private
+        os.replace(part, path)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def load(path: Path) -> Stored:
+    """Read what `save` wrote. Raises ValueError where the file is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            seal = json.loads(file.metadata()["genbench"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+    if seal["sha256"] != digest(tensors):
+        raise ValueError(f"{path} is damaged (its checksum is wrong)")
+    return Stored(tensors, seal["facts"])
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 of named tensors, whatever their order."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        sha.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())
+        sha.update(tensors[name].contiguous().numpy().data)
+    return sha.hexdigest()

@@ -1,0 +1,47 @@
+"""Features of a classifier trained once on the data themselves, for sets that Inception does not fit."""
+
+import torch
+
+from genbench.data import ImageData, ImageSource, cache_dir
+from genbench.metrics import cache, cnn
+from genbench.metrics.features import FeatureExtractor, FeatureSource
+from genbench.progress import Progress
+
+__all__ = ["ClassifierFeatures"]
+
+
+class ClassifierFeatures(FeatureSource):
+    """A small classifier of the set's own classes, trained on `images` images of its training split and kept.
+
+    The protocol carries 8 digits of the weights' sha256: distances on two trainings never share a column.
+    Raises ValueError on fewer images than one batch.
+    """
+
+    def __init__(self, images: int = 120_000, seed: int = 0) -> None:
+        if images < cnn.BATCH:
+            raise ValueError(f"images is {images}; legal are {cnn.BATCH} (one batch) and above")
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; legal are 0 and above")
+        self.images = images
+        self.seed = seed
+
+    def check(self, source: ImageSource) -> None:
+        """Raise ValueError where there are no classes to tell apart, or images too small for the network."""
+        if source.num_classes < 2:
+            raise ValueError(
+                f"{source.name} has {source.num_classes} classes; a classifier needs 2 or more: add labels "
+                "(a folder for each class), or take metrics=inception"
+            )
+        if min(source.shape[1:]) < 3:
+            raise ValueError(
+                f"images of {source.name} are {source.shape}; this classifier needs 3 or more pixels a side"
+            )
+
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        recipe = {"data": data.key, "images": self.images, "seed": self.seed, "recipe": cnn.RECIPE}
+        path = cache_dir() / "features" / f"{data.name}-cnn-{cache.key(recipe)}.safetensors"
+        stored = cache.cached(
+            path,
+            lambda: cnn.train(data, images=self.images, seed=self.seed, device=device, progress=progress),
+        )
+        return cnn.CNNExtractor(stored, f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}").to(device)

@@ -1,0 +1,125 @@
+"""A small classifier, its training, and the features that it gives."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genbench.data import EpochOrder, ImageData, Split, to_float
+from genbench.metrics.cache import Stored, digest
+from genbench.metrics.features import FeatureExtractor, Features, full_precision
+from genbench.progress import Progress
+
+__all__ = ["CNNExtractor", "SmallCNN", "fit", "train"]
+
+BATCH = 128
+PEAK_RATE = 4e-3
+WIDEST = 32  # larger images are averaged down to this many pixels a side: it bounds what training costs
+RECIPE = 1  # raise it when the network or its training changes: cached weights are trained anew
+
+
+class SmallCNN(nn.Module):
+    """Three convolutions and two linear layers: x (B, C, H, W) in [-1, 1] -> 64 features, K logits."""
+
+    def __init__(self, channels: int, num_classes: int, *, width: int = 16, num_features: int = 64) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *block(channels, width, kernel=5, stride=2),
+            *block(width, 2 * width, kernel=3, stride=1),
+            nn.MaxPool2d(2),
+            *block(2 * width, 2 * width, kernel=3, stride=1),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8 * width, num_features),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, x: Tensor) -> Features:
+        h, w = x.shape[2:]
+        if max(h, w) > WIDEST:
+            x = F.adaptive_avg_pool2d(x, (min(h, WIDEST), min(w, WIDEST)))
+        features = self.body(x)
+        return Features(features, self.head(features))
+
+
+def block(inner: int, outer: int, *, kernel: int, stride: int) -> list[nn.Module]:
+    """Convolution, batch norm, ReLU."""
+    convolution = nn.Conv2d(inner, outer, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outer), nn.ReLU()]
+
+
+class CNNExtractor(FeatureExtractor):
+    """The penultimate layer of a trained SmallCNN."""
+
+    def __init__(self, stored: Stored, protocol: str) -> None:
+        head = stored.tensors["head.weight"]
+        super().__init__(protocol, digest(stored.tensors), head.shape[1])
+        self.network = SmallCNN(stored.tensors["body.0.weight"].shape[1], len(head))
+        self.network.load_state_dict(stored.tensors)
+        self.requires_grad_(False).eval()
+
+    def extract(self, images: Tensor) -> Features:
+        return self.network(to_float(images))
+
+
+def train(data: ImageData, *, images: int, seed: int, device: torch.device, progress: Progress) -> Stored:
+    """Weights of a SmallCNN trained on `images` images, and their accuracy on the test split."""
+    network = fit(data, images=images, seed=seed, device=device, progress=progress)
+    facts = {
+        "data": data.key,
+        "images": images,
+        "seed": seed,
+        "accuracy": accuracy(network, data.test, device),
+    }
+    return Stored({name: value.cpu() for name, value in network.state_dict().items()}, facts)
+
+
+def fit(data: ImageData, *, images: int, seed: int, device: torch.device, progress: Progress) -> SmallCNN:
+    """Train a SmallCNN by AdamW under one rise and fall of the rate; leaves torch's generators as they were.
+
+    The same data and seed give the same bits, on the same device with as many threads.
+    """
+    network = initial(data, seed).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE)
+    steps = images // BATCH
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
+    )
+    order, coins = EpochOrder(len(data.train), seed), torch.Generator().manual_seed(seed)
+    recent = torch.zeros((), device=device)
+    with full_precision(device), torch.enable_grad(), progress.bar(f"features of {data.name}", images) as bar:
+        for step in range(steps):
+            x, y = data.train.gather(order.take(step * BATCH, BATCH), device)
+            assert y is not None
+            logits = network(flipped(to_float(x), coins) if data.flip else to_float(x)).logits
+            optimizer.zero_grad()
+            F.cross_entropy(logits, y).backward()
+            optimizer.step()
+            rate.step()
+            recent.lerp_((logits.argmax(1) == y).float().mean(), max(1 / (step + 1), 0.02))
+            if step % 20 == 19:
+                bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%}")
+    return network.eval()
+
+
+def initial(data: ImageData, seed: int) -> SmallCNN:
+    """A network in training mode with random weights of its own seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return SmallCNN(data.shape[0], data.num_classes).train()
+
+
+def flipped(x: Tensor, coins: torch.Generator) -> Tensor:
+    """Each image of x (B, C, H, W) mirrored with probability one half."""
+    heads = torch.rand(len(x), generator=coins).to(x.device) < 0.5
+    return torch.where(heads[:, None, None, None], x.flip(3), x)
+
+
+@torch.no_grad()
+def accuracy(network: SmallCNN, split: Split, device: torch.device) -> float:
+    """Share of the split's images whose class is found."""
+    correct = 0
+    for index in torch.arange(len(split)).split(1024):
+        images, labels = split.gather(index, device)
+        correct += int((network(to_float(images)).logits.argmax(1) == labels).sum())
+    return correct / len(split)

@@ -1,0 +1,70 @@
+"""The Frechet distance between Gaussians, and the moments that it compares."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["Moments", "frechet_distance"]
+
+
+class Moments:
+    """Mean and covariance of a stream of features, in float64.
+
+    Batches are merged by their own moments, which keeps all digits where sums of squares lose them.
+    Source: Chan, Golub, LeVeque 1983, Eq. 2.1.
+    """
+
+    def __init__(self, num_features: int) -> None:
+        self.n = 0
+        self.mean = torch.zeros(num_features, dtype=torch.float64)
+        self.scatter = torch.zeros(num_features, num_features, dtype=torch.float64)
+
+    def update(self, features: Tensor) -> None:
+        """Take in (B, d) features. Raises ValueError on other shapes, FloatingPointError where not finite."""
+        if features.dim() != 2 or features.shape[1] != len(self.mean):
+            raise ValueError(f"features have shape {tuple(features.shape)}; legal is (B, {len(self.mean)})")
+        if not bool(features.isfinite().all()):
+            raise FloatingPointError("features are not finite: look at the images, or at the feature weights")
+        if len(features) == 0:
+            return
+        x = features.detach().cpu().double()
+        total = self.n + len(x)
+        mean = x.mean(0)
+        centred = x - mean
+        delta = mean - self.mean
+        self.scatter += centred.T @ centred + torch.outer(delta, delta) * (self.n * len(x) / total)
+        self.mean += delta * (len(x) / total)
+        self.n = total
+
+    @property
+    def cov(self) -> Tensor:
+        """Unbiased covariance, (d, d) float64. Raises ValueError below two samples."""
+        if self.n < 2:
+            raise ValueError(f"{self.n} samples have no covariance; at least 2 are needed")
+        return self.scatter / (self.n - 1)
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """Squared 2-Wasserstein distance between Gaussians of the given moments.
+
+    |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1^(1/2) S2 S1^(1/2))^(1/2)
+
+    With S1 = R R^T, where R (d, r) spans the numerical range of S1, the r x r symmetric matrix R^T S2 R has the
+    eigenvalues of that product: fewer samples than features cost no accuracy. The reported figure is this one,
+    because tests hold it equal to torchmetrics and to scipy's matrix root, and it is several times faster.
+    Rounding may leave it just below 0.
+    Source: Dowson & Landau 1982; Heusel et al. 2017.
+    """
+    first, second = sorted((a, b), key=lambda moments: moments.n)
+    root = square_root(first.cov)
+    cov = second.cov
+    eigenvalues = torch.linalg.eigvalsh(root.T @ cov @ root)
+    overlap = eigenvalues.clamp(min=0).sqrt().sum()  # below 0 by rounding alone
+    distance = (a.mean - b.mean).square().sum() + first.cov.trace() + cov.trace() - 2 * overlap
+    return float(distance)
+
+
+def square_root(cov: Tensor) -> Tensor:
+    """R (d, r) with R R^T = cov (d, d), where r leaves out eigenvalues that are rounding noise."""
+    values, vectors = torch.linalg.eigh(cov)
+    kept = values > values[-1] * len(cov) * torch.finfo(cov.dtype).eps
+    return vectors[:, kept] * values[kept].sqrt()

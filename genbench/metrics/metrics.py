@@ -1,0 +1,46 @@
+"""What is measured, on which features."""
+
+from genbench.metrics.features import FeatureSource
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """The settings of an evaluation.
+
+    samples: how many images are drawn, None for as many as the test split has.
+    splits: of the Inception score. kid_subsets, kid_subset_size: of KID; a subset is as large as the sets allow.
+    Raises ValueError on settings that no score can be taken under.
+    """
+
+    def __init__(
+        self,
+        features: FeatureSource,
+        *,
+        samples: int | None = None,
+        batch_size: int = 256,
+        splits: int = 10,
+        kid_subsets: int = 100,
+        kid_subset_size: int = 1000,
+    ) -> None:
+        smallest = 2 * splits
+        if splits < 2:
+            raise ValueError(f"splits is {splits}; the spread of the Inception score needs 2 or more")
+        if samples is not None and samples < smallest:
+            raise ValueError(
+                f"samples is {samples}; legal are {smallest} and above (two for each of the {splits} splits of the "
+                "Inception score), or null for as many as the test split has"
+            )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; legal are 1 and above")
+        if kid_subsets < 1 or kid_subset_size < 2:
+            raise ValueError(
+                f"kid_subsets is {kid_subsets} and kid_subset_size {kid_subset_size}; "
+                "legal are 1 and above, 2 and above"
+            )
+        self.features = features
+        self.samples = samples
+        self.batch_size = batch_size
+        self.splits = splits
+        self.kid_subsets = kid_subsets
+        self.kid_subset_size = kid_subset_size

@@ -1,0 +1,84 @@
+"""Progress of long work on the terminal: bars with ETA, or plain lines where there is no terminal."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+
+__all__ = ["Bar", "Progress"]
+
+PLAIN_SECONDS = 5.0  # between two plain lines where no terminal redraws a bar
+
+
+class Bar:
+    """One piece of work of known length; `advance` is cheap enough to be called every step."""
+
+    def __init__(self, title: str, total: int, console: Console | None) -> None:
+        self.title, self.total, self.console = title, total, console
+        self.done, self.note = 0, ""
+        self.started = self.printed = time.monotonic()
+        self.first: int | None = None  # `done` at the first report: a resumed run's ETA counts from it
+
+    def advance(self, done: int, note: str = "") -> None:
+        """Report that `done` units in all are finished; `note` stands behind the bar."""
+        if self.first is None:
+            self.first = self.done
+        self.done, self.note = done, note or self.note
+        if self.console is not None and time.monotonic() - self.printed >= PLAIN_SECONDS:
+            self.print_line()
+
+    def print_line(self) -> None:
+        """Print one plain line: how far, how long still, and the note."""
+        self.printed = time.monotonic()
+        gained = self.done - (self.first or 0)
+        left = (self.printed - self.started) * max(self.total - self.done, 0) / max(gained, 1)
+        line = f"{self.title} {self.done:,}/{self.total:,} ETA {left:.0f} s {self.note}"
+        assert self.console is not None
+        self.console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
+
+
+class TerminalBar(Bar):
+    """The same, drawn and redrawn by rich."""
+
+    def __init__(self, title: str, total: int, display: RichProgress) -> None:
+        super().__init__(title, total, None)
+        self.display = display
+        self.task = display.add_task(title, total=total, note="")
+
+    def advance(self, done: int, note: str = "") -> None:
+        super().advance(done, note)
+        self.display.update(self.task, completed=done, note=self.note)
+
+
+class Progress:
+    """Where progress is shown; `Progress(None)` shows nothing."""
+
+    def __init__(self, console: Console | None) -> None:
+        self.console = console
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[Bar]:
+        """Show one bar for the length of a `with` block."""
+        if self.console is None or not self.console.is_terminal:
+            yield Bar(title, total, self.console)
+            return
+        with RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self.console,
+        ) as display:
+            yield TerminalBar(title, total, display)

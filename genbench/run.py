@@ -1,0 +1,190 @@
+"""The directory of one run: who it is, what became of it, and its final record (imports no torch)."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+__all__ = ["Run", "atomic_file", "git_state", "next_free", "plain", "version", "write_json_atomic"]
+
+PACKAGES = ("genbench", "torch", "torchvision", "torchmetrics", "numpy", "hydra-core", "wandb")
+GIT_SECONDS = 5.0  # a slow network disk must not hold up a run for the sake of its record
+
+Ending = Literal["done", "failed", "stopped"]
+
+
+class Run:
+    """One run's directory; nothing is created before `begin`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+
+    def record(self) -> dict[str, Any] | None:
+        """The content of run.json, None where the run has not begun."""
+        return read_json(self.path / "run.json")
+
+    def result(self) -> dict[str, Any] | None:
+        """The content of result.json, None where the run has not got that far."""
+        return read_json(self.path / "result.json")
+
+    @property
+    def status(self) -> str | None:
+        """running, done, failed or stopped; None where the run has not begun.
+
+        A run whose process was killed still says "running".
+        """
+        record = self.record()
+        return None if record is None else record["status"]
+
+    def begin(self, identity: str, config: Mapping[str, Any], device: str, seed: int) -> None:
+        """Write run.json with status "running"; a run that began before keeps its history.
+
+        Raises ValueError where the directory belongs to a run of another identity.
+        """
+        sessions = self.past_sessions(identity)
+        sessions.append({"started": now(), "ended": None, "status": "running", "device": device})
+        self.write_record(
+            {
+                "identity": identity,
+                "status": "running",
+                "error": None,
+                "started": sessions[0]["started"],
+                "device": device,
+                "seed": seed,
+                "command": sys.argv,
+                "git": git_state(),
+                "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
+                "sessions": sessions,
+                "config": config,
+            }
+        )
+
+    def past_sessions(self, identity: str) -> list[dict[str, Any]]:
+        """The sessions so far; one that was killed before it could say so counts as stopped."""
+        record = self.record()
+        if record is None:
+            return []
+        if record["identity"] != identity:
+            raise ValueError(
+                f"{self.path} belongs to a run of identity {record['identity']!r}, this one is {identity!r}:"
+                " give this run another directory, or start afresh with rerun=true"
+            )
+        return [s | {"status": "stopped"} if s["status"] == "running" else s for s in record["sessions"]]
+
+    def end(self, status: Ending, error: str | None = None) -> None:
+        """Close the run's last session; of `error` the last line is kept."""
+        record = self.record()
+        if record is None:
+            raise ValueError(f"{self.path} has no run.json: call begin before end")
+        last_line = error.strip().splitlines()[-1] if error and error.strip() else None
+        record |= {"status": status, "error": last_line}
+        record["sessions"][-1] |= {"ended": now(), "status": status}
+        self.write_record(record)
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Write run.json."""
+        write_json_atomic(self.path / "run.json", record)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json, the final record that reports read."""
+        write_json_atomic(self.path / "result.json", result)
+
+
+def next_free(path: Path) -> Path:
+    """The first of path, path-2, path-3, ... that does not exist."""
+    number, free = 1, Path(path)
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package, without importing it; None where it is not installed."""
+    try:
+        return installed(package)
+    except PackageNotFoundError:
+        return None
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit and dirty flag of the checkout that this package runs from, None where it is not one."""
+    root = Path(__file__).resolve().parents[1]
+    head = git(root, "rev-parse", "--show-toplevel", "HEAD")
+    # A package installed below somebody else's checkout would report that project's commit.
+    if head is None or Path(head.splitlines()[0]) != root:
+        return None
+    changes = git(root, "status", "--porcelain")
+    return {"commit": head.splitlines()[1], "dirty": None if changes is None else bool(changes)}
+
+
+def git(root: Path, *arguments: str) -> str | None:
+    """What a git command prints, None where it fails, hangs, or there is no git."""
+    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the name `path` only when all of it is on the disk."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json_atomic(path: Path, obj: Mapping[str, Any]) -> None:
+    """Write valid JSON (see `plain`), whole or not at all."""
+    text = json.dumps(plain(obj), indent=2, allow_nan=False)
+    with atomic_file(path) as file:
+        file.write(f"{text}\n".encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, None where there is no file; ValueError where it holds no object."""
+    if not path.exists():
+        return None
+    try:
+        obj = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): restore it, or move its directory away") from error
+    if not isinstance(obj, dict):
+        raise ValueError(f"{path} holds a {type(obj).__name__}, not an object: move its directory away")
+    return obj
+
+
+def plain(obj: Any) -> Any:  # noqa: ANN401
+    """The same nest of dicts and lists with "nan", "inf", "-inf" for the floats that JSON has no word for."""
+    if isinstance(obj, Mapping):
+        return {str(key): plain(value) for key, value in obj.items()}
+    if isinstance(obj, list | tuple):
+        return [plain(value) for value in obj]
+    if isinstance(obj, float) and not math.isfinite(obj):
+        return str(float(obj))
+    return obj

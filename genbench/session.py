@@ -1,0 +1,218 @@
+"""One stay with a run: from its beginning, or its last checkpoint, to its result."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from genbench.budget import Budget
+from genbench.checkpoint import CheckpointStore
+from genbench.data import ImageData, ImageSource, cache_dir, prepare
+from genbench.evaluate import Evaluation, evaluate, evaluate_held_out
+from genbench.gallery import Gallery
+from genbench.generator import Generator
+from genbench.lr_schedule import LrSchedule
+from genbench.metrics import Metrics, MissingWeights, parameter_count, peak_memory_bytes, reference
+from genbench.precision import Precision
+from genbench.progress import Progress
+from genbench.report import print_result
+from genbench.run import Run, version
+from genbench.stop import Stopped, StopRequest, listening
+from genbench.tracking import Tracker, Tracking
+from genbench.train import OptimizerFactory, Trained, Trainer, train
+
+__all__ = ["EXIT_STOPPED", "EXIT_UNMEASURED", "Parts", "Session"]
+
+EXIT_UNMEASURED, EXIT_STOPPED = 3, 130
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The objects that a configuration describes."""
+
+    source: ImageSource
+    model: Generator
+    optim: OptimizerFactory
+    lr_schedule: LrSchedule
+    budget: Budget
+    trainer: Trainer
+    precision: Precision
+    metrics: Metrics
+    tracking: Tracking
+    device: torch.device
+    seed: int
+
+
+class Session:
+    """Trains, evaluates and records one run.
+
+    identity, config, choices: who the run is, its resolved configuration, the option chosen in each group.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        here: Run,
+        identity: str,
+        config: Mapping[str, Any],
+        choices: Mapping[str, str],
+        console: Console,
+    ) -> None:
+        self.parts, self.here, self.console = parts, here, console
+        self.identity, self.config, self.choices = identity, config, choices
+        self.checkpoints = CheckpointStore(here.checkpoints)
+        self.progress, self.stop = Progress(console), StopRequest()
+
+    def run(self) -> None:
+        """Do the work; whatever happens, the record says how it ended and the tracker is closed."""
+        self.here.begin(self.identity, self.config, str(self.parts.device), self.parts.seed)
+        status, error = "failed", None
+        try:
+            with listening(self.stop):
+                self.train_and_evaluate()
+            status = "done"
+        except (Stopped, KeyboardInterrupt):
+            status = "stopped"
+            self.say("Stopped; the same command goes on from here.")
+            raise SystemExit(EXIT_STOPPED) from None
+        except MissingWeights as missing:
+            status, error = "stopped", str(missing)
+            self.say(f"Trained, but not evaluated: {missing}\nThen the same command evaluates.")
+            raise SystemExit(EXIT_UNMEASURED) from None
+        except BaseException as failure:
+            error = f"{type(failure).__name__}: {failure}"
+            raise
+        finally:
+            self.here.end(status, error)
+            self.say(str(self.here.path))
+
+    def say(self, text: str) -> None:
+        """Print one plain message."""
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def train_and_evaluate(self) -> None:
+        """The work, with a tracker that is closed on every way out."""
+        data = prepare(self.parts.source, cache=cache_dir(), progress=self.progress)
+        checkpoint = self.checkpoints.load(self.parts.device)
+        tracker = self.parts.tracking.open(
+            self.here.path,
+            group=self.config["name"],
+            name=self.here.path.name,
+            config=self.config,
+            resume_state=checkpoint["tracker"] if checkpoint is not None else None,
+        )
+        status = "failed"
+        try:
+            gallery = self.gallery(data, tracker)
+            trained = self.train(data, checkpoint, tracker, gallery)
+            self.stop.check()
+            gallery.processes(trained.ema.model, trained.images_seen)
+            grid = gallery.samples(trained.ema.model, trained.images_seen)
+            result = self.measure(trained, data, grid)
+            tracker.summary({**result["metrics"], **result["cost"]})
+            self.here.write_result(result)
+            print_result(result, self.console)
+            status = "done"
+        except (Stopped, KeyboardInterrupt, MissingWeights):
+            status = "stopped"
+            raise
+        finally:
+            tracker.finish(status)
+
+    def gallery(self, data: ImageData, tracker: Tracker) -> Gallery:
+        """Where the pictures go; the real images are there from the start."""
+        parts = self.parts
+        gallery = Gallery(self.here.samples, tracker, data, seed=parts.seed, device=parts.device)
+        gallery.real()
+        return gallery
+
+    def train(
+        self, data: ImageData, checkpoint: dict[str, Any] | None, tracker: Tracker, gallery: Gallery
+    ) -> Trained:
+        """The model, trained until the budget is spent or a stop is requested."""
+        parts = self.parts
+        model = parts.model.to(parts.device, memory_format=torch.channels_last)
+        parts.precision.apply(model.networks(), parts.device)
+        return train(
+            model,
+            data.train,
+            trainer=parts.trainer,
+            optim=parts.optim,
+            lr_schedule=parts.lr_schedule,
+            budget=parts.budget,
+            flip=data.flip,
+            seed=parts.seed,
+            device=parts.device,
+            checkpoints=self.checkpoints,
+            checkpoint=checkpoint,
+            tracker=tracker,
+            progress=self.progress,
+            stop=self.stop,
+            on_sample=gallery.samples,
+        )
+
+    def measure(self, trained: Trained, data: ImageData, grid: Path) -> dict[str, Any]:
+        """The final record: held-out images, EMA weights and raw weights under one protocol."""
+        started, parts = time.monotonic(), self.parts
+        metrics, device, seed = parts.metrics, parts.device, parts.seed
+        extractor = metrics.features.build(data, device=device, progress=self.progress)
+        known = reference(extractor, data, split="train", device=device, progress=self.progress)
+        held_out = evaluate_held_out(
+            data, metrics=metrics, extractor=extractor, reference=known, seed=seed, device=device
+        )
+        evaluations = {
+            of: evaluate(
+                model,
+                data,
+                metrics=metrics,
+                extractor=extractor,
+                reference=known,
+                of=of,
+                seed=seed,
+                device=device,
+                progress=self.progress,
+                stop=self.stop,
+            )
+            for of, model in (("ema", trained.ema.model), ("raw", trained.model))
+        }
+        return {
+            "genbench": version("genbench"),
+            "group": self.config["name"],
+            "run": self.here.path.name,
+            "status": "done",
+            "identity": self.identity,
+            "choices": self.choices,
+            "seed": seed,
+            "config": self.config,
+            "metrics": evaluations["ema"].metrics | evaluations["raw"].metrics | held_out,
+            "likelihood": {"bits_per_dim": None, "bound": None},
+            "cost": self.cost(trained, evaluations["ema"], time.monotonic() - started),
+            "samples": {"grid": str(grid.relative_to(self.here.path))},
+        }
+
+    def cost(self, trained: Trained, evaluation: Evaluation, seconds: float) -> dict[str, Any]:
+        """What the run spent; sampling as the EMA weights' evaluation found it."""
+        return {
+            "device": device_name(self.parts.device),
+            "parameters": parameter_count(trained.model),
+            "images_seen": trained.images_seen,
+            "training_seconds": trained.seconds,
+            "images_per_second": trained.images_seen / trained.seconds,
+            "passes_per_sample": evaluation.passes_per_sample,
+            "seconds_per_image": evaluation.seconds_per_image,
+            "sampling_batch": self.parts.metrics.batch_size,
+            "out_of_range": evaluation.out_of_range,
+            "evaluation_seconds": seconds,
+            "peak_memory_bytes": peak_memory_bytes(self.parts.device),
+        }
+
+
+def device_name(device: torch.device) -> str:
+    """The name of the card, or cpu with its number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({torch.get_num_threads()} threads)"

@@ -1,0 +1,100 @@
+"""The trackers that a config can choose, each a recipe that opens when a run begins."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from genbench.tracking.jsonl import JsonLines
+from genbench.tracking.tracker import Tracker, Trackers
+from genbench.tracking.wandb import Mode, Wandb, WandbStartError
+
+__all__ = ["JsonlTracking", "Tracking", "WandbTracking", "flatten"]
+
+
+class Tracking(ABC):
+    """A recipe for a run's tracker."""
+
+    @abstractmethod
+    def open(
+        self,
+        run_dir: Path,
+        *,
+        group: str,
+        name: str,
+        config: Mapping[str, Any],
+        resume_state: Mapping[str, Any] | None = None,
+    ) -> Tracker:
+        """Open metrics.jsonl in `run_dir`, and what else the recipe has, for the (nested) config.
+
+        `resume_state` is a tracker's `state` from the checkpoint that the run goes on from: events
+        logged after it are cut off. None is a run from its beginning: all its earlier events are.
+        """
+
+
+@dataclass(frozen=True)
+class JsonlTracking(Tracking):
+    """JSON lines alone."""
+
+    def open(
+        self,
+        run_dir: Path,
+        *,
+        group: str,
+        name: str,
+        config: Mapping[str, Any],
+        resume_state: Mapping[str, Any] | None = None,
+    ) -> Tracker:
+        return open_lines(run_dir, resume_state)
+
+
+@dataclass(frozen=True)
+class WandbTracking(Tracking):
+    """JSON lines, mirrored by wandb; where that does not start: an error if `required`, else a note."""
+
+    project: str
+    required: bool
+    mode: Mode = "auto"
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise ValueError(f"mode is {self.mode!r}; it must be one of {', '.join(get_args(Mode))}")
+
+    def open(
+        self,
+        run_dir: Path,
+        *,
+        group: str,
+        name: str,
+        config: Mapping[str, Any],
+        resume_state: Mapping[str, Any] | None = None,
+    ) -> Tracker:
+        lines = open_lines(run_dir, resume_state)
+        run_id = (resume_state or {}).get("wandb_id")
+        about = {"project": self.project, "group": group, "name": name, "config": flatten(config)}
+        try:
+            return Trackers([lines, Wandb(run_dir, **about, mode=self.mode, run_id=run_id)])
+        except WandbStartError as error:
+            if self.required:
+                lines.finish("failed")
+                raise
+            print(f"genbench: {error}; the run is logged to {lines.path} alone", file=sys.stderr)
+            return lines
+
+
+def open_lines(run_dir: Path, resume_state: Mapping[str, Any] | None) -> JsonLines:
+    """The run's JSON lines, cut to where the checkpoint left them."""
+    lines = JsonLines(Path(run_dir) / "metrics.jsonl")
+    lines.truncate(0 if resume_state is None else resume_state["position"])
+    return lines
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config as one flat dict with dotted keys: {"optim": {"lr": 1}} -> {"optim.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping) and len(value) > 0
+        flat |= flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat

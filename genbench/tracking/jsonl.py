@@ -1,0 +1,63 @@
+"""The log of a run as JSON lines: the source of truth."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genbench.run import plain
+from genbench.tracking.tracker import Tracker
+
+__all__ = ["JsonLines"]
+
+RESERVED = {"images_seen", "time"}
+
+
+class JsonLines(Tracker):
+    """One line an event, {"images_seen": ..., "time": ..., key: value}, appended and flushed at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = self.path.open("ab")
+
+    def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
+        if taken := RESERVED & values.keys():
+            raise ValueError(f"values hold {sorted(taken)}, which each line has already: use other names")
+        self.write({"images_seen": images_seen, "time": time.time(), **values})
+
+    def image(self, name: str, path: Path, *, images_seen: int) -> None:
+        # Relative to the log, so that a run's directory can be moved.
+        relative = os.path.relpath(path, self.path.parent)
+        self.write({"images_seen": images_seen, "time": time.time(), "image": name, "path": relative})
+
+    def summary(self, values: Mapping[str, float | str | None]) -> None:
+        self.write({"time": time.time(), "summary": values})
+
+    def write(self, event: Mapping[str, Any]) -> None:
+        """Append one event and flush it."""
+        self.file.write(f"{json.dumps(plain(event), allow_nan=False)}\n".encode())
+        self.file.flush()
+
+    def position(self) -> int:
+        """Length of the file in bytes, all of it on the disk."""
+        os.fsync(self.file.fileno())
+        return self.path.stat().st_size
+
+    def truncate(self, position: int) -> None:
+        """Cut the file to its first `position` bytes: a resumed run writes anew what came after."""
+        size = self.path.stat().st_size
+        if not 0 <= position <= size:
+            raise ValueError(
+                f"{self.path} has {size} bytes, fewer than the {position} of the checkpoint:"
+                " restore the file, or start afresh with rerun=true"
+            )
+        self.file.truncate(position)
+
+    def state(self) -> dict[str, Any]:
+        return {"position": self.position()}
+
+    def finish(self, status: str) -> None:
+        self.file.close()

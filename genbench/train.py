@@ -1,0 +1,259 @@
+"""The training loop: one for all families."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genbench import rng
+from genbench.budget import Budget
+from genbench.checkpoint import CheckpointStore
+from genbench.data import EpochOrder, Split, to_float
+from genbench.ema import Ema
+from genbench.generator import Generator
+from genbench.lr_schedule import LrSchedule
+from genbench.progress import Progress
+from genbench.stop import StopRequest
+from genbench.tracking import Tracker
+from genbench.watch import Clock, Window
+
+__all__ = ["Trained", "Trainer", "train"]
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+OnSample = Callable[[Generator, int], None]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The settings of the loop.
+
+    batch_size: images of one update; accumulate: parts it is split into where memory is short.
+    clip_norm: bound on the gradient's norm (None: no bound).
+    *_every_images: None is never. Checkpoints go by the clock, since they change no number.
+    """
+
+    batch_size: int = 64
+    accumulate: int = 1
+    clip_norm: float | None = 1.0
+    ema_halflife_images: float = 5000
+    log_every_images: int = 640
+    sample_every_images: int | None = None
+    checkpoint_every_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise ValueError(
+                f"trainer.accumulate={self.accumulate} must be at least 1 and divide "
+                f"trainer.batch_size={self.batch_size}"
+            )
+        for name in (
+            "clip_norm",
+            "ema_halflife_images",
+            "log_every_images",
+            "sample_every_images",
+            "checkpoint_every_seconds",
+        ):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"trainer.{name} is {value}; it must be above 0")
+
+
+@dataclass
+class Trained:
+    """A model in training: all that a checkpoint holds."""
+
+    model: Generator
+    ema: Ema
+    optimizers: dict[str, Optimizer]
+    step: int = 0
+    images_seen: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+
+    def state(self, tracker: Tracker) -> dict[str, Any]:
+        """The checkpoint."""
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.ema.model.state_dict(),
+            "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
+            "step": self.step,
+            "images_seen": self.images_seen,
+            "seconds": self.seconds,
+            "finished": self.finished,
+            "tracker": tracker.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.ema.model.load_state_dict(state["ema"])
+        for phase, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][phase])
+        self.step, self.images_seen = state["step"], state["images_seen"]
+        self.seconds, self.finished = state["seconds"], state["finished"]
+
+
+def train(
+    model: Generator,
+    split: Split,
+    *,
+    trainer: Trainer,
+    optim: OptimizerFactory,
+    lr_schedule: LrSchedule,
+    budget: Budget,
+    flip: bool,
+    seed: int,
+    device: torch.device,
+    checkpoints: CheckpointStore,
+    checkpoint: dict[str, Any] | None,
+    tracker: Tracker,
+    progress: Progress,
+    stop: StopRequest,
+    on_sample: OnSample,
+) -> Trained:
+    """Train `model` on `split` until the budget is spent or a stop is requested; go on from `checkpoint`.
+
+    Each step draws its randomness from (seed, images seen), so that a resumed training equals an
+    uninterrupted one bit for bit. Raises FloatingPointError where a loss or gradient is not finite.
+    """
+    # What is trained
+    model.train()
+    ema = Ema(model, halflife_images=trainer.ema_halflife_images)
+    run = Trained(model, ema, {phase: optim(model.phase_parameters(phase)) for phase in model.phases})
+    for optimizer in run.optimizers.values():
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+    if checkpoint is not None:
+        run.load(checkpoint)
+    if run.finished:
+        return run
+
+    # What it is trained on, and what is watched meanwhile
+    order = EpochOrder(len(split), seed)
+    window = Window(patience=1 if device.type == "cpu" else 50)  # a look costs a GPU a stall, a CPU nothing
+    clock = Clock(run.seconds, run.images_seen)
+    saved = time.monotonic()
+
+    with progress.bar("training", total_of(budget)) as bar:
+        bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
+        while not run.finished and not stop.requested:
+            # One step: every phase on its own batch
+            before = run.images_seen
+            rng.seed_step(seed, before)
+            factor = lr_schedule.factor(before, budget.spent(before, clock.seconds()))
+            for phase, optimizer in run.optimizers.items():
+                index = order.take(run.images_seen, trainer.batch_size)
+                losses = []
+                with only(model, phase):
+                    for part in index.chunk(trainer.accumulate):
+                        loss = model.loss(*batch(split, part, device, flip), phase=phase, step=run.step)
+                        (loss.total / trainer.accumulate).backward()
+                        losses.append(loss)
+                window.add(phase, run.step, losses, update(optimizer, factor, trainer.clip_norm))
+                run.images_seen += len(index)
+            ema.update(model, images=run.images_seen - before, images_seen=run.images_seen)
+            run.step += 1
+            run.seconds = clock.seconds()
+            spent = budget.spent(run.images_seen, run.seconds)
+            run.finished = spent >= 1
+
+            # What the user sees
+            if crossed(trainer.log_every_images, before, run.images_seen) or run.finished:
+                shown = {
+                    **window.flush(),
+                    **rates(run.optimizers),
+                    "images_per_second": clock.rate(run.images_seen),
+                }
+                tracker.log(shown, images_seen=run.images_seen)
+                bar.advance(done_of(budget, spent), note_of(shown, model.phases))
+            if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
+                with clock.paused():
+                    on_sample(ema.model, run.images_seen)
+
+            # What survives a kill
+            if time.monotonic() - saved >= trainer.checkpoint_every_seconds and not run.finished:
+                with clock.paused():
+                    window.check()
+                    checkpoints.save(run.state(tracker))
+                saved = time.monotonic()
+    window.check()
+    checkpoints.save(run.state(tracker))
+    return run
+
+
+def batch(split: Split, index: Tensor, device: torch.device, flip: bool) -> tuple[Tensor, Tensor | None]:
+    """The images at `index` in [-1, 1], each mirrored with probability 1/2 where `flip`, and their labels."""
+    images, labels = split.gather(index, device)
+    x = to_float(images)
+    if flip:
+        mirrored = torch.rand(len(x), 1, 1, 1, device=device) < 0.5
+        x = torch.where(mirrored, x.flip(-1), x)
+    return x.contiguous(memory_format=torch.channels_last), labels
+
+
+def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None) -> Tensor:
+    """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
+
+    Where the norm is not finite the optimizer leaves the weights as they are: the flag is read by the fused
+    kernels on the device itself, so that no step waits for it (it is what torch's GradScaler uses).
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if clip_norm is not None:
+        nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * lr_factor
+    optimizer.grad_scale = None  # type: ignore[attr-defined]
+    optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm.detach()
+
+
+@contextmanager
+def only(model: Generator, phase: str) -> Iterator[None]:
+    """Let gradient reach the parameters of one phase alone."""
+    if len(model.phases) == 1:
+        yield
+        return
+    mine = set(model.phase_parameters(phase))
+    others = [p for p in model.parameters() if p.requires_grad and p not in mine]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
+
+
+def rates(optimizers: dict[str, Optimizer]) -> dict[str, float]:
+    """The learning rate of each phase."""
+    return {f"{phase}/lr": optimizer.param_groups[0]["lr"] for phase, optimizer in optimizers.items()}
+
+
+def crossed(every: int | None, before: int, now: int) -> bool:
+    """Whether a multiple of `every` lies in (before, now]."""
+    return every is not None and before // every < now // every
+
+
+def total_of(budget: Budget) -> int:
+    """The length of the progress bar: images where they are bounded, seconds otherwise."""
+    return budget.images if budget.images is not None else math.ceil(budget.seconds or 0)
+
+
+def done_of(budget: Budget, spent: float) -> int:
+    """How much of the progress bar is done, in its own unit."""
+    return round(min(spent, 1.0) * total_of(budget))
+
+
+def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
+    """What stands beside the progress bar."""
+    losses = "  ".join(f"{phase} loss {shown[f'{phase}/loss']:.4f}" for phase in phases)
+    return f"{losses}  {shown['images_per_second']:,.0f} images/s"

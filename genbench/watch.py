@@ -1,0 +1,88 @@
+"""What a training loop keeps an eye on: means for the log, values that are not finite, and the clock."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from genbench.generator import Loss
+
+__all__ = ["Clock", "Window"]
+
+
+class Window:
+    """What the log shows, kept on the device and averaged when it is asked for.
+
+    Every `patience` updates it looks whether all was finite. Raises FloatingPointError naming the first phase
+    and step where it was not.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.values: dict[str, list[Tensor]] = {}
+        self.unchecked: list[tuple[str, int, dict[str, Tensor]]] = []
+
+    def add(self, phase: str, step: int, losses: list[Loss], grad_norm: Tensor) -> None:
+        """Take in one update: the losses of its parts and the norm of its gradient."""
+        terms = {name: mean([loss.terms[name] for loss in losses]) for name in losses[0].terms}
+        update = {"loss": mean([loss.total.detach() for loss in losses]), **terms, "grad_norm": grad_norm}
+        for name, value in update.items():
+            self.values.setdefault(f"{phase}/{name}", []).append(value)
+        self.unchecked.append((phase, step, update))
+        if len(self.unchecked) >= self.patience:
+            self.check()
+
+    def check(self) -> None:
+        """Look at all updates that were not looked at yet."""
+        if not self.unchecked:
+            return
+        decisive = [update["loss"] + update["grad_norm"] for _, _, update in self.unchecked]
+        finite = torch.stack(decisive).isfinite().tolist()
+        if not all(finite):
+            phase, step, update = self.unchecked[finite.index(False)]
+            shown = ", ".join(f"{name}={float(value):.4g}" for name, value in update.items())
+            raise FloatingPointError(
+                f"not finite in phase {phase!r} at step {step}: {shown}. The last checkpoint is from before "
+                "it; lower optim.lr, set trainer.clip_norm, or take precision=fp32"
+            )
+        self.unchecked.clear()
+
+    def flush(self) -> dict[str, float]:
+        """The means since the last flush."""
+        self.check()
+        means = torch.stack([mean(values).float() for values in self.values.values()])
+        named = dict(zip(self.values, means.tolist(), strict=True))
+        self.values.clear()
+        return named
+
+
+def mean(values: list[Tensor]) -> Tensor:
+    """The mean of some () tensors."""
+    return torch.stack(values).mean()
+
+
+class Clock:
+    """Seconds of training, over all sessions, without pauses; and the rate since the last question."""
+
+    def __init__(self, seconds: float, images_seen: int) -> None:
+        self.origin = time.monotonic() - seconds
+        self.last = (images_seen, seconds)
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self.origin
+
+    def rate(self, images_seen: int) -> float:
+        """Images a second since the last question."""
+        (images, seconds), now = self.last, self.seconds()
+        self.last = (images_seen, now)
+        return (images_seen - images) / max(now - seconds, 1e-9)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that does not count."""
+        start = time.monotonic()
+        yield
+        self.origin += time.monotonic() - start

@@ -1,0 +1,108 @@
+"""Noise schedules against the published figures and their own laws."""
+
+import math
+
+import pytest
+import torch
+
+from genbench.diffusion.schedule import Cosine, Geometric, Linear, Schedule, Sigmoid
+
+ALL = [Linear(1000), Linear(100), Cosine(1000), Cosine(50), Geometric(1000), Sigmoid(1000), Sigmoid(50)]
+
+
+def betas(schedule: Schedule) -> torch.Tensor:
+    return 1 - schedule.table[1:] / schedule.table[:-1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "beta_1", "beta_T", "middle", "last"),
+    [
+        (Linear(1000), 1e-4, 0.02, 0.07858724288, 4.035829765e-5),
+        (Cosine(1000), 4.128422482e-5, 0.999, 0.4938435904, 2.428766907e-9),
+        (Cosine(4000), 9.865818814e-6, 0.999, 0.4938435904, 1.517980469e-10),
+    ],
+)
+def test_the_table_has_the_published_values(
+    schedule: Schedule, beta_1: float, beta_T: float, middle: float, last: float
+) -> None:
+    # The figures are given to ten digits; 1 - ratio loses a few of them where beta is 1e-5.
+    assert float(betas(schedule)[0]) == pytest.approx(beta_1, rel=1e-8)
+    assert float(betas(schedule)[-1]) == pytest.approx(beta_T, rel=1e-8)
+    assert float(schedule.table[schedule.T // 2]) == pytest.approx(middle, rel=1e-9)
+    assert float(schedule.table[-1]) == pytest.approx(last, rel=1e-9)
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=lambda s: f"{type(s).__name__}{s.T}")
+def test_alpha_bar_falls_strictly_from_one_and_stays_above_zero(schedule: Schedule) -> None:
+    assert schedule.table.dtype == torch.float64
+    assert len(schedule.table) == schedule.T + 1
+    assert float(schedule.table[0]) == 1.0
+    assert bool((schedule.table.diff() < 0).all())
+    assert float(schedule.table[-1]) > 0
+
+
+def test_linear_keeps_its_noise_when_the_grid_is_refined() -> None:
+    # Betas scaled by 1000 / T approximate the same integral; the error of a Riemann sum falls as 1 / T.
+    assert float(Linear(4000).table[-1]) == pytest.approx(float(Linear(1000).table[-1]), rel=0.2)
+
+
+def test_geometric_betas_have_a_constant_ratio_between_the_linear_ends() -> None:
+    b = betas(Geometric(1000))
+    ratio = b[1:] / b[:-1]
+    assert float(ratio.std()) < 1e-9  # rounding of 1 - (1 - beta) at beta = 1e-4
+    assert float(b[0]) == pytest.approx(1e-4, rel=1e-9)
+    assert float(b[-1]) == pytest.approx(0.02, rel=1e-9)
+
+
+def test_sigmoid_is_symmetric_about_its_middle() -> None:
+    table = Sigmoid(1000).table
+    # alpha_bar(u) + alpha_bar(1 - u) = 1 for start = -end, except where the last beta is clipped.
+    assert torch.allclose(table[1:500] + table[501:1000].flip(0), torch.ones(499, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("T", [2, 10, 20])
+def test_linear_refuses_grids_whose_betas_reach_one(T: int) -> None:
+    with pytest.raises(ValueError, match="larger T"):
+        Linear(T)
+    Linear(21)
+
+
+@pytest.mark.parametrize("make", [Linear, Cosine, Geometric, Sigmoid])
+def test_a_grid_without_steps_is_refused(make: type[Schedule]) -> None:
+    with pytest.raises(ValueError, match=r"T is 0"):
+        make(0)
+
+
+def test_alpha_bar_reads_the_table_at_grid_times() -> None:
+    schedule = Cosine(1000)
+    t = torch.arange(1001, dtype=torch.float64) / 1000
+    assert torch.equal(schedule.alpha_bar(t), schedule.table)
+
+
+def test_level_keeps_the_variance_of_unit_data() -> None:
+    at = Linear(1000).level(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+    assert at.alpha.shape == (3, 1, 1, 1)
+    # float32 rounding of two squares
+    assert torch.allclose(at.alpha**2 + at.sigma**2, torch.ones(3, 1, 1, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 7, 50, 1000])
+def test_times_fall_from_one_to_zero_along_the_grid(steps: int) -> None:
+    times = Linear(1000).times(steps)
+    assert len(times) == steps + 1
+    assert float(times[0]) == 1.0
+    assert float(times[-1]) == 0.0
+    assert bool((times.diff() < 0).all())
+    assert torch.equal(torch.round(times * 1000) / 1000, times)
+
+
+def test_more_steps_than_the_grid_has_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"sampler.steps is 101.*schedule.T=100"):
+        Linear(100).times(101)
+
+
+def test_the_cosine_table_follows_its_formula_where_no_beta_is_clipped() -> None:
+    table, s = Cosine(100).table, 0.008
+    f = [math.cos((k / 100 + s) / (1 + s) * math.pi / 2) ** 2 for k in range(99)]
+    # A product of 98 ratios in float64
+    assert table[:99].tolist() == pytest.approx([value / f[0] for value in f], rel=1e-12)

@@ -1,0 +1,101 @@
+"""The U-Net: any size in, the same size out."""
+
+import pytest
+import torch
+
+from genbench.nn.unet import UNet, levels_down_to
+
+
+def batch(shape: tuple[int, int, int], n: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    return torch.randn(n, *shape, generator=rng), torch.rand(n, generator=rng)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("side", "patch"), [(8, 1), (8, 2), (28, 1), (28, 2), (32, 1), (32, 2), (64, 2), (64, 4), (27, 1)]
+)
+def test_the_answer_has_the_shape_of_the_image(channels: int, side: int, patch: int) -> None:
+    shape = (channels, side, side)
+    net = UNet(shape, width=8, blocks=1, patch=patch)
+    assert net(*batch(shape)).shape == (2, *shape)
+
+
+def test_oblong_images_and_other_output_channels_work() -> None:
+    net = UNet((3, 20, 12), width=8, blocks=1, patch=2, multipliers=[1, 2], out_channels=6)
+    assert net(*batch((3, 20, 12))).shape == (2, 6, 20, 12)
+
+
+@pytest.mark.parametrize(("side", "levels"), [(4, 1), (8, 2), (14, 3), (16, 3), (28, 4), (32, 4), (3, 1)])
+def test_the_default_levels_halve_the_map_down_to_four(side: int, levels: int) -> None:
+    assert levels_down_to(4, side) == [1] + [2] * (levels - 1)
+    for _ in range(levels - 1):
+        side = (side + 1) // 2
+    assert side <= 4
+
+
+def test_the_network_of_the_paper_has_its_number_of_parameters() -> None:
+    net = UNet((3, 32, 32), width=128, multipliers=[1, 2, 2, 2], attention_side=16, patch=1, dropout=0.1)
+    millions = sum(p.numel() for p in net.parameters()) / 1e6
+    # Ho et al. 2020, Appendix B: 35.7 M. Ours conditions by scale and shift (twice the projection) and attends
+    # on the maps below 16x16 too.
+    assert 35.7 <= millions <= 46
+
+
+def test_the_answer_starts_at_zero() -> None:
+    net = UNet((1, 8, 8), width=8, blocks=1)
+    assert torch.equal(net(*batch((1, 8, 8))), torch.zeros(2, 1, 8, 8))
+
+
+def randomized(net: UNet) -> UNet:
+    """Give the layers that start at zero something to say."""
+    torch.manual_seed(0)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    return net
+
+
+def test_time_and_label_reach_every_pixel() -> None:
+    net = randomized(UNet((1, 8, 8), 3, width=8, blocks=1))
+    x, t = batch((1, 8, 8))
+    y = torch.tensor([0, 1])
+    answer = net(x, t, y)
+    assert bool((answer != net(x, t + 0.1, y)).all())
+    assert bool((answer != net(x, t, torch.tensor([2, 2]))).all())
+
+
+def test_no_label_is_the_null_class() -> None:
+    net = randomized(UNet((1, 8, 8), 3, width=8, blocks=1))
+    x, t = batch((1, 8, 8))
+    assert torch.equal(net(x, t), net(x, t, torch.tensor([3, 3])))
+
+
+def test_each_image_is_answered_on_its_own() -> None:
+    net = randomized(UNet((1, 8, 8), width=8, blocks=1)).double()
+    x, t = (v.double() for v in batch((1, 8, 8), n=5))
+    alone = torch.cat([net(x[i : i + 1], t[i : i + 1]) for i in range(5)])
+    assert torch.allclose(net(x, t), alone, atol=1e-10)  # float64; batch-dependent blocking of products
+
+
+def test_channels_last_gives_the_same_answer() -> None:
+    net = randomized(UNet((1, 8, 8), width=8, blocks=1)).double()
+    x, t = (v.double() for v in batch((1, 8, 8)))
+    expected = net(x, t)
+    net = net.to(memory_format=torch.channels_last)
+    assert torch.allclose(net(x.contiguous(memory_format=torch.channels_last), t), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"patch": 3}, "network.patch is 3"),
+        ({"patch": 0}, "network.patch is 0"),
+        ({"width": 7}, "network.width=7"),
+        ({"blocks": 0}, "network.blocks=0"),
+        ({"multipliers": []}, "network.multipliers"),
+        ({"multipliers": [1, 2, 2, 2, 2]}, "too many for 8x8"),
+    ],
+)
+def test_impossible_sizes_are_refused_with_the_value(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        UNet((1, 8, 8), **settings)

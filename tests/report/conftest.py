@@ -1,0 +1,70 @@
+"""Result files as a run writes them."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
+
+RESULT: dict[str, Any] = {
+    "genbench": "0.1.0",
+    "group": "digits",
+    "run": "ddpm",
+    "status": "done",
+    "choices": {
+        "model": "ddpm",
+        "data": "digits",
+        "schedule": "cosine",
+        "loss": "l2",
+        "parameterization": "v",
+        "sampler": "ddim",
+        "network": "unet",
+    },
+    "seed": 1,
+    "config": {"model": {"width": 8}},
+    "metrics": {
+        "is_std[digits-cnn-v1,n=359,ema]": 0.05,
+        "is[digits-cnn-v1,n=359,ema]": 2.5,
+        "kid[digits-cnn-v1,n=359,ref=train,ema]": -0.001,
+        FID.format("test"): 1.25,
+        FID.format("raw"): 12.0,
+        FID.format("ema"): 3.14159,
+    },
+    "likelihood": {"bits_per_dim": 3.5, "bound": "lower"},
+    "cost": {
+        "parameters": 1234567,
+        "images_seen": 64000,
+        "training_seconds": 12.5,
+        "images_per_second": 5120.0,
+        "passes_per_sample": 50.0,
+        "seconds_per_image": 0.01,
+        "sampling_batch": 100,
+        "peak_memory_bytes": 1000,
+        "evaluation_seconds": 3.0,
+        "out_of_range": 0.01,
+        "device": "cpu",
+    },
+    "samples": {"grid": "samples/final.png"},
+}
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    return copy.deepcopy(RESULT)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the result of a run below tmp_path, with some of its sections replaced."""
+
+    def write_result(run: str, **changes: object) -> Path:
+        path = tmp_path / run / "result.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(RESULT | {"run": path.parent.name, **changes}))
+        return path
+
+    return write_result

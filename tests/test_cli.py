@@ -1,0 +1,109 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+RESULT = {"genbench": "0.1.0", "choices": {"model": "ddpm"}, "metrics": {"fid[f,n=1,ref=train,ema]": 1.5}}
+
+
+def write(runs: Path, run: str) -> Path:
+    """A result of a run."""
+    path = runs / run / "result.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(RESULT))
+    return path
+
+
+def genbench(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "genbench", *map(str, arguments)]
+    environment = dict(os.environ) | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"} | variables
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a refusal consists of."""
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_help_names_the_verbs() -> None:
+    done = genbench("--help")
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in ("report", "schedules", "--version", "--install-completion"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["report", "--help"], ["schedules", "--help"], ["--version"]]
+)
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from genbench.cli import main\n"
+        "try: main()\n"
+        "finally: print([m for m in ('torch', 'pandas', 'numpy', 'matplotlib', 'hydra') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.endswith("[]\n"), done.stderr
+
+
+def test_a_report_is_the_same_on_the_terminal_and_in_a_file(tmp_path: Path) -> None:
+    write(tmp_path / "runs", "g/a")
+    out = tmp_path / "new" / "report.md"
+    shown = genbench("report", tmp_path / "runs")
+    assert shown.returncode == 0, shown.stderr
+    assert genbench("report", tmp_path / "runs", "--out", out).stdout == ""
+    assert out.read_text() == shown.stdout
+    assert shown.stdout.startswith("| run | model |")
+
+
+def test_a_report_replaces_an_older_one(tmp_path: Path) -> None:
+    write(tmp_path / "runs", "g/a")
+    out = tmp_path / "report.json"
+    out.write_text("old")
+    done = genbench("report", tmp_path / "runs", "--format", "json", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())[0]["run"] == "g/a"
+
+
+def test_a_damaged_result_is_one_line_on_stderr_and_the_others_are_reported(tmp_path: Path) -> None:
+    write(tmp_path, "good")
+    write(tmp_path, "bad").write_text("{")
+    done = genbench("report", tmp_path, "--format", "csv")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 2
+    (line,) = done.stderr.splitlines()
+    assert str(Path("bad", "result.json")) in line
+
+
+def test_a_missing_and_an_empty_directory_are_one_line_and_exit_code_two(tmp_path: Path) -> None:
+    assert "is not a directory" in refused(genbench("report", tmp_path / "nowhere"))
+    assert "no result.json" in refused(genbench("report", tmp_path))
+
+
+def test_an_out_that_cannot_be_written_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
+    write(tmp_path / "runs", "a")
+    file = tmp_path / "file"
+    file.write_text("kept")
+    assert "no regular file" in refused(genbench("report", tmp_path / "runs", "--out", tmp_path))
+    assert "file" in refused(genbench("report", tmp_path / "runs", "--out", file / "below.md"))
+    assert "no regular file" in refused(genbench("schedules", "--out", tmp_path))
+    assert file.read_text() == "kept"
+
+
+def test_an_unknown_format_is_refused_with_the_formats_there_are(tmp_path: Path) -> None:
+    done = genbench("report", tmp_path, "--format", "xls")
+    assert done.returncode == 2
+    assert "csv" in done.stderr
+
+
+def test_schedules_draws_a_picture(tmp_path: Path) -> None:
+    done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 50)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "s.png") as image:
+        assert image.size == (1200, 480)
