@@ -77,10 +77,8 @@ def message(error: BaseException) -> str:
 
 def register() -> None:
     """Teach OmegaConf the names of runs, which follow from the configuration."""
-    OmegaConf.register_new_resolver("genbench.run_name", lambda _, *, _root_: run_name(_root_), replace=True)
-    OmegaConf.register_new_resolver(
-        "genbench.run_dir", lambda _, *, _root_: str(run_dir(_root_)), replace=True
-    )
+    OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_name(_root_), replace=True)
+    OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
 
 
 def run_dir(cfg: DictConfig) -> Path:
@@ -96,21 +94,25 @@ def run_name(cfg: DictConfig) -> str:
 
 
 def identity(cfg: DictConfig) -> str:
-    """The hash of the resolved configuration without machine-only keys (and without Hydra's own)."""
-    keys = [key for key in cfg if key != "hydra"]
-    own = OmegaConf.masked_copy(cfg, keys)
-    OmegaConf.set_struct(own, False)
+    """The hash of the resolved configuration without machine-only keys (and without Hydra's own).
+
+    Taken before the facts of the data are filled in, which follow from the rest.
+    """
+    own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    tree = OmegaConf.to_container(own, resolve=True)
     for key in MACHINE_ONLY:
-        parent = OmegaConf.select(own, key.rpartition(".")[0]) if "." in key else own
-        if parent is not None:
-            parent.pop(key.rpartition(".")[2], None)
-    text = json.dumps(OmegaConf.to_container(own, resolve=True), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+        *parents, leaf = key.split(".")
+        node: Any = tree
+        for parent in parents:
+            node = node.get(parent, {})
+        node.pop(leaf, None)
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
 def run(cfg: DictConfig) -> None:
     """One run, from its configuration to its result; goes on where an earlier one of the same left off."""
     console, here = Console(), Run(Path(HydraConfig.get().runtime.output_dir))
+    who = identity(cfg)
     result = here.result()
     if here.status == "done" and result is not None:
         from genbench.report import print_result
@@ -127,7 +129,7 @@ def run(cfg: DictConfig) -> None:
     from genbench.session import Session
 
     config = OmegaConf.to_container(cfg, resolve=True)
-    Session(parts, here, identity(cfg), config, choices(), console).run()
+    Session(parts, here, who, config, choices(), console).run()
 
 
 def choices() -> dict[str, str]:

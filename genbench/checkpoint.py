@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ class CheckpointStore:
         for path in filter(Path.exists, (self.last, self.previous)):
             try:
                 return torch.load(path, map_location=device, weights_only=True)
-            except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+            except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnpicklingError) as error:
                 damaged.append(path)
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 warnings.warn(f"the checkpoint {path} cannot be read ({reason})", stacklevel=2)

@@ -152,7 +152,9 @@ def train(
                 losses = []
                 with only(model, phase):
                     for part in index.chunk(trainer.accumulate):
-                        loss = model.loss(*batch(split, part, device, flip), phase=phase, step=run.step)
+                        x, y = batch(split, part, device, flip)
+                        y = y if model.num_classes else None
+                        loss = model.loss(x, y, phase=phase, step=run.step)
                         (loss.total / trainer.accumulate).backward()
                         losses.append(loss)
                 window.add(phase, run.step, losses, update(optimizer, factor, trainer.clip_norm))

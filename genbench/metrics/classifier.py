@@ -27,21 +27,25 @@ class ClassifierFeatures(FeatureSource):
 
     def check(self, source: ImageSource) -> None:
         """Raise ValueError where there are no classes to tell apart, or images too small for the network."""
-        if source.num_classes < 2:
-            raise ValueError(
-                f"{source.name} has {source.num_classes} classes; a classifier needs 2 or more: add labels "
-                "(a folder for each class), or take metrics=inception"
-            )
-        if min(source.shape[1:]) < 3:
-            raise ValueError(
-                f"images of {source.name} are {source.shape}; this classifier needs 3 or more pixels a side"
-            )
+        check(source.name, source.num_classes, source.shape)
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        check(data.name, data.num_classes, data.shape)
         recipe = {"data": data.key, "images": self.images, "seed": self.seed, "recipe": cnn.RECIPE}
         path = cache_dir() / "features" / f"{data.name}-cnn-{cache.key(recipe)}.safetensors"
         stored = cache.cached(
             path,
-            lambda: cnn.train(data, images=self.images, seed=self.seed, device=device, progress=progress),
+            lambda: cnn.train(data, images=self.images, seed=self.seed, progress=progress),
         )
         return cnn.CNNExtractor(stored, f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}").to(device)
+
+
+def check(name: str, num_classes: int, shape: tuple[int, int, int]) -> None:
+    """Raise ValueError unless a classifier can be trained on such images."""
+    if num_classes < 2:
+        raise ValueError(
+            f"{name} has {num_classes} classes; a classifier needs 2 or more: add labels "
+            "(a folder for each class), or take metrics=inception"
+        )
+    if min(shape[1:]) < 3:
+        raise ValueError(f"images of {name} are {shape}; this classifier needs 3 or more pixels a side")

@@ -1,5 +1,9 @@
 """A small classifier, its training, and the features that it gives."""
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,6 +15,7 @@ from genbench.progress import Progress
 
 __all__ = ["CNNExtractor", "SmallCNN", "fit", "train"]
 
+CPU = torch.device("cpu")
 BATCH = 128
 PEAK_RATE = 4e-3
 WIDEST = 32  # larger images are averaged down to this many pixels a side: it bounds what training costs
@@ -26,10 +31,10 @@ class SmallCNN(nn.Module):
             *block(channels, width, kernel=5, stride=2),
             *block(width, 2 * width, kernel=3, stride=1),
             nn.MaxPool2d(2),
-            *block(2 * width, 2 * width, kernel=3, stride=1),
+            *block(2 * width, 4 * width, kernel=3, stride=1),
             nn.AdaptiveAvgPool2d(2),
             nn.Flatten(),
-            nn.Linear(8 * width, num_features),
+            nn.Linear(16 * width, num_features),
             nn.ReLU(),
         )
         self.head = nn.Linear(num_features, num_classes)
@@ -62,32 +67,33 @@ class CNNExtractor(FeatureExtractor):
         return self.network(to_float(images))
 
 
-def train(data: ImageData, *, images: int, seed: int, device: torch.device, progress: Progress) -> Stored:
+def train(data: ImageData, *, images: int, seed: int, progress: Progress) -> Stored:
     """Weights of a SmallCNN trained on `images` images, and their accuracy on the test split."""
-    network = fit(data, images=images, seed=seed, device=device, progress=progress)
+    network = fit(data, images=images, seed=seed, progress=progress)
     facts = {
-        "data": data.key,
+        "data_sha256": hashlib.sha256(data.train.images.numpy()).hexdigest(),
         "images": images,
         "seed": seed,
-        "accuracy": accuracy(network, data.test, device),
+        "accuracy": accuracy(network, data.test),
     }
     return Stored({name: value.cpu() for name, value in network.state_dict().items()}, facts)
 
 
-def fit(data: ImageData, *, images: int, seed: int, device: torch.device, progress: Progress) -> SmallCNN:
+def fit(data: ImageData, *, images: int, seed: int, progress: Progress) -> SmallCNN:
     """Train a SmallCNN by AdamW under one rise and fall of the rate; leaves torch's generators as they were.
 
-    The same data and seed give the same bits, on the same device with as many threads.
+    It runs on one thread of the CPU, so that the same data and seed give the same bits on any machine of the
+    same kind, with or without a GPU.
     """
-    network = initial(data, seed).to(device)
+    network = initial(data, seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE)
     steps = images // BATCH
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
     )
     order, coins = EpochOrder(len(data.train), seed), torch.Generator().manual_seed(seed)
-    recent = torch.zeros((), device=device)
-    with full_precision(device), torch.enable_grad(), progress.bar(f"features of {data.name}", images) as bar:
+    recent = torch.zeros(())
+    with one_thread(), torch.enable_grad(), progress.bar(f"classifier of {data.name}", images) as bar:
         for step in range(steps):
             x, y = data.train.gather(order.take(step * BATCH, BATCH), device)
             assert y is not None
@@ -97,9 +103,20 @@ def fit(data: ImageData, *, images: int, seed: int, device: torch.device, progre
             optimizer.step()
             rate.step()
             recent.lerp_((logits.argmax(1) == y).float().mean(), max(1 / (step + 1), 0.02))
-            if step % 20 == 19:
-                bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%}")
+            bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%}")
     return network.eval()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in one order, whatever the number of threads around; no autocast."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with full_precision(CPU):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def initial(data: ImageData, seed: int) -> SmallCNN:
@@ -111,15 +128,15 @@ def initial(data: ImageData, seed: int) -> SmallCNN:
 
 def flipped(x: Tensor, coins: torch.Generator) -> Tensor:
     """Each image of x (B, C, H, W) mirrored with probability one half."""
-    heads = torch.rand(len(x), generator=coins).to(x.device) < 0.5
+    heads = torch.rand(len(x), generator=coins) < 0.5
     return torch.where(heads[:, None, None, None], x.flip(3), x)
 
 
 @torch.no_grad()
-def accuracy(network: SmallCNN, split: Split, device: torch.device) -> float:
+def accuracy(network: SmallCNN, split: Split) -> float:
     """Share of the split's images whose class is found."""
     correct = 0
     for index in torch.arange(len(split)).split(1024):
-        images, labels = split.gather(index, device)
+        images, labels = split.gather(index, CPU)
         correct += int((network(to_float(images)).logits.argmax(1) == labels).sum())
     return correct / len(split)

@@ -48,10 +48,10 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
     |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1^(1/2) S2 S1^(1/2))^(1/2)
 
-    With S1 = R R^T, where R (d, r) spans the numerical range of S1, the r x r symmetric matrix R^T S2 R has the
-    eigenvalues of that product: fewer samples than features cost no accuracy. The reported figure is this one,
-    because tests hold it equal to torchmetrics and to scipy's matrix root, and it is several times faster.
-    Rounding may leave it just below 0.
+    With S1 = R R^T, where R (d, r) spans the numerical range of S1, the symmetric matrix R^T S2 R (r, r) has
+    the eigenvalues of that product: fewer samples than features cost no accuracy. This is the reported
+    figure, because tests hold it equal to torchmetrics and to scipy's matrix root, and it is several times
+    faster. Rounding may leave it just below 0.
     Source: Dowson & Landau 1982; Heusel et al. 2017.
     """
     first, second = sorted((a, b), key=lambda moments: moments.n)

@@ -89,7 +89,7 @@ class InceptionExtractor(FeatureExtractor):
 def empty_network() -> "FeatureExtractorInceptionV3":
     """torch-fidelity's network without storage.
 
-    Its own constructor unpickles the weights file unsafely. So the layers are laid out here, under the same names;
+    Its own constructor unpickles the weights file unsafely. So the layers are laid out here, under its names;
     the blocks and the forward pass stay torch-fidelity's. A test holds the two equal bit for bit.
     """
     from torch import nn

@@ -9,7 +9,8 @@ class Metrics:
     """The settings of an evaluation.
 
     samples: how many images are drawn, None for as many as the test split has.
-    splits: of the Inception score. kid_subsets, kid_subset_size: of KID; a subset is as large as the sets allow.
+    splits: of the Inception score.
+    kid_subsets, kid_subset_size: of KID; a subset is at most as large as the sets.
     Raises ValueError on settings that no score can be taken under.
     """
 
@@ -28,8 +29,8 @@ class Metrics:
             raise ValueError(f"splits is {splits}; the spread of the Inception score needs 2 or more")
         if samples is not None and samples < smallest:
             raise ValueError(
-                f"samples is {samples}; legal are {smallest} and above (two for each of the {splits} splits of the "
-                "Inception score), or null for as many as the test split has"
+                f"samples is {samples}; legal are {smallest} and above (two for each of the {splits} splits "
+                "of the Inception score), or null for as many as the test split has"
             )
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; legal are 1 and above")

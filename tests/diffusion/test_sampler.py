@@ -15,7 +15,7 @@ MEAN, STD, N = 0.3, 0.5, 20_000
 
 
 def exact(schedule: Schedule, mean: float = MEAN, std: float = STD) -> Callable[[Tensor, Tensor], Tensor]:
-    """E[x0 | xt] = mean + alpha std^2 (xt - alpha mean) / (alpha^2 std^2 + sigma^2) for x0 ~ N(mean, std^2)."""
+    """E[x0 | xt] = mean + alpha std^2 (xt - alpha mean) / (alpha^2 std^2 + sigma^2), x0 ~ N(mean, std^2)."""
 
     def denoise(xt: Tensor, t: Tensor) -> Tensor:
         ab = schedule.alpha_bar(t)[:, None, None, None]

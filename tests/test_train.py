@@ -1,0 +1,228 @@
+"""The training loop: exact resumes, equal accumulation, honest failures."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from genbench.budget import Budget
+from genbench.checkpoint import CheckpointStore
+from genbench.data import Split
+from genbench.generator import Generator, Loss
+from genbench.lr_schedule import Cosine
+from genbench.progress import Progress
+from genbench.stop import StopRequest
+from genbench.tracking import JsonLines, Tracker
+from genbench.train import Trained, Trainer, train
+from tests.toys import toy_model
+
+CPU = torch.device("cpu")
+ADAM = partial(torch.optim.Adam, lr=1e-2, fused=True)
+
+
+def images(n: int = 40) -> Split:
+    rng = torch.Generator().manual_seed(0)
+    return Split(torch.randint(0, 256, (n, 1, 4, 4), generator=rng, dtype=torch.uint8), None)
+
+
+class StopAt(StopRequest):
+    """Asks to stop once so many images are seen, as Ctrl-C would."""
+
+    def __init__(self, images_seen: int | None) -> None:
+        super().__init__()
+        self.at = images_seen
+
+    def tell(self, images_seen: int) -> None:
+        self.requested = self.at is not None and images_seen >= self.at
+
+
+class Watched(JsonLines):
+    """JSON lines that tell the stop request how far the training is."""
+
+    def __init__(self, path: Path, stop: StopAt) -> None:
+        super().__init__(path)
+        self.stop = stop
+
+    def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
+        super().log(values, images_seen=images_seen)
+        self.stop.tell(images_seen)
+
+
+def run(
+    folder: Path,
+    *,
+    model: Generator | None = None,
+    split: Split | None = None,
+    stop_at: int | None = None,
+    budget: int = 512,
+    seed: int = 0,
+    **settings: Any,
+) -> Trained:
+    store, stop = CheckpointStore(folder / "checkpoints"), StopAt(stop_at)
+    tracker: Tracker = Watched(folder / "metrics.jsonl", stop)
+    return train(
+        model if model is not None else toy_model(),
+        split if split is not None else images(),
+        trainer=Trainer(**{"batch_size": 16, "log_every_images": 16, **settings}),
+        optim=ADAM,
+        lr_schedule=Cosine(64),
+        budget=Budget(budget),
+        flip=True,
+        seed=seed,
+        device=CPU,
+        checkpoints=store,
+        checkpoint=store.load(CPU),
+        tracker=tracker,
+        progress=Progress(None),
+        stop=stop,
+        on_sample=lambda model, images_seen: None,
+    )
+
+
+def weights(trained: Trained) -> list[Tensor]:
+    state = [*trained.model.state_dict().values(), *trained.ema.model.state_dict().values()]
+    optimizers = [o.state_dict()["state"] for o in trained.optimizers.values()]
+    return state + [v for o in optimizers for p in o.values() for v in p.values()]
+
+
+def same(a: Trained, b: Trained) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
+
+
+def test_stopped_and_resumed_equals_straight_bit_for_bit(tmp_path: Path) -> None:
+    straight = run(tmp_path / "straight")
+    first = run(tmp_path / "parts", stop_at=208)
+    assert (first.finished, first.images_seen) == (False, 208)
+    resumed = run(tmp_path / "parts", model=toy_model(seed=1))  # its start must not matter
+    assert resumed.finished
+    assert resumed.images_seen == straight.images_seen == 512
+    assert same(straight, resumed)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    first = run(tmp_path / "a")
+    assert same(first, run(tmp_path / "b"))
+    assert not same(first, run(tmp_path / "c", seed=1))
+
+
+def test_sampling_checkpoints_and_logging_change_no_weight(tmp_path: Path) -> None:
+    plain = run(tmp_path / "a", log_every_images=512)
+    busy = run(tmp_path / "b", checkpoint_every_seconds=1e-9, sample_every_images=32)
+    assert same(plain, busy)
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    saved = (tmp_path / "checkpoints" / "last.pt").read_bytes()
+    again = run(tmp_path)
+    assert same(first, again)
+    assert (tmp_path / "checkpoints" / "last.pt").read_bytes() == saved
+
+
+class Quadratic(Generator):
+    """loss = mean of (w - x)^2, no randomness: its gradient over a batch is the mean over its parts."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        super().__init__((1, 4, 4))
+        self.w = torch.nn.Parameter(torch.zeros(1, 4, 4))
+        self.fail_at = fail_at
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        total = (self.w - x).square().mean()
+        if step == self.fail_at:
+            total = total * torch.nan
+        return Loss(total, {"square": total.detach()})
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return self.w.detach().expand(n, -1, -1, -1)
+
+
+@pytest.mark.parametrize("parts", [2, 4, 16])
+def test_accumulated_parts_equal_the_whole_batch(tmp_path: Path, parts: int) -> None:
+    whole = run(tmp_path / "whole", model=Quadratic())
+    split = run(tmp_path / "parts", model=Quadratic(), accumulate=parts)
+    for a, b in zip(weights(whole), weights(split), strict=True):
+        # float32 sums in another order, over 32 steps of Adam; flips are drawn part by part, hence means.
+        assert torch.allclose(a.float().mean(), b.float().mean(), atol=5e-3)
+    assert split.images_seen == whole.images_seen
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update_and_says_where(tmp_path: Path) -> None:
+    good = run(tmp_path / "good", model=Quadratic(), stop_at=80)
+    model = Quadratic(fail_at=5)
+    with pytest.raises(FloatingPointError, match=r"phase 'net' at step 5: loss=nan, square=nan") as failure:
+        run(tmp_path / "bad", model=model)
+    assert "optim.lr" in str(failure.value)
+    assert torch.equal(model.w, good.model.state_dict()["w"])  # the weights of step 5 were never updated
+
+
+def test_the_budget_counts_images_and_the_reaching_step_is_finished(tmp_path: Path) -> None:
+    trained = run(tmp_path, budget=100)
+    assert trained.images_seen == 112
+    assert trained.step == 7
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    # One image: its x0 can be read off any xt. 0.5 is a wide margin, 0.1 is usual.
+    run(tmp_path, split=Split(images(1).images, None), budget=2048)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["net/loss"] for line in lines]
+    assert sum(losses[-16:]) < 0.5 * sum(losses[:16])
+
+
+def test_the_log_has_what_a_user_looks_for(tmp_path: Path) -> None:
+    run(tmp_path)
+    line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"net/loss", "net/simple", "net/grad_norm", "net/lr", "images_per_second"} <= set(line)
+
+
+class TwoPhases(Generator):
+    """Two networks, each trained by its own phase against the other."""
+
+    phases = ("disc", "gen")
+
+    def __init__(self) -> None:
+        super().__init__((1, 4, 4))
+        self.disc, self.gen = torch.nn.Linear(16, 1), torch.nn.Linear(16, 16)
+        self.touched: list[tuple[str, bool, bool]] = []
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        self.check_phase(phase)
+        flags = [next(m.parameters()).requires_grad for m in (self.disc, self.gen)]
+        self.touched.append((phase, *flags))
+        total = self.disc(self.gen(x.flatten(1))).square().mean()
+        return Loss(total, {})
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return torch.zeros(n, 1, 4, 4)
+
+    def phase_parameters(self, phase: str) -> list[torch.nn.Parameter]:
+        return list({"disc": self.disc, "gen": self.gen}[phase].parameters())
+
+
+def test_each_phase_sees_its_own_batch_and_trains_its_own_network(tmp_path: Path) -> None:
+    model = TwoPhases()
+    trained = run(tmp_path, model=model, budget=64)
+    assert trained.step == 2
+    assert trained.images_seen == 64  # 2 steps x 2 phases x 16 images
+    assert model.touched == [("disc", True, False), ("gen", False, True)] * 2
+    assert all(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 0}, r"batch_size=0"),
+        ({"accumulate": 3}, r"accumulate=3 must be at least 1 and divide"),
+        ({"clip_norm": 0.0}, r"clip_norm is 0.0"),
+        ({"ema_halflife_images": -1}, r"ema_halflife_images is -1"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Trainer(**{"batch_size": 16, **settings})
