@@ -46,6 +46,7 @@ MACHINE_ONLY = (
 
 TARGETS = ("genbench.", "torch.", "torchmetrics.")
 EXIT_USAGE = 2
+HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
 class UsageError(Exception):
@@ -55,6 +56,8 @@ class UsageError(Exception):
 def door(main: Callable[[], None]) -> None:
     """Run Hydra's main: a wrong configuration is one clear message and exit code 2, not a traceback."""
     register()
+    # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print and exit with 1 by itself; its errors come here
     try:
@@ -71,7 +74,9 @@ def message(error: BaseException) -> str:
     lines = str(error).partition("Config search path:")[0].strip().splitlines()
     cause = error.__cause__
     if isinstance(error, HydraException | OmegaConfBaseException) and cause is not None:
-        lines += [line for line in str(cause).strip().splitlines() if line not in lines]
+        lines += str(cause).strip().splitlines()
+    if isinstance(error, HydraException):
+        lines.append(HINT)
     return "\n".join(dict.fromkeys(line for line in lines if line.strip()))
 
 

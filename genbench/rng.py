@@ -9,9 +9,9 @@ import torch
 __all__ = ["derive", "fork", "generator", "seed_step"]
 
 
-def derive(seed: int, *keys: str | int) -> int:
-    """A 63-bit seed for the stream named by `keys`; different names give independent streams."""
-    text = ":".join(map(str, (seed, *keys)))
+def derive(seed: int, name: str, number: int = 0) -> int:
+    """A 63-bit seed for the stream of this name and number; different ones are independent."""
+    text = f"{seed}:{name}:{number}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
@@ -20,9 +20,9 @@ def seed_step(seed: int, images_seen: int) -> None:
     torch.manual_seed(derive(seed, "train", images_seen))
 
 
-def generator(device: torch.device, seed: int, *keys: str | int) -> torch.Generator:
+def generator(device: torch.device, seed: int, name: str, number: int = 0) -> torch.Generator:
     """An explicit generator of its own stream."""
-    return torch.Generator(device=device).manual_seed(derive(seed, *keys))
+    return torch.Generator(device=device).manual_seed(derive(seed, name, number))
 
 
 @contextmanager

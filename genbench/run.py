@@ -5,7 +5,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
@@ -125,15 +125,15 @@ def version(package: str) -> str | None:
 def git_state() -> dict[str, Any] | None:
     """Commit and dirty flag of the checkout that this package runs from, None where it is not one."""
     root = Path(__file__).resolve().parents[1]
-    head = git(root, "rev-parse", "--show-toplevel", "HEAD")
+    head = git(root, ["rev-parse", "--show-toplevel", "HEAD"])
     # A package installed below somebody else's checkout would report that project's commit.
     if head is None or Path(head.splitlines()[0]) != root:
         return None
-    changes = git(root, "status", "--porcelain")
+    changes = git(root, ["status", "--porcelain"])
     return {"commit": head.splitlines()[1], "dirty": None if changes is None else bool(changes)}
 
 
-def git(root: Path, *arguments: str) -> str | None:
+def git(root: Path, arguments: Sequence[str]) -> str | None:
     """What a git command prints, None where it fails, hangs, or there is no git."""
     command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
     try:

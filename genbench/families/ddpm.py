@@ -59,14 +59,16 @@ class Diffusion(Generator, Trajectory):
 
     @torch.no_grad()
     def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
-        kept = frame_indices(self.sampler.steps + 1, frames)
-        return torch.stack([x for k, x in enumerate(self.path(n, y, rng)) if k in kept])
+        shown = frame_indices(self.sampler.steps + 1, frames)
+        states = {k: x for k, x in enumerate(self.path(n, y, rng)) if k in shown}
+        return torch.stack([states[k] for k in shown])
 
     @torch.no_grad()
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
         self.check_images(x)
         eps = noise_like(x, rng)
-        levels = [self.schedule.level(t[None]) for t in self.schedule.times(frames - 1).flip(0)]
+        shown = torch.tensor(frame_indices(self.schedule.T + 1, frames), device=x.device)
+        levels = [self.schedule.level(t[None]) for t in shown / self.schedule.T]
         return torch.stack([at.alpha * x + at.sigma * eps for at in levels])
 
     def path(self, n: int, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
@@ -82,6 +84,11 @@ class Diffusion(Generator, Trajectory):
         return self.parameterization.to_x0(output, xt, self.schedule.level(t))
 
 
-def frame_indices(states: int, frames: int) -> set[int]:
-    """Indices of `frames` states, as evenly spaced as they come, the first and the last among them."""
-    return {round(i * (states - 1) / (frames - 1)) for i in range(frames)}
+def frame_indices(states: int, frames: int) -> list[int]:
+    """Indices of `frames` states, evenly spaced from the first to the last (repeated where they are few).
+
+    Raises ValueError unless there are at least two frames.
+    """
+    if frames < 2:
+        raise ValueError(f"frames is {frames}; it must be at least 2, the first state and the last")
+    return [round(i * (states - 1) / (frames - 1)) for i in range(frames)]

@@ -47,5 +47,5 @@ def check(name: str, num_classes: int, shape: tuple[int, int, int]) -> None:
             f"{name} has {num_classes} classes; a classifier needs 2 or more: add labels "
             "(a folder for each class), or take metrics=inception"
         )
-    if min(shape[1:]) < 3:
-        raise ValueError(f"images of {name} are {shape}; this classifier needs 3 or more pixels a side")
+    if min(shape[1:]) < 4:
+        raise ValueError(f"images of {name} are {shape}; this classifier needs 4 or more pixels a side")

@@ -14,7 +14,7 @@ from genbench.progress import Progress
 __all__ = ["SHA256", "WEIGHTS", "DigitsFeatures"]
 
 WEIGHTS = Path(__file__).with_name("digits_cnn_v1.safetensors")
-SHA256 = "9142e50d0d443288eb0c453ce949b81a22ac4cf9c5f743ba7a4aef3c424fbcb0"
+SHA256 = "61d44b4dd33bd898a91b1de5e416b485293d2a4bd643e15f766a96fc53578d1a"
 SHAPE = (1, 8, 8)
 
 

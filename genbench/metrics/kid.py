@@ -1,5 +1,7 @@
 """The Kernel Inception Distance."""
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,11 @@ def kernel_distance(
         raise ValueError(f"subset_size is {subset_size}; legal are 2 to {largest}, the smaller set's size")
     if not bool(real.isfinite().all() and fake.isfinite().all()):
         raise FloatingPointError("features are not finite: look at the images, or at the feature weights")
-    metric = KernelInceptionDistance(feature=nn.Identity(), subsets=subsets, subset_size=subset_size)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Metric `Kernel Inception Distance` will save all extracted"
+        )
+        metric = KernelInceptionDistance(feature=nn.Identity(), subsets=subsets, subset_size=subset_size)
     metric.update(real.detach().cpu().double(), real=True)
     metric.update(fake.detach().cpu().double(), real=False)
     with torch.random.fork_rng(devices=[]):

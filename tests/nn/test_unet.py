@@ -37,8 +37,7 @@ def test_the_default_levels_halve_the_map_down_to_four(side: int, levels: int) -
 def test_the_network_of_the_paper_has_its_number_of_parameters() -> None:
     net = UNet((3, 32, 32), width=128, multipliers=[1, 2, 2, 2], attention_side=16, patch=1, dropout=0.1)
     millions = sum(p.numel() for p in net.parameters()) / 1e6
-    # Ho et al. 2020, Appendix B: 35.7 M. Ours conditions by scale and shift (twice the projection) and attends
-    # on the maps below 16x16 too.
+    # Ho et al. 2020, Appendix B: 35.7 M. Ours conditions by scale and shift, twice their projection.
     assert 35.7 <= millions <= 46
 
 

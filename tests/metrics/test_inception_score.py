@@ -1,0 +1,49 @@
+"""Laws of the Inception score."""
+
+import pytest
+import torch
+
+from genbench.metrics.inception_score import inception_score, split_count
+
+
+def test_uniform_predictions_score_one() -> None:
+    assert inception_score(torch.zeros(100, 7), seed=0) == pytest.approx((1.0, 0.0), abs=1e-12)
+
+
+def test_balanced_certain_predictions_score_the_number_of_classes() -> None:
+    logits = 100.0 * torch.eye(7).repeat(
+        20, 1
+    )  # off-class probability e^-100, far below float64's spacing at 1
+    assert inception_score(logits, splits=1, seed=0)[0] == pytest.approx(7.0, rel=1e-10)
+
+
+def test_it_is_the_exponential_of_the_mutual_information() -> None:
+    logits = torch.randn(50, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    p = logits.softmax(1)
+    expected = float((p * (p.log() - p.mean(0).log())).sum(1).mean().exp())
+    assert inception_score(logits, splits=1, seed=3)[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_seed_alone_decides_and_the_global_generator_is_untouched() -> None:
+    logits = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    before = torch.get_rng_state()
+    first = inception_score(logits, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(10)
+    assert inception_score(logits, seed=1) == first
+    assert inception_score(logits, seed=2) != first
+
+
+@pytest.mark.parametrize(("n", "expected"), [(20, 10), (32, 8), (359, 10), (50_000, 10)])
+def test_the_number_of_splits_is_the_one_that_torch_makes(n: int, expected: int) -> None:
+    assert split_count(n, 10) == len(torch.zeros(n).chunk(10)) == expected
+
+
+def test_more_splits_than_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="legal are 1 to 5"):
+        inception_score(torch.zeros(5, 2), splits=6, seed=0)
+
+
+def test_logits_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(FloatingPointError):
+        inception_score(torch.full((20, 3), float("inf")), seed=0)

@@ -1,0 +1,193 @@
+"""What every family is held to, whatever it is; families are found by their YAML in conf/model."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from genbench import app
+from genbench.generator import Generator, Latent, Likelihood, Trajectory
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+CASES = [(model, conditional) for model in MODELS for conditional in (False, True)]
+SHAPE, CLASSES, BATCH = (1, 8, 8), 10, 6
+
+
+def config(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+def build(name: str, conditional: bool) -> Generator:
+    """The family as its YAML describes it, small."""
+    cfg = config(f"model={name}", f"conditional={str(conditional).lower()}", "network.width=16")
+    OmegaConf.update(cfg, "image.shape", list(SHAPE))
+    OmegaConf.update(cfg, "image.num_classes", CLASSES if conditional else 0)
+    return app.seeded_model(cfg)
+
+
+def batch(model: Generator, n: int = BATCH) -> tuple[torch.Tensor, torch.Tensor | None]:
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand(n, *SHAPE, generator=rng) * 2 - 1
+    return x, torch.randint(CLASSES, (n,), generator=rng) if model.num_classes else None
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{'conditional' if case[1] else 'plain'}")
+def model(request: pytest.FixtureRequest) -> Generator:
+    return build(*request.param)
+
+
+def awake(model: Generator) -> Generator:
+    """The model after a few steps, so that layers that start at zero pass gradient on."""
+    optimizers = [torch.optim.Adam(model.phase_parameters(phase), lr=1e-3) for phase in model.phases]
+    x, y = batch(model)
+    for step in range(3):
+        for phase, optimizer in zip(model.phases, optimizers, strict=True):
+            torch.manual_seed(step)
+            model.loss(x, y, phase=phase, step=step).total.backward()
+            optimizer.step()
+            model.zero_grad()
+    return model
+
+
+def test_each_phase_has_a_finite_scalar_float32_loss_with_detached_terms(model: Generator) -> None:
+    x, y = batch(model)
+    for phase in model.phases:
+        torch.manual_seed(0)
+        loss = model.loss(x, y, phase=phase)
+        assert loss.total.shape == ()
+        assert loss.total.dtype == torch.float32
+        assert bool(loss.total.isfinite())
+        assert all(term.shape == () and not term.requires_grad for term in loss.terms.values())
+
+
+def test_gradient_reaches_every_parameter_of_its_phase_and_no_other(model: Generator) -> None:
+    awake(model)
+    x, y = batch(model, CLASSES)
+    if model.num_classes:
+        y = torch.arange(CLASSES)
+    for phase in model.phases:
+        model.zero_grad()
+        torch.manual_seed(0)
+        model.loss(x, y, phase=phase).total.backward()
+        mine = {id(p) for p in model.phase_parameters(phase)}
+        silent = [n for n, p in model.named_parameters() if id(p) in mine and p.grad is None]
+        assert silent == []
+        assert all(bool(p.grad.abs().sum() > 0) for p in model.phase_parameters(phase) if p.grad is not None)
+
+
+def test_the_loss_falls_on_a_tiny_set(model: Generator) -> None:
+    optimizers = [torch.optim.Adam(model.phase_parameters(phase), lr=2e-3) for phase in model.phases]
+    x, y = batch(model)
+    losses = []
+    for step in range(60):
+        for phase, optimizer in zip(model.phases, optimizers, strict=True):
+            torch.manual_seed(step)
+            loss = model.loss(x, y, phase=phase, step=step)
+            loss.total.backward()
+            optimizer.step()
+            model.zero_grad()
+        losses.append(float(loss.total.detach()))
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+def test_samples_have_the_shape_and_follow_the_rng(model: Generator) -> None:
+    awake(model).eval()
+    _, y = batch(model, 5)
+    first = model.sample(5, y, rng=torch.Generator().manual_seed(1))
+    assert first.shape == (5, *SHAPE)
+    assert first.dtype == torch.float32
+    assert not first.requires_grad
+    torch.rand(100)  # the default generator must not matter
+    assert torch.equal(model.sample(5, y, rng=torch.Generator().manual_seed(1)), first)
+    assert not torch.equal(model.sample(5, y, rng=torch.Generator().manual_seed(2)), first)
+
+
+def test_sampling_leaves_the_default_generator_alone(model: Generator) -> None:
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    model.eval().sample(2, batch(model, 2)[1], rng=torch.Generator().manual_seed(0))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_wrong_images_are_refused_with_the_shape_and_the_remedy(model: Generator) -> None:
+    _, y = batch(model, 2)
+    for wrong in (torch.zeros(2, 1, 4, 4), torch.zeros(2, 8, 8)):
+        with pytest.raises(ValueError, match=r"images have shape .*this model takes \(B, "):
+            model.loss(wrong, y, phase=model.phases[0])
+    with pytest.raises(ValueError, match="to_float"):
+        model.loss(torch.zeros(2, *SHAPE, dtype=torch.uint8), y, phase=model.phases[0])
+
+
+def test_wrong_labels_are_refused_with_the_value_and_the_legal_set(model: Generator) -> None:
+    x, _ = batch(model, 2)
+    if model.num_classes == 0:
+        with pytest.raises(ValueError, match="y=None"):
+            model.loss(x, torch.zeros(2, dtype=torch.int64), phase=model.phases[0])
+        return
+    for wrong in (None, torch.tensor([0, CLASSES]), torch.tensor([-1, 0]), torch.tensor([0]), torch.zeros(2)):
+        with pytest.raises(ValueError, match=f"from 0 to {CLASSES - 1}"):
+            model.loss(x, wrong, phase=model.phases[0])
+        with pytest.raises(ValueError, match=f"from 0 to {CLASSES - 1}"):
+            model.sample(2, wrong)
+
+
+def test_an_unknown_phase_is_refused(model: Generator) -> None:
+    with pytest.raises(ValueError, match="phase 'nonsense' is unknown"):
+        model.loss(*batch(model), phase="nonsense")
+
+
+def test_the_state_comes_back_with_identical_samples(model: Generator) -> None:
+    awake(model).eval()
+    twin = build(
+        next(name for name in MODELS if type(build(name, False)) is type(model)), model.num_classes > 0
+    )
+    twin.load_state_dict(model.state_dict())
+    _, y = batch(model, 3)
+    expected = model.sample(3, y, rng=torch.Generator().manual_seed(0))
+    assert torch.equal(twin.eval().sample(3, y, rng=torch.Generator().manual_seed(0)), expected)
+
+
+def test_labels_change_the_samples_of_a_conditional_model(model: Generator) -> None:
+    if model.num_classes == 0:
+        pytest.skip("unconditional")
+    awake(model).eval()
+    samples = [
+        model.sample(2, torch.full((2,), label), rng=torch.Generator().manual_seed(0)) for label in (0, 1)
+    ]
+    assert not torch.equal(*samples)
+
+
+def test_likelihoods_are_finite_and_name_their_bound(model: Generator) -> None:
+    if not isinstance(model, Likelihood):
+        pytest.skip("no likelihood")
+    x, y = batch(model)
+    assert model.bound in ("exact", "lower", "estimate")
+    assert model.log_prob(x, y).shape == (BATCH,)
+    assert bool(model.log_prob(x, y).isfinite().all())
+
+
+def test_latents_have_their_shape_and_decode_to_images(model: Generator) -> None:
+    if not isinstance(model, Latent):
+        pytest.skip("no latents")
+    x, y = batch(model)
+    z = model.encode(x, y)
+    assert z.shape == (BATCH, *model.latent_shape)
+    assert model.decode(z, y).shape == x.shape
+
+
+@pytest.mark.parametrize("frames", [2, 4, 100])
+def test_trajectories_end_in_the_samples_and_start_from_the_data(model: Generator, frames: int) -> None:
+    if not isinstance(model, Trajectory):
+        pytest.skip("no trajectory")
+    awake(model).eval()
+    x, y = batch(model)
+    states = model.trajectory(BATCH, y, rng=torch.Generator().manual_seed(0), frames=frames)
+    assert states.shape == (frames, BATCH, *SHAPE)
+    assert torch.equal(states[-1], model.sample(BATCH, y, rng=torch.Generator().manual_seed(0)))
+    noised = model.forward_process(x, rng=torch.Generator().manual_seed(0), frames=frames)
+    assert noised.shape == (frames, BATCH, *SHAPE)
+    assert torch.equal(noised[0], x)
