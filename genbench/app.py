@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from genbench import schema
 from genbench.run import Run, next_free
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ MACHINE_ONLY = (
 )
 """Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
 
-TARGETS = ("genbench.", "torch.", "torchmetrics.")
 EXIT_USAGE = 2
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
@@ -70,14 +70,13 @@ def door(main: Callable[[], None]) -> None:
 
 
 def message(error: BaseException) -> str:
-    """An error with what caused it, each line once, without the interpreter's context."""
-    lines = str(error).partition("Config search path:")[0].strip().splitlines()
-    cause = error.__cause__
-    if isinstance(error, HydraException | OmegaConfBaseException) and cause is not None:
-        lines += str(cause).strip().splitlines()
-    if isinstance(error, HydraException):
-        lines.append(HINT)
-    return "\n".join(dict.fromkeys(line for line in lines if line.strip()))
+    """What an error says, without the interpreter's context; where Hydra wraps one of ours, ours."""
+    if isinstance(error, InstantiationException) and isinstance(
+        error.__cause__, ValueError | TypeError | OSError
+    ):
+        return str(error.__cause__)
+    text = str(error).partition("Config search path:")[0].strip()
+    return f"{text}\n{HINT}" if isinstance(error, HydraException) else text
 
 
 def register() -> None:
@@ -165,15 +164,18 @@ def build(cfg: DictConfig) -> "Parts":
     from genbench.metrics import MissingWeights
     from genbench.session import Parts
 
-    check_targets(OmegaConf.to_container(cfg, resolve=False))
     try:
         device = device_of(cfg.device)
+        if not isinstance(cfg.conditional, bool):
+            raise ValueError(f"conditional is {cfg.conditional!r}; it must be true or false")
+        schema.check(OmegaConf.to_container(cfg.data, resolve=True), "data")
         source = make(cfg.data)
         source.check()
         if cfg.conditional and source.num_classes == 0:
             raise ValueError(f"conditional=true needs labels, and {source.name} has none: take other data")
         OmegaConf.update(cfg, "image.shape", list(source.shape))
         OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
+        check_tree(cfg)
         parts = Parts(
             source=source,
             model=seeded_model(cfg),
@@ -230,18 +232,11 @@ def device_of(name: str) -> "torch.device":
     return torch.device(name)
 
 
-def check_targets(node: object) -> None:
-    """Raise UsageError on a _target_ outside this project, torch and torchmetrics."""
-    if isinstance(node, list):
-        for child in node:
-            check_targets(child)
-    if not isinstance(node, dict):
-        return
-    target = node.get("_target_")
-    if target is not None and not str(target).startswith(TARGETS):
-        raise UsageError(f"_target_ is {target!r}; it must start with one of {', '.join(TARGETS)}")
-    for child in node.values():
-        check_targets(child)
+def check_tree(cfg: DictConfig) -> None:
+    """Hold every value to the constructor that it goes to; the parts first, then what is made of them."""
+    tree = OmegaConf.to_container(cfg, resolve=True)
+    for key in sorted(tree, key=lambda name: name == "model"):
+        schema.check(tree[key], key)
 
 
 def load(run_dir: str | Path, *, device: str = "auto", weights: str = "ema") -> "Generator":
@@ -259,8 +254,8 @@ def load(run_dir: str | Path, *, device: str = "auto", weights: str = "ema") -> 
     names = {"ema": "ema", "raw": "model"}
     if weights not in names:
         raise ValueError(f"weights is {weights!r}; it must be ema or raw")
-    check_targets(record["config"])
     cfg = OmegaConf.create(record["config"])
+    check_tree(cfg)
     model = make(cfg.model).to(target)
     model.load_state_dict(checkpoint[names[weights]])
     make(cfg.precision).apply(model.networks(), target)

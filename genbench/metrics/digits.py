@@ -14,7 +14,7 @@ from genbench.progress import Progress
 __all__ = ["SHA256", "WEIGHTS", "DigitsFeatures"]
 
 WEIGHTS = Path(__file__).with_name("digits_cnn_v1.safetensors")
-SHA256 = "61d44b4dd33bd898a91b1de5e416b485293d2a4bd643e15f766a96fc53578d1a"
+SHA256 = "b86c78519b8e8c5ec8f8a0e22f8379736ceb445107f134042332714e12b925d0"
 SHAPE = (1, 8, 8)
 
 

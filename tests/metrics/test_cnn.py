@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from genbench.metrics.cnn import SmallCNN, flipped
+from genbench.data import to_float
+from genbench.metrics.cnn import SmallCNN, flipped, normalise
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (1, 8, 8), (3, 28, 30), (3, 100, 64)])
@@ -19,3 +20,14 @@ def test_flips_mirror_about_half_of_the_images_left_to_right() -> None:
     mirrored = (y == x.flip(3)).flatten(1).all(1)
     assert torch.equal(mirrored, ~(y == x).flatten(1).all(1))
     assert abs(int(mirrored.sum()) - 500) < 80  # five standard deviations of 1000 coins
+
+
+def test_normalising_gives_features_of_unit_mean_square_and_leaves_the_logits() -> None:
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (50, 1, 8, 8), generator=rng, dtype=torch.uint8)
+    network = SmallCNN(1, 3).eval()
+    before = network(to_float(images)).logits
+    normalise(network, images)
+    features, logits = network(to_float(images))
+    assert float(features.detach().square().mean()) == pytest.approx(1.0, rel=1e-5)  # float32
+    torch.testing.assert_close(logits, before)

@@ -1,0 +1,77 @@
+"""Constructors are the schema of the configuration: values are held to their annotations first of all."""
+
+import importlib
+import inspect
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+__all__ = ["check"]
+
+TARGETS = ("genbench.", "torch.", "torchmetrics.")
+
+
+def check(node: object, path: str) -> None:
+    """Raise ValueError on a target outside the allowed packages, an unknown key, or a value of a wrong type.
+
+    node is plain data (dicts, lists, scalars); path is its place in the configuration, for the message.
+    """
+    if isinstance(node, list):
+        for index, child in enumerate(node):
+            check(child, f"{path}[{index}]")
+    if not isinstance(node, Mapping):
+        return
+    if "_target_" in node:
+        check_call(node, path)
+    for key, child in node.items():
+        check(child, f"{path}.{key}".lstrip("."))
+
+
+def check_call(node: Mapping[str, Any], path: str) -> None:
+    """Hold the arguments of one target to its signature."""
+    target = locate(str(node["_target_"]), path)
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    legal = inspect.signature(target).parameters
+    for key, value in node.items():
+        if key.startswith("_"):
+            continue
+        if key not in legal:
+            raise ValueError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
+        if key in hints and not fits(value, hints[key]):
+            raise ValueError(f"{path}.{key} is {value!r}; {target.__name__} takes {written(hints[key])}")
+
+
+def locate(name: str, path: str) -> Any:  # noqa: ANN401
+    """The class or function that a target names."""
+    if not name.startswith(TARGETS):
+        raise ValueError(f"{path}._target_ is {name!r}; it must start with one of {', '.join(TARGETS)}")
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{path}._target_ is {name!r}, which cannot be imported: {error}") from error
+
+
+def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
+    """Whether a plain value can be what an annotation says (annotations of objects fit any description)."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin in (tuple, list, Sequence):
+        items = [argument for argument in arguments if argument is not Ellipsis]
+        return isinstance(value, list) and all(any(fits(v, item) for item in items) for v in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint in (bool, str, int, type(None)):
+        return type(value) is hint
+    return isinstance(value, Mapping)
+
+
+def written(hint: Any) -> str:  # noqa: ANN401
+    """An annotation as a reader would write it."""
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(written(argument) for argument in get_args(hint))
+    return names.get(hint, str(hint).replace("collections.abc.", "").replace("typing.", ""))

@@ -1,0 +1,236 @@
+"""The command line as a user meets it: in a subprocess, from another directory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from genbench import app
+from tests.conftest import ROOT, Command
+from tests.toys import TINY
+
+
+def only_run(runs_dir: Path, group: str = "default") -> Path:
+    found = sorted(path for path in (runs_dir / group).iterdir() if (path / "run.json").exists())
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def runs_dir(main: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One finished run, which the tests below only read."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = main(*TINY, f"runs_dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_a_run_leaves_its_record_its_result_and_its_pictures(runs_dir: Path) -> None:
+    run = only_run(runs_dir)
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["seed"], record["device"]) == ("done", 0, "cpu")
+    assert (run / ".hydra" / "overrides.yaml").exists()
+    result = json.loads((run / "result.json").read_text())
+    for of in ("ema", "raw", "test"):
+        assert result["metrics"][f"fid[digits-cnn-v1,n=64,ref=train,{of}]"] > 0
+    assert result["cost"]["passes_per_sample"] == 3  # three steps of DDIM
+    assert result["cost"]["images_seen"] == 512
+    assert result["choices"]["schedule"] == "cosine"
+    assert result["likelihood"] == {"bits_per_dim": None, "bound": None}
+    pictures = {path.name for path in (run / "samples").iterdir()}
+    assert {"real.png", "samples_000000512.png", "trajectory_000000512.png"} <= pictures
+    with Image.open(run / "samples" / "samples_000000512.png") as image:
+        assert min(image.size) >= 8 * 48  # 64 digits, each large enough to see
+
+
+def test_a_model_can_be_loaded_and_sampled(runs_dir: Path) -> None:
+    model = app.load(only_run(runs_dir), device="cpu")
+    x = model.sample(3, rng=torch.Generator().manual_seed(0))
+    assert x.shape == (3, 1, 8, 8)
+    raw = app.load(only_run(runs_dir), device="cpu", weights="raw")
+    assert not torch.equal(raw.sample(3, rng=torch.Generator().manual_seed(0)), x)
+
+
+def test_the_same_command_prints_the_result_and_does_nothing_again(main: Command, runs_dir: Path) -> None:
+    run = only_run(runs_dir)
+    before = {path: path.stat().st_mtime_ns for path in run.glob("*.json")}
+    again = main(*TINY, f"runs_dir={runs_dir}")
+    assert again.returncode == 0
+    assert "finished" in again.stdout
+    assert "fid[digits-cnn-v1" in again.stdout.replace("\n", "")
+    assert again.stdout.strip().splitlines()[-1] == str(run)
+    assert {path: path.stat().st_mtime_ns for path in run.glob("*.json")} == before
+
+
+def test_rerun_starts_afresh_beside_the_first_and_gives_the_same_numbers(
+    main: Command, runs_dir: Path, tmp_path: Path
+) -> None:
+    first = only_run(runs_dir)
+    assert main(*TINY, f"runs_dir={runs_dir}", "rerun=true").returncode == 0
+    second = first.with_name(f"{first.name}-2")
+    results = [json.loads((run / "result.json").read_text()) for run in (first, second)]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    second.rename(tmp_path / "second")  # the other tests find one run
+
+
+def test_the_report_tables_the_run(runs_dir: Path, environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "genbench", "report", str(runs_dir), "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=True)
+    (row,) = json.loads(done.stdout)
+    assert (row["model"], row["data"], row["seed"]) == ("ddpm", "digits", 0)
+    assert row["fid[digits-cnn-v1,n=64,ref=train,ema]"] > 0
+
+
+def start(runs_dir: Path, environment: dict[str, str], *extra: str) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        str(ROOT / "main.py"),
+        *TINY,
+        "budget.images=40000",
+        f"runs_dir={runs_dir}",
+        *extra,
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+
+
+def wait_for(runs_dir: Path, name: str, seconds: float = 120) -> Path:
+    """The first file of this name that the run writes."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := sorted(runs_dir.rglob(name)):
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(f"no {name} after {seconds} s")
+
+
+def final_weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.pt", weights_only=True)["ema"]
+
+
+def test_a_run_that_was_killed_goes_on_and_equals_an_uninterrupted_one(
+    main: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """kill -9 in the middle, the same command again: the same weights, log and metrics, bit for bit."""
+    settings = ("trainer.checkpoint_every_seconds=0.05", "budget.images=4096", "name=killed")
+    killed = start(tmp_path, environment, *settings)
+    wait_for(tmp_path, "previous.pt")
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    run = only_run(tmp_path, "killed")
+    assert json.loads((run / "run.json").read_text())["status"] == "running"
+    seen = torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["images_seen"]
+    assert 0 < seen < 4096
+    again = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=killed")
+    assert again.returncode == 0, again.stderr
+    straight = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=straight")
+    assert straight.returncode == 0, straight.stderr
+    other = only_run(tmp_path, "straight")
+    expected = final_weights(other)
+    assert all(torch.equal(value, expected[name]) for name, value in final_weights(run).items())
+    results = [json.loads((path / "result.json").read_text())["metrics"] for path in (run, other)]
+    assert results[0] == results[1]
+    assert logged_losses(run).keys() == logged_losses(other).keys()  # nothing twice, nothing missing
+
+
+def logged_losses(run: Path) -> dict[int, float]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    losses = [(line["images_seen"], line["net/loss"]) for line in lines if "net/loss" in line]
+    assert len(dict(losses)) == len(losses)
+    return dict(losses)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_as_stopped(
+    environment: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start(tmp_path, environment)
+    wait_for(tmp_path, "metrics.jsonl")
+    while not any(path.read_text() for path in tmp_path.rglob("metrics.jsonl")):
+        time.sleep(0.02)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "the same command goes on" in output
+    run = only_run(tmp_path)
+    assert output.strip().splitlines()[-1] == str(run)
+    assert json.loads((run / "run.json").read_text())["status"] == "stopped"
+    assert (run / "checkpoints" / "last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["schedule=quadratic"], "Available options in 'schedule'"),
+        (["sampler.stepz=3"], "sampler.stepz"),
+        (["data=image_folder", "data.root=/nowhere"], "/nowhere"),
+        (["schedule=linear", "schedule.T=10"], "larger T"),
+        (["budget.images=none"], "budget.images is 'none'"),
+        (["seed"], "seed"),
+    ],
+)
+def test_a_wrong_command_is_one_clear_message_and_exit_code_two(
+    main: Command, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = main(*arguments, f"runs_dir={tmp_path}")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]  # nothing is left behind
+
+
+def test_a_run_without_inception_weights_trains_and_says_how_to_evaluate(
+    main: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment["TORCH_HOME"] = str(tmp_path / "torch")
+    arguments = (*TINY, "metrics=inception", "metrics.samples=64", f"runs_dir={tmp_path}/runs")
+    done = main(*arguments)
+    del environment["TORCH_HOME"]
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "metrics.features.weights" in done.stdout
+    run = only_run(tmp_path / "runs")
+    assert json.loads((run / "run.json").read_text())["status"] == "stopped"
+    assert torch.load(run / "checkpoints" / "last.pt", weights_only=True)["finished"]
+
+
+def test_help_shows_the_groups_with_their_options_and_examples(main: Command) -> None:
+    done = main("--help")
+    assert done.returncode == 0
+    assert "schedule: cosine, geometric, linear, sigmoid" in done.stdout
+    assert done.stdout.count("python main.py") >= 3
+
+
+def test_help_imports_neither_torch_nor_anything_heavy(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-X", "importtime", str(ROOT / "main.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"torch", "wandb", "matplotlib", "sklearn", "torchmetrics", "pandas"}
+
+
+def test_cfg_job_shows_the_whole_configuration(main: Command) -> None:
+    done = main("--cfg", "job", "schedule=linear")
+    assert done.returncode == 0
+    assert "genbench.diffusion.schedule.Linear" in done.stdout
+    assert "batch_size: 64" in done.stdout
+
+
+def test_completion_offers_the_options_of_a_group(environment: dict[str, str]) -> None:
+    environment = environment | {"COMP_LINE": "python main.py schedule=", "COMP_POINT": "24"}
+    command = [sys.executable, str(ROOT / "main.py"), "-sc", "query=bash"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert "schedule=cosine" in done.stdout
+
+
+def test_a_multirun_runs_every_combination(main: Command, tmp_path: Path) -> None:
+    done = main("-m", *TINY, "schedule=linear,cosine", f"runs_dir={tmp_path}", "budget.images=128")
+    assert done.returncode == 0, done.stderr
+    results = sorted((tmp_path / "default").glob("*/result.json"))
+    assert {json.loads(path.read_text())["choices"]["schedule"] for path in results} == {"linear", "cosine"}
