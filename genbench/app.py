@@ -24,10 +24,9 @@ from genbench import schema
 from genbench.run import Run, next_free
 
 if TYPE_CHECKING:
-    import torch
 
     from genbench.generator import Generator
-    from genbench.session import Parts
+    from genbench.session import Parts, Session
 
 __all__ = ["UsageError", "build", "door", "identity", "load", "register", "run"]
 
@@ -45,7 +44,8 @@ MACHINE_ONLY = (
 )
 """Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
 
-EXIT_USAGE = 2
+EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 1, 2, 130
+PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
@@ -67,6 +67,15 @@ def door(main: Callable[[], None]) -> None:
             raise
         print(f"genbench: {message(error)}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
+    except (
+        FloatingPointError
+    ) as error:  # it says where and what to do; the interpreter's lines would hide that
+        if tracebacks:
+            raise
+        print(f"genbench: {error}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_STOPPED)
 
 
 def message(error: BaseException) -> str:
@@ -115,8 +124,8 @@ def identity(cfg: DictConfig) -> str:
 
 def run(cfg: DictConfig) -> None:
     """One run, from its configuration to its result; goes on where an earlier one of the same left off."""
-    console, here = Console(), Run(Path(HydraConfig.get().runtime.output_dir))
-    who = identity(cfg)
+    here = Run(Path(HydraConfig.get().runtime.output_dir))
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     result = here.result()
     if here.status == "done" and result is not None:
         from genbench.report import print_result
@@ -126,14 +135,24 @@ def run(cfg: DictConfig) -> None:
         console.print(str(here.path), soft_wrap=True, highlight=False)
         return
     try:
-        parts = build(cfg)
+        session = open_session(cfg, here, console)
     except UsageError:
         discard(here)
         raise
+    session.run()
+
+
+def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":
+    """All that the user may have to mend: the configuration, the data, the checkpoint. Raises UsageError."""
+    who = identity(cfg)
+    parts = build(cfg)
     from genbench.session import Session
 
     config = OmegaConf.to_container(cfg, resolve=True)
-    Session(parts, here, who, config, choices(), console).run()
+    try:
+        return Session(parts, here, who, config, choices(), console)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
 
 
 def choices() -> dict[str, str]:
@@ -161,11 +180,12 @@ def build(cfg: DictConfig) -> "Parts":
 
     Fills in `image`. Raises UsageError on whatever cannot be built.
     """
+    from genbench import device as devices
     from genbench.metrics import MissingWeights
     from genbench.session import Parts
 
     try:
-        device = device_of(cfg.device)
+        device = devices.choose(cfg.device)
         if not isinstance(cfg.conditional, bool):
             raise ValueError(f"conditional is {cfg.conditional!r}; it must be true or false")
         schema.check(OmegaConf.to_container(cfg.data, resolve=True), "data")
@@ -219,19 +239,6 @@ def seeded_model(cfg: DictConfig) -> "Generator":
         return make(cfg.model)
 
 
-def device_of(name: str) -> "torch.device":
-    """auto is CUDA where there is one, else the CPU."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', and torch sees no GPU here: take device=auto")
-    return torch.device(name)
-
-
 def check_tree(cfg: DictConfig) -> None:
     """Hold every value to the constructor that it goes to; the parts first, then what is made of them."""
     tree = OmegaConf.to_container(cfg, resolve=True)
@@ -244,10 +251,10 @@ def load(run_dir: str | Path, *, device: str = "auto", weights: str = "ema") -> 
 
     Raises FileNotFoundError where the run has no checkpoint yet.
     """
+    from genbench import device as devices
     from genbench.checkpoint import CheckpointStore
 
-    register()
-    here, target = Run(Path(run_dir)), device_of(device)
+    here, target = Run(Path(run_dir)), devices.choose(device)
     record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(target)
     if record is None or checkpoint is None:
         raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")

@@ -12,6 +12,7 @@ from rich.console import Console
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageData, ImageSource, cache_dir, prepare
+from genbench.device import describe, make_repeatable
 from genbench.evaluate import Evaluation, evaluate, evaluate_held_out
 from genbench.gallery import Gallery
 from genbench.generator import Generator
@@ -51,6 +52,7 @@ class Session:
     """Trains, evaluates and records one run.
 
     identity, config, choices: who the run is, its resolved configuration, the option chosen in each group.
+    The data are prepared at once. Raises ValueError or OSError where they, or the checkpoint, cannot be read.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Session:
         self.identity, self.config, self.choices = identity, config, choices
         self.checkpoints = CheckpointStore(here.checkpoints)
         self.progress, self.stop = Progress(console), StopRequest()
+        self.checkpoint = self.checkpoints.load(parts.device)
+        self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
 
     def run(self) -> None:
         """Do the work; whatever happens, the record says how it ended and the tracker is closed."""
@@ -96,8 +100,8 @@ class Session:
 
     def train_and_evaluate(self) -> None:
         """The work, with a tracker that is closed on every way out."""
-        data = prepare(self.parts.source, cache=cache_dir(), progress=self.progress)
-        checkpoint = self.checkpoints.load(self.parts.device)
+        data, checkpoint = self.data, self.checkpoint
+        make_repeatable(self.parts.device)
         tracker = self.parts.tracking.open(
             self.here.path,
             group=self.config["name"],
@@ -197,7 +201,7 @@ class Session:
     def cost(self, trained: Trained, evaluation: Evaluation, seconds: float) -> dict[str, Any]:
         """What the run spent; sampling as the EMA weights' evaluation found it."""
         return {
-            "device": device_name(self.parts.device),
+            "device": describe(self.parts.device),
             "parameters": parameter_count(trained.model),
             "images_seen": trained.images_seen,
             "training_seconds": trained.seconds,
@@ -209,10 +213,3 @@ class Session:
             "evaluation_seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(self.parts.device),
         }
-
-
-def device_name(device: torch.device) -> str:
-    """The name of the card, or cpu with its number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu ({torch.get_num_threads()} threads)"

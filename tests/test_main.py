@@ -187,6 +187,31 @@ def test_a_wrong_command_is_one_clear_message_and_exit_code_two(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]  # nothing is left behind
 
 
+def test_a_damaged_image_is_named_without_a_traceback(main: Command, tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for k in range(6):
+            Image.new("L", (9, 9), 20 * k).save(tmp_path / "images" / label / f"{k}.png")
+    (tmp_path / "images" / "b" / "3.png").write_bytes(b"no image")
+    done = main(
+        "data=image_folder", f"data.root={tmp_path}/images", "metrics=classifier", f"runs_dir={tmp_path}/r"
+    )
+    assert done.returncode == 2, done.stderr
+    assert "3.png" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "r").rglob("*.*"))
+
+
+def test_a_training_that_diverges_says_where_and_ends_as_failed(main: Command, tmp_path: Path) -> None:
+    done = main(*TINY, f"runs_dir={tmp_path}", "optim.lr=1e30", "trainer.clip_norm=null")
+    assert done.returncode == 1, done.stdout
+    assert "not finite in phase 'net' at step" in done.stderr
+    assert "Traceback" not in done.stderr
+    record = json.loads((only_run(tmp_path) / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert "not finite" in record["error"]
+
+
 def test_a_run_without_inception_weights_trains_and_says_how_to_evaluate(
     main: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:

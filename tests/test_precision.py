@@ -1,5 +1,7 @@
 """Precision: networks under autocast, everything else in float32."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,15 @@ def test_a_network_that_fails_leaves_no_autocast_behind() -> None:
     BFloat16().apply([spy], CPU)
     with pytest.raises(RuntimeError, match="asked to fail"):
         spy(torch.full((2, 4), torch.nan))
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_copy_of_a_network_keeps_its_precision() -> None:
+    spy = Spy()
+    BFloat16().apply([spy], CPU)
+    twin = copy.deepcopy(spy)  # as the moving average makes it
+    assert twin(torch.ones(2, 4)).dtype == torch.float32
+    assert twin.seen == torch.bfloat16
     assert not torch.is_autocast_enabled("cpu")
 
 

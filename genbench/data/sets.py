@@ -183,7 +183,7 @@ class FashionMnist(TorchvisionSource):
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
         "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     )  # fmt: skip
-    flip = True
+    flip = False  # shoes point to one side
     archives = tuple(f"FashionMNIST/raw/{file}.gz" for file in IDX_FILES)
     unpacked = tuple(f"FashionMNIST/raw/{file}" for file in IDX_FILES)
     sizes = (60_000, 10_000)

@@ -26,7 +26,7 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
 def pairs(title: str, values: Mapping[str, Any]) -> Table:
     """Keys and values, one a line."""
     # Text throughout: names hold brackets, which rich would take for markup.
-    grid = Table(title=Text(title), show_header=False, title_justify="left")
+    grid = Table(title=Text(title), show_header=False, title_justify="left", min_width=len(title))
     for key, value in values.items():
         grid.add_row(Text(key.replace("_", " ")), Text(shown(value)))
     return grid

@@ -183,7 +183,7 @@ def test_without_a_copy_and_without_leave_to_download_the_error_names_both_ways(
 def test_a_source_tells_its_facts_without_its_files(source: ImageSource) -> None:
     assert len(source.class_names) == source.num_classes == 10
     assert source.counts().keys() == {"train", "test"}
-    assert source.flip == (source.name in ("fashion_mnist", "cifar10"))
+    assert source.flip == (source.name == "cifar10")
     assert len(source.key()) == 64
 
 

@@ -1,0 +1,33 @@
+"""The device that computes: which one, what it is called, and kernels that repeat themselves."""
+
+import os
+
+import torch
+
+__all__ = ["choose", "describe", "make_repeatable"]
+
+
+def choose(name: str) -> torch.device:
+    """auto is CUDA where there is one, else the CPU. Raises ValueError on what is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', and torch sees no GPU here: take device=auto")
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """The name of the card, or cpu with its number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def make_repeatable(device: torch.device) -> None:
+    """Choose kernels that give the same bits every time; those of the CPU do so by themselves."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first call
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
