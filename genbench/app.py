@@ -11,24 +11,26 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from genbench import schema
-from genbench.run import Run, next_free
+from genbench.errors import Unmeasured, UsageError
+from genbench.run import Run, rerun_path
+from genbench.stop import Stopped
 
 if TYPE_CHECKING:
-
     from genbench.generator import Generator
     from genbench.session import Parts, Session
 
-__all__ = ["UsageError", "build", "door", "identity", "load", "register", "run"]
+__all__ = ["build", "door", "identity", "load", "register", "run"]
 
 MACHINE_ONLY = (
     "image",
@@ -37,20 +39,18 @@ MACHINE_ONLY = (
     "runs_dir",
     "rerun",
     "tracker",
-    "data.root",
     "data.download",
     "metrics.features.weights",
     "trainer.checkpoint_every_seconds",
 )
 """Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
 
-EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 1, 2, 130
+ROOT = {"name": str, "seed": int, "conditional": bool, "device": str, "runs_dir": str, "rerun": bool}
+"""The keys of the configuration that belong to no group, and their types."""
+
+EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
 PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
-
-
-class UsageError(Exception):
-    """The configuration asks for something that cannot be; nothing has been done yet."""
 
 
 def door(main: Callable[[], None]) -> None:
@@ -62,20 +62,19 @@ def door(main: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print and exit with 1 by itself; its errors come here
     try:
         main()
-    except (UsageError, HydraException, OmegaConfBaseException) as error:
+    except (UsageError, Unmeasured, FloatingPointError, HydraException, OmegaConfBaseException) as error:
         if tracebacks:
             raise
-        print(f"genbench: {message(error)}", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
-    except (
-        FloatingPointError
-    ) as error:  # it says where and what to do; the interpreter's lines would hide that
-        if tracebacks:
-            raise
-        print(f"genbench: {error}", file=sys.stderr)
-        sys.exit(EXIT_FAILED)
+        leave(error)
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)
+
+
+def leave(error: Exception) -> NoReturn:
+    """Say what is wrong, and exit with the code that belongs to it."""
+    print(f"genbench: {message(error)}", file=sys.stderr)
+    codes = {FloatingPointError: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
+    sys.exit(codes.get(type(error), EXIT_USAGE))
 
 
 def message(error: BaseException) -> str:
@@ -90,14 +89,14 @@ def message(error: BaseException) -> str:
 
 def register() -> None:
     """Teach OmegaConf the names of runs, which follow from the configuration."""
-    OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_name(_root_), replace=True)
+    OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
     OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
 
 
 def run_dir(cfg: DictConfig) -> Path:
     """runs_dir/name/run, with a number behind it where rerun=true finds it taken."""
     path = Path(cfg.runs_dir) / str(cfg.name) / run_name(cfg)
-    return next_free(path) if cfg.rerun else path
+    return rerun_path(path) if cfg.rerun else path
 
 
 def run_name(cfg: DictConfig) -> str:
@@ -112,10 +111,12 @@ def identity(cfg: DictConfig) -> str:
     Taken before the facts of the data are filled in, which follow from the rest.
     """
     own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
-    tree = OmegaConf.to_container(own, resolve=True)
-    for key in MACHINE_ONLY:
+    tree: Any = OmegaConf.to_container(own, resolve=True)
+    # Sets that can be downloaded have published sums, wherever they lie; any other folder is its content.
+    machine_only = (*MACHINE_ONLY, "data.root") if "download" in tree["data"] else MACHINE_ONLY
+    for key in machine_only:
         *parents, leaf = key.split(".")
-        node: Any = tree
+        node = tree
         for parent in parents:
             node = node.get(parent, {})
         node.pop(leaf, None)
@@ -126,33 +127,47 @@ def run(cfg: DictConfig) -> None:
     """One run, from its configuration to its result; goes on where an earlier one of the same left off."""
     here = Run(Path(HydraConfig.get().runtime.output_dir))
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    result = here.result()
-    if here.status == "done" and result is not None:
-        from genbench.report import print_result
-
-        console.print("This run is finished; rerun=true starts it afresh in a directory beside it.")
-        print_result(result, console)
-        console.print(str(here.path), soft_wrap=True, highlight=False)
-        return
     try:
-        session = open_session(cfg, here, console)
-    except UsageError:
-        discard(here)
-        raise
-    session.run()
+        stay(cfg, here, console)
+    except (UsageError, Unmeasured, FloatingPointError) as error:
+        # Hydra, which prints the overrides first, gets it only where other jobs are to follow.
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        leave(error)
+    except Stopped:
+        console.print("Stopped; the same command goes on from here.")
+        sys.exit(EXIT_STOPPED)
+    finally:
+        discard_if_refused(here)
+        if here.path.exists():
+            console.print(str(here.path), soft_wrap=True, highlight=False)
+
+
+def stay(cfg: DictConfig, here: Run, console: Console) -> None:
+    """Show the result of a run that is finished, work on any other."""
+    try:
+        result = here.result() if here.status == "done" else None
+        if result is None:
+            session = open_session(cfg, here, console)
+    except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+        raise UsageError(message(error)) from error
+    if result is None:
+        session.run()
+        return
+    from genbench.report import print_result
+
+    console.print("This run is finished; rerun=true starts it afresh in a directory beside it.")
+    print_result(result, console)
 
 
 def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":
-    """All that the user may have to mend: the configuration, the data, the checkpoint. Raises UsageError."""
+    """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
     who = identity(cfg)
     parts = build(cfg)
     from genbench.session import Session
 
     config = OmegaConf.to_container(cfg, resolve=True)
-    try:
-        return Session(parts, here, who, config, choices(), console)
-    except (ValueError, OSError) as error:
-        raise UsageError(str(error)) from error
+    return Session(parts, here, who, config, choices(), console)
 
 
 def choices() -> dict[str, str]:
@@ -165,12 +180,13 @@ def choices() -> dict[str, str]:
     }
 
 
-def discard(here: Run) -> None:
+def discard_if_refused(here: Run) -> None:
     """Remove what Hydra wrote for a run that was refused before it began."""
-    if here.record() is not None:
+    if (here.path / "run.json").exists():
         return
     shutil.rmtree(here.path / ".hydra", ignore_errors=True)
-    (here.path / "main.log").unlink(missing_ok=True)
+    for leftover in ("main.log", ".lock"):
+        (here.path / leftover).unlink(missing_ok=True)
     if here.path.exists() and not any(here.path.iterdir()):
         here.path.rmdir()
 
@@ -185,17 +201,17 @@ def build(cfg: DictConfig) -> "Parts":
     from genbench.session import Parts
 
     try:
+        tree: Any = OmegaConf.to_container(cfg, resolve=True)
+        check_root(tree)
+        schema.check(tree["data"], "data")
         device = devices.choose(cfg.device)
-        if not isinstance(cfg.conditional, bool):
-            raise ValueError(f"conditional is {cfg.conditional!r}; it must be true or false")
-        schema.check(OmegaConf.to_container(cfg.data, resolve=True), "data")
         source = make(cfg.data)
         source.check()
         if cfg.conditional and source.num_classes == 0:
             raise ValueError(f"conditional=true needs labels, and {source.name} has none: take other data")
         OmegaConf.update(cfg, "image.shape", list(source.shape))
         OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
-        check_tree(cfg)
+        check_groups(cfg)
         parts = Parts(
             source=source,
             model=seeded_model(cfg),
@@ -232,16 +248,25 @@ def seeded_model(cfg: DictConfig) -> "Generator":
 
     from genbench import rng
 
-    if not isinstance(cfg.seed, int) or cfg.seed < 0:
-        raise ValueError(f"seed is {cfg.seed!r}; it must be a whole number of at least 0")
+    if cfg.seed < 0:
+        raise ValueError(f"seed is {cfg.seed}; it must be at least 0")
     with rng.fork(torch.device("cpu")):
         torch.manual_seed(rng.derive(cfg.seed, "weights"))
         return make(cfg.model)
 
 
-def check_tree(cfg: DictConfig) -> None:
+def check_root(tree: dict[str, Any]) -> None:
+    """Raise ValueError on a root key that is neither a group nor a known setting of its type."""
+    for key, value in tree.items():
+        if key in ROOT:
+            schema.check_value(value, ROOT[key], key)
+        elif not isinstance(value, dict):
+            raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
+
+
+def check_groups(cfg: DictConfig) -> None:
     """Hold every value to the constructor that it goes to; the parts first, then what is made of them."""
-    tree = OmegaConf.to_container(cfg, resolve=True)
+    tree: Any = OmegaConf.to_container(cfg, resolve=True)
     for key in sorted(tree, key=lambda name: name == "model"):
         schema.check(tree[key], key)
 
@@ -262,7 +287,7 @@ def load(run_dir: str | Path, *, device: str = "auto", weights: str = "ema") -> 
     if weights not in names:
         raise ValueError(f"weights is {weights!r}; it must be ema or raw")
     cfg = OmegaConf.create(record["config"])
-    check_tree(cfg)
+    check_groups(cfg)
     model = make(cfg.model).to(target)
     model.load_state_dict(checkpoint[names[weights]])
     make(cfg.precision).apply(model.networks(), target)

@@ -1,7 +1,7 @@
 """The measurement: one for all families."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,21 +36,21 @@ def evaluate(
     *,
     metrics: Metrics,
     extractor: FeatureExtractor,
-    reference: Reference,
+    references: Sequence[Reference],
     of: str,
     seed: int,
     device: torch.device,
     progress: Progress,
     stop: StopRequest,
 ) -> Evaluation:
-    """Draw samples batch by batch, each through the feature network once, and score them against `reference`.
+    """Draw samples batch by batch, each through the feature network once, and score them.
 
     Draws from its own generators alone. Raises Stopped on request, FloatingPointError on samples that are not
     finite.
     """
     model.eval()
     n = sample_count(metrics, data)
-    scores = new_scores(metrics, extractor, reference, of=of, seed=seed)
+    scores = new_scores(metrics, extractor, references, of=of, seed=seed)
     seconds, outside = 0.0, torch.zeros((), dtype=torch.float64, device=device)
     title = f"evaluating {of} weights"
     with rng.fork(device), PassCounter(model.networks()) as counter, progress.bar(title, n) as bar:
@@ -77,7 +77,7 @@ def evaluate_held_out(
     *,
     metrics: Metrics,
     extractor: FeatureExtractor,
-    reference: Reference,
+    references: Sequence[Reference],
     seed: int,
     device: torch.device,
 ) -> dict[str, float]:
@@ -85,7 +85,7 @@ def evaluate_held_out(
 
     What a perfect model would get; a model far below it repeats its training images.
     """
-    scores = new_scores(metrics, extractor, reference, of="test", seed=seed)
+    scores = new_scores(metrics, extractor, references, of="test", seed=seed)
     n = min(sample_count(metrics, data), len(data.test))
     order = torch.randperm(len(data.test), generator=rng.generator(torch.device("cpu"), seed, "held out"))
     with rng.fork(device):
@@ -115,12 +115,12 @@ def training_labels(model: Generator, data: ImageData, n: int, stream: torch.Gen
 
 
 def new_scores(
-    metrics: Metrics, extractor: FeatureExtractor, reference: Reference, *, of: str, seed: int
+    metrics: Metrics, extractor: FeatureExtractor, references: Sequence[Reference], *, of: str, seed: int
 ) -> FeatureScores:
     """Empty scores under the protocol's settings."""
     return FeatureScores(
         extractor,
-        reference,
+        references,
         of=of,
         seed=rng.derive(seed, "scores"),
         splits=metrics.splits,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genbench import rng
 from genbench.data import ImageData, to_float, to_uint8
-from genbench.generator import Generator, Trajectory
+from genbench.generator import ForwardProcess, Generator, Trajectory
 from genbench.pictures import save_frames, save_grid
 from genbench.tracking import Tracker
 
@@ -44,13 +44,15 @@ class Gallery:
 
     def processes(self, model: Generator, images_seen: int) -> None:
         """The way from noise to samples and from data to noise, of models that have one."""
-        if not isinstance(model, Trajectory):
-            return
-        y = classes_in_turn(model, ROWS, self.device)
-        x0 = to_float(self.data.train.images[:ROWS]).to(self.device)
         with rng.fork(self.device):
-            self.frames("trajectory", model.trajectory(ROWS, y, rng=self.rng(), frames=FRAMES), images_seen)
-            self.frames("forward", model.forward_process(x0, rng=self.rng(), frames=FRAMES), images_seen)
+            if isinstance(model, Trajectory):
+                y = classes_in_turn(model, ROWS, self.device)
+                self.frames(
+                    "trajectory", model.trajectory(ROWS, y, rng=self.rng(), frames=FRAMES), images_seen
+                )
+            if isinstance(model, ForwardProcess):
+                x = to_float(self.data.train.images[:ROWS]).to(self.device)
+                self.frames("forward", model.forward_process(x, rng=self.rng(), frames=FRAMES), images_seen)
 
     def frames(self, name: str, states: Tensor, images_seen: int) -> None:
         """One process, a row an image; states (F, N, C, H, W)."""

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from torch import Generator as Rng
 from torch import Tensor, nn
 
-__all__ = ["Generator", "Latent", "Likelihood", "Loss", "Rng", "Trajectory"]
+__all__ = ["ForwardProcess", "Generator", "Latent", "Likelihood", "Loss", "Rng", "Trajectory"]
 
 
 class Loss(NamedTuple):
@@ -123,6 +123,13 @@ class Trajectory(ABC):
     def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
         """States on the way from noise to n images, the last one the samples: (frames, n, C, H, W)."""
 
+
+class ForwardProcess(ABC):
+    """A model that learns to undo a process from data to noise, which can be shown.
+
+    Apart from Trajectory, since an autoregressive model has a way to its samples but none to noise.
+    """
+
     @abstractmethod
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
-        """One batch on its way from data to noise, the first one x itself: (frames, B, C, H, W)."""
+        """One batch on its way from data to noise, the first state x itself: (frames, B, C, H, W)."""

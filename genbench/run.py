@@ -13,7 +13,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-__all__ = ["Run", "atomic_file", "git_state", "next_free", "plain", "version", "write_json_atomic"]
+__all__ = ["Run", "atomic_file", "git_state", "plain", "rerun_path", "version", "write_json_atomic"]
 
 PACKAGES = ("genbench", "torch", "torchvision", "torchmetrics", "numpy", "hydra-core", "wandb")
 GIT_SECONDS = 5.0  # a slow network disk must not hold up a run for the sake of its record
@@ -100,13 +100,18 @@ class Run:
         write_json_atomic(self.path / "result.json", result)
 
 
-def next_free(path: Path) -> Path:
-    """The first of path, path-2, path-3, ... that does not exist."""
-    number, free = 1, Path(path)
+def rerun_path(path: Path) -> Path:
+    """Where a fresh run beside path goes: path-2, path-3, ..; an interrupted rerun goes on in its own place.
+
+    path itself where there is no run yet.
+    """
+    newest, number = None, 1
+    free = Path(path)
     while free.exists():
-        number += 1
+        newest, number = free, number + 1
         free = path.with_name(f"{path.name}-{number}")
-    return free
+    interrupted = newest is not None and newest != path and Run(newest).status != "done"
+    return newest if interrupted and newest is not None else free
 
 
 def now() -> str:

@@ -6,9 +6,9 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["check"]
+__all__ = ["check", "check_value"]
 
-TARGETS = ("genbench.", "torch.", "torchmetrics.")
+TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")  # torch.hub and torch.load run code
 
 
 def check(node: object, path: str) -> None:
@@ -37,8 +37,14 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
             continue
         if key not in legal:
             raise ValueError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
-        if key in hints and not fits(value, hints[key]):
-            raise ValueError(f"{path}.{key} is {value!r}; {target.__name__} takes {written(hints[key])}")
+        if key in hints:
+            check_value(value, hints[key], f"{path}.{key}")
+
+
+def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
+    """Raise ValueError unless a value fits an annotation."""
+    if not fits(value, hint):
+        raise ValueError(f"{path} is {value!r}; it must be {written(hint)}")
 
 
 def locate(name: str, path: str) -> Any:  # noqa: ANN401
@@ -59,9 +65,10 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
         return any(fits(value, argument) for argument in arguments)
     if origin is Literal:
         return value in arguments
+    if origin is tuple and Ellipsis not in arguments:
+        return isinstance(value, list) and len(value) == len(arguments) and all(map(fits, value, arguments))
     if origin in (tuple, list, Sequence):
-        items = [argument for argument in arguments if argument is not Ellipsis]
-        return isinstance(value, list) and all(any(fits(v, item) for item in items) for v in value)
+        return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint in (bool, str, int, type(None)):

@@ -7,17 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageData, ImageSource, cache_dir, prepare
 from genbench.device import describe, make_repeatable
+from genbench.errors import Unmeasured, UsageError
 from genbench.evaluate import Evaluation, evaluate, evaluate_held_out
 from genbench.gallery import Gallery
 from genbench.generator import Generator
 from genbench.lr_schedule import LrSchedule
-from genbench.metrics import Metrics, MissingWeights, parameter_count, peak_memory_bytes, reference
+from genbench.metrics import (
+    Metrics,
+    MissingWeights,
+    parameter_count,
+    peak_memory_bytes,
+    reference,
+    reset_peak_memory,
+)
 from genbench.precision import Precision
 from genbench.progress import Progress
 from genbench.report import print_result
@@ -26,9 +35,7 @@ from genbench.stop import Stopped, StopRequest, listening
 from genbench.tracking import Tracker, Tracking
 from genbench.train import OptimizerFactory, Trained, Trainer, train
 
-__all__ = ["EXIT_STOPPED", "EXIT_UNMEASURED", "Parts", "Session"]
-
-EXIT_UNMEASURED, EXIT_STOPPED = 3, 130
+__all__ = ["Parts", "Session"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class Session:
     """Trains, evaluates and records one run.
 
     identity, config, choices: who the run is, its resolved configuration, the option chosen in each group.
-    The data are prepared at once. Raises ValueError or OSError where they, or the checkpoint, cannot be read.
+    The data are prepared at once. Raises ValueError or OSError where they, or the checkpoint, cannot be
+    read, or where another process works on the run.
     """
 
     def __init__(
@@ -68,64 +76,70 @@ class Session:
         self.identity, self.config, self.choices = identity, config, choices
         self.checkpoints = CheckpointStore(here.checkpoints)
         self.progress, self.stop = Progress(console), StopRequest()
-        self.checkpoint = self.checkpoints.load(parts.device)
+        self.lock = exclusive(here.path)
+        self.checkpoint = self.checkpoints.load(torch.device("cpu"))
         self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
+        if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
+            raise ValueError(
+                f"the images of {self.data.name} are not those that {here.path} was trained on so far: "
+                "bring them back, or start afresh by rerun=true"
+            )
 
     def run(self) -> None:
-        """Do the work; whatever happens, the record says how it ended and the tracker is closed."""
+        """Do the work; whatever happens, the record says how it ended and the tracker is closed.
+
+        Raises Stopped on request, Unmeasured where the feature weights cannot be had, UsageError where the
+        tracker does not start, FloatingPointError where training or sampling diverges.
+        """
         self.here.begin(self.identity, self.config, str(self.parts.device), self.parts.seed)
-        status, error = "failed", None
+        tracker, status, error = None, "failed", None
         try:
+            tracker = self.open_tracker()
             with listening(self.stop):
-                self.train_and_evaluate()
+                self.train_and_evaluate(tracker)
             status = "done"
         except (Stopped, KeyboardInterrupt):
             status = "stopped"
-            self.say("Stopped; the same command goes on from here.")
-            raise SystemExit(EXIT_STOPPED) from None
+            raise Stopped from None
         except MissingWeights as missing:
             status, error = "stopped", str(missing)
-            self.say(f"Trained, but not evaluated: {missing}\nThen the same command evaluates.")
-            raise SystemExit(EXIT_UNMEASURED) from None
+            raise Unmeasured(
+                f"trained and saved, but not evaluated. {missing}; then repeat the command"
+            ) from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
             raise
         finally:
             self.here.end(status, error)
-            self.say(str(self.here.path))
+            if tracker is not None:
+                tracker.finish(status)
 
-    def say(self, text: str) -> None:
-        """Print one plain message."""
-        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
-
-    def train_and_evaluate(self) -> None:
-        """The work, with a tracker that is closed on every way out."""
-        data, checkpoint = self.data, self.checkpoint
-        make_repeatable(self.parts.device)
-        tracker = self.parts.tracking.open(
-            self.here.path,
-            group=self.config["name"],
-            name=self.here.path.name,
-            config=self.config,
-            resume_state=checkpoint["tracker"] if checkpoint is not None else None,
-        )
-        status = "failed"
+    def open_tracker(self) -> Tracker:
+        """The tracker, where the checkpoint left it."""
         try:
-            gallery = self.gallery(data, tracker)
-            trained = self.train(data, checkpoint, tracker, gallery)
-            self.stop.check()
-            gallery.processes(trained.ema.model, trained.images_seen)
-            grid = gallery.samples(trained.ema.model, trained.images_seen)
-            result = self.measure(trained, data, grid)
-            tracker.summary({**result["metrics"], **result["cost"]})
-            self.here.write_result(result)
-            print_result(result, self.console)
-            status = "done"
-        except (Stopped, KeyboardInterrupt, MissingWeights):
-            status = "stopped"
-            raise
-        finally:
-            tracker.finish(status)
+            return self.parts.tracking.open(
+                self.here.path,
+                group=self.config["name"],
+                name=self.here.path.name,
+                config=self.config,
+                resume_state=self.checkpoint["tracker"] if self.checkpoint is not None else None,
+            )
+        except (ValueError, OSError, RuntimeError) as error:
+            raise UsageError(str(error)) from error
+
+    def train_and_evaluate(self, tracker: Tracker) -> None:
+        """The work."""
+        make_repeatable(self.parts.device)
+        reset_peak_memory(self.parts.device)
+        gallery = self.gallery(self.data, tracker)
+        trained = self.train(self.data, tracker, gallery)
+        self.stop.check()
+        gallery.processes(trained.ema.model, trained.images_seen)
+        grid = gallery.samples(trained.ema.model, trained.images_seen)
+        result = self.measure(trained, self.data, grid)
+        tracker.summary({**result["metrics"], **result["cost"]})
+        self.here.write_result(result)
+        print_result(result, self.console)
 
     def gallery(self, data: ImageData, tracker: Tracker) -> Gallery:
         """Where the pictures go; the real images are there from the start."""
@@ -134,9 +148,7 @@ class Session:
         gallery.real()
         return gallery
 
-    def train(
-        self, data: ImageData, checkpoint: dict[str, Any] | None, tracker: Tracker, gallery: Gallery
-    ) -> Trained:
+    def train(self, data: ImageData, tracker: Tracker, gallery: Gallery) -> Trained:
         """The model, trained until the budget is spent or a stop is requested."""
         parts = self.parts
         model = parts.model.to(parts.device, memory_format=torch.channels_last)
@@ -152,7 +164,8 @@ class Session:
             seed=parts.seed,
             device=parts.device,
             checkpoints=self.checkpoints,
-            checkpoint=checkpoint,
+            checkpoint=self.checkpoint,
+            data_key=data.key,
             tracker=tracker,
             progress=self.progress,
             stop=self.stop,
@@ -164,9 +177,13 @@ class Session:
         started, parts = time.monotonic(), self.parts
         metrics, device, seed = parts.metrics, parts.device, parts.seed
         extractor = metrics.features.build(data, device=device, progress=self.progress)
-        known = reference(extractor, data, split="train", device=device, progress=self.progress)
+        train_set, test_set = (
+            reference(extractor, data, split=split, device=device, progress=self.progress)
+            for split in ("train", "test")
+        )
+        self.stop.check()
         held_out = evaluate_held_out(
-            data, metrics=metrics, extractor=extractor, reference=known, seed=seed, device=device
+            data, metrics=metrics, extractor=extractor, references=[train_set], seed=seed, device=device
         )
         evaluations = {
             of: evaluate(
@@ -174,7 +191,7 @@ class Session:
                 data,
                 metrics=metrics,
                 extractor=extractor,
-                reference=known,
+                references=[train_set, test_set],
                 of=of,
                 seed=seed,
                 device=device,
@@ -213,3 +230,14 @@ class Session:
             "evaluation_seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(self.parts.device),
         }
+
+
+def exclusive(folder: Path) -> FileLock:
+    """A lock on a run's directory, which dies with its process. Raises ValueError where another holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"another process is working on {folder}: wait for it, or stop it") from None
+    return lock

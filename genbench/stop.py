@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM as a polite request: the work in hand is finished and saved first."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -31,6 +32,9 @@ def listening(stop: StopRequest) -> Iterator[None]:
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.requested = True
+        print(
+            "\nStopping after the work in hand; a second signal stops at once.", file=sys.stderr, flush=True
+        )
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from genbench import rng
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
-from genbench.data import EpochOrder, Split, to_float
+from genbench.data import EpochOrder, Split, mirrored, to_float
 from genbench.ema import Ema
 from genbench.generator import Generator
 from genbench.lr_schedule import LrSchedule
@@ -42,6 +42,7 @@ class Trainer:
     accumulate: int = 1
     clip_norm: float | None = 1.0
     ema_halflife_images: float = 5000
+    ema_rampup: float | None = 0.05
     log_every_images: int = 640
     sample_every_images: int | None = None
     checkpoint_every_seconds: float = 60.0
@@ -55,6 +56,7 @@ class Trainer:
         for name in (
             "clip_norm",
             "ema_halflife_images",
+            "ema_rampup",
             "log_every_images",
             "sample_every_images",
             "checkpoint_every_seconds",
@@ -76,7 +78,7 @@ class Trained:
     seconds: float = 0.0
     finished: bool = False
 
-    def state(self, tracker: Tracker) -> dict[str, Any]:
+    def state(self, tracker: Tracker, window: Window, data_key: str) -> dict[str, Any]:
         """The checkpoint."""
         return {
             "model": self.model.state_dict(),
@@ -86,6 +88,8 @@ class Trained:
             "images_seen": self.images_seen,
             "seconds": self.seconds,
             "finished": self.finished,
+            "data_key": data_key,
+            "window": window.state(),
             "tracker": tracker.state(),
         }
 
@@ -112,6 +116,7 @@ def train(
     device: torch.device,
     checkpoints: CheckpointStore,
     checkpoint: dict[str, Any] | None,
+    data_key: str,
     tracker: Tracker,
     progress: Progress,
     stop: StopRequest,
@@ -120,11 +125,12 @@ def train(
     """Train `model` on `split` until the budget is spent or a stop is requested; go on from `checkpoint`.
 
     Each step draws its randomness from (seed, images seen), so that a resumed training equals an
-    uninterrupted one bit for bit. Raises FloatingPointError where a loss or gradient is not finite.
+    uninterrupted one bit for bit (under budget.seconds the clock has a say in the learning rate too).
+    Raises FloatingPointError where a loss or gradient is not finite.
     """
     # What is trained
     model.train()
-    ema = Ema(model, halflife_images=trainer.ema_halflife_images)
+    ema = Ema(model, halflife_images=trainer.ema_halflife_images, rampup=trainer.ema_rampup)
     run = Trained(model, ema, {phase: optim(model.phase_parameters(phase)) for phase in model.phases})
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
@@ -137,6 +143,8 @@ def train(
     # What it is trained on, and what is watched meanwhile
     order = EpochOrder(len(split), seed)
     window = Window(patience=1 if device.type == "cpu" else 50)  # a look costs a GPU a stall, a CPU nothing
+    if checkpoint is not None:
+        window.load(checkpoint["window"])
     clock = Clock(run.seconds, run.images_seen)
     saved = time.monotonic()
 
@@ -182,10 +190,10 @@ def train(
             if time.monotonic() - saved >= trainer.checkpoint_every_seconds and not run.finished:
                 with clock.paused():
                     window.check()
-                    checkpoints.save(run.state(tracker))
+                    checkpoints.save(run.state(tracker, window, data_key))
                 saved = time.monotonic()
     window.check()
-    checkpoints.save(run.state(tracker))
+    checkpoints.save(run.state(tracker, window, data_key))
     return run
 
 
@@ -194,8 +202,7 @@ def batch(split: Split, index: Tensor, device: torch.device, flip: bool) -> tupl
     images, labels = split.gather(index, device)
     x = to_float(images)
     if flip:
-        mirrored = torch.rand(len(x), 1, 1, 1, device=device) < 0.5
-        x = torch.where(mirrored, x.flip(-1), x)
+        x = mirrored(x)
     return x.contiguous(memory_format=torch.channels_last), labels
 
 

@@ -49,6 +49,14 @@ class Window:
             )
         self.unchecked.clear()
 
+    def state(self) -> dict[str, Tensor]:
+        """What is averaged next, for a checkpoint."""
+        return {name: torch.stack(values) for name, values in self.values.items()}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go back to a checkpoint."""
+        self.values = {name: list(values) for name, values in state.items()}
+
     def flush(self) -> dict[str, float]:
         """The means since the last flush."""
         self.check()

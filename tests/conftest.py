@@ -28,8 +28,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def main(environment: dict[str, str]) -> Command:
     """`python main.py ...` as a user calls it, from another directory."""
 
-    def call(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str, env: dict[str, str] = environment) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "main.py"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=timeout)
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
 
     return call

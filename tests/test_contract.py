@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from genbench import app
-from genbench.generator import Generator, Latent, Likelihood, Trajectory
+from genbench.generator import ForwardProcess, Generator, Latent, Likelihood, Trajectory
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
@@ -23,7 +23,9 @@ def config(*overrides: str) -> DictConfig:
 
 def build(name: str, conditional: bool) -> Generator:
     """The family as its YAML describes it, small."""
-    cfg = config(f"model={name}", f"conditional={str(conditional).lower()}", "network.width=16")
+    cfg = config(f"model={name}", f"conditional={str(conditional).lower()}")
+    if OmegaConf.select(cfg, "network.width") is not None:
+        OmegaConf.update(cfg, "network.width", 16)
     OmegaConf.update(cfg, "image.shape", list(SHAPE))
     OmegaConf.update(cfg, "image.num_classes", CLASSES if conditional else 0)
     return app.seeded_model(cfg)
@@ -180,14 +182,21 @@ def test_latents_have_their_shape_and_decode_to_images(model: Generator) -> None
 
 
 @pytest.mark.parametrize("frames", [2, 4, 100])
-def test_trajectories_end_in_the_samples_and_start_from_the_data(model: Generator, frames: int) -> None:
+def test_trajectories_end_in_the_samples(model: Generator, frames: int) -> None:
     if not isinstance(model, Trajectory):
         pytest.skip("no trajectory")
     awake(model).eval()
-    x, y = batch(model)
+    _, y = batch(model)
     states = model.trajectory(BATCH, y, rng=torch.Generator().manual_seed(0), frames=frames)
     assert states.shape == (frames, BATCH, *SHAPE)
     assert torch.equal(states[-1], model.sample(BATCH, y, rng=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("frames", [2, 4, 100])
+def test_forward_processes_start_from_the_data(model: Generator, frames: int) -> None:
+    if not isinstance(model, ForwardProcess):
+        pytest.skip("no forward process")
+    x, _ = batch(model)
     noised = model.forward_process(x, rng=torch.Generator().manual_seed(0), frames=frames)
     assert noised.shape == (frames, BATCH, *SHAPE)
     assert torch.equal(noised[0], x)

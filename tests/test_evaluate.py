@@ -69,7 +69,7 @@ def run(
         data,
         metrics=Metrics(DigitsFeatures(), samples=samples, batch_size=batch_size),
         extractor=measure[0],
-        reference=measure[1],
+        references=[measure[1]],
         of="ema",
         seed=0,
         device=CPU,
@@ -126,7 +126,7 @@ def test_the_held_out_images_are_scored_at_the_same_n(
         data,
         metrics=Metrics(DigitsFeatures(), samples=100),
         extractor=measure[0],
-        reference=measure[1],
+        references=[measure[1]],
         seed=0,
         device=CPU,
     )

@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.data import ImageData, Split
+from genbench.data import ImageData, Split, to_uint8
 from genbench.gallery import Gallery
+from genbench.pictures import save_grid
 from genbench.tracking import JsonLines
 from tests.toys import toy_model
 
@@ -52,4 +53,13 @@ def test_processes_are_drawn_of_models_that_have_one(gallery: Gallery) -> None:
 
 
 def test_a_conditional_model_shows_its_classes_in_turn(gallery: Gallery) -> None:
-    assert gallery.samples(toy_model(num_classes=3).eval(), 1).exists()
+    model = toy_model(num_classes=3)
+    torch.manual_seed(0)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.2)  # an untrained network would not hear its labels
+    shown = gallery.samples(model.eval(), 1).read_bytes()
+    expected = model.sample(64, torch.arange(64) % 3, rng=gallery.rng())
+    save_grid(to_uint8(expected), gallery.folder / "expected.png")
+    assert shown == (gallery.folder / "expected.png").read_bytes()
+    other = model.sample(64, torch.zeros(64, dtype=torch.int64), rng=gallery.rng())
+    assert not torch.equal(other, expected)

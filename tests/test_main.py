@@ -129,6 +129,7 @@ def test_a_run_that_was_killed_goes_on_and_equals_an_uninterrupted_one(
     assert json.loads((run / "run.json").read_text())["status"] == "running"
     seen = torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["images_seen"]
     assert 0 < seen < 4096
+    assert not torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["finished"]
     again = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=killed")
     assert again.returncode == 0, again.stderr
     straight = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=straight")
@@ -138,7 +139,7 @@ def test_a_run_that_was_killed_goes_on_and_equals_an_uninterrupted_one(
     assert all(torch.equal(value, expected[name]) for name, value in final_weights(run).items())
     results = [json.loads((path / "result.json").read_text())["metrics"] for path in (run, other)]
     assert results[0] == results[1]
-    assert logged_losses(run).keys() == logged_losses(other).keys()  # nothing twice, nothing missing
+    assert logged_losses(run) == logged_losses(other)  # nothing twice, nothing missing
 
 
 def logged_losses(run: Path) -> dict[int, float]:
@@ -184,6 +185,7 @@ def test_a_wrong_command_is_one_clear_message_and_exit_code_two(
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("genbench: ")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]  # nothing is left behind
 
 
@@ -215,15 +217,58 @@ def test_a_training_that_diverges_says_where_and_ends_as_failed(main: Command, t
 def test_a_run_without_inception_weights_trains_and_says_how_to_evaluate(
     main: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    environment["TORCH_HOME"] = str(tmp_path / "torch")
-    arguments = (*TINY, "metrics=inception", "metrics.samples=64", f"runs_dir={tmp_path}/runs")
-    done = main(*arguments)
-    del environment["TORCH_HOME"]
+    nowhere = {
+        "TORCH_HOME": str(tmp_path),
+        "https_proxy": "http://127.0.0.1:9",
+    }  # a port where nobody listens
+    done = main(*TINY, "metrics=inception", f"runs_dir={tmp_path}/runs", env=environment | nowhere)
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "metrics.features.weights" in done.stdout
+    assert "metrics.features.weights=PATH; then repeat the command" in done.stderr
     run = only_run(tmp_path / "runs")
     assert json.loads((run / "run.json").read_text())["status"] == "stopped"
     assert torch.load(run / "checkpoints" / "last.pt", weights_only=True)["finished"]
+
+
+def test_two_processes_do_not_work_on_one_run(
+    main: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    first = start(tmp_path, environment)
+    wait_for(tmp_path, "metrics.jsonl")
+    second = main(*TINY, "budget.images=40000", f"runs_dir={tmp_path}")
+    first.kill()
+    first.wait()
+    assert second.returncode == 2, second.stderr
+    assert "another process is working on" in second.stderr
+
+
+def test_a_checkpoint_is_not_continued_on_other_images(main: Command, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for k in range(20):
+            (tmp_path / "images" / split / str(k % 2)).mkdir(parents=True, exist_ok=True)
+            path = tmp_path / "images" / split / str(k % 2) / f"{k}.png"
+            Image.new("L", (8, 8), 10 * k).save(path)
+    arguments = (
+        *TINY,
+        "data=image_folder",
+        f"data.root={tmp_path}/images",
+        "data.size=8",
+        "data.channels=1",
+        "metrics=classifier",
+        "metrics.features.images=64",
+        "metrics.samples=20",
+        "budget.images=64",
+        f"runs_dir={tmp_path}/runs",
+    )
+    done = main(*arguments)
+    assert done.returncode == 0, done.stderr
+    run = only_run(tmp_path / "runs")
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"status": "stopped"}))
+    Image.new("L", (8, 8), 255).save(tmp_path / "images" / "train" / "0" / "new.png")
+    again = main(*arguments)
+    assert again.returncode == 2, again.stdout
+    assert "not those that" in again.stderr
+    assert "rerun=true" in again.stderr
 
 
 def test_help_shows_the_groups_with_their_options_and_examples(main: Command) -> None:

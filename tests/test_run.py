@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from genbench import run as module
-from genbench.run import Run, atomic_file, git_state, next_free, version, write_json_atomic
+from genbench.run import Run, atomic_file, git_state, rerun_path, version, write_json_atomic
 
 CONFIG = {"model": {"_target_": "genbench.families.ddpm.DDPM"}, "seed": 1}
 
@@ -100,13 +100,21 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_next_free_directory_counts_from_two(tmp_path: Path) -> None:
+def finished(path: Path, status: str) -> None:
+    run = Run(path)
+    run.begin("identity", {}, "cpu", 0)
+    run.end(status)
+
+
+def test_a_rerun_goes_beside_finished_runs_and_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    assert next_free(path) == path
-    path.mkdir()
-    assert next_free(path) == tmp_path / "run-2"
-    (tmp_path / "run-2").mkdir()
-    assert next_free(path) == tmp_path / "run-3"
+    assert rerun_path(path) == path
+    finished(path, "stopped")
+    assert rerun_path(path) == tmp_path / "run-2"  # the first run is not the rerun
+    finished(tmp_path / "run-2", "stopped")
+    assert rerun_path(path) == tmp_path / "run-2"
+    finished(tmp_path / "run-2", "done")
+    assert rerun_path(path) == tmp_path / "run-3"
 
 
 def git(root: Path, *arguments: str) -> None:

@@ -44,7 +44,7 @@ def test_a_value_fits_what_its_annotation_says(value: object, hint: Any, expecte
         ),
         (
             {"_target_": "genbench.budget.Budget", "images": "3"},
-            r"loss.images is '3'; Budget takes a whole number",
+            r"loss.images is '3'; it must be a whole number",
         ),
         ({"inner": [{"_target_": "os.system"}]}, r"loss.inner\[0\]._target_ is 'os.system'"),
     ],

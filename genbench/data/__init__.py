@@ -1,5 +1,6 @@
 """Image sets, the store of bytes that they are decoded into, and the way between bytes and [-1, 1]."""
 
+from genbench.data.augment import mirrored
 from genbench.data.folder import ImageFolder
 from genbench.data.order import EpochOrder
 from genbench.data.pixels import out_of_range, to_float, to_uint8
@@ -18,6 +19,7 @@ __all__ = [
     "Mnist",
     "Split",
     "cache_dir",
+    "mirrored",
     "out_of_range",
     "prepare",
     "to_float",

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Generator, Tensor
 
+from genbench.diffusion.parameterization import X0
 from genbench.diffusion.posterior import posterior
-from genbench.diffusion.schedule import Schedule
+from genbench.diffusion.schedule import Level, Schedule
 
 __all__ = ["DDIM", "Ancestral", "Denoiser", "Sampler"]
 
@@ -22,7 +23,7 @@ class Sampler(ABC):
     wrong for other data).
     """
 
-    def __init__(self, steps: int, clip_x0: bool) -> None:
+    def __init__(self, steps: int, *, clip_x0: bool) -> None:
         if steps < 1:
             raise ValueError(f"sampler.steps is {steps}; it must be at least 1, e.g. 50")
         self.steps, self.clip_x0 = steps, clip_x0
@@ -54,7 +55,7 @@ class Ancestral(Sampler):
     """
 
     def __init__(self, steps: int = 1000, *, variance: float = 0.0, clip_x0: bool = True) -> None:
-        super().__init__(steps, clip_x0)
+        super().__init__(steps, clip_x0=clip_x0)
         if not 0 <= variance <= 1:
             raise ValueError(f"sampler.variance is {variance}; it must be from 0 (beta~) to 1 (beta)")
         self.variance = variance
@@ -77,7 +78,7 @@ class DDIM(Sampler):
     """
 
     def __init__(self, steps: int = 50, *, eta: float = 0.0, clip_x0: bool = True) -> None:
-        super().__init__(steps, clip_x0)
+        super().__init__(steps, clip_x0=clip_x0)
         if not 0 <= eta <= 1:
             raise ValueError(f"sampler.eta is {eta}; it must be from 0 (deterministic) to 1 (ancestral)")
         self.eta = eta
@@ -86,7 +87,8 @@ class DDIM(Sampler):
         self, xt: Tensor, x0: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor, rng: Generator | None
     ) -> Tensor:
         variance = self.eta**2 * posterior(alpha_bar_t, alpha_bar_s).beta_tilde
-        eps = (xt - alpha_bar_t.sqrt().to(xt.dtype) * x0) / (1 - alpha_bar_t).sqrt().to(xt.dtype)
+        at = Level(alpha_bar_t.sqrt().to(xt.dtype), (1 - alpha_bar_t).sqrt().to(xt.dtype))
+        eps = X0().to_eps(x0, xt, at)
         # beta~ equals 1 - ab_s in the limit of ab_t = 0; rounding must not push the root below 0.
         of_eps = (1 - alpha_bar_s - variance).clamp(min=0).sqrt()
         xs = alpha_bar_s.sqrt().to(xt.dtype) * x0 + of_eps.to(xt.dtype) * eps

@@ -10,12 +10,12 @@ from genbench.diffusion.parameterization import Parameterization
 from genbench.diffusion.sampler import Sampler, noise_like
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
-from genbench.generator import Generator, Loss, Rng, Trajectory
+from genbench.generator import ForwardProcess, Generator, Loss, Rng, Trajectory
 
 __all__ = ["Diffusion"]
 
 
-class Diffusion(Generator, Trajectory):
+class Diffusion(Generator, Trajectory, ForwardProcess):
     """A Gaussian diffusion model (DDPM).
 
     The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)` in the shape of xt; the

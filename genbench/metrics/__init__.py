@@ -2,7 +2,7 @@
 
 from genbench.metrics.auto import AutoFeatures
 from genbench.metrics.classifier import ClassifierFeatures
-from genbench.metrics.cost import PassCounter, parameter_count, peak_memory_bytes
+from genbench.metrics.cost import PassCounter, parameter_count, peak_memory_bytes, reset_peak_memory
 from genbench.metrics.digits import DigitsFeatures
 from genbench.metrics.features import FeatureExtractor, Features, FeatureSource, MissingWeights
 from genbench.metrics.frechet import Moments, frechet_distance
@@ -31,4 +31,5 @@ __all__ = [
     "parameter_count",
     "peak_memory_bytes",
     "reference",
+    "reset_peak_memory",
 ]

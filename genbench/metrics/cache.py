@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import NamedTuple
 
 from filelock import FileLock
 from torch import Tensor
+
+from genbench.run import atomic_file
 
 __all__ = ["Stored", "cached", "key", "load", "save"]
 
@@ -51,16 +51,8 @@ def save(path: Path, stored: Stored) -> None:
     seal = {"sha256": digest(stored.tensors), "facts": stored.facts}
     # One entry alone: safetensors writes several in random order.
     content = to_bytes(stored.tensors, {"genbench": json.dumps(seal, sort_keys=True)})
-    handle, part = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(part, 0o644)  # mkstemp's files are private
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    with atomic_file(path) as file:
+        file.write(content)
 
 
 def load(path: Path) -> Stored:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genbench.data import EpochOrder, ImageData, Split, to_float
+from genbench.data import EpochOrder, ImageData, Split, mirrored, to_float
 from genbench.metrics.cache import Stored, digest
 from genbench.metrics.features import FeatureExtractor, Features, full_precision
 from genbench.progress import Progress
@@ -95,7 +95,7 @@ def fit(data: ImageData, *, images: int, seed: int, progress: Progress) -> Small
         for step in range(steps):
             x, y = data.train.gather(order.take(step * BATCH, BATCH), CPU)
             assert y is not None
-            logits = network(flipped(to_float(x), coins) if data.flip else to_float(x)).logits
+            logits = network(mirrored(to_float(x), rng=coins) if data.flip else to_float(x)).logits
             optimizer.zero_grad()
             F.cross_entropy(logits, y).backward()
             optimizer.step()
@@ -138,12 +138,6 @@ def initial(data: ImageData, seed: int) -> SmallCNN:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return SmallCNN(data.shape[0], data.num_classes).train()
-
-
-def flipped(x: Tensor, coins: torch.Generator) -> Tensor:
-    """Each image of x (B, C, H, W) mirrored with probability one half."""
-    heads = torch.rand(len(x), generator=coins) < 0.5
-    return torch.where(heads[:, None, None, None], x.flip(3), x)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import resource
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-__all__ = ["PassCounter", "parameter_count", "peak_memory_bytes"]
+__all__ = ["PassCounter", "parameter_count", "peak_memory_bytes", "reset_peak_memory"]
+
+PROCESS_CLEAR, PROCESS_STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 class PassCounter:
@@ -50,9 +53,23 @@ def parameter_count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Start anew, so that a run does not report the peak of an earlier one in the same process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif PROCESS_CLEAR.exists():
+        PROCESS_CLEAR.write_text("5")  # resets VmHWM (man 5 proc)
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory held so far: by torch's tensors on a GPU, else by the whole process."""
+    """Most memory held since the reset: by torch's tensors on a GPU, else by the whole process.
+
+    Where the system has no /proc, the most since the process began.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if PROCESS_STATUS.exists():
+        line = next(line for line in PROCESS_STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kibibytes
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kibibytes

@@ -1,8 +1,6 @@
 """Features of the Inception network of 2015, on which FID, IS and KID were published."""
 
-import os
 import shutil
-import tempfile
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
 from genbench.metrics.features import FeatureExtractor, Features, FeatureSource, MissingWeights
 from genbench.progress import Progress
+from genbench.run import atomic_file
 
 if TYPE_CHECKING:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -152,22 +151,18 @@ def download(path: Path) -> Path:
     """Fetch the published weights to `path`; MissingWeights where that fails within seconds."""
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent)
     try:
         with (
-            os.fdopen(handle, "wb") as file,
+            atomic_file(path) as file,
             urllib.request.urlopen(URL_INCEPTION_V3, timeout=TIMEOUT_SECONDS) as answer,
         ):
             shutil.copyfileobj(answer, file)
-        if file_digest(Path(part)) != SHA256:
-            raise OSError("what arrived has another sha256 than the published file")
-        os.replace(part, path)
+            file.flush()
+            if file_digest(Path(file.name)) != SHA256:
+                raise OSError("what arrived has another sha256 than the published file")
     except OSError as error:
         raise MissingWeights(
-            f"Inception weights are not at {path}, and downloading them failed ({error}); put {FILE} there, "
-            "set metrics.features.weights=PATH, or take other features: metrics=classifier"
+            f"Inception weights are not at {path}, and downloading them failed ({error}): put {FILE} there, "
+            "or set metrics.features.weights=PATH"
         ) from error
-    finally:
-        Path(part).unlink(missing_ok=True)
     return path

@@ -1,12 +1,8 @@
 """The one writer of metric names; `genbench.report.names` is their one reader."""
 
-__all__ = ["OF", "metric_name"]
+from genbench.report.names import OF
 
-OF = (
-    "ema",
-    "raw",
-    "test",
-)  # samples of the averaged weights, of the raw ones, or the held-out images themselves
+__all__ = ["metric_name"]
 
 
 def metric_name(

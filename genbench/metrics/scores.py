@@ -1,5 +1,7 @@
 """All scores that come from features, of one pass an image."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -14,16 +16,16 @@ __all__ = ["FeatureScores"]
 
 
 class FeatureScores:
-    """FID, Inception score and KID of a stream of images against a reference.
+    """Inception score of a stream of images, and FID and KID against references.
 
     of: "ema", "raw" or "test", whose images these are.
-    Raises ValueError where the reference was taken on other features.
+    Raises ValueError where a reference was taken on other features.
     """
 
     def __init__(
         self,
         extractor: FeatureExtractor,
-        reference: Reference,
+        references: Sequence[Reference],
         *,
         of: str,
         seed: int,
@@ -31,12 +33,13 @@ class FeatureScores:
         kid_subsets: int = 100,
         kid_subset_size: int = 1000,
     ) -> None:
-        if reference.protocol != extractor.protocol:
-            raise ValueError(
-                f"the reference has features {reference.protocol}, the extractor gives {extractor.protocol}; "
-                "take both from one extractor"
-            )
-        self.extractor, self.reference = extractor, reference
+        for reference in references:
+            if reference.protocol != extractor.protocol:
+                raise ValueError(
+                    f"the reference has features {reference.protocol}, the extractor gives "
+                    f"{extractor.protocol}; take both from one extractor"
+                )
+        self.extractor, self.references = extractor, references
         self.of, self.seed = of, seed
         self.splits, self.kid_subsets, self.kid_subset_size = splits, kid_subsets, kid_subset_size
         self.moments = Moments(extractor.num_features)
@@ -52,19 +55,28 @@ class FeatureScores:
 
     def compute(self) -> dict[str, float]:
         """The scores under their full protocol names, each spread under the same name with `_std`."""
-        n, ref = self.moments.n, self.reference
-        size = min(self.kid_subset_size, n, len(ref.features))
+        splits = (f"splits={split_count(self.moments.n, self.splits)}",)
         score = inception_score(torch.cat(self.logits), splits=self.splits, seed=self.seed)
-        kernel = kernel_distance(
-            ref.features, torch.cat(self.features), subsets=self.kid_subsets, subset_size=size, seed=self.seed
+        scores = {self.name("is", None, splits): score[0], self.name("is_std", None, splits): score[1]}
+        for reference in self.references:
+            scores |= self.distances(reference)
+        return scores
+
+    def distances(self, reference: Reference) -> dict[str, float]:
+        """The distances to one reference."""
+        size = min(self.kid_subset_size, self.moments.n, len(reference.features))
+        mean, std = kernel_distance(
+            reference.features,
+            torch.cat(self.features),
+            subsets=self.kid_subsets,
+            subset_size=size,
+            seed=self.seed,
         )
-        splits, subsets = (f"splits={split_count(n, self.splits)}",), (f"subsets={self.kid_subsets}x{size}",)
+        subsets = (f"subsets={self.kid_subsets}x{size}",)
         return {
-            self.name("fid", ref.split): frechet_distance(self.moments, ref.moments),
-            self.name("is", None, splits): score[0],
-            self.name("is_std", None, splits): score[1],
-            self.name("kid", ref.split, subsets): kernel[0],
-            self.name("kid_std", ref.split, subsets): kernel[1],
+            self.name("fid", reference.split): frechet_distance(self.moments, reference.moments),
+            self.name("kid", reference.split, subsets): mean,
+            self.name("kid_std", reference.split, subsets): std,
         }
 
     def name(self, metric: str, ref: str | None, extra: tuple[str, ...] = ()) -> str:

@@ -62,19 +62,24 @@ class UNet(nn.Module):
         self.down, skips, now = nn.ModuleList(), [width], width
         for level, out in enumerate(widths):
             for _ in range(blocks):
-                self.down.append(Stage(now, out, embedding, attends[level], dropout))
+                self.down.append(Stage(now, out, embedding, attends=attends[level], dropout=dropout))
                 now = out
                 skips.append(now)
             if level + 1 < len(widths):
                 self.down.append(Downsample(now))
                 skips.append(now)
         self.middle = nn.ModuleList(
-            [Stage(now, now, embedding, attends[-1], dropout), Stage(now, now, embedding, False, dropout)]
+            [
+                Stage(now, now, embedding, attends=attends[-1], dropout=dropout),
+                Stage(now, now, embedding, attends=False, dropout=dropout),
+            ]
         )
         self.up = nn.ModuleList()
         for level, out in reversed(list(enumerate(widths))):
             for _ in range(blocks + 1):
-                self.up.append(Stage(now + skips.pop(), out, embedding, attends[level], dropout))
+                self.up.append(
+                    Stage(now + skips.pop(), out, embedding, attends=attends[level], dropout=dropout)
+                )
                 now = out
             if level:
                 self.up.append(Upsample(now))
@@ -113,7 +118,7 @@ class UNet(nn.Module):
 class Stage(nn.Module):
     """A residual block, followed by attention where the level has it."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, attends: bool, dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, embedding: int, *, attends: bool, dropout: float) -> None:
         super().__init__()
         self.residual = ResidualBlock(inputs, outputs, embedding, dropout)
         self.attention = Attention(outputs) if attends else nn.Identity()
@@ -147,7 +152,8 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, head_channels: int = 32) -> None:
         super().__init__()
-        self.heads = max(channels // head_channels, 1)
+        wanted = max(channels // head_channels, 1)
+        self.heads = max(heads for heads in range(1, wanted + 1) if channels % heads == 0)
         self.norm = nn.GroupNorm(groups(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zero(nn.Conv2d(channels, channels, 1))

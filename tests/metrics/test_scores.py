@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from genbench.data import ImageData
-from genbench.metrics import DigitsFeatures, FeatureExtractor, FeatureScores, Reference, frechet_distance
+from genbench.metrics import (
+    DigitsFeatures,
+    FeatureExtractor,
+    FeatureScores,
+    PassCounter,
+    Reference,
+    frechet_distance,
+)
 from genbench.metrics import reference as take
 from genbench.metrics.reference import Moments
 from genbench.progress import Progress
@@ -30,7 +37,7 @@ def reference(extractor: FeatureExtractor, digits: ImageData) -> Reference:
 def scored(
     extractor: FeatureExtractor, reference: Reference, images: torch.Tensor, size: int
 ) -> dict[str, float]:
-    scores = FeatureScores(extractor, reference, of="test", seed=0)
+    scores = FeatureScores(extractor, [reference], of="test", seed=0)
     for batch in images.split(size):
         scores.update(batch)
     return scores.compute()
@@ -87,13 +94,26 @@ def test_scores_carry_their_whole_protocol_and_the_report_can_read_it(
 ) -> None:
     scores = scored(extractor, reference, digits.test.images, 256)
     assert list(scores) == [
-        "fid[digits-cnn-v1,n=359,ref=train,test]",
         "is[digits-cnn-v1,n=359,splits=10,test]",
         "is_std[digits-cnn-v1,n=359,splits=10,test]",
+        "fid[digits-cnn-v1,n=359,ref=train,test]",
         "kid[digits-cnn-v1,n=359,subsets=100x359,ref=train,test]",
         "kid_std[digits-cnn-v1,n=359,subsets=100x359,ref=train,test]",
     ]
-    assert [parse(name).kind for name in scores] == ["fid", "is", "is_std", "kid", "kid_std"]
+    assert [parse(name).kind for name in scores] == ["is", "is_std", "fid", "kid", "kid_std"]
+
+
+def test_several_references_share_one_pass(
+    extractor: FeatureExtractor, reference: Reference, digits: ImageData
+) -> None:
+    other = take(extractor, digits, split="test", device=CPU, progress=QUIET)
+    both = FeatureScores(extractor, [reference, other], of="ema", seed=0)
+    with PassCounter([extractor]) as counter:
+        both.update(digits.train.images[:50])
+    assert counter.passes(50) == 1
+    alone = FeatureScores(extractor, [other], of="ema", seed=0)
+    alone.update(digits.train.images[:50])
+    assert alone.compute().items() <= both.compute().items()
 
 
 def test_real_digits_score_far_better_than_noise(
@@ -103,7 +123,7 @@ def test_real_digits_score_far_better_than_noise(
     rng = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, digits.test.images.shape, generator=rng, dtype=torch.uint8)
     worse = scored(extractor, reference, noise, 100)
-    fid, inception, _, kid, _ = real
+    inception, _, fid, kid, _ = real
     assert real[fid] * 5 < worse[fid]
     assert abs(real[kid]) * 5 < worse[kid]
     assert 8 < real[inception] < 10  # ten classes, nearly balanced and nearly certain
@@ -138,4 +158,4 @@ def test_each_image_passes_the_network_once(
 
 def test_a_reference_on_other_features_is_refused(extractor: FeatureExtractor, reference: Reference) -> None:
     with pytest.raises(ValueError, match="take both from one extractor"):
-        FeatureScores(extractor, reference._replace(protocol="inception,res=tf1"), of="ema", seed=0)
+        FeatureScores(extractor, [reference._replace(protocol="inception,res=tf1")], of="ema", seed=0)

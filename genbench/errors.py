@@ -1,0 +1,11 @@
+"""Errors that are the user's to mend: told in one message, without the interpreter's context."""
+
+__all__ = ["Unmeasured", "UsageError"]
+
+
+class UsageError(Exception):
+    """What was asked for cannot be; the message says what was given, what is legal and what to do."""
+
+
+class Unmeasured(Exception):  # noqa: N818 (the training succeeded)
+    """A run is trained and saved, but could not be evaluated; the message says how it can be later."""
