@@ -1,5 +1,6 @@
 """What every family is held to, whatever it is; families are found by their YAML in conf/model."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from genbench import app
+from genbench.data import Split
 from genbench.generator import ForwardProcess, Generator, Latent, Likelihood, Trajectory
+from tests.test_train import run, same
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
@@ -151,6 +154,18 @@ def test_the_state_comes_back_with_identical_samples(model: Generator) -> None:
     _, y = batch(model, 3)
     expected = model.sample(3, y, rng=torch.Generator().manual_seed(0))
     assert torch.equal(twin.eval().sample(3, y, rng=torch.Generator().manual_seed(0)), expected)
+
+
+def test_a_training_in_two_parts_equals_one_bit_for_bit(model: Generator, tmp_path: Path) -> None:
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (20, *SHAPE), generator=rng, dtype=torch.uint8)
+    split = Split(images, torch.arange(20) % CLASSES if model.num_classes else None)
+    fresh = [copy.deepcopy(model) for _ in range(3)]
+    straight = run(tmp_path / "straight", model=fresh[0], split=split, budget=128)
+    half = run(tmp_path / "parts", model=fresh[1], split=split, budget=128, stop_at=64)
+    assert not half.finished
+    resumed = run(tmp_path / "parts", model=fresh[2], split=split, budget=128)
+    assert same(straight, resumed)
 
 
 def test_labels_change_the_samples_of_a_conditional_model(model: Generator) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.metrics import PassCounter, parameter_count, peak_memory_bytes
+from genbench.metrics import PassCounter, parameter_count, peak_memory_bytes, reset_peak_memory
+from genbench.metrics.cost import PROCESS_CLEAR
 
 
 class Named(nn.Module):
@@ -39,3 +40,13 @@ def test_shared_parameters_are_counted_once() -> None:
 
 def test_peak_memory_is_that_of_a_process_with_torch_in_it() -> None:
     assert 5e7 < peak_memory_bytes(torch.device("cpu")) < 1e12
+
+
+def test_the_peak_of_memory_starts_anew_after_a_reset() -> None:
+    if not PROCESS_CLEAR.exists():
+        pytest.skip("this system counts from the start of the process")
+    block = torch.ones(32 * 2**20)  # 128 MiB
+    high = peak_memory_bytes(torch.device("cpu"))
+    del block
+    reset_peak_memory(torch.device("cpu"))
+    assert peak_memory_bytes(torch.device("cpu")) < high - 64 * 2**20  # the allocator may keep a part
