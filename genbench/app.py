@@ -6,9 +6,9 @@ config -> objects -> train -> evaluate -> result.json and a table.
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -48,6 +48,7 @@ MACHINE_ONLY = (
 ROOT = {"name": str, "seed": int, "conditional": bool, "device": str, "runs_dir": str, "rerun": bool}
 """The keys of the configuration that belong to no group, and their types."""
 
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
 PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
@@ -83,7 +84,9 @@ def message(error: BaseException) -> str:
         error.__cause__, ValueError | TypeError | OSError
     ):
         return str(error.__cause__)
-    text = str(error).partition("Config search path:")[0].strip()
+    lines = str(error).partition("Config search path:")[0].strip().splitlines()
+    # Hydra's advice to append an unknown key with a plus leads into the next refusal.
+    text = "\n".join(line for line in lines if not line.startswith("To append to your config"))
     return f"{text}\n{HINT}" if isinstance(error, HydraException) else text
 
 
@@ -95,7 +98,15 @@ def register() -> None:
 
 def run_dir(cfg: DictConfig) -> Path:
     """runs_dir/name/run, with a number behind it where rerun=true finds it taken."""
-    path = Path(cfg.runs_dir) / str(cfg.name) / run_name(cfg)
+    if not NAME.fullmatch(str(cfg.name)):
+        raise ValueError(f"name is {cfg.name!r}; it must be letters, digits, '.', '_', '-', not '.' first")
+    try:
+        Path(cfg.runs_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"runs_dir is {cfg.runs_dir}, which cannot be made ({error}): name another"
+        ) from error
+    path = Path(cfg.runs_dir) / cfg.name / run_name(cfg)
     return rerun_path(path) if cfg.rerun else path
 
 
@@ -225,16 +236,22 @@ def build(cfg: DictConfig) -> "Parts":
             device=device,
             seed=cfg.seed,
         )
-        parts.optim(parts.model.parameters())  # an optimizer refuses its settings only when it is made
+        check_optim(parts)
         try:
             parts.metrics.features.check(source)
         except MissingWeights as error:
-            warnings.warn(
-                f"{error}\nThe run will train, and evaluate when it is started again.", stacklevel=2
-            )
+            print(f"genbench: {error}; until then the run trains, but does not evaluate", file=sys.stderr)
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
         raise UsageError(message(error)) from error
     return parts
+
+
+def check_optim(parts: "Parts") -> None:
+    """An optimizer refuses its settings only when it is made. Raises ValueError."""
+    try:
+        parts.optim(parts.model.parameters())
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"optim: {error}") from error
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401
@@ -260,7 +277,7 @@ def check_root(tree: dict[str, Any]) -> None:
     for key, value in tree.items():
         if key in ROOT:
             schema.check_value(value, ROOT[key], key)
-        elif not isinstance(value, dict):
+        elif not (isinstance(value, dict) and (key == "image" or "_target_" in value)):
             raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
 
 

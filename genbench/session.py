@@ -79,6 +79,7 @@ class Session:
         self.lock = exclusive(here.path)
         self.checkpoint = self.checkpoints.load(torch.device("cpu"))
         self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
+        parts.metrics.check_data(self.data)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
             raise ValueError(
                 f"the images of {self.data.name} are not those that {here.path} was trained on so far: "
@@ -131,6 +132,8 @@ class Session:
         """The work."""
         make_repeatable(self.parts.device)
         reset_peak_memory(self.parts.device)
+        if self.checkpoint is not None:
+            self.console.print(f"Going on from {self.checkpoint['images_seen']:,} images.", highlight=False)
         gallery = self.gallery(self.data, tracker)
         trained = self.train(self.data, tracker, gallery)
         self.stop.check()

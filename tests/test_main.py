@@ -132,6 +132,7 @@ def test_a_run_that_was_killed_goes_on_and_equals_an_uninterrupted_one(
     assert not torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["finished"]
     again = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=killed")
     assert again.returncode == 0, again.stderr
+    assert "Going on from" in again.stdout
     straight = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=straight")
     assert straight.returncode == 0, straight.stderr
     other = only_run(tmp_path, "straight")
@@ -176,12 +177,15 @@ def test_a_signal_saves_and_ends_as_stopped(
         (["schedule=linear", "schedule.T=10"], "larger T"),
         (["budget.images=none"], "budget.images is 'none'"),
         (["seed"], "seed"),
+        (["name=../elsewhere"], "name is '../elsewhere'"),
+        (["runs_dir=/proc/nowhere"], "runs_dir is /proc/nowhere"),
     ],
 )
 def test_a_wrong_command_is_one_clear_message_and_exit_code_two(
     main: Command, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    done = main(*arguments, f"runs_dir={tmp_path}")
+    place = [] if any("runs_dir" in argument for argument in arguments) else [f"runs_dir={tmp_path}"]
+    done = main(*arguments, *place)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,5 +1,6 @@
 """What is measured, on which features."""
 
+from genbench.data import ImageData
 from genbench.metrics.features import FeatureSource
 
 __all__ = ["Metrics"]
@@ -26,17 +27,17 @@ class Metrics:
     ) -> None:
         smallest = 2 * splits
         if splits < 2:
-            raise ValueError(f"splits is {splits}; the spread of the Inception score needs 2 or more")
+            raise ValueError(f"metrics.splits is {splits}; the spread of the Inception score needs 2 or more")
         if samples is not None and samples < smallest:
             raise ValueError(
-                f"samples is {samples}; legal are {smallest} and above (two for each of the {splits} splits "
+                f"metrics.samples is {samples}; legal are {smallest} and above (two for each of the {splits} splits "
                 "of the Inception score), or null for as many as the test split has"
             )
         if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; legal are 1 and above")
+            raise ValueError(f"metrics.batch_size is {batch_size}; legal are 1 and above")
         if kid_subsets < 1 or kid_subset_size < 2:
             raise ValueError(
-                f"kid_subsets is {kid_subsets} and kid_subset_size {kid_subset_size}; "
+                f"metrics.kid_subsets is {kid_subsets} and kid_subset_size {kid_subset_size}; "
                 "legal are 1 and above, 2 and above"
             )
         self.features = features
@@ -45,3 +46,12 @@ class Metrics:
         self.splits = splits
         self.kid_subsets = kid_subsets
         self.kid_subset_size = kid_subset_size
+
+    def check_data(self, data: ImageData) -> None:
+        """Raise ValueError where the held-out images are too few to be scored beside the samples."""
+        smallest = 2 * self.splits
+        if len(data.test) < smallest:
+            raise ValueError(
+                f"the test split of {data.name} has {len(data.test)} images; scores need {smallest} or more "
+                f"(two for each of metrics.splits={self.splits}): add images, or lower metrics.splits"
+            )

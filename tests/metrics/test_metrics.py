@@ -4,7 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+from genbench.data import ImageData, Split
 from genbench.metrics import DigitsFeatures, Metrics
 
 
@@ -21,6 +23,14 @@ def test_settings_that_no_score_can_be_taken_under_are_refused_with_the_legal_ra
 ) -> None:
     with pytest.raises(ValueError, match=r"and above|or more"):
         Metrics(DigitsFeatures(), **wrong)
+
+
+def test_a_test_split_too_small_to_score_is_refused_before_training() -> None:
+    split = Split(torch.zeros(6, 1, 8, 8, dtype=torch.uint8), None)
+    data = ImageData("few", split, split, (), 0, False, "key", (1, 8, 8))
+    with pytest.raises(ValueError, match="test split of few has 6 images; scores need 20 or more"):
+        Metrics(DigitsFeatures()).check_data(data)
+    Metrics(DigitsFeatures(), splits=3).check_data(data)
 
 
 def test_importing_the_package_does_not_import_torchmetrics_or_torchvision() -> None:
