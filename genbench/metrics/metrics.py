@@ -30,7 +30,7 @@ class Metrics:
             raise ValueError(f"metrics.splits is {splits}; the spread of the Inception score needs 2 or more")
         if samples is not None and samples < smallest:
             raise ValueError(
-                f"metrics.samples is {samples}; legal are {smallest} and above (two for each of the {splits} splits "
+                f"metrics.samples is {samples}; legal are {smallest} and above (two for each split "
                 "of the Inception score), or null for as many as the test split has"
             )
         if batch_size < 1:
