@@ -12,7 +12,7 @@ from rich.console import Console
 
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
-from genbench.data import ImageData, ImageSource, cache_dir, prepare
+from genbench.data import ImageSource, cache_dir, prepare
 from genbench.device import describe, make_repeatable
 from genbench.errors import Unmeasured, UsageError
 from genbench.evaluate import Evaluation, evaluate, evaluate_held_out
@@ -134,50 +134,50 @@ class Session:
         reset_peak_memory(self.parts.device)
         if self.checkpoint is not None:
             self.console.print(f"Going on from {self.checkpoint['images_seen']:,} images.", highlight=False)
-        gallery = self.gallery(self.data, tracker)
-        trained = self.train(self.data, tracker, gallery)
+        gallery = self.gallery(tracker)
+        trained = self.train(tracker, gallery)
         self.stop.check()
         gallery.processes(trained.ema.model, trained.images_seen)
         grid = gallery.samples(trained.ema.model, trained.images_seen)
-        result = self.measure(trained, self.data, grid)
+        result = self.measure(trained, grid)
         tracker.summary({**result["metrics"], **result["cost"]})
         self.here.write_result(result)
         print_result(result, self.console)
 
-    def gallery(self, data: ImageData, tracker: Tracker) -> Gallery:
+    def gallery(self, tracker: Tracker) -> Gallery:
         """Where the pictures go; the real images are there from the start."""
         parts = self.parts
-        gallery = Gallery(self.here.samples, tracker, data, seed=parts.seed, device=parts.device)
+        gallery = Gallery(self.here.samples, tracker, self.data, seed=parts.seed, device=parts.device)
         gallery.real()
         return gallery
 
-    def train(self, data: ImageData, tracker: Tracker, gallery: Gallery) -> Trained:
+    def train(self, tracker: Tracker, gallery: Gallery) -> Trained:
         """The model, trained until the budget is spent or a stop is requested."""
         parts = self.parts
         model = parts.model.to(parts.device, memory_format=torch.channels_last)
         parts.precision.apply(model.networks(), parts.device)
         return train(
             model,
-            data.train,
+            self.data.train,
             trainer=parts.trainer,
             optim=parts.optim,
             lr_schedule=parts.lr_schedule,
             budget=parts.budget,
-            flip=data.flip,
+            flip=self.data.flip,
             seed=parts.seed,
             device=parts.device,
             checkpoints=self.checkpoints,
             checkpoint=self.checkpoint,
-            data_key=data.key,
+            data_key=self.data.key,
             tracker=tracker,
             progress=self.progress,
             stop=self.stop,
             on_sample=gallery.samples,
         )
 
-    def measure(self, trained: Trained, data: ImageData, grid: Path) -> dict[str, Any]:
+    def measure(self, trained: Trained, grid: Path) -> dict[str, Any]:
         """The final record: held-out images, EMA weights and raw weights under one protocol."""
-        started, parts = time.monotonic(), self.parts
+        started, parts, data = time.monotonic(), self.parts, self.data
         metrics, device, seed = parts.metrics, parts.device, parts.seed
         extractor = metrics.features.build(data, device=device, progress=self.progress)
         train_set, test_set = (
