@@ -81,7 +81,7 @@ def test_without_a_key_a_run_is_kept_offline_and_mirrors_the_json_lines(tmp_path
     (run_id,) = done.stdout.split()
     first, second = sorted((tmp_path / "wandb").glob("offline-run-*"), key=lambda path: path.stat().st_ctime)
     assert first.name.endswith(run_id)
-    assert second.name.endswith(run_id)
+    assert run_id in second.name  # of two that start within a second, wandb numbers the later one
     text = records(first)
     for piece in ("images_seen", "loss", "model.width", "fid[f,n=2,ref=train,ema]", "samples"):
         assert piece in text
