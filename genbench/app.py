@@ -187,7 +187,7 @@ def choices() -> dict[str, str]:
     return {
         group.partition("@")[0]: option
         for group, option in chosen.items()
-        if option is not None and not group.startswith("hydra")
+        if option is not None and not group.startswith(("hydra", "tuned"))  # tuned follows from the others
     }
 
 
@@ -277,8 +277,15 @@ def check_root(tree: dict[str, Any]) -> None:
     for key, value in tree.items():
         if key in ROOT:
             schema.check_value(value, ROOT[key], key)
-        elif not (isinstance(value, dict) and (key == "image" or "_target_" in value)):
+        elif key != "image" and not describes_objects(value):
             raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
+
+
+def describes_objects(value: object) -> bool:
+    """Whether a node is one object's description, or holds several under names and nothing else."""
+    if not isinstance(value, dict) or not value:
+        return False
+    return "_target_" in value or all(map(describes_objects, value.values()))
 
 
 def check_groups(cfg: DictConfig) -> None:

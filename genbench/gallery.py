@@ -7,14 +7,16 @@ from torch import Tensor
 
 from genbench import rng
 from genbench.data import ImageData, to_float, to_uint8
-from genbench.generator import ForwardProcess, Generator, Trajectory
-from genbench.pictures import save_frames, save_grid
+from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory
+from genbench.pictures import save_grid
 from genbench.tracking import Tracker
 
 __all__ = ["Gallery"]
 
 GRID = 64  # images of a grid
-ROWS, FRAMES = 6, 12  # images and states of a process
+SAMPLES_PER_CLASS, CLASSES = 8, 20  # columns, and the most rows, of a conditional model's grid
+REBUILT, COLUMNS = 32, 8  # test images that are shown with their reconstructions, and how many in a row
+ROWS, FRAMES = 6, 12  # images and states of a process, or of a way between two codes
 
 
 class Gallery:
@@ -34,13 +36,55 @@ class Gallery:
         save_grid(self.data.train.images[:GRID], self.folder / "real.png")
 
     def samples(self, model: Generator, images_seen: int) -> Path:
-        """A grid of samples; of a conditional model, the classes in turn."""
+        """A grid of samples; of a conditional model, a row a class."""
+        y = class_rows(model, self.device)
+        n, columns = (GRID, None) if y is None else (len(y), SAMPLES_PER_CLASS)
         with rng.fork(self.device):
-            x = model.sample(GRID, classes_in_turn(model, GRID, self.device), rng=self.rng())
-        path = self.folder / f"samples_{images_seen:09d}.png"
-        save_grid(to_uint8(x), path)
-        self.tracker.image("samples", path, images_seen=images_seen)
-        return path
+            x = model.sample(n, y, rng=self.rng())
+        return self.show("samples", to_uint8(x), images_seen, columns)
+
+    @torch.no_grad()
+    def codes(self, model: Generator, images_seen: int) -> None:
+        """Test images above what is rebuilt from their codes; ways between two codes."""
+        with rng.fork(self.device):
+            if isinstance(model, Latent):
+                x, y = self.test_images(model, torch.arange(min(REBUILT, len(self.data.test))))
+                rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
+                above = torch.cat([image for row in rows for image in row])
+                self.show("reconstructions", to_uint8(above), images_seen, COLUMNS)
+            if isinstance(model, Decodes):
+                start, end, y = self.ends(model)
+                shares = torch.linspace(0, 1, FRAMES, device=self.device).tolist()
+                states = torch.stack([model.decode(slerp(start, end, share), y) for share in shares])
+                self.frames("interpolation", states, images_seen)
+
+    def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Two codes a row, (ROWS, *latent_shape) each, with one label for both (of a conditional model)."""
+        assert isinstance(model, Generator)
+        if isinstance(model, Latent):
+            x, y = self.test_images(model, self.pairs(model))
+            start, end = model.encode(x, y).chunk(2)
+            return start, end, None if y is None else y[:ROWS]
+        y = classes_in_turn(model, ROWS, self.device)
+        both = None if y is None else torch.cat([y, y])
+        start, end = model.prior(2 * ROWS, both, rng=self.rng()).chunk(2)
+        return start, end, y
+
+    def pairs(self, model: Generator) -> Tensor:
+        """Indices of test images, (2 ROWS,): row i goes from the i-th to the one ROWS further on.
+
+        Of one class each for a conditional model.
+        """
+        labels = self.data.test.labels
+        if labels is None or not model.num_classes:
+            return torch.arange(2 * ROWS) % len(self.data.test)
+        members = [(labels == row % model.num_classes).nonzero().flatten() for row in range(ROWS)]
+        return torch.stack([*(m[0] for m in members), *(m[-1] for m in members)])
+
+    def test_images(self, model: Generator, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Test images in [-1, 1], with labels for a conditional model."""
+        images, y = self.data.test.gather(index, self.device)
+        return to_float(images), y if model.num_classes else None
 
     def processes(self, model: Generator, images_seen: int) -> None:
         """The way from noise to samples and from data to noise, of models that have one."""
@@ -56,9 +100,14 @@ class Gallery:
 
     def frames(self, name: str, states: Tensor, images_seen: int) -> None:
         """One process, a row an image; states (F, N, C, H, W)."""
+        self.show(name, to_uint8(states).transpose(0, 1).flatten(0, 1), images_seen, len(states))
+
+    def show(self, name: str, images: Tensor, images_seen: int, columns: int | None) -> Path:
+        """Write one grid and hand it to the tracker; images (N, C, H, W) uint8."""
         path = self.folder / f"{name}_{images_seen:09d}.png"
-        save_frames(to_uint8(states), path)
+        save_grid(images, path, columns=columns)
         self.tracker.image(name, path, images_seen=images_seen)
+        return path
 
     def rng(self) -> torch.Generator:
         """The same stream for every picture."""
@@ -68,3 +117,22 @@ class Gallery:
 def classes_in_turn(model: Generator, n: int, device: torch.device) -> Tensor | None:
     """Labels 0, 1, .., K - 1, 0, 1, .. for a conditional model: (n,), or None."""
     return torch.arange(n, device=device) % model.num_classes if model.num_classes else None
+
+
+def class_rows(model: Generator, device: torch.device) -> Tensor | None:
+    """Labels 0, 0, .., 1, 1, .., SAMPLES_PER_CLASS of each, for a conditional model, or None."""
+    if not model.num_classes:
+        return None
+    return torch.arange(min(model.num_classes, CLASSES), device=device).repeat_interleave(SAMPLES_PER_CLASS)
+
+
+def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """The point at `share` of the arc from one code to another, (B, ..) each.
+
+    Codes of a Gaussian prior lie near a sphere, which a straight way leaves.
+    Source: Shoemake 1985, Section 3.3; White 2016.
+    """
+    a, b = start.flatten(1), end.flatten(1)
+    angle = torch.acos(torch.cosine_similarity(a, b).clamp(-1 + 1e-6, 1 - 1e-6))[:, None]
+    way = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+    return way.reshape(start.shape)

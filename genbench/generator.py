@@ -6,7 +6,21 @@ from typing import Literal, NamedTuple
 from torch import Generator as Rng
 from torch import Tensor, nn
 
-__all__ = ["ForwardProcess", "Generator", "Latent", "Likelihood", "Loss", "Rng", "Trajectory"]
+__all__ = [
+    "Decodes",
+    "ForwardProcess",
+    "Generator",
+    "Latent",
+    "Likelihood",
+    "Loss",
+    "NoPrior",
+    "Rng",
+    "Trajectory",
+]
+
+
+class NoPrior(RuntimeError):  # noqa: N818
+    """A model that codes images was asked for samples before it has a law of its codes."""
 
 
 class Loss(NamedTuple):
@@ -92,24 +106,37 @@ class Likelihood(ABC):
     """A model that gives log p(x)."""
 
     bound: Literal["exact", "lower", "estimate"]
+    method: str
+    """How, as tables say it: "elbo", "iwae-64", "uniform dequantization"."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Log-probability of the DISCRETE 8-bit image in nats, (B,)."""
 
 
-class Latent(ABC):
-    """A model that maps images to latents and back."""
+class Decodes(ABC):
+    """A model whose images are functions of latents of a known law: sample = decode(prior).
+
+    Apart from Latent, since a GAN has no way back from images to latents.
+    """
 
     latent_shape: tuple[int, ...]
 
     @abstractmethod
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Latents of images: (B, C, H, W) -> (B, *latent_shape)."""
+    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        """Latents of n images: (n, *latent_shape). Raises NoPrior where their law is not known yet."""
 
     @abstractmethod
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Images of latents: (B, *latent_shape) -> (B, C, H, W)."""
+
+
+class Latent(Decodes):
+    """A model that maps images to latents and back."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Latents of images, without chance: (B, C, H, W) -> (B, *latent_shape)."""
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """decode(encode(x)), (B, C, H, W)."""

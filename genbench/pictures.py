@@ -14,7 +14,7 @@ from genbench.run import atomic_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["save_frames", "save_grid", "schedule_figure"]
+__all__ = ["save_grid", "schedule_figure"]
 
 BORDER = 1  # pixels between tiles
 GREY = 128
@@ -35,16 +35,6 @@ def save_grid(images: Tensor, path: Path, *, columns: int | None = None, scale: 
     canvas = tile(images, columns, -(-VISIBLE // min(h, w)) if scale is None else scale)
     with atomic_file(path) as file:
         Image.fromarray(canvas).save(file, format="PNG")
-
-
-def save_frames(frames: Tensor, path: Path) -> None:
-    """Write a trajectory or a forward process as one PNG: a row an image, a column a frame.
-
-    frames (F, N, C, H, W) uint8.
-    """
-    if frames.dim() != 5:
-        raise ValueError(f"frames have shape {tuple(frames.shape)}; they must be (F, N, C, H, W)")
-    save_grid(frames.transpose(0, 1).flatten(0, 1), path, columns=frames.shape[0])
 
 
 def check(images: Tensor) -> None:

@@ -16,8 +16,9 @@ from genbench.data import ImageSource, cache_dir, prepare
 from genbench.device import describe, make_repeatable
 from genbench.errors import Unmeasured, UsageError
 from genbench.evaluate import Evaluation, evaluate, evaluate_held_out
+from genbench.fidelity import Fidelity
 from genbench.gallery import Gallery
-from genbench.generator import Generator
+from genbench.generator import Generator, NoPrior
 from genbench.lr_schedule import LrSchedule
 from genbench.metrics import (
     Metrics,
@@ -107,6 +108,9 @@ class Session:
             raise Unmeasured(
                 f"trained and saved, but not evaluated. {missing}; then repeat the command"
             ) from None
+        except NoPrior as unknown:
+            status, error = "stopped", str(unknown)
+            raise Unmeasured(f"trained and saved, but there are no samples to evaluate: {unknown}") from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
             raise
@@ -138,9 +142,15 @@ class Session:
         trained = self.train(tracker, gallery)
         self.stop.check()
         gallery.processes(trained.ema.model, trained.images_seen)
+        gallery.codes(trained.ema.model, trained.images_seen)
         grid = gallery.samples(trained.ema.model, trained.images_seen)
         result = self.measure(trained, grid)
-        tracker.summary({**result["metrics"], **result["cost"]})
+        measured = {
+            "bits_per_dim": result["likelihood"]["bits_per_dim"],
+            **result["metrics"],
+            **result["cost"],
+        }
+        tracker.summary(measured)
         self.here.write_result(result)
         print_result(result, self.console)
 
@@ -203,6 +213,9 @@ class Session:
             )
             for of, model in (("ema", trained.ema.model), ("raw", trained.model))
         }
+        fidelity = Fidelity(
+            data, metrics=metrics, seed=seed, device=device, progress=self.progress, stop=self.stop
+        )
         return {
             "genbench": version("genbench"),
             "group": self.config["name"],
@@ -213,7 +226,8 @@ class Session:
             "seed": seed,
             "config": self.config,
             "metrics": evaluations["ema"].metrics | evaluations["raw"].metrics | held_out,
-            "likelihood": {"bits_per_dim": None, "bound": None},
+            "likelihood": fidelity.likelihood(trained.ema.model),
+            "reconstruction": fidelity.reconstruction(trained.ema.model),
             "cost": self.cost(trained, evaluations["ema"], time.monotonic() - started),
             "samples": {"grid": str(grid.relative_to(self.here.path))},
         }

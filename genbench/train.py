@@ -155,7 +155,7 @@ def train(
             before = run.images_seen
             rng.seed_step(seed, before)
             factor = lr_schedule.factor(before, budget.spent(before, clock.seconds()))
-            for phase, optimizer in run.optimizers.items():
+            for phase in model.phases:
                 index = order.take(run.images_seen, trainer.batch_size)
                 losses = []
                 with only(model, phase):
@@ -165,7 +165,7 @@ def train(
                         loss = model.loss(x, y, phase=phase, step=run.step)
                         (loss.total / trainer.accumulate).backward()
                         losses.append(loss)
-                window.add(phase, run.step, losses, update(optimizer, factor, trainer.clip_norm))
+                window.add(phase, run.step, losses, update(run.optimizers[phase], factor, trainer.clip_norm))
                 run.images_seen += len(index)
             ema.update(model, images=run.images_seen - before, images_seen=run.images_seen)
             run.step += 1
@@ -264,5 +264,5 @@ def done_of(budget: Budget, spent: float) -> int:
 
 def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
     """What stands beside the progress bar."""
-    losses = "  ".join(f"{phase} loss {shown[f'{phase}/loss']:.4f}" for phase in phases)
+    losses = "  ".join(f"{phase} loss {shown[f'{phase}/loss']:.4f}" for phase in dict.fromkeys(phases))
     return f"{losses}  {shown['images_per_second']:,.0f} images/s"

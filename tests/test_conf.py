@@ -1,5 +1,6 @@
 """The configuration: every option composes, every preset runs, and values are refused clearly."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.toys import TINY
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS = ("schedule", "loss", "parameterization", "sampler", "optim", "lr_schedule", "precision", "network")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 
 
@@ -72,11 +74,19 @@ def test_every_experiment_composes_and_its_objects_build(experiment: str) -> Non
         app.make(node)
 
 
-def test_every_object_appears_once() -> None:
-    """An interpolation of a whole object twice would build two of them."""
-    text = "\n".join(path.read_text() for path in (ROOT / "conf").rglob("*.yaml"))
-    for node in ("network", "schedule", "parameterization", "loss", "sampler"):
-        assert text.count("${" + node + "}") == 1, node
+@pytest.mark.parametrize("model", MODELS)
+def test_every_object_appears_once(model: str) -> None:
+    """An interpolation of a whole object twice would build two of them, one of none would be ignored."""
+    cfg = config(f"model={model}")
+    text = OmegaConf.to_yaml(cfg)
+    own = {"data", "precision", "metrics", "tracker", "optim", "lr_schedule", "trainer", "budget", "model"}
+    for axis in {str(key) for key in cfg if OmegaConf.is_dict(cfg[key])} - own - {"image", "hydra"}:
+        assert len(re.findall(rf"\$\{{{axis}[}}.]", text)) == max(nodes(cfg[axis]), 1), axis
+
+
+def nodes(axis: DictConfig) -> int:
+    """How many objects an axis describes: one, or several under names."""
+    return 1 if "_target_" in axis else len(axis)
 
 
 def test_only_targets_of_known_packages_are_built() -> None:

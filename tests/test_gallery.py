@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from genbench.data import ImageData, Split, to_uint8
-from genbench.gallery import Gallery
+from genbench.gallery import Gallery, slerp
+from genbench.generator import Generator, Latent, Loss
 from genbench.pictures import save_grid
 from genbench.tracking import JsonLines
 from tests.toys import toy_model
@@ -52,14 +55,60 @@ def test_processes_are_drawn_of_models_that_have_one(gallery: Gallery) -> None:
         assert width > height  # twelve states a row, six rows
 
 
-def test_a_conditional_model_shows_its_classes_in_turn(gallery: Gallery) -> None:
+def test_a_conditional_model_shows_a_row_a_class(gallery: Gallery) -> None:
     model = toy_model(num_classes=3)
     torch.manual_seed(0)
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.2)  # an untrained network would not hear its labels
     shown = gallery.samples(model.eval(), 1).read_bytes()
-    expected = model.sample(64, torch.arange(64) % 3, rng=gallery.rng())
-    save_grid(to_uint8(expected), gallery.folder / "expected.png")
+    expected = model.sample(24, torch.arange(3).repeat_interleave(8), rng=gallery.rng())
+    save_grid(to_uint8(expected), gallery.folder / "expected.png", columns=8)
     assert shown == (gallery.folder / "expected.png").read_bytes()
-    other = model.sample(64, torch.zeros(64, dtype=torch.int64), rng=gallery.rng())
+    other = model.sample(24, torch.zeros(24, dtype=torch.int64), rng=gallery.rng())
     assert not torch.equal(other, expected)
+
+
+class Halves(Generator, Latent):
+    """Its codes are the upper halves of images; it rebuilds the lower ones as black."""
+
+    latent_shape = (1, 2, 4)
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        raise AssertionError("pictures train nothing")
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return self.decode(self.prior(n, y, rng=rng), y)
+
+    def prior(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return torch.randn(n, *self.latent_shape, generator=rng)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return x[:, :, :2]
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return torch.cat([z, torch.full_like(z, -1)], dim=2)
+
+
+def test_rebuilt_images_stand_below_the_test_images(gallery: Gallery) -> None:
+    gallery.codes(Halves((1, 4, 4)).eval(), 100)
+    with Image.open(gallery.folder / "reconstructions_000000100.png") as image:
+        pixels = np.asarray(image)
+    scale = 12  # 4x4 tiles are enlarged to 48x48, with a line of one pixel between
+    test = gallery.data.test.images[:32, 0].numpy()
+    for k in (0, 7, 8, 31):
+        top, left = (k // 8) * 2 * 49 + 1, (k % 8) * 49 + 1
+        real = pixels[top : top + 48 : scale, left : left + 48 : scale]
+        below = pixels[top + 49 : top + 97 : scale, left : left + 48 : scale]
+        assert np.array_equal(real, test[k])
+        assert np.array_equal(below[:2], test[k, :2])
+        assert not below[2:].any()
+
+
+def test_a_way_between_two_codes_starts_and_ends_in_them() -> None:
+    rng = torch.Generator().manual_seed(0)
+    start, end = torch.randn(2, 5, 2, 3, generator=rng).unbind()
+    assert torch.allclose(slerp(start, end, 0.0), start, atol=1e-5)
+    assert torch.allclose(slerp(start, end, 1.0), end, atol=1e-5)
+    unit = [a / a.flatten(1).norm(dim=1)[:, None, None] for a in (start, end)]
+    lengths = slerp(unit[0], unit[1], 0.3).flatten(1).norm(dim=1)  # an arc stays on its sphere
+    assert torch.allclose(lengths, torch.ones(5), atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.pictures import BORDER, GREY, save_frames, save_grid, schedule_figure
+from genbench.pictures import BORDER, GREY, save_grid, schedule_figure
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -56,20 +56,10 @@ def test_a_grid_is_near_a_square(tmp_path: Path, n: int, columns: int) -> None:
     assert pixels(tmp_path / "a.png").shape == (rows * 9 + BORDER, columns * 9 + BORDER)
 
 
-def test_frames_stand_in_columns_and_images_in_rows(tmp_path: Path) -> None:
-    frames = torch.arange(6, dtype=torch.uint8).mul(40).reshape(3, 2, 1, 1, 1).expand(3, 2, 1, 8, 8)
-    save_frames(frames, tmp_path / "a.png")
-    got = pixels(tmp_path / "a.png")
-    assert got.shape == (2 * 49 + BORDER, 3 * 49 + BORDER)
-    assert got[25::49, 25::49].tolist() == [[0, 80, 160], [40, 120, 200]]
-
-
 @pytest.mark.parametrize("shape", [(4, 2, 8, 8), (0, 1, 8, 8), (1, 8, 8)])
 def test_shapes_that_are_no_images_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="shape"):
         save_grid(torch.zeros(shape, dtype=torch.uint8), tmp_path / "a.png")
-    with pytest.raises(ValueError, match="shape"):
-        save_frames(torch.zeros(shape, dtype=torch.uint8), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 
 

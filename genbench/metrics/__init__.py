@@ -7,6 +7,7 @@ from genbench.metrics.digits import DigitsFeatures
 from genbench.metrics.features import FeatureExtractor, Features, FeatureSource, MissingWeights
 from genbench.metrics.frechet import Moments, frechet_distance
 from genbench.metrics.inception import InceptionFeatures
+from genbench.metrics.likelihood import bits_per_dim
 from genbench.metrics.metrics import Metrics
 from genbench.metrics.protocol import metric_name
 from genbench.metrics.reference import Reference, reference
@@ -26,6 +27,7 @@ __all__ = [
     "Moments",
     "PassCounter",
     "Reference",
+    "bits_per_dim",
     "frechet_distance",
     "metric_name",
     "parameter_count",

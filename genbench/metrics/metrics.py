@@ -10,6 +10,7 @@ class Metrics:
     """The settings of an evaluation.
 
     samples: how many images are drawn, None for as many as the test split has.
+    likelihood_samples: how many test images likelihood and reconstruction are measured on, None for all.
     splits: of the Inception score.
     kid_subsets, kid_subset_size: of KID; a subset is at most as large as the sets.
     Raises ValueError on settings that no score can be taken under.
@@ -20,6 +21,7 @@ class Metrics:
         features: FeatureSource,
         *,
         samples: int | None = None,
+        likelihood_samples: int | None = None,
         batch_size: int = 256,
         splits: int = 10,
         kid_subsets: int = 100,
@@ -33,6 +35,10 @@ class Metrics:
                 f"metrics.samples is {samples}; legal are {smallest} and above (two for each split "
                 "of the Inception score), or null for as many as the test split has"
             )
+        if likelihood_samples is not None and likelihood_samples < 1:
+            raise ValueError(
+                f"metrics.likelihood_samples is {likelihood_samples}; legal are 1 and above, or null for all"
+            )
         if batch_size < 1:
             raise ValueError(f"metrics.batch_size is {batch_size}; legal are 1 and above")
         if kid_subsets < 1 or kid_subset_size < 2:
@@ -42,6 +48,7 @@ class Metrics:
             )
         self.features = features
         self.samples = samples
+        self.likelihood_samples = likelihood_samples
         self.batch_size = batch_size
         self.splits = splits
         self.kid_subsets = kid_subsets

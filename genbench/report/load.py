@@ -20,7 +20,8 @@ NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for these, results ho
 
 def load(runs_dir: Path) -> "pd.DataFrame":
     """Every result.json below a directory, one row a run: `run` (its path below runs_dir), `group`, `status`,
-    `seed`, then each choice, metric and cost under its own name, with `bits_per_dim` and `bound`.
+    `seed`, then each choice, metric and cost under its own name, with `bits_per_dim`, its `bound` and
+    `method`, and `reconstruction_mse`. `attrs["axes"]` names the columns that hold choices.
 
     The columns hold Python objects, None where a run has no such value (nan is a value). A file that cannot
     be read or is no result is left out with a warning that names it.
@@ -31,24 +32,27 @@ def load(runs_dir: Path) -> "pd.DataFrame":
     runs_dir = Path(runs_dir)
     if not runs_dir.is_dir():
         raise FileNotFoundError(f"{runs_dir} is not a directory: name the one that the runs were written to")
-    rows = list(read_all(runs_dir))
-    if not rows:
+    read = list(read_all(runs_dir))
+    if not read:
         raise FileNotFoundError(f"no result.json below {runs_dir}: runs write theirs when they are finished")
-    rows.sort(key=lambda row: str(row["run"]))
+    rows = sorted((row for row, _ in read), key=lambda row: str(row["run"]))
     columns = dict.fromkeys(name for row in rows for name in row)
     # Built a column at a time: a thousand Series of mixed types take seconds, lists of objects take none.
-    return pd.DataFrame({name: [row.get(name) for row in rows] for name in columns}, dtype=object)
+    frame = pd.DataFrame({name: [row.get(name) for row in rows] for name in columns}, dtype=object)
+    frame.attrs["axes"] = sorted({axis for _, axes in read for axis in axes})
+    return frame
 
 
-def read_all(runs_dir: Path) -> Iterator[dict[str, Cell]]:
-    """The rows of all results that can be read."""
+def read_all(runs_dir: Path) -> Iterator[tuple[dict[str, Cell], list[str]]]:
+    """The rows of all results that can be read, each with the names of its choices."""
     for folder, subfolders, files in os.walk(runs_dir):
         if "result.json" not in files:
             continue
         subfolders.clear()  # a run holds no runs
         path = Path(folder, "result.json")
         try:
-            yield row(json.loads(path.read_bytes()), run_name(Path(folder), runs_dir))
+            result = json.loads(path.read_bytes())
+            yield row(result, run_name(Path(folder), runs_dir)), [*map(text, section(result, "choices"))]
         except (OSError, ValueError, RecursionError) as error:
             warnings.warn(f"{path} is left out of the report: {error}", stacklevel=3)
 
@@ -72,6 +76,8 @@ def row(result: object, run: str) -> dict[str, Cell]:
         **section(result, "cost"),
         "bits_per_dim": likelihood.get("bits_per_dim"),
         "bound": likelihood.get("bound"),
+        "method": likelihood.get("method"),
+        "reconstruction_mse": section(result, "reconstruction").get("mse"),
         **{fact: result.get(fact) for fact in facts},
         "run": run,
     }

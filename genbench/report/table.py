@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_text", "json_text", "markdown", "table"]
 
-AXES = ("run", "model", "data", "schedule", "loss", "parameterization", "sampler", "seed")
+AXES = ("run", "model", "data", "schedule", "loss", "parameterization", "sampler")
 COSTS = {  # after the metrics; with the titles that a reader sees
     "bits_per_dim": "bits/dim",
     "bound": "bound",
+    "method": "bound by",
+    "reconstruction_mse": "reconstruction MSE",
     "parameters": "parameters",
     "images_seen": "images seen",
     "training_seconds": "training seconds",
@@ -31,8 +33,14 @@ MISSING = "n/a"
 
 def table(runs: "pd.DataFrame") -> "pd.DataFrame":
     """The columns to compare, in their order: axes, one column a metric and protocol, likelihood, cost."""
-    chosen = [*AXES, *sorted(filter(is_metric, runs.columns), key=rank), *COSTS]
+    chosen = [*AXES, *varying(runs), "seed", *sorted(filter(is_metric, runs.columns), key=rank), *COSTS]
     return runs.assign(**{name: None for name in chosen if name not in runs})[chosen]
+
+
+def varying(runs: "pd.DataFrame") -> list[str]:
+    """The other choices in which runs that have one differ."""
+    others = [axis for axis in runs.attrs.get("axes", []) if axis not in AXES and not is_metric(axis)]
+    return [axis for axis in others if runs[axis].nunique() > 1]
 
 
 def markdown(runs: "pd.DataFrame") -> str:

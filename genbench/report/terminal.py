@@ -20,7 +20,9 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
     axes = {**result["choices"], "seed": result["seed"]}
     console.print(pairs(f"{result['group']}/{result['run']}", axes))
     console.print(quality(result["metrics"]))
-    console.print(pairs("cost and likelihood", {**bits(result["likelihood"]), **result["cost"]}))
+    real = {**bits(result["likelihood"]), **error(result.get("reconstruction", {}))}
+    console.print(pairs("real test images", real))
+    console.print(pairs("cost", result["cost"]))
 
 
 def pairs(title: str, values: Mapping[str, Any]) -> Table:
@@ -58,8 +60,18 @@ def with_spread(metrics: Mapping[str, float | None], label: str, of: str) -> str
 
 def bits(likelihood: Mapping[str, Any]) -> dict[str, str]:
     """Bits per dimension with the kind of number that it is."""
-    value, bound = likelihood["bits_per_dim"], likelihood["bound"]
-    return {"bits/dim": shown(value) if value is None else f"{shown(value)} ({bound})"}
+    value, kind = likelihood["bits_per_dim"], (likelihood["bound"], likelihood.get("method"))
+    return {"bits/dim": with_kind(value, ", ".join(word for word in kind if word))}
+
+
+def error(reconstruction: Mapping[str, Any]) -> dict[str, str]:
+    """The error of rebuilt images."""
+    return {"reconstruction MSE": with_kind(reconstruction.get("mse"), "pixels in [0, 1]")}
+
+
+def with_kind(value: float | None, kind: str) -> str:
+    """A number with what kind it is, where there is one."""
+    return shown(value) if value is None else f"{shown(value)} ({kind})"
 
 
 def shown(value: object) -> str:

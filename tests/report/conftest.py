@@ -34,7 +34,8 @@ RESULT: dict[str, Any] = {
         FID.format("raw"): 12.0,
         FID.format("ema"): 3.14159,
     },
-    "likelihood": {"bits_per_dim": 3.5, "bound": "lower"},
+    "likelihood": {"bits_per_dim": 3.5, "bound": "lower", "method": "elbo", "n": 359},
+    "reconstruction": {"mse": 0.0123, "n": 359},
     "cost": {
         "parameters": 1234567,
         "images_seen": 64000,

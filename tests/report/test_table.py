@@ -14,7 +14,8 @@ Write = Callable[..., Path]
 
 VAE = {
     "choices": {"model": "vae", "data": "digits"},
-    "likelihood": {"bits_per_dim": None, "bound": None},
+    "likelihood": {"bits_per_dim": None, "bound": None, "method": None, "n": None},
+    "reconstruction": {"mse": None, "n": None},
     "metrics": {FID.format("ema"): "nan"},
 }
 
@@ -35,8 +36,17 @@ def test_the_columns_are_axes_then_metrics_then_likelihood_then_cost(runs: Path)
     assert columns[:8] == ["run", "model", "data", "schedule", "loss", "parameterization", "sampler", "seed"]
     assert columns[8:11] == [FID.format(of) for of in ("ema", "raw", "test")]
     assert [name.split("[")[0] for name in columns[11:14]] == ["is", "is_std", "kid"]
-    assert columns[14:17] == ["bits_per_dim", "bound", "parameters"]
+    assert columns[14:19] == ["bits_per_dim", "bound", "method", "reconstruction_mse", "parameters"]
     assert columns[-1] == "device"
+
+
+def test_another_choice_has_a_column_where_runs_that_have_it_differ(tmp_path: Path, write: Write) -> None:
+    write("a", choices={"model": "ddpm", "network": "unet", "optim": "adam"})
+    write("b", choices={"model": "ddpm", "network": "unet_folded", "optim": "adam"})
+    write("c", choices={"model": "vae", "likelihood": "logistic", "optim": "adam"})
+    columns = list(table(load(tmp_path)).columns)
+    assert columns[6:9] == ["sampler", "network", "seed"]
+    assert not {"optim", "likelihood"} & set(columns)
 
 
 def test_markdown_has_one_line_a_run_and_says_what_is_missing(runs: Path) -> None:

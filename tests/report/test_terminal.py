@@ -32,8 +32,8 @@ def test_a_spread_stands_behind_its_mean_and_what_is_missing_says_so(result: dic
 @pytest.mark.parametrize(
     ("likelihood", "expected"),
     [
-        ({"bits_per_dim": 3.5, "bound": "lower"}, "3.5 (lower)"),
-        ({"bits_per_dim": None, "bound": None}, "n/a"),
+        ({"bits_per_dim": 3.5, "bound": "lower", "method": "elbo"}, "3.5 (lower, elbo)"),
+        ({"bits_per_dim": None, "bound": None, "method": None}, "n/a"),
     ],
 )
 def test_bits_per_dimension_come_with_their_bound(result: dict, likelihood: dict, expected: str) -> None:

@@ -1,0 +1,78 @@
+"""What a model makes of real images that it has not seen: how likely it finds them, how it rebuilds them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench import rng
+from genbench.data import ImageData, to_float, to_uint8
+from genbench.evaluate import batches
+from genbench.generator import Generator, Latent, Likelihood
+from genbench.metrics import Metrics, bits_per_dim
+from genbench.progress import Progress
+from genbench.stop import StopRequest
+
+__all__ = ["Fidelity"]
+
+
+class Fidelity:
+    """Measures models on the first test images, `metrics.likelihood_samples` of them or all.
+
+    Draws from its own random streams, so that nothing else changes.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        *,
+        metrics: Metrics,
+        seed: int,
+        device: torch.device,
+        progress: Progress,
+        stop: StopRequest,
+    ) -> None:
+        self.data, self.seed, self.device = data, seed, device
+        self.progress, self.stop, self.batch_size = progress, stop, metrics.batch_size
+        self.n = min(metrics.likelihood_samples or len(data.test), len(data.test))
+
+    @torch.no_grad()
+    def likelihood(self, model: Generator) -> dict[str, Any]:
+        """Bits per dimension with what kind of number it is; all None for a model without a likelihood.
+
+        Raises FloatingPointError where an image's log-probability is not finite.
+        """
+        if not isinstance(model, Likelihood):
+            return {"bits_per_dim": None, "bound": None, "method": None, "n": None}
+        total = 0.0
+        for x, y in self.images(model, "likelihood"):
+            log_prob = model.log_prob(x, y)
+            if not bool(log_prob.isfinite().all()):
+                raise FloatingPointError("log p(x) of a test image is not finite: train at a lower optim.lr")
+            total += float(log_prob.double().sum())
+        bits = bits_per_dim(total / self.n, self.data.test.images[0].numel())
+        return {"bits_per_dim": bits, "bound": model.bound, "method": model.method, "n": self.n}
+
+    @torch.no_grad()
+    def reconstruction(self, model: Generator) -> dict[str, Any]:
+        """Mean squared error of rebuilt images, as bytes scaled to [0, 1]; None for a model without codes."""
+        if not isinstance(model, Latent):
+            return {"mse": None, "n": None}
+        total = 0.0
+        for x, y in self.images(model, "reconstruction"):
+            error = to_uint8(model.reconstruct(x, y)).double() - to_uint8(x).double()
+            total += float((error / 255).square().flatten(1).mean(dim=1).sum())
+        return {"mse": total / self.n, "n": self.n}
+
+    def images(self, model: Generator, title: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Test images in [-1, 1] batch by batch, with labels for a conditional model."""
+        model.eval()
+        with rng.fork(self.device), self.progress.bar(title, self.n) as bar:
+            for start, count in batches(self.n, self.batch_size):
+                self.stop.check()
+                torch.manual_seed(rng.derive(self.seed, title, start))
+                images, y = self.data.test.gather(torch.arange(start, start + count), self.device)
+                x = to_float(images).contiguous(memory_format=torch.channels_last)
+                yield x, y if model.num_classes else None
+                bar.advance(start + count)

@@ -1,0 +1,101 @@
+"""What a model makes of real images: likelihood in bits and the error of rebuilt images."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from genbench.data import Digits, ImageData, prepare, to_uint8
+from genbench.fidelity import Fidelity
+from genbench.generator import Generator, Latent, Likelihood, Loss
+from genbench.metrics import DigitsFeatures, Metrics
+from genbench.progress import Progress
+from genbench.stop import StopRequest
+from tests.toys import toy_model
+
+CPU = torch.device("cpu")
+
+
+class Uniform(Generator, Likelihood, Latent):
+    """Every image is as likely as any other; images are rebuilt `off` levels too bright."""
+
+    bound, method = "exact", "closed form"
+    latent_shape = (1, 8, 8)
+
+    def __init__(self, num_classes: int = 0, *, off: int = 0, noise: float = 0.0) -> None:
+        super().__init__((1, 8, 8), num_classes)
+        self.off, self.noise, self.seen = off, noise, []
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        raise AssertionError("measuring trains nothing")
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return self.prior(n, y, rng=rng)
+
+    def prior(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return torch.rand(n, *self.shape, generator=rng) * 2 - 1
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_labels(y, len(x))
+        self.seen.append(x)
+        return torch.full((len(x),), -64 * math.log(256)) + self.noise * torch.randn(len(x))
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return x
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return z + self.off / 127.5
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
+    return prepare(Digits(), cache=tmp_path_factory.mktemp("cache"), progress=Progress(None))
+
+
+def fidelity(data: ImageData, n: int | None = None, batch_size: int = 100) -> Fidelity:
+    metrics = Metrics(DigitsFeatures(), likelihood_samples=n, batch_size=batch_size)
+    return Fidelity(data, metrics=metrics, seed=0, device=CPU, progress=Progress(None), stop=StopRequest())
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+def test_a_uniform_model_needs_8_bits_a_dimension(data: ImageData, classes: int) -> None:
+    model = Uniform(classes)
+    record = fidelity(data).likelihood(model)
+    assert record["bits_per_dim"] == pytest.approx(8, rel=1e-6)  # float32 log-probabilities
+    assert (record["bound"], record["method"], record["n"]) == ("exact", "closed form", 359)
+    assert torch.equal(to_uint8(torch.cat(model.seen)), data.test.images)
+
+
+def test_as_many_test_images_as_asked_for_are_measured(data: ImageData) -> None:
+    model = Uniform()
+    assert fidelity(data, 150).likelihood(model)["n"] == 150
+    assert [len(x) for x in model.seen] == [100, 50]
+
+
+def test_the_error_is_that_of_bytes_scaled_to_one(data: ImageData) -> None:
+    assert fidelity(data).reconstruction(Uniform())["mse"] == 0
+    # Digits hold levels up to 255, where one more level cannot be shown.
+    free = float((data.test.images < 255).double().mean())
+    mse = fidelity(data).reconstruction(Uniform(off=1))["mse"]
+    assert mse == pytest.approx(free / 255**2, rel=1e-9)
+
+
+def test_a_model_without_likelihood_or_codes_has_no_number(data: ImageData) -> None:
+    model = toy_model()
+    assert set(fidelity(data).likelihood(model).values()) == {None}
+    assert set(fidelity(data).reconstruction(model).values()) == {None}
+
+
+def test_a_log_probability_that_is_not_finite_stops(data: ImageData) -> None:
+    with pytest.raises(FloatingPointError, match="not finite"):
+        fidelity(data).likelihood(Uniform(noise=float("nan")))
+
+
+def test_measuring_repeats_and_leaves_the_training_stream_alone(data: ImageData) -> None:
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    first = fidelity(data).likelihood(Uniform(noise=1.0))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(5)
+    assert fidelity(data).likelihood(Uniform(noise=1.0)) == first
