@@ -62,7 +62,9 @@ def genbench(
 @app.command()
 def report(
     runs_dir: Annotated[Path, typer.Argument(help="The directory that holds the runs, at any depth.")],
-    format: Annotated[Format, typer.Option(help="How the table is written.")] = Format.md,
+    format: Annotated[
+        Format | None, typer.Option(help="How the table is written; by default as --out ends, or md.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} Without it: the terminal.")] = None,
 ) -> None:
     """Compare all finished runs below a directory in one table."""
@@ -74,8 +76,8 @@ def report(
         runs = load(runs_dir)
     for warning in caught:
         complain(str(warning.message))
-    write = {Format.md: markdown, Format.csv: csv_text, Format.json: json_text}[format]
-    deliver(write(runs), out)
+    write = {Format.md: markdown, Format.csv: csv_text, Format.json: json_text}
+    deliver(write[format or format_of(out)](runs), out)
 
 
 @app.command()
@@ -90,6 +92,12 @@ def schedules(
 
     members = (Linear(steps), Cosine(steps), Geometric(steps), Sigmoid(steps))
     schedule_figure({type(member).__name__: member.table.numpy() for member in members}, out)
+
+
+def format_of(out: Path | None) -> Format:
+    """The format that a file's ending names; Markdown for any other."""
+    ending = "" if out is None else out.suffix.lower().removeprefix(".")
+    return Format(ending) if ending in Format.__members__ else Format.md
 
 
 def check_out(out: Path | None) -> None:

@@ -87,7 +87,9 @@ class Generator(nn.Module, ABC):
             )
 
     def check_labels(self, y: Tensor | None, n: int) -> None:
-        """Raise ValueError unless y is a legal batch of n labels (None for an unconditional model)."""
+        """Raise ValueError unless y is a legal batch of n >= 1 labels (None for an unconditional model)."""
+        if n < 1:
+            raise ValueError(f"n is {n}; it must be at least 1 image")
         if self.num_classes == 0:
             if y is not None:
                 raise ValueError("labels were given to an unconditional model; pass y=None")
@@ -98,7 +100,7 @@ class Generator(nn.Module, ABC):
         if tuple(y.shape) != (n,) or y.is_floating_point():
             raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}; {legal}")
         # Host tensors only: reading a range off a GPU would stall every step; the data layer has checked it.
-        if n and y.device.type == "cpu" and (int(y.min()) < 0 or int(y.max()) >= self.num_classes):
+        if y.device.type == "cpu" and (int(y.min()) < 0 or int(y.max()) >= self.num_classes):
             raise ValueError(f"y ranges from {int(y.min())} to {int(y.max())}; {legal}")
 
 

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
-from genbench.data import ImageSource, cache_dir, prepare
+from genbench.data import ImageSource, cache_dir, prepare, to_float
 from genbench.device import describe, make_repeatable
 from genbench.errors import Unmeasured, UsageError
 from genbench.evaluate import Evaluation, evaluate, evaluate_held_out
 from genbench.fidelity import Fidelity
+from genbench.flops import sampling_flops, training_flops
 from genbench.gallery import Gallery
 from genbench.generator import Generator, NoPrior
 from genbench.lr_schedule import LrSchedule
@@ -238,6 +239,7 @@ class Session:
             "device": describe(self.parts.device),
             "parameters": parameter_count(trained.model),
             "images_seen": trained.images_seen,
+            **self.flops(trained),
             "training_seconds": trained.seconds,
             "images_per_second": trained.images_seen / trained.seconds,
             "passes_per_sample": evaluation.passes_per_sample,
@@ -246,6 +248,17 @@ class Session:
             "out_of_range": evaluation.out_of_range,
             "evaluation_seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(self.parts.device),
+        }
+
+    def flops(self, trained: Trained) -> dict[str, float]:
+        """Operations of the whole training and of one sample."""
+        device, index = self.parts.device, torch.arange(2)
+        images, y = self.data.train.gather(index, device)
+        y = y if trained.model.num_classes else None
+        per_image = training_flops(trained.model, to_float(images), y)
+        return {
+            "training_flops": per_image * trained.images_seen,
+            "flops_per_sample": sampling_flops(trained.ema.model, y, n=len(index), device=device),
         }
 
 

@@ -48,7 +48,9 @@ class Trainer:
     checkpoint_every_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:
+        if self.batch_size < 1:
+            raise ValueError(f"trainer.batch_size is {self.batch_size}; it must be at least 1")
+        if self.accumulate < 1 or self.batch_size % self.accumulate:
             raise ValueError(
                 f"trainer.accumulate={self.accumulate} must be at least 1 and divide "
                 f"trainer.batch_size={self.batch_size}"

@@ -96,6 +96,17 @@ def test_an_out_that_cannot_be_written_is_one_line_and_exit_code_two(tmp_path: P
     assert file.read_text() == "kept"
 
 
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.csv", "run,"), ("a.JSON", "["), ("a.md", "| run"), ("a", "| run")]
+)
+def test_the_ending_of_the_file_decides_the_format(tmp_path: Path, name: str, start: str) -> None:
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "result.json").write_text('{"genbench": "0.1.0"}')
+    done = genbench("report", tmp_path / "runs", "--out", tmp_path / name)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).read_text().startswith(start)
+
+
 def test_an_unknown_format_is_refused_with_the_formats_there_are(tmp_path: Path) -> None:
     done = genbench("report", tmp_path, "--format", "xls")
     assert done.returncode == 2

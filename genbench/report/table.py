@@ -22,6 +22,7 @@ COSTS = {  # after the metrics; with the titles that a reader sees
     "reconstruction_mse": "reconstruction MSE",
     "parameters": "parameters",
     "images_seen": "images seen",
+    "training_flops": "training FLOPs",
     "training_seconds": "training seconds",
     "images_per_second": "images/s",
     "passes_per_sample": "passes a sample",

@@ -1,0 +1,53 @@
+"""Operations are counted, held to closed forms."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genbench.flops import count, sampling_flops, training_flops
+from genbench.generator import Generator, Loss
+from tests.toys import toy_model
+
+
+def test_a_multiplication_and_its_addition_are_two_operations() -> None:
+    linear, conv = nn.Linear(5, 7), nn.Conv2d(2, 3, 3, padding=1)
+    assert count(lambda: linear(torch.zeros(4, 5))) == 2 * 4 * 5 * 7
+    assert count(lambda: conv(torch.zeros(1, 2, 6, 6))) == 2 * 36 * 2 * 3 * 9
+
+
+class Two(Generator):
+    """Two phases of one linear layer each."""
+
+    phases = ("a", "a", "b")
+
+    def __init__(self) -> None:
+        super().__init__((1, 2, 2))
+        self.a, self.b = nn.Linear(4, 3, bias=False), nn.Linear(4, 5, bias=False)
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "a", step: int = 0) -> Loss:
+        return Loss((self.a if phase == "a" else self.b)(x.flatten(1)).mean(), {})
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        raise AssertionError("nothing is drawn here")
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        return list((self.a if phase == "a" else self.b).parameters())
+
+
+def test_a_step_counts_all_phases_forward_and_backward() -> None:
+    # Of a first layer the backward pass computes the gradient of the weight, and none of the image.
+    per_image = 2 * 2 * (4 * 3 * 2 + 4 * 5) / 3
+    assert training_flops(Two(), torch.zeros(6, 1, 2, 2), None) == pytest.approx(per_image)
+
+
+def test_counting_changes_neither_weights_nor_streams() -> None:
+    model, x = toy_model(), torch.zeros(2, 1, 4, 4)
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    assert training_flops(model, x, None) > 0
+    one, two = (sampling_flops(model.eval(), None, n=n, device=torch.device("cpu")) for n in (1, 2))
+    assert one == two > 0
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
