@@ -1,0 +1,61 @@
+"""Normalisation by the statistics of the first batch."""
+
+import torch
+from torch import Tensor, nn
+
+from genbench.flows.transform import Transform
+
+__all__ = ["ActNorm"]
+
+
+class ActNorm(Transform):
+    """z = (x - loc) / std e^g + b: channels of the first batch come out with mean 0 and variance 1.
+
+    loc and std are that batch's and stay as they are; the corrections g and b start at 0 and are learned.
+    Statistics are buffers and corrections parameters, since a moving average of the weights, begun before
+    the first batch, takes over buffers whole and parameters step by step: it is right from the first step on.
+    A first batch is one in training mode under gradient; sampling and measuring never set statistics.
+    Under gradient accumulation it is the first part of the first batch.
+    least_std: bound from below, for channels that are constant in the first batch.
+    Source: Kingma & Dhariwal 2018, Section 3.1.
+    """
+
+    loc: Tensor
+    log_std: Tensor
+    initialised: Tensor
+
+    def __init__(self, channels: int, *, least_std: float = 1e-3) -> None:
+        super().__init__()
+        self.least_std = least_std
+        self.register_buffer("loc", torch.zeros(channels, 1, 1))
+        self.register_buffer("log_std", torch.zeros(channels, 1, 1))
+        self.register_buffer("initialised", torch.tensor(False))
+        self.log_gain = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.settled = False  # what `initialised` says, once known: reading the buffer stalls a GPU
+        self.register_load_state_dict_post_hook(forget_settled)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if self.training and torch.is_grad_enabled() and not self.settled:
+            self.initialise(x.detach())
+        log_scale = self.log_gain - self.log_std
+        log_det = log_scale.sum() * (x[0].numel() // len(log_scale))
+        return (x - self.loc) * log_scale.exp() + self.bias, log_det.expand(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return (z - self.bias) * (self.log_std - self.log_gain).exp() + self.loc
+
+    def initialise(self, x: Tensor) -> None:
+        """Take the statistics of x (B, C, H, W), unless some were taken before."""
+        if not bool(self.initialised):
+            std, mean = torch.std_mean(x, dim=(0, 2, 3), correction=0)
+            self.loc.copy_(mean[:, None, None])
+            self.log_std.copy_(std.clamp(min=self.least_std).log()[:, None, None])
+            self.initialised.fill_(True)
+        self.settled = True
+
+
+def forget_settled(module: nn.Module, incompatible_keys: object) -> None:
+    """After a state was loaded, its own flag decides."""
+    if isinstance(module, ActNorm):
+        module.settled = False

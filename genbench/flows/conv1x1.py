@@ -1,0 +1,53 @@
+"""Invertible mixing of channels."""
+
+import torch
+from torch import Tensor, nn
+
+from genbench.flows.transform import Transform
+
+__all__ = ["Conv1x1"]
+
+
+class Conv1x1(Transform):
+    """z = W x at every position, W = P L (U + diag(sign e^log_s)), log_det = H W sum log_s.
+
+    P and the signs are fixed by the random rotation that W starts as; L has a unit diagonal, U none.
+    All of it runs outside of autocast, and the inverse matrix is solved for in float64.
+    Source: Kingma & Dhariwal 2018, Section 3.2, Eq. 10 and 11.
+    """
+
+    order: Tensor
+    sign: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        rotation, _ = torch.linalg.qr(torch.randn(channels, channels))
+        permutation, lower, upper = torch.linalg.lu(rotation)
+        diagonal = upper.diagonal()
+        self.register_buffer("order", permutation.argmax(dim=1))  # row i of W is row order[i] of L U
+        self.register_buffer("sign", diagonal.sign())
+        self.triangles = nn.Parameter(lower.tril(-1) + upper.triu(1))  # L below the diagonal, U above
+        self.log_s = nn.Parameter(diagonal.abs().log())
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        log_det = self.log_s.sum() * (x[0].numel() // len(self.log_s))
+        with torch.autocast(x.device.type, enabled=False):
+            lower, upper = self.factors()
+            return mix(x, (lower @ upper)[self.order]), log_det.expand(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):
+            lower, upper = (factor.double() for factor in self.factors())
+            inverse = torch.eye(len(self.order), dtype=torch.float64, device=z.device)[self.order].T
+            inverse = torch.linalg.solve_triangular(lower, inverse, upper=False, unitriangular=True)
+            return mix(z, torch.linalg.solve_triangular(upper, inverse, upper=True).to(z.dtype))
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """L and U with their diagonals, (C, C) each."""
+        lower = self.triangles.tril(-1) + torch.eye(len(self.log_s), device=self.log_s.device)
+        return lower, self.triangles.triu(1) + torch.diag(self.sign * self.log_s.exp())
+
+
+def mix(x: Tensor, weight: Tensor) -> Tensor:
+    """The product with a matrix (C, C) at every position of x (B, C, H, W)."""
+    return nn.functional.linear(x.movedim(1, -1), weight).movedim(-1, 1)

@@ -1,0 +1,89 @@
+"""From bytes to real numbers: noise that fills the bucket of each level."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genbench.flows.coupling import Affine, Checkerboard
+from genbench.flows.pixels import LEVELS
+from genbench.flows.transform import per_image
+from genbench.nn.coupling import CouplingNets
+
+__all__ = ["Dequantization", "Uniform", "Variational", "log_normal"]
+
+
+class Dequantization(nn.Module, ABC):
+    """v = k + u for levels k in 0 .. 255, u in [0, 1) from q(u | k, y).
+
+    The density p(v) over [0, 256)^D of a flow gives the bytes P(k) = integral of p(k + u) du, and
+    log P(k) >= E_q [log p(k + u) - log q(u | k)]. Buckets have volume 1, so no other constant arises.
+    """
+
+    bound: Literal["exact", "lower"]
+    method: str
+
+    @abstractmethod
+    def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """v (B, C, H, W), and log q(u | k, y) (B,), by torch's default generator."""
+
+
+class Uniform(Dequantization):
+    """q = 1: the bound is called exact by the convention of the literature.
+
+    It is the density of dequantized data, estimated with one draw an image.
+    Source: Theis et al. 2016, Section 3.1.
+    """
+
+    bound, method = "exact", "uniform dequantization"
+
+    def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return levels + torch.rand_like(levels), levels.new_zeros(len(levels))
+
+
+class Variational(Dequantization):
+    """u = sigmoid(g(eps; k, y)), eps ~ N(0, I), g couplings whose networks see the levels too.
+
+    log q(u | k, y) = log N(eps; 0, I) - log |det dg/deps| - sum log u (1 - u)
+    Source: Ho et al. 2019 (Flow++), Section 3.1, Eq. 11 to 13.
+    """
+
+    bound, method = "lower", "variational dequantization"
+
+    def __init__(
+        self, shape: Sequence[int], *, networks: CouplingNets, steps: int = 4, bound: float = 2.0
+    ) -> None:
+        super().__init__()
+        if steps < 1:
+            raise ValueError(f"dequantization.steps is {steps}; it must be at least 1")
+        channels, height, width = shape
+        self.law = Affine(bound)
+        self.partitions = nn.ModuleList(
+            Checkerboard((channels, height, width), swap=k % 2 == 1) for k in range(steps)
+        )
+        self.networks = nn.ModuleList(networks.build(2 * channels, 2 * channels) for _ in range(steps))
+
+    def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        u, log_q = self.noise(torch.randn_like(levels), levels, y)
+        return levels + u, log_q
+
+    def noise(self, eps: Tensor, levels: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """u (B, C, H, W) in (0, 1), and log q(u | k, y) (B,)."""
+        context = 2 * levels / (LEVELS - 1) - 1
+        h, log_q = eps, log_normal(eps)
+        for partition, network in zip(self.partitions, self.networks, strict=True):
+            kept, moved = partition.split(h)
+            raw = partition.restrict(network(torch.cat([kept, context], dim=1), y))
+            moved, log_det = self.law.forward(moved, raw)
+            h, log_q = partition.merge(kept, moved), log_q - log_det
+        log_slope = -F.softplus(h) - F.softplus(-h)  # of the sigmoid
+        return torch.sigmoid(h), log_q - per_image(log_slope)
+
+
+def log_normal(z: Tensor) -> Tensor:
+    """log N(z; 0, I) of each row: (B, ...) -> (B,)."""
+    return -0.5 * per_image(z.square() + math.log(2 * math.pi))

@@ -1,0 +1,84 @@
+"""Invertible maps with their change of volume.
+
+Notation of the whole package: x goes in, z comes out, log_det = log |det dz/dx| of each image, y are labels.
+Everything here computes in the dtype of x (networks alone may use less, see `genbench.precision`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+__all__ = ["Composed", "Flatten", "Shape", "Transform", "TwoWay", "per_image"]
+
+Shape = tuple[int, int, int]
+
+
+class Transform(nn.Module, ABC):
+    """A bijection z = f(x; y) of images or vectors, one for each label.
+
+    Laws: inverse(forward(x)) = x, and log_det is the logarithm of the Jacobian's absolute determinant.
+    """
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z, and log_det (B,) float."""
+
+    @abstractmethod
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The x that becomes z."""
+
+
+class Composed(Transform):
+    """z = f_n(... f_1(x)); log-determinants add up."""
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        super().__init__()
+        self.transforms = nn.ModuleList(transforms)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(len(x))
+        for transform in self.transforms:
+            x, log_det = transform(x, y)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        for transform in reversed(self.transforms):
+            z = transform.inverse(z, y)
+        return z
+
+
+class Flatten(Transform):
+    """Images as vectors: (B, C, H, W) -> (B, C H W)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x.flatten(1), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return z.reshape(-1, *self.shape)
+
+
+class TwoWay(nn.Module):
+    """A transform that is called in both directions, so that what is hooked to calls sees both.
+
+    forward(x, y) is (z, log_det); forward(z, y, reverse=True) is (x, None).
+    """
+
+    def __init__(self, transform: Transform) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, *, reverse: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        return (self.transform.inverse(x, y), None) if reverse else self.transform(x, y)
+
+
+def per_image(values: Tensor) -> Tensor:
+    """The sum over all but the first dimension: (B, ...) -> (B,)."""
+    return values.flatten(1).sum(dim=1)

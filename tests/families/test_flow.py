@@ -1,0 +1,196 @@
+"""The normalizing flow as a family."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genbench.families.flow import NormalizingFlow
+from genbench.flows.architectures import Glow
+from genbench.flows.coupling import Affine
+from genbench.flows.dequantization import Dequantization, Uniform, Variational
+from genbench.flows.pixels import LEVELS, Plain
+from genbench.flows.transform import Composed, Flatten, Transform
+from genbench.nn.coupling import ConvNets
+from tests.flows.laws import small_glow, small_realnvp
+
+SHAPE = (1, 4, 4)
+D = math.prod(SHAPE)
+
+
+def images(n: int, shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> Tensor:
+    """Bytes in [-1, 1]."""
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, *shape), generator=rng) / 127.5 - 1
+
+
+def model(
+    num_classes: int = 0,
+    *,
+    flow: Transform | None = None,
+    noise: Dequantization | None = None,
+    temperature: float = 1.0,
+) -> NormalizingFlow:
+    torch.manual_seed(0)
+    return NormalizingFlow(
+        SHAPE,
+        num_classes,
+        flow=flow or small_glow(SHAPE, num_classes),
+        dequantization=noise or Uniform(),
+        temperature=temperature,
+    )
+
+
+def trained(of: NormalizingFlow, steps: int = 5) -> NormalizingFlow:
+    optimizer = torch.optim.Adam(of.parameters(), lr=3e-3)
+    y = torch.arange(16) % of.num_classes if of.num_classes else None
+    for step in range(steps):
+        of.loss(images(16), y, step=step).total.backward()
+        optimizer.step()
+        of.zero_grad()
+    return of.eval()
+
+
+class Uniformly(Transform):
+    """[0, 256)^D uniform by way of the normal law's distribution function."""
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z = torch.special.ndtri(x.double() / LEVELS)
+        log_slope = 0.5 * z.square() + 0.5 * math.log(2 * math.pi) - math.log(LEVELS)
+        return z, log_slope.flatten(1).sum(dim=1)
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return torch.special.ndtr(z.double()) * LEVELS
+
+
+class Stretched(Transform):
+    """z = scale x, whose density at v is known."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.scale * x, (x[0].numel() * self.scale.abs().log()).expand(len(x))
+
+    def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return z / self.scale
+
+
+def test_a_uniform_flow_has_eight_bits_a_dimension() -> None:
+    flow = model(flow=Composed([Uniformly(), Flatten(SHAPE)]))
+    bits = -flow.log_prob(images(8)) / (D * math.log(2))
+    assert torch.allclose(bits, torch.full_like(bits, 8.0), atol=1e-5)
+
+
+def test_a_wide_gaussian_gives_each_byte_its_density_at_the_bucket() -> None:
+    """The density hardly changes within a bucket, so log p(k) is log N(k + 1/2; 0, 1000^2)."""
+    flow = model(flow=Composed([Stretched(1e-3), Flatten(SHAPE)]))
+    x = images(8)
+    centres = (x + 1) * 127.5 + 0.5
+    expected = torch.distributions.Normal(0.0, 1000.0).log_prob(centres).flatten(1).sum(dim=1)
+    assert torch.allclose(flow.log_prob(x), expected, atol=4e-3)  # half a level of slope 3e-4, 16 times
+
+
+def test_the_loss_is_minus_log_p_in_nats_a_dimension_and_the_sum_of_its_terms() -> None:
+    flow, x = trained(model()), images(6)
+    torch.manual_seed(1)
+    log_prob = flow.log_prob(x)
+    torch.manual_seed(1)
+    loss = flow.loss(x, step=1)
+    assert float(loss.total.detach()) == pytest.approx(float(-log_prob.detach().mean() / D), abs=1e-5)
+    of = {name: float(value) for name, value in loss.terms.items()}
+    assert of["nll"] == pytest.approx(-(of["prior"] + of["log_det"] - of["log_q"]), abs=1e-5)
+
+
+def test_bounds_carry_the_names_of_their_noise() -> None:
+    learned = model(noise=Variational(SHAPE, networks=ConvNets(width=4)))
+    assert (model().bound, model().method) == ("exact", "uniform dequantization")
+    assert (learned.bound, learned.method) == ("lower", "variational dequantization")
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 16, 16), (2, 7, 5)], ids=str)
+@pytest.mark.parametrize("build", [small_glow, small_realnvp])
+def test_images_come_back_from_their_latents(
+    build: Callable[..., Transform], shape: tuple[int, int, int]
+) -> None:
+    torch.manual_seed(0)
+    flow = NormalizingFlow(shape, 0, flow=build(shape), dequantization=Uniform())
+    x = images(4, shape)
+    flow.loss(x).total.backward()
+    flow.eval()
+    z = flow.encode(x)
+    assert z.shape == (4, math.prod(shape))
+    assert torch.allclose(flow.decode(z), x, atol=1e-4)
+    assert torch.equal(flow.encode(x), z)
+
+
+def test_latents_of_samples_are_what_they_were_drawn_from() -> None:
+    flow = trained(model())
+    z = flow.prior(3, rng=torch.Generator().manual_seed(0))
+    v, _ = flow.flow(z, None, reverse=True)
+    assert torch.allclose(flow.flow(v, None)[0], z, atol=1e-3)
+
+
+def test_temperature_scales_the_base_and_zero_is_its_mode() -> None:
+    draws = {
+        t: model(temperature=t).prior(2000, rng=torch.Generator().manual_seed(0)) for t in (0.0, 0.5, 1.0)
+    }
+    assert torch.equal(draws[0.0], torch.zeros(2000, D))
+    assert torch.allclose(draws[0.5], 0.5 * draws[1.0])
+    assert float(draws[0.5].std()) == pytest.approx(0.5, abs=0.02)
+    cold = trained(model(temperature=0.0)).sample(2)
+    assert torch.equal(cold[0], cold[1])
+    with pytest.raises(ValueError, match=r"model.temperature is -1"):
+        model(temperature=-1)
+
+
+def test_learned_noise_is_trained_with_the_flow() -> None:
+    flow = trained(model(noise=Variational(SHAPE, networks=ConvNets(width=4), steps=2)))
+    flow.loss(images(8)).total.backward()
+    assert all(bool(p.grad.abs().sum() > 0) for p in flow.dequantization.parameters() if p.grad is not None)
+
+
+def test_the_error_of_the_inverse_is_measured_now_and_then_and_kept_between() -> None:
+    flow = model()
+    first = flow.loss(images(8), step=0).terms["inverse_error"]
+    between = flow.loss(images(8), step=1).terms["inverse_error"]
+    assert 0 < float(first) < 0.1
+    assert torch.equal(first, between)
+    assert "inverse_error" in flow.state_dict()
+
+
+def test_dropout_does_not_count_as_a_lost_inverse() -> None:
+    nets = ConvNets(width=8, dropout=0.5)
+    flow = model(flow=Glow(SHAPE, pixels=Plain(), coupling=Affine(), networks=nets, levels=1, steps=2))
+    trained(flow).train()
+    assert float(flow.loss(images(8), step=0).terms["inverse_error"]) < 0.1
+    assert flow.flow.training
+
+
+def test_a_flow_without_an_inverse_stops_the_training() -> None:
+    class Broken(Stretched):
+        def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+            return z / self.scale + 1
+
+    flow = model(flow=Composed([Broken(0.01), Flatten(SHAPE)]))
+    with pytest.raises(FloatingPointError, match=r"not invertible at step 200: .* off by 1 grey levels"):
+        flow.loss(images(4), step=200)
+    flow.loss(images(4), step=201)  # not looked at
+
+
+def test_latents_and_images_that_are_not_finite_are_refused() -> None:
+    flow = model()
+    with pytest.raises(FloatingPointError, match="images of 1 of 2 are not finite"):
+        flow.decode(torch.stack([torch.zeros(D), torch.full((D,), math.inf)]))
+
+
+def test_labels_change_likelihood_and_samples() -> None:
+    flow = trained(model(2), steps=20)
+    values = []
+    for label in (0, 1):
+        torch.manual_seed(0)
+        values.append(flow.log_prob(images(1), torch.tensor([label])))
+    assert not torch.allclose(*values)
