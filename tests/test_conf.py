@@ -1,6 +1,5 @@
 """The configuration: every option composes, every preset runs, and values are refused clearly."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,48 @@ from PIL import Image
 from genbench import app
 from genbench.errors import UsageError
 from tests.conftest import Command
-from tests.toys import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
-GROUPS = ("schedule", "loss", "parameterization", "sampler", "optim", "lr_schedule", "precision", "network")
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
-MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
-EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+NETWORKS = {
+    "ddpm": ("unet", "unet_folded", "unet_ho2020"),
+    "vae": ("resnet_vae", "ladder"),
+    "autoencoder": ("resnet_ae",),
+    "vqvae": ("resnet_vqvae",),
+    "flow": ("coupling_conv", "coupling_resnet"),
+    "gan": ("dcgan", "resnet_gan"),
+}
+"""The networks that answer as each model asks."""
+AXES = {
+    "ddpm": (
+        "schedule",
+        "loss",
+        "parameterization",
+        "sampler",
+        "optim",
+        "lr_schedule",
+        "precision",
+        "trainer",
+    ),
+    "vae": ("likelihood",),
+    "flow": ("flow", "coupling", "pixels", "dequantization", "base"),
+    "gan": ("criterion", "penalty", "augmentation"),
+}
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+OPTIONS = [
+    *((model, "network", option) for model, names in NETWORKS.items() for option in names),
+    *(
+        (model, group, option)
+        for model, groups in AXES.items()
+        for group in groups
+        for option in options(group)
+    ),
+]
+MODELS, EXPERIMENTS = options("model"), options("experiment")
 
 
 def config(*overrides: str) -> DictConfig:
@@ -30,17 +64,42 @@ def test_no_preset_hides_in_a_folder() -> None:
     assert [path for path in (ROOT / "conf" / "experiment").iterdir() if path.is_dir()] == []
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: value)
-def test_every_option_builds(group: str, option: str) -> None:
+@pytest.mark.parametrize(("model", "group", "option"), OPTIONS, ids=lambda value: value)
+def test_every_option_builds(model: str, group: str, option: str) -> None:
     # The paper's network wants maps of 32x32; its options are what matters here.
-    small = ["network.width=16"] + (["network.multipliers=[1,2]"] if option == "unet_ho2020" else [])
-    parts = app.build(config(f"{group}={option}", *small))
+    small = ["network.width=16", "network.multipliers=[1,2]"] if option == "unet_ho2020" else []
+    parts = app.build(config(f"model={model}", f"{group}={option}", *small))
     assert parts.model.shape == (1, 8, 8)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_runs(experiment: str, main: Command, tmp_path: Path) -> None:
-    """On a few images of the right size, with a network of a few weights."""
+def test_every_model_and_every_network_is_tried() -> None:
+    assert sorted(NETWORKS) == MODELS
+    assert sorted(name for names in NETWORKS.values() for name in names) == options("network")
+
+
+SMALL = {"width": 8, "blocks": 1, "steps": 3, "levels": 2, "latent": 4}
+"""Sizes of networks, flows and samplers with which a run takes seconds."""
+
+
+def small(experiment: str) -> tuple[str, ...]:
+    """Overrides that make an experiment small, for the sizes that it has."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("config", overrides=[f"experiment={experiment}"], return_hydra_config=True)
+    axes = [(axis, cfg[axis]) for axis in ("network", "flow", "sampler") if axis in cfg]
+    nodes = axes + [(f"{path}.{key}", node[key]) for path, node in axes for key in node]
+    found = [(path, key) for path, node in nodes if OmegaConf.is_dict(node) for key in SMALL if key in node]
+    # In a multirun, overrides are also tried on what is composed without the experiment: the model is named.
+    sizes = (f"{path}.{key}={SMALL[key]}" for path, key in found)
+    return f"model={cfg.hydra.runtime.choices['model']}", *sizes
+
+
+ALIKE = {sizes: [e for e in EXPERIMENTS if small(e) == sizes] for sizes in map(small, EXPERIMENTS)}
+"""Experiments that the same overrides make small."""
+
+
+@pytest.mark.parametrize("sizes", ALIKE, ids=lambda sizes: "-".join(ALIKE[sizes]))
+def test_every_experiment_runs(sizes: tuple[str, ...], main: Command, tmp_path: Path) -> None:
+    """On a few images of one size, with networks of a few weights; those alike in one process."""
     rng = torch.Generator().manual_seed(0)
     for k in range(60):
         folder = tmp_path / "images" / ("train" if k < 36 else "test") / str(k % 2)
@@ -48,20 +107,26 @@ def test_every_experiment_runs(experiment: str, main: Command, tmp_path: Path) -
         pixels = torch.randint(0, 256, (32, 32, 3), generator=rng, dtype=torch.uint8).numpy()
         Image.fromarray(pixels).save(folder / f"{k}.png")
     done = main(
-        f"experiment={experiment}",
-        *TINY,
+        "-m",
+        f"experiment={','.join(ALIKE[sizes])}",
+        *sizes,
         "data=image_folder",
         f"data.root={tmp_path}/images",
         "data.size=32",
         "metrics=classifier",
         "metrics.features.images=64",
         "metrics.samples=20",
+        "metrics.likelihood_samples=8",
         "trainer.batch_size=8",
+        "trainer.sample_every_images=null",
         "budget.images=16",
         "budget.seconds=null",
+        "tracker=jsonl",
+        "device=cpu",
         f"runs_dir={tmp_path}/runs",
     )
     assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("runs/*/*/result.json"))) == len(ALIKE[sizes])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -81,12 +146,13 @@ def test_every_object_appears_once(model: str) -> None:
     text = OmegaConf.to_yaml(cfg)
     own = {"data", "precision", "metrics", "tracker", "optim", "lr_schedule", "trainer", "budget", "model"}
     for axis in {str(key) for key in cfg if OmegaConf.is_dict(cfg[key])} - own - {"image", "hydra"}:
-        assert len(re.findall(rf"\$\{{{axis}[}}.]", text)) == max(nodes(cfg[axis]), 1), axis
+        for node in nodes(axis, cfg[axis]):
+            assert text.count("${" + node + "}") == 1, node
 
 
-def nodes(axis: DictConfig) -> int:
-    """How many objects an axis describes: one, or several under names."""
-    return 1 if "_target_" in axis else len(axis)
+def nodes(name: str, axis: DictConfig) -> list[str]:
+    """The objects that an axis describes: one, or several under names."""
+    return [name] if "_target_" in axis else [f"{name}.{key}" for key in axis]
 
 
 def test_only_targets_of_known_packages_are_built() -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from genbench.flops import count, sampling_flops, training_flops
 from genbench.generator import Generator, Loss
@@ -13,6 +14,24 @@ def test_a_multiplication_and_its_addition_are_two_operations() -> None:
     linear, conv = nn.Linear(5, 7), nn.Conv2d(2, 3, 3, padding=1)
     assert count(lambda: linear(torch.zeros(4, 5))) == 2 * 4 * 5 * 7
     assert count(lambda: conv(torch.zeros(1, 2, 6, 6))) == 2 * 36 * 2 * 3 * 9
+
+
+def test_the_count_is_that_of_torch_where_torch_can_count() -> None:
+    model, x = toy_model(), torch.zeros(2, 1, 4, 4)
+    with FlopCounterMode(display=False) as counter:
+        model.loss(x).total.backward()
+    assert count(lambda: model.loss(x).total.backward()) == counter.get_total_flops()
+
+
+def test_a_slope_of_a_slope_is_counted() -> None:
+    weight, x = torch.ones(4, 3, requires_grad=True), torch.ones(2, 3, requires_grad=True)
+
+    def penalty() -> None:
+        (slope,) = torch.autograd.grad((x @ weight.T).square().sum(), x, create_graph=True)
+        slope.square().sum().backward()
+
+    once = 2 * 2 * 3 * 4
+    assert count(penalty) > 4 * once  # forward, its slope, and both of these backward
 
 
 class Two(Generator):

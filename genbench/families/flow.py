@@ -1,11 +1,12 @@
-"""Normalizing flow: dequantization + transform, and a standard normal."""
+"""Normalizing flow: dequantization + transform + base."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from genbench.flows.dequantization import Dequantization, log_normal
+from genbench.flows.base import Base
+from genbench.flows.dequantization import Dequantization
 from genbench.flows.transform import Transform, TwoWay
 from genbench.generator import Generator, Latent, Likelihood, Loss, Rng
 
@@ -15,13 +16,14 @@ CHECKED_IMAGES = 8
 
 
 class NormalizingFlow(Generator, Likelihood, Latent):
-    """log p(x) = log N(f(v); 0, I) + log |det df/dv| - log q(u | x), v = k + u, for bytes k = 127.5 (x + 1).
+    """log p(x) = log p(z = f(v)) + log |det df/dv| - log q(u | x), v = k + u, for bytes k = 127.5 (x + 1).
 
     loss is -log p in nats a dimension.
     flow: f from v in [0, 256)^D, (B, C, H, W), to z (B, D).
     dequantization: where u comes from. Under uniform noise the bound is "exact" by the convention of the
     literature: the density of dequantized data at one draw of u; under learned noise it is a lower bound.
-    temperature: standard deviation of z in sampling; 1 is the model, less is nearer to its mode.
+    base: the law of z.
+    temperature: what z is multiplied by in sampling; 1 is the model, less is nearer to its mode.
     check_every, tolerance: every so many steps of training the greatest error of f^-1(f(v)), in grey levels,
     is measured (0: never), and must be at most the tolerance.
     Raises FloatingPointError where the flow is no longer invertible in floating point.
@@ -38,6 +40,7 @@ class NormalizingFlow(Generator, Likelihood, Latent):
         *,
         flow: Transform,
         dequantization: Dequantization,
+        base: Base,
         temperature: float = 1.0,
         check_every: int = 200,
         tolerance: float = 0.5,
@@ -49,7 +52,7 @@ class NormalizingFlow(Generator, Likelihood, Latent):
             raise ValueError(
                 f"model.check_every={check_every} must be at least 0, model.tolerance={tolerance} above 0"
             )
-        self.flow, self.dequantization = TwoWay(flow), dequantization
+        self.flow, self.dequantization, self.base = TwoWay(flow), dequantization, base
         self.temperature, self.check_every, self.tolerance = temperature, check_every, tolerance
         self.bound, self.method = dequantization.bound, dequantization.method
         self.latent_shape = (math.prod(self.shape),)
@@ -77,7 +80,7 @@ class NormalizingFlow(Generator, Likelihood, Latent):
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = self.inverse_error.device
-        return self.temperature * torch.randn(n, *self.latent_shape, generator=rng, device=device)
+        return self.temperature * self.base.sample((n, *self.latent_shape), rng=rng, device=device)
 
     @torch.no_grad()
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -93,12 +96,12 @@ class NormalizingFlow(Generator, Likelihood, Latent):
         return finite((v - 0.5) / 127.5 - 1, "images")
 
     def parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """log N(z), log_det and log q(u) of a batch, (B,) each."""
+        """log p(z), log_det and log q(u) of a batch, (B,) each."""
         self.check_images(x)
         self.check_labels(y, len(x))
         v, log_q = self.dequantization(levels_of(x), y)
         z, log_det = self.flow(v, y)
-        return log_normal(z), log_det, log_q
+        return self.base.log_prob(z), log_det, log_q
 
     @torch.no_grad()
     def check_inverse(self, x: Tensor, y: Tensor | None, step: int) -> None:

@@ -1,6 +1,5 @@
 """From bytes to real numbers: noise that fills the bucket of each level."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
@@ -9,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.flows.base import Normal
 from genbench.flows.coupling import Affine, Checkerboard
 from genbench.flows.pixels import LEVELS
 from genbench.flows.transform import per_image
 from genbench.nn.coupling import CouplingNets
 
-__all__ = ["Dequantization", "Uniform", "Variational", "log_normal"]
+__all__ = ["Dequantization", "Uniform", "Variational"]
 
 
 class Dequantization(nn.Module, ABC):
@@ -74,7 +74,7 @@ class Variational(Dequantization):
     def noise(self, eps: Tensor, levels: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """u (B, C, H, W) in (0, 1), and log q(u | k, y) (B,)."""
         context = 2 * levels / (LEVELS - 1) - 1
-        h, log_q = eps, log_normal(eps)
+        h, log_q = eps, Normal().log_prob(eps)
         for partition, network in zip(self.partitions, self.networks, strict=True):
             kept, moved = partition.split(h)
             raw = partition.restrict(network(torch.cat([kept, context], dim=1), y))
@@ -82,8 +82,3 @@ class Variational(Dequantization):
             h, log_q = partition.merge(kept, moved), log_q - log_det
         log_slope = -F.softplus(h) - F.softplus(-h)  # of the sigmoid
         return torch.sigmoid(h), log_q - per_image(log_slope)
-
-
-def log_normal(z: Tensor) -> Tensor:
-    """log N(z; 0, I) of each row: (B, ...) -> (B,)."""
-    return -0.5 * per_image(z.square() + math.log(2 * math.pi))

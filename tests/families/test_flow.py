@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genbench.families.flow import NormalizingFlow
 from genbench.flows.architectures import Glow
+from genbench.flows.base import Normal
 from genbench.flows.coupling import Affine
 from genbench.flows.dequantization import Dequantization, Uniform, Variational
 from genbench.flows.pixels import LEVELS, Plain
@@ -39,6 +40,7 @@ def model(
         num_classes,
         flow=flow or small_glow(SHAPE, num_classes),
         dequantization=noise or Uniform(),
+        base=Normal(),
         temperature=temperature,
     )
 
@@ -117,7 +119,7 @@ def test_images_come_back_from_their_latents(
     build: Callable[..., Transform], shape: tuple[int, int, int]
 ) -> None:
     torch.manual_seed(0)
-    flow = NormalizingFlow(shape, 0, flow=build(shape), dequantization=Uniform())
+    flow = NormalizingFlow(shape, 0, flow=build(shape), dequantization=Uniform(), base=Normal())
     x = images(4, shape)
     flow.loss(x).total.backward()
     flow.eval()

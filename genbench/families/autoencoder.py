@@ -1,0 +1,62 @@
+"""The plain autoencoder, with a Gaussian fitted to its codes so that it can be sampled."""
+
+import torch
+from torch import Tensor, nn
+
+from genbench.generator import Generator, Latent, Loss, Rng
+from genbench.vaes.density import GaussianDensity
+from genbench.vaes.likelihood import PixelLikelihood
+
+__all__ = ["Autoencoder"]
+
+
+class Autoencoder(Generator, Latent):
+    """z = encoder(x), x' = mean of p(x | decoder(z)): a VAE with beta = 0 and no noise; no likelihood.
+
+    loss = -log p(x | decoder(encoder(x))) / D (what the likelihood minimises in training). In training mode
+    each step also shows its codes to `density`, from which prior draws; the weights take no part in that.
+    Source: Hinton & Salakhutdinov 2006; a density fitted after: Ghosh et al. 2020, Section 4.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: PixelLikelihood,
+        density: GaussianDensity,
+        latent: int,
+    ) -> None:
+        super().__init__(shape, num_classes)
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.density = density
+        self.latent_shape = (latent,)
+
+    def networks(self) -> list[nn.Module]:
+        return [self.encoder, self.decoder]
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        self.check_phase(phase)
+        self.check_images(x)
+        self.check_labels(y, len(x))
+        z = self.encode(x, y)
+        if self.training:
+            self.density.update(z)
+        reconstruction = self.likelihood.training_nats(self.decoder(z, y), x).mean()
+        return Loss(reconstruction / x[0].numel(), {"reconstruction": reconstruction.detach()})
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        return self.decode(self.prior(n, y, rng=rng), y)
+
+    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        self.check_labels(y, n)
+        return self.density.sample(n, rng=rng)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.encoder(x, y).float()
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.likelihood.mean(self.decoder(z, y))

@@ -1,0 +1,113 @@
+"""Generative adversarial networks: generator + discriminator + criterion + penalties + augmentation."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from genbench.gans.augment import Augmentation
+from genbench.gans.criterion import Criterion
+from genbench.gans.penalty import Penalties
+from genbench.generator import Decodes, Generator, Loss, Rng
+
+__all__ = ["GAN"]
+
+
+class GAN(Generator, Decodes):
+    """A generator that learns from what a discriminator makes of its images; there is no likelihood.
+
+    generator(z (B, L), y (B,) or None) -> images (B, C, H, W); discriminator(x, y) -> logits (B,).
+    Phase "disc" minimises criterion.disc + penalties by the discriminator, phase "gen" criterion.gen by the
+    generator; each sees images through the augmentation, real and generated alike.
+    latent_size: L, of z ~ N(0, 1). critic_steps: phases "disc" for each "gen".
+    divergence: logits beyond it make the loss infinite, upon which the loop stops and names phase and step.
+    Raises ValueError on sizes below 1 and on a divergence that is not above 0.
+    Source: Goodfellow et al. 2014, Algorithm 1; augmentation in both phases: Zhao et al. 2020, Eq. 3.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        criterion: Criterion,
+        penalties: Penalties,
+        augmentation: Augmentation,
+        latent_size: int = 64,
+        critic_steps: int = 1,
+        divergence: float = 1e4,
+    ) -> None:
+        super().__init__(shape, num_classes)
+        for name, value in (("latent_size", latent_size), ("critic_steps", critic_steps)):
+            if value < 1:
+                raise ValueError(f"model.{name} is {value}; it must be at least 1")
+        if not divergence > 0:
+            raise ValueError(f"model.divergence is {divergence}; it must be above 0")
+        self.generator, self.discriminator = generator, discriminator
+        self.criterion, self.penalties, self.augmentation = criterion, penalties, augmentation
+        self.latent_shape, self.divergence = (latent_size,), divergence
+        self.phases = ("disc",) * critic_steps + ("gen",)
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "disc", step: int = 0) -> Loss:
+        self.check_phase(phase)
+        self.check_images(x)
+        self.check_labels(y, len(x))
+        return self.gen_loss(x, y) if phase == "gen" else self.disc_loss(x, y, step)
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        self.check_phase(phase)
+        network = self.generator if phase == "gen" else self.discriminator
+        return list(network.parameters())
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        return self.decode(self.prior(n, y, rng=rng), y)
+
+    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        self.check_labels(y, n)
+        device = next(self.generator.parameters()).device
+        return torch.randn(n, *self.latent_shape, generator=rng, device=device)
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_labels(y, len(z))
+        return self.generator(z, y).float()
+
+    def disc_loss(self, x: Tensor, y: Tensor | None, step: int) -> Loss:
+        """The loss of phase "disc" on real images x (B, C, H, W) and as many generated ones."""
+        critic = partial(self.criticise, y=y)
+        real, fake = self.penalties.watch(x, self.sample(len(x), y), step=step)
+        real_logits, fake_logits = critic(real), critic(fake)
+        adversarial = self.criterion.disc(real_logits, fake_logits)
+        penalty = self.penalties(critic, real, fake, logits=(real_logits, fake_logits), step=step)
+        terms = {
+            "adversarial": adversarial.detach(),
+            "real_logits": real_logits.detach().mean(),
+            "fake_logits": fake_logits.detach().mean(),
+            "real_accuracy": (real_logits > 0).float().mean(),
+            "fake_accuracy": (fake_logits < 0).float().mean(),
+            # The one that means something where logits have no zero, as under the relativistic criterion.
+            "pair_accuracy": (real_logits > fake_logits).float().mean(),
+            **penalty.terms,
+        }
+        return Loss(self.bounded(adversarial + penalty.total, torch.cat([real_logits, fake_logits])), terms)
+
+    def gen_loss(self, x: Tensor, y: Tensor | None) -> Loss:
+        """The loss of phase "gen"; the real images x (B, C, H, W) are judged where the criterion compares."""
+        fake_logits = self.criticise(self.decode(self.prior(len(x), y), y), y)
+        real_logits = None
+        if self.criterion.compares:
+            with torch.no_grad():  # the generator has no part in them
+                real_logits = self.criticise(x, y)
+        total = self.criterion.gen(fake_logits, real_logits)
+        return Loss(self.bounded(total, fake_logits), {"fake_logits": fake_logits.detach().mean()})
+
+    def criticise(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """What the discriminator makes of images (B, C, H, W), seen through the augmentation: logits (B,)."""
+        return self.discriminator(self.augmentation(x), y)
+
+    def bounded(self, total: Tensor, logits: Tensor) -> Tensor:
+        """The loss (), infinite with its gradient where a logit is beyond the bound, unread by the host."""
+        exploded = ~(logits.detach().abs().amax() <= self.divergence)
+        return total * torch.where(exploded, torch.inf, 1.0)

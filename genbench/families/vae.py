@@ -1,0 +1,85 @@
+"""The variational autoencoder: network of one or several latent layers + likelihood of the pixels."""
+
+import torch
+from torch import Tensor, nn
+
+from genbench.generator import Generator, Latent, Likelihood, Loss, Rng
+from genbench.vaes.bound import Inference, importance_bound, training_terms
+from genbench.vaes.likelihood import PixelLikelihood
+from genbench.vaes.network import LatentNetwork
+from genbench.vaes.posterior import beta_at, check_bound_settings
+
+__all__ = ["VAE"]
+
+
+class VAE(Generator, Likelihood, Latent):
+    """p(x) = integral of p(x | z) N(z; 0, I) dz, with a Gaussian posterior q(z | x).
+
+    z (B, L) holds all latent layers of the network, several of them in whitened coordinates (see
+    genbench.vaes.network), so that the prior is N(0, I) and decoding takes one pass.
+    loss: (reconstruction + beta KL) / D, see genbench.vaes.bound; beta rises over `warmup_steps` steps, and
+    each latent dimension has `free_nats` of KL for free. A sample is the mean of p(x | z).
+    log_prob: the ELBO for importance_samples = 1, the importance-weighted bound for more, both at beta = 1.
+    encode is the posterior mean, layer by layer given the means above.
+    Source: Kingma & Welling 2014; several layers: Sonderby et al. 2016, Child 2021.
+    """
+
+    bound = "lower"
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        network: LatentNetwork,
+        likelihood: PixelLikelihood,
+        beta: float = 1.0,
+        warmup_steps: int = 0,
+        free_nats: float = 0.0,
+        importance_samples: int = 1,
+    ) -> None:
+        super().__init__(shape, num_classes)
+        check_bound_settings(beta, warmup_steps, free_nats, importance_samples)
+        self.network, self.likelihood = network, likelihood
+        self.latent_shape = (network.latent,)
+        self.beta, self.warmup_steps, self.free_nats = beta, warmup_steps, free_nats
+        self.importance_samples = importance_samples
+        self.method = "elbo" if importance_samples == 1 else f"iwae-{importance_samples}"
+
+    def networks(self) -> list[nn.Module]:
+        return [self.network]
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        self.check_phase(phase)
+        self.check_images(x)
+        self.check_labels(y, len(x))
+        beta = beta_at(step, self.beta, self.warmup_steps)
+        q = self.infer(x, y)
+        return Loss(*training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats))
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_images(x)
+        self.check_labels(y, len(x))
+        k = self.importance_samples
+        return importance_bound(lambda: self.infer(x, y), x, self.likelihood, samples=k)
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        return self.decode(self.prior(n, y, rng=rng), y)
+
+    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        self.check_labels(y, n)
+        device = next(self.network.parameters()).device
+        return torch.randn(n, *self.latent_shape, generator=rng, device=device)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        mean: Inference = self.network(torch.zeros(len(x), *self.latent_shape, device=x.device), x, y)
+        return mean.z
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.likelihood.mean(self.network(z, y=y).output)
+
+    def infer(self, x: Tensor, y: Tensor | None) -> Inference:
+        """Draw every layer from its posterior and decode; x (B, C, H, W)."""
+        return self.network(torch.randn(len(x), *self.latent_shape, device=x.device), x, y)

@@ -1,0 +1,58 @@
+"""The law of a flow's latents: independent numbers of mean 0."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Generator, Tensor
+
+from genbench.flows.transform import per_image
+
+__all__ = ["Base", "Normal", "Student"]
+
+
+class Base(ABC):
+    """p(z) over vectors of latents."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z) of each row: (B, ...) -> (B,)."""
+
+    @abstractmethod
+    def sample(self, shape: tuple[int, ...], *, rng: Generator | None, device: torch.device) -> Tensor:
+        """Latents of a shape."""
+
+
+class Normal(Base):
+    """N(0, I)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return -0.5 * per_image(z.square() + math.log(2 * math.pi))
+
+    def sample(self, shape: tuple[int, ...], *, rng: Generator | None, device: torch.device) -> Tensor:
+        return torch.randn(shape, generator=rng, device=device)
+
+
+class Student(Base):
+    """Student's t: log p(z) = log Gamma((n+1)/2) / (Gamma(n/2) sqrt(n pi)) - (n+1)/2 log(1 + z^2 / n).
+
+    Its tails are heavy, so that an image unlike all training images costs bits, and not all of them.
+    degrees: n, at least 1; the normal law is the limit of many.
+    Source: Alexanderson & Henter 2020 (Studentising flows), Section 3.
+    """
+
+    def __init__(self, degrees: int = 10) -> None:
+        if degrees < 1:
+            raise ValueError(f"base.degrees is {degrees}; it must be at least 1, e.g. 10")
+        self.degrees = degrees
+        n = degrees
+        self.log_volume = math.lgamma((n + 1) / 2) - math.lgamma(n / 2) - 0.5 * math.log(n * math.pi)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        n = self.degrees
+        return per_image(self.log_volume - (n + 1) / 2 * torch.log1p(z.square() / n))
+
+    def sample(self, shape: tuple[int, ...], *, rng: Generator | None, device: torch.device) -> Tensor:
+        # Over the root of a mean of n squared normals, since torch's chi-squared takes no generator.
+        numbers = torch.randn(self.degrees + 1, *shape, generator=rng, device=device)
+        return numbers[0] / numbers[1:].square().mean(0).sqrt()

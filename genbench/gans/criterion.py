@@ -1,0 +1,93 @@
+"""What discriminator and generator minimise, as functions of the discriminator's logits."""
+
+from abc import ABC, abstractmethod
+
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["Criterion", "Hinge", "LeastSquares", "NonSaturating", "Relativistic", "Wasserstein"]
+
+
+class Criterion(ABC):
+    """A pair of losses of logits (B,), each the mean over the batch, () float32."""
+
+    compares: bool = False
+    """Whether `gen` needs the logits of real images too; all others leave them out and save their pass."""
+
+    @abstractmethod
+    def disc(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What the discriminator minimises; real and fake are logits (B,)."""
+
+    @abstractmethod
+    def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """What the generator minimises; real is given where the criterion compares."""
+
+
+class NonSaturating(Criterion):
+    """disc = E softplus(-real) + E softplus(fake), gen = E softplus(-fake).
+
+    Source: Goodfellow et al. 2014, Section 3.
+    """
+
+    def disc(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
+
+    def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return F.softplus(-fake.float()).mean()
+
+
+class LeastSquares(Criterion):
+    """disc = E (real - 1)^2 / 2 + E fake^2 / 2, gen = E (fake - 1)^2 / 2.
+
+    Source: Mao et al. 2017, Eq. 9.
+    """
+
+    def disc(self, real: Tensor, fake: Tensor) -> Tensor:
+        return ((real.float() - 1).square().mean() + fake.float().square().mean()) / 2
+
+    def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return (fake.float() - 1).square().mean() / 2
+
+
+class Hinge(Criterion):
+    """disc = E max(0, 1 - real) + E max(0, 1 + fake), gen = -E fake.
+
+    Source: Miyato et al. 2018, Eq. 16 and 17.
+    """
+
+    def disc(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+
+    def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return -fake.float().mean()
+
+
+class Wasserstein(Criterion):
+    """disc = E fake - E real, gen = -E fake; it needs a critic of bounded slope.
+
+    Source: Arjovsky et al. 2017, Eq. 2.
+    """
+
+    def disc(self, real: Tensor, fake: Tensor) -> Tensor:
+        return fake.float().mean() - real.float().mean()
+
+    def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return -fake.float().mean()
+
+
+class Relativistic(Criterion):
+    """disc = E softplus(fake - real), gen = E softplus(real - fake), each fake paired with one real image.
+
+    Raises ValueError where the generator's loss is asked for without the logits of real images.
+    Source: Jolicoeur-Martineau 2019, Eq. 4; Huang et al. 2024 (R3GAN), Eq. 2.
+    """
+
+    compares = True
+
+    def disc(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(fake.float() - real.float()).mean()
+
+    def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        if real is None:
+            raise ValueError("real is None; the relativistic criterion needs the logits of real images too")
+        return self.disc(fake, real)

@@ -1,0 +1,83 @@
+"""Penalties on the slope of a discriminator, which keep the game from running away."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Penalties", "Penalty", "squared_slopes"]
+
+Critic = Callable[[Tensor], Tensor]
+TINY = 1e-12  # the root of 0 has no slope: one image that moves no logit would turn the weights to NaN
+
+
+class Penalty(NamedTuple):
+    """What is added to the discriminator's loss, and what the log is told."""
+
+    total: Tensor
+    """() float32, weighted and scaled."""
+    terms: dict[str, Tensor]
+    """() each, detached, without weights: "r1", "r2", "gradient"."""
+
+
+class Penalties:
+    """The sum of three penalties, each 0 by default and then free; grad is that of the logit by its image.
+
+    r1 / 2 E |grad D(real)|^2 + r2 / 2 E |grad D(fake)|^2 + gradient E (|grad D(mixed)| - 1)^2
+    mixed = u real + (1 - u) fake, u ~ U(0, 1) for each pair of images.
+    every: only each so many steps, and then that much stronger (lazy regularisation).
+    Raises ValueError on weights below 0 and every below 1.
+    Source: Mescheder et al. 2018, Eq. 9 and 10 (r1, r2); Gulrajani et al. 2017, Eq. 3 (gradient);
+    Karras et al. 2020 (StyleGAN2), Section 3.1 (every).
+    """
+
+    def __init__(self, *, r1: float = 0.0, r2: float = 0.0, gradient: float = 0.0, every: int = 1) -> None:
+        for name, weight in (("r1", r1), ("r2", r2), ("gradient", gradient)):
+            if not weight >= 0:
+                raise ValueError(f"penalty.{name} is {weight}; it must be at least 0, which is none")
+        if every < 1:
+            raise ValueError(f"penalty.every is {every}; it must be at least 1, which is each step")
+        self.r1, self.r2, self.gradient, self.every = r1, r2, gradient, every
+
+    def watch(self, real: Tensor, fake: Tensor, *, step: int) -> tuple[Tensor, Tensor]:
+        """The images (B, C, H, W) as the discriminator must see them for its slope to be known afterwards."""
+        due = step % self.every == 0
+        return (
+            real.detach().requires_grad_(due and self.r1 > 0),
+            fake.detach().requires_grad_(due and self.r2 > 0),
+        )
+
+    def __call__(
+        self, critic: Critic, real: Tensor, fake: Tensor, *, logits: tuple[Tensor, Tensor], step: int
+    ) -> Penalty:
+        """The penalty of watched images, whose logits ((B,) real, (B,) fake) are known; () float32."""
+        found: dict[str, tuple[float, Tensor]] = {}
+        if step % self.every == 0:
+            if self.r1:
+                found["r1"] = self.r1 / 2, squared_slopes(logits[0], real).mean()
+            if self.r2:
+                found["r2"] = self.r2 / 2, squared_slopes(logits[1], fake).mean()
+            if self.gradient:
+                mixed = mix(real, fake)
+                norms = squared_slopes(critic(mixed), mixed).clamp_min(TINY).sqrt()
+                found["gradient"] = self.gradient, (norms - 1).square().mean()
+        total = torch.zeros((), device=real.device)
+        for weight, value in found.values():
+            total = total + self.every * weight * value
+        return Penalty(total, {name: value.detach() for name, (_, value) in found.items()})
+
+
+def squared_slopes(logits: Tensor, x: Tensor) -> Tensor:
+    """|d logit / d image|^2 of each image, differentiable: logits (B,), x (B, C, H, W) -> (B,) float32.
+
+    A logit counts as a function of its own image alone; what a statistic over the batch mixes in is summed.
+    """
+    (slope,) = torch.autograd.grad(logits.float().sum(), x, create_graph=True)
+    return slope.float().square().flatten(1).sum(1)
+
+
+def mix(real: Tensor, fake: Tensor) -> Tensor:
+    """A random point on the line between each real and fake image, (B, C, H, W), requiring gradient."""
+    u = torch.rand(len(real), 1, 1, 1, device=real.device)
+    return torch.lerp(fake.detach(), real.detach(), u).requires_grad_()

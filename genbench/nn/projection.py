@@ -1,0 +1,88 @@
+"""What the networks of all GANs share: sizes, the discriminator's head, and what keeps it steady."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+__all__ = ["MinibatchStd", "ProjectionHead", "block_widths", "groups", "halvings", "spectral"]
+
+Layer = TypeVar("Layer", bound=nn.Module)
+SMALLEST_MAP = 4
+FEWEST_MAPS = 3  # with fewer, a discriminator of 8x8 images would judge their corners apart
+
+
+class ProjectionHead(nn.Module):
+    """Features to logits, which a label shifts by the product of its embedding with the features.
+
+    logit = w . h + e(y) . h; features h (B, F), y (B,) int64 or None -> (B,). There is no constant, which
+    criteria that compare logits would never train.
+    Source: Miyato & Koyama 2018, Eq. 4.
+    """
+
+    def __init__(self, features: int, num_classes: int, *, spectral_norm: bool) -> None:
+        super().__init__()
+        self.linear = spectral(nn.Linear(features, 1, bias=False), on=spectral_norm)
+        self.label = None
+        if num_classes:
+            self.label = nn.Embedding(num_classes, features)
+            # Products of this many features with weights of order 1 would drown what is common to all labels.
+            nn.init.normal_(self.label.weight, std=features**-0.5)
+            self.label = spectral(self.label, on=spectral_norm)
+
+    def forward(self, h: Tensor, y: Tensor | None = None) -> Tensor:
+        logits = self.linear(h).squeeze(1)
+        if self.label is not None and y is not None:
+            logits = logits + (self.label(y) * h).sum(1)
+        return logits
+
+
+class MinibatchStd(nn.Module):
+    """One more channel: the standard deviation over the batch, averaged over all places of the map.
+
+    It shows a generator that repeats itself: (B, C, H, W) -> (B, C + 1, H, W).
+    Source: Karras et al. 2018 (progressive GANs), Section 3.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        deviation = (x.float().var(0, correction=0) + 1e-8).sqrt().mean().to(x.dtype)
+        return torch.cat([x, deviation.expand(len(x), 1, *x.shape[2:])], dim=1)
+
+
+def spectral(layer: Layer, *, on: bool) -> Layer:
+    """The layer, its weight divided by its largest singular value where `on`.
+
+    The power iteration makes one step a training pass. Source: Miyato et al. 2018, Algorithm 1.
+    """
+    return parametrizations.spectral_norm(layer) if on else layer
+
+
+def halvings(height: int, width: int) -> list[tuple[int, int]]:
+    """Sizes of maps from the image down to at most 4x4, each half of the last, rounded up; three at least."""
+    sizes = [(height, width)]
+    while max(sizes[-1]) > SMALLEST_MAP or len(sizes) < FEWEST_MAPS:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return sizes
+
+
+def block_widths(of: str, width: int, multipliers: Sequence[int] | None, levels: int) -> list[int]:
+    """Channels of each map from the largest to the smallest: width times multipliers (None: all 1).
+
+    Raises ValueError on a width or a multiplier below 1, or on multipliers that are not one a level.
+    """
+    if width < 1:
+        raise ValueError(f"network.{of}.width is {width}; it must be at least 1")
+    multipliers = [1] * levels if multipliers is None else list(multipliers)
+    if len(multipliers) != levels or min(multipliers) < 1:
+        raise ValueError(
+            f"network.{of}.multipliers is {multipliers}; it must be null or {levels} whole numbers of "
+            "at least 1, one for each size of the map"
+        )
+    return [width * multiplier for multiplier in multipliers]
+
+
+def groups(channels: int) -> int:
+    """The number of groups of a GroupNorm, each of 8 channels where that divides."""
+    return channels // 8 if channels % 8 == 0 else 1

@@ -1,0 +1,82 @@
+"""The variational bound: what a VAE minimises, and what it reports."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from genbench.vaes.likelihood import PixelLikelihood
+from genbench.vaes.posterior import free_bits, gaussian_kl, normal_log_prob
+
+__all__ = ["Inference", "active_units", "elbo", "importance_bound", "log_weight", "training_terms"]
+
+ACTIVE = 0.01  # variance of the posterior mean above which a unit counts as active
+
+
+class Inference(NamedTuple):
+    """One pass through encoder and decoder: z from q(z | x) = N(mu, e^logvar), and the decoder's answer."""
+
+    z: Tensor
+    """(B, L), as mu and logvar; the prior is N(0, I)."""
+    mu: Tensor
+    logvar: Tensor
+    output: Tensor
+    """(B, outputs * C, H, W)."""
+
+
+def training_terms(
+    q: Inference, x: Tensor, likelihood: PixelLikelihood, *, beta: float, free_nats: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The total to differentiate and the terms of the log, all () float32.
+
+    total = (reconstruction + beta KL) / D, each summed over dimensions and averaged over the batch, in nats;
+    the division by D = C H W alone keeps learning rates alike over image sizes. The KL has its free bits in
+    the total, none in the terms. elbo = -(reconstruction + KL), whatever beta is.
+    Source: Kingma & Welling 2014, Eq. 3; beta: Higgins et al. 2017, Eq. 4.
+    """
+    reconstruction = likelihood.training_nats(q.output, x).mean()
+    kl = gaussian_kl(q.mu, q.logvar)
+    total = (reconstruction + beta * free_bits(kl, free_nats)) / x[0].numel()
+    terms = {
+        "kl": kl.sum(1).mean(),
+        "reconstruction": reconstruction,
+        "elbo": -(reconstruction + kl.sum(1).mean()),
+        "active_units": active_units(q.mu),
+    }
+    return total, {name: term.detach() for name, term in terms.items()}
+
+
+def active_units(mu: Tensor) -> Tensor:
+    """The number of latent dimensions whose posterior mean varies with x: (B, L) -> () float32.
+
+    Source: Burda et al. 2016, Section 2.1 of the appendix, with their threshold of 0.01.
+    """
+    return (mu.var(0, unbiased=False) > ACTIVE).sum().float()
+
+
+def elbo(q: Inference, x: Tensor, likelihood: PixelLikelihood) -> Tensor:
+    """log p(x | z) - KL(q(z | x) || p(z)), the KL in closed form: (B,) nats."""
+    return likelihood.log_prob(q.output, x) - gaussian_kl(q.mu, q.logvar).sum(1)
+
+
+def log_weight(q: Inference, x: Tensor, likelihood: PixelLikelihood) -> Tensor:
+    """log p(x | z) + log p(z) - log q(z | x) of one z: (B,) nats."""
+    prior = normal_log_prob(q.z, torch.zeros_like(q.mu), torch.zeros_like(q.logvar))
+    return likelihood.log_prob(q.output, x) + prior - normal_log_prob(q.z, q.mu, q.logvar)
+
+
+def importance_bound(
+    infer: Callable[[], Inference], x: Tensor, likelihood: PixelLikelihood, *, samples: int
+) -> Tensor:
+    """log (1/k) sum_i p(x, z_i) / q(z_i | x), one z_i at a time; the ELBO in closed form for k = 1.
+
+    infer draws z afresh at each call. (B,) nats. Source: Burda et al. 2016, Eq. 8.
+    """
+    if samples == 1:
+        return elbo(infer(), x, likelihood)
+    log_sum = torch.full((len(x),), -math.inf, device=x.device)
+    for _ in range(samples):
+        log_sum = torch.logaddexp(log_sum, log_weight(infer(), x, likelihood))
+    return log_sum - math.log(samples)

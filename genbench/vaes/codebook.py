@@ -1,0 +1,92 @@
+"""Vector quantisation with a codebook that follows the data by moving averages."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Codebook", "Quantised", "perplexity"]
+
+EMPTY = 1e-5  # share of one vector below which a code counts as never used
+
+
+class Quantised(NamedTuple):
+    """A batch of vectors and the codes nearest to them."""
+
+    z: Tensor
+    """(B, L, h, w): the codes in the forward pass, the identity in the backward pass (straight-through)."""
+    index: Tensor
+    """(B, h, w) int64 in 0..size-1."""
+    commitment: Tensor
+    """(): mean over vectors of |z_e - sg[code]|^2 / L, which ties the encoder to its codes."""
+
+
+class Codebook(nn.Module):
+    """`size` vectors of L numbers; all of their state is in buffers, none of it is learned by gradient.
+
+    N_i <- decay N_i + (1 - decay) n_i, m_i <- decay m_i + (1 - decay) sum of the n_i vectors nearest to e_i,
+    e_i = m_i / N_i, once a training step. A code whose N_i is below `restart` starts anew as a vector of the
+    batch; all of them do so in the first step. Raises ValueError on settings that no codebook can have.
+    Source: van den Oord et al. 2017, Eq. 1 to 3 and Appendix A.1; restarts: Dhariwal et al. 2020 (Jukebox),
+    Section 3.1.
+    """
+
+    codes: Tensor
+    counts: Tensor
+    sums: Tensor
+
+    def __init__(self, size: int, dimensions: int, *, decay: float = 0.99, restart: float = 0.1) -> None:
+        super().__init__()
+        if size < 1 or dimensions < 1:
+            raise ValueError(f"model.codebook: size={size} and dimensions={dimensions} must be at least 1")
+        if not 0 <= decay < 1 or restart < 0:
+            raise ValueError(
+                f"model.codebook: decay={decay} must be in [0, 1), restart={restart} at least 0, "
+                "e.g. 0.99 and 0.1"
+            )
+        self.size, self.dimensions = size, dimensions
+        self.decay, self.restart = decay, restart
+        codes = torch.randn(size, dimensions) / dimensions**0.5
+        self.register_buffer("codes", codes)
+        self.register_buffer("counts", torch.zeros(size))
+        self.register_buffer("sums", torch.zeros_like(codes))
+
+    def forward(self, z: Tensor) -> Quantised:
+        """Quantise z (B, L, h, w); in training mode the codebook then follows the batch."""
+        z = z.float()
+        vectors = z.movedim(1, -1)  # (B, h, w, L)
+        index = self.nearest(vectors.detach())
+        codes = self.look_up(index)
+        if self.training and torch.is_grad_enabled():
+            self.follow(vectors.detach().flatten(0, -2), index.flatten())
+        return Quantised(z + (codes - z).detach(), index, F.mse_loss(z, codes))
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """The index of the code nearest to each vector, (..., L) -> (...) int64."""
+        # |v - e|^2 without |v|^2, which is the same for all codes.
+        distances = self.codes.square().sum(1) - 2 * vectors @ self.codes.T
+        return distances.argmin(-1)
+
+    def look_up(self, index: Tensor) -> Tensor:
+        """The codes of indices (B, h, w) as a map: (B, L, h, w)."""
+        return self.codes[index].movedim(-1, 1)
+
+    @torch.no_grad()
+    def follow(self, vectors: Tensor, index: Tensor) -> None:
+        """Move each code towards the mean of its vectors (N, L), given their index (N,)."""
+        dead = self.counts < self.restart
+        assigned = F.one_hot(index, self.size).to(vectors.dtype)  # (N, size)
+        self.counts.lerp_(assigned.sum(0), 1 - self.decay)
+        self.sums.lerp_(assigned.T @ vectors, 1 - self.decay)
+        dead |= self.counts < EMPTY
+        drawn = vectors[torch.randint(len(vectors), (self.size,), device=vectors.device)]
+        self.counts.copy_(torch.where(dead, 1.0, self.counts))
+        self.sums.copy_(torch.where(dead[:, None], drawn, self.sums))
+        self.codes.copy_(self.sums / self.counts[:, None])
+
+
+def perplexity(index: Tensor, size: int) -> Tensor:
+    """exp of the entropy of the codes in use, from 1 (one code) to size (all alike): (...) int64 -> ()."""
+    share = torch.bincount(index.flatten(), minlength=size).float() / index.numel()
+    return torch.exp(-torch.xlogy(share, share).sum())

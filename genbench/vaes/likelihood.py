@@ -1,0 +1,225 @@
+"""p(8-bit image | answer of a network): the pixels' distributions over 256 levels.
+
+Level k = 0..255 is x_k = k / 127.5 - 1 and owns the bucket [x_k - 1/255, x_k + 1/255]; the first and the last
+bucket are open to the outside, so that the 256 probabilities sum to 1 without a normaliser.
+The bucket functions work element by element on arguments that broadcast against each other, in float32.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genbench.diffusion.objective import Objective
+
+__all__ = [
+    "Bernoulli",
+    "Discretised",
+    "Gaussian",
+    "Logistic",
+    "PixelLikelihood",
+    "Pointwise",
+    "gaussian_log_prob",
+    "log_ndtr",
+    "log_sinhc",
+    "logistic_log_prob",
+]
+
+LEVELS = 256
+HALF = 1 / 255  # half the width of a bucket
+NARROW = 0.01  # half-widths in sigmas below which differences of Phi would lose digits
+
+
+class PixelLikelihood(nn.Module, ABC):
+    """p(x | output) over 8-bit images x, all pixels independent given the network's output.
+
+    output (B, outputs * C, H, W) is the network's answer, x (B, C, H, W) the image in [-1, 1].
+    """
+
+    outputs: int = 1
+    """Channels of the network's answer for each channel of the image."""
+
+    @abstractmethod
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """log p of the discrete image in nats, summed over its D dimensions: (B,) float32."""
+
+    @abstractmethod
+    def mean(self, output: Tensor) -> Tensor:
+        """The image that a sample shows, without pixel noise: (B, C, H, W) in [-1, 1]."""
+
+    def training_nats(self, output: Tensor, x: Tensor) -> Tensor:
+        """What training minimises, summed over D: (B,); -log_prob unless the likelihood says otherwise."""
+        return -self.log_prob(output, x)
+
+    def check(self, output: Tensor, x: Tensor) -> None:
+        """Raise ValueError unless the network answers with as many channels as this likelihood reads."""
+        wanted = self.outputs * x.shape[1]
+        if output.shape[1] != wanted or output.shape[2:] != x.shape[2:]:
+            raise ValueError(
+                f"the network answers {tuple(output.shape[1:])} for images of {tuple(x.shape[1:])}; "
+                f"{type(self).__name__} reads {wanted} channels of that size: set the decoder's out_channels"
+            )
+
+
+class Discretised(PixelLikelihood):
+    """A location-scale density cut into buckets: the output is the location, the scale is learned.
+
+    scale = min_scale + exp(raw), one raw number a channel, starting at initial_scale (on digits, 0.5 for the
+    Gaussian gave better samples than 0.2 and 0.3).
+    mean is the location, clamped. Raises ValueError unless 0 < min_scale < initial_scale.
+    Source: the shared learned scale is that of Rybkin et al. 2021 (sigma-VAE), Section 3.
+    """
+
+    def __init__(self, shape: Sequence[int], *, min_scale: float = 0.005, initial_scale: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < min_scale < initial_scale:
+            raise ValueError(
+                f"likelihood.min_scale={min_scale} must be above 0 and below "
+                f"likelihood.initial_scale={initial_scale}, e.g. 0.005 and 0.5"
+            )
+        self.min_scale = min_scale
+        raw = math.log(initial_scale - min_scale)
+        self.raw_log_scale = nn.Parameter(torch.full((shape[0], 1, 1), raw))
+
+    def log_scale(self) -> Tensor:
+        """The logarithm of each channel's scale, (C, 1, 1)."""
+        return torch.log(self.min_scale + self.raw_log_scale.exp())
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        self.check(output, x)
+        return self.bucket_log_prob(x, output.float(), self.log_scale()).flatten(1).sum(1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        return output.clamp(-1, 1)
+
+    @abstractmethod
+    def bucket_log_prob(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """log p of each pixel's bucket, in the shape of x."""
+
+
+class Logistic(Discretised):
+    """Discretised logistic pixels with one learned scale a channel.
+
+    Source: Kingma et al. 2016, Section C.4 of the appendix; open end buckets of Salimans et al. 2017.
+    """
+
+    def bucket_log_prob(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        return logistic_log_prob(x, mean, log_scale)
+
+
+class Gaussian(Discretised):
+    """Discretised Gaussian pixels with one learned scale a channel.
+
+    Source: Ho et al. 2020, Eq. 13.
+    """
+
+    def bucket_log_prob(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        return gaussian_log_prob(x, mean, log_scale)
+
+
+class Bernoulli(PixelLikelihood):
+    """The grey level g = (x + 1) / 2 as a probability; the output is its logit l.
+
+    Training minimises the cross entropy -g l + log(1 + e^l), which is no distribution over grey levels;
+    log_prob is: p(k) = e^(l k / 255) / sum_j e^(l j / 255), the same cross entropy normalised over the 256
+    levels. mean is 2 sigmoid(l) - 1, at which the cross entropy is least.
+    Source: the normaliser is that of Loaiza-Ganem & Cunningham 2019, Eq. 4, for 256 levels instead of [0, 1].
+    """
+
+    def training_nats(self, output: Tensor, x: Tensor) -> Tensor:
+        self.check(output, x)
+        grey = (x + 1) / 2
+        return F.binary_cross_entropy_with_logits(output.float(), grey, reduction="none").flatten(1).sum(1)
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        self.check(output, x)
+        # The geometric series: sum_j e^(l j / 255) = e^(l / 2) sinh(128 l / 255) / sinh(l / 510).
+        step = output.float() / (LEVELS - 1)
+        log_sum = math.log(LEVELS) + log_sinhc(step * (LEVELS / 2)) - log_sinhc(step / 2)
+        return (output.float() * x / 2 - log_sum).flatten(1).sum(1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        return 2 * output.sigmoid() - 1
+
+
+class Pointwise(PixelLikelihood):
+    """A distance rho between image and output as a likelihood, p(k) ~ exp(-rho(x_k, output) / scale).
+
+    Training minimises rho / scale; log_prob is normalised over the 256 levels, `chunk` of them at a time.
+    scale is a number, not learned: the loss without its normaliser would send it to infinity.
+    mean is the output, clamped. Raises ValueError unless scale > 0.
+    """
+
+    def __init__(self, objective: Objective, *, scale: float = 0.05, chunk: int = 8) -> None:
+        super().__init__()
+        if not scale > 0:
+            raise ValueError(f"likelihood.scale is {scale}; it must be above 0, e.g. 0.05")
+        if chunk < 1:
+            raise ValueError(f"likelihood.chunk is {chunk}; it must be at least 1, e.g. 8")
+        self.objective, self.scale, self.chunk = objective, scale, chunk
+
+    def training_nats(self, output: Tensor, x: Tensor) -> Tensor:
+        self.check(output, x)
+        return self.objective.pointwise(output.float(), x).flatten(1).sum(1) / self.scale
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        mean = output.float()
+        log_sum = torch.full_like(mean, -math.inf)
+        for levels in torch.linspace(-1, 1, LEVELS, device=x.device).split(self.chunk):
+            each = levels.reshape(-1, 1, 1, 1, 1).expand(-1, *mean.shape)
+            energies = self.objective.pointwise(mean.expand_as(each), each) / self.scale
+            log_sum = torch.logaddexp(log_sum, torch.logsumexp(-energies, dim=0))
+        return -self.training_nats(output, x) - log_sum.flatten(1).sum(1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        return output.clamp(-1, 1)
+
+
+def logistic_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """log(sigmoid(b) - sigmoid(a)), the bucket's edges in units of the scale, in the arguments' joint shape.
+
+    sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^(a - b)), where nothing cancels: an open end is
+    one factor alone.
+    """
+    scale = log_scale.exp()
+    upper = F.logsigmoid((x - mean + HALF) / scale)
+    lower = F.logsigmoid((mean - x + HALF) / scale)
+    inner = upper + lower + torch.log(-torch.expm1(-2 * HALF / scale))
+    return open_ends(x, inner, upper, lower)
+
+
+def gaussian_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """log(Phi(b) - Phi(a)), the bucket's edges in units of sigma = e^log_scale, in the joint shape.
+
+    Buckets wider than NARROW: both edges are mirrored into the left tail, where log Phi keeps all digits.
+    Narrower ones: log(2 h phi(m) sinh(m h) / (m h)) - h^2 / 6, for middle m, half-width h, to h^2 / 3.
+    """
+    sigma = log_scale.exp()
+    m, h = (x - mean) / sigma, HALF / sigma
+    right, left = log_ndtr(h - m.abs()), log_ndtr(-h - m.abs())
+    wide = right + torch.log(-torch.expm1((left - right).clamp(max=-1e-6)))
+    narrow = log_sinhc(m * h) + (2 * h).log() - h.square() / 6 - (m.square() + math.log(2 * math.pi)) / 2
+    return open_ends(x, torch.where(h < NARROW, narrow, wide), log_ndtr(m + h), log_ndtr(h - m))
+
+
+def open_ends(x: Tensor, inner: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
+    """log P of the bucket of x: P(up to its upper edge) at level 0, P(from its lower edge on) at 255."""
+    return torch.where(x < HALF - 1, upper, torch.where(x > 1 - HALF, lower, inner))
+
+
+def log_ndtr(x: Tensor) -> Tensor:
+    """log Phi(x) with exact gradients in the far left tail, where torch.special's overflow; (...) -> (...).
+
+    log Phi(x) = log(erfcx(u) / 2) - u^2, u = -x / sqrt 2; beyond x = 5.6 it is 0 to float32.
+    """
+    u = (-x / math.sqrt(2)).clamp(min=-4)
+    return torch.log(torch.special.erfcx(u) / 2) - u.square()
+
+
+def log_sinhc(c: Tensor) -> Tensor:
+    """log(sinh(c) / c) without overflow, 0 at c = 0 (below 1e-3 it is 0 to float32); (...) -> (...)."""
+    c = c.abs().clamp(min=1e-3)
+    return c + torch.log(-torch.expm1(-2 * c)) - torch.log(2 * c)

@@ -1,0 +1,134 @@
+"""The VAE as a generator, with one latent layer and with several."""
+
+import pytest
+import torch
+
+from genbench.families.vae import VAE
+from genbench.metrics.cost import PassCounter
+from genbench.nn.ladder import Ladder
+from genbench.nn.resnet import Decoder, Encoder, OneLayer
+from genbench.vaes.likelihood import Logistic
+
+SHAPE = (1, 8, 8)
+
+
+def vae(shape: tuple[int, int, int] = SHAPE, classes: int = 0, **settings: float) -> VAE:
+    torch.manual_seed(0)
+    return VAE(
+        shape,
+        classes,
+        network=OneLayer(
+            encoder=Encoder(shape, classes, latent=4, width=8),
+            decoder=Decoder(shape, classes, latent=4, width=8),
+            latent=4,
+        ),
+        likelihood=Logistic(shape),
+        **settings,
+    )
+
+
+def ladder(shape: tuple[int, int, int] = SHAPE, classes: int = 0, **settings: float) -> VAE:
+    torch.manual_seed(0)
+    network = Ladder(shape, classes, latent_top=4, width=8)
+    return VAE(shape, classes, network=network, likelihood=Logistic(shape), **settings)
+
+
+FAMILIES = pytest.mark.parametrize("family", [vae, ladder])
+
+
+def images(shape: tuple[int, int, int] = SHAPE, n: int = 6) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, *shape), generator=rng) / 127.5 - 1
+
+
+def trained(model: VAE, y: torch.Tensor | None = None, steps: int = 20) -> VAE:
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(steps):
+        torch.manual_seed(step)
+        model.loss(images(model.shape), y, step=step).total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model.eval()
+
+
+@FAMILIES
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (2, 9, 7)])
+def test_every_size_trains_samples_and_comes_back(family, shape: tuple[int, int, int]) -> None:  # noqa: ANN001
+    model, x = family(shape), images(shape, 2)
+    assert bool(model.loss(x).total.isfinite())
+    assert model.sample(3).shape == (3, *shape)
+    assert model.reconstruct(x).shape == x.shape
+    assert model.log_prob(x).shape == (2,)
+
+
+@FAMILIES
+def test_a_sample_is_a_decoded_draw_of_the_prior_in_one_pass(family) -> None:  # noqa: ANN001
+    model = trained(family())
+    z = model.prior(5, rng=torch.Generator().manual_seed(1))
+    assert z.shape == (5, *model.latent_shape)
+    with PassCounter(model.networks()) as counter:
+        x = model.sample(5, rng=torch.Generator().manual_seed(1))
+    assert counter.passes(5) == 1
+    assert torch.equal(x, model.decode(z))
+    assert float(x.abs().max()) <= 1
+
+
+@FAMILIES
+def test_encoding_has_no_chance_and_reconstructs_what_was_learned(family) -> None:  # noqa: ANN001
+    model = trained(family(), steps=150)
+    x = images()
+    with torch.no_grad():
+        assert torch.equal(model.encode(x), model.encode(x))
+        error = (model.reconstruct(x) - x).square().mean()
+    assert float(error) < 0.7 * float(x.var())
+
+
+@FAMILIES
+def test_the_bound_rises_with_the_number_of_importance_samples(family) -> None:  # noqa: ANN001
+    model, bounds, x = trained(family(), steps=60), [], images()
+    for k in (1, 4, 16):
+        model.importance_samples = k
+        torch.manual_seed(0)
+        # The same number of draws for each k; over them the gaps are some ten standard errors.
+        bounds.append(float(torch.stack([model.log_prob(x).mean() for _ in range(320 // k)]).mean()))
+    assert bounds == sorted(bounds)
+    assert bounds[0] < bounds[1] < bounds[2]
+
+
+@pytest.mark.parametrize(("k", "method"), [(1, "elbo"), (5, "iwae-5")])
+def test_the_bound_is_named(k: int, method: str) -> None:
+    assert vae(importance_samples=k).method == method
+
+
+@FAMILIES
+def test_the_elbo_of_the_log_is_the_one_of_log_prob(family) -> None:  # noqa: ANN001
+    model = trained(family(beta=2.0))
+    torch.manual_seed(0)
+    terms = model.loss(images(), step=1000).terms
+    torch.manual_seed(0)
+    assert torch.allclose(terms["elbo"], model.log_prob(images()).mean(), rtol=1e-5)
+
+
+@FAMILIES
+def test_warm_up_weighs_the_kl_by_the_step(family) -> None:  # noqa: ANN001
+    model = trained(family(beta=2.0, warmup_steps=10))
+    for step, beta in ((0, 0.2), (4, 1.0), (9, 2.0), (500, 2.0)):
+        torch.manual_seed(0)
+        loss = model.loss(images(), step=step)
+        expected = (loss.terms["reconstruction"] + beta * loss.terms["kl"]) / 64
+        assert torch.allclose(loss.total.detach(), expected, rtol=1e-5)
+
+
+@FAMILIES
+def test_labels_change_the_decoded_image(family) -> None:  # noqa: ANN001
+    model = trained(family(classes=3), torch.tensor([0, 1, 2, 0, 1, 2]))
+    z = model.prior(2, torch.zeros(2, dtype=torch.int64))
+    decoded = [model.decode(z, torch.full((2,), label)) for label in (0, 1)]
+    assert not torch.equal(*decoded)
+
+
+def test_bad_settings_are_refused_before_training() -> None:
+    with pytest.raises(ValueError, match=r"model\.beta is -1"):
+        vae(beta=-1)
+    with pytest.raises(ValueError, match=r"model\.importance_samples is 0"):
+        ladder(importance_samples=0)

@@ -1,0 +1,64 @@
+"""The Gaussian fitted to latents."""
+
+import pytest
+import torch
+
+from genbench.vaes.density import GaussianDensity
+
+
+def stream(n: int) -> torch.Tensor:
+    """n draws of a correlated Gaussian in three dimensions."""
+    rng = torch.Generator().manual_seed(0)
+    mixing = torch.tensor([[1.0, 0.0, 0.0], [2.0, 0.5, 0.0], [-1.0, 0.3, 0.1]])
+    return torch.randn(n, 3, generator=rng) @ mixing.T + torch.tensor([1.0, -2.0, 30.0])
+
+
+def test_moments_of_few_batches_are_those_of_all_their_latents() -> None:
+    density, z = GaussianDensity(3, window=100), stream(640)
+    for batch in z.split(64):
+        density.update(batch)
+    assert torch.allclose(density.mean, z.mean(0), atol=1e-4)
+    assert torch.allclose(density.covariance, torch.cov(z.T, correction=0), atol=1e-4)
+
+
+def test_old_batches_are_forgotten() -> None:
+    density = GaussianDensity(3, window=2)
+    density.update(stream(64) + 1e3)
+    for _ in range(40):
+        density.update(stream(64))
+    assert torch.allclose(density.mean, stream(64).mean(0), atol=1e-2)
+
+
+def test_samples_have_the_fitted_moments() -> None:
+    """n = 200,000: the standard error of a mean is std / 447, the bounds stand at more than six of them."""
+    density = GaussianDensity(3)
+    density.update(stream(1000))
+    z = density.sample(200_000, rng=torch.Generator().manual_seed(1))
+    std = density.covariance.diagonal().sqrt()
+    assert bool(((z.mean(0) - density.mean).abs() < 6 * std / 447).all())
+    assert torch.allclose(torch.cov(z.T), density.covariance, atol=0.15)
+
+
+def test_a_direction_without_variance_can_be_sampled() -> None:
+    density = GaussianDensity(3)
+    density.update(torch.zeros(8, 3))
+    assert bool(density.sample(4).isfinite().all())
+
+
+def test_before_the_first_batch_it_is_the_standard_normal() -> None:
+    a, b = (torch.Generator().manual_seed(0) for _ in range(2))
+    assert torch.allclose(GaussianDensity(3).sample(5, rng=a), torch.randn(5, 3, generator=b), atol=1e-5)
+
+
+def test_its_state_is_restored() -> None:
+    density, twin = GaussianDensity(3), GaussianDensity(3)
+    density.update(stream(64))
+    twin.load_state_dict(density.state_dict())
+    for each in (density, twin):
+        each.update(stream(64) + 1)
+    assert torch.equal(density.covariance, twin.covariance)
+
+
+def test_bad_settings_are_refused_with_the_value() -> None:
+    with pytest.raises(ValueError, match="window=0"):
+        GaussianDensity(3, window=0)

@@ -1,0 +1,217 @@
+"""Distributions over 256 levels: normalised, exact in the tails, and honest."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from torch import Tensor
+
+from genbench.data import to_float
+from genbench.diffusion.objective import L1, L2, Huber
+from genbench.vaes.likelihood import (
+    Bernoulli,
+    Gaussian,
+    Logistic,
+    PixelLikelihood,
+    Pointwise,
+    gaussian_log_prob,
+    log_ndtr,
+    log_sinhc,
+    logistic_log_prob,
+)
+
+LEVELS = to_float(torch.arange(256, dtype=torch.uint8))
+MEANS = torch.tensor([-5.0, -1.2, -1.0, -0.3, 0.001, 0.5, 1.0, 3.0])[:, None]
+LOG_SCALES = [-6.0, -4.0, -2.0, -1.0, -0.95, -0.9, 0.0, 2.0, 5.0]
+BUCKETS = [(gaussian_log_prob, scipy.stats.norm), (logistic_log_prob, scipy.stats.logistic)]
+LIKELIHOODS = [
+    Logistic((1, 16, 16)),
+    Gaussian((1, 16, 16)),
+    Bernoulli(),
+    Pointwise(L1(), scale=0.1),
+    Pointwise(L2(), scale=0.05, chunk=7),
+    Pointwise(Huber(0.2), scale=0.01),
+]
+
+
+def reference(law: scipy.stats.rv_continuous, log_scale: float) -> np.ndarray:
+    """log(F(b) - F(a)) in float64, each bucket mirrored into the left tail: (means, 256)."""
+    x, mean, scale = np.arange(256) / 127.5 - 1, MEANS.double().numpy(), math.exp(log_scale)
+    a, b = (x - 1 / 255 - mean) / scale, (x + 1 / 255 - mean) / scale
+    a[:, 0], b[:, -1] = -np.inf, np.inf
+    right = a + b > 0
+    a, b = np.where(right, -b, a), np.where(right, -a, b)
+    return law.logcdf(b) + np.log(-np.expm1(law.logcdf(a) - law.logcdf(b)))
+
+
+@pytest.mark.parametrize("log_scale", LOG_SCALES)
+@pytest.mark.parametrize(("bucket", "law"), BUCKETS, ids=["gaussian", "logistic"])
+def test_buckets_agree_with_differences_of_the_law_in_float64(bucket, law, log_scale: float) -> None:  # noqa: ANN001
+    log_prob = bucket(LEVELS, MEANS, torch.tensor(log_scale)).double().numpy()
+    expected = reference(law, log_scale)
+    # float32 keeps 1e-5 of an edge that lies thousands of deviations out; near the mean it keeps 1e-4 nats.
+    assert np.abs((log_prob - expected) / (1 + np.abs(expected))).max() < 5e-5
+    assert np.abs(log_prob - expected)[expected > -20].max() < 2e-4
+
+
+@pytest.mark.parametrize("log_scale", LOG_SCALES)
+@pytest.mark.parametrize("bucket", [gaussian_log_prob, logistic_log_prob])
+def test_the_256_buckets_sum_to_one(bucket, log_scale: float) -> None:  # noqa: ANN001
+    total = bucket(LEVELS, MEANS, torch.tensor(log_scale)).double().exp().sum(1)
+    assert torch.allclose(total, torch.ones_like(total), atol=2e-5)
+
+
+def test_the_middle_level_of_a_standard_gaussian() -> None:
+    log_prob = gaussian_log_prob(LEVELS[127], torch.tensor(0.0), torch.tensor(0.0))
+    assert float(log_prob) == pytest.approx(-5.767065, abs=2e-6)
+
+
+@pytest.mark.parametrize("bucket", [gaussian_log_prob, logistic_log_prob])
+@pytest.mark.parametrize("log_scale", [-8.0, -4.0, -0.94, 0.0, 8.0])
+def test_values_and_gradients_are_finite_far_in_the_tails(bucket, log_scale: float) -> None:  # noqa: ANN001
+    mean = torch.tensor([-100.0, -3.0, 0.0, 3.0, 100.0])[:, None].requires_grad_()
+    scale = torch.tensor(log_scale, requires_grad=True)
+    log_prob = bucket(LEVELS, mean, scale)
+    log_prob.sum().backward()
+    for tensor in (log_prob, mean.grad, scale.grad):
+        assert tensor is not None
+        assert bool(tensor.isfinite().all())
+
+
+@pytest.mark.parametrize("bucket", [gaussian_log_prob, logistic_log_prob])
+def test_gradients_are_those_of_float64(bucket) -> None:  # noqa: ANN001
+    def gradient(dtype: torch.dtype) -> Tensor:
+        mean = MEANS.to(dtype, copy=True).requires_grad_()
+        bucket(LEVELS.to(dtype), mean, torch.tensor(-2.0, dtype=dtype)).sum().backward()
+        assert mean.grad is not None
+        return mean.grad.double()
+
+    assert torch.allclose(gradient(torch.float32), gradient(torch.float64), rtol=1e-3, atol=1e-2)
+
+
+def test_log_ndtr_is_scipys_with_the_gradient_of_its_asymptote() -> None:
+    x = torch.tensor([-1e4, -300.0, -20.0, -1.0, 0.0, 2.0, 5.0], requires_grad=True)
+    value = log_ndtr(x)
+    expected = scipy.stats.norm.logcdf(x.detach().double().numpy())
+    assert np.allclose(value.detach().numpy(), expected, rtol=1e-5, atol=1e-5)
+    value.sum().backward()
+    assert x.grad is not None
+    assert x.grad[:2].tolist() == pytest.approx([1e4, 300.0], rel=1e-4)  # phi / Phi -> -x
+
+
+def test_log_sinhc_is_even_and_zero_at_zero() -> None:
+    c = torch.tensor([0.0, 0.5, 3.0])
+    expected = [0.0, math.log(math.sinh(0.5) / 0.5), math.log(math.sinh(3) / 3)]
+    assert log_sinhc(c).tolist() == pytest.approx(expected, abs=2e-6)
+    assert torch.equal(log_sinhc(-c), log_sinhc(c))
+    assert float(log_sinhc(torch.tensor(1000.0))) == pytest.approx(1000 - math.log(2000), rel=1e-6)
+
+
+def all_levels(likelihood: PixelLikelihood, answer: float) -> Tensor:
+    """log p of each level at one pixel: an image of one level a row of the batch, one answer: (256,)."""
+    x = LEVELS.reshape(-1, 1, 1, 1)
+    return likelihood.log_prob(torch.full_like(x, answer), x)
+
+
+@pytest.mark.parametrize("answer", [-30.0, -1.5, -0.4, 0.0, 1e-4, 0.7, 12.0])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda law: type(law).__name__)
+def test_every_likelihood_is_normalised(likelihood: PixelLikelihood, answer: float) -> None:
+    total = all_levels(likelihood, answer).detach().double().exp().sum()
+    assert float(total) == pytest.approx(1, abs=1e-3)  # far out, energies of 1e4 keep 1e-3 in float32
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [
+        Logistic((1, 1, 1), initial_scale=1e4),
+        Gaussian((1, 1, 1), initial_scale=1e4),
+        Bernoulli(),
+        Pointwise(L2(), scale=1e6),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_a_likelihood_that_knows_nothing_costs_eight_bits(likelihood: PixelLikelihood) -> None:
+    bits = -all_levels(likelihood, 0.0).detach() / math.log(2)
+    inner = bits[1:-1]  # open ends take the tails of a wide density
+    if isinstance(likelihood, Bernoulli | Pointwise):
+        assert torch.allclose(bits, torch.full_like(bits, 8.0), atol=1e-3)
+    assert float(inner.max() - inner.min()) < 1e-3
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda law: type(law).__name__)
+def test_the_log_probability_of_an_image_is_the_sum_over_its_dimensions(likelihood: PixelLikelihood) -> None:
+    x = LEVELS.reshape(1, 1, 16, 16)
+    expected = all_levels(likelihood, 0.3).sum()[None]
+    together = likelihood.log_prob(torch.full_like(x, 0.3), x)
+    assert together.shape == (1,)
+    assert torch.allclose(together, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda law: type(law).__name__)
+def test_the_mean_is_an_image(likelihood: PixelLikelihood) -> None:
+    mean = likelihood.mean(torch.linspace(-9, 9, 256).reshape(1, 1, 16, 16))
+    assert mean.abs().max() <= 1
+    assert bool((mean.flatten().diff() >= 0).all())
+
+
+def test_training_minimises_the_negative_log_probability_where_the_scale_is_learned() -> None:
+    x = LEVELS.reshape(1, 1, 16, 16)
+    for likelihood in (Logistic((1, 16, 16)), Gaussian((1, 16, 16))):
+        assert torch.equal(likelihood.training_nats(x / 2, x), -likelihood.log_prob(x / 2, x))
+
+
+def test_pointwise_training_is_the_summed_distance_over_the_scale() -> None:
+    x = torch.zeros(2, 3, 4, 4)
+    assert Pointwise(L1(), scale=0.1).training_nats(x + 0.5, x).tolist() == pytest.approx([240.0, 240.0])
+
+
+def test_pointwise_differs_from_its_loss_by_the_normaliser_alone() -> None:
+    """For the squared error in the middle of the range that is a Gaussian's, sqrt(pi scale) / bucket."""
+    likelihood, x = Pointwise(L2(), scale=0.02), LEVELS[100:101].reshape(1, 1, 1, 1)
+    log_sum = -likelihood.log_prob(x, x) - likelihood.training_nats(x, x)
+    assert float(log_sum) == pytest.approx(math.log(math.sqrt(math.pi * 0.02) / (2 / 255)), abs=1e-4)
+
+
+def test_bernoulli_trains_on_the_cross_entropy_and_is_least_at_its_mean() -> None:
+    x = LEVELS[[0, 60, 200, 255]].reshape(4, 1, 1, 1)
+    grey = (x + 1) / 2
+    logits = torch.logit(grey, eps=1e-4).requires_grad_()
+    nats = Bernoulli().training_nats(logits, x)
+    entropy = -(torch.xlogy(grey, grey) + torch.xlogy(1 - grey, 1 - grey)).flatten()
+    assert torch.allclose(nats.detach(), entropy, atol=2e-4)
+    assert torch.allclose(Bernoulli().mean(logits), x, atol=3e-4)
+
+
+def test_the_learned_scale_falls_to_the_spread_of_the_residuals() -> None:
+    """sigma at its optimum is the residuals' standard deviation (n = 4,096: to 1.1 percent)."""
+    torch.manual_seed(0)
+    likelihood = Gaussian((1, 64, 64), initial_scale=0.3)
+    x = (torch.randn(1, 1, 64, 64) * 0.1 * 127.5).round() / 127.5 + 1 / 255
+    optimizer = torch.optim.Adam(likelihood.parameters(), lr=0.1)
+    for _ in range(80):
+        optimizer.zero_grad()
+        (likelihood.training_nats(torch.zeros_like(x), x).sum() / x.numel()).backward()
+        optimizer.step()
+    assert float(likelihood.log_scale().detach().exp()) == pytest.approx(0.1, rel=0.07)
+
+
+def test_the_scale_cannot_fall_below_its_bound() -> None:
+    likelihood = Logistic((3, 1, 1), min_scale=0.01)
+    torch.nn.init.constant_(likelihood.raw_log_scale, -50.0)
+    assert likelihood.log_scale().exp().flatten().tolist() == pytest.approx([0.01] * 3)
+
+
+def test_a_network_with_the_wrong_channels_is_refused() -> None:
+    with pytest.raises(ValueError, match="out_channels"):
+        Logistic((1, 4, 4)).log_prob(torch.zeros(2, 2, 4, 4), torch.zeros(2, 1, 4, 4))
+
+
+def test_bad_settings_are_refused_with_the_value() -> None:
+    with pytest.raises(ValueError, match=r"likelihood\.min_scale=0"):
+        Logistic((1, 4, 4), min_scale=0)
+    with pytest.raises(ValueError, match=r"likelihood\.scale is -1"):
+        Pointwise(L2(), scale=-1)
+    with pytest.raises(ValueError, match=r"likelihood\.chunk is 0"):
+        Pointwise(L2(), chunk=0)
