@@ -14,7 +14,7 @@ from genbench.metrics import FeatureExtractor, FeatureScores, Metrics, PassCount
 from genbench.progress import Progress
 from genbench.stop import StopRequest
 
-__all__ = ["Evaluation", "evaluate", "evaluate_held_out"]
+__all__ = ["Evaluation", "batches", "evaluate", "evaluate_held_out", "held_out_order"]
 
 
 class Evaluation(NamedTuple):
@@ -87,12 +87,17 @@ def evaluate_held_out(
     """
     scores = new_scores(metrics, extractor, references, of="test", seed=seed)
     n = min(sample_count(metrics, data), len(data.test))
-    order = torch.randperm(len(data.test), generator=rng.generator(torch.device("cpu"), seed, "held out"))
+    order = held_out_order(data, seed)
     with rng.fork(device):
         for start, count in batches(n, metrics.batch_size):
             images, _ = data.test.gather(order[start : start + count], device)
             scores.update(images)
         return scores.compute()
+
+
+def held_out_order(data: ImageData, seed: int) -> Tensor:
+    """The order in which test images are taken where not all are: (N,) int64, since files lie by class."""
+    return torch.randperm(len(data.test), generator=rng.generator(torch.device("cpu"), seed, "held out"))
 
 
 def sample_count(metrics: Metrics, data: ImageData) -> int:

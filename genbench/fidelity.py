@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genbench import rng
 from genbench.data import ImageData, to_float, to_uint8
-from genbench.evaluate import batches
+from genbench.evaluate import batches, held_out_order
 from genbench.generator import Generator, Latent, Likelihood
 from genbench.metrics import Metrics, bits_per_dim
 from genbench.progress import Progress
@@ -18,7 +18,7 @@ __all__ = ["Fidelity"]
 
 
 class Fidelity:
-    """Measures models on the first test images, `metrics.likelihood_samples` of them or all.
+    """Measures models on test images, `metrics.likelihood_samples` of them or all.
 
     Draws from its own random streams, so that nothing else changes.
     """
@@ -35,6 +35,7 @@ class Fidelity:
     ) -> None:
         self.data, self.seed, self.device = data, seed, device
         self.progress, self.stop, self.batch_size = progress, stop, metrics.batch_size
+        self.order = held_out_order(data, seed)
         self.n = min(metrics.likelihood_samples or len(data.test), len(data.test))
 
     @torch.no_grad()
@@ -72,7 +73,7 @@ class Fidelity:
             for start, count in batches(self.n, self.batch_size):
                 self.stop.check()
                 torch.manual_seed(rng.derive(self.seed, title, start))
-                images, y = self.data.test.gather(torch.arange(start, start + count), self.device)
+                images, y = self.data.test.gather(self.order[start : start + count], self.device)
                 x = to_float(images).contiguous(memory_format=torch.channels_last)
                 yield x, y if model.num_classes else None
                 bar.advance(start + count)

@@ -50,13 +50,16 @@ def count(work: Callable[[], object]) -> int:
 
 
 def training_flops(model: Generator, x: Tensor, y: Tensor | None) -> float:
-    """Operations of one training step, forward and backward, for each image that it sees; x (B, C, H, W)."""
+    """Operations of one training step, forward and backward, for each image that it sees; x (B, C, H, W).
+
+    Step 1: what a model does at each so-many-th step only, it does at step 0.
+    """
     twin = copy.deepcopy(model).train().requires_grad_(True)
 
     def step() -> None:
         for phase in twin.phases:
             with only(twin, phase):
-                twin.loss(x, y, phase=phase).total.backward()
+                twin.loss(x, y, phase=phase, step=1).total.backward()
 
     with rng.fork(x.device):
         return count(step) / (len(x) * len(twin.phases))

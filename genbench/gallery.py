@@ -7,14 +7,15 @@ from torch import Tensor
 
 from genbench import rng
 from genbench.data import ImageData, to_float, to_uint8
-from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory
+from genbench.evaluate import held_out_order
+from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory, Unsampled
 from genbench.pictures import save_grid
 from genbench.tracking import Tracker
 
 __all__ = ["Gallery"]
 
 GRID = 64  # images of a grid
-SAMPLES_PER_CLASS, CLASSES = 8, 20  # columns, and the most rows, of a conditional model's grid
+CLASSES = 20  # the most rows of a conditional model's grid
 REBUILT, COLUMNS = 32, 8  # test images that are shown with their reconstructions, and how many in a row
 ROWS, FRAMES = 6, 12  # images and states of a process, or of a way between two codes
 
@@ -26,37 +27,58 @@ class Gallery:
     """
 
     def __init__(
-        self, folder: Path, tracker: Tracker, data: ImageData, *, seed: int, device: torch.device
+        self,
+        folder: Path,
+        tracker: Tracker,
+        data: ImageData,
+        *,
+        seed: int,
+        device: torch.device,
+        samples_per_class: int = 8,
     ) -> None:
         self.folder, self.tracker, self.data = folder, tracker, data
-        self.seed, self.device = seed, device
+        self.seed, self.device, self.samples_per_class = seed, device, samples_per_class
+        self.order = held_out_order(data, seed)
 
     def real(self) -> None:
         """Training images, to compare with."""
         save_grid(self.data.train.images[:GRID], self.folder / "real.png")
 
+    def grid(self, model: Generator, images_seen: int) -> Path:
+        """How far the training is: samples, or what is rebuilt by a model that has none."""
+        draw = self.reconstructions if isinstance(model, Unsampled) else self.samples
+        return draw(model, images_seen)
+
     def samples(self, model: Generator, images_seen: int) -> Path:
         """A grid of samples; of a conditional model, a row a class."""
-        y = class_rows(model, self.device)
-        n, columns = (GRID, None) if y is None else (len(y), SAMPLES_PER_CLASS)
+        y = class_rows(model, self.samples_per_class, self.device)
+        n, columns = (GRID, None) if y is None else (len(y), self.samples_per_class)
         with rng.fork(self.device):
             x = model.sample(n, y, rng=self.rng())
         return self.show("samples", to_uint8(x), images_seen, columns)
 
     @torch.no_grad()
     def codes(self, model: Generator, images_seen: int) -> None:
-        """Test images above what is rebuilt from their codes; ways between two codes."""
-        with rng.fork(self.device):
-            if isinstance(model, Latent):
-                x, y = self.test_images(model, torch.arange(min(REBUILT, len(self.data.test))))
-                rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
-                above = torch.cat([image for row in rows for image in row])
-                self.show("reconstructions", to_uint8(above), images_seen, COLUMNS)
-            if isinstance(model, Decodes):
+        """What becomes of codes, of models that have some: rebuilt test images, ways between two codes."""
+        if isinstance(model, Latent):
+            self.reconstructions(model, images_seen)
+        if isinstance(model, Decodes):
+            with rng.fork(self.device):
                 start, end, y = self.ends(model)
                 shares = torch.linspace(0, 1, FRAMES, device=self.device).tolist()
                 states = torch.stack([model.decode(slerp(start, end, share), y) for share in shares])
-                self.frames("interpolation", states, images_seen)
+            self.frames("interpolation", states, images_seen)
+
+    @torch.no_grad()
+    def reconstructions(self, model: Latent, images_seen: int) -> Path:
+        """Rows of test images, each above what is rebuilt from their codes."""
+        assert isinstance(model, Generator)
+        n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)
+        with rng.fork(self.device):
+            x, y = self.test_images(model, self.order[:n])
+            rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
+        above = torch.cat([image for row in rows for image in row])
+        return self.show("reconstructions", to_uint8(above), images_seen, COLUMNS)
 
     def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Tensor | None]:
         """Two codes a row, (ROWS, *latent_shape) each, with one label for both (of a conditional model)."""
@@ -77,8 +99,9 @@ class Gallery:
         """
         labels = self.data.test.labels
         if labels is None or not model.num_classes:
-            return torch.arange(2 * ROWS) % len(self.data.test)
-        members = [(labels == row % model.num_classes).nonzero().flatten() for row in range(ROWS)]
+            return self.order[torch.arange(2 * ROWS) % len(self.order)]
+        present = labels.unique()
+        members = [(labels == present[row % len(present)]).nonzero().flatten() for row in range(ROWS)]
         return torch.stack([*(m[0] for m in members), *(m[-1] for m in members)])
 
     def test_images(self, model: Generator, index: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -119,11 +142,11 @@ def classes_in_turn(model: Generator, n: int, device: torch.device) -> Tensor | 
     return torch.arange(n, device=device) % model.num_classes if model.num_classes else None
 
 
-def class_rows(model: Generator, device: torch.device) -> Tensor | None:
-    """Labels 0, 0, .., 1, 1, .., SAMPLES_PER_CLASS of each, for a conditional model, or None."""
+def class_rows(model: Generator, each: int, device: torch.device) -> Tensor | None:
+    """Labels 0, 0, .., 1, 1, .., `each` of them, for a conditional model, or None."""
     if not model.num_classes:
         return None
-    return torch.arange(min(model.num_classes, CLASSES), device=device).repeat_interleave(SAMPLES_PER_CLASS)
+    return torch.arange(min(model.num_classes, CLASSES), device=device).repeat_interleave(each)
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:

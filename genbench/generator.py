@@ -16,11 +16,12 @@ __all__ = [
     "NoPrior",
     "Rng",
     "Trajectory",
+    "Unsampled",
 ]
 
 
 class NoPrior(RuntimeError):  # noqa: N818
-    """A model that codes images was asked for samples before it has a law of its codes."""
+    """A model that codes images was asked for samples, and has no law of its codes."""
 
 
 class Loss(NamedTuple):
@@ -143,6 +144,10 @@ class Latent(Decodes):
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """decode(encode(x)), (B, C, H, W)."""
         return self.decode(self.encode(x, y), y)
+
+
+class Unsampled(Latent):
+    """A model that codes images and has no law of its codes: sample and prior raise NoPrior."""
 
 
 class Trajectory(ABC):

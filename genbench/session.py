@@ -19,7 +19,7 @@ from genbench.evaluate import Evaluation, evaluate, evaluate_held_out
 from genbench.fidelity import Fidelity
 from genbench.flops import sampling_flops, training_flops
 from genbench.gallery import Gallery
-from genbench.generator import Generator, NoPrior
+from genbench.generator import Generator, Unsampled
 from genbench.lr_schedule import LrSchedule
 from genbench.metrics import (
     Metrics,
@@ -109,9 +109,6 @@ class Session:
             raise Unmeasured(
                 f"trained and saved, but not evaluated. {missing}; then repeat the command"
             ) from None
-        except NoPrior as unknown:
-            status, error = "stopped", str(unknown)
-            raise Unmeasured(f"trained and saved, but there are no samples to evaluate: {unknown}") from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
             raise
@@ -144,7 +141,7 @@ class Session:
         self.stop.check()
         gallery.processes(trained.ema.model, trained.images_seen)
         gallery.codes(trained.ema.model, trained.images_seen)
-        grid = gallery.samples(trained.ema.model, trained.images_seen)
+        grid = gallery.grid(trained.ema.model, trained.images_seen)
         result = self.measure(trained, grid)
         measured = {
             "bits_per_dim": result["likelihood"]["bits_per_dim"],
@@ -158,7 +155,14 @@ class Session:
     def gallery(self, tracker: Tracker) -> Gallery:
         """Where the pictures go; the real images are there from the start."""
         parts = self.parts
-        gallery = Gallery(self.here.samples, tracker, self.data, seed=parts.seed, device=parts.device)
+        gallery = Gallery(
+            self.here.samples,
+            tracker,
+            self.data,
+            seed=parts.seed,
+            device=parts.device,
+            samples_per_class=parts.trainer.samples_per_class,
+        )
         gallery.real()
         return gallery
 
@@ -183,12 +187,41 @@ class Session:
             tracker=tracker,
             progress=self.progress,
             stop=self.stop,
-            on_sample=gallery.samples,
+            on_sample=gallery.grid,
         )
 
     def measure(self, trained: Trained, grid: Path) -> dict[str, Any]:
-        """The final record: held-out images, EMA weights and raw weights under one protocol."""
-        started, parts, data = time.monotonic(), self.parts, self.data
+        """The final record."""
+        started, model = time.monotonic(), trained.ema.model
+        # A model without samples is measured on real images alone.
+        quality, drawing = ({}, None) if isinstance(model, Unsampled) else self.quality(trained)
+        fidelity = Fidelity(
+            self.data,
+            metrics=self.parts.metrics,
+            seed=self.parts.seed,
+            device=self.parts.device,
+            progress=self.progress,
+            stop=self.stop,
+        )
+        return {
+            "genbench": version("genbench"),
+            "group": self.config["name"],
+            "run": self.here.path.name,
+            "status": "done",
+            "identity": self.identity,
+            "choices": self.choices,
+            "seed": self.parts.seed,
+            "config": self.config,
+            "metrics": quality,
+            "likelihood": fidelity.likelihood(model),
+            "reconstruction": fidelity.reconstruction(model),
+            "cost": self.cost(trained, drawing, time.monotonic() - started),
+            "samples": {"grid": str(grid.relative_to(self.here.path))},
+        }
+
+    def quality(self, trained: Trained) -> tuple[dict[str, float], Evaluation]:
+        """The scores of EMA weights, raw weights and held-out images, and what the EMA weights' came to."""
+        parts, data = self.parts, self.data
         metrics, device, seed = parts.metrics, parts.device, parts.seed
         extractor = metrics.features.build(data, device=device, progress=self.progress)
         train_set, test_set = (
@@ -199,8 +232,8 @@ class Session:
         held_out = evaluate_held_out(
             data, metrics=metrics, extractor=extractor, references=[train_set], seed=seed, device=device
         )
-        evaluations = {
-            of: evaluate(
+        ema, raw = (
+            evaluate(
                 model,
                 data,
                 metrics=metrics,
@@ -213,28 +246,11 @@ class Session:
                 stop=self.stop,
             )
             for of, model in (("ema", trained.ema.model), ("raw", trained.model))
-        }
-        fidelity = Fidelity(
-            data, metrics=metrics, seed=seed, device=device, progress=self.progress, stop=self.stop
         )
-        return {
-            "genbench": version("genbench"),
-            "group": self.config["name"],
-            "run": self.here.path.name,
-            "status": "done",
-            "identity": self.identity,
-            "choices": self.choices,
-            "seed": seed,
-            "config": self.config,
-            "metrics": evaluations["ema"].metrics | evaluations["raw"].metrics | held_out,
-            "likelihood": fidelity.likelihood(trained.ema.model),
-            "reconstruction": fidelity.reconstruction(trained.ema.model),
-            "cost": self.cost(trained, evaluations["ema"], time.monotonic() - started),
-            "samples": {"grid": str(grid.relative_to(self.here.path))},
-        }
+        return ema.metrics | raw.metrics | held_out, ema
 
-    def cost(self, trained: Trained, evaluation: Evaluation, seconds: float) -> dict[str, Any]:
-        """What the run spent; sampling as the EMA weights' evaluation found it."""
+    def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> dict[str, Any]:
+        """What the run spent; sampling (of a model that can) as the EMA weights' evaluation found it."""
         return {
             "device": describe(self.parts.device),
             "parameters": parameter_count(trained.model),
@@ -242,23 +258,24 @@ class Session:
             **self.flops(trained),
             "training_seconds": trained.seconds,
             "images_per_second": trained.images_seen / trained.seconds,
-            "passes_per_sample": evaluation.passes_per_sample,
-            "seconds_per_image": evaluation.seconds_per_image,
+            "passes_per_sample": drawing and drawing.passes_per_sample,
+            "seconds_per_image": drawing and drawing.seconds_per_image,
             "sampling_batch": self.parts.metrics.batch_size,
-            "out_of_range": evaluation.out_of_range,
+            "out_of_range": drawing and drawing.out_of_range,
             "evaluation_seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(self.parts.device),
         }
 
-    def flops(self, trained: Trained) -> dict[str, float]:
-        """Operations of the whole training and of one sample."""
-        device, index = self.parts.device, torch.arange(2)
-        images, y = self.data.train.gather(index, device)
-        y = y if trained.model.num_classes else None
+    def flops(self, trained: Trained) -> dict[str, float | None]:
+        """Operations of the whole training and of one sample (of a model that can draw one)."""
+        device, model = self.parts.device, trained.ema.model
+        images, y = self.data.train.gather(torch.arange(2), device)
+        y = y if model.num_classes else None
         per_image = training_flops(trained.model, to_float(images), y)
+        can_draw = not isinstance(model, Unsampled)
         return {
             "training_flops": per_image * trained.images_seen,
-            "flops_per_sample": sampling_flops(trained.ema.model, y, n=len(index), device=device),
+            "flops_per_sample": sampling_flops(model, y, n=2, device=device) if can_draw else None,
         }
 
 

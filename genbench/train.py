@@ -35,6 +35,7 @@ class Trainer:
 
     batch_size: images of one update; accumulate: parts it is split into where memory is short.
     clip_norm: bound on the gradient's norm (None: no bound).
+    samples_per_class: images in each row of a conditional model's grid.
     *_every_images: None is never. Checkpoints go by the clock, since they change no number.
     """
 
@@ -45,6 +46,7 @@ class Trainer:
     ema_rampup: float | None = 0.05
     log_every_images: int = 640
     sample_every_images: int | None = None
+    samples_per_class: int = 8
     checkpoint_every_seconds: float = 60.0
 
     def __post_init__(self) -> None:
@@ -61,6 +63,7 @@ class Trainer:
             "ema_rampup",
             "log_every_images",
             "sample_every_images",
+            "samples_per_class",
             "checkpoint_every_seconds",
         ):
             value = getattr(self, name)

@@ -77,7 +77,7 @@ def test_every_model_and_every_network_is_tried() -> None:
     assert sorted(name for names in NETWORKS.values() for name in names) == options("network")
 
 
-SMALL = {"width": 8, "blocks": 1, "steps": 3, "levels": 2, "latent": 4}
+SMALL = {"width": 8, "blocks": 1, "steps": 3, "levels": 2}
 """Sizes of networks, flows and samplers with which a run takes seconds."""
 
 
@@ -86,7 +86,10 @@ def small(experiment: str) -> tuple[str, ...]:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=[f"experiment={experiment}"], return_hydra_config=True)
     axes = [(axis, cfg[axis]) for axis in ("network", "flow", "sampler") if axis in cfg]
-    nodes = axes + [(f"{path}.{key}", node[key]) for path, node in axes for key in node]
+    inner = [
+        (path, node, key) for path, node in axes for key in node if not OmegaConf.is_interpolation(node, key)
+    ]
+    nodes = axes + [(f"{path}.{key}", node[key]) for path, node, key in inner]
     found = [(path, key) for path, node in nodes if OmegaConf.is_dict(node) for key in SMALL if key in node]
     # In a multirun, overrides are also tried on what is composed without the experiment: the model is named.
     sizes = (f"{path}.{key}={SMALL[key]}" for path, key in found)
@@ -193,6 +196,12 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
     ("overrides", "message"),
     [
         (["schedule=linear", "schedule.T=10"], "larger T"),
+        (["model=vae", "network.encoder.latent=4"], "set network.latent alone"),
+        (["model=autoencoder", "model.density.dimensions=4"], "set model.latent alone"),
+        (["model=vqvae", "model.codebook.size=0"], "size=0"),
+        (["model=gan", "penalty.r1=-1"], "penalty.r1 is -1"),
+        (["model=gan", "model.critic_steps=0"], "model.critic_steps is 0"),
+        (["model=flow", "model.temperature=-1"], "model.temperature is -1"),
         (["schedule.T=20"], r"sampler.steps is 50; it must be from 1 to schedule.T=20"),
         (["loss=huber", "loss.delta=-1"], r"loss.delta is -1"),
         (["network.patch=3"], r"network.patch is 3"),

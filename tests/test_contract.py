@@ -170,6 +170,12 @@ def test_wrong_labels_are_refused_with_the_value_and_the_legal_set(model: Genera
             model.loss(x, wrong, phase=model.phases[0])
         with pytest.raises(ValueError, match=f"from 0 to {CLASSES - 1}"):
             model.sample(2, wrong)
+        if isinstance(model, Latent):
+            with pytest.raises(ValueError, match=f"from 0 to {CLASSES - 1}"):
+                model.encode(x, wrong)
+        if isinstance(model, Decodes):
+            with pytest.raises(ValueError, match=f"from 0 to {CLASSES - 1}"):
+                model.decode(torch.zeros(2, *model.latent_shape), wrong)
 
 
 def test_an_unknown_phase_is_refused(model: Generator) -> None:

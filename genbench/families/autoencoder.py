@@ -14,7 +14,8 @@ class Autoencoder(Generator, Latent):
     """z = encoder(x), x' = mean of p(x | decoder(z)): a VAE with beta = 0 and no noise; no likelihood.
 
     loss = -log p(x | decoder(encoder(x))) / D (what the likelihood minimises in training). In training mode
-    each step also shows its codes to `density`, from which prior draws; the weights take no part in that.
+    each step also shows its codes to `density`, from which prior draws, without gradient. It is
+    fitted along the way, over a window of the last batches, so that no second stage is needed.
     Source: Hinton & Salakhutdinov 2006; a density fitted after: Ghosh et al. 2020, Section 4.
     """
 
@@ -33,6 +34,14 @@ class Autoencoder(Generator, Latent):
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.density = density
         self.latent_shape = (latent,)
+        with torch.no_grad():
+            y = torch.zeros(1, dtype=torch.int64) if num_classes else None
+            answered = encoder(torch.zeros(1, *shape), y).shape[1]
+        if not latent == answered == density.dimensions:
+            raise ValueError(
+                f"model.latent is {latent}, the encoder answers {answered} numbers, "
+                f"model.density.dimensions is {density.dimensions}: all must be alike, set model.latent alone"
+            )
 
     def networks(self) -> list[nn.Module]:
         return [self.encoder, self.decoder]
@@ -43,7 +52,7 @@ class Autoencoder(Generator, Latent):
         self.check_labels(y, len(x))
         z = self.encode(x, y)
         if self.training:
-            self.density.update(z)
+            self.density.update(z, y)
         reconstruction = self.likelihood.training_nats(self.decoder(z, y), x).mean()
         return Loss(reconstruction / x[0].numel(), {"reconstruction": reconstruction.detach()})
 
@@ -53,10 +62,13 @@ class Autoencoder(Generator, Latent):
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
-        return self.density.sample(n, rng=rng)
+        return self.density.sample(n, y, rng=rng)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_images(x)
+        self.check_labels(y, len(x))
         return self.encoder(x, y).float()
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_labels(y, len(z))
         return self.likelihood.mean(self.decoder(z, y))

@@ -87,11 +87,12 @@ class NormalizingFlow(Generator, Likelihood, Latent):
         """Latents of the centres of the images' buckets, (B, D): nothing is left to chance."""
         self.check_images(x)
         self.check_labels(y, len(x))
-        z, _ = self.flow(levels_of(x) + 0.5, y)
+        z, _ = self.flow(grey_levels(x) + 0.5, y)
         return finite(z, "latents")
 
     @torch.no_grad()
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_labels(y, len(z))
         v, _ = self.flow(z, y, reverse=True)
         return finite((v - 0.5) / 127.5 - 1, "images")
 
@@ -99,7 +100,7 @@ class NormalizingFlow(Generator, Likelihood, Latent):
         """log p(z), log_det and log q(u) of a batch, (B,) each."""
         self.check_images(x)
         self.check_labels(y, len(x))
-        v, log_q = self.dequantization(levels_of(x), y)
+        v, log_q = self.dequantization(grey_levels(x), y)
         z, log_det = self.flow(v, y)
         return self.base.log_prob(z), log_det, log_q
 
@@ -109,19 +110,19 @@ class NormalizingFlow(Generator, Likelihood, Latent):
         x, y = x[:CHECKED_IMAGES], None if y is None else y[:CHECKED_IMAGES]
         training = self.flow.training
         self.flow.eval()
-        v = levels_of(x) + 0.5
+        v = grey_levels(x) + 0.5
         back, _ = self.flow(self.flow(v, y)[0], y, reverse=True)
         self.flow.train(training)
         self.inverse_error.copy_((back - v).abs().max())
         if not float(self.inverse_error) <= self.tolerance:
             raise FloatingPointError(
-                f"the flow is not invertible at step {step}: f^-1(f(v)) is off by "
+                f"not invertible in phase 'net' at step {step}: f^-1(f(v)) is off by inverse_error="
                 f"{float(self.inverse_error):.3g} grey levels, model.tolerance is {self.tolerance}: lower "
                 "optim.lr or coupling.bound, or take precision=fp32"
             )
 
 
-def levels_of(x: Tensor) -> Tensor:
+def grey_levels(x: Tensor) -> Tensor:
     """The grey levels 0 .. 255 of images in [-1, 1], as floats."""
     return ((x + 1) * 127.5).round().clamp(0, 255)
 

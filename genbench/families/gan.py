@@ -50,6 +50,10 @@ class GAN(Generator, Decodes):
         self.latent_shape, self.divergence = (latent_size,), divergence
         self.phases = ("disc",) * critic_steps + ("gen",)
 
+    def networks(self) -> list[nn.Module]:
+        """The generator alone: the discriminator draws no samples, and its slopes need full precision."""
+        return [self.generator]
+
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "disc", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_images(x)

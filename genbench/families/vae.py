@@ -74,10 +74,13 @@ class VAE(Generator, Likelihood, Latent):
         return torch.randn(n, *self.latent_shape, generator=rng, device=device)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_images(x)
+        self.check_labels(y, len(x))
         mean: Inference = self.network(torch.zeros(len(x), *self.latent_shape, device=x.device), x, y)
         return mean.z
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_labels(y, len(z))
         return self.likelihood.mean(self.network(z, y=y).output)
 
     def infer(self, x: Tensor, y: Tensor | None) -> Inference:

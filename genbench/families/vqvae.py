@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Generator, Latent, Loss, NoPrior, Rng
+from genbench.generator import Generator, Loss, NoPrior, Rng, Unsampled
 from genbench.vaes.codebook import Codebook, perplexity
 from genbench.vaes.likelihood import PixelLikelihood
 
 __all__ = ["VQVAE"]
 
 
-class VQVAE(Generator, Latent):
+class VQVAE(Generator, Unsampled):
     """Encoder to a map of L numbers a position, each position replaced by its nearest code, decoder.
 
     loss = -log p(x | decoder(codes)) / D + commitment * |z_e - sg[codes]|^2 / L, averaged over positions; the
@@ -72,8 +72,11 @@ class VQVAE(Generator, Latent):
         )
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_images(x)
+        self.check_labels(y, len(x))
         z = self.encoder(x, y)
         return self.codebook.look_up(self.codebook.nearest(z.float().movedim(1, -1)))
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_labels(y, len(z))
         return self.likelihood.mean(self.decoder(z, y))

@@ -38,6 +38,7 @@ class Student(Base):
 
     Its tails are heavy, so that an image unlike all training images costs bits, and not all of them.
     degrees: n, at least 1; the normal law is the limit of many.
+    Apart from the source, whose t is one law of the whole vector: each number has its own.
     Source: Alexanderson & Henter 2020 (Studentising flows), Section 3.
     """
 

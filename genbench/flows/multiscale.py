@@ -20,7 +20,7 @@ LevelBuilder = Callable[[Shape], list[Transform]]
 class Split(Transform):
     """Half of the channels leave, normalised given the half that goes on through `rest`.
 
-    z = [rest(x_kept), (x_moved + t) e^s], (t, s) = network(x_kept): under a standard normal z the
+    z = [rest(x_kept), (x_moved + t) e^s], (t, s) = network(asinh(x_kept)): under a standard normal z the
     half that leaves has a Gaussian of learned mean and variance, and all latents of the flow have one law.
     (B, C, H, W) -> (B, C H W).
     Source: Dinh et al. 2017, Section 3.6; the learned Gaussian: Kingma & Dhariwal 2018, Section 5.
@@ -35,7 +35,7 @@ class Split(Transform):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, moved = self.partition.split(x)
-        moved, log_det = self.law.forward(moved, self.network(kept, y))
+        moved, log_det = self.law.forward(moved, self.network(kept.asinh(), y))
         z, of_rest = self.rest(kept, y)
         return torch.cat([z, moved.flatten(1)], dim=1), log_det + of_rest
 
@@ -44,7 +44,7 @@ class Split(Transform):
         leaving = channels * height * width
         kept = self.rest.inverse(z[:, :-leaving], y)
         moved = z[:, -leaving:].reshape(-1, *self.leaving)
-        return self.partition.merge(kept, self.law.inverse(moved, self.network(kept, y)))
+        return self.partition.merge(kept, self.law.inverse(moved, self.network(kept.asinh(), y)))
 
 
 def levels_of(

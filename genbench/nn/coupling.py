@@ -134,7 +134,7 @@ class Block(nn.Module):
 
 def with_class(h: Tensor, label: nn.Embedding | None, y: Tensor | None) -> Tensor:
     """h (B, width, H, W) plus the embedding of its class, where there are classes."""
-    return h if label is None or y is None else h + label(y)[:, :, None, None]
+    return h if label is None else h + label(y)[:, :, None, None]
 
 
 def same_size(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:

@@ -52,7 +52,7 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """z (B, L), y (B,) int64 or None -> images (B, C, H, W) in [-1, 1]."""
-        if self.label is not None and y is not None:
+        if self.label is not None:
             z = torch.cat([z, self.label(y)], dim=1)
         h = self.enter(z).unflatten(1, (-1, *self.sizes[0]))
         for norm, up, (height, breadth) in zip(self.norms, self.up, self.sizes[1:], strict=True):

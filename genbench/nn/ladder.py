@@ -93,7 +93,6 @@ class LatentLayer(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, latent: int, embedding: int, dropout: float) -> None:
         super().__init__()
-        # The map below has the width of the block that made it, which is this layer's own output width.
         self.prior = zero(nn.Conv2d(inputs, 2 * latent, 1))
         self.posterior = nn.Sequential(
             nn.Conv2d(inputs + outputs, outputs, 3, padding=1),

@@ -34,7 +34,7 @@ class ProjectionHead(nn.Module):
 
     def forward(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         logits = self.linear(h).squeeze(1)
-        if self.label is not None and y is not None:
+        if self.label is not None:
             logits = logits + (self.label(y) * h).sum(1)
         return logits
 

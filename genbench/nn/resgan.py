@@ -48,7 +48,7 @@ class ResidualGenerator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """z (B, L), y (B,) int64 or None -> images (B, C, H, W) in [-1, 1]."""
-        condition = z if self.label is None or y is None else torch.cat([z, self.label(y)], dim=1)
+        condition = z if self.label is None else torch.cat([z, self.label(y)], dim=1)
         h = self.enter(z).unflatten(1, (-1, *self.sizes[0]))
         for block, size in zip(self.blocks, self.sizes[1:], strict=True):
             h = block(h, condition, size)

@@ -135,6 +135,7 @@ class Encoder(nn.Module):
             patch=patch,
             dropout=dropout,
         )
+        self.latent = latent
         self.head = nn.Linear(channels * height * breadth, moments * latent)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -149,8 +150,13 @@ class OneLayer(LatentNetwork):
     Source: Kingma & Welling 2014.
     """
 
-    def __init__(self, *, encoder: nn.Module, decoder: nn.Module, latent: int) -> None:
+    def __init__(self, *, encoder: Encoder, decoder: "Decoder", latent: int) -> None:
         super().__init__()
+        if not latent == encoder.latent == decoder.latent:
+            raise ValueError(
+                f"network.latent is {latent}, network.encoder.latent {encoder.latent} and "
+                f"network.decoder.latent {decoder.latent}: they must be the same, set network.latent alone"
+            )
         self.encoder, self.decoder, self.latent = encoder, decoder, latent
 
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
@@ -235,6 +241,7 @@ class Decoder(nn.Module):
         check_latent(latent)
         channels = widths_of(shape, width, multipliers, blocks, patch)[-1]
         self.map_shape = (channels, *map_sizes(shape, multipliers, patch)[-1])
+        self.latent = latent
         self.head = nn.Linear(latent, channels * self.map_shape[1] * self.map_shape[2])
         self.trunk = MapDecoder(
             shape,
@@ -307,4 +314,4 @@ def multipliers_of(shape: Sequence[int], multipliers: Sequence[int] | None, patc
 def check_latent(latent: int, moments: int = 1) -> None:
     """Raise ValueError on a latent without numbers."""
     if latent < 1 or moments < 1:
-        raise ValueError(f"latent={latent} and moments={moments} must be at least 1, e.g. model.latent=16")
+        raise ValueError(f"latent={latent} and moments={moments} must be at least 1, e.g. network.latent=16")

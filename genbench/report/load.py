@@ -20,8 +20,8 @@ NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for these, results ho
 
 def load(runs_dir: Path) -> "pd.DataFrame":
     """Every result.json below a directory, one row a run: `run` (its path below runs_dir), `group`, `status`,
-    `seed`, then each choice, metric and cost under its own name, with `bits_per_dim`, its `bound` and
-    `method`, and `reconstruction_mse`. `attrs["axes"]` names the columns that hold choices.
+    `seed`, then each choice, metric and cost under its own name, with `bits_per_dim`, its `bound`,
+    `method` and `likelihood_n`, and `reconstruction_mse`. `attrs["axes"]` names the columns of choices.
 
     The columns hold Python objects, None where a run has no such value (nan is a value). A file that cannot
     be read or is no result is left out with a warning that names it.
@@ -77,6 +77,7 @@ def row(result: object, run: str) -> dict[str, Cell]:
         "bits_per_dim": likelihood.get("bits_per_dim"),
         "bound": likelihood.get("bound"),
         "method": likelihood.get("method"),
+        "likelihood_n": likelihood.get("n"),
         "reconstruction_mse": section(result, "reconstruction").get("mse"),
         **{fact: result.get(fact) for fact in facts},
         "run": run,

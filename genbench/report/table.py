@@ -19,6 +19,7 @@ COSTS = {  # after the metrics; with the titles that a reader sees
     "bits_per_dim": "bits/dim",
     "bound": "bound",
     "method": "bound by",
+    "likelihood_n": "n of bits/dim",
     "reconstruction_mse": "reconstruction MSE",
     "parameters": "parameters",
     "images_seen": "images seen",

@@ -33,7 +33,7 @@ def training_terms(
 
     total = (reconstruction + beta KL) / D, each summed over dimensions and averaged over the batch, in nats;
     the division by D = C H W alone keeps learning rates alike over image sizes. The KL has its free bits in
-    the total, none in the terms. elbo = -(reconstruction + KL), whatever beta is.
+    the total, none in the terms.
     Source: Kingma & Welling 2014, Eq. 3; beta: Higgins et al. 2017, Eq. 4.
     """
     reconstruction = likelihood.training_nats(q.output, x).mean()
@@ -42,7 +42,6 @@ def training_terms(
     terms = {
         "kl": kl.sum(1).mean(),
         "reconstruction": reconstruction,
-        "elbo": -(reconstruction + kl.sum(1).mean()),
         "active_units": active_units(q.mu),
     }
     return total, {name: term.detach() for name, term in terms.items()}

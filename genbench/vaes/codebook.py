@@ -88,5 +88,5 @@ class Codebook(nn.Module):
 
 def perplexity(index: Tensor, size: int) -> Tensor:
     """exp of the entropy of the codes in use, from 1 (one code) to size (all alike): (...) int64 -> ()."""
-    share = torch.bincount(index.flatten(), minlength=size).float() / index.numel()
+    share = F.one_hot(index.flatten(), size).float().mean(0)  # bincount would wait for the device
     return torch.exp(-torch.xlogy(share, share).sum())

@@ -7,12 +7,13 @@ __all__ = ["GaussianDensity"]
 
 
 class GaussianDensity(nn.Module):
-    """N(mean, covariance) with full covariance over latents of L numbers, its moments in buffers.
+    """N(mean, covariance) with full covariance over latents of L numbers, one for each class, in buffers.
 
-    The k-th batch enters with weight w = max(1 / k, 1 / window): the plain average of all batches up to
-    `window` of them, later batches crowd out earlier ones (the encoder moves while it trains). With
+    The k-th batch of a class enters with weight w = max(1 / k, 1 / window): the plain average of all batches
+    up to `window` of them, later batches crowd out earlier ones (the encoder moves while it trains). With
     d = batch mean - mean: mean <- mean + w d, covariance <- (1 - w) covariance + w batch covariance
     + w (1 - w) d d^T, the moments of the mixture of the two. Before the first batch it is N(0, I).
+    num_classes: 0 is one law for all.
     Source: Chan et al. 1979, Eq. 1.5, with weights.
     """
 
@@ -20,33 +21,51 @@ class GaussianDensity(nn.Module):
     covariance: Tensor
     batches: Tensor
 
-    def __init__(self, dimensions: int, *, window: int = 200, jitter: float = 1e-6) -> None:
+    def __init__(
+        self, dimensions: int, num_classes: int = 0, *, window: int = 200, jitter: float = 1e-6
+    ) -> None:
         super().__init__()
         if dimensions < 1 or window < 1 or not jitter > 0:
             raise ValueError(
                 f"model.density: dimensions={dimensions} and window={window} must be at least 1, "
                 f"jitter={jitter} above 0"
             )
-        self.window, self.jitter = window, jitter
-        self.register_buffer("mean", torch.zeros(dimensions))
-        self.register_buffer("covariance", torch.eye(dimensions))
-        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+        self.dimensions, self.window, self.jitter = dimensions, window, jitter
+        laws = max(num_classes, 1)
+        self.register_buffer("mean", torch.zeros(laws, dimensions))
+        self.register_buffer("covariance", torch.eye(dimensions).repeat(laws, 1, 1))
+        self.register_buffer("batches", torch.zeros(laws))
 
     @torch.no_grad()
-    def update(self, z: Tensor) -> None:
-        """Take in a batch of latents (B, L)."""
+    def update(self, z: Tensor, y: Tensor | None = None) -> None:
+        """Take in a batch of latents (B, L) with their classes (B,)."""
         z = z.detach().float()
-        self.batches += 1
-        w = (1 / self.batches).clamp(min=1 / self.window)
-        mean, d = z.mean(0), z.mean(0) - self.mean
-        covariance = (z - mean).T @ (z - mean) / len(z)
-        self.mean += w * d
-        self.covariance.copy_((1 - w) * self.covariance + w * covariance + w * (1 - w) * torch.outer(d, d))
+        member = self.members(z, y)  # (K, B)
+        count = member.sum(1)
+        seen = (count > 0).float()
+        self.batches += seen
+        w = seen * (1 / self.batches.clamp(min=1)).clamp(min=1 / self.window)
+        share = member / count.clamp(min=1)[:, None]
+        mean = share @ z
+        offset = z - mean[:, None]  # (K, B, L)
+        covariance = torch.einsum("kb,kbi,kbj->kij", share, offset, offset)
+        d = mean - self.mean
+        self.mean += w[:, None] * d
+        w = w[:, None, None]
+        spread = d[:, :, None] * d[:, None]
+        self.covariance.copy_((1 - w) * self.covariance + w * covariance + w * (1 - w) * spread)
 
-    def sample(self, n: int, *, rng: Generator | None = None) -> Tensor:
-        """Draw n latents, (n, L)."""
-        eps = torch.randn(n, len(self.mean), generator=rng, device=self.mean.device)
+    def members(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Which latents belong to which law: (K, B) of zeros and ones."""
+        index = torch.zeros(len(z), dtype=torch.int64, device=z.device) if y is None else y
+        return (torch.arange(len(self.mean), device=z.device)[:, None] == index).float()
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: Generator | None = None) -> Tensor:
+        """Draw n latents, of classes y (n,): (n, L)."""
+        eps = torch.randn(n, self.dimensions, generator=rng, device=self.mean.device)
         # A direction that the latents never take has no variance; the jitter keeps the root defined.
-        shift = self.jitter * self.covariance.diagonal().mean().clamp(min=self.jitter)
-        unit = torch.eye(len(self.mean), device=self.mean.device)
-        return self.mean + eps @ torch.linalg.cholesky(self.covariance + shift * unit).T
+        scale = self.covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=self.jitter)
+        unit = torch.eye(self.dimensions, device=self.mean.device)
+        root = torch.linalg.cholesky(self.covariance + self.jitter * scale[:, None, None] * unit)
+        law = torch.zeros(n, dtype=torch.int64, device=eps.device) if y is None else y
+        return self.mean[law] + (root[law] @ eps[:, :, None]).squeeze(2)

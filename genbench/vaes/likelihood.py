@@ -48,7 +48,7 @@ class PixelLikelihood(nn.Module, ABC):
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
-        """The image that a sample shows, without pixel noise: (B, C, H, W) in [-1, 1]."""
+        """The image that a sample shows, without pixel noise: (B, C, H, W), near [-1, 1]."""
 
     def training_nats(self, output: Tensor, x: Tensor) -> Tensor:
         """What training minimises, summed over D: (B,); -log_prob unless the likelihood says otherwise."""
@@ -69,7 +69,7 @@ class Discretised(PixelLikelihood):
 
     scale = min_scale + exp(raw), one raw number a channel, starting at initial_scale (on digits, 0.5 for the
     Gaussian gave better samples than 0.2 and 0.3).
-    mean is the location, clamped. Raises ValueError unless 0 < min_scale < initial_scale.
+    mean is the location. Raises ValueError unless 0 < min_scale < initial_scale.
     Source: the shared learned scale is that of Rybkin et al. 2021 (sigma-VAE), Section 3.
     """
 
@@ -93,7 +93,7 @@ class Discretised(PixelLikelihood):
         return self.bucket_log_prob(x, output.float(), self.log_scale()).flatten(1).sum(1)
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.clamp(-1, 1)
+        return output.float()
 
     @abstractmethod
     def bucket_log_prob(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class Pointwise(PixelLikelihood):
 
     Training minimises rho / scale; log_prob is normalised over the 256 levels, `chunk` of them at a time.
     scale is a number, not learned: the loss without its normaliser would send it to infinity.
-    mean is the output, clamped. Raises ValueError unless scale > 0.
+    mean is the output. Raises ValueError unless scale > 0.
     """
 
     def __init__(self, objective: Objective, *, scale: float = 0.05, chunk: int = 8) -> None:
@@ -175,7 +175,7 @@ class Pointwise(PixelLikelihood):
         return -self.training_nats(output, x) - log_sum.flatten(1).sum(1)
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.clamp(-1, 1)
+        return output.float()
 
 
 def logistic_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:

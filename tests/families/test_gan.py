@@ -139,7 +139,7 @@ def test_the_discriminators_phase_leaves_the_generator_out_even_outside_the_loop
     assert all(p.grad is None for p in model.generator.parameters())
 
 
-def test_all_weights_come_from_the_batch_in_both_phases() -> None:
+def test_generated_images_get_the_labels_of_the_batch_in_both_phases() -> None:
     """Fakes are asked for the labels of the batch: another label is another loss."""
     model, x = gan(3, criterion=Hinge()), torch.rand(4, *SHAPE)
     for phase in ("disc", "gen"):

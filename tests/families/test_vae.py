@@ -70,7 +70,6 @@ def test_a_sample_is_a_decoded_draw_of_the_prior_in_one_pass(family) -> None:  #
         x = model.sample(5, rng=torch.Generator().manual_seed(1))
     assert counter.passes(5) == 1
     assert torch.equal(x, model.decode(z))
-    assert float(x.abs().max()) <= 1
 
 
 @FAMILIES
@@ -91,7 +90,6 @@ def test_the_bound_rises_with_the_number_of_importance_samples(family) -> None: 
         torch.manual_seed(0)
         # The same number of draws for each k; over them the gaps are some ten standard errors.
         bounds.append(float(torch.stack([model.log_prob(x).mean() for _ in range(320 // k)]).mean()))
-    assert bounds == sorted(bounds)
     assert bounds[0] < bounds[1] < bounds[2]
 
 
@@ -101,12 +99,13 @@ def test_the_bound_is_named(k: int, method: str) -> None:
 
 
 @FAMILIES
-def test_the_elbo_of_the_log_is_the_one_of_log_prob(family) -> None:  # noqa: ANN001
+def test_the_terms_of_the_log_add_up_to_log_prob(family) -> None:  # noqa: ANN001
     model = trained(family(beta=2.0))
     torch.manual_seed(0)
     terms = model.loss(images(), step=1000).terms
     torch.manual_seed(0)
-    assert torch.allclose(terms["elbo"], model.log_prob(images()).mean(), rtol=1e-5)
+    elbo = -(terms["reconstruction"] + terms["kl"])
+    assert torch.allclose(elbo, model.log_prob(images()).mean(), rtol=1e-5)
 
 
 @FAMILIES

@@ -27,7 +27,8 @@ def test_a_row_holds_the_results_values_as_they_are(tmp_path: Path, write: Write
     write("a/b")
     row = load(tmp_path).iloc[0].to_dict()
     expected = {**result["choices"], **result["metrics"], **result["cost"]}
-    expected |= {"bits_per_dim": 3.5, "bound": "lower", "method": "elbo", "reconstruction_mse": 0.0123}
+    expected |= {"bits_per_dim": 3.5, "bound": "lower", "method": "elbo", "likelihood_n": 359}
+    expected |= {"reconstruction_mse": 0.0123}
     assert row == {**expected, "run": "a/b", "group": "digits", "status": "done", "seed": 1}
     assert type(row["parameters"]) is int
 

@@ -36,7 +36,8 @@ def test_the_columns_are_axes_then_metrics_then_likelihood_then_cost(runs: Path)
     assert columns[:8] == ["run", "model", "data", "schedule", "loss", "parameterization", "sampler", "seed"]
     assert columns[8:11] == [FID.format(of) for of in ("ema", "raw", "test")]
     assert [name.split("[")[0] for name in columns[11:14]] == ["is", "is_std", "kid"]
-    assert columns[14:19] == ["bits_per_dim", "bound", "method", "reconstruction_mse", "parameters"]
+    assert columns[14:18] == ["bits_per_dim", "bound", "method", "likelihood_n"]
+    assert columns[18:20] == ["reconstruction_mse", "parameters"]
     assert columns[-1] == "device"
 
 

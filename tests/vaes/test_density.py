@@ -17,8 +17,8 @@ def test_moments_of_few_batches_are_those_of_all_their_latents() -> None:
     density, z = GaussianDensity(3, window=100), stream(640)
     for batch in z.split(64):
         density.update(batch)
-    assert torch.allclose(density.mean, z.mean(0), atol=1e-4)
-    assert torch.allclose(density.covariance, torch.cov(z.T, correction=0), atol=1e-4)
+    assert torch.allclose(density.mean[0], z.mean(0), atol=1e-4)
+    assert torch.allclose(density.covariance[0], torch.cov(z.T, correction=0), atol=1e-4)
 
 
 def test_old_batches_are_forgotten() -> None:
@@ -26,7 +26,21 @@ def test_old_batches_are_forgotten() -> None:
     density.update(stream(64) + 1e3)
     for _ in range(40):
         density.update(stream(64))
-    assert torch.allclose(density.mean, stream(64).mean(0), atol=1e-2)
+    assert torch.allclose(density.mean[0], stream(64).mean(0), atol=1e-2)
+
+
+def test_each_class_has_its_own_moments() -> None:
+    density, z, y = GaussianDensity(3, 3), stream(60), torch.arange(60) % 2
+    for part, labels in zip(z.split(20), y.split(20), strict=True):
+        density.update(part, labels)
+    for label in (0, 1):
+        own = z[y == label]
+        assert torch.allclose(density.mean[label], own.mean(0), atol=1e-4)
+        assert torch.allclose(density.covariance[label], torch.cov(own.T, correction=0), atol=1e-4)
+    assert torch.equal(density.mean[2], torch.zeros(3))  # a class never seen is as it was
+    drawn = density.sample(4000, torch.ones(4000, dtype=torch.int64), rng=torch.Generator().manual_seed(0))
+    std = density.covariance[1].diagonal().sqrt()
+    assert bool(((drawn.mean(0) - density.mean[1]).abs() < 6 * std / 63).all())
 
 
 def test_samples_have_the_fitted_moments() -> None:
@@ -34,9 +48,9 @@ def test_samples_have_the_fitted_moments() -> None:
     density = GaussianDensity(3)
     density.update(stream(1000))
     z = density.sample(200_000, rng=torch.Generator().manual_seed(1))
-    std = density.covariance.diagonal().sqrt()
-    assert bool(((z.mean(0) - density.mean).abs() < 6 * std / 447).all())
-    assert torch.allclose(torch.cov(z.T), density.covariance, atol=0.15)
+    std = density.covariance[0].diagonal().sqrt()
+    assert bool(((z.mean(0) - density.mean[0]).abs() < 6 * std / 447).all())
+    assert torch.allclose(torch.cov(z.T), density.covariance[0], atol=0.15)
 
 
 def test_a_direction_without_variance_can_be_sampled() -> None:
