@@ -94,7 +94,7 @@ def test_rebuilt_images_stand_below_the_test_images(gallery: Gallery) -> None:
     with Image.open(gallery.folder / "reconstructions_000000100.png") as image:
         pixels = np.asarray(image)
     scale = 12  # 4x4 tiles are enlarged to 48x48, with a line of one pixel between
-    test = gallery.data.test.images[:32, 0].numpy()
+    test = gallery.data.test.images[gallery.order[:32], 0].numpy()
     for k in (0, 7, 8, 31):
         top, left = (k // 8) * 2 * 49 + 1, (k % 8) * 49 + 1
         real = pixels[top : top + 48 : scale, left : left + 48 : scale]

@@ -1,0 +1,63 @@
+"""All families through one command, one evaluation and one table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genbench.report import load, table
+from tests.conftest import Command
+
+SHORT = (
+    "budget.images=256",
+    "metrics.samples=40",
+    "metrics.likelihood_samples=20",
+    "trainer.sample_every_images=128",
+    "tracker=jsonl",
+    "device=cpu",
+)
+FAMILIES = ("autoencoder", "ddpm", "flow", "gan", "vae", "vqvae")
+
+
+@pytest.fixture(scope="module")
+def runs_dir(main: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One conditional run of each family, as one sweep."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = main("-m", f"model={','.join(FAMILIES)}", "conditional=true", *SHORT, f"runs_dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_a_sweep_over_families_is_one_table(runs_dir: Path) -> None:
+    rows = table(load(runs_dir)).set_index("model")
+    assert sorted(rows.index) == list(FAMILIES)
+    (fid,) = (name for name in rows if name.startswith("fid[") and name.endswith("n=40,ref=train,ema]"))
+    assert sorted(rows.index[rows[fid].isna()]) == ["vqvae"]  # it has no samples yet
+    bounds = {model: bound for model, bound in rows["bound"].items() if bound is not None}
+    assert bounds == {"flow": "exact", "vae": "lower"}
+    assert list(rows.index[rows["bits_per_dim"].notna()]) == ["flow", "vae"]
+    rebuild = {"autoencoder", "flow", "vae", "vqvae"}
+    assert set(rows.index[rows["reconstruction_mse"].notna()]) == rebuild
+    assert rows.loc["flow", "reconstruction_mse"] == 0
+    passes = rows["passes_per_sample"].dropna().to_dict()
+    assert passes == {"autoencoder": 1, "ddpm": 50, "flow": 1, "gan": 1, "vae": 1}
+    # A step of the GAN sees a batch for each of its networks, all see as many images as they were given.
+    assert set(rows["images_seen"]) == {256}
+
+
+@pytest.mark.parametrize(
+    ("model", "pictures"),
+    [
+        ("ddpm", {"samples", "trajectory", "forward"}),
+        ("vae", {"samples", "reconstructions", "interpolation"}),
+        ("flow", {"samples", "reconstructions", "interpolation"}),
+        ("gan", {"samples", "interpolation"}),
+        ("vqvae", {"reconstructions", "interpolation"}),
+    ],
+)
+def test_what_a_family_can_do_is_shown(runs_dir: Path, model: str, pictures: set[str]) -> None:
+    (run,) = runs_dir.glob(f"default/{model}-*")
+    shown = {path.name.partition("_0")[0] for path in (run / "samples").glob("*_000000256.png")}
+    assert shown == pictures
+    result = json.loads((run / "result.json").read_text())
+    assert (run / result["samples"]["grid"]).exists()
