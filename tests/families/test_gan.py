@@ -1,11 +1,13 @@
 """GANs: who learns what in which phase, and that the game finds its equilibrium."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from genbench.data import Split
 from genbench.ema import Ema
 from genbench.families.gan import GAN
 from genbench.gans.augment import Augmentation, DiffAugment, NoAugmentation
@@ -15,6 +17,7 @@ from genbench.generator import Decodes, Likelihood
 from genbench.metrics import PassCounter
 from genbench.nn.dcgan import DCGANDiscriminator, DCGANGenerator
 from genbench.train import only
+from tests.test_train import run
 
 SHAPE = (1, 6, 4)
 
@@ -268,3 +271,11 @@ def test_impossible_settings_are_refused(name: str, value: float) -> None:
             augmentation=NoAugmentation(),
             **{name: value},
         )
+
+
+def test_a_game_that_runs_away_stops_the_loop_naming_phase_step_and_terms(tmp_path: Path) -> None:
+    model = gan()
+    model.divergence = 1e-9  # any logit is beyond it
+    split = Split(torch.randint(0, 256, (8, *SHAPE), dtype=torch.uint8), None)
+    with pytest.raises(FloatingPointError, match=r"phase 'disc' at step 0: loss=inf, .*real_logits="):
+        run(tmp_path, model=model, split=split)
