@@ -3,8 +3,6 @@
 config -> objects -> train -> evaluate -> result.json and a table.
 """
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,11 +16,12 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from rich.console import Console
 
 from genbench import schema
 from genbench.errors import Unmeasured, UsageError
+from genbench.identity import hashed
 from genbench.run import Run, rerun_path
 from genbench.stop import Stopped
 
@@ -32,22 +31,25 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "door", "identity", "load", "register", "run"]
 
-MACHINE_ONLY = (
+CORE = (
     "image",
-    "name",
-    "device",
-    "runs_dir",
-    "rerun",
+    "data",
+    "model",
+    "budget",
+    "optim",
+    "lr_schedule",
+    "trainer",
+    "precision",
+    "metrics",
     "tracker",
-    "data.download",
-    "metrics.features.weights",
-    "trainer.checkpoint_every_seconds",
 )
-"""Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
+"""The nodes that every run has; all others are axes that a model refers to."""
 
 ROOT = {"name": str, "seed": int, "conditional": bool, "device": str, "runs_dir": str, "rerun": bool}
 """The keys of the configuration that belong to no group, and their types."""
 
+CONF = Path(__file__).resolve().parents[1] / "conf"
+LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
 PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
@@ -86,8 +88,23 @@ def message(error: BaseException) -> str:
         return str(error.__cause__)
     lines = str(error).partition("Config search path:")[0].strip().splitlines()
     # Hydra's advice to append an unknown key with a plus leads into the next refusal.
-    text = "\n".join(line for line in lines if not line.startswith("To append to your config"))
+    text = "\n".join(line for line in lines if not line.startswith("To append to your"))
+    if isinstance(error, InterpolationKeyError):
+        return f"{lines[0]} (in {error.full_key}): an option that was chosen belongs to another model"
+    if lacking := LACKING.search(text):
+        text = f"{lacking['axis']} is no axis of {axes_asked_for()}"
     return f"{text}\n{HINT}" if isinstance(error, HydraException) else text
+
+
+def axes_asked_for() -> str:
+    """The model on the command line, or the default one, with the axes that it pulls in."""
+    asked = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("model=")]
+    name = (asked or ["ddpm"])[-1]
+    path = CONF / "model" / f"{name}.yaml"
+    if not path.exists():  # a sweep over several
+        return f"model={name}"
+    groups = [next(iter(entry)) for entry in OmegaConf.load(path)["defaults"]]
+    return f"model={name}, which has {', '.join(group.partition('@')[0][1:] for group in groups)}"
 
 
 def register() -> None:
@@ -117,21 +134,17 @@ def run_name(cfg: DictConfig) -> str:
 
 
 def identity(cfg: DictConfig) -> str:
-    """The hash of the resolved configuration without machine-only keys (and without Hydra's own).
+    """The hash of the resolved configuration (see genbench.identity), without Hydra's own.
 
     Taken before the facts of the data are filled in, which follow from the rest.
     """
-    own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
-    tree: Any = OmegaConf.to_container(own, resolve=True)
-    # Sets that can be downloaded have published sums, wherever they lie; any other folder is its content.
-    machine_only = (*MACHINE_ONLY, "data.root") if "download" in tree["data"] else MACHINE_ONLY
-    for key in machine_only:
-        *parents, leaf = key.split(".")
-        node = tree
-        for parent in parents:
-            node = node.get(parent, {})
-        node.pop(leaf, None)
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+    tree: Any = OmegaConf.to_container(without_hydra(cfg), resolve=True)
+    return hashed(tree)
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """What the user composed."""
+    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
 
 
 def run(cfg: DictConfig) -> None:
@@ -178,7 +191,8 @@ def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":
     from genbench.session import Session
 
     config = OmegaConf.to_container(cfg, resolve=True)
-    return Session(parts, here, who, config, choices(), console)
+    chosen = {**choices(), "conditional": str(cfg.conditional).lower()}
+    return Session(parts, here, who, config, chosen, console)
 
 
 def choices() -> dict[str, str]:
@@ -214,6 +228,7 @@ def build(cfg: DictConfig) -> "Parts":
     try:
         tree: Any = OmegaConf.to_container(cfg, resolve=True)
         check_root(tree)
+        check_axes(cfg)
         schema.check(tree["data"], "data")
         device = devices.choose(cfg.device)
         source = make(cfg.data)
@@ -281,6 +296,14 @@ def check_root(tree: dict[str, Any]) -> None:
             raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
 
 
+def check_axes(cfg: DictConfig) -> None:
+    """Raise ValueError on an axis that nothing in the configuration refers to."""
+    text = OmegaConf.to_yaml(without_hydra(cfg))
+    for key in without_hydra(cfg):
+        if OmegaConf.is_dict(cfg[key]) and key not in CORE and not re.search(rf"\$\{{{key}[}}.]", text):
+            raise ValueError(f"{key} is no axis of {cfg.model._target_}: leave it out")
+
+
 def describes_objects(value: object) -> bool:
     """Whether a node is one object's description, or holds several under names and nothing else."""
     if not isinstance(value, dict) or not value:
@@ -315,4 +338,4 @@ def load(run_dir: str | Path, *, device: str = "auto", weights: str = "ema") -> 
     model = make(cfg.model).to(target)
     model.load_state_dict(checkpoint[names[weights]])
     make(cfg.precision).apply(model.networks(), target)
-    return model.eval()
+    return model.eval().requires_grad_(False)

@@ -44,7 +44,8 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
     """Raise ValueError unless a value fits an annotation."""
     if not fits(value, hint):
-        raise ValueError(f"{path} is {value!r}; it must be {written(hint)}")
+        shown = value.get("_target_", value) if isinstance(value, Mapping) else value
+        raise ValueError(f"{path} is {shown!r}; it must be {written(hint)}")
 
 
 def locate(name: str, path: str) -> Any:  # noqa: ANN401
@@ -73,7 +74,13 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint in (bool, str, int, type(None)):
         return type(value) is hint
-    return isinstance(value, Mapping)
+    return isinstance(value, Mapping) and "_target_" in value and makes(value, hint)
+
+
+def makes(node: Mapping[str, Any], hint: Any) -> bool:  # noqa: ANN401
+    """Whether a description makes an object of a class (anything else is taken on trust)."""
+    target = locate(str(node["_target_"]), "")
+    return not (inspect.isclass(target) and inspect.isclass(hint)) or issubclass(target, hint)
 
 
 def written(hint: Any) -> str:  # noqa: ANN401
@@ -81,4 +88,6 @@ def written(hint: Any) -> str:  # noqa: ANN401
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(written(argument) for argument in get_args(hint))
+    if inspect.isclass(hint) and hint not in names:
+        return f"described as a {hint.__name__}"
     return names.get(hint, str(hint).replace("collections.abc.", "").replace("typing.", ""))

@@ -260,7 +260,7 @@ class Session:
             "images_per_second": trained.images_seen / trained.seconds,
             "passes_per_sample": drawing and drawing.passes_per_sample,
             "seconds_per_image": drawing and drawing.seconds_per_image,
-            "sampling_batch": self.parts.metrics.batch_size,
+            "sampling_batch": drawing and self.parts.metrics.batch_size,
             "out_of_range": drawing and drawing.out_of_range,
             "evaluation_seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(self.parts.device),

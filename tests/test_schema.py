@@ -23,7 +23,9 @@ from genbench import schema
         ([1, "2"], Sequence[int], False),
         ([0.9, 0.99], tuple[float, float], True),
         (0.9, tuple[float, float], False),
-        ({"_target_": "x"}, dict, True),
+        ({"_target_": "torch.nn.Linear"}, torch.nn.Module, True),
+        ({"_target_": "torch.nn.Linear"}, torch.nn.Conv2d, False),
+        ({"a": 1}, torch.nn.Module, False),
     ],
 )
 def test_a_value_fits_what_its_annotation_says(value: object, hint: Any, expected: bool) -> None:

@@ -314,4 +314,7 @@ def multipliers_of(shape: Sequence[int], multipliers: Sequence[int] | None, patc
 def check_latent(latent: int, moments: int = 1) -> None:
     """Raise ValueError on a latent without numbers."""
     if latent < 1 or moments < 1:
-        raise ValueError(f"latent={latent} and moments={moments} must be at least 1, e.g. network.latent=16")
+        raise ValueError(
+            f"the latent has {latent} numbers (latent; of a ladder latent_top, latent_channels) and "
+            f"the encoder {moments} moments; both must be at least 1"
+        )

@@ -19,7 +19,8 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
     """Print what a run is, how good (EMA, raw weights, real test images side by side), and what it cost."""
     axes = {**result["choices"], "seed": result["seed"]}
     console.print(pairs(f"{result['group']}/{result['run']}", axes))
-    console.print(quality(result["metrics"]))
+    if result["metrics"]:
+        console.print(quality(result["metrics"]))
     real = {**bits(result["likelihood"]), **error(result.get("reconstruction", {}))}
     console.print(pairs("real test images", real))
     console.print(pairs("cost", result["cost"]))

@@ -1,0 +1,33 @@
+"""Which run a configuration describes."""
+
+import hashlib
+import json
+from typing import Any
+
+__all__ = ["hashed"]
+
+MACHINE_ONLY = (
+    "image",
+    "name",
+    "device",
+    "runs_dir",
+    "rerun",
+    "tracker",
+    "data.download",
+    "metrics.features.weights",
+    "trainer.checkpoint_every_seconds",
+)
+"""Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
+
+
+def hashed(tree: dict[str, Any]) -> str:
+    """The hash of a resolved configuration without machine-only keys, which it loses: 64 hex digits."""
+    # Sets that can be downloaded have published sums, wherever they lie; any other folder is its content.
+    machine_only = (*MACHINE_ONLY, "data.root") if "download" in tree["data"] else MACHINE_ONLY
+    for key in machine_only:
+        *parents, leaf = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node.get(parent, {})
+        node.pop(leaf, None)
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
