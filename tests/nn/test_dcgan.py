@@ -68,8 +68,10 @@ def test_labels_change_the_images(generator: type) -> None:
 def test_labels_shift_logits_by_the_product_of_embedding_and_features(discriminator: type) -> None:
     network, x = discriminator(SMALL, 3, width=4).eval(), torch.randn(4, *SMALL)
     y = torch.tensor([0, 1, 2, 0])
-    shift = (network.head.label.weight[y] * network.features(x)).sum(1)
-    torch.testing.assert_close(network(x, y) - network(x), shift)
+    features = network.features(x)
+    shift = (network.head.label.weight[y] * features).sum(1)
+    common = network.head.linear(features).squeeze(1)
+    torch.testing.assert_close(network(x, y), common + shift)
 
 
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
