@@ -96,7 +96,8 @@ def small(experiment: str) -> tuple[str, ...]:
     return f"model={cfg.hydra.runtime.choices['model']}", *sizes
 
 
-ALIKE = {sizes: [e for e in EXPERIMENTS if small(e) == sizes] for sizes in map(small, EXPERIMENTS)}
+SIZES = {experiment: small(experiment) for experiment in EXPERIMENTS}
+ALIKE = {sizes: [e for e in EXPERIMENTS if SIZES[e] == sizes] for sizes in SIZES.values()}
 """Experiments that the same overrides make small."""
 
 
