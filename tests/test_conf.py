@@ -101,6 +101,7 @@ ALIKE = {sizes: [e for e in EXPERIMENTS if SIZES[e] == sizes] for sizes in SIZES
 """Experiments that the same overrides make small."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", ALIKE, ids=lambda sizes: "-".join(ALIKE[sizes]))
 def test_every_experiment_runs(sizes: tuple[str, ...], main: Command, tmp_path: Path) -> None:
     """On a few images of one size, with networks of a few weights; those alike in one process."""

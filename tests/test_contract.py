@@ -30,7 +30,7 @@ VARIANTS: list[tuple[str, ...]] = [
 """Choices beside the defaults that change a family's own code."""
 CASES = [
     *((f"model={model}", f"conditional={flag}") for model in MODELS for flag in ("false", "true")),
-    *VARIANTS,
+    *(pytest.param(variant, marks=pytest.mark.slow) for variant in VARIANTS),
 ]
 SHAPE, CLASSES, BATCH, WIDTH = (1, 8, 8), 10, 6, 16
 
@@ -57,7 +57,7 @@ def batch(model: Generator, n: int = BATCH) -> tuple[torch.Tensor, torch.Tensor 
     return x, torch.randint(CLASSES, (n,), generator=rng) if model.num_classes else None
 
 
-@pytest.fixture(params=CASES, ids="-".join)
+@pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
 def case(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param
 
