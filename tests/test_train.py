@@ -257,7 +257,7 @@ def test_each_phase_sees_its_own_batch_and_trains_its_own_network(tmp_path: Path
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 0}, r"batch_size=0"),
+        ({"batch_size": 0}, r"batch_size is 0"),
         ({"accumulate": 3}, r"accumulate=3 must be at least 1 and divide"),
         ({"clip_norm": 0.0}, r"clip_norm is 0.0"),
         ({"ema_halflife_images": -1}, r"ema_halflife_images is -1"),
