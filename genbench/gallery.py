@@ -72,7 +72,6 @@ class Gallery:
     @torch.no_grad()
     def reconstructions(self, model: Latent, images_seen: int) -> Path:
         """Rows of test images, each above what is rebuilt from their codes."""
-        assert isinstance(model, Generator)
         n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)
         with rng.fork(self.device):
             x, y = self.test_images(model, self.order[:n])
@@ -82,7 +81,6 @@ class Gallery:
 
     def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Tensor | None]:
         """Two codes a row, (ROWS, *latent_shape) each, with one label for both (of a conditional model)."""
-        assert isinstance(model, Generator)
         if isinstance(model, Latent):
             x, y = self.test_images(model, self.pairs(model))
             start, end = model.encode(x, y).chunk(2)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Generator as Rng
 from torch import Tensor, nn
 
@@ -87,6 +88,11 @@ class Generator(nn.Module, ABC):
                 "convert bytes by genbench.data.to_float"
             )
 
+    def check_batch(self, x: Tensor, y: Tensor | None) -> None:
+        """Raise ValueError unless x and y are a batch of this model's images with their labels."""
+        self.check_images(x)
+        self.check_labels(y, len(x))
+
     def check_labels(self, y: Tensor | None, n: int) -> None:
         """Raise ValueError unless y is a legal batch of n >= 1 labels (None for an unconditional model)."""
         if n < 1:
@@ -117,7 +123,7 @@ class Likelihood(ABC):
         """Log-probability of the DISCRETE 8-bit image in nats, (B,)."""
 
 
-class Decodes(ABC):
+class Decodes(Generator):
     """A model whose images are functions of latents of a known law: sample = decode(prior).
 
     Apart from Latent, since a GAN has no way back from images to latents.
@@ -132,6 +138,10 @@ class Decodes(ABC):
     @abstractmethod
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Images of latents: (B, *latent_shape) -> (B, C, H, W)."""
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        return self.decode(self.prior(n, y, rng=rng), y)
 
 
 class Latent(Decodes):

@@ -16,6 +16,12 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test draws the same numbers, alone or after others, whatever it draws them for."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of commands: their own cache, no wandb account, one thread."""

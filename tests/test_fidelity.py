@@ -9,7 +9,7 @@ from torch import Tensor
 from genbench.data import Digits, ImageData, prepare, to_uint8
 from genbench.evaluate import held_out_order
 from genbench.fidelity import Fidelity
-from genbench.generator import Generator, Latent, Likelihood, Loss
+from genbench.generator import Latent, Likelihood, Loss
 from genbench.metrics import DigitsFeatures, Metrics
 from genbench.progress import Progress
 from genbench.stop import StopRequest
@@ -18,7 +18,7 @@ from tests.toys import toy_model
 CPU = torch.device("cpu")
 
 
-class Uniform(Generator, Likelihood, Latent):
+class Uniform(Latent, Likelihood):
     """Every image is as likely as any other; images are rebuilt `off` levels too bright."""
 
     bound, method = "exact", "closed form"
@@ -30,9 +30,6 @@ class Uniform(Generator, Likelihood, Latent):
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         raise AssertionError("measuring trains nothing")
-
-    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
-        return self.prior(n, y, rng=rng)
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
         return torch.rand(n, *self.shape, generator=rng) * 2 - 1

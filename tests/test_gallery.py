@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genbench.data import ImageData, Split, to_uint8
 from genbench.gallery import Gallery, slerp
-from genbench.generator import Generator, Latent, Loss
+from genbench.generator import Latent, Loss
 from genbench.pictures import save_grid
 from genbench.tracking import JsonLines
 from tests.toys import toy_model
@@ -68,16 +68,13 @@ def test_a_conditional_model_shows_a_row_a_class(gallery: Gallery) -> None:
     assert not torch.equal(other, expected)
 
 
-class Halves(Generator, Latent):
+class Halves(Latent):
     """Its codes are the upper halves of images; it rebuilds the lower ones as black."""
 
     latent_shape = (1, 2, 4)
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         raise AssertionError("pictures train nothing")
-
-    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
-        return self.decode(self.prior(n, y, rng=rng), y)
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
         return torch.randn(n, *self.latent_shape, generator=rng)

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Generator, Latent, Loss, Rng
+from genbench.generator import Latent, Loss, Rng
 from genbench.vaes.density import GaussianDensity
 from genbench.vaes.likelihood import PixelLikelihood
 
 __all__ = ["Autoencoder"]
 
 
-class Autoencoder(Generator, Latent):
+class Autoencoder(Latent):
     """z = encoder(x), x' = mean of p(x | decoder(z)): a VAE with beta = 0 and no noise; no likelihood.
 
     loss = -log p(x | decoder(encoder(x))) / D (what the likelihood minimises in training). In training mode
@@ -48,25 +48,19 @@ class Autoencoder(Generator, Latent):
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         z = self.encode(x, y)
         if self.training:
             self.density.update(z, y)
         reconstruction = self.likelihood.training_nats(self.decoder(z, y), x).mean()
         return Loss(reconstruction / x[0].numel(), {"reconstruction": reconstruction.detach()})
 
-    @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        return self.decode(self.prior(n, y, rng=rng), y)
-
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         return self.density.sample(n, y, rng=rng)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         return self.encoder(x, y).float()
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:

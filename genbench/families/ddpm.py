@@ -44,8 +44,7 @@ class Diffusion(Generator, Trajectory, ForwardProcess):
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         t = self.times(len(x), self.schedule.T, x.device)
         at, eps = self.schedule.level(t), torch.randn_like(x)
         output = self.network(at.alpha * x + at.sigma * eps, t.float(), y)

@@ -8,14 +8,14 @@ from torch import Tensor
 from genbench.flows.base import Base
 from genbench.flows.dequantization import Dequantization
 from genbench.flows.transform import Transform, TwoWay
-from genbench.generator import Generator, Latent, Likelihood, Loss, Rng
+from genbench.generator import Latent, Likelihood, Loss, Rng
 
 __all__ = ["NormalizingFlow"]
 
 CHECKED_IMAGES = 8
 
 
-class NormalizingFlow(Generator, Likelihood, Latent):
+class NormalizingFlow(Latent, Likelihood):
     """log p(x) = log p(z = f(v)) + log |det df/dv| - log q(u | x), v = k + u, for bytes k = 127.5 (x + 1).
 
     loss is -log p in nats a dimension.
@@ -73,10 +73,6 @@ class NormalizingFlow(Generator, Likelihood, Latent):
         prior, log_det, log_q = self.parts(x, y)
         return prior + log_det - log_q
 
-    @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        return self.decode(self.prior(n, y, rng=rng), y)
-
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = self.inverse_error.device
@@ -85,8 +81,7 @@ class NormalizingFlow(Generator, Likelihood, Latent):
     @torch.no_grad()
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Latents of the centres of the images' buckets, (B, D): nothing is left to chance."""
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         z, _ = self.flow(grey_levels(x) + 0.5, y)
         return finite(z, "latents")
 
@@ -98,8 +93,7 @@ class NormalizingFlow(Generator, Likelihood, Latent):
 
     def parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """log p(z), log_det and log q(u) of a batch, (B,) each."""
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         v, log_q = self.dequantization(grey_levels(x), y)
         z, log_det = self.flow(v, y)
         return self.base.log_prob(z), log_det, log_q

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from genbench.gans.augment import Augmentation
 from genbench.gans.criterion import Criterion
 from genbench.gans.penalty import Penalties
-from genbench.generator import Decodes, Generator, Loss, Rng
+from genbench.generator import Decodes, Loss, Rng
 
 __all__ = ["GAN"]
 
 
-class GAN(Generator, Decodes):
+class GAN(Decodes):
     """A generator that learns from what a discriminator makes of its images; there is no likelihood.
 
     generator(z (B, L), y (B,) or None) -> images (B, C, H, W); discriminator(x, y) -> logits (B,).
@@ -56,18 +56,13 @@ class GAN(Generator, Decodes):
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "disc", step: int = 0) -> Loss:
         self.check_phase(phase)
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         return self.gen_loss(x, y) if phase == "gen" else self.disc_loss(x, y, step)
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
         network = self.generator if phase == "gen" else self.discriminator
         return list(network.parameters())
-
-    @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        return self.decode(self.prior(n, y, rng=rng), y)
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)

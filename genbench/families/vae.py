@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Generator, Latent, Likelihood, Loss, Rng
+from genbench.generator import Latent, Likelihood, Loss, Rng
 from genbench.vaes.bound import Inference, importance_bound, training_terms
 from genbench.vaes.likelihood import PixelLikelihood
 from genbench.vaes.network import LatentNetwork
@@ -12,7 +12,7 @@ from genbench.vaes.posterior import beta_at, check_bound_settings
 __all__ = ["VAE"]
 
 
-class VAE(Generator, Likelihood, Latent):
+class VAE(Latent, Likelihood):
     """p(x) = integral of p(x | z) N(z; 0, I) dz, with a Gaussian posterior q(z | x).
 
     z (B, L) holds all latent layers of the network, several of them in whitened coordinates (see
@@ -51,22 +51,16 @@ class VAE(Generator, Likelihood, Latent):
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         beta = beta_at(step, self.beta, self.warmup_steps)
         q = self.infer(x, y)
         return Loss(*training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats))
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         k = self.importance_samples
         return importance_bound(lambda: self.infer(x, y), x, self.likelihood, samples=k)
-
-    @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        return self.decode(self.prior(n, y, rng=rng), y)
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
@@ -74,8 +68,7 @@ class VAE(Generator, Likelihood, Latent):
         return torch.randn(n, *self.latent_shape, generator=rng, device=device)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         mean: Inference = self.network(torch.zeros(len(x), *self.latent_shape, device=x.device), x, y)
         return mean.z
 

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Generator, Loss, NoPrior, Rng, Unsampled
+from genbench.generator import Loss, NoPrior, Rng, Unsampled
 from genbench.vaes.codebook import Codebook, perplexity
 from genbench.vaes.likelihood import PixelLikelihood
 
 __all__ = ["VQVAE"]
 
 
-class VQVAE(Generator, Unsampled):
+class VQVAE(Unsampled):
     """Encoder to a map of L numbers a position, each position replaced by its nearest code, decoder.
 
     loss = -log p(x | decoder(codes)) / D + commitment * |z_e - sg[codes]|^2 / L, averaged over positions; the
@@ -49,8 +49,7 @@ class VQVAE(Generator, Unsampled):
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         q = self.codebook(self.encoder(x, y))
         reconstruction = self.likelihood.training_nats(self.decoder(q.z, y), x).mean()
         total = reconstruction / x[0].numel() + self.commitment * q.commitment
@@ -61,9 +60,6 @@ class VQVAE(Generator, Unsampled):
         }
         return Loss(total, terms)
 
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        return self.decode(self.prior(n, y, rng=rng), y)
-
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         raise NoPrior(
@@ -72,8 +68,7 @@ class VQVAE(Generator, Unsampled):
         )
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        self.check_images(x)
-        self.check_labels(y, len(x))
+        self.check_batch(x, y)
         z = self.encoder(x, y)
         return self.codebook.look_up(self.codebook.nearest(z.float().movedim(1, -1)))
 

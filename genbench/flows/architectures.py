@@ -1,61 +1,27 @@
 """The flows of the literature, from pixels v in [0, 256) to standard normal latents."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 from genbench.flows.actnorm import ActNorm
 from genbench.flows.conv1x1 import Conv1x1
-from genbench.flows.coupling import Channels, Checkerboard, Coupling, Law
+from genbench.flows.coupling import Channels, Checkerboard, Coupling, Law, Partition
 from genbench.flows.multiscale import levels_of, squeeze
 from genbench.flows.squeeze import Squeeze
 from genbench.flows.transform import Composed, Shape, Transform
 from genbench.nn.coupling import CouplingNets
 
-__all__ = ["Glow", "RealNVP"]
+__all__ = ["Glow", "Levels", "RealNVP"]
 
 
-class Glow(Composed):
-    """Levels of: squeeze, then `steps` times ActNorm, invertible 1x1 convolution, coupling of channels.
+class Levels(Composed, ABC):
+    """Pixels to the real line, then levels of one kind, half of the channels leaving after each.
 
     (B, C, H, W) -> (B, C H W).
     shape: (C, H, W) of the images, any H and W; a level whose map has an odd side is the last one.
-    pixels: what brings [0, 256) to the real line.
+    pixels: what brings [0, 256) to the real line. coupling, networks, steps: of each level.
     patch: side of squares of pixels that are folded into channels before all else; 1 folds nothing.
     split_bound: of the log-scale of latents that leave early.
-    Source: Kingma & Dhariwal 2018, Figure 2.
-    """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        *,
-        pixels: Transform,
-        coupling: Law,
-        networks: CouplingNets,
-        levels: int = 3,
-        steps: int = 8,
-        patch: int = 1,
-        split_bound: float = 3.0,
-    ) -> None:
-        check_counts(levels, steps)
-
-        def level(shape: Shape) -> list[Transform]:
-            fold = squeeze(shape)
-            step = [
-                transform for _ in range(steps) for transform in glow_step(fold.shape, coupling, networks)
-            ]
-            return [fold, *step]
-
-        fold = Squeeze(as_shape(shape), patch)
-        super().__init__([pixels, fold, levels_of(fold.shape, levels, level, networks, bound=split_bound)])
-
-
-class RealNVP(Composed):
-    """Levels of: `steps` checkerboard couplings, squeeze, `steps` couplings of channels, each after ActNorm.
-
-    (B, C, H, W) -> (B, C H W). Arguments as Glow's.
-    Apart from the source: ActNorm in place of batch normalisation, whose statistics differ between training
-    and use; a learned Gaussian for latents that leave early; and the last level is as the others.
-    Source: Dinh et al. 2017, Section 3.6 and 4.1.
     """
 
     def __init__(
@@ -71,24 +37,56 @@ class RealNVP(Composed):
         split_bound: float = 3.0,
     ) -> None:
         check_counts(levels, steps)
-
-        def level(shape: Shape) -> list[Transform]:
-            fold = squeeze(shape)
-            squares = [Checkerboard(shape, swap=k % 2 == 1) for k in range(steps)]
-            halves = [Channels(fold.shape, swap=k % 2 == 1) for k in range(steps if fold.shape[0] > 1 else 0)]
-            return [
-                *(t for part in squares for t in (ActNorm(shape[0]), Coupling(part, coupling, networks))),
-                fold,
-                *(t for part in halves for t in (ActNorm(fold.shape[0]), Coupling(part, coupling, networks))),
-            ]
-
+        self.coupling, self.networks, self.steps = coupling, networks, steps
         fold = Squeeze(as_shape(shape), patch)
-        super().__init__([pixels, fold, levels_of(fold.shape, levels, level, networks, bound=split_bound)])
+        rest = levels_of(fold.shape, levels, self.level, networks, bound=split_bound)
+        super().__init__([pixels, fold, rest])
+
+    @abstractmethod
+    def level(self, shape: Shape) -> list[Transform]:
+        """The transforms of one level for maps (C, H, W), a squeeze among them."""
+
+    def couplings(self, parts: Sequence[Partition], channels: int) -> Iterator[Transform]:
+        """A coupling of each partition, after ActNorm."""
+        for part in parts:
+            yield ActNorm(channels)
+            yield Coupling(part, self.coupling, self.networks)
 
 
-def glow_step(shape: Shape, coupling: Law, networks: CouplingNets) -> list[Transform]:
-    """One step of flow (Kingma & Dhariwal 2018, Figure 2a)."""
-    return [ActNorm(shape[0]), Conv1x1(shape[0]), Coupling(Channels(shape), coupling, networks)]
+class Glow(Levels):
+    """Levels of: squeeze, then `steps` times ActNorm, invertible 1x1 convolution, coupling of channels.
+
+    Source: Kingma & Dhariwal 2018, Figure 2.
+    """
+
+    def level(self, shape: Shape) -> list[Transform]:
+        fold = squeeze(shape)
+        return [fold, *(transform for _ in range(self.steps) for transform in self.step(fold.shape))]
+
+    def step(self, shape: Shape) -> list[Transform]:
+        """One step of flow (Figure 2a)."""
+        return [
+            ActNorm(shape[0]),
+            Conv1x1(shape[0]),
+            Coupling(Channels(shape), self.coupling, self.networks),
+        ]
+
+
+class RealNVP(Levels):
+    """Levels of: `steps` checkerboard couplings, squeeze, `steps` couplings of channels, each after ActNorm.
+
+    Apart from the source: ActNorm in place of batch normalisation, whose statistics differ between training
+    and use; a learned Gaussian for latents that leave early; and the last level is as the others.
+    Source: Dinh et al. 2017, Section 3.6 and 4.1.
+    """
+
+    def level(self, shape: Shape) -> list[Transform]:
+        fold = squeeze(shape)
+        squares = [Checkerboard(shape, swap=k % 2 == 1) for k in range(self.steps)]
+        halves = [
+            Channels(fold.shape, swap=k % 2 == 1) for k in range(self.steps if fold.shape[0] > 1 else 0)
+        ]
+        return [*self.couplings(squares, shape[0]), fold, *self.couplings(halves, fold.shape[0])]
 
 
 def as_shape(shape: Sequence[int]) -> Shape:

@@ -7,11 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.nn.projection import MinibatchStd, ProjectionHead, block_widths, groups, halvings, spectral
+from genbench.nn.projection import (
+    SLOPE,
+    MinibatchStd,
+    ProjectionHead,
+    block_widths,
+    groups,
+    halvings,
+    spectral,
+)
 
 __all__ = ["DCGANDiscriminator", "DCGANGenerator"]
-
-SLOPE = 0.2  # of the leaky ReLU below 0
 
 
 class DCGANGenerator(nn.Module):

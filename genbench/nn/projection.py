@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-__all__ = ["MinibatchStd", "ProjectionHead", "block_widths", "groups", "halvings", "spectral"]
+from genbench.nn.unet import SMALLEST_MAP
+
+__all__ = ["SLOPE", "MinibatchStd", "ProjectionHead", "block_widths", "groups", "halvings", "spectral"]
 
 Layer = TypeVar("Layer", bound=nn.Module)
-SMALLEST_MAP = 4
+SLOPE = 0.2  # of the leaky ReLU below 0
 FEWEST_MAPS = 3  # with fewer, a discriminator of 8x8 images would judge their corners apart
 
 
