@@ -5,12 +5,12 @@ config -> objects -> train -> evaluate -> result.json and a table.
 
 import os
 import re
-import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
@@ -26,27 +26,12 @@ from genbench.run import Run, rerun_path
 from genbench.stop import Stopped
 
 if TYPE_CHECKING:
+    from genbench.data import ImageSource
     from genbench.generator import Generator
+    from genbench.metrics import Metrics
     from genbench.session import Parts, Session
 
-__all__ = ["build", "door", "identity", "load", "register", "run"]
-
-CORE = (
-    "image",
-    "data",
-    "model",
-    "budget",
-    "optim",
-    "lr_schedule",
-    "trainer",
-    "precision",
-    "metrics",
-    "tracker",
-)
-"""The nodes that every run has; all others are axes that a model refers to."""
-
-ROOT = {"name": str, "seed": int, "conditional": bool, "device": str, "runs_dir": str, "rerun": bool}
-"""The keys of the configuration that belong to no group, and their types."""
+__all__ = ["build", "door", "identity", "load", "protocol", "register", "run"]
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
@@ -98,13 +83,22 @@ def message(error: BaseException) -> str:
 
 def axes_asked_for() -> str:
     """The model on the command line, or the default one, with the axes that it pulls in."""
-    asked = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("model=")]
-    name = (asked or ["ddpm"])[-1]
-    path = CONF / "model" / f"{name}.yaml"
-    if not path.exists():  # a sweep over several
-        return f"model={name}"
-    groups = [next(iter(entry)) for entry in OmegaConf.load(path)["defaults"]]
-    return f"model={name}, which has {', '.join(group.partition('@')[0][1:] for group in groups)}"
+    asked = dict(word.split("=", 1) for word in sys.argv[1:] if re.match(r"\w+=", word))
+    name = asked.get("model", "ddpm")
+    axes = axes_of("model", name, asked)
+    return f"model={name}, which has {', '.join(axes)}" if axes else f"model={name}"
+
+
+def axes_of(group: str, option: str, asked: dict[str, str]) -> list[str]:
+    """The groups that an option pulls in, and those that their chosen options pull in; none for a sweep."""
+    path = CONF / group / f"{option}.yaml"
+    entries = OmegaConf.load(path).get("defaults", []) if path.exists() else []
+    found = []
+    for key, default in (next(iter(entry.items())) for entry in entries):
+        if not key.startswith("override"):
+            axis = key.partition("@")[0][1:]
+            found += [axis, *axes_of(axis, asked.get(axis, default), asked)]
+    return found
 
 
 def register() -> None:
@@ -162,7 +156,7 @@ def run(cfg: DictConfig) -> None:
         console.print("Stopped; the same command goes on from here.")
         sys.exit(EXIT_STOPPED)
     finally:
-        discard_if_refused(here)
+        here.discard_unless_begun()
         if here.path.exists():
             console.print(str(here.path), soft_wrap=True, highlight=False)
 
@@ -205,17 +199,6 @@ def choices() -> dict[str, str]:
     }
 
 
-def discard_if_refused(here: Run) -> None:
-    """Remove what Hydra wrote for a run that was refused before it began."""
-    if (here.path / "run.json").exists():
-        return
-    shutil.rmtree(here.path / ".hydra", ignore_errors=True)
-    for leftover in ("main.log", ".lock"):
-        (here.path / leftover).unlink(missing_ok=True)
-    if here.path.exists() and not any(here.path.iterdir()):
-        here.path.rmdir()
-
-
 def build(cfg: DictConfig) -> "Parts":
     """The objects of a configuration, and the facts that hold between them; no image is read.
 
@@ -227,8 +210,8 @@ def build(cfg: DictConfig) -> "Parts":
 
     try:
         tree: Any = OmegaConf.to_container(cfg, resolve=True)
-        check_root(tree)
-        check_axes(cfg)
+        schema.check_root(tree)
+        schema.check_axes(OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
         device = devices.choose(cfg.device)
         source = make(cfg.data)
@@ -251,7 +234,7 @@ def build(cfg: DictConfig) -> "Parts":
             device=device,
             seed=cfg.seed,
         )
-        check_optim(parts)
+        parts.check_optim()
         try:
             parts.metrics.features.check(source)
         except MissingWeights as error:
@@ -259,14 +242,6 @@ def build(cfg: DictConfig) -> "Parts":
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
         raise UsageError(message(error)) from error
     return parts
-
-
-def check_optim(parts: "Parts") -> None:
-    """An optimizer refuses its settings only when it is made. Raises ValueError."""
-    try:
-        parts.optim(parts.model.parameters())
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"optim: {error}") from error
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401
@@ -287,30 +262,6 @@ def seeded_model(cfg: DictConfig) -> "Generator":
         return make(cfg.model)
 
 
-def check_root(tree: dict[str, Any]) -> None:
-    """Raise ValueError on a root key that is neither a group nor a known setting of its type."""
-    for key, value in tree.items():
-        if key in ROOT:
-            schema.check_value(value, ROOT[key], key)
-        elif key != "image" and not describes_objects(value):
-            raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
-
-
-def check_axes(cfg: DictConfig) -> None:
-    """Raise ValueError on an axis that nothing in the configuration refers to."""
-    text = OmegaConf.to_yaml(without_hydra(cfg))
-    for key in without_hydra(cfg):
-        if OmegaConf.is_dict(cfg[key]) and key not in CORE and not re.search(rf"\$\{{{key}[}}.]", text):
-            raise ValueError(f"{key} is no axis of {cfg.model._target_}: leave it out")
-
-
-def describes_objects(value: object) -> bool:
-    """Whether a node is one object's description, or holds several under names and nothing else."""
-    if not isinstance(value, dict) or not value:
-        return False
-    return "_target_" in value or all(map(describes_objects, value.values()))
-
-
 def check_groups(cfg: DictConfig) -> None:
     """Hold every value to the constructor that it goes to; the parts first, then what is made of them."""
     tree: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -318,10 +269,17 @@ def check_groups(cfg: DictConfig) -> None:
         schema.check(tree[key], key)
 
 
-def load(run_dir: str | Path, *, device: str = "auto", weights: str = "ema") -> "Generator":
+def load(
+    run_dir: str | Path,
+    *,
+    device: str = "auto",
+    weights: str = "ema",
+    overrides: Mapping[str, object] | None = None,
+) -> "Generator":
     """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
 
-    Raises FileNotFoundError where the run has no checkpoint yet.
+    overrides: other ways of drawing: {"sampler": "ddim", "sampler.steps": 20}, {"guidance.scale": 3.0}.
+    Raises FileNotFoundError where the run has no checkpoint yet, ValueError on a setting that is not there.
     """
     from genbench import device as devices
     from genbench.checkpoint import CheckpointStore
@@ -333,9 +291,59 @@ def load(run_dir: str | Path, *, device: str = "auto", weights: str = "ema") -> 
     names = {"ema": "ema", "raw": "model"}
     if weights not in names:
         raise ValueError(f"weights is {weights!r}; it must be ema or raw")
-    cfg = OmegaConf.create(record["config"])
-    check_groups(cfg)
-    model = make(cfg.model).to(target)
+    try:
+        cfg = drawing_as(overrides or {}, here, OmegaConf.create(record["config"]))
+        check_groups(cfg)
+        model = make(cfg.model).to(target)
+    except (HydraException, OmegaConfBaseException, TypeError) as error:
+        raise ValueError(message(error)) from error
     model.load_state_dict(checkpoint[names[weights]])
     make(cfg.precision).apply(model.networks(), target)
     return model.eval().requires_grad_(False)
+
+
+def drawing_as(overrides: Mapping[str, object], here: Run, recorded: DictConfig) -> DictConfig:
+    """The configuration of a run with other ways of drawing.
+
+    Made of what Hydra composed, where references are not yet copies of what they refer to.
+    """
+    if not overrides:
+        return recorded
+    cfg = OmegaConf.load(here.path / ".hydra" / "config.yaml")
+    cfg.image = recorded.image
+    for key in sorted(overrides):  # a whole sampler before its settings
+        change(cfg, key, overrides[key])
+    return cfg
+
+
+def change(cfg: DictConfig, key: str, value: object) -> None:
+    """Change one setting of the sampling, or the whole sampler. Raises ValueError on any other."""
+    if key == "sampler" and key in cfg:
+        take_option(cfg, key, str(value))
+        return
+    schema.check_sampling(key, OmegaConf.to_container(cfg, resolve=True))
+    node, _, leaf = key.rpartition(".")
+    OmegaConf.select(cfg, node)[leaf] = value
+
+
+def take_option(cfg: DictConfig, group: str, option: str) -> None:
+    """Put an option of conf/ in the place of the one that is there, with the axes that it pulls in."""
+    options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    if option not in options:
+        raise ValueError(f"{group} is {option!r}; it must be one of {', '.join(options)}")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
+    for key, node in composed.items():
+        cfg[key] = node
+
+
+def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
+    """The data, the metrics and the seed of a run: what its samples are measured by.
+
+    Raises FileNotFoundError where there is no run.
+    """
+    record = Run(Path(run_dir)).record()
+    if record is None:
+        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
+    cfg = OmegaConf.create(record["config"])
+    return make(cfg.data), make(cfg.metrics), cfg.seed

@@ -1,16 +1,21 @@
 """The console script `genbench VERB`: thin, and what a verb needs is imported when it runs."""
 
+import json
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from genbench.run import atomic_file, version
 
 __all__ = ["main"]
+
+T = TypeVar("T")
 
 app = typer.Typer(
     help="Train, measure and compare families of generative image models under one protocol.",
@@ -29,18 +34,38 @@ class Format(StrEnum):
     json = "json"
 
 
+class Weights(StrEnum):
+    """Which weights of a run."""
+
+    ema = "ema"
+    raw = "raw"
+
+
 def main() -> None:
-    """Run a verb; what the user can mend is one line on stderr and exit code 2."""
+    """Run a verb; what the user can mend is one line on stderr and exit code 2, a model that failed 1."""
     try:
         app(prog_name="genbench")
     except (ValueError, OSError) as error:
         complain(str(error))
         sys.exit(2)
+    except FloatingPointError as error:
+        complain(str(error))
+        sys.exit(1)
 
 
 def complain(message: str) -> None:
     """One line on stderr."""
     typer.echo(f"genbench: {' '.join(message.split())}", err=True)
+
+
+@contextmanager
+def warnings_in_lines() -> Iterator[None]:
+    """Each warning is one line on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        complain(str(warning.message))
 
 
 def print_version(wanted: bool) -> None:
@@ -71,13 +96,134 @@ def report(
     check_out(out)
     from genbench.report import csv_text, json_text, load, markdown
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings_in_lines():
         runs = load(runs_dir)
-    for warning in caught:
-        complain(str(warning.message))
     write = {Format.md: markdown, Format.csv: csv_text, Format.json: json_text}
     deliver(write[format or format_of(out)](runs), out)
+
+
+@app.command()
+def sample(
+    run_dir: Annotated[Path, typer.Argument(help="The directory of a run, finished or not.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; one that is there must be empty.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many images.")] = 64,
+    label: Annotated[
+        int | None,
+        typer.Option(
+            help="The class of all images, of a conditional model. Without it: 0, 1, 2, .. in turn."
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the sampler, of a model that has one.")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="Another sampler: an option of conf/sampler, with its own settings.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another setting of the sampling: sampler.*, guidance.scale, guidance.interval or "
+            "model.temperature, as the model has them. May be repeated.",
+        ),
+    ] = None,
+    inpaint: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="Draw a part of this image anew; needs --mask.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="White (128 and more) is drawn anew, black is kept.")
+    ] = None,
+    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw images near this one.")] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="How far --vary goes: near 0 is the image itself, 1 ignores it. Without it: 0.5."),
+    ] = None,
+    weights: Annotated[Weights, typer.Option(help="The average of the training, or its end.")] = Weights.ema,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images that are drawn at once.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Draw images of a trained model into a folder.
+
+    Written are a PNG an image (00.png, 01.png, ..), grid.png, and samples.npz: samples, uint8 [N, H, W] or
+    [N, H, W, 3], and labels, int64 [N], of a conditional model. Nothing is overwritten.
+
+    Any family draws images of its own. A diffusion model also completes (--inpaint) or varies (--vary) an
+    image, PNG or JPEG of any size: its centre square, resized to the model's. The grid then begins with it.
+
+    Batches are drawn like the evaluation's: the same seed, batch size and device give the same bytes.
+    """
+    check_new(out)
+    from rich.console import Console
+
+    from genbench.app import load
+    from genbench.draw import choose, labels, write
+    from genbench.progress import Progress
+
+    asked = {"sampler": sampler, "sampler.steps": steps}
+    overrides = {key: value for key, value in asked.items() if value is not None}
+    overrides |= dict(map(setting, settings or []))
+    with warnings_in_lines():
+        model = load(run_dir, device=device, weights=weights, overrides=overrides)
+    place = next(model.parameters()).device
+    write(
+        choose(model, inpaint=inpaint, mask=mask, vary=vary, strength=strength),
+        n,
+        labels(model, n, label, device=place),
+        out,
+        seed=seed,
+        batch_size=batch_size,
+        device=place,
+        progress=Progress(Console(stderr=True)),
+    )
+    typer.echo(f"{n} images in {out}: a PNG each, grid.png, samples.npz")
+
+
+@app.command()
+def sampler_sweep(
+    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; one that is there must be empty.")],
+    samplers: Annotated[
+        str, typer.Option(help="Options of conf/sampler, with commas; without it, the run's own.")
+    ] = "",
+    steps: Annotated[str, typer.Option(help="Numbers of steps, with commas, such as 5,10,20,50.")] = "",
+    scales: Annotated[str, typer.Option(help="Scales of guidance, with commas, such as 0,1,2,4.")] = "",
+    n: Annotated[
+        int | None, typer.Option("--n", min=20, help="Samples a row; without it, as many as the run drew.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Measure one trained model over samplers, their steps and scales of guidance, without training again.
+
+    Written are table.csv (a row for each combination: passes of the network a sample, seconds an image, all
+    metrics under the run's own protocol), distance.png (the distance against passes) and, over scales,
+    scales.png (one row of samples a scale, from the same noise).
+    """
+    check_new(out)
+
+    from rich.console import Console
+
+    from genbench import app as application
+    from genbench import device as devices
+    from genbench.progress import Progress
+    from genbench.report.table import frame_markdown
+    from genbench.sampler_sweep import sampler_sweep as sweep
+    from genbench.sampler_sweep import ways
+
+    todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
+    source, metrics, seed = application.protocol(run_dir)
+    metrics.samples = n or metrics.samples
+    with warnings_in_lines():
+        table = sweep(
+            lambda way: application.load(run_dir, device=device, overrides=way),
+            todo,
+            out,
+            source=source,
+            metrics=metrics,
+            seed=seed,
+            device=devices.choose(device),
+            progress=Progress(Console(stderr=True)),
+        )
+    typer.echo(frame_markdown(table), nl=False)
 
 
 @app.command()
@@ -85,12 +231,13 @@ def schedules(
     out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
     steps: Annotated[int, typer.Option("--T", min=1, help="Steps of the grid.")] = 1000,
 ) -> None:
-    """Draw alpha_bar and log-SNR of every noise schedule."""
+    """Draw alpha_bar and log-SNR of every noise schedule that is fixed."""
     check_out(out)
-    from genbench.diffusion.schedule import Cosine, Geometric, Linear, Sigmoid
+    from genbench.diffusion.schedule import EDM, Cosine, Geometric, Linear, Sigmoid, ZeroTerminal
     from genbench.pictures import schedule_figure
 
-    members = (Linear(steps), Cosine(steps), Geometric(steps), Sigmoid(steps))
+    kinds = (Linear, Cosine, Geometric, Sigmoid, EDM, ZeroTerminal)
+    members = [kind(steps) for kind in kinds]
     schedule_figure({type(member).__name__: member.table.numpy() for member in members}, out)
 
 
@@ -104,6 +251,31 @@ def check_out(out: Path | None) -> None:
     """Raise ValueError where `out` is there and is no regular file, before any work is done."""
     if out is not None and out.exists() and not out.is_file():
         raise ValueError(f"--out {out} is there and is no regular file: name a file")
+
+
+def setting(text: str) -> tuple[str, object]:
+    """KEY=VALUE as a key and a value: a number, a list, true, false or null as in JSON, or else text."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set is {text!r}; it must be KEY=VALUE, such as sampler.steps=20")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def listed(text: str, kind: Callable[[str], T]) -> list[T]:
+    """The parts of a list with commas. Raises ValueError where one is not of its kind."""
+    try:
+        return [kind(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no list of {kind.__name__}s with commas between them") from error
+
+
+def check_new(folder: Path) -> None:
+    """Raise ValueError where there is something that writing into a folder could overwrite."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f"--out {folder} is there and is no empty folder: name another")
 
 
 def deliver(text: str, out: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from genbench import rng
-from genbench.generator import Generator
+from genbench.generator import Generator, Stage
 from genbench.train import only
 
 __all__ = ["count", "sampling_flops", "training_flops"]
@@ -50,19 +51,21 @@ def count(work: Callable[[], object]) -> int:
 
 
 def training_flops(model: Generator, x: Tensor, y: Tensor | None) -> float:
-    """Operations of one training step, forward and backward, for each image that it sees; x (B, C, H, W).
+    """Operations of a training, forward and backward, for each image that it sees; x (B, C, H, W).
 
     Step 1: what a model does at each so-many-th step only, it does at step 0.
     """
     twin = copy.deepcopy(model).train().requires_grad_(True)
 
-    def step() -> None:
-        for phase in twin.phases:
+    def step(phases: tuple[str, ...]) -> None:
+        for phase in phases:
             with only(twin, phase):
                 twin.loss(x, y, phase=phase, step=1).total.backward()
 
     with rng.fork(x.device):
-        return count(step) / (len(x) * len(twin.phases))
+        stages = model.stages or (Stage(1.0, model.phases),)
+        costs = [count(partial(step, phases)) / (len(x) * len(phases)) for _, phases in stages]
+    return sum(stage.share * cost for stage, cost in zip(stages, costs, strict=True))
 
 
 @torch.no_grad()

@@ -9,13 +9,16 @@ from torch import Tensor, nn
 
 __all__ = [
     "Decodes",
+    "Edits",
     "ForwardProcess",
     "Generator",
+    "Inpaints",
     "Latent",
     "Likelihood",
     "Loss",
     "NoPrior",
     "Rng",
+    "Stage",
     "Trajectory",
     "Unsampled",
 ]
@@ -34,11 +37,22 @@ class Loss(NamedTuple):
     """() each, detached, under stable names ("kl", "nll", "disc_real")."""
 
 
+class Stage(NamedTuple):
+    """A part of the training."""
+
+    share: float
+    """Of the budget; those of all stages sum to 1."""
+    phases: tuple[str, ...]
+    """What one step of it passes over."""
+
+
 class Generator(nn.Module, ABC):
     """p(x), or p(x | y), over images x in [-1, 1] of shape (C, H, W)."""
 
     phases: tuple[str, ...] = ("net",)
     """One training step is one pass over this tuple; each phase has its own batch and optimizer."""
+    stages: tuple["Stage", ...] = ()
+    """Parts of the training, one after the other; () is a single one of all phases."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int = 0) -> None:
         super().__init__()
@@ -69,6 +83,15 @@ class Generator(nn.Module, ABC):
     def networks(self) -> list[nn.Module]:
         """The modules whose forward passes are the cost of a sample: every child with parameters."""
         return [child for child in self.children() if any(True for _ in child.parameters())]
+
+    def stage(self, spent: float) -> tuple[tuple[str, ...], float]:
+        """The phases of a step that begins at a share `spent` of the budget, and how far their stage is."""
+        begun = 0.0
+        for share, phases in self.stages:
+            if spent < begun + share:
+                return phases, (spent - begun) / share
+            begun += share
+        return (self.stages[-1].phases if self.stages else self.phases), min(spent, 1.0)
 
     def check_phase(self, phase: str) -> None:
         """Raise ValueError unless `phase` is one of this model's."""
@@ -135,6 +158,13 @@ class Decodes(Generator):
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         """Latents of n images: (n, *latent_shape). Raises NoPrior where their law is not known yet."""
 
+    def latent_map(self) -> tuple[int, int, int]:
+        """The shape that a model of the latents, as if they were images, would see: (L, h, w)."""
+        if len(self.latent_shape) not in (1, 3):
+            raise ValueError(f"latents of shape {self.latent_shape} are no maps: (L,) or (L, h, w) can be")
+        channels, height, width = (*self.latent_shape, 1, 1)[:3]
+        return channels, height, width
+
     @abstractmethod
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Images of latents: (B, *latent_shape) -> (B, C, H, W)."""
@@ -177,3 +207,28 @@ class ForwardProcess(ABC):
     @abstractmethod
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
         """One batch on its way from data to noise, the first state x itself: (frames, B, C, H, W)."""
+
+
+class Inpaints(Generator):
+    """A model that completes images."""
+
+    @abstractmethod
+    def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        """x (B, C, H, W), drawn anew given the rest where mask (B, 1, H, W), bool, is True."""
+
+    def check_mask(self, x: Tensor, mask: Tensor) -> None:
+        """Raise ValueError unless mask says of each pixel of x whether it is to be drawn."""
+        wanted = (len(x), 1, *self.shape[1:])
+        if tuple(mask.shape) != wanted or mask.dtype != torch.bool:
+            raise ValueError(
+                f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}; it must be {wanted}, bool, True "
+                "where pixels are to be drawn"
+            )
+
+
+class Edits(Inpaints):
+    """A model that also varies images."""
+
+    @abstractmethod
+    def vary(self, x: Tensor, y: Tensor | None = None, *, strength: float, rng: Rng | None = None) -> Tensor:
+        """Images near x (B, C, H, W); strength in (0, 1]: near 0 is x itself, 1 ignores it."""

@@ -14,7 +14,7 @@ from genbench.run import atomic_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["save_grid", "schedule_figure"]
+__all__ = ["curves_figure", "save_grid", "schedule_figure"]
 
 BORDER = 1  # pixels between tiles
 GREY = 128
@@ -87,3 +87,27 @@ def draw(left: "Axes", right: "Axes", name: str, alpha_bar: np.ndarray) -> None:
     left.plot(t, alpha_bar, label=name)
     inside = (alpha_bar > 0) & (alpha_bar < 1)  # at t = 0 the ratio is infinite
     right.plot(t[inside], np.log(alpha_bar[inside] / (1 - alpha_bar[inside])), label=name)
+
+
+def curves_figure(
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    path: Path,
+    *,
+    x: str,
+    y: str,
+    logarithmic: bool = False,
+) -> None:
+    """Draw y against x, a line with its points for each name; logarithmic: both axes are."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, (xs, ys) in lines.items():
+        axes.plot(xs, ys, marker="o", label=name)
+    axes.set(xlabel=x, ylabel=y)
+    if logarithmic:
+        axes.loglog()
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend()
+    with atomic_file(path) as file:
+        figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)

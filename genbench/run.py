@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,6 +99,16 @@ class Run:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json, the final record that reports read."""
         write_json_atomic(self.path / "result.json", result)
+
+    def discard_unless_begun(self) -> None:
+        """Remove what Hydra wrote for a run that was refused before it began."""
+        if (self.path / "run.json").exists():
+            return
+        shutil.rmtree(self.path / ".hydra", ignore_errors=True)
+        for leftover in ("main.log", ".lock"):
+            (self.path / leftover).unlink(missing_ok=True)
+        if self.path.exists() and not any(self.path.iterdir()):
+            self.path.rmdir()
 
 
 def rerun_path(path: Path) -> Path:

@@ -2,13 +2,34 @@
 
 import importlib
 import inspect
+import re
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["check", "check_value"]
+__all__ = ["check", "check_axes", "check_root", "check_sampling", "check_value"]
 
 TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")  # torch.hub and torch.load run code
+
+CORE = (
+    "image",
+    "data",
+    "model",
+    "budget",
+    "optim",
+    "lr_schedule",
+    "trainer",
+    "precision",
+    "metrics",
+    "tracker",
+)
+"""The nodes that every run has; all others are axes that a model refers to."""
+
+ROOT = {"name": str, "seed": int, "conditional": bool, "device": str, "runs_dir": str, "rerun": bool}
+"""The keys of the configuration that belong to no group, and their types."""
+
+SAMPLING = re.compile(r"sampler\..+|guidance\.(scale|interval)|model\.temperature")
+"""What may be changed in a trained model: how it draws."""
 
 
 def check(node: object, path: str) -> None:
@@ -39,6 +60,47 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
             raise ValueError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
         if key in hints:
             check_value(value, hints[key], f"{path}.{key}")
+
+
+def check_root(tree: Mapping[str, Any]) -> None:
+    """Raise ValueError on a root key that is neither a group nor a known setting of its type."""
+    for key, value in tree.items():
+        if key in ROOT:
+            check_value(value, ROOT[key], key)
+        elif key != "image" and not describes_objects(value):
+            raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
+
+
+def check_axes(tree: Mapping[str, Any]) -> None:
+    """Raise ValueError on an axis that nothing in the tree, whose references are not resolved, refers to."""
+    text = str(tree)
+    for key, node in tree.items():
+        if isinstance(node, Mapping) and key not in CORE and not re.search(rf"\$\{{{key}[}}.]", text):
+            raise ValueError(f"{key} is no axis of {tree['model']['_target_']}: leave it out")
+
+
+def describes_objects(value: object) -> bool:
+    """Whether a node is one object's description, or holds several under names and nothing else."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return "_target_" in value or all(map(describes_objects, value.values()))
+
+
+def check_sampling(key: str, tree: object) -> None:
+    """Raise ValueError unless a key is there and changes nothing but how a trained model draws."""
+    legal = [name for name in leaves(tree) if SAMPLING.fullmatch(name)]
+    if key not in legal:
+        raise ValueError(
+            f"{key} is no setting of this model's sampling, which has {', '.join(legal) or 'none'}"
+        )
+
+
+def leaves(node: object, path: str = "") -> list[str]:
+    """The dotted keys of all values below a node, without those that say what is built."""
+    if not isinstance(node, Mapping):
+        return [path]
+    children = [(f"{path}.{key}".lstrip("."), child) for key, child in node.items() if key[0] != "_"]
+    return [leaf for key, child in children for leaf in leaves(child, key)]
 
 
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401

@@ -56,6 +56,13 @@ class Parts:
     device: torch.device
     seed: int
 
+    def check_optim(self) -> None:
+        """An optimizer refuses its settings only when it is made. Raises ValueError."""
+        try:
+            self.optim(self.model.parameters())
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ValueError(f"optim: {error}") from error
+
 
 class Session:
     """Trains, evaluates and records one run.

@@ -159,8 +159,10 @@ def train(
             # One step: every phase on its own batch
             before = run.images_seen
             rng.seed_step(seed, before)
-            factor = lr_schedule.factor(before, budget.spent(before, clock.seconds()))
-            for phase in model.phases:
+            spent = budget.spent(before, clock.seconds())
+            phases, done = model.stage(spent)
+            factor = lr_schedule.factor(round(before * (done / spent)) if spent else 0, done)
+            for phase in phases:
                 index = order.take(run.images_seen, trainer.batch_size)
                 losses = []
                 with only(model, phase):
@@ -186,7 +188,7 @@ def train(
                     "images_per_second": clock.rate(run.images_seen),
                 }
                 tracker.log(shown, images_seen=run.images_seen)
-                bar.advance(done_of(budget, spent), note_of(shown, model.phases))
+                bar.advance(done_of(budget, spent), note_of(shown, phases))
             if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
                 with clock.paused():
                     on_sample(ema.model, run.images_seen)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from genbench import cli
+
 ROOT = Path(__file__).parents[1]
 RESULT = {"genbench": "0.1.0", "choices": {"model": "ddpm"}, "metrics": {"fid[f,n=1,ref=train,ema]": 1.5}}
 
@@ -36,11 +38,13 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 def test_help_names_the_verbs() -> None:
     done = genbench("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("report", "schedules", "--version", "--install-completion"))
+    words = ("report", "sample", "schedules", "--version", "--install-completion")
+    assert all(word in done.stdout for word in words)
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["report", "--help"], ["schedules", "--help"], ["--version"]]
+    "arguments",
+    [["--help"], *([verb, "--help"] for verb in ("report", "sample", "schedules")), ["--version"]],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
@@ -50,6 +54,12 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.endswith("[]\n"), done.stderr
+
+
+def test_the_help_of_sample_says_what_is_written_and_what_may_be_set() -> None:
+    done = genbench("sample", "--help")
+    words = ("samples.npz", "[N, H, W]", "--inpaint", "--vary", "guidance.scale", "in turn", "evaluation's")
+    assert [word for word in words if word not in done.stdout] == []
 
 
 def test_a_report_is_the_same_on_the_terminal_and_in_a_file(tmp_path: Path) -> None:
@@ -111,6 +121,22 @@ def test_an_unknown_format_is_refused_with_the_formats_there_are(tmp_path: Path)
     done = genbench("report", tmp_path, "--format", "xls")
     assert done.returncode == 2
     assert "csv" in done.stderr
+
+
+def test_sampling_without_a_model_or_an_empty_folder_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("kept")
+    out = ("--out", tmp_path / "out")
+    assert "holds no trained model" in refused(genbench("sample", tmp_path, *out))
+    assert "no empty folder" in refused(genbench("sample", tmp_path, "--out", tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("20", 20), ("0.5", 0.5), ("1e-3", 1e-3), ("[0, 0.5]", [0, 0.5]), ("null", None), ("ddim", "ddim")],
+)
+def test_a_setting_is_read_as_what_it_looks_like(text: str, value: object) -> None:
+    assert cli.setting(f"sampler.x={text}") == ("sampler.x", value)
 
 
 def test_schedules_draws_a_picture(tmp_path: Path) -> None:

@@ -16,6 +16,12 @@ from tests.test_train import run, same
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
 VARIANTS: list[tuple[str, ...]] = [
+    ("model=ddpm", "loss=hybrid"),
+    ("model=ddpm", "loss=vlb", "schedule=learned", "schedule.width=16", "times=importance"),
+    ("model=ddpm", "parameterization=edm", "schedule=edm", "times=lognormal", "sampler=heun"),
+    ("model=ddpm", "conditional=true", "guidance=classifier_free", "sampler=dpm_solver"),
+    ("model=ddpm", "conditional=true", "guidance=classifier", "sampler=unipc"),
+    ("model=ddpm", "density=ode", "weighting=min_snr", "schedule=zero_terminal"),
     ("model=vae", "network=ladder"),
     *(("model=vae", f"likelihood={name}") for name in ("logistic", "bernoulli", "pointwise")),
     ("model=vae", "model.importance_samples=3", "model.free_nats=0.1", "model.warmup_steps=5"),

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "genbench").rglob("*.py"))
-MATHS = ("nn", "diffusion", "flows", "gans", "vaes")
+MATHS = ("nn", "autoregressive", "diffusion", "flows", "gans", "vaes")
 
 
 def imports(path: Path) -> Iterator[str]:

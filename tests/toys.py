@@ -2,11 +2,17 @@
 
 import torch
 
-from genbench.diffusion.objective import L2
-from genbench.diffusion.parameterization import V
-from genbench.diffusion.sampler import DDIM
-from genbench.diffusion.schedule import Cosine
-from genbench.diffusion.times import Stratified
+from genbench.diffusion.density import Bound, Density
+from genbench.diffusion.gaussian import Gaussian
+from genbench.diffusion.guidance import Guidance, Unguided
+from genbench.diffusion.objective import L2, Objective
+from genbench.diffusion.parameterization import Parameterization, V
+from genbench.diffusion.process import Process
+from genbench.diffusion.sampler import DDIM, Sampler
+from genbench.diffusion.schedule import Cosine, Schedule
+from genbench.diffusion.times import Stratified, Times
+from genbench.diffusion.variance import BetaTilde, Variance
+from genbench.diffusion.weighting import Plain, Weighting
 from genbench.families.ddpm import Diffusion
 from genbench.nn.unet import UNet
 
@@ -23,17 +29,37 @@ TINY = (
 """Overrides with which a run takes seconds."""
 
 
-def toy_model(num_classes: int = 0, *, seed: int = 0) -> Diffusion:
+def toy_process(
+    *,
+    schedule: Schedule | None = None,
+    parameterization: Parameterization | None = None,
+    objective: Objective | None = None,
+    weighting: Weighting | None = None,
+    variance: Variance | None = None,
+    times: Times | None = None,
+    sampler: Sampler | None = None,
+    guidance: Guidance | None = None,
+    density: Density | None = None,
+) -> Gaussian:
+    """A Gaussian process of 50 steps, any part of it exchanged."""
+    return Gaussian(
+        schedule=schedule or Cosine(50),
+        parameterization=parameterization or V(),
+        objective=objective or L2(),
+        weighting=weighting or Plain(),
+        variance=variance or BetaTilde(),
+        times=times or Stratified(),
+        sampler=sampler or DDIM(5),
+        guidance=guidance or Unguided(),
+        density=density or Bound(5),
+    )
+
+
+def toy_model(num_classes: int = 0, *, seed: int = 0, process: Process | None = None) -> Diffusion:
     """A DDPM on 4x4 images that trains in milliseconds."""
+    process = process or toy_process()
+    answers = process.variance.answers if isinstance(process, Gaussian) else 1
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Diffusion(
-            (1, 4, 4),
-            num_classes,
-            network=UNet((1, 4, 4), num_classes, width=8, blocks=1, patch=1, multipliers=[1]),
-            schedule=Cosine(50),
-            parameterization=V(),
-            objective=L2(),
-            sampler=DDIM(5),
-            times=Stratified(),
-        )
+        network = UNet((1, 4, 4), num_classes, width=8, blocks=1, patch=1, multipliers=[1], answers=answers)
+        return Diffusion((1, 4, 4), num_classes, network=network, process=process)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genbench.data.source import ImageSource, digest, file_digest
+from genbench.data.source import GreySource, ImageSource, digest, file_digest
 from genbench.data.store import cache_dir
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ IDX_FILES = (
 )
 
 
-class Digits(ImageSource):
+class Digits(GreySource):
     """The 1,797 handwritten digits of scikit-learn, 8x8x1; they come with the library, so nothing is fetched.
 
     Grey levels 0 ... 16 become bytes by u = floor(255 v / 16 + 1/2).
@@ -58,7 +58,7 @@ class Digits(ImageSource):
         grey, labels = load_digits(return_X_y=True)
         images = np.floor(grey * 255 / 16 + 0.5).astype(np.uint8).reshape(-1, 8, 8, 1)
         chosen = (np.arange(len(images)) % 5 == 4) == (split == "test")
-        yield from zip(images[chosen], labels[chosen].tolist(), strict=True)
+        yield from zip(self.toned(images[chosen]), labels[chosen].tolist(), strict=True)
 
 
 class TorchvisionSource(ImageSource):
@@ -129,7 +129,9 @@ class TorchvisionSource(ImageSource):
 
     def fetched(self) -> Path:
         """The copy in the cache, downloaded where it is missing."""
-        home = cache_dir() / "torchvision" / self.name
+        home = (
+            cache_dir() / "torchvision" / type(self).name
+        )  # in black and white, too, they are the same files
         if self.packed(home):
             return home
         if not self.download:
@@ -155,7 +157,18 @@ class TorchvisionSource(ImageSource):
             ) from error
 
 
-class Mnist(TorchvisionSource):
+class IdxSource(TorchvisionSource, GreySource):
+    """One of torchvision's grey sets, as it is or in black and white."""
+
+    def __init__(self, root: str | None = None, *, download: bool = True, binarize: bool = False) -> None:
+        TorchvisionSource.__init__(self, root, download=download)
+        GreySource.__init__(self, binarize=binarize)
+
+    def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
+        return ((self.toned(image), label) for image, label in super().decode(split))
+
+
+class Mnist(IdxSource):
     """MNIST, 60,000 + 10,000 handwritten digits, 28x28x1. Source: Y. LeCun, C. Cortes, C. Burges, 1998."""
 
     name = "mnist"
@@ -173,7 +186,7 @@ class Mnist(TorchvisionSource):
         return MNIST, [md5 for _, md5 in MNIST.resources]
 
 
-class FashionMnist(TorchvisionSource):
+class FashionMnist(IdxSource):
     """Fashion-MNIST, 60,000 + 10,000 articles of clothing, 28x28x1. Source: Xiao, Rasul, Vollgraf 2017."""
 
     name = "fashion_mnist"

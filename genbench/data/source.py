@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["SPLITS", "ImageSource", "digest", "file_digest"]
+__all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest"]
 
 SPLITS = ("train", "test")
 STORE_VERSION = 1  # raise it when the store's layout changes: every key changes with it
@@ -42,6 +42,22 @@ class ImageSource(ABC):
     @abstractmethod
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
         """Images (H, W, C) uint8 with their labels (-1 = none), always in the same order."""
+
+
+class GreySource(ImageSource):
+    """A set of grey images that can also be had in black and white, as a set of another name.
+
+    binarize: bytes of at least 128 become 255, all others 0.
+    """
+
+    def __init__(self, *, binarize: bool = False) -> None:
+        self.binarize = binarize
+        if binarize:  # stores, statistics and classifiers of either kind go by name and key
+            self.name = f"{self.name}_binary"
+
+    def toned(self, images: np.ndarray) -> np.ndarray:
+        """Grey images (..) uint8 as the set has them."""
+        return np.where(images >= 128, 255, 0).astype(np.uint8) if self.binarize else images
 
 
 def digest(parts: Sequence[str]) -> str:

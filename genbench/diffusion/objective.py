@@ -1,40 +1,81 @@
-"""How far an answer of the network is from its target, image by image."""
+"""What a diffusion model minimises, image by image."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["L1", "L2", "Huber", "Objective"]
+from genbench.diffusion.bound import prior_nats, step_nats
+from genbench.diffusion.schedule import Schedule
+
+__all__ = ["L1", "L2", "VLB", "Case", "Distance", "Huber", "Hybrid", "Objective"]
+
+
+class Case(NamedTuple):
+    """Noised images with what the network made of them; images are (B, C, H, W)."""
+
+    x0: Tensor
+    xt: Tensor
+    t: Tensor
+    """(B,) float64."""
+    target: Tensor
+    output: Tensor
+    x0_hat: Tensor
+    """The x0 that the output stands for."""
+    v: Tensor
+    """Of the reverse step's variance: () or (B, C, H, W)."""
+    weight: Tensor
+    """Of the distance between output and target, (B, 1, 1, 1)."""
 
 
 class Objective(ABC):
+    """A loss of each image; what is minimised is the sum of its terms."""
+
+    weighted: bool = False
+    """Whether a weighting of the distance to the target says anything."""
+    learns_variance: bool = False
+    """Whether a learned variance of the reverse step would receive gradient."""
+    wants_variance: bool = False
+    """Whether there is no point in it but to learn one."""
+
+    @abstractmethod
+    def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
+        """Parts of the loss under stable names, (B,) float32 each."""
+
+
+class Distance(Objective):
     """A distance between predictions and targets, averaged over the D dimensions of each image."""
 
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+    weighted = True
+
+    def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
+        return {"simple": self(case.output, case.target, weight=case.weight)}
+
+    def __call__(self, output: Tensor, target: Tensor, *, weight: Tensor | float = 1.0) -> Tensor:
         """Distances of a batch: (B, C, H, W) twice -> (B,) float32."""
-        return self.pointwise(output.float(), target.float()).flatten(1).mean(dim=1)
+        return (weight * self.pointwise(output.float(), target.float())).flatten(1).mean(dim=1)
 
     @abstractmethod
     def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
         """The distance of each element, in the shape of its arguments."""
 
 
-class L1(Objective):
+class L1(Distance):
     """|output - target|."""
 
     def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
         return (output - target).abs()
 
 
-class L2(Objective):
+class L2(Distance):
     """(output - target)^2, L_simple of Ho et al. 2020, Eq. 14."""
 
     def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
         return (output - target).square()
 
 
-class Huber(Objective):
+class Huber(Distance):
     """r^2 / 2 where |r| <= delta, delta (|r| - delta / 2) beyond, for r = output - target.
 
     Source: Huber 1964, Eq. 1.3 ff.
@@ -47,3 +88,46 @@ class Huber(Objective):
 
     def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
         return F.huber_loss(output, target, reduction="none", delta=self.delta)
+
+
+class VLB(Objective):
+    """The variational bound -log p(x) <= L_T + sum_t L_{t-1} in nats a dimension: L_T + T L_{t-1} at one t.
+
+    scale: what the sum over steps is multiplied by.
+    Source: Ho et al. 2020, Eq. 5; one sampled term for the sum: Nichol & Dhariwal 2021, Section 3.3.
+    """
+
+    learns_variance = True
+
+    def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
+        dimensions = case.x0[0].numel()
+        steps = step_nats(case.x0, case.xt, case.x0_hat, case.v, case.t, schedule)
+        return {
+            "prior": prior_nats(case.x0, schedule) / dimensions,
+            "vlb": schedule.T * steps / dimensions,
+        }
+
+
+class Hybrid(Objective):
+    """L_simple + scale * sum_t L_{t-1}, whose second part trains the variance alone: its mean is detached.
+
+    The sum over T steps is T times the term at one t, in nats a dimension; so T = 4000 weighs it four times
+    as T = 1000 does. (Implementations that leave out T weigh it a thousandth of that.)
+    Source: Nichol & Dhariwal 2021, Eq. 16 and Section 3.1 (scale = 0.001).
+    """
+
+    weighted = True
+    learns_variance = True
+    wants_variance = True
+
+    def __init__(self, scale: float = 0.001, distance: Distance | None = None) -> None:
+        if not scale > 0:
+            raise ValueError(f"loss.scale is {scale}; it must be above 0, e.g. 0.001")
+        self.scale, self.distance = scale, distance or L2()
+
+    def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
+        steps = step_nats(case.x0, case.xt, case.x0_hat.detach(), case.v, case.t, schedule)
+        return {
+            **self.distance.terms(case, schedule),
+            "vlb": self.scale * schedule.T * steps / case.x0[0].numel(),
+        }

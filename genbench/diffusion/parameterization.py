@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
 
 from genbench.diffusion.schedule import Level
 
-__all__ = ["X0", "Eps", "Parameterization", "V"]
+__all__ = ["EDM", "X0", "Eps", "Parameterization", "V"]
 
 
 class Parameterization(ABC):
@@ -14,6 +15,10 @@ class Parameterization(ABC):
 
     target, to_x0 and to_eps are inverses of each other at every t with 0 < alpha_bar < 1.
     """
+
+    def network_input(self, xt: Tensor, at: Level) -> Tensor:
+        """What the network sees of xt."""
+        return xt
 
     @abstractmethod
     def target(self, x0: Tensor, eps: Tensor, at: Level) -> Tensor:
@@ -26,6 +31,10 @@ class Parameterization(ABC):
     @abstractmethod
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         """The eps that the network's answer at xt stands for."""
+
+    @abstractmethod
+    def gain(self, alpha_bar: Tensor) -> Tensor:
+        """|x0 - x0_hat|^2 / |target - output|^2 at the same xt; infinite where x0 cannot be told."""
 
 
 class Eps(Parameterization):
@@ -43,6 +52,9 @@ class Eps(Parameterization):
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         return output
 
+    def gain(self, alpha_bar: Tensor) -> Tensor:
+        return (1 - alpha_bar) / alpha_bar
+
 
 class X0(Parameterization):
     """The data: eps = (xt - alpha x0) / sigma."""
@@ -55,6 +67,9 @@ class X0(Parameterization):
 
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         return (xt - at.alpha * output) / at.sigma
+
+    def gain(self, alpha_bar: Tensor) -> Tensor:
+        return torch.ones_like(alpha_bar)
 
 
 class V(Parameterization):
@@ -71,3 +86,47 @@ class V(Parameterization):
 
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         return at.sigma * xt + at.alpha * output
+
+    def gain(self, alpha_bar: Tensor) -> Tensor:
+        return 1 - alpha_bar
+
+
+class EDM(Parameterization):
+    """x0 = c_skip y + c_out output, y = xt / alpha, s = sigma / alpha, the network sees c_in y.
+
+    c_skip = d^2 / (s^2 + d^2), c_out = s d / sqrt(s^2 + d^2), c_in = 1 / sqrt(s^2 + d^2), d = sigma_data:
+    inputs and targets of unit variance. At d = 1 it is the velocity's negative.
+    Source: Karras et al. 2022, Eq. 7 and Table 1. Apart from it: written with xt = alpha y, which is finite
+    at alpha = 0; the network is told t instead of ln(s) / 4.
+    """
+
+    def __init__(self, sigma_data: float = 0.5) -> None:
+        if not sigma_data > 0:
+            raise ValueError(f"parameterization.sigma_data is {sigma_data}; it must be above 0, e.g. 0.5")
+        self.sigma_data = sigma_data
+
+    def network_input(self, xt: Tensor, at: Level) -> Tensor:
+        return xt / self.norm(at.alpha.square()).to(xt.dtype)
+
+    def target(self, x0: Tensor, eps: Tensor, at: Level) -> Tensor:
+        skip, out = self.coefficients(at)
+        return (x0 - skip * (at.alpha * x0 + at.sigma * eps)) / out
+
+    def to_x0(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
+        skip, out = self.coefficients(at)
+        return skip * xt + out * output
+
+    def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
+        return X0().to_eps(self.to_x0(output, xt, at), xt, at)
+
+    def gain(self, alpha_bar: Tensor) -> Tensor:
+        return (1 - alpha_bar) * self.sigma_data**2 / self.norm(alpha_bar).square()
+
+    def coefficients(self, at: Level) -> tuple[Tensor, Tensor]:
+        """Of xt and of the answer in x0: c_skip / alpha and c_out."""
+        norm = self.norm(at.alpha.square())
+        return self.sigma_data**2 * at.alpha / norm.square(), at.sigma * self.sigma_data / norm
+
+    def norm(self, alpha_bar: Tensor) -> Tensor:
+        """The standard deviation of xt: sqrt(sigma^2 + alpha^2 d^2)."""
+        return (1 - alpha_bar + alpha_bar * self.sigma_data**2).sqrt()

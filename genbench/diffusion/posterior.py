@@ -20,6 +20,13 @@ class Posterior(NamedTuple):
     beta_tilde: Tensor
     """The posterior's own variance, the lower choice."""
 
+    def variance(self, v: Tensor) -> Tensor:
+        """Between the two readings: exp(v log beta + (1 - v) log beta~), for v () or (B, C, H, W).
+
+        Source: Nichol & Dhariwal 2021, Eq. 15.
+        """
+        return self.beta**v * self.beta_tilde ** (1 - v)
+
 
 def posterior(alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> Posterior:
     """Coefficients of q(x_s | x_t, x0), any s < t on the grid (neighbours give the paper's formula).

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -9,92 +10,164 @@ from torch import Generator, Tensor
 from genbench.diffusion.parameterization import X0
 from genbench.diffusion.posterior import posterior
 from genbench.diffusion.schedule import Level, Schedule
+from genbench.diffusion.spacing import Spacing, Uniform
 
-__all__ = ["DDIM", "Ancestral", "Denoiser", "Sampler"]
+__all__ = ["DDIM", "Ancestral", "Denoised", "Denoiser", "OneStep", "Sampler", "ddim_step", "noise_like"]
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]
-"""(xt (B, C, H, W), t (B,)) -> estimate of x0 (B, C, H, W)."""
+
+class Denoised(NamedTuple):
+    """What a model makes of xt (B, C, H, W)."""
+
+    x0: Tensor
+    """E[x0 | xt], (B, C, H, W)."""
+    v: Tensor
+    """Log-variance of a reverse step as v log beta + (1 - v) log beta~: () or (B, C, H, W)."""
+
+
+Denoiser = Callable[[Tensor, Tensor], Denoised]
+"""(xt (B, C, H, W), t (B,)) -> Denoised."""
 
 
 class Sampler(ABC):
-    """A walk over `steps` + 1 times from t = 1 to t = 0.
+    """A walk from t = 1, or less, to t = 0 in at most `steps` intervals.
 
     clip_x0: bounds each estimate of x0 to [-1, 1] before it is used (Ho et al. 2020 do; right for images,
     wrong for other data).
+    spacing: where the times between stand.
     """
 
-    def __init__(self, steps: int, *, clip_x0: bool) -> None:
+    def __init__(self, steps: int, *, clip_x0: bool, spacing: Spacing) -> None:
         if steps < 1:
             raise ValueError(f"sampler.steps is {steps}; it must be at least 1, e.g. 50")
-        self.steps, self.clip_x0 = steps, clip_x0
+        self.steps, self.clip_x0, self.spacing = steps, clip_x0, spacing
 
     def path(
-        self, denoise: Denoiser, schedule: Schedule, x: Tensor, rng: Generator | None
+        self,
+        denoise: Denoiser,
+        schedule: Schedule,
+        x: Tensor,
+        rng: Generator | None,
+        *,
+        start: float = 1.0,
     ) -> Iterator[Tensor]:
-        """The states after each step, from pure noise x (B, C, H, W); the last one is the sample."""
-        times = schedule.times(self.steps)
+        """The states after each step, from x (B, C, H, W) at self.times(schedule, start)[0] to the sample.
+
+        start: 1 where x is pure noise; less where x is a noised image, with steps fewer in proportion.
+        """
+
+        def bounded(xt: Tensor, t: Tensor) -> Denoised:
+            x0, v = denoise(xt, t)
+            return Denoised(x0.clamp(-1, 1) if self.clip_x0 else x0, v)
+
+        return self.walk(bounded, schedule, self.times(schedule, start), x, rng)
+
+    def times(self, schedule: Schedule, start: float = 1.0) -> Tensor:
+        """The times that are visited: about `start` = t_0 > .. > t_K = 0, (K + 1,) float64."""
+        return self.spacing.times(schedule, max(round(self.steps * start), 1), start)
+
+    @abstractmethod
+    def walk(
+        self, denoise: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
+    ) -> Iterator[Tensor]:
+        """The states after each step between neighbouring times, from x (B, C, H, W) at times[0]."""
+
+
+class OneStep(Sampler):
+    """A sampler whose every step needs one estimate of x0 and remembers none."""
+
+    def walk(
+        self, denoise: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
+    ) -> Iterator[Tensor]:
         alpha_bar = schedule.alpha_bar(times)
-        for k in range(self.steps):
-            x0 = denoise(x, times[k].expand(len(x)))
-            x0 = x0.clamp(-1, 1) if self.clip_x0 else x0
-            x = self.step(x, x0, alpha_bar[k], alpha_bar[k + 1], rng)
+        for k in range(len(times) - 1):
+            x = self.step(x, denoise(x, times[k].expand(len(x))), alpha_bar[k], alpha_bar[k + 1], rng)
             yield x
 
     @abstractmethod
     def step(
-        self, xt: Tensor, x0: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor, rng: Generator | None
+        self,
+        xt: Tensor,
+        estimate: Denoised,
+        alpha_bar_t: Tensor,
+        alpha_bar_s: Tensor,
+        rng: Generator | None,
     ) -> Tensor:
-        """One step from time t to s < t: xt and x0 (B, C, H, W), alpha_bars () float64 -> xs."""
+        """One step from time t to s < t: xt (B, C, H, W), alpha_bars () float64 -> xs."""
 
 
-class Ancestral(Sampler):
-    """Draws x_s from q(x_s | x_t, x0): mean mu~, log-variance v log beta + (1 - v) log beta~.
+class Ancestral(OneStep):
+    """Draws x_s from the model's reverse step: mean mu~, log-variance v log beta + (1 - v) log beta~.
 
-    variance: v in [0, 1]; 0 is the posterior's own variance beta~, 1 is beta.
     Source: Ho et al. 2020, Algorithm 2, Section 3.2; any subset of steps: Nichol & Dhariwal 2021, Section 4.
     """
 
-    def __init__(self, steps: int = 1000, *, variance: float = 0.0, clip_x0: bool = True) -> None:
-        super().__init__(steps, clip_x0=clip_x0)
-        if not 0 <= variance <= 1:
-            raise ValueError(f"sampler.variance is {variance}; it must be from 0 (beta~) to 1 (beta)")
-        self.variance = variance
+    def __init__(self, steps: int = 1000, *, clip_x0: bool = True, spacing: Spacing | None = None) -> None:
+        super().__init__(steps, clip_x0=clip_x0, spacing=spacing or Uniform())
 
     def step(
-        self, xt: Tensor, x0: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor, rng: Generator | None
+        self,
+        xt: Tensor,
+        estimate: Denoised,
+        alpha_bar_t: Tensor,
+        alpha_bar_s: Tensor,
+        rng: Generator | None,
     ) -> Tensor:
         q = posterior(alpha_bar_t, alpha_bar_s)
+        mean = q.of_x0.to(xt.dtype) * estimate.x0 + q.of_xt.to(xt.dtype) * xt
         # At s = 0 beta~ is 0 and x0 is the answer; a choice of beta would only add noise to the sample.
-        std = (q.beta**self.variance * q.beta_tilde ** (1 - self.variance)).sqrt() * (alpha_bar_s < 1)
-        mean = q.of_x0.to(x0.dtype) * x0 + q.of_xt.to(xt.dtype) * xt
+        std = torch.where(alpha_bar_s < 1, q.variance(estimate.v).sqrt(), 0.0)
         return mean + std.to(xt.dtype) * noise_like(xt, rng)
 
 
-class DDIM(Sampler):
-    """x_s = sqrt(ab_s) x0 + sqrt(1 - ab_s - std^2) eps + std z, std = eta sqrt(beta~).
+class DDIM(OneStep):
+    """Steps from the noise in xt to less of the same noise, a share of it drawn anew; see ddim_step.
 
-    eta = 0 is deterministic; eta = 1 on the full grid is ancestral sampling with beta~.
-    Source: Song et al. 2021 (DDIM), Eq. 12 and 16.
+    Source: Song et al. 2021 (DDIM).
     """
 
-    def __init__(self, steps: int = 50, *, eta: float = 0.0, clip_x0: bool = True) -> None:
-        super().__init__(steps, clip_x0=clip_x0)
+    def __init__(
+        self, steps: int = 50, *, eta: float = 0.0, clip_x0: bool = True, spacing: Spacing | None = None
+    ) -> None:
+        super().__init__(steps, clip_x0=clip_x0, spacing=spacing or Uniform())
         if not 0 <= eta <= 1:
             raise ValueError(f"sampler.eta is {eta}; it must be from 0 (deterministic) to 1 (ancestral)")
         self.eta = eta
 
     def step(
-        self, xt: Tensor, x0: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor, rng: Generator | None
+        self,
+        xt: Tensor,
+        estimate: Denoised,
+        alpha_bar_t: Tensor,
+        alpha_bar_s: Tensor,
+        rng: Generator | None,
     ) -> Tensor:
-        variance = self.eta**2 * posterior(alpha_bar_t, alpha_bar_s).beta_tilde
-        at = Level(alpha_bar_t.sqrt().to(xt.dtype), (1 - alpha_bar_t).sqrt().to(xt.dtype))
-        eps = X0().to_eps(x0, xt, at)
-        # beta~ equals 1 - ab_s in the limit of ab_t = 0; rounding must not push the root below 0.
-        of_eps = (1 - alpha_bar_s - variance).clamp(min=0).sqrt()
-        xs = alpha_bar_s.sqrt().to(xt.dtype) * x0 + of_eps.to(xt.dtype) * eps
-        if self.eta == 0:
-            return xs
-        return xs + variance.sqrt().to(xt.dtype) * noise_like(xt, rng)
+        return ddim_step(xt, estimate.x0, alpha_bar_t, alpha_bar_s, eta=self.eta, rng=rng)
+
+
+def ddim_step(
+    xt: Tensor,
+    x0: Tensor,
+    alpha_bar_t: Tensor,
+    alpha_bar_s: Tensor,
+    *,
+    eta: float = 0.0,
+    rng: Generator | None = None,
+) -> Tensor:
+    """x_s = sqrt(ab_s) x0 + sqrt(1 - ab_s - std^2) eps + std z, std = eta sqrt(beta~), s < t.
+
+    xt and x0 (B, C, H, W), alpha_bars () float64. eta = 0 is deterministic; eta = 1 on the full grid is
+    ancestral sampling with beta~.
+    Source: Song et al. 2021 (DDIM), Eq. 12 and 16.
+    """
+    variance = eta**2 * posterior(alpha_bar_t, alpha_bar_s).beta_tilde
+    at = Level(alpha_bar_t.sqrt().to(xt.dtype), (1 - alpha_bar_t).sqrt().to(xt.dtype))
+    eps = X0().to_eps(x0, xt, at)
+    # beta~ equals 1 - ab_s in the limit of ab_t = 0; rounding must not push the root below 0.
+    of_eps = (1 - alpha_bar_s - variance).clamp(min=0).sqrt()
+    xs = alpha_bar_s.sqrt().to(xt.dtype) * x0 + of_eps.to(xt.dtype) * eps
+    if eta == 0:
+        return xs
+    return xs + variance.sqrt().to(xt.dtype) * noise_like(xt, rng)
 
 
 def noise_like(x: Tensor, rng: Generator | None) -> Tensor:

@@ -1,93 +1,97 @@
-"""Denoising diffusion: network + schedule + parameterization + objective + sampler."""
+"""Denoising diffusion: a network that goes back along a process from data to noise."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from genbench.diffusion.objective import Objective
-from genbench.diffusion.parameterization import Parameterization
-from genbench.diffusion.sampler import Sampler, noise_like
-from genbench.diffusion.schedule import Schedule
-from genbench.diffusion.times import Times
-from genbench.generator import ForwardProcess, Generator, Loss, Rng, Trajectory
+from genbench.diffusion.process import Known, Process
+from genbench.generator import Edits, ForwardProcess, Likelihood, Loss, Rng, Trajectory
 
 __all__ = ["Diffusion"]
 
 
-class Diffusion(Generator, Trajectory, ForwardProcess):
-    """A Gaussian diffusion model (DDPM).
+class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess):
+    """A diffusion model: network + process.
 
-    The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)` in the shape of xt; the
-    parameterization says what the answer means. loss = E_{t, eps} objective(answer, target).
-    Raises ValueError where the sampler wants more steps than the schedule has.
-    Source: Ho et al. 2020.
+    The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)`; the process says what the answer
+    means, what it costs and how samples come of it.
+    Source: Sohl-Dickstein et al. 2015; Ho et al. 2020.
     """
 
     def __init__(
-        self,
-        shape: tuple[int, int, int],
-        num_classes: int,
-        *,
-        network: nn.Module,
-        schedule: Schedule,
-        parameterization: Parameterization,
-        objective: Objective,
-        sampler: Sampler,
-        times: Times,
+        self, shape: tuple[int, int, int], num_classes: int, *, network: nn.Module, process: Process
     ) -> None:
         super().__init__(shape, num_classes)
-        schedule.times(sampler.steps)  # refuses more steps than the grid has before any work starts
-        self.network, self.schedule = network, schedule
-        self.parameterization, self.objective = parameterization, objective
-        self.sampler, self.times = sampler, times
+        self.network, self.process = network, process
+        self.phases, self.bound, self.method = process.phases, process.bound, process.method
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        t = self.times(len(x), self.schedule.T, x.device)
-        at, eps = self.schedule.level(t), torch.randn_like(x)
-        output = self.network(at.alpha * x + at.sigma * eps, t.float(), y)
-        total = self.objective(output, self.parameterization.target(x, eps, at)).mean()
-        return Loss(total, {"simple": total.detach()})
+        return Loss(*self.process.losses(self.network, x, y, phase=phase))
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        self.check_phase(phase)
+        guides = [p for network in self.process.networks() for p in network.parameters()]
+        if phase != "net":
+            return guides
+        others = set(map(id, guides))
+        return [p for p in self.parameters() if id(p) not in others]
+
+    def networks(self) -> list[nn.Module]:
+        return [self.network, *self.process.networks()]
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_batch(x, y)
+        return self.process.log_prob(self.network, x, y)
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        *_, x = self.path(n, y, rng)
+        *_, x = self.states(n, y, rng)
         return x
 
     @torch.no_grad()
     def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
-        shown = frame_indices(self.sampler.steps + 1, frames)
-        states = {k: x for k, x in enumerate(self.path(n, y, rng)) if k in shown}
-        return torch.stack([states[k] for k in shown])
+        states = list(self.states(n, y, rng))
+        return torch.stack([states[k] for k in frame_indices(len(states), frames)])
 
     @torch.no_grad()
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
         self.check_images(x)
-        eps = noise_like(x, rng)
-        shown = torch.tensor(frame_indices(self.schedule.T + 1, frames), device=x.device)
-        levels = [self.schedule.level(t[None]) for t in shown / self.schedule.T]
-        return torch.stack([at.alpha * x + at.sigma * eps for at in levels])
+        check_frames(frames)
+        return self.process.forward_states(x, rng, frames=frames)
 
-    def path(self, n: int, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
-        """Pure noise, then the state after each step of the sampler: (n, C, H, W) each."""
+    @torch.no_grad()
+    def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        self.check_batch(x, y)
+        self.check_mask(x, mask)
+        noise, known = self.process.noise(len(x), self.shape, rng), Known(x, ~mask.expand_as(x))
+        *_, filled = self.process.path(self.network, noise, y, rng, known=known)
+        return filled
+
+    @torch.no_grad()
+    def vary(self, x: Tensor, y: Tensor | None = None, *, strength: float, rng: Rng | None = None) -> Tensor:
+        self.check_batch(x, y)
+        noised = self.process.noised(x, strength, rng)
+        *_, varied = self.process.path(self.network, noised, y, rng, start=strength)
+        return varied
+
+    def states(self, n: int, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
+        """Pure noise, then the state after each step of the way back: (n, C, H, W) each."""
         self.check_labels(y, n)
-        x = torch.randn(n, *self.shape, generator=rng, device=self.schedule.table.device)
+        x = self.process.noise(n, self.shape, rng)
         yield x
-        yield from self.sampler.path(lambda xt, t: self.denoise(xt, t, y), self.schedule, x, rng)
+        yield from self.process.path(self.network, x, y, rng)
 
-    def denoise(self, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        """The model's estimate of x0 at xt (B, C, H, W) and t (B,), float32."""
-        output = self.network(xt, t.float(), y).float()
-        return self.parameterization.to_x0(output, xt, self.schedule.level(t))
+
+def check_frames(frames: int) -> None:
+    """Raise ValueError unless there are at least two frames."""
+    if frames < 2:
+        raise ValueError(f"frames is {frames}; it must be at least 2, the first state and the last")
 
 
 def frame_indices(states: int, frames: int) -> list[int]:
-    """Indices of `frames` states, evenly spaced from the first to the last (repeated where they are few).
-
-    Raises ValueError unless there are at least two frames.
-    """
-    if frames < 2:
-        raise ValueError(f"frames is {frames}; it must be at least 2, the first state and the last")
+    """Indices of `frames` states, evenly spaced from the first to the last (repeated where they are few)."""
+    check_frames(frames)
     return [round(i * (states - 1) / (frames - 1)) for i in range(frames)]

@@ -67,6 +67,9 @@ class VAE(Latent, Likelihood):
         device = next(self.network.parameters()).device
         return torch.randn(n, *self.latent_shape, generator=rng, device=device)
 
+    def latent_map(self) -> tuple[int, int, int]:
+        return self.network.map_shape()
+
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
         mean: Inference = self.network(torch.zeros(len(x), *self.latent_shape, device=x.device), x, y)

@@ -74,4 +74,5 @@ class VQVAE(Unsampled):
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_labels(y, len(z))
+        z = self.codebook.look_up(self.codebook.nearest(z.movedim(1, -1)))  # codes stay what they are
         return self.likelihood.mean(self.decoder(z, y))

@@ -3,6 +3,7 @@
 import torch
 
 from genbench.data import ImageData, ImageSource
+from genbench.metrics.classifier import ClassifierFeatures
 from genbench.metrics.digits import DigitsFeatures
 from genbench.metrics.features import FeatureExtractor, FeatureSource
 from genbench.metrics.inception import InceptionFeatures
@@ -12,7 +13,10 @@ __all__ = ["AutoFeatures"]
 
 
 class AutoFeatures(FeatureSource):
-    """The shipped digits network for the set "digits", Inception (from `weights`) for all others."""
+    """The shipped digits network for the set "digits", Inception (from `weights`) for all others.
+
+    Digits in black and white get a classifier of their own: distances on the two never share a column.
+    """
 
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
@@ -25,4 +29,6 @@ class AutoFeatures(FeatureSource):
 
     def choice(self, name: str) -> FeatureSource:
         """The source for a set of this name."""
+        if name == "digits_binary":
+            return ClassifierFeatures(60_000)
         return DigitsFeatures() if name == "digits" else InceptionFeatures(self.weights)

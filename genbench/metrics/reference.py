@@ -28,7 +28,7 @@ class Reference(NamedTuple):
     moments: Moments
     """Of the whole split."""
     features: Tensor
-    """(at most 10,000, d) float32, a fixed random subset, for KID."""
+    """(at most 10,000, d) float32, a fixed random subset, for KID and for what counts neighbours."""
 
 
 def reference(

@@ -9,6 +9,7 @@ from genbench.metrics.features import FeatureExtractor
 from genbench.metrics.frechet import Moments, frechet_distance
 from genbench.metrics.inception_score import inception_score, split_count
 from genbench.metrics.kid import kernel_distance
+from genbench.metrics.manifold import manifold_scores
 from genbench.metrics.protocol import metric_name
 from genbench.metrics.reference import Reference
 
@@ -16,9 +17,11 @@ __all__ = ["FeatureScores"]
 
 
 class FeatureScores:
-    """Inception score of a stream of images, and FID and KID against references.
+    """Inception score of a stream of images; FID, KID, precision, recall, density and coverage against
+    references.
 
     of: "ema", "raw" or "test", whose images these are.
+    neighbours: k of precision, recall, density and coverage, or as many as the images allow.
     Raises ValueError where a reference was taken on other features.
     """
 
@@ -32,6 +35,7 @@ class FeatureScores:
         splits: int = 10,
         kid_subsets: int = 100,
         kid_subset_size: int = 1000,
+        neighbours: int = 5,
     ) -> None:
         for reference in references:
             if reference.protocol != extractor.protocol:
@@ -42,6 +46,7 @@ class FeatureScores:
         self.extractor, self.references = extractor, references
         self.of, self.seed = of, seed
         self.splits, self.kid_subsets, self.kid_subset_size = splits, kid_subsets, kid_subset_size
+        self.neighbours = neighbours
         self.moments = Moments(extractor.num_features)
         self.features: list[Tensor] = []
         self.logits: list[Tensor] = []
@@ -59,7 +64,7 @@ class FeatureScores:
         score = inception_score(torch.cat(self.logits), splits=self.splits, seed=self.seed)
         scores = {self.name("is", None, splits): score[0], self.name("is_std", None, splits): score[1]}
         for reference in self.references:
-            scores |= self.distances(reference)
+            scores |= self.distances(reference) | self.manifold(reference)
         return scores
 
     def distances(self, reference: Reference) -> dict[str, float]:
@@ -79,8 +84,26 @@ class FeatureScores:
             self.name("kid_std", reference.split, subsets): std,
         }
 
-    def name(self, metric: str, ref: str | None, extra: tuple[str, ...] = ()) -> str:
-        """A metric's full name."""
+    def manifold(self, reference: Reference) -> dict[str, float]:
+        """Precision, recall, density and coverage, of equally many samples and real images.
+
+        At most the 10,000 images that a reference keeps; of the larger set a fixed random subset, since
+        another one moves precision by several hundredths at n = 359. Equal numbers, as in Kynkaanniemi et al.
+        2019, since the scores change with both.
+        """
+        n = min(self.moments.n, len(reference.features))
+        k = min(self.neighbours, n - 1)
+        real, fake = (subset(x, n) for x in (reference.features, torch.cat(self.features)))
+        scores = manifold_scores(real, fake, k=k)._asdict()
+        return {self.name(kind, reference.split, (f"k={k}",), n=n): score for kind, score in scores.items()}
+
+    def name(self, metric: str, ref: str | None, extra: tuple[str, ...] = (), *, n: int | None = None) -> str:
+        """A metric's full name, of all images or of n."""
         return metric_name(
-            metric, self.extractor.protocol, n=self.moments.n, ref=ref, of=self.of, extra=extra
+            metric, self.extractor.protocol, n=n or self.moments.n, ref=ref, of=self.of, extra=extra
         )
+
+
+def subset(features: Tensor, n: int) -> Tensor:
+    """n of the features (N, d): the same random ones in each run, whatever its seed."""
+    return features[torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:n]]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,9 +14,7 @@ from genbench.nn.unet import (
     groups,
     levels_down_to,
 )
-from genbench.vaes.bound import Inference
-from genbench.vaes.network import LatentNetwork
-from genbench.vaes.posterior import reparameterize
+from genbench.vaes.network import OneLayerNetwork
 
 __all__ = ["BottomUp", "Decoder", "Encoder", "MapDecoder", "MapEncoder", "OneLayer", "map_sizes"]
 
@@ -143,11 +140,10 @@ class Encoder(nn.Module):
         return self.head(F.silu(self.trunk(x, y)).flatten(1))
 
 
-class OneLayer(LatentNetwork):
+class OneLayer(OneLayerNetwork):
     """One latent vector: an encoder that answers its posterior's mean and log-variance, and a decoder.
 
     encoder(x, y) -> (B, 2 latent); decoder(z (B, latent), y) -> (B, outputs * C, H, W).
-    Source: Kingma & Welling 2014.
     """
 
     def __init__(self, *, encoder: Encoder, decoder: "Decoder", latent: int) -> None:
@@ -159,14 +155,11 @@ class OneLayer(LatentNetwork):
             )
         self.encoder, self.decoder, self.latent = encoder, decoder, latent
 
-    def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
-        if x is None:
-            mu = logvar = torch.zeros_like(eps)
-            z = eps
-        else:
-            mu, logvar = self.encoder(x, y).float().chunk(2, dim=1)
-            z = reparameterize(mu, logvar, eps)
-        return Inference(z, mu, logvar, self.decoder(z, y).float())
+    def moments(self, x: Tensor, y: Tensor | None) -> Tensor:
+        return self.encoder(x, y)
+
+    def output(self, z: Tensor, y: Tensor | None) -> Tensor:
+        return self.decoder(z, y)
 
 
 class MapDecoder(nn.Module):

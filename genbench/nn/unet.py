@@ -23,6 +23,7 @@ class UNet(nn.Module):
     attention_side: attention on every map whose longer side is at most this; 0 is none.
     patch: side of the squares of pixels that are folded into channels at the border, a cheap way to a larger
     field of view (pixel-unshuffle, Shi et al. 2016); 1 folds nothing.
+    answers: channels of the answer for each channel of the images.
     num_classes: 0 is unconditional; otherwise label `num_classes` is the null class, which y=None means.
     Source: Ho et al. 2020, Appendix B; scale-shift conditioning of Nichol & Dhariwal 2021, Section 3.2.
     """
@@ -38,7 +39,7 @@ class UNet(nn.Module):
         attention_side: int = 8,
         patch: int = 2,
         dropout: float = 0.0,
-        out_channels: int | None = None,
+        answers: int = 1,
     ) -> None:
         super().__init__()
         channels, height, breadth = shape
@@ -86,11 +87,11 @@ class UNet(nn.Module):
         self.leave = nn.Sequential(
             nn.GroupNorm(groups(now), now),
             nn.SiLU(),
-            zero(nn.Conv2d(now, (out_channels or channels) * patch**2, 3, padding=1)),
+            zero(nn.Conv2d(now, answers * channels * patch**2, 3, padding=1)),
         )
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """x (B, C, H, W), t (B,) in [0, 1], y (B,) int64 or None -> (B, out_channels, H, W)."""
+        """x (B, C, H, W), t (B,) in [0, 1], y (B,) int64 or None -> (B, answers * C, H, W)."""
         condition = F.silu(self.embed(t, y))  # (B, E)
         h = self.enter(F.pixel_unshuffle(x, self.patch))  # (B, width, H / patch, W / patch)
         skips = [h]

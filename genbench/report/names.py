@@ -3,10 +3,12 @@
 import re
 from typing import NamedTuple
 
-__all__ = ["OF", "MetricName", "is_metric", "parse", "rank"]
+__all__ = ["OF", "MetricName", "is_detail", "is_metric", "parse", "rank"]
 
 OF = ("ema", "raw", "test")  # whose images were measured, in the order of the columns
-KINDS = ("fid", "is", "kid")  # these first, others after them by name
+# These kinds first, others after them by name.
+KINDS = ("fid", "is", "kid", "precision", "recall", "density", "coverage")
+MANIFOLD = KINDS[3:]
 PATTERN = re.compile(r"(?P<kind>[^\[\]]+)\[(?P<protocol>[^\[\]]+),(?P<of>ema|raw|test)\]")
 
 
@@ -21,6 +23,16 @@ class MetricName(NamedTuple):
 def is_metric(name: str) -> bool:
     """Whether a column holds a metric."""
     return PATTERN.fullmatch(name) is not None
+
+
+def is_detail(name: str) -> bool:
+    """Whether a column is left to CSV and JSON: of precision, recall, density and coverage, each against two
+    splits, a table to be read has room for the first two of the EMA weights alone.
+    """
+    if not is_metric(name):
+        return False
+    kind, _, of = parse(name)
+    return kind in MANIFOLD and (kind not in ("precision", "recall") or of != "ema")
 
 
 def parse(name: str) -> MetricName:

@@ -6,13 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from genbench.report.names import is_metric, rank
+from genbench.report.names import is_detail, is_metric, rank
 from genbench.run import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["csv_text", "json_text", "markdown", "table"]
+__all__ = ["csv_text", "frame_markdown", "json_text", "markdown", "table"]
 
 AXES = ("run", "model", "data", "schedule", "loss", "parameterization", "sampler")
 COSTS = {  # after the metrics; with the titles that a reader sees
@@ -46,9 +46,15 @@ def varying(runs: "pd.DataFrame") -> list[str]:
 
 
 def markdown(runs: "pd.DataFrame") -> str:
-    """A Markdown table, numbers to four figures."""
+    """A Markdown table, without details, numbers to four figures."""
     shown = table(runs)
-    titles = [escape(COSTS.get(name, name)) for name in shown.columns]
+    shown = shown.loc[:, [not is_detail(name) for name in shown.columns]]
+    return frame_markdown(shown.rename(columns=COSTS))
+
+
+def frame_markdown(shown: "pd.DataFrame") -> str:
+    """Any table as Markdown, numbers to four figures."""
+    titles = [escape(str(name)) for name in shown.columns]
     rows = ([escape(written(value)) for value in row] for row in rows_of(shown))
     return "".join(f"| {' | '.join(row)} |\n" for row in (titles, ["---"] * len(titles), *rows))
 

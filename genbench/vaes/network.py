@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from genbench.vaes.bound import Inference
+from genbench.vaes.posterior import reparameterize
 
-__all__ = ["LatentNetwork"]
+__all__ = ["LatentNetwork", "OneLayerNetwork"]
 
 
 class LatentNetwork(nn.Module, ABC):
@@ -21,9 +23,34 @@ class LatentNetwork(nn.Module, ABC):
     latent: int
     """The number of latent dimensions of all layers together, L."""
 
+    def map_shape(self) -> tuple[int, int, int]:
+        """The latent as a map (channels, h, w), of one pixel unless the network says otherwise."""
+        return self.latent, 1, 1
+
     @abstractmethod
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
         """With images x: u = mu + e^(logvar / 2) eps from the posteriors; without: u = eps, mu = logvar = 0.
 
         eps (B, L), x (B, C, H, W), y (B,) -> z holds u (B, L), output (B, outputs * C, H, W), all float32.
         """
+
+
+class OneLayerNetwork(LatentNetwork):
+    """A single layer, u = z. Source: Kingma & Welling 2014."""
+
+    @abstractmethod
+    def moments(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Mean and log-variance of q(z | x), side by side: (B, C, H, W) -> (B, 2 L)."""
+
+    @abstractmethod
+    def output(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """The decoder's answer, (B, L) -> (B, outputs * C, H, W)."""
+
+    def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
+        if x is None:
+            mu = logvar = torch.zeros_like(eps)
+            z = eps
+        else:
+            mu, logvar = self.moments(x, y).float().chunk(2, dim=1)
+            z = reparameterize(mu, logvar, eps)
+        return Inference(z, mu, logvar, self.output(z, y).float())

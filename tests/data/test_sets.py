@@ -62,6 +62,40 @@ def test_every_fifth_digit_is_a_test_image(cache: Path) -> None:
     assert data.train.images.max() == 255
 
 
+def test_digits_in_black_and_white_are_cut_at_the_middle_of_the_grey_scale(cache: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    grey, data = (prepare(Digits(binarize=flag), cache=cache, progress=QUIET) for flag in (False, True))
+    white = torch.from_numpy(load_digits().images[4::5] >= 8)  # of 0 ... 16
+    assert torch.equal(data.test.images[:, 0], 255 * white.byte())
+    assert torch.equal(data.train.images, 255 * (grey.train.images >= 128).byte())
+    assert torch.equal(data.train.labels, grey.train.labels)
+    assert set(to_float(data.test.images).unique().tolist()) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("kind", [Digits, Mnist, FashionMnist])
+def test_a_set_in_black_and_white_is_another_set_of_the_same_files(
+    kind: type[Digits] | type[Mnist], cache: Path
+) -> None:
+    grey, binary = kind(), kind(binarize=True)
+    assert (grey.name, binary.name) == (kind.name, f"{kind.name}_binary")
+    assert grey.key() != binary.key()
+    if isinstance(binary, Mnist | FashionMnist):
+        for archive in binary.archives:
+            (path := cache / "torchvision" / kind.name / archive).parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        assert binary.fetched() == grey.fetched() == cache / "torchvision" / kind.name
+
+
+def test_fashion_mnist_in_black_and_white(shared: Path, fashion_cache: Path) -> None:
+    grey, binary = (
+        prepare(FashionMnist(str(shared), binarize=flag), cache=fashion_cache, progress=QUIET)
+        for flag in (False, True)
+    )
+    assert torch.equal(binary.test.images, 255 * (grey.test.images >= 128).byte())
+    assert torch.equal(binary.test.labels, grey.test.labels)
+
+
 def test_fashion_mnist_from_a_folder_of_archives_has_the_published_facts(
     shared: Path, fashion_cache: Path
 ) -> None:

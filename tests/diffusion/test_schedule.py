@@ -5,13 +5,22 @@ import math
 import pytest
 import torch
 
-from genbench.diffusion.schedule import Cosine, Geometric, Linear, Schedule, Sigmoid
+from genbench.diffusion.learned_schedule import Learned
+from genbench.diffusion.schedule import EDM, Cosine, Geometric, Linear, Schedule, Sigmoid, ZeroTerminal
 
-ALL = [Linear(1000), Linear(100), Cosine(1000), Cosine(50), Geometric(1000), Sigmoid(1000), Sigmoid(50)]
+ALL = [
+    *(Linear(1000), Linear(100), Cosine(1000), Cosine(50), Geometric(1000), Sigmoid(1000), Sigmoid(50)),
+    *(EDM(1000), EDM(10), ZeroTerminal(1000), ZeroTerminal(50, Cosine), Learned(100, width=8)),
+]
+each = pytest.mark.parametrize("schedule", ALL, ids=lambda s: f"{type(s).__name__}{s.T}")
 
 
 def betas(schedule: Schedule) -> torch.Tensor:
     return 1 - schedule.table[1:] / schedule.table[:-1]
+
+
+def grid(schedule: Schedule) -> torch.Tensor:
+    return torch.arange(schedule.T + 1, dtype=torch.float64) / schedule.T
 
 
 @pytest.mark.parametrize(
@@ -32,13 +41,15 @@ def test_the_table_has_the_published_values(
     assert float(schedule.table[-1]) == pytest.approx(last, rel=1e-9)
 
 
-@pytest.mark.parametrize("schedule", ALL, ids=lambda s: f"{type(s).__name__}{s.T}")
-def test_alpha_bar_falls_strictly_from_one_and_stays_above_zero(schedule: Schedule) -> None:
-    assert schedule.table.dtype == torch.float64
-    assert len(schedule.table) == schedule.T + 1
-    assert float(schedule.table[0]) == 1.0
-    assert bool((schedule.table.diff() < 0).all())
-    assert float(schedule.table[-1]) > 0
+@each
+def test_alpha_bar_falls_strictly_from_one_and_reaches_zero_only_where_it_should(schedule: Schedule) -> None:
+    table = schedule.table.detach()
+    assert table.dtype == torch.float64
+    assert len(table) == schedule.T + 1
+    assert float(table[0]) == 1.0
+    assert bool((table.diff() < 0).all())
+    assert float(table[-1]) >= 0
+    assert (float(table[-1]) == 0) == isinstance(schedule, ZeroTerminal)
 
 
 def test_linear_keeps_its_noise_when_the_grid_is_refined() -> None:
@@ -67,16 +78,15 @@ def test_linear_refuses_grids_whose_betas_reach_one(T: int) -> None:
     Linear(21)
 
 
-@pytest.mark.parametrize("make", [Linear, Cosine, Geometric, Sigmoid])
+@pytest.mark.parametrize("make", [Linear, Cosine, Geometric, Sigmoid, EDM, ZeroTerminal, Learned])
 def test_a_grid_without_steps_is_refused(make: type[Schedule]) -> None:
     with pytest.raises(ValueError, match=r"T is 0"):
         make(0)
 
 
-def test_alpha_bar_reads_the_table_at_grid_times() -> None:
-    schedule = Cosine(1000)
-    t = torch.arange(1001, dtype=torch.float64) / 1000
-    assert torch.equal(schedule.alpha_bar(t), schedule.table)
+@each
+def test_alpha_bar_reads_the_table_at_grid_times(schedule: Schedule) -> None:
+    assert torch.equal(schedule.alpha_bar(grid(schedule)), schedule.table)
 
 
 def test_level_keeps_the_variance_of_unit_data() -> None:
@@ -106,3 +116,70 @@ def test_the_cosine_table_follows_its_formula_where_no_beta_is_clipped() -> None
     f = [math.cos((k / 100 + s) / (1 + s) * math.pi / 2) ** 2 for k in range(99)]
     # A product of 98 ratios in float64
     assert table[:99].tolist() == pytest.approx([value / f[0] for value in f], rel=1e-12)
+
+
+@each
+def test_nearest_inverts_log_snr_on_the_grid(schedule: Schedule) -> None:
+    t = grid(schedule)[1:]
+    assert torch.equal(schedule.nearest(schedule.log_snr(t)), t)
+
+
+@each
+def test_nearest_is_the_time_of_least_distance(schedule: Schedule) -> None:
+    t = grid(schedule)[1:]
+    wanted = torch.empty(500, dtype=torch.float64).uniform_(-25, 25)
+    distances = (schedule.log_snr(t) - wanted[:, None]).abs()
+    assert torch.equal(schedule.nearest(wanted), t[distances.argmin(dim=1)])
+
+
+def test_log_snr_is_the_ratio_of_signal_to_noise_and_infinite_for_data() -> None:
+    schedule = Cosine(1000)
+    t = grid(schedule)
+    at = schedule.level(t[1:])
+    # The level is float32: seven digits of each, less where alpha is near 1.
+    ratio = 2 * (at.alpha.double().log() - at.sigma.double().log()).flatten()
+    assert torch.allclose(schedule.log_snr(t)[1:], ratio, rtol=0, atol=1e-5)
+    assert float(schedule.log_snr(t)[0]) == math.inf
+
+
+@pytest.mark.parametrize("base", [Linear, Cosine, Geometric])
+def test_a_zero_terminal_schedule_keeps_its_first_step_and_ends_in_pure_noise(base: type[Schedule]) -> None:
+    before, after = base(1000), ZeroTerminal(1000, base)
+    assert float(after.table[1]) == pytest.approx(float(before.table[1]), rel=1e-14)  # a few roundings
+    assert float(after.table[-1]) == 0.0
+    last = after.level(torch.ones(1, dtype=torch.float64))
+    assert (float(last.alpha), float(last.sigma)) == (0.0, 1.0)
+    assert float(betas(after)[-1]) == 1.0
+
+
+@pytest.mark.parametrize("base", [Linear, Cosine, Sigmoid])
+def test_the_zero_terminal_rescale_equals_that_of_diffusers(base: type[Schedule]) -> None:
+    ddim = pytest.importorskip("diffusers.schedulers.scheduling_ddim")
+    theirs = ddim.rescale_zero_terminal_snr(betas(base(1000)))
+    # Their square roots come from other products of 1,000 float64 factors than ours.
+    assert torch.allclose(betas(ZeroTerminal(1000, base)), theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_a_zero_terminal_schedule_needs_two_steps_and_betas_to_rescale() -> None:
+    with pytest.raises(ValueError, match=r"schedule.T is 1.*at least 2"):
+        ZeroTerminal(1, Cosine)
+    with pytest.raises(ValueError, match=r"schedule.base is a Learned"):
+        ZeroTerminal(10, Learned)
+
+
+def test_edm_has_the_noise_of_its_paper() -> None:
+    """Eq. 5, step T - i at index i."""
+    schedule = EDM(1000)
+    sigma = (1 / schedule.table[1:] - 1).sqrt().flip(0)
+    expected = [(80 ** (1 / 7) + i / 999 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(1000)]
+    # At sigma = 0.002 1 - alpha_bar is 4e-6, so that float64 leaves ten digits of it.
+    assert sigma.tolist() == pytest.approx(expected, rel=1e-9)
+    assert float(sigma[0]) == pytest.approx(80.0, rel=1e-9)
+    assert float(sigma[-1]) == pytest.approx(0.002, rel=1e-9)
+    assert torch.allclose(schedule.log_snr(grid(schedule)[1:]), -2 * sigma.flip(0).log(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("ends", [(0.0, 80.0, 7.0), (80.0, 0.002, 7.0), (0.002, 80.0, 0.0)])
+def test_edm_refuses_noise_that_does_not_rise(ends: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match=r"schedule.sigma_min=.*must be above 0"):
+        EDM(1000, *ends)

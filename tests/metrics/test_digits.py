@@ -9,7 +9,7 @@ import torch
 
 from genbench.data import Digits, ImageData
 from genbench.data.source import file_digest
-from genbench.metrics import AutoFeatures, DigitsFeatures
+from genbench.metrics import AutoFeatures, ClassifierFeatures, DigitsFeatures
 from genbench.metrics import digits as shipped
 from genbench.metrics.cache import load
 from genbench.progress import Progress
@@ -34,6 +34,11 @@ def test_it_knows_98_of_100_held_out_digits(digits: ImageData) -> None:
     assert extractor.protocol == "digits-cnn-v1"
     assert features.shape == (359, extractor.num_features) == (359, 64)
     assert float((logits.argmax(1) == digits.test.labels).float().mean()) >= 0.98
+
+
+def test_digits_in_black_and_white_get_features_of_their_own() -> None:
+    assert isinstance(AutoFeatures().choice(Digits().name), DigitsFeatures)
+    assert isinstance(AutoFeatures().choice(Digits(binarize=True).name), ClassifierFeatures)
 
 
 def test_features_of_an_image_do_not_depend_on_its_batch(digits: ImageData) -> None:

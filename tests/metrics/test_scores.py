@@ -99,8 +99,53 @@ def test_scores_carry_their_whole_protocol_and_the_report_can_read_it(
         "fid[digits-cnn-v1,n=359,ref=train,test]",
         "kid[digits-cnn-v1,n=359,subsets=100x359,ref=train,test]",
         "kid_std[digits-cnn-v1,n=359,subsets=100x359,ref=train,test]",
+        "precision[digits-cnn-v1,n=359,k=5,ref=train,test]",
+        "recall[digits-cnn-v1,n=359,k=5,ref=train,test]",
+        "density[digits-cnn-v1,n=359,k=5,ref=train,test]",
+        "coverage[digits-cnn-v1,n=359,k=5,ref=train,test]",
     ]
-    assert [parse(name).kind for name in scores] == ["is", "is_std", "fid", "kid", "kid_std"]
+    assert [parse(name).kind for name in scores] == [name.partition("[")[0] for name in scores]
+
+
+def test_neighbours_are_counted_among_equally_many_samples_and_real_images(
+    extractor: FeatureExtractor, reference: Reference, digits: ImageData
+) -> None:
+    few = scored(extractor, reference, digits.train.images[:100], 100)
+    assert "recall[digits-cnn-v1,n=100,k=5,ref=train,test]" in few  # of 1,438 real ones
+    rest = take(extractor, digits, split="test", device=CPU, progress=QUIET)
+    many = scored(extractor, rest, digits.train.images, 500)
+    assert "recall[digits-cnn-v1,n=359,k=5,ref=test,test]" in many  # of 1,438 samples
+
+
+def test_the_seed_of_a_run_does_not_choose_the_real_images_that_neighbours_are_counted_among(
+    extractor: FeatureExtractor, reference: Reference, digits: ImageData
+) -> None:
+    first, second = (FeatureScores(extractor, [reference], of="ema", seed=seed) for seed in (0, 1))
+    for scores in (first, second):
+        scores.update(digits.test.images[:100])
+    assert first.manifold(reference) == second.manifold(reference)
+    assert first.distances(reference) != second.distances(reference)  # KID's subsets are averaged over
+
+
+def test_a_set_smaller_than_k_gives_fewer_neighbours_and_says_so(
+    extractor: FeatureExtractor, reference: Reference, digits: ImageData
+) -> None:
+    scores = FeatureScores(extractor, [reference], of="ema", seed=0, splits=2)
+    scores.update(digits.train.images[:4])
+    assert "coverage[digits-cnn-v1,n=4,k=3,ref=train,ema]" in scores.compute()
+
+
+def test_real_digits_lie_among_each_other_and_noise_does_not(
+    extractor: FeatureExtractor, reference: Reference, digits: ImageData
+) -> None:
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, digits.test.images.shape, generator=rng, dtype=torch.uint8)
+    real, bad = (
+        list(scored(extractor, reference, images, 359).values())[5:] for images in (digits.test.images, noise)
+    )
+    # Coverage is 0.97 in expectation for two sets of one law and size at k = 5; density 1.
+    assert min(real) > 0.75
+    assert 2 * max(bad) < min(real)
 
 
 def test_several_references_share_one_pass(
@@ -123,7 +168,7 @@ def test_real_digits_score_far_better_than_noise(
     rng = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, digits.test.images.shape, generator=rng, dtype=torch.uint8)
     worse = scored(extractor, reference, noise, 100)
-    inception, _, fid, kid, _ = real
+    inception, _, fid, kid, *_ = real
     assert real[fid] * 5 < worse[fid]
     assert abs(real[kid]) * 5 < worse[kid]
     assert 8 < real[inception] < 10  # ten classes, nearly balanced and nearly certain

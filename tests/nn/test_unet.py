@@ -22,7 +22,7 @@ def test_the_answer_has_the_shape_of_the_image(channels: int, side: int, patch: 
 
 
 def test_oblong_images_and_other_output_channels_work() -> None:
-    net = UNet((3, 20, 12), width=8, blocks=1, patch=2, multipliers=[1, 2], out_channels=6)
+    net = UNet((3, 20, 12), width=8, blocks=1, patch=2, multipliers=[1, 2], answers=2)
     assert net(*batch((3, 20, 12))).shape == (2, 6, 20, 12)
 
 

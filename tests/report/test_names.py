@@ -1,6 +1,6 @@
 import pytest
 
-from genbench.report.names import is_metric, parse, rank
+from genbench.report.names import OF, is_detail, is_metric, parse, rank
 
 
 def test_a_name_falls_into_kind_protocol_and_whose_images() -> None:
@@ -29,7 +29,21 @@ def test_columns_stand_by_kind_then_protocol_then_ema_raw_test_with_spreads_behi
         "is[a,n=1,raw]",
         "is_std[a,n=1,raw]",
         "kid[a,n=1,ema]",
-        "coverage[a,n=1,ema]",
-        "recall[a,n=1,ema]",
+        "precision[a,n=1,k=5,ema]",
+        "recall[a,n=1,k=5,ema]",
+        "density[a,n=1,k=5,ema]",
+        "coverage[a,n=1,k=5,ema]",
+        "another[a,n=1,ema]",
+        "other[a,n=1,ema]",
     ]
     assert sorted(set(ordered), key=rank) == ordered
+
+
+def test_of_what_counts_neighbours_only_precision_and_recall_of_ema_weights_are_no_detail() -> None:
+    names = [
+        f"{kind}[a,n=1,k=5,ref=train,{of}]"
+        for kind in ("precision", "recall", "density", "coverage")
+        for of in OF
+    ]
+    assert [name for name in names if not is_detail(name)] == [names[0], names[3]]
+    assert not any(map(is_detail, ["fid[a,n=1,raw]", "is_std[a,n=1,test]", "density", "device"]))

@@ -60,6 +60,17 @@ def test_markdown_has_one_line_a_run_and_says_what_is_missing(runs: Path) -> Non
     assert (rows[FID.format("ema")], rows["parameters"], rows["bound"]) == ("3.142", "1,234,567", "lower")
 
 
+def test_details_are_in_csv_and_json_and_not_in_markdown(tmp_path: Path, write: Write) -> None:
+    shown, hidden = "recall[f,n=9,k=5,ref=train,ema]", "coverage[f,n=9,k=5,ref=train,ema]"
+    write("a", metrics={hidden: 0.25, shown: 0.5})
+    head, _, row = markdown(load(tmp_path)).splitlines()
+    assert dict(zip(cells(head), cells(row), strict=True))[shown] == "0.5"
+    assert hidden not in head
+    (record,) = json.loads(json_text(load(tmp_path)))
+    assert (record[shown], record[hidden]) == (0.5, 0.25)
+    assert hidden in csv_text(load(tmp_path))
+
+
 def test_csv_keeps_all_digits(runs: Path, result: dict) -> None:
     ddpm, vae = csv.DictReader(io.StringIO(csv_text(load(runs))))
     assert float(ddpm[FID.format("ema")]) == result["metrics"][FID.format("ema")]

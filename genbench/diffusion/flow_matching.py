@@ -1,0 +1,186 @@
+"""Flow matching: straight paths from noise to data, and a network that learns their velocity."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Generator, Tensor, nn
+
+from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
+from genbench.diffusion.gaussian import given
+from genbench.diffusion.guidance import Guidance
+from genbench.diffusion.ode import FixedSteps, Solver
+from genbench.diffusion.process import Known, Losses, Process
+from genbench.diffusion.sampler import Denoised, noise_like
+from genbench.diffusion.schedule import Level
+
+__all__ = [
+    "Coupling",
+    "FlowMatching",
+    "Independent",
+    "LogitNormal",
+    "OptimalTransport",
+    "PathTimes",
+    "Uniform",
+]
+
+NO_VARIANCE = torch.zeros(())
+
+
+class Coupling(ABC):
+    """Which noise goes with which image of a batch."""
+
+    @abstractmethod
+    def pair(self, x0: Tensor, eps: Tensor) -> Tensor:
+        """The noise of each image: (B, C, H, W) twice -> eps in another order."""
+
+
+class Independent(Coupling):
+    """As they were drawn."""
+
+    def pair(self, x0: Tensor, eps: Tensor) -> Tensor:
+        return eps
+
+
+class OptimalTransport(Coupling):
+    """The order that makes the sum of |x0 - eps|^2 over the batch least, by linear assignment on the host.
+
+    Paths then cross less, and are straighter. Source: Tong et al. 2024, Section 3.2.4; Pooladian et al. 2023.
+    """
+
+    def pair(self, x0: Tensor, eps: Tensor) -> Tensor:
+        cost = torch.cdist(x0.flatten(1).float(), eps.flatten(1).float()).square()
+        _, order = linear_sum_assignment(cost.cpu().numpy())
+        return eps[torch.from_numpy(order).to(eps.device)]
+
+
+class PathTimes(ABC):
+    """A law of times in (0, 1)."""
+
+    @abstractmethod
+    def draw(self, n: int, device: torch.device) -> Tensor:
+        """n times from torch's default generator: (n,) float64."""
+
+
+class Uniform(PathTimes):
+    """u_i = (u + i / n) mod 1 with one shared u, which covers the interval evenly."""
+
+    def draw(self, n: int, device: torch.device) -> Tensor:
+        shared = torch.rand(1, dtype=torch.float64, device=device)
+        return (shared + torch.arange(n, dtype=torch.float64, device=device) / n) % 1.0
+
+
+class LogitNormal(PathTimes):
+    """t = sigmoid(z), z ~ N(mean, std^2): most times in the middle, where velocities are hardest to tell.
+
+    Source: Esser et al. 2024, Eq. 19, whose time runs the same way as ours (0 is data).
+    """
+
+    def __init__(self, mean: float = 0.0, std: float = 1.0) -> None:
+        if not std > 0:
+            raise ValueError(f"times.std is {std}; it must be above 0, e.g. 1.0")
+        self.mean, self.std = mean, std
+
+    def draw(self, n: int, device: torch.device) -> Tensor:
+        z = torch.randn(n, dtype=torch.float64, device=device)
+        return torch.sigmoid(self.mean + self.std * z)
+
+
+class FlowMatching(Process):
+    """xt = (1 - t) x0 + t eps; the network learns the velocity x0 - eps, dx/dt = -velocity.
+
+    loss = E |network(xt, t) - (x0 - eps)|^2, mean over D.
+    t = 0 is data, as everywhere here; the papers' time is 1 - t.
+    density: solver of log p(x) by the change of volume along the flow (bound "estimate": one random direction
+    for the divergence, uniform dequantization).
+    Source: Lipman et al. 2023, Eq. 23 with sigma_min = 0; Liu et al. 2023 (rectified flow), Eq. 1.
+    """
+
+    bound = "estimate"
+
+    def __init__(
+        self,
+        *,
+        coupling: Coupling,
+        times: PathTimes,
+        solver: Solver,
+        guidance: Guidance,
+        density: FixedSteps,
+    ) -> None:
+        super().__init__()
+        self.coupling, self.times, self.solver = coupling, times, solver
+        self.guidance, self.density = guidance, density
+        self.phases = ("net", *guidance.phases)
+        self.method = f"ode, {density.steps} steps"
+        self.register_buffer("here", torch.zeros(()), persistent=False)  # on the device of the samples
+
+    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
+        t = self.times.draw(len(x0), x0.device)
+        eps = self.coupling.pair(x0, torch.randn_like(x0))
+        at = level(t)
+        xt = at.alpha * x0 + at.sigma * eps
+        if phase in self.guidance.phases:
+            terms = self.guidance.loss(xt, t, y)
+        else:
+            velocity = network(xt, t.float(), self.guidance.labels(y)).float()
+            terms = {"velocity": (velocity - (x0 - eps)).square().flatten(1).mean(1)}
+        means = {name: term.mean() for name, term in terms.items()}
+        return Losses(sum(means.values()), {name: mean.detach() for name, mean in means.items()})
+
+    def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
+        return torch.randn(n, *shape, generator=rng, device=self.here.device)
+
+    def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
+        if not 0 < start <= 1:
+            raise ValueError(f"start is {start}; it must be above 0 (an image) and at most 1 (pure noise)")
+        return (1 - start) * x0 + start * noise_like(x0, rng)
+
+    def path(
+        self,
+        network: nn.Module,
+        x: Tensor,
+        y: Tensor | None,
+        rng: Generator | None,
+        *,
+        start: float = 1.0,
+        known: Known | None = None,
+    ) -> Iterator[Tensor]:
+        def labelled(xt: Tensor, t: Tensor, label: Tensor | None) -> Denoised:
+            return Denoised(xt + level(t).sigma * network(xt, t.float(), label).float(), NO_VARIANCE)
+
+        def velocity(xt: Tensor, t: Tensor) -> Tensor:
+            times = t.expand(len(xt))
+            estimate = self.guidance.guide(labelled, xt, times, y, level(times))
+            x0 = estimate.x0 if known is None else given(estimate, known).x0
+            return (x0 - xt) / level(times).sigma
+
+        return self.solver.walk(velocity, x, start)
+
+    def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
+        eps = noise_like(x0, rng)
+        return torch.stack([(1 - t) * x0 + t * eps for t in torch.linspace(0, 1, frames).tolist()])
+
+    def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+        """log p(x) = log N(x_1) - int_1^0 div velocity: integrated from the data to noise."""
+        field = Divergence(lambda x, t: network(x, t.expand(len(x)).float(), y).float(), x0)
+        x, width = dequantized(x0)
+        volume = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
+        times = torch.linspace(0, 1, self.density.steps + 1, dtype=torch.float64, device=x0.device)
+        for k in range(self.density.steps):
+            h = float(times[k + 1] - times[k])
+            here, trace = field(x, times[k])
+            there, trace_there = field(x - h * here, times[k + 1])
+            x = x - h / 2 * (here + there)
+            volume -= h / 2 * (trace + trace_there)
+        return (volume - normal_nats(x) + x0[0].numel() * math.log(width)).float()
+
+    def networks(self) -> list[nn.Module]:
+        return list(self.guidance.children())
+
+
+def level(t: Tensor) -> Level:
+    """Signal 1 - t and noise t, (B,) -> (B, 1, 1, 1) float32 each."""
+    t = t[:, None, None, None]
+    return Level((1 - t).float(), t.float())

@@ -1,0 +1,171 @@
+"""The Gaussian process of denoising diffusion: xt = alpha x0 + sigma eps."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor, nn
+
+from genbench.diffusion.density import Density
+from genbench.diffusion.guidance import Guidance
+from genbench.diffusion.objective import Case, Objective
+from genbench.diffusion.parameterization import Parameterization
+from genbench.diffusion.process import Known, Losses, Process
+from genbench.diffusion.sampler import Denoised, Sampler, noise_like
+from genbench.diffusion.schedule import Schedule
+from genbench.diffusion.times import Times
+from genbench.diffusion.variance import Variance
+from genbench.diffusion.weighting import Plain, Weighting
+
+__all__ = ["Gaussian"]
+
+
+class Gaussian(Process):
+    """Schedule + parameterization + objective + weighting + variance + times + sampler + guidance + density.
+
+    loss = E_{t, eps} objective(network's answer at xt, its target).
+    Raises ValueError on compositions that mean nothing (see check).
+    Source: Ho et al. 2020.
+    """
+
+    def __init__(
+        self,
+        *,
+        schedule: Schedule,
+        parameterization: Parameterization,
+        objective: Objective,
+        weighting: Weighting,
+        variance: Variance,
+        times: Times,
+        sampler: Sampler,
+        guidance: Guidance,
+        density: Density,
+    ) -> None:
+        super().__init__()
+        self.schedule, self.times, self.guidance = schedule, times, guidance
+        self.parameterization, self.objective, self.weighting = parameterization, objective, weighting
+        self.variance, self.sampler, self.density = variance, sampler, density
+        self.phases = ("net", *guidance.phases)
+        self.bound, self.method = density.bound, density.method
+        sampler.times(schedule)  # refuses more steps than the grid has
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError on compositions that mean nothing, with a remedy."""
+        objective, learned = type(self.objective).__name__, self.variance.answers > 1
+        last = self.schedule.alpha_bar(torch.ones(1, dtype=torch.float64)).detach()
+        if learned and not self.objective.learns_variance:
+            raise ValueError(
+                f"variance=learned gets no gradient from loss={objective}: take loss=hybrid or loss=vlb, or "
+                "variance=posterior"
+            )
+        if self.objective.wants_variance and not learned:
+            raise ValueError(
+                f"loss={objective} adds the bound to train a variance, and the variance is fixed: take "
+                "variance=learned, or loss=l2"
+            )
+        if not self.objective.weighted and not isinstance(self.weighting, Plain):
+            raise ValueError(
+                f"loss={objective} is the bound, whose steps have their own weights: take weighting=none"
+            )
+        if any(True for _ in self.schedule.parameters()) and self.objective.weighted:
+            raise ValueError(
+                f"schedule=learned needs the bound to learn from, and loss={objective} would drive it to the "
+                "easiest levels of noise: take loss=vlb"
+            )
+        if not bool(self.parameterization.gain(last).isfinite()):
+            raise ValueError(
+                "at t = 1 this schedule leaves no signal, so the noise tells nothing about x0: take "
+                "parameterization=v or x0"
+            )
+        if self.guidance.phases and float(last) == 0:
+            raise ValueError(
+                "guidance=classifier divides by the signal at t = 1, and this schedule leaves none: take "
+                "another schedule, or guidance=classifier_free"
+            )
+
+    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
+        t, weight = self.times(len(x0), self.schedule, x0.device)
+        at, eps = self.schedule.level(t), torch.randn_like(x0)
+        xt = at.alpha * x0 + at.sigma * eps
+        if phase in self.guidance.phases:
+            terms = self.guidance.loss(xt, t, y)
+        else:
+            output, v = self.answer(network, xt, t, self.guidance.labels(y))
+            case = Case(
+                x0=x0,
+                xt=xt,
+                t=t,
+                target=self.parameterization.target(x0, eps, at),
+                output=output,
+                x0_hat=self.parameterization.to_x0(output.float(), xt, at),
+                v=v,
+                weight=self.weighting(t, self.schedule, self.parameterization),
+            )
+            terms = self.objective.terms(case, self.schedule)
+            self.times.update(t, sum(terms.values()))
+        means = {name: (weight * term).mean() for name, term in terms.items()}
+        return Losses(sum(means.values()), {name: term.detach() for name, term in means.items()})
+
+    def answer(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The network's answer at xt and t, in the parameterization's terms, and v."""
+        seen = self.parameterization.network_input(xt, self.schedule.level(t))
+        output = network(seen, t.float(), y)
+        wanted = self.variance.answers * xt.shape[1]
+        if output.shape[1] != wanted:
+            raise ValueError(
+                f"the network answers {output.shape[1]} channels for images of {xt.shape[1]}; with this "
+                f"variance it must answer {wanted}: set network.answers={self.variance.answers}"
+            )
+        return self.variance.split(output)
+
+    def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
+        """The model's own estimate at xt (B, C, H, W) and t (B,), float32."""
+        output, v = self.answer(network, xt, t, y)
+        return Denoised(self.parameterization.to_x0(output.float(), xt, self.schedule.level(t)), v)
+
+    def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
+        return torch.randn(n, *shape, generator=rng, device=self.schedule.grid.device)
+
+    def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
+        at = self.schedule.level(self.sampler.times(self.schedule, start)[:1])
+        return at.alpha * x0 + at.sigma * noise_like(x0, rng)
+
+    def path(
+        self,
+        network: nn.Module,
+        x: Tensor,
+        y: Tensor | None,
+        rng: Generator | None,
+        *,
+        start: float = 1.0,
+        known: Known | None = None,
+    ) -> Iterator[Tensor]:
+        def labelled(xt: Tensor, t: Tensor, label: Tensor | None) -> Denoised:
+            return self.denoise(network, xt, t, label)
+
+        def guided(xt: Tensor, t: Tensor) -> Denoised:
+            estimate = self.guidance.guide(labelled, xt, t, y, self.schedule.level(t))
+            # What is given is known at every level of noise: the estimate there is the image itself.
+            return estimate if known is None else given(estimate, known)
+
+        return self.sampler.path(guided, self.schedule, x, rng, start=start)
+
+    def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
+        eps, T = noise_like(x0, rng), self.schedule.T
+        steps = torch.linspace(0, T, frames, dtype=torch.float64, device=x0.device).round()
+        levels = [self.schedule.level(step[None] / T) for step in steps]
+        return torch.stack([at.alpha * x0 + at.sigma * eps for at in levels])
+
+    def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+        def denoise(xt: Tensor, t: Tensor) -> Denoised:
+            return self.denoise(network, xt, t, y)
+
+        return self.density.log_prob(denoise, self.schedule, x0)
+
+    def networks(self) -> list[nn.Module]:
+        return list(self.guidance.children())
+
+
+def given(estimate: Denoised, known: Known) -> Denoised:
+    """An estimate with the known part of its images put in."""
+    return Denoised(torch.where(known.mask, known.x0, estimate.x0), estimate.v)

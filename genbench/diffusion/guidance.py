@@ -1,0 +1,132 @@
+"""Guidance: estimates of x0 pulled towards a class, more than the model's own conditioning does."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genbench.diffusion.sampler import Denoised
+from genbench.diffusion.schedule import Level
+
+__all__ = ["Classifier", "ClassifierFree", "Guidance", "LabelDenoiser", "Unguided"]
+
+LabelDenoiser = Callable[[Tensor, Tensor, Tensor | None], Denoised]
+"""(xt (B, C, H, W), t (B,), y (B,) or None) -> Denoised."""
+
+
+class Guidance(nn.Module, ABC):
+    """Changes what a sampler is told; what a model is trained on changes with it."""
+
+    phases: tuple[str, ...] = ()
+    """Of training, beside the network's own."""
+
+    def labels(self, y: Tensor | None) -> Tensor | None:
+        """The labels (B,) that the network is trained with."""
+        return y
+
+    @abstractmethod
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
+        """The guided estimate at xt and t, whose noise is `at`."""
+
+    def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """Losses of the phase that this guidance adds, (B,) each."""
+        raise NotImplementedError(f"{type(self).__name__} trains nothing")
+
+
+class Unguided(Guidance):
+    """The model as it is."""
+
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
+        return denoise(xt, t, y)
+
+
+class ClassifierFree(Guidance):
+    """eps = eps_u + s (eps_c - eps_u), where eps_u is the model's answer to the null class.
+
+    The same holds for x0, which is affine in eps. s = 1 is the conditional model, s = 0 the unconditional
+    one, one pass of the network each; any other takes two.
+    scale: s. p_uncond: share of training images whose label is replaced by the null class.
+    interval: the times t in which s holds; outside of them it is 1.
+    Source: Ho & Salimans 2022, Eq. 6 (their w is s - 1); interval: Kynkaanniemi et al. 2024.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        scale: float = 2.0,
+        p_uncond: float = 0.1,
+        interval: Sequence[float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__()
+        check_classes(num_classes, "classifier_free")
+        check_scale(scale)
+        if not 0 < p_uncond < 1:
+            raise ValueError(f"guidance.p_uncond is {p_uncond}; it must be between 0 and 1, e.g. 0.1")
+        if len(interval) != 2 or not 0 <= interval[0] < interval[1] <= 1:
+            raise ValueError(f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1]")
+        self.null, self.scale, self.p_uncond = num_classes, scale, p_uncond
+        self.low, self.high = interval
+
+    def labels(self, y: Tensor | None) -> Tensor | None:
+        if y is None:
+            return None
+        dropped = torch.rand(y.shape, device=y.device) < self.p_uncond
+        return y.masked_fill(dropped, self.null)
+
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
+        null = None if y is None else torch.full_like(y, self.null)
+        scale = self.scale if self.low <= float(t[0]) <= self.high else 1.0
+        if scale == 1:
+            return denoise(xt, t, y)
+        if scale == 0:
+            return denoise(xt, t, null)
+        free, (x0, v) = denoise(xt, t, null), denoise(xt, t, y)
+        return Denoised(free.x0 + scale * (x0 - free.x0), v)
+
+
+class Classifier(Guidance):
+    """eps - s sigma grad log p(y | xt), or x0 + s sigma^2 / alpha grad log p(y | xt).
+
+    classifier: answers `classifier(xt (B, C, H, W), t (B,)) -> logits (B, K)` at every level of noise; it is
+    trained in a phase of its own, beside the network.
+    Source: Dhariwal & Nichol 2021, Algorithm 2.
+    """
+
+    phases = ("classifier",)
+
+    def __init__(self, num_classes: int, classifier: nn.Module, *, scale: float = 2.0) -> None:
+        super().__init__()
+        check_classes(num_classes, "classifier")
+        check_scale(scale)
+        self.classifier, self.scale = classifier, scale
+
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
+        x0, v = denoise(xt, t, y)
+        if self.scale == 0 or y is None:
+            return Denoised(x0, v)
+        with torch.enable_grad():
+            seen = xt.detach().requires_grad_()
+            log_prob = -F.cross_entropy(self.classifier(seen, t.float()).float(), y, reduction="sum")
+            (gradient,) = torch.autograd.grad(log_prob, seen)
+        return Denoised(x0 + self.scale * at.sigma.square() / at.alpha * gradient, v)
+
+    def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        if y is None:
+            raise ValueError("y is None; a classifier is trained on labels: set conditional=true")
+        logits = self.classifier(xt, t.float()).float()
+        return {"cross_entropy": F.cross_entropy(logits, y, reduction="none")}
+
+
+def check_classes(num_classes: int, name: str) -> None:
+    """Raise ValueError unless there are classes to be guided to."""
+    if num_classes < 1:
+        raise ValueError(f"guidance={name} leads to classes, and the model has none: set conditional=true")
+
+
+def check_scale(scale: float) -> None:
+    """Raise ValueError on a negative scale."""
+    if not scale >= 0:
+        raise ValueError(f"guidance.scale is {scale}; it must be at least 0 (1: the model's own)")

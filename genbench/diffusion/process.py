@@ -1,0 +1,76 @@
+"""A way from data to noise, and what a network has to learn to go back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from torch import Generator, Tensor, nn
+
+__all__ = ["Known", "Losses", "Process"]
+
+
+class Losses(NamedTuple):
+    """What a batch costs."""
+
+    total: Tensor
+    """() float32, what is differentiated."""
+    terms: dict[str, Tensor]
+    """Its parts, () each, under stable names."""
+
+
+class Known(NamedTuple):
+    """The part of an image that is given: x0 where mask is True; both (B, C, H, W)."""
+
+    x0: Tensor
+    mask: Tensor
+
+
+class Process(nn.Module, ABC):
+    """Time t in [0, 1]: 0 is data, 1 is noise. Images are (B, C, H, W), labels (B,) or None.
+
+    Networks answer `network(xt, t (B,), y)`, and belong to the model, not to the process.
+    """
+
+    phases: tuple[str, ...] = ("net",)
+    """What is trained: the network, and whatever guides its samples."""
+    bound: Literal["lower", "estimate"]
+    """What kind of number log_prob is."""
+    method: str
+    """How log_prob is found, as tables say it."""
+
+    @abstractmethod
+    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
+        """The loss of a batch in one phase; randomness is torch's default generator."""
+
+    @abstractmethod
+    def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
+        """States at t = 1: (n, C, H, W)."""
+
+    @abstractmethod
+    def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
+        """States from which a path with this `start` sets out, given the images."""
+
+    @abstractmethod
+    def path(
+        self,
+        network: nn.Module,
+        x: Tensor,
+        y: Tensor | None,
+        rng: Generator | None,
+        *,
+        start: float = 1.0,
+        known: Known | None = None,
+    ) -> Iterator[Tensor]:
+        """The states after each step from x at t = start to samples at t = 0."""
+
+    @abstractmethod
+    def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
+        """One batch on its way to noise, the first state x0 itself: (frames, B, C, H, W)."""
+
+    @abstractmethod
+    def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+        """log p(x0 | y) in nats, (B,); randomness is torch's default generator."""
+
+    def networks(self) -> list[nn.Module]:
+        """Networks beside the model's that sampling calls."""
+        return []

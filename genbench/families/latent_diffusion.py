@@ -1,0 +1,102 @@
+"""A generative model of an autoencoder's latents, such as latent diffusion."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from genbench.generator import Generator, Latent, Loss, Rng, Stage
+
+__all__ = ["LatentDiffusion"]
+
+
+class LatentDiffusion(Latent):
+    """x = decode(mean + scale u), u from a prior that is a model of its own, as if latents were images.
+
+    The training has two stages: the autoencoder for a share of the budget, then the prior on its latents,
+    which are brought to mean 0 and deviation 1 a channel by their moments at the end of the first stage.
+    autoencoder: any model with codes; latents that are vectors are maps of one pixel. One that was trained
+    before (its weights frozen) leaves the whole budget to the prior.
+    network, prior: made here, since only the autoencoder knows the shape of its latents:
+    network(shape=(L, h, w)), prior(shape=(L, h, w), num_classes=K, network=network).
+    Labels go to the prior; the autoencoder does without.
+    Source: Rombach et al. 2022, Section 3; scaling by the moments: Appendix G.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        autoencoder: Latent,
+        network: Callable[..., nn.Module],
+        prior: Callable[..., Generator],
+        share: float = 0.4,
+        momentum: float = 0.01,
+    ) -> None:
+        super().__init__(shape, num_classes)
+        if not 0 < share < 1:
+            raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.4")
+        if not 0 < momentum <= 1:
+            raise ValueError(f"model.momentum is {momentum}; it must be above 0 and at most 1, e.g. 0.01")
+        self.autoencoder, self.momentum = autoencoder, momentum
+        self.latent_shape = autoencoder.latent_map()
+        net = network(shape=self.latent_shape)
+        self.prior_model = prior(shape=self.latent_shape, num_classes=num_classes, network=net)
+        later = self.prior_model.phases
+        if any(p.requires_grad for p in autoencoder.parameters()):
+            self.phases = ("autoencoder", *later)
+            self.stages = (Stage(share, ("autoencoder",)), Stage(1 - share, later))
+        else:
+            self.phases = later
+        channels = (self.latent_shape[0], 1, 1)
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("square", torch.ones(channels))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def networks(self) -> list[nn.Module]:
+        return [*self.autoencoder.networks(), *self.prior_model.networks()]
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        self.check_phase(phase)
+        if phase == "autoencoder":
+            return list(self.autoencoder.parameters())
+        return self.prior_model.phase_parameters(phase)
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        self.check_phase(phase)
+        self.check_batch(x, y)
+        if phase == "autoencoder":
+            self.follow(x)
+            return self.autoencoder.loss(x, step=step)
+        with torch.no_grad():
+            u = (self.codes(x) - self.mean) / self.scale()
+        return self.prior_model.loss(u, y, phase=phase, step=step)
+
+    @torch.no_grad()
+    def follow(self, x: Tensor) -> None:
+        """Keep the latents' moments: plain averages of the first batches, moving ones from then on."""
+        z = self.codes(x)
+        weight = (1 / (self.batches + 1)).clamp(min=self.momentum)
+        self.mean.lerp_(z.mean(dim=(0, 2, 3), keepdim=True)[0], weight)
+        self.square.lerp_(z.square().mean(dim=(0, 2, 3), keepdim=True)[0], weight)
+        self.batches += 1
+
+    def scale(self) -> Tensor:
+        """The deviation of each channel of the latents, (L, 1, 1)."""
+        return (self.square - self.mean.square()).clamp(min=1e-8).sqrt()
+
+    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        return self.mean + self.scale() * self.prior_model.sample(n, y, rng=rng)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_batch(x, y)
+        return self.codes(x)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """The autoencoder's latents as maps, (B, L, h, w)."""
+        return self.autoencoder.encode(x).reshape(-1, *self.latent_shape)
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_labels(y, len(z))
+        return self.autoencoder.decode(z.reshape(-1, *self.autoencoder.latent_shape))

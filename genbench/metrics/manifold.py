@@ -1,0 +1,79 @@
+"""Precision, recall, density and coverage: how far samples and real images lie among each other."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["ManifoldScores", "manifold_scores"]
+
+
+class ManifoldScores(NamedTuple):
+    """How real the samples are (precision, density), and how much of the real images they reach."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def manifold_scores(real: Tensor, fake: Tensor, *, k: int = 5, block_size: int = 512) -> ManifoldScores:
+    """The scores of fake points y_1..y_M by the balls B_k around points, in float64.
+
+    B_k(x) reaches from x to the k-th nearest of the other points of x's own set: a point is no neighbour of
+    its own, equal points are, and the sphere belongs to the ball.
+
+    precision = 1/M sum_j 1[y_j in the union of B_k(x_i)]      density  = 1/(kM) sum_ij 1[y_j in B_k(x_i)]
+    recall    = 1/N sum_i 1[x_i in the union of B_k(y_j)]      coverage = 1/N sum_i 1[some y_j in B_k(x_i)]
+
+    real (N, d), fake (M, d). For two sets of one law density has the expectation 1, and coverage has
+    1 - prod_(i=1..k) (N - i) / (N + M - i); recall and precision have none that is free of the law.
+    No more than block_size rows of distances are held at once.
+    Raises ValueError unless 1 <= k < min(N, M), FloatingPointError where not finite.
+    Source: Kynkaanniemi et al. 2019, Eq. 1-2; Naeem et al. 2020, Eq. 3-4 and Lemma 2.
+    """
+    largest = min(len(real), len(fake)) - 1
+    if not 1 <= k <= largest:
+        raise ValueError(f"k is {k}; legal are 1 to {largest}, below the smaller set's size")
+    if not bool(real.isfinite().all() and fake.isfinite().all()):
+        raise FloatingPointError("features are not finite: look at the images, or at the feature weights")
+    real, fake = real.detach().cpu().double(), fake.detach().cpu().double()
+    real_radii, fake_radii = radii(real, k, block_size), radii(fake, k, block_size)
+    balls = torch.zeros(len(fake), dtype=torch.long)  # how many hold each fake point
+    covered, recalled = torch.zeros(2, len(real), dtype=torch.bool)
+    for index in torch.arange(len(fake)).split(block_size):
+        distances = squared_distances(fake[index], real)
+        held = distances <= real_radii
+        balls[index] = held.sum(1)
+        covered |= held.any(0)
+        recalled |= (distances <= fake_radii[index, None]).any(0)
+    return ManifoldScores(
+        precision=mean(balls > 0), recall=mean(recalled), density=mean(balls) / k, coverage=mean(covered)
+    )
+
+
+def radii(x: Tensor, k: int, block_size: int) -> Tensor:
+    """Squared distance from each point x (N, d) to the k-th nearest of the others: (N,).
+
+    Widened by the most that rounding can do to the two squared distances r^2 that are compared at a sphere,
+    8 (d + 5) eps (|x|^2 + r^2): what lies on it, as samples that repeat real images do, is inside in any
+    order of the sums.
+    """
+    nearest = [squared_distances(rows, x).topk(k + 1, largest=False).values for rows in x.split(block_size)]
+    squares = torch.cat(nearest)[:, k]  # the first is the point itself
+    rounding = 8 * (x.shape[1] + 5) * torch.finfo(x.dtype).eps
+    return squares + rounding * (x.norm(dim=1).square() + squares.abs())
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """|x|^2 + |y|^2 - 2 x . y of all pairs of (B, d) and (N, d): (B, N).
+
+    About ten times faster than sums of squared differences; float64 makes good the digits that cancel.
+    """
+    norms = x.norm(dim=1, keepdim=True).square() + y.norm(dim=1).square()
+    return norms.addmm_(x, y.T, alpha=-2)
+
+
+def mean(x: Tensor) -> float:
+    """Of counts, or of truths."""
+    return float(x.double().mean())

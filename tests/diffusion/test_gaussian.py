@@ -1,0 +1,139 @@
+"""The Gaussian process: every composition that means something runs, every other is refused with a reason."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from genbench.diffusion import schedule as schedules
+from genbench.diffusion.gaussian import Gaussian
+from genbench.diffusion.guidance import Classifier
+from genbench.diffusion.learned_schedule import Learned as LearnedSchedule
+from genbench.diffusion.objective import L1, L2, VLB, Huber, Hybrid, Objective
+from genbench.diffusion.parameterization import EDM, X0, Eps, Parameterization, V
+from genbench.diffusion.sampler import DDIM, Ancestral, Sampler
+from genbench.diffusion.schedule import Cosine, Geometric, Linear, Schedule, Sigmoid, ZeroTerminal
+from genbench.diffusion.solvers import DPMSolver, DPMSolverSDE, Heun, UniPC
+from genbench.diffusion.times import Importance, LogNormal
+from genbench.diffusion.variance import BetaTilde, Learned
+from genbench.diffusion.weighting import MinSNR, TrueBound
+from tests.toys import toy_model, toy_process
+
+T = 50
+SCHEDULES: list[Callable[[], Schedule]] = [
+    lambda: Linear(T),
+    lambda: Cosine(T),
+    lambda: Geometric(T),
+    lambda: Sigmoid(T),
+    lambda: schedules.EDM(T),
+    lambda: ZeroTerminal(T, Linear),
+    lambda: LearnedSchedule(T, width=8),
+]
+OBJECTIVES = [L1(), L2(), Huber(), Hybrid(), VLB()]
+PARAMETERIZATIONS = [Eps(), X0(), V(), EDM()]
+SAMPLERS = [Ancestral(3), DDIM(3), DPMSolver(3), DPMSolverSDE(3), Heun(3), UniPC(3)]
+REFUSED = "take"  # every refusal says what to take instead
+
+
+def compose(
+    schedule: Schedule, objective: Objective, parameterization: Parameterization, sampler: Sampler
+) -> Gaussian:
+    return toy_process(
+        schedule=schedule,
+        objective=objective,
+        parameterization=parameterization,
+        sampler=sampler,
+        variance=Learned() if objective.learns_variance else BetaTilde(),
+    )
+
+
+def legal(schedule: Schedule, objective: Objective, parameterization: Parameterization) -> bool:
+    """A learned schedule needs the bound; eps says nothing where no signal is left."""
+    if isinstance(schedule, LearnedSchedule) and not isinstance(objective, VLB):
+        return False
+    return not (isinstance(schedule, ZeroTerminal) and isinstance(parameterization, Eps))
+
+
+@pytest.mark.parametrize("make", range(len(SCHEDULES)))
+def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make: int) -> None:
+    x = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for objective in OBJECTIVES:
+        for parameterization in PARAMETERIZATIONS:
+            schedule = SCHEDULES[make]()
+            if not legal(schedule, objective, parameterization):
+                with pytest.raises(ValueError, match=REFUSED):
+                    compose(schedule, objective, parameterization, SAMPLERS[0])
+                continue
+            model = toy_model(process=compose(schedule, objective, parameterization, SAMPLERS[0]))
+            loss = model.loss(x).total
+            loss.backward()
+            named = (type(schedule), type(objective), type(parameterization))
+            assert bool(loss.isfinite()), named
+            assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+            for sampler in SAMPLERS:
+                model.process.sampler = sampler
+                drawn = model.eval().sample(2, rng=torch.Generator().manual_seed(0))
+                assert bool(drawn.isfinite().all()), (*named, type(sampler))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: toy_process(variance=Learned()), "variance=learned gets no gradient from loss=L2.*hybrid"),
+        (lambda: toy_process(objective=Hybrid()), "loss=Hybrid adds the bound .*variance=learned"),
+        (lambda: toy_process(objective=VLB(), weighting=MinSNR()), "loss=VLB is the bound.*weighting=none"),
+        (lambda: toy_process(schedule=LearnedSchedule(T, width=8)), "schedule=learned needs .*loss=vlb"),
+        (
+            lambda: toy_process(schedule=ZeroTerminal(T, Linear), parameterization=Eps()),
+            "leaves no signal.*parameterization=v",
+        ),
+        (
+            lambda: toy_process(schedule=ZeroTerminal(T, Linear), guidance=Classifier(3, nn.Identity())),
+            "divides by the signal.*classifier_free",
+        ),
+        (lambda: toy_process(sampler=DDIM(51)), "sampler.steps is 51"),
+    ],
+)
+def test_compositions_that_mean_nothing_are_refused_with_a_remedy(
+    make: Callable[[], Gaussian], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_network_with_too_few_answers_is_refused() -> None:
+    model = toy_model()
+    model.process.variance = Learned()
+    with pytest.raises(ValueError, match=r"answers 1 channels .* network.answers=2"):
+        model.loss(torch.zeros(2, 1, 4, 4))
+
+
+def test_weights_multiply_the_loss() -> None:
+    """On one image at one time the weighted loss is the weight times the plain one."""
+    x = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    losses = []
+    for weighting in (None, TrueBound()):
+        model = toy_model(process=toy_process(weighting=weighting))
+        torch.manual_seed(3)
+        t, _ = model.process.times(1, model.process.schedule, x.device)
+        torch.manual_seed(3)
+        losses.append(float(model.loss(x).total.detach()))
+    weight = float(TrueBound()(t, Cosine(T), V()))
+    assert losses[1] == pytest.approx(weight * losses[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("times", [Importance(T, history=2), LogNormal()])
+def test_other_laws_of_times_train(times: nn.Module) -> None:
+    model = toy_model(process=toy_process(times=times))
+    x = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for _ in range(5):
+        assert bool(model.loss(x).total.isfinite())
+
+
+def test_importance_learns_from_the_losses_of_training() -> None:
+    times = Importance(T, history=2)
+    model = toy_model(process=toy_process(times=times))
+    before = {name: value.clone() for name, value in times.state_dict().items()}
+    model.loss(torch.zeros(8, 1, 4, 4))
+    assert any(not torch.equal(before[name], value) for name, value in times.state_dict().items())

@@ -1,0 +1,140 @@
+"""Guidance: its two ends are the plain models, its passes are counted, and it goes where it should."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genbench.diffusion.gaussian import Gaussian
+from genbench.diffusion.guidance import Classifier, ClassifierFree, Unguided
+from genbench.diffusion.sampler import Denoised
+from genbench.diffusion.schedule import Cosine
+from genbench.families.ddpm import Diffusion
+from genbench.metrics import PassCounter
+from genbench.nn.classifier import NoisyClassifier
+from tests.toys import toy_model, toy_process
+
+Y = torch.tensor([0, 1, 2, 2])
+
+
+def trained(process: Gaussian) -> Diffusion:
+    """A conditional toy whose answers depend on the label."""
+    model = toy_model(3, process=process)
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in model.network.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=rng))
+    return model.eval()
+
+
+def samples(model: Diffusion, y: Tensor = Y) -> Tensor:
+    return model.sample(len(y), y, rng=torch.Generator().manual_seed(1))
+
+
+def test_a_scale_of_one_is_the_conditional_model_bit_for_bit() -> None:
+    plain = samples(trained(toy_process()))
+    assert torch.equal(samples(trained(toy_process(guidance=ClassifierFree(3, scale=1.0)))), plain)
+
+
+def test_a_scale_of_zero_is_the_unconditional_model_bit_for_bit() -> None:
+    model = trained(toy_process(guidance=ClassifierFree(3, scale=0.0)))
+    null = torch.full_like(Y, 3)
+    x = torch.randn(4, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    schedule = model.process.schedule
+    *_, free = model.process.sampler.path(
+        lambda xt, t: model.process.denoise(model.network, xt, t, null), schedule, x, None
+    )
+    assert torch.equal(samples(model), free.detach())
+    assert not torch.equal(samples(trained(toy_process())), free)
+
+
+@pytest.mark.parametrize(("scale", "passes"), [(0.0, 5), (1.0, 5), (2.0, 10), (0.5, 10)])
+def test_guidance_takes_two_passes_a_step_unless_it_is_none(scale: float, passes: int) -> None:
+    model = trained(toy_process(guidance=ClassifierFree(3, scale=scale)))
+    with PassCounter(model.networks()) as counter:
+        samples(model)
+    assert counter.passes(len(Y)) == passes
+
+
+def test_outside_of_its_interval_guidance_is_the_conditional_model() -> None:
+    process = toy_process(guidance=ClassifierFree(3, scale=3.0, interval=[0.3, 0.7]))
+    model = trained(process)
+    with PassCounter(model.networks()) as counter:
+        samples(model)
+    assert counter.passes(len(Y)) == 5 + 2  # steps stand at t = 1, .8, .6, .4, .2
+
+
+def test_the_guided_estimate_is_the_same_line_in_eps_and_in_x0() -> None:
+    """eps_u + s (eps_c - eps_u), read back as x0."""
+    schedule, s = Cosine(50), 3.0
+    t = torch.full((2,), 0.4, dtype=torch.float64)
+    at = schedule.level(t)
+    rng = torch.Generator().manual_seed(0)
+    xt, free, own = torch.randn(3, 2, 1, 4, 4, generator=rng)
+    v = torch.zeros(())
+
+    def denoise(xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
+        return Denoised(own if int(y[0]) < 3 else free, v)
+
+    guided = ClassifierFree(3, scale=s).guide(denoise, xt, t, torch.tensor([0, 1]), at).x0
+    eps_u, eps_c = ((xt - at.alpha * x0) / at.sigma for x0 in (free, own))
+    eps = eps_u + s * (eps_c - eps_u)
+    assert torch.allclose((xt - at.sigma * eps) / at.alpha, guided, atol=1e-5)
+
+
+def test_labels_are_dropped_with_their_probability() -> None:
+    torch.manual_seed(0)
+    y = torch.zeros(20_000, dtype=torch.int64)
+    share = float((ClassifierFree(3, p_uncond=0.2).labels(y) == 3).double().mean())
+    assert share == pytest.approx(0.2, abs=5 * 0.0029)  # five standard errors
+    assert torch.equal(Unguided().labels(y), y)
+
+
+class Pull(nn.Module):
+    """log p(y | x) = -|x - y|^2 / 2 up to a constant in y alone, by logits x . y - y^2 D / 2."""
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        targets = torch.arange(3.0)
+        return x.flatten(1).sum(1)[:, None] * targets - targets**2 * x[0].numel() / 2
+
+
+def test_classifier_guidance_adds_the_gradient_of_the_log_probability() -> None:
+    """eps - s sigma grad, read as x0: x0 + s sigma^2 / alpha grad; grad of log softmax is y - E[y]."""
+    schedule, s = Cosine(50), 1.5
+    t = torch.full((2,), 0.4, dtype=torch.float64)
+    at, y = schedule.level(t), torch.tensor([0, 2])
+    xt, own = torch.randn(2, 2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    classifier = Pull()
+    guided = Classifier(3, classifier, scale=s).guide(
+        lambda xt, t, y: Denoised(own, torch.zeros(())), xt, t, y, at
+    )
+    expected = y - (classifier(xt, t).softmax(1) * torch.arange(3.0)).sum(1)
+    eps = (xt - at.alpha * own) / at.sigma - s * at.sigma * expected[:, None, None, None]
+    assert torch.allclose(guided.x0, (xt - at.sigma * eps) / at.alpha, atol=1e-5)
+
+
+def test_a_guiding_classifier_has_a_phase_and_an_optimizer_of_its_own() -> None:
+    torch.manual_seed(0)
+    guidance = Classifier(3, NoisyClassifier((1, 4, 4), 3, width=8), scale=1.0)
+    model = toy_model(3, process=toy_process(guidance=guidance))
+    assert model.phases == ("net", "classifier")
+    mine, others = (set(map(id, model.phase_parameters(phase))) for phase in model.phases)
+    assert mine.isdisjoint(others)
+    assert len(mine | others) == len(list(model.parameters()))
+    with PassCounter(model.networks()) as counter:
+        samples(model.eval())
+    assert counter.passes(len(Y)) == 10
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ClassifierFree(0), "conditional=true"),
+        (lambda: ClassifierFree(3, scale=-1.0), r"guidance.scale is -1"),
+        (lambda: ClassifierFree(3, p_uncond=1.0), r"guidance.p_uncond is 1"),
+        (lambda: ClassifierFree(3, interval=[0.5, 0.2]), r"guidance.interval is"),
+        (lambda: Classifier(0, nn.Identity()), "conditional=true"),
+    ],
+)
+def test_illegal_settings_are_refused(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,136 @@
+"""A prior over latents: the two stages, the scaling of latents, and the way back to images."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from genbench.diffusion.process import Process
+from genbench.families.ddpm import Diffusion
+from genbench.families.latent_diffusion import LatentDiffusion
+from genbench.families.vae import VAE
+from genbench.families.vqvae import VQVAE
+from genbench.generator import Latent
+from genbench.metrics import PassCounter
+from genbench.nn.maps import MapLayer
+from genbench.nn.resnet import MapDecoder, MapEncoder
+from genbench.nn.unet import UNet
+from genbench.vaes.codebook import Codebook
+from genbench.vaes.likelihood import Gaussian
+from tests.toys import toy_process
+
+SHAPE = (1, 8, 8)
+
+
+class Unmapped(VAE):
+    """A model whose latents have whatever shape a test gives them."""
+
+    latent_map = Latent.latent_map
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        network = MapLayer(shape, channels=2, width=8, multipliers=[1, 1])
+        super().__init__(shape, 0, network=network, likelihood=Gaussian(shape))
+
+
+def kl() -> VAE:
+    network = MapLayer(SHAPE, channels=2, width=8, multipliers=[1, 1])
+    return VAE(SHAPE, 0, network=network, likelihood=Gaussian(SHAPE), beta=0.1)
+
+
+def vq() -> VQVAE:
+    encoder = MapEncoder(SHAPE, out_channels=2, width=8, multipliers=[1, 1])
+    decoder = MapDecoder(SHAPE, in_channels=2, width=8, multipliers=[1, 1])
+    return VQVAE(
+        SHAPE, 0, encoder=encoder, decoder=decoder, likelihood=Gaussian(SHAPE), codebook=Codebook(16, 2)
+    )
+
+
+def latent(autoencoder: Latent, *, num_classes: int = 0, process: Process | None = None) -> LatentDiffusion:
+    return LatentDiffusion(
+        SHAPE,
+        num_classes,
+        autoencoder=autoencoder,
+        network=partial(UNet, num_classes=num_classes, width=8, blocks=1, patch=1, multipliers=[1]),
+        prior=partial(Diffusion, process=process or toy_process()),
+        share=0.25,
+    )
+
+
+def images(n: int = 16) -> Tensor:
+    return torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_the_stages_follow_the_budget_and_each_trains_its_own() -> None:
+    model = latent(kl())
+    assert model.stage(0.0) == (("autoencoder",), 0.0)
+    assert model.stage(0.125) == (("autoencoder",), 0.5)
+    assert model.stage(0.25) == (("net",), 0.0)
+    assert model.stage(0.625) == (("net",), 0.5)
+    first, second = (set(map(id, model.phase_parameters(phase))) for phase in model.phases)
+    assert first.isdisjoint(second)
+    assert first == set(map(id, model.autoencoder.parameters()))
+
+
+@pytest.mark.parametrize("make", [kl, vq])
+def test_latents_reach_the_prior_with_mean_0_and_deviation_1(make: type[Latent]) -> None:
+    torch.manual_seed(0)
+    model, x = latent(make()), images(256)
+    model.train()
+    for start in range(0, 256, 64):
+        model.follow(x[start : start + 64])
+    z = model.encode(x)
+    u = (z - model.mean) / model.scale()
+    # The first batches are averaged as they are, so the moments are those of all that was seen.
+    assert torch.allclose(u.mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-4)
+    assert torch.allclose(u.square().mean(dim=(0, 2, 3)), torch.ones(2), atol=1e-3)
+
+
+def test_samples_are_the_priors_brought_back_and_decoded() -> None:
+    model = latent(kl()).eval()
+    model.mean.fill_(0.5)
+    model.square.fill_(4.25)  # a deviation of 2
+    z = 0.5 + 2 * model.prior_model.sample(3, rng=torch.Generator().manual_seed(1))
+    assert torch.allclose(model.prior(3, rng=torch.Generator().manual_seed(1)), z)
+    expected = model.autoencoder.decode(z.flatten(1))
+    assert torch.allclose(model.sample(3, rng=torch.Generator().manual_seed(1)), expected)
+
+
+def test_passes_are_counted_over_both() -> None:
+    model = latent(kl()).eval()
+    with PassCounter(model.networks()) as counter:
+        model.sample(3, rng=torch.Generator().manual_seed(0))
+    assert counter.passes(3) == 5 + 1
+
+
+def test_a_trained_autoencoder_leaves_the_budget_to_the_prior() -> None:
+    autoencoder = kl().requires_grad_(False)
+    model = latent(autoencoder)
+    assert model.phases == ("net",)
+    assert model.stages == ()
+    before = [p.clone() for p in autoencoder.parameters()]
+    model.loss(images()).total.backward()
+    assert all(torch.equal(a, b) for a, b in zip(before, autoencoder.parameters(), strict=True))
+
+
+def test_rebuilding_goes_through_the_latents_as_they_are() -> None:
+    for make in (kl, vq):
+        model, x = latent(make()).eval(), images(4)
+        assert torch.allclose(model.reconstruct(x), model.autoencoder.reconstruct(x), atol=1e-6)
+
+
+def test_a_vector_is_a_map_of_one_pixel() -> None:
+    assert latent(kl()).latent_shape == (2, 4, 4)
+    assert latent(vq()).latent_shape == (2, 4, 4)
+    model = Unmapped(SHAPE)
+    model.latent_shape = (7,)
+    assert model.latent_map() == (7, 1, 1)
+    model.latent_shape = (3, 4)
+    with pytest.raises(ValueError, match=r"latents of shape \(3, 4\)"):
+        model.latent_map()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_that_leaves_a_stage_nothing_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=r"model.share is"):
+        LatentDiffusion(SHAPE, 0, autoencoder=kl(), network=UNet, prior=Diffusion, share=share)
