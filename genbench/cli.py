@@ -227,6 +227,42 @@ def sampler_sweep(
 
 
 @app.command()
+def bound(
+    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; one that is there must be empty.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="Test images; each takes a pass for each step.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Show where the bits of a diffusion model's bound come from, step by step.
+
+    Written are terms.csv and terms.png: each term in bits a dimension against t, on the run's test images.
+    """
+    check_new(out)
+    from rich.console import Console
+
+    from genbench import app as application
+    from genbench import device as devices
+    from genbench.bound_figure import bound_figure
+    from genbench.progress import Progress
+
+    source, _, seed = application.protocol(run_dir)
+    with warnings_in_lines():
+        terms = bound_figure(
+            application.load(run_dir, device=device),
+            source,
+            out,
+            n=n,
+            seed=seed,
+            device=devices.choose(device),
+            progress=Progress(Console(stderr=True)),
+        )
+    typer.echo(
+        f"bits a dimension, at most: {sum(terms):.4f} = L_0 {terms.first:.4f} + L_1 .. L_(T-1) "
+        f"{terms.between:.4f} + L_T {terms.last:.2e}"
+    )
+
+
+@app.command()
 def schedules(
     out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
     steps: Annotated[int, typer.Option("--T", min=1, help="Steps of the grid.")] = 1000,

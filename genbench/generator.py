@@ -1,6 +1,7 @@
 """The contract between the families of generative models and all that trains, measures or uses them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Generator as Rng
 from torch import Tensor, nn
 
 __all__ = [
+    "BoundTerms",
     "Decodes",
     "Edits",
     "ForwardProcess",
@@ -188,6 +190,14 @@ class Latent(Decodes):
 
 class Unsampled(Latent):
     """A model that codes images and has no law of its codes: sample and prior raise NoPrior."""
+
+
+class BoundTerms(ABC):
+    """A model whose bound on the likelihood is a sum over steps, which can be shown."""
+
+    @abstractmethod
+    def bound_terms(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:
+        """Terms of a bound on -log p(x), from the data's step to the noise's: (B,) nats each."""
 
 
 class Trajectory(ABC):

@@ -48,7 +48,7 @@ class PixelLaw(ABC):
 class Categorical(PixelLaw):
     """A probability for each level of one channel: softmax over L numbers.
 
-    Source: van den Oord et al. 2016a, Section 3.3.
+    Source: van den Oord et al. 2016a, Section 2.2.
     """
 
     whole_pixels = False

@@ -155,6 +155,14 @@ class Binomial(Process):
             total = total + weight * step_nats(x0, xt, self.logits(network, xt, t, y), t, self.schedule)
         return -total
 
+    def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
+        check_binary(x0)
+        for k in range(1, self.schedule.T + 1):
+            t = torch.full((len(x0),), k / self.schedule.T, dtype=torch.float64, device=x0.device)
+            xt = self.erased(x0, t, None)
+            yield step_nats(x0, xt, self.logits(network, xt, t, y), t, self.schedule)
+        yield prior_nats(x0, self.schedule)
+
 
 class Reverse(NamedTuple):
     """A model's law of x_s given x_t, pixel by pixel: (B, C, H, W) each."""

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench.diffusion.density import Density
+from genbench.diffusion.bound import prior_nats
+from genbench.diffusion.density import Bound, Density
 from genbench.diffusion.guidance import Guidance
 from genbench.diffusion.objective import Case, Objective
 from genbench.diffusion.parameterization import Parameterization
@@ -161,6 +162,16 @@ class Gaussian(Process):
             return self.denoise(network, xt, t, y)
 
         return self.density.log_prob(denoise, self.schedule, x0)
+
+    def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
+        def denoise(xt: Tensor, t: Tensor) -> Denoised:
+            return self.denoise(network, xt, t, y)
+
+        bound = self.density if isinstance(self.density, Bound) else Bound()
+        for k in range(1, self.schedule.T + 1):
+            t = torch.full((len(x0),), k / self.schedule.T, dtype=torch.float64, device=x0.device)
+            yield bound.step_nats(denoise, self.schedule, x0, t)
+        yield prior_nats(x0, self.schedule)
 
     def networks(self) -> list[nn.Module]:
         return list(self.guidance.children())

@@ -71,6 +71,13 @@ class Process(nn.Module, ABC):
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
         """log p(x0 | y) in nats, (B,); randomness is torch's default generator."""
 
+    def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
+        """L_0, L_1, .., L_T, whose sum bounds -log p(x0): (B,) nats each.
+
+        Raises ValueError where no bound is a sum over steps.
+        """
+        raise ValueError(f"{type(self).__name__} has no bound that is a sum over steps: model=ddpm has one")
+
     def networks(self) -> list[nn.Module]:
         """Networks beside the model's that sampling calls."""
         return []

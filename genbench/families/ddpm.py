@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from genbench.diffusion.process import Known, Process
-from genbench.generator import Edits, ForwardProcess, Likelihood, Loss, Rng, Trajectory
+from genbench.generator import BoundTerms, Edits, ForwardProcess, Likelihood, Loss, Rng, Trajectory
 
 __all__ = ["Diffusion"]
 
 
-class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess):
+class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
     """A diffusion model: network + process.
 
     The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)`; the process says what the answer
@@ -45,6 +45,11 @@ class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess):
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
         return self.process.log_prob(self.network, x, y)
+
+    @torch.no_grad()
+    def bound_terms(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:
+        self.check_batch(x, y)
+        yield from self.process.bound_terms(self.network, x, y)
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:

@@ -22,7 +22,7 @@ class PixelCNN(CausalNetwork):
     part is the upper half, (kernel // 2 + 1) x kernel, and the left half, kernel // 2 + 1.
     Raises ValueError on sizes that no network can have.
     Source: van den Oord et al. 2016b, Section 2.1 to 2.3; apart from it, the stack of the rows above has
-    residual connections too, and dropout stands behind the gates (Salimans et al. 2017, Section 2.6).
+    residual connections too, and dropout stands behind the gates (Salimans et al. 2017, Section 2.5).
     """
 
     def __init__(
