@@ -50,9 +50,8 @@ def bound_figure(
     x = to_float(images).contiguous(memory_format=torch.channels_last)
     with rng.fork(device), progress.bar("terms of the bound", len(x)) as bar:
         torch.manual_seed(rng.derive(seed, "terms"))
-        nats = [
-            float(term.double().mean()) for term in model.bound_terms(x, y if model.num_classes else None)
-        ]
+        terms = model.bound_terms(x, y if model.num_classes else None)
+        nats = [float(term.double().mean()) for term in terms]
         bar.advance(len(x))
     bits = np.array([bits_per_dim(-term, x[0].numel()) for term in nats])
     t = np.arange(1, len(bits) + 1) / (len(bits) - 1)

@@ -1,16 +1,25 @@
-"""What several test files share: the project's commands in a subprocess."""
+"""What several test files share: the project's commands in a subprocess, and runs with random weights."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from genbench import app
+from genbench.checkpoint import CheckpointStore
+from genbench.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 Command = Callable[..., subprocess.CompletedProcess[str]]
+Make = Callable[..., Path]
 
 # One thread: the toy networks are too small to share, and two cores serve several test processes.
 torch.set_num_threads(1)
@@ -39,3 +48,33 @@ def main(environment: dict[str, str]) -> Command:
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """What loading needs of the run of some overrides, with random weights: training would take longer."""
+
+    @cache
+    def make(*overrides: str) -> Path:
+        run = Run(tmp_path_factory.mktemp("run"))
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            cfg = compose("config", overrides=[*overrides, "device=cpu"])
+        (run.path / ".hydra").mkdir()
+        OmegaConf.save(cfg, run.path / ".hydra" / "config.yaml")
+        model = app.build(cfg).model
+        config = OmegaConf.to_container(cfg, resolve=True)
+        assert isinstance(config, dict)
+        run.begin("identity", config, "cpu", 0)
+        CheckpointStore(run.checkpoints).save({"ema": shaken(model), "model": shaken(model)})
+        return run.path
+
+    return make
+
+
+def shaken(model: torch.nn.Module) -> dict[str, Tensor]:
+    """Weights from which no answer is 0, as those of an untrained network are."""
+    with torch.no_grad():
+        for number, parameter in enumerate(model.parameters()):
+            rng = torch.Generator().manual_seed(number)
+            parameter += 0.1 * torch.randn(parameter.shape, generator=rng)
+    return {name: value.clone() for name, value in model.state_dict().items()}

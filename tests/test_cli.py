@@ -38,13 +38,17 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 def test_help_names_the_verbs() -> None:
     done = genbench("--help")
     assert done.returncode == 0
-    words = ("report", "sample", "schedules", "--version", "--install-completion")
+    words = ("report", "sample", "sampler-sweep", "bound", "schedules", "--version", "--install-completion")
     assert all(word in done.stdout for word in words)
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([verb, "--help"] for verb in ("report", "sample", "schedules")), ["--version"]],
+    [
+        ["--help"],
+        *([verb, "--help"] for verb in ("report", "sample", "sampler-sweep", "bound", "schedules")),
+        ["--version"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (

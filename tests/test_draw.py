@@ -2,28 +2,22 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
 from genbench import app, cli, draw
 from genbench import evaluate as evaluation
-from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageData, Split
 from genbench.diffusion.sampler import DDIM
 from genbench.metrics import DigitsFeatures, Metrics, PassCounter
 from genbench.progress import Progress
-from genbench.run import Run
 from genbench.stop import StopRequest
-from tests.conftest import ROOT, Command
+from tests.conftest import ROOT, Command, Make
 from tests.toys import TINY
 
 SMALL = ("network.width=8", "network.blocks=1")
@@ -34,7 +28,6 @@ VAE = ("model=vae", "network.encoder.width=8", "network.decoder.width=8")
 FLOW = ("model=flow", "network.width=8", "flow.steps=1")
 VQVAE = ("model=vqvae", "network.encoder.width=8", "network.decoder.width=8")
 
-Make = Callable[..., Path]
 Arrays = dict[str, np.ndarray]
 
 
@@ -47,36 +40,6 @@ def trained(main: Command, environment: dict[str, str], tmp_path_factory: pytest
     assert done.returncode == 3, done.stdout + done.stderr
     (run,) = (folder / "default").iterdir()
     return run
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """What loading needs of the run of some overrides, with random weights: training would take longer."""
-
-    @cache
-    def make(*overrides: str) -> Path:
-        run = Run(tmp_path_factory.mktemp("run"))
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            cfg = compose("config", overrides=[*overrides, "device=cpu"])
-        (run.path / ".hydra").mkdir()
-        OmegaConf.save(cfg, run.path / ".hydra" / "config.yaml")
-        model = app.build(cfg).model
-        config = OmegaConf.to_container(cfg, resolve=True)
-        assert isinstance(config, dict)
-        run.begin("identity", config, "cpu", 0)
-        CheckpointStore(run.checkpoints).save({"ema": shaken(model), "model": shaken(model)})
-        return run.path
-
-    return make
-
-
-def shaken(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Weights from which no answer is 0, as those of an untrained network are."""
-    with torch.no_grad():
-        for number, parameter in enumerate(model.parameters()):
-            rng = torch.Generator().manual_seed(number)
-            parameter += 0.1 * torch.randn(parameter.shape, generator=rng)
-    return {name: value.clone() for name, value in model.state_dict().items()}
 
 
 def sample(*arguments: object) -> None:
