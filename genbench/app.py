@@ -20,20 +20,22 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from rich.console import Console
 
 from genbench import schema
+from genbench.axes import CONF, axes_asked_for
 from genbench.errors import Unmeasured, UsageError
 from genbench.identity import hashed
 from genbench.run import Run, rerun_path
 from genbench.stop import Stopped
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from genbench.data import ImageSource
     from genbench.generator import Generator
     from genbench.metrics import Metrics
     from genbench.session import Parts, Session
 
-__all__ = ["build", "door", "identity", "load", "protocol", "register", "run"]
+__all__ = ["build", "classifier", "door", "identity", "load", "protocol", "register", "run"]
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
 LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
@@ -77,28 +79,8 @@ def message(error: BaseException) -> str:
     if isinstance(error, InterpolationKeyError):
         return f"{lines[0]} (in {error.full_key}): an option that was chosen belongs to another model"
     if lacking := LACKING.search(text):
-        text = f"{lacking['axis']} is no axis of {axes_asked_for()}"
+        text = f"{lacking['axis']} is no axis of {axes_asked_for(sys.argv[1:])}"
     return f"{text}\n{HINT}" if isinstance(error, HydraException) else text
-
-
-def axes_asked_for() -> str:
-    """The model on the command line, or the default one, with the axes that it pulls in."""
-    asked = dict(word.split("=", 1) for word in sys.argv[1:] if re.match(r"\w+=", word))
-    name = asked.get("model", "ddpm")
-    axes = axes_of("model", name, asked)
-    return f"model={name}, which has {', '.join(axes)}" if axes else f"model={name}"
-
-
-def axes_of(group: str, option: str, asked: dict[str, str]) -> list[str]:
-    """The groups that an option pulls in, and those that their chosen options pull in; none for a sweep."""
-    path = CONF / group / f"{option}.yaml"
-    entries = OmegaConf.load(path).get("defaults", []) if path.exists() else []
-    found = []
-    for key, default in (next(iter(entry.items())) for entry in entries):
-        if not key.startswith("override"):
-            axis = key.partition("@")[0][1:]
-            found += [axis, *axes_of(axis, asked.get(axis, default), asked)]
-    return found
 
 
 def register() -> None:
@@ -335,6 +317,19 @@ def take_option(cfg: DictConfig, group: str, option: str) -> None:
         composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
     for key, node in composed.items():
         cfg[key] = node
+
+
+def classifier(run_dir: str) -> "nn.Module":
+    """The noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier), as it is.
+
+    Raises ValueError where the run has none.
+    """
+    from genbench.diffusion.guidance import Classifier
+
+    found = [m.classifier for m in load(run_dir, device="cpu").modules() if isinstance(m, Classifier)]
+    if not found:
+        raise ValueError(f"{run_dir} has no classifier: give a run of model=ddpm guidance=classifier")
+    return found[0]
 
 
 def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":

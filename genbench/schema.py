@@ -51,7 +51,7 @@ def check(node: object, path: str) -> None:
 def check_call(node: Mapping[str, Any], path: str) -> None:
     """Hold the arguments of one target to its signature."""
     target = locate(str(node["_target_"]), path)
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    hints = get_type_hints(target.__init__) if inspect.isclass(target) else inspect.get_annotations(target)
     legal = inspect.signature(target).parameters
     for key, value in node.items():
         if key.startswith("_"):

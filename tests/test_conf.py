@@ -10,7 +10,7 @@ from PIL import Image
 
 from genbench import app
 from genbench.errors import UsageError
-from tests.conftest import Command
+from tests.conftest import Command, Make
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {
@@ -51,6 +51,10 @@ AXES = {
 }
 
 
+OF_RUNS = {("autoencoder", "run"), ("guidance", "classifier_of_run")}
+"""Options that want a run, which their own test makes."""
+
+
 def options(group: str) -> list[str]:
     return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
 
@@ -62,7 +66,7 @@ OPTIONS = [
         for model, groups in AXES.items()
         for group in groups
         for option in options(group)
-        if (group, option) != ("autoencoder", "run")  # wants a run, which its own test makes
+        if (group, option) not in OF_RUNS
     ),
 ]
 COMPANIONS = {
@@ -92,6 +96,23 @@ def test_every_option_builds(model: str, group: str, option: str) -> None:
     with_it = COMPANIONS.get((group, option), ())
     parts = app.build(config(f"model={model}", f"{group}={option}", *with_it, *small))
     assert parts.model.shape == (1, 8, 8)
+
+
+def test_an_autoencoder_of_an_earlier_run_is_taken_as_it_is(made: Make) -> None:
+    run = made("model=vae", "network.encoder.width=8", "network.decoder.width=8")
+    model = app.build(config("model=latent_diffusion", "autoencoder=run", f"autoencoder.run_dir={run}")).model
+    assert model.phases == ("net",)
+    theirs = app.load(run, device="cpu").state_dict()
+    assert all(torch.equal(theirs[key], value) for key, value in model.autoencoder.state_dict().items())
+
+
+def test_a_classifier_of_an_earlier_run_guides_without_being_trained(made: Make) -> None:
+    small = ("network.width=8", "conditional=true")
+    run = made(*small, "guidance=classifier", "guidance.classifier.width=8")
+    taken = ("guidance=classifier_of_run", f"guidance.classifier.run_dir={run}")
+    assert app.build(config(*small, *taken)).model.phases == ("net",)
+    with pytest.raises(UsageError, match="has no classifier"):
+        app.build(config(*small, taken[0], f"guidance.classifier.run_dir={made(*small)}"))
 
 
 def test_every_model_and_every_network_is_tried() -> None:

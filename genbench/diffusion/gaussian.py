@@ -7,7 +7,7 @@ from torch import Generator, Tensor, nn
 
 from genbench.diffusion.bound import prior_nats
 from genbench.diffusion.density import Bound, Density
-from genbench.diffusion.guidance import Guidance
+from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.objective import Case, Objective
 from genbench.diffusion.parameterization import Parameterization
 from genbench.diffusion.process import Known, Losses, Process
@@ -78,7 +78,7 @@ class Gaussian(Process):
                 "at t = 1 this schedule leaves no signal, so the noise tells nothing about x0: take "
                 "parameterization=v or x0"
             )
-        if self.guidance.phases and float(last) == 0:
+        if isinstance(self.guidance, Classifier) and float(last) == 0:
             raise ValueError(
                 "guidance=classifier divides by the signal at t = 1, and this schedule leaves none: take "
                 "another schedule, or guidance=classifier_free"

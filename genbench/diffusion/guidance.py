@@ -90,18 +90,18 @@ class ClassifierFree(Guidance):
 class Classifier(Guidance):
     """eps - s sigma grad log p(y | xt), or x0 + s sigma^2 / alpha grad log p(y | xt).
 
-    classifier: answers `classifier(xt (B, C, H, W), t (B,)) -> logits (B, K)` at every level of noise; it is
-    trained in a phase of its own, beside the network.
+    classifier: answers `classifier(xt (B, C, H, W), t (B,)) -> logits (B, K)` at every level of noise; unless
+    its weights are frozen, it is trained in a phase of its own, beside the network.
     Source: Dhariwal & Nichol 2021, Algorithm 2.
     """
-
-    phases = ("classifier",)
 
     def __init__(self, num_classes: int, classifier: nn.Module, *, scale: float = 2.0) -> None:
         super().__init__()
         check_classes(num_classes, "classifier")
         check_scale(scale)
         self.classifier, self.scale = classifier, scale
+        if any(p.requires_grad for p in classifier.parameters()):
+            self.phases = ("classifier",)
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         x0, v = denoise(xt, t, y)
