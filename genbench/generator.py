@@ -86,14 +86,17 @@ class Generator(nn.Module, ABC):
         """The modules whose forward passes are the cost of a sample: every child with parameters."""
         return [child for child in self.children() if any(True for _ in child.parameters())]
 
-    def stage(self, spent: float) -> tuple[tuple[str, ...], float]:
-        """The phases of a step that begins at a share `spent` of the budget, and how far their stage is."""
+    def stage(self, spent: float) -> tuple[Stage, float]:
+        """The stage of a step that begins at a share `spent` of the budget, and what was spent before it."""
         begun = 0.0
-        for share, phases in self.stages:
-            if spent < begun + share:
-                return phases, (spent - begun) / share
-            begun += share
-        return (self.stages[-1].phases if self.stages else self.phases), min(spent, 1.0)
+        for stage in self.stages[:-1]:
+            if spent < begun + stage.share:
+                return stage, begun
+            begun += stage.share
+        return (self.stages[-1] if self.stages else Stage(1.0, self.phases)), begun
+
+    def check_unbounded(self) -> None:
+        """Raise ValueError where data have to be images in [-1, 1]; by default they need not."""
 
     def check_phase(self, phase: str) -> None:
         """Raise ValueError unless `phase` is one of this model's."""

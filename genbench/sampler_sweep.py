@@ -9,6 +9,7 @@ import torch
 
 from genbench import rng
 from genbench.data import ImageSource, cache_dir, prepare, to_uint8
+from genbench.draw import samples
 from genbench.evaluate import evaluate
 from genbench.gallery import classes_in_turn
 from genbench.generator import Generator
@@ -53,14 +54,15 @@ def sampler_sweep(
     """
     import pandas as pd
 
-    models = [load(way) for way in todo]
+    for way in todo:
+        samples(load(way))  # refuses what the model lacks; not kept, since the ways may be many
     data = prepare(source, cache=cache_dir(), progress=progress)
     extractor = metrics.features.build(data, device=device, progress=progress)
     train_set = reference(extractor, data, split="train", device=device, progress=progress)
     rows: list[dict[str, Any]] = []
-    for way, model in zip(todo, models, strict=True):
+    for way in todo:
         found = evaluate(
-            model,
+            load(way),
             data,
             metrics=metrics,
             extractor=extractor,
@@ -78,28 +80,28 @@ def sampler_sweep(
     table = pd.DataFrame(rows)
     distance_figure(table, out / "distance.png")
     if "guidance.scale" in table:
-        scales_figure(
-            dict(zip(table["guidance.scale"], models, strict=True)), out / "scales.png", seed, device
-        )
+        first = {way["guidance.scale"]: way for way in reversed(todo)}
+        scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", seed, device)
     return table
 
 
 def distance_figure(table: "pd.DataFrame", path: Path) -> None:
-    """The distance to the training images against passes of the network, or against scales of guidance."""
+    """The distance to the training images against passes of the network, or scales where they alone vary."""
     name = next(column for column in table if str(column).startswith("fid["))
-    against = "passes" if table["passes"].nunique() > 1 or "guidance.scale" not in table else "guidance.scale"
-    axes = [key for key in ("sampler", "guidance.scale", "sampler.steps") if key in table and key != against]
+    varied = [key for key in ("sampler", "sampler.steps", "guidance.scale") if key in table]
+    against = "guidance.scale" if varied == ["guidance.scale"] else "passes"
+    groups = [key for key in varied if key not in (against, "sampler.steps")]
     lines = {}
-    for values, part in table.groupby(axes[:1] or [lambda _: "model"], sort=False):
+    for values, part in table.groupby(groups, sort=False) if groups else [(("model",), table)]:
         part = part.sort_values(against)
         lines[" ".join(map(str, values))] = (part[against].to_numpy(), part[name].to_numpy())
     curves_figure(lines, path, x=against, y=str(name), logarithmic=against == "passes")
 
 
-def scales_figure(models: Mapping[float, Generator], path: Path, seed: int, device: torch.device) -> None:
+def scales_figure(models: Sequence[Generator], path: Path, seed: int, device: torch.device) -> None:
     """One row a scale, all from the same noise, the classes in turn."""
     rows = []
-    for _, model in sorted(models.items()):
+    for model in models:
         stream = rng.generator(device, seed, "scales")
         y = classes_in_turn(model, COLUMNS, device)
         with torch.no_grad():

@@ -28,7 +28,7 @@ CORE = (
 ROOT = {"name": str, "seed": int, "conditional": bool, "device": str, "runs_dir": str, "rerun": bool}
 """The keys of the configuration that belong to no group, and their types."""
 
-SAMPLING = re.compile(r"sampler\..+|guidance\.(scale|interval)|model\.temperature")
+SAMPLING = re.compile(r"sampler\..+|solver\..+|process\.steps|guidance\.(scale|interval)|model\.temperature")
 """What may be changed in a trained model: how it draws."""
 
 

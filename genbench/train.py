@@ -160,8 +160,9 @@ def train(
             before = run.images_seen
             rng.seed_step(seed, before)
             spent = budget.spent(before, clock.seconds())
-            phases, done = model.stage(spent)
-            factor = lr_schedule.factor(round(before * (done / spent)) if spent else 0, done)
+            (share, phases), begun = model.stage(spent)
+            of_stage = spent - begun  # the learning rate begins anew with each stage
+            factor = lr_schedule.factor(round(before * (of_stage / spent)) if spent else 0, of_stage / share)
             for phase in phases:
                 index = order.take(run.images_seen, trainer.batch_size)
                 losses = []

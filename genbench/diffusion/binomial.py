@@ -71,6 +71,11 @@ class Binomial(Process):
         binary: bool = True,
     ) -> None:
         super().__init__()
+        times.check(schedule)
+        if not times.unbiased:
+            raise ValueError(
+                "process=binomial sums over all steps: take times=stratified or times=importance"
+            )
         check_settings(schedule, steps=steps, terms=terms, auxiliary=auxiliary, binary=binary)
         self.schedule, self.times = schedule, times
         self.steps, self.terms, self.auxiliary = steps, terms, auxiliary
@@ -100,6 +105,9 @@ class Binomial(Process):
                 "process=binomial takes one logit a pixel: set network.answers=1"
             )
         return answer.double() + 2 * xt * torch.atanh(self.schedule.alpha_bar(t))[:, None, None, None]
+
+    def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
+        self.logits(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 
     def erased(self, x0: Tensor, t: Tensor, rng: Generator | None) -> Tensor:
         """x_t from q(x_t | x0), images (B, C, H, W), t (B,)."""

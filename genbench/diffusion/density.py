@@ -24,6 +24,10 @@ class Density(ABC):
     method: str
 
     @abstractmethod
+    def check(self, schedule: Schedule) -> None:
+        """Raise ValueError unless the schedule has what it takes."""
+
+    @abstractmethod
     def log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
         """x0 (B, C, H, W) -> (B,) nats; randomness is torch's default generator."""
 
@@ -44,6 +48,10 @@ class Bound(Density):
             raise ValueError(f"density.steps is {steps}; it must be at least 2, e.g. 10, or null for all")
         self.steps, self.clip_x0 = steps, clip_x0
         self.method = "vlb" if steps is None else f"vlb, {steps} terms"
+
+    def check(self, schedule: Schedule) -> None:
+        if schedule.T < 2:
+            raise ValueError(f"schedule.T is {schedule.T}; a bound takes at least 2 steps, e.g. 1000")
 
     def log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
         total = prior_nats(x0, schedule)
@@ -121,6 +129,10 @@ class ProbabilityFlow(Density):
         last = schedule.alpha_bar(times[-1:]).sqrt()  # of the noised image, xt = last y
         volume = total + dimensions * (last.log() + math.log(width))
         return (volume - normal_nats(last * y)).float()
+
+    def check(self, schedule: Schedule) -> None:
+        if self.steps > schedule.T:
+            raise ValueError(f"density.steps is {self.steps}; it must be at most schedule.T={schedule.T}")
 
     def grid(self, schedule: Schedule) -> tuple[Tensor, Tensor]:
         """Rising times and their s; beyond s = 80 or so xt is noise to all purposes, and steps too wide."""

@@ -10,8 +10,8 @@ from torch import Generator, Tensor, nn
 
 from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
 from genbench.diffusion.gaussian import given
-from genbench.diffusion.guidance import Guidance
-from genbench.diffusion.ode import FixedSteps, Solver
+from genbench.diffusion.guidance import Classifier, Guidance
+from genbench.diffusion.ode import Solver
 from genbench.diffusion.process import Known, Losses, Process
 from genbench.diffusion.sampler import Denoised, noise_like
 from genbench.diffusion.schedule import Level
@@ -93,8 +93,8 @@ class FlowMatching(Process):
 
     loss = E |network(xt, t) - (x0 - eps)|^2, mean over D.
     t = 0 is data, as everywhere here; the papers' time is 1 - t.
-    density: solver of log p(x) by the change of volume along the flow (bound "estimate": one random direction
-    for the divergence, uniform dequantization).
+    density_steps: of Heun's method for log p(x), by the change of volume along the flow (bound "estimate":
+    one random direction for the divergence, uniform dequantization).
     Source: Lipman et al. 2023, Eq. 23 with sigma_min = 0; Liu et al. 2023 (rectified flow), Eq. 1.
     """
 
@@ -107,13 +107,19 @@ class FlowMatching(Process):
         times: PathTimes,
         solver: Solver,
         guidance: Guidance,
-        density: FixedSteps,
+        density_steps: int = 25,
     ) -> None:
         super().__init__()
+        if isinstance(guidance, Classifier):
+            raise ValueError(
+                "guidance=classifier divides by the signal at t = 1, and straight paths leave none: take "
+                "guidance=classifier_free"
+            )
+        if density_steps < 1:
+            raise ValueError(f"process.density_steps is {density_steps}; it must be at least 1, e.g. 25")
         self.coupling, self.times, self.solver = coupling, times, solver
-        self.guidance, self.density = guidance, density
-        self.phases = ("net", *guidance.phases)
-        self.method = f"ode, {density.steps} steps"
+        self.guidance, self.density_steps = guidance, density_steps
+        self.method = f"ode, {density_steps} steps"
         self.register_buffer("here", torch.zeros(()), persistent=False)  # on the device of the samples
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
@@ -121,13 +127,14 @@ class FlowMatching(Process):
         eps = self.coupling.pair(x0, torch.randn_like(x0))
         at = level(t)
         xt = at.alpha * x0 + at.sigma * eps
-        if phase in self.guidance.phases:
-            terms = self.guidance.loss(xt, t, y)
-        else:
-            velocity = network(xt, t.float(), self.guidance.labels(y)).float()
-            terms = {"velocity": (velocity - (x0 - eps)).square().flatten(1).mean(1)}
-        means = {name: term.mean() for name, term in terms.items()}
-        return Losses(sum(means.values()), {name: mean.detach() for name, mean in means.items()})
+        velocity = network(xt, t.float(), self.guidance.labels(y)).float()
+        total = (velocity - (x0 - eps)).square().mean()
+        return Losses(total, {"velocity": total.detach()})
+
+    def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
+        answer = network(x0, torch.ones(len(x0)), y)
+        if answer.shape != x0.shape:
+            raise ValueError(f"the network answers {tuple(answer.shape)}: set network.answers=1")
 
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
         return torch.randn(n, *shape, generator=rng, device=self.here.device)
@@ -167,17 +174,14 @@ class FlowMatching(Process):
         field = Divergence(lambda x, t: network(x, t.expand(len(x)).float(), y).float(), x0)
         x, width = dequantized(x0)
         volume = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
-        times = torch.linspace(0, 1, self.density.steps + 1, dtype=torch.float64, device=x0.device)
-        for k in range(self.density.steps):
+        times = torch.linspace(0, 1, self.density_steps + 1, dtype=torch.float64, device=x0.device)
+        for k in range(self.density_steps):
             h = float(times[k + 1] - times[k])
             here, trace = field(x, times[k])
             there, trace_there = field(x - h * here, times[k + 1])
             x = x - h / 2 * (here + there)
             volume -= h / 2 * (trace + trace_there)
         return (volume - normal_nats(x) + x0[0].numel() * math.log(width)).float()
-
-    def networks(self) -> list[nn.Module]:
-        return list(self.guidance.children())
 
 
 def level(t: Tensor) -> Level:

@@ -14,8 +14,8 @@ from genbench.diffusion.process import Known, Losses, Process
 from genbench.diffusion.sampler import Denoised, Sampler, noise_like
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
-from genbench.diffusion.variance import Variance
-from genbench.diffusion.weighting import Plain, Weighting
+from genbench.diffusion.variance import BetaTilde, Variance
+from genbench.diffusion.weighting import Plain, TrueBound, Weighting
 
 __all__ = ["Gaussian"]
 
@@ -52,7 +52,16 @@ class Gaussian(Process):
 
     def check(self) -> None:
         """Raise ValueError on compositions that mean nothing, with a remedy."""
-        objective, learned = type(self.objective).__name__, self.variance.answers > 1
+        objective, learned = type(self.objective).__name__.lower(), self.variance.answers > 1
+        self.times.check(self.schedule)
+        self.density.check(self.schedule)
+        if self.objective.learns_variance and not self.times.unbiased:
+            raise ValueError(
+                f"loss={objective} is a sum over all steps, and these times see some more often without "
+                "weighing them less: take times=stratified or times=importance"
+            )
+        if isinstance(self.weighting, TrueBound) and not isinstance(self.variance, BetaTilde):
+            raise ValueError("weighting=bound is that of the posterior's variance: take variance=posterior")
         last = self.schedule.alpha_bar(torch.ones(1, dtype=torch.float64)).detach()
         if learned and not self.objective.learns_variance:
             raise ValueError(
@@ -119,6 +128,9 @@ class Gaussian(Process):
             )
         return self.variance.split(output)
 
+    def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
+        self.answer(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
+
     def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
         """The model's own estimate at xt (B, C, H, W) and t (B,), float32."""
         output, v = self.answer(network, xt, t, y)
@@ -172,6 +184,18 @@ class Gaussian(Process):
             t = torch.full((len(x0),), k / self.schedule.T, dtype=torch.float64, device=x0.device)
             yield bound.step_nats(denoise, self.schedule, x0, t)
         yield prior_nats(x0, self.schedule)
+
+    def check_unbounded(self) -> None:
+        if self.sampler.clip_x0:
+            raise ValueError(
+                "sampler.clip_x0 bounds what is sampled to [-1, 1], where images are and latents are not: "
+                "set sampler.clip_x0=false, or take sampler=ddim_unclipped"
+            )
+        if self.objective.learns_variance:
+            raise ValueError(
+                f"loss={type(self.objective).__name__.lower()} counts the bits of 8-bit images, "
+                "which latents are not: take loss=l2, l1 or huber"
+            )
 
     def networks(self) -> list[nn.Module]:
         return list(self.guidance.children())

@@ -69,6 +69,7 @@ class ClassifierFree(Guidance):
             raise ValueError(f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1]")
         self.null, self.scale, self.p_uncond = num_classes, scale, p_uncond
         self.low, self.high = interval
+        self.everywhere = self.low == 0 and self.high == 1  # then no step has to wait for its time
 
     def labels(self, y: Tensor | None) -> Tensor | None:
         if y is None:
@@ -78,7 +79,7 @@ class ClassifierFree(Guidance):
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         null = None if y is None else torch.full_like(y, self.null)
-        scale = self.scale if self.low <= float(t[0]) <= self.high else 1.0
+        scale = self.scale if self.everywhere or self.low <= float(t[0]) <= self.high else 1.0
         if scale == 1:
             return denoise(xt, t, y)
         if scale == 0:

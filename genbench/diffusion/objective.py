@@ -112,7 +112,8 @@ class Hybrid(Objective):
     """L_simple + scale * sum_t L_{t-1}, whose second part trains the variance alone: its mean is detached.
 
     The sum over T steps is T times the term at one t, in nats a dimension; so T = 4000 weighs it four times
-    as T = 1000 does. (Implementations that leave out T weigh it a thousandth of that.)
+    as T = 1000 does. The authors' code takes bits for nats. (Implementations that leave out T weigh it a
+    thousandth of that.)
     Source: Nichol & Dhariwal 2021, Eq. 16 and Section 3.1 (scale = 0.001).
     """
 

@@ -8,6 +8,8 @@ from torch import Tensor
 
 __all__ = ["Adaptive", "Euler", "Field", "FixedSteps", "Heun", "Midpoint", "Solver"]
 
+LAST = 1e-3  # the time from which an adaptive solver goes to 0 in one step, since no velocity is known there
+
 Field = Callable[[Tensor, Tensor], Tensor]
 """(x (B, C, H, W), t ()) -> velocity (B, C, H, W), towards the data."""
 
@@ -89,17 +91,17 @@ class Adaptive(Solver):
     def walk(self, velocity: Field, x: Tensor, start: float = 1.0) -> Iterator[Tensor]:
         t, h = start, start / 10
         for _ in range(self.most):
-            h = min(h, t)
+            h = min(h, t - LAST) if t > LAST else t
             now = torch.tensor(t, dtype=torch.float64, device=x.device)
             here = velocity(x, now)
             there = x + h * here
-            if t - h < 1e-9:
+            if t == h:
                 yield there
                 return
             bend = h / 2 * (velocity(there, now - h) - here)
             error = float(bend.abs().max())
             if error <= self.tolerance:
-                x, t = there + bend, t - h
+                x, t = there + bend, max(t - h, LAST)
                 yield x
             h *= min(max(0.9 * (self.tolerance / max(error, 1e-12)) ** 0.5, 0.2), 5.0)
         raise FloatingPointError(

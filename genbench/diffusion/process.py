@@ -43,6 +43,10 @@ class Process(nn.Module, ABC):
         """The loss of a batch in one phase; randomness is torch's default generator."""
 
     @abstractmethod
+    def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
+        """Raise ValueError unless the network answers as the process needs, shown by one answer at x0."""
+
+    @abstractmethod
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
         """States at t = 1: (n, C, H, W)."""
 
@@ -77,6 +81,9 @@ class Process(nn.Module, ABC):
         Raises ValueError where no bound is a sum over steps.
         """
         raise ValueError(f"{type(self).__name__} has no bound that is a sum over steps: model=ddpm has one")
+
+    def check_unbounded(self) -> None:
+        """Raise ValueError where data have to be 8-bit images in [-1, 1]; by default they need not."""
 
     def networks(self) -> list[nn.Module]:
         """Networks beside the model's that sampling calls."""

@@ -27,6 +27,12 @@ class Times(nn.Module, ABC):
     What a law has learned stands in its buffers.
     """
 
+    unbiased: bool = True
+    """Whether that holds."""
+
+    def check(self, schedule: Schedule) -> None:
+        """Raise ValueError unless the law fits a schedule; most fit all."""
+
     @abstractmethod
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
         """Times for a batch of n images, drawn from torch's default generator."""
@@ -65,6 +71,8 @@ class LogNormal(Times):
     Source: Karras et al. 2022, Table 1 (noise distribution), Section 5.
     """
 
+    unbiased = False
+
     def __init__(self, mean: float = -1.2, std: float = 1.2) -> None:
         super().__init__()
         if not std > 0:
@@ -101,9 +109,12 @@ class Importance(Times):
         self.register_buffer("losses", torch.zeros(T, history))
         self.register_buffer("seen", torch.zeros(T, dtype=torch.int64))
 
-    def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
+    def check(self, schedule: Schedule) -> None:
         if schedule.T != self.T:
             raise ValueError(f"times.T is {self.T}, and schedule.T is {schedule.T}: they must be equal")
+
+    def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
+        self.check(schedule)
         p = self.probabilities()
         u = torch.rand(n, dtype=torch.float64, device=device)
         # Rounding can leave the sum of all below a u that is almost 1.

@@ -15,7 +15,8 @@ class Autoregressive(Inpaints, Likelihood):
     """log p(x | y) = sum_i log p(x_i | x_1 .. x_{i-1}, y) over the tokens of an image in raster order.
 
     The network answers for all tokens of a given image at once; its law says what an answer means. Sampling
-    asks it for one token after another with what it keeps of those before, N passes a sample.
+    asks it for one token after another with what it keeps of those before: N passes a sample, as the cost
+    counts them, although each is the work of one token.
     loss is -log p in nats a dimension.
     Source: van den Oord et al. 2016a, Eq. 1.
     """

@@ -25,6 +25,10 @@ class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
         super().__init__(shape, num_classes)
         self.network, self.process = network, process
         self.phases, self.bound, self.method = process.phases, process.bound, process.method
+        with torch.no_grad():
+            y = torch.zeros(1, dtype=torch.int64) if num_classes else None
+            process.check_network(network.eval(), torch.zeros(1, *shape), y)
+        network.train()
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
@@ -38,6 +42,9 @@ class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
             return guides
         others = set(map(id, guides))
         return [p for p in self.parameters() if id(p) not in others]
+
+    def check_unbounded(self) -> None:
+        self.process.check_unbounded()
 
     def networks(self) -> list[nn.Module]:
         return [self.network, *self.process.networks()]

@@ -39,12 +39,21 @@ class LatentDiffusion(Latent):
             raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.4")
         if not 0 < momentum <= 1:
             raise ValueError(f"model.momentum is {momentum}; it must be above 0 and at most 1, e.g. 0.01")
+        if autoencoder.num_classes or autoencoder.shape != self.shape:
+            raise ValueError(
+                f"the autoencoder has shape {autoencoder.shape} and {autoencoder.num_classes} classes; "
+                f"it must have {self.shape} and none: take a run of the same data with conditional=false"
+            )
         self.autoencoder, self.momentum = autoencoder, momentum
         self.latent_shape = autoencoder.latent_map()
         net = network(shape=self.latent_shape)
         self.prior_model = prior(shape=self.latent_shape, num_classes=num_classes, network=net)
+        self.prior_model.check_unbounded()
         later = self.prior_model.phases
-        if any(p.requires_grad for p in autoencoder.parameters()):
+        if later != ("net",):
+            raise ValueError("guidance=classifier sees images, and the prior latents: take classifier_free")
+        self.frozen = not any(p.requires_grad for p in autoencoder.parameters())
+        if not self.frozen:
             self.phases = ("autoencoder", *later)
             self.stages = (Stage(share, ("autoencoder",)), Stage(1 - share, later))
         else:
@@ -66,8 +75,11 @@ class LatentDiffusion(Latent):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        if phase == "autoencoder":
+        learns = phase == "autoencoder"
+        self.autoencoder.train(self.training and learns)
+        if learns or (self.frozen and self.training):
             self.follow(x)
+        if learns:
             return self.autoencoder.loss(x, step=step)
         with torch.no_grad():
             u = (self.codes(x) - self.mean) / self.scale()
@@ -75,9 +87,9 @@ class LatentDiffusion(Latent):
 
     @torch.no_grad()
     def follow(self, x: Tensor) -> None:
-        """Keep the latents' moments: plain averages of the first batches, moving ones from then on."""
+        """Keep the latents' moments: plain averages, later moving ones where codes change."""
         z = self.codes(x)
-        weight = (1 / (self.batches + 1)).clamp(min=self.momentum)
+        weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
         self.mean.lerp_(z.mean(dim=(0, 2, 3), keepdim=True)[0], weight)
         self.square.lerp_(z.square().mean(dim=(0, 2, 3), keepdim=True)[0], weight)
         self.batches += 1

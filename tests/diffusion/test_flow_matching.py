@@ -16,7 +16,7 @@ from genbench.diffusion.flow_matching import (
     PathTimes,
     Uniform,
 )
-from genbench.diffusion.guidance import ClassifierFree, Guidance, Unguided
+from genbench.diffusion.guidance import Classifier, ClassifierFree, Guidance, Unguided
 from genbench.diffusion.ode import Adaptive, Euler, FixedSteps, Heun, Midpoint, Solver
 from genbench.metrics import PassCounter
 from genbench.vaes.buckets import gaussian_log_prob
@@ -53,7 +53,7 @@ def process(
         times=times or Uniform(),
         solver=solver or Euler(5),
         guidance=guidance or Unguided(),
-        density=Heun(steps),
+        density_steps=steps,
     )
 
 
@@ -156,6 +156,16 @@ def test_a_tighter_tolerance_takes_more_steps_and_errs_less() -> None:
     assert errors[0] > errors[1] > errors[2]
 
 
+def test_the_adaptive_solver_sees_a_bend_at_the_end() -> None:
+    """A field that is 0 but for a bump below t = 0.4: the last step must not jump over it."""
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        return torch.full_like(x, 5.0 if float(t) < 0.4 else 0.0)
+
+    *_, x = Adaptive(0.01).walk(velocity, torch.zeros(1, 1, 1, 1, dtype=torch.float64))
+    assert float(x) == pytest.approx(2.0, abs=0.05)
+
+
 def test_guidance_of_one_is_the_conditional_model() -> None:
     y = torch.tensor([0, 1, 2])
     plain, guided = (
@@ -174,6 +184,11 @@ def test_inpainting_keeps_what_is_given() -> None:
     mask[..., 2:] = True
     filled = model.inpaint(x, mask, rng=torch.Generator().manual_seed(1))
     assert torch.allclose(filled[..., :2], x[..., :2], atol=1e-5)
+
+
+def test_a_classifier_cannot_guide_where_no_signal_is_left() -> None:
+    with pytest.raises(ValueError, match="take guidance=classifier_free"):
+        process(guidance=Classifier(3, nn.Identity()))
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:

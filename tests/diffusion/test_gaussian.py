@@ -80,9 +80,9 @@ def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: toy_process(variance=Learned()), "variance=learned gets no gradient from loss=L2.*hybrid"),
-        (lambda: toy_process(objective=Hybrid()), "loss=Hybrid adds the bound .*variance=learned"),
-        (lambda: toy_process(objective=VLB(), weighting=MinSNR()), "loss=VLB is the bound.*weighting=none"),
+        (lambda: toy_process(variance=Learned()), "variance=learned gets no gradient from loss=l2.*hybrid"),
+        (lambda: toy_process(objective=Hybrid()), "loss=hybrid adds the bound .*variance=learned"),
+        (lambda: toy_process(objective=VLB(), weighting=MinSNR()), "loss=vlb is the bound.*weighting=none"),
         (lambda: toy_process(schedule=LearnedSchedule(T, width=8)), "schedule=learned needs .*loss=vlb"),
         (
             lambda: toy_process(schedule=ZeroTerminal(T, Linear), parameterization=Eps()),

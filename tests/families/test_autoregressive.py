@@ -16,7 +16,7 @@ from genbench.precision import BFloat16
 from tests.autoregressive.laws import CASES, NETWORKS, Shape, all_images, images, labels
 
 Make = Callable[[Shape, int, PixelLaw], CausalNetwork]
-SHAPE, DRAWS = (1, 2, 2), 40_000
+SHAPE, DRAWS = (1, 2, 2), 10_000
 
 
 def model(make: Make, shape: Shape = SHAPE, classes: int = 0, law: PixelLaw | None = None) -> Autoregressive:
@@ -50,12 +50,12 @@ def test_cached_samples_are_the_uncached_ones_bit_for_bit(
 
 @pytest.mark.parametrize("make", NETWORKS)
 def test_a_sample_costs_a_pass_a_token_and_a_fraction_of_the_uncached_work(make: Make) -> None:
-    net = model(make, (1, 8, 8), law=LogisticMixture(2))
+    net = model(make, (1, 5, 5), law=LogisticMixture(2))
     with PassCounter(net.networks()) as counter:
         cached = count(lambda: net.sample(3, rng=seeded()))
-    assert counter.passes(3) == 64
-    # Whole images would be 64 passes of 64 answers each.
-    assert cached < 0.05 * count(lambda: drawn_uncached(net, 3, None, seeded()))
+    assert counter.passes(3) == 25
+    # Whole images would be 25 passes of 25 answers each.
+    assert cached < 0.15 * count(lambda: drawn_uncached(net, 3, None, seeded()))
 
 
 def shares(drawn: Tensor) -> Tensor:

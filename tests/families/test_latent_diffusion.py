@@ -1,12 +1,15 @@
 """A prior over latents: the two stages, the scaling of latents, and the way back to images."""
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
+from genbench.diffusion.objective import VLB
 from genbench.diffusion.process import Process
+from genbench.diffusion.sampler import DDIM
 from genbench.families.ddpm import Diffusion
 from genbench.families.latent_diffusion import LatentDiffusion
 from genbench.families.vae import VAE
@@ -52,7 +55,7 @@ def latent(autoencoder: Latent, *, num_classes: int = 0, process: Process | None
         num_classes,
         autoencoder=autoencoder,
         network=partial(UNet, num_classes=num_classes, width=8, blocks=1, patch=1, multipliers=[1]),
-        prior=partial(Diffusion, process=process or toy_process()),
+        prior=partial(Diffusion, process=process or toy_process(sampler=DDIM(5, clip_x0=False))),
         share=0.25,
     )
 
@@ -63,10 +66,12 @@ def images(n: int = 16) -> Tensor:
 
 def test_the_stages_follow_the_budget_and_each_trains_its_own() -> None:
     model = latent(kl())
-    assert model.stage(0.0) == (("autoencoder",), 0.0)
-    assert model.stage(0.125) == (("autoencoder",), 0.5)
-    assert model.stage(0.25) == (("net",), 0.0)
-    assert model.stage(0.625) == (("net",), 0.5)
+    first_stage, second_stage = model.stages
+    assert model.stage(0.0) == (first_stage, 0.0)
+    assert model.stage(0.24) == (first_stage, 0.0)
+    assert model.stage(0.25) == (second_stage, 0.25)
+    assert model.stage(1.5) == (second_stage, 0.25)
+    assert [stage.phases for stage in model.stages] == [("autoencoder",), ("net",)]
     first, second = (set(map(id, model.phase_parameters(phase))) for phase in model.phases)
     assert first.isdisjoint(second)
     assert first == set(map(id, model.autoencoder.parameters()))
@@ -109,7 +114,10 @@ def test_a_trained_autoencoder_leaves_the_budget_to_the_prior() -> None:
     assert model.phases == ("net",)
     assert model.stages == ()
     before = [p.clone() for p in autoencoder.parameters()]
-    model.loss(images()).total.backward()
+    model.train().loss(images()).total.backward()
+    u = (model.encode(images()) - model.mean) / model.scale()
+    assert torch.allclose(u.square().mean(dim=(0, 2, 3)), torch.ones(2), atol=1e-3)
+    assert not autoencoder.training
     assert all(torch.equal(a, b) for a, b in zip(before, autoencoder.parameters(), strict=True))
 
 
@@ -128,6 +136,22 @@ def test_a_vector_is_a_map_of_one_pixel() -> None:
     model.latent_shape = (3, 4)
     with pytest.raises(ValueError, match=r"latents of shape \(3, 4\)"):
         model.latent_map()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: latent(kl(), process=toy_process()), "sampler.clip_x0=false"),
+        (
+            lambda: latent(kl(), process=toy_process(objective=VLB(), sampler=DDIM(5, clip_x0=False))),
+            "loss=vlb counts the bits of 8-bit images",
+        ),
+        (lambda: LatentDiffusion((1, 4, 4), 0, autoencoder=kl(), network=UNet, prior=Diffusion), "same data"),
+    ],
+)
+def test_what_latents_do_not_bear_is_refused(make: Callable[[], LatentDiffusion], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
