@@ -16,7 +16,10 @@ def axes_asked_for(overrides: Sequence[str]) -> str:
     asked = dict(word.split("=", 1) for word in overrides if re.match(r"\w+=", word))
     name = asked.get("model", "ddpm")
     axes = axes_of("model", name, asked)
-    return f"model={name}, which has {', '.join(axes)}" if axes else f"model={name}"
+    # What pulls in axes of its own is named too, since another option would pull in others.
+    chosen = [f"{key}={asked[key]}" for key in axes if key in asked and axes_of(key, asked[key], asked)]
+    who = " ".join([f"model={name}", *chosen])
+    return f"{who}, which has {', '.join(axes)}" if axes else who
 
 
 def axes_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:

@@ -18,6 +18,7 @@ __all__ = ["curves_figure", "save_grid", "schedule_figure"]
 
 BORDER = 1  # pixels between tiles
 GREY = 128
+FEW = 50  # points of a curve up to which each is marked
 VISIBLE = 48  # pixels; smaller tiles are enlarged to at least this
 
 
@@ -103,7 +104,7 @@ def curves_figure(
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
     for name, (xs, ys) in lines.items():
-        axes.plot(xs, ys, marker="o", label=name)
+        axes.plot(xs, ys, marker="o" if len(xs) <= FEW else None, label=name)
     axes.set(xlabel=x, ylabel=y)
     if logarithmic:
         axes.loglog()

@@ -35,7 +35,7 @@ def test_a_sweep_over_families_is_one_table(runs_dir: Path) -> None:
     assert sorted(rows.index[rows[fid].isna()]) == ["vqvae"]  # it has no samples yet
     bounds = {model: bound for model, bound in rows["bound"].items() if bound is not None}
     assert bounds == {"flow": "exact", "vae": "lower"}
-    assert list(rows.index[rows["bits_per_dim"].notna()]) == ["flow", "vae"]
+    assert list(rows.index[rows["bits_per_dim"].notna()]) == ["ddpm", "flow", "vae"]
     rebuild = {"autoencoder", "flow", "vae", "vqvae"}
     assert set(rows.index[rows["reconstruction_mse"].notna()]) == rebuild
     assert rows.loc["flow", "reconstruction_mse"] == 0
