@@ -41,7 +41,9 @@ class Bar:
         self.printed = time.monotonic()
         gained = self.done - (self.first or 0)
         left = (self.printed - self.started) * max(self.total - self.done, 0) / max(gained, 1)
-        line = f"{self.title} {self.done:,}/{self.total:,} ETA {left:.0f} s {self.note}"
+        # The first units carry the start of the work: what they took says nothing of the rest.
+        eta = f"ETA {left:.0f} s" if gained * 100 >= self.total else "ETA ?"
+        line = f"{self.title} {self.done:,}/{self.total:,} {eta} {self.note}"
         assert self.console is not None
         self.console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 

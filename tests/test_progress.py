@@ -19,6 +19,14 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then() -> None:
     assert line.endswith("loss 0.5  30 images/s")
 
 
+def test_no_eta_follows_from_the_first_hundredth() -> None:
+    text = io.StringIO()
+    bar = progress.Bar("preparing", 1000, Console(file=text))
+    bar.printed -= progress.PLAIN_SECONDS
+    bar.advance(1)
+    assert text.getvalue() == "preparing 1/1,000 ETA ?\n"
+
+
 def test_on_a_terminal_a_bar_shows_the_note() -> None:
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=120)

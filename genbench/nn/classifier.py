@@ -24,6 +24,8 @@ class NoisyClassifier(nn.Module):
         super().__init__()
         if width < 2 or width % 2:
             raise ValueError(f"guidance.classifier.width is {width}; it must be even and at least 2")
+        if num_classes < 1:
+            raise ValueError("guidance=classifier leads to classes, and there are none: set conditional=true")
         channels, height, breadth = shape
         embedding = 4 * width
         self.time = nn.Sequential(Sinusoid(width), nn.Linear(width, embedding), nn.SiLU())
