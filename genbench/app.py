@@ -260,7 +260,7 @@ def load(
 ) -> "Generator":
     """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
 
-    overrides: other ways of drawing: {"sampler": "ddim", "sampler.steps": 20}, {"guidance.scale": 3.0}.
+    overrides: other ways of drawing: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}.
     Raises FileNotFoundError where the run has no checkpoint yet, ValueError on a setting that is not there.
     """
     from genbench import device as devices
@@ -303,7 +303,9 @@ def change(cfg: DictConfig, key: str, value: object) -> None:
     if key == "sampler" and key in cfg:
         take_option(cfg, key, str(value))
         return
-    schema.check_sampling(key, OmegaConf.to_container(cfg, resolve=True))
+    tree = OmegaConf.to_container(cfg, resolve=True)
+    key = schema.steps_key(tree) if key == "steps" else key
+    schema.check_sampling(key, tree)
     node, _, leaf = key.rpartition(".")
     OmegaConf.select(cfg, node)[leaf] = value
 

@@ -113,7 +113,9 @@ def sample(
             help="The class of all images, of a conditional model. Without it: 0, 1, 2, .. in turn."
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of the sampler, of a model that has one.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of the sampling, of a model that has some.")
+    ] = None,
     sampler: Annotated[
         str | None, typer.Option(help="Another sampler: an option of conf/sampler, with its own settings.")
     ] = None,
@@ -159,7 +161,7 @@ def sample(
     from genbench.draw import choose, labels, write
     from genbench.progress import Progress
 
-    asked = {"sampler": sampler, "sampler.steps": steps}
+    asked = {"sampler": sampler, "steps": steps}
     overrides = {key: value for key, value in asked.items() if value is not None}
     overrides |= dict(map(setting, settings or []))
     with warnings_in_lines():

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["sampler_sweep", "ways"]
 
 Way = Mapping[str, object]
-"""A setting of the sampling -> its value, such as {"sampler": "ddim", "sampler.steps": 20}."""
+"""A setting of the sampling -> its value, such as {"sampler": "ddim", "steps": 20}."""
 COLUMNS = 10  # of the picture of scales
 
 
 def ways(samplers: Sequence[str], steps: Sequence[int], scales: Sequence[float]) -> list[Way]:
     """Every combination; what is not varied is left to the run's own configuration."""
-    axes = {"sampler": samplers, "sampler.steps": steps, "guidance.scale": scales}
+    axes = {"sampler": samplers, "steps": steps, "guidance.scale": scales}
     varied = {key: values for key, values in axes.items() if values}
     return [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())]
 
@@ -88,9 +88,9 @@ def sampler_sweep(
 def distance_figure(table: "pd.DataFrame", path: Path) -> None:
     """The distance to the training images against passes of the network, or scales where they alone vary."""
     name = next(column for column in table if str(column).startswith("fid["))
-    varied = [key for key in ("sampler", "sampler.steps", "guidance.scale") if key in table]
+    varied = [key for key in ("sampler", "steps", "guidance.scale") if key in table]
     against = "guidance.scale" if varied == ["guidance.scale"] else "passes"
-    groups = [key for key in varied if key not in (against, "sampler.steps")]
+    groups = [key for key in varied if key not in (against, "steps")]
     lines = {}
     for values, part in table.groupby(groups, sort=False) if groups else [(("model",), table)]:
         part = part.sort_values(against)

@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["check", "check_axes", "check_root", "check_sampling", "check_value"]
+__all__ = ["check", "check_axes", "check_root", "check_sampling", "check_value", "steps_key"]
 
 TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")  # torch.hub and torch.load run code
 
@@ -28,6 +28,7 @@ CORE = (
 ROOT = {"name": str, "seed": int, "conditional": bool, "device": str, "runs_dir": str, "rerun": bool}
 """The keys of the configuration that belong to no group, and their types."""
 
+STEPS = ("sampler.steps", "solver.steps", "process.steps")
 SAMPLING = re.compile(r"sampler\..+|solver\..+|process\.steps|guidance\.(scale|interval)|model\.temperature")
 """What may be changed in a trained model: how it draws."""
 
@@ -84,6 +85,12 @@ def describes_objects(value: object) -> bool:
     if not isinstance(value, Mapping) or not value:
         return False
     return "_target_" in value or all(map(describes_objects, value.values()))
+
+
+def steps_key(tree: object) -> str:
+    """The setting that holds the steps of a model's sampling, or the usual one where it has none."""
+    found = [key for key in STEPS if key in leaves(tree)]
+    return (found or STEPS)[0]
 
 
 def check_sampling(key: str, tree: object) -> None:

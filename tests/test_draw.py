@@ -159,6 +159,9 @@ def test_steps_and_guidance_are_what_a_sample_costs(made: Make) -> None:
     assert passes(made(*GUIDED), {"sampler.steps": 2}) == 4  # with the label and without
     assert passes(made(*GUIDED), {"sampler.steps": 2, "guidance.scale": 1.0}) == 2
     assert passes(made(*GUIDED), {"sampler.steps": 5, "guidance.interval": [0.0, 0.01]}) == 5
+    straight = ("model=flow_matching", "solver=euler", *SMALL)
+    coins = ("process=binomial", "data.binarize=true", *SMALL)
+    assert [passes(made(*model), {"steps": 4}) for model in (DDPM, straight, coins)] == [4, 4, 4]
 
 
 def test_another_sampler_takes_the_place_of_the_recorded_one(made: Make, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ def sweep(*arguments: object) -> None:
 def test_ways_are_all_combinations_of_what_is_varied() -> None:
     assert ways([], [], []) == [{}]
     assert ways(["ddim"], [2, 5], []) == [
-        {"sampler": "ddim", "sampler.steps": 2},
-        {"sampler": "ddim", "sampler.steps": 5},
+        {"sampler": "ddim", "steps": 2},
+        {"sampler": "ddim", "steps": 5},
     ]
     assert len(ways(["ddim", "heun"], [2, 5, 7], [0.0, 1.0])) == 12
 
