@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench.diffusion.density import sampled_terms
-from genbench.diffusion.process import Known, Losses, Process
+from genbench.diffusion.process import Known, Losses, Process, averaged
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
 
@@ -93,8 +93,7 @@ class Binomial(Process):
         if self.auxiliary:
             terms["auxiliary"] = -self.auxiliary * F.logsigmoid(x0 * logits).flatten(1).mean(1).float()
         self.times.update(t, sum(terms.values()))
-        means = {name: (weight * term).mean() for name, term in terms.items()}
-        return Losses(sum(means.values()), {name: term.detach() for name, term in means.items()})
+        return averaged(terms, weight)
 
     def logits(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         """log p(x0 = +1 | xt) - log p(x0 = -1 | xt), (B, C, H, W) float64, at t (B,)."""
@@ -165,8 +164,7 @@ class Binomial(Process):
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
         check_binary(x0)
-        for k in range(1, self.schedule.T + 1):
-            t = torch.full((len(x0),), k / self.schedule.T, dtype=torch.float64, device=x0.device)
+        for t in sampled_terms(len(x0), self.schedule, x0.device, terms=None).t:
             xt = self.erased(x0, t, None)
             yield step_nats(x0, xt, self.logits(network, xt, t, y), t, self.schedule)
         yield prior_nats(x0, self.schedule)
@@ -208,7 +206,7 @@ def step_nats(x0: Tensor, xt: Tensor, logits: Tensor, t: Tensor, schedule: Sched
     At k = 1 the posterior is x0 itself, and this is -log p(x0 | x_1).
     Images and logits (B, C, H, W), t (B,) -> (B,) float32.
     """
-    alpha_t, alpha_s = (schedule.alpha_bar(times)[:, None, None, None] for times in (t, t - 1 / schedule.T))
+    alpha_t, alpha_s = schedule.around(t)
     p, q = reverse(logits, xt, alpha_t, alpha_s), posterior_logit(xt, x0, alpha_t, alpha_s)
     up, down = q.sigmoid(), (-q).sigmoid()
     entropy = torch.special.entr(up) + torch.special.entr(down)

@@ -29,7 +29,7 @@ def step_nats(x0: Tensor, xt: Tensor, x0_hat: Tensor, v: Tensor, t: Tensor, sche
     x0, xt, x0_hat (B, C, H, W), v () or (B, C, H, W), t (B,). beta~_1 = 0 is read as beta~_2, as the source's
     authors do. Source: Ho et al. 2020, Eq. 5 and 13.
     """
-    ab_t, ab_s = (schedule.alpha_bar(times)[:, None, None, None] for times in (t, t - 1 / schedule.T))
+    ab_t, ab_s = schedule.around(t)
     q = posterior(ab_t, ab_s)
     first = (ab_s == 1).expand(x0.shape)
     log_beta_tilde = torch.where(ab_s == 1, second_beta_tilde(schedule, t), q.beta_tilde).log()

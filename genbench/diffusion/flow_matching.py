@@ -9,12 +9,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor, nn
 
 from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
-from genbench.diffusion.gaussian import given
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
 from genbench.diffusion.process import Known, Losses, Process
 from genbench.diffusion.sampler import Denoised, noise_like
 from genbench.diffusion.schedule import Level
+from genbench.diffusion.times import lattice
 
 __all__ = [
     "Coupling",
@@ -65,11 +65,10 @@ class PathTimes(ABC):
 
 
 class Uniform(PathTimes):
-    """u_i = (u + i / n) mod 1 with one shared u, which covers the interval evenly."""
+    """All times alike, the batch spread evenly over them."""
 
     def draw(self, n: int, device: torch.device) -> Tensor:
-        shared = torch.rand(1, dtype=torch.float64, device=device)
-        return (shared + torch.arange(n, dtype=torch.float64, device=device) / n) % 1.0
+        return lattice(n, device)
 
 
 class LogitNormal(PathTimes):
@@ -160,7 +159,7 @@ class FlowMatching(Process):
         def velocity(xt: Tensor, t: Tensor) -> Tensor:
             times = t.expand(len(xt))
             estimate = self.guidance.guide(labelled, xt, times, y, level(times))
-            x0 = estimate.x0 if known is None else given(estimate, known).x0
+            x0 = estimate.x0 if known is None else known.within(estimate.x0)
             return (x0 - xt) / level(times).sigma
 
         return self.solver.walk(velocity, x, start)

@@ -1,17 +1,18 @@
 """The Gaussian process of denoising diffusion: xt = alpha x0 + sigma eps."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
 
 from genbench.diffusion.bound import prior_nats
-from genbench.diffusion.density import Bound, Density
+from genbench.diffusion.density import Bound, Density, sampled_terms
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.objective import Case, Objective
 from genbench.diffusion.parameterization import Parameterization
-from genbench.diffusion.process import Known, Losses, Process
-from genbench.diffusion.sampler import Denoised, Sampler, noise_like
+from genbench.diffusion.process import Known, Losses, Process, averaged
+from genbench.diffusion.sampler import Denoised, Denoiser, Sampler, noise_like
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
 from genbench.diffusion.variance import BetaTilde, Variance
@@ -97,7 +98,7 @@ class Gaussian(Process):
         t, weight = self.times(len(x0), self.schedule, x0.device)
         at, eps = self.schedule.level(t), torch.randn_like(x0)
         xt = at.alpha * x0 + at.sigma * eps
-        if phase in self.guidance.phases:
+        if isinstance(self.guidance, Classifier) and phase in self.guidance.phases:
             terms = self.guidance.loss(xt, t, y)
         else:
             output, v = self.answer(network, xt, t, self.guidance.labels(y))
@@ -113,8 +114,7 @@ class Gaussian(Process):
             )
             terms = self.objective.terms(case, self.schedule)
             self.times.update(t, sum(terms.values()))
-        means = {name: (weight * term).mean() for name, term in terms.items()}
-        return Losses(sum(means.values()), {name: term.detach() for name, term in means.items()})
+        return averaged(terms, weight)
 
     def answer(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """The network's answer at xt and t, in the parameterization's terms, and v."""
@@ -153,13 +153,9 @@ class Gaussian(Process):
         start: float = 1.0,
         known: Known | None = None,
     ) -> Iterator[Tensor]:
-        def labelled(xt: Tensor, t: Tensor, label: Tensor | None) -> Denoised:
-            return self.denoise(network, xt, t, label)
-
         def guided(xt: Tensor, t: Tensor) -> Denoised:
-            estimate = self.guidance.guide(labelled, xt, t, y, self.schedule.level(t))
-            # What is given is known at every level of noise: the estimate there is the image itself.
-            return estimate if known is None else given(estimate, known)
+            x0, v = self.guidance.guide(partial(self.denoise, network), xt, t, y, self.schedule.level(t))
+            return Denoised(x0 if known is None else known.within(x0), v)
 
         return self.sampler.path(guided, self.schedule, x, rng, start=start)
 
@@ -170,20 +166,17 @@ class Gaussian(Process):
         return torch.stack([at.alpha * x0 + at.sigma * eps for at in levels])
 
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        def denoise(xt: Tensor, t: Tensor) -> Denoised:
-            return self.denoise(network, xt, t, y)
-
-        return self.density.log_prob(denoise, self.schedule, x0)
+        return self.density.log_prob(self.denoiser(network, y), self.schedule, x0)
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
-        def denoise(xt: Tensor, t: Tensor) -> Denoised:
-            return self.denoise(network, xt, t, y)
-
         bound = self.density if isinstance(self.density, Bound) else Bound()
-        for k in range(1, self.schedule.T + 1):
-            t = torch.full((len(x0),), k / self.schedule.T, dtype=torch.float64, device=x0.device)
-            yield bound.step_nats(denoise, self.schedule, x0, t)
+        for t in sampled_terms(len(x0), self.schedule, x0.device, terms=None).t:
+            yield bound.step_nats(self.denoiser(network, y), self.schedule, x0, t)
         yield prior_nats(x0, self.schedule)
+
+    def denoiser(self, network: nn.Module, y: Tensor | None) -> Denoiser:
+        """The model's own estimate for labels y."""
+        return lambda xt, t: self.denoise(network, xt, t, y)
 
     def check_unbounded(self) -> None:
         if self.sampler.clip_x0:
@@ -199,8 +192,3 @@ class Gaussian(Process):
 
     def networks(self) -> list[nn.Module]:
         return list(self.guidance.children())
-
-
-def given(estimate: Denoised, known: Known) -> Denoised:
-    """An estimate with the known part of its images put in."""
-    return Denoised(torch.where(known.mask, known.x0, estimate.x0), estimate.v)

@@ -30,10 +30,6 @@ class Guidance(nn.Module, ABC):
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         """The guided estimate at xt and t, whose noise is `at`."""
 
-    def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """Losses of the phase that this guidance adds, (B,) each."""
-        raise NotImplementedError(f"{type(self).__name__} trains nothing")
-
 
 class Unguided(Guidance):
     """The model as it is."""
@@ -115,6 +111,7 @@ class Classifier(Guidance):
         return Denoised(x0 + self.scale * at.sigma.square() / at.alpha * gradient, v)
 
     def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """What the classifier's phase minimises, (B,) each."""
         if y is None:
             raise ValueError("y is None; a classifier is trained on labels: set conditional=true")
         logits = self.classifier(xt, t.float()).float()

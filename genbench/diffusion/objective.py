@@ -93,7 +93,6 @@ class Huber(Distance):
 class VLB(Objective):
     """The variational bound -log p(x) <= L_T + sum_t L_{t-1} in nats a dimension: L_T + T L_{t-1} at one t.
 
-    scale: what the sum over steps is multiplied by.
     Source: Ho et al. 2020, Eq. 5; one sampled term for the sum: Nichol & Dhariwal 2021, Section 3.3.
     """
 

@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Generator, Tensor, nn
 
-__all__ = ["Known", "Losses", "Process"]
+__all__ = ["Known", "Losses", "Process", "averaged"]
 
 
 class Losses(NamedTuple):
@@ -18,11 +19,21 @@ class Losses(NamedTuple):
     """Its parts, () each, under stable names."""
 
 
+def averaged(terms: dict[str, Tensor], weight: Tensor) -> Losses:
+    """Losses of terms (B,) with importance weights (B,)."""
+    means = {name: (weight * term).mean() for name, term in terms.items()}
+    return Losses(sum(means.values()), {name: mean.detach() for name, mean in means.items()})
+
+
 class Known(NamedTuple):
     """The part of an image that is given: x0 where mask is True; both (B, C, H, W)."""
 
     x0: Tensor
     mask: Tensor
+
+    def within(self, estimate: Tensor) -> Tensor:
+        """An estimate of x0 (B, C, H, W) with what is given put in: it is known at every level of noise."""
+        return torch.where(self.mask, self.x0, estimate)
 
 
 class Process(nn.Module, ABC):

@@ -76,6 +76,11 @@ class Schedule(nn.Module, ABC):
         middles = (rising[1:] + rising[:-1]) / 2
         return (self.T - torch.searchsorted(middles, log_snr.double())).double() / self.T
 
+    def around(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """alpha_bar at times t (B,) and one step before them: (B, 1, 1, 1) float64 each."""
+        before = t - 1 / self.T
+        return self.alpha_bar(t)[:, None, None, None], self.alpha_bar(before)[:, None, None, None]
+
     def level(self, t: Tensor) -> Level:
         """alpha and sigma at times t (B,): (B, 1, 1, 1) float32 each."""
         alpha_bar = self.alpha_bar(t)[:, None, None, None]

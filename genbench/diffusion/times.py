@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genbench.diffusion.schedule import Schedule
 
-__all__ = ["Drawn", "Importance", "LogNormal", "Stratified", "Times", "Uniform"]
+__all__ = ["Drawn", "Importance", "LogNormal", "Stratified", "Times", "Uniform", "lattice"]
 
 
 class Drawn(NamedTuple):
@@ -52,15 +52,10 @@ class Uniform(Times):
 
 
 class Stratified(Times):
-    """u_i = (u + i / n) mod 1 with one shared u: the batch covers the grid evenly, which lowers the variance.
-
-    Source: Kingma et al. 2021, Appendix I.1 (low-discrepancy sampler).
-    """
+    """A lattice, so that the batch covers the grid evenly, which lowers the variance."""
 
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
-        shared = torch.rand(1, dtype=torch.float64, device=device)
-        u = (shared + torch.arange(n, dtype=torch.float64, device=device) / n) % 1.0
-        return unweighted(step_of(u, schedule.T) / schedule.T)
+        return unweighted(step_of(lattice(n, device), schedule.T) / schedule.T)
 
 
 class LogNormal(Times):
@@ -147,3 +142,12 @@ def step_of(u: Tensor, T: int) -> Tensor:
 def unweighted(t: Tensor) -> Drawn:
     """Times that all count alike."""
     return Drawn(t, torch.ones(len(t), device=t.device))
+
+
+def lattice(n: int, device: torch.device) -> Tensor:
+    """u_i = (u + i / n) mod 1 with one shared u from torch's default generator: (n,) float64 in [0, 1).
+
+    Source: Kingma et al. 2021, Appendix I.1 (low-discrepancy sampler).
+    """
+    shared = torch.rand(1, dtype=torch.float64, device=device)
+    return (shared + torch.arange(n, dtype=torch.float64, device=device) / n) % 1.0

@@ -54,7 +54,7 @@ class TrueBound(Weighting):
     """
 
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
-        ab_t, ab_s = (schedule.alpha_bar(times)[:, None, None, None] for times in (t, t - 1 / schedule.T))
+        ab_t, ab_s = schedule.around(t)
         q = posterior(ab_t, ab_s)
         variance = q.beta_tilde.where(ab_s < 1, q.beta)
         return (q.of_x0.square() / (2 * variance) * parameterization.gain(ab_t)).float()

@@ -1,5 +1,6 @@
 """A network of a VAE whose latent is a small map, for models of latents."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,53 +13,20 @@ __all__ = ["MapLayer"]
 
 
 class MapLayer(OneLayerNetwork):
-    """One latent layer that is a map of `channels` numbers a position, kept flat: L = channels * h * w.
+    """One latent layer that is a map of L numbers a position, kept flat.
 
-    multipliers: channels of each level over width; each level after the first halves the map.
+    encoder(x, y) -> (B, 2 L, h, w), mean and log-variance; decoder(z (B, L, h, w), y) -> (B, C, H, W).
+    shape: (C, H, W) of the images.
     Source: the autoencoder of Rombach et al. 2022, Section 3.1, without its adversarial loss.
     """
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        num_classes: int = 0,
-        *,
-        channels: int = 4,
-        width: int = 32,
-        multipliers: Sequence[int] = (1, 2),
-        blocks: int = 1,
-        patch: int = 1,
-        dropout: float = 0.0,
-        out_channels: int | None = None,
-    ) -> None:
+    def __init__(self, shape: Sequence[int], *, encoder: MapEncoder, decoder: MapDecoder) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"autoencoder.network.channels is {channels}; it must be at least 1, e.g. 4")
-        self.encoder = MapEncoder(
-            shape,
-            num_classes,
-            out_channels=2 * channels,
-            width=width,
-            multipliers=multipliers,
-            blocks=blocks,
-            patch=patch,
-            dropout=dropout,
-        )
-        self.decoder = MapDecoder(
-            shape,
-            num_classes,
-            in_channels=channels,
-            out_channels=out_channels,
-            width=width,
-            multipliers=multipliers,
-            blocks=blocks,
-            patch=patch,
-            dropout=dropout,
-        )
+        self.encoder, self.decoder = encoder, decoder
         with torch.no_grad():
-            y = torch.zeros(1, dtype=torch.int64) if num_classes else None
-            height, breadth = self.encoder(torch.zeros(1, *shape), y).shape[2:]
-        self.map, self.latent = (channels, height, breadth), channels * height * breadth
+            channels, height, breadth = encoder(torch.zeros(1, *shape)).shape[1:]
+        self.map = (channels // 2, height, breadth)
+        self.latent = math.prod(self.map)
 
     def map_shape(self) -> tuple[int, int, int]:
         return self.map

@@ -34,7 +34,7 @@ def optimal(schedule: Schedule) -> Denoiser:
     mean = LAW.denoiser(schedule)
 
     def denoise(xt: Tensor, t: Tensor) -> Denoised:
-        ab_t, ab_s = (schedule.alpha_bar(at)[:, None, None, None] for at in (t, t - 1 / schedule.T))
+        ab_t, ab_s = schedule.around(t)
         q = posterior(ab_t, ab_s)
         left = STD**2 * (1 - ab_t) / (ab_t * STD**2 + 1 - ab_t)
         low = torch.where(ab_s == 1, second_beta_tilde(schedule, t), q.beta_tilde).log()

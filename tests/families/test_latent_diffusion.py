@@ -26,18 +26,25 @@ from tests.toys import toy_process
 SHAPE = (1, 8, 8)
 
 
+def map_layer(shape: tuple[int, int, int]) -> MapLayer:
+    encoder = MapEncoder(shape, out_channels=4, width=8, multipliers=[1, 1])
+    return MapLayer(
+        shape, encoder=encoder, decoder=MapDecoder(shape, in_channels=2, width=8, multipliers=[1, 1])
+    )
+
+
 class Unmapped(VAE):
     """A model whose latents have whatever shape a test gives them."""
 
     latent_map = Latent.latent_map
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
-        network = MapLayer(shape, channels=2, width=8, multipliers=[1, 1])
+        network = map_layer(shape)
         super().__init__(shape, 0, network=network, likelihood=Gaussian(shape))
 
 
 def kl() -> VAE:
-    network = MapLayer(SHAPE, channels=2, width=8, multipliers=[1, 1])
+    network = map_layer(SHAPE)
     return VAE(SHAPE, 0, network=network, likelihood=Gaussian(SHAPE), beta=0.1)
 
 
