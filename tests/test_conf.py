@@ -98,6 +98,16 @@ def test_every_option_builds(model: str, group: str, option: str) -> None:
     assert parts.model.shape == (1, 8, 8)
 
 
+def test_a_loss_brings_what_it_is_meant_with_and_the_command_line_wins() -> None:
+    def chosen(*overrides: str) -> tuple[str, ...]:
+        cfg = config(*overrides)
+        return tuple(cfg[axis]["_target_"].rpartition(".")[2] for axis in ("variance", "times"))
+
+    assert chosen("loss=hybrid") == ("Learned", "Stratified")
+    assert chosen("loss=vlb") == ("BetaTilde", "Importance")
+    assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("Learned", "Uniform")
+
+
 def test_an_autoencoder_of_an_earlier_run_is_taken_as_it_is(made: Make) -> None:
     run = made("model=vae", "network.encoder.width=8", "network.decoder.width=8")
     model = app.build(config("model=latent_diffusion", "autoencoder=run", f"autoencoder.run_dir={run}")).model

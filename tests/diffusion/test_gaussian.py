@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from genbench.diffusion import schedule as schedules
+from genbench.diffusion.density import ProbabilityFlow
 from genbench.diffusion.gaussian import Gaussian
 from genbench.diffusion.guidance import Classifier
 from genbench.diffusion.learned_schedule import Learned as LearnedSchedule
@@ -16,7 +17,7 @@ from genbench.diffusion.sampler import DDIM, Ancestral, Sampler
 from genbench.diffusion.schedule import Cosine, Geometric, Linear, Schedule, Sigmoid, ZeroTerminal
 from genbench.diffusion.solvers import DPMSolver, DPMSolverSDE, Heun, UniPC
 from genbench.diffusion.times import Importance, LogNormal
-from genbench.diffusion.variance import BetaTilde, Learned
+from genbench.diffusion.variance import Beta, BetaTilde, Learned
 from genbench.diffusion.weighting import MinSNR, TrueBound
 from tests.toys import toy_model, toy_process
 
@@ -93,6 +94,20 @@ def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make:
             "divides by the signal.*classifier_free",
         ),
         (lambda: toy_process(sampler=DDIM(51)), "sampler.steps is 51"),
+        (
+            lambda: toy_process(objective=VLB(), times=LogNormal()),
+            "loss=vlb is a sum over all steps.*times=importance",
+        ),
+        (
+            lambda: toy_process(weighting=TrueBound(), variance=Beta()),
+            "weighting=bound is that of the posterior.*variance=posterior",
+        ),
+        (lambda: toy_process(times=Importance(T + 1)), r"times.T is 51, and schedule.T is 50"),
+        (lambda: toy_process(density=ProbabilityFlow(T + 1)), r"density.steps is 51; it must be at most"),
+        (
+            lambda: toy_process(schedule=Linear(1, beta_T=5e-4), sampler=DDIM(1)),
+            r"schedule.T is 1; a bound takes at least 2",
+        ),
     ],
 )
 def test_compositions_that_mean_nothing_are_refused_with_a_remedy(
