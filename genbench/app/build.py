@@ -1,0 +1,90 @@
+"""From a configuration to objects."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from genbench import schema
+from genbench.app.door import message
+from genbench.app.naming import without_hydra
+from genbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from genbench.generator import Generator
+    from genbench.session import Parts
+
+__all__ = ["build", "check_groups", "make", "seeded_model"]
+
+
+def build(cfg: DictConfig) -> "Parts":
+    """The objects of a configuration, and the facts that hold between them; no image is read.
+
+    Fills in `image`. Raises UsageError on whatever cannot be built.
+    """
+    from genbench import device as devices
+    from genbench.metrics import MissingWeights
+    from genbench.session import Parts
+
+    try:
+        tree: Any = OmegaConf.to_container(cfg, resolve=True)
+        schema.check_root(tree)
+        schema.check_axes(OmegaConf.to_container(without_hydra(cfg)))
+        schema.check(tree["data"], "data")
+        device = devices.choose(cfg.device)
+        source = make(cfg.data)
+        source.check()
+        if cfg.conditional and source.num_classes == 0:
+            raise ValueError(f"conditional=true needs labels, and {source.name} has none: take other data")
+        OmegaConf.update(cfg, "image.shape", list(source.shape))
+        OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
+        check_groups(cfg)
+        parts = Parts(
+            source=source,
+            model=seeded_model(cfg),
+            optim=make(cfg.optim),
+            lr_schedule=make(cfg.lr_schedule),
+            budget=make(cfg.budget),
+            trainer=make(cfg.trainer),
+            precision=make(cfg.precision),
+            metrics=make(cfg.metrics),
+            tracking=make(cfg.tracker),
+            device=device,
+            seed=cfg.seed,
+        )
+        parts.check_optim()
+        try:
+            parts.metrics.features.check(source)
+        except MissingWeights as error:
+            print(f"genbench: {error}; until then the run trains, but does not evaluate", file=sys.stderr)
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+        raise UsageError(message(error)) from error
+    return parts
+
+
+def make(node: DictConfig) -> Any:  # noqa: ANN401
+    """The object that a node of the configuration describes; the one place that instantiates."""
+    return instantiate(node, _convert_="all")
+
+
+def seeded_model(cfg: DictConfig) -> "Generator":
+    """The model with its random start fixed by the seed."""
+    import torch
+
+    from genbench import rng
+
+    if cfg.seed < 0:
+        raise ValueError(f"seed is {cfg.seed}; it must be at least 0")
+    with rng.fork(torch.device("cpu")):
+        torch.manual_seed(rng.derive(cfg.seed, "weights"))
+        return make(cfg.model)
+
+
+def check_groups(cfg: DictConfig) -> None:
+    """Hold every value to the constructor that it goes to; the parts first, then what is made of them."""
+    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    for key in sorted(tree, key=lambda name: name == "model"):
+        schema.check(tree[key], key)

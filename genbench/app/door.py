@@ -1,0 +1,60 @@
+"""The door of main.py: names runs, runs them, and turns a refusal into one message and an exit code."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from hydra.errors import HydraException, InstantiationException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+
+from genbench.app.naming import register
+from genbench.axes import axes_asked_for
+from genbench.errors import Unmeasured, UsageError
+
+__all__ = ["door", "leave", "message"]
+
+LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
+EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
+HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
+
+
+def door(main: Callable[[], None]) -> None:
+    """Run Hydra's main: a wrong configuration is one clear message and exit code 2, not a traceback."""
+    register()
+    # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print and exit with 1 by itself; its errors come here
+    try:
+        main()
+    except (UsageError, Unmeasured, FloatingPointError, HydraException, OmegaConfBaseException) as error:
+        if tracebacks:
+            raise
+        leave(error)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_STOPPED)
+
+
+def leave(error: Exception) -> NoReturn:
+    """Say what is wrong, and exit with the code that belongs to it."""
+    print(f"genbench: {message(error)}", file=sys.stderr)
+    codes = {FloatingPointError: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
+    sys.exit(codes.get(type(error), EXIT_USAGE))
+
+
+def message(error: BaseException) -> str:
+    """What an error says, without the interpreter's context; where Hydra wraps one of ours, ours."""
+    if isinstance(error, InstantiationException) and isinstance(
+        error.__cause__, ValueError | TypeError | OSError
+    ):
+        return str(error.__cause__)
+    lines = str(error).partition("Config search path:")[0].strip().splitlines()
+    # Hydra's advice to append an unknown key with a plus leads into the next refusal.
+    text = "\n".join(line for line in lines if not line.startswith("To append to your"))
+    if isinstance(error, InterpolationKeyError):
+        return f"{lines[0]} (in {error.full_key}): an option that was chosen belongs to another model"
+    if lacking := LACKING.search(text):
+        text = f"{lacking['axis']} is no axis of {axes_asked_for(sys.argv[1:])}"
+    return f"{text}\n{HINT}" if isinstance(error, HydraException) else text

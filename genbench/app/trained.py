@@ -1,0 +1,120 @@
+"""Trained models, from the directories of their runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from genbench import schema
+from genbench.app.build import check_groups, make
+from genbench.app.door import message
+from genbench.axes import CONF
+from genbench.run import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from genbench.data import ImageSource
+    from genbench.generator import Generator
+    from genbench.metrics import Metrics
+
+__all__ = ["classifier", "load", "protocol"]
+
+
+def load(
+    run_dir: str | Path,
+    *,
+    device: str = "auto",
+    weights: str = "ema",
+    overrides: Mapping[str, object] | None = None,
+) -> "Generator":
+    """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
+
+    overrides: other ways of drawing: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}.
+    Raises FileNotFoundError where the run has no checkpoint yet, ValueError on a setting that is not there.
+    """
+    from genbench import device as devices
+    from genbench.checkpoint import CheckpointStore
+
+    here, target = Run(Path(run_dir)), devices.choose(device)
+    record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(target)
+    if record is None or checkpoint is None:
+        raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
+    names = {"ema": "ema", "raw": "model"}
+    if weights not in names:
+        raise ValueError(f"weights is {weights!r}; it must be ema or raw")
+    try:
+        cfg = drawing_as(overrides or {}, here, OmegaConf.create(record["config"]))
+        check_groups(cfg)
+        model = make(cfg.model).to(target)
+    except (HydraException, OmegaConfBaseException, TypeError) as error:
+        raise ValueError(message(error)) from error
+    model.load_state_dict(checkpoint[names[weights]])
+    make(cfg.precision).apply(model.networks(), target)
+    return model.eval().requires_grad_(False)
+
+
+def drawing_as(overrides: Mapping[str, object], here: Run, recorded: DictConfig) -> DictConfig:
+    """The configuration of a run with other ways of drawing.
+
+    Made of what Hydra composed, where references are not yet copies of what they refer to.
+    """
+    if not overrides:
+        return recorded
+    cfg = OmegaConf.load(here.path / ".hydra" / "config.yaml")
+    cfg.image = recorded.image
+    for key in sorted(overrides):  # a whole sampler before its settings
+        change(cfg, key, overrides[key])
+    return cfg
+
+
+def change(cfg: DictConfig, key: str, value: object) -> None:
+    """Change one setting of the sampling, or the whole sampler. Raises ValueError on any other."""
+    if key == "sampler" and key in cfg:
+        take_option(cfg, key, str(value))
+        return
+    tree = OmegaConf.to_container(cfg, resolve=True)
+    key = schema.steps_key(tree) if key == "steps" else key
+    schema.check_sampling(key, tree)
+    node, _, leaf = key.rpartition(".")
+    OmegaConf.select(cfg, node)[leaf] = value
+
+
+def take_option(cfg: DictConfig, group: str, option: str) -> None:
+    """Put an option of conf/ in the place of the one that is there, with the axes that it pulls in."""
+    options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    if option not in options:
+        raise ValueError(f"{group} is {option!r}; it must be one of {', '.join(options)}")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
+    for key, node in composed.items():
+        cfg[key] = node
+
+
+def classifier(run_dir: str) -> "nn.Module":
+    """The noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier), as it is.
+
+    Raises ValueError where the run has none.
+    """
+    from genbench.diffusion.guidance import Classifier
+
+    found = [m.classifier for m in load(run_dir, device="cpu").modules() if isinstance(m, Classifier)]
+    if not found:
+        raise ValueError(f"{run_dir} has no classifier: give a run of model=ddpm guidance=classifier")
+    return found[0]
+
+
+def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
+    """The data, the metrics and the seed of a run: what its samples are measured by.
+
+    Raises FileNotFoundError where there is no run.
+    """
+    record = Run(Path(run_dir)).record()
+    if record is None:
+        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
+    cfg = OmegaConf.create(record["config"])
+    return make(cfg.data), make(cfg.metrics), cfg.seed
