@@ -7,8 +7,8 @@ from genbench import app
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg: DictConfig) -> None:
-    app.run(cfg)
+def main(cfg: DictConfig) -> float:
+    return app.run(cfg)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,27 @@ class Budget:
 
     images: images seen, over all phases (a GAN's discriminator sees its own). None is no limit.
     seconds: wall-clock seconds of training, over all sessions. None is no limit.
+    flops: operations of training, forward and backward, counted on one batch. None is no limit.
     """
 
     images: int | None = None
     seconds: float | None = None
+    flops: float | None = None
 
     def __post_init__(self) -> None:
-        if self.images is None and self.seconds is None:
-            raise ValueError("budget.images and budget.seconds are both null; give one of them a number")
-        for name, value in (("images", self.images), ("seconds", self.seconds)):
+        limits = {"images": self.images, "seconds": self.seconds, "flops": self.flops}
+        if all(value is None for value in limits.values()):
+            raise ValueError("budget.images, .seconds and .flops are all null; give one of them a number")
+        for name, value in limits.items():
             if value is not None and not value > 0:
                 raise ValueError(f"budget.{name} is {value}; it must be above 0, or null for no limit")
+
+    def in_images(self, flops_per_image: float) -> "Budget":
+        """The same budget, its operations as the images that they suffice for."""
+        if self.flops is None:
+            return self
+        images = max(int(self.flops / flops_per_image), 1)
+        return Budget(images if self.images is None else min(images, self.images), self.seconds)
 
     def spent(self, images_seen: int, seconds: float) -> float:
         """The share of the budget that is spent; 1 or more is the end."""

@@ -7,15 +7,19 @@ import torch
 __all__ = ["choose", "describe", "make_repeatable"]
 
 
-def choose(name: str) -> torch.device:
-    """auto is CUDA where there is one, else the CPU. Raises ValueError on what is not there."""
+def choose(name: str, *, job: int = 0) -> torch.device:
+    """auto is CUDA where there is one, else the CPU; several cards are dealt to the jobs of a sweep in turn.
+
+    Raises ValueError on what is not there.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):
         raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', and torch sees no GPU here: take device=auto")
-    return torch.device(name)
+    cards = torch.cuda.device_count() if name == "cuda" else 0
+    return torch.device(name, job % cards) if cards > 1 else torch.device(name)
 
 
 def describe(device: torch.device) -> str:

@@ -1,10 +1,14 @@
 """Errors that are the user's to mend: told in one message, without the interpreter's context."""
 
-__all__ = ["Unmeasured", "UsageError"]
+__all__ = ["Busy", "Unmeasured", "UsageError"]
 
 
 class UsageError(Exception):
     """What was asked for cannot be; the message says what was given, what is legal and what to do."""
+
+
+class Busy(UsageError):  # noqa: N818 (the work is done, elsewhere)
+    """Another process is at it."""
 
 
 class Unmeasured(Exception):  # noqa: N818 (the training succeeded)

@@ -14,6 +14,10 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from filelock import FileLock, Timeout
+
+from genbench.errors import Busy
+
 __all__ = ["Run", "atomic_file", "git_state", "plain", "rerun_path", "version", "write_json_atomic"]
 
 PACKAGES = ("genbench", "torch", "torchvision", "torchmetrics", "numpy", "hydra-core", "wandb")
@@ -99,6 +103,24 @@ class Run:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json, the final record that reports read."""
         write_json_atomic(self.path / "result.json", result)
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Keep other processes off; the lock dies with its owner. What was not begun inside leaves nothing.
+
+        Raises Busy where another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise Busy(f"another process is working on {self.path}: wait for it, or stop it") from None
+        try:
+            yield
+        finally:
+            self.discard_unless_begun()
+            lock.release()
 
     def discard_unless_begun(self) -> None:
         """Remove what Hydra wrote for a run that was refused before it began."""

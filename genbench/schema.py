@@ -25,7 +25,17 @@ CORE = (
 )
 """The nodes that every run has; all others are axes that a model refers to."""
 
-ROOT = {"name": str, "seed": int, "conditional": bool, "device": str, "runs_dir": str, "rerun": bool}
+ROOT = {
+    "name": str,
+    "seed": int,
+    "conditional": bool,
+    "device": str,
+    "runs_dir": str,
+    "rerun": bool,
+    "retry_failed": bool,
+    "dry_run": bool,
+    "objective": str,
+}
 """The keys of the configuration that belong to no group, and their types."""
 
 STEPS = ("sampler.steps", "solver.steps", "process.steps")

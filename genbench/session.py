@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from rich.console import Console
+from torch import Tensor
 
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
@@ -35,7 +35,7 @@ from genbench.report import print_result
 from genbench.run import Run, version
 from genbench.stop import Stopped, StopRequest, listening
 from genbench.tracking import Tracker, Tracking
-from genbench.train import OptimizerFactory, Trained, Trainer, train
+from genbench.train import OnSample, OptimizerFactory, Trained, Trainer, train
 
 __all__ = ["Parts", "Session"]
 
@@ -69,7 +69,7 @@ class Session:
 
     identity, config, choices: who the run is, its resolved configuration, the option chosen in each group.
     The data are prepared at once. Raises ValueError or OSError where they, or the checkpoint, cannot be
-    read, or where another process works on the run.
+    read.
     """
 
     def __init__(
@@ -85,7 +85,6 @@ class Session:
         self.identity, self.config, self.choices = identity, config, choices
         self.checkpoints = CheckpointStore(here.checkpoints)
         self.progress, self.stop = Progress(console), StopRequest()
-        self.lock = exclusive(here.path)
         self.checkpoint = self.checkpoints.load(torch.device("cpu"))
         self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
         parts.metrics.check_data(self.data)
@@ -95,8 +94,8 @@ class Session:
                 "bring them back, or start afresh by rerun=true"
             )
 
-    def run(self) -> None:
-        """Do the work; whatever happens, the record says how it ended and the tracker is closed.
+    def run(self) -> dict[str, Any]:
+        """Do the work and return its record, which says how it ended whatever happens; close the tracker.
 
         Raises Stopped on request, Unmeasured where the feature weights cannot be had, UsageError where the
         tracker does not start, FloatingPointError where training or sampling diverges.
@@ -106,8 +105,9 @@ class Session:
         try:
             tracker = self.open_tracker()
             with listening(self.stop):
-                self.train_and_evaluate(tracker)
+                result = self.train_and_evaluate(tracker)
             status = "done"
+            return result
         except (Stopped, KeyboardInterrupt):
             status = "stopped"
             raise Stopped from None
@@ -137,14 +137,14 @@ class Session:
         except (ValueError, OSError, RuntimeError) as error:
             raise UsageError(str(error)) from error
 
-    def train_and_evaluate(self, tracker: Tracker) -> None:
+    def train_and_evaluate(self, tracker: Tracker) -> dict[str, Any]:
         """The work."""
         make_repeatable(self.parts.device)
         reset_peak_memory(self.parts.device)
         if self.checkpoint is not None:
             self.console.print(f"Going on from {self.checkpoint['images_seen']:,} images.", highlight=False)
         gallery = self.gallery(tracker)
-        trained = self.train(tracker, gallery)
+        trained = self.train(tracker, gallery.grid)
         self.stop.check()
         gallery.processes(trained.ema.model, trained.images_seen)
         gallery.codes(trained.ema.model, trained.images_seen)
@@ -158,6 +158,7 @@ class Session:
         tracker.summary(measured)
         self.here.write_result(result)
         print_result(result, self.console)
+        return result
 
     def gallery(self, tracker: Tracker) -> Gallery:
         """Where the pictures go; the real images are there from the start."""
@@ -173,7 +174,7 @@ class Session:
         gallery.real()
         return gallery
 
-    def train(self, tracker: Tracker, gallery: Gallery) -> Trained:
+    def train(self, tracker: Tracker, on_sample: OnSample) -> Trained:
         """The model, trained until the budget is spent or a stop is requested."""
         parts = self.parts
         model = parts.model.to(parts.device, memory_format=torch.channels_last)
@@ -184,7 +185,7 @@ class Session:
             trainer=parts.trainer,
             optim=parts.optim,
             lr_schedule=parts.lr_schedule,
-            budget=parts.budget,
+            budget=self.budget(model),
             flip=self.data.flip,
             seed=parts.seed,
             device=parts.device,
@@ -194,8 +195,13 @@ class Session:
             tracker=tracker,
             progress=self.progress,
             stop=self.stop,
-            on_sample=gallery.grid,
+            on_sample=on_sample,
         )
+
+    def budget(self, model: Generator) -> Budget:
+        """What may be spent, in images and seconds."""
+        budget = self.parts.budget
+        return budget if budget.flops is None else budget.in_images(self.flops_per_image(model))
 
     def measure(self, trained: Trained, grid: Path) -> dict[str, Any]:
         """The final record."""
@@ -276,22 +282,18 @@ class Session:
     def flops(self, trained: Trained) -> dict[str, float | None]:
         """Operations of the whole training and of one sample (of a model that can draw one)."""
         device, model = self.parts.device, trained.ema.model
-        images, y = self.data.train.gather(torch.arange(2), device)
-        y = y if model.num_classes else None
-        per_image = training_flops(trained.model, to_float(images), y)
+        per_image, (_, y) = self.flops_per_image(trained.model), self.pair(model)
         can_draw = not isinstance(model, Unsampled)
         return {
             "training_flops": per_image * trained.images_seen,
             "flops_per_sample": sampling_flops(model, y, n=2, device=device) if can_draw else None,
         }
 
+    def flops_per_image(self, model: Generator) -> float:
+        """Operations of the training for each image that it sees."""
+        return training_flops(model, *self.pair(model))
 
-def exclusive(folder: Path) -> FileLock:
-    """A lock on a run's directory, which dies with its process. Raises ValueError where another holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(f"another process is working on {folder}: wait for it, or stop it") from None
-    return lock
+    def pair(self, model: Generator) -> tuple[Tensor, Tensor | None]:
+        """Two training images, with labels for a conditional model."""
+        images, y = self.data.train.gather(torch.arange(2), self.parts.device)
+        return to_float(images), y if model.num_classes else None

@@ -23,7 +23,7 @@ from genbench.stop import StopRequest
 from genbench.tracking import Tracker
 from genbench.watch import Clock, Window
 
-__all__ = ["Trained", "Trainer", "train"]
+__all__ = ["OnSample", "OptimizerFactory", "Trained", "Trainer", "train"]
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 OnSample = Callable[[Generator, int], None]

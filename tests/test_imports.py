@@ -87,8 +87,11 @@ def test_importing_the_package_costs_nothing_heavy(heavy: str) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_modules_have_no_side_effects_at_import(path: Path) -> None:
-    """At the top level stand definitions, imports and constants; no call whose value nobody keeps."""
+    """At the top level stand definitions, imports and constants; no call whose value nobody keeps.
+
+    Apart from the names of runs, which workers of parallel launchers learn by no other way than an import.
+    """
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Expr):
+        if isinstance(node, ast.Expr) and "register_new_resolver" not in ast.unparse(node):
             assert isinstance(node.value, ast.Constant), f"{path}:{node.lineno} runs at import"
         assert not isinstance(node, ast.For | ast.While | ast.With | ast.Try), f"{path}:{node.lineno}"

@@ -6,7 +6,7 @@ config -> objects -> train -> evaluate -> result.json and a table.
 from genbench.app.build import build, check_groups, make, seeded_model
 from genbench.app.door import door
 from genbench.app.job import run
-from genbench.app.naming import identity, register
+from genbench.app.naming import identity
 from genbench.app.trained import classifier, load, protocol
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "load",
     "make",
     "protocol",
-    "register",
     "run",
     "seeded_model",
 ]

@@ -3,6 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -34,7 +35,7 @@ def build(cfg: DictConfig) -> "Parts":
         schema.check_root(tree)
         schema.check_axes(OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
-        device = devices.choose(cfg.device)
+        device = devices.choose(cfg.device, job=job_number())
         source = make(cfg.data)
         source.check()
         if cfg.conditional and source.num_classes == 0:
@@ -63,6 +64,12 @@ def build(cfg: DictConfig) -> "Parts":
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
         raise UsageError(message(error)) from error
     return parts
+
+
+def job_number() -> int:
+    """The number of this job in its sweep, 0 where there is none."""
+    number = HydraConfig.get().job.get("num") if HydraConfig.initialized() else None
+    return number or 0
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401

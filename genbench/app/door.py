@@ -8,8 +8,9 @@ from typing import NoReturn
 
 from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+from rich.console import Console
 
-from genbench.app.naming import register
+from genbench.app import sweeping
 from genbench.axes import axes_asked_for
 from genbench.errors import Unmeasured, UsageError
 
@@ -17,12 +18,13 @@ __all__ = ["door", "leave", "message"]
 
 LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
+PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
 def door(main: Callable[[], None]) -> None:
     """Run Hydra's main: a wrong configuration is one clear message and exit code 2, not a traceback."""
-    register()
+    os.environ.pop(sweeping.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -35,6 +37,10 @@ def door(main: Callable[[], None]) -> None:
         leave(error)
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)
+    finally:
+        well = sweeping.summarise(Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
+    if not well:
+        sys.exit(EXIT_FAILED)
 
 
 def leave(error: Exception) -> NoReturn:

@@ -1,8 +1,11 @@
 """One job: a configuration, its run, its result."""
 
+import logging
+import math
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -12,55 +15,147 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from genbench.app.build import build
-from genbench.app.door import EXIT_STOPPED, leave, message
+from genbench.app.door import EXIT_STOPPED, PLAIN_WIDTH, leave, message
 from genbench.app.naming import identity
-from genbench.errors import Unmeasured, UsageError
+from genbench.app.sweeping import ledger
+from genbench.errors import Busy, Unmeasured, UsageError
 from genbench.run import Run
 from genbench.stop import Stopped
+from genbench.sweep import Outcome, Status
 
 if TYPE_CHECKING:
     from genbench.session import Session
 
 __all__ = ["run"]
 
-PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
+
+class Stay(NamedTuple):
+    """What one stay with a run came to."""
+
+    status: Status
+    note: str
+    objective: float = math.nan
+    seconds: float | None = None
+    """Of an estimate; else the clock says it."""
 
 
-def run(cfg: DictConfig) -> None:
-    """One run, from its configuration to its result; goes on where an earlier one of the same left off."""
+def run(cfg: DictConfig) -> float:
+    """One job, from its configuration to its result; returns what a search would minimise.
+
+    Goes on where an earlier one of the same configuration left off.
+    """
     here = Run(Path(HydraConfig.get().runtime.output_dir))
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = console_of(HydraConfig.get())
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return one_of_many(cfg, here, console)
     try:
-        stay(cfg, here, console)
+        return stay(cfg, here, console).objective
     except (UsageError, Unmeasured, FloatingPointError) as error:
-        # Hydra, which prints the overrides first, gets it only where other jobs are to follow.
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise
         leave(error)
     except Stopped:
         console.print("Stopped; the same command goes on from here.")
         sys.exit(EXIT_STOPPED)
     finally:
-        here.discard_unless_begun()
-        if here.path.exists():
-            console.print(str(here.path), soft_wrap=True, highlight=False)
+        point_to(here, console)
 
 
-def stay(cfg: DictConfig, here: Run, console: Console) -> None:
-    """Show the result of a run that is finished, work on any other."""
+def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
+    """A job of a sweep: whatever becomes of it is told at once and kept, and the others follow."""
+    started, end = time.monotonic(), Stay("stopped", "the same command goes on from here")
     try:
-        result = here.result() if here.status == "done" else None
-        if result is None:
+        end = stay(cfg, here, console)
+    except Busy as error:
+        end = Stay("busy", str(error))
+    except (UsageError, Unmeasured) as error:
+        end = Stay("refused", str(error))
+    except Stopped:
+        sys.exit(EXIT_STOPPED)
+    except Exception as error:
+        logging.getLogger(__name__).exception("the job failed")  # the traceback is in main.log
+        end = Stay("failed", f"{type(error).__name__}: {error}")
+    finally:
+        seconds = time.monotonic() - started if end.seconds is None else end.seconds
+        job = HydraConfig.get()
+        words = tuple(OmegaConf.to_container(job.overrides.task))
+        outcome = Outcome(job.job.num, end.status, words, str(here.path), seconds, end.note)
+        if (kept := ledger()) is not None:
+            kept.add(outcome)
+        console.print(f"job {outcome.job} {end.status}: {end.note}", markup=False, highlight=False)
+        point_to(here, console)
+    return end.objective
+
+
+def console_of(job: DictConfig) -> Console:
+    """The terminal, or plain lines where there is none or where jobs share it."""
+    alone = str(job.launcher._target_).endswith(".BasicLauncher")
+    if alone and sys.stdout.isatty():
+        return Console()
+    return Console(width=PLAIN_WIDTH, force_terminal=False)
+
+
+def point_to(here: Run, console: Console) -> None:
+    """Say where the run is, if there is one."""
+    if here.path.exists():
+        console.print(str(here.path), soft_wrap=True, highlight=False)
+
+
+def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
+    """Show the result of a run that is finished, estimate one for dry_run=true, work on any other."""
+    with here.exclusively():
+        try:
+            result = here.result() if here.status == "done" else None
+            if result is not None:
+                show(result, console)
+                return Stay("skipped", f"finished; {headline(result, cfg)}", objective(result, cfg))
+            if sweeping() and here.status == "failed" and not cfg.retry_failed:
+                return Stay("skipped", "failed before; retry_failed=true tries it again")
             session = open_session(cfg, here, console)
-    except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-        raise UsageError(message(error)) from error
-    if result is None:
-        session.run()
+        except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+            raise UsageError(message(error)) from error
+        if cfg.dry_run:
+            return estimated(session)
+        result = session.run()
+    return Stay("done", headline(result, cfg), objective(result, cfg))
+
+
+def sweeping() -> bool:
+    """Whether this is one job of several."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """The result of a finished run, in a sweep its headline alone."""
+    if sweeping():
         return
     from genbench.report import print_result
 
     console.print("This run is finished; rerun=true starts it afresh in a directory beside it.")
     print_result(result, console)
+
+
+def estimated(session: "Session") -> Stay:
+    """What the run would cost."""
+    from genbench.estimate import estimate
+
+    found = estimate(session)
+    return Stay("estimated", found.note, seconds=found.seconds)
+
+
+def headline(result: dict[str, Any], cfg: DictConfig) -> str:
+    """The objective, as it is called."""
+    return f"{cfg.objective}={objective(result, cfg):.4g}"
+
+
+def objective(result: dict[str, Any], cfg: DictConfig) -> float:
+    """What a search minimises: a distance of the EMA weights to the training images, or bits_per_dim."""
+    from genbench.report.names import parse
+
+    if cfg.objective == "bits_per_dim":
+        bits = result["likelihood"]["bits_per_dim"]
+        return math.nan if bits is None else bits
+    names = [name for name in result["metrics"] if parse(name).kind == cfg.objective]
+    chosen = [name for name in names if name.endswith((",ref=train,ema]", ",ema]"))]
+    return float(result["metrics"][chosen[0]]) if chosen else math.nan
 
 
 def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":

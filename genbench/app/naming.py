@@ -9,15 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from genbench.identity import hashed
 from genbench.run import rerun_path
 
-__all__ = ["identity", "register", "run_dir", "run_name", "without_hydra"]
+__all__ = ["identity", "run_dir", "run_name", "without_hydra"]
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-
-
-def register() -> None:
-    """Teach OmegaConf the names of runs, which follow from the configuration."""
-    OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
-    OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
 
 
 def run_dir(cfg: DictConfig) -> Path:
@@ -52,3 +46,8 @@ def identity(cfg: DictConfig) -> str:
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """What the user composed."""
     return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+
+
+# At import, since the workers of parallel launchers come in by no other door.
+OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
+OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
