@@ -18,6 +18,9 @@ def axes_asked_for(overrides: Sequence[str]) -> str:
     axes = axes_of("model", name, asked)
     # What pulls in axes of its own is named too, since another option would pull in others.
     chosen = [f"{key}={asked[key]}" for key in axes if key in asked and axes_of(key, asked[key], asked)]
+    if "metrics" in asked:
+        chosen.append(f"metrics={asked['metrics']}")
+        axes = [*axes, *axes_of("metrics", asked["metrics"], asked)]
     who = " ".join([f"model={name}", *chosen])
     return f"{who}, which has {', '.join(axes)}" if axes else who
 

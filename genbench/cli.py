@@ -2,16 +2,17 @@
 
 import json
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from genbench.run import atomic_file, version
+from genbench import cli_dashboard, cli_evaluate
+from genbench.cli_files import OUT_HELP, check_new, check_out, complain, warnings_in_lines
+from genbench.cli_report import verbs
+from genbench.run import version
 
 __all__ = ["main"]
 
@@ -23,16 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-OUT_HELP = "The file to write; a regular file of that name is replaced, anything else is refused."
-
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    md = "md"
-    csv = "csv"
-    json = "json"
-
 
 class Weights(StrEnum):
     """Which weights of a run."""
@@ -43,6 +34,9 @@ class Weights(StrEnum):
 
 def main() -> None:
     """Run a verb; what the user can mend is one line on stderr and exit code 2, a model that failed 1."""
+    app.add_typer(cli_dashboard.verbs)
+    app.add_typer(cli_evaluate.verbs)
+    app.add_typer(verbs)
     try:
         app(prog_name="genbench")
     except (ValueError, OSError) as error:
@@ -51,21 +45,6 @@ def main() -> None:
     except FloatingPointError as error:
         complain(str(error))
         sys.exit(1)
-
-
-def complain(message: str) -> None:
-    """One line on stderr."""
-    typer.echo(f"genbench: {' '.join(message.split())}", err=True)
-
-
-@contextmanager
-def warnings_in_lines() -> Iterator[None]:
-    """Each warning is one line on stderr."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        complain(str(warning.message))
 
 
 def print_version(wanted: bool) -> None:
@@ -82,24 +61,6 @@ def genbench(
     ] = False,
 ) -> None:
     """Train, measure and compare families of generative image models under one protocol."""
-
-
-@app.command()
-def report(
-    runs_dir: Annotated[Path, typer.Argument(help="The directory that holds the runs, at any depth.")],
-    format: Annotated[
-        Format | None, typer.Option(help="How the table is written; by default as --out ends, or md.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} Without it: the terminal.")] = None,
-) -> None:
-    """Compare all finished runs below a directory in one table."""
-    check_out(out)
-    from genbench.report import csv_text, json_text, load, markdown
-
-    with warnings_in_lines():
-        runs = load(runs_dir)
-    write = {Format.md: markdown, Format.csv: csv_text, Format.json: json_text}
-    deliver(write[format or format_of(out)](runs), out)
 
 
 @app.command()
@@ -207,7 +168,7 @@ def sampler_sweep(
     from genbench import app as application
     from genbench import device as devices
     from genbench.progress import Progress
-    from genbench.report.table import frame_markdown
+    from genbench.report import frame_markdown
     from genbench.sampler_sweep import sampler_sweep as sweep
     from genbench.sampler_sweep import ways
 
@@ -279,18 +240,6 @@ def schedules(
     schedule_figure({type(member).__name__: member.table.numpy() for member in members}, out)
 
 
-def format_of(out: Path | None) -> Format:
-    """The format that a file's ending names; Markdown for any other."""
-    ending = "" if out is None else out.suffix.lower().removeprefix(".")
-    return Format(ending) if ending in Format.__members__ else Format.md
-
-
-def check_out(out: Path | None) -> None:
-    """Raise ValueError where `out` is there and is no regular file, before any work is done."""
-    if out is not None and out.exists() and not out.is_file():
-        raise ValueError(f"--out {out} is there and is no regular file: name a file")
-
-
 def setting(text: str) -> tuple[str, object]:
     """KEY=VALUE as a key and a value: a number, a list, true, false or null as in JSON, or else text."""
     key, equals, value = text.partition("=")
@@ -308,18 +257,3 @@ def listed(text: str, kind: Callable[[str], T]) -> list[T]:
         return [kind(part.strip()) for part in text.split(",") if part.strip()]
     except ValueError as error:
         raise ValueError(f"{text!r} is no list of {kind.__name__}s with commas between them") from error
-
-
-def check_new(folder: Path) -> None:
-    """Raise ValueError where there is something that writing into a folder could overwrite."""
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"--out {folder} is there and is no empty folder: name another")
-
-
-def deliver(text: str, out: Path | None) -> None:
-    """Write text to a file, or to the terminal."""
-    if out is None:
-        typer.echo(text, nl=False)
-        return
-    with atomic_file(out) as file:
-        file.write(text.encode())

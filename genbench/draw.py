@@ -15,7 +15,7 @@ from genbench.data.folder import load
 from genbench.device import make_repeatable
 from genbench.evaluate import batches
 from genbench.gallery import CLASSES, classes_in_turn
-from genbench.generator import Edits, Generator, Inpaints, NoPrior, Rng, Unsampled
+from genbench.generator import Edits, Generator, Inpaints, Rng
 from genbench.pictures import GREY, save_grid
 from genbench.progress import Progress
 from genbench.run import atomic_file
@@ -65,12 +65,7 @@ def unable(model: Generator, option: str) -> ValueError:
 
 
 def samples(model: Generator) -> Drawing:
-    """Images of the model's own. Raises ValueError, with the model's words, where it has none."""
-    if isinstance(model, Unsampled):
-        try:
-            model.prior(1, labels(model, 1, None, device=torch.device("cpu")))
-        except NoPrior as error:
-            raise ValueError(str(error)) from error
+    """Images of the model's own."""
     nothing = torch.zeros(0, *model.shape, dtype=torch.uint8)
     return Drawing(lambda n, y, stream: model.sample(n, y, rng=stream), nothing)
 

@@ -1,5 +1,6 @@
 """What a model makes of real images that it has not seen: how likely it finds them, how it rebuilds them."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ __all__ = ["Fidelity"]
 
 
 class Fidelity:
-    """Measures models on test images, `metrics.likelihood_samples` of them or all.
+    """Measures models on test images, `metrics.likelihood_samples` of them or all, or not at all if it is 0.
 
     Draws from its own random streams, so that nothing else changes.
     """
@@ -36,30 +37,41 @@ class Fidelity:
         self.data, self.seed, self.device = data, seed, device
         self.progress, self.stop, self.batch_size = progress, stop, metrics.batch_size
         self.order = held_out_order(data, seed)
-        self.n = min(metrics.likelihood_samples or len(data.test), len(data.test))
+        asked = metrics.likelihood_samples
+        self.n = len(data.test) if asked is None else min(asked, len(data.test))
 
     @torch.no_grad()
     def likelihood(self, model: Generator) -> dict[str, Any]:
         """Bits per dimension with what kind of number it is; all None for a model without a likelihood.
 
+        Of data whose law is known also what is said of it by `against`.
+        Without images, n = 0, the kind alone.
         Raises FloatingPointError where an image's log-probability is not finite.
         """
         if not isinstance(model, Likelihood):
             return {"bits_per_dim": None, "bound": None, "method": None, "n": None}
-        total = 0.0
+        if self.n == 0:
+            return {"bits_per_dim": None, "bound": model.bound, "method": model.method, "n": 0}
+        found, known = [], []
         for x, y in self.images(model, "likelihood"):
             log_prob = model.log_prob(x, y)
             if not bool(log_prob.isfinite().all()):
                 raise FloatingPointError("log p(x) of a test image is not finite: train at a lower optim.lr")
-            total += float(log_prob.double().sum())
-        bits = bits_per_dim(total / self.n, self.data.test.images[0].numel())
-        return {"bits_per_dim": bits, "bound": model.bound, "method": model.method, "n": self.n}
+            found.append(log_prob.double().cpu())
+            if self.data.law is not None:
+                known.append(self.data.law.log_prob(to_uint8(x), y))
+        log_q, dimensions = torch.cat(found), self.data.test.images[0].numel()
+        bits = bits_per_dim(float(log_q.sum()) / self.n, dimensions)
+        record = {"bits_per_dim": bits, "bound": model.bound, "method": model.method, "n": self.n}
+        return record | against(torch.cat(known), log_q, dimensions) if known else record
 
     @torch.no_grad()
     def reconstruction(self, model: Generator) -> dict[str, Any]:
         """Mean squared error of rebuilt images, as bytes scaled to [0, 1]; None for a model without codes."""
         if not isinstance(model, Latent):
             return {"mse": None, "n": None}
+        if self.n == 0:
+            return {"mse": None, "n": 0}
         total = 0.0
         for x, y in self.images(model, "reconstruction"):
             error = to_uint8(model.reconstruct(x, y)).double() - to_uint8(x).double()
@@ -77,3 +89,18 @@ class Fidelity:
                 x = to_float(images).contiguous(memory_format=torch.channels_last)
                 yield x, y if model.num_classes else None
                 bar.advance(start + count)
+
+
+def against(log_p: Tensor, log_q: Tensor, dimensions: int) -> dict[str, float]:
+    """What the law itself needs in bits per dimension, and the gap: what a model needs more, with its error.
+
+    log_p, log_q: nats of the same n images under the law and under the model, (n,). The gap is paired, image
+    by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
+    """
+    gap = log_p - log_q
+    error = gap.std() / math.sqrt(len(gap))
+    return {
+        "floor_bits_per_dim": bits_per_dim(float(log_p.mean()), dimensions),
+        "gap_bits_per_dim": bits_per_dim(-float(gap.mean()), dimensions),
+        "gap_se": bits_per_dim(-float(error), dimensions),
+    }

@@ -8,7 +8,8 @@ from torch import Tensor
 from genbench import rng
 from genbench.data import ImageData, to_float, to_uint8
 from genbench.evaluate import held_out_order
-from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory, Unsampled
+from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory
+from genbench.metrics import Drawn, Reference, nearest_features, nearest_images
 from genbench.pictures import save_grid
 from genbench.tracking import Tracker
 
@@ -17,6 +18,7 @@ __all__ = ["Gallery"]
 GRID = 64  # images of a grid
 CLASSES = 20  # the most rows of a conditional model's grid
 REBUILT, COLUMNS = 32, 8  # test images that are shown with their reconstructions, and how many in a row
+SOUGHT = 1000  # samples whose nearest training images are looked for
 ROWS, FRAMES = 6, 12  # images and states of a process, or of a way between two codes
 
 
@@ -43,11 +45,6 @@ class Gallery:
     def real(self) -> None:
         """Training images, to compare with."""
         save_grid(self.data.train.images[:GRID], self.folder / "real.png")
-
-    def grid(self, model: Generator, images_seen: int) -> Path:
-        """How far the training is: samples, or what is rebuilt by a model that has none."""
-        draw = self.reconstructions if isinstance(model, Unsampled) else self.samples
-        return draw(model, images_seen)
 
     def samples(self, model: Generator, images_seen: int) -> Path:
         """A grid of samples; of a conditional model, a row a class."""
@@ -118,6 +115,22 @@ class Gallery:
             if isinstance(model, ForwardProcess):
                 x = to_float(self.data.train.images[:ROWS]).to(self.device)
                 self.frames("forward", model.forward_process(x, rng=self.rng(), frames=FRAMES), images_seen)
+
+    def neighbours(self, drawn: Drawn, train: Reference, images_seen: int) -> Path:
+        """The samples that come nearest to training images; beneath each the training image nearest to it in
+        pixels, and the one nearest in features.
+
+        Of features, the nearest of those that the reference keeps.
+        """
+        distances, in_pixels = nearest_images(train.images, drawn.images[:SOUGHT])
+        nearest = distances.argsort()[: 2 * COLUMNS]
+        in_features = train.index[nearest_features(train.features, drawn.features[nearest])[1]]
+        rows = (part.split(COLUMNS) for part in (nearest, in_pixels[nearest], in_features))
+        images = [
+            torch.cat([drawn.images[mine], *(train.images.images[index] for index in theirs)])
+            for mine, *theirs in zip(*rows, strict=True)
+        ]
+        return self.show("neighbours", torch.cat(images), images_seen, COLUMNS)
 
     def frames(self, name: str, states: Tensor, images_seen: int) -> None:
         """One process, a row an image; states (F, N, C, H, W)."""

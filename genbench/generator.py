@@ -18,16 +18,12 @@ __all__ = [
     "Latent",
     "Likelihood",
     "Loss",
-    "NoPrior",
     "Rng",
     "Stage",
     "Trajectory",
-    "Unsampled",
+    "check_frames",
+    "frame_indices",
 ]
-
-
-class NoPrior(RuntimeError):  # noqa: N818
-    """A model that codes images was asked for samples, and has no law of its codes."""
 
 
 class Loss(NamedTuple):
@@ -161,7 +157,7 @@ class Decodes(Generator):
 
     @abstractmethod
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        """Latents of n images: (n, *latent_shape). Raises NoPrior where their law is not known yet."""
+        """Latents of n images: (n, *latent_shape)."""
 
     def latent_map(self) -> tuple[int, int, int]:
         """The shape that a model of the latents, as if they were images, would see: (L, h, w)."""
@@ -189,10 +185,6 @@ class Latent(Decodes):
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """decode(encode(x)), (B, C, H, W)."""
         return self.decode(self.encode(x, y), y)
-
-
-class Unsampled(Latent):
-    """A model that codes images and has no law of its codes: sample and prior raise NoPrior."""
 
 
 class BoundTerms(ABC):
@@ -245,3 +237,15 @@ class Edits(Inpaints):
     @abstractmethod
     def vary(self, x: Tensor, y: Tensor | None = None, *, strength: float, rng: Rng | None = None) -> Tensor:
         """Images near x (B, C, H, W); strength in (0, 1]: near 0 is x itself, 1 ignores it."""
+
+
+def check_frames(frames: int) -> None:
+    """Raise ValueError unless there are at least two frames."""
+    if frames < 2:
+        raise ValueError(f"frames is {frames}; it must be at least 2, the first state and the last")
+
+
+def frame_indices(states: int, frames: int) -> list[int]:
+    """Indices of `frames` states, evenly spaced from the first to the last (repeated where they are few)."""
+    check_frames(frames)
+    return [round(i * (states - 1) / (frames - 1)) for i in range(frames)]

@@ -17,6 +17,7 @@ MACHINE_ONLY = (
     "objective",
     "tracker",
     "data.download",
+    "features.weights",
     "metrics.features.weights",
     "trainer.checkpoint_every_seconds",
 )

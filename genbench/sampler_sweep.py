@@ -16,6 +16,7 @@ from genbench.generator import Generator
 from genbench.metrics import Metrics, reference
 from genbench.pictures import curves_figure, save_grid
 from genbench.progress import Progress
+from genbench.report.names import is_metric
 from genbench.run import atomic_file
 from genbench.stop import StopRequest
 
@@ -57,7 +58,7 @@ def sampler_sweep(
     for way in todo:
         samples(load(way))  # refuses what the model lacks; not kept, since the ways may be many
     data = prepare(source, cache=cache_dir(), progress=progress)
-    extractor = metrics.features.build(data, device=device, progress=progress)
+    extractor = metrics.extractor(data, device=device, progress=progress)
     train_set = reference(extractor, data, split="train", device=device, progress=progress)
     rows: list[dict[str, Any]] = []
     for way in todo:
@@ -86,8 +87,11 @@ def sampler_sweep(
 
 
 def distance_figure(table: "pd.DataFrame", path: Path) -> None:
-    """The distance to the training images against passes of the network, or scales where they alone vary."""
-    name = next(column for column in table if str(column).startswith("fid["))
+    """The distance to the training images against passes of the network, or scales where they alone vary; the
+    first score where FID is none of them.
+    """
+    scores = [str(column) for column in table if is_metric(str(column))]
+    name = next((score for score in scores if score.startswith("fid[")), scores[0])
     varied = [key for key in ("sampler", "steps", "guidance.scale") if key in table]
     against = "guidance.scale" if varied == ["guidance.scale"] else "passes"
     groups = [key for key in varied if key not in (against, "steps")]
@@ -95,7 +99,7 @@ def distance_figure(table: "pd.DataFrame", path: Path) -> None:
     for values, part in table.groupby(groups, sort=False) if groups else [(("model",), table)]:
         part = part.sort_values(against)
         lines[" ".join(map(str, values))] = (part[against].to_numpy(), part[name].to_numpy())
-    curves_figure(lines, path, x=against, y=str(name), logarithmic=against == "passes")
+    curves_figure(lines, path, x=against, y=name, logarithmic=against == "passes")
 
 
 def scales_figure(models: Sequence[Generator], path: Path, seed: int, device: torch.device) -> None:

@@ -86,7 +86,7 @@ def check_axes(tree: Mapping[str, Any]) -> None:
     """Raise ValueError on an axis that nothing in the tree, whose references are not resolved, refers to."""
     text = str(tree)
     for key, node in tree.items():
-        if isinstance(node, Mapping) and key not in CORE and not re.search(rf"\$\{{{key}[}}.]", text):
+        if isinstance(node, Mapping) and key not in CORE and not re.search(rf"[{{:]{key}[}}.]", text):
             raise ValueError(f"{key} is no axis of {tree['model']['_target_']}: leave it out")
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageSource, cache_dir, prepare, to_float
 from genbench.device import describe, make_repeatable
 from genbench.errors import Unmeasured, UsageError
-from genbench.evaluate import Evaluation, evaluate, evaluate_held_out
+from genbench.evaluate import Evaluation
+from genbench.examine import Examiner
 from genbench.fidelity import Fidelity
 from genbench.flops import sampling_flops, training_flops
 from genbench.gallery import Gallery
-from genbench.generator import Generator, Unsampled
+from genbench.generator import Generator
 from genbench.lr_schedule import LrSchedule
 from genbench.metrics import (
     Metrics,
     MissingWeights,
+    NearestImage,
     parameter_count,
     peak_memory_bytes,
-    reference,
     reset_peak_memory,
 )
 from genbench.precision import Precision
@@ -35,6 +37,7 @@ from genbench.report import print_result
 from genbench.run import Run, version
 from genbench.stop import Stopped, StopRequest, listening
 from genbench.tracking import Tracker, Tracking
+from genbench.tracking.comparable import comparable
 from genbench.train import OnSample, OptimizerFactory, Trained, Trainer, train
 
 __all__ = ["Parts", "Session"]
@@ -88,6 +91,8 @@ class Session:
         self.checkpoint = self.checkpoints.load(torch.device("cpu"))
         self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
         parts.metrics.check_data(self.data)
+        if parts.trainer.evaluate_every_images is not None:
+            parts.metrics.of_size(parts.trainer.evaluate_samples)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
             raise ValueError(
                 f"the images of {self.data.name} are not those that {here.path} was trained on so far: "
@@ -131,6 +136,7 @@ class Session:
                 self.here.path,
                 group=self.config["name"],
                 name=self.here.path.name,
+                choices=self.choices,
                 config=self.config,
                 resume_state=self.checkpoint["tracker"] if self.checkpoint is not None else None,
             )
@@ -144,18 +150,13 @@ class Session:
         if self.checkpoint is not None:
             self.console.print(f"Going on from {self.checkpoint['images_seen']:,} images.", highlight=False)
         gallery = self.gallery(tracker)
-        trained = self.train(tracker, gallery.grid)
+        trained = self.train(tracker, gallery.samples)
         self.stop.check()
         gallery.processes(trained.ema.model, trained.images_seen)
         gallery.codes(trained.ema.model, trained.images_seen)
-        grid = gallery.grid(trained.ema.model, trained.images_seen)
-        result = self.measure(trained, grid)
-        measured = {
-            "bits_per_dim": result["likelihood"]["bits_per_dim"],
-            **result["metrics"],
-            **result["cost"],
-        }
-        tracker.summary(measured)
+        grid = gallery.samples(trained.ema.model, trained.images_seen)
+        result = self.measure(trained, gallery, grid)
+        tracker.summary({**comparable(result), **result["metrics"]})
         self.here.write_result(result)
         print_result(result, self.console)
         return result
@@ -196,6 +197,7 @@ class Session:
             progress=self.progress,
             stop=self.stop,
             on_sample=on_sample,
+            on_evaluate=lambda model: self.examiner.glance(model, parts.trainer.evaluate_samples),
         )
 
     def budget(self, model: Generator) -> Budget:
@@ -203,11 +205,17 @@ class Session:
         budget = self.parts.budget
         return budget if budget.flops is None else budget.in_images(self.flops_per_image(model))
 
-    def measure(self, trained: Trained, grid: Path) -> dict[str, Any]:
+    @cached_property
+    def examiner(self) -> Examiner:
+        """What measures this run."""
+        parts = self.parts
+        return Examiner(self.data, parts.metrics, parts.seed, parts.device, self.progress, self.stop)
+
+    def measure(self, trained: Trained, gallery: Gallery, grid: Path) -> dict[str, Any]:
         """The final record."""
         started, model = time.monotonic(), trained.ema.model
-        # A model without samples is measured on real images alone.
-        quality, drawing = ({}, None) if isinstance(model, Unsampled) else self.quality(trained)
+        # Without scores nothing is drawn.
+        quality, drawing = self.quality(trained, gallery) if self.parts.metrics.scores else ({}, None)
         fidelity = Fidelity(
             self.data,
             metrics=self.parts.metrics,
@@ -232,38 +240,19 @@ class Session:
             "samples": {"grid": str(grid.relative_to(self.here.path))},
         }
 
-    def quality(self, trained: Trained) -> tuple[dict[str, float], Evaluation]:
+    def quality(self, trained: Trained, gallery: Gallery) -> tuple[dict[str, float], Evaluation]:
         """The scores of EMA weights, raw weights and held-out images, and what the EMA weights' came to."""
-        parts, data = self.parts, self.data
-        metrics, device, seed = parts.metrics, parts.device, parts.seed
-        extractor = metrics.features.build(data, device=device, progress=self.progress)
-        train_set, test_set = (
-            reference(extractor, data, split=split, device=device, progress=self.progress)
-            for split in ("train", "test")
-        )
+        examiner = self.examiner
+        train_set, _ = examiner.references
         self.stop.check()
-        held_out = evaluate_held_out(
-            data, metrics=metrics, extractor=extractor, references=[train_set], seed=seed, device=device
-        )
-        ema, raw = (
-            evaluate(
-                model,
-                data,
-                metrics=metrics,
-                extractor=extractor,
-                references=[train_set, test_set],
-                of=of,
-                seed=seed,
-                device=device,
-                progress=self.progress,
-                stop=self.stop,
-            )
-            for of, model in (("ema", trained.ema.model), ("raw", trained.model))
-        )
+        held_out = examiner.held_out(labelled=trained.model.num_classes > 0)
+        ema, raw = examiner.model(trained.ema.model, "ema"), examiner.model(trained.model, "raw")
+        if any(isinstance(score, NearestImage) for score in examiner.metrics.scores):
+            gallery.neighbours(ema.drawn, train_set, trained.images_seen)
         return ema.metrics | raw.metrics | held_out, ema
 
     def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> dict[str, Any]:
-        """What the run spent; sampling (of a model that can) as the EMA weights' evaluation found it."""
+        """What the run spent; sampling, if any, as the EMA weights' evaluation found it."""
         return {
             "device": describe(self.parts.device),
             "parameters": parameter_count(trained.model),
@@ -279,14 +268,12 @@ class Session:
             "peak_memory_bytes": peak_memory_bytes(self.parts.device),
         }
 
-    def flops(self, trained: Trained) -> dict[str, float | None]:
-        """Operations of the whole training and of one sample (of a model that can draw one)."""
-        device, model = self.parts.device, trained.ema.model
-        per_image, (_, y) = self.flops_per_image(trained.model), self.pair(model)
-        can_draw = not isinstance(model, Unsampled)
+    def flops(self, trained: Trained) -> dict[str, float]:
+        """Operations of the whole training and of one sample."""
+        model, (_, y) = trained.ema.model, self.pair(trained.model)
         return {
-            "training_flops": per_image * trained.images_seen,
-            "flops_per_sample": sampling_flops(model, y, n=2, device=device) if can_draw else None,
+            "training_flops": self.flops_per_image(trained.model) * trained.images_seen,
+            "flops_per_sample": sampling_flops(model, y, n=2, device=self.parts.device),
         }
 
     def flops_per_image(self, model: Generator) -> float:

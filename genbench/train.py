@@ -27,6 +27,7 @@ __all__ = ["OnSample", "OptimizerFactory", "Trained", "Trainer", "train"]
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 OnSample = Callable[[Generator, int], None]
+OnEvaluate = Callable[[Generator], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Trainer:
     batch_size: images of one update; accumulate: parts it is split into where memory is short.
     clip_norm: bound on the gradient's norm (None: no bound).
     samples_per_class: images in each row of a conditional model's grid.
+    evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
     *_every_images: None is never. Checkpoints go by the clock, since they change no number.
     """
 
@@ -46,6 +48,8 @@ class Trainer:
     ema_rampup: float | None = 0.05
     log_every_images: int = 640
     sample_every_images: int | None = None
+    evaluate_every_images: int | None = None
+    evaluate_samples: int = 200
     samples_per_class: int = 8
     checkpoint_every_seconds: float = 60.0
 
@@ -63,6 +67,8 @@ class Trainer:
             "ema_rampup",
             "log_every_images",
             "sample_every_images",
+            "evaluate_every_images",
+            "evaluate_samples",
             "samples_per_class",
             "checkpoint_every_seconds",
         ):
@@ -126,6 +132,7 @@ def train(
     progress: Progress,
     stop: StopRequest,
     on_sample: OnSample,
+    on_evaluate: OnEvaluate,
 ) -> Trained:
     """Train `model` on `split` until the budget is spent or a stop is requested; go on from `checkpoint`.
 
@@ -187,12 +194,17 @@ def train(
                     **window.flush(),
                     **rates(run.optimizers),
                     "images_per_second": clock.rate(run.images_seen),
+                    "training_seconds": run.seconds,
                 }
                 tracker.log(shown, images_seen=run.images_seen)
                 bar.advance(done_of(budget, spent), note_of(shown, phases))
             if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
                 with clock.paused():
                     on_sample(ema.model, run.images_seen)
+            if crossed(trainer.evaluate_every_images, before, run.images_seen) and not run.finished:
+                with clock.paused():
+                    found = {f"training/{name}": value for name, value in on_evaluate(ema.model).items()}
+                    tracker.log(found | {"training_seconds": run.seconds}, images_seen=run.images_seen)
 
             # What survives a kill
             if time.monotonic() - saved >= trainer.checkpoint_every_seconds and not run.finished:

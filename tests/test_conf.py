@@ -46,6 +46,7 @@ AXES = {
     "flow": ("flow", "coupling", "pixels", "dequantization", "base"),
     "gan": ("criterion", "penalty", "augmentation"),
     "autoregressive": ("pixel_law",),
+    "vqvae": ("prior_network",),
     "flow_matching": ("pairing", "path_times", "solver"),
     "latent_diffusion": ("autoencoder", "prior"),
 }
@@ -172,7 +173,7 @@ def test_every_experiment_runs(sizes: tuple[str, ...], main: Command, tmp_path: 
         f"data.root={tmp_path}/images",
         "data.size=32",
         "metrics=classifier",
-        "metrics.features.images=64",
+        "features.images=64",
         "metrics.samples=20",
         "metrics.likelihood_samples=8",
         "trainer.batch_size=8",
@@ -203,7 +204,8 @@ def test_every_object_appears_once(model: str) -> None:
     cfg = config(f"model={model}")
     text = OmegaConf.to_yaml(cfg)
     own = {"data", "precision", "metrics", "tracker", "optim", "lr_schedule", "trainer", "budget", "model"}
-    for axis in {str(key) for key in cfg if OmegaConf.is_dict(cfg[key])} - own - {"image", "hydra"}:
+    assert text.count("${oc.dict.values:scores}") == 1
+    for axis in {str(key) for key in cfg if OmegaConf.is_dict(cfg[key])} - own - {"image", "hydra", "scores"}:
         for node in nodes(axis, cfg[axis]):
             assert text.count("${" + node + "}") == 1, node
 
@@ -254,6 +256,9 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
         (["model=vae", "network.encoder.latent=4"], "set network.latent alone"),
         (["model=autoencoder", "model.density.dimensions=4"], "set model.latent alone"),
         (["model=vqvae", "model.codebook.size=0"], "size=0"),
+        (["model=vqvae", "model.codebook.size=1"], "model.codebook.size"),
+        (["model=vqvae", "model.share=1.0"], "model.share is 1.0"),
+        (["model=autoregressive", "pixel_law=palette", "pixel_law.size=1"], "pixel_law.size is 1"),
         (["model=vae", "network=unet"], r"genbench.nn.unet.UNet'; it must be described as a LatentNetwork"),
         (["model=vae", "network=dcgan"], "belongs to another model"),
         (["model=vae", "+schedule=cosine"], "schedule is no axis of genbench.families.vae.VAE"),
@@ -264,7 +269,7 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
         (["loss=huber", "loss.delta=-1"], r"loss.delta is -1"),
         (["network.patch=3"], r"network.patch is 3"),
         (["trainer.accumulate=7"], r"accumulate=7"),
-        (["budget.images=null"], "both null"),
+        (["budget.images=null"], "all null"),
         (["budget.images=-5"], r"budget.images is -5"),
         (["seed=-1"], "seed is -1"),
         (["seed=true"], "seed is True; it must be a whole number"),
@@ -278,6 +283,8 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
         (["data=image_folder"], r"data.root"),
         (["data=image_folder", "data.root=/nowhere"], "/nowhere"),
         (["metrics.samples=1"], "samples"),
+        (["scores=[kid]", "scores.kid.subsets=0"], "scores.kid.subsets is 0"),
+        (["+scores.fid.k=1"], "scores.fid.k is unknown"),
         (["schedule.T=many"], "schedule.T is 'many'; it must be a whole number"),
         (["schedule.T=10.5"], "schedule.T is 10.5"),
         (["optim.lr=fast"], "optim.lr is 'fast'"),

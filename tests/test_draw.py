@@ -26,7 +26,6 @@ GUIDED = (*DDPM, "conditional=true", "guidance=classifier_free")
 GAN = ("model=gan", "network.generator.width=8", "network.discriminator.width=8")
 VAE = ("model=vae", "network.encoder.width=8", "network.decoder.width=8")
 FLOW = ("model=flow", "network.width=8", "flow.steps=1")
-VQVAE = ("model=vqvae", "network.encoder.width=8", "network.decoder.width=8")
 
 Arrays = dict[str, np.ndarray]
 
@@ -289,11 +288,6 @@ def test_every_family_draws(made: Make, tmp_path: Path, model: tuple[str, ...]) 
 def test_a_flow_at_temperature_zero_draws_its_mode(made: Make, tmp_path: Path) -> None:
     samples = drawn(made(*FLOW), tmp_path / "out", "--n", 3, "--set", "model.temperature=0")["samples"]
     assert len({image.tobytes() for image in samples}) == 1
-
-
-def test_a_model_without_samples_is_refused_in_its_own_words(made: Make, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a VQ-VAE codes images"):
-        drawn(made(*VQVAE), tmp_path / "out")
 
 
 def test_users_read_one_line(trained: Path, environment: dict[str, str], tmp_path: Path) -> None:

@@ -81,6 +81,14 @@ def test_as_many_test_images_as_asked_for_are_measured(data: ImageData) -> None:
     assert [len(x) for x in model.seen] == [100, 50]
 
 
+def test_no_test_image_is_measured_where_none_is_asked_for(data: ImageData) -> None:
+    model = Uniform()
+    record = fidelity(data, 0).likelihood(model)
+    assert record == {"bits_per_dim": None, "bound": "exact", "method": "closed form", "n": 0}
+    assert fidelity(data, 0).reconstruction(model) == {"mse": None, "n": 0}
+    assert model.seen == []
+
+
 def test_the_error_is_that_of_bytes_scaled_to_one(data: ImageData) -> None:
     assert fidelity(data).reconstruction(Uniform())["mse"] == 0
     # Digits hold levels up to 255, where one more level cannot be shown.

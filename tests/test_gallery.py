@@ -11,6 +11,7 @@ from torch import Tensor
 from genbench.data import ImageData, Split, to_uint8
 from genbench.gallery import Gallery, slerp
 from genbench.generator import Latent, Loss
+from genbench.metrics import Drawn, Moments, Reference
 from genbench.pictures import save_grid
 from genbench.tracking import JsonLines
 from tests.toys import toy_model
@@ -109,3 +110,26 @@ def test_a_way_between_two_codes_starts_and_ends_in_them() -> None:
     unit = [a / a.flatten(1).norm(dim=1)[:, None, None] for a in (start, end)]
     lengths = slerp(unit[0], unit[1], 0.3).flatten(1).norm(dim=1)  # an arc stays on its sphere
     assert torch.allclose(lengths, torch.ones(5), atol=1e-5)
+
+
+def test_neighbours_show_the_likeliest_copies_first_above_what_they_resemble(gallery: Gallery) -> None:
+    """Of samples of which one repeats a training image: that one, then the same image twice beneath."""
+    real = gallery.data.train.images
+    rng = torch.Generator().manual_seed(1)
+    fake = torch.randint(0, 256, (20, 1, 4, 4), generator=rng, dtype=torch.uint8)
+    fake[13] = real[42]
+    samples, train = features_of(fake), features_of(real)
+    drawn = Drawn("f", "ema", 0, 20, Moments.of(samples), samples, fake, None, samples)
+    reference = Reference("train", "f", Moments.of(train), train, Split(real, None))
+    path = gallery.neighbours(drawn, reference, 100)
+    assert path.name == "neighbours_000000100.png"
+    with Image.open(path) as image:
+        tiles = np.asarray(image)
+    size = 4 * 12 + 1  # enlarged to 48 pixels, with a line before each
+    assert tiles.shape == (6 * size + 1, 8 * size + 1)  # 16 samples, two rows beneath each row
+    column = [tiles[row * size + 1 : (row + 1) * size : 12, 1:size:12] for row in range(3)]
+    assert all((tile == real[42, 0].numpy()).all() for tile in column)
+
+
+def features_of(images: Tensor) -> Tensor:
+    return images.flatten(1).float()

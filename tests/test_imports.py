@@ -50,6 +50,7 @@ def test_only_app_knows_hydra() -> None:
 
 def test_only_its_tracker_knows_wandb() -> None:
     assert breaches(all_but("tracking/wandb.py"), ("wandb",)) == []
+    assert breaches(all_but("dashboard.py"), ("wandb_workspaces",)) == []
 
 
 def test_the_report_knows_no_torch() -> None:
@@ -76,7 +77,7 @@ def test_what_serves_all_families_knows_none() -> None:
 
 
 def test_nothing_imports_app_but_the_doors() -> None:
-    assert breaches(all_but("cli.py", *names_below("app")), ("genbench.app",)) == []
+    assert breaches(all_but("cli.py", "cli_report.py", "cli_evaluate.py", *names_below("app")), ("genbench.app",)) == []
 
 
 @pytest.mark.parametrize("heavy", ["torchvision", "torchmetrics", "wandb", "matplotlib", "sklearn", "pandas"])

@@ -228,7 +228,7 @@ def test_a_run_without_inception_weights_trains_and_says_how_to_evaluate(
     }  # a port where nobody listens
     done = main(*TINY, "metrics=inception", f"runs_dir={tmp_path}/runs", env=environment | nowhere)
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "metrics.features.weights=PATH; then repeat the command" in done.stderr
+    assert "features.weights=PATH; then repeat the command" in done.stderr
     run = only_run(tmp_path / "runs")
     assert json.loads((run / "run.json").read_text())["status"] == "stopped"
     assert torch.load(run / "checkpoints" / "last.pt", weights_only=True)["finished"]
@@ -259,7 +259,7 @@ def test_a_checkpoint_is_not_continued_on_other_images(main: Command, tmp_path: 
         "data.size=8",
         "data.channels=1",
         "metrics=classifier",
-        "metrics.features.images=64",
+        "features.images=64",
         "metrics.samples=20",
         "budget.images=64",
         f"runs_dir={tmp_path}/runs",

@@ -83,6 +83,7 @@ def run(
         progress=Progress(None),
         stop=stop,
         on_sample=lambda model, images_seen: None,
+        on_evaluate=lambda model: {},
     )
 
 

@@ -7,7 +7,7 @@ from genbench.app.build import build, check_groups, make, seeded_model
 from genbench.app.door import door
 from genbench.app.job import run
 from genbench.app.naming import identity
-from genbench.app.trained import classifier, load, protocol
+from genbench.app.trained import classifier, load, measuring, protocol
 
 __all__ = [
     "build",
@@ -17,6 +17,7 @@ __all__ = [
     "identity",
     "load",
     "make",
+    "measuring",
     "protocol",
     "run",
     "seeded_model",

@@ -58,8 +58,10 @@ def build(cfg: DictConfig) -> "Parts":
         )
         parts.check_optim()
         try:
-            parts.metrics.features.check(source)
+            parts.metrics.check_source(source)
         except MissingWeights as error:
+            if parts.trainer.evaluate_every_images is not None:
+                raise
             print(f"genbench: {error}; until then the run trains, but does not evaluate", file=sys.stderr)
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
         raise UsageError(message(error)) from error

@@ -17,7 +17,7 @@ from rich.console import Console
 from genbench.app.build import build
 from genbench.app.door import EXIT_STOPPED, PLAIN_WIDTH, leave, message
 from genbench.app.naming import identity
-from genbench.app.sweeping import ledger
+from genbench.app.sweeping import ledger, tell_upload
 from genbench.errors import Busy, Unmeasured, UsageError
 from genbench.run import Run
 from genbench.stop import Stopped
@@ -56,6 +56,7 @@ def run(cfg: DictConfig) -> float:
         console.print("Stopped; the same command goes on from here.")
         sys.exit(EXIT_STOPPED)
     finally:
+        tell_upload([here.path], console)
         point_to(here, console)
 
 
@@ -148,14 +149,12 @@ def headline(result: dict[str, Any], cfg: DictConfig) -> str:
 
 def objective(result: dict[str, Any], cfg: DictConfig) -> float:
     """What a search minimises: a distance of the EMA weights to the training images, or bits_per_dim."""
-    from genbench.report.names import parse
+    from genbench.report.names import of_ema
 
     if cfg.objective == "bits_per_dim":
         bits = result["likelihood"]["bits_per_dim"]
         return math.nan if bits is None else bits
-    names = [name for name in result["metrics"] if parse(name).kind == cfg.objective]
-    chosen = [name for name in names if name.endswith((",ref=train,ema]", ",ema]"))]
-    return float(result["metrics"][chosen[0]]) if chosen else math.nan
+    return float(of_ema(result["metrics"]).get(cfg.objective, math.nan))
 
 
 def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":

@@ -1,7 +1,7 @@
 """Several jobs of one command: the ledger that they write to, and what is said at the end."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from genbench.sweep import Ledger, Outcome, outcome_table
+from genbench.tracking import upload_command
 
-__all__ = ["KeepsLedger", "ledger", "summarise"]
+__all__ = ["KeepsLedger", "ledger", "summarise", "tell_upload"]
 
 LEDGER = "GENBENCH_SWEEP"  # in the environment, which the workers of all launchers inherit
 
@@ -19,7 +20,7 @@ LEDGER = "GENBENCH_SWEEP"  # in the environment, which the workers of all launch
 class KeepsLedger(Callback):
     """Gives a sweep its ledger before its first job starts."""
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Hydra's hook."""
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         path = Path(config.runs_dir).resolve() / ".sweeps" / f"{moment}-{os.getpid()}.jsonl"
@@ -39,4 +40,11 @@ def summarise(console: Console) -> bool:
     if not outcomes:
         return True
     console.print(outcome_table(outcomes))
+    tell_upload([Path(outcome.run) for outcome in outcomes], console)
     return not any(outcome.bad for outcome in outcomes)
+
+
+def tell_upload(run_dirs: Iterable[Path], console: Console) -> None:
+    """Print the one command that uploads what wandb keeps offline of some runs, if it keeps anything."""
+    if (command := upload_command(run_dirs)) is not None:
+        console.print(f"To upload: {command}", soft_wrap=True, markup=False, highlight=False)

@@ -1,6 +1,6 @@
 """Trained models, from the directories of their runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.metrics import Metrics
 
-__all__ = ["classifier", "load", "protocol"]
+__all__ = ["classifier", "load", "measuring", "protocol"]
+
+ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
+"""What a measurement is composed of, and the groups that say it."""
 
 
 def load(
@@ -108,13 +111,41 @@ def classifier(run_dir: str) -> "nn.Module":
     return found[0]
 
 
+def measuring(
+    overrides: Sequence[str], *, of_run: str | Path | None = None
+) -> "tuple[ImageSource, Metrics, int]":
+    """The data, the metrics and the seed that overrides of the configuration ask for, as for a run of them.
+
+    of_run: a run whose own data, metrics and seed stand where no override says otherwise.
+    Raises ValueError on overrides that cannot be, FileNotFoundError where there is no run.
+    """
+    asked = {word.partition("=")[0].partition(".")[0] for word in overrides}
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", overrides=list(overrides))
+        tree: Any = OmegaConf.to_container(cfg, resolve=True)
+        if of_run is not None:
+            tree |= {key: node for key, node in recorded(of_run).items() if not asked & ASKED_BY[key]}
+        chosen = OmegaConf.create({key: tree[key] for key in ASKED_BY})
+        for key in ("data", "metrics"):
+            schema.check(tree[key], key)
+        return make(chosen.data), make(chosen.metrics), chosen.seed
+    except (HydraException, OmegaConfBaseException, TypeError) as error:
+        raise ValueError(message(error)) from error
+
+
+def recorded(run_dir: str | Path) -> dict[str, Any]:
+    """What a run was measured by. Raises FileNotFoundError where there is no run."""
+    record = Run(Path(run_dir)).record()
+    if record is None:
+        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
+    return {key: record["config"][key] for key in ASKED_BY}
+
+
 def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
     """The data, the metrics and the seed of a run: what its samples are measured by.
 
     Raises FileNotFoundError where there is no run.
     """
-    record = Run(Path(run_dir)).record()
-    if record is None:
-        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
-    cfg = OmegaConf.create(record["config"])
+    cfg = OmegaConf.create(recorded(run_dir))
     return make(cfg.data), make(cfg.metrics), cfg.seed

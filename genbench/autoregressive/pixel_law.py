@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +19,16 @@ class PixelLaw(ABC):
 
     whole_pixels: whether a token is a pixel with its c = C channels, or one channel of it, c = 1.
     levels: L; level k = 0..L-1 is x_k = 2 k / (L - 1) - 1, at L = 256 the bytes.
+    ordered: whether near levels are alike, as grey levels are, so that a network may read them as numbers;
+    otherwise a level is a name (of a code, of a colour), and a token has one of them.
+    bound, method: what log_prob is to that of the image, see genbench.generator.Likelihood.
     """
 
     whole_pixels: bool
     levels: int = LEVELS
+    ordered: bool = True
+    bound: Literal["exact", "lower", "estimate"] = "exact"
+    method: str = "chain rule"
 
     @abstractmethod
     def outputs(self, channels: int) -> int:
@@ -36,6 +42,13 @@ class PixelLaw(ABC):
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
         """One token for each answer: (B, P) -> (B, c), each value one of the L levels."""
 
+    def fit(self, tokens: Tensor) -> None:  # noqa: B027  (most laws take nothing)
+        """Take what the law needs from the tokens (B, N, c) of the first training batch."""
+
+    def snapped(self, tokens: Tensor) -> Tensor:
+        """The tokens of the nearest levels: (..., c) -> (..., c) float32."""
+        return self.to_value(self.to_level(tokens))
+
     def to_level(self, x: Tensor) -> Tensor:
         """The number k of the level nearest to each value: (...) -> (...) int64."""
         return ((x.float() + 1) * ((self.levels - 1) / 2)).round().clamp(0, self.levels - 1).long()
@@ -48,15 +61,19 @@ class PixelLaw(ABC):
 class Categorical(PixelLaw):
     """A probability for each level of one channel: softmax over L numbers.
 
+    ordered: false where levels are names, such as the indices of codes.
     Source: van den Oord et al. 2016a, Section 2.2.
     """
 
     whole_pixels = False
 
-    def __init__(self, levels: int = LEVELS) -> None:
+    def __init__(self, levels: int = LEVELS, *, ordered: bool = True) -> None:
         if levels < 2:
-            raise ValueError(f"pixel_law.levels is {levels}; it must be at least 2, for bytes {LEVELS}")
-        self.levels = levels
+            raise ValueError(
+                f"pixel_law.levels is {levels} (of codes: model.codebook.size); it must be at least 2, for "
+                f"bytes {LEVELS}"
+            )
+        self.levels, self.ordered = levels, ordered
 
     def outputs(self, channels: int) -> int:
         return self.levels
@@ -106,7 +123,7 @@ class LogisticMixture(PixelLaw):
 
     def log_prob(self, output: Tensor, tokens: Tensor) -> Tensor:
         mixture = self.parts(output.float(), tokens.shape[-1])
-        x = self.to_value(self.to_level(tokens)).unsqueeze(-2)  # (B, N, 1, c)
+        x = self.snapped(tokens).unsqueeze(-2)  # (B, N, 1, c)
         mu = mixture.mu + (mixture.coupling * x.unsqueeze(-2)).sum(-1)
         each = logistic_log_prob(x, mu, mixture.log_scale).sum(-1)  # (B, N, K)
         return torch.logsumexp(mixture.log_pi + each, dim=-1).sum(1)

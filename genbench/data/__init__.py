@@ -2,6 +2,8 @@
 
 from genbench.data.augment import mirrored
 from genbench.data.folder import ImageFolder
+from genbench.data.gaussians import Gaussians
+from genbench.data.law import KnownLaw
 from genbench.data.order import EpochOrder
 from genbench.data.pixels import out_of_range, to_float, to_uint8
 from genbench.data.sets import Cifar10, Digits, FashionMnist, Mnist
@@ -13,9 +15,11 @@ __all__ = [
     "Digits",
     "EpochOrder",
     "FashionMnist",
+    "Gaussians",
     "ImageData",
     "ImageFolder",
     "ImageSource",
+    "KnownLaw",
     "Mnist",
     "Split",
     "cache_dir",

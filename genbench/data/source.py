@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from genbench.data.law import KnownLaw
+
 __all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest"]
 
 SPLITS = ("train", "test")
@@ -26,6 +28,8 @@ class ImageSource(ABC):
     class_names: tuple[str, ...]
     flip: bool
     """True where a mirrored image is as likely as the image itself."""
+    law: KnownLaw | None = None
+    """The exact law of the images, of sets for which it is known."""
 
     @abstractmethod
     def check(self) -> None:

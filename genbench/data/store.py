@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from genbench.data.law import KnownLaw
 from genbench.data.source import SPLITS, ImageSource
 from genbench.progress import Bar, Progress
 
@@ -60,6 +61,8 @@ class ImageData:
     flip: bool
     key: str
     shape: tuple[int, int, int]
+    law: KnownLaw | None = None
+    """The exact law of the images, where it is known."""
 
 
 def cache_dir() -> Path:
@@ -189,6 +192,7 @@ def read(source: ImageSource, folder: Path, key: str) -> ImageData:
         flip=source.flip,
         key=key,
         shape=shape,
+        law=source.law,
     )
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench.diffusion.density import sampled_terms
-from genbench.diffusion.process import Known, Losses, Process, averaged
+from genbench.diffusion.process import Known, LikelihoodProcess, Losses, averaged
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
 
@@ -45,7 +45,7 @@ class Erasure(Schedule):
         return 1 - k.double() / self.T
 
 
-class Binomial(Process):
+class Binomial(LikelihoodProcess):
     """Schedule + times; the network says of each pixel of x0 what the others tell of it.
 
     The logit of p(x0 = +1 | xt) is its answer + 2 xt atanh(alpha_t), what the pixel itself tells (Bayes' rule

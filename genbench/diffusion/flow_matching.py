@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -11,7 +12,7 @@ from torch import Generator, Tensor, nn
 from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
-from genbench.diffusion.process import Known, Losses, Process
+from genbench.diffusion.process import Known, LikelihoodProcess, Losses
 from genbench.diffusion.sampler import Denoised, noise_like
 from genbench.diffusion.schedule import Level
 from genbench.diffusion.times import lattice
@@ -29,19 +30,32 @@ __all__ = [
 NO_VARIANCE = torch.zeros(())
 
 
-class Coupling(ABC):
-    """Which noise goes with which image of a batch."""
+class Coupling(nn.Module, ABC):
+    """Which noise goes with which image."""
+
+    shares: Mapping[str, float] = MappingProxyType({})
+    """Of the budget, for phases that follow one another; none: there is one phase."""
+
+    def adopt(self, network: nn.Module) -> None:
+        """Make room for what is remembered of the network that learns the pairs; most remember nothing."""
 
     @abstractmethod
-    def pair(self, x0: Tensor, eps: Tensor) -> Tensor:
-        """The noise of each image: (B, C, H, W) twice -> eps in another order."""
+    def pairs(
+        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
+    ) -> tuple[Tensor, Tensor]:
+        """Images and noise (B, C, H, W) as drawn -> images and the noise that goes with each.
+
+        network: what learns from the pairs in this phase, with labels y (B,).
+        """
 
 
 class Independent(Coupling):
     """As they were drawn."""
 
-    def pair(self, x0: Tensor, eps: Tensor) -> Tensor:
-        return eps
+    def pairs(
+        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
+    ) -> tuple[Tensor, Tensor]:
+        return x0, eps
 
 
 class OptimalTransport(Coupling):
@@ -50,10 +64,12 @@ class OptimalTransport(Coupling):
     Paths then cross less, and are straighter. Source: Tong et al. 2024, Section 3.2.4; Pooladian et al. 2023.
     """
 
-    def pair(self, x0: Tensor, eps: Tensor) -> Tensor:
+    def pairs(
+        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
+    ) -> tuple[Tensor, Tensor]:
         cost = torch.cdist(x0.flatten(1).float(), eps.flatten(1).float()).square()
         _, order = linear_sum_assignment(cost.cpu().numpy())
-        return eps[torch.from_numpy(order).to(eps.device)]
+        return x0, eps[torch.from_numpy(order).to(eps.device)]
 
 
 class PathTimes(ABC):
@@ -87,7 +103,7 @@ class LogitNormal(PathTimes):
         return torch.sigmoid(self.mean + self.std * z)
 
 
-class FlowMatching(Process):
+class FlowMatching(LikelihoodProcess):
     """xt = (1 - t) x0 + t eps; the network learns the velocity x0 - eps, dx/dt = -velocity.
 
     loss = E |network(xt, t) - (x0 - eps)|^2, mean over D.
@@ -119,16 +135,21 @@ class FlowMatching(Process):
         self.coupling, self.times, self.solver = coupling, times, solver
         self.guidance, self.density_steps = guidance, density_steps
         self.method = f"ode, {density_steps} steps"
+        self.shares, self.phases = coupling.shares, tuple(coupling.shares) or ("net",)
         self.register_buffer("here", torch.zeros(()), persistent=False)  # on the device of the samples
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         t = self.times.draw(len(x0), x0.device)
-        eps = self.coupling.pair(x0, torch.randn_like(x0))
+        eps, y = torch.randn_like(x0), self.guidance.labels(y)
+        x0, eps = self.coupling.pairs(x0, eps, network=network, y=y, phase=phase)
         at = level(t)
         xt = at.alpha * x0 + at.sigma * eps
-        velocity = network(xt, t.float(), self.guidance.labels(y)).float()
+        velocity = network(xt, t.float(), y).float()
         total = (velocity - (x0 - eps)).square().mean()
         return Losses(total, {"velocity": total.detach()})
+
+    def adopt(self, network: nn.Module) -> None:
+        self.coupling.adopt(network)
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
         answer = network(x0, torch.ones(len(x0)), y)

@@ -11,7 +11,7 @@ from genbench.diffusion.density import Bound, Density, sampled_terms
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.objective import Case, Objective
 from genbench.diffusion.parameterization import Parameterization
-from genbench.diffusion.process import Known, Losses, Process, averaged
+from genbench.diffusion.process import Known, LikelihoodProcess, Losses, averaged
 from genbench.diffusion.sampler import Denoised, Denoiser, Sampler, noise_like
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
@@ -21,7 +21,7 @@ from genbench.diffusion.weighting import Plain, TrueBound, Weighting
 __all__ = ["Gaussian"]
 
 
-class Gaussian(Process):
+class Gaussian(LikelihoodProcess):
     """Schedule + parameterization + objective + weighting + variance + times + sampler + guidance + density.
 
     loss = E_{t, eps} objective(network's answer at xt, its target).

@@ -1,13 +1,14 @@
 """A way from data to noise, and what a network has to learn to go back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
-__all__ = ["Known", "Losses", "Process", "averaged"]
+__all__ = ["Known", "LikelihoodProcess", "Losses", "Process", "averaged"]
 
 
 class Losses(NamedTuple):
@@ -44,14 +45,15 @@ class Process(nn.Module, ABC):
 
     phases: tuple[str, ...] = ("net",)
     """What is trained: the network, and whatever guides its samples."""
-    bound: Literal["lower", "estimate"]
-    """What kind of number log_prob is."""
-    method: str
-    """How log_prob is found, as tables say it."""
+    shares: Mapping[str, float] = MappingProxyType({})
+    """Of the budget, for phases that follow one another, all of the network; none: a step has all phases."""
 
     @abstractmethod
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         """The loss of a batch in one phase; randomness is torch's default generator."""
+
+    def adopt(self, network: nn.Module) -> None:
+        """Make room for what is remembered of the network between phases; most remember nothing."""
 
     @abstractmethod
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
@@ -82,6 +84,22 @@ class Process(nn.Module, ABC):
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
         """One batch on its way to noise, the first state x0 itself: (frames, B, C, H, W)."""
 
+    def check_unbounded(self) -> None:
+        """Raise ValueError where data have to be 8-bit images in [-1, 1]; by default they need not."""
+
+    def networks(self) -> list[nn.Module]:
+        """Networks beside the model's that sampling calls."""
+        return []
+
+
+class LikelihoodProcess(Process):
+    """A process that also tells how likely its way back finds an image."""
+
+    bound: Literal["lower", "estimate"]
+    """What kind of number log_prob is."""
+    method: str
+    """How log_prob is found, as tables say it."""
+
     @abstractmethod
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
         """log p(x0 | y) in nats, (B,); randomness is torch's default generator."""
@@ -92,10 +110,3 @@ class Process(nn.Module, ABC):
         Raises ValueError where no bound is a sum over steps.
         """
         raise ValueError(f"{type(self).__name__} has no bound that is a sum over steps: model=ddpm has one")
-
-    def check_unbounded(self) -> None:
-        """Raise ValueError where data have to be 8-bit images in [-1, 1]; by default they need not."""
-
-    def networks(self) -> list[nn.Module]:
-        """Networks beside the model's that sampling calls."""
-        return []

@@ -1,49 +1,56 @@
 """Autoregressive model: the probability of an image as a product over its tokens."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from genbench.autoregressive.network import Cache, CausalNetwork
-from genbench.generator import Inpaints, Likelihood, Loss, Rng
+from genbench.generator import Inpaints, Likelihood, Loss, Rng, Trajectory, frame_indices
 
 __all__ = ["Autoregressive"]
 
 
-class Autoregressive(Inpaints, Likelihood):
+class Autoregressive(Inpaints, Likelihood, Trajectory):
     """log p(x | y) = sum_i log p(x_i | x_1 .. x_{i-1}, y) over the tokens of an image in raster order.
 
     The network answers for all tokens of a given image at once; its law says what an answer means. Sampling
     asks it for one token after another with what it keeps of those before: N passes a sample, as the cost
     counts them, although each is the work of one token.
-    loss is -log p in nats a dimension.
+    loss is -log p in nats a dimension; step 0 of a training shows its batch to the law (a palette is fitted).
     Source: van den Oord et al. 2016a, Eq. 1.
     """
-
-    bound = "exact"
-    method = "chain rule"
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, *, network: CausalNetwork) -> None:
         super().__init__(shape, num_classes)
         self.network = network
+        self.bound, self.method = network.law.bound, network.law.method
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
+        self.check_batch(x, y)
+        if self.training and step == 0:
+            self.network.law.fit(self.network.to_tokens(x))
         nll = -self.log_prob(x, y).mean() / math.prod(self.shape)
         return Loss(nll, {"nll": nll.detach()})
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
-        law = self.network.law
-        x = law.to_value(law.to_level(x))
-        return law.log_prob(self.network(x, y), self.network.to_tokens(x))
+        tokens = self.network.law.snapped(self.network.to_tokens(x))
+        return self.network.law.log_prob(self.network(self.network.to_images(tokens), y), tokens)
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        self.check_labels(y, n)
-        x = torch.zeros(n, *self.shape, device=next(self.parameters()).device)
-        return self.fill(x, torch.ones_like(x, dtype=torch.bool), y, rng)
+        *_, x = self.states(n, y, rng)
+        return x.contiguous()
+
+    @torch.no_grad()
+    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+        """The image as it fills, grey (0) where nothing is drawn yet: (frames, n, C, H, W)."""
+        kept = frame_indices(self.network.length + 1, frames)
+        states = {i: x.clone() for i, x in enumerate(self.states(n, y, rng)) if i in kept}
+        return torch.stack([states[i] for i in kept])
 
     @torch.no_grad()
     def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
@@ -54,14 +61,22 @@ class Autoregressive(Inpaints, Likelihood):
         """
         self.check_batch(x, y)
         self.check_mask(x, mask)
-        return self.fill(x, mask.expand_as(x), y, rng)
+        *_, filled = self.fill(x, mask.expand_as(x), y, rng)
+        return filled.contiguous()
 
-    def fill(self, x: Tensor, drawn: Tensor, y: Tensor | None, rng: Rng | None) -> Tensor:
-        """The images x with what is `drawn`, (B, C, H, W) bool, token by token."""
+    def states(self, n: int, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
+        """Images of which nothing is drawn, then after each token, in one memory: (n, C, H, W) each."""
+        self.check_labels(y, n)
+        x = torch.zeros(n, *self.shape, device=next(self.parameters()).device)
+        return self.fill(x, torch.ones_like(x, dtype=torch.bool), y, rng)
+
+    def fill(self, x: Tensor, drawn: Tensor, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
+        """The images x with what is `drawn`, (B, C, H, W) bool, token by token; all states in one memory."""
         known, drawn = self.network.to_tokens(x), self.network.to_tokens(drawn)
         tokens = torch.zeros(known.shape, device=x.device)
         images, cache = self.network.to_images(tokens), Cache()
+        yield images
         for i in range(self.network.length):
             answer = self.network(images, y, cache)[:, 0]
             tokens[:, i] = torch.where(drawn[:, i], self.network.law.sample(answer, rng=rng), known[:, i])
-        return images.contiguous()
+            yield images

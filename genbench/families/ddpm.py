@@ -5,18 +5,28 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from genbench.diffusion.process import Known, Process
-from genbench.generator import BoundTerms, Edits, ForwardProcess, Likelihood, Loss, Rng, Trajectory
+from genbench.diffusion.process import Known, LikelihoodProcess, Process
+from genbench.generator import (
+    BoundTerms,
+    Edits,
+    ForwardProcess,
+    Likelihood,
+    Loss,
+    Rng,
+    Stage,
+    Trajectory,
+    check_frames,
+    frame_indices,
+)
 
-__all__ = ["Diffusion"]
+__all__ = ["Denoising", "Diffusion"]
 
 
-class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
-    """A diffusion model: network + process.
+class Denoising(Edits, Trajectory, ForwardProcess):
+    """A model that goes back from noise to images: network + process.
 
     The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)`; the process says what the answer
     means, what it costs and how samples come of it.
-    Source: Sohl-Dickstein et al. 2015; Ho et al. 2020.
     """
 
     def __init__(
@@ -24,11 +34,13 @@ class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
     ) -> None:
         super().__init__(shape, num_classes)
         self.network, self.process = network, process
-        self.phases, self.bound, self.method = process.phases, process.bound, process.method
+        self.phases = process.phases
+        self.stages = tuple(Stage(share, (phase,)) for phase, share in process.shares.items())
         with torch.no_grad():
             y = torch.zeros(1, dtype=torch.int64) if num_classes else None
             process.check_network(network.eval(), torch.zeros(1, *shape), y)
         network.train()
+        process.adopt(network)
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
@@ -38,7 +50,7 @@ class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
         guides = [p for network in self.process.networks() for p in network.parameters()]
-        if phase != "net":
+        if phase != "net" and phase not in self.process.shares:
             return guides
         others = set(map(id, guides))
         return [p for p in self.parameters() if id(p) not in others]
@@ -48,15 +60,6 @@ class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
 
     def networks(self) -> list[nn.Module]:
         return [self.network, *self.process.networks()]
-
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        self.check_batch(x, y)
-        return self.process.log_prob(self.network, x, y)
-
-    @torch.no_grad()
-    def bound_terms(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:
-        self.check_batch(x, y)
-        yield from self.process.bound_terms(self.network, x, y)
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
@@ -97,13 +100,25 @@ class Diffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
         yield from self.process.path(self.network, x, y, rng)
 
 
-def check_frames(frames: int) -> None:
-    """Raise ValueError unless there are at least two frames."""
-    if frames < 2:
-        raise ValueError(f"frames is {frames}; it must be at least 2, the first state and the last")
+class Diffusion(Denoising, Likelihood, BoundTerms):
+    """A diffusion model, whose process also gives log p(x).
 
+    Source: Sohl-Dickstein et al. 2015; Ho et al. 2020.
+    """
 
-def frame_indices(states: int, frames: int) -> list[int]:
-    """Indices of `frames` states, evenly spaced from the first to the last (repeated where they are few)."""
-    check_frames(frames)
-    return [round(i * (states - 1) / (frames - 1)) for i in range(frames)]
+    process: LikelihoodProcess
+
+    def __init__(
+        self, shape: tuple[int, int, int], num_classes: int, *, network: nn.Module, process: LikelihoodProcess
+    ) -> None:
+        super().__init__(shape, num_classes, network=network, process=process)
+        self.bound, self.method = process.bound, process.method
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_batch(x, y)
+        return self.process.log_prob(self.network, x, y)
+
+    @torch.no_grad()
+    def bound_terms(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:
+        self.check_batch(x, y)
+        yield from self.process.bound_terms(self.network, x, y)

@@ -49,15 +49,16 @@ class LatentDiffusion(Latent):
         net = network(shape=self.latent_shape)
         self.prior_model = prior(shape=self.latent_shape, num_classes=num_classes, network=net)
         self.prior_model.check_unbounded()
-        later = self.prior_model.phases
-        if later != ("net",):
+        later = self.prior_model.stages or (Stage(1.0, self.prior_model.phases),)
+        if "classifier" in self.prior_model.phases:
             raise ValueError("guidance=classifier sees images, and the prior latents: take classifier_free")
         self.frozen = not any(p.requires_grad for p in autoencoder.parameters())
         if not self.frozen:
-            self.phases = ("autoencoder", *later)
-            self.stages = (Stage(share, ("autoencoder",)), Stage(1 - share, later))
+            later = tuple(Stage((1 - share) * stage.share, stage.phases) for stage in later)
+            self.stages = (Stage(share, ("autoencoder",)), *later)
+            self.phases = ("autoencoder", *self.prior_model.phases)
         else:
-            self.phases = later
+            self.phases, self.stages = self.prior_model.phases, self.prior_model.stages
         channels = (self.latent_shape[0], 1, 1)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("square", torch.ones(channels))
@@ -80,7 +81,7 @@ class LatentDiffusion(Latent):
         if learns or (self.frozen and self.training):
             self.follow(x)
         if learns:
-            return self.autoencoder.loss(x, step=step)
+            return self.autoencoder.loss(x, phase=self.autoencoder.phases[0], step=step)
         with torch.no_grad():
             u = (self.codes(x) - self.mean) / self.scale()
         return self.prior_model.loss(u, y, phase=phase, step=step)

@@ -1,23 +1,39 @@
-"""The vector-quantised autoencoder: images as small maps of codes."""
+"""The vector-quantised autoencoder: images as small maps of codes, and a prior over these maps."""
+
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Loss, NoPrior, Rng, Unsampled
+from genbench.autoregressive.network import CausalNetwork
+from genbench.autoregressive.pixel_law import Categorical
+from genbench.generator import Generator, Latent, Likelihood, Loss, Rng, Stage
 from genbench.vaes.codebook import Codebook, perplexity
 from genbench.vaes.likelihood import PixelLikelihood
 
 __all__ = ["VQVAE"]
 
 
-class VQVAE(Unsampled):
-    """Encoder to a map of L numbers a position, each position replaced by its nearest code, decoder.
+class VQVAE(Latent, Likelihood):
+    """Encoder to a map of L numbers a position, each position replaced by its nearest code, decoder; a prior.
 
-    loss = -log p(x | decoder(codes)) / D + commitment * |z_e - sg[codes]|^2 / L, averaged over positions; the
-    codebook itself follows the batch by moving averages. The latent is the map of codes (B, L, h, w).
-    It codes images, and has no law of its codes: prior and sample raise NoPrior.
-    Source: van den Oord et al. 2017, Eq. 3; here the reconstruction counts for each dimension, D = C H W.
+    The training has two stages. Phase "autoencoder", for a share of the budget: encoder and decoder by
+    loss = -log p(x | decoder(codes)) / D + commitment * |z_e - sg[codes]|^2 / L, averaged over positions,
+    while the codebook itself follows the batch by moving averages. Phase "net": the prior over the maps of
+    code indices k (B, h, w), which it sees as images (1, h, w) whose levels are the codes.
+    prior_network, prior: made here, since only the encoder knows the size of its maps:
+    prior_network(shape=(1, h, w), law=..), prior(shape=(1, h, w), num_classes=K, network=..), a model with a
+    likelihood. Without them the prior is uniform and there is one stage: an autoencoder for other models.
+    The latent is the map of codes (B, L, h, w). A sample is the mean of p(x | codes).
+    log_prob: log p(x | k(x)) + log p(k(x)), one term of the sum over all maps of codes, hence a lower bound:
+    the ELBO of a posterior that is sure of its k(x).
+    Source: van den Oord et al. 2017, Eq. 3 and Section 3.3; here the reconstruction counts for each
+    dimension, D = C H W.
     """
+
+    bound = "lower"
+    method = "codes"
 
     def __init__(
         self,
@@ -29,10 +45,12 @@ class VQVAE(Unsampled):
         likelihood: PixelLikelihood,
         codebook: Codebook,
         commitment: float = 0.25,
+        prior_network: Callable[..., CausalNetwork] | None = None,
+        prior: Callable[..., Generator] | None = None,
+        share: float = 0.5,
     ) -> None:
         super().__init__(shape, num_classes)
-        if commitment < 0:
-            raise ValueError(f"model.commitment is {commitment}; it must be at least 0, e.g. 0.25")
+        check_settings(commitment, share)
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.codebook, self.commitment = codebook, commitment
         with torch.no_grad():
@@ -43,13 +61,40 @@ class VQVAE(Unsampled):
                 f"the encoder answers {self.latent_shape[0]} numbers a position, and "
                 f"model.codebook.dimensions is {codebook.dimensions}: set network.encoder.out_channels to it"
             )
+        self.index_law = Categorical(codebook.size, ordered=False)
+        self.phases, self.prior_model = ("autoencoder",), None
+        if prior is not None and prior_network is not None:
+            maps = (1, *self.latent_shape[1:])
+            net = prior_network(shape=maps, law=self.index_law)
+            self.prior_model = prior(shape=maps, num_classes=num_classes, network=net)
+            later = self.prior_model.phases
+            self.stages = (Stage(share, self.phases), Stage(1 - share, later))
+            self.phases += later
+        elif prior is not None or prior_network is not None:
+            raise ValueError("model.prior and model.prior_network go together: give both or none")
 
     def networks(self) -> list[nn.Module]:
-        return [self.encoder, self.decoder]
+        return [self.encoder, self.decoder, *(self.prior_model.networks() if self.prior_model else [])]
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        self.check_phase(phase)
+        if self.prior_model and phase != "autoencoder":
+            return self.prior_model.phase_parameters(phase)
+        return [p for part in (self.encoder, self.decoder, self.likelihood) for p in part.parameters()]
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
+        for part in (self.encoder, self.decoder, self.codebook):
+            part.train(self.training and phase == "autoencoder")
+        if not self.prior_model or phase == "autoencoder":
+            return self.coding_loss(x, y)
+        with torch.no_grad():
+            maps = self.index_law.to_value(self.index(x, y))
+        return self.prior_model.loss(maps, y, phase=phase, step=step)
+
+    def coding_loss(self, x: Tensor, y: Tensor | None) -> Loss:
+        """What encoder and decoder minimise; in training mode the codebook follows the batch."""
         q = self.codebook(self.encoder(x, y))
         reconstruction = self.likelihood.training_nats(self.decoder(q.z, y), x).mean()
         total = reconstruction / x[0].numel() + self.commitment * q.commitment
@@ -60,19 +105,45 @@ class VQVAE(Unsampled):
         }
         return Loss(total, terms)
 
+    @torch.no_grad()
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_batch(x, y)
+        index = self.index(x, y)
+        output = self.decoder(self.codebook.look_up(index[:, 0]), y)
+        return self.likelihood.log_prob(output, x) + self.index_log_prob(index, y)
+
+    def index_log_prob(self, index: Tensor, y: Tensor | None) -> Tensor:
+        """log p of maps of code indices in nats: (B, 1, h, w) -> (B,)."""
+        if not self.prior_model:
+            return -math.log(self.codebook.size) * torch.ones_like(index, dtype=torch.float32).sum((1, 2, 3))
+        return self.prior_model.log_prob(self.index_law.to_value(index), y)
+
+    def index(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """The index of the code nearest to what the encoder answers at each position: (B, 1, h, w) int64."""
+        return self.codebook.nearest(self.encoder(x, y).float().movedim(1, -1))[:, None]
+
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
-        raise NoPrior(
-            "a VQ-VAE codes images; the law of its codes comes with the autoregressive family: "
-            "use encode and decode, or take model=vae or autoencoder for samples"
-        )
+        if self.prior_model:
+            index = self.index_law.to_level(self.prior_model.sample(n, y, rng=rng))[:, 0]
+        else:
+            size, maps = self.codebook.size, (n, *self.latent_shape[1:])
+            index = torch.randint(size, maps, generator=rng, device=self.codebook.codes.device)
+        return self.codebook.look_up(index)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
-        z = self.encoder(x, y)
-        return self.codebook.look_up(self.codebook.nearest(z.float().movedim(1, -1)))
+        return self.codebook.look_up(self.index(x, y)[:, 0])
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_labels(y, len(z))
         z = self.codebook.look_up(self.codebook.nearest(z.movedim(1, -1)))  # codes stay what they are
         return self.likelihood.mean(self.decoder(z, y))
+
+
+def check_settings(commitment: float, share: float) -> None:
+    """Raise ValueError on settings that no model can have."""
+    if commitment < 0:
+        raise ValueError(f"model.commitment is {commitment}; it must be at least 0, e.g. 0.25")
+    if not 0 < share < 1:
+        raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.5")

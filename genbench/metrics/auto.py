@@ -7,13 +7,15 @@ from genbench.metrics.classifier import ClassifierFeatures
 from genbench.metrics.digits import DigitsFeatures
 from genbench.metrics.features import FeatureExtractor, FeatureSource
 from genbench.metrics.inception import InceptionFeatures
+from genbench.metrics.law import LawFeatures
 from genbench.progress import Progress
 
 __all__ = ["AutoFeatures"]
 
 
 class AutoFeatures(FeatureSource):
-    """The shipped digits network for the set "digits", Inception (from `weights`) for all others.
+    """The shipped digits network for the set "digits", the pixels of sets whose law is known, Inception (from
+    `weights`) for all others.
 
     Digits in black and white get a classifier of their own: distances on the two never share a column.
     """
@@ -22,13 +24,15 @@ class AutoFeatures(FeatureSource):
         self.weights = weights
 
     def check(self, source: ImageSource) -> None:
-        self.choice(source.name).check(source)
+        self.choice(source).check(source)
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        return self.choice(data.name).build(data, device=device, progress=progress)
+        return self.choice(data).build(data, device=device, progress=progress)
 
-    def choice(self, name: str) -> FeatureSource:
-        """The source for a set of this name."""
-        if name == "digits_binary":
+    def choice(self, data: ImageSource | ImageData) -> FeatureSource:
+        """The source for a set."""
+        if data.law is not None:
+            return LawFeatures()
+        if data.name == "digits_binary":
             return ClassifierFeatures(60_000)
-        return DigitsFeatures() if name == "digits" else InceptionFeatures(self.weights)
+        return DigitsFeatures() if data.name == "digits" else InceptionFeatures(self.weights)

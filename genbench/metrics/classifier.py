@@ -45,7 +45,7 @@ def check(name: str, num_classes: int, shape: tuple[int, int, int]) -> None:
     if num_classes < 2:
         raise ValueError(
             f"{name} has {num_classes} classes; a classifier needs 2 or more: add labels "
-            "(a folder for each class), or take metrics=inception"
+            "(a folder for each class), or take features=inception"
         )
     if min(shape[1:]) < 4:
         raise ValueError(f"images of {name} are {shape}; this classifier needs 4 or more pixels a side")

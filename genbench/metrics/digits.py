@@ -35,7 +35,7 @@ def check(name: str, shape: tuple[int, int, int]) -> None:
     if shape != SHAPE:
         raise ValueError(
             f"images of {name} are {shape}; digits features are of {SHAPE}: "
-            "take metrics=classifier or metrics=auto"
+            "take features=classifier or features=auto"
         )
     if file_digest(WEIGHTS) != SHA256:
         raise ValueError(f"{WEIGHTS} is damaged (its sha256 is not {SHA256}); install genbench again")

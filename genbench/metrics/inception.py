@@ -11,6 +11,7 @@ from torch import Tensor
 from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
 from genbench.metrics.features import FeatureExtractor, Features, FeatureSource, MissingWeights
+from genbench.metrics.weights import check_layout, read_tensors
 from genbench.progress import Progress
 from genbench.run import atomic_file
 
@@ -41,7 +42,7 @@ class InceptionFeatures(FeatureSource):
         if source.shape[0] not in (1, 3):
             raise ValueError(
                 f"{source.name} has {source.shape[0]} channels; Inception takes 1 (repeated) or 3: "
-                "take metrics=classifier"
+                "take features=classifier"
             )
         read_state(self.locate())
 
@@ -126,24 +127,8 @@ def empty_network() -> "FeatureExtractorInceptionV3":
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a weights file, none of its code; ValueError where they are not this network's."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle raises whatever its bytes spell
-        raise ValueError(
-            f"{path} is no file of weights ({error}); give {FILE}, or null to download it"
-        ) from error
-    expected = {name: tuple(tensor.shape) for name, tensor in empty_network().state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()} if isinstance(state, dict) else {}
-    # The published file was saved without the batch counters; they play no part in eval mode.
-    names = [name for name in expected | found if not name.endswith("num_batches_tracked")]
-    differing = [name for name in names if expected.get(name) != found.get(name)]
-    if differing:
-        shown = ", ".join(
-            f"{name} (file {found.get(name)}, legal {expected.get(name)})" for name in differing[:3]
-        )
-        raise ValueError(
-            f"{path} has another layout than Inception-2015 in {len(differing)} entries: {shown}; give {FILE}"
-        )
+    state = read_tensors(path, f"give {FILE}, or null to download it")
+    check_layout(state, empty_network(), path, of="Inception-2015", remedy=f"give {FILE}")
     return state
 
 
@@ -163,6 +148,6 @@ def download(path: Path) -> Path:
     except OSError as error:
         raise MissingWeights(
             f"Inception weights are not at {path}, and downloading them failed ({error}): put {FILE} there, "
-            "or set metrics.features.weights=PATH"
+            "or set features.weights=PATH"
         ) from error
     return path

@@ -1,11 +1,42 @@
 """The Inception score."""
 
+import math
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["inception_score", "split_count"]
+from genbench.metrics.reference import Reference
+from genbench.metrics.score import Drawn, Score
+
+__all__ = ["InceptionScore", "inception_score", "split_count"]
+
+
+class InceptionScore(Score):
+    """Of at most 50,000 samples; none on features of a network that knows no classes.
+
+    Raises ValueError on fewer than two splits, which have no spread.
+    """
+
+    key = "is"
+
+    def __init__(self, splits: int = 10) -> None:
+        if splits < 2:
+            raise ValueError(
+                f"scores.is.splits is {splits}; its spread needs 2 or more"
+            )
+        self.splits = splits
+        self.smallest = 2 * splits
+
+    def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
+        n, classes = drawn.logits.shape
+        if classes == 0:
+            return {}
+        mean, std = inception_score(drawn.logits, splits=self.splits, seed=drawn.seed)
+        extra = (f"splits={split_count(n, self.splits)}",)
+        influences = score_influences(drawn.logits)
+        return drawn.named("is", mean, ref=None, extra=extra, n=n, std=std, influences=influences)
 
 
 def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[float, float]:
@@ -30,6 +61,17 @@ def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[flo
         torch.default_generator.manual_seed(seed)
         mean, std = metric.compute()
     return float(mean), float(std)
+
+
+def score_influences(logits: Tensor) -> Tensor:
+    """How much each sample moves exp E[KL_i], KL_i = KL(p(y | x_i) | p(y)): exp(E KL) (KL_i - E KL).
+
+    logits (N, K) -> (N,) float64.
+    """
+    log_p = logits.double().log_softmax(1)
+    log_marginal = log_p.logsumexp(0) - math.log(len(log_p))
+    divergence = (log_p.exp() * (log_p - log_marginal)).sum(1)
+    return divergence.mean().exp() * (divergence - divergence.mean())
 
 
 def split_count(n: int, splits: int) -> int:

@@ -1,64 +1,96 @@
 """What is measured, on which features."""
 
-from genbench.data import ImageData
-from genbench.metrics.features import FeatureSource
+import copy
+from collections.abc import Sequence
 
-__all__ = ["Metrics"]
+import torch
+
+from genbench.data import ImageData, ImageSource
+from genbench.metrics.fd_exact import ExactFD
+from genbench.metrics.features import FeatureExtractor, FeatureSource
+from genbench.metrics.fid import FID
+from genbench.metrics.inception_score import InceptionScore
+from genbench.metrics.kid import KID
+from genbench.metrics.manifold import Manifold
+from genbench.metrics.modes import Modes
+from genbench.metrics.score import Score
+from genbench.progress import Progress
+
+__all__ = ["STANDARD", "Metrics"]
+
+STANDARD: tuple[Score, ...] = (InceptionScore(), FID(), KID(), Manifold(), Modes(), ExactFD())
+"""The scores that are taken where no others are named."""
 
 
 class Metrics:
     """The settings of an evaluation.
 
+    features: of the scores, None where none are taken.
+    scores: that samples are given; without any, none are drawn.
     samples: how many images are drawn, None for as many as the test split has.
-    likelihood_samples: how many test images likelihood and reconstruction are measured on, None for all.
-    splits: of the Inception score.
-    kid_subsets, kid_subset_size: of KID; a subset is at most as large as the sets.
+    likelihood_samples: how many test images likelihood and reconstruction are measured on, None for all, 0
+    for neither.
     Raises ValueError on settings that no score can be taken under.
     """
 
     def __init__(
         self,
-        features: FeatureSource,
+        features: FeatureSource | None = None,
         *,
+        scores: Sequence[Score] = STANDARD,
         samples: int | None = None,
         likelihood_samples: int | None = None,
         batch_size: int = 256,
-        splits: int = 10,
-        kid_subsets: int = 100,
-        kid_subset_size: int = 1000,
     ) -> None:
-        smallest = 2 * splits
-        if splits < 2:
-            raise ValueError(f"metrics.splits is {splits}; the spread of the Inception score needs 2 or more")
-        if samples is not None and samples < smallest:
+        if scores and features is None:
             raise ValueError(
-                f"metrics.samples is {samples}; legal are {smallest} and above (two for each split "
-                "of the Inception score), or null for as many as the test split has"
+                "metrics.features is null, and scores need features: take metrics=standard"
             )
-        if likelihood_samples is not None and likelihood_samples < 1:
+        if likelihood_samples is not None and likelihood_samples < 0:
             raise ValueError(
-                f"metrics.likelihood_samples is {likelihood_samples}; legal are 1 and above, or null for all"
+                f"metrics.likelihood_samples is {likelihood_samples}; legal are 0 (none) and above, "
+                "or null for all"
             )
         if batch_size < 1:
             raise ValueError(f"metrics.batch_size is {batch_size}; legal are 1 and above")
-        if kid_subsets < 1 or kid_subset_size < 2:
-            raise ValueError(
-                f"metrics.kid_subsets is {kid_subsets} and kid_subset_size {kid_subset_size}; "
-                "legal are 1 and above, 2 and above"
-            )
         self.features = features
+        self.scores = scores
         self.samples = samples
         self.likelihood_samples = likelihood_samples
         self.batch_size = batch_size
-        self.splits = splits
-        self.kid_subsets = kid_subsets
-        self.kid_subset_size = kid_subset_size
+        if samples is not None:
+            self.check_count(samples, f"metrics.samples is {samples}", "draw more")
+
+    def of_size(self, n: int) -> "Metrics":
+        """The same of n samples. Raises ValueError where they are too few, or nothing is scored."""
+        if not self.scores:
+            raise ValueError("there are no scores to evaluate samples by: take metrics=standard")
+        self.check_count(n, f"n is {n}", "take more")
+        same = copy.copy(self)
+        same.samples = n
+        return same
+
+    def check_count(self, n: int, fact: str, remedy: str) -> None:
+        """Raise ValueError, with a fact and a remedy, where n images are too few for one of the scores."""
+        score = max(self.scores, key=lambda score: score.smallest, default=None)
+        if score is not None and n < score.smallest:
+            raise ValueError(
+                f"{fact}; scores.{score.key} needs {score.smallest} or more: {remedy}, or leave it out by "
+                "scores=[..]"
+            )
+
+    def check_source(self, source: ImageSource) -> None:
+        """Raise ValueError or MissingWeights where the features cannot be taken of such images."""
+        if self.features is not None:
+            self.features.check(source)
 
     def check_data(self, data: ImageData) -> None:
         """Raise ValueError where the held-out images are too few to be scored beside the samples."""
-        smallest = 2 * self.splits
-        if len(data.test) < smallest:
-            raise ValueError(
-                f"the test split of {data.name} has {len(data.test)} images; scores need {smallest} or more "
-                f"(two for each of metrics.splits={self.splits}): add images, or lower metrics.splits"
-            )
+        fact = f"the test split of {data.name} has {len(data.test)} images"
+        self.check_count(len(data.test), fact, "add images")
+
+    def extractor(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        """The feature network for this data. Raises ValueError where no scores are taken."""
+        if self.features is None:
+            raise ValueError("metrics.features is null: there are no scores without; take metrics=standard")
+        return self.features.build(data, device=device, progress=progress)

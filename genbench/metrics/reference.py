@@ -6,13 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, Split, cache_dir
+from genbench.data import ImageData, KnownLaw, Split, cache_dir
 from genbench.metrics import cache
 from genbench.metrics.features import FeatureExtractor
 from genbench.metrics.frechet import Moments
 from genbench.progress import Progress
 
-__all__ = ["Reference", "reference"]
+__all__ = ["KEPT", "Reference", "kept", "reference"]
 
 BATCH = 256
 KEPT = 10_000
@@ -29,6 +29,15 @@ class Reference(NamedTuple):
     """Of the whole split."""
     features: Tensor
     """(at most 10,000, d) float32, a fixed random subset, for KID and for what counts neighbours."""
+    images: Split
+    """All images of the split, and their labels."""
+    law: KnownLaw | None = None
+    """The exact law of the images, where it is known."""
+
+    @property
+    def index(self) -> Tensor:
+        """Which images the features are of: (at most 10,000,) int64."""
+        return kept(len(self.images), KEPT).nonzero().flatten()
 
 
 def reference(
@@ -58,7 +67,15 @@ def reference(
     }
     path = cache_dir() / "reference" / f"{data.name}-{split}-{cache.key(identity)}.safetensors"
     stored = cache.cached(path, lambda: measure(extractor, splits[split], device, progress))
-    return Reference(split, extractor.protocol, restored(stored), stored.tensors["features"])
+    features = stored.tensors["features"]
+    return Reference(split, extractor.protocol, restored(stored), features, splits[split], data.law)
+
+
+def kept(n: int, most: int) -> Tensor:
+    """Which of n images are kept where only `most` can be: (n,) bool, the same random ones every time."""
+    chosen = torch.zeros(n, dtype=torch.bool)
+    chosen[torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most]] = True
+    return chosen
 
 
 def measure(
@@ -66,16 +83,15 @@ def measure(
 ) -> cache.Stored:
     """Send every image of a split through the network once."""
     n = len(images)
-    chosen = torch.zeros(n, dtype=torch.bool)
-    chosen[torch.randperm(n, generator=torch.Generator().manual_seed(0))[:KEPT]] = True
-    moments, kept = Moments(extractor.num_features), []
+    chosen = kept(n, KEPT)
+    moments, parts = Moments(extractor.num_features), []
     with progress.bar("features of real images", n) as bar:
         for index in torch.arange(n).split(BATCH):
             features = extractor(images.gather(index, device)[0]).features.cpu()
             moments.update(features)
-            kept.append(features[chosen[index]])
+            parts.append(features[chosen[index]])
             bar.advance(moments.n)
-    tensors = {"mean": moments.mean, "scatter": moments.scatter, "features": torch.cat(kept)}
+    tensors = {"mean": moments.mean, "scatter": moments.scatter, "features": torch.cat(parts)}
     return cache.Stored(tensors, {"n": n})
 
 

@@ -22,8 +22,8 @@ class ImageGPT(CausalNetwork):
     The sequence begins with the label (or a learned start) in the place of the token before the first. Where
     a token stands is the sum of learned embeddings of its row, column and channel.
     Raises ValueError on sizes that no network can have.
-    Source: Chen et al. 2020 (iGPT), Section 2.2; apart from it, all 256 levels instead of a palette, rows and
-    columns embedded apart.
+    Source: Chen et al. 2020 (iGPT), Section 2.2; apart from it, rows and columns are embedded apart, and the
+    law says whether there is a palette.
     """
 
     def __init__(
@@ -41,7 +41,8 @@ class ImageGPT(CausalNetwork):
         check_sizes(width, blocks, heads, dropout)
         _, height, side = self.shape
         self.start = nn.Embedding(max(num_classes, 1), width)
-        self.level = nn.Embedding(self.channels * law.levels, width)
+        self.symbols = self.channels if law.ordered else 1
+        self.level = nn.Embedding(self.symbols * law.levels, width)
         self.row, self.column = nn.Embedding(height, width), nn.Embedding(side, width)
         self.channel = nn.Embedding(self.tokens_per_pixel, width)
         self.dropout = nn.Dropout(dropout)
@@ -78,7 +79,7 @@ class ImageGPT(CausalNetwork):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Tokens (B, N, c) -> (B, N, width), the sum over their channels."""
-        offset = torch.arange(self.channels, device=tokens.device) * self.law.levels
+        offset = torch.arange(self.symbols, device=tokens.device) * self.law.levels
         return self.level(self.law.to_level(tokens) + offset).sum(2)
 
     def places(self) -> Tensor:

@@ -17,7 +17,8 @@ class PixelCNN(CausalNetwork):
     """Gated convolutions in two stacks, for the rows above and for the pixels to the left.
 
     law: how its answers are read; where it decides channel by channel, the maps are split into as many
-    groups as an image has channels, and a mask keeps each group from seeing those after it.
+    groups as an image has channels, and a mask keeps each group from seeing those after it. Levels that are
+    names are read by a learned embedding of `width` numbers, others as the numbers that they are.
     width: channels of the maps. blocks: gated layers. kernel: side of the convolutions, of which the seen
     part is the upper half, (kernel // 2 + 1) x kernel, and the left half, kernel // 2 + 1.
     Raises ValueError on sizes that no network can have.
@@ -39,9 +40,11 @@ class PixelCNN(CausalNetwork):
         super().__init__(shape, num_classes, law)
         check_sizes(width, blocks, kernel, dropout, self.tokens_per_pixel)
         groups = self.tokens_per_pixel
+        self.level = None if law.ordered else nn.Embedding(law.levels, width)
+        self.inputs = self.shape[0] if law.ordered else groups * width
         self.layers = nn.ModuleList(
             GatedLayer(
-                width if index else self.shape[0],
+                width if index else self.inputs,
                 width,
                 num_classes,
                 kernel=kernel,
@@ -61,11 +64,18 @@ class PixelCNN(CausalNetwork):
     def forward(self, x: Tensor, y: Tensor | None = None, cache: Cache | None = None) -> Tensor:
         if cache is not None:
             return self.step(x, y, cache)
+        x = self.read(x)
         # A row further down, the upper stack sees no pixel of its own row.
         above, left = F.pad(x, (0, 0, 1, -1)), x
         for layer in self.layers:
             above, left = layer(above, left, y)  # (B, width, H, W) each
         return self.to_answers(left)
+
+    def read(self, x: Tensor) -> Tensor:
+        """A part of an image as the layers see it: (B, C, h, w) -> (B, inputs, h, w)."""
+        if self.level is None:
+            return x
+        return self.level(self.law.to_level(x.movedim(1, -1))).flatten(3).movedim(-1, 1)
 
     def step(self, x: Tensor, y: Tensor | None, cache: Cache) -> Tensor:
         """The answer for the token whose turn it is: (B, 1, P).
@@ -78,16 +88,17 @@ class PixelCNN(CausalNetwork):
         if cache.position == 0:
             cache.layers = [layer.empty(x) for layer in self.layers]
         if group == column == 0:
-            self.begin_row(x[:, :, row - 1 : row] if row else torch.zeros_like(x[:, :, :1]), y, cache)
+            empty = x.new_zeros(len(x), self.inputs, 1, self.shape[2])
+            self.begin_row(self.read(x[:, :, row - 1 : row]) if row else empty, y, cache)
         cache.position += 1
         # Both the last pixel, which was not whole when it was last seen, and this one.
-        left = x[:, :, row : row + 1, max(column - 1, 0) : column + 1]
+        left = self.read(x[:, :, row : row + 1, max(column - 1, 0) : column + 1])
         for layer, (_, kept, link) in zip(self.layers, cache.layers, strict=True):
             left = layer.left_step(left, kept, link, column, y)
         return self.to_answers(left)[:, group : group + 1]
 
     def begin_row(self, above: Tensor, y: Tensor | None, cache: Cache) -> None:
-        """Let every layer see one row more of the image, (B, C, 1, W)."""
+        """Let every layer see one row more of the image, (B, inputs, 1, W)."""
         for index, layer in enumerate(self.layers):
             rows, kept, _ = cache.layers[index]
             above, rows, link = layer.above_step(above, rows, y)

@@ -1,7 +1,19 @@
-"""Result files -> tables; imports no torch."""
+"""Result files -> tables and the HTML report; imports no torch."""
 
-from genbench.report.load import load
-from genbench.report.table import csv_text, json_text, markdown, table
-from genbench.report.terminal import print_result
+from genbench.report.load import Runs, load, read
+from genbench.report.markdown import frame_markdown, markdown
+from genbench.report.table import Query, Table, tables
+from genbench.report.terminal import print_quality, print_result
 
-__all__ = ["csv_text", "json_text", "load", "markdown", "print_result", "table"]
+__all__ = [
+    "Query",
+    "Runs",
+    "Table",
+    "frame_markdown",
+    "load",
+    "markdown",
+    "print_quality",
+    "print_result",
+    "read",
+    "tables",
+]

@@ -1,93 +1,163 @@
-"""result.json files -> one data frame."""
+"""result.json files -> one table of runs, as rows or as a data frame."""
 
 import json
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from genbench.report import config
 from genbench.report.names import parse
+from genbench.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load"]
+__all__ = ["Cell", "Row", "Runs", "load", "read"]
 
 Cell = str | float | None
+Row = dict[str, Cell]
 NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for these, results hold them as text
+FACTS = ("group", "status", "seed", "identity")
+LIKELIHOOD = {"bound": "bound", "method": "method", "n": "likelihood_n"}  # under these names in the table
 
 
-def load(runs_dir: Path) -> "pd.DataFrame":
-    """Every result.json below a directory, one row a run: `run` (its path below runs_dir), `group`, `status`,
-    `seed`, then each choice, metric and cost under its own name, with `bits_per_dim`, its `bound`,
-    `method` and `likelihood_n`, and `reconstruction_mse`. `attrs["axes"]` names the columns of choices.
+class Runs(NamedTuple):
+    """What a directory of runs holds."""
 
-    The columns hold Python objects, None where a run has no such value (nan is a value). A file that cannot
-    be read or is no result is left out with a warning that names it.
+    rows: list[Row]
+    """One a finished run, in the order of their paths; a value that a run lacks is missing or None."""
+    choices: list[str]
+    """The columns that hold the option of a group: model, schedule, .."""
+    settings: list[str]
+    """The columns that hold settings in which the runs differ: sampler.steps, .."""
+    left_out: dict[str, str]
+    """Runs without a result that can be read -> why."""
+    paths: dict[str, Path]
+    """The directory of each run, finished or not."""
+
+    def with_rows(self, rows: list[Row]) -> "Runs":
+        """The same with some of the rows, or with them in another order."""
+        return self._replace(rows=rows)
+
+
+def load(runs_dir: str | Path) -> "pd.DataFrame":
+    """Every finished run below a directory, one row a run, as a data frame.
+
+    Columns: `run` (its path below runs_dir), `group`, `status`, `seed`, `identity`, `budget`; the option
+    chosen in each group (`model`, `schedule`, ..); each setting in which runs differ, under its key
+    (`sampler.steps`); each metric under its full name, with `_std`, `_se`, `_low`, `_high` where they were
+    recorded; `bits_per_dim`, its `bound`, `method` and `likelihood_n`; `reconstruction_mse`; each cost.
+    They hold Python objects, None where a run has no such value (nan is a value).
+    `attrs`: "choices" and "settings" name those columns, "left_out" says which runs are missing, and why,
+    as a warning does.
     Raises FileNotFoundError where there is no such directory, or no result in it.
     """
     import pandas as pd
 
-    runs_dir = Path(runs_dir)
-    if not runs_dir.is_dir():
-        raise FileNotFoundError(f"{runs_dir} is not a directory: name the one that the runs were written to")
-    read = list(read_all(runs_dir))
-    if not read:
-        raise FileNotFoundError(f"no result.json below {runs_dir}: runs write theirs when they are finished")
-    rows = sorted((row for row, _ in read), key=lambda row: str(row["run"]))
-    columns = dict.fromkeys(name for row in rows for name in row)
+    runs = read(runs_dir)
+    for run, why in runs.left_out.items():
+        warnings.warn(f"{run} is left out: {why}", stacklevel=2)
+    columns = dict.fromkeys(name for row in runs.rows for name in row)
     # Built a column at a time: a thousand Series of mixed types take seconds, lists of objects take none.
-    frame = pd.DataFrame({name: [row.get(name) for row in rows] for name in columns}, dtype=object)
-    frame.attrs["axes"] = sorted({axis for _, axes in read for axis in axes})
+    frame = pd.DataFrame({name: [row.get(name) for row in runs.rows] for name in columns}, dtype=object)
+    frame.attrs |= {"choices": runs.choices, "settings": runs.settings, "left_out": runs.left_out}
     return frame
 
 
-def read_all(runs_dir: Path) -> Iterator[tuple[dict[str, Cell], list[str]]]:
-    """The rows of all results that can be read, each with the names of its choices."""
-    for folder, subfolders, files in os.walk(runs_dir):
-        if "result.json" not in files:
-            continue
-        subfolders.clear()  # a run holds no runs
-        path = Path(folder, "result.json")
+def read(runs_dir: str | Path, *, unfinished: bool = False) -> Runs:
+    """The same as rows, without pandas.
+
+    Raises FileNotFoundError where there is no such directory or, unless `unfinished` runs will do, no result.
+    """
+    runs_dir = Path(runs_dir)
+    if not runs_dir.is_dir():
+        raise FileNotFoundError(f"{runs_dir} is not a directory: name the one that the runs were written to")
+    results, left_out = {}, {}
+    paths = dict(sorted(run_folders(runs_dir)))
+    for name, folder in paths.items():
         try:
-            result = json.loads(path.read_bytes())
-            yield row(result, run_name(Path(folder), runs_dir)), [*map(text, section(result, "choices"))]
+            results[name] = result(folder)
         except (OSError, ValueError, RecursionError) as error:
-            warnings.warn(f"{path} is left out of the report: {error}", stacklevel=3)
+            left_out[name] = " ".join(text(str(error)).split())
+    if not results and not unfinished:
+        why = "".join(f"; {name} is {reason}" for name, reason in left_out.items())
+        raise FileNotFoundError(
+            f"no result.json below {runs_dir} that can be read: runs write theirs when they are finished{why}"
+        )
+    return joined(results, left_out, paths)
 
 
-def run_name(folder: Path, runs_dir: Path) -> str:
-    """A run's path below runs_dir, its own name where it is runs_dir."""
-    return folder.resolve().name if folder == runs_dir else folder.relative_to(runs_dir).as_posix()
+def run_folders(runs_dir: Path) -> Iterator[tuple[str, Path]]:
+    """The name and the directory of each run."""
+    for folder, subfolders, files in os.walk(runs_dir):
+        if "result.json" in files or "run.json" in files:
+            subfolders.clear()  # a run holds no runs
+            path = Path(folder)
+            yield (
+                text(path.resolve().name if path == runs_dir else path.relative_to(runs_dir).as_posix()),
+                path,
+            )
 
 
-def row(result: object, run: str) -> dict[str, Cell]:
+def result(folder: Path) -> tuple[Row, list[str], dict[str, Cell]]:
+    """The row, the names of the choices and the settings of one run. Raises ValueError where it has none."""
+    path = folder / "result.json"
+    if not path.exists():
+        raise ValueError(unfinished(Run(folder)))
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or "genbench" not in content:
+            raise ValueError("it is no result of genbench")
+        flat = config.settings(section(content, "config"))
+        return row(content), [*map(text, section(content, "choices"))], clean(flat)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"damaged: {path.name}: {error}") from error
+
+
+def unfinished(run: Run) -> str:
+    """What became of a run that has no result."""
+    record = run.record() or {}
+    status, error = record.get("status"), record.get("error")
+    known = {"running": "unfinished (running, or killed)", "stopped": "unfinished (stopped)"}
+    return known.get(str(status), str(status)) if not error else f"{status}: {error}"
+
+
+def row(content: Mapping[str, Any]) -> Row:
     """One result as a flat row."""
-    if not isinstance(result, dict) or "genbench" not in result:
-        raise ValueError("it is no result of genbench")
-    metrics = section(result, "metrics")
+    metrics = section(content, "metrics")
     for name in metrics:
         parse(name)
-    likelihood, facts = section(result, "likelihood"), ("group", "status", "seed")
+    cfg, reconstruction = section(content, "config"), section(content, "reconstruction")
+    measured = section(content, "likelihood")
     values = {
-        **section(result, "choices"),
+        **section(content, "choices"),
+        **({"budget": words} if (words := config.budget(cfg)) else {}),
         **{name: number(name, value) for name, value in metrics.items()},
-        **section(result, "cost"),
-        "bits_per_dim": likelihood.get("bits_per_dim"),
-        "bound": likelihood.get("bound"),
-        "method": likelihood.get("method"),
-        "likelihood_n": likelihood.get("n"),
-        "reconstruction_mse": section(result, "reconstruction").get("mse"),
-        **{fact: result.get(fact) for fact in facts},
-        "run": run,
+        **section(content, "cost"),
+        **{LIKELIHOOD.get(name, name): value for name, value in measured.items()},
+        **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
+        **{fact: content[fact] for fact in FACTS if fact in content},
     }
-    return {text(name): cell(name, value) for name, value in values.items()}
+    return clean(values)
 
 
-def section(result: Mapping[str, Any], name: str) -> dict[str, Any]:
+def joined(results: Mapping[str, tuple], left_out: dict[str, str], paths: dict[str, Path]) -> Runs:
+    """The rows of all runs, each with the settings in which they differ."""
+    differ = config.differing([settings for _, _, settings in results.values()])
+    rows = [
+        {**{key: settings.get(key) for key in differ}, **row, "run": run}
+        for run, (row, _, settings) in results.items()
+    ]
+    choices = sorted({choice for _, chosen, _ in results.values() for choice in chosen})
+    return Runs(rows, choices, differ, left_out, paths)
+
+
+def section(content: Mapping[str, Any], name: str) -> dict[str, Any]:
     """One object of a result, empty where the result has none."""
-    value = result.get(name, {})
+    value = content.get(name, {})
     if not isinstance(value, dict):
         raise ValueError(f"{name} holds a {type(value).__name__}, not an object")
     return value
@@ -102,15 +172,20 @@ def number(name: str, value: Any) -> Any:  # noqa: ANN401
     return value
 
 
+def clean(values: Mapping[str, Any]) -> Row:
+    """Values and names as they can stand in a table."""
+    return {text(name): cell(name, value) for name, value in values.items()}
+
+
 def cell(name: str, value: Any) -> Cell:  # noqa: ANN401
     """One value of the table: a number, text that can be written anywhere, or None."""
-    if value in NOT_FINITE:
-        return float(value)
     if isinstance(value, str):
-        return text(value)
-    if value is None or isinstance(value, int | float):
-        return value
-    raise ValueError(f"{name} holds a {type(value).__name__}, not one value")
+        return float(value) if value in NOT_FINITE else text(value)
+    if not (value is None or isinstance(value, int | float)):
+        raise ValueError(f"{name} holds a {type(value).__name__}, not one value")
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ValueError(f"{name} holds a number of {value.bit_length()} bits, which no measurement gives")
+    return value
 
 
 def text(value: str) -> str:

@@ -1,98 +1,216 @@
-"""A data frame of runs -> the comparison as Markdown, CSV or JSON."""
+"""Runs -> the comparison that a reader sees: one table a data set, a row a configuration."""
 
-import csv
-import io
-import json
-import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from genbench.report.names import is_detail, is_metric, rank
-from genbench.run import plain
+from genbench.report.columns import AXES, COSTS, LIKELIHOOD, Column, column, metrics, protocol, shown_metrics
+from genbench.report.group import Group, axes, constants, data_sets, groups, identifying, protocols
+from genbench.report.load import Cell, Runs
+from genbench.report.names import is_metric
+from genbench.report.noise import Estimate, best, estimate
+from genbench.report.select import by_value, resolve
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["NOT_MEASURED", "Entry", "Line", "Query", "Table", "tables"]
 
-__all__ = ["csv_text", "frame_markdown", "json_text", "markdown", "table"]
-
-AXES = ("run", "model", "data", "schedule", "loss", "parameterization", "sampler")
-COSTS = {  # after the metrics; with the titles that a reader sees
-    "bits_per_dim": "bits/dim",
-    "bound": "bound",
-    "method": "bound by",
-    "likelihood_n": "n of bits/dim",
-    "reconstruction_mse": "reconstruction MSE",
-    "parameters": "parameters",
-    "images_seen": "images seen",
-    "training_flops": "training FLOPs",
-    "training_seconds": "training seconds",
-    "images_per_second": "images/s",
-    "passes_per_sample": "passes a sample",
-    "seconds_per_image": "seconds an image",
-    "device": "device",
-}
-MISSING = "n/a"
+MEASURED = (
+    "bits_per_dim",
+    "floor_bits_per_dim",
+    "gap_bits_per_dim",
+    "reconstruction_mse",
+    "parameters",
+    "images_seen",
+    "training_seconds",
+    "passes_per_sample",
+    "seconds_per_image",
+    "device",
+)
+NOT_MEASURED = "–"  # of a model that has the number, where none was asked for
+SIGNS = {"exact": "", "lower": "≤", "estimate": "≈"}  # a lower bound of the likelihood bounds bits from above
 
 
-def table(runs: "pd.DataFrame") -> "pd.DataFrame":
-    """The columns to compare, in their order: axes, one column a metric and protocol, likelihood, cost."""
-    chosen = [*AXES, *varying(runs), "seed", *sorted(filter(is_metric, runs.columns), key=rank), *COSTS]
-    return runs.assign(**{name: None for name in chosen if name not in runs})[chosen]
+class Query(NamedTuple):
+    """What a user asks for."""
+
+    by: Sequence[str] = ()
+    """What a row stands for; by default all but the seed."""
+    sort: str = ""
+    """A column; a metric goes from best to worst, all else upwards; with - before it the other way round."""
+    columns: Sequence[str] = ()
+    """The measures to show, by default the usual ones."""
 
 
-def varying(runs: "pd.DataFrame") -> list[str]:
-    """The other choices in which runs that have one differ."""
-    others = [axis for axis in runs.attrs.get("axes", []) if axis not in AXES and not is_metric(axis)]
-    return [axis for axis in others if runs[axis].nunique() > 1]
+class Entry(NamedTuple):
+    """What stands in one place of a table."""
+
+    value: Cell
+    estimate: Estimate | None = None
+    """Of a number, with its spread."""
+    sign: str = ""
+    is_best: bool = False
 
 
-def markdown(runs: "pd.DataFrame") -> str:
-    """A Markdown table, without details, numbers to four figures."""
-    shown = table(runs)
-    shown = shown.loc[:, [not is_detail(name) for name in shown.columns]]
-    return frame_markdown(shown.rename(columns=COSTS))
+class Line(NamedTuple):
+    """One row of a table."""
+
+    group: Group
+    entries: list[Entry]
+
+    @property
+    def runs(self) -> list[str]:
+        """The names of its runs."""
+        return [str(row["run"]) for row in self.group.rows]
 
 
-def frame_markdown(shown: "pd.DataFrame") -> str:
-    """Any table as Markdown, numbers to four figures."""
-    titles = [escape(str(name)) for name in shown.columns]
-    rows = ([escape(written(value)) for value in row] for row in rows_of(shown))
-    return "".join(f"| {' | '.join(row)} |\n" for row in (titles, ["---"] * len(titles), *rows))
+class Table(NamedTuple):
+    """The comparison of one data set under one protocol."""
+
+    title: str
+    columns: list[Column]
+    lines: list[Line]
+    constants: dict[str, Cell]
+    """What has no column since it is the same in all rows."""
+    budgets: list[str]
+    """What the runs were allowed; several make the rows unequal."""
+    runs: Runs
 
 
-def csv_text(runs: "pd.DataFrame") -> str:
-    """CSV with all digits; a missing value is n/a."""
-    shown, file = table(runs), io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(shown.columns)
-    writer.writerows([MISSING if value is None else value for value in row] for row in rows_of(shown))
-    return file.getvalue()
+def tables(runs: Runs, query: Query) -> list[Table]:
+    """The tables of all data sets and protocols, by name. Raises ValueError on a column that is not there."""
+    return [
+        table(", ".join(filter(None, (data, protocol))), part, query)
+        for data, same_data in sorted(data_sets(runs), key=lambda pair: pair[0])
+        for protocol, part in protocols(same_data)
+    ]
 
 
-def json_text(runs: "pd.DataFrame") -> str:
-    """A JSON list of objects, one a run; a missing value is null."""
-    shown = table(runs)
-    records = [dict(zip(shown.columns, row, strict=True)) for row in rows_of(shown)]
-    return f"{json.dumps(plain(records), indent=2, allow_nan=False)}\n"
+def table(title: str, runs: Runs, query: Query) -> Table:
+    """One data set's table."""
+    by = [name for word in query.by for name in resolve(runs, word)]
+    found = groups(runs.rows, by or identifying(runs))
+    budgets = sorted({budget(row) for row in runs.rows})
+    names = measures(runs, query)
+    same = (
+        {}
+        if query.columns
+        else constants(runs, [n for n in names if n in COSTS and (len(found) > 1 or n == "device")])
+    )
+    left = by or shown_axes(runs, found, budgets)
+    columns = [*map(column, left), *marked([name for name in names if name not in same])]
+    lines = [Line(group, [entry(group, col.name) for col in columns]) for group in found]
+    lines = ordered(with_best(lines, columns, is_equal=len(budgets) == 1), columns, query.sort, runs)
+    kept = {
+        name: value for name, value in constants(runs, ["data", *AXES, "budget"]).items() if name not in left
+    }
+    return Table(title, columns, lines, kept | same, budgets, runs)
 
 
-def rows_of(shown: "pd.DataFrame") -> list[list[str | float | None]]:
-    """The rows as lists, as they were put in."""
-    return shown.to_numpy(dtype=object).tolist()
+def shown_axes(runs: Runs, found: Sequence[Group], budgets: Sequence[str]) -> list[str]:
+    """The columns before the measures: what tells rows apart, budgets where they differ, seeds."""
+    extra = [name for name, wanted in (("budget", len(budgets) > 1), ("seeds", many_seeds(found))) if wanted]
+    told = [name for name in axes(runs) if name not in ("budget", "data") and not name.startswith("budget.")]
+    return [*(told or ["model"]), *extra]
 
 
-def written(value: str | float | None) -> str:
-    """A value as a reader wants it: 3.142, 12,346, n/a."""
-    if value is None:
-        return MISSING
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int):
-        return f"{value:,d}"
-    if 1e4 <= abs(value) < 1e15:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
+def many_seeds(found: Sequence[Group]) -> bool:
+    """Whether rows stand for unequal numbers of seeds."""
+    return len({group.seeds for group in found}) > 1
 
 
-def escape(cell: str) -> str:
-    """Text that stays in its cell: no bare pipe, line break or tag."""
-    return re.sub(r"([\\|])", r"\\\1", " ".join(cell.split())).replace("<", "&lt;")
+def budget(row: dict[str, Cell]) -> str:
+    """What a run was allowed; seconds are equal on one device alone."""
+    words = row.get("budget")
+    if words is None:
+        return f"{row.get('images_seen', 'unknown')} images seen"
+    return f"{words} on {row.get('device')}" if "seconds" in str(words) else str(words)
+
+
+def measures(runs: Runs, query: Query) -> list[str]:
+    """The columns of numbers: those asked for, or the usual ones that some run has."""
+    if query.columns:
+        return list(dict.fromkeys(name for word in query.columns for name in resolve(runs, word)))
+    there = {name for row in runs.rows for name, value in row.items() if value is not None}
+    if all(str(row.get("budget")).endswith(" images") for row in runs.rows):
+        there -= {"images_seen"}  # the budget says it
+    return [*shown_metrics(metrics(runs)), *(name for name in MEASURED if name in there)]
+
+
+def marked(names: Sequence[str]) -> list[Column]:
+    """Their columns; metrics of the same features and number of samples share the mark of a foot-note."""
+    protocols = dict.fromkeys(protocol(name) for name in names if is_metric(name))
+    numbers = {name: number for number, name in enumerate(protocols, 1)}
+    return [column(name, numbers[protocol(name)] if is_metric(name) else 0) for name in names]
+
+
+def entry(group: Group, name: str) -> Entry:
+    """What a group has in a column."""
+    if name == "seeds":
+        return Entry(group.seeds)
+    found = group.values(name)
+    numbers = [x for x in found if isinstance(x, int | float) and not isinstance(x, bool)]
+    if name == "bits_per_dim" and not found and 0 in group.values("likelihood_n"):
+        return Entry(None, sign=NOT_MEASURED)
+    if not numbers or len(numbers) < len(found) or not is_measure(name):
+        return Entry(group.value(name))
+    low, high = (only(group, spread(name, end)) for end in ("_low", "_high"))
+    known = estimate(numbers, low, high)
+    return Entry(numbers[0] if len(set(numbers)) == 1 else known.mean, known, sign(group, name))
+
+
+def is_measure(name: str) -> bool:
+    """Whether the values of several seeds in a column have a mean."""
+    return (
+        is_metric(name)
+        or name in (*COSTS, *LIKELIHOOD)
+        or name.startswith(("reconstruction", "bits_per_dim"))
+    )
+
+
+def spread(name: str, end: str) -> str:
+    """The column that belongs to another: fid[..] -> fid_low[..]."""
+    kind, bracket, rest = name.partition("[")
+    return f"{kind}{end}{bracket}{rest}"
+
+
+def only(group: Group, name: str) -> float | None:
+    """The number that a group of one run has."""
+    found = [value for value in group.values(name) if isinstance(value, int | float)]
+    return found[0] if len(found) == 1 else None
+
+
+def sign(group: Group, name: str) -> str:
+    """How a likelihood is to be read."""
+    if name != "bits_per_dim":
+        return ""
+    signs = {SIGNS.get(str(bound), "?") for bound in group.values("bound")}
+    return signs.pop() if len(signs) == 1 else "?"
+
+
+def with_best(lines: list[Line], columns: Sequence[Column], *, is_equal: bool) -> list[Line]:
+    """The same lines, the best of each column marked where it is outside the noise and rows are equal."""
+    if not is_equal:
+        return lines
+    for place, col in enumerate(columns):
+        first = best([line.entries[place].estimate for line in lines], col.better)
+        if first is not None and comparable(lines, col.name):
+            lines[first].entries[place] = lines[first].entries[place]._replace(is_best=True)
+    return lines
+
+
+def comparable(lines: Sequence[Line], name: str) -> bool:
+    """Whether the numbers of a column are of one kind: a bound says nothing against an estimate."""
+    kinds = ("bound", "method", "likelihood_n")
+    if name != "bits_per_dim":
+        return True
+    measured = [row for line in lines for row in line.group.rows if row.get(name) is not None]
+    return len({tuple(row.get(kind) for kind in kinds) for row in measured}) == 1
+
+
+def ordered(lines: list[Line], columns: Sequence[Column], sort: str, runs: Runs) -> list[Line]:
+    """The lines from best to worst, or as the user wants; what has no value comes last."""
+    backwards = sort.startswith("-")
+    if sort:
+        col = column(resolve(runs, sort.removeprefix("-"))[0])
+    else:
+        col = next((col for col in columns if col.better), columns[0])
+    down = (col.better > 0) != backwards
+    return by_value([(entry(line.group, col.name).value, line) for line in lines], down=down)

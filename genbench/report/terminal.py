@@ -7,12 +7,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genbench.report.names import OF, parse, rank
-from genbench.report.table import written
+from genbench.report.names import OF, SPREADS, base, parse, rank
+from genbench.report.written import written
 
-__all__ = ["print_result"]
+__all__ = ["print_quality", "print_result"]
 
-TITLES = {"ema": "EMA", "raw": "raw", "test": "held-out test"}
+NOT_MEASURED = "not measured"  # as asked for by metrics=likelihood or metrics=none
+TITLES = {"ema": "EMA", "raw": "raw", "given": "given images", "test": "held-out test"}
 
 
 def print_result(result: Mapping[str, Any], console: Console) -> None:
@@ -21,9 +22,19 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
     console.print(pairs(f"{result['group']}/{result['run']}", axes))
     if result["metrics"]:
         console.print(quality(result["metrics"]))
+    else:
+        console.print(pairs("quality", {"scores": NOT_MEASURED}))
     real = {**bits(result["likelihood"]), **error(result.get("reconstruction", {}))}
     console.print(pairs("real test images", real))
     console.print(pairs("cost", result["cost"]))
+
+
+def print_quality(record: Mapping[str, Any], console: Console) -> None:
+    """Print what an evaluation found."""
+    if record["metrics"]:
+        console.print(quality(record["metrics"]))
+    if record["likelihood"] is not None:
+        console.print(pairs("real test images", bits(record["likelihood"])))
 
 
 def pairs(title: str, values: Mapping[str, Any]) -> Table:
@@ -39,34 +50,47 @@ def quality(metrics: Mapping[str, float | None]) -> Table:
     """One line a metric and protocol, with its value on the images of each kind."""
     grid = Table(title=Text("quality"), title_justify="left")
     grid.add_column("metric", overflow="fold")
-    for of in OF:
+    there = {parse(name).of for name in metrics}
+    kinds = [of for of in OF if of in there]
+    for of in kinds:
         grid.add_column(TITLES[of], justify="right")
     for label in labels(metrics):
-        grid.add_row(Text(f"{label}]"), *(Text(with_spread(metrics, label, of)) for of in OF))
+        grid.add_row(Text(f"{label}]"), *(Text(with_spread(metrics, label, of)) for of in kinds))
     return grid
 
 
 def labels(metrics: Iterable[str]) -> list[str]:
-    """The metrics' names up to whose images were measured, each once, without the spreads."""
-    means = [name for name in sorted(metrics, key=rank) if not parse(name).kind.endswith("_std")]
-    return list(dict.fromkeys(name.rpartition(",")[0] for name in means))
+    """The metrics' names up to whose images were measured, each once, without spreads and single classes."""
+    parsed = [(name, parse(name)) for name in sorted(metrics, key=rank)]
+    values = [name for name, (kind, on, _) in parsed if base(kind) == kind and ",class=" not in on]
+    return list(dict.fromkeys(name.rpartition(",")[0] for name in values))
 
 
 def with_spread(metrics: Mapping[str, float | None], label: str, of: str) -> str:
-    """A value with the spread that belongs to it, where it has one."""
-    spread = metrics.get(f"{label.replace('[', '_std[', 1)},{of}]")
+    """A value with its 95 % interval over samples, or the spread that belongs to it, where it has one."""
     value = shown(metrics.get(f"{label},{of}]"))
-    return value if spread is None else f"{value} ± {shown(spread)}"
+    std, low, high = (metrics.get(f"{label.replace('[', f'{end}[', 1)},{of}]") for end in SPREADS[:3])
+    if low is not None and high is not None:
+        return f"{value} [{shown(low)}, {shown(high)}]"
+    return value if std is None else f"{value} ± {shown(std)}"
 
 
 def bits(likelihood: Mapping[str, Any]) -> dict[str, str]:
-    """Bits per dimension with the kind of number that it is."""
+    """Bits per dimension with the kind of number that it is, and what no model can go below, if known."""
+    if likelihood.get("n") == 0:
+        return {"bits/dim": NOT_MEASURED}
     value, kind = likelihood["bits_per_dim"], (likelihood["bound"], likelihood.get("method"))
-    return {"bits/dim": with_kind(value, ", ".join(word for word in kind if word))}
+    text = with_kind(value, ", ".join(word for word in kind if word))
+    if (floor := likelihood.get("floor_bits_per_dim")) is not None:
+        gap, error = likelihood["gap_bits_per_dim"], likelihood["gap_se"]
+        text += f"; floor {shown(floor)}, gap {shown(gap)} ± {shown(error)}"
+    return {"bits/dim": text}
 
 
 def error(reconstruction: Mapping[str, Any]) -> dict[str, str]:
     """The error of rebuilt images."""
+    if reconstruction.get("n") == 0:
+        return {"reconstruction MSE": NOT_MEASURED}
     return {"reconstruction MSE": with_kind(reconstruction.get("mse"), "pixels in [0, 1]")}
 
 

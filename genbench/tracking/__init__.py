@@ -3,5 +3,15 @@
 from genbench.tracking.choice import JsonlTracking, Tracking, WandbTracking, flatten
 from genbench.tracking.jsonl import JsonLines
 from genbench.tracking.tracker import Tracker, Trackers
+from genbench.tracking.wandb import upload_command
 
-__all__ = ["JsonLines", "JsonlTracking", "Tracker", "Trackers", "Tracking", "WandbTracking", "flatten"]
+__all__ = [
+    "JsonLines",
+    "JsonlTracking",
+    "Tracker",
+    "Trackers",
+    "Tracking",
+    "WandbTracking",
+    "flatten",
+    "upload_command",
+]

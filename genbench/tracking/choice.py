@@ -24,11 +24,13 @@ class Tracking(ABC):
         *,
         group: str,
         name: str,
+        choices: Mapping[str, str],
         config: Mapping[str, Any],
         resume_state: Mapping[str, Any] | None = None,
     ) -> Tracker:
         """Open metrics.jsonl in `run_dir`, and what else the recipe has, for the (nested) config.
 
+        choices: the option chosen in each group, {"model": "ddpm", "data": "digits", ..}.
         `resume_state` is a tracker's `state` from the checkpoint that the run goes on from: events
         logged after it are cut off. None is a run from its beginning: all its earlier events are.
         """
@@ -44,6 +46,7 @@ class JsonlTracking(Tracking):
         *,
         group: str,
         name: str,
+        choices: Mapping[str, str],
         config: Mapping[str, Any],
         resume_state: Mapping[str, Any] | None = None,
     ) -> Tracker:
@@ -68,20 +71,29 @@ class WandbTracking(Tracking):
         *,
         group: str,
         name: str,
+        choices: Mapping[str, str],
         config: Mapping[str, Any],
         resume_state: Mapping[str, Any] | None = None,
     ) -> Tracker:
         lines = open_lines(run_dir, resume_state)
         run_id = (resume_state or {}).get("wandb_id")
-        about = {"project": self.project, "group": group, "name": name, "config": flatten(config)}
+        about = {"project": self.project, "group": group, "name": name, "job_type": choices["data"]}
+        known = {**choices, **flatten(config), "family": choices["model"]}
         try:
-            return Trackers([lines, Wandb(run_dir, **about, mode=self.mode, run_id=run_id)])
+            mirror = Wandb(run_dir, **about, tags=tags(choices), config=known, mode=self.mode, run_id=run_id)
+            return Trackers([lines, mirror])
         except WandbStartError as error:
             if self.required:
                 lines.finish("failed")
                 raise
             print(f"genbench: {error}; the run is logged to {lines.path} alone", file=sys.stderr)
             return lines
+
+
+def tags(choices: Mapping[str, str]) -> list[str]:
+    """What a run is found by: its family, its data, whether it has labels."""
+    labels = "conditional" if choices["conditional"] == "true" else "unconditional"
+    return [choices["model"], choices["data"], labels]
 
 
 def open_lines(run_dir: Path, resume_state: Mapping[str, Any] | None) -> JsonLines:

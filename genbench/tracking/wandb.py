@@ -1,18 +1,21 @@
 """Weights & Biases as a mirror of the log; the only importer of wandb."""
 
 import os
+import shlex
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from genbench.tracking.comparable import on_the_way
 from genbench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import wandb
 
-__all__ = ["Mode", "Wandb", "WandbStartError"]
+__all__ = ["Mode", "Wandb", "WandbStartError", "at_the_server", "default_entity", "upload_command"]
 
 Mode = Literal["auto", "online", "offline"]
 
@@ -24,6 +27,7 @@ BOUNDS = {
     "x_graphql_timeout_seconds": 3,
     "x_graphql_retry_wait_max_seconds": 1,
 }
+API_SECONDS = 5
 # The run's own record has the git commit and the versions; the terminal belongs to the progress bars.
 QUIET = {
     "silent": True,
@@ -32,6 +36,10 @@ QUIET = {
     "x_disable_meta": True,
     "x_save_requirements": False,
 }
+
+TABLE = "result_table"
+SHOWN = ("family", "data", "fid", "is", "kid", "bits_per_dim", "bound", "images_seen", "training_seconds")
+"""The table of a run's result: its last samples, and what stands beside them."""
 
 
 class WandbStartError(RuntimeError):
@@ -54,30 +62,59 @@ class Wandb(Tracker):
         project: str,
         group: str,
         name: str,
+        job_type: str,
+        tags: Sequence[str],
         config: Mapping[str, Any],
         mode: Mode = "auto",
         run_id: str | None = None,
     ) -> None:
-        self.id = run_id or uuid.uuid4().hex[:8]
-        arguments = {"dir": str(run_dir), "project": project, "group": group, "name": name, "id": self.id}
+        arguments = {
+            "dir": str(run_dir),
+            "project": project,
+            "group": group,
+            "name": name,
+            "job_type": job_type,
+            "tags": list(tags),
+            "id": run_id or uuid.uuid4().hex[:8],
+        }
         try:
             Path(run_dir).mkdir(parents=True, exist_ok=True)
             self.run = start({**arguments, "config": dict(config)}, mode)
         # Whatever is raised here (ImportError, wandb's errors, pydantic's), the caller decides one thing.
         except Exception as error:
             raise WandbStartError(f"wandb did not start: {one_line(error)}") from error
+        self.id: str = self.run.id  # an agent of a sweep gives its own
+        self.folder = Path(run_dir) / "wandb"
+        self.samples: Path | None = None
         self.run.define_metric("*", step_metric="images_seen")
 
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
-        self.run.log({"images_seen": images_seen, **values})
+        self.run.log({"images_seen": images_seen, **values, **on_the_way(values)})
 
     def image(self, name: str, path: Path, *, images_seen: int) -> None:
         import wandb
 
         self.run.log({"images_seen": images_seen, name: wandb.Image(str(path))})
+        if name == "samples":
+            self.samples = path  # the last are those of the result
 
     def summary(self, values: Mapping[str, float | str | None]) -> None:
+        # wandb makes panels of what is logged, not of summaries: short keys, which runs share, are both.
+        short = {k: v for k, v in values.items() if isinstance(v, int | float) and "[" not in k}
+        with staged(self.folder):
+            self.run.log(short | self.table(values))
         self.run.summary.update(dict(values))
+        if protocol := values.get("protocol"):
+            self.run.tags = (*self.run.tags, str(protocol))
+
+    def table(self, values: Mapping[str, float | str | None]) -> dict[str, Any]:
+        """One row of a table that the panels of several runs join."""
+        import wandb
+
+        if self.samples is None:
+            return {}
+        row = [*(values.get(key) for key in SHOWN), wandb.Image(str(self.samples))]
+        return {TABLE: wandb.Table(columns=[*SHOWN, "samples"], data=[row])}
 
     def state(self) -> dict[str, Any]:
         return {"wandb_id": self.id}
@@ -86,13 +123,54 @@ class Wandb(Tracker):
         self.run.finish(exit_code=0 if status == "done" else 1)
 
 
+@contextmanager
+def staged(folder: Path) -> Iterator[None]:
+    """Let the files of tables wait for their upload in `folder`, not in the user's home as wandb does it."""
+    chosen = os.environ.get("WANDB_DATA_DIR")
+    os.environ["WANDB_DATA_DIR"] = chosen or str(folder.resolve())
+    try:
+        yield
+    finally:
+        if chosen is None:
+            del os.environ["WANDB_DATA_DIR"]
+
+
+def upload_command(run_dirs: Iterable[Path]) -> str | None:
+    """The shell command that uploads what wandb keeps offline in the directories of runs, if there is any."""
+    folders = [folder for run in run_dirs for folder in sorted((Path(run) / "wandb").glob("offline-run-*"))]
+    unsent = [folder for folder in folders if not any(folder.glob("*.wandb.synced"))]
+    return shlex.join(["wandb", "sync", *map(str, unsent)]) if unsent else None
+
+
+@contextmanager
+def at_the_server() -> Iterator[None]:
+    """For what cannot be done offline. Raises ValueError where nobody is logged in, or no answer comes."""
+    import wandb
+
+    if resolve() != "online":
+        raise ValueError(
+            "wandb is not logged in, or WANDB_MODE keeps it offline: run `wandb login`, or add --dry-run"
+        )
+    try:
+        yield
+    except wandb.errors.Error as error:
+        raise ValueError(f"wandb: {one_line(error)}") from error
+
+
+def default_entity() -> str:
+    """The account or team that runs go to, by the server's word."""
+    import wandb
+
+    return str(wandb.Api(timeout=API_SECONDS).default_entity)
+
+
 def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
     """Start a run online if it may be and can be, else offline, in seconds either way."""
     # wandb's own error reports wait 12 s more, at start and exit, for a server that does not answer.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
-    chosen = resolve(mode) if mode == "auto" else mode
+    chosen = resolve() if mode == "auto" else mode
     if chosen == "online":
         try:
             return init(arguments | {"resume": "allow"}, "online")
@@ -103,7 +181,7 @@ def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
     return init(arguments, chosen)
 
 
-def resolve(mode: Mode) -> str:
+def resolve() -> str:
     """What "auto" means here: WANDB_MODE and `wandb offline` first, then whether there is a key."""
     import wandb
 

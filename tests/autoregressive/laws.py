@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.autoregressive.network import Cache, CausalNetwork
+from genbench.autoregressive.palette import Palette
 from genbench.autoregressive.pixel_law import Categorical, LogisticMixture, PixelLaw
 from genbench.nn.image_gpt import ImageGPT
 from genbench.nn.pixelcnn import PixelCNN
@@ -30,21 +31,29 @@ def image_gpt(shape: Shape, classes: int, law: PixelLaw) -> CausalNetwork:
     return shaken(ImageGPT(shape, classes, law=law, width=12, blocks=2, heads=3))
 
 
+def palette(shape: Shape, size: int = 4) -> Palette:
+    """A palette of random colours."""
+    law = Palette(shape, size=size)
+    law.colours.copy_(torch.rand(law.colours.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+    return law
+
+
 NETWORKS = (pixelcnn, image_gpt)
 CASES = [
     (make, shape, law, classes)
     for make in NETWORKS
     for shape in ((1, 4, 3), (3, 2, 4))
-    for law in (Categorical(5), LogisticMixture(2))
+    for law in (Categorical(5), LogisticMixture(2), Categorical(5, ordered=False), palette(shape))
     for classes in (0, 3)
 ]
-"""Networks of both kinds, of tokens that are pixels or channels, with and without labels."""
+"""Networks of both kinds; of tokens that are pixels or channels, numbers or names; with labels or without."""
 
 
 def images(n: int, shape: Shape, law: PixelLaw, seed: int = 1) -> Tensor:
     """Images of the levels of a law."""
-    rng = torch.Generator().manual_seed(seed)
-    return law.to_value(torch.randint(law.levels, (n, *shape), generator=rng))
+    rng, symbols = torch.Generator().manual_seed(seed), 1 if isinstance(law, Palette) else shape[0]
+    level = torch.randint(law.levels, (n, symbols, *shape[1:]), generator=rng)
+    return law.to_value(level.movedim(1, -1)).movedim(-1, 1).contiguous()
 
 
 def labels(n: int, classes: int) -> Tensor | None:
@@ -52,11 +61,11 @@ def labels(n: int, classes: int) -> Tensor | None:
 
 
 def all_images(shape: Shape, law: PixelLaw) -> Tensor:
-    """Every image that there is: (L^D, C, H, W)."""
-    size = shape[0] * shape[1] * shape[2]
-    return law.to_value(torch.tensor(list(itertools.product(range(law.levels), repeat=size)))).view(
-        -1, *shape
-    )
+    """Every image that there is: (L^N, C, H, W)."""
+    symbols = 1 if isinstance(law, Palette) else shape[0]
+    size = symbols * shape[1] * shape[2]
+    level = torch.tensor(list(itertools.product(range(law.levels), repeat=size)))
+    return law.to_value(level.view(-1, symbols, *shape[1:]).movedim(1, -1)).movedim(-1, 1).contiguous()
 
 
 def dependence(network: CausalNetwork, x: Tensor, y: Tensor | None, wrt: nn.Module | None) -> Tensor:

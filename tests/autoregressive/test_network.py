@@ -7,7 +7,7 @@ import torch
 
 from genbench.autoregressive.network import CausalNetwork
 from genbench.autoregressive.pixel_law import Categorical, LogisticMixture, PixelLaw
-from tests.autoregressive.laws import CASES, NETWORKS, Shape, all_images, images, labels, one_by_one
+from tests.autoregressive.laws import CASES, NETWORKS, Shape, all_images, images, labels, one_by_one, palette
 
 Make = Callable[[Shape, int, PixelLaw], CausalNetwork]
 
@@ -54,6 +54,29 @@ def test_all_images_together_have_probability_one(
         y = torch.full((len(x),), label) if classes else None
         total = law.log_prob(network(x, y), network.to_tokens(x)).detach().double().exp().sum()
         assert float(total) == pytest.approx(1, abs=1e-5)  # float32 logits
+
+
+@pytest.mark.parametrize("make", NETWORKS, ids=name)
+@torch.no_grad()
+def test_all_images_of_a_palette_together_have_probability_one(make: Make) -> None:
+    law = palette((3, 2, 2), size=3)
+    network, x = make((3, 2, 2), 0, law), all_images((3, 2, 2), law)
+    assert len(x) == 3**4
+    total = law.log_prob(network(x), network.to_tokens(x)).double().exp().sum()
+    assert float(total) == pytest.approx(1, abs=1e-5)  # float32 logits
+
+
+@pytest.mark.parametrize("make", NETWORKS, ids=name)
+@torch.no_grad()
+def test_levels_that_are_names_can_be_renamed(make: Make) -> None:
+    """With the rows of their embedding in another order, level k under its new name has the same answers."""
+    shape, law = (1, 3, 4), Categorical(6, ordered=False)
+    network, x, new = make(shape, 0, law), images(2, shape, law), torch.tensor([3, 5, 0, 1, 4, 2])
+    expected = network(x)
+    network.level.weight.copy_(network.level.weight[new.argsort()])
+    renamed = law.to_value(new[law.to_level(x)])
+    assert torch.equal(network(renamed), expected)
+    assert not torch.equal(network(x), expected)
 
 
 @pytest.mark.parametrize("make", NETWORKS, ids=name)

@@ -122,7 +122,7 @@ def test_the_likelihood_of_gaussian_images_is_exact() -> None:
 def test_optimal_transport_pairs_by_the_shortest_paths_and_loses_no_noise() -> None:
     rng = torch.Generator().manual_seed(0)
     x0, eps = torch.randn(2, 6, 1, 1, 1, generator=rng)
-    paired = OptimalTransport().pair(x0, eps)
+    _, paired = OptimalTransport().pairs(x0, eps, network=Exact(), y=None, phase="net")
     # On a line the shortest paths keep the order.
     assert torch.equal(paired.flatten()[x0.flatten().argsort()], eps.flatten().sort().values)
 

@@ -1,11 +1,10 @@
-"""The plain autoencoder and the vector-quantised one."""
+"""The plain autoencoder and the vector-quantised one (its prior: test_vqvae.py)."""
 
 import pytest
 import torch
 
 from genbench.families.autoencoder import Autoencoder
 from genbench.families.vqvae import VQVAE
-from genbench.generator import NoPrior
 from genbench.nn.resnet import Decoder, Encoder, MapDecoder, MapEncoder
 from genbench.vaes.codebook import Codebook
 from genbench.vaes.density import GaussianDensity
@@ -48,7 +47,7 @@ def trained(model: Model, steps: int = 150) -> Model:
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     for step in range(steps):
         torch.manual_seed(step)
-        model.loss(images(), step=step).total.backward()
+        model.loss(images(), phase=model.phases[0], step=step).total.backward()
         optimizer.step()
         optimizer.zero_grad()
     return model.eval()
@@ -75,14 +74,8 @@ def test_evaluation_leaves_the_density_and_the_codebook_alone() -> None:
     for model in (autoencoder(), vqvae()):
         model.eval()
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        model.loss(images())
+        model.loss(images(), phase=model.phases[0])
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-
-
-def test_a_vqvae_has_no_prior_and_says_what_to_do() -> None:
-    for ask in (vqvae().sample, vqvae().prior):
-        with pytest.raises(NoPrior, match="autoregressive"):
-            ask(2)
 
 
 def test_the_latent_of_a_vqvae_is_a_map_of_codes() -> None:
@@ -95,7 +88,7 @@ def test_the_latent_of_a_vqvae_is_a_map_of_codes() -> None:
 
 def test_perplexity_of_the_log_is_at_most_the_size_of_the_codebook() -> None:
     model = vqvae()
-    assert 1 <= float(model.loss(images()).terms["perplexity"]) <= 16
+    assert 1 <= float(model.loss(images(), phase="autoencoder").terms["perplexity"]) <= 16
 
 
 def test_an_encoder_of_another_width_is_refused() -> None:

@@ -58,6 +58,18 @@ def test_a_sample_costs_a_pass_a_token_and_a_fraction_of_the_uncached_work(make:
     assert cached < 0.15 * count(lambda: drawn_uncached(net, 3, None, seeded()))
 
 
+@pytest.mark.parametrize("law", [Categorical(), LogisticMixture(2)], ids=["channels", "pixels"])
+@pytest.mark.parametrize("frames", [2, 7, 60])
+def test_a_trajectory_is_the_sample_as_far_as_it_is_drawn(law: PixelLaw, frames: int) -> None:
+    net = model(NETWORKS[0], (3, 4, 4), law=law)
+    states = net.trajectory(2, rng=seeded(), frames=frames)
+    final, length = net.network.to_tokens(net.sample(2, rng=seeded())), net.network.length
+    for k, state in enumerate(states):
+        tokens, drawn = net.network.to_tokens(state), round(k * length / (frames - 1))
+        assert torch.equal(tokens[:, :drawn], final[:, :drawn])
+        assert not tokens[:, drawn:].any()
+
+
 def shares(drawn: Tensor) -> Tensor:
     """How often each of the 16 binary images was drawn: (16,)."""
     index = ((drawn.flatten(1) > 0).long() * torch.tensor([8, 4, 2, 1])).sum(1)

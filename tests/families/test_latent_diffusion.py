@@ -7,14 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from genbench.diffusion.flow_matching import FlowMatching, Uniform
+from genbench.diffusion.guidance import Unguided
 from genbench.diffusion.objective import VLB
+from genbench.diffusion.ode import Euler
 from genbench.diffusion.process import Process
+from genbench.diffusion.reflow import Reflow
 from genbench.diffusion.sampler import DDIM
 from genbench.families.ddpm import Diffusion
 from genbench.families.latent_diffusion import LatentDiffusion
 from genbench.families.vae import VAE
 from genbench.families.vqvae import VQVAE
-from genbench.generator import Latent
+from genbench.generator import Latent, Stage
 from genbench.metrics import PassCounter
 from genbench.nn.maps import MapLayer
 from genbench.nn.resnet import MapDecoder, MapEncoder
@@ -82,6 +86,22 @@ def test_the_stages_follow_the_budget_and_each_trains_its_own() -> None:
     first, second = (set(map(id, model.phase_parameters(phase))) for phase in model.phases)
     assert first.isdisjoint(second)
     assert first == set(map(id, model.autoencoder.parameters()))
+
+
+def test_a_prior_with_stages_of_its_own_has_them_in_what_the_autoencoder_leaves() -> None:
+    def reflow() -> FlowMatching:
+        return FlowMatching(
+            coupling=Reflow(solver=Euler(1), share=0.5),
+            times=Uniform(),
+            solver=Euler(1),
+            guidance=Unguided(),
+        )
+
+    learning = [Stage(0.25, ("autoencoder",)), Stage(0.375, ("net",)), Stage(0.375, ("reflow",))]
+    assert list(latent(kl(), process=reflow()).stages) == learning
+    trained = latent(kl().requires_grad_(False), process=reflow())
+    assert [(stage.share, stage.phases) for stage in trained.stages] == [(0.5, ("net",)), (0.5, ("reflow",))]
+    assert trained.phases == ("net", "reflow")
 
 
 @pytest.mark.parametrize("make", [kl, vq])

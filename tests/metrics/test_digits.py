@@ -61,7 +61,7 @@ def test_an_extractor_refuses_floats(digits: ImageData) -> None:
 
 
 def test_images_of_another_shape_are_refused_before_any_work() -> None:
-    with pytest.raises(ValueError, match=r"\(3, 8, 8\).*metrics=classifier"):
+    with pytest.raises(ValueError, match=r"\(3, 8, 8\).*features=classifier"):
         DigitsFeatures().check(Wide())
     DigitsFeatures().check(Digits())
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genbench.metrics.inception_score import inception_score, split_count
+from genbench.metrics.inception_score import inception_score, score_influences, split_count
 
 
 def test_uniform_predictions_score_one() -> None:
@@ -47,3 +47,18 @@ def test_more_splits_than_samples_are_refused() -> None:
 def test_logits_that_are_not_finite_are_refused() -> None:
     with pytest.raises(FloatingPointError):
         inception_score(torch.full((20, 3), float("inf")), seed=0)
+
+
+def test_an_influence_is_what_the_score_of_one_split_loses_without_the_sample_times_their_number() -> None:
+    logits = 2 * torch.randn(80, 5, generator=torch.Generator().manual_seed(0))
+
+    def score(x: Tensor) -> float:
+        return inception_score(x, splits=1, seed=0)[0]
+
+    lost = [79 * (score(logits) - score(torch.cat([logits[:j], logits[j + 1 :]]))) for j in range(80)]
+    found = score_influences(logits)
+    expected = torch.tensor(lost, dtype=torch.float64)
+    # The jackknife's terms of second order are about 2 / N of the first.
+    torch.testing.assert_close(
+        found, expected - expected.mean(), rtol=0, atol=0.05 * float(found.abs().max())
+    )

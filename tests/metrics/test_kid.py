@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.metrics.kid import kernel_distance
+from genbench.metrics.kid import kernel_distance, kernel_influences
 
 
 def drawn(n: int, seed: int, shift: float = 0.0) -> Tensor:
@@ -68,3 +68,23 @@ def test_a_subset_size_that_the_sets_cannot_give_is_refused(size: int) -> None:
 def test_features_that_are_not_finite_are_refused() -> None:
     with pytest.raises(FloatingPointError):
         kernel_distance(drawn(5, 0), torch.full((5, 8), float("nan")), subset_size=5, seed=0)
+
+
+def test_an_influence_is_what_the_estimate_loses_without_the_point_times_their_number() -> None:
+    """The jackknife of the unbiased MMD^2, which the influences equal but for terms of 1 / M."""
+    rng = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(80, 4, generator=rng), torch.randn(60, 4, generator=rng) + 0.3
+
+    def without(j: int) -> Tensor:
+        return torch.cat([fake[:j], fake[j + 1 :]])
+
+    def estimate(y: Tensor) -> float:
+        x, y = real.double(), y.double()
+        within = [((a @ a.T / 4 + 1) ** 3).fill_diagonal_(0).sum() / (len(a) * (len(a) - 1)) for a in (x, y)]
+        return float(sum(within) - 2 * ((x @ y.T / 4 + 1) ** 3).mean())
+
+    whole = estimate(fake)
+    lost = torch.tensor([59 * (whole - estimate(without(j))) for j in range(60)], dtype=torch.float64)
+    found = kernel_influences(real, fake)
+    # The jackknife's terms of second order are about 2 / M of the first.
+    torch.testing.assert_close(found, lost - lost.mean(), rtol=0, atol=0.05 * float(found.abs().max()))

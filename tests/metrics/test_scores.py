@@ -1,5 +1,8 @@
-"""References and scores on the digits themselves."""
+"""References, what a stream of images comes to, and the standard scores, on the digits themselves."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,17 +11,32 @@ from torch import nn
 
 from genbench.data import ImageData
 from genbench.metrics import (
+    FID,
+    KID,
+    STANDARD,
+    Authenticity,
+    ClassFID,
     DigitsFeatures,
+    Drawn,
     FeatureExtractor,
-    FeatureScores,
+    FIDGap,
+    FIDInfinity,
+    InceptionScore,
+    Manifold,
+    NearestImage,
     PassCounter,
     Reference,
+    Score,
+    SlicedWasserstein,
+    collect,
+    compute,
     frechet_distance,
+    score_images,
 )
 from genbench.metrics import reference as take
-from genbench.metrics.reference import Moments
+from genbench.metrics.reference import Moments, kept
 from genbench.progress import Progress
-from genbench.report.names import parse
+from genbench.report.names import SPREADS, parse
 
 CPU = torch.device("cpu")
 QUIET = Progress(None)
@@ -35,12 +53,27 @@ def reference(extractor: FeatureExtractor, digits: ImageData) -> Reference:
 
 
 def scored(
-    extractor: FeatureExtractor, reference: Reference, images: torch.Tensor, size: int
+    extractor: FeatureExtractor,
+    reference: Reference,
+    images: torch.Tensor,
+    size: int,
+    scores: Sequence[Score] = STANDARD,
 ) -> dict[str, float]:
-    scores = FeatureScores(extractor, [reference], of="test", seed=0)
-    for batch in images.split(size):
-        scores.update(batch)
-    return scores.compute()
+    """The scores without the ends of their intervals."""
+    found = score_images(
+        ((batch, None) for batch in images.split(size)),
+        len(images),
+        scores=scores,
+        extractor=extractor,
+        references=[reference],
+        of="test",
+        seed=0,
+    )
+    return {name: value for name, value in found.items() if not parse(name).kind.endswith(SPREADS[1:])}
+
+
+def drawn(extractor: FeatureExtractor, images: torch.Tensor, seed: int = 0) -> Drawn:
+    return collect(iter([(images, None)]), len(images), extractor=extractor, of="ema", seed=seed)
 
 
 def test_a_reference_holds_the_moments_of_every_training_image(
@@ -120,19 +153,20 @@ def test_neighbours_are_counted_among_equally_many_samples_and_real_images(
 def test_the_seed_of_a_run_does_not_choose_the_real_images_that_neighbours_are_counted_among(
     extractor: FeatureExtractor, reference: Reference, digits: ImageData
 ) -> None:
-    first, second = (FeatureScores(extractor, [reference], of="ema", seed=seed) for seed in (0, 1))
-    for scores in (first, second):
-        scores.update(digits.test.images[:100])
-    assert first.manifold(reference) == second.manifold(reference)
-    assert first.distances(reference) != second.distances(reference)  # KID's subsets are averaged over
+    first, second = (drawn(extractor, digits.test.images[:100], seed) for seed in (0, 1))
+    values = [Manifold().distance(each, reference) for each in (first, second)]
+    name = "precision[digits-cnn-v1,n=100,k=5,ref=train,ema]"
+    assert values[0][name] == values[1][name]
+    kid = "kid[digits-cnn-v1,n=100,subsets=100x100,ref=train,ema]"
+    # Its subsets are averaged over.
+    assert KID().distance(first, reference)[kid] != KID().distance(second, reference)[kid]
 
 
 def test_a_set_smaller_than_k_gives_fewer_neighbours_and_says_so(
     extractor: FeatureExtractor, reference: Reference, digits: ImageData
 ) -> None:
-    scores = FeatureScores(extractor, [reference], of="ema", seed=0, splits=2)
-    scores.update(digits.train.images[:4])
-    assert "coverage[digits-cnn-v1,n=4,k=3,ref=train,ema]" in scores.compute()
+    scores = Manifold().distance(drawn(extractor, digits.train.images[:4]), reference)
+    assert "coverage[digits-cnn-v1,n=4,k=3,ref=train,ema]" in scores
 
 
 def test_real_digits_lie_among_each_other_and_noise_does_not(
@@ -152,13 +186,13 @@ def test_several_references_share_one_pass(
     extractor: FeatureExtractor, reference: Reference, digits: ImageData
 ) -> None:
     other = take(extractor, digits, split="test", device=CPU, progress=QUIET)
-    both = FeatureScores(extractor, [reference, other], of="ema", seed=0)
     with PassCounter([extractor]) as counter:
-        both.update(digits.train.images[:50])
+        samples = drawn(extractor, digits.train.images[:50])
     assert counter.passes(50) == 1
-    alone = FeatureScores(extractor, [other], of="ema", seed=0)
-    alone.update(digits.train.images[:50])
-    assert alone.compute().items() <= both.compute().items()
+    for score in (FID(), KID(), Manifold()):
+        alone, both = score.compute(samples, [other]), score.compute(samples, [reference, other])
+        assert alone.items() <= both.items()
+        assert len(both) == 2 * len(alone)
 
 
 def test_real_digits_score_far_better_than_noise(
@@ -194,13 +228,67 @@ def test_scoring_leaves_the_global_generator_alone(
 def test_each_image_passes_the_network_once(
     extractor: FeatureExtractor, reference: Reference, digits: ImageData
 ) -> None:
-    from genbench.metrics import PassCounter
-
     with PassCounter([extractor.network]) as counter:
         scored(extractor, reference, digits.test.images, 100)
     assert counter.passes(359) == 1
 
 
 def test_a_reference_on_other_features_is_refused(extractor: FeatureExtractor, reference: Reference) -> None:
+    images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
     with pytest.raises(ValueError, match="take both from one extractor"):
-        FeatureScores(extractor, [reference._replace(protocol="inception,res=tf1")], of="ema", seed=0)
+        scored(extractor, reference._replace(protocol="inception,res=tf1"), images, 2)
+
+
+@pytest.mark.parametrize("n", [99, 101])
+def test_another_number_of_images_than_was_promised_is_refused(
+    extractor: FeatureExtractor, digits: ImageData, n: int
+) -> None:
+    stream = ((batch, None) for batch in digits.train.images[:n].split(30))
+    with pytest.raises(ValueError, match="100 images were promised"):
+        collect(stream, 100, extractor=extractor, of="ema", seed=0)
+
+
+def test_of_many_images_a_fixed_random_part_is_kept_and_all_count_in_the_moments(
+    extractor: FeatureExtractor, digits: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the first ones, which may all be of one class."""
+    monkeypatch.setattr("genbench.metrics.collecting.KEPT", 40)
+    monkeypatch.setattr("genbench.metrics.collecting.LOGITS", 60)
+    images, labels = digits.train.images[:200], digits.train.labels
+    assert labels is not None
+    stream = zip(images.split(64), labels[:200].split(64), strict=True)
+    samples = collect(stream, 200, extractor=extractor, of="ema", seed=0)
+    index = kept(200, 40).nonzero().flatten()
+    assert 0 < int((index >= 100).sum()) < 40
+    assert torch.equal(samples.images, images[index])
+    assert samples.labels is not None
+    assert torch.equal(samples.labels, labels[index])
+    assert (len(samples.features), len(samples.logits), samples.moments.n) == (40, 60, 200)
+    torch.testing.assert_close(
+        samples.moments.mean, extractor(images).features.double().mean(0), rtol=1e-5, atol=1e-5
+    )
+    names = [*Manifold().distance(samples, take(extractor, digits, device=CPU, progress=QUIET))]
+    assert all("n=40" in name for name in names)
+    assert any(",n=60," in name for name in InceptionScore(splits=2).compute(samples, []))
+
+
+def test_a_generator_of_one_image_gets_every_score(
+    extractor: FeatureExtractor, reference: Reference, digits: ImageData
+) -> None:
+    """Its features have no spread, so nothing may be divided by it."""
+    held_out = take(extractor, digits, split="test", device=CPU, progress=QUIET)
+    assert digits.train.labels is not None
+    images, labels = digits.train.images[:1].expand(40, -1, -1, -1), digits.train.labels[:1].expand(40)
+    samples = collect(iter([(images, labels)]), 40, extractor=extractor, of="ema", seed=0)
+    others = (ClassFID(), FIDGap(), FIDInfinity(), SlicedWasserstein(), Authenticity(), NearestImage())
+    found = compute(samples, (*STANDARD, *others), [reference, held_out])
+    assert all(map(math.isfinite, found.values()))
+    kinds = {parse(name).kind: value for name, value in found.items()}
+    assert (kinds["authenticity"], kinds["nearest"], kinds["fid_se"]) == (0, 0, pytest.approx(0, abs=1e-9))
+
+
+def test_features_of_no_classes_have_no_inception_score(
+    extractor: FeatureExtractor, digits: ImageData
+) -> None:
+    samples = drawn(extractor, digits.test.images[:30])
+    assert InceptionScore().compute(replace(samples, logits=samples.logits[:, :0]), []) == {}

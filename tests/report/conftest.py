@@ -25,7 +25,7 @@ RESULT: dict[str, Any] = {
         "network": "unet",
     },
     "seed": 1,
-    "config": {"model": {"width": 8}},
+    "config": {"model": {"width": 8}, "budget": {"_target_": "Budget", "images": 60000, "seconds": None}},
     "metrics": {
         "is_std[digits-cnn-v1,n=359,ema]": 0.05,
         "is[digits-cnn-v1,n=359,ema]": 2.5,
@@ -61,11 +61,14 @@ def result() -> dict[str, Any]:
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Writes the result of a run below tmp_path, with some of its sections replaced."""
+    written = []
 
     def write_result(run: str, **changes: object) -> Path:
+        written.append(run)
         path = tmp_path / run / "result.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(RESULT | {"run": path.parent.name, **changes}))
+        own = {"run": path.parent.name, "identity": str(len(written))}
+        path.write_text(json.dumps(RESULT | own | changes, indent=2))  # as runs write theirs
         return path
 
     return write_result

@@ -1,3 +1,4 @@
+import json
 import math
 import subprocess
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genbench.report import json_text, load, markdown
+from genbench.report import Query, load
+from genbench.report.text import as_markdown, compare
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]
@@ -28,9 +30,36 @@ def test_a_row_holds_the_results_values_as_they_are(tmp_path: Path, write: Write
     row = load(tmp_path).iloc[0].to_dict()
     expected = {**result["choices"], **result["metrics"], **result["cost"]}
     expected |= {"bits_per_dim": 3.5, "bound": "lower", "method": "elbo", "likelihood_n": 359}
-    expected |= {"reconstruction_mse": 0.0123}
+    expected |= {"reconstruction_mse": 0.0123, "budget": "60,000 images", "identity": "1"}
     assert row == {**expected, "run": "a/b", "group": "digits", "status": "done", "seed": 1}
     assert type(row["parameters"]) is int
+
+
+def test_a_setting_in_which_runs_differ_is_a_column_under_its_key(tmp_path: Path, write: Write) -> None:
+    write("a", config={"optim": {"lr": 0.1, "betas": [0.9, 0.99]}, "model": {"width": 8}})
+    write("b", config={"optim": {"lr": 0.2, "betas": [0.9, 0.99]}, "model": {}})
+    runs = load(tmp_path)
+    assert runs.attrs["settings"] == ["model.width", "optim.lr"]
+    assert list(runs["optim.lr"]) == [0.1, 0.2]
+    assert list(runs["model.width"]) == [8, None]
+
+
+def test_runs_without_a_result_are_named_with_the_reason(tmp_path: Path, write: Write) -> None:
+    write("good")
+    for name, status, error in (
+        ("a", "failed", "FloatingPointError: loss"),
+        ("b", "stopped", None),
+        ("c", "running", None),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"status": status, "error": error}))
+    with pytest.warns(UserWarning, match="is left out"):
+        left_out = load(tmp_path).attrs["left_out"]
+    assert left_out == {
+        "a": "failed: FloatingPointError: loss",
+        "b": "unfinished (stopped)",
+        "c": "unfinished (running, or killed)",
+    }
 
 
 def test_a_runs_own_directory_can_be_reported(tmp_path: Path, write: Write) -> None:
@@ -57,6 +86,7 @@ def test_two_protocols_never_share_a_column(tmp_path: Path, write: Write) -> Non
 @pytest.mark.parametrize(
     "content",
     [
+        b'{"genbench": "0.1.0", "cost": {"parameters": 1' + b"0" * 400 + b"}}",
         b"",
         b"{",
         b"\xff\xfe\x00",
@@ -69,7 +99,7 @@ def test_two_protocols_never_share_a_column(tmp_path: Path, write: Write) -> Non
         b'{"genbench": "0.1.0", "metrics": [1]}',
         b'{"genbench": "0.1.0", "cost": {"device": {"name": "cpu"}}}',
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_a_foreign_or_damaged_file_is_named_in_a_warning_and_the_others_still_load(
     tmp_path: Path, write: Write, content: bytes
@@ -77,7 +107,7 @@ def test_a_foreign_or_damaged_file_is_named_in_a_warning_and_the_others_still_lo
     write("good")
     bad = write("bad")
     bad.write_bytes(content)
-    with pytest.warns(UserWarning, match="bad.result.json is left out"):
+    with pytest.warns(UserWarning, match="bad is left out: damaged: result.json"):
         runs = load(tmp_path)
     assert list(runs["run"]) == ["good"]
 
@@ -89,28 +119,41 @@ def test_a_directory_that_is_missing_or_holds_no_result_is_an_error_that_names_i
         load(tmp_path)
 
 
-def test_a_thousand_runs_are_reported_in_two_seconds(tmp_path: Path, write: Write) -> None:
+def test_a_thousand_runs_are_reported_in_two_seconds(tmp_path: Path, write: Write, result: dict) -> None:
+    config = {
+        group: {f"key{i}": [i, 0.5, None] for i in range(12)} for group in ("network", "optim", "trainer")
+    }
+    scores = {
+        f"{kind}[f,n={n},k=5,ref={ref},{of}]": 1.5
+        for kind in ("fid", "kid", "kid_std", "recall")
+        for n in (1000, 1001)
+        for ref in ("train", "test")
+        for of in ("ema", "raw")
+    }
     for i in range(1000):
-        n = 1000 + i % 20  # 20 protocols, each with its columns
         write(
             f"group{i % 7}/run{i}",
-            metrics={f"fid[f,n={n},ref=train,{of}]": i for of in ("ema", "raw")},
+            identity=str(i),
+            seed=i % 4,
+            choices=result["choices"] | {"loss": f"loss{i // 40}"},
+            config=config | {"sampler": {"steps": i // 4 % 10}},
+            metrics=scores,
         )
-    load(tmp_path)  # pandas itself is imported outside the measurement
+    assert (tmp_path / "group0" / "run0" / "result.json").stat().st_size > 4000
     started = time.process_time()
-    text = markdown(load(tmp_path))
-    json_text(load(tmp_path))
-    # Processor time, so that a busy machine does not fail it; 0.5 s where it was written.
+    text = as_markdown(compare(tmp_path, Query()))
+    # Processor time, so that a busy machine does not fail it; 0.6 s where it was written.
     assert time.process_time() - started < 2
-    assert text.count("\n") == 1002
+    assert text.count("\n| ddpm") + text.count("\n| loss") == 250
 
 
 def test_reports_import_no_torch(tmp_path: Path, write: Write) -> None:
     write("a")
     code = (
         "import json, sys; from pathlib import Path; from rich.console import Console;"
-        "from genbench.report import load, markdown, print_result;"
-        "runs = Path(sys.argv[1]); markdown(load(runs));"
+        "from genbench.report import load, print_result, Query; from genbench.report import text;"
+        "runs = Path(sys.argv[1]); load(runs); found = text.compare(runs, Query());"
+        "text.as_markdown(found); text.as_csv(found); text.as_latex(found);"
         "print_result(json.loads((runs / 'a' / 'result.json').read_text()), Console(quiet=True));"
         "print([name for name in ('torch', 'torchmetrics', 'wandb') if name in sys.modules])"
     )

@@ -45,5 +45,5 @@ def test_of_what_counts_neighbours_only_precision_and_recall_of_ema_weights_are_
         for kind in ("precision", "recall", "density", "coverage")
         for of in OF
     ]
-    assert [name for name in names if not is_detail(name)] == [names[0], names[3]]
+    assert [name for name in names if not is_detail(name)] == [names[0], names[len(OF)]]
     assert not any(map(is_detail, ["fid[a,n=1,raw]", "is_std[a,n=1,test]", "density", "device"]))

@@ -1,113 +1,284 @@
-import csv
-import io
-import json
+"""What a reader of a table sees: rows, columns, verdicts and foot-notes."""
+
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from genbench.report import csv_text, json_text, load, markdown, table
-from genbench.report.table import written
+from genbench.report import Query, Table
+from genbench.report.notes import notes
+from genbench.report.text import as_markdown, compare
+from genbench.report.written import short, whole, written
 
-FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
+FID, IS = "fid[f-cnn,n=1000,ref=train,{}]", "is[f-cnn,n=1000,splits=10,{}]"
 Write = Callable[..., Path]
-
-VAE = {
-    "choices": {"model": "vae", "data": "digits"},
-    "likelihood": {"bits_per_dim": None, "bound": None, "method": None, "n": None},
-    "reconstruction": {"mse": None, "n": None},
-    "metrics": {FID.format("ema"): "nan"},
-}
+Sow = Callable[..., None]
 
 
 @pytest.fixture
-def runs(tmp_path: Path, write: Write) -> Path:
-    write("g/ddpm")
-    write("g/vae", **VAE)
-    return tmp_path
+def sow(write: Write, result: dict) -> Sow:
+    """Writes one run for each value of FID, of seeds 0, 1, .., with some choices and sections replaced."""
+
+    def sow_runs(name: str, fids: list[float | None], config: dict | None = None, **changes: object) -> None:
+        choices = {**result["choices"], **changes.pop("choices", {"loss": name})}
+        for seed, fid in enumerate(fids):
+            write(
+                f"{name}-{seed}",
+                seed=seed,
+                choices=choices,
+                config={"budget": {"images": 60000}} | (config or {}),
+                **({"metrics": {FID.format("ema"): fid, FID.format("test"): 0.5}} | changes),
+            )
+
+    return sow_runs
 
 
-def cells(line: str) -> list[str]:
-    return line.strip("| \n").split(" | ")
+def the_table(folder: Path, query: Query | None = None) -> Table:
+    (table,) = compare(folder, query or Query()).tables
+    return table
 
 
-def test_the_columns_are_axes_then_metrics_then_likelihood_then_cost(runs: Path) -> None:
-    columns = list(table(load(runs)).columns)
-    assert columns[:8] == ["run", "model", "data", "schedule", "loss", "parameterization", "sampler", "seed"]
-    assert columns[8:11] == [FID.format(of) for of in ("ema", "raw", "test")]
-    assert [name.split("[")[0] for name in columns[11:14]] == ["is", "is_std", "kid"]
-    assert columns[14:18] == ["bits_per_dim", "bound", "method", "likelihood_n"]
-    assert columns[18:20] == ["reconstruction_mse", "parameters"]
-    assert columns[-1] == "device"
+def titles(table: Table) -> list[str]:
+    return [column.title for column in table.columns]
 
 
-def test_another_choice_has_a_column_where_runs_that_have_it_differ(tmp_path: Path, write: Write) -> None:
-    write("a", choices={"model": "ddpm", "network": "unet", "optim": "adam"})
-    write("b", choices={"model": "ddpm", "network": "unet_folded", "optim": "adam"})
-    write("c", choices={"model": "vae", "likelihood": "logistic", "optim": "adam"})
-    columns = list(table(load(tmp_path)).columns)
-    assert columns[6:9] == ["sampler", "network", "seed"]
-    assert not {"optim", "likelihood"} & set(columns)
+def bold(table: Table) -> list[tuple[str, str]]:
+    """The first column and the title of each entry in bold."""
+    return [
+        (str(line.entries[0].value), col.title)
+        for line in table.lines
+        for col, entry in zip(table.columns, line.entries, strict=True)
+        if entry.is_best
+    ]
 
 
-def test_markdown_has_one_line_a_run_and_says_what_is_missing(runs: Path) -> None:
-    head, rule, ddpm, vae = markdown(load(runs)).splitlines()
-    assert len(cells(head)) == len(cells(rule)) == len(cells(ddpm)) == len(cells(vae))
-    rows = dict(zip(cells(head), cells(vae), strict=True))
-    assert (rows["model"], rows["schedule"], rows["bits/dim"]) == ("vae", "n/a", "n/a")
-    assert (rows[FID.format("ema")], rows[FID.format("raw")]) == ("nan", "n/a")
-    rows = dict(zip(cells(head), cells(ddpm), strict=True))
-    assert (rows[FID.format("ema")], rows["parameters"], rows["bound"]) == ("3.142", "1,234,567", "lower")
+def cells(table: Table, title: str) -> list[str]:
+    place = titles(table).index(title)
+    return [whole(line.entries[place], table.columns[place].name) for line in table.lines]
 
 
-def test_details_are_in_csv_and_json_and_not_in_markdown(tmp_path: Path, write: Write) -> None:
-    shown, hidden = "recall[f,n=9,k=5,ref=train,ema]", "coverage[f,n=9,k=5,ref=train,ema]"
-    write("a", metrics={hidden: 0.25, shown: 0.5})
-    head, _, row = markdown(load(tmp_path)).splitlines()
-    assert dict(zip(cells(head), cells(row), strict=True))[shown] == "0.5"
-    assert hidden not in head
-    (record,) = json.loads(json_text(load(tmp_path)))
-    assert (record[shown], record[hidden]) == (0.5, 0.25)
-    assert hidden in csv_text(load(tmp_path))
+def said(table: Table) -> str:
+    return "\n".join(notes(table))
 
 
-def test_csv_keeps_all_digits(runs: Path, result: dict) -> None:
-    ddpm, vae = csv.DictReader(io.StringIO(csv_text(load(runs))))
-    assert float(ddpm[FID.format("ema")]) == result["metrics"][FID.format("ema")]
-    assert (vae["schedule"], vae[FID.format("ema")]) == ("n/a", "nan")
+# Rows
 
 
-def test_json_is_valid_and_a_missing_value_is_null(runs: Path, result: dict) -> None:
-    text = json_text(load(runs))
-    ddpm, vae = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
-    assert ddpm[FID.format("ema")] == result["metrics"][FID.format("ema")]
-    assert ddpm["parameters"] == 1234567
-    assert (vae["schedule"], vae[FID.format("ema")]) == (None, "nan")
+def test_a_row_is_the_mean_over_the_seeds_of_one_configuration_best_first(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [2.0, 4.0])
+    sow("l2", [1.0, 1.5])
+    table = the_table(tmp_path)
+    assert titles(table)[:2] == ["loss", "FID"]
+    assert cells(table, "loss") == ["l2", "l1"]
+    assert cells(table, "FID") == ["1.25 ± 0.35", "3.0 ± 1.4"]
+    assert "2 seeds a row" in said(table)
+    assert "± is the standard deviation over seeds" in said(table)
 
 
-def test_columns_that_no_run_has_are_there_and_empty(tmp_path: Path, write: Write) -> None:
-    write("a", **VAE, cost={})
-    (row,) = json.loads(json_text(load(tmp_path)))
-    assert row["sampler"] is None
-    assert row["device"] is None
+def test_unequal_numbers_of_seeds_have_a_column(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [2.0, 4.0])
+    sow("l2", [1.0])
+    assert cells(the_table(tmp_path), "seeds") == ["1", "2"]
 
 
-HOSTILE = "a|b\\|c\nd\r\n| e <script> [red] \ud800 \x00,\"'"
+def test_by_says_what_a_row_is_and_what_it_pools_is_said(tmp_path: Path, sow: Sow) -> None:
+    for schedule in ("cosine", "linear"):
+        for loss in ("l1", "l2"):
+            sow(f"{schedule}-{loss}", [1.0], choices={"schedule": schedule, "loss": loss})
+    table = the_table(tmp_path, Query(by=["loss"]))
+    assert cells(table, "loss") == ["l1", "l2"]
+    assert [len(line.runs) for line in table.lines] == [2, 2]
+    assert "Rows pool runs that differ in schedule." in said(table)
+    assert len(the_table(tmp_path, Query(by=["run"])).lines) == 4
 
 
-def test_hostile_names_stay_in_their_cells(tmp_path: Path, write: Write) -> None:
+def test_only_columns_that_tell_rows_apart_are_there_and_the_rest_is_said_once(
+    tmp_path: Path, sow: Sow
+) -> None:
+    sow("l1", [1.0], {"optim": {"lr": 0.1}})
+    sow("l2", [2.0], {"optim": {"lr": 0.2}})
+    table = the_table(tmp_path)
+    assert titles(table)[:2] == ["loss", "FID"]
+    assert "All rows: data digits, model ddpm, schedule cosine" in said(table)
+    assert "budget 60,000 images" in said(table)
+    assert "Rows also differ in optim.lr" in said(table)
+
+
+def test_a_setting_has_a_column_where_nothing_else_tells_rows_apart(tmp_path: Path, sow: Sow) -> None:
+    for steps in (10, 50):
+        sow(f"s{steps}", [1.0], {"sampler": {"steps": steps}}, choices={})
+    assert titles(the_table(tmp_path))[0] == "sampler.steps"
+
+
+def test_two_data_sets_and_two_protocols_never_share_a_table(tmp_path: Path, sow: Sow) -> None:
+    sow("a", [1.0], choices={"data": "digits"})
+    sow("b", [1.0], choices={"data": "mnist"})
+    sow("c", [1.0], choices={"data": "mnist"}, metrics={"fid[g,n=50,ref=train,ema]": 1.0})
+    found = compare(tmp_path, Query()).tables
+    assert [table.title for table in found] == ["digits", "mnist, f-cnn,n=1000", "mnist, g,n=50"]
+    assert [[*line.runs] for table in found for line in table.lines] == [["a-0"], ["b-0"], ["c-0"]]
+
+
+def test_the_same_kind_under_two_protocols_has_two_columns_with_two_marks(tmp_path: Path, sow: Sow) -> None:
+    sow("a", [1.0], metrics={FID.format("ema"): 1.0, "fid[g,n=50,ref=train,ema]": 2.0})
+    table = the_table(tmp_path)
+    assert [(col.title, col.mark) for col in table.columns if col.better][:2] == [("FID", 1), ("FID", 2)]
+    assert "[1] f-cnn,n=1000: fid ref=train,ema." in said(table)
+    assert "[2] g,n=50: fid ref=train,ema." in said(table)
+
+
+def test_columns_that_are_asked_for_are_shown_and_tell_what_is_unusual(tmp_path: Path, sow: Sow) -> None:
+    names = [FID.format("raw"), FID.format("ema").replace("train", "test")]
+    sow("a", [1.0], metrics=dict.fromkeys([FID.format("ema"), *names], 1.0))
+    table = the_table(tmp_path, Query(columns=[*names, "passes"]))
+    assert titles(table)[1:] == ["FID raw", "FID ref=test", "passes"]
+
+
+def test_rows_can_be_sorted_by_any_column_both_ways(tmp_path: Path, sow: Sow) -> None:
+    for name, fid in (("l1", 1.0), ("l2", 2.0), ("l3", None)):
+        sow(name, [fid])
+    for sort, expected in (("", "123"), ("-fid", "213"), ("loss", "123"), ("-loss", "321")):
+        assert cells(the_table(tmp_path, Query(sort=sort)), "loss") == [f"l{i}" for i in expected]
+
+
+# Verdicts
+
+
+def test_a_best_outside_the_noise_is_bold(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0, 1.1, 0.9])
+    sow("l2", [2.0, 2.1, 1.9])
+    table = the_table(tmp_path)
+    assert bold(table) == [("l1", "FID")]
+    assert "**1.00 ± 0.10**" in as_markdown(compare(tmp_path, Query()))
+    assert "Welch" in said(table)
+
+
+def test_a_best_inside_the_noise_is_not(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0, 2.0, 3.0])
+    sow("l2", [2.0, 3.0, 4.0])
+    assert bold(the_table(tmp_path)) == []
+
+
+def test_one_seed_needs_intervals_that_do_not_meet(tmp_path: Path, sow: Sow) -> None:
+    low, high = FID.replace("fid", "fid_low").format("ema"), FID.replace("fid", "fid_high").format("ema")
+    sow("l1", [1.0], metrics={FID.format("ema"): 1.0, low: 0.9, high: 1.1})
+    sow("l2", [2.0], metrics={FID.format("ema"): 2.0, low: 1.8, high: 2.2})
+    table = the_table(tmp_path)
+    assert cells(table, "FID") == ["1.00 [0.90, 1.10]", "2.00 [1.80, 2.20]"]
+    assert bold(table) == [("l1", "FID")]
+    assert "[low, high] is the 95 % interval over samples." in said(table)
+    sow("l3", [3.0])
+    assert bold(the_table(tmp_path)) == []
+
+
+def test_rows_of_unequal_budgets_are_not_ranked_and_say_so(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0, 1.1, 0.9])
+    sow("l2", [2.0, 2.1, 1.9], {"budget": {"images": 90000}})
+    table = the_table(tmp_path)
+    assert bold(table) == []
+    assert cells(table, "budget") == ["60,000 images", "90,000 images"]
+    assert "Budgets differ (60,000 images, 90,000 images): the rows are not ranked" in said(table)
+
+
+def test_seconds_are_equal_on_one_device_alone(tmp_path: Path, sow: Sow, result: dict) -> None:
+    for name, device in (("l1", "cpu"), ("l2", "gpu")):
+        sow(name, [1.0], {"budget": {"seconds": 600}}, cost=result["cost"] | {"device": device})
+    assert "Budgets differ (600 seconds on cpu, 600 seconds on gpu)" in said(the_table(tmp_path))
+
+
+# Likelihoods and costs
+
+
+def likelihood(bits: float | None, bound: str | None, method: str | None = "m") -> dict:
+    return {"bits_per_dim": bits, "bound": bound, "method": method, "n": 10}
+
+
+def test_a_likelihood_carries_the_mark_of_its_kind(tmp_path: Path, sow: Sow) -> None:
+    for name, bits, bound in (("l1", 3.5, "exact"), ("l2", 3.6, "lower"), ("l3", 3.7, "estimate")):
+        sow(name, [1.0], likelihood=likelihood(bits, bound))
+    sow("l4", [1.0], likelihood=likelihood(None, None, None))
+    table = the_table(tmp_path, Query(sort="loss"))
+    assert cells(table, "bits/dim") == ["3.500", "≤ 3.600", "≈ 3.700", "n/a"]
+    assert "≤: a lower bound on the likelihood" in said(table)
+    assert "≈: an estimate" in said(table)
+
+
+def test_a_likelihood_that_was_not_asked_for_is_no_missing_one(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0], likelihood=likelihood(3.5, "lower"))
+    sow("l2", [1.0], likelihood=likelihood(None, "lower") | {"n": 0})
+    table = the_table(tmp_path, Query(sort="loss"))
+    assert cells(table, "bits/dim") == ["≤ 3.500", "–"]
+    assert "–: not measured." in said(table)
+
+
+@pytest.mark.parametrize(("other", "expected"), [("lower", [("l1", "bits/dim")]), ("exact", [])])
+def test_likelihoods_of_two_kinds_are_not_ranked(
+    tmp_path: Path, sow: Sow, other: str, expected: list
+) -> None:
+    for name, bits, bound in (("l1", 3.5, "lower"), ("l2", 4.5, other)):
+        section = likelihood(bits, bound) | {
+            "bits_per_dim_low": bits - 0.1,
+            "bits_per_dim_high": bits + 0.1,
+        }
+        sow(name, [1.0], likelihood=section)
+    assert [found for found in bold(the_table(tmp_path)) if found[1] == "bits/dim"] == expected
+
+
+def test_costs_are_means_in_three_figures(tmp_path: Path, sow: Sow, result: dict) -> None:
+    for name, parameters in (("l1", 1234567), ("l2", 298625)):
+        sow(name, [1.0], cost=result["cost"] | {"parameters": parameters})
+    table = the_table(tmp_path, Query(sort="loss"))
+    assert cells(table, "params") == ["1.23M", "299k"]
+    assert "device cpu" in said(table)
+
+
+# Foot-notes
+
+
+def test_held_out_images_and_too_few_samples_are_said(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0], metrics={"fid[f-cnn,n=359,ref=train,ema]": 1.0, "fid[f-cnn,n=359,ref=train,test]": 0.5})
+    assert "Held-out images, as a perfect model would: FID 0.5." in said(the_table(tmp_path))
+    assert "Biased: n=359 is below 10 x 64 features" in said(the_table(tmp_path))
+
+
+def test_enough_samples_are_not_warned_of(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0])
+    assert "Biased" not in said(the_table(tmp_path))
+
+
+def test_runs_that_are_left_out_and_reruns_are_named(tmp_path: Path, sow: Sow, write: Write) -> None:
+    sow("l1", [1.0])
+    write("r", identity="same")
+    write("r-2", identity="same")
+    write("bad").write_text("{")
+    text = as_markdown(compare(tmp_path, Query()))
+    assert "Left out: bad (damaged: result.json" in text
+    assert "Replaced by a later run of the same configuration and seed: r." in text
+
+
+def test_a_result_with_nothing_in_it_is_a_row(tmp_path: Path, write: Write) -> None:
+    write("a").write_text('{"genbench": "0.1.0"}')
+    assert as_markdown(compare(tmp_path, Query())).startswith("| model |\n| ----- |\n| n/a   |\n")
+
+
+# Hostile names, and numbers
+
+HOSTILE = "a|b\\|c\nd\r\n| e <script> [red] *x* `y` \ud800 \x00,\"'"
+
+
+def test_hostile_names_stay_in_their_cells(tmp_path: Path, sow: Sow) -> None:
     fid = f"fid[{HOSTILE.replace('[', '').replace(']', '')},ema]"
-    choices = {"model": HOSTILE, "run": "x", fid: "y", "fid": HOSTILE}
-    write("a|b", choices=choices, metrics={fid: 1.0})
-    runs = load(tmp_path)
-    lines = markdown(runs).split("\n")
+    for i in range(2):
+        choices = {"model": f"{HOSTILE}{i}", "run": "x", fid: "y", "fid": HOSTILE}
+        sow(f"a{i}", [1.0], choices=choices, metrics={fid: float(i)})
+    text = as_markdown(compare(tmp_path, Query()))
+    lines = [line for line in text.split("\n") if line.startswith("|")]
+    bare = [line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines]
     assert len(lines) == 4
-    bare = [line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines[:3]]
-    assert bare == [bare[0]] * 3
-    assert "<script" not in "".join(lines)
-    (row,) = csv.DictReader(io.StringIO(csv_text(runs), newline=""))
-    assert row["model"] == json.loads(json_text(runs))[0]["model"]
-    assert (markdown(runs) + csv_text(runs)).encode()
+    assert bare == [bare[0]] * 4
+    assert "<script" not in text
+    assert "\\*x\\*" in text
+    assert text.encode()
 
 
 @pytest.mark.parametrize(
@@ -115,9 +286,9 @@ def test_hostile_names_stay_in_their_cells(tmp_path: Path, write: Write) -> None
     [
         (None, "n/a"),
         ("x", "x"),
+        (True, "true"),
         (3, "3"),
         (1234567, "1,234,567"),
-        (10**400, f"{10**400:,}"),
         (3.14159, "3.142"),
         (-0.00012345, "-0.0001234"),
         (12345.6, "12,346"),
@@ -128,3 +299,19 @@ def test_hostile_names_stay_in_their_cells(tmp_path: Path, write: Write) -> None
 )
 def test_numbers_are_written_to_four_figures(value: str | float | None, expected: str) -> None:
     assert written(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (359, "359"),
+        (9999, "9,999"),
+        (1153.4, "1,153"),
+        (60032, "60k"),
+        (1.5e12, "1.5T"),
+        (0.02582, "0.0258"),
+        (None, "n/a"),
+    ],
+)
+def test_costs_are_written_to_three_figures(value: float | None, expected: str) -> None:
+    assert short(value) == expected

@@ -29,6 +29,23 @@ def test_a_spread_stands_behind_its_mean_and_what_is_missing_says_so(result: dic
     assert line(printed(result), "is[") == ["is[digits-cnn-v1,n=359]", "2.5 ± 0.05", "n/a", "n/a"]
 
 
+def test_an_interval_over_samples_stands_behind_its_value_and_single_classes_are_left_out(
+    result: dict,
+) -> None:
+    end = "[f,n=9,ref=train,ema]"
+    metrics = {f"kid{part}{end}": value for part, value in (("", 2.0), ("_low", 1.5), ("_high", 2.25))}
+    metrics |= {f"kid_se{end}": 0.2, f"kid_std{end}": 0.5, "fid_class[f,n=4,class=1,ref=train,ema]": 3.0}
+    text = printed(result, metrics=metrics)
+    assert line(text, "kid[") == ["kid[f,n=9,ref=train]", "2 [1.5, 2.25]"]
+    assert not any(word in text for word in ("kid_", "class=1"))
+
+
+def test_what_was_not_measured_says_so(result: dict) -> None:
+    nothing = {"bits_per_dim": None, "bound": "lower", "method": "elbo", "n": 0}
+    text = printed(result, metrics={}, likelihood=nothing, reconstruction={"mse": None, "n": 0})
+    assert [line(text, start)[1] for start in ("scores", "bits/dim", "MSE")] == ["not measured"] * 3
+
+
 @pytest.mark.parametrize(
     ("likelihood", "expected"),
     [

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from genbench.tracking import JsonLines, JsonlTracking, WandbTracking, flatten
 
 CONF = Path(__file__).parents[2] / "conf" / "tracker"
-ABOUT = {"group": "g", "name": "n", "config": {"model": {"width": 8}}}
+CHOICES = {"model": "ddpm", "data": "digits", "conditional": "false"}
+ABOUT = {"group": "g", "name": "n", "choices": CHOICES, "config": {"model": {"width": 8}}}
 
 
 @pytest.mark.parametrize(

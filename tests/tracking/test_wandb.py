@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from genbench.pictures import save_grid
+from genbench.tracking import upload_command
 
 pytest.importorskip("wandb")
 
@@ -20,14 +22,18 @@ import sys, time
 from pathlib import Path
 from genbench.tracking import WandbTracking
 root = Path(sys.argv[1])
+choices = {"model": "ddpm", "data": "digits", "conditional": "false", "schedule": "cosine"}
+config = {"model": {"width": 8}, "seed": 3}
 tracker = WandbTracking(project="p", required=True).open(
-    root, group="g", name="n", config={"model": {"width": 8}}, resume_state=None
+    root, group="g", name="n", choices=choices, config=config, resume_state=None
 )
 tracker.log({"loss": 0.5}, images_seen=10)
 tracker.log({"loss": float("nan")}, images_seen=20)
+tracker.log({"training/fid[f,n=1,ref=train,ema]": 4.0}, images_seen=20)
 if (root / "x.png").exists():
     tracker.image("samples", root / "x.png", images_seen=20)
-tracker.summary({"fid[f,n=2,ref=train,ema]": 3.0, "bound": None, "status": "done"})
+values = {"fid[f,n=2,ref=train,ema]": 3.0, "fid": 3.0, "bound": None, "family": "ddpm", "protocol": "f,n=2"}
+tracker.summary({**values, "images_seen": 20})
 state = tracker.state()
 tracker.finish("done")
 tracker.finish("done")
@@ -36,7 +42,7 @@ print(state["wandb_id"])
 
 RESUME = """
 again = WandbTracking(project="p", required=True).open(
-    root, group="g", name="n", config={}, resume_state=state
+    root, group="g", name="n", choices=choices, config={}, resume_state=state
 )
 again.log({"loss": 0.25}, images_seen=30)
 assert again.state()["wandb_id"] == state["wandb_id"]
@@ -69,6 +75,16 @@ def records(folder: Path) -> str:
     return done.stdout
 
 
+def written(root: Path) -> dict[str, dict]:
+    """What one offline run comes to: its record and its summary."""
+    (folder,) = (root / "wandb").glob("offline-run-*")
+    run, summary = {}, {}
+    for record in map(json.loads, records(folder).splitlines()):
+        run |= record.get("run", {})
+        summary |= record.get("summary", {}).get("update", {})
+    return {"run": run, "summary": summary}
+
+
 def events(root: Path) -> list[dict]:
     return [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
 
@@ -86,6 +102,35 @@ def test_without_a_key_a_run_is_kept_offline_and_mirrors_the_json_lines(tmp_path
     for piece in ("images_seen", "loss", "model.width", "fid[f,n=2,ref=train,ema]", "samples"):
         assert piece in text
     assert [event["loss"] for event in events(tmp_path) if "loss" in event] == [0.5, "nan", 0.25]
+
+
+def test_runs_are_found_by_group_data_and_tags_and_share_short_keys(tmp_path: Path) -> None:
+    save_grid(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), tmp_path / "x.png")
+    assert run(tmp_path).returncode == 0
+    record, summary = written(tmp_path).values()
+    assert (record["project"], record["run_group"], record["job_type"]) == ("p", "g", "digits")
+    assert record["tags"] == ["ddpm", "digits", "unconditional", "f,n=2"]
+    config = record["config"]["update"]
+    assert (config["family"], config["schedule"], config["model.width"]) == ("ddpm", "cosine", 8)
+    expected = {"family": "ddpm", "fid": 3, "fid[f,n=2,ref=train,ema]": 3, "bound": None, "images_seen": 20}
+    assert expected.items() <= summary.items()
+    assert summary["training/fid"] == summary["training/fid[f,n=1,ref=train,ema]"] == 4
+
+    # The table's files wait for their upload beside the run, with all that it shows
+    staged = [path.read_bytes() for path in (tmp_path / "wandb" / "artifacts").rglob("*") if path.is_file()]
+    (table,) = (json.loads(content) for content in staged if content.startswith(b'{"columns"'))
+    row = dict(zip(table["columns"], table["data"][0], strict=True))
+    assert (row["family"], row["fid"], row["samples"]["_type"]) == ("ddpm", 3, "image-file")
+
+
+def test_a_run_of_a_sweeps_agent_is_the_one_that_the_agent_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "parameters.yaml").write_text("wandb_version: 1\nmodel:\n  value: ddpm\nseed:\n  value: 3\n")
+    agent = {"SWEEP_ID": "s1", "RUN_ID": "r1", "SWEEP_PARAM_PATH": str(tmp_path / "parameters.yaml")}
+    done = run(tmp_path, WANDB_MODE="offline", **{f"WANDB_{key}": value for key, value in agent.items()})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "r1\n", "")
+    record = written(tmp_path)["run"]
+    assert (record["run_id"], record["sweep_id"]) == ("r1", "s1")
+    assert {"model": "ddpm", "seed": 3, "family": "ddpm"}.items() <= record["config"]["update"].items()
 
 
 def test_a_malformed_key_leads_to_an_offline_run_with_one_note(tmp_path: Path) -> None:
@@ -129,3 +174,21 @@ def test_wandb_mode_disabled_is_respected(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert not list((tmp_path / "wandb").glob("*run-*"))
     assert events(tmp_path)[0]["loss"] == 0.5
+
+
+def test_the_upload_command_names_what_is_kept_offline_whatever_the_folders_are_called(
+    tmp_path: Path,
+) -> None:
+    runs = [tmp_path / "it's a run", tmp_path / "$HOME *", tmp_path / "online", tmp_path / "none"]
+    for root, kind in zip(runs, ("offline-run-1-a", "offline-run-2-b", "run-3-c"), strict=False):
+        (root / "wandb" / kind).mkdir(parents=True)
+    command = upload_command(runs)
+    assert command is not None
+    assert shlex.split(command) == [
+        "wandb",
+        "sync",
+        *(str(path) for root in runs[:2] for path in root.glob("wandb/*")),
+    ]
+    (runs[0] / "wandb" / "offline-run-1-a" / "run-a.wandb.synced").touch()  # as wandb marks what it sent
+    assert shlex.split(upload_command(runs) or "")[2:] == [str(runs[1] / "wandb" / "offline-run-2-b")]
+    assert upload_command(runs[2:]) is None

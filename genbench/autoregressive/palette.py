@@ -1,0 +1,92 @@
+"""A palette: images of few colours, one name a pixel."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Generator as Rng
+from torch import Tensor, nn
+
+from genbench.autoregressive.pixel_law import PixelLaw
+
+__all__ = ["Palette", "k_means"]
+
+MOST = 2**16  # pixels that k-means looks at
+
+
+class Palette(nn.Module, PixelLaw):
+    """Each pixel is one of `size` colours: softmax over them, a token a pixel however many channels it has.
+
+    The colours are the centres of k-means over the pixels of the first batch of a training, a random
+    2^16 of them at most; they stay, and are part of the model's state. (With trainer.accumulate, over its
+    last part.)
+    log_prob is that of the image whose pixels are taken to their nearest colours, another one than that of
+    8-bit pixels: the two must not be compared, as `method` says.
+    Source: Chen et al. 2020 (iGPT), Section 3.2.
+    """
+
+    whole_pixels = True
+    ordered = False
+    bound = "estimate"
+
+    colours: Tensor
+
+    def __init__(self, shape: Sequence[int], *, size: int = 16, rounds: int = 20) -> None:
+        super().__init__()
+        if size < 2 or rounds < 0:
+            raise ValueError(
+                f"pixel_law.size is {size}, it must be at least 2 colours, e.g. 16; "
+                f"pixel_law.rounds is {rounds}, it must be at least 0"
+            )
+        self.levels, self.rounds = size, rounds
+        self.method = f"palette of {size} colours, not comparable"
+        self.register_buffer("colours", torch.linspace(-1, 1, size)[:, None].repeat(1, shape[0]))
+
+    def outputs(self, channels: int) -> int:
+        return self.levels
+
+    @torch.no_grad()
+    def fit(self, tokens: Tensor) -> None:
+        pixels = tokens.float().flatten(0, 1)
+        pixels = pixels[torch.randperm(len(pixels), device=pixels.device)[:MOST]]
+        self.colours.copy_(k_means(pixels, self.levels, rounds=self.rounds))
+
+    def log_prob(self, output: Tensor, tokens: Tensor) -> Tensor:
+        level = self.to_level(tokens)[..., 0]  # (B, N)
+        return -F.cross_entropy(output.float().transpose(1, 2), level, reduction="none").sum(1)
+
+    def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
+        return self.to_value(torch.multinomial(output.float().softmax(1), 1, generator=rng))
+
+    def to_level(self, x: Tensor) -> Tensor:
+        """The number of the colour nearest to each token: (..., C) -> (..., 1) int64."""
+        return nearest(x.float(), self.colours.float())[..., None]
+
+    def to_value(self, level: Tensor) -> Tensor:
+        """The colour of each number: (..., 1) -> (..., C) float32."""
+        return self.colours.float()[level[..., 0]]
+
+
+def k_means(points: Tensor, size: int, *, rounds: int) -> Tensor:
+    """The centres of `size` clusters of points (N, C): (size, C).
+
+    Starts at points far apart, each drawn in proportion to its squared distance to the nearest centre so far;
+    then each centre goes to the mean of the points nearest to it, `rounds` times. A centre that no point is
+    nearest to stays. Draws from the default generator.
+    Source: Lloyd 1982; the start: Arthur & Vassilvitskii 2007 (k-means++), Section 2.2.
+    """
+    centres = points[torch.randint(len(points), (1,), device=points.device)]
+    for _ in range(size - 1):
+        far = (points - centres[nearest(points, centres)]).square().sum(1)
+        # Where no point is apart from all centres, any will do.
+        centres = torch.cat([centres, points[torch.multinomial(far + 1e-12, 1)]])
+    for _ in range(rounds):
+        member = F.one_hot(nearest(points, centres), size).to(points.dtype)  # (N, size)
+        count = member.sum(0)[:, None]
+        centres = torch.where(count > 0, member.T @ points / count.clamp(min=1), centres)
+    return centres
+
+
+def nearest(points: Tensor, centres: Tensor) -> Tensor:
+    """The number of the centre nearest to each point, (..., C), (K, C) -> (...) int64."""
+    return (centres.square().sum(1) - 2 * points @ centres.T).argmin(-1)

@@ -1,0 +1,162 @@
+"""The verbs of the console script that measure; what they need is imported when they run."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genbench.axes import CONF
+from genbench.cli_files import complain, warnings_in_lines
+
+if TYPE_CHECKING:
+    from genbench.judge import Judge
+
+__all__ = ["verbs"]
+
+verbs = typer.Typer()
+
+
+class Weights(StrEnum):
+    """Which weights of a run."""
+
+    ema = "ema"
+    raw = "raw"
+
+
+@verbs.command()
+def evaluate(
+    target: Annotated[
+        Path,
+        typer.Argument(
+            help="A run's directory, a folder of images, or an .npz file with `samples`, uint8 [N, H, W] or "
+            "[N, H, W, C], and optionally `labels`, [N]."
+        ),
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="What to compare with; a run's own data where it is left out.")
+    ] = None,
+    data_root: Annotated[str | None, typer.Option(help="The folder of that data.")] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="standard, full, likelihood, or another option of conf/metrics.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="inception, classifier, digits, .., or the path of a file of Inception weights."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other setting of data and metrics: metrics.samples=10000, 'scores=[fid,kid]', "
+            "data.size=64, seed=1. May be repeated.",
+        ),
+    ] = None,
+    weights: Annotated[Weights, typer.Option(help="Of a run.")] = Weights.ema,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file that the result is appended to, as a line of JSON. Without it: evaluations.jsonl"
+            " in a run's directory, NAME.evaluations.jsonl beside images."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Measure a run again, or images that came from any tool.
+
+    Each result stands under its own protocol beside those that are there; nothing is overwritten.
+    """
+    is_run = (target / "run.json").is_file()
+    if data is None and not is_run:
+        raise ValueError(f"{target} is no run: say what to compare it with by --data, e.g. --data digits")
+    words = overrides(data, data_root, metrics, features) + (settings or [])
+    with warnings_in_lines():
+        judge = judge_of(words, target if is_run else None, device)
+        record = of_run(judge, target, weights) if is_run else of_images(judge, target)
+    from rich.console import Console
+
+    from genbench.judge import keep
+    from genbench.report import print_quality
+
+    print_quality(record, Console())
+    path = out or (target / "evaluations.jsonl" if is_run else beside(target))
+    keep({"target": str(target), "overrides": words, **record}, path)
+    complain(f"appended to {path}")
+
+
+def overrides(
+    data: str | None, data_root: str | None, metrics: str | None, features: str | None
+) -> list[str]:
+    """The options as overrides of the configuration."""
+    words = {"data": data, "data.root": data_root, "metrics": metrics}
+    options = sorted(path.stem for path in (CONF / "features").glob("*.yaml"))
+    if features is not None and features not in options:
+        if not Path(features).is_file():
+            raise ValueError(f"--features is {features!r}; it must be {', '.join(options)}, or a file")
+        words |= {"features": "inception", "features.weights": features}
+    else:
+        words["features"] = features
+    return [f"{key}={value}" for key, value in words.items() if value is not None]
+
+
+def judge_of(words: list[str], run_dir: Path | None, device: str) -> "Judge":
+    """The protocol that overrides ask for."""
+    from rich.console import Console
+
+    from genbench import app as application
+    from genbench import device as devices
+    from genbench.judge import Judge
+    from genbench.progress import Progress
+
+    source, metrics, seed = application.measuring(words, of_run=run_dir)
+    return Judge(source, metrics, seed, devices.choose(device), Progress(Console(stderr=True)))
+
+
+def of_run(judge: "Judge", run_dir: Path, weights: Weights) -> dict[str, Any]:
+    """The measurements of a trained model."""
+    from genbench import app as application
+
+    return judge.model(application.load(run_dir, device=str(judge.device), weights=weights), weights)
+
+
+def of_images(judge: "Judge", target: Path) -> dict[str, Any]:
+    """The measurements of images on disk."""
+    from genbench.submission import read
+
+    source = judge.source
+    return judge.images(read(target, shape=source.shape, num_classes=source.num_classes))
+
+
+def beside(target: Path) -> Path:
+    """Where the evaluations of images go: next to them."""
+    return target.with_name(f"{target.name.removesuffix('.npz')}.evaluations.jsonl")
+
+
+@verbs.command()
+def selfcheck(
+    data_root: Annotated[
+        str | None, typer.Option(help="The folder of CIFAR-10, for the published anchors.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A file of Inception weights, for the published anchors.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; of the anchors.")] = "auto",
+) -> None:
+    """Hold the metrics to closed forms, other libraries and published numbers; exit code 1 on a miss."""
+    from rich.console import Console
+
+    from genbench import device as devices
+    from genbench.progress import Progress
+    from genbench.selfcheck import check_all, verdict_table
+
+    with warnings_in_lines():
+        found = check_all(
+            data_root=data_root,
+            weights=weights,
+            device=devices.choose(device),
+            progress=Progress(Console(stderr=True)),
+        )
+    Console().print(verdict_table(found))
+    if any(check.missed for check in found):
+        raise typer.Exit(1)

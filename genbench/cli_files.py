@@ -1,0 +1,50 @@
+"""What the verbs of the console script share: complaints, and files that are written with care."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from genbench.run import atomic_file
+
+__all__ = ["OUT_HELP", "check_new", "check_out", "complain", "deliver", "warnings_in_lines"]
+
+OUT_HELP = "The file to write; a regular file of that name is replaced, anything else is refused."
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    typer.echo(f"genbench: {' '.join(message.split())}", err=True)
+
+
+@contextmanager
+def warnings_in_lines() -> Iterator[None]:
+    """Each warning is one line on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        complain(str(warning.message))
+
+
+def check_out(out: Path | None) -> None:
+    """Raise ValueError where `out` is there and is no regular file, before any work is done."""
+    if out is not None and out.exists() and not out.is_file():
+        raise ValueError(f"--out {out} is there and is no regular file: name a file")
+
+
+def check_new(folder: Path) -> None:
+    """Raise ValueError where there is something that writing into a folder could overwrite."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f"--out {folder} is there and is no empty folder: name another")
+
+
+def deliver(text: str, out: Path | None) -> None:
+    """Write text to a file, or to the terminal."""
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    with atomic_file(out) as file:
+        file.write(text.encode())

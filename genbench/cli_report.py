@@ -1,0 +1,186 @@
+"""The verbs of the console script that compare runs; what they need is imported when they run."""
+
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genbench.cli_files import OUT_HELP, check_new, check_out, complain, deliver
+
+if TYPE_CHECKING:
+    from genbench.report.table import Query
+
+__all__ = ["verbs"]
+
+verbs = typer.Typer()
+
+RunsDir = Annotated[Path, typer.Argument(help="The directory that holds the runs, at any depth.")]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="KEY=VALUE",
+        help="Only runs with model=ddpm,vae, schedule!=linear, run=*seed1*, fid<3, ..; all of them where"
+        " it is repeated.",
+    ),
+]
+By = Annotated[
+    str,
+    typer.Option(
+        metavar="KEYS",
+        help="What a row stands for, with commas, such as model,schedule,loss: the mean over its runs. By"
+        " default everything but the seed; `run`: one row a run.",
+    ),
+]
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="KEYS", help="The measures to show, with commas, such as fid,recall,bits/dim,passes."
+    ),
+]
+Sort = Annotated[
+    str, typer.Option(metavar="KEY", help="A column: metrics from best to worst, others upwards; -KEY: back.")
+]
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    md = "md"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+    html = "html"
+
+
+ENDINGS = {"tex": Format.latex, "htm": Format.html}
+
+
+@verbs.command()
+def report(
+    runs_dir: RunsDir,
+    by: By = "",
+    filters: Filters = None,
+    sort: Sort = "",
+    columns: Columns = "",
+    format: Annotated[
+        Format | None, typer.Option(help="How the report is written; by default as --out ends, or md.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} Without it: the terminal.")] = None,
+    assets: Annotated[
+        bool, typer.Option("--assets", help="Of html: --out is a new folder, with pictures as files.")
+    ] = False,
+) -> None:
+    """Compare all finished runs below a directory: a table for each data set and protocol.
+
+    A row is the mean over the seeds of one configuration, columns are what tells rows apart and what was
+    measured; csv and json have one row a run, with each setting in which runs differ (--by: as the table).
+    """
+    from genbench.report import text
+    from genbench.report.html import html, write_folder
+
+    chosen = format or (Format.html if assets else format_of(out))
+    check_target(out, chosen, assets=assets)
+    found = text.compare(runs_dir, asked(by, sort, columns), conditions=filters or [])
+    if chosen in (Format.csv, Format.json):
+        for note in found.ending:
+            complain(note)
+    title = runs_dir.resolve().name
+    if out is not None and assets:
+        write_folder(found, out, title=title, schedules=alpha_bar)
+        return
+    write = {
+        Format.md: text.as_markdown,
+        Format.csv: text.as_csv,
+        Format.json: text.as_json,
+        Format.latex: text.as_latex,
+        Format.html: lambda comparison: html(comparison, title=title, schedules=alpha_bar),
+    }
+    deliver(write[chosen](found), out)
+
+
+@verbs.command()
+def serve(
+    runs_dir: RunsDir,
+    by: By = "",
+    filters: Filters = None,
+    sort: Sort = "",
+    columns: Columns = "",
+    host: Annotated[
+        str, typer.Option(help="The address to listen at. Another than localhost shows the runs to others.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+) -> None:
+    """Show the HTML report in a browser, made anew as the runs below the directory go on, until Ctrl-C."""
+    from genbench.report.html import html
+    from genbench.report.serve import LiveReport, server
+    from genbench.report.text import compare
+
+    query, title = asked(by, sort, columns), runs_dir.resolve().name
+
+    def write(state: str) -> str:
+        found = compare(runs_dir, query, conditions=filters or [], unfinished=True)
+        return html(found, title=title, schedules=alpha_bar, state=state)
+
+    live = LiveReport(runs_dir, write)
+    live.page()  # what is wrong is said here, not in the browser
+    with server(live, host, port) as listening:
+        typer.echo(f"http://{host}:{listening.server_port}/ shows {runs_dir}; Ctrl-C ends it")
+        try:
+            listening.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("stopped")
+
+
+def asked(by: str, sort: str, columns: str) -> "Query":
+    """What the options ask of the tables."""
+    from genbench.report.select import listed
+    from genbench.report.table import Query
+
+    return Query(by=listed(by), sort=sort, columns=listed(columns))
+
+
+def check_target(out: Path | None, format: Format, *, assets: bool) -> None:
+    """Raise ValueError where the report cannot be written, before any work is done."""
+    if not assets:
+        check_out(out)
+        return
+    if format is not Format.html or out is None:
+        raise ValueError("--assets writes a folder of html: give --format html --out DIR")
+    check_new(out)
+
+
+@cache
+def curve(node: str) -> list[float] | None:
+    """alpha_bar of a schedule, whose node is given as JSON."""
+    from genbench import app as application
+    from genbench.diffusion.schedule import Schedule
+
+    try:
+        schedule = application.make(json.loads(node))
+    except Exception:  # a record of another version, or of another hand
+        return None
+    fixed = isinstance(schedule, Schedule) and not list(schedule.parameters())
+    return schedule.table.tolist() if fixed else None
+
+
+def alpha_bar(node: Mapping[str, object]) -> list[float] | None:
+    """alpha_bar over the steps of a recorded schedule; None of one that learns, or is no schedule.
+
+    A record may come from anywhere: nothing is made of it but the schedules of this package.
+    """
+    written = json.dumps(node, sort_keys=True)
+    targets = re.findall(r'"_target_": "([^"]*)"', written)
+    known = [re.fullmatch(r"genbench\.diffusion\.(schedule|binomial)\.[A-Z]\w*", name) for name in targets]
+    return curve(written) if known and all(known) else None
+
+
+def format_of(out: Path | None) -> Format:
+    """The format that a file's ending names; Markdown for any other."""
+    ending = "" if out is None else out.suffix.lower().removeprefix(".")
+    return ENDINGS.get(ending) or (Format(ending) if ending in Format.__members__ else Format.md)

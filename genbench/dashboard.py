@@ -1,0 +1,119 @@
+"""The workspace by which wandb compares families; built without a network or a login."""
+
+import json
+from collections.abc import Sequence
+
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+from wandb_workspaces import expr
+from wandb_workspaces.reports.v2.interface import PanelTypes
+
+from genbench.tracking.wandb import TABLE
+
+__all__ = ["specification", "workspace"]
+
+MEASURES = ("fid", "kid", "is")
+AXES = {"images_seen": "images seen", "training_seconds": "seconds"}
+COSTS = ("passes_per_sample", "seconds_per_image", "training_flops", "parameters")
+LIKELIHOODS = {
+    "bits_per_dim_exact": "bits per dimension, exact",
+    "bits_per_dim_lower": "bits per dimension, at most (from a lower bound on the likelihood)",
+    "bits_per_dim_estimate": "bits per dimension, estimated",
+}
+PICTURES = ("samples", "trajectory", "reconstructions", "interpolation", "neighbours")
+COLUMNS = ("family", "protocol", *MEASURES, "bits_per_dim", "bound", *AXES)
+FAMILY = wr.Config("family")
+LEGEND = "${config:family} ${run:displayName}"
+
+
+def workspace(project: str, entity: str, *, data: str | None = None) -> ws.Workspace:
+    """Distance and score against what was spent on them, likelihood, samples, losses; nothing is sent.
+
+    data: only runs on this data set, since distances on several do not compare; None: all runs.
+    """
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name="families" if data is None else f"families on {data}",
+        sections=sections(),
+        settings=ws.WorkspaceSettings(x_axis="images_seen", max_runs=100),
+        runset_settings=ws.RunsetSettings(
+            filters=[] if data is None else [expr.Metric("JobType") == data],
+            pinned_columns=[f"summary:{column}" for column in COLUMNS],
+        ),
+    )
+
+
+def specification(made: ws.Workspace) -> str:
+    """What saving a workspace sends, as JSON; the names of its panels are drawn anew each time."""
+    view = made._to_model()  # the library's public way to it needs a login
+    return json.dumps(view.model_dump(by_alias=True, exclude_none=True), indent=2)
+
+
+def sections() -> list[ws.Section]:
+    """What is looked at, from top to bottom."""
+    spent = [
+        section(
+            f"Distance and score against {title}",
+            [draw(axis, key) for draw in (results, curve) for key in MEASURES],
+        )
+        for axis, title in AXES.items()
+    ]
+    return [
+        *spent,
+        section("Pareto: distance against cost", [frontier(cost, "fid") for cost in COSTS]),
+        section("Likelihood", [bars(key, title) for key, title in LIKELIHOODS.items()]),
+        section("Samples by family", [wr.WeavePanelSummaryTable(table_name=TABLE), *map(gallery, PICTURES)]),
+        section("Losses, which do not compare between families", [losses(axis) for axis in AXES]),
+    ]
+
+
+def section(name: str, panels: Sequence[PanelTypes]) -> ws.Section:
+    """An open section, three panels in a row."""
+    return ws.Section(name=name, panels=list(panels), is_open=True)
+
+
+def results(axis: str, key: str) -> wr.ScatterPlot:
+    """A dot a run: its result."""
+    return wr.ScatterPlot(
+        title=f"{key} by {axis}",
+        x=wr.SummaryMetric(axis),
+        y=wr.SummaryMetric(key),
+        log_x=True,
+        legend_template=LEGEND,
+    )
+
+
+def frontier(cost: str, key: str) -> wr.ScatterPlot:
+    """A dot a run, and the least of `key` that is had for at most that cost."""
+    plot = results(cost, key)
+    plot.running_ymin = True
+    return plot
+
+
+def curve(axis: str, key: str) -> wr.LinePlot:
+    """A line a family, the mean of its runs, of evaluations during training, where there are some."""
+    return wr.LinePlot(
+        title=f"training/{key} by {axis}",
+        x=axis,
+        y=[f"training/{key}"],
+        groupby=FAMILY,
+        groupby_aggfunc="mean",
+    )
+
+
+def bars(key: str, title: str) -> wr.BarPlot:
+    """A bar a family: the mean of its runs, with the spread between them."""
+    return wr.BarPlot(
+        title=title, metrics=[key], groupby=FAMILY, groupby_aggfunc="mean", groupby_rangefunc="minmax"
+    )
+
+
+def gallery(name: str) -> wr.MediaBrowser:
+    """The pictures of a name, run beside run."""
+    return wr.MediaBrowser(title=name, media_keys=[name])
+
+
+def losses(axis: str) -> wr.LinePlot:
+    """The loss of each phase."""
+    return wr.LinePlot(title=f"loss by {axis}", x=axis, metric_regex="^[a-z_]+/loss$", legend_template=LEGEND)

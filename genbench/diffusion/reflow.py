@@ -1,0 +1,71 @@
+"""Reflow, the second stage of rectified flow: paths made straight by learning a flow's own pairs."""
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from genbench.diffusion.flow_matching import Coupling
+from genbench.diffusion.ode import Solver
+
+__all__ = ["Reflow"]
+
+
+class Reflow(Coupling):
+    """Independent pairs for a share of the budget, then (z0, z1) that the flow of that stage itself joins.
+
+    z1 ~ N(0, I), z0 = z1 + int_0^1 v(z_t, t | y) dt by `solver`, v as it stood at the end of the first stage.
+    These paths do not cross, so that the flow that learns them is straighter and its images keep their law.
+    Pairs are drawn anew at each step, none are stored; labels are the batch's.
+    Source: Liu et al. 2023, Algorithm 1 and Section 2.2, which stores its pairs.
+    """
+
+    teacher: Tensor
+    """The weights of the first stage's network: (P,), a buffer, so that nothing trains or averages them."""
+    fresh: Tensor
+    """1.0 until the second stage has taken its teacher, then 0.0: ()."""
+
+    def __init__(self, *, solver: Solver, share: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < share < 1:
+            raise ValueError(f"pairing.share is {share}; it must be between 0 and 1, e.g. 0.5")
+        self.solver = solver
+        self.shares = {"net": share, "reflow": 1 - share}
+        self.register_buffer("fresh", torch.ones(()))
+
+    def adopt(self, network: nn.Module) -> None:
+        self.register_buffer("teacher", flat(network))
+
+    def pairs(
+        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
+    ) -> tuple[Tensor, Tensor]:
+        if phase == "net":
+            self.fresh.fill_(1.0)
+            return x0, eps
+        # By arithmetic, since a question to a GPU would stall every step.
+        self.teacher.lerp_(flat(network), self.fresh)
+        self.fresh.zero_()
+        return self.ends(network, eps, y), eps
+
+    @torch.no_grad()
+    def ends(self, network: nn.Module, z1: Tensor, y: Tensor | None) -> Tensor:
+        """The images z0 (B, C, H, W) to which the teacher takes noise z1 for labels y (B,)."""
+        weights, learning = self.weights(network), network.training
+
+        def velocity(z: Tensor, t: Tensor) -> Tensor:
+            return functional_call(network, weights, (z, t.expand(len(z)).float(), y)).float()
+
+        network.eval()  # a teacher without dropout
+        *_, z0 = self.solver.walk(velocity, z1)
+        network.train(learning)
+        return z0
+
+    def weights(self, network: nn.Module) -> dict[str, Tensor]:
+        """The teacher's weights under the names and in the shapes of the network's."""
+        own = dict(network.named_parameters())
+        parts = self.teacher.split([p.numel() for p in own.values()])
+        return {name: part.view(p.shape) for (name, p), part in zip(own.items(), parts, strict=True)}
+
+
+def flat(network: nn.Module) -> Tensor:
+    """All weights of a network one after the other, (P,), a copy."""
+    return torch.cat([p.detach().flatten() for p in network.parameters()])

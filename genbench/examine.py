@@ -1,0 +1,113 @@
+"""One protocol applied to whatever has images: models, held-out images, and images that are given."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from genbench import rng
+from genbench.data import ImageData
+from genbench.evaluate import Evaluation, batches, evaluate, evaluate_held_out, scores_seed
+from genbench.generator import Generator
+from genbench.metrics import FeatureExtractor, Metrics, Reference, reference, score_images
+from genbench.progress import Progress
+from genbench.report.names import SPREADS, parse
+from genbench.stop import StopRequest
+from genbench.submission import Submission
+
+__all__ = ["Examiner"]
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """The data, what is measured, and the seed of what is drawn; features are taken when first needed."""
+
+    data: ImageData
+    metrics: Metrics
+    seed: int
+    device: torch.device
+    progress: Progress
+    stop: StopRequest
+
+    @cached_property
+    def extractor(self) -> FeatureExtractor:
+        """The feature network."""
+        return self.metrics.extractor(self.data, device=self.device, progress=self.progress)
+
+    @cached_property
+    def references(self) -> list[Reference]:
+        """What it makes of the training and of the test images."""
+        return [
+            reference(self.extractor, self.data, split=split, device=self.device, progress=self.progress)
+            for split in SPLITS
+        ]
+
+    def model(self, model: Generator, of: str) -> Evaluation:
+        """The scores of a model; `of` says which weights it has, "ema" or "raw"."""
+        return self.examined(model, of, self.metrics, self.references, self.seed)
+
+    def glance(self, model: Generator, n: int) -> dict[str, float]:
+        """The scores of a few samples against the training images, without their spreads.
+
+        From a random stream of their own, so that what is looked at in training is not what is reported.
+        """
+        found = self.examined(
+            model, "ema", self.metrics.of_size(n), self.references[:1], rng.derive(self.seed, "glance")
+        )
+        names = [name for name in found.metrics if not parse(name).kind.endswith(SPREADS)]
+        return {name: found.metrics[name] for name in names}
+
+    def examined(
+        self, model: Generator, of: str, metrics: Metrics, references: list[Reference], seed: int
+    ) -> Evaluation:
+        """A model under some metrics."""
+        return evaluate(
+            model,
+            self.data,
+            metrics=metrics,
+            extractor=self.extractor,
+            references=references,
+            of=of,
+            seed=seed,
+            device=self.device,
+            progress=self.progress,
+            stop=self.stop,
+        )
+
+    def held_out(self, *, labelled: bool, n: int | None = None) -> dict[str, float]:
+        """The scores of n held-out images, or as many as samples are drawn."""
+        return evaluate_held_out(
+            self.data,
+            metrics=self.metrics if n is None else self.metrics.of_size(n),
+            extractor=self.extractor,
+            references=self.references[:1],
+            seed=self.seed,
+            device=self.device,
+            labelled=labelled,
+        )
+
+    def images(self, given: Submission) -> dict[str, float]:
+        """The scores of images that came from elsewhere, all of them."""
+        n = len(given.images)
+        self.metrics.check_count(n, f"there are {n} images", "bring more")
+
+        def stream() -> Iterator[tuple[Tensor, Tensor | None]]:
+            with self.progress.bar("measuring images", n) as bar:
+                for start, count in batches(n, self.metrics.batch_size):
+                    yield given.part(start, count, self.device)
+                    bar.advance(start + count)
+
+        with rng.fork(self.device):
+            return score_images(
+                stream(),
+                n,
+                scores=self.metrics.scores,
+                extractor=self.extractor,
+                references=self.references,
+                of="given",
+                seed=scores_seed(self.seed),
+            )

@@ -1,0 +1,18 @@
+"""The Frechet distance as a score."""
+
+from genbench.metrics.frechet import frechet_distance, frechet_influences
+from genbench.metrics.reference import Reference
+from genbench.metrics.score import Distance, Drawn
+
+__all__ = ["FID"]
+
+
+class FID(Distance):
+    """Between Gaussians with the moments of all samples, and of all images of a split."""
+
+    key = "fid"
+
+    def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
+        value = frechet_distance(drawn.moments, reference.moments)
+        influences = frechet_influences(drawn.features, drawn.moments, reference.moments)
+        return drawn.named("fid", value, ref=reference.split, influences=influences)

@@ -1,0 +1,31 @@
+"""How much nearer samples are to training images than to held-out ones."""
+
+from collections.abc import Sequence
+
+from genbench.metrics.frechet import Moments, frechet_distance, frechet_influences
+from genbench.metrics.manifold import subset
+from genbench.metrics.reference import Reference
+from genbench.metrics.score import Drawn, Score, of_split
+
+__all__ = ["FIDGap"]
+
+
+class FIDGap(Score):
+    """FID to the test split less FID to the training split, of equally many real images from both.
+
+    A larger reference has the smaller bias, so the larger split gives a fixed random part: then the gap of a
+    model that learned the law is 0 in expectation, and one above 0 comes from repeated training images.
+    """
+
+    key = "fid_gap"
+
+    def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
+        train, test = (of_split(references, split) for split in ("train", "test"))
+        if train is None or test is None:
+            return {}
+        among = min(len(train.features), len(test.features))
+        real = [Moments.of(subset(reference.features, among)) for reference in (test, train)]
+        far, near = (frechet_distance(drawn.moments, each) for each in real)
+        away, towards = (frechet_influences(drawn.features, drawn.moments, each) for each in real)
+        extra = (f"among={among}",)
+        return drawn.named("fid_gap", far - near, ref="test-train", extra=extra, influences=away - towards)

@@ -1,0 +1,158 @@
+"""The figures and pictures of a table's rows."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genbench.report import folder
+from genbench.report.columns import Column
+from genbench.report.figures import Dot, Figure, Series, line_figure, scatter_figure
+from genbench.report.table import Line, Table, entry
+
+__all__ = [
+    "LINES",
+    "SHOWN",
+    "Place",
+    "Schedules",
+    "Shot",
+    "Strip",
+    "Subject",
+    "noise_figures",
+    "noise_levels",
+    "strips",
+    "trade_offs",
+    "training",
+]
+
+COSTS = {"seconds_per_image": "seconds a sample", "training_seconds": "seconds of training"}
+LINES = 16  # the most rows whose curves stand in one figure
+SHOWN = 60  # the most rows whose pictures are in a page
+
+Schedules = Callable[[Mapping[str, Any]], Sequence[float] | None]
+"""The node of a schedule -> alpha_bar over its steps, None of one that is not fixed."""
+Place = Callable[[Path], str | None]
+"""A picture -> what its `src` is; None of what is no picture."""
+
+
+class Subject(NamedTuple):
+    """One row of a table and the run that is shown of it."""
+
+    number: int
+    name: str
+    line: Line
+    path: Path
+    """The run's directory."""
+
+
+class Shot(NamedTuple):
+    """One picture in its place."""
+
+    row: int | None
+    """None of real images, which belong to no row."""
+    name: str
+    source: str
+
+
+class Strip(NamedTuple):
+    """The pictures of one kind, side by side."""
+
+    title: str
+    shots: list[Shot]
+
+    @property
+    def shape(self) -> str:
+        """How much room each takes: processes are rows of many states."""
+        return "square" if self.title == "samples" else "wide"
+
+
+def trade_offs(table: Table, subjects: Sequence[Subject]) -> list[Figure]:
+    """The first metric against what sampling and what training cost."""
+    col = next((col for col in table.columns if col.better), None)
+    if col is None:
+        return []
+    return drawn(
+        scatter_figure(
+            [dot for subject in subjects if (dot := point(subject, cost, col))],
+            title=f"{col.title} against {title}",
+            x_title=title,
+            y_title=f"{col.title} {col.arrow}",
+            better=col.better,
+        )
+        for cost, title in COSTS.items()
+    )
+
+
+def drawn(figures: Iterable[Figure | None]) -> list[Figure]:
+    """Those that there is something to draw of."""
+    return [figure for figure in figures if figure]
+
+
+def point(subject: Subject, cost: str, col: Column) -> Dot | None:
+    """A row by its cost and its quality, with the spread over seeds or the interval."""
+    x, y = (entry(subject.line.group, name).estimate for name in (cost, col.name))
+    if x is None or y is None:
+        return None
+    low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
+    ends = (y.mean, y.mean) if low is None or high is None else (low, high)
+    return Dot(subject.number, subject.name, x.mean, y.mean, *ends)
+
+
+def training(subjects: Sequence[Subject]) -> list[Figure]:
+    """The curves of each logged loss, a line a row."""
+    series: dict[str, list[Series]] = {}
+    for subject in subjects[:LINES]:
+        for name, (xs, ys) in folder.curves(subject.path).items():
+            series.setdefault(name, []).append(Series(subject.number, subject.name, xs, ys))
+    return drawn(
+        line_figure(lines, title=name, x_title="images seen", y_title=name, logarithmic_y=True)
+        for name, lines in sorted(series.items())
+    )
+
+
+def noise_levels(subjects: Sequence[Subject], schedules: Schedules) -> list[Series]:
+    """alpha_bar against t / T of each schedule among the rows, in the colour of its first row."""
+    found: dict[str, Series] = {}
+    for subject in subjects:
+        node = folder.setting(subject.path, "schedule")
+        key = json.dumps(node, sort_keys=True)
+        curve = schedules(node) if node and key not in found else None
+        if curve is not None:
+            name = str(node.get("_target_", "")).rpartition(".")[2]
+            found[key] = Series(subject.number, name, shares(curve), curve)
+    return list(found.values())
+
+
+def shares(curve: Sequence[float]) -> list[float]:
+    """t / T of each step, 0 included."""
+    return [t / (len(curve) - 1) for t in range(len(curve))]
+
+
+def noise_figures(levels: Sequence[Series]) -> list[Figure]:
+    """The same as figures: alpha_bar and its log SNR."""
+    return drawn(
+        line_figure(lines, title=name, x_title="t / T", y_title=name)
+        for name, lines in (("ᾱ", levels), ("log SNR = log(ᾱ / (1 − ᾱ))", list(map(log_snr, levels))))
+    )
+
+
+def log_snr(line: Series) -> Series:
+    """log(alpha_bar / (1 - alpha_bar)) where it is finite."""
+    inside = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if 0 < y < 1]
+    return line._replace(xs=[x for x, _ in inside], ys=[math.log(y / (1 - y)) for _, y in inside])
+
+
+def strips(subjects: Sequence[Subject], place: Place) -> list[Strip]:
+    """The last pictures of each kind, side by side; beside the samples, training images."""
+    found: dict[str, list[Shot]] = {}
+    for subject in subjects[:SHOWN]:
+        for picture in folder.pictures(subject.path):
+            source = place(picture.path)
+            if source is not None:
+                found.setdefault(picture.kind, []).append(Shot(subject.number, subject.name, source))
+    real = next((path for s in subjects if (path := s.path / "samples" / "real.png").is_file()), None)
+    source = place(real) if real else None
+    if source is not None and "samples" in found:
+        found["samples"].append(Shot(None, "training images", source))
+    return [Strip(kind, found[kind]) for kind in sorted(found, key=folder.rank)]

@@ -1,0 +1,136 @@
+"""What the page shows of a run's own directory: its command, its curves, its pictures."""
+
+import base64
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+__all__ = [
+    "Picture",
+    "command",
+    "curves",
+    "embedded",
+    "images_seen",
+    "made_by",
+    "pictures",
+    "rank",
+    "setting",
+]
+
+KINDS = ("samples", "reconstructions", "neighbours", "trajectory", "forward", "interpolation")
+"""In the order in which they are shown; others follow."""
+PNG = b"\x89PNG\r\n\x1a\n"
+STEP = re.compile(r"(?P<kind>.+)_(?P<images>\d+)\.png")
+LOSS = re.compile(r".*/loss")
+
+
+class Picture(NamedTuple):
+    """One picture of a run."""
+
+    kind: str
+    path: Path
+
+
+def command(folder: Path) -> str | None:
+    """What to type to get the run again, as its own composition recorded it; None where nothing did."""
+    try:
+        overrides = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
+        words = [word for word in overrides if isinstance(word, str)]
+    except (OSError, ValueError, TypeError, yaml.YAMLError):
+        return None
+    return shlex.join(["python", "main.py", *words])
+
+
+def made_by(folder: Path) -> str:
+    """The state of the code and the versions that a run was made with, as far as it says."""
+    record = json_object(folder / "run.json")
+    git, versions = record.get("git"), record.get("versions")
+    words = []
+    if isinstance(git, dict) and git.get("commit"):
+        words.append(f"commit {str(git['commit'])[:12]}{' with changes' if git.get('dirty') else ''}")
+    if isinstance(versions, dict):
+        words += [f"{name} {versions[name]}" for name in ("genbench", "torch") if versions.get(name)]
+    return ", ".join(words)
+
+
+def json_object(path: Path) -> Mapping[str, Any]:
+    """The object in a file, an empty one where there is none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Every logged loss: name -> images seen, values. Lines that cannot be read are passed over."""
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    try:
+        lines = (folder / "metrics.jsonl").read_bytes().splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        event = event_of(line)
+        for name in filter(LOSS.fullmatch, event):
+            if is_number(event[name]) and is_number(event.get("images_seen")):
+                xs, ys = found.setdefault(name, ([], []))
+                xs.append(event["images_seen"])
+                ys.append(event[name])
+    return found
+
+
+def images_seen(folder: Path) -> int | None:
+    """How far a run has come, by the last line of its log."""
+    try:
+        last = (folder / "metrics.jsonl").read_bytes().splitlines()[-2:]
+    except OSError:
+        return None
+    counts = [count for line in last if isinstance(count := event_of(line).get("images_seen"), int)]
+    return counts[-1] if counts else None
+
+
+def event_of(line: bytes) -> dict[str, Any]:
+    """One line of a log; of the last one perhaps half is there yet."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def is_number(value: object) -> bool:
+    """Whether a value can be drawn."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def pictures(folder: Path) -> list[Picture]:
+    """The last picture of each kind."""
+    last: dict[str, tuple[int, Path]] = {}
+    for path in (folder / "samples").glob("*.png"):
+        match = STEP.fullmatch(path.name)
+        if match and (images := int(match["images"])) >= last.get(match["kind"], (-1,))[0]:
+            last[match["kind"]] = images, path
+    return [Picture(kind, last[kind][1]) for kind in sorted(last, key=rank)]
+
+
+def rank(kind: str) -> tuple[int, str]:
+    """Where the pictures of a kind stand."""
+    return KINDS.index(kind) if kind in KINDS else len(KINDS), kind
+
+
+def setting(folder: Path, key: str) -> Mapping[str, Any]:
+    """A node of a run's configuration, an empty one where it has none."""
+    config = json_object(folder / "result.json").get("config")
+    node = config.get(key) if isinstance(config, dict) else None
+    return node if isinstance(node, dict) else {}
+
+
+def embedded(path: Path) -> str | None:
+    """A PNG as text that a page can hold; None of what is none."""
+    content = path.read_bytes()
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}" if content.startswith(PNG) else None

@@ -1,0 +1,74 @@
+"""A comparison -> one HTML page that needs nothing else, or a folder with its pictures beside it."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genbench.report.exhibits import Place, Schedules
+from genbench.report.folder import PNG, embedded
+from genbench.report.page import page
+from genbench.report.text import Comparison
+from genbench.run import atomic_file
+
+__all__ = ["html", "no_schedule", "write_folder"]
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def no_schedule(node: Mapping[str, Any]) -> Sequence[float] | None:
+    """No curve, of any schedule."""
+    return None
+
+
+def html(
+    found: Comparison,
+    *,
+    title: str,
+    schedules: Schedules = no_schedule,
+    place: Place = embedded,
+    state: str = "",
+) -> str:
+    """The page as text. With a `state` it is served, and asks for a newer one when that changes."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    return environment.get_template("page.html").render(
+        page=page(found, place=place, schedules=schedules, title=title),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=digest(style),
+        script_hash=digest(script),
+        state=state,
+    )
+
+
+def digest(text: str) -> str:
+    """How a page's policy names the one style and the one script that it may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def write_folder(found: Comparison, out: Path, *, title: str, schedules: Schedules = no_schedule) -> None:
+    """The page as index.html with its pictures as files in assets/."""
+
+    def copied(path: Path) -> str | None:
+        content = path.read_bytes()
+        if not content.startswith(PNG):
+            return None
+        name = f"assets/{hashlib.sha256(content).hexdigest()[:16]}.png"
+        with atomic_file(out / name) as file:
+            file.write(content)
+        return name
+
+    text = html(found, title=title, schedules=schedules, place=copied)
+    with atomic_file(out / "index.html") as file:
+        file.write(text.encode())

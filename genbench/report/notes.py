@@ -1,0 +1,162 @@
+"""What stands below a table: its protocol, how to read it, and what is not in it."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from genbench.report.columns import MEASURES, column, protocol
+from genbench.report.group import pooled, unseen
+from genbench.report.names import is_metric, parse
+from genbench.report.noise import Estimate, estimate
+from genbench.report.table import NOT_MEASURED, Table
+from genbench.report.written import interval, written
+
+__all__ = ["left_out", "notes"]
+
+DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a word of their name
+FEW = 10  # samples a dimension below which a Frechet distance is far from its limit
+NAMED = 8  # columns or runs that are named before they are counted
+DISTANCES = ("fid",)
+
+
+def notes(table: Table) -> list[str]:
+    """Foot-notes of one table, each a sentence or two."""
+    return [
+        *same_for_all(table),
+        *protocols(table),
+        *legend(table),
+        *verdict(table),
+        *held_out(table),
+        *few_samples(table),
+        *hidden(table),
+    ]
+
+
+def same_for_all(table: Table) -> Iterator[str]:
+    """What all rows share."""
+    words = [f"{title(name)} {written(value)}" for name, value in table.constants.items()]
+    seeds = {line.group.seeds for line in table.lines}
+    if len(seeds) == 1 and len(table.lines) > 1:
+        words.append("one seed a row" if seeds == {1} else f"{seeds.pop()} seeds a row")
+    if words:
+        yield f"All rows: {', '.join(words)}."
+
+
+def title(name: str) -> str:
+    """What a reader calls a column."""
+    return MEASURES[name][0] if name in MEASURES else name
+
+
+def protocols(table: Table) -> Iterator[str]:
+    """The names of the metrics, a note for each mark: what they share, then what each has of its own."""
+    for mark in sorted({col.mark for col in table.columns if col.mark}):
+        names = [col.name for col in table.columns if col.mark == mark]
+        each = (f"{parse(name).kind} {name.partition(f'{protocol(name)},')[2][:-1]}" for name in names)
+        yield f"[{mark}] {protocol(names[0])}: {'; '.join(each)}."
+
+
+def legend(table: Table) -> Iterator[str]:
+    """What signs and spreads mean, of those that are there."""
+    entries = [entry for line in table.lines for entry in line.entries]
+    estimates = [entry.estimate for entry in entries if entry.estimate]
+    if any(x.std for x in estimates):
+        yield "± is the standard deviation over seeds."
+    if any(interval(x) for x in estimates):
+        yield "[low, high] is the 95 % interval over samples."
+    signs = {entry.sign for entry in entries}
+    if "≤" in signs:
+        yield "≤: a lower bound on the likelihood, so bits from above."
+    if "≈" in signs:
+        yield "≈: an estimate, no bound."
+    if NOT_MEASURED in signs:
+        yield f"{NOT_MEASURED}: not measured."
+
+
+def verdict(table: Table) -> Iterator[str]:
+    """When a value is set in bold, and why none can be."""
+    if len(table.lines) < 2 or not any(col.better for col in table.columns):
+        return
+    if len(table.budgets) > 1:
+        yield f"Budgets differ ({some(table.budgets)}): the rows are not ranked, and no best is in bold."
+        return
+    estimates = [entry.estimate for line in table.lines for entry in line.entries if entry.estimate]
+    if any(x.std is not None or x.low is not None for x in estimates):
+        yield (
+            "Bold: better than every other row at 95 %, by Welch's test over seeds; where a row has one"
+            " seed, by intervals over samples that do not meet."
+        )
+    else:
+        yield "One seed a row and no interval over samples: nothing tells a best from noise, none is in bold."
+
+
+def held_out(table: Table) -> Iterator[str]:
+    """What real images score: the value of a perfect model."""
+    scores = []
+    for col in table.columns:
+        values = numbers(table, col.name.replace(",ema]", ",test]")) if is_metric(col.name) else []
+        if values:
+            scores.append(f"{col.title} {shown_mean(estimate(values))}")
+    if scores:
+        yield f"Held-out images, as a perfect model would: {', '.join(scores)}."
+
+
+def shown_mean(x: Estimate) -> str:
+    """A mean with its spread over runs, where it has one."""
+    return written(x.mean) if not x.std else f"{written(x.mean)} ± {x.std:.1g}"
+
+
+def numbers(table: Table, name: str) -> list[float]:
+    """What the runs have in a column of numbers."""
+    found = [row.get(name) for row in table.runs.rows]
+    return [value for value in found if isinstance(value, int | float) and math.isfinite(value)]
+
+
+def few_samples(table: Table) -> Iterator[str]:
+    """A warning where a distance is dominated by the number of samples."""
+    for name in (col.name for col in table.columns if col.name.partition("[")[0] in DISTANCES):
+        n, size = samples(name), dimension(name)
+        if n and size and n < FEW * size:
+            yield (
+                f"Biased: n={n} is below {FEW} x {size} features; {column(name).title} is too high by an"
+                " amount that falls as 1/n, so it compares at equal n alone."
+            )
+            return
+
+
+def samples(name: str) -> int:
+    """How many samples a metric was measured on, 0 where its name does not say."""
+    match = re.search(r"\bn=(\d{1,18})\b", name)
+    return int(match[1]) if match else 0
+
+
+def dimension(name: str) -> int:
+    """How many features a metric has, 0 where its name does not say."""
+    features = name.partition("[")[2].partition(",")[0]
+    return next((size for word, size in DIMENSIONS.items() if word in features), 0)
+
+
+def hidden(table: Table) -> Iterator[str]:
+    """In what rows differ beside what the columns say."""
+    shown = [*(col.name for col in table.columns), "budget", "data"]
+    mixed = pooled(table.runs, [line.group for line in table.lines])
+    if mixed:
+        yield f"Rows pool runs that differ in {some(mixed)}."
+    others = [name for name in unseen(table.runs, shown) if name not in mixed]
+    if others:
+        yield f"Rows also differ in {some(others)} (see --format csv)."
+
+
+def left_out(runs: dict[str, str], replaced: Sequence[str]) -> list[str]:
+    """Which runs are not in any table, and why."""
+    found = []
+    if runs:
+        found.append(f"Left out: {some([f'{run} ({why})' for run, why in runs.items()])}.")
+    if replaced:
+        found.append(f"Replaced by a later run of the same configuration and seed: {some(replaced)}.")
+    return found
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"

@@ -1,0 +1,232 @@
+"""A comparison -> what the page shows of it, in the order in which it is read."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from genbench.report import exhibits, folder
+from genbench.report.columns import Column
+from genbench.report.exhibits import Place, Schedules, Strip, Subject
+from genbench.report.figures import COLOURS, Figure, symbol
+from genbench.report.group import unseen
+from genbench.report.load import Row, Runs
+from genbench.report.notes import left_out as left_out_notes
+from genbench.report.notes import notes
+from genbench.report.table import Entry, Line, Table
+from genbench.report.text import Comparison
+from genbench.report.written import parts, written
+
+__all__ = ["Page", "page"]
+
+DIFFERENCES = 8  # the most rows that the table of settings compares
+
+
+class Cell(NamedTuple):
+    """One place of the leaderboard."""
+
+    value: str
+    spread: str
+    key: str
+    """What it is sorted by: a number, or text; empty for nothing."""
+    is_best: bool
+
+
+class Command(NamedTuple):
+    """How one run is made again."""
+
+    seed: str
+    text: str | None
+    """None where it was not recorded."""
+    made_by: str
+
+
+class Item(NamedTuple):
+    """One row of the leaderboard."""
+
+    number: int
+    name: str
+    colour: int
+    symbol: str
+    cells: list[Cell]
+    words: str
+    """What the filter looks at."""
+    commands: list[Command]
+    """Of the run that is shown, then of the others."""
+
+
+class Head(NamedTuple):
+    """The head of a column."""
+
+    column: Column
+    is_number: bool
+    order: str
+    """How the rows stand by it: ascending, descending, or empty."""
+
+
+class Section(NamedTuple):
+    """What the page says of one data set."""
+
+    number: int
+    title: str
+    heads: list[Head]
+    items: list[Item]
+    notes: list[tuple[str, str]]
+    """Each with its mark, empty for none."""
+    figures: list[Figure]
+    curves: list[Figure]
+    schedules: list[Figure]
+    schedule_names: list[tuple[str, int]]
+    """Which line is which: its name, and the row whose colour it has."""
+    strips: list[Strip]
+    note: str
+    """On the seeds behind the pictures."""
+    curves_note: str
+    compared: list[str]
+    differences: list[tuple[str, list[str]]]
+    """A line a setting: its key, and its value in each of the compared rows."""
+
+
+class Unfinished(NamedTuple):
+    """A run that is in no table."""
+
+    name: str
+    why: str
+    images_seen: str
+
+
+class Page(NamedTuple):
+    """Everything on the page."""
+
+    title: str
+    sections: list[Section]
+    left_out: list[Unfinished]
+    ending: list[str]
+
+
+def page(found: Comparison, *, place: Place, schedules: Schedules, title: str) -> Page:
+    """The page of a comparison; `place` and `schedules` bring the pictures and the curves of noise in."""
+    sections = [section(number, table, found, place, schedules) for number, table in enumerate(found.tables)]
+    left_out = [
+        Unfinished(name, why, written(folder.images_seen(found.runs.paths[name])))
+        for name, why in found.runs.left_out.items()
+    ]
+    return Page(title, sections, left_out, left_out_notes({}, found.replaced))
+
+
+def section(number: int, table: Table, found: Comparison, place: Place, schedules: Schedules) -> Section:
+    """One data set's part of the page."""
+    rows = chosen(table)
+    subjects = [
+        Subject(i, name_of(line, table.columns), line, found.runs.paths[str(row["run"])])
+        for i, (line, row) in enumerate(zip(table.lines, rows, strict=True))
+    ]
+    strips, levels = exhibits.strips(subjects, place), exhibits.noise_levels(subjects, schedules)
+    return Section(
+        number=number,
+        title=table.title or "Runs",
+        heads=heads(table, found.query.sort),
+        items=[item(*pair, table, found.runs) for pair in zip(subjects, rows, strict=True)],
+        notes=[mark_apart(note) for note in notes(table)],
+        figures=exhibits.trade_offs(table, subjects),
+        curves=exhibits.training(subjects),
+        schedules=exhibits.noise_figures(levels),
+        schedule_names=[(line.name, line.row) for line in levels],
+        strips=strips,
+        note=seeds(rows) + first(len(rows), exhibits.SHOWN) if strips else "",
+        curves_note=first(len(rows), exhibits.LINES),
+        compared=[subject.name for subject in subjects[:DIFFERENCES]],
+        differences=differences(table),
+    )
+
+
+def heads(table: Table, sort: str) -> list[Head]:
+    """The heads of all columns; unless asked otherwise, rows stand by the first that has a better side."""
+    first = next((col for col in table.columns if col.better), None)
+    orders = {-1: "ascending", 1: "descending"}
+    return [
+        Head(
+            col,
+            any(isinstance(line.entries[place].value, int | float) for line in table.lines),
+            orders[col.better] if first is col and not sort else "",
+        )
+        for place, col in enumerate(table.columns)
+    ]
+
+
+def mark_apart(note: str) -> tuple[str, str]:
+    """A foot-note's mark and its text."""
+    match = re.fullmatch(r"\[(\d+)\] (.*)", note, re.DOTALL)
+    return (match[1], match[2]) if match else ("", note)
+
+
+def chosen(table: Table) -> list[Row]:
+    """The run that stands for each row of a table: of the seed that all rows have, else of its first."""
+    seeds = [{row.get("seed") for row in line.group.rows} for line in table.lines]
+    shared = sorted(set.intersection(*seeds), key=str)
+    return [
+        next((row for row in line.group.rows if shared and row.get("seed") == shared[0]), line.group.rows[0])
+        for line in table.lines
+    ]
+
+
+def seeds(rows: Sequence[Row]) -> str:
+    """Whether the pictures begin from the same random numbers."""
+    different = {row.get("seed") for row in rows}
+    if len(different) > 1:
+        return "Seeds differ: each row's pictures begin from its own random numbers."
+    return (
+        f"All from seed {written(different.pop())}: pictures begin from the same random numbers, so models"
+        " with the same shape of noise show the same draw in the same place."
+    )
+
+
+def first(rows: int, shown: int) -> str:
+    """That only some rows are shown, where it is so."""
+    return f" Shown are the first {shown} of {rows} rows." if rows > shown else ""
+
+
+def item(subject: Subject, row: Row, table: Table, runs: Runs) -> Item:
+    """One row of the leaderboard, with the commands of its runs."""
+    line = subject.line
+    words = [subject.name, *line.runs, *map(str, table.constants.values())]
+    return Item(
+        number=subject.number,
+        name=subject.name,
+        colour=subject.number % COLOURS,
+        symbol=symbol(subject.number, 8, 8),
+        cells=[cell(entry, col) for entry, col in zip(line.entries, table.columns, strict=True)],
+        words=" ".join(words).lower(),
+        commands=[command(other, runs) for other in sorted(line.group.rows, key=lambda r: r is not row)],
+    )
+
+
+def command(row: Row, runs: Runs) -> Command:
+    """How one run is made again."""
+    path = runs.paths[str(row["run"])]
+    return Command(written(row.get("seed")), folder.command(path), folder.made_by(path))
+
+
+def name_of(line: Line, columns: Sequence[Column]) -> str:
+    """What tells a row from others: ddpm · cosine · l2."""
+    told = [
+        written(entry.value) if isinstance(entry.value, str) else f"{col.title} {written(entry.value)}"
+        for entry, col in zip(line.entries, columns, strict=True)
+        if entry.estimate is None
+        and entry.value is not None
+        and col.name not in ("budget", "device", "seeds")
+    ]
+    return " · ".join(told) or line.runs[0]
+
+
+def cell(entry: Entry, col: Column) -> Cell:
+    """One place of the leaderboard."""
+    value, spread = parts(entry, col.name)
+    known = entry.value is not None and entry.value == entry.value
+    return Cell(value, spread, str(entry.value) if known else "", entry.is_best)
+
+
+def differences(table: Table) -> list[tuple[str, list[str]]]:
+    """The choices and settings in which the first rows differ: a line a key, a column a row."""
+    lines = table.lines[:DIFFERENCES]
+    runs = table.runs.with_rows([row for line in lines for row in line.group.rows])
+    return [(name, [written(line.group.value(name)) for line in lines]) for name in unseen(runs, [])]

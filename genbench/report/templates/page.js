@@ -1,0 +1,102 @@
+"use strict";
+// Sorting and filtering of each table; rows that are filtered out leave the figures and pictures too.
+
+const NUMBER = /^-?(\d|inf)/;
+
+function key(row, place) {
+  const text = row.cells[place].dataset.key;
+  if (text === "") return null;
+  return NUMBER.test(text) ? Number(text.replace("inf", "Infinity")) : text;
+}
+
+function compare(a, b) {
+  if (typeof a === typeof b) return a < b ? -1 : a > b ? 1 : 0;
+  return typeof a === "number" ? -1 : 1;
+}
+
+function sort(table, head, down) {
+  const place = head.cellIndex, body = table.tBodies[0];
+  const rows = [...body.rows].map((row) => [key(row, place), row]);
+  rows.sort(([a], [b]) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    return down ? compare(b, a) : compare(a, b);
+  });
+  body.append(...rows.map(([, row]) => row));
+  for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", down ? "descending" : "ascending");
+}
+
+function filter(section, text) {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = [...section.querySelectorAll(".board tbody tr")];
+  const shown = new Set();
+  for (const row of rows) {
+    if (words.every((word) => row.dataset.words.includes(word))) shown.add(row.dataset.row);
+  }
+  for (const part of section.querySelectorAll("[data-row]")) {
+    part.classList.toggle("out", !shown.has(part.dataset.row));
+  }
+  section.querySelector(".count").textContent = `${shown.size} of ${rows.length} rows`;
+}
+
+function remember(section, table) {
+  const head = table.querySelector("[aria-sort]");
+  sessionStorage.setItem(section.id, JSON.stringify({
+    text: section.querySelector(".filter").value,
+    place: head ? head.cellIndex : -1,
+    down: head ? head.getAttribute("aria-sort") === "descending" : false,
+  }));
+}
+
+function recall(section, table) {
+  const kept = JSON.parse(sessionStorage.getItem(section.id) || "null");
+  if (!kept) return;
+  section.querySelector(".filter").value = kept.text;
+  filter(section, kept.text);
+  const head = table.tHead.rows[0].cells[kept.place];
+  if (head) sort(table, head, kept.down);
+}
+
+const served = document.documentElement.dataset.state;
+
+for (const section of document.querySelectorAll("section.set")) {
+  const table = section.querySelector(".board");
+  if (!table) continue;
+  for (const head of table.tHead.querySelectorAll("th")) {
+    head.firstElementChild.addEventListener("click", () => {
+      const before = head.getAttribute("aria-sort");
+      sort(table, head, before ? before === "ascending" : head.dataset.better === "1");
+    });
+  }
+  section.querySelector(".filter").addEventListener("input", (event) => filter(section, event.target.value));
+  if (served) {
+    recall(section, table);
+    section.addEventListener("input", () => remember(section, table));
+    section.addEventListener("click", () => remember(section, table));
+  }
+}
+
+for (const button of document.querySelectorAll(".copy")) {
+  button.addEventListener("click", async () => {
+    const code = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      button.textContent = "selected";
+    }
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  });
+}
+
+async function refresh() {
+  try {
+    const answer = await fetch("state", { cache: "no-store" });
+    if (answer.ok && (await answer.text()) !== served) location.reload();
+  } catch {
+    // The server is gone; the page stays as it is.
+  }
+}
+
+if (served) setInterval(refresh, 5000);

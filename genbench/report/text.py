@@ -1,0 +1,74 @@
+"""A directory of runs -> the text of a report, in each of its formats."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from genbench.report.latex import latex
+from genbench.report.load import Runs, read
+from genbench.report.markdown import markdown
+from genbench.report.notes import left_out
+from genbench.report.records import csv_text, json_text, row_records, run_records
+from genbench.report.select import arranged, filtered, resolve, without_reruns
+from genbench.report.table import Query, Table, tables
+
+__all__ = ["Comparison", "as_csv", "as_json", "as_latex", "as_markdown", "compare"]
+
+
+class Comparison(NamedTuple):
+    """What a report is written from."""
+
+    runs: Runs
+    """Those that meet the filters."""
+    query: Query
+    tables: list[Table]
+    replaced: list[str]
+    """Runs that a later one of the same configuration and seed stands for."""
+
+    @property
+    def ending(self) -> list[str]:
+        """What is said once, of all tables: which runs are in none."""
+        return left_out(self.runs.left_out, self.replaced)
+
+
+def compare(
+    runs_dir: Path, query: Query, *, conditions: Sequence[str] = (), unfinished: bool = False
+) -> Comparison:
+    """Read the runs below a directory and lay out their tables.
+
+    conditions: see `filtered`. Raises FileNotFoundError where there is nothing to compare (`unfinished`: no
+    run at all), ValueError on a condition or a column that does not fit.
+    """
+    runs = filtered(read(runs_dir, unfinished=unfinished), conditions)
+    kept, replaced = without_reruns(runs)
+    each = list(query.by) == ["run"]
+    return Comparison(runs, query, tables(runs if each else kept, query), [] if each else replaced)
+
+
+def as_markdown(found: Comparison) -> str:
+    """Tables that can be read as they are."""
+    return markdown(found.tables, found.ending)
+
+
+def as_latex(found: Comparison) -> str:
+    """The same for a paper."""
+    return latex(found.tables, found.ending)
+
+
+def as_csv(found: Comparison) -> str:
+    """One line a run, or a row of the tables where the user says what a row is."""
+    return csv_text(records(found))
+
+
+def as_json(found: Comparison) -> str:
+    """The same as a list of objects."""
+    return json_text(records(found))
+
+
+def records(found: Comparison) -> Sequence[dict]:
+    """What CSV and JSON hold."""
+    runs, query = found.runs, found.query
+    if query.by:
+        return row_records(found.tables)
+    only = [name for word in query.columns for name in resolve(runs, word)]
+    return run_records(arranged(runs, query.sort) if query.sort else runs, only)

@@ -1,0 +1,72 @@
+"""diffusers: its example of unconditional training (examples/unconditional_image_generation)."""
+
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler, DDPMScheduler, UNet2DModel
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genbench.data import to_float
+from genbench.metrics import parameter_count
+from tests.benchmarks.peers.peer import Peer
+
+__all__ = ["Diffusers"]
+
+STEPS_OF_100_EPOCHS = 100 * 60_000 // 16  # the example's length, over which its rate falls
+
+
+class Diffusers(Peer):
+    """The example's settings, with a network of three levels for 28x28 instead of six for 64x64.
+
+    T = 1000, linear betas, noise predicted; AdamW at 1e-4 with 500 steps of warmup, clipping at 1, EMA up to
+    0.9999; batches of 16; attention on the last level but one. Samples by DDIM in 50 steps. No mirrored
+    images: shoes point to one side.
+    """
+
+    name = "diffusers"
+    batch_size = 16
+
+    def __init__(self) -> None:
+        self.network = UNet2DModel(
+            sample_size=28,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=2,
+            block_out_channels=(32, 32, 64),
+            down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        )
+        self.parameters = parameter_count(self.network)
+        self.scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6
+        )
+        self.rate = get_scheduler(
+            "cosine", self.optimizer, num_warmup_steps=500, num_training_steps=STEPS_OF_100_EPOCHS
+        )
+        self.ema = EMAModel(
+            self.network.parameters(), decay=0.9999, use_ema_warmup=True, inv_gamma=1.0, power=0.75
+        )
+
+    def train_step(self, images: Tensor) -> None:
+        x = to_float(images)
+        eps = torch.randn_like(x)
+        t = torch.randint(0, self.scheduler.config.num_train_timesteps, (len(x),))
+        answer = self.network(self.scheduler.add_noise(x, eps, t), t).sample
+        F.mse_loss(answer, eps).backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.rate.step()
+        self.optimizer.zero_grad()
+        self.ema.step(self.network.parameters())
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        pipeline = DDIMPipeline(self.network, DDIMScheduler.from_config(self.scheduler.config))
+        pipeline.set_progress_bar_config(disable=True)
+        self.ema.store(self.network.parameters())
+        self.ema.copy_to(self.network.parameters())
+        drawn = pipeline(batch_size=n, num_inference_steps=50, output_type="np").images
+        self.ema.restore(self.network.parameters())
+        return torch.from_numpy((drawn * 255).round().astype("uint8")).permute(0, 3, 1, 2)

@@ -1,0 +1,55 @@
+"""The distance of infinitely many samples."""
+
+import pytest
+import torch
+
+from genbench.metrics import FIDInfinity, Moments, frechet_distance
+from genbench.metrics.fid_infinity import extrapolated
+from tests.metrics.sets import correlated, drawn_of, reference_of
+
+
+def exact(shift: float, d: int) -> Moments:
+    """The moments of the law itself, moved."""
+    mixing = torch.randn(d, d, generator=torch.Generator().manual_seed(d), dtype=torch.float64) / d**0.5
+    moments = Moments(d)
+    moments.n, moments.mean = 10**9, torch.full((d,), shift, dtype=torch.float64)
+    moments.scatter = mixing.T @ mixing * (moments.n - 1)
+    return moments
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+def test_it_is_without_the_bias_of_the_distance_itself(shift: float) -> None:
+    """Against the law's own moments, where |m|^2 is the truth; 60 sets of 400."""
+    d, truth, real = 12, 12 * shift**2, exact(0.0, 12)
+    sizes = torch.linspace(80, 400, 15).round().long().tolist()
+    sets = [correlated(400, d, seed, shift=shift) for seed in range(60)]
+    found = torch.tensor([extrapolated(x, real, sizes)[0] for x in sets])
+    plain = torch.tensor([frechet_distance(Moments.of(x), real) for x in sets])
+    error = float(found.std()) / 60**0.5
+    assert abs(float(found.mean()) - truth) < 5 * error  # a false alarm below 1e-6
+    bias = plain - found
+    assert float(bias.mean()) > 5 * float(bias.std()) / 60**0.5
+
+
+def test_it_is_the_intercept_of_a_line_through_distances_that_lie_on_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def on_a_line(a: Moments, b: Moments) -> float:
+        return 3.0 + 7.0 / a.n
+
+    monkeypatch.setattr("genbench.metrics.fid_infinity.frechet_distance", on_a_line)
+    value, noise = extrapolated(correlated(100, 4, 0), exact(0.0, 4), [20, 40, 60, 80, 100])
+    assert value == pytest.approx(3.0, rel=1e-12)
+    assert noise == pytest.approx(0.0, abs=1e-10)
+
+
+def test_the_error_of_the_line_widens_the_interval() -> None:
+    """Over sets of one law the extrapolated value spreads as its standard error says."""
+    real = reference_of(correlated(600, 8, 1))
+    rows = []
+    for seed in range(10, 110):
+        found = FIDInfinity().distance(drawn_of(correlated(200, 8, seed, shift=0.2), seed=seed), real)
+        rows.append(list(found.values()))
+    value, _, _, se = torch.tensor(rows, dtype=torch.float64).T
+    assert float(se.mean()) == pytest.approx(float(value.std()), rel=0.35)  # 100 values: 7 %, first order
+    assert next(iter(found)) == "fid_inf[f,n=200,sizes=15x0.2,ref=train,ema]"

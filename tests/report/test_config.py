@@ -1,0 +1,49 @@
+import pytest
+
+from genbench.report.config import budget, differing, settings
+
+
+def test_settings_are_flat_and_what_is_said_elsewhere_is_left_out() -> None:
+    sampler = {"_target_": "Ancestral", "steps": 50}
+    config = {
+        "name": "x",
+        "seed": 1,
+        "runs_dir": "runs",
+        "sampler": sampler,
+        "model": {"_target_": "Diffusion", "shape": [1, 8, 8], "sampler": sampler, "share": 0.5},
+        "optim": {"betas": [0.9, 0.99], "lr": None},
+    }
+    assert settings(config) == {
+        "sampler.steps": 50,
+        "model.share": 0.5,
+        "optim.betas": "[0.9, 0.99]",
+        "optim.lr": None,
+    }
+
+
+def test_a_model_keeps_a_part_that_differs_from_the_group_of_its_name() -> None:
+    config = {"sampler": {"steps": 50}, "model": {"sampler": {"steps": 20}}}
+    assert settings(config) == {"sampler.steps": 50, "model.sampler.steps": 20}
+
+
+def test_where_a_set_lies_is_no_setting_where_it_can_be_downloaded() -> None:
+    assert settings({"data": {"root": "/a", "download": True, "size": 8}}) == {"data.size": 8}
+    assert settings({"data": {"root": "/a"}}) == {"data.root": "/a"}
+
+
+def test_a_run_that_lacks_a_key_differs_and_so_do_one_and_true() -> None:
+    assert differing([{"a": 1, "b": 1, "c": 1}, {"a": True, "c": 1}]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"_target_": "Budget", "images": 60000, "seconds": None}, "60,000 images"),
+        ({"images": 1000, "seconds": 600.5}, "1,000 images or 600.5 seconds"),
+        ({"flops": 2.5e15}, "2.5e+15 flops"),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_budget_is_said_in_words(limits: dict | None, expected: str | None) -> None:
+    assert budget({"budget": limits}) == expected

@@ -1,0 +1,165 @@
+"""The page as text: what is in it, and that nothing of a run gets out of its place."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from genbench.report import Query, folder
+from genbench.report.html import html, write_folder
+from genbench.report.text import Comparison, compare
+
+Write = Callable[..., Path]
+FID = "fid[f-cnn,n=1000,ref=train,{}]"
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}&amp;\n\u202e"
+
+
+class Tags(HTMLParser):
+    """All tags with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def furnish(path: Path, *, overrides: str = "- model=ddpm\n- 'name=a b'\n", shade: int = 0) -> None:
+    """What a run's directory holds beside its result."""
+    run = path.parent
+    (run / "samples").mkdir()
+    for name in ("samples_000000010.png", "samples_000000020.png", "trajectory_000000020.png", "real.png"):
+        Image.new("L", (8, 8), shade + len(name)).save(run / "samples" / name)
+    (run / ".hydra").mkdir()
+    (run / ".hydra" / "overrides.yaml").write_text(overrides)
+    git = {"commit": "0123456789abcdef", "dirty": True}
+    record = {"status": "done", "error": None, "git": git, "versions": {"torch": "2"}}
+    (run / "run.json").write_text(json.dumps(record))
+    lines = [{"images_seen": i, "net/loss": 1 / i} for i in range(1, 5)]
+    (run / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines) + '{"images_s')
+
+
+@pytest.fixture
+def found(tmp_path: Path, write: Write, result: dict) -> Comparison:
+    for number, loss in enumerate(("l1", "l2")):
+        cost = result["cost"] | {"training_seconds": 10.0 + number, "seconds_per_image": 0.1**number}
+        choices, metrics = result["choices"] | {"loss": loss}, {FID.format("ema"): 1.0 + number}
+        config = {"schedule": {"_target_": "x.Cosine"}, "optim": {"lr": 0.1 * number}}
+        furnish(write(loss, choices=choices, metrics=metrics, cost=cost, config=config), shade=9 * number)
+    return compare(tmp_path, Query())
+
+
+def text(found: Comparison) -> str:
+    return html(found, title="runs", schedules=lambda node: [1.0, 0.9, 0.5, 0.1])
+
+
+def test_everything_that_was_asked_for_is_on_the_page(found: Comparison) -> None:
+    page = text(found)
+    assert "FID against seconds a sample" in page
+    assert "FID against seconds of training" in page
+    assert "Pareto front" in page
+    assert "net/loss" in page
+    assert "log SNR" in page
+    assert ">Cosine<" in page
+    assert ">optim.lr<" in page
+    assert "python main.py model=ddpm &#39;name=a b&#39;" in page
+    assert "commit 0123456789ab with changes, torch 2" in page
+    assert "<summary>trajectory</summary>" in page
+    assert "All from seed 1" in page
+
+
+def test_it_is_one_file_that_asks_for_nothing(found: Comparison) -> None:
+    tags = Tags(text(found))
+    sources = [tag["src"] for tag in tags.all("img")]
+    assert len(sources) == 5  # two grids, two trajectories, one of training images
+    assert all(source and source.startswith("data:image/png;base64,") for source in sources)
+    assert all("src" not in tag for tag in tags.all("script"))
+    assert tags.all("link") == []
+    links = [tag["href"] for tag in tags.all("a")]
+    assert all(link and link.startswith("#") for link in links)
+    assert re.findall(r"url\(|@import|https?://", text(found)) == []
+
+
+def test_as_a_folder_the_pictures_are_files_beside_it_each_once(found: Comparison, tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    write_folder(found, out, title="runs")
+    sources = {tag["src"] for tag in Tags((out / "index.html").read_text()).all("img")}
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.png")} == sources
+
+
+def test_every_text_of_a_run_is_escaped(tmp_path: Path, write: Write, result: dict) -> None:
+    fid = f"fid[{re.sub(r'[^ -~]|[<>,]', '', HOSTILE)}<b>,ema]"
+    for number in range(2):
+        choices = dict.fromkeys(result["choices"], HOSTILE) | {"loss": f"{HOSTILE}{number}"}
+        path = write(
+            f"run{number}",
+            choices=choices,
+            metrics={fid: 1.0 + number},
+            cost=result["cost"] | {"device": HOSTILE},
+            config={HOSTILE: {HOSTILE: f"{HOSTILE}{number}"}},
+        )
+        furnish(path, overrides=f"- {json.dumps(HOSTILE)}\n")
+        (path.parent / "samples" / "samples_<img src=x>_000000001.png").write_bytes(b"no picture")
+        (path.parent / "metrics.jsonl").write_text(
+            "".join(
+                json.dumps({"images_seen": i, f"{HOSTILE.splitlines()[0]}/loss": i}) + "\n" for i in (1, 2)
+            )
+        )
+    (tmp_path / "<i>bad").mkdir()
+    (tmp_path / "<i>bad" / "run.json").write_text(json.dumps({"status": HOSTILE, "error": HOSTILE}))
+    tags = Tags(text(compare(tmp_path, Query())))
+    assert len(tags.all("script")) == 1
+    assert tags.all("i") == tags.all("b") == []
+    assert [name for _, attributes in tags.found for name in attributes if name.startswith("on")] == []
+    assert all((tag["src"] or "").startswith("data:image/png") for tag in tags.all("img"))
+    assert "49" not in tags.all("tr")[1]["data-words"]  # no template of ours runs what a run holds
+
+
+def test_runs_that_are_not_finished_are_listed_with_how_far_they_came(
+    found: Comparison, tmp_path: Path
+) -> None:
+    run = tmp_path / "going"
+    run.mkdir()
+    (run / "run.json").write_text('{"status": "running", "error": null}')
+    (run / "metrics.jsonl").write_text('{"images_seen": 12345, "net/loss": 1}\n{"imag')
+    page = text(compare(tmp_path, Query()))
+    assert "unfinished (running, or killed)" in page
+    assert "12,345" in page
+
+
+def test_the_run_that_is_shown_is_of_a_seed_that_all_rows_have(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    for loss, seeds in (("l1", (0, 2)), ("l2", (1, 2))):
+        for seed in seeds:
+            choices = result["choices"] | {"loss": loss}
+            furnish(write(f"{loss}{seed}", choices=choices, seed=seed), overrides=f"- seed={seed}\n")
+    page = text(compare(tmp_path, Query()))
+    assert "All from seed 2" in page
+    first = re.findall(r'<dd>\s*<div class="command">\s*<code tabindex="0">python main.py seed=(\d)', page)
+    assert first == ["2", "2"]
+
+
+def test_a_command_is_what_a_shell_reads_back(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("- model=ddpm\n- data.root='/a b'\n- x=$(reboot)\n")
+    assert (
+        folder.command(tmp_path) == """python main.py model=ddpm 'data.root='"'"'/a b'"'"'' 'x=$(reboot)'"""
+    )
+    assert folder.command(tmp_path / "nowhere") is None
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("{a: [")
+    assert folder.command(tmp_path) is None
+
+
+def test_what_is_no_picture_is_not_embedded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("<svg onload=alert(1)>")
+    assert folder.embedded(tmp_path / "a.png") is None

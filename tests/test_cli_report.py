@@ -1,0 +1,136 @@
+"""The verbs `report` and `serve` as a user calls them."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from genbench import cli_report
+from genbench.diffusion.schedule import Cosine
+
+ROOT = Path(__file__).parents[1]
+FID = "fid[f-cnn,n=1000,ref=train,ema]"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Four finished runs of two losses, and one that failed."""
+    for loss, seed, fid in (("l1", 0, 1.0), ("l1", 1, 1.25), ("l2", 0, 5.0), ("l2", 1, 5.25)):
+        choices = {"model": "ddpm", "data": "digits", "loss": loss}
+        result = {"genbench": "0.1.0", "choices": choices, "seed": seed, "metrics": {FID: fid}}
+        path = tmp_path / "runs" / f"{loss}-{seed}" / "result.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(result))
+    failed = tmp_path / "runs" / "failed"
+    failed.mkdir()
+    (failed / "run.json").write_text('{"status": "failed", "error": "FloatingPointError: loss"}')
+    return tmp_path / "runs"
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(cli_report.verbs, list(map(str, arguments)))
+
+
+def shown(*arguments: object) -> list[list[str]]:
+    """The rows of a Markdown table."""
+    done = call("report", *arguments)
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_a_report_is_a_row_a_configuration_with_its_seeds_and_what_is_left_out(runs: Path) -> None:
+    head, _, first, second = shown(runs)
+    assert head[:2] == ["loss", "FID¹ ↓"]
+    assert first[:2] == ["l1", "**1.12 ± 0.18**"]
+    assert second[:2] == ["l2", "5.12 ± 0.18"]
+    assert "Left out: failed (failed: FloatingPointError: loss)." in call("report", runs).stdout
+
+
+def test_rows_columns_order_and_runs_can_be_chosen(runs: Path) -> None:
+    assert [row[0] for row in shown(runs, "--by", "run")[2:]] == ["l1-0", "l1-1", "l2-0", "l2-1"]
+    assert [row[0] for row in shown(runs, "--sort", "-fid")[2:]] == ["l2", "l1"]
+    assert len(shown(runs, "--filter", "loss=l1")) == 3
+    assert len(shown(runs, "--filter", "seed=0", "--by", "run", "--filter", "fid<2")) == 3
+    assert shown(runs, "--columns", FID)[0] == ["loss", "FID¹ ↓"]
+
+
+def test_csv_has_a_line_a_run_and_names_what_is_left_out_on_stderr(runs: Path) -> None:
+    done = call("report", runs, "--format", "csv")
+    assert len(done.stdout.splitlines()) == 5
+    assert "Left out: failed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("ending", "start"), [("tex", "% needs"), ("html", "<!doctype html>"), ("HTM", "<!doctype html>")]
+)
+def test_the_ending_decides_the_format(runs: Path, tmp_path: Path, ending: str, start: str) -> None:
+    out = tmp_path / f"a.{ending}"
+    assert call("report", runs, "--out", out).exit_code == 0
+    assert out.read_text().lstrip().startswith(start)
+
+
+def test_assets_are_a_new_folder_of_html(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert call("report", runs, "--assets", "--out", out).exit_code == 0
+    assert (out / "index.html").read_text().lstrip().startswith("<!doctype html>")
+    assert "is no empty folder" in str(call("report", runs, "--assets", "--out", out).exception)
+    assert "--format html --out DIR" in str(call("report", runs, "--assets").exception)
+    wrong = call("report", runs, "--assets", "--out", tmp_path / "new", "--format", "md")
+    assert "--format html --out DIR" in str(wrong.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["--by", "modle"],
+            "'modle' is no column of these runs; there are run, seed, data, loss, model, fid",
+        ),
+        (["--filter", "loss=l3"], "no run is left; loss is l1, l2"),
+        (["--columns", "fdi"], "'fdi' is no column"),
+        (["--sort", "x"], "'x' is no column"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_what_there_is(runs: Path, words: list[str], says: str) -> None:
+    assert says in str(call("report", runs, *words).exception)
+
+
+def test_a_recorded_schedule_is_drawn_and_nothing_else_is_made_of_a_record() -> None:
+    node = {"_target_": "genbench.diffusion.schedule.Cosine", "T": 50, "s": 0.008, "beta_max": 0.999}
+    assert cli_report.alpha_bar(node) == Cosine(50).table.tolist()
+    for target in (
+        "os.system",
+        "genbench.diffusion.schedule.torch.load",
+        "genbench.run.Run",
+        "genbench.diffusion.schedule.Nothing",
+    ):
+        assert cli_report.alpha_bar({"_target_": target}) is None
+        nested = {
+            "_target_": "genbench.diffusion.schedule.ZeroTerminal",
+            "T": 9,
+            "base": {"_target_": target},
+        }
+        assert cli_report.alpha_bar(nested) is None
+    assert cli_report.alpha_bar({}) is None
+
+
+def test_serve_says_where_and_ends_on_ctrl_c(runs: Path) -> None:
+    command = [sys.executable, "-m", "genbench", "serve", str(runs), "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[0]
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            assert "2 of 2 rows" in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_serve_refuses_what_is_no_directory(tmp_path: Path) -> None:
+    assert "is not a directory" in str(call("serve", tmp_path / "nowhere", "--port", "0").exception)

@@ -1,0 +1,96 @@
+"""Sweeps and wandb: what is kept offline goes up by the one printed command, and wandb's agents can run jobs."""
+
+import itertools
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+
+from genbench import app
+from tests.conftest import ROOT, Command
+from tests.toys import TINY
+from tests.tracking.test_wandb import written
+
+pytest.importorskip("wandb")
+
+OFFLINE = ("tracker=wandb", "tracker.mode=offline")
+SMALL = (
+    *TINY,
+    *OFFLINE,
+    "budget.images=256",
+    "trainer.evaluate_every_images=128",
+    "trainer.evaluate_samples=64",
+)
+
+
+def upload(stdout: str) -> str:
+    """The one command that is printed."""
+    (line,) = [line for line in stdout.splitlines() if line.startswith("To upload: ")]
+    return line.removeprefix("To upload: ")
+
+
+def test_one_printed_command_uploads_all_offline_runs_of_a_sweep(main: Command, tmp_path: Path) -> None:
+    runs_dir = tmp_path / "my runs"
+    done = main("-m", *SMALL, "seed=0,1", f"runs_dir={runs_dir}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    command = upload(done.stdout)
+    kept = sorted(runs_dir.glob("default/*/wandb/offline-run-*"))
+    assert len(kept) == 2
+
+    # A shell takes it as it stands, and wandb finds the runs
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = dict(os.environ) | {"PATH": tools, "HOME": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path)}
+    dry = subprocess.run(
+        f"{command} --dry-run", shell=True, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert dry.returncode == 0, dry.stderr
+    assert "Would sync 2 run(s)" in dry.stderr
+    assert all(folder.name in dry.stderr for folder in kept)
+
+    # A single run has its own command, above its directory, until it is uploaded
+    again = main(*SMALL, "seed=0", f"runs_dir={runs_dir}")
+    (folder,) = [folder for folder in kept if "seed0" in str(folder)]
+    assert shlex.split(upload(again.stdout)) == ["wandb", "sync", str(folder)]
+    assert again.stdout.splitlines()[-1] == str(folder.parents[1])
+    (log,) = folder.glob("*.wandb")
+    log.with_suffix(".wandb.synced").touch()
+    assert "To upload" not in main(*SMALL, "seed=0", f"runs_dir={runs_dir}").stdout
+
+    # What the panels show is there
+    record, summary = written(folder.parents[1]).values()
+    assert record["run_group"] == "default"
+    assert "digits-cnn-v1,n=64" in record["tags"]
+    assert panel_keys() - summary.keys() <= {"bits_per_dim_exact", "bits_per_dim_estimate"}
+    assert {"result_table.ncols", "training_seconds"} <= summary.keys()
+
+
+def panel_keys() -> set[str]:
+    """The keys that the dashboard's panels ask for: one that no run writes would be an empty panel."""
+    dashboard = pytest.importorskip("genbench.dashboard", reason='pip install "genbench[dashboard]"')
+    text = dashboard.specification(dashboard.workspace("p", ""))
+    return set(
+        re.findall(r'"(?:summary:)?(fid|kid|is|training/\w+|bits_per_dim_\w+|\w+_per_\w+)"', text)
+    ) | set(re.findall(r'"summary:(\w+)"', text))
+
+
+def test_the_example_sweep_calls_main_with_jobs_that_compose() -> None:
+    utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils")
+    sweep = yaml.safe_load((ROOT / "examples" / "wandb_sweep.yaml").read_text())
+    assert sweep["metric"]["name"] == "fid"
+    command = utils.create_sweep_command(sweep["command"])
+    assert command[-3:] == ["${interpreter}", "${program}", "${args_no_hyphens}"]
+    assert (ROOT / sweep["program"]).is_file()
+    keys = sweep["parameters"].keys()
+    jobs = list(itertools.product(*(each["values"] for each in sweep["parameters"].values())))
+    assert len(jobs) == 12
+    for values in jobs[::3]:  # each model
+        chosen = {key: {"value": value} for key, value in zip(keys, values, strict=True)}
+        words = utils.create_sweep_command_args({"args": chosen})["args_no_hyphens"]
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            app.build(compose("config", overrides=words))
