@@ -105,6 +105,27 @@ def report(
 
 
 @verbs.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="A run, or a directory with runs of one configuration.")],
+    b: Annotated[Path, typer.Argument(help="Another one, of the same data and protocol.")],
+) -> None:
+    """Say which of two models is better, and how sure that is.
+
+    Runs of the same seeds are compared pair by pair (Student's t); single runs by the bootstrap over samples.
+    """
+    import sys
+
+    from rich.console import Console
+
+    from genbench.report.duel import duel, duel_table
+    from genbench.report.load import read
+
+    lines = duel(read(a), read(b))
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(duel_table(lines, str(a), str(b)))
+
+
+@verbs.command()
 def serve(
     runs_dir: RunsDir,
     by: By = "",

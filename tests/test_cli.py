@@ -10,6 +10,7 @@ from PIL import Image
 from genbench import cli
 
 ROOT = Path(__file__).parents[1]
+VERBS = ("report", "serve", "sample", "sampler-sweep", "bound", "schedules", "dashboard")
 RESULT = {"genbench": "0.1.0", "choices": {"model": "ddpm"}, "metrics": {"fid[f,n=1,ref=train,ema]": 1.5}}
 
 
@@ -38,15 +39,14 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 def test_help_names_the_verbs() -> None:
     done = genbench("--help")
     assert done.returncode == 0
-    verbs = ("report", "serve", "sample", "sampler-sweep", "bound", "schedules")
-    assert all(word in done.stdout for word in (*verbs, "--version", "--install-completion"))
+    assert all(word in done.stdout for word in (*VERBS, "--version", "--install-completion"))
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--help"],
-        *([verb, "--help"] for verb in ("report", "serve", "sample", "sampler-sweep", "bound", "schedules")),
+        *([verb, "--help"] for verb in VERBS),
         ["--version"],
     ],
 )

@@ -77,7 +77,12 @@ def test_what_serves_all_families_knows_none() -> None:
 
 
 def test_nothing_imports_app_but_the_doors() -> None:
-    assert breaches(all_but("cli.py", "cli_report.py", "cli_evaluate.py", *names_below("app")), ("genbench.app",)) == []
+    assert (
+        breaches(
+            all_but("cli.py", "cli_report.py", "cli_evaluate.py", *names_below("app")), ("genbench.app",)
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("heavy", ["torchvision", "torchmetrics", "wandb", "matplotlib", "sklearn", "pandas"])

@@ -23,9 +23,7 @@ class InceptionScore(Score):
 
     def __init__(self, splits: int = 10) -> None:
         if splits < 2:
-            raise ValueError(
-                f"scores.is.splits is {splits}; its spread needs 2 or more"
-            )
+            raise ValueError(f"scores.is.splits is {splits}; its spread needs 2 or more")
         self.splits = splits
         self.smallest = 2 * splits
 

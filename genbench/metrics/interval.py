@@ -7,9 +7,7 @@ from torch import Tensor
 
 __all__ = ["Interval", "interval"]
 
-REPLICATES = (
-    1000  # of means, which cost next to nothing; 200 leave the ends of an interval to chance
-)
+REPLICATES = 1000  # of means, which cost next to nothing; 200 leave the ends of an interval to chance
 LEVEL = 0.95
 AT_ONCE = 1_000_000  # numbers that are held at once
 

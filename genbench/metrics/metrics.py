@@ -43,9 +43,7 @@ class Metrics:
         batch_size: int = 256,
     ) -> None:
         if scores and features is None:
-            raise ValueError(
-                "metrics.features is null, and scores need features: take metrics=standard"
-            )
+            raise ValueError("metrics.features is null, and scores need features: take metrics=standard")
         if likelihood_samples is not None and likelihood_samples < 0:
             raise ValueError(
                 f"metrics.likelihood_samples is {likelihood_samples}; legal are 0 (none) and above, "

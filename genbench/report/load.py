@@ -111,10 +111,22 @@ def result(folder: Path) -> tuple[Row, list[str], dict[str, Cell]]:
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict) or "genbench" not in content:
             raise ValueError("it is no result of genbench")
+        content["metrics"] = {**later(folder), **section(content, "metrics")}
         flat = config.settings(section(content, "config"))
         return row(content), [*map(text, section(content, "choices"))], clean(flat)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"damaged: {path.name}: {error}") from error
+
+
+def later(folder: Path) -> dict[str, Any]:
+    """What `genbench evaluate` found of a run on its own data, the newest of each name."""
+    path, found = folder / "evaluations.jsonl", {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            if not any(word.startswith("data") for word in record["overrides"]):
+                found |= section(record, "metrics")
+    return found
 
 
 def unfinished(run: Run) -> str:

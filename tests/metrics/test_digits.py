@@ -37,8 +37,8 @@ def test_it_knows_98_of_100_held_out_digits(digits: ImageData) -> None:
 
 
 def test_digits_in_black_and_white_get_features_of_their_own() -> None:
-    assert isinstance(AutoFeatures().choice(Digits().name), DigitsFeatures)
-    assert isinstance(AutoFeatures().choice(Digits(binarize=True).name), ClassifierFeatures)
+    assert isinstance(AutoFeatures().choice(Digits()), DigitsFeatures)
+    assert isinstance(AutoFeatures().choice(Digits(binarize=True)), ClassifierFeatures)
 
 
 def test_features_of_an_image_do_not_depend_on_its_batch(digits: ImageData) -> None:

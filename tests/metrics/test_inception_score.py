@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from genbench.metrics.inception_score import inception_score, score_influences, split_count
 

@@ -25,5 +25,5 @@ def test_the_report_reads_back_what_is_written(of: str) -> None:
 
 
 def test_samples_of_unknown_origin_are_refused() -> None:
-    with pytest.raises(ValueError, match="legal are ema, raw, test"):
+    with pytest.raises(ValueError, match="legal are ema, raw, given, test"):
         metric_name("fid", "x", n=1, of="best")

@@ -160,3 +160,18 @@ def test_reports_import_no_torch(tmp_path: Path, write: Write) -> None:
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_later_evaluations_of_a_run_on_its_own_data_join_its_result(tmp_path: Path, write: Write) -> None:
+    write("a")
+    new, old = "fid[inception,res=tf1,n=50000,ref=train,ema]", FID.format("ema")
+    records = [
+        {"overrides": ["features=inception"], "metrics": {new: 7.0, old: 99.0}},
+        {"overrides": ["data=mnist"], "metrics": {FID.format("given"): 50.0}},
+        {"overrides": ["features=inception"], "metrics": {new: 6.0}},
+    ]
+    (tmp_path / "a" / "evaluations.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in records))
+    row = load(tmp_path).iloc[0]
+    assert row[new] == 6.0  # the newest
+    assert row[old] == 3.14159  # the result itself stands
+    assert FID.format("given") not in row  # of other data

@@ -116,11 +116,12 @@ def test_runs_are_found_by_group_data_and_tags_and_share_short_keys(tmp_path: Pa
     assert expected.items() <= summary.items()
     assert summary["training/fid"] == summary["training/fid[f,n=1,ref=train,ema]"] == 4
 
-    # The table's files wait for their upload beside the run, with all that it shows
-    staged = [path.read_bytes() for path in (tmp_path / "wandb" / "artifacts").rglob("*") if path.is_file()]
-    (table,) = (json.loads(content) for content in staged if content.startswith(b'{"columns"'))
+    # The table of its samples, whose files wait for their upload beside the run, not in the user's home
+    staged = {path.read_bytes() for path in (tmp_path / "wandb" / "artifacts").rglob("*") if path.is_file()}
+    (table,) = (json.loads(content) for content in staged if content.startswith(b'{"_type": "table"'))
     row = dict(zip(table["columns"], table["data"][0], strict=True))
     assert (row["family"], row["fid"], row["samples"]["_type"]) == ("ddpm", 3, "image-file")
+    assert not (tmp_path / ".local").exists()  # HOME is here
 
 
 def test_a_run_of_a_sweeps_agent_is_the_one_that_the_agent_asked_for(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Two sets of runs against each other: which is better, and how sure that is."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.table import Table
+from rich.text import Text
+
+from genbench.report.columns import column, metrics, shown_metrics
+from genbench.report.load import Row, Runs
+from genbench.report.noise import LEVEL, estimate
+from genbench.report.verdict import Measured, verdict
+from genbench.report.written import written
+
+__all__ = ["Line", "duel", "duel_table", "paired"]
+
+
+class Line(NamedTuple):
+    """One measure of both."""
+
+    name: str
+    a: float
+    b: float
+    """Means over runs."""
+    p: float
+    """The probability that A is better; nan where nothing says how sure it is."""
+    by: str
+    """What the probability comes from."""
+
+
+def duel(a: Runs, b: Runs) -> list[Line]:
+    """Every measure of the EMA weights that all runs of both have under one protocol, with a better way.
+
+    Raises ValueError where there is none.
+    """
+    names = [name for name in (*shown_metrics(metrics(a)), "bits_per_dim") if column(name).better]
+    shared = [name for name in names if all(row.get(name) is not None for row in (*a.rows, *b.rows))]
+    if not shared:
+        raise ValueError("the runs share no measure: compare runs of the same data and the same protocol")
+    return [line(name, a.rows, b.rows) for name in shared]
+
+
+def line(name: str, a: Sequence[Row], b: Sequence[Row]) -> Line:
+    """One measure: paired over seeds where both have several, else by the spread over samples of one run."""
+    higher = column(name).better > 0
+    first, second = ({row["seed"]: float(row[name] or 0.0) for row in rows} for rows in (a, b))
+    seeds = sorted(first.keys() & second.keys(), key=str)
+    means = [estimate([float(row[name] or 0.0) for row in rows]).mean for rows in (a, b)]
+    if len(seeds) > 1 and len(first) == len(a) and len(second) == len(b):
+        better = [(first[seed] - second[seed]) * (1 if higher else -1) for seed in seeds]
+        return Line(name, *means, paired(better), f"paired over {len(seeds)} seeds")
+    kind, bracket, rest = name.partition("[")
+    errors = [row.get(f"{kind}_se{bracket}{rest}") for row in (*a, *b)]
+    if len(a) == len(b) == 1 and all(isinstance(se, float) for se in errors):
+        sides = [Measured(mean, float(se)) for mean, se in zip(means, errors, strict=True)]
+        return Line(name, *means, verdict(*sides, higher_is_better=higher), "bootstrap over samples")
+    return Line(name, *means, math.nan, "nothing tells how sure")
+
+
+def paired(better: Sequence[float]) -> float:
+    """The probability that differences of two or more pairs have a mean above 0: Student's posterior.
+
+    P = F_(n-1)(mean / (s / sqrt(n))), the one-sided t test's p value from 1. Source: Student 1908.
+    """
+    from scipy.special import stdtr
+
+    found = estimate(better)
+    if not found.std:
+        return 0.5 + 0.5 * ((found.mean > 0) - (found.mean < 0))
+    return float(stdtr(found.n - 1, found.mean / (found.std / math.sqrt(found.n))))
+
+
+def duel_table(lines: Sequence[Line], a: str, b: str) -> Table:
+    """The lines; a probability of 95 % either way stands out."""
+    grid = Table(title=Text(f"A is {a}\nB is {b}"), title_justify="left")
+    for name in ("measure", "A", "B", "P(A better)", "by"):
+        grid.add_column(name, justify="left" if name in ("measure", "by") else "right")
+    for x in lines:
+        sure = "bold" if max(x.p, 1 - x.p) >= LEVEL else ""
+        shown = "n/a" if math.isnan(x.p) else f"{x.p:.3f}"
+        title = Text(f"{x.name} {column(x.name).arrow}")
+        grid.add_row(title, written(x.a), written(x.b), Text(shown, style=sure), x.by)
+    return grid
