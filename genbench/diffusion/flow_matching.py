@@ -13,8 +13,8 @@ from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
 from genbench.diffusion.process import Known, LikelihoodProcess, Losses
-from genbench.diffusion.sampler import Denoised, noise_like
-from genbench.diffusion.schedule import Level
+from genbench.diffusion.sampler import Denoised
+from genbench.diffusion.straight import Straight, level
 from genbench.diffusion.times import lattice
 
 __all__ = [
@@ -103,7 +103,7 @@ class LogitNormal(PathTimes):
         return torch.sigmoid(self.mean + self.std * z)
 
 
-class FlowMatching(LikelihoodProcess):
+class FlowMatching(Straight, LikelihoodProcess):
     """xt = (1 - t) x0 + t eps; the network learns the velocity x0 - eps, dx/dt = -velocity.
 
     loss = E |network(xt, t) - (x0 - eps)|^2, mean over D.
@@ -136,7 +136,6 @@ class FlowMatching(LikelihoodProcess):
         self.guidance, self.density_steps = guidance, density_steps
         self.method = f"ode, {density_steps} steps"
         self.shares, self.phases = coupling.shares, tuple(coupling.shares) or ("net",)
-        self.register_buffer("here", torch.zeros(()), persistent=False)  # on the device of the samples
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         t = self.times.draw(len(x0), x0.device)
@@ -155,14 +154,6 @@ class FlowMatching(LikelihoodProcess):
         answer = network(x0, torch.ones(len(x0)), y)
         if answer.shape != x0.shape:
             raise ValueError(f"the network answers {tuple(answer.shape)}: set network.answers=1")
-
-    def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
-        return torch.randn(n, *shape, generator=rng, device=self.here.device)
-
-    def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
-        if not 0 < start <= 1:
-            raise ValueError(f"start is {start}; it must be above 0 (an image) and at most 1 (pure noise)")
-        return (1 - start) * x0 + start * noise_like(x0, rng)
 
     def path(
         self,
@@ -185,10 +176,6 @@ class FlowMatching(LikelihoodProcess):
 
         return self.solver.walk(velocity, x, start)
 
-    def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
-        eps = noise_like(x0, rng)
-        return torch.stack([(1 - t) * x0 + t * eps for t in torch.linspace(0, 1, frames).tolist()])
-
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
         """log p(x) = log N(x_1) - int_1^0 div velocity: integrated from the data to noise."""
         field = Divergence(lambda x, t: network(x, t.expand(len(x)).float(), y).float(), x0)
@@ -202,9 +189,3 @@ class FlowMatching(LikelihoodProcess):
             x = x - h / 2 * (here + there)
             volume -= h / 2 * (trace + trace_there)
         return (volume - normal_nats(x) + x0[0].numel() * math.log(width)).float()
-
-
-def level(t: Tensor) -> Level:
-    """Signal 1 - t and noise t, (B,) -> (B, 1, 1, 1) float32 each."""
-    t = t[:, None, None, None]
-    return Level((1 - t).float(), t.float())
