@@ -135,7 +135,7 @@ class FlowMatching(Straight, LikelihoodProcess):
         self.coupling, self.times, self.solver = coupling, times, solver
         self.guidance, self.density_steps = guidance, density_steps
         self.method = f"ode, {density_steps} steps"
-        self.shares, self.phases = coupling.shares, tuple(coupling.shares) or ("net",)
+        self.shares, self.phases = dict(coupling.shares), tuple(coupling.shares) or ("net",)
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         t = self.times.draw(len(x0), x0.device)
