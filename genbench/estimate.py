@@ -79,7 +79,7 @@ def estimate(session: Session) -> Estimate:
     """Train a copy of the run for a few steps, beside it and without a trace, and draw a few samples."""
     parts, watch = session.parts, Stopwatch()
     images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
-    trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None)
+    trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
     few = replace(parts, trainer=trainer, budget=Budget(images=images))
     reset_peak_memory(parts.device)
     with TemporaryDirectory() as folder:

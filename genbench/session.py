@@ -197,8 +197,18 @@ class Session:
             progress=self.progress,
             stop=self.stop,
             on_sample=on_sample,
-            on_evaluate=lambda model: self.examiner.glance(model, parts.trainer.evaluate_samples),
+            on_evaluate=self.glance,
         )
+
+    def glance(self, model: Generator) -> dict[str, float]:
+        """Scores on the way; a look that fails costs the training nothing but the look."""
+        try:
+            return self.examiner.glance(model, self.parts.trainer.evaluate_samples)
+        except FloatingPointError as error:
+            self.console.print(f"not evaluated on the way: {error}", markup=False, highlight=False)
+        except Stopped:  # the loop, which was asked too, saves and ends
+            pass
+        return {}
 
     def budget(self, model: Generator) -> Budget:
         """What may be spent, in images and seconds."""
@@ -230,6 +240,7 @@ class Session:
             "run": self.here.path.name,
             "status": "done",
             "identity": self.identity,
+            "data_key": self.data.key,
             "choices": self.choices,
             "seed": self.parts.seed,
             "config": self.config,

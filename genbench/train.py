@@ -204,7 +204,9 @@ def train(
             if crossed(trainer.evaluate_every_images, before, run.images_seen) and not run.finished:
                 with clock.paused():
                     found = {f"training/{name}": value for name, value in on_evaluate(ema.model).items()}
-                    tracker.log(found | {"training_seconds": run.seconds}, images_seen=run.images_seen)
+                    if found:
+                        found["training_seconds"] = run.seconds
+                        tracker.log(found, images_seen=run.images_seen)
 
             # What survives a kill
             if time.monotonic() - saved >= trainer.checkpoint_every_seconds and not run.finished:

@@ -23,8 +23,9 @@ NETWORKS = {
     "autoregressive": ("pixelcnn", "image_gpt"),
     "latent_diffusion": ("unet_latent",),
     "flow_matching": (),
+    "consistency": (),
 }
-"""The networks that answer as each model asks; those of diffusion serve flow matching too."""
+"""The networks that answer as each model asks; those of diffusion serve its kin too."""
 AXES = {
     "ddpm": (
         "schedule",
@@ -48,12 +49,15 @@ AXES = {
     "autoregressive": ("pixel_law",),
     "vqvae": ("prior_network",),
     "flow_matching": ("pairing", "path_times", "solver"),
+    "consistency": ("path_times",),
     "latent_diffusion": ("autoencoder", "prior"),
 }
 
 
 OF_RUNS = {("autoencoder", "run"), ("guidance", "classifier_of_run")}
 """Options that want a run, which their own test makes."""
+OF_OTHERS = {("process", "consistency")}
+"""Options of an axis that are there for another model, which has them by default."""
 
 
 def options(group: str) -> list[str]:
@@ -67,7 +71,7 @@ OPTIONS = [
         for model, groups in AXES.items()
         for group in groups
         for option in options(group)
-        if (group, option) not in OF_RUNS
+        if (group, option) not in OF_RUNS | OF_OTHERS
     ),
 ]
 COMPANIONS = {
@@ -259,6 +263,8 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
         (["model=vqvae", "model.codebook.size=1"], "model.codebook.size"),
         (["model=vqvae", "model.share=1.0"], "model.share is 1.0"),
         (["model=autoregressive", "pixel_law=palette", "pixel_law.size=1"], "pixel_law.size is 1"),
+        (["process=consistency"], "Could not find|described as a LikelihoodProcess|path_times"),
+        (["model=consistency", "+guidance=classifier_free"], "guidance is no axis"),
         (["model=vae", "network=unet"], r"genbench.nn.unet.UNet'; it must be described as a LatentNetwork"),
         (["model=vae", "network=dcgan"], "belongs to another model"),
         (["model=vae", "+schedule=cosine"], "schedule is no axis of genbench.families.vae.VAE"),

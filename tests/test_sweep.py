@@ -56,6 +56,23 @@ def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_pat
     assert [path for path in (tmp_path / "default").rglob("*") if path.name != "multirun.yaml"] == []
 
 
+def test_a_dry_run_of_one_run_tells_what_it_would_take(main: Command, tmp_path: Path) -> None:
+    done = main(*SMALL, f"runs_dir={tmp_path}", "dry_run=true")
+    assert done.returncode == 0, done.stderr
+    assert "training 0:0" in done.stdout
+    assert "parameters" in done.stdout
+    assert not list(tmp_path.rglob("run.json"))
+
+
+@pytest.mark.parametrize("objective", ["fdi", "is"])
+def test_an_objective_that_cannot_be_minimised_is_refused(
+    objective: str, main: Command, tmp_path: Path
+) -> None:
+    done = main(*SMALL, f"runs_dir={tmp_path}", f"objective={objective}")
+    assert done.returncode == 2
+    assert f"objective is '{objective}'; lower must be better, so legal are fid," in done.stderr
+
+
 def test_a_sweep_that_was_killed_goes_on_where_it_was(
     main: Command, tmp_path: Path, environment: dict[str, str]
 ) -> None:

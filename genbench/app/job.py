@@ -49,7 +49,10 @@ def run(cfg: DictConfig) -> float:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return one_of_many(cfg, here, console)
     try:
-        return stay(cfg, here, console).objective
+        end = stay(cfg, here, console)
+        if end.status == "estimated":
+            console.print(end.note, highlight=False)
+        return end.objective
     except (UsageError, Unmeasured, FloatingPointError) as error:
         leave(error)
     except Stopped:
@@ -157,8 +160,18 @@ def objective(result: dict[str, Any], cfg: DictConfig) -> float:
     return float(of_ema(result["metrics"]).get(cfg.objective, math.nan))
 
 
+def check_objective(kind: str) -> None:
+    """Raise ValueError on what a search could not minimise."""
+    from genbench.report.columns import KINDS
+
+    legal = [name for name, (_, better) in KINDS.items() if better < 0] + ["bits_per_dim"]
+    if kind not in legal:
+        raise ValueError(f"objective is {kind!r}; lower must be better, so legal are {', '.join(legal)}")
+
+
 def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":
     """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
+    check_objective(cfg.objective)
     who = identity(cfg)
     parts = build(cfg)
     from genbench.session import Session

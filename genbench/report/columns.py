@@ -10,6 +10,7 @@ from genbench.report.names import SPREADS, is_detail, is_metric, parse, rank
 __all__ = [
     "AXES",
     "COSTS",
+    "KINDS",
     "LIKELIHOOD",
     "MEASURES",
     "Column",
