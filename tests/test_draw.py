@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from genbench import app, cli, draw
-from genbench import evaluate as evaluation
 from genbench.data import ImageData, Split
 from genbench.diffusion.sampler import DDIM
+from genbench.evaluate import evaluate
 from genbench.metrics import DigitsFeatures, Metrics, PassCounter
 from genbench.progress import Progress
 from genbench.stop import StopRequest
@@ -87,31 +86,16 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(made: Make
     assert not np.array_equal(first["samples"], other["samples"])
 
 
-class Kept:
-    """Scores that keep what they are shown."""
-
-    def __init__(self) -> None:
-        self.images: list[Tensor] = []
-
-    def update(self, images: Tensor) -> None:
-        self.images.append(images)
-
-    def compute(self) -> dict[str, float]:
-        return {}
-
-
-def test_an_unconditional_model_draws_what_the_evaluation_measures(
-    made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, kept, cpu = made(*DDPM), Kept(), torch.device("cpu")
+def test_an_unconditional_model_draws_what_the_evaluation_measures(made: Make, tmp_path: Path) -> None:
+    run, cpu, quiet = made(*DDPM), torch.device("cpu"), Progress(None)
     empty = Split(torch.zeros(0, 1, 8, 8, dtype=torch.uint8), None)
-    monkeypatch.setattr(evaluation, "new_scores", lambda *_, **__: kept)
-    quiet = Progress(None)
-    evaluation.evaluate(
+    data = ImageData("toy", empty, empty, (), 0, False, "key", (1, 8, 8))
+    metrics = Metrics(DigitsFeatures(), samples=22, batch_size=4)
+    measured = evaluate(
         app.load(run, device="cpu"),
-        ImageData("toy", empty, empty, (), 0, False, "key", (1, 8, 8)),
-        metrics=Metrics(DigitsFeatures(), samples=22, batch_size=4),
-        extractor=torch.nn.Identity(),  # type: ignore[arg-type]
+        data,
+        metrics=metrics,
+        extractor=metrics.extractor(data, device=cpu, progress=quiet),
         references=[],
         of="ema",
         seed=5,
@@ -120,7 +104,7 @@ def test_an_unconditional_model_draws_what_the_evaluation_measures(
         stop=StopRequest(),
     )
     arrays = drawn(run, tmp_path / "out", "--n", 22, "--batch-size", 4, "--seed", 5)
-    assert np.array_equal(arrays["samples"], torch.cat(kept.images)[:, 0].numpy())
+    assert np.array_equal(arrays["samples"], measured.drawn.images[:, 0].numpy())
 
 
 def test_labels_come_in_turn_a_column_of_the_grid_each(made: Make, tmp_path: Path) -> None:
