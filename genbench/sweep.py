@@ -11,8 +11,8 @@ from rich.text import Text
 
 __all__ = ["Ledger", "Outcome", "Status", "duration", "outcome_table"]
 
-Status = Literal["done", "skipped", "estimated", "busy", "refused", "failed", "stopped"]
-COLOURS = {"done": "green", "refused": "red", "failed": "red", "stopped": "yellow", "busy": "yellow"}
+Status = Literal["done", "skipped", "estimated", "busy", "refused", "failed", "unmended", "stopped"]
+COLOURS = {"done": "green", "stopped": "yellow", "busy": "yellow"}  # what is bad is red
 
 
 class Outcome(NamedTuple):
@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     @property
     def bad(self) -> bool:
         """Whether somebody has to look at it."""
-        return self.status in ("refused", "failed")
+        return self.status in ("refused", "failed", "unmended")
 
 
 class Ledger:
@@ -61,13 +61,13 @@ class Ledger:
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:
     """One line a job; overrides that all of them share are left out."""
-    shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes))
+    shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes)) if outcomes[1:] else set()
     grid = Table(title=Text(title(outcomes)), title_justify="left")
     for name in ("job", "status", "overrides", "time", "result"):
         grid.add_column(name, justify="right" if name in ("job", "time") else "left", overflow="fold")
     for outcome in outcomes:
         own = " ".join(word for word in outcome.overrides if word not in shared)
-        status = Text(outcome.status, style=COLOURS.get(outcome.status, ""))
+        status = Text(outcome.status, style="red" if outcome.bad else COLOURS.get(outcome.status, ""))
         note = f"{outcome.note}\n{outcome.run}" if outcome.bad else outcome.note
         grid.add_row(str(outcome.job), status, Text(own), Text(duration(outcome.seconds)), Text(note))
     return grid

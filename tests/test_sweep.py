@@ -39,7 +39,7 @@ def test_a_failed_job_is_told_at_once_and_the_others_follow(main: Command, tmp_p
 
     # The same command again does no work, and says so
     again = main("-m", *SMALL, *GOOD_AND_BAD, "seed=0,1", f"runs_dir={tmp_path}")
-    assert (again.returncode, statuses(tmp_path)) == (0, ["skipped"] * 4)
+    assert (again.returncode, statuses(tmp_path)) == (1, ["skipped", "skipped", "unmended", "unmended"])
     assert "retry_failed=true" in again.stdout
     assert sorted(map(len, sessions(tmp_path).values())) == [1, 1, 1, 1]
 

@@ -86,7 +86,7 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
             kept.add(outcome)
         console.print(f"job {outcome.job} {end.status}: {end.note}", markup=False, highlight=False)
         point_to(here, console)
-    return end.objective
+    return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
 
 
 def console_of(job: DictConfig) -> Console:
@@ -112,7 +112,7 @@ def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
                 show(result, console)
                 return Stay("skipped", f"finished; {headline(result, cfg)}", objective(result, cfg))
             if sweeping() and here.status == "failed" and not cfg.retry_failed:
-                return Stay("skipped", "failed before; retry_failed=true tries it again")
+                return Stay("unmended", "failed before; retry_failed=true tries it again")
             session = open_session(cfg, here, console)
         except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
             raise UsageError(message(error)) from error
@@ -142,7 +142,7 @@ def estimated(session: "Session") -> Stay:
     from genbench.estimate import estimate
 
     found = estimate(session)
-    return Stay("estimated", found.note, seconds=found.seconds)
+    return Stay("estimated", found.note, objective=0.0, seconds=found.seconds)
 
 
 def headline(result: dict[str, Any], cfg: DictConfig) -> str:

@@ -1,5 +1,6 @@
 """Trained models, from the directories of their runs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ __all__ = ["classifier", "load", "measuring", "protocol"]
 
 ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
 """What a measurement is composed of, and the groups that say it."""
+
+BELOW = {"metrics": ("metrics", "scores", "features")}
+"""What goes with another option of a group, beside the group itself."""
 
 
 def load(
@@ -116,22 +120,59 @@ def measuring(
 ) -> "tuple[ImageSource, Metrics, int]":
     """The data, the metrics and the seed that overrides of the configuration ask for, as for a run of them.
 
-    of_run: a run whose own data, metrics and seed stand where no override says otherwise.
+    of_run: a run whose own data, metrics and seed stand where no override says otherwise; overrides of single
+    settings change those of the run, another option of a group takes the place of all that the run had there.
     Raises ValueError on overrides that cannot be, FileNotFoundError where there is no run.
     """
-    asked = {word.partition("=")[0].partition(".")[0] for word in overrides}
+    asked = {asked_group(word) for word in overrides}
+    own = {} if of_run is None else recorded(of_run)
+    kept = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", overrides=list(overrides))
-        tree: Any = OmegaConf.to_container(cfg, resolve=True)
-        if of_run is not None:
-            tree |= {key: node for key, node in recorded(of_run).items() if not asked & ASKED_BY[key]}
+        tree = composed_over([] if of_run is None or not asked else words_of(of_run, kept), overrides) | kept
         chosen = OmegaConf.create({key: tree[key] for key in ASKED_BY})
         for key in ("data", "metrics"):
             schema.check(tree[key], key)
         return make(chosen.data), make(chosen.metrics), chosen.seed
     except (HydraException, OmegaConfBaseException, TypeError) as error:
         raise ValueError(message(error)) from error
+
+
+def asked_group(word: str) -> str:
+    """The group that an override changes. Raises ValueError where no measurement has it."""
+    found, legal = re.match(r"[+~]*(\w*)", word), sorted(set().union(*ASKED_BY.values()))
+    if found is None or found[1] not in legal:
+        raise ValueError(f"{word} changes no measurement: what can be set is of {', '.join(legal)}")
+    return found[1]
+
+
+def words_of(run_dir: str | Path, kept: Mapping[str, object]) -> list[str]:
+    """The overrides that a run was composed of; none are needed where its data and metrics are kept.
+
+    Raises ValueError where they are needed and lost.
+    """
+    path = Path(run_dir) / ".hydra" / "overrides.yaml"
+    if kept.keys() >= {"data", "metrics"}:
+        return []
+    if not path.is_file():
+        raise ValueError(f"{path} is lost, and with it what the run was measured by: leave data and metrics")
+    return [str(word) for word in OmegaConf.load(path)]
+
+
+def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides make of the configuration of a run's own ones."""
+    chosen = {word.partition("=")[0].lstrip("+") for word in overrides}
+    replaced = {name for group in chosen for name in BELOW.get(group, (group,))}
+    stay = [word for word in own if re.split(r"[.=@]", word.lstrip("+~"))[0] not in replaced]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[*stay, *overrides])
+    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    if lost := sorted(ASKED_BY.keys() - tree.keys()):
+        raise ValueError(f"{', '.join(lost)} cannot be taken away from a measurement")
+    schema.check_root(tree)
+    schema.check_axes(OmegaConf.to_container(cfg))
+    if tree["seed"] < 0:
+        raise ValueError(f"seed is {tree['seed']}; it must be at least 0")
+    return tree
 
 
 def recorded(run_dir: str | Path) -> dict[str, Any]:

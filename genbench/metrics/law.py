@@ -36,7 +36,10 @@ class LawExtractor(FeatureExtractor):
         self.eval()
 
     def extract(self, images: Tensor) -> Features:
-        return Features(to_float(images).flatten(1), self.law.log_classes(images).float().to(images.device))
+        logits = self.law.log_classes(images)
+        # A class that no image could have would make 0 log 0 of its share; e^-500 is none to a float64 sum.
+        logits = logits.clamp(min=logits.amax(dim=1, keepdim=True) - 500)
+        return Features(to_float(images).flatten(1), logits.float().to(images.device))
 
 
 def exact_moments(law: KnownLaw) -> Moments:

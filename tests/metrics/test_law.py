@@ -8,6 +8,7 @@ import torch
 from genbench.data import Digits, Gaussians, KnownLaw, Split
 from genbench.metrics.fd_exact import ExactFD
 from genbench.metrics.frechet import Moments, frechet_distance
+from genbench.metrics.inception_score import inception_score
 from genbench.metrics.law import LawExtractor, LawFeatures, exact_moments
 from genbench.metrics.reference import Reference
 from genbench.metrics.score import Drawn
@@ -63,3 +64,11 @@ def test_a_set_whose_law_is_not_known_has_no_such_features() -> None:
     LawFeatures().check(Gaussians())
     with pytest.raises(ValueError, match="the law of digits is not known; take"):
         LawFeatures().check(Digits())
+
+
+def test_images_of_a_single_class_have_an_inception_score_of_one(law: KnownLaw) -> None:
+    """The other classes have no share that a float could hold, and still no nan."""
+    images, labels = law.draw(400, torch.Generator().manual_seed(1))
+    alike = images[labels == 0][:1].expand(40, -1).reshape(-1, 1, 8, 8)
+    score, _ = inception_score(LawExtractor(law)(alike).logits, splits=2, seed=0)
+    assert score == pytest.approx(1, abs=1e-9)
