@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.axes import CONF
-from genbench.cli_files import complain, warnings_in_lines
+from genbench.cli_files import check_out, complain, warnings_in_lines
 
 if TYPE_CHECKING:
     from genbench.judge import Judge
@@ -38,7 +38,11 @@ def evaluate(
     ] = None,
     data_root: Annotated[str | None, typer.Option(help="The folder of that data.")] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="standard, full, likelihood, or another option of conf/metrics.")
+        str | None,
+        typer.Option(
+            help="standard, full, likelihood, or another option of conf/metrics: all of it, in the place of"
+            " what a run was measured by; --set changes single settings of that."
+        ),
     ] = None,
     features: Annotated[
         str | None,
@@ -70,6 +74,10 @@ def evaluate(
     is_run = (target / "run.json").is_file()
     if data is None and not is_run:
         raise ValueError(f"{target} is no run: say what to compare it with by --data, e.g. --data digits")
+    path = out or (target / "evaluations.jsonl" if is_run else beside(target))
+    check_out(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"--out {path} is in no folder that is there: make {path.parent} first")
     words = overrides(data, data_root, metrics, features) + (settings or [])
     with warnings_in_lines():
         judge = judge_of(words, target if is_run else None, device)
@@ -80,7 +88,6 @@ def evaluate(
     from genbench.report import print_quality
 
     print_quality(record, Console())
-    path = out or (target / "evaluations.jsonl" if is_run else beside(target))
     keep({"target": str(target), "overrides": words, **record}, path)
     complain(f"appended to {path}")
 
@@ -116,8 +123,10 @@ def judge_of(words: list[str], run_dir: Path | None, device: str) -> "Judge":
 def of_run(judge: "Judge", run_dir: Path, weights: Weights) -> dict[str, Any]:
     """The measurements of a trained model."""
     from genbench import app as application
+    from genbench.judge import Origin
 
-    return judge.model(application.load(run_dir, device=str(judge.device), weights=weights), weights)
+    origin = Origin.of(run_dir)
+    return judge.model(application.load(run_dir, device=str(judge.device), weights=weights), weights, origin)
 
 
 def of_images(judge: "Judge", target: Path) -> dict[str, Any]:

@@ -117,12 +117,12 @@ def compare(
 
     from rich.console import Console
 
-    from genbench.report.duel import duel, duel_table
-    from genbench.report.load import read
+    from genbench.report.duel import both, budgets, duel, duel_table
 
-    lines = duel(read(a), read(b))
+    sides = both(a, b)
+    lines = duel(*sides)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(duel_table(lines, str(a), str(b)))
+    console.print(duel_table(lines, str(a), str(b), budgets(*sides)))
 
 
 @verbs.command()

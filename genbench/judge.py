@@ -1,26 +1,48 @@
 """Anything measured again: a run under other metrics, or images that came from any other tool."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageSource, cache_dir, prepare
 from genbench.examine import Examiner
 from genbench.fidelity import Fidelity
 from genbench.generator import Generator
 from genbench.metrics import Metrics
 from genbench.progress import Progress
-from genbench.run import plain, version
+from genbench.run import Run, plain, version
 from genbench.stop import StopRequest
 from genbench.submission import Submission
 
-__all__ = ["Judge", "keep"]
+__all__ = ["Judge", "Origin", "check_fits", "keep"]
+
+
+class Origin(NamedTuple):
+    """The training that a model came from, by which reports join what is measured later to its result."""
+
+    identity: str
+    images_seen: int
+
+    @classmethod
+    def of(cls, run_dir: Path) -> "Origin":
+        """Who a run is and how far its last checkpoint has come.
+
+        Read before the model: of a run that goes on meanwhile it then says too few images, never too many.
+        Raises FileNotFoundError where there is no checkpoint yet.
+        """
+        here = Run(run_dir)
+        record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(torch.device("cpu"))
+        if record is None or checkpoint is None:
+            raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
+        return cls(record["identity"], checkpoint["images_seen"])
 
 
 @dataclass(frozen=True)
@@ -41,8 +63,9 @@ class Judge:
         self.metrics.check_data(data)
         return Examiner(data, self.metrics, self.seed, self.device, self.progress, StopRequest())
 
-    def model(self, model: Generator, of: str) -> dict[str, Any]:
+    def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:
         """The measurements of a model; `of` says which weights it has, "ema" or "raw"."""
+        check_fits(model, self.source)
         quality: dict[str, float] = {}
         if self.metrics.scores:
             held_out = self.examiner.held_out(labelled=model.num_classes > 0)
@@ -55,7 +78,7 @@ class Judge:
             progress=self.progress,
             stop=self.examiner.stop,
         )
-        return self.record(quality, fidelity.likelihood(model))
+        return self.record(quality, fidelity.likelihood(model)) | origin._asdict() | {"weights": str(of)}
 
     def images(self, given: Submission) -> dict[str, Any]:
         """The measurements of images that are given."""
@@ -76,7 +99,30 @@ class Judge:
         }
 
 
+def check_fits(model: Generator, source: ImageSource) -> None:
+    """Raise ValueError where a model's images or classes are not those of the data."""
+    if model.shape != source.shape:
+        raise ValueError(
+            f"the model draws images of {model.shape}, {source.name} has {source.shape}: "
+            "measure it against data of its own shape (--data, --set data.size=..)"
+        )
+    if model.num_classes not in (0, source.num_classes):
+        raise ValueError(
+            f"the model is conditional on {model.num_classes} classes, {source.name} has "
+            f"{source.num_classes}: measure it against data of its own classes"
+        )
+
+
 def keep(record: Mapping[str, Any], path: Path) -> None:
-    """Append a record to a file of JSON lines; what is there stays as it is."""
-    with Path(path).open("a") as file:
-        file.write(f"{json.dumps(plain(record), allow_nan=False)}\n")
+    """Append a record to a file of JSON lines by a single write, which other processes cannot split.
+
+    What is there stays as it is; after a line that a kill left torn a new one begins.
+    """
+    text = f"{json.dumps(plain(record), allow_nan=False)}\n"
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        size = os.fstat(file).st_size
+        is_torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
+        os.write(file, f"\n{text}".encode() if is_torn else text.encode())
+    finally:
+        os.close(file)

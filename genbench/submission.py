@@ -13,6 +13,7 @@ from genbench.data.folder import image_files
 
 __all__ = ["Submission", "read"]
 
+ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
 MODES = {1: ("L", "1"), 3: ("RGB",)}
 
 
@@ -33,10 +34,14 @@ class Submission(NamedTuple):
 def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> Submission:
     """The images of an .npz file (`samples`, and `labels` or not), or of all image files below a folder.
 
+    Of a folder that `genbench sample` wrote, its samples.npz.
+
     Nothing is resized or converted: what is not bytes of the shape (C, H, W) of the data is refused.
     Raises ValueError where it is not, or where the path is neither.
     """
     path = Path(path)
+    if (path / ARRAYS).is_file():
+        return read_arrays(path / ARRAYS, shape, num_classes)
     if path.is_dir():
         return Submission(read_folder(path, shape), None)
     if path.suffix == ".npz" and path.is_file():
@@ -59,7 +64,7 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
         with Image.open(file) as image:
             mode, size = image.mode, image.size
             pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow's decoders raise all of them on damage
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all Pillow's
         raise ValueError(f"{file} is no image that can be read ({error}): take it out") from error
     if mode not in MODES[channels] or size != (width, height):
         raise ValueError(
@@ -75,7 +80,8 @@ def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Su
         with np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in ("samples", "labels") if name in arrays}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{file} is no .npz file that can be read ({error})") from error
+        # numpy's own words advise to load it unsafely.
+        raise ValueError(f"{file} is no .npz file that can be read ({type(error).__name__})") from error
     if "samples" not in found:
         raise ValueError(f"{file} has no array `samples`, uint8 [N, H, W] or [N, H, W, C]")
     samples = checked(found["samples"], shape, file)

@@ -61,11 +61,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
             cfg = compose("config", overrides=[*overrides, "device=cpu"])
         (run.path / ".hydra").mkdir()
         OmegaConf.save(cfg, run.path / ".hydra" / "config.yaml")
+        OmegaConf.save(list(overrides), run.path / ".hydra" / "overrides.yaml")
         model = app.build(cfg).model
         config = OmegaConf.to_container(cfg, resolve=True)
         assert isinstance(config, dict)
         run.begin("identity", config, "cpu", 0)
-        CheckpointStore(run.checkpoints).save({"ema": shaken(model), "model": shaken(model)})
+        CheckpointStore(run.checkpoints).save(
+            {"ema": shaken(model), "model": shaken(model), "images_seen": 64}
+        )
         return run.path
 
     return make

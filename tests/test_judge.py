@@ -11,8 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from genbench import app, cli_evaluate, selfcheck
-from genbench.judge import keep
-from genbench.judge import check_fits
+from genbench.judge import check_fits, keep
 from genbench.progress import Progress
 from genbench.report.load import read
 from genbench.selfcheck import Check, check_all, verdict_table
@@ -52,17 +51,17 @@ def test_a_run_is_measured_again_beside_what_is_there(run: Path) -> None:
     assert {path: path.read_bytes() for path in run.rglob("*.json")} == before
 
 
-def test_a_finished_runs_evaluation_is_of_its_result_and_joins_it(run: Path) -> None:
-    evaluate(str(run), *FEW, "--set", "metrics.samples=24")
+def test_an_evaluation_says_of_which_training_it_is_and_joins_the_result_of_that_alone(run: Path) -> None:
+    evaluate(str(run), *FEW)
     (record,) = records(run / "evaluations.jsonl")
-    result = json.loads((run / "result.json").read_text())
-    for name in ("identity", "data_key", "seed"):
-        assert record[name] == result[name]
-    assert record["images_seen"] == result["cost"]["images_seen"]
-    name = "fid[digits-cnn-v1,n=24,ref=train,ema]"
-    assert read(run).rows[0][name] == record["metrics"][name]
-    keep(record | {"images_seen": 1, "metrics": {name: 99.0}}, run / "evaluations.jsonl")  # not yet finished
-    assert read(run).rows[0][name] == record["metrics"][name]
+    assert (record["identity"], record["images_seen"], record["seed"]) == ("identity", 64, 0)
+    assert record["weights"] == "ema"
+    name = "fid[digits-cnn-v1,n=40,ref=train,ema]"
+    result = {"genbench": "0", "identity": "identity", "seed": 0, "data_key": record["data_key"]}
+    for images, expected in ((64, record["metrics"][name]), (128, None)):  # 128: it was trained further
+        content = result | {"cost": {"images_seen": images}}
+        (run / "result.json").write_text(json.dumps(content))
+        assert read(run).rows[0].get(name) == expected
 
 
 def test_a_record_begins_a_new_line_after_a_torn_one(tmp_path: Path) -> None:
@@ -142,7 +141,9 @@ def test_a_miss_is_red_and_exit_code_one(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("given", ["data_root", "weights"])
-def test_what_is_given_to_selfcheck_must_do(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_given_to_selfcheck_must_do(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for checks in ("closed_forms", "other_implementations"):
         monkeypatch.setattr(selfcheck, checks, lambda: iter(()))
     options = {"data_root": None, "weights": None, given: str(tmp_path / "none")}
@@ -183,7 +184,7 @@ def test_without_the_run_s_words_only_what_is_recorded_stands(run: Path) -> None
         ("optim.lr=5", "set is of data, features, metrics, scores, seed"),
         ("++model.process=1", "changes no measurement"),
         ("~trainer", "changes no measurement"),
-        ("~data", "cannot be taken away"),
+        ("~metrics", "metrics cannot be taken away"),
         ("++metrics.sample=5", "metrics.sample is unknown"),
         ("seed=-1", "must be at least 0"),
         ("seed=x", "seed is 'x'"),

@@ -31,6 +31,14 @@ def test_arrays_come_back_as_maps_of_channels(tmp_path: Path) -> None:
         assert grey.labels is None
 
 
+def test_the_folder_of_genbench_sample_is_read_by_its_arrays(tmp_path: Path) -> None:
+    Image.new("L", (99, 99)).save(tmp_path / "grid.png")
+    save(tmp_path / "samples.npz", samples=BYTES[..., 0], labels=np.array([0, 1, 1, 0]))
+    found = read(tmp_path, shape=GREY, num_classes=2)
+    assert torch.equal(found.images[:, 0], torch.from_numpy(BYTES[..., 0]))
+    assert found.labels is not None
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_folder_gives_its_images_byte_for_byte_in_order(channels: int, tmp_path: Path) -> None:
     for k, image in enumerate(BYTES):
@@ -93,3 +101,12 @@ def test_what_is_neither_is_refused(tmp_path: Path) -> None:
     (tmp_path / "torn.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="can be read"):
         read(tmp_path / "torn.npz", shape=COLOUR, num_classes=0)
+
+
+def test_an_image_too_large_to_decode_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (5, 6)).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # twice as many are called a bomb
+    with pytest.raises(ValueError, match=r"x\.png is no image that can be read"):
+        read(tmp_path, shape=COLOUR, num_classes=0)

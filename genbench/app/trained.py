@@ -160,7 +160,7 @@ def words_of(run_dir: str | Path, kept: Mapping[str, object]) -> list[str]:
 
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """What overrides make of the configuration of a run's own ones."""
-    chosen = {word.partition("=")[0].lstrip("+") for word in overrides}
+    chosen = {word.partition("=")[0].lstrip("+~") for word in overrides}
     replaced = {name for group in chosen for name in BELOW.get(group, (group,))}
     stay = [word for word in own if re.split(r"[.=@]", word.lstrip("+~"))[0] not in replaced]
     with initialize_config_dir(str(CONF), version_base="1.3"):

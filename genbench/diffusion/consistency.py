@@ -15,15 +15,15 @@ __all__ = ["Consistency"]
 class Consistency(Straight):
     """f(xt, t) = xt + t network(xt, t) is the image to which the flow leads from xt; so f(x, 0) = x.
 
-    loss = E d(f(xt, t), f(xs, s)) / (t - s), where xt and xs share x0 and eps, s = (1 - gap) t, the second f has
-    no gradient, and d(a, b) = sqrt(|a - b|^2 + c^2) - c with squares averaged over D.
+    loss = E d(f(xt, t), f(xs, s)) / (t - s), where xt and xs share x0 and eps, s = (1 - gap) t, the second f
+    has no gradient, and d(a, b) = sqrt(|a - b|^2 + c^2) - c with squares averaged over D.
     gap = 2^-min(images trained on / double_images, doublings): at first s = 0, where f is known; then steps
     become finer, and what is known spreads from there to t = 1. No more than doublings * double_images should
     pass before the budget ends.
     steps: of a sample, a pass each; before each but the first, noise is added anew.
     There is no likelihood, and no guidance: what is mixed from two ends is none of a flow.
-    Source: Song et al. 2023, Definition 1, Algorithms 1 and 3; gaps: Geng et al. 2025 (Easy Consistency Tuning);
-    distance and weight: Song & Dhariwal 2024, Sections 3.3 and 3.5. Apart from them: straight paths.
+    Source: Song et al. 2023, Definition 1, Algorithms 1 and 3; distance and weight: Song & Dhariwal 2024,
+    Sections 3.1 and 3.3; gaps: Geng et al. 2025 (easy consistency tuning). Apart from them: straight paths.
     """
 
     images: Tensor

@@ -16,7 +16,8 @@ class ClassFID(Distance):
     """Each class's samples against the real images of that class: the mean over classes, and each of them.
 
     Of conditional models. Of at most 10,000 samples and 10,000 real images; classes with fewer than two of
-    either are left out, and the number of those that are not stands in the name.
+    either are left out, and the number of those that are not stands in the name. n in the name of a class
+    is that of all samples, of which the class has its share: its own count is drawn anew with each seed.
     """
 
     key = "fid_class"
@@ -29,18 +30,15 @@ class ClassFID(Distance):
         if not pairs:
             return {}
         of_all = (f"classes={len(pairs)}",)
-        influences = torch.zeros(len(drawn.labels), dtype=torch.float64)
+        n, influences = len(drawn.labels), torch.zeros(len(drawn.labels), dtype=torch.float64)
         distances: dict[str, float] = {}
         for k, (fake_k, real_k) in pairs.items():
             mine = drawn.labels == k
             value = frechet_distance(fake_k, real_k)
             share = float(mine.double().mean()) * len(pairs)
             influences[mine] = frechet_influences(drawn.features[mine], fake_k, real_k) / share
-            distances |= drawn.named(
-                "fid_class", value, ref=reference.split, extra=(f"class={k}",), n=int(mine.sum())
-            )
+            distances |= drawn.named("fid_class", value, ref=reference.split, extra=(f"class={k}",), n=n)
         mean = sum(distances.values()) / len(pairs)
-        n = len(drawn.labels)
         return (
             drawn.named("fid_class", mean, ref=reference.split, extra=of_all, n=n, influences=influences)
             | distances

@@ -16,6 +16,8 @@ class FIDInfinity(Distance):
     """FID extrapolated from subsets of growing size, so that its bias, which goes as 1 / n, is gone.
 
     sizes: how many subsets, from `share` of the samples up to all of them (10,000 at most).
+    There is no value where share * n is below the d features: the covariance of m <= d samples has a rank
+    below d, and over such m the distance is no line in 1 / m.
     Raises ValueError on sizes that no line can be laid through.
     Source: Chong & Forsyth 2020, Section 3.
     """
@@ -23,7 +25,7 @@ class FIDInfinity(Distance):
     key = "fid_inf"
     smallest = 20
 
-    def __init__(self, sizes: int = 15, share: float = 0.2) -> None:
+    def __init__(self, sizes: int = 15, share: float = 0.25) -> None:
         if sizes < 3:
             raise ValueError(f"scores.fid_inf.sizes is {sizes}; a line and its error need 3 or more")
         if not 0.05 <= share < 1:
@@ -34,6 +36,8 @@ class FIDInfinity(Distance):
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         n = len(drawn.features)
         sizes = torch.linspace(self.share * n, n, self.sizes).round().long().tolist()
+        if self.share * n < drawn.features.shape[1]:
+            return {}
         value, noise = extrapolated(drawn.features, reference.moments, sizes)
         influences = frechet_influences(drawn.features, drawn.moments, reference.moments)
         # The line's own error, beside the samples'; which have none where all are equal.

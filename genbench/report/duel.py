@@ -2,18 +2,23 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.table import Table
 from rich.text import Text
 
 from genbench.report.columns import column, metrics, shown_metrics
-from genbench.report.load import Row, Runs
+from genbench.report.group import Group, axes, data_sets, groups, identifying
+from genbench.report.load import Row, Runs, joined, read, result
 from genbench.report.noise import LEVEL, estimate
+from genbench.report.select import without_reruns
+from genbench.report.table import Line as Side
+from genbench.report.table import budget, comparable
 from genbench.report.verdict import Measured, verdict
 from genbench.report.written import written
 
-__all__ = ["Line", "duel", "duel_table", "paired"]
+__all__ = ["Line", "both", "budgets", "duel", "duel_table", "paired"]
 
 
 class Line(NamedTuple):
@@ -29,13 +34,50 @@ class Line(NamedTuple):
     """What the probability comes from."""
 
 
+def both(a: Path, b: Path) -> tuple[Runs, Runs]:
+    """The runs of two directories, the last of reruns, with the settings in which any of them differ."""
+    first, second = (
+        {str(path): result(path) for name, path in runs.paths.items() if name not in runs.left_out}
+        for runs in map(read, (a, b))
+    )
+    all_runs = joined({**first, **second}, {}, {})
+    one, two = (
+        all_runs.with_rows([row for row in all_runs.rows if row["run"] in side]) for side in (first, second)
+    )
+    return without_reruns(one)[0], without_reruns(two)[0]
+
+
+def check_sides(a: Runs, b: Runs) -> None:
+    """Raise ValueError where a side is several configurations, or the sides are of other data."""
+    for name, runs in (("A", a), ("B", b)):
+        if len(groups(runs.rows, identifying(runs))) > 1:
+            raise ValueError(
+                f"{name} is several configurations, which differ in {', '.join(axes(runs))}: "
+                "give a run, or a directory with runs of one"
+            )
+    sets = data_sets(a.with_rows([*a.rows, *b.rows]))
+    if len(sets) > 1:
+        raise ValueError(
+            f"A is of {sets[0][0]}, B of {sets[1][0]}: numbers of two sets of images do not compare"
+        )
+
+
+def budgets(a: Runs, b: Runs) -> list[str]:
+    """What the runs were allowed; several make the two unequal."""
+    return sorted({budget(row) for row in (*a.rows, *b.rows)})
+
+
 def duel(a: Runs, b: Runs) -> list[Line]:
     """Every measure of the EMA weights that all runs of both have under one protocol, with a better way.
 
-    Raises ValueError where there is none.
+    A likelihood is left out where the two are of other kinds: a bound says nothing against an estimate.
+    Raises ValueError where there is no measure, a side is several configurations, or their data differ.
     """
+    check_sides(a, b)
+    sides = [Side(Group((), list(runs.rows)), []) for runs in (a, b)]
     names = [name for name in (*shown_metrics(metrics(a)), "bits_per_dim") if column(name).better]
     shared = [name for name in names if all(row.get(name) is not None for row in (*a.rows, *b.rows))]
+    shared = [name for name in shared if comparable(sides, name)]
     if not shared:
         raise ValueError("the runs share no measure: compare runs of the same data and the same protocol")
     return [line(name, a.rows, b.rows) for name in shared]
@@ -71,9 +113,10 @@ def paired(better: Sequence[float]) -> float:
     return float(stdtr(found.n - 1, found.mean / (found.std / math.sqrt(found.n))))
 
 
-def duel_table(lines: Sequence[Line], a: str, b: str) -> Table:
-    """The lines; a probability of 95 % either way stands out."""
-    grid = Table(title=Text(f"A is {a}\nB is {b}"), title_justify="left")
+def duel_table(lines: Sequence[Line], a: str, b: str, budgets: Sequence[str] = ()) -> Table:
+    """The lines; a probability of 95 % either way stands out. Several budgets are told in the title."""
+    unequal = f"\nunequal budgets: {'; '.join(budgets)}" if len(budgets) > 1 else ""
+    grid = Table(title=Text(f"A is {a}\nB is {b}{unequal}"), title_justify="left")
     for name in ("measure", "A", "B", "P(A better)", "by"):
         grid.add_column(name, justify="left" if name in ("measure", "by") else "right")
     for x in lines:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genbench.report import folder
-from genbench.report.columns import Column
+from genbench.report.columns import Column, column, protocol
 from genbench.report.figures import Dot, Figure, Series, line_figure, scatter_figure
 from genbench.report.table import Line, Table, entry
 
@@ -100,15 +100,24 @@ def point(subject: Subject, cost: str, col: Column) -> Dot | None:
 
 
 def training(subjects: Sequence[Subject]) -> list[Figure]:
-    """The curves of each logged loss, a line a row."""
+    """The curves of each logged loss and of each score during training, a line a row."""
     series: dict[str, list[Series]] = {}
     for subject in subjects[:LINES]:
         for name, (xs, ys) in folder.curves(subject.path).items():
             series.setdefault(name, []).append(Series(subject.number, subject.name, xs, ys))
     return drawn(
-        line_figure(lines, title=name, x_title="images seen", y_title=name, logarithmic_y=True)
+        score_figure(metric, lines)
+        if (metric := folder.score_of(name))
+        else line_figure(lines, title=name, x_title="images seen", y_title=name, logarithmic_y=True)
         for name, lines in sorted(series.items())
     )
+
+
+def score_figure(metric: str, lines: Sequence[Series]) -> Figure | None:
+    """A score against the images seen, on the number of samples that the title says."""
+    col = column(metric)
+    title = f"{col.title} during training ({protocol(metric)})"
+    return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
 
 
 def noise_levels(subjects: Sequence[Subject], schedules: Schedules) -> list[Series]:

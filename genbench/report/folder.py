@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from genbench.report.columns import shown_metrics
+from genbench.report.names import SPREADS, is_metric, parse
+
 __all__ = [
     "Picture",
     "command",
@@ -19,6 +22,7 @@ __all__ = [
     "made_by",
     "pictures",
     "rank",
+    "score_of",
     "setting",
 ]
 
@@ -27,6 +31,9 @@ KINDS = ("samples", "reconstructions", "neighbours", "trajectory", "forward", "i
 PNG = b"\x89PNG\r\n\x1a\n"
 STEP = re.compile(r"(?P<kind>.+)_(?P<images>\d+)\.png")
 LOSS = re.compile(r".*/loss")
+TRAINING = "training/"
+ONCE = ("dry_run=", "retry_failed=", "rerun=")
+"""What a later command may have asked for; Hydra notes the last one's words, whatever it did."""
 
 
 class Picture(NamedTuple):
@@ -40,7 +47,7 @@ def command(folder: Path) -> str | None:
     """What to type to get the run again, as its own composition recorded it; None where nothing did."""
     try:
         overrides = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
-        words = [word for word in overrides if isinstance(word, str)]
+        words = [word for word in overrides if isinstance(word, str) and not word.startswith(ONCE)]
     except (OSError, ValueError, TypeError, yaml.YAMLError):
         return None
     return shlex.join(["python", "main.py", *words])
@@ -68,7 +75,10 @@ def json_object(path: Path) -> Mapping[str, Any]:
 
 
 def curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Every logged loss: name -> images seen, values. Lines that cannot be read are passed over."""
+    """Every logged loss, and every score of EMA weights: name -> images seen, values.
+
+    Lines that cannot be read are passed over.
+    """
     found: dict[str, tuple[list[float], list[float]]] = {}
     try:
         lines = (folder / "metrics.jsonl").read_bytes().splitlines()
@@ -76,12 +86,28 @@ def curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
         return {}
     for line in lines:
         event = event_of(line)
-        for name in filter(LOSS.fullmatch, event):
+        for name in filter(is_curve, event):
             if is_number(event[name]) and is_number(event.get("images_seen")):
                 xs, ys = found.setdefault(name, ([], []))
                 xs.append(event["images_seen"])
                 ys.append(event[name])
     return found
+
+
+def is_curve(name: str) -> bool:
+    """Whether a logged value is a loss, or a score during training."""
+    return LOSS.fullmatch(name) is not None or score_of(name) is not None
+
+
+def score_of(name: str) -> str | None:
+    """The metric that a value logged during training is of, of those with room in a table; else None.
+
+    training/fid[f,n=200,ref=train,ema] -> fid[f,n=200,ref=train,ema]
+    """
+    metric = name.removeprefix(TRAINING)
+    if metric == name or not is_metric(metric) or parse(metric).kind.endswith(SPREADS):
+        return None
+    return next(iter(shown_metrics([metric])), None)
 
 
 def images_seen(folder: Path) -> int | None:

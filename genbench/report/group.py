@@ -7,7 +7,7 @@ from genbench.report.columns import AXES, COSTS, metrics, protocol, shown_metric
 from genbench.report.load import Cell, Row, Runs
 from genbench.report.names import is_metric
 
-__all__ = ["Group", "axes", "constants", "data_sets", "groups", "pooled", "protocols", "unseen"]
+__all__ = ["Group", "axes", "constants", "data_sets", "groups", "is_own", "pooled", "protocols", "unseen"]
 
 IDLE = ("tracker", "status")  # choices that change no number
 # Groups that tell runs apart only where no others do.
@@ -81,10 +81,11 @@ def data_sets(runs: Runs) -> list[tuple[str, Runs]]:
 def protocols(runs: Runs) -> list[tuple[str, Runs]]:
     """The runs of each protocol of the first metric, which is their title where there are several.
 
-    Runs without any metric stand with those of the first protocol.
+    Metrics of later evaluations move no run, they are further columns of its table. Runs without any metric
+    stand with those of the first protocol.
     """
     names = shown_metrics(metrics(runs))
-    first = [next((protocol(name) for name in names if name in row), "") for row in runs.rows]
+    first = [next((protocol(name) for name in names if is_own(row, name, runs)), "") for row in runs.rows]
     known = list(dict.fromkeys(filter(None, first))) or [""]
     return [
         (
@@ -95,6 +96,11 @@ def protocols(runs: Runs) -> list[tuple[str, Runs]]:
         )
         for title in known
     ]
+
+
+def is_own(row: Row, name: str, runs: Runs) -> bool:
+    """Whether a run measured a metric itself: it is of the result, not of a later evaluation."""
+    return name in row and name not in runs.later.get(str(row.get("run")), ())
 
 
 def title(group: Group, keys: Sequence[str]) -> str:

@@ -4,8 +4,9 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genbench.report import config
@@ -21,6 +22,8 @@ Cell = str | float | None
 Row = dict[str, Cell]
 NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for these, results hold them as text
 FACTS = ("group", "status", "seed", "identity")
+EVALUATIONS = "evaluations.jsonl"
+SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and a result must agree in
 LIKELIHOOD = {"bound": "bound", "method": "method", "n": "likelihood_n"}  # under these names in the table
 
 
@@ -37,10 +40,24 @@ class Runs(NamedTuple):
     """Runs without a result that can be read -> why."""
     paths: dict[str, Path]
     """The directory of each run, finished or not."""
+    later: Mapping[str, Collection[str]] = MappingProxyType({})
+    """The metrics of each run that are not of its result, but of evaluations afterwards."""
+    passed_over: Mapping[str, str] = MappingProxyType({})
+    """Runs of whose evaluations some cannot be read -> which."""
 
     def with_rows(self, rows: list[Row]) -> "Runs":
         """The same with some of the rows, or with them in another order."""
         return self._replace(rows=rows)
+
+
+class Result(NamedTuple):
+    """What one run gives."""
+
+    row: Row
+    choices: list[str]
+    settings: dict[str, Cell]
+    later: frozenset[str] = frozenset()
+    passed_over: str = ""
 
 
 def load(runs_dir: str | Path) -> "pd.DataFrame":
@@ -60,6 +77,8 @@ def load(runs_dir: str | Path) -> "pd.DataFrame":
     runs = read(runs_dir)
     for run, why in runs.left_out.items():
         warnings.warn(f"{run} is left out: {why}", stacklevel=2)
+    for run, lines in runs.passed_over.items():
+        warnings.warn(f"{run}: passed over what cannot be read: {lines}", stacklevel=2)
     columns = dict.fromkeys(name for row in runs.rows for name in row)
     # Built a column at a time: a thousand Series of mixed types take seconds, lists of objects take none.
     frame = pd.DataFrame({name: [row.get(name) for row in runs.rows] for name in columns}, dtype=object)
@@ -102,8 +121,8 @@ def run_folders(runs_dir: Path) -> Iterator[tuple[str, Path]]:
             )
 
 
-def result(folder: Path) -> tuple[Row, list[str], dict[str, Cell]]:
-    """The row, the names of the choices and the settings of one run. Raises ValueError where it has none."""
+def result(folder: Path) -> Result:
+    """The result of one run, with what was measured afterwards. Raises ValueError where it has none."""
     path = folder / "result.json"
     if not path.exists():
         raise ValueError(unfinished(Run(folder)))
@@ -111,22 +130,58 @@ def result(folder: Path) -> tuple[Row, list[str], dict[str, Cell]]:
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict) or "genbench" not in content:
             raise ValueError("it is no result of genbench")
-        content["metrics"] = {**later(folder), **section(content, "metrics")}
-        flat = config.settings(section(content, "config"))
-        return row(content), [*map(text, section(content, "choices"))], clean(flat)
+        found, passed_over = evaluations(folder, content)
+        whole = with_later(content, found)
+        new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
+        flat = clean(config.settings(section(content, "config")))
+        return Result(row(whole), [*map(text, section(content, "choices"))], flat, new, passed_over)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"damaged: {path.name}: {error}") from error
 
 
-def later(folder: Path) -> dict[str, Any]:
-    """What `genbench evaluate` found of a run on its own data, the newest of each name."""
-    path, found = folder / "evaluations.jsonl", {}
-    if path.exists():
-        for line in path.read_text().splitlines():
-            record = json.loads(line)
-            if not any(word.startswith("data") for word in record["overrides"]):
-                found |= section(record, "metrics")
-    return found
+def with_later(content: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A result with the newest of each metric that it lacks, and a likelihood (EMA) where it has none."""
+    metrics, likelihood = {}, section(content, "likelihood")
+    is_measured = likelihood.get("bits_per_dim") is not None
+    for record in found:
+        metrics |= record["metrics"]
+        later = record.get("likelihood") or {}
+        if not is_measured and record.get("weights") == "ema" and later.get("bits_per_dim") is not None:
+            likelihood = later
+    return {**content, "metrics": {**metrics, **section(content, "metrics")}, "likelihood": likelihood}
+
+
+def evaluations(folder: Path, content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """What `genbench evaluate` found of the model of a result on its own data, and which lines are damaged.
+
+    Of the model: the same configuration (identity), trained as far; an evaluation of a run that had not
+    finished is of another one.
+    """
+    path = folder / EVALUATIONS
+    known = {**content, "images_seen": section(content, "cost").get("images_seen")}
+    found, damaged = [], []
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        return [], f"{path.name} ({error.strerror})"
+    for number, line in enumerate(lines, 1):
+        try:
+            record = evaluation(line)
+        except (ValueError, RecursionError):
+            damaged.append(str(number))
+            continue
+        if all(record.get(name) is not None and record[name] == known.get(name) for name in SAME):
+            found.append(record)
+    return found, f"{path.name}, line {', '.join(damaged)}" if damaged else ""
+
+
+def evaluation(line: bytes) -> dict[str, Any]:
+    """One evaluation. Raises ValueError where it could not stand in a row."""
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("it is no object")
+    row({"metrics": record.get("metrics"), "likelihood": record.get("likelihood") or {}})
+    return record
 
 
 def unfinished(run: Run) -> str:
@@ -156,15 +211,22 @@ def row(content: Mapping[str, Any]) -> Row:
     return clean(values)
 
 
-def joined(results: Mapping[str, tuple], left_out: dict[str, str], paths: dict[str, Path]) -> Runs:
+def joined(results: Mapping[str, Result], left_out: dict[str, str], paths: dict[str, Path]) -> Runs:
     """The rows of all runs, each with the settings in which they differ."""
-    differ = config.differing([settings for _, _, settings in results.values()])
+    differ = config.differing([found.settings for found in results.values()])
     rows = [
-        {**{key: settings.get(key) for key in differ}, **row, "run": run}
-        for run, (row, _, settings) in results.items()
+        {**{key: found.settings.get(key) for key in differ}, **found.row, "run": run}
+        for run, found in results.items()
     ]
-    choices = sorted({choice for _, chosen, _ in results.values() for choice in chosen})
-    return Runs(rows, choices, differ, left_out, paths)
+    return Runs(
+        rows,
+        sorted({choice for found in results.values() for choice in found.choices}),
+        differ,
+        left_out,
+        paths,
+        {run: found.later for run, found in results.items() if found.later},
+        {run: found.passed_over for run, found in results.items() if found.passed_over},
+    )
 
 
 def section(content: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from genbench.report.columns import MEASURES, column, protocol
 from genbench.report.group import pooled, unseen
@@ -63,6 +63,8 @@ def legend(table: Table) -> Iterator[str]:
         yield "± is the standard deviation over seeds."
     if any(interval(x) for x in estimates):
         yield "[low, high] is the 95 % interval over samples."
+    if any(entry.is_partial for entry in entries):
+        yield "(n of m): the number of n of the row's m runs, the others have none; never in bold."
     signs = {entry.sign for entry in entries}
     if "≤" in signs:
         yield "≤: a lower bound on the likelihood, so bits from above."
@@ -146,13 +148,16 @@ def hidden(table: Table) -> Iterator[str]:
         yield f"Rows also differ in {some(others)} (see --format csv)."
 
 
-def left_out(runs: dict[str, str], replaced: Sequence[str]) -> list[str]:
-    """Which runs are not in any table, and why."""
+def left_out(runs: Mapping[str, str], replaced: Sequence[str], passed_over: Mapping[str, str]) -> list[str]:
+    """Which runs are not in any table, and why; and which evaluations."""
     found = []
     if runs:
         found.append(f"Left out: {some([f'{run} ({why})' for run, why in runs.items()])}.")
     if replaced:
         found.append(f"Replaced by a later run of the same configuration and seed: {some(replaced)}.")
+    if passed_over:
+        lines = [f"{run} ({which})" for run, which in passed_over.items()]
+        found.append(f"Evaluations that cannot be read: {some(lines)}.")
     return found
 
 

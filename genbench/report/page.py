@@ -110,7 +110,7 @@ def page(found: Comparison, *, place: Place, schedules: Schedules, title: str) -
         Unfinished(name, why, written(folder.images_seen(found.runs.paths[name])))
         for name, why in found.runs.left_out.items()
     ]
-    return Page(title, sections, left_out, left_out_notes({}, found.replaced))
+    return Page(title, sections, left_out, left_out_notes({}, found.replaced, found.runs.passed_over))
 
 
 def section(number: int, table: Table, found: Comparison, place: Place, schedules: Schedules) -> Section:

@@ -9,7 +9,8 @@ from threading import Lock
 
 __all__ = ["LiveReport", "server", "state_of"]
 
-WATCHED = ("result.json", "run.json", "metrics.jsonl")
+OF_RUN = ("result.json", "run.json", "metrics.jsonl")
+WATCHED = (*OF_RUN, "evaluations.jsonl")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -18,7 +19,7 @@ def state_of(runs_dir: Path) -> str:
     facts = []
     for folder, subfolders, files in os.walk(runs_dir):
         found = [name for name in WATCHED if name in files]
-        if found:
+        if any(name in OF_RUN for name in found):  # evaluations may lie above runs, by --out
             subfolders.clear()  # a run holds no runs
         for name in found:
             stat = os.stat(os.path.join(folder, name))

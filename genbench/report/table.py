@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD, Column, column, metrics, protocol, shown_metrics
-from genbench.report.group import Group, axes, constants, data_sets, groups, identifying, protocols
+from genbench.report.group import Group, axes, constants, data_sets, groups, identifying, is_own, protocols
 from genbench.report.load import Cell, Runs
 from genbench.report.names import is_metric
 from genbench.report.noise import Estimate, best, estimate
@@ -46,7 +46,14 @@ class Entry(NamedTuple):
     estimate: Estimate | None = None
     """Of a number, with its spread."""
     sign: str = ""
+    runs: int = 0
+    """Of the row; more than the estimate's where some of them lack the number."""
     is_best: bool = False
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it stands for a part of the row's runs alone."""
+        return self.estimate is not None and self.estimate.n < self.runs
 
 
 class Line(NamedTuple):
@@ -131,7 +138,9 @@ def measures(runs: Runs, query: Query) -> list[str]:
     there = {name for row in runs.rows for name, value in row.items() if value is not None}
     if all(str(row.get("budget")).endswith(" images") for row in runs.rows):
         there -= {"images_seen"}  # the budget says it
-    return [*shown_metrics(metrics(runs)), *(name for name in MEASURED if name in there)]
+    shown = shown_metrics(metrics(runs))
+    own = {name for name in shown if any(is_own(row, name, runs) for row in runs.rows)}
+    return [*sorted(shown, key=lambda name: name not in own), *(name for name in MEASURED if name in there)]
 
 
 def marked(names: Sequence[str]) -> list[Column]:
@@ -153,7 +162,8 @@ def entry(group: Group, name: str) -> Entry:
         return Entry(group.value(name))
     low, high = (only(group, spread(name, end)) for end in ("_low", "_high"))
     known = estimate(numbers, low, high)
-    return Entry(numbers[0] if len(set(numbers)) == 1 else known.mean, known, sign(group, name))
+    value = numbers[0] if len(set(numbers)) == 1 else known.mean
+    return Entry(value, known, sign(group, name), len(group.rows))
 
 
 def is_measure(name: str) -> bool:
@@ -186,12 +196,16 @@ def sign(group: Group, name: str) -> str:
 
 
 def with_best(lines: list[Line], columns: Sequence[Column], *, is_equal: bool) -> list[Line]:
-    """The same lines, the best of each column marked where it is outside the noise and rows are equal."""
+    """The same lines, the best of each column marked where it is outside the noise and rows are equal.
+
+    What lacks some of its row's runs is compared with, but never the best.
+    """
     if not is_equal:
         return lines
     for place, col in enumerate(columns):
         first = best([line.entries[place].estimate for line in lines], col.better)
-        if first is not None and comparable(lines, col.name):
+        is_whole = first is not None and not lines[first].entries[place].is_partial
+        if first is not None and is_whole and comparable(lines, col.name):
             lines[first].entries[place] = lines[first].entries[place]._replace(is_best=True)
     return lines
 

@@ -28,7 +28,7 @@ class Comparison(NamedTuple):
     @property
     def ending(self) -> list[str]:
         """What is said once, of all tables: which runs are in none."""
-        return left_out(self.runs.left_out, self.replaced)
+        return left_out(self.runs.left_out, self.replaced, self.runs.passed_over)
 
 
 def compare(

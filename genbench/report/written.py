@@ -45,6 +45,14 @@ def whole(entry: Entry, name: str) -> str:
 
 
 def parts(entry: Entry, name: str) -> tuple[str, str]:
+    """The value, and its spread with how many of the row's runs have it where some do not: (1 of 3)."""
+    value, spread = measured(entry, name)
+    if entry.estimate is None or not entry.is_partial:
+        return value, spread
+    return value, f"{spread} ({entry.estimate.n} of {entry.runs})".lstrip()
+
+
+def measured(entry: Entry, name: str) -> tuple[str, str]:
     """The value and its spread, to as many digits as the spread leaves sure."""
     x = entry.estimate
     if entry.value is None and entry.sign:

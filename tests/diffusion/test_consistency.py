@@ -149,6 +149,7 @@ def test_gaps_halve_with_the_images_trained_on_down_to_the_last() -> None:
 
 def test_a_resume_takes_the_gap_up_where_it_was(tmp_path: Path) -> None:
     def fresh() -> Denoising:
+        torch.manual_seed(0)
         return Denoising((1, 4, 4), 0, network=unet(), process=process())
 
     straight = run(tmp_path / "straight", model=fresh(), budget=96)
@@ -161,7 +162,9 @@ def test_both_ends_see_the_same_dropout() -> None:
     """So that of a network that says nothing but its dropout, both say the same."""
 
     class Masks(nn.Module):
-        said: list[Tensor] = []
+        def __init__(self) -> None:
+            super().__init__()
+            self.said: list[Tensor] = []
 
         def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
             self.said.append(nn.functional.dropout(torch.ones_like(x)))

@@ -19,7 +19,7 @@ def test_it_is_the_mean_of_the_distances_between_samples_and_images_of_one_class
     found = scores(FAKE, FAKE_Y)
     classes = [frechet_distance(Moments.of(FAKE[k::3]), Moments.of(REAL[k::3])) for k in range(3)]
     for k in range(3):
-        assert found[f"fid_class[f,n=30,class={k},ref=train,ema]"] == pytest.approx(classes[k], rel=1e-12)
+        assert found[f"fid_class[f,n=90,class={k},ref=train,ema]"] == pytest.approx(classes[k], rel=1e-12)
     assert found["fid_class[f,n=90,classes=3,ref=train,ema]"] == pytest.approx(sum(classes) / 3, rel=1e-12)
 
 
@@ -52,3 +52,9 @@ def test_a_class_without_two_samples_is_left_out_and_the_name_says_how_many_are_
 def test_without_labels_there_is_none() -> None:
     assert scores(FAKE, None) == {}
     assert ClassFID().compute(drawn_of(FAKE, labels=FAKE_Y), [reference_of(REAL)]) == {}
+
+
+def test_classes_drawn_in_other_numbers_have_the_same_names() -> None:
+    """As the random classes of two seeds are."""
+    other = torch.cat([torch.zeros(20), torch.ones(40), torch.full((30,), 2)]).long()
+    assert scores(FAKE, FAKE_Y).keys() == scores(FAKE, other).keys()

@@ -1,6 +1,7 @@
 """The page as a reader has it: in a real Chromium."""
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,13 @@ def test_a_click_on_a_title_sorts_best_first_then_back_and_what_is_missing_stays
     click(page, "loss")
     assert page.run(FIRST) == [HOSTILE, "huber", "l1", "l2"]
     assert page.run("document.querySelectorAll('[aria-sort]').length") == 1
+
+
+def test_text_that_begins_as_a_number_is_sorted_as_text(page: Browser) -> None:
+    keys = ["3d", "inference", "inf", "-1e-05", "12", "1e+300", "2.5"]
+    cells = "{cells: [{dataset: {key: text}}]}"
+    found = page.run(f"{json.dumps(keys)}.map((text) => String(key({cells}, 0)))")
+    assert found == ["3d", "inference", "Infinity", "-0.00001", "12", "1e+300", "2.5"]
 
 
 def test_the_filter_leaves_rows_with_all_words_and_takes_the_others_from_every_figure(page: Browser) -> None:

@@ -1,12 +1,13 @@
 """Which of two is better, held to scipy's tests and to counting."""
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 from scipy.stats import ttest_rel
 
-from genbench.report.duel import Line, duel, duel_table, paired
+from genbench.report.duel import Line, both, budgets, duel, duel_table, paired
 from genbench.report.load import Row, Runs
 
 FID = "fid[digits-cnn-v1,n=64,ref=train,ema]"
@@ -14,7 +15,12 @@ IS = "is[digits-cnn-v1,n=64,splits=10,ema]"
 
 
 def runs(*rows: Row) -> Runs:
-    return Runs([{"seed": seed, **row} for seed, row in enumerate(rows)], [], [], {}, dict[str, Path]())
+    """Runs of seeds 0, 1, ..; what a row says of its choices and settings stands for itself."""
+    named: list[Row] = [{"seed": seed, "run": f"run-{seed}", **row} for seed, row in enumerate(rows)]
+    there = set().union(*rows)
+    choices = [name for name in ("model", "data", "schedule") if name in there]
+    settings = [name for name in ("data.binarize", "sampler.steps") if name in there]
+    return Runs(named, choices, settings, {}, dict[str, Path]())
 
 
 def test_pairs_of_seeds_are_held_to_students_test() -> None:
@@ -61,3 +67,63 @@ def test_equal_and_constant_differences() -> None:
 def test_other_protocols_are_not_compared() -> None:
     with pytest.raises(ValueError, match="share no measure"):
         duel(runs({FID: 1.0}), runs({FID.replace("n=64", "n=128"): 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"), [("data", "digits", "mnist"), ("data.binarize", True, False)]
+)
+def test_runs_of_other_data_are_refused(key: str, one: str | bool, other: str | bool) -> None:
+    with pytest.raises(ValueError, match="numbers of two sets of images do not compare"):
+        duel(runs({FID: 1.0, "data": "digits", key: one}), runs({FID: 1.0, "data": "digits", key: other}))
+
+
+def test_several_configurations_are_refused_with_what_differs() -> None:
+    two = runs({FID: 1.0, "schedule": "cosine"}, {FID: 1.5, "schedule": "linear"})
+    with pytest.raises(ValueError, match=r"B is several configurations, which differ in schedule: "):
+        duel(runs({FID: 1.0, "schedule": "cosine"}), two)
+
+
+def test_likelihoods_of_other_kinds_are_left_out() -> None:
+    lower, exact = ({"bits_per_dim": 3.0, "bound": bound, FID: 1.0} for bound in ("lower", "exact"))
+    assert [line.name for line in duel(runs(lower), runs(exact))] == [FID]
+    assert [line.name for line in duel(runs(lower), runs(lower))] == [FID, "bits_per_dim"]
+    with pytest.raises(ValueError, match="share no measure"):
+        duel(*(runs({name: row[name] for name in ("bits_per_dim", "bound")}) for row in (lower, exact)))
+
+
+def test_unequal_budgets_stand_in_the_title() -> None:
+    a, b = (runs({FID: 1.0, "budget": words}) for words in ("100 images", "200 images"))
+    assert "unequal budgets: 100 images; 200 images" in str(
+        duel_table(duel(a, b), "A", "B", budgets(a, b)).title
+    )
+    assert "unequal" not in str(duel_table(duel(a, a), "A", "B", budgets(a, a)).title)
+
+
+def save(folder: Path, fid: float, *, binarize: bool = False) -> None:
+    """The result of a run of one identity."""
+    content = {
+        "genbench": "0.1.0",
+        "identity": "x",
+        "seed": 0,
+        "choices": {"model": "ddpm", "data": "digits"},
+        "config": {"data": {"binarize": binarize}},
+        "metrics": {FID: fid},
+    }
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps(content))
+
+
+def test_directories_are_read_together_so_that_a_setting_of_one_side_is_seen(tmp_path: Path) -> None:
+    """Each side for itself has no setting that differs."""
+    save(tmp_path / "a" / "run", 1.5)
+    save(tmp_path / "b" / "run", 1.5, binarize=True)
+    with pytest.raises(ValueError, match=r"A is of digits \(data.binarize=false\), B of digits"):
+        duel(*both(tmp_path / "a", tmp_path / "b"))
+    assert len(duel(*both(tmp_path / "a", tmp_path / "a" / "run"))) == 1
+
+
+def test_of_reruns_the_last_counts(tmp_path: Path) -> None:
+    for run, fid in (("a/run", 9.0), ("a/run-2", 1.0), ("b/run", 2.0)):
+        save(tmp_path / run, fid)
+    (line,) = duel(*both(tmp_path / "a", tmp_path / "b"))
+    assert (line.a, line.b) == (1.0, 2.0)

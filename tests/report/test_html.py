@@ -163,3 +163,20 @@ def test_a_command_is_what_a_shell_reads_back(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_not_embedded(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("<svg onload=alert(1)>")
     assert folder.embedded(tmp_path / "a.png") is None
+
+
+def test_scores_during_training_are_curves_whose_titles_say_of_how_many_samples(
+    tmp_path: Path, write: Write
+) -> None:
+    path = write("a").parent / "metrics.jsonl"
+    logged = {
+        "training/fid[f,n=200,ref=train,ema]": 2.0,
+        "training/fid_se[f,n=200,ref=train,ema]": 0.5,
+        "training/fid[f,n=200,ref=train,raw]": 9.0,
+        "training/fid": 2.0,
+    }
+    path.write_text("".join(json.dumps({"images_seen": i} | logged) + "\n" for i in (1, 2)))
+    assert folder.curves(path.parent) == {"training/fid[f,n=200,ref=train,ema]": ([1, 2], [2.0, 2.0])}
+    page = text(compare(tmp_path, Query()))
+    assert "<figcaption>FID during training (f,n=200)</figcaption>" in page
+    assert page.count("during training (") == 2  # the caption, and the label of the figure

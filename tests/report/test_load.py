@@ -13,6 +13,8 @@ from genbench.report.text import as_markdown, compare
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]
+Evaluated = Callable[..., None]
+NEW = "fid[inception,res=tf1,n=50000,ref=train,ema]"
 
 ROOT = Path(__file__).parents[2]
 
@@ -162,16 +164,62 @@ def test_reports_import_no_torch(tmp_path: Path, write: Write) -> None:
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_later_evaluations_of_a_run_on_its_own_data_join_its_result(tmp_path: Path, write: Write) -> None:
-    write("a")
-    new, old = "fid[inception,res=tf1,n=50000,ref=train,ema]", FID.format("ema")
-    records = [
-        {"overrides": ["features=inception"], "metrics": {new: 7.0, old: 99.0}},
-        {"overrides": ["data=mnist"], "metrics": {FID.format("given"): 50.0}},
-        {"overrides": ["features=inception"], "metrics": {new: 6.0}},
-    ]
-    (tmp_path / "a" / "evaluations.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in records))
+def test_later_evaluations_of_a_run_on_its_own_data_join_its_result(
+    tmp_path: Path, write: Write, evaluated: Evaluated
+) -> None:
+    evaluated(write("a"), {"metrics": {NEW: 7.0, FID.format("ema"): 99.0}}, {"metrics": {NEW: 6.0}})
     row = load(tmp_path).iloc[0]
-    assert row[new] == 6.0  # the newest
-    assert row[old] == 3.14159  # the result itself stands
-    assert FID.format("given") not in row  # of other data
+    assert row[NEW] == 6.0  # the newest
+    assert row[FID.format("ema")] == 3.14159  # the result itself stands
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"identity": "?"}, {"images_seen": 32000}, {"data_key": "?"}, {"seed": 7}, {"identity": None}],
+    ids=lambda other: next(iter(other)),
+)
+def test_evaluations_of_another_model_other_data_or_another_seed_do_not(
+    tmp_path: Path, write: Write, evaluated: Evaluated, other: dict
+) -> None:
+    """However they were asked for: images_seen, of a run that had not finished when it was evaluated."""
+    evaluated(write("a"), {"metrics": {NEW: 7.0}, "overrides": []} | other)
+    assert NEW not in load(tmp_path)
+
+
+def test_a_later_likelihood_joins_a_result_that_has_none(
+    tmp_path: Path, write: Write, evaluated: Evaluated
+) -> None:
+    found = {"bits_per_dim": 4.5, "bound": "exact", "method": "m", "n": 8}
+    missing = {"bits_per_dim": None, "bound": "exact", "method": "m", "n": 0}
+    raw = {"metrics": {}, "likelihood": found | {"bits_per_dim": 9.0}, "weights": "raw"}
+    for name, likelihood in (("a", missing), ("b", found | {"bits_per_dim": 3.5})):
+        evaluated(write(name, likelihood=likelihood), {"metrics": {}, "likelihood": found}, raw)
+    runs = load(tmp_path)
+    assert list(runs["bits_per_dim"]) == [4.5, 3.5]
+    assert list(runs["likelihood_n"]) == [8, 8]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"metrics": {"fid[f,n=1,',
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"metrics": {"fid": 1.0}}',
+        b'{"metrics": {"fid[f,n=1,ema]": "low"}}',
+        b'{"metrics": {}, "likelihood": [1]}',
+    ],
+    ids=range(8),
+)
+def test_a_bad_line_of_evaluations_is_named_and_the_others_join(
+    tmp_path: Path, write: Write, evaluated: Evaluated, line: bytes
+) -> None:
+    evaluated(write("a"), {"metrics": {NEW: 7.0}}, line)
+    with pytest.warns(UserWarning, match=r"a: passed over what cannot be read: evaluations.jsonl, line 2"):
+        row = load(tmp_path).iloc[0]
+    assert row[NEW] == 7.0
+    assert row[FID.format("ema")] == 3.14159
+    said = as_markdown(compare(tmp_path, Query()))
+    assert "Evaluations that cannot be read: a (evaluations.jsonl, line 2)." in said

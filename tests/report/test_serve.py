@@ -9,7 +9,7 @@ import pytest
 
 from genbench.report import Query
 from genbench.report.html import html
-from genbench.report.serve import LiveReport, is_loopback, server
+from genbench.report.serve import LiveReport, is_loopback, server, state_of
 from genbench.report.text import compare
 
 Write = Callable[..., Path]
@@ -81,3 +81,16 @@ def test_a_directory_that_is_gone_is_an_error_in_words(tmp_path: Path) -> None:
 )
 def test_only_loopback_addresses_are_this_machines_own(host: str, expected: bool) -> None:
     assert is_loopback(host) == expected
+
+
+def test_a_later_evaluation_changes_the_state(
+    tmp_path: Path, write: Write, evaluated: Callable[..., None]
+) -> None:
+    path, before = write("a"), state_of(tmp_path)
+    evaluated(path, {"metrics": {}})
+    after = state_of(tmp_path)
+    assert after != before
+    (tmp_path / "evaluations.jsonl").write_text("{}\n")  # above the runs, as by --out
+    above = state_of(tmp_path)
+    write("b")
+    assert state_of(tmp_path) != above

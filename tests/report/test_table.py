@@ -211,6 +211,35 @@ def test_a_likelihood_that_was_not_asked_for_is_no_missing_one(tmp_path: Path, s
     assert "–: not measured." in said(table)
 
 
+def test_a_number_that_some_seeds_lack_says_of_how_many_it_is_and_is_never_bold(
+    tmp_path: Path, sow: Sow
+) -> None:
+    low, high = FID.replace("fid", "fid_low").format("ema"), FID.replace("fid", "fid_high").format("ema")
+    for name, fids in (("l1", [1.0, None, None]), ("l2", [2.0, 2.1, 1.9])):
+        sow(name, fids)
+    sow("l1", [1.0], metrics={FID.format("ema"): 1.0, low: 0.9, high: 1.1})
+    table = the_table(tmp_path)
+    assert cells(table, "FID") == ["1.00 [0.90, 1.10] (1 of 3)", "2.00 ± 0.10"]
+    assert bold(table) == []
+    assert "(n of m): the number of n of the row's m runs" in said(table)
+
+
+def test_a_later_evaluation_of_one_run_leaves_it_in_its_table_with_one_more_column(
+    tmp_path: Path, sow: Sow, evaluated: Callable[..., None]
+) -> None:
+    sow("l1", [1.0])
+    sow("l2", [2.0])
+    few = "fid[a-cnn,n=10,ref=train,ema]"  # comes before the common one by its name
+    evaluated(tmp_path / "l2-0" / "result.json", {"metrics": {few: 0.5}})
+    table = the_table(tmp_path)
+    assert titles(table)[1:3] == ["FID", "FID"]
+    assert [table.columns[place].name for place in (1, 2)] == [FID.format("ema"), few]
+    assert [[entry.value for entry in line.entries[:3]] for line in table.lines] == [
+        ["l1", 1.0, None],
+        ["l2", 2.0, 0.5],
+    ]
+
+
 @pytest.mark.parametrize(("other", "expected"), [("lower", [("l1", "bits/dim")]), ("exact", [])])
 def test_likelihoods_of_two_kinds_are_not_ranked(
     tmp_path: Path, sow: Sow, other: str, expected: list

@@ -1,7 +1,7 @@
 "use strict";
 // Sorting and filtering of each table; rows that are filtered out leave the figures and pictures too.
 
-const NUMBER = /^-?(\d|inf)/;
+const NUMBER = /^-?(\d+(\.\d*)?(e[+-]?\d+)?|inf)$/;
 
 function key(row, place) {
   const text = row.cells[place].dataset.key;
