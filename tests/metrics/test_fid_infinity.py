@@ -55,7 +55,7 @@ def test_the_error_of_the_line_widens_the_interval() -> None:
     assert next(iter(found)) == "fid_inf[f,n=200,sizes=15x0.25,ref=train,ema]"
 
 
-@pytest.mark.parametrize(("n", "there"), [(40, True), (39, False), (359, True)])
+@pytest.mark.parametrize(("n", "there"), [(32, True), (31, False), (359, True)])
 def test_there_is_none_where_the_smallest_subset_has_fewer_samples_than_features(n: int, there: bool) -> None:
     d = 64 if n == 359 else 8  # the digits' own: their features, their test split
     found = FIDInfinity().distance(drawn_of(correlated(n, d, 0)), reference_of(correlated(600, d, 1)))
