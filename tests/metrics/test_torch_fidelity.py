@@ -71,8 +71,8 @@ def test_fid_kid_and_inception_score_equal_those_of_its_command(
     scale = theirs["frechet_inception_distance"]
     assert found["fid"] == pytest.approx(scale, abs=1e-6 * max(scale, 1))
     kid = theirs["kernel_inception_distance_mean"]
-    # Its kernel's N^2 terms of the order of 1 are summed in float32: its values come in steps of 2^-17. That the
-    # estimates themselves agree in float64 is what `genbench selfcheck` holds.
+    # Its kernel's N^2 terms of the order of 1 are summed in float32: its values come in steps of 2^-17. That
+    # the estimates themselves agree in float64 is what `genbench selfcheck` holds.
     assert found["kid"] == pytest.approx(kid, abs=4 * 2**-17)
     logits = torch.cat([extractor(part).logits for part in fake.split(4)])
     score, _ = inception_score(logits, splits=1, seed=0)
