@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
@@ -151,6 +152,8 @@ def serve(
     live = LiveReport(runs_dir, write)
     live.page()  # what is wrong is said here, not in the browser
     with server(live, host, port) as listening:
+        # A shell has what it starts in the background ignore SIGINT, and nothing else would end this.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         typer.echo(f"http://{host}:{listening.server_port}/ shows {runs_dir}; Ctrl-C ends it")
         try:
             listening.serve_forever()

@@ -138,6 +138,8 @@ def test_a_search_by_optuna_finds_its_best_trial(main: Command, tmp_path: Path) 
 
 @pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml")))
 def test_every_preset_composes_its_jobs(preset: str, environment: dict[str, str]) -> None:
+    if preset == "search":
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason='pip install "genbench[sweep]"')
     command = [sys.executable, str(ROOT / "main.py"), f"sweep={preset}", "--cfg", "hydra", "-p", "hydra.mode"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
