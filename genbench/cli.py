@@ -3,14 +3,13 @@
 import json
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from genbench import cli_dashboard, cli_evaluate
-from genbench.cli_files import OUT_HELP, check_new, check_out, complain, warnings_in_lines
+from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, warnings_in_lines
 from genbench.cli_report import verbs
 from genbench.run import version
 
@@ -23,13 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-class Weights(StrEnum):
-    """Which weights of a run."""
-
-    ema = "ema"
-    raw = "raw"
 
 
 def main() -> None:

@@ -1,13 +1,12 @@
 """The verbs of the console script that measure; what they need is imported when they run."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from genbench.axes import CONF
-from genbench.cli_files import check_out, complain, warnings_in_lines
+from genbench.cli_files import Weights, check_out, complain, warnings_in_lines
 
 if TYPE_CHECKING:
     from genbench.judge import Judge
@@ -15,13 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["verbs"]
 
 verbs = typer.Typer()
-
-
-class Weights(StrEnum):
-    """Which weights of a run."""
-
-    ema = "ema"
-    raw = "raw"
 
 
 @verbs.command()
@@ -82,12 +74,11 @@ def evaluate(
     with warnings_in_lines():
         judge = judge_of(words, target if is_run else None, device)
         record = of_run(judge, target, weights) if is_run else of_images(judge, target)
-    from rich.console import Console
-
     from genbench.judge import keep
+    from genbench.progress import terminal
     from genbench.report import print_quality
 
-    print_quality(record, Console())
+    print_quality(record, terminal())
     keep({"target": str(target), "overrides": words, **record}, path)
     complain(f"appended to {path}")
 
@@ -156,7 +147,7 @@ def selfcheck(
     from rich.console import Console
 
     from genbench import device as devices
-    from genbench.progress import Progress
+    from genbench.progress import Progress, terminal
     from genbench.selfcheck import check_all, verdict_table
 
     with warnings_in_lines():
@@ -166,6 +157,6 @@ def selfcheck(
             device=devices.choose(device),
             progress=Progress(Console(stderr=True)),
         )
-    Console().print(verdict_table(found))
+    terminal().print(verdict_table(found))
     if any(check.missed for check in found):
         raise typer.Exit(1)

@@ -3,13 +3,22 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 import typer
 
 from genbench.run import atomic_file
 
-__all__ = ["OUT_HELP", "check_new", "check_out", "complain", "deliver", "warnings_in_lines"]
+__all__ = ["OUT_HELP", "Weights", "check_new", "check_out", "complain", "deliver", "warnings_in_lines"]
+
+
+class Weights(StrEnum):
+    """Which weights of a run."""
+
+    ema = "ema"
+    raw = "raw"
+
 
 OUT_HELP = "The file to write; a regular file of that name is replaced, anything else is refused."
 

@@ -114,16 +114,12 @@ def compare(
 
     Runs of the same seeds are compared pair by pair (Student's t); single runs by the bootstrap over samples.
     """
-    import sys
-
-    from rich.console import Console
-
+    from genbench.progress import terminal
     from genbench.report.duel import both, budgets, duel, duel_table
 
     sides = both(a, b)
     lines = duel(*sides)
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(duel_table(lines, str(a), str(b), budgets(*sides)))
+    terminal().print(duel_table(lines, str(a), str(b), budgets(*sides)))
 
 
 @verbs.command()

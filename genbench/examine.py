@@ -10,6 +10,7 @@ from torch import Tensor
 from genbench import rng
 from genbench.data import ImageData
 from genbench.evaluate import Evaluation, batches, evaluate, evaluate_held_out, scores_seed
+from genbench.fidelity import Fidelity
 from genbench.generator import Generator
 from genbench.metrics import FeatureExtractor, Metrics, Reference, reference, score_images
 from genbench.progress import Progress
@@ -49,6 +50,18 @@ class Examiner:
     def model(self, model: Generator, of: str) -> Evaluation:
         """The scores of a model; `of` says which weights it has, "ema" or "raw"."""
         return self.examined(model, of, self.metrics, self.references, self.seed)
+
+    @cached_property
+    def fidelity(self) -> Fidelity:
+        """The same for what models make of real images."""
+        return Fidelity(
+            self.data,
+            metrics=self.metrics,
+            seed=self.seed,
+            device=self.device,
+            progress=self.progress,
+            stop=self.stop,
+        )
 
     def glance(self, model: Generator, n: int) -> dict[str, float]:
         """The scores of a few samples against the training images, without their spreads.

@@ -14,7 +14,6 @@ import torch
 from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageSource, cache_dir, prepare
 from genbench.examine import Examiner
-from genbench.fidelity import Fidelity
 from genbench.generator import Generator
 from genbench.metrics import Metrics
 from genbench.progress import Progress
@@ -70,14 +69,7 @@ class Judge:
         if self.metrics.scores:
             held_out = self.examiner.held_out(labelled=model.num_classes > 0)
             quality = self.examiner.model(model, of).metrics | held_out
-        fidelity = Fidelity(
-            self.examiner.data,
-            metrics=self.metrics,
-            seed=self.seed,
-            device=self.device,
-            progress=self.progress,
-            stop=self.examiner.stop,
-        )
+        fidelity = self.examiner.fidelity
         return self.record(quality, fidelity.likelihood(model)) | origin._asdict() | {"weights": str(of)}
 
     def images(self, given: Submission) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Progress of long work on the terminal: bars with ETA, or plain lines where there is no terminal."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +15,17 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-__all__ = ["Bar", "Progress"]
+__all__ = ["Bar", "Progress", "terminal"]
 
 PLAIN_SECONDS = 5.0  # between two plain lines where no terminal redraws a bar
+PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
+
+
+def terminal(*, shared: bool = False) -> Console:
+    """The terminal, or plain lines where there is none, or where several processes share it."""
+    if sys.stdout.isatty() and not shared:
+        return Console()
+    return Console(width=PLAIN_WIDTH, force_terminal=False)
 
 
 class Bar:

@@ -18,7 +18,6 @@ from genbench.device import describe, make_repeatable
 from genbench.errors import Unmeasured, UsageError
 from genbench.evaluate import Evaluation
 from genbench.examine import Examiner
-from genbench.fidelity import Fidelity
 from genbench.flops import sampling_flops, training_flops
 from genbench.gallery import Gallery
 from genbench.generator import Generator
@@ -226,14 +225,7 @@ class Session:
         started, model = time.monotonic(), trained.ema.model
         # Without scores nothing is drawn.
         quality, drawing = self.quality(trained, gallery) if self.parts.metrics.scores else ({}, None)
-        fidelity = Fidelity(
-            self.data,
-            metrics=self.parts.metrics,
-            seed=self.parts.seed,
-            device=self.parts.device,
-            progress=self.progress,
-            stop=self.stop,
-        )
+        fidelity = self.examiner.fidelity
         return {
             "genbench": version("genbench"),
             "group": self.config["name"],

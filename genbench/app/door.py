@@ -8,17 +8,16 @@ from typing import NoReturn
 
 from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
-from rich.console import Console
 
 from genbench.app import sweeping
 from genbench.axes import axes_asked_for
 from genbench.errors import Unmeasured, UsageError
+from genbench.progress import terminal
 
 __all__ = ["door", "leave", "message"]
 
 LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
-PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
@@ -38,7 +37,7 @@ def door(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)
     finally:
-        well = sweeping.summarise(Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
+        well = sweeping.summarise(terminal())
     if not well:
         sys.exit(EXIT_FAILED)
 

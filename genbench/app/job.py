@@ -15,10 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from genbench.app.build import build
-from genbench.app.door import EXIT_STOPPED, PLAIN_WIDTH, leave, message
+from genbench.app.door import EXIT_STOPPED, leave, message
 from genbench.app.naming import identity
 from genbench.app.sweeping import ledger, tell_upload
 from genbench.errors import Busy, Unmeasured, UsageError
+from genbench.progress import terminal
 from genbench.run import Run
 from genbench.stop import Stopped
 from genbench.sweep import Outcome, Status
@@ -45,7 +46,8 @@ def run(cfg: DictConfig) -> float:
     Goes on where an earlier one of the same configuration left off.
     """
     here = Run(Path(HydraConfig.get().runtime.output_dir))
-    console = console_of(HydraConfig.get())
+    alone = str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
+    console = terminal(shared=not alone)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return one_of_many(cfg, here, console)
     try:
@@ -87,14 +89,6 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
         console.print(f"job {outcome.job} {end.status}: {end.note}", markup=False, highlight=False)
         point_to(here, console)
     return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
-
-
-def console_of(job: DictConfig) -> Console:
-    """The terminal, or plain lines where there is none or where jobs share it."""
-    alone = str(job.launcher._target_).endswith(".BasicLauncher")
-    if alone and sys.stdout.isatty():
-        return Console()
-    return Console(width=PLAIN_WIDTH, force_terminal=False)
 
 
 def point_to(here: Run, console: Console) -> None:

@@ -188,5 +188,4 @@ def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
 
     Raises FileNotFoundError where there is no run.
     """
-    cfg = OmegaConf.create(recorded(run_dir))
-    return make(cfg.data), make(cfg.metrics), cfg.seed
+    return measuring([], of_run=run_dir)
