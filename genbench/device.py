@@ -7,10 +7,10 @@ import torch
 __all__ = ["choose", "describe", "make_repeatable"]
 
 
-def choose(name: str, *, job: int = 0) -> torch.device:
+def choose(name: str, *, job: int = 0, together: int = 1) -> torch.device:
     """auto is CUDA where there is one, else the CPU; several cards are dealt to the jobs of a sweep in turn.
 
-    Raises ValueError on what is not there.
+    together: cards that one run asks for. Raises ValueError on what is not there.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -19,14 +19,17 @@ def choose(name: str, *, job: int = 0) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', and torch sees no GPU here: take device=auto")
     cards = torch.cuda.device_count() if name == "cuda" else 0
+    if name == "cuda" and together > cards:
+        raise ValueError(f"trainer.devices is {together}, and torch sees {cards} GPUs here: take fewer")
     return torch.device(name, job % cards) if cards > 1 else torch.device(name)
 
 
-def describe(device: torch.device) -> str:
-    """The name of the card, or cpu with its number of threads."""
+def describe(device: torch.device, count: int = 1) -> str:
+    """The name of the card, or cpu with its number of threads; how many of them work together."""
+    one = f"cpu ({torch.get_num_threads()} threads)"
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu ({torch.get_num_threads()} threads)"
+        one = torch.cuda.get_device_name(device)
+    return one if count == 1 else f"{count} x {one}"
 
 
 def make_repeatable(device: torch.device) -> None:

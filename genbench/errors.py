@@ -1,6 +1,6 @@
 """Errors that are the user's to mend: told in one message, without the interpreter's context."""
 
-__all__ = ["Busy", "Unmeasured", "UsageError"]
+__all__ = ["Busy", "Lost", "Unmeasured", "UsageError"]
 
 
 class UsageError(Exception):
@@ -9,6 +9,10 @@ class UsageError(Exception):
 
 class Busy(UsageError):  # noqa: N818 (the work is done, elsewhere)
     """Another process is at it."""
+
+
+class Lost(RuntimeError):  # noqa: N818 (it says what happened)
+    """A process of a run is gone before the work was done."""
 
 
 class Unmeasured(Exception):  # noqa: N818 (the training succeeded)

@@ -1,6 +1,7 @@
 """The measurement: one for all families."""
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,14 +17,17 @@ from genbench.metrics import (
     Metrics,
     PassCounter,
     Reference,
+    Taken,
     collect,
     compute,
     score_images,
+    take,
 )
 from genbench.progress import Bar, Progress
+from genbench.ranks import ALONE, Ranks
 from genbench.stop import StopRequest
 
-__all__ = ["Evaluation", "batches", "evaluate", "evaluate_held_out", "held_out_order"]
+__all__ = ["Evaluation", "assist", "batches", "evaluate", "evaluate_held_out", "held_out_order"]
 
 
 class Evaluation(NamedTuple):
@@ -53,65 +57,109 @@ def evaluate(
     device: torch.device,
     progress: Progress,
     stop: StopRequest,
+    ranks: Ranks = ALONE,
 ) -> Evaluation:
     """Draw samples batch by batch, each through the feature network once, and score them.
 
-    Draws from its own generators alone. Raises Stopped on request, FloatingPointError on samples that are not
-    finite: all are drawn first, so that it can say how many.
+    Draws from its own generators alone; where there are several processes, the others `assist` meanwhile.
+    Raises Stopped on request, FloatingPointError on samples that are not finite: all are drawn first, so that
+    it can say how many.
     """
-    model.eval()
     n = sample_count(metrics, data)
-    title = f"evaluating {of} weights"
-    with rng.fork(device), PassCounter(model.networks()) as counter, progress.bar(title, n) as bar:
-        samples = Samples(model, data, n, metrics.batch_size, of=of, seed=seed, device=device)
-        drawn = collect(samples.stream(bar, stop), n, extractor=extractor, of=of, seed=scores_seed(seed))
+    with rng.fork(device), progress.bar(f"evaluating {of} weights", n) as bar:
+        samples = Samples(model, data, n, extractor, of=of, seed=seed, device=device, bar=bar, stop=stop)
+        stream = samples.stream(ranks, metrics.batch_size)
+        drawn = collect(stream, n, extractor=extractor, of=of, seed=scores_seed(seed))
         values = compute(drawn, metrics.scores, references)
-    return Evaluation(values, counter.passes(n), samples.seconds / n, float(samples.outside) / n, drawn)
+    account = samples.account
+    return Evaluation(values, account.passes / n, account.seconds / n, account.outside / n, drawn)
+
+
+@torch.no_grad()
+def assist(
+    model: Generator,
+    data: ImageData,
+    *,
+    metrics: Metrics,
+    extractor: FeatureExtractor,
+    of: str,
+    seed: int,
+    device: torch.device,
+    stop: StopRequest,
+    ranks: Ranks,
+) -> None:
+    """Draw batches for the first process, which calls `evaluate`."""
+    n = sample_count(metrics, data)
+    with rng.fork(device), Progress(None).bar("", n) as bar:
+        samples = Samples(model, data, n, extractor, of=of, seed=seed, device=device, bar=bar, stop=stop)
+        deque(samples.stream(ranks, metrics.batch_size), maxlen=0)
+
+
+class Account(NamedTuple):
+    """What drawing took."""
+
+    passes: int = 0
+    seconds: float = 0.0
+    outside: float = 0.0
+    """Share of pixels out of range, summed over images."""
+    broken: tuple[int, ...] = ()
+    """The numbers of samples that are not finite."""
+
+    def and_of(self, other: "Account") -> "Account":
+        """Both together."""
+        return Account(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class Samples:
-    """A model's samples, and their account: seconds, pixels out of range, samples that are not finite."""
+    """A model's samples, and the account of them."""
 
     def __init__(
         self,
         model: Generator,
         data: ImageData,
         n: int,
-        batch_size: int,
+        extractor: FeatureExtractor,
         *,
         of: str,
         seed: int,
         device: torch.device,
+        bar: Bar,
+        stop: StopRequest,
     ) -> None:
-        self.model, self.data, self.n, self.batch_size = model, data, n, batch_size
-        self.of, self.seed, self.device = of, seed, device
-        self.seconds, self.outside = 0.0, torch.zeros((), dtype=torch.float64, device=device)
-        self.broken: list[int] = []
+        self.model, self.data, self.n, self.extractor = model.eval(), data, n, extractor
+        self.of, self.seed, self.device, self.bar, self.stop = of, seed, device, bar, stop
+        self.account = Account()
 
-    def stream(self, bar: Bar, stop: StopRequest) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Bytes batch by batch, with the labels that were asked for.
+    def batch(self, place: tuple[int, int]) -> tuple[Account, Taken | None]:
+        """Samples number start to start + count - 1, which depend on nothing else, and their account.
 
-        From the first sample on that is not finite, the others are drawn for the account alone; then raises
-        FloatingPointError.
+        Samples that are not finite are not looked at.
         """
-        for start, count in batches(self.n, self.batch_size):
-            stop.check()
-            stream = rng.generator(self.device, self.seed, "evaluate", start)
-            y = training_labels(self.model, self.data, count, stream)
-            started = time.perf_counter()
+        start, count = place
+        self.stop.check()
+        stream = rng.generator(self.device, self.seed, "evaluate", start)
+        y = training_labels(self.model, self.data, count, stream)
+        started = time.perf_counter()
+        with PassCounter(self.model.networks()) as counter:
             x = self.model.sample(count, y, rng=stream)
-            # Reading the answer also waits for the device, for the clock.
-            wrong = (~x.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
-            self.seconds += time.perf_counter() - started
-            self.outside += out_of_range(x).double() * count
-            self.broken += [start + index for index in wrong]
-            if not self.broken:
-                yield to_uint8(x), y
-            bar.advance(start + count, f"{(start + count) / self.seconds:,.0f} images/s")
-        if self.broken:
+        # Reading the answer also waits for the device, for the clock.
+        wrong = (~x.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+        seconds = time.perf_counter() - started
+        self.bar.advance(start + count, f"{count / seconds:,.0f} images/s")
+        outside = float(out_of_range(x).double()) * count
+        taken = None if wrong else take(self.extractor, to_uint8(x), y)
+        return Account(counter.rows, seconds, outside, tuple(start + index for index in wrong)), taken
+
+    def stream(self, ranks: Ranks, batch_size: int) -> Iterator[Taken]:
+        """The batches up to the first that is not finite; then, after all, raises FloatingPointError."""
+        for account, taken in ranks.map(self.batch, list(batches(self.n, batch_size))):
+            self.account = self.account.and_of(account)
+            if taken is not None and not self.account.broken:
+                yield taken
+        if broken := self.account.broken:
             raise FloatingPointError(
-                f"{len(self.broken)} of {self.n} samples of the {self.of} weights are not finite, the "
-                f"first of them number {self.broken[0]}: train at a lower optim.lr"
+                f"{len(broken)} of {self.n} samples of the {self.of} weights are not finite, the "
+                f"first of them number {broken[0]}: train at a lower optim.lr"
             )
 
 

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from genbench import rng
 from genbench.data import ImageData
-from genbench.evaluate import Evaluation, batches, evaluate, evaluate_held_out, scores_seed
+from genbench.evaluate import Evaluation, assist, batches, evaluate, evaluate_held_out, scores_seed
 from genbench.fidelity import Fidelity
 from genbench.generator import Generator
 from genbench.metrics import FeatureExtractor, Metrics, Reference, reference, score_images
 from genbench.progress import Progress
+from genbench.ranks import ALONE, Ranks
 from genbench.report.names import SPREADS, parse
 from genbench.stop import StopRequest
 from genbench.submission import Submission
@@ -33,11 +34,13 @@ class Examiner:
     device: torch.device
     progress: Progress
     stop: StopRequest
+    ranks: Ranks = ALONE
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
         """The feature network."""
-        return self.metrics.extractor(self.data, device=self.device, progress=self.progress)
+        with self.ranks.first_ahead():  # it may have to be trained
+            return self.metrics.extractor(self.data, device=self.device, progress=self.progress)
 
     @cached_property
     def references(self) -> list[Reference]:
@@ -61,6 +64,7 @@ class Examiner:
             device=self.device,
             progress=self.progress,
             stop=self.stop,
+            ranks=self.ranks,
         )
 
     def glance(self, model: Generator, n: int) -> dict[str, float]:
@@ -89,6 +93,29 @@ class Examiner:
             device=self.device,
             progress=self.progress,
             stop=self.stop,
+            ranks=self.ranks,
+        )
+
+    def assist(self, model: Generator, of: str) -> None:
+        """Draw batches for the first process, which asks for the scores of the same model."""
+        self.help(model, of, self.metrics, self.seed)
+
+    def assist_glance(self, model: Generator, n: int) -> None:
+        """The same where it glances."""
+        self.help(model, "ema", self.metrics.of_size(n), rng.derive(self.seed, "glance"))
+
+    def help(self, model: Generator, of: str, metrics: Metrics, seed: int) -> None:
+        """A share of the samples of a model under some metrics."""
+        assist(
+            model,
+            self.data,
+            metrics=metrics,
+            extractor=self.extractor,
+            of=of,
+            seed=seed,
+            device=self.device,
+            stop=self.stop,
+            ranks=self.ranks,
         )
 
     def held_out(self, *, labelled: bool, n: int | None = None) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What a model makes of real images that it has not seen: how likely it finds them, how it rebuilds them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,9 +13,12 @@ from genbench.evaluate import batches, held_out_order
 from genbench.generator import Generator, Latent, Likelihood
 from genbench.metrics import Metrics, bits_per_dim
 from genbench.progress import Progress
+from genbench.ranks import ALONE, Ranks
 from genbench.stop import StopRequest
 
 __all__ = ["Fidelity"]
+
+Measure = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class Fidelity:
@@ -33,7 +36,9 @@ class Fidelity:
         device: torch.device,
         progress: Progress,
         stop: StopRequest,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.data, self.seed, self.device = data, seed, device
         self.progress, self.stop, self.batch_size = progress, stop, metrics.batch_size
         self.order = held_out_order(data, seed)
@@ -52,18 +57,13 @@ class Fidelity:
             return {"bits_per_dim": None, "bound": None, "method": None, "n": None}
         if self.n == 0:
             return {"bits_per_dim": None, "bound": model.bound, "method": model.method, "n": 0}
-        found, known = [], []
-        for x, y in self.images(model, "likelihood"):
-            log_prob = model.log_prob(x, y)
-            if not bool(log_prob.isfinite().all()):
-                raise FloatingPointError("log p(x) of a test image is not finite: train at a lower optim.lr")
-            found.append(log_prob.double().cpu())
-            if self.data.law is not None:
-                known.append(self.data.law.log_prob(to_uint8(x), y))
-        log_q, dimensions = torch.cat(found), self.data.test.images[0].numel()
+        log_q, *known = torch.cat(self.nats(model), dim=1)
+        if not bool(log_q.isfinite().all()):
+            raise FloatingPointError("log p(x) of a test image is not finite: train at a lower optim.lr")
+        dimensions = self.data.test.images[0].numel()
         bits = bits_per_dim(float(log_q.sum()) / self.n, dimensions)
         record = {"bits_per_dim": bits, "bound": model.bound, "method": model.method, "n": self.n}
-        return record | against(torch.cat(known), log_q, dimensions) if known else record
+        return record | against(known[0], log_q, dimensions) if known else record
 
     @torch.no_grad()
     def reconstruction(self, model: Generator) -> dict[str, Any]:
@@ -72,23 +72,54 @@ class Fidelity:
             return {"mse": None, "n": None}
         if self.n == 0:
             return {"mse": None, "n": 0}
-        total = 0.0
-        for x, y in self.images(model, "reconstruction"):
-            error = to_uint8(model.reconstruct(x, y)).double() - to_uint8(x).double()
-            total += float((error / 255).square().flatten(1).mean(dim=1).sum())
-        return {"mse": total / self.n, "n": self.n}
+        return {"mse": float(torch.cat(self.errors(model)).mean()), "n": self.n}
 
-    def images(self, model: Generator, title: str) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Test images in [-1, 1] batch by batch, with labels for a conditional model."""
+    @torch.no_grad()
+    def assist(self, model: Generator) -> None:
+        """Measure a share of the images for the first process, which asks for both of the above."""
+        if isinstance(model, Likelihood) and self.n:
+            self.nats(model)
+        if isinstance(model, Latent) and self.n:
+            self.errors(model)
+
+    def nats(self, model: Likelihood) -> list[Tensor]:
+        """log p(x) of test images under the model and, where it is known, their law: (1 or 2, B) a batch."""
+
+        def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
+            law = self.data.law
+            known = [] if law is None else [law.log_prob(to_uint8(x), y).double().cpu()]
+            return torch.stack([model.log_prob(x, y).double().cpu(), *known])
+
+        return self.of_images(model, "likelihood", of_batch)
+
+    def errors(self, model: Latent) -> list[Tensor]:
+        """The mean squared error of rebuilt test images, as bytes scaled to [0, 1]: (B,) a batch."""
+
+        def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
+            error = to_uint8(model.reconstruct(x, y)).double() - to_uint8(x).double()
+            return (error / 255).square().flatten(1).mean(dim=1).cpu()
+
+        return self.of_images(model, "reconstruction", of_batch)
+
+    def of_images(self, model: Generator, title: str, measure: Measure) -> list[Tensor]:
+        """What is measured of test images batch by batch, for the first process; all share the work."""
         model.eval()
         with rng.fork(self.device), self.progress.bar(title, self.n) as bar:
-            for start, count in batches(self.n, self.batch_size):
+
+            def of_batch(place: tuple[int, int]) -> Tensor:
                 self.stop.check()
-                torch.manual_seed(rng.derive(self.seed, title, start))
-                images, y = self.data.test.gather(self.order[start : start + count], self.device)
-                x = to_float(images).contiguous(memory_format=torch.channels_last)
-                yield x, y if model.num_classes else None
-                bar.advance(start + count)
+                torch.manual_seed(rng.derive(self.seed, title, place[0]))
+                measured = measure(*self.images(model, *place))
+                bar.advance(sum(place))
+                return measured
+
+            return list(self.ranks.map(of_batch, list(batches(self.n, self.batch_size))))
+
+    def images(self, model: Generator, start: int, count: int) -> tuple[Tensor, Tensor | None]:
+        """Test images in [-1, 1], with labels for a conditional model."""
+        images, y = self.data.test.gather(self.order[start : start + count], self.device)
+        x = to_float(images).contiguous(memory_format=torch.channels_last)
+        return x, y if model.num_classes else None
 
 
 def against(log_p: Tensor, log_q: Tensor, dimensions: int) -> dict[str, float]:

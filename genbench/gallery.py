@@ -11,6 +11,7 @@ from genbench.evaluate import held_out_order
 from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory
 from genbench.metrics import Drawn, Reference, nearest_features, nearest_images
 from genbench.pictures import save_grid
+from genbench.ranks import ALONE, Ranks
 from genbench.tracking import Tracker
 
 __all__ = ["Gallery"]
@@ -37,7 +38,9 @@ class Gallery:
         seed: int,
         device: torch.device,
         samples_per_class: int = 8,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.folder, self.tracker, self.data = folder, tracker, data
         self.seed, self.device, self.samples_per_class = seed, device, samples_per_class
         self.order = held_out_order(data, seed)
@@ -51,7 +54,7 @@ class Gallery:
         y = class_rows(model, self.samples_per_class, self.device)
         n, columns = (GRID, None) if y is None else (len(y), self.samples_per_class)
         with rng.fork(self.device):
-            x = model.sample(n, y, rng=self.rng())
+            x = self.ranks.images(n, y, lambda n, y: model.sample(n, y, rng=self.rng()))
         return self.show("samples", to_uint8(x), images_seen, columns)
 
     @torch.no_grad()
@@ -137,8 +140,10 @@ class Gallery:
         self.show(name, to_uint8(states).transpose(0, 1).flatten(0, 1), images_seen, len(states))
 
     def show(self, name: str, images: Tensor, images_seen: int, columns: int | None) -> Path:
-        """Write one grid and hand it to the tracker; images (N, C, H, W) uint8."""
+        """Write one grid and hand it to the tracker, once for all processes; images (N, C, H, W) uint8."""
         path = self.folder / f"{name}_{images_seen:09d}.png"
+        if not self.ranks.first:
+            return path
         save_grid(images, path, columns=columns)
         self.tracker.image(name, path, images_seen=images_seen)
         return path

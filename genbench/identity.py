@@ -20,6 +20,7 @@ MACHINE_ONLY = (
     "features.weights",
     "metrics.features.weights",
     "trainer.checkpoint_every_seconds",
+    "trainer.devices",
 )
 """Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
 

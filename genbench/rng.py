@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["derive", "fork", "generator", "seed_step"]
+__all__ = ["derive", "fork", "generator", "restore", "seed_step", "state"]
 
 
 def derive(seed: int, name: str, number: int = 0) -> int:
@@ -31,3 +31,17 @@ def fork(device: torch.device) -> Iterator[None]:
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield
+
+
+def state(device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Where torch's default generators are."""
+    host = torch.random.get_rng_state()
+    return (host, torch.cuda.get_rng_state(device)) if device.type == "cuda" else (host,)
+
+
+def restore(where: tuple[torch.Tensor, ...], device: torch.device) -> None:
+    """Bring torch's default generators back to `where` they were."""
+    host, *card = where
+    torch.random.set_rng_state(host)
+    for there in card:
+        torch.cuda.set_rng_state(there, device)

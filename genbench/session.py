@@ -32,10 +32,11 @@ from genbench.metrics import (
 )
 from genbench.precision import Precision
 from genbench.progress import Progress
+from genbench.ranks import ALONE, Ranks
 from genbench.report import print_result
 from genbench.run import Run, version
 from genbench.stop import Stopped, StopRequest, listening
-from genbench.tracking import Tracker, Tracking
+from genbench.tracking import Tracker, Trackers, Tracking
 from genbench.tracking.comparable import comparable
 from genbench.train import OnSample, OptimizerFactory, Trained, Trainer, train
 
@@ -82,13 +83,15 @@ class Session:
         config: Mapping[str, Any],
         choices: Mapping[str, str],
         console: Console,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.parts, self.here, self.console = parts, here, console
+        self.parts, self.here, self.console, self.ranks = parts, here, console, ranks
         self.identity, self.config, self.choices = identity, config, choices
         self.checkpoints = CheckpointStore(here.checkpoints)
-        self.progress, self.stop = Progress(console), StopRequest()
+        self.progress, self.stop = Progress(console if ranks.first else None), StopRequest()
         self.checkpoint = self.checkpoints.load(torch.device("cpu"))
-        self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
+        with ranks.first_ahead():
+            self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
         parts.metrics.check_data(self.data)
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples)
@@ -108,7 +111,7 @@ class Session:
         tracker, status, error = None, "failed", None
         try:
             tracker = self.open_tracker()
-            with listening(self.stop):
+            with listening(self.stop, patient=self.ranks.count > 1):
                 result = self.train_and_evaluate(tracker)
             status = "done"
             return result
@@ -128,6 +131,24 @@ class Session:
             if tracker is not None:
                 tracker.finish(status)
 
+    def assist(self) -> None:
+        """A share of all the work, in a process that is not the first, which alone writes and prints."""
+        self.prepare_device()
+        with listening(self.stop, patient=self.ranks.count > 1):
+            gallery = self.gallery(Trackers([]))
+            trained = self.train(Trackers([]), gallery.samples)
+            self.stop.check()
+            gallery.samples(trained.ema.model, trained.images_seen)
+            if self.parts.metrics.scores:
+                self.examiner.assist(trained.ema.model, "ema")
+                self.examiner.assist(trained.model, "raw")
+            self.examiner.fidelity.assist(trained.ema.model)
+
+    def prepare_device(self) -> None:
+        """Kernels that repeat themselves, and a fresh account of memory."""
+        make_repeatable(self.parts.device)
+        reset_peak_memory(self.parts.device)
+
     def open_tracker(self) -> Tracker:
         """The tracker, where the checkpoint left it."""
         try:
@@ -144,16 +165,15 @@ class Session:
 
     def train_and_evaluate(self, tracker: Tracker) -> dict[str, Any]:
         """The work."""
-        make_repeatable(self.parts.device)
-        reset_peak_memory(self.parts.device)
+        self.prepare_device()
         if self.checkpoint is not None:
             self.console.print(f"Going on from {self.checkpoint['images_seen']:,} images.", highlight=False)
         gallery = self.gallery(tracker)
         trained = self.train(tracker, gallery.samples)
         self.stop.check()
+        grid = gallery.samples(trained.ema.model, trained.images_seen)
         gallery.processes(trained.ema.model, trained.images_seen)
         gallery.codes(trained.ema.model, trained.images_seen)
-        grid = gallery.samples(trained.ema.model, trained.images_seen)
         result = self.measure(trained, gallery, grid)
         tracker.summary({**comparable(result), **result["metrics"]})
         self.here.write_result(result)
@@ -170,8 +190,10 @@ class Session:
             seed=parts.seed,
             device=parts.device,
             samples_per_class=parts.trainer.samples_per_class,
+            ranks=self.ranks,
         )
-        gallery.real()
+        if self.ranks.first:
+            gallery.real()
         return gallery
 
     def train(self, tracker: Tracker, on_sample: OnSample) -> Trained:
@@ -197,11 +219,15 @@ class Session:
             stop=self.stop,
             on_sample=on_sample,
             on_evaluate=self.glance,
+            ranks=self.ranks,
         )
 
     def glance(self, model: Generator) -> dict[str, float]:
         """Scores on the way; a look that fails costs the training nothing but the look."""
         try:
+            if not self.ranks.first:
+                self.examiner.assist_glance(model, self.parts.trainer.evaluate_samples)
+                return {}
             return self.examiner.glance(model, self.parts.trainer.evaluate_samples)
         except FloatingPointError as error:
             self.console.print(f"not evaluated on the way: {error}", markup=False, highlight=False)
@@ -218,7 +244,9 @@ class Session:
     def examiner(self) -> Examiner:
         """What measures this run."""
         parts = self.parts
-        return Examiner(self.data, parts.metrics, parts.seed, parts.device, self.progress, self.stop)
+        return Examiner(
+            self.data, parts.metrics, parts.seed, parts.device, self.progress, self.stop, self.ranks
+        )
 
     def measure(self, trained: Trained, gallery: Gallery, grid: Path) -> dict[str, Any]:
         """The final record."""
@@ -246,6 +274,7 @@ class Session:
     def quality(self, trained: Trained, gallery: Gallery) -> tuple[dict[str, float], Evaluation]:
         """The scores of EMA weights, raw weights and held-out images, and what the EMA weights' came to."""
         examiner = self.examiner
+        _ = examiner.extractor  # together with the other processes, which then begin to draw
         train_set, _ = examiner.references
         self.stop.check()
         held_out = examiner.held_out(labelled=trained.model.num_classes > 0)
@@ -257,7 +286,7 @@ class Session:
     def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> dict[str, Any]:
         """What the run spent; sampling, if any, as the EMA weights' evaluation found it."""
         return {
-            "device": describe(self.parts.device),
+            "device": describe(self.parts.device, self.ranks.count),
             "parameters": parameter_count(trained.model),
             "images_seen": trained.images_seen,
             **self.flops(trained),

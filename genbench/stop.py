@@ -26,12 +26,18 @@ class StopRequest:
 
 
 @contextmanager
-def listening(stop: StopRequest) -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into a request; a second one acts at once, as it does by default."""
+def listening(stop: StopRequest, *, patient: bool = False) -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into a request; a second one acts at once, as it does by default.
+
+    patient: in one of several processes, whom a terminal and their parent both signal: all later ones are
+    the same request.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.requested = True
+        if patient:
+            return
         print(
             "\nStopping after the work in hand; a second signal stops at once.", file=sys.stderr, flush=True
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genbench import rng
+from genbench import batchwise, rng
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import EpochOrder, Split, mirrored, to_float
@@ -19,6 +19,7 @@ from genbench.ema import Ema
 from genbench.generator import Generator
 from genbench.lr_schedule import LrSchedule
 from genbench.progress import Progress
+from genbench.ranks import ALONE, Ranks, changing
 from genbench.stop import StopRequest
 from genbench.tracking import Tracker
 from genbench.watch import Clock, Window
@@ -34,7 +35,8 @@ OnEvaluate = Callable[[Generator], dict[str, float]]
 class Trainer:
     """The settings of the loop.
 
-    batch_size: images of one update; accumulate: parts it is split into where memory is short.
+    batch_size: images of one update; accumulate: parts it is split into where memory is short;
+    devices: processes that share each of them, one a GPU.
     clip_norm: bound on the gradient's norm (None: no bound).
     samples_per_class: images in each row of a conditional model's grid.
     evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
@@ -43,6 +45,7 @@ class Trainer:
 
     batch_size: int = 64
     accumulate: int = 1
+    devices: int = 1
     clip_norm: float | None = 1.0
     ema_halflife_images: float = 5000
     ema_rampup: float | None = 0.05
@@ -60,6 +63,11 @@ class Trainer:
             raise ValueError(
                 f"trainer.accumulate={self.accumulate} must be at least 1 and divide "
                 f"trainer.batch_size={self.batch_size}"
+            )
+        if self.devices < 1 or self.batch_size % (self.accumulate * self.devices):
+            raise ValueError(
+                f"trainer.devices={self.devices} must be at least 1, and trainer.batch_size="
+                f"{self.batch_size} a multiple of devices times accumulate ({self.accumulate})"
             )
         for name in (
             "clip_norm",
@@ -89,7 +97,7 @@ class Trained:
     seconds: float = 0.0
     finished: bool = False
 
-    def state(self, tracker: Tracker, window: Window, data_key: str) -> dict[str, Any]:
+    def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
         """The checkpoint."""
         return {
             "model": self.model.state_dict(),
@@ -100,7 +108,7 @@ class Trained:
             "seconds": self.seconds,
             "finished": self.finished,
             "data_key": data_key,
-            "window": window.state(),
+            "window": window,
             "tracker": tracker.state(),
         }
 
@@ -133,11 +141,14 @@ def train(
     stop: StopRequest,
     on_sample: OnSample,
     on_evaluate: OnEvaluate,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train `model` on `split` until the budget is spent or a stop is requested; go on from `checkpoint`.
 
     Each step draws its randomness from (seed, images seen), so that a resumed training equals an
     uninterrupted one bit for bit (under budget.seconds the clock has a say in the learning rate too).
+    Several processes compute what one would, each on its share of every batch; the first keeps time and
+    saves.
     Raises FloatingPointError where a loss or gradient is not finite.
     """
     # What is trained
@@ -151,6 +162,8 @@ def train(
         run.load(checkpoint)
     if run.finished:
         return run
+    moving = changing(model)
+    ranks.follow_first([*model.parameters(), *moving])
 
     # What it is trained on, and what is watched meanwhile
     order = EpochOrder(len(split), seed)
@@ -158,40 +171,50 @@ def train(
     if checkpoint is not None:
         window.load(checkpoint["window"])
     clock = Clock(run.seconds, run.images_seen)
-    saved = time.monotonic()
+    saved, (stopping,) = time.monotonic(), ranks.agree([stop.requested])
+
+    def keep() -> None:
+        window.check()
+        state = run.state(tracker, window.state(ranks), data_key)
+        if ranks.first:
+            checkpoints.save(state)
 
     with progress.bar("training", total_of(budget)) as bar:
         bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
-        while not run.finished and not stop.requested:
+        while not run.finished and not stopping:
             # One step: every phase on its own batch
             before = run.images_seen
             rng.seed_step(seed, before)
-            spent = budget.spent(before, clock.seconds())
+            spent = budget.spent(before, run.seconds)
             (share, phases), begun = model.stage(spent)
             of_stage = spent - begun  # the learning rate begins anew with each stage
             factor = lr_schedule.factor(round(before * (of_stage / spent)) if spent else 0, of_stage / share)
             for phase in phases:
                 index = order.take(run.images_seen, trainer.batch_size)
-                losses = []
+                losses, stream = [], rng.state(device)
                 with only(model, phase):
-                    for part in index.chunk(trainer.accumulate):
-                        x, y = batch(split, part, device, flip)
-                        y = y if model.num_classes else None
-                        loss = model.loss(x, y, phase=phase, step=run.step)
+                    for part, mine in ranks.parts(index, trainer.accumulate):
+                        rng.restore(stream, device)  # each part draws for the whole batch, and keeps its rows
+                        with batchwise.at_work(part):
+                            x, y = batch(split, mine, device, flip)
+                            y = y if model.num_classes else None
+                            loss = model.loss(x, y, phase=phase, step=run.step)
                         (loss.total / trainer.accumulate).backward()
                         losses.append(loss)
+                ranks.average([p.grad for p in model.phase_parameters(phase) if p.grad is not None])
                 window.add(phase, run.step, losses, update(run.optimizers[phase], factor, trainer.clip_norm))
                 run.images_seen += len(index)
+            ranks.follow_first(moving)
             ema.update(model, images=run.images_seen - before, images_seen=run.images_seen)
             run.step += 1
-            run.seconds = clock.seconds()
+            (run.seconds,) = ranks.agree([clock.seconds()])
             spent = budget.spent(run.images_seen, run.seconds)
             run.finished = spent >= 1
 
             # What the user sees
             if crossed(trainer.log_every_images, before, run.images_seen) or run.finished:
                 shown = {
-                    **window.flush(),
+                    **window.flush(ranks),
                     **rates(run.optimizers),
                     "images_per_second": clock.rate(run.images_seen),
                     "training_seconds": run.seconds,
@@ -209,13 +232,13 @@ def train(
                         tracker.log(found, images_seen=run.images_seen)
 
             # What survives a kill
-            if time.monotonic() - saved >= trainer.checkpoint_every_seconds and not run.finished:
+            due = time.monotonic() - saved >= trainer.checkpoint_every_seconds
+            stopping, due = ranks.agree([stop.requested, due])
+            if due and not run.finished and not stopping:
                 with clock.paused():
-                    window.check()
-                    checkpoints.save(run.state(tracker, window, data_key))
+                    keep()
                 saved = time.monotonic()
-    window.check()
-    checkpoints.save(run.state(tracker, window, data_key))
+    keep()
     return run
 
 

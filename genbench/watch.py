@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.generator import Loss
+from genbench.ranks import ALONE, Ranks
 
 __all__ = ["Clock", "Window"]
 
@@ -49,18 +50,21 @@ class Window:
             )
         self.unchecked.clear()
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, ranks: Ranks = ALONE) -> dict[str, Tensor]:
         """What is averaged next, for a checkpoint."""
-        return {name: torch.stack(values) for name, values in self.values.items()}
+        values = {name: torch.stack(values) for name, values in self.values.items()}
+        ranks.average(list(values.values()))
+        return values
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go back to a checkpoint."""
         self.values = {name: list(values) for name, values in state.items()}
 
-    def flush(self) -> dict[str, float]:
-        """The means since the last flush."""
+    def flush(self, ranks: Ranks = ALONE) -> dict[str, float]:
+        """The means since the last flush, over all processes."""
         self.check()
         means = torch.stack([mean(values).float() for values in self.values.values()])
+        ranks.average([means])
         named = dict(zip(self.values, means.tolist(), strict=True))
         self.values.clear()
         return named

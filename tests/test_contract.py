@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from genbench import app
+from genbench.batchwise import Part, at_work
 from genbench.data import Split
 from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Likelihood, Trajectory
 from tests.test_train import run, same
@@ -135,6 +136,42 @@ def test_gradient_reaches_every_parameter_of_its_phase_and_no_other(model: Gener
         silent = [n for n, p in model.named_parameters() if id(p) in mine and p.grad is None]
         assert silent == []
         assert all(bool(p.grad.abs().sum() > 0) for p in model.phase_parameters(phase) if p.grad is not None)
+
+
+BATCHWISE = ("optimal_transport", "minibatch_std")
+"""Choices whose loss of an image depends on the other images of its part."""
+
+
+def test_two_parts_of_a_batch_have_its_loss_and_its_gradients(
+    model: Generator, case: tuple[str, ...]
+) -> None:
+    """What is drawn for a batch is drawn alike for its parts, so that accumulation and devices change nothing."""
+    if any(word in choice for word in BATCHWISE for choice in case):
+        pytest.skip("the loss of an image depends on the other images of its part")
+    awake(model)  # what is set by the first batch is set
+    for phase in dict.fromkeys(model.phases):
+        whole, of_whole = gradients(model, phase, [Part(0, 1)])
+        parts, of_parts = gradients(model, phase, [Part(0, 2), Part(1, 2)])
+        assert parts == pytest.approx(whole, rel=1e-5, abs=1e-6), phase
+        # float32 sums in another order, through as many layers as the deepest network has
+        torch.testing.assert_close(of_parts, of_whole, rtol=2e-3, atol=1e-5 * float(of_whole.abs().max()))
+
+
+def gradients(model: Generator, phase: str, parts: list[Part]) -> tuple[float, torch.Tensor]:
+    """Mean loss of a batch in its parts, and the gradient of all weights of a phase, (P,)."""
+    x, y = batch(model)
+    found, model = 0.0, copy.deepcopy(model)
+    for part in parts:
+        once = copy.deepcopy(model)  # each part meets the state before the step, as in another process
+        mine = slice(part.index * len(x) // part.of, (part.index + 1) * len(x) // part.of)
+        torch.manual_seed(7)
+        with at_work(part):
+            loss = once.loss(x[mine], None if y is None else y[mine], phase=phase, step=5)
+        (loss.total / part.of).backward()
+        found += float(loss.total.detach()) / part.of
+        for p, q in zip(model.phase_parameters(phase), once.phase_parameters(phase), strict=True):
+            p.grad = q.grad if p.grad is None else p.grad + q.grad
+    return found, torch.cat([p.grad.flatten() for p in model.phase_parameters(phase) if p.grad is not None])
 
 
 def test_the_loss_of_each_phase_falls_on_a_tiny_set(model: Generator) -> None:

@@ -11,7 +11,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from genbench.app import sweeping
 from genbench.axes import axes_asked_for
-from genbench.errors import Unmeasured, UsageError
+from genbench.errors import Lost, Unmeasured, UsageError
 from genbench.progress import terminal
 
 __all__ = ["door", "leave", "message"]
@@ -30,7 +30,14 @@ def door(main: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print and exit with 1 by itself; its errors come here
     try:
         main()
-    except (UsageError, Unmeasured, FloatingPointError, HydraException, OmegaConfBaseException) as error:
+    except (
+        UsageError,
+        Unmeasured,
+        Lost,
+        FloatingPointError,
+        HydraException,
+        OmegaConfBaseException,
+    ) as error:
         if tracebacks:
             raise
         leave(error)
@@ -45,7 +52,7 @@ def door(main: Callable[[], None]) -> None:
 def leave(error: Exception) -> NoReturn:
     """Say what is wrong, and exit with the code that belongs to it."""
     print(f"genbench: {message(error)}", file=sys.stderr)
-    codes = {FloatingPointError: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
+    codes = {FloatingPointError: EXIT_FAILED, Lost: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
     sys.exit(codes.get(type(error), EXIT_USAGE))
 
 

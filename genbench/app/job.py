@@ -15,10 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from genbench.app.build import build
-from genbench.app.door import EXIT_STOPPED, leave, message
-from genbench.app.naming import identity
+from genbench.app.door import EXIT_FAILED, EXIT_STOPPED, leave, message
+from genbench.app.naming import identity, without_hydra
 from genbench.app.sweeping import ledger, tell_upload
-from genbench.errors import Busy, Unmeasured, UsageError
+from genbench.app.team import Task, launch, torchrun_rank, work
+from genbench.errors import Busy, Lost, Unmeasured, UsageError
 from genbench.progress import terminal
 from genbench.run import Run
 from genbench.stop import Stopped
@@ -46,6 +47,10 @@ def run(cfg: DictConfig) -> float:
     Goes on where an earlier one of the same configuration left off.
     """
     here = Run(Path(HydraConfig.get().runtime.output_dir))
+    if torchrun_rank() is not None:
+        check_torchrun(cfg)
+    if torchrun_rank():
+        return assist(cfg, here)
     alone = str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
     console = terminal(shared=not alone)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -55,7 +60,7 @@ def run(cfg: DictConfig) -> float:
         if end.status == "estimated":
             console.print(end.note, highlight=False)
         return end.objective
-    except (UsageError, Unmeasured, FloatingPointError) as error:
+    except (UsageError, Unmeasured, Lost, FloatingPointError) as error:
         leave(error)
     except Stopped:
         console.print("Stopped; the same command goes on from here.")
@@ -99,6 +104,7 @@ def point_to(here: Run, console: Console) -> None:
 
 def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
     """Show the result of a run that is finished, estimate one for dry_run=true, work on any other."""
+    task = task_of(cfg, here)  # building changes the configuration
     with here.exclusively():
         try:
             result = here.result() if here.status == "done" else None
@@ -112,8 +118,43 @@ def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
             raise UsageError(message(error)) from error
         if cfg.dry_run:
             return estimated(session)
-        result = session.run()
+        if torchrun_rank() is not None:
+            result = work(task) or {}
+        elif cfg.trainer.devices > 1:
+            del session  # each process has its own
+            result = launch(task, cfg.trainer.devices)
+        else:
+            result = session.run()
     return Stay("done", headline(result, cfg), objective(result, cfg))
+
+
+def assist(cfg: DictConfig, here: Run) -> float:
+    """The part of one of torchrun's processes that is not the first; nothing is said here."""
+    if here.status != "done" and not cfg.dry_run:
+        try:
+            work(task_of(cfg, here))
+        except (UsageError, Unmeasured, Lost, FloatingPointError):  # the first process says it
+            sys.exit(EXIT_FAILED)
+        except Stopped:
+            sys.exit(EXIT_STOPPED)
+    return 0.0
+
+
+def check_torchrun(cfg: DictConfig) -> None:
+    """Raise UsageError on what torchrun's processes cannot do, each of which composes for itself."""
+    if sweeping() or cfg.rerun:
+        raise UsageError(
+            "torchrun starts the processes of one run: leave out -m and rerun=true, or leave out torchrun "
+            "and take trainer.devices=N"
+        )
+    if cfg.trainer.devices > 1:
+        raise UsageError("torchrun says how many processes there are: leave out trainer.devices")
+
+
+def task_of(cfg: DictConfig, here: Run) -> Task:
+    """What each of several processes needs to know."""
+    words = without_hydra(cfg)  # a copy
+    return Task(words, here.path, identity(cfg), chosen(cfg), HydraConfig.get().job.get("num") or 0)
 
 
 def sweeping() -> bool:
@@ -171,15 +212,14 @@ def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":
     from genbench.session import Session
 
     config = OmegaConf.to_container(cfg, resolve=True)
-    chosen = {**choices(), "conditional": str(cfg.conditional).lower()}
-    return Session(parts, here, who, config, chosen, console)
+    return Session(parts, here, who, config, chosen(cfg), console)
 
 
-def choices() -> dict[str, str]:
+def chosen(cfg: DictConfig) -> dict[str, str]:
     """The option chosen in each group: model -> ddpm, schedule -> cosine, .."""
-    chosen = HydraConfig.get().runtime.choices
-    return {
+    options = {
         group.partition("@")[0]: option
-        for group, option in chosen.items()
+        for group, option in HydraConfig.get().runtime.choices.items()
         if option is not None and not group.startswith(("hydra", "tuned"))  # tuned follows from the others
     }
+    return {**options, "conditional": str(cfg.conditional).lower()}

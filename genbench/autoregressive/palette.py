@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Generator as Rng
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.autoregressive.pixel_law import PixelLaw
 
 __all__ = ["Palette", "k_means"]
@@ -56,7 +57,7 @@ class Palette(nn.Module, PixelLaw):
         return -F.cross_entropy(output.float().transpose(1, 2), level, reduction="none").sum(1)
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
-        return self.to_value(torch.multinomial(output.float().softmax(1), 1, generator=rng))
+        return self.to_value(batchwise.choice(output.float().softmax(1), rng=rng))
 
     def to_level(self, x: Tensor) -> Tensor:
         """The number of the colour nearest to each token: (..., C) -> (..., 1) int64."""

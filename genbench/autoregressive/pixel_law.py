@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Generator as Rng
 from torch import Tensor
 
+from genbench import batchwise
 from genbench.vaes.buckets import LEVELS, logistic_log_prob
 
 __all__ = ["Categorical", "LogisticMixture", "PixelLaw"]
@@ -83,7 +84,7 @@ class Categorical(PixelLaw):
         return -F.cross_entropy(output.float().transpose(1, 2), level, reduction="none").sum(1)
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
-        return self.to_value(torch.multinomial(output.float().softmax(1), 1, generator=rng))
+        return self.to_value(batchwise.choice(output.float().softmax(1), rng=rng))
 
 
 class Mixture(NamedTuple):
@@ -130,11 +131,11 @@ class LogisticMixture(PixelLaw):
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
         mixture = self.parts(output.float(), self.channels(output.shape[-1]))
-        k = torch.multinomial(mixture.log_pi.exp(), 1, generator=rng)[:, 0]
+        k = batchwise.choice(mixture.log_pi.exp(), rng=rng)[:, 0]
         mu, log_scale, coupling = (part[torch.arange(len(k), device=k.device), k] for part in mixture[1:])
         x = torch.zeros_like(mu)
         for j in range(mu.shape[1]):
-            u = torch.rand(len(x), device=x.device, generator=rng)
+            u = batchwise.uniform(len(x), rng=rng, device=x.device)
             value = mu[:, j] + (coupling[:, j] * x).sum(1) + log_scale[:, j].exp() * u.logit()
             x[:, j] = self.to_value(self.to_level(value))
         return x

@@ -9,6 +9,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor, nn
 
+from genbench import batchwise
 from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
@@ -99,7 +100,7 @@ class LogitNormal(PathTimes):
         self.mean, self.std = mean, std
 
     def draw(self, n: int, device: torch.device) -> Tensor:
-        z = torch.randn(n, dtype=torch.float64, device=device)
+        z = batchwise.normal(n, dtype=torch.float64, device=device)
         return torch.sigmoid(self.mean + self.std * z)
 
 
@@ -139,7 +140,7 @@ class FlowMatching(Straight, LikelihoodProcess):
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         t = self.times.draw(len(x0), x0.device)
-        eps, y = torch.randn_like(x0), self.guidance.labels(y)
+        eps, y = batchwise.normal_like(x0), self.guidance.labels(y)
         x0, eps = self.coupling.pairs(x0, eps, network=network, y=y, phase=phase)
         at = level(t)
         xt = at.alpha * x0 + at.sigma * eps

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
+from genbench import batchwise
 from genbench.diffusion.bound import prior_nats
 from genbench.diffusion.density import Bound, Density, sampled_terms
 from genbench.diffusion.guidance import Classifier, Guidance
@@ -96,7 +97,7 @@ class Gaussian(LikelihoodProcess):
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         t, weight = self.times(len(x0), self.schedule, x0.device)
-        at, eps = self.schedule.level(t), torch.randn_like(x0)
+        at, eps = self.schedule.level(t), batchwise.normal_like(x0)
         xt = at.alpha * x0 + at.sigma * eps
         if isinstance(self.guidance, Classifier) and phase in self.guidance.phases:
             terms = self.guidance.loss(xt, t, y)
@@ -137,7 +138,7 @@ class Gaussian(LikelihoodProcess):
         return Denoised(self.parameterization.to_x0(output.float(), xt, self.schedule.level(t)), v)
 
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
-        return torch.randn(n, *shape, generator=rng, device=self.schedule.grid.device)
+        return batchwise.normal(n, shape, rng=rng, device=self.schedule.grid.device)
 
     def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
         at = self.schedule.level(self.sampler.times(self.schedule, start)[:1])

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from genbench import batchwise
 from genbench.diffusion.parameterization import X0
 from genbench.diffusion.posterior import posterior
 from genbench.diffusion.schedule import Level, Schedule
@@ -172,4 +173,4 @@ def ddim_step(
 
 def noise_like(x: Tensor, rng: Generator | None) -> Tensor:
     """Standard normal noise in the shape, dtype and device of x."""
-    return torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+    return batchwise.normal(len(x), x.shape[1:], rng=rng, dtype=x.dtype, device=x.device)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.diffusion.schedule import Schedule
 
 __all__ = ["Drawn", "Importance", "LogNormal", "Stratified", "Times", "Uniform", "lattice"]
@@ -48,7 +49,9 @@ class Uniform(Times):
     """
 
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
-        return unweighted(step_of(torch.rand(n, dtype=torch.float64, device=device), schedule.T) / schedule.T)
+        return unweighted(
+            step_of(batchwise.uniform(n, dtype=torch.float64, device=device), schedule.T) / schedule.T
+        )
 
 
 class Stratified(Times):
@@ -75,7 +78,7 @@ class LogNormal(Times):
         self.mean, self.std = mean, std
 
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
-        log_sigma = self.mean + self.std * torch.randn(n, dtype=torch.float64, device=device)
+        log_sigma = self.mean + self.std * batchwise.normal(n, dtype=torch.float64, device=device)
         return unweighted(schedule.nearest(-2 * log_sigma))
 
 
@@ -111,7 +114,7 @@ class Importance(Times):
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
         self.check(schedule)
         p = self.probabilities()
-        u = torch.rand(n, dtype=torch.float64, device=device)
+        u = batchwise.uniform(n, dtype=torch.float64, device=device)
         # Rounding can leave the sum of all below a u that is almost 1.
         k = torch.searchsorted(p.cumsum(dim=0), u, right=True).clamp(max=self.T - 1)
         return Drawn((k + 1).double() / self.T, (1 / (self.T * p[k])).float())
@@ -150,4 +153,5 @@ def lattice(n: int, device: torch.device) -> Tensor:
     Source: Kingma et al. 2021, Appendix I.1 (low-discrepancy sampler).
     """
     shared = torch.rand(1, dtype=torch.float64, device=device)
-    return (shared + torch.arange(n, dtype=torch.float64, device=device) / n) % 1.0
+    i_by_n = batchwise.rows(n, lambda m: torch.arange(m, dtype=torch.float64, device=device) / m)
+    return (shared + i_by_n) % 1.0

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.gans.augment import Augmentation
 from genbench.gans.criterion import Criterion
 from genbench.gans.penalty import Penalties
@@ -67,7 +68,7 @@ class GAN(Decodes):
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = next(self.generator.parameters()).device
-        return torch.randn(n, *self.latent_shape, generator=rng, device=device)
+        return batchwise.normal(n, self.latent_shape, rng=rng, device=device)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_labels(y, len(z))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.generator import Generator, Latent, Loss, Rng, Stage
 
 __all__ = ["LatentDiffusion"]
@@ -91,8 +92,8 @@ class LatentDiffusion(Latent):
         """Keep the latents' moments: plain averages, later moving ones where codes change."""
         z = self.codes(x)
         weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
-        self.mean.lerp_(z.mean(dim=(0, 2, 3), keepdim=True)[0], weight)
-        self.square.lerp_(z.square().mean(dim=(0, 2, 3), keepdim=True)[0], weight)
+        self.mean.lerp_(batchwise.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
+        self.square.lerp_(batchwise.mean(z.square().mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
         self.batches += 1
 
     def scale(self) -> Tensor:

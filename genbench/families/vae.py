@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.generator import Latent, Likelihood, Loss, Rng
 from genbench.vaes.bound import Inference, importance_bound, training_terms
 from genbench.vaes.likelihood import PixelLikelihood
@@ -65,7 +66,7 @@ class VAE(Latent, Likelihood):
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = next(self.network.parameters()).device
-        return torch.randn(n, *self.latent_shape, generator=rng, device=device)
+        return batchwise.normal(n, self.latent_shape, rng=rng, device=device)
 
     def latent_map(self) -> tuple[int, int, int]:
         return self.network.map_shape()
@@ -81,4 +82,4 @@ class VAE(Latent, Likelihood):
 
     def infer(self, x: Tensor, y: Tensor | None) -> Inference:
         """Draw every layer from its posterior and decode; x (B, C, H, W)."""
-        return self.network(torch.randn(len(x), *self.latent_shape, device=x.device), x, y)
+        return self.network(batchwise.normal(len(x), self.latent_shape, device=x.device), x, y)

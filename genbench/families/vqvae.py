@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.autoregressive.network import CausalNetwork
 from genbench.autoregressive.pixel_law import Categorical
 from genbench.generator import Generator, Latent, Likelihood, Loss, Rng, Stage
@@ -127,8 +128,9 @@ class VQVAE(Latent, Likelihood):
         if self.prior_model:
             index = self.index_law.to_level(self.prior_model.sample(n, y, rng=rng))[:, 0]
         else:
-            size, maps = self.codebook.size, (n, *self.latent_shape[1:])
-            index = torch.randint(size, maps, generator=rng, device=self.codebook.codes.device)
+            size, maps = self.codebook.size, self.latent_shape[1:]
+            device = self.codebook.codes.device
+            index = batchwise.integers(n, maps, low=0, high=size, rng=rng, device=device)
         return self.codebook.look_up(index)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor
 
+from genbench import batchwise
 from genbench.flows.transform import per_image
 
 __all__ = ["Base", "Normal", "Student"]
@@ -30,7 +31,7 @@ class Normal(Base):
         return -0.5 * per_image(z.square() + math.log(2 * math.pi))
 
     def sample(self, shape: tuple[int, ...], *, rng: Generator | None, device: torch.device) -> Tensor:
-        return torch.randn(shape, generator=rng, device=device)
+        return batchwise.normal(shape[0], shape[1:], rng=rng, device=device)
 
 
 class Student(Base):
@@ -55,5 +56,8 @@ class Student(Base):
 
     def sample(self, shape: tuple[int, ...], *, rng: Generator | None, device: torch.device) -> Tensor:
         # Over the root of a mean of n squared normals, since torch's chi-squared takes no generator.
-        numbers = torch.randn(self.degrees + 1, *shape, generator=rng, device=device)
-        return numbers[0] / numbers[1:].square().mean(0).sqrt()
+        def draw(n: int) -> Tensor:
+            numbers = torch.randn(self.degrees + 1, n, *shape[1:], generator=rng, device=device)
+            return numbers[0] / numbers[1:].square().mean(0).sqrt()
+
+        return batchwise.rows(shape[0], draw)

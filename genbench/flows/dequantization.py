@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.flows.base import Normal
 from genbench.flows.coupling import Affine, Checkerboard
 from genbench.flows.pixels import LEVELS
@@ -42,7 +43,7 @@ class Uniform(Dequantization):
     bound, method = "exact", "uniform dequantization"
 
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return levels + torch.rand_like(levels), levels.new_zeros(len(levels))
+        return levels + batchwise.uniform_like(levels), levels.new_zeros(len(levels))
 
 
 class Variational(Dequantization):
@@ -68,7 +69,7 @@ class Variational(Dequantization):
         self.networks = nn.ModuleList(networks.build(2 * channels, 2 * channels) for _ in range(steps))
 
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        u, log_q = self.noise(torch.randn_like(levels), levels, y)
+        u, log_q = self.noise(batchwise.normal_like(levels), levels, y)
         return levels + u, log_q
 
     def noise(self, eps: Tensor, levels: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

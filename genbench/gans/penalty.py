@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genbench import batchwise
+
 __all__ = ["Penalties", "Penalty", "squared_slopes"]
 
 Critic = Callable[[Tensor], Tensor]
@@ -79,5 +81,5 @@ def squared_slopes(logits: Tensor, x: Tensor) -> Tensor:
 
 def mix(real: Tensor, fake: Tensor) -> Tensor:
     """A random point on the line between each real and fake image, (B, C, H, W), requiring gradient."""
-    u = torch.rand(len(real), 1, 1, 1, device=real.device)
+    u = batchwise.uniform(len(real), (1, 1, 1), device=real.device)
     return torch.lerp(fake.detach(), real.detach(), u).requires_grad_()

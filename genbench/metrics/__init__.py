@@ -3,7 +3,7 @@
 from genbench.metrics.authenticity import Authenticity, nearest_features
 from genbench.metrics.auto import AutoFeatures
 from genbench.metrics.classifier import ClassifierFeatures
-from genbench.metrics.collecting import collect, compute, score_images
+from genbench.metrics.collecting import Taken, collect, compute, score_images, take
 from genbench.metrics.cost import PassCounter, parameter_count, peak_memory_bytes, reset_peak_memory
 from genbench.metrics.digits import DigitsFeatures
 from genbench.metrics.dinov2 import DINOv2Features
@@ -58,6 +58,7 @@ __all__ = [
     "Reference",
     "Score",
     "SlicedWasserstein",
+    "Taken",
     "bits_per_dim",
     "collect",
     "compute",
@@ -70,4 +71,5 @@ __all__ = [
     "reference",
     "reset_peak_memory",
     "score_images",
+    "take",
 ]

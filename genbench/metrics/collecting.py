@@ -1,6 +1,7 @@
 """A stream of images -> what scores are taken on: each image once through the feature network."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,9 +11,28 @@ from genbench.metrics.frechet import Moments
 from genbench.metrics.reference import KEPT, Reference, kept
 from genbench.metrics.score import Drawn, Score
 
-__all__ = ["collect", "score_images"]
+__all__ = ["Taken", "collect", "score_images", "take"]
 
 LOGITS = 50_000  # as many as the Inception score is published on
+
+
+class Taken(NamedTuple):
+    """What a batch of images comes to, on the host."""
+
+    images: Tensor
+    """(B, C, H, W) uint8."""
+    labels: Tensor | None
+    """(B,) int64."""
+    features: Tensor
+    """(B, d) float32."""
+    logits: Tensor
+    """(B, K) float32."""
+
+
+def take(extractor: FeatureExtractor, images: Tensor, labels: Tensor | None) -> Taken:
+    """Send images (B, C, H, W) uint8 through the feature network."""
+    features, logits = (part.cpu() for part in extractor(images))
+    return Taken(images.cpu(), None if labels is None else labels.cpu(), features, logits)
 
 
 def score_images(
@@ -27,11 +47,13 @@ def score_images(
 ) -> dict[str, float]:
     """All scores of n images, under their full names; the one way from images to numbers.
 
-    stream, extractor, of, seed: as `collect` takes them.
+    stream: images (B, C, H, W) uint8, each batch with labels (B,) int64 or None.
+    n, extractor, of, seed: as `collect` takes them.
     Raises ValueError where a reference was taken on other features, and what `collect` raises.
     """
     check_protocols(extractor, references)
-    drawn = collect(stream, n, extractor=extractor, of=of, seed=seed)
+    taken = (take(extractor, images, labels) for images, labels in stream)
+    drawn = collect(taken, n, extractor=extractor, of=of, seed=seed)
     return compute(drawn, scores, references)
 
 
@@ -52,7 +74,7 @@ def check_protocols(extractor: FeatureExtractor, references: Sequence[Reference]
 
 
 def collect(
-    stream: Iterable[tuple[Tensor, Tensor | None]],
+    stream: Iterable[Taken],
     n: int,
     *,
     extractor: FeatureExtractor,
@@ -61,22 +83,18 @@ def collect(
 ) -> Drawn:
     """Take in n images batch by batch, in memory that does not grow with n above 50,000.
 
-    stream: images (B, C, H, W) uint8, each batch with labels (B,) int64 or None.
     of: whose images these are, as it stands in names: "ema", "raw" or "test"; seed: of what scores draw.
     Raises ValueError where there are not n images, FloatingPointError on features that are not finite.
     """
     chosen, classed = kept(n, KEPT), kept(n, LOGITS)
     moments, parts = Moments(extractor.num_features), []
-    for images, labels in stream:
+    for images, labels, features, logits in stream:
         start = moments.n
-        features, logits = (part.cpu() for part in extractor(images))
         moments.update(features)
         if moments.n > n:
             break
         mine, its = (which[start : moments.n] for which in (chosen, classed))
-        parts.append(
-            (features[mine], images.cpu()[mine], None if labels is None else labels.cpu()[mine], logits[its])
-        )
+        parts.append((features[mine], images[mine], None if labels is None else labels[mine], logits[its]))
     if moments.n != n:
         raise ValueError(f"{n} images were promised and {'more' if moments.n > n else moments.n} came")
     features, images, labels, logits = zip(*parts, strict=True)

@@ -52,7 +52,7 @@ def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[flo
         raise FloatingPointError("logits are not finite: look at the images, or at the feature weights")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
-        metric = InceptionScore(feature=nn.Identity(), splits=splits)
+        metric = InceptionScore(feature=nn.Identity(), splits=splits, sync_on_compute=False)
     metric.update(logits.detach().cpu().double())
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"std\(\): degrees of freedom")

@@ -67,7 +67,9 @@ def kernel_distance(
         warnings.filterwarnings(
             "ignore", message="Metric `Kernel Inception Distance` will save all extracted"
         )
-        metric = KernelInceptionDistance(feature=nn.Identity(), subsets=subsets, subset_size=subset_size)
+        metric = KernelInceptionDistance(
+            feature=nn.Identity(), subsets=subsets, subset_size=subset_size, sync_on_compute=False
+        )
     metric.update(real.detach().cpu().double(), real=True)
     metric.update(fake.detach().cpu().double(), real=False)
     with torch.random.fork_rng(devices=[]):

@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench import batchwise
+from genbench.nn.norm import GroupNorm
 from genbench.nn.unet import groups, zero
 
 __all__ = ["ConvNet", "ConvNets", "CouplingNets", "ResNet", "ResNets"]
@@ -82,7 +84,7 @@ class ConvNet(nn.Module):
         self.label = nn.Embedding(num_classes, width) if num_classes else None
         self.enter = same_size(inputs, width, kernel)
         self.middle = nn.Conv2d(width, width, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = batchwise.Dropout(dropout)
         self.leave = zero(same_size(width, outputs, kernel))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -108,7 +110,7 @@ class ResNet(nn.Module):
         self.label = nn.Embedding(num_classes, width) if num_classes else None
         self.enter = same_size(inputs, width, kernel)
         self.blocks = nn.Sequential(*(Block(width, kernel, dropout) for _ in range(blocks)))
-        self.norm = nn.GroupNorm(groups(width), width)
+        self.norm = GroupNorm(groups(width), width)
         self.leave = zero(same_size(width, outputs, kernel))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -121,10 +123,10 @@ class Block(nn.Module):
 
     def __init__(self, width: int, kernel: int, dropout: float) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups(width), width)
+        self.norm1 = GroupNorm(groups(width), width)
         self.conv1 = same_size(width, width, kernel)
-        self.norm2 = nn.GroupNorm(groups(width), width)
-        self.dropout = nn.Dropout(dropout)
+        self.norm2 = GroupNorm(groups(width), width)
+        self.dropout = batchwise.Dropout(dropout)
         self.conv2 = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.nn.norm import GroupNorm
 from genbench.nn.projection import (
     SLOPE,
     MinibatchStd,
@@ -50,7 +51,7 @@ class DCGANGenerator(nn.Module):
         inputs = latent_size * (2 if num_classes else 1)
         height, breadth = self.sizes[0]
         self.enter = nn.Linear(inputs, widths[0] * height * breadth)
-        self.norms = nn.ModuleList(nn.GroupNorm(groups(c), c) for c in widths)
+        self.norms = nn.ModuleList(GroupNorm(groups(c), c) for c in widths)
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)
             for a, b in zip(widths, [*widths[1:], channels], strict=True)

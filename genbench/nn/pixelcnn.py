@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.autoregressive.pixel_law import PixelLaw
 from genbench.nn.coupling import with_class
@@ -136,7 +137,7 @@ class GatedLayer(nn.Module):
         self.left = MaskedConv(
             inputs, width, halves=2, taps=self.reach + 1, groups=groups, before_itself=first
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = batchwise.Dropout(dropout)
         self.out = MaskedConv(width, width, groups=groups)
 
     def forward(self, above: Tensor, left: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.nn.norm import GroupNorm
 from genbench.nn.unet import (
     SMALLEST_MAP,
     Downsample,
@@ -272,7 +273,7 @@ class Exit(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups(inputs), inputs)
+        self.norm = GroupNorm(groups(inputs), inputs)
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
 
     def forward(self, h: Tensor) -> Tensor:

@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench import batchwise
+from genbench.nn.norm import GroupNorm
+
 __all__ = ["UNet"]
 
 SMALLEST_MAP = 4
@@ -85,7 +88,7 @@ class UNet(nn.Module):
             if level:
                 self.up.append(Upsample(now))
         self.leave = nn.Sequential(
-            nn.GroupNorm(groups(now), now),
+            GroupNorm(groups(now), now),
             nn.SiLU(),
             zero(nn.Conv2d(now, answers * channels * patch**2, 3, padding=1)),
         )
@@ -133,18 +136,18 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, embedding: int, dropout: float) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups(inputs), inputs)
+        self.norm1 = GroupNorm(groups(inputs), inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.condition = nn.Linear(embedding, 2 * outputs)
-        self.norm2 = nn.GroupNorm(groups(outputs), outputs)
-        self.dropout = nn.Dropout(dropout)
+        self.norm2 = GroupNorm(groups(outputs), outputs)
+        self.dropout = batchwise.Dropout(dropout)
         self.conv2 = zero(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.condition(condition)[:, :, None, None].chunk(2, dim=1)  # (B, C, 1, 1)
+        scale, shift = self.condition(condition).chunk(2, dim=1)  # (B, C)
         h = self.conv1(F.silu(self.norm1(x)))
-        h = self.norm2(h) * (1 + scale) + shift
+        h = self.norm2(h, scale, shift)
         return self.skip(x) + self.conv2(self.dropout(F.silu(h)))
 
 
@@ -155,7 +158,7 @@ class Attention(nn.Module):
         super().__init__()
         wanted = max(channels // head_channels, 1)
         self.heads = max(heads for heads in range(1, wanted + 1) if channels % heads == 0)
-        self.norm = nn.GroupNorm(groups(channels), channels)
+        self.norm = GroupNorm(groups(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zero(nn.Conv2d(channels, channels, 1))
 
@@ -186,7 +189,20 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
-        return self.conv(F.interpolate(x, size=size, mode="nearest"))
+        if size != (2 * x.shape[2], 2 * x.shape[3]):
+            return self.conv(F.interpolate(x, size=size, mode="nearest"))
+        # The same numbers from 16 products for each 36: a step of the VAE of Fashion-MNIST takes 0.87 times as long.
+        return F.conv_transpose2d(x, doubling(self.conv.weight), self.conv.bias, stride=2, padding=1)
+
+
+def doubling(weight: Tensor) -> Tensor:
+    """The kernel of a transposed convolution that doubles a map x as nearest neighbours and a 3x3 one would.
+
+    On each axis y_o = sum_k w_k x_[(o + k - 1) / 2] = sum_i x_i w'_(o + 1 - 2 i), w'_m = w_(2 - m) + w_(3 - m), at
+    stride 2 and padding 1: (O, I, 3, 3) -> (I, O, 4, 4).
+    """
+    axis = weight.new_tensor([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]])  # (k, m)
+    return (weight.transpose(0, 1).flatten(2) @ torch.kron(axis, axis)).unflatten(2, (4, 4))
 
 
 class Sinusoid(nn.Module):

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench import batchwise
+
 __all__ = ["Codebook", "Quantised", "perplexity"]
 
 EMPTY = 1e-5  # share of one vector below which a code counts as never used
@@ -77,8 +79,8 @@ class Codebook(nn.Module):
         """Move each code towards the mean of its vectors (N, L), given their index (N,)."""
         dead = self.counts < self.restart
         assigned = F.one_hot(index, self.size).to(vectors.dtype)  # (N, size)
-        self.counts.lerp_(assigned.sum(0), 1 - self.decay)
-        self.sums.lerp_(assigned.T @ vectors, 1 - self.decay)
+        self.counts.lerp_(batchwise.total(assigned.sum(0)), 1 - self.decay)
+        self.sums.lerp_(batchwise.total(assigned.T @ vectors), 1 - self.decay)
         dead |= self.counts < EMPTY
         drawn = vectors[torch.randint(len(vectors), (self.size,), device=vectors.device)]
         self.counts.copy_(torch.where(dead, 1.0, self.counts))

@@ -3,6 +3,8 @@
 import torch
 from torch import Generator, Tensor, nn
 
+from genbench import batchwise
+
 __all__ = ["GaussianDensity"]
 
 
@@ -62,7 +64,7 @@ class GaussianDensity(nn.Module):
 
     def sample(self, n: int, y: Tensor | None = None, *, rng: Generator | None = None) -> Tensor:
         """Draw n latents, of classes y (n,): (n, L)."""
-        eps = torch.randn(n, self.dimensions, generator=rng, device=self.mean.device)
+        eps = batchwise.normal(n, (self.dimensions,), rng=rng, device=self.mean.device)
         # A direction that the latents never take has no variance; the jitter keeps the root defined.
         scale = self.covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=self.jitter)
         unit = torch.eye(self.dimensions, device=self.mean.device)

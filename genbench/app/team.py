@@ -1,0 +1,136 @@
+"""Several processes for one run: torch's elastic launcher starts them, or torchrun did."""
+
+import logging
+import os
+import pickle
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from genbench.app.build import build
+from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.run import Run
+from genbench.stop import Stopped
+
+__all__ = ["Task", "launch", "torchrun_rank", "work"]
+
+TOLD = (UsageError, Unmeasured, FloatingPointError, Stopped)
+"""Endings that a process tells its parent in its own words."""
+
+
+class Task(NamedTuple):
+    """What each process of a run is given."""
+
+    cfg: DictConfig
+    path: Path
+    identity: str
+    choices: Mapping[str, str]
+    job: int
+
+
+def torchrun_rank() -> int | None:
+    """Which of torchrun's processes this one is; None where torchrun did not start it."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
+
+def launch(task: Task, devices: int) -> dict[str, Any]:
+    """Start the processes on this machine, wait for them, and return the run's result.
+
+    Raises what the first of them raised, Stopped on a signal, RuntimeError where one was killed.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    with tempfile.TemporaryDirectory() as folder, as_before():
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=devices,
+            run_id=Path(folder).name,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            monitor_interval=0.2,
+            start_method="spawn",
+        )
+        try:
+            return elastic_launch(config, worker)(task, Path(folder))[0]
+        except SignalException:
+            raise Stopped from None
+        except ChildFailedError as error:
+            ending = told(Path(folder)) or lost(error, task)
+        raise ending
+
+
+def worker(task: Task, folder: Path) -> dict[str, Any] | None:
+    """One process: its part of the work; the result, if it is the first."""
+    try:
+        return work(task)
+    except Lost:  # another one's end, which the parent tells of
+        sys.exit(1)
+    except TOLD as ending:
+        (folder / os.environ["RANK"]).write_bytes(pickle.dumps(ending))
+        sys.exit(1)
+
+
+def work(task: Task) -> dict[str, Any] | None:
+    """The part of this process, whoever started it; the result, if it is the first."""
+    import torch
+
+    from genbench.progress import terminal
+    from genbench.ranks import joined
+    from genbench.session import Session
+
+    local, each = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    torch.set_num_threads(max(torch.get_num_threads() // each, 1))
+    parts = build(task.cfg, job=task.job, local=local)
+    config = OmegaConf.to_container(task.cfg, resolve=True)
+    with joined(parts.device) as ranks:
+        session = Session(parts, Run(task.path), task.identity, config, task.choices, terminal(), ranks)
+        if ranks.first:
+            return session.run()
+        session.assist()
+    return None
+
+
+def told(folder: Path) -> Exception | None:
+    """What the processes told, of all the first."""
+    stories = sorted(folder.iterdir(), key=lambda path: int(path.name))
+    return pickle.loads(stories[0].read_bytes()) if stories else None
+
+
+def lost(error: Any, task: Task) -> Exception:  # noqa: ANN401 (torch's, which is imported late)
+    """In plain words, which process ended how, and what is left."""
+    rank, failure = error.get_first_failure()
+    killed = failure.exitcode < 0
+    number = -failure.exitcode
+    how = f"was killed by {signal.Signals(number).name}" if killed else f"failed: {failure.message}"
+    text = f"process {rank} of this run {how}"
+    Run(task.path).end("failed", text)
+    return Lost(
+        f"{text}\nThe same command goes on from the last checkpoint, also with another trainer.devices"
+    )
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """Leave signals and the launcher's log as they were; what it tells is told here in other words."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    log = logging.getLogger("torch.distributed.elastic")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,181 @@
+"""The processes that work on one run together, and how they divide the work."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count as numbers
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from genbench.batchwise import Part, at_work
+from genbench.errors import Lost
+
+__all__ = ["ALONE", "Ranks", "changing", "joined"]
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+PATIENCE = timedelta(days=7)  # a process that is gone is noticed by its connection, one at work may take long
+
+
+class Ranks:
+    """One of `count` processes of a run, number `index`; alone, nothing here costs anything.
+
+    Each holds the whole model. A step's batch is divided among them, and so are the batches of samples.
+    Raises Lost from every method where another process is gone.
+    """
+
+    def __init__(self, index: int = 0, count: int = 1, *, desk: dist.Store | None = None) -> None:
+        self.index, self.count, self.desk = index, count, desk
+        # Numbers of the host go by a group of their own, so that no GPU has to be waited for.
+        self.host = dist.new_group(backend="gloo", timeout=PATIENCE) if count > 1 else None
+        self.tables = numbers()
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes, draws and prints for all."""
+        return self.index == 0
+
+    def parts(self, index: Tensor, accumulate: int) -> list[tuple[Part, Tensor]]:
+        """This process's share of a batch's indices (B,), in `accumulate` parts."""
+        of = accumulate * self.count
+        mine = range(self.index * accumulate, (self.index + 1) * accumulate)
+        parts = index.chunk(of)
+        return [(Part(number, of, last=number == mine[-1]), parts[number]) for number in mine]
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor, floats of one kind, by its mean over the processes."""
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        with noticed():
+            dist.all_reduce(flat)
+        spread(flat / self.count, tensors)
+
+    def follow_first(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by the first process's."""
+        if self.count == 1:
+            return
+        kinds: dict[torch.dtype, list[Tensor]] = {}
+        for tensor in tensors:
+            kinds.setdefault(tensor.dtype, []).append(tensor)
+        for kind, mine in kinds.items():
+            flat = torch.cat([tensor.reshape(-1) for tensor in mine])
+            flat = flat.byte() if kind == torch.bool else flat
+            with noticed():
+                dist.broadcast(flat, 0)
+            spread(flat, mine)
+
+    def agree(self, values: Sequence[float]) -> list[float]:
+        """The first process's numbers (its clock, its wishes), which count for all."""
+        if self.count == 1:
+            return list(values)
+        said = torch.tensor(values, dtype=torch.float64)
+        with noticed():
+            dist.broadcast(said, 0, group=self.host)
+        return said.tolist()
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """The result of each item, in their order, for the first process; none for the others.
+
+        Items are dealt one by one to whoever is free, so that nobody waits for a process that is late.
+        """
+        if self.count == 1:
+            yield from map(work, items)
+            return
+        done = [(number, work(items[number])) for number in self.dealt(len(items))]
+        results = dict(pair for pairs in self.gathered(done) for pair in pairs)
+        yield from (results[number] for number in sorted(results))
+
+    def images(self, n: int, y: Tensor | None, draw: Callable[[int, Tensor | None], Tensor]) -> Tensor:
+        """n images, (n, C, H, W), as one process would draw them; the others than the first get their part.
+
+        draw(n, y): labels y (n,) or None. Where n cannot be divided each process draws all.
+        """
+        if self.count == 1 or n % self.count:
+            return draw(n, y)
+        each = n // self.count
+        with at_work(Part(self.index, self.count)):
+            x = draw(each, None if y is None else y[self.index * each :][:each])
+        return torch.cat(self.gathered(x.cpu()) or [x])
+
+    def gathered(self, value: Result) -> list[Result]:
+        """The values of all processes, in their order, for the first; none for the others."""
+        boxes: list[Any] | None = [None] * self.count if self.first else None
+        with noticed():
+            dist.gather_object(value, boxes, dst=0, group=self.host)
+        return boxes or []
+
+    def dealt(self, n: int) -> Iterator[int]:
+        """Numbers below n, each of which one process gets."""
+        assert self.desk is not None
+        table = f"table {next(self.tables)}"
+        with noticed():
+            while (number := self.desk.add(table, 1) - 1) < n:
+                yield number
+
+    @contextmanager
+    def first_ahead(self) -> Iterator[None]:
+        """The first process goes through the block, then the others, who find in the cache what it made."""
+        if not self.first:
+            self.wait()
+        yield
+        if self.first:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.count > 1:
+            with noticed():
+                dist.barrier(group=self.host)
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def noticed() -> Iterator[None]:
+    """Say in plain words that a connection broke."""
+    try:
+        yield
+    except (RuntimeError, ConnectionError) as error:
+        raise Lost(f"another process of this run is gone ({str(error).splitlines()[0]})") from error
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Ranks]:
+    """Join the other processes, as the environment of torch's launchers says who they are."""
+    index, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Ranks(index, count, desk=common_desk(index))
+    finally:
+        dist.destroy_process_group()
+
+
+def common_desk(index: int) -> dist.Store:
+    """A store of the first process, where work is dealt out."""
+    host, box = os.environ["MASTER_ADDR"], [0]
+    desk = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False) if index == 0 else None
+    if desk is not None:
+        box = [desk.port]
+    dist.broadcast_object_list(box, 0)
+    return desk if desk is not None else dist.TCPStore(host, box[0], is_master=False)
+
+
+def spread(flat: Tensor, tensors: Sequence[Tensor]) -> None:
+    """Write consecutive numbers (N,) back to where they came from."""
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    with torch.no_grad():
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view(tensor.shape))
+
+
+def changing(model: nn.Module) -> list[Tensor]:
+    """The buffers that a checkpoint keeps: the others are constants."""
+    kept = model.state_dict(keep_vars=True)
+    return [buffer for name, buffer in model.named_buffers() if name in kept]
