@@ -33,11 +33,14 @@ __all__ = [
 
 
 class Part(NamedTuple):
-    """Which of how many equal parts of a batch is at work, and whether it is the last of this process."""
+    """Which of how many equal parts of a batch is at work."""
 
     index: int
     of: int
     last: bool = True
+    """Of those that fall to this process."""
+    processes: int = 1
+    """That are at work on the batch, each on a part at a time."""
 
 
 WHOLE = Part(0, 1)
@@ -151,13 +154,13 @@ def laid_out(x: Tensor, n: int) -> Tensor:
 
 
 def total(x: Tensor) -> Tensor:
-    """The sum of x over the processes of a run, for statistics of the whole batch."""
-    if dist.is_available() and dist.is_initialized():
+    """The sum of x over the processes that are at work on the batch."""
+    if AT_WORK.get().processes > 1:
         x = x.clone()
         dist.all_reduce(x)
     return x
 
 
 def mean(x: Tensor) -> Tensor:
-    """The mean of x over the processes of a run."""
-    return total(x) / (dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1)
+    """The mean of x over the processes that are at work on the batch."""
+    return total(x) / AT_WORK.get().processes

@@ -56,10 +56,11 @@ def training_flops(model: Generator, x: Tensor, y: Tensor | None) -> float:
     Step 1: what a model does at each so-many-th step only, it does at step 0.
     """
     twin = copy.deepcopy(model).train().requires_grad_(True)
+    learned = {phase: twin.phase_parameters(phase) for phase in twin.phases}
 
     def step(phases: tuple[str, ...]) -> None:
         for phase in phases:
-            with only(twin, phase):
+            with only(learned, phase):
                 twin.loss(x, y, phase=phase, step=1).total.backward()
 
     with rng.fork(x.device):

@@ -43,7 +43,10 @@ class Ranks:
         of = accumulate * self.count
         mine = range(self.index * accumulate, (self.index + 1) * accumulate)
         parts = index.chunk(of)
-        return [(Part(number, of, last=number == mine[-1]), parts[number]) for number in mine]
+        return [
+            (Part(number, of, last=number == mine[-1], processes=self.count), parts[number])
+            for number in mine
+        ]
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor, floats of one kind, by its mean over the processes."""

@@ -17,7 +17,11 @@ def derive(seed: int, name: str, number: int = 0) -> int:
 
 def seed_step(seed: int, images_seen: int) -> None:
     """Seed torch's default generators for one training step, so that a resume is exact."""
-    torch.manual_seed(derive(seed, "train", images_seen))
+    number = derive(seed, "train", images_seen)
+    # torch.manual_seed asks every kind of accelerator, which takes as long as a small step of a model.
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(number)
 
 
 def generator(device: torch.device, seed: int, name: str, number: int = 0) -> torch.Generator:

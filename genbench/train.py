@@ -162,6 +162,7 @@ def train(
         run.load(checkpoint)
     if run.finished:
         return run
+    learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}  # walking takes time
     moving = changing(model)
     ranks.follow_first([*model.parameters(), *moving])
 
@@ -192,7 +193,7 @@ def train(
             for phase in phases:
                 index = order.take(run.images_seen, trainer.batch_size)
                 losses, stream = [], rng.state(device)
-                with only(model, phase):
+                with only(learned, phase):
                     for part, mine in ranks.parts(index, trainer.accumulate):
                         rng.restore(stream, device)  # each part draws for the whole batch, and keeps its rows
                         with batchwise.at_work(part):
@@ -201,11 +202,11 @@ def train(
                             loss = model.loss(x, y, phase=phase, step=run.step)
                         (loss.total / trainer.accumulate).backward()
                         losses.append(loss)
-                ranks.average([p.grad for p in model.phase_parameters(phase) if p.grad is not None])
+                ranks.average([p.grad for p in learned[phase] if p.grad is not None])
                 window.add(phase, run.step, losses, update(run.optimizers[phase], factor, trainer.clip_norm))
                 run.images_seen += len(index)
             ranks.follow_first(moving)
-            ema.update(model, images=run.images_seen - before, images_seen=run.images_seen)
+            ema.update(images=run.images_seen - before, images_seen=run.images_seen)
             run.step += 1
             (run.seconds,) = ranks.agree([clock.seconds()])
             spent = budget.spent(run.images_seen, run.seconds)
@@ -271,13 +272,10 @@ def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None) -> T
 
 
 @contextmanager
-def only(model: Generator, phase: str) -> Iterator[None]:
+def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
     """Let gradient reach the parameters of one phase alone."""
-    if len(model.phases) == 1:
-        yield
-        return
-    mine = set(model.phase_parameters(phase))
-    others = [p for p in model.parameters() if p.requires_grad and p not in mine]
+    mine = set(learned[phase])
+    others = [p for parameters in learned.values() for p in parameters if p.requires_grad and p not in mine]
     for parameter in others:
         parameter.requires_grad_(False)
     try:

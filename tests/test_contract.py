@@ -138,14 +138,14 @@ def test_gradient_reaches_every_parameter_of_its_phase_and_no_other(model: Gener
         assert all(bool(p.grad.abs().sum() > 0) for p in model.phase_parameters(phase) if p.grad is not None)
 
 
-BATCHWISE = ("optimal_transport", "minibatch_std")
+BATCHWISE = ("optimal_transport", "minibatch_std", "free_nats")
 """Choices whose loss of an image depends on the other images of its part."""
 
 
 def test_two_parts_of_a_batch_have_its_loss_and_its_gradients(
     model: Generator, case: tuple[str, ...]
 ) -> None:
-    """What is drawn for a batch is drawn alike for its parts, so that accumulation and devices change nothing."""
+    """What is drawn for a batch is drawn alike for its parts: accumulation and devices change nothing."""
     if any(word in choice for word in BATCHWISE for choice in case):
         pytest.skip("the loss of an image depends on the other images of its part")
     awake(model)  # what is set by the first batch is set

@@ -23,7 +23,7 @@ def test_ema_equals_torchs_averaged_model() -> None:
     theirs.update_parameters(model)  # the first call only copies
     for step in range(5):
         wander(model, step)
-        ours.update(model, images=10, images_seen=10 * (step + 1))
+        ours.update(images=10, images_seen=10 * (step + 1))
         theirs.update_parameters(model)
     for a, b in zip(ours.model.parameters(), theirs.module.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)  # float32, two forms of one lerp
@@ -39,7 +39,7 @@ def test_a_weight_has_half_its_share_after_the_half_life() -> None:
         for p in model.parameters():
             p.fill_(0.0)
     for _ in range(8):
-        ema.update(model, images=8, images_seen=0)
+        ema.update(images=8, images_seen=0)
     # float32 rounding of eight products
     assert all(torch.allclose(p, torch.full_like(p, 0.5), atol=1e-6) for p in ema.model.parameters())
 
@@ -49,7 +49,7 @@ def test_the_rampup_forgets_the_random_start() -> None:
     ema = Ema(model, halflife_images=1e9, rampup=0.05)
     wander(model, 0)
     for k in range(1, 101):
-        ema.update(model, images=10, images_seen=10 * k)
+        ema.update(images=10, images_seen=10 * k)
     for a, b in zip(ema.model.parameters(), model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-3)  # 2^(-sum 20/k) is below 1e-30 after the first steps
 
@@ -59,7 +59,7 @@ def test_buffers_are_copied() -> None:
     model.register_buffer("counter", torch.zeros(()))
     ema = Ema(model, halflife_images=100)
     model.counter += 3
-    ema.update(model, images=1, images_seen=1)
+    ema.update(images=1, images_seen=1)
     assert float(ema.model.counter) == 3.0
 
 
@@ -73,6 +73,6 @@ def test_the_average_takes_no_gradient_and_evaluates() -> None:
 def test_an_average_of_equal_weights_stays(images: int) -> None:
     model = toy_model()
     ema = Ema(model, halflife_images=10)
-    ema.update(model, images=images, images_seen=images)
+    ema.update(images=images, images_seen=images)
     for a, b in zip(ema.model.parameters(), model.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -112,12 +112,21 @@ def lost(error: Any, task: Task) -> Exception:  # noqa: ANN401 (torch's, which i
     rank, failure = error.get_first_failure()
     killed = failure.exitcode < 0
     number = -failure.exitcode
-    how = f"was killed by {signal.Signals(number).name}" if killed else f"failed: {failure.message}"
+    how = f"was killed by {signal.Signals(number).name}" if killed else f"failed: {reason(failure)}"
     text = f"process {rank} of this run {how}"
     Run(task.path).end("failed", text)
     return Lost(
         f"{text}\nThe same command goes on from the last checkpoint, also with another trainer.devices"
     )
+
+
+def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported late)
+    """The exception that ended a process; its traceback goes to the terminal, since it is a bug of ours."""
+    story = failure.error_file_data.get("message", {})
+    if not isinstance(story, Mapping):
+        return failure.message
+    print(story.get("extraInfo", {}).get("py_callstack", ""), file=sys.stderr)
+    return str(story.get("message", ""))
 
 
 @contextmanager

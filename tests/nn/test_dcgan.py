@@ -116,7 +116,7 @@ def test_an_average_of_weights_takes_spectral_norm_along() -> None:
         model.network(h, y)  # moves the vectors of the power iteration
         for p in model.parameters():
             p.data.add_(torch.randn_like(p))
-    ema.update(model, images=1000, images_seen=1000)
+    ema.update(images=1000, images_seen=1000)
     torch.testing.assert_close(ema.model.network(h, y), model.eval().network(h, y))
     twin = Toy()
     twin.load_state_dict(copy.deepcopy(model.state_dict()))

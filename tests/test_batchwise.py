@@ -1,0 +1,86 @@
+"""What is drawn for a batch does not depend on the parts that it is split into."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from genbench import batchwise
+from genbench.batchwise import Dropout, Part, at_work
+
+CPU = torch.device("cpu")
+N, SHAPE = 12, (3, 4, 4)
+PROBABILITIES = torch.tensor([[0.1, 0.2, 0.7]]).repeat(N, 1)
+
+
+def images(n: int) -> Tensor:
+    return torch.zeros(n, *SHAPE).contiguous(memory_format=torch.channels_last)
+
+
+def dropped(n: int) -> Tensor:
+    return Dropout(0.5).train()(images(n) + 1)
+
+
+DRAWS: dict[str, Callable[[int], Tensor]] = {
+    "normal": lambda n: batchwise.normal(n, SHAPE, device=CPU),
+    "normal, float64": lambda n: batchwise.normal(n, dtype=torch.float64, device=CPU),
+    "uniform": lambda n: batchwise.uniform(n, SHAPE, device=CPU),
+    "integers": lambda n: batchwise.integers(n, (2,), low=-3, high=4, device=CPU),
+    "normal_like": lambda n: batchwise.normal_like(images(n)),
+    "uniform_like": lambda n: batchwise.uniform_like(images(n)),
+    "choice": lambda n: batchwise.choice(PROBABILITIES[:n]),
+    "dropout": dropped,
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+@pytest.mark.parametrize("parts", [2, 3, 12])
+def test_the_parts_of_a_draw_are_the_rows_of_the_whole(draw: Callable[[int], Tensor], parts: int) -> None:
+    def drawn(part: Part) -> Tensor:
+        torch.manual_seed(3)
+        with at_work(part):
+            return draw(N // part.of)
+
+    rows = torch.cat([drawn(Part(index, parts)) for index in range(parts)])
+    whole = drawn(Part(0, 1))
+    assert torch.equal(rows, whole)
+    assert len(whole.flatten().unique()) > 1
+
+
+def test_without_parts_draws_are_torchs_own() -> None:
+    """So that a run of one process has the numbers that its code says."""
+    rng = torch.Generator().manual_seed(5)
+    mine = batchwise.normal(N, SHAPE, device=CPU, rng=rng), batchwise.choice(PROBABILITIES, rng=rng)
+    rng.manual_seed(5)
+    theirs = torch.randn(N, *SHAPE, generator=rng), torch.multinomial(PROBABILITIES, 1, generator=rng)
+    assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_copies_of_an_image_follow_it_into_its_part() -> None:
+    """Draws for k copies of each image, image by image."""
+    torch.manual_seed(0)
+    whole = batchwise.normal(3 * N, device=CPU)
+    torch.manual_seed(0)
+    with at_work(Part(1, 2)):
+        assert torch.equal(batchwise.normal(3 * N // 2, device=CPU), whole[3 * N // 2 :])
+
+
+def test_dropout_without_parts_and_in_evaluation_is_torchs() -> None:
+    x = torch.randn(N, *SHAPE)
+    torch.manual_seed(1)
+    mine = Dropout(0.3).train()(x)
+    torch.manual_seed(1)
+    assert torch.equal(mine, torch.nn.Dropout(0.3).train()(x))
+    with at_work(Part(0, 2)):
+        assert torch.equal(Dropout(0.3).eval()(x), x)
+
+
+def test_a_part_ends_with_its_block_whatever_happens() -> None:
+    with at_work(Part(1, 2, last=False)):
+        assert not batchwise.last_part()
+        assert batchwise.size(6) == 12
+    with pytest.raises(ZeroDivisionError), at_work(Part(1, 2)):
+        1 / 0  # noqa: B018
+    assert batchwise.last_part()
+    assert batchwise.size(6) == 6

@@ -1,0 +1,90 @@
+"""What processes do together: each law holds for two real ones over gloo."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from genbench import batchwise
+from genbench.ranks import ALONE, Ranks, changing, joined
+from tests.toys import toy_model
+
+
+def together(ranks: Ranks) -> dict[str, object]:
+    """What two processes make of the laws; seen from one of them."""
+    me = ranks.index
+    mean = [torch.full((2, 2), float(me)), torch.tensor([me + 1.0])]
+    ranks.average(mean)
+    first = [torch.tensor([me, 7]), torch.tensor([me == 0, True]), torch.tensor(me + 0.5)]
+    ranks.follow_first(first)
+    drawn = ranks.images(6, torch.arange(6), draw)
+    index = torch.arange(8)
+    return {
+        "mean": [tensor.tolist() for tensor in mean],
+        "first": [tensor.tolist() for tensor in first],
+        "agreed": ranks.agree([me + 0.25, float(me == 0)]),
+        "mapped": list(ranks.map(lambda item: item**2, list(range(11)))),
+        "again": list(ranks.map(str, ["a"])),
+        "images": drawn.tolist(),
+        "parts": [(part.index, part.of, part.last, mine.tolist()) for part, mine in ranks.parts(index, 2)],
+    }
+
+
+def draw(n: int, y: torch.Tensor | None) -> torch.Tensor:
+    """Images of labels y, here a number each."""
+    assert y is not None
+    return y + batchwise.uniform(n, device=y.device, rng=torch.Generator().manual_seed(0))
+
+
+def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> None:
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        run_id=tmp_path.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        start_method="spawn",
+    )
+    found = elastic_launch(config, process)(sys.path)
+    first, second = (json.loads(found[number]) for number in (0, 1))
+    for seen in (first, second):
+        assert seen["mean"] == [[[0.5, 0.5], [0.5, 0.5]], [1.5]]
+        assert seen["first"] == [[0, 7], [True, True], 0.5]
+        assert seen["agreed"] == [0.25, 1.0]
+    assert first["mapped"] == [item**2 for item in range(11)]
+    assert first["again"] == ["a"]
+    assert (second["mapped"], second["again"]) == ([], [])
+    alone = together(ALONE)["images"]
+    assert first["images"] == alone
+    assert [*first["parts"], *second["parts"]] == [
+        [0, 4, False, [0, 1]],
+        [1, 4, True, [2, 3]],
+        [2, 4, False, [4, 5]],
+        [3, 4, True, [6, 7]],
+    ]
+
+
+def process(path: list[str]) -> str:
+    sys.path[:] = path
+    with joined(torch.device("cpu")) as ranks:
+        return json.dumps(together(ranks))
+
+
+def test_alone_all_of_it_is_what_was_given() -> None:
+    seen = together(ALONE)
+    assert seen["agreed"] == [0.25, 1.0]
+    assert seen["mapped"] == [item**2 for item in range(11)]
+    assert seen["mean"] == [[[0.0, 0.0], [0.0, 0.0]], [1.0]]
+
+
+def test_what_changes_are_the_buffers_that_a_checkpoint_keeps() -> None:
+    model = toy_model()
+    model.register_buffer("kept", torch.zeros(2))
+    model.register_buffer("constant", torch.zeros(3), persistent=False)
+    assert [len(buffer) for buffer in changing(model) if buffer.dim()] == [2]

@@ -1,0 +1,175 @@
+"""Several processes for one run, as a user starts them: one's numbers, and ends that can be gone on from."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Command
+
+TOY = (
+    "trainer.log_every_images=64",
+    "metrics.samples=48",
+    "metrics.batch_size=16",
+    "metrics.likelihood_samples=32",
+    "tracker=jsonl",
+)
+DDPM = ("model=ddpm", "network.width=8", "sampler.steps=4", "schedule.T=100", *TOY)
+
+
+def only(folder: Path, pattern: str) -> Path:
+    (found,) = folder.rglob(pattern)
+    return found
+
+
+def curve(runs: Path) -> list[float]:
+    lines = [json.loads(line) for line in only(runs, "metrics.jsonl").read_text().splitlines()]
+    return [value for line in lines for name, value in line.items() if name.endswith("/loss")]
+
+
+def result(runs: Path) -> dict[str, Any]:
+    return json.loads(only(runs, "result.json").read_text())
+
+
+def test_two_processes_have_the_curve_samples_and_scores_of_one(tmp_path: Path, main: Command) -> None:
+    for devices in (1, 2):
+        words = (*DDPM, "budget.images=512", "trainer.sample_every_images=256", f"trainer.devices={devices}")
+        done = main(*words, f"runs_dir={tmp_path / str(devices)}")
+        assert done.returncode == 0, done.stderr
+    same_but_for_rounding(*(only(tmp_path / name, "ddpm-*") for name in "12"))
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_sweep_have_two_processes_each(tmp_path: Path, main: Command) -> None:
+    words = ("-m", "model=gan,flow,latent_diffusion", "budget.images=512", *TOY)
+    for devices in (1, 2):
+        done = main(*words, f"runs_dir={tmp_path / str(devices)}", f"trainer.devices={devices}")
+        assert done.returncode == 0, done.stderr
+    for model in ("gan", "flow"):
+        same_but_for_rounding(*(only(tmp_path / name, f"{model}-*") for name in "12"))
+    # Its codes' moments are those of the whole batch: only their first stage draws for images.
+    one, two = (curve(only(tmp_path / name, "latent_diffusion-*")) for name in "12")
+    assert two == pytest.approx(one, rel=1e-2)
+
+
+def same_but_for_rounding(one: Path, two: Path) -> None:
+    """Whether two runs, of one process and of two, came to the same."""
+    assert one.name == two.name  # devices are the machine's affair, no other run
+    # float32 sums in another order, over 8 steps of Adam
+    assert curve(two) == pytest.approx(curve(one), rel=1e-4)
+    for picture in (one / "samples").glob("samples_*.png"):
+        apart = pixels(picture) - pixels(two / "samples" / picture.name)
+        assert abs(apart).max() <= 1  # a level's rounding
+    alone, both = result(one), result(two)
+    assert both["metrics"] == pytest.approx(alone["metrics"], rel=1e-3, abs=1e-3)
+    if alone["likelihood"]["bits_per_dim"] is not None:
+        assert both["likelihood"]["bits_per_dim"] == pytest.approx(alone["likelihood"]["bits_per_dim"], 1e-5)
+    assert both["cost"]["passes_per_sample"] == alone["cost"]["passes_per_sample"]
+    assert both["cost"]["device"].startswith("2 x ")
+
+
+def pixels(path: Path) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(
+    tmp_path: Path, main: Command, environment: dict[str, str]
+) -> None:
+    words = (*DDPM, "budget.images=6400", "trainer.checkpoint_every_seconds=0.2")
+    going = start(tmp_path / "killed", *words, "trainer.devices=2", env=environment)
+    wait_for(tmp_path / "killed", "last.pt")
+    os.kill(workers_of(going.pid)[1], signal.SIGKILL)
+    _, said = going.communicate(timeout=120)
+    assert going.returncode == 1
+    assert "was killed by SIGKILL" in said
+    assert "goes on from the last checkpoint, also with another trainer.devices" in said
+    assert "Traceback" not in said
+    record = json.loads(only(tmp_path / "killed", "run.json").read_text())
+    assert record["status"] == "failed"
+    assert "SIGKILL" in record["error"]
+
+    went_on = main(*words, f"runs_dir={tmp_path / 'killed'}")
+    assert went_on.returncode == 0, went_on.stderr
+    assert "Going on from" in went_on.stdout
+    whole = main(*words, f"runs_dir={tmp_path / 'whole'}")
+    assert whole.returncode == 0, whole.stderr
+    assert curve(tmp_path / "killed") == pytest.approx(curve(tmp_path / "whole"), rel=2e-2)
+    one, other = (result(tmp_path / name)["likelihood"]["bits_per_dim"] for name in ("killed", "whole"))
+    assert one == pytest.approx(other, rel=1e-2)  # 100 steps of Adam let rounding grow
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_all_processes_with_a_checkpoint(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The terminal signals every process of the group."""
+    words = (*DDPM, "budget.images=640000", "trainer.devices=2")
+    going = start(tmp_path, *words, env=environment)
+    wait_for(tmp_path, "metrics.jsonl")
+    time.sleep(1)
+    os.killpg(going.pid, signal.SIGINT)
+    said, _ = going.communicate(timeout=120)
+    assert going.returncode == 130
+    assert "Stopped; the same command goes on from here." in said
+    assert json.loads(only(tmp_path, "run.json").read_text())["status"] == "stopped"
+    assert only(tmp_path, "last.pt").exists()
+
+
+@pytest.mark.slow
+def test_torchruns_processes_are_one_run(tmp_path: Path, main: Command, environment: dict[str, str]) -> None:
+    words = (*DDPM, "budget.images=256")
+    alone = main(*words, f"runs_dir={tmp_path / 'one'}")
+    assert alone.returncode == 0, alone.stderr
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    command = [*torchrun, str(ROOT / "main.py"), *words, f"runs_dir={tmp_path / 'two'}"]
+    both = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert both.returncode == 0, both.stderr
+    assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("This run is finished") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("trainer.devices=0",), "trainer.devices=0 must be at least 1"),
+        (("trainer.devices=3",), "trainer.batch_size=64 a multiple of devices times accumulate"),
+        (("trainer.devices=2", "trainer.accumulate=64"), "a multiple of devices times accumulate"),
+    ],
+)
+def test_a_batch_that_cannot_be_divided_is_refused(
+    tmp_path: Path, main: Command, words: tuple[str, ...], refusal: str
+) -> None:
+    refused = main("model=ddpm", *words, f"runs_dir={tmp_path}")
+    assert refused.returncode == 2
+    assert refusal in refused.stderr
+
+
+def start(runs: Path, *words: str, env: dict[str, str]) -> subprocess.Popen[str]:
+    """The command in a process group of its own, as from a terminal."""
+    command = [sys.executable, str(ROOT / "main.py"), *words, f"runs_dir={runs}"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def wait_for(runs: Path, name: str) -> None:
+    """Until a file of the run is there."""
+    until = time.monotonic() + 120
+    while not list(runs.rglob(name)):
+        assert time.monotonic() < until, f"no {name}"
+        time.sleep(0.1)
+
+
+def workers_of(parent: int) -> list[int]:
+    """The processes of a run by their rank, which is the order of their start."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    spawned = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return [int(pid) for pid in spawned]
