@@ -281,6 +281,12 @@ def test_help_shows_the_groups_with_their_options_and_examples(main: Command) ->
     assert done.returncode == 0
     assert "schedule: cosine, edm, erasure, geometric, learned, linear, sigmoid" in done.stdout
     assert done.stdout.count("python main.py") >= 3
+    of_one = main("--help", "loss")
+    assert "l2      Squared error (L_simple)." in of_one.stdout
+    assert "schedule" not in of_one.stdout
+    refused = main("nonsense", "-h")
+    assert refused.returncode == 2
+    assert "no such group" in refused.stderr
 
 
 def test_help_imports_neither_torch_nor_anything_heavy(environment: dict[str, str]) -> None:

@@ -28,6 +28,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0) -> "Parts"
     Fills in `image`. Raises UsageError on whatever cannot be built.
     """
     from genbench import device as devices
+    from genbench.compiling import check_compiler
     from genbench.metrics import MissingWeights
     from genbench.session import Parts
 
@@ -59,6 +60,8 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0) -> "Parts"
             seed=cfg.seed,
         )
         parts.check_optim()
+        if parts.trainer.compile:
+            check_compiler(device)
         try:
             parts.metrics.check_source(source)
         except MissingWeights as error:

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from hydra.errors import HydraException, InstantiationException
@@ -12,17 +12,22 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from genbench.app import sweeping
 from genbench.axes import axes_asked_for
 from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.helping import help_text
 from genbench.progress import terminal
 
 __all__ = ["door", "leave", "message"]
 
 LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
+HELP = {"--help", "-h"}
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
 def door(main: Callable[[], None]) -> None:
     """Run Hydra's main: a wrong configuration is one clear message and exit code 2, not a traceback."""
+    if HELP & set(sys.argv[1:]):
+        show_help([word for word in sys.argv[1:] if not word.startswith("-")])
+        return
     os.environ.pop(sweeping.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -47,6 +52,14 @@ def door(main: Callable[[], None]) -> None:
         well = sweeping.summarise(terminal())
     if not well:
         sys.exit(EXIT_FAILED)
+
+
+def show_help(words: Sequence[str]) -> None:
+    """Print help and leave."""
+    try:
+        print(help_text(words))
+    except ValueError as error:
+        leave(UsageError(str(error)))
 
 
 def leave(error: Exception) -> NoReturn:

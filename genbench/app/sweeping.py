@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from genbench.sweep import Ledger, Outcome, outcome_table
-from genbench.tracking import upload_command
 
 __all__ = ["KeepsLedger", "ledger", "summarise", "tell_upload"]
 
@@ -46,5 +45,7 @@ def summarise(console: Console) -> bool:
 
 def tell_upload(run_dirs: Iterable[Path], console: Console) -> None:
     """Print the one command that uploads what wandb keeps offline of some runs, if it keeps anything."""
+    from genbench.tracking.wandb import upload_command
+
     if (command := upload_command(run_dirs)) is not None:
         console.print(f"To upload: {command}", soft_wrap=True, markup=False, highlight=False)

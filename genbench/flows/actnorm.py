@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.flows.transform import Transform
 
 __all__ = ["ActNorm"]
@@ -15,7 +16,7 @@ class ActNorm(Transform):
     Statistics are buffers and corrections parameters, since a moving average of the weights, begun before
     the first batch, takes over buffers whole and parameters step by step: it is right from the first step on.
     A first batch is one in training mode under gradient; sampling and measuring never set statistics.
-    Under gradient accumulation it is the first part of the first batch.
+    Under gradient accumulation it is the first part of the first batch; several processes pool theirs.
     least_std: bound from below, for channels that are constant in the first batch.
     Source: Kingma & Dhariwal 2018, Section 3.1.
     """
@@ -40,17 +41,18 @@ class ActNorm(Transform):
             self.initialise(x.detach())
         log_scale = self.log_gain - self.log_std
         log_det = log_scale.sum() * (x[0].numel() // len(log_scale))
-        return (x - self.loc) * log_scale.exp() + self.bias, log_det.expand(len(x))
+        return torch.addcmul(self.bias, x - self.loc, log_scale.exp()), log_det.expand(len(x))
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return (z - self.bias) * (self.log_std - self.log_gain).exp() + self.loc
+        return torch.addcmul(self.loc, z - self.bias, (self.log_std - self.log_gain).exp())
 
     def initialise(self, x: Tensor) -> None:
         """Take the statistics of x (B, C, H, W), unless some were taken before."""
         if not bool(self.initialised):
-            std, mean = torch.std_mean(x, dim=(0, 2, 3), correction=0)
-            self.loc.copy_(mean[:, None, None])
-            self.log_std.copy_(std.clamp(min=self.least_std).log()[:, None, None])
+            mean = batchwise.mean(x.mean(dim=(0, 2, 3), keepdim=True))[0]
+            variance = batchwise.mean((x - mean).square().mean(dim=(0, 2, 3), keepdim=True))[0]
+            self.loc.copy_(mean)
+            self.log_std.copy_(variance.sqrt().clamp(min=self.least_std).log())
             self.initialised.fill_(True)
         self.settled = True
 

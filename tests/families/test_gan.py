@@ -98,7 +98,7 @@ def play(model: GAN, steps: int, *, rate: float, mean: float, deviation: float) 
                 model.loss(x, phase=phase, step=step).total.backward()
             optimizers[phase].step()
             optimizers[phase].zero_grad()
-        ema.update(model, images=1, images_seen=step + 1)
+        ema.update(images=1, images_seen=step + 1)
     return ema
 
 
@@ -244,7 +244,7 @@ def test_state_and_average_hold_the_vectors_of_spectral_norm() -> None:
     ema = Ema(model, halflife_images=10.0)
     x = torch.rand(4, *SHAPE)
     model.loss(x, phase="disc")
-    ema.update(model, images=4, images_seen=4)
+    ema.update(images=4, images_seen=4)
     mine, theirs = dict(model.named_buffers()), dict(ema.model.named_buffers())
     assert mine
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)

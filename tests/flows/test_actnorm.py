@@ -80,7 +80,7 @@ def test_a_copy_made_before_the_first_batch_catches_up_with_it() -> None:
     x = torch.rand(16, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
     torch.manual_seed(0)
     model.loss(x).total.backward()
-    ema.update(model, images=16, images_seen=16)
+    ema.update(images=16, images_seen=16)
     norms = [module for module in ema.model.modules() if isinstance(module, ActNorm)]
     assert all(bool(norm.initialised) for norm in norms)
     torch.manual_seed(0)
