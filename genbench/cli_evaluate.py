@@ -108,6 +108,7 @@ def judge_of(words: list[str], run_dir: Path | None, device: str) -> "Judge":
     from genbench.progress import Progress
 
     source, metrics, seed = application.measuring(words, of_run=run_dir)
+    devices.keep_memory()
     return Judge(source, metrics, seed, devices.choose(device), Progress(Console(stderr=True)))
 
 

@@ -51,9 +51,10 @@ def check_new(folder: Path) -> None:
 
 
 def deliver(text: str, out: Path | None) -> None:
-    """Write text to a file, or to the terminal."""
+    """Write text to the terminal, or to a file, and say so."""
     if out is None:
         typer.echo(text, nl=False)
         return
     with atomic_file(out) as file:
         file.write(text.encode())
+    typer.echo(f"{out} is written")

@@ -76,6 +76,12 @@ def report(
     assets: Annotated[
         bool, typer.Option("--assets", help="Of html: --out is a new folder, with pictures as files.")
     ] = False,
+    keys: Annotated[
+        bool,
+        typer.Option(
+            "--keys", help="List what the options above may name, with its values, instead of a table."
+        ),
+    ] = False,
 ) -> None:
     """Compare all finished runs below a directory: a table for each data set and protocol.
 
@@ -85,6 +91,9 @@ def report(
     from genbench.report import text
     from genbench.report.html import html, write_folder
 
+    if keys:
+        deliver(text.as_keys(text.compare(runs_dir, asked("", "", ""), conditions=filters or [])), out)
+        return
     chosen = format or (Format.html if assets else format_of(out))
     check_target(out, chosen, assets=assets)
     found = text.compare(runs_dir, asked(by, sort, columns), conditions=filters or [])
@@ -94,6 +103,7 @@ def report(
     title = runs_dir.resolve().name
     if out is not None and assets:
         write_folder(found, out, title=title, schedules=alpha_bar)
+        typer.echo(f"{out / 'index.html'} is written")
         return
     write = {
         Format.md: text.as_markdown,

@@ -12,7 +12,7 @@ from torch import Tensor
 from genbench import rng
 from genbench.data import to_float, to_uint8
 from genbench.data.folder import load
-from genbench.device import make_repeatable
+from genbench.device import keep_memory, make_repeatable
 from genbench.evaluate import batches
 from genbench.gallery import CLASSES, classes_in_turn
 from genbench.generator import Edits, Generator, Inpaints, Rng
@@ -142,6 +142,7 @@ def write(
     unconditional model draws the very images that were measured.
     """
     make_repeatable(device)
+    keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
     drawn, digits = [], len(str(n - 1))
     with rng.fork(device), progress.bar("drawing", n) as bar:

@@ -21,6 +21,7 @@ MACHINE_ONLY = (
     "metrics.features.weights",
     "trainer.checkpoint_every_seconds",
     "trainer.devices",
+    "trainer.compile",
 )
 """Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
 

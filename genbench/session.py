@@ -14,7 +14,7 @@ from torch import Tensor
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageSource, cache_dir, prepare, to_float
-from genbench.device import describe, make_repeatable
+from genbench.device import describe, keep_memory, make_repeatable
 from genbench.errors import Unmeasured, UsageError
 from genbench.evaluate import Evaluation
 from genbench.examine import Examiner
@@ -33,7 +33,6 @@ from genbench.metrics import (
 from genbench.precision import Precision
 from genbench.progress import Progress
 from genbench.ranks import ALONE, Ranks
-from genbench.report import print_result
 from genbench.run import Run, version
 from genbench.stop import Stopped, StopRequest, listening
 from genbench.tracking import Tracker, Trackers, Tracking
@@ -147,6 +146,7 @@ class Session:
     def prepare_device(self) -> None:
         """Kernels that repeat themselves, and a fresh account of memory."""
         make_repeatable(self.parts.device)
+        keep_memory()
         reset_peak_memory(self.parts.device)
 
     def open_tracker(self) -> Tracker:
@@ -177,7 +177,6 @@ class Session:
         result = self.measure(trained, gallery, grid)
         tracker.summary({**comparable(result), **result["metrics"]})
         self.here.write_result(result)
-        print_result(result, self.console)
         return result
 
     def gallery(self, tracker: Tracker) -> Gallery:

@@ -11,12 +11,24 @@ from rich.text import Text
 
 __all__ = ["Ledger", "Outcome", "Status", "duration", "outcome_table"]
 
-Status = Literal["done", "skipped", "estimated", "busy", "refused", "failed", "unmended", "stopped"]
-COLOURS = {"done": "green", "stopped": "yellow", "busy": "yellow"}  # what is bad is red
+Status = Literal[
+    "not started",
+    "running",
+    "done",
+    "skipped",
+    "estimated",
+    "busy",
+    "refused",
+    "failed",
+    "unmended",
+    "stopped",
+]
+COLOURS = {"done": "green", "stopped": "yellow", "busy": "yellow", "not started": "yellow"}
+BAD = ("refused", "failed", "unmended", "running")  # red; who is at work when all has ended was killed
 
 
 class Outcome(NamedTuple):
-    """How one job ended."""
+    """What became of one job."""
 
     job: int
     """Its number in the sweep."""
@@ -32,11 +44,11 @@ class Outcome(NamedTuple):
     @property
     def bad(self) -> bool:
         """Whether somebody has to look at it."""
-        return self.status in ("refused", "failed", "unmended")
+        return self.status in BAD
 
 
 class Ledger:
-    """A file of outcomes, one JSON line a job, that the processes of a sweep add to."""
+    """A file of outcomes, JSON lines, that the processes of a sweep add to; the last one of a job counts."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -55,8 +67,8 @@ class Ledger:
         if not self.path.exists():
             return []
         lines = [json.loads(line) for line in self.path.read_text().splitlines()]
-        found = [Outcome(**line | {"overrides": tuple(line["overrides"])}) for line in lines]
-        return sorted(found, key=lambda outcome: outcome.job)
+        found = {line["job"]: Outcome(**line | {"overrides": tuple(line["overrides"])}) for line in lines}
+        return sorted(found.values(), key=lambda outcome: outcome.job)
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from genbench import batchwise, rng
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
+from genbench.compiling import compiled
 from genbench.data import EpochOrder, Split, mirrored, to_float
 from genbench.ema import Ema
 from genbench.generator import Generator
@@ -36,7 +37,7 @@ class Trainer:
     """The settings of the loop.
 
     batch_size: images of one update; accumulate: parts it is split into where memory is short;
-    devices: processes that share each of them, one a GPU.
+    devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile.
     clip_norm: bound on the gradient's norm (None: no bound).
     samples_per_class: images in each row of a conditional model's grid.
     evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
@@ -46,6 +47,7 @@ class Trainer:
     batch_size: int = 64
     accumulate: int = 1
     devices: int = 1
+    compile: bool = False
     clip_norm: float | None = 1.0
     ema_halflife_images: float = 5000
     ema_rampup: float | None = 0.05
@@ -180,7 +182,8 @@ def train(
         if ranks.first:
             checkpoints.save(state)
 
-    with progress.bar("training", total_of(budget)) as bar:
+    networks = model.networks() if trainer.compile else []
+    with compiled(networks), progress.bar("training", total_of(budget)) as bar:
         bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
         while not run.finished and not stopping:
             # One step: every phase on its own batch

@@ -72,7 +72,7 @@ class Window:
 
 def mean(values: list[Tensor]) -> Tensor:
     """The mean of some () tensors."""
-    return torch.stack(values).mean()
+    return torch.stack(values).mean() if len(values) > 1 else values[0]
 
 
 class Clock:

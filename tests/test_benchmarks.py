@@ -1,30 +1,43 @@
 """The pieces of `tests/benchmarks`, whose runs take minutes and are no part of this suite."""
 
+import time
+from functools import partial
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, Split
+from genbench.data import EpochOrder, ImageData, Split, cache_dir, prepare
 from genbench.progress import Progress
-from tests.benchmarks.contenders import Contender, Fed, Spent, drawn, peer
+from tests.benchmarks import machine
+from tests.benchmarks.commands import first_step, helped
+from tests.benchmarks.console import Row, Table, show
+from tests.benchmarks.contenders import CPU, Contender, Fed, Spent, drawn, peer
+from tests.benchmarks.equal_quality import verdict
+from tests.benchmarks.images import RandomImages, cache_of_its_own
+from tests.benchmarks.matched import GROUPS, group, teams
 from tests.benchmarks.peers.dcgan import DCGAN
 from tests.benchmarks.quality import quality_table
-from tests.benchmarks.speed import Round, measure, middle, speed_row
+from tests.benchmarks.turns import by_turns, medians
 
 
 class Clockwork(Contender):
-    """Trains at rates that are known, and draws one grey level."""
+    """Does so many operations an image, and draws one grey level."""
 
-    parameters = 3
+    parameters, batch_size = 3, 2
 
-    def __init__(self, name: str, rates: list[int]) -> None:
-        self.name, self.rates = name, rates
+    def __init__(self, name: str, operations: float) -> None:
+        self.name, self.operations = name, operations
 
     def train(self, seconds: float) -> Spent:
-        return Spent(self.rates.pop(0), 1.0)
+        return Spent(self.batch_size, seconds)
 
     def sample(self, n: int) -> Tensor:
         return torch.full((n, 1, 28, 28), 7, dtype=torch.uint8)
+
+    def training_work(self) -> float:
+        return self.operations
 
 
 def random_images(n: int) -> ImageData:
@@ -51,8 +64,8 @@ def test_two_steps_of_the_dcgan_move_both_networks_and_it_draws_images() -> None
 def test_a_dcgan_learns_which_images_are_real() -> None:
     """Where the generator stands still, the discriminator's cross-entropy falls from 2 log 2 towards 0."""
     gan = DCGAN()
-    for group in gan.of_generator.param_groups:
-        group["lr"] = 0.0
+    for settings in gan.of_generator.param_groups:
+        settings["lr"] = 0.0
     white = torch.full((16, 1, 28, 28), 255, dtype=torch.uint8)
     for _ in range(5):
         gan.train_step(white)
@@ -72,24 +85,124 @@ def test_a_peer_is_fed_until_its_time_is_up_and_each_image_counts_once() -> None
             seen.append(len(images))
 
     who = Fed(Counts(), random_images(20), progress=Progress(None))
+    started = time.perf_counter()
     spent = who.train(0.05)
+    assert time.perf_counter() - started >= 0.05
     assert spent.images == sum(seen) == 6 * len(seen)
-    assert spent.seconds >= 0.05
     assert spent.rate == pytest.approx(spent.images / spent.seconds)
 
 
 def test_as_many_images_are_drawn_as_were_asked_for() -> None:
-    images, seconds = drawn(Clockwork("ours", []), 300, progress=Progress(None))
+    images, seconds = drawn(Clockwork("ours", 1.0), 300, progress=Progress(None))
     assert images.shape == (300, 1, 28, 28)
     assert seconds > 0
 
 
-def test_speeds_are_medians_and_ratios_those_of_medians() -> None:
-    ours, theirs = Clockwork("ours", [10, 90, 30]), Clockwork("peer", [5, 20, 10])
-    turns = [(measure(ours, 0.001, 4), measure(theirs, 0.001, 4)) for _ in range(3)]
-    row = speed_row(ours, theirs, [turn[0] for turn in turns], [turn[1] for turn in turns])
-    assert (row["training images/s"], row["peer's training"], row["training ratio"]) == (30, 10, 3)
-    assert middle([Round(1, 6), Round(2, 5), Round(9, 4)]) == Round(2, 5)
+def test_everybody_has_a_turn_in_each_round_and_the_first_round_does_not_count() -> None:
+    order: list[str] = []
+    rates = {"ours": [99.0, 10.0, 90.0, 30.0], "peer": [99.0, 5.0, 20.0, 10.0]}
+
+    def turn(name: str) -> float:
+        order.append(name)
+        return rates[name].pop(0)
+
+    works = [partial(turn, name) for name in rates]
+    assert by_turns(works, 3) == [[10.0, 90.0, 30.0], [5.0, 20.0, 10.0]]
+    assert order == ["ours", "peer"] * 4
+
+
+def test_the_median_of_the_turns_counts() -> None:
+    answers = [99.0, 1.0, 50.0, 3.0]
+    assert medians([lambda: answers.pop(0)], 3) == [3.0]
+
+
+def test_a_row_has_the_ratio_of_the_rates_and_the_work_done_in_a_second() -> None:
+    ours, theirs = Clockwork("ours", 2e6), Clockwork("peer", 1e6)
+    (row,) = teams([ours], [theirs], [3000.0, 1000.0], lambda who: who.training_work())
+    assert row["ratio"] == 3
+    assert (row["MFLOP an image"], row["peer's MFLOP"]) == (2, 1)
+    assert (row["GFLOP/s"], row["peer's GFLOP/s"]) == (6, 1)
+
+
+def test_the_work_of_a_step_is_counted_forward_and_backward_for_both_networks() -> None:
+    """Of the last layer of the discriminator, 4x4x256 -> 1 (D): it sees three batches in a step."""
+
+    class Last(DCGAN):
+        def train_step(self, images: Tensor) -> None:
+            x = torch.zeros(len(images), 256, 4, 4, requires_grad=True)
+            self.discriminator[-2](x).sum().backward()
+
+    who = Fed(Last(), random_images(8), progress=Progress(None))
+    assert who.training_work() == 3 * 2 * 4 * 4 * 256  # forward, by the input, by the weights
+
+
+@pytest.mark.parametrize("family", GROUPS)
+def test_ours_is_as_large_as_its_peer_and_does_as_much_work(family: str) -> None:
+    """Within a tenth or so, or the benchmark compares two things.
+
+    Of the work less is allowed: what an optimisation saves at the same numbers is ours to keep.
+    """
+    ours, peers = group(family)
+    if not peers:
+        pytest.skip("its library is not installed")
+    mine = next(who for who in ours if who.name.endswith("same size"))
+    for theirs in peers:
+        assert mine.parameters == pytest.approx(theirs.parameters, rel=0.11)
+        assert 0.75 < mine.training_work() / theirs.training_work() < 1.11
+
+
+def test_random_images_come_from_a_store_on_the_disk_that_is_gone_afterwards() -> None:
+    with cache_of_its_own():
+        folder = cache_dir()
+        data = prepare(RandomImages(1500, (3, 4, 4)), cache=folder, progress=Progress(None))
+        images, _ = data.train.gather(EpochOrder(1500, seed=0).take(0, 1500), CPU)
+        assert images.shape == (1500, 3, 4, 4)
+        assert len({bytes(image.numpy().tobytes()) for image in images}) == 1500
+    assert not folder.exists()
+    assert cache_dir() != folder
+
+
+def test_a_rate_of_the_machine_is_that_of_operations_and_work_is_repeated_for_its_time() -> None:
+    calls: list[Tensor] = []
+
+    def work() -> None:
+        calls.append(torch.ones(8, 8) @ torch.ones(8, 8))
+
+    assert machine.best([work], CPU, spent=0.01, rounds=1) > 0
+    assert len(calls) > 2  # one is counted, and at least one in each of two turns
+
+
+def test_a_command_is_waited_for_to_its_end(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    cost = helped(["-c", f"import time; time.sleep(0.2); open({str(trace)!r}, 'w')"], threads=1)
+    assert trace.exists()
+    assert cost.wall > 0
+
+
+def test_a_run_that_ends_before_its_first_step_is_told_apart_from_a_fast_one() -> None:
+    with pytest.raises(RuntimeError, match="ended before its first step"):
+        first_step(["model=no_such_model"], threads=1)
+
+
+def test_a_table_is_printed_and_kept_with_its_notes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    show([Table("Speed", [{"who": "a", "x": 1.0}, {"who": "b", "y": 2.0}], ("A note.",))], tmp_path / "t.md")
+    text = (tmp_path / "t.md").read_text()
+    assert capsys.readouterr().out == text
+    assert [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| b")] == [
+        [" b   ", " n/a ", " 2   "]
+    ]
+    assert text.startswith("### Speed\n")
+    assert text.endswith("A note.\n")
+
+
+def test_equal_quality_is_reached_by_the_fewest_steps_that_are_good_enough() -> None:
+    peer_row: Row = {"who": "peer", "steps": 50, "fid[cnn]": 40.0}
+    ours: list[Row] = [
+        {"who": "ours", "steps": steps, "fid[cnn]": distance, "ratio": 100 / steps}
+        for steps, distance in ((2, 90.0), (5, 39.0), (10, 20.0))
+    ]
+    assert verdict([peer_row, *ours]) == "The peer's 40 is reached in 5 steps: 20 times as fast."
+    assert verdict([peer_row, *ours[:1]]) == "No number of steps reaches the peer's 40."
 
 
 def test_the_table_has_the_best_distance_first_and_no_cost_of_real_images() -> None:

@@ -71,7 +71,7 @@ def test_a_report_is_the_same_on_the_terminal_and_in_a_file(tmp_path: Path) -> N
     out = tmp_path / "new" / "report.md"
     shown = genbench("report", tmp_path / "runs")
     assert shown.returncode == 0, shown.stderr
-    assert genbench("report", tmp_path / "runs", "--out", out).stdout == ""
+    assert genbench("report", tmp_path / "runs", "--out", out).stdout == f"{out} is written\n"
     assert out.read_text() == shown.stdout
     assert shown.stdout.startswith("| model |")
 

@@ -71,13 +71,15 @@ def test_csv_has_a_line_a_run_and_names_what_is_left_out_on_stderr(runs: Path) -
 )
 def test_the_ending_decides_the_format(runs: Path, tmp_path: Path, ending: str, start: str) -> None:
     out = tmp_path / f"a.{ending}"
-    assert call("report", runs, "--out", out).exit_code == 0
+    done = call("report", runs, "--out", out)
+    assert (done.exit_code, done.stdout) == (0, f"{out} is written\n")
     assert out.read_text().lstrip().startswith(start)
 
 
 def test_assets_are_a_new_folder_of_html(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert call("report", runs, "--assets", "--out", out).exit_code == 0
+    done = call("report", runs, "--assets", "--out", out)
+    assert (done.exit_code, done.stdout) == (0, f"{out}/index.html is written\n")
     assert (out / "index.html").read_text().lstrip().startswith("<!doctype html>")
     assert "is no empty folder" in str(call("report", runs, "--assets", "--out", out).exception)
     assert "--format html --out DIR" in str(call("report", runs, "--assets").exception)
@@ -90,7 +92,7 @@ def test_assets_are_a_new_folder_of_html(runs: Path, tmp_path: Path) -> None:
     [
         (
             ["--by", "modle"],
-            "'modle' is no column of these runs; there are run, seed, data, loss, model, fid",
+            "'modle' is no column of these runs; near are model; `genbench report RUNS_DIR --keys` lists all",
         ),
         (["--filter", "loss=l3"], "no run is left; loss is l1, l2"),
         (["--columns", "fdi"], "'fdi' is no column"),
@@ -134,3 +136,28 @@ def test_serve_says_where_and_ends_on_ctrl_c(runs: Path) -> None:
 
 def test_serve_refuses_what_is_no_directory(tmp_path: Path) -> None:
     assert "is not a directory" in str(call("serve", tmp_path / "nowhere", "--port", "0").exception)
+
+
+def test_keys_lists_what_can_be_asked_for(runs: Path) -> None:
+    done = call("report", runs, "--keys", "--filter", "seed=0")
+    assert done.exit_code == 0
+    assert [line.split() for line in done.stdout.splitlines()][:5] == [
+        ["run", "l1-0,", "l2-0"],
+        ["seed", "0"],
+        ["data", "digits"],
+        ["loss", "l1,", "l2"],
+        ["model", "ddpm"],
+    ]
+
+
+def test_rows_that_pool_unequal_budgets_show_them_and_are_not_ranked(runs: Path) -> None:
+    for name, images in (("l1-0", 60000), ("l1-1", 90000), ("l2-0", 60000), ("l2-1", 60000)):
+        path = runs / name / "result.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"config": {"budget": {"images": images}}}))
+    head, _, first, second = shown(runs, "--by", "loss")
+    assert head[:3] == ["loss", "budget", "FID¹ ↓"]
+    assert first[:3] == ["l1", "60,000 images, 90,000 images", "1.12 ± 0.18"]  # not in bold
+    assert second[:3] == ["l2", "60,000 images", "5.12 ± 0.18"]
+    text = call("report", runs, "--by", "loss").stdout
+    for words in ("the rows are not ranked", "deviation over runs", "Rows pool runs that differ in budget"):
+        assert words in text

@@ -35,7 +35,7 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The specification of a dry run."""
     home = tmp_path_factory.mktemp("home")
     done = dashboard(home, "--project", "p", "--data", "digits", "--dry-run", "--out", home / "spec.json")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{home}/spec.json is written\n", "")
     return json.loads((home / "spec.json").read_text())
 
 

@@ -180,6 +180,8 @@ def test_a_signal_saves_and_ends_as_stopped(
         (["seed"], "seed"),
         (["name=../elsewhere"], "name is '../elsewhere'"),
         (["runs_dir=/proc/nowhere"], "runs_dir is /proc/nowhere"),
+        (["metrics=none", "metrics.samples=4"], "metrics.samples is of samples, and metrics=none"),
+        (["-m", "seed=0,1", "hydra/launcher=none"], 'pip install -e ".[sweep]"'),
     ],
 )
 def test_a_wrong_command_is_one_clear_message_and_exit_code_two(

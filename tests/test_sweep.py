@@ -1,25 +1,74 @@
 """Sweeps as a user meets them: what fails stays alone, what is finished is skipped, nothing is done twice."""
 
 import json
+import logging
+import os
+import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from rich.console import Console
 
-from genbench.sweep import Ledger, Outcome, duration
+from genbench.app.sweeping import LEDGER, KeepsLedger
+from genbench.stop import StopRequest
+from genbench.sweep import Ledger, Outcome, duration, outcome_table
 from tests.conftest import ROOT, Command
 from tests.toys import TINY
 
-SMALL = (*TINY, "budget.images=128", "schedule.T=30")
-GOOD_AND_BAD = ("optim.lr=0.001,1e30", "trainer.clip_norm=null")  # the second diverges at its first steps
+SMALL = (*TINY, "budget.images=128", "schedule.T=30", "scores=[fid]", "metrics.likelihood_samples=0")
+UNMEASURED = (*(word for word in TINY if "samples" not in word), "budget.images=128", "metrics=none")
+BAD_AND_GOOD = ("optim.lr=1e30,0.001", "trainer.clip_norm=null")  # the first diverges at its first steps
+
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Here = Callable[..., Done]
+
+
+@pytest.fixture
+def here(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], environment: dict[str, str]
+) -> Iterator[Here]:
+    """`python main.py ...` in this process, which has loaded torch already, and without a trace in it."""
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    # Set, so that what the command itself sets or takes away is undone in the end.
+    for name in (LEDGER, "HYDRA_FULL_ERROR", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setenv("GENBENCH_CACHE", environment["GENBENCH_CACHE"])
+
+    def call(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", [str(ROOT / "main.py"), *words])
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+            code: object = 0
+        except SystemExit as ended:
+            code = ended.code
+        return Done(int(str(code)), *capfd.readouterr())
+
+    yield call
+    root.handlers[:], root.level = before
 
 
 def statuses(runs_dir: Path) -> list[str]:
     """Of the last sweep, by job."""
-    ledger = Ledger(max((runs_dir / ".sweeps").iterdir()))
+    ledger = Ledger(max((runs_dir / ".sweeps").iterdir(), key=lambda path: path.stat().st_mtime_ns))
     return [outcome.status for outcome in ledger.outcomes()]
 
 
@@ -29,99 +78,128 @@ def sessions(runs_dir: Path) -> dict[str, list[str]]:
     return {record["identity"]: [one["status"] for one in record["sessions"]] for record in records}
 
 
-def test_a_failed_job_is_told_at_once_and_the_others_follow(main: Command, tmp_path: Path) -> None:
-    done = main("-m", *SMALL, *GOOD_AND_BAD, "seed=0,1", f"runs_dir={tmp_path}")
+def test_a_failed_job_is_told_at_once_and_the_others_follow(here: Here, tmp_path: Path) -> None:
+    sweep = ("-m", *SMALL, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
+    done = here(*sweep)
     assert done.returncode == 1
-    assert statuses(tmp_path) == ["done", "done", "failed", "failed"]
+    assert statuses(tmp_path) == ["failed", "done"]
     told = done.stdout.replace("\n", "")
-    assert told.index("job 2 failed: FloatingPointError: not finite") < told.index("job 3 failed")
-    assert "sweep: 2 done, 2 failed" in told
+    assert told.index("job 0 failed: FloatingPointError: not finite") < told.index("job 1 done: fid=")
+    assert "sweep: 1 failed, 1 done" in told
+    assert "bits/dim" not in told  # the tables of a job are left to the report
 
     # The same command again does no work, and says so
-    again = main("-m", *SMALL, *GOOD_AND_BAD, "seed=0,1", f"runs_dir={tmp_path}")
-    assert (again.returncode, statuses(tmp_path)) == (1, ["skipped", "skipped", "unmended", "unmended"])
+    again = here(*sweep)
+    assert (again.returncode, statuses(tmp_path)) == (1, ["unmended", "skipped"])
     assert "retry_failed=true" in again.stdout
-    assert sorted(map(len, sessions(tmp_path).values())) == [1, 1, 1, 1]
+    assert sorted(map(len, sessions(tmp_path).values())) == [1, 1]
 
     # What failed is tried again where that is asked for
-    retried = main("-m", *SMALL, *GOOD_AND_BAD, "seed=0", f"runs_dir={tmp_path}", "retry_failed=true")
-    assert (retried.returncode, statuses(tmp_path)) == (1, ["skipped", "failed"])
+    retried = here(*sweep, "retry_failed=true")
+    assert (retried.returncode, statuses(tmp_path)) == (1, ["failed", "skipped"])
 
 
-def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_path: Path) -> None:
-    done = main("-m", *SMALL, "seed=0,1", f"runs_dir={tmp_path}", "dry_run=true")
-    assert done.returncode == 0, done.stderr
+def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_comparison(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = ("-m", *SMALL, "loss=l1,l2", f"runs_dir='{tmp_path}/it\\'s'")
+    with monkeypatch.context() as asked:
+        asked.setattr(StopRequest, "__init__", lambda self: setattr(self, "requested", True))
+        stopped = here(*sweep)
+    runs_dir = tmp_path / "it's"
+    assert stopped.returncode == 130
+    assert statuses(runs_dir) == ["stopped", "not started"]
+    assert "sweep: 1 stopped, 1 not started" in stopped.stdout
+    assert "loss=l2" in stopped.stdout
+    assert "genbench report" not in stopped.stdout
+
+    done = here(*sweep)
+    assert (done.returncode, statuses(runs_dir)) == (0, ["done", "done"])
+    assert sorted(sessions(runs_dir).values()) == [["done"], ["stopped", "done"]]
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")]
+    assert sorted(rows[2:]) == ["l1", "l2"]
+    assert rows[0] == "loss"
+    command = done.stdout.partition("genbench report ")[2].strip()
+    assert command.startswith("'")  # quoted for the shell, as the name needs
+
+
+def test_a_dry_run_estimates_every_job_and_leaves_nothing(here: Here, tmp_path: Path) -> None:
+    done = here("-m", *SMALL, "seed=0,1", f"runs_dir={tmp_path}", "dry_run=true")
+    assert done.returncode == 0
     assert statuses(tmp_path) == ["estimated", "estimated"]
     assert "MiB" in done.stdout
     assert [path for path in (tmp_path / "default").rglob("*") if path.name != "multirun.yaml"] == []
 
 
-def test_a_dry_run_of_one_run_tells_what_it_would_take(main: Command, tmp_path: Path) -> None:
-    done = main(*SMALL, f"runs_dir={tmp_path}", "dry_run=true")
-    assert done.returncode == 0, done.stderr
+def test_a_dry_run_of_one_run_tells_what_it_would_take(here: Here, tmp_path: Path) -> None:
+    done = here(*SMALL, f"runs_dir={tmp_path}", "dry_run=true")
+    assert done.returncode == 0
     assert "training 0:0" in done.stdout
     assert "parameters" in done.stdout
     assert not list(tmp_path.rglob("run.json"))
 
 
 @pytest.mark.parametrize("objective", ["fdi", "is"])
-def test_an_objective_that_cannot_be_minimised_is_refused(
-    objective: str, main: Command, tmp_path: Path
-) -> None:
-    done = main(*SMALL, f"runs_dir={tmp_path}", f"objective={objective}")
+def test_an_objective_that_cannot_be_minimised_is_refused(objective: str, here: Here, tmp_path: Path) -> None:
+    done = here(*SMALL, f"runs_dir={tmp_path}", f"objective={objective}")
     assert done.returncode == 2
     assert f"objective is '{objective}'; lower must be better, so legal are fid," in done.stderr
 
 
 def test_a_sweep_that_was_killed_goes_on_where_it_was(
-    main: Command, tmp_path: Path, environment: dict[str, str]
+    here: Here, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    words = ["-m", *TINY, "seed=0,1", "trainer.checkpoint_every_seconds=0.1", "budget.images=6400"]
-    command = [sys.executable, str(ROOT / "main.py"), *words, f"runs_dir={tmp_path}/killed"]
+    """That the numbers are those of an uninterrupted run, tests/test_main.py holds of each run."""
+    small = [word for word in SMALL if "budget" not in word]
+    words = ["-m", *small, "trainer.batch_size=16", "budget.images=1600", "seed=0,1", f"runs_dir={tmp_path}"]
+    often = "trainer.checkpoint_every_seconds=0.05"  # which does not make it another run
+    command = [sys.executable, str(ROOT / "main.py"), *words, often]
     process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("killed/default/*seed0*/checkpoints/last.pt")):
+    while not list(tmp_path.glob("default/*seed0*/checkpoints/last.pt")):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline, "no checkpoint came"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert main(*words, f"runs_dir={tmp_path}/killed").returncode == 0
-    assert main(*words, f"runs_dir={tmp_path}/whole").returncode == 0
-    killed, whole = (
-        [json.loads(path.read_text())["metrics"] for path in sorted(tmp_path.glob(f"{name}/*/*/result.json"))]
-        for name in ("killed", "whole")
-    )
-    assert killed == whole
-    assert len(killed) == 2
-    assert sorted(sessions(tmp_path / "killed").values()) == [["done"], ["stopped", "done"]]
+    assert statuses(tmp_path) == ["running", "not started"]
+    assert here(*words).returncode == 0
+    assert sorted(sessions(tmp_path).values()) == [["done"], ["stopped", "done"]]
 
 
-def test_two_processes_on_one_sweep_share_its_jobs(tmp_path: Path, environment: dict[str, str]) -> None:
-    command = [sys.executable, str(ROOT / "main.py"), "-m", *SMALL, "seed=0,1,2", f"runs_dir={tmp_path}"]
-    both = [
-        subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)
-    ]
-    assert [process.wait(timeout=300) for process in both] == [0, 0]
+def test_two_processes_on_one_sweep_share_its_jobs(
+    here: Here, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    words = ["-m", *UNMEASURED, "seed=0,1", f"runs_dir={tmp_path}"]
+    command = [sys.executable, str(ROOT / "main.py"), *words]
+    other = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob("default/*/run.json")):
+        assert other.poll() is None, "it ended before it had begun"
+        time.sleep(0.02)
+    assert [here(*words).returncode, other.wait(timeout=300)] == [0, 0]
     ledgers = [Ledger(path).outcomes() for path in (tmp_path / ".sweeps").iterdir()]
     ended = sorted(outcome.status for outcomes in ledgers for outcome in outcomes)
-    assert ended.count("done") == 3
+    assert ended.count("done") == 2
     assert set(ended) <= {"done", "skipped", "busy"}
-    assert list(sessions(tmp_path).values()) == [["done"]] * 3
+    assert list(sessions(tmp_path).values()) == [["done"]] * 2
 
 
 LAUNCHERS = {
     "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
     "submitit": ("hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10"),
+    "ray": ("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"),
 }
+EXTRAS = {"joblib": "sweep", "submitit": "sweep", "ray": "ray"}
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", ["joblib", "submitit", pytest.param("ray", marks=pytest.mark.slow)])
 def test_parallel_launchers_run_the_same_sweep(launcher: str, main: Command, tmp_path: Path) -> None:
-    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher", reason='pip install "genbench[sweep]"')
-    done = main("-m", *LAUNCHERS[launcher], *SMALL, *GOOD_AND_BAD, f"runs_dir={tmp_path}")
+    extra = f'pip install "genbench[{EXTRAS[launcher]}]"'
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher", reason=extra)
+    done = main("-m", *LAUNCHERS[launcher], *UNMEASURED, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert statuses(tmp_path) == ["done", "failed"]
+    assert statuses(tmp_path) == ["failed", "done"]
+    assert "sweep: 1 failed, 1 done" in done.stdout
 
 
 @pytest.mark.slow
@@ -136,14 +214,54 @@ def test_a_search_by_optuna_finds_its_best_trial(main: Command, tmp_path: Path) 
     assert float(best.split("best_value:")[1].split()[0]) == pytest.approx(min(fids), rel=1e-9)
 
 
+@pytest.fixture
+def composed() -> Iterator[Callable[..., DictConfig]]:
+    """Configurations with Hydra's own part."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield lambda *words: compose("config", overrides=list(words), return_hydra_config=True)
+
+
 @pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml")))
-def test_every_preset_composes_its_jobs(preset: str, environment: dict[str, str]) -> None:
+def test_every_preset_composes_its_jobs(preset: str, composed: Callable[..., DictConfig]) -> None:
     if preset == "search":
         pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason='pip install "genbench[sweep]"')
-    command = [sys.executable, str(ROOT / "main.py"), f"sweep={preset}", "--cfg", "hydra", "-p", "hydra.mode"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "MULTIRUN" in done.stdout
+    cfg = composed(f"sweep={preset}")
+    assert cfg.hydra.mode == RunMode.MULTIRUN
+    for key, values in cfg.hydra.sweeper.params.items():
+        options = {path.stem for path in (ROOT / "conf" / key).glob("*.yaml")}
+        assert not options or set(re.findall(r"\w+", values.removeprefix("choice"))) <= options
+
+
+def test_jobs_find_the_ledger_where_they_do_not_inherit_the_environment(
+    composed: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LEDGER, "")
+    cfg = composed("sweep=schedule_x_loss")
+    cfg.hydra.overrides.task.append("seed=1,2")
+    cfg.runs_dir = str(tmp_path / "it's a \\ here")
+    KeepsLedger().on_multirun_start(cfg)
+    of_job = composed(*cfg.hydra.overrides.hydra).hydra.job.env_set
+    assert of_job[LEDGER] == os.environ[LEDGER]
+    planned = Ledger(Path(os.environ[LEDGER])).outcomes()
+    assert [one.job for one in planned] == list(range(18))
+    assert planned[-1].overrides[1:] == ("schedule=sigmoid", "loss=huber", "sweep=schedule_x_loss", "seed=2")
+
+
+def test_the_last_word_of_a_job_counts_and_one_that_never_ended_is_to_be_looked_at(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for job in range(3):
+        ledger.add(Outcome(job, "not started", (), "", 0.0, ""))
+    for status in ("running", "done"):
+        ledger.add(Outcome(0, status, (), "runs/a", 1.0, ""))
+    ledger.add(Outcome(1, "running", (), "runs/b", 0.0, "killed"))
+    found = ledger.outcomes()
+    assert [one.status for one in found] == ["done", "running", "not started"]
+    assert [one.bad for one in found] == [False, True, False]
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(outcome_table(found))
+    assert "sweep: 1 done, 1 running, 1 not started; 0:01 of" in shown.get()
+    assert "runs/b" in shown.get()
 
 
 def test_a_ledger_gives_back_what_was_added_by_job(tmp_path: Path) -> None:

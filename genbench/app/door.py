@@ -18,6 +18,8 @@ from genbench.progress import terminal
 __all__ = ["door", "leave", "message"]
 
 LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
+PLUGIN = re.compile(r"Could not find 'hydra/(launcher|sweeper)/")
+UNSCORED = re.compile(r"Could not override '(?P<key>metrics\.(samples|batch_size))'")
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
 HELP = {"--help", "-h"}
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
@@ -82,4 +84,10 @@ def message(error: BaseException) -> str:
         return f"{lines[0]} (in {error.full_key}): an option that was chosen belongs to another model"
     if lacking := LACKING.search(text):
         text = f"{lacking['axis']} is no axis of {axes_asked_for(sys.argv[1:])}"
+    if PLUGIN.search(text):
+        text += (
+            '\nLaunchers and Optuna come with pip install -e ".[sweep]" -c constraints.txt, Ray with ".[ray]"'
+        )
+    if unscored := UNSCORED.search(text):
+        text = f"{unscored['key']} is of samples, and metrics=none and =likelihood score none: leave it out"
     return f"{text}\n{HINT}" if isinstance(error, HydraException) else text

@@ -73,6 +73,7 @@ def run(cfg: DictConfig) -> float:
 def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
     """A job of a sweep: whatever becomes of it is told at once and kept, and the others follow."""
     started, end = time.monotonic(), Stay("stopped", "the same command goes on from here")
+    keep(Stay("running", "it did not come to its end: killed, or still at work", seconds=0.0), here, started)
     try:
         end = stay(cfg, here, console)
     except Busy as error:
@@ -85,15 +86,20 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
         logging.getLogger(__name__).exception("the job failed")  # the traceback is in main.log
         end = Stay("failed", f"{type(error).__name__}: {error}")
     finally:
-        seconds = time.monotonic() - started if end.seconds is None else end.seconds
-        job = HydraConfig.get()
-        words = tuple(OmegaConf.to_container(job.overrides.task))
-        outcome = Outcome(job.job.num, end.status, words, str(here.path), seconds, end.note)
-        if (kept := ledger()) is not None:
-            kept.add(outcome)
-        console.print(f"job {outcome.job} {end.status}: {end.note}", markup=False, highlight=False)
+        number = keep(end, here, started)
+        console.print(f"job {number} {end.status}: {end.note}", markup=False, highlight=False)
         point_to(here, console)
     return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
+
+
+def keep(end: Stay, here: Run, started: float) -> int:
+    """Enter in the sweep's ledger how this job stands; returns its number."""
+    job = HydraConfig.get()
+    seconds = time.monotonic() - started if end.seconds is None else end.seconds
+    words = tuple(OmegaConf.to_container(job.overrides.task))
+    if (kept := ledger()) is not None:
+        kept.add(Outcome(job.job.num, end.status, words, str(here.path), seconds, end.note))
+    return job.job.num
 
 
 def point_to(here: Run, console: Console) -> None:
@@ -109,7 +115,7 @@ def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
         try:
             result = here.result() if here.status == "done" else None
             if result is not None:
-                show(result, console)
+                show(result, console, again=True)
                 return Stay("skipped", f"finished; {headline(result, cfg)}", objective(result, cfg))
             if sweeping() and here.status == "failed" and not cfg.retry_failed:
                 return Stay("unmended", "failed before; retry_failed=true tries it again")
@@ -125,6 +131,7 @@ def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
             result = launch(task, cfg.trainer.devices)
         else:
             result = session.run()
+    show(result, console)
     return Stay("done", headline(result, cfg), objective(result, cfg))
 
 
@@ -162,13 +169,14 @@ def sweeping() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def show(result: dict[str, Any], console: Console) -> None:
-    """The result of a finished run, in a sweep its headline alone."""
+def show(result: dict[str, Any], console: Console, *, again: bool = False) -> None:
+    """The tables of a run; in a sweep its headline is told, and at its end the comparison of all."""
     if sweeping():
         return
     from genbench.report import print_result
 
-    console.print("This run is finished; rerun=true starts it afresh in a directory beside it.")
+    if again:
+        console.print("This run is finished; rerun=true starts it afresh in a directory beside it.")
     print_result(result, console)
 
 
@@ -176,13 +184,15 @@ def estimated(session: "Session") -> Stay:
     """What the run would cost."""
     from genbench.estimate import estimate
 
-    found = estimate(session)
-    return Stay("estimated", found.note, objective=0.0, seconds=found.seconds)
+    found, several = estimate(session), session.parts.trainer.devices > 1
+    note = f"{found.note}; for one device alone" if several else found.note
+    return Stay("estimated", note, objective=0.0, seconds=found.seconds)
 
 
 def headline(result: dict[str, Any], cfg: DictConfig) -> str:
     """The objective, as it is called."""
-    return f"{cfg.objective}={objective(result, cfg):.4g}"
+    value = objective(result, cfg)
+    return f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
 
 
 def objective(result: dict[str, Any], cfg: DictConfig) -> float:

@@ -33,7 +33,7 @@ class Conv1x1(Transform):
         log_det = self.log_s.sum() * (x[0].numel() // len(self.log_s))
         with torch.autocast(x.device.type, enabled=False):
             lower, upper = self.factors()
-            return mix(x, (lower @ upper)[self.order]), log_det.expand(len(x))
+            return mix(x, (lower @ upper + upper)[self.order]), log_det.expand(len(x))
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
@@ -43,9 +43,8 @@ class Conv1x1(Transform):
             return mix(z, torch.linalg.solve_triangular(upper, inverse, upper=True).to(z.dtype))
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """L and U with their diagonals, (C, C) each."""
-        lower = self.triangles.tril(-1) + torch.eye(len(self.log_s), device=self.log_s.device)
-        return lower, self.triangles.triu(1) + torch.diag(self.sign * self.log_s.exp())
+        """L without its diagonal of ones, and U with its own, (C, C) each."""
+        return self.triangles.tril(-1), self.triangles.triu(1) + torch.diag(self.sign * self.log_s.exp())
 
 
 def mix(x: Tensor, weight: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from genbench.flows.coupling import Affine, Channels
+from genbench.flows.coupling import Affine, Channels, asinh
 from genbench.flows.squeeze import Squeeze
 from genbench.flows.transform import Composed, Flatten, Shape, Transform
 from genbench.nn.coupling import CouplingNets
@@ -35,7 +35,7 @@ class Split(Transform):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, moved = self.partition.split(x)
-        moved, log_det = self.law.forward(moved, self.network(kept.asinh(), y))
+        moved, log_det = self.law.forward(moved, self.network(asinh(kept), y))
         z, of_rest = self.rest(kept, y)
         return torch.cat([z, moved.flatten(1)], dim=1), log_det + of_rest
 
@@ -44,7 +44,7 @@ class Split(Transform):
         leaving = channels * height * width
         kept = self.rest.inverse(z[:, :-leaving], y)
         moved = z[:, -leaving:].reshape(-1, *self.leaving)
-        return self.partition.merge(kept, self.law.inverse(moved, self.network(kept.asinh(), y)))
+        return self.partition.merge(kept, self.law.inverse(moved, self.network(asinh(kept), y)))
 
 
 def levels_of(

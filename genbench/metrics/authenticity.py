@@ -28,9 +28,9 @@ class Authenticity(Score):
         train = of_split(references, "train")
         if train is None:
             return {}
-        new = authentic(train.features, drawn.features).double()
+        new = authentic(train.features, drawn.features)
         extra, n = (f"among={len(train.features)}",), len(new)
-        return drawn.named("authenticity", float(new.mean()), extra=extra, n=n, influences=new)
+        return drawn.named("authenticity", float(new.double().mean()), extra=extra, n=n, influences=new)
 
 
 def authentic(real: Tensor, fake: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class Manifold(Distance):
         real, fake = (subset(x, n) for x in (reference.features, drawn.features))
         balls = count_balls(real, fake, k=k)
         influences = {
-            "precision": (balls.holding > 0).double(),
+            "precision": balls.holding > 0,
             "density": balls.holding.double() / k,
         }
         return {

@@ -39,12 +39,12 @@ class Modes(Score):
             return {}
         modes = modes_of(drawn.images, law, radius=self.radius)
         log_prob = law.log_prob(drawn.images)
-        off = (log_prob < law.quantile(self.tail)).double()
+        off = log_prob < law.quantile(self.tail)
         bits = torch.tensor([bits_per_dim(nats, law.dimensions) for nats in log_prob.tolist()])
         found = {
             "modes": (coverage(modes, law), None),
             "mode_tv": (total_variation(modes, law), None),
-            "off_law": (float(off.mean()), off),
+            "off_law": (float(off.double().mean()), off),
             "law_bits": (float(bits.double().mean()), bits),
         }
         place, n = f"law-{law.key[:8]}", len(drawn.images)

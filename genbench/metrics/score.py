@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from genbench import rng
 from genbench.metrics.frechet import Moments
-from genbench.metrics.interval import interval
+from genbench.metrics.interval import Interval, interval, share_interval
 from genbench.metrics.protocol import metric_name
 from genbench.metrics.reference import Reference
 
@@ -51,18 +52,25 @@ class Drawn:
         """A value under its full name, and what is known of its spread under `_std`, `_low`, `_high`, `_se`.
 
         n: how many images were compared, if not all; protocol: what they were compared on, if not features;
-        std: over parts of the samples; influences (N,): what each of them adds, for an interval.
+        std: over parts of the samples; influences (N,): what each of them adds, for an interval, which is
+        left out where all add the same and it would be a point; bool of a share: which samples count.
         """
         count = n or self.n
         details = {"": value} if std is None else {"": value, "_std": std}
-        if influences is not None:
-            found = interval(value, influences, n=count, seed=rng.derive(self.seed, "bootstrap"))
+        found = None if influences is None else self.spread(value, influences, count)
+        if found is not None and found.se > 0:
             details |= {f"_{part}": number for part, number in found._asdict().items()}
         place = protocol or self.protocol
         return {
             metric_name(kind + part, place, n=count, ref=ref, of=self.of, extra=extra): number
             for part, number in details.items()
         }
+
+    def spread(self, value: float, influences: Tensor, n: int) -> Interval:
+        """How far a value of n samples would move with others."""
+        if influences.dtype == torch.bool:
+            return share_interval(value, n=n)
+        return interval(value, influences, n=n, seed=rng.derive(self.seed, "bootstrap"))
 
 
 class Score(ABC):

@@ -88,8 +88,8 @@ class ConvNet(nn.Module):
         self.leave = zero(same_size(width, outputs, kernel))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = F.relu(with_class(self.enter(x), self.label, y))  # (B, width, H, W)
-        return self.leave(self.dropout(F.relu(self.middle(h))))
+        h = F.relu_(with_class(self.enter(x), self.label, y))  # (B, width, H, W)
+        return self.leave(self.dropout(F.relu_(self.middle(h))))
 
 
 class ResNet(nn.Module):

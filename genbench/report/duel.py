@@ -10,7 +10,7 @@ from rich.text import Text
 
 from genbench.report.columns import column, metrics, shown_metrics
 from genbench.report.group import Group, axes, data_sets, groups, identifying
-from genbench.report.load import Row, Runs, joined, read, result
+from genbench.report.load import Row, Runs, of_folders, read
 from genbench.report.noise import LEVEL, estimate
 from genbench.report.select import without_reruns
 from genbench.report.table import Line as Side
@@ -37,10 +37,10 @@ class Line(NamedTuple):
 def both(a: Path, b: Path) -> tuple[Runs, Runs]:
     """The runs of two directories, the last of reruns, with the settings in which any of them differ."""
     first, second = (
-        {str(path): result(path) for name, path in runs.paths.items() if name not in runs.left_out}
+        [str(path) for name, path in runs.paths.items() if name not in runs.left_out]
         for runs in map(read, (a, b))
     )
-    all_runs = joined({**first, **second}, {}, {})
+    all_runs = of_folders([Path(name) for name in (*first, *second)])
     one, two = (
         all_runs.with_rows([row for row in all_runs.rows if row["run"] in side]) for side in (first, second)
     )
@@ -94,7 +94,7 @@ def line(name: str, a: Sequence[Row], b: Sequence[Row]) -> Line:
         return Line(name, *means, paired(better), f"paired over {len(seeds)} seeds")
     kind, bracket, rest = name.partition("[")
     errors = [row.get(f"{kind}_se{bracket}{rest}") for row in (*a, *b)]
-    if len(a) == len(b) == 1 and all(isinstance(se, float) for se in errors):
+    if len(a) == len(b) == 1 and all(isinstance(se, float) and se > 0 for se in errors):
         sides = [Measured(mean, float(se)) for mean, se in zip(means, errors, strict=True)]
         return Line(name, *means, verdict(*sides, higher_is_better=higher), "bootstrap over samples")
     return Line(name, *means, math.nan, "nothing tells how sure")

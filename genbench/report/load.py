@@ -16,7 +16,7 @@ from genbench.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Row", "Runs", "load", "read"]
+__all__ = ["Cell", "Row", "Runs", "load", "of_folders", "read"]
 
 Cell = str | float | None
 Row = dict[str, Cell]
@@ -107,6 +107,12 @@ def read(runs_dir: str | Path, *, unfinished: bool = False) -> Runs:
             f"no result.json below {runs_dir} that can be read: runs write theirs when they are finished{why}"
         )
     return joined(results, left_out, paths)
+
+
+def of_folders(folders: Sequence[Path]) -> Runs:
+    """The finished runs of some directories. Raises OSError or ValueError on one that cannot be read."""
+    paths = {str(folder): Path(folder) for folder in folders}
+    return joined({name: result(path) for name, path in paths.items()}, {}, paths)
 
 
 def run_folders(runs_dir: Path) -> Iterator[tuple[str, Path]]:

@@ -24,11 +24,14 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Sequence[float], low: float | None = None, high: float | None = None) -> Estimate:
-    """The mean and the spread of a value over seeds; low and high are kept for one seed alone."""
+    """The mean and the spread of a value over seeds; low and high are kept for one seed alone.
+
+    An interval that is a point is none: a bootstrap of samples that are all alike knows nothing of others.
+    """
     n = len(values)
     mean = sum(values) / n
     if n == 1:
-        return Estimate(mean, None, 1, low, high)
+        return Estimate(mean, None, 1, low, high) if low != high else Estimate(mean, None, 1)
     variance = sum((value - mean) * (value - mean) for value in values) / (n - 1)
     std = math.sqrt(variance)
     return Estimate(mean, 0.0 if std < ROUNDING * abs(mean) else std, n)

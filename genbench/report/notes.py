@@ -60,7 +60,7 @@ def legend(table: Table) -> Iterator[str]:
     entries = [entry for line in table.lines for entry in line.entries]
     estimates = [entry.estimate for entry in entries if entry.estimate]
     if any(x.std for x in estimates):
-        yield "± is the standard deviation over seeds."
+        yield f"± is the standard deviation over {repeats(table)}."
     if any(interval(x) for x in estimates):
         yield "[low, high] is the 95 % interval over samples."
     if any(entry.is_partial for entry in entries):
@@ -74,18 +74,26 @@ def legend(table: Table) -> Iterator[str]:
         yield f"{NOT_MEASURED}: not measured."
 
 
+def repeats(table: Table) -> str:
+    """What the runs of a row are: the same with other seeds, unless the user pools what differs in more."""
+    return "runs" if pooled(table.runs, [line.group for line in table.lines]) else "seeds"
+
+
 def verdict(table: Table) -> Iterator[str]:
     """When a value is set in bold, and why none can be."""
     if len(table.lines) < 2 or not any(col.better for col in table.columns):
         return
     if len(table.budgets) > 1:
-        yield f"Budgets differ ({some(table.budgets)}): the rows are not ranked, and no best is in bold."
+        yield (
+            f"Budgets differ ({some(table.budgets)}): the rows are not ranked, whatever their order, and no"
+            " best is in bold."
+        )
         return
     estimates = [entry.estimate for line in table.lines for entry in line.entries if entry.estimate]
     if any(x.std is not None or x.low is not None for x in estimates):
         yield (
-            "Bold: better than every other row at 95 %, by Welch's test over seeds; where a row has one"
-            " seed, by intervals over samples that do not meet."
+            f"Bold: better than every other row at 95 %, by Welch's test over {repeats(table)}; where a row"
+            " has one, by intervals over samples that do not meet."
         )
     else:
         yield "One seed a row and no interval over samples: nothing tells a best from noise, none is in bold."

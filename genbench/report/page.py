@@ -117,8 +117,8 @@ def section(number: int, table: Table, found: Comparison, place: Place, schedule
     """One data set's part of the page."""
     rows = chosen(table)
     subjects = [
-        Subject(i, name_of(line, table.columns), line, found.runs.paths[str(row["run"])])
-        for i, (line, row) in enumerate(zip(table.lines, rows, strict=True))
+        Subject(i, name, line, found.runs.paths[str(row["run"])])
+        for i, (name, line, row) in enumerate(zip(names(table), table.lines, rows, strict=True))
     ]
     strips, levels = exhibits.strips(subjects, place), exhibits.noise_levels(subjects, schedules)
     return Section(
@@ -206,16 +206,31 @@ def command(row: Row, runs: Runs) -> Command:
     return Command(written(row.get("seed")), folder.command(path), folder.made_by(path))
 
 
-def name_of(line: Line, columns: Sequence[Column]) -> str:
-    """What tells a row from others: ddpm · cosine · l2."""
-    told = [
+def names(table: Table) -> list[str]:
+    """What tells each row from the others: ddpm · cosine · l2.
+
+    Budgets, devices and numbers of seeds are named where rows differ in nothing else.
+    """
+    told = [col.name not in ("budget", "device", "seeds") for col in table.columns]
+    short = [name_of(line, table.columns, told) for line in table.lines]
+    found = []
+    for line, name in zip(table.lines, short, strict=True):
+        alike = [other for other, its in zip(table.lines, short, strict=True) if its == name]
+        differ = [
+            len({str(other.entries[place].value) for other in alike}) > 1
+            for place in range(len(table.columns))
+        ]
+        found.append(" · ".join(filter(None, (name, name_of(line, table.columns, differ)))))
+    return [name or line.runs[0] for name, line in zip(found, table.lines, strict=True)]
+
+
+def name_of(line: Line, columns: Sequence[Column], told: Sequence[bool]) -> str:
+    """Some of a row's choices in words."""
+    return " · ".join(
         written(entry.value) if isinstance(entry.value, str) else f"{col.title} {written(entry.value)}"
-        for entry, col in zip(line.entries, columns, strict=True)
-        if entry.estimate is None
-        and entry.value is not None
-        and col.name not in ("budget", "device", "seeds")
-    ]
-    return " · ".join(told) or line.runs[0]
+        for entry, col, is_told in zip(line.entries, columns, told, strict=True)
+        if is_told and entry.estimate is None and entry.value is not None
+    )
 
 
 def cell(entry: Entry, col: Column) -> Cell:

@@ -3,15 +3,17 @@
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import TypeVar
 
 from genbench.report.columns import COSTS, LIKELIHOOD, MEASURES, all_names, column, metrics, shown_metrics
 from genbench.report.load import Cell, Row, Runs
 from genbench.report.names import is_metric, parse
 
-__all__ = ["arranged", "by_value", "filtered", "listed", "resolve", "without_reruns"]
+__all__ = ["arranged", "by_value", "filtered", "keys", "listed", "measure", "resolve", "without_reruns"]
 
 T = TypeVar("T")
+NEAR, SOME = 5, 12  # names or values that a message lists
 CONDITION = re.compile(r"(?P<key>[^=!<>\[]+(?:\[[^\]]*\])?)(?P<sign>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
 ORDERS: dict[str, Callable[[float, float], bool]] = {
     "<": lambda a, b: a < b,
@@ -30,22 +32,29 @@ def filtered(runs: Runs, conditions: Sequence[str]) -> Runs:
         meets = test(runs, condition)
         rows = [row for row in runs.rows if meets(row)]
         if not rows:
-            raise ValueError(f"--filter {condition}: no run is left; {values(runs, condition)}")
+            key = parted(condition)[0]
+            raise ValueError(f"--filter {condition}: no run is left; {key} is {values(runs, key)}")
         runs = runs.with_rows(rows)
     return runs
 
 
 def test(runs: Runs, condition: str) -> Callable[[Row], bool]:
     """A condition as a question to a row."""
-    match = CONDITION.fullmatch(condition.strip())
-    if match is None:
-        raise ValueError(f"--filter is {condition!r}; it must be KEY=VALUE[,VALUE], or with != < <= > >=")
-    columns, sign, value = resolve(runs, match["key"].strip()), match["sign"], match["value"].strip()
+    key, sign, value = parted(condition)
+    columns = resolve(runs, key)
     if sign in ORDERS:
         meets, limit = ORDERS[sign], number(condition, value)
         return lambda row: is_number(known := first(row, columns)) and meets(known, limit)
     patterns = listed(value)
     return lambda row: any(same(first(row, columns), pattern) for pattern in patterns) == (sign == "=")
+
+
+def parted(condition: str) -> tuple[str, str, str]:
+    """The key, the sign and the value of a condition."""
+    match = CONDITION.fullmatch(condition.strip())
+    if match is None:
+        raise ValueError(f"--filter is {condition!r}; it must be KEY=VALUE[,VALUE], or with != < <= > >=")
+    return match["key"].strip(), match["sign"], match["value"].strip()
 
 
 def first(row: Row, columns: Sequence[str]) -> Cell:
@@ -78,27 +87,47 @@ def same(value: Cell, pattern: str) -> bool:
         return False
 
 
-def values(runs: Runs, condition: str) -> str:
-    """What the runs have instead."""
-    match = CONDITION.fullmatch(condition.strip())
-    name = resolve(runs, match["key"].strip())[0] if match else ""
-    there = sorted({"n/a" if row.get(name) is None else str(row.get(name)) for row in runs.rows})
-    return f"{name} is {', '.join(there[:20])}{', ..' if len(there) > 20 else ''}"
+def values(runs: Runs, name: str) -> str:
+    """What the runs have in a column."""
+    columns = resolve(runs, name)
+    found = (first(row, columns) for row in runs.rows)
+    there = sorted({"n/a" if value is None else str(value) for value in found})
+    return f"{', '.join(there[:SOME])}{', ..' if len(there) > SOME else ''}"
 
 
 def resolve(runs: Runs, name: str) -> list[str]:
     """The columns that a user means: a name as it stands in the rows, a title, or the kind of a metric.
 
-    A kind (fid) stands for the columns that are usually shown. Raises ValueError with what there is.
+    A kind (fid) stands for the columns that are usually shown. Raises ValueError with names near it.
     """
     if any(name in row for row in runs.rows):
         return [name]
     titled = [key for key, (title, _) in MEASURES.items() if title == name]
-    kind = [metric for metric in metrics(runs) if parse(metric).kind == name.lower()]
-    found = titled or [*shown_metrics(kind)] or kind
-    if found:
+    if found := titled or of_kind(runs, name):
         return found
-    raise ValueError(f"{name!r} is no column of these runs; there are {', '.join(names(runs))}")
+    near = get_close_matches(name, names(runs), n=NEAR, cutoff=0.5)
+    advice = f"near are {', '.join(near)}; " if near else ""
+    raise ValueError(
+        f"{name!r} is no column of these runs; {advice}`genbench report RUNS_DIR --keys` lists all"
+    )
+
+
+def measure(runs: Runs, name: str) -> list[str]:
+    """The same where a measure is meant: `precision` is then the metric, and not how the run computed."""
+    return of_kind(runs, name) or resolve(runs, name)
+
+
+def of_kind(runs: Runs, kind: str) -> list[str]:
+    """The metrics of a kind: those that are usually shown, or else all."""
+    found = [metric for metric in metrics(runs) if parse(metric).kind == kind.lower()]
+    return shown_metrics(found) or found
+
+
+def keys(runs: Runs) -> str:
+    """What a user may call a column, one a line, with what the runs have there."""
+    known = names(runs)
+    size = max(map(len, known))
+    return "".join(f"{name:{size}}  {values(runs, name)}\n" for name in known)
 
 
 def names(runs: Runs) -> list[str]:
@@ -129,7 +158,7 @@ def without_reruns(runs: Runs) -> tuple[Runs, list[str]]:
 
 def arranged(runs: Runs, sort: str) -> Runs:
     """The runs in the order of a column; with - before its name the other way round."""
-    name, down = resolve(runs, sort.removeprefix("-"))[0], sort.startswith("-")
+    name, down = measure(runs, sort.removeprefix("-"))[0], sort.startswith("-")
     best_first = column(name).better > 0
     return runs.with_rows(by_value([(row.get(name), row) for row in runs.rows], down=down != best_first))
 

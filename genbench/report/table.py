@@ -8,7 +8,7 @@ from genbench.report.group import Group, axes, constants, data_sets, groups, ide
 from genbench.report.load import Cell, Runs
 from genbench.report.names import is_metric
 from genbench.report.noise import Estimate, best, estimate
-from genbench.report.select import by_value, resolve
+from genbench.report.select import by_value, measure, resolve
 
 __all__ = ["NOT_MEASURED", "Entry", "Line", "Query", "Table", "tables"]
 
@@ -101,7 +101,7 @@ def table(title: str, runs: Runs, query: Query) -> Table:
         if query.columns
         else constants(runs, [n for n in names if n in COSTS and (len(found) > 1 or n == "device")])
     )
-    left = by or shown_axes(runs, found, budgets)
+    left = [*(by or shown_axes(runs)), *extra_axes(by, found, budgets)]
     columns = [*map(column, left), *marked([name for name in names if name not in same])]
     lines = [Line(group, [entry(group, col.name) for col in columns]) for group in found]
     lines = ordered(with_best(lines, columns, is_equal=len(budgets) == 1), columns, query.sort, runs)
@@ -111,11 +111,16 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     return Table(title, columns, lines, kept | same, budgets, runs)
 
 
-def shown_axes(runs: Runs, found: Sequence[Group], budgets: Sequence[str]) -> list[str]:
-    """The columns before the measures: what tells rows apart, budgets where they differ, seeds."""
-    extra = [name for name, wanted in (("budget", len(budgets) > 1), ("seeds", many_seeds(found))) if wanted]
+def shown_axes(runs: Runs) -> list[str]:
+    """The columns that tell rows apart; budgets are one column of words."""
     told = [name for name in axes(runs) if name not in ("budget", "data") and not name.startswith("budget.")]
-    return [*(told or ["model"]), *extra]
+    return told or ["model"]
+
+
+def extra_axes(by: Sequence[str], found: Sequence[Group], budgets: Sequence[str]) -> list[str]:
+    """The columns that no table is read without: budgets and numbers of seeds, where they differ."""
+    wanted = {"budget": len(budgets) > 1, "seeds": not by and many_seeds(found)}
+    return [name for name, is_wanted in wanted.items() if is_wanted and name not in by]
 
 
 def many_seeds(found: Sequence[Group]) -> bool:
@@ -134,7 +139,7 @@ def budget(row: dict[str, Cell]) -> str:
 def measures(runs: Runs, query: Query) -> list[str]:
     """The columns of numbers: those asked for, or the usual ones that some run has."""
     if query.columns:
-        return list(dict.fromkeys(name for word in query.columns for name in resolve(runs, word)))
+        return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
     there = {name for row in runs.rows for name, value in row.items() if value is not None}
     if all(str(row.get("budget")).endswith(" images") for row in runs.rows):
         there -= {"images_seen"}  # the budget says it
@@ -223,7 +228,7 @@ def ordered(lines: list[Line], columns: Sequence[Column], sort: str, runs: Runs)
     """The lines from best to worst, or as the user wants; what has no value comes last."""
     backwards = sort.startswith("-")
     if sort:
-        col = column(resolve(runs, sort.removeprefix("-"))[0])
+        col = column(measure(runs, sort.removeprefix("-"))[0])
     else:
         col = next((col for col in columns if col.better), columns[0])
     down = (col.better > 0) != backwards

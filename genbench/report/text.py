@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genbench.report.latex import latex
-from genbench.report.load import Runs, read
+from genbench.report.load import Runs, of_folders, read
 from genbench.report.markdown import markdown
 from genbench.report.notes import left_out
 from genbench.report.records import csv_text, json_text, row_records, run_records
-from genbench.report.select import arranged, filtered, resolve, without_reruns
+from genbench.report.select import arranged, filtered, keys, measure, without_reruns
 from genbench.report.table import Query, Table, tables
 
-__all__ = ["Comparison", "as_csv", "as_json", "as_latex", "as_markdown", "compare"]
+__all__ = ["Comparison", "as_csv", "as_json", "as_keys", "as_latex", "as_markdown", "compare", "compare_runs"]
 
 
 class Comparison(NamedTuple):
@@ -39,7 +39,16 @@ def compare(
     conditions: see `filtered`. Raises FileNotFoundError where there is nothing to compare (`unfinished`: no
     run at all), ValueError on a condition or a column that does not fit.
     """
-    runs = filtered(read(runs_dir, unfinished=unfinished), conditions)
+    return compared(filtered(read(runs_dir, unfinished=unfinished), conditions), query)
+
+
+def compare_runs(run_dirs: Sequence[Path]) -> Comparison:
+    """The same of some finished runs. Raises OSError or ValueError on one that cannot be read."""
+    return compared(of_folders(run_dirs), Query())
+
+
+def compared(runs: Runs, query: Query) -> Comparison:
+    """The tables of some runs."""
     kept, replaced = without_reruns(runs)
     each = list(query.by) == ["run"]
     return Comparison(runs, query, tables(runs if each else kept, query), [] if each else replaced)
@@ -65,10 +74,15 @@ def as_json(found: Comparison) -> str:
     return json_text(records(found))
 
 
+def as_keys(found: Comparison) -> str:
+    """What columns may be called, and what the runs have there."""
+    return keys(found.runs)
+
+
 def records(found: Comparison) -> Sequence[dict]:
     """What CSV and JSON hold."""
     runs, query = found.runs, found.query
     if query.by:
         return row_records(found.tables)
-    only = [name for word in query.columns for name in resolve(runs, word)]
+    only = [name for word in query.columns for name in measure(runs, word)]
     return run_records(arranged(runs, query.sort) if query.sort else runs, only)

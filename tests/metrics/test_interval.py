@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 from torch import Tensor
 
 from genbench.metrics import (
@@ -15,7 +15,7 @@ from genbench.metrics import (
     Score,
     SlicedWasserstein,
 )
-from genbench.metrics.interval import interval
+from genbench.metrics.interval import interval, share_interval
 from tests.metrics.sets import correlated, covering, drawn_of, reference_of
 
 D, N = 12, 200
@@ -95,3 +95,21 @@ def test_the_interval_of_one_sample_set_holds_what_other_sets_score_on_average(
     hits = covering([(low, high) for low, high in rows[:, 1:3].tolist()], truth)
     assert hits >= binom.ppf(1e-6, len(SEEDS), 0.95)
     assert float(rows[:, 3].mean()) == pytest.approx(float(rows[:, 0].std()), rel=0.3)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 64), (64, 64), (1, 64), (359, 359), (180, 359)])
+def test_the_interval_of_a_share_is_wilsons_and_no_point_where_all_or_none_count(k: int, n: int) -> None:
+    expected = binomtest(k, n).proportion_ci(method="wilson")
+    low, high, se = share_interval(k / n, n=n)
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert low < high
+    assert se > 0
+
+
+def test_samples_that_are_all_junk_are_no_certainty_about_precision_and_density_has_no_interval() -> None:
+    far = samples(0) + 1e3
+    found = {name.partition("[")[0]: x for name, x in Manifold().compute(drawn_of(far), [REAL]).items()}
+    assert (found["precision"], found["density"]) == (0, 0)
+    assert (found["precision_low"], found["precision_high"]) == share_interval(0.0, n=N)[:2]
+    assert found["precision_high"] > 0.015
+    assert "density_low" not in found

@@ -2,13 +2,26 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.autograd import grad
 
-from genbench.nn.unet import UNet, levels_down_to
+from genbench.nn.unet import UNet, Upsample, levels_down_to
 
 
 def batch(shape: tuple[int, int, int], n: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     rng = torch.Generator().manual_seed(0)
     return torch.randn(n, *shape, generator=rng), torch.rand(n, generator=rng)
+
+
+def test_a_map_is_doubled_as_nearest_neighbours_and_a_convolution_do() -> None:
+    x = torch.randn(2, 3, 5, 7, requires_grad=True)
+    layer = Upsample(3)
+    ours = layer(x, torch.Size((10, 14)))
+    theirs = layer.conv(F.interpolate(x, size=(10, 14), mode="nearest"))
+    assert torch.allclose(ours, theirs, atol=1e-6)  # float32, sums of 27 numbers of order 1
+    wanted, weights = (x, layer.conv.weight), torch.randn(2, 3, 10, 14)
+    slopes = zip(grad(ours, wanted, weights), grad(theirs, wanted, weights), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in slopes)  # sums of 280 numbers
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 
 from genbench.report import Query
 from genbench.report.html import html
+from genbench.report.serve import LiveReport, server
 from genbench.report.text import compare
 from tests.report.browser import CHROMIUM, Browser
 
@@ -180,3 +182,81 @@ def test_figures_are_drawn_inside_their_frames(page: Browser) -> None:
         "   || box.top < frame.top - 1 || box.bottom > frame.bottom + 1; }).map((part) => part.outerHTML); })"
     )
     assert outside == []
+
+
+WIDE = {  # as many measures as a table of all families has, with intervals
+    name.format(part): value
+    for name, value in (
+        ("fid{}[f-cnn,n=1000,ref=train,ema]", 28.41),
+        ("is{}[f-cnn,n=1000,splits=10,ema]", 8.341),
+        ("kid{}[f-cnn,n=1000,ref=train,ema]", 1.0964),
+        ("precision{}[f-cnn,n=1000,k=5,ref=train,ema]", 0.984),
+        ("recall{}[f-cnn,n=1000,k=5,ref=train,ema]", 0.9062),
+    )
+    for part in ("", "_low", "_high")
+}
+
+
+@pytest.fixture
+def wide(tmp_path: Path, write: Callable[..., Path], result: dict, browser: Browser) -> Browser:
+    """A page of two rows with every column."""
+    for number, model in enumerate(("latent_diffusion", "ddpm")):
+        metrics = {name: value * (0.9 if "_low" in name else 1 + number / 9) for name, value in WIDE.items()}
+        cost = result["cost"] | {"training_seconds": 10.5 + number, "seconds_per_image": 0.000207 + number}
+        cost |= {"parameters": 424_000 + number, "passes_per_sample": 50 + number}
+        choices = result["choices"] | {"model": model}
+        write(model, choices=choices, metrics=metrics, cost=cost, reconstruction={"mse": 0.02 + number})
+    file = tmp_path / "wide.html"
+    file.write_text(html(compare(tmp_path, Query()), title="wide"))
+    browser.media()
+    browser.open(file.as_uri())
+    return browser
+
+
+def test_a_table_of_every_measure_fits_a_screen_of_1280_and_a_sheet_of_paper(wide: Browser) -> None:
+    beyond = (
+        "(() => { const s = document.querySelector('.scroll'); return s.scrollWidth - s.clientWidth; })()"
+    )
+    assert wide.run("document.querySelectorAll('.board thead th').length") >= 12
+    assert wide.run(beyond) == 0
+    wide.media(kind="print", width=794)  # A4 at 96 dpi
+    assert wide.run(beyond) == 0
+
+
+def test_on_a_narrow_screen_the_table_scrolls_below_the_names_of_its_rows(wide: Browser) -> None:
+    wide.media(width=420)
+    wide.run("document.querySelector('.scroll').scrollLeft = 300")
+    assert wide.run("document.querySelector('.scroll').scrollLeft") == 300
+    place = "document.querySelector('.board tbody {}').getBoundingClientRect().left"
+    assert 0 < wide.run(place.format("th")) < 60
+    assert wide.run(place.format("td:nth-child(3)")) < 0
+    painted = "getComputedStyle(document.querySelector('.board tbody th')).backgroundColor"
+    assert wide.run(painted) == "rgb(255, 255, 255)"  # what scrolls below does not shine through
+
+
+def test_a_served_page_shows_a_run_that_ends_without_being_asked_and_keeps_its_filter(
+    tmp_path: Path, write: Callable[..., Path], browser: Browser
+) -> None:
+    write("first")
+
+    def page(state: str) -> str:
+        return html(compare(tmp_path, Query(by=("run",)), unfinished=True), title="runs", state=state)
+
+    with server(LiveReport(tmp_path, page), "127.0.0.1", 0) as listening:
+        thread = threading.Thread(target=listening.serve_forever, daemon=True)
+        thread.start()
+        browser.media()
+        browser.open(f"http://127.0.0.1:{listening.server_port}/")
+        browser.run(
+            "(() => { const f = document.querySelector('.filter'); f.value = 'ddpm';"
+            " f.dispatchEvent(new Event('input', { bubbles: true })); })()"
+        )
+        assert browser.run("document.querySelector('.count').textContent") == "1 of 1 rows"
+        browser.events.clear()
+        write("second")
+        browser.wait("Page.loadEventFired")  # it asks every five seconds
+        assert browser.run("document.querySelector('.count').textContent") == "2 of 2 rows"
+        assert browser.run("document.querySelector('.filter').value") == "ddpm"
+        browser.open("about:blank")
+        listening.shutdown()
+        thread.join()

@@ -52,6 +52,12 @@ def test_single_runs_are_compared_by_their_bootstrap_and_scores_the_other_way() 
         assert lines[name].by == "bootstrap over samples"
 
 
+def test_single_runs_without_a_spread_of_samples_leave_it_open() -> None:
+    a, b = ({FID: f, FID.replace("[", "_se[", 1): 0.0} for f in (1.0, 1.6))
+    (line,) = duel(runs(a), runs(b))
+    assert math.isnan(line.p)
+
+
 def test_what_nothing_tells_is_not_told() -> None:
     (line,) = duel(runs({"bits_per_dim": 3.1}), runs({"bits_per_dim": 3.2}))
     assert math.isnan(line.p)

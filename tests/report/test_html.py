@@ -11,6 +11,7 @@ from PIL import Image
 
 from genbench.report import Query, folder
 from genbench.report.html import html, write_folder
+from genbench.report.page import names
 from genbench.report.text import Comparison, compare
 
 Write = Callable[..., Path]
@@ -180,3 +181,22 @@ def test_scores_during_training_are_curves_whose_titles_say_of_how_many_samples(
     page = text(compare(tmp_path, Query()))
     assert "<figcaption>FID during training (f,n=200)</figcaption>" in page
     assert page.count("during training (") == 2  # the caption, and the label of the figure
+
+
+def test_rows_that_differ_in_their_budget_alone_have_names_that_say_it(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    for number, images in enumerate((1000, 2000, 1000)):
+        choices = result["choices"] | {"loss": "l1" if number < 2 else "l2"}
+        write(f"run{number}", choices=choices, config={"budget": {"images": images}})
+    (table,) = compare(tmp_path, Query()).tables
+    assert sorted(names(table)) == ["l1 · 1,000 images", "l1 · 2,000 images", "l2"]
+
+
+def test_rows_that_differ_in_numbers_of_seeds_and_choices_have_names_of_their_choices(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    for loss, seed in (("l1", 0), ("l1", 1), ("l2", 0)):
+        write(f"{loss}{seed}", choices=result["choices"] | {"loss": loss}, seed=seed)
+    (table,) = compare(tmp_path, Query()).tables
+    assert sorted(names(table)) == ["l1", "l2"]

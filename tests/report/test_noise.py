@@ -64,3 +64,10 @@ def test_the_best_must_beat_every_other_row() -> None:
     assert best([low, close, far], -1) is None
     assert best([None, low, Estimate(math.nan, None, 1)], -1) is None
     assert best([low, far], 0) is None
+
+
+def test_an_interval_that_is_a_point_is_no_interval() -> None:
+    """As records of before may hold of a bootstrap of shares of 0 or 1."""
+    point = estimate([1.0], 1.0, 1.0)
+    assert (point.low, point.high) == (None, None)
+    assert best([point, estimate([0.5], 0.4, 0.6)], 1) is None

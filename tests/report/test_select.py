@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Runs, read
-from genbench.report.select import arranged, filtered, listed, resolve, without_reruns
+from genbench.report.select import arranged, filtered, keys, listed, measure, resolve, without_reruns
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]
@@ -46,7 +46,7 @@ def test_filters_keep_the_runs_that_meet_all_of_them(
     ("condition", "says"),
     [
         ("model", "KEY=VALUE"),
-        ("modle=vae", "'modle' is no column of these runs; there are run, group, seed, model, fid"),
+        ("modle=vae", "'modle' is no column of these runs; near are model, method; `genbench report"),
         ("model=dpm", "no run is left; model is ddpm, gan, vae"),
         ("seed<x", "'x' is no number"),
     ],
@@ -82,3 +82,32 @@ def test_of_reruns_the_last_one_counts(tmp_path: Path, write: Write) -> None:
     kept, replaced = without_reruns(read(tmp_path))
     assert [row["run"] for row in kept.rows] == ["a-10", "b"]
     assert replaced == ["a", "a-2"]
+
+
+def test_precision_is_the_metric_where_a_measure_is_meant_and_the_choice_elsewhere(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    name = "precision[digits-cnn-v1,n=359,k=5,ref=train,ema]"
+    write("a", choices=result["choices"] | {"precision": "bf16"}, metrics={name: 0.5})
+    runs = read(tmp_path)
+    assert measure(runs, "precision") == [name]
+    assert resolve(runs, "precision") == ["precision"]
+    assert names(filtered(runs, ["precision=bf16"])) == ["a"]
+
+
+def test_keys_are_all_that_can_be_asked_for_with_their_values(runs: Runs) -> None:
+    lines = dict(line.split(maxsplit=1) for line in keys(runs).splitlines())
+    assert lines["model"] == "ddpm, gan, vae"
+    assert lines["fid"] == "1.5, 3.0, n/a"
+    for name in lines:
+        assert resolve(runs, name)
+
+
+def test_a_misspelt_column_is_met_with_those_near_it_alone(runs: Runs) -> None:
+    with pytest.raises(ValueError, match="near are images_seen") as refused:
+        resolve(runs, "image_seen")
+    assert "training_seconds" not in str(refused.value)
+    with pytest.raises(
+        ValueError, match="no column of these runs; `genbench report RUNS_DIR --keys` lists all"
+    ):
+        resolve(runs, "zzzzzz")

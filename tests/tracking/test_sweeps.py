@@ -13,6 +13,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from genbench import app
+from genbench.tracking import upload_command
 from tests.conftest import ROOT, Command
 from tests.toys import TINY
 from tests.tracking.test_wandb import written
@@ -60,7 +61,7 @@ def test_one_printed_command_uploads_all_offline_runs_of_a_sweep(main: Command, 
     assert again.stdout.splitlines()[-1] == str(folder.parents[1])
     (log,) = folder.glob("*.wandb")
     log.with_suffix(".wandb.synced").touch()
-    assert "To upload" not in main(*SMALL, "seed=0", f"runs_dir={runs_dir}").stdout
+    assert upload_command([folder.parents[1]]) is None
 
     # What the panels show is there
     record, summary = written(folder.parents[1]).values()
@@ -96,3 +97,29 @@ def test_the_example_sweep_calls_main_with_jobs_that_compose() -> None:
         words = utils.create_sweep_command_args({"args": chosen})["args_no_hyphens"]
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             app.build(compose("config", overrides=words))
+
+
+def test_a_job_as_an_agent_starts_it_runs_under_the_agents_id(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils")
+    sweep = yaml.safe_load((ROOT / "examples" / "wandb_sweep.yaml").read_text())
+    chosen = {key: {"value": each["values"][0]} for key, each in sweep["parameters"].items()}
+    filled = {
+        "${env}": ["/usr/bin/env"],
+        "${interpreter}": [sys.executable],
+        "${program}": [str(ROOT / sweep["program"])],
+        "${args_no_hyphens}": utils.create_sweep_command_args({"args": chosen})["args_no_hyphens"],
+    }
+    command = [part for word in utils.create_sweep_command(sweep["command"]) for part in filled[word]]
+    small = [word for word in TINY if not word.startswith(("tracker", "budget"))]
+    command += [*small, "budget.images=64", "tracker=wandb", f"runs_dir={tmp_path}/runs"]
+    agent = {"WANDB_RUN_ID": "ofagent1", "WANDB_SWEEP_ID": "sweep1", "WANDB_MODE": "offline"}
+    done = subprocess.run(
+        command, env=environment | agent, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (tmp_path / "runs" / "default").glob("ddpm-digits-seed0-*")
+    (folder,) = (run / "wandb").glob("offline-run-*")
+    assert folder.name.endswith("-ofagent1")
+    assert {"fid", "images_seen"} <= written(run)["summary"].keys()

@@ -14,8 +14,7 @@ from tests.benchmarks.peers.peer import Peer
 
 __all__ = ["DDPMPytorch"]
 
-BORDER = 2  # 28x28 images become 32x32: its U-Net halves them twice
-ACCUMULATE = 2
+SIDE = 32  # 28x28 images get a border: its U-Net halves them twice
 
 
 class DDPMPytorch(Peer):
@@ -27,19 +26,28 @@ class DDPMPytorch(Peer):
     """
 
     name = "denoising-diffusion-pytorch"
-    batch_size = 32 * ACCUMULATE
+    batch_size = 64
 
-    def __init__(self) -> None:
-        network = Unet(dim=16, dim_mults=(1, 2, 4), channels=1, flash_attn=True)
-        self.diffusion = GaussianDiffusion(network, image_size=32, timesteps=1000, sampling_timesteps=50)
-        self.parameters = parameter_count(network)
+    def __init__(
+        self,
+        *,
+        width: int = 16,
+        multipliers: tuple[int, ...] = (1, 2, 4),
+        shape: tuple[int, int, int] = (1, 28, 28),
+        parts: int = 2,
+        device: torch.device | None = None,
+    ) -> None:
+        self.parts, self.border = parts, (SIDE - shape[1]) // 2
+        network = Unet(dim=width, dim_mults=multipliers, channels=shape[0], flash_attn=True)
+        diffusion = GaussianDiffusion(network, image_size=SIDE, timesteps=1000, sampling_timesteps=50)
+        self.diffusion, self.parameters = diffusion.to(device), parameter_count(network)
         self.optimizer = torch.optim.Adam(self.diffusion.parameters(), lr=8e-5, betas=(0.9, 0.99))
         self.ema = EMA(self.diffusion, beta=0.995, update_every=10)
 
     def train_step(self, images: Tensor) -> None:
         self.diffusion.train()
-        for part in F.pad(images / 255, [BORDER] * 4).chunk(ACCUMULATE):
-            (self.diffusion(part) / ACCUMULATE).backward()
+        for part in F.pad(images / 255, [self.border] * 4).chunk(self.parts):
+            (self.diffusion(part) / self.parts).backward()
         nn.utils.clip_grad_norm_(self.diffusion.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -48,6 +56,7 @@ class DDPMPytorch(Peer):
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         self.ema.ema_model.eval()
+        inner = slice(self.border, SIDE - self.border)
         with redirect_stderr(io.StringIO()):  # its own bars, which no option turns off
-            x = self.ema.ema_model.sample(batch_size=n)[:, :, BORDER:-BORDER, BORDER:-BORDER]
+            x = self.ema.ema_model.sample(batch_size=n)[:, :, inner, inner]
         return (x.clamp(0, 1) * 255).round().byte()

@@ -1,0 +1,43 @@
+"""Networks compiled by torch.compile for the time of a training."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import torch
+from torch import nn
+
+__all__ = ["check_compiler", "compiled"]
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raise ValueError where torch.compile would find no compiler for this device."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise ValueError(
+            f"trainer.compile is true, and there is no C++ compiler {compiler!r}: install one, name another "
+            "by the environment variable CXX, or take trainer.compile=false"
+        )
+    if device.type == "cuda" and find_spec("triton") is None:
+        raise ValueError(
+            "trainer.compile is true, and triton, which compiles for a GPU, is not installed: install it, or "
+            "take trainer.compile=false"
+        )
+
+
+@contextmanager
+def compiled(networks: Sequence[nn.Module]) -> Iterator[None]:
+    """Within, the forward pass of each network runs compiled; hooks run around it as ever, names stay.
+
+    Afterwards it runs as it was written: samples come in batches of many sizes, each to be compiled anew.
+    No network may be copied within, since its copy would compute by the weights of the original.
+    """
+    for network in networks:
+        network.forward = torch.compile(network.forward, dynamic=False)
+    try:
+        yield
+    finally:
+        for network in networks:
+            del network.forward

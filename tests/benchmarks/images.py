@@ -1,0 +1,58 @@
+"""Sets of random bytes, of any size and shape."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from genbench.data import ImageSource
+from genbench.data.source import digest
+
+__all__ = ["RandomImages", "cache_of_its_own"]
+
+TESTED = 16
+CHUNK = 1000
+
+
+class RandomImages(ImageSource):
+    """n training images (C, H, W) of random bytes, without labels."""
+
+    num_classes, class_names, flip = 0, (), False
+
+    def __init__(self, n: int, shape: tuple[int, int, int] = (1, 28, 28)) -> None:
+        self.n, self.shape = n, shape
+        self.name = f"random_{n}_{'x'.join(map(str, shape))}"
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    def key(self) -> str:
+        return digest([self.name])
+
+    def counts(self) -> dict[str, int]:
+        return {"train": self.n, "test": TESTED}
+
+    def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
+        c, h, w = self.shape
+        rng, left = np.random.default_rng(0), self.counts()[split]
+        while left > 0:
+            for image in rng.integers(0, 256, (min(CHUNK, left), h, w, c), dtype=np.uint8):
+                yield image, -1
+            left -= CHUNK
+
+
+@contextmanager
+def cache_of_its_own() -> Iterator[None]:
+    """Stores go to a folder that is gone afterwards."""
+    before = os.environ.get("GENBENCH_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["GENBENCH_CACHE"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["GENBENCH_CACHE"]
+            else:
+                os.environ["GENBENCH_CACHE"] = before

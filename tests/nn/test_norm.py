@@ -1,0 +1,78 @@
+"""Group normalisation on channels_last maps, held to torch's own kernel."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import grad
+
+from genbench.nn.norm import SMALLEST, GroupNorm, Normalise
+
+SHAPE, GROUPS = (16, 12, 32, 32), 3
+
+
+def case(dtype: torch.dtype = torch.float32) -> tuple[GroupNorm, Tensor, Tensor, Tensor]:
+    """A norm with weights of its own, and a map, scales and shifts that want gradient."""
+    norm = GroupNorm(GROUPS, SHAPE[1]).to(dtype)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = (3 * torch.randn(SHAPE, dtype=dtype) + 1).to(memory_format=torch.channels_last)
+    scale, shift = torch.randn(2, *SHAPE[:2], dtype=dtype)
+    return norm, x.requires_grad_(), scale.requires_grad_(), shift.requires_grad_()
+
+
+def written_out(norm: GroupNorm, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    h = F.group_norm(x.contiguous(), GROUPS, norm.weight, norm.bias, norm.eps)
+    return h * (1 + scale[:, :, None, None]) + shift[:, :, None, None]
+
+
+def test_the_case_is_one_that_torch_is_slow_at() -> None:
+    norm, x, *_ = case()
+    assert x.numel() > SMALLEST
+    assert norm.slow_in_torch(x)
+    assert not norm.slow_in_torch(x.contiguous())
+    assert not norm.slow_in_torch(x[:1])
+
+
+def test_it_is_torchs_formula_with_its_slopes() -> None:
+    norm, x, scale, shift = case()
+    ours, theirs = norm(x, scale, shift), written_out(norm, x, scale, shift)
+    assert torch.allclose(ours, theirs, atol=1e-5)  # float32, numbers up to about 30
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    wanted, weights = (x, scale, shift, norm.weight, norm.bias), torch.randn(SHAPE)
+    slopes = zip(grad(ours, wanted, weights), grad(theirs, wanted, weights), strict=True)
+    assert all((a - b).abs().max() < 1e-5 * b.abs().max() for a, b in slopes)  # sums of up to 16,384 numbers
+
+
+def test_without_scale_and_shift_the_weights_are_common_to_all_images() -> None:
+    norm, x, *_ = case()
+    ours, theirs = norm(x), F.group_norm(x.contiguous(), GROUPS, norm.weight, norm.bias, norm.eps)
+    wanted, weights = (x, norm.weight, norm.bias), torch.randn(SHAPE)
+    slopes = zip(grad(ours, wanted, weights), grad(theirs, wanted, weights), strict=True)
+    assert all((a - b).abs().max() < 1e-5 * b.abs().max() for a, b in slopes)
+
+
+def test_small_and_contiguous_maps_get_the_same_scale_and_shift() -> None:
+    norm, x, scale, shift = case()
+    theirs = written_out(norm, x, scale, shift)
+    assert torch.allclose(norm(x.contiguous(), scale, shift), theirs, atol=1e-5)
+    assert torch.allclose(norm(x[:1], scale[:1], shift[:1]), theirs[:1], atol=1e-5)
+
+
+def test_first_and_second_derivatives_are_those_of_finite_differences() -> None:
+    x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    weight, bias = torch.randn(2, 2, 4, dtype=torch.float64, requires_grad=True)
+
+    def normalised(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return Normalise.apply(x, weight, bias, 2, 1e-5)
+
+    assert torch.autograd.gradcheck(normalised, (x, weight, bias))
+    assert torch.autograd.gradgradcheck(normalised, (x, weight, bias))
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0, 100.0])
+def test_a_mean_far_from_zero_costs_fewer_digits_than_torchs_kernel_loses(offset: float) -> None:
+    x = (torch.randn(SHAPE) + offset).to(memory_format=torch.channels_last)
+    exact = F.group_norm(x.double(), GROUPS)
+    lost = (GroupNorm(GROUPS, SHAPE[1])(x) - exact).abs().max()
+    assert lost < 1e-5 * (1 + offset**2)  # E[x^2] - E[x]^2 cancels as the square of the mean
