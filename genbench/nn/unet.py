@@ -145,7 +145,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.condition(condition).chunk(2, dim=1)  # (B, C)
+        scale, shift = self.condition(condition)[:, :, None, None].chunk(2, dim=1)  # (B, C, 1, 1)
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.norm2(h, scale, shift)
         return self.skip(x) + self.conv2(self.dropout(F.silu(h)))
@@ -189,9 +189,10 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
-        if size != (2 * x.shape[2], 2 * x.shape[3]):
+        height, breadth = x.shape[2:]
+        if size != (2 * height, 2 * breadth) or max(size) <= 2 * SMALLEST_MAP:
             return self.conv(F.interpolate(x, size=size, mode="nearest"))
-        # 16 products do what 36 do in the other way: a step of Fashion-MNIST's VAE takes 0.87 times as long
+        # The same by 4 products a pixel instead of 9: a step of Fashion-MNIST's VAE takes 0.88 of the time.
         return F.conv_transpose2d(x, doubling(self.conv.weight), self.conv.bias, stride=2, padding=1)
 
 
