@@ -1,7 +1,8 @@
 """Chance for the images of a batch of which this process may hold only a part.
 
-What is drawn for images is drawn for the whole batch, of which a part keeps its rows: into how many parts or
-processes a batch is split changes no number but by rounding.
+What is drawn for images is drawn for the whole batch, of which a part keeps its rows, and statistics are
+taken of the rows of all processes: into how many of them a batch is split changes no number but by rounding,
+unless a loss compares the images of a batch with one another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from genbench.errors import Lost
+
 __all__ = [
     "Dropout",
     "Part",
@@ -24,11 +27,13 @@ __all__ = [
     "mean",
     "normal",
     "normal_like",
+    "noticed",
     "rows",
     "size",
     "total",
     "uniform",
     "uniform_like",
+    "whole",
 ]
 
 
@@ -55,6 +60,17 @@ def at_work(part: Part) -> Iterator[None]:
         yield
     finally:
         AT_WORK.reset(before)
+
+
+@contextmanager
+def noticed() -> Iterator[None]:
+    """Say in plain words that a connection to another process broke."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ConnectionError) as error:
+        raise Lost(f"another process of this run is gone ({str(error).splitlines()[0]})") from error
 
 
 def last_part() -> bool:
@@ -153,11 +169,23 @@ def laid_out(x: Tensor, n: int) -> Tensor:
     return torch.empty((n, *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=layout)
 
 
+def whole(x: Tensor) -> Tensor:
+    """The rows of all processes that are at work on the batch, of which x (B, ...) are this one's."""
+    processes = AT_WORK.get().processes
+    if processes == 1:
+        return x
+    found = [torch.empty_like(x) for _ in range(processes)]
+    with noticed():
+        dist.all_gather(found, x.contiguous())
+    return torch.cat(found)
+
+
 def total(x: Tensor) -> Tensor:
     """The sum of x over the processes that are at work on the batch."""
     if AT_WORK.get().processes > 1:
         x = x.clone()
-        dist.all_reduce(x)
+        with noticed():
+            dist.all_reduce(x)
     return x
 
 

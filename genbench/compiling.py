@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -10,6 +10,10 @@ import torch
 from torch import nn
 
 __all__ = ["check_compiler", "compiled"]
+
+
+OPTIONS: dict[str, str | int | bool | Callable[..., object]] = {"fallback_random": True}
+"""Dropout by the numbers that are drawn without compiling."""
 
 
 def check_compiler(device: torch.device) -> None:
@@ -35,7 +39,7 @@ def compiled(networks: Sequence[nn.Module]) -> Iterator[None]:
     No network may be copied within, since its copy would compute by the weights of the original.
     """
     for network in networks:
-        network.forward = torch.compile(network.forward, dynamic=False)
+        network.forward = torch.compile(network.forward, dynamic=False, options=OPTIONS)
     try:
         yield
     finally:

@@ -52,5 +52,6 @@ def keep_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        # Some builds of glibc take no more than 2^25; without it the second call would do harm.
+        if libc.mallopt(M_MMAP_THRESHOLD, 2**30) or libc.mallopt(M_MMAP_THRESHOLD, 2**25):
+            libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

@@ -35,6 +35,7 @@ def help_text(words: Sequence[str]) -> str:
 
     Raises ValueError on a word that is neither.
     """
+    words = [word for word in words if "=" not in word or word.partition("=")[0] in groups()]
     if not words:
         listed = (f"{group}: {', '.join(path.stem for path in options(group))}" for group in groups())
         return "\n".join([HEAD, "Groups and their options (choose with group=option):\n", *listed, "", FOOT])

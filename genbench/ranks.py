@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from genbench.batchwise import Part, at_work
-from genbench.errors import Lost
+from genbench.batchwise import Part, at_work, noticed
+from genbench.errors import UsageError
 
 __all__ = ["ALONE", "Ranks", "changing", "joined"]
 
@@ -37,6 +37,22 @@ class Ranks:
     def first(self) -> bool:
         """Whether this process writes, draws and prints for all."""
         return self.index == 0
+
+    def check_batch(self, batch_size: int, accumulate: int) -> None:
+        """Raise UsageError unless a batch can be divided into equal parts."""
+        if batch_size % (accumulate * self.count):
+            raise UsageError(
+                f"trainer.batch_size={batch_size} is no multiple of the {self.count} processes times "
+                f"trainer.accumulate={accumulate}: change one of them"
+            )
+
+    def check_same(self, place: Sequence[float]) -> None:
+        """Raise UsageError where this process would go on from another place than the first."""
+        if self.agree(place) != list(place):
+            raise UsageError(
+                "this process found another checkpoint than the first one: runs_dir must be one folder that "
+                "all machines share"
+            )
 
     def parts(self, index: Tensor, accumulate: int) -> list[tuple[Part, Tensor]]:
         """This process's share of a batch's indices (B,), in `accumulate` parts."""
@@ -83,13 +99,25 @@ class Ranks:
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """The result of each item, in their order, for the first process; none for the others.
 
-        Items are dealt one by one to whoever is free, so that nobody waits for a process that is late.
+        Items are dealt one by one to whoever is free, so that nobody waits for a process that is late. What
+        one process raises, all raise.
         """
         if self.count == 1:
             yield from map(work, items)
             return
-        done = [(number, work(items[number])) for number in self.dealt(len(items))]
-        results = dict(pair for pairs in self.gathered(done) for pair in pairs)
+        done: list[tuple[int, Result]] = []
+        failure: Exception | None = None
+        try:
+            done.extend((number, work(items[number])) for number in self.dealt(len(items)))
+        except Exception as error:  # the others must learn of it, or they would wait for this process
+            failure = error
+        results, failures = dict[int, Result](), list[Exception | None]()
+        for pairs, theirs in self.gathered((done, failure)):
+            results.update(pairs)
+            failures.append(theirs)
+        failure = self.told(next((error for error in failures if error is not None), None))
+        if failure is not None:
+            raise failure
         yield from (results[number] for number in sorted(results))
 
     def images(self, n: int, y: Tensor | None, draw: Callable[[int, Tensor | None], Tensor]) -> Tensor:
@@ -110,6 +138,13 @@ class Ranks:
         with noticed():
             dist.gather_object(value, boxes, dst=0, group=self.host)
         return boxes or []
+
+    def told(self, value: Result) -> Result:
+        """The first process's value."""
+        box = [value]
+        with noticed():
+            dist.broadcast_object_list(box, 0, group=self.host)
+        return box[0]
 
     def dealt(self, n: int) -> Iterator[int]:
         """Numbers below n, each of which one process gets."""
@@ -136,15 +171,6 @@ class Ranks:
 
 
 ALONE = Ranks()
-
-
-@contextmanager
-def noticed() -> Iterator[None]:
-    """Say in plain words that a connection broke."""
-    try:
-        yield
-    except (RuntimeError, ConnectionError) as error:
-        raise Lost(f"another process of this run is gone ({str(error).splitlines()[0]})") from error
 
 
 @contextmanager

@@ -162,6 +162,8 @@ def train(
             group["initial_lr"] = group["lr"]
     if checkpoint is not None:
         run.load(checkpoint)
+    ranks.check_batch(trainer.batch_size, trainer.accumulate)
+    ranks.check_same([run.step, run.images_seen])
     if run.finished:
         return run
     learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}  # walking takes time
@@ -172,7 +174,7 @@ def train(
     order = EpochOrder(len(split), seed)
     window = Window(patience=1 if device.type == "cpu" else 50)  # a look costs a GPU a stall, a CPU nothing
     if checkpoint is not None:
-        window.load(checkpoint["window"])
+        window.load(checkpoint["window"], device)
     clock = Clock(run.seconds, run.images_seen)
     saved, (stopping,) = time.monotonic(), ranks.agree([stop.requested])
 
@@ -238,6 +240,7 @@ def train(
             # What survives a kill
             due = time.monotonic() - saved >= trainer.checkpoint_every_seconds
             stopping, due = ranks.agree([stop.requested, due])
+            stop.requested = bool(stopping)  # what the first process was asked counts for all
             if due and not run.finished and not stopping:
                 with clock.paused():
                     keep()

@@ -56,9 +56,9 @@ class Window:
         ranks.average(list(values.values()))
         return values
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Go back to a checkpoint."""
-        self.values = {name: list(values) for name, values in state.items()}
+    def load(self, state: dict[str, Tensor], device: torch.device) -> None:
+        """Go back to a checkpoint, on the device where the training goes on."""
+        self.values = {name: list(values.to(device)) for name, values in state.items()}
 
     def flush(self, ranks: Ranks = ALONE) -> dict[str, float]:
         """The means since the last flush, over all processes."""

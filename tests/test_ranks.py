@@ -4,9 +4,11 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from genbench import batchwise
+from genbench.errors import UsageError
 from genbench.ranks import ALONE, Ranks, changing, joined
 from tests.toys import toy_model
 
@@ -20,7 +22,12 @@ def together(ranks: Ranks) -> dict[str, object]:
     ranks.follow_first(first)
     drawn = ranks.images(6, torch.arange(6), draw)
     index = torch.arange(8)
+    try:
+        list(ranks.map(broken, list(range(4))))
+    except FloatingPointError as error:
+        raised = str(error)
     return {
+        "raised": raised,
         "mean": [tensor.tolist() for tensor in mean],
         "first": [tensor.tolist() for tensor in first],
         "agreed": ranks.agree([me + 0.25, float(me == 0)]),
@@ -29,6 +36,13 @@ def together(ranks: Ranks) -> dict[str, object]:
         "images": drawn.tolist(),
         "parts": [(part.index, part.of, part.last, mine.tolist()) for part, mine in ranks.parts(index, 2)],
     }
+
+
+def broken(item: int) -> int:
+    """Fails at one item, which one process alone meets."""
+    if item == 2:
+        raise FloatingPointError("item 2 is not finite")
+    return item
 
 
 def draw(n: int, y: torch.Tensor | None) -> torch.Tensor:
@@ -57,6 +71,7 @@ def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> No
         assert seen["mean"] == [[[0.5, 0.5], [0.5, 0.5]], [1.5]]
         assert seen["first"] == [[0, 7], [True, True], 0.5]
         assert seen["agreed"] == [0.25, 1.0]
+        assert seen["raised"] == "item 2 is not finite"
     assert first["mapped"] == [item**2 for item in range(11)]
     assert first["again"] == ["a"]
     assert (second["mapped"], second["again"]) == ([], [])
@@ -81,6 +96,14 @@ def test_alone_all_of_it_is_what_was_given() -> None:
     assert seen["agreed"] == [0.25, 1.0]
     assert seen["mapped"] == [item**2 for item in range(11)]
     assert seen["mean"] == [[[0.0, 0.0], [0.0, 0.0]], [1.0]]
+
+
+def test_a_batch_that_cannot_be_divided_equally_is_refused() -> None:
+    ALONE.check_batch(64, 4)
+    with pytest.raises(
+        UsageError, match=r"batch_size=64 is no multiple of the 1 processes times .*=3"
+    ):
+        ALONE.check_batch(64, 3)
 
 
 def test_what_changes_are_the_buffers_that_a_checkpoint_keeps() -> None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["build", "check_groups", "make", "seeded_model"]
 
 
-def build(cfg: DictConfig, *, job: int | None = None, local: int = 0) -> "Parts":
+def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int | None = None) -> "Parts":
     """The objects of a configuration, and the facts that hold between them; no image is read.
 
-    job: its number in a sweep, by default as Hydra says. local: which of its processes on this machine.
+    job: its number in a sweep, by default as Hydra says. local: which of its `each` processes here.
     Fills in `image`. Raises UsageError on whatever cannot be built.
     """
     from genbench import device as devices
@@ -37,7 +37,8 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0) -> "Parts"
         schema.check_root(tree)
         schema.check_axes(OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
-        job, each = job_number() if job is None else job, tree["trainer"].get("devices", 1)
+        job = job_number() if job is None else job
+        each = tree["trainer"].get("devices", 1) if each is None else each
         device = devices.choose(cfg.device, job=job * each + local, together=each)
         source = make(cfg.data)
         source.check()

@@ -124,20 +124,19 @@ def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
             raise UsageError(message(error)) from error
         if cfg.dry_run:
             return estimated(session)
-        if torchrun_rank() is not None:
-            result = work(task) or {}
-        elif cfg.trainer.devices > 1:
-            del session  # each process has its own
-            result = launch(task, cfg.trainer.devices)
-        else:
+        if torchrun_rank() is None and cfg.trainer.devices == 1:
             result = session.run()
+        else:
+            del session  # each process has its own
+            result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task) or {}
     show(result, console)
     return Stay("done", headline(result, cfg), objective(result, cfg))
 
 
 def assist(cfg: DictConfig, here: Run) -> float:
     """The part of one of torchrun's processes that is not the first; nothing is said here."""
-    if here.status != "done" and not cfg.dry_run:
+    finished = here.status == "done" and here.result() is not None
+    if not finished and not cfg.dry_run:
         try:
             work(task_of(cfg, here))
         except (UsageError, Unmeasured, Lost, FloatingPointError):  # the first process says it

@@ -64,9 +64,10 @@ def launch(task: Task, devices: int) -> dict[str, Any]:
         try:
             return elastic_launch(config, worker)(task, Path(folder))[0]
         except SignalException:
-            raise Stopped from None
+            ending = Stopped()
         except ChildFailedError as error:
-            ending = told(Path(folder)) or lost(error, task)
+            ending = told(Path(folder)) or lost(error)
+        close(Run(task.path), ending)
         raise ending
 
 
@@ -91,7 +92,7 @@ def work(task: Task) -> dict[str, Any] | None:
 
     local, each = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     torch.set_num_threads(max(torch.get_num_threads() // each, 1))
-    parts = build(task.cfg, job=task.job, local=local)
+    parts = build(task.cfg, job=task.job, local=local, each=each)
     config = OmegaConf.to_container(task.cfg, resolve=True)
     with joined(parts.device) as ranks:
         session = Session(parts, Run(task.path), task.identity, config, task.choices, terminal(), ranks)
@@ -107,17 +108,26 @@ def told(folder: Path) -> Exception | None:
     return pickle.loads(stories[0].read_bytes()) if stories else None
 
 
-def lost(error: Any, task: Task) -> Exception:  # noqa: ANN401 (torch's, which is imported late)
+def lost(error: Any) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
     """In plain words, which process ended how, and what is left."""
     rank, failure = error.get_first_failure()
-    killed = failure.exitcode < 0
-    number = -failure.exitcode
-    how = f"was killed by {signal.Signals(number).name}" if killed else f"failed: {reason(failure)}"
-    text = f"process {rank} of this run {how}"
-    Run(task.path).end("failed", text)
+    if failure.exitcode < 0:
+        how = f"was killed by {signal.Signals(-failure.exitcode).name}"
+    else:
+        how = f"failed: {reason(failure)}"
     return Lost(
-        f"{text}\nThe same command goes on from the last checkpoint, also with another trainer.devices"
+        f"process {rank} of this run {how}. The same command goes on from the last checkpoint, also with "
+        "another trainer.devices"
     )
+
+
+def close(here: Run, ending: Exception) -> None:
+    """Record how a run ended where its first process could not, or knew only that another was gone."""
+    record = here.record()
+    if record is None or not (record["status"] == "running" or str(record["error"]).startswith("Lost")):
+        return
+    stopped = isinstance(ending, Stopped | Unmeasured)
+    here.end("stopped" if stopped else "failed", None if isinstance(ending, Stopped) else str(ending))
 
 
 def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported late)
@@ -132,8 +142,10 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
 @contextmanager
 def as_before() -> Iterator[None]:
     """Leave signals and the launcher's log as they were; what it tells is told here in other words."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-    handlers = {number: signal.getsignal(number) for number in numbers}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # No others: who says nohup means it. The work in hand may be a batch of samples on a CPU.
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGINT,SIGTERM"
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     log = logging.getLogger("torch.distributed.elastic")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -142,4 +154,4 @@ def as_before() -> Iterator[None]:
     finally:
         log.setLevel(level)
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)

@@ -48,7 +48,7 @@ class Palette(nn.Module, PixelLaw):
 
     @torch.no_grad()
     def fit(self, tokens: Tensor) -> None:
-        pixels = tokens.float().flatten(0, 1)
+        pixels = batchwise.whole(tokens.float()).flatten(0, 1)
         pixels = pixels[torch.randperm(len(pixels), device=pixels.device)[:MOST]]
         self.colours.copy_(k_means(pixels, self.levels, rounds=self.rounds))
 

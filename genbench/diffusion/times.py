@@ -127,6 +127,7 @@ class Importance(Times):
 
     @torch.no_grad()
     def update(self, t: Tensor, loss: Tensor) -> None:
+        t, loss = batchwise.whole(t), batchwise.whole(loss)
         k, order = (torch.round(t * self.T).long() - 1).sort(stable=True)
         first, behind = torch.searchsorted(k, k), torch.searchsorted(k, k, right=True)
         place = torch.arange(len(k), device=k.device)

@@ -63,8 +63,13 @@ class Normalise(torch.autograd.Function):
         """With g = slope * weight: rstd * (g - E[g] - xhat E[g xhat]), means over a group."""
         x, weight, bias, mean, rstd = ctx.saved_tensors  # mean and rstd (B, G, 1)
         if torch.is_grad_enabled():  # for a second derivative, which what follows does not have
+            # Of aliases, lest the gradient also runs through what weight and bias were made of.
+            x, weight, bias = (tensor.view_as(tensor) for tensor in (x, weight, bias))
             y = F.group_norm(x.mT, ctx.groups, eps=ctx.eps).mT * weight[:, None] + bias[:, None]
-            return *torch.autograd.grad(y, (x, weight, bias), slope, create_graph=True), None, None
+            wanted = [tensor for tensor in (x, weight, bias) if tensor.requires_grad]
+            found = iter(torch.autograd.grad(y, wanted, slope, create_graph=True))
+            slopes = (next(found) if tensor.requires_grad else None for tensor in (x, weight, bias))
+            return *slopes, None, None
         n = x.shape[1] * x.shape[2] // ctx.groups
         of_bias = by_group(slope.sum(1), ctx.groups)  # (B, G, C / G)
         of_weight = (by_group((slope * x).sum(1), ctx.groups) - mean * of_bias) * rstd

@@ -41,7 +41,7 @@ class GaussianDensity(nn.Module):
     @torch.no_grad()
     def update(self, z: Tensor, y: Tensor | None = None) -> None:
         """Take in a batch of latents (B, L) with their classes (B,)."""
-        z = z.detach().float()
+        z, y = batchwise.whole(z.detach().float()), None if y is None else batchwise.whole(y)
         member = self.members(z, y)  # (K, B)
         count = member.sum(1)
         seen = (count > 0).float()

@@ -1,5 +1,7 @@
 """Group normalisation on channels_last maps, held to torch's own kernel."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -76,3 +78,21 @@ def test_a_mean_far_from_zero_costs_fewer_digits_than_torchs_kernel_loses(offset
     exact = F.group_norm(x.double(), GROUPS)
     lost = (GroupNorm(GROUPS, SHAPE[1])(x) - exact).abs().max()
     assert lost < 1e-5 * (1 + offset**2)  # E[x^2] - E[x]^2 cancels as the square of the mean
+
+
+def test_second_derivatives_where_the_weight_depends_on_the_image_or_is_frozen() -> None:
+    """A gradient of a gradient counts each way once, and asks nothing of what does not learn."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 4, dtype=torch.float64, requires_grad=True)  # (B, N, C)
+    bias = torch.zeros(1, 4, dtype=torch.float64)
+
+    def penalty(normalise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        weight = 1 + x.mean(1)  # (B, C)
+        (slope,) = torch.autograd.grad(normalise(x, weight).square().sum(), x, create_graph=True)
+        return torch.autograd.grad(slope.square().sum(), x)[0]
+
+    def plain(x: Tensor, weight: Tensor) -> Tensor:
+        return F.group_norm(x.mT, 2, eps=1e-5).mT * weight[:, None] + bias[:, None]
+
+    mine = penalty(lambda x, weight: Normalise.apply(x, weight, bias, 2, 1e-5))
+    torch.testing.assert_close(mine, penalty(plain), rtol=1e-9, atol=1e-9)
