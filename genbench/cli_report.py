@@ -122,7 +122,7 @@ def compare(
 ) -> None:
     """Say which of two models is better, and how sure that is.
 
-    Runs of the same seeds are compared pair by pair (Student's t); single runs by the bootstrap over samples.
+    Runs of the same seeds are compared pair by pair (Student's t); single runs by intervals over samples.
     """
     from genbench.progress import terminal
     from genbench.report.duel import both, budgets, duel, duel_table

@@ -6,7 +6,7 @@ import platform
 
 import torch
 
-__all__ = ["choose", "describe", "keep_memory", "make_repeatable"]
+__all__ = ["choose", "describe", "give_memory_back", "keep_memory", "make_repeatable"]
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 
@@ -55,3 +55,9 @@ def keep_memory() -> None:
         # Some builds of glibc take no more than 2^25; without it the second call would do harm.
         if libc.mallopt(M_MMAP_THRESHOLD, 2**30) or libc.mallopt(M_MMAP_THRESHOLD, 2**25):
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_memory_back() -> None:
+    """Return freed memory to the system, lest it count as this run's where an earlier one freed it."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -39,7 +39,7 @@ def test_a_gpu_needs_triton(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_hooks_run_around_what_is_compiled_and_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 
-    def compile_(call: Callable[..., Tensor], dynamic: bool) -> Callable[..., Tensor]:
+    def compile_(call: Callable[..., Tensor], dynamic: bool, options: object) -> Callable[..., Tensor]:
         return lambda *inputs: order.append("compiled") or call(*inputs)
 
     monkeypatch.setattr(torch, "compile", compile_)

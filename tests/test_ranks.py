@@ -100,9 +100,7 @@ def test_alone_all_of_it_is_what_was_given() -> None:
 
 def test_a_batch_that_cannot_be_divided_equally_is_refused() -> None:
     ALONE.check_batch(64, 4)
-    with pytest.raises(
-        UsageError, match=r"batch_size=64 is no multiple of the 1 processes times .*=3"
-    ):
+    with pytest.raises(UsageError, match=r"batch_size=64 is no multiple of the 1 processes times .*=3"):
         ALONE.check_batch(64, 3)
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from genbench.device import give_memory_back
+
 __all__ = ["PassCounter", "parameter_count", "peak_memory_bytes", "reset_peak_memory"]
 
 PROCESS_CLEAR, PROCESS_STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -58,6 +60,7 @@ def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif PROCESS_CLEAR.exists():
+        give_memory_back()
         PROCESS_CLEAR.write_text("5")  # resets VmHWM (man 5 proc)
 
 
