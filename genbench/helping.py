@@ -74,4 +74,5 @@ def brings(choice: str) -> str:
         raise ValueError(f"--help {choice}: legal are {', '.join(legal)}")
     axes = axes_of(group, option, {})
     lines = [f"  {axis}: {', '.join(path.stem for path in options(axis))}" for axis in dict.fromkeys(axes)]
-    return "\n".join([f"{choice} has" if lines else f"{choice} has no groups of its own", *lines])
+    head = f"{choice} has these groups (not all of their options fit)" if lines else f"{choice} has no groups"
+    return "\n".join([head, *lines])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from genbench import batchwise
+from genbench.app.team import launcher
 from genbench.errors import UsageError
 from genbench.ranks import ALONE, Ranks, changing, joined
 from tests.toys import toy_model
@@ -52,20 +53,7 @@ def draw(n: int, y: torch.Tensor | None) -> torch.Tensor:
 
 
 def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> None:
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=2,
-        run_id=tmp_path.name,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
-        max_restarts=0,
-        start_method="spawn",
-    )
-    found = elastic_launch(config, process)(sys.path)
+    found = launcher(2, process, tmp_path.name)(sys.path)
     first, second = (json.loads(found[number]) for number in (0, 1))
     for seen in (first, second):
         assert seen["mean"] == [[[0.5, 0.5], [0.5, 0.5]], [1.5]]

@@ -6,10 +6,10 @@ import pickle
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,7 +18,9 @@ from genbench.errors import Lost, Unmeasured, UsageError
 from genbench.run import Run
 from genbench.stop import Stopped
 
-__all__ = ["Task", "launch", "torchrun_rank", "work"]
+__all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
+
+T = TypeVar("T")
 
 TOLD = (UsageError, Unmeasured, FloatingPointError, Stopped)
 """Endings that a process tells its parent in its own words."""
@@ -46,29 +48,35 @@ def launch(task: Task, devices: int) -> dict[str, Any]:
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     with tempfile.TemporaryDirectory() as folder, as_before():
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=devices,
-            run_id=Path(folder).name,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
-            max_restarts=0,
-            monitor_interval=0.2,
-            start_method="spawn",
-        )
         try:
-            return elastic_launch(config, worker)(task, Path(folder))[0]
+            return launcher(devices, worker, Path(folder).name)(task, Path(folder))[0]
         except SignalException:
             ending = Stopped()
         except ChildFailedError as error:
             ending = told(Path(folder)) or lost(error)
         close(Run(task.path), ending)
         raise ending
+
+
+def launcher(devices: int, work: Callable[..., T], name: str) -> Callable[..., dict[int, T]]:
+    """Calls `work` in so many processes of this machine; returns what each came to, by its number."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        run_id=name,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        monitor_interval=0.2,
+        start_method="spawn",
+    )
+    return elastic_launch(config, work)
 
 
 def worker(task: Task, folder: Path) -> dict[str, Any] | None:
@@ -116,8 +124,8 @@ def lost(error: Any) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
     else:
         how = f"failed: {reason(failure)}"
     return Lost(
-        f"process {rank} of this run {how}. The same command goes on from the last checkpoint, also with "
-        "another trainer.devices"
+        f"process {rank} of this run {how}. The same command goes on from the last checkpoint, if one was "
+        "written yet, also with another trainer.devices"
     )
 
 

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,6 +51,7 @@ class Wandb(Tracker):
 
     mode "auto" is online where a key is configured and WANDB_MODE does not say otherwise. It never asks
     for anything. `run_id` continues an earlier run online; offline it starts a new one of the same id.
+    Where wandb's own process is lost later, that is said once, and nothing more is mirrored.
 
     Raises WandbStartError where wandb is not installed or does not start even offline.
     """
@@ -86,19 +87,24 @@ class Wandb(Tracker):
         self.id: str = self.run.id  # an agent of a sweep gives its own
         self.folder = Path(run_dir) / "wandb"
         self.samples: Path | None = None
+        self.lost = False
         self.run.define_metric("*", step_metric="images_seen")
 
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
-        self.run.log({"images_seen": images_seen, **values, **on_the_way(values)})
+        self.send(lambda: self.run.log({"images_seen": images_seen, **values, **on_the_way(values)}))
 
     def image(self, name: str, path: Path, *, images_seen: int) -> None:
         import wandb
 
-        self.run.log({"images_seen": images_seen, name: wandb.Image(str(path))})
+        self.send(lambda: self.run.log({"images_seen": images_seen, name: wandb.Image(str(path))}))
         if name == "samples":
             self.samples = path  # the last are those of the result
 
     def summary(self, values: Mapping[str, float | str | None]) -> None:
+        self.send(lambda: self.summarise(values))
+
+    def summarise(self, values: Mapping[str, float | str | None]) -> None:
+        """What the run comes to, for panels and for tables."""
         # wandb makes panels of what is logged, not of summaries: short keys, which runs share, are both.
         short = {k: v for k, v in values.items() if isinstance(v, int | float) and "[" not in k}
         with staged(self.folder):
@@ -120,7 +126,20 @@ class Wandb(Tracker):
         return {"wandb_id": self.id}
 
     def finish(self, status: str) -> None:
-        self.run.finish(exit_code=0 if status == "done" else 1)
+        self.send(lambda: self.run.finish(exit_code=0 if status == "done" else 1))
+
+    def send(self, words: Callable[[], object]) -> None:
+        """Tell wandb, unless its process is gone: a mirror that breaks must not end what it shows."""
+        if self.lost:
+            return
+        try:
+            words()
+        except OSError as error:  # of the connection to that process
+            self.lost = True
+            print(
+                f"genbench: wandb was lost ({one_line(error)}); the run goes on with metrics.jsonl alone",
+                file=sys.stderr,
+            )
 
 
 @contextmanager

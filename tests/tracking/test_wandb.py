@@ -193,3 +193,35 @@ def test_the_upload_command_names_what_is_kept_offline_whatever_the_folders_are_
     (runs[0] / "wandb" / "offline-run-1-a" / "run-a.wandb.synced").touch()  # as wandb marks what it sent
     assert shlex.split(upload_command(runs) or "")[2:] == [str(runs[1] / "wandb" / "offline-run-2-b")]
     assert upload_command(runs[2:]) is None
+
+
+LOST = """
+import os, signal
+from genbench.tracking.wandb import Wandb
+mirror = Wandb(root, project="p", group="g", name="n", job_type="digits", tags=[], config={}, mode="offline")
+mirror.log({"loss": 0.5}, images_seen=10)
+def below(pid):
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [found for child in children for found in (int(child), *below(child))]
+for child in below(os.getpid()):  # wandb's, and no other's
+    os.kill(child, signal.SIGKILL)
+time.sleep(0.5)
+for k in range(3):
+    mirror.log({"loss": 0.25}, images_seen=20 + k)
+    time.sleep(0.2)
+mirror.summary({"fid": 3.0})
+mirror.finish("stopped")
+print("went on")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds wandb's process in /proc")
+def test_a_wandb_that_dies_is_told_once_and_the_run_goes_on(tmp_path: Path) -> None:
+    """Its error would take the place of the run's own end: a stop of a sweep was lost so."""
+    script = SCRIPT[: SCRIPT.index("choices")] + LOST
+    command = [sys.executable, "-c", script, str(tmp_path / "run")]
+    env = clean(tmp_path) | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "went on" in done.stdout
+    assert done.stderr.count("genbench: wandb was lost") == 1
