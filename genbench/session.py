@@ -103,8 +103,9 @@ class Session:
     def run(self) -> dict[str, Any]:
         """Do the work and return its record, which says how it ended whatever happens; close the tracker.
 
-        Raises Stopped on request, Unmeasured where the feature weights cannot be had, UsageError where the
-        tracker does not start, FloatingPointError where training or sampling diverges.
+        Raises Stopped on request (its cause is what failed before that was done, if anything), Unmeasured
+        where the feature weights cannot be had, UsageError where the tracker does not start,
+        FloatingPointError where training or sampling diverges.
         """
         self.here.begin(self.identity, self.config, str(self.parts.device), self.parts.seed)
         tracker, status, error = None, "failed", None
@@ -124,6 +125,8 @@ class Session:
             ) from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
+            if self.stop.requested:
+                raise Stopped from failure
             raise
         finally:
             self.here.end(status, error)

@@ -80,7 +80,7 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Table:
     for outcome in outcomes:
         own = " ".join(word for word in outcome.overrides if word not in shared)
         status = Text(outcome.status, style="red" if outcome.bad else COLOURS.get(outcome.status, ""))
-        note = f"{outcome.note}\n{outcome.run}" if outcome.bad else outcome.note
+        note = f"{outcome.note}\n{outcome.run}".rstrip() if outcome.bad else outcome.note
         grid.add_row(str(outcome.job), status, Text(own), Text(duration(outcome.seconds)), Text(note))
     return grid
 

@@ -66,10 +66,12 @@ class Trainer:
                 f"trainer.accumulate={self.accumulate} must be at least 1 and divide "
                 f"trainer.batch_size={self.batch_size}"
             )
-        if self.devices < 1 or self.batch_size % (self.accumulate * self.devices):
+        part = self.batch_size // self.accumulate
+        if self.devices < 1 or part % self.devices:
+            legal = ", ".join(str(devices) for devices in range(1, part + 1) if part % devices == 0)
             raise ValueError(
-                f"trainer.devices={self.devices} must be at least 1, and trainer.batch_size="
-                f"{self.batch_size} a multiple of devices times accumulate ({self.accumulate})"
+                f"trainer.devices is {self.devices}; each takes an equal part of the {part} images of "
+                f"trainer.batch_size={self.batch_size}, accumulate={self.accumulate}: legal are {legal}"
             )
         for name in (
             "clip_norm",

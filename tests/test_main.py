@@ -172,8 +172,8 @@ def test_a_signal_saves_and_ends_as_stopped(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["schedule=quadratic"], "Available options in 'schedule'"),
-        (["sampler.stepz=3"], "sampler.stepz"),
+        (["schedule=quadratic"], "there is no schedule=quadratic; legal are cosine"),
+        (["sampler.stepz=3"], "there is no key sampler.stepz; near: sampler.steps"),
         (["data=image_folder", "data.root=/nowhere"], "/nowhere"),
         (["schedule=linear", "schedule.T=10"], "larger T"),
         (["budget.images=none"], "budget.images is 'none'"),

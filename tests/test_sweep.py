@@ -123,6 +123,43 @@ def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_
     assert command.startswith("'")  # quoted for the shell, as the name needs
 
 
+def test_a_combination_that_cannot_be_is_refused_alone_and_before_the_others_run(
+    here: Here, tmp_path: Path
+) -> None:
+    words = ("-m", "model=gan,vae,autoencoder", "likelihood=gaussian", "dry_run=true", f"runs_dir={tmp_path}")
+    done = here(*words)
+    assert done.returncode == 1
+    assert statuses(tmp_path) == ["estimated", "estimated", "refused"]
+    refused = done.stdout.index("job 2 refused (model=gan likelihood=gaussian dry_run=True")
+    assert done.stdout.index("likelihood is no axis of model=gan, which has network") > refused
+    assert refused < done.stdout.index("job 0 estimated")
+
+
+def test_a_sweep_whose_jobs_are_all_refused_is_one_message(here: Here, tmp_path: Path) -> None:
+    done = here("-m", "model=ddpm,gan", "likelihood=gaussian", f"runs_dir={tmp_path}")
+    assert done.returncode == 2
+    assert (
+        "genbench: all 2 jobs are refused, the first since likelihood is no axis of model=ddpm" in done.stderr
+    )
+    assert "sweep:" not in done.stdout
+
+
+def test_a_job_that_fails_once_it_was_asked_to_stop_is_told_as_failed_and_ends_the_sweep(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = iter([False, False])  # before and after the first step; the second one diverges
+    late = property(lambda self: next(readings, True), lambda self, value: None)
+    with monkeypatch.context() as asked:
+        asked.setattr(StopRequest, "requested", late, raising=False)
+        stopped = here("-m", *SMALL, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
+    assert stopped.returncode == 130
+    assert statuses(tmp_path) == ["failed", "not started"]
+    assert "job 0 failed: FloatingPointError: not finite" in stopped.stdout.replace("\n", "")
+    assert list(sessions(tmp_path).values()) == [["failed"]]
+    (log,) = tmp_path.glob("default/*/main.log")
+    assert "Traceback" in log.read_text()
+
+
 def test_a_dry_run_estimates_every_job_and_leaves_nothing(here: Here, tmp_path: Path) -> None:
     done = here("-m", *SMALL, "seed=0,1", f"runs_dir={tmp_path}", "dry_run=true")
     assert done.returncode == 0
@@ -242,9 +279,6 @@ def test_jobs_find_the_ledger_where_they_do_not_inherit_the_environment(
     KeepsLedger().on_multirun_start(cfg)
     of_job = composed(*cfg.hydra.overrides.hydra).hydra.job.env_set
     assert of_job[LEDGER] == os.environ[LEDGER]
-    planned = Ledger(Path(os.environ[LEDGER])).outcomes()
-    assert [one.job for one in planned] == list(range(18))
-    assert planned[-1].overrides[1:] == ("schedule=sigmoid", "loss=huber", "sweep=schedule_x_loss", "seed=2")
 
 
 def test_the_last_word_of_a_job_counts_and_one_that_never_ended_is_to_be_looked_at(tmp_path: Path) -> None:

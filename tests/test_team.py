@@ -141,8 +141,11 @@ def test_torchruns_processes_are_one_run(tmp_path: Path, main: Command, environm
     ("words", "refusal"),
     [
         (("trainer.devices=0",), "trainer.devices=0 must be at least 1"),
-        (("trainer.devices=3",), "trainer.batch_size=64 a multiple of devices times accumulate"),
-        (("trainer.devices=2", "trainer.accumulate=64"), "a multiple of devices times accumulate"),
+        (("trainer.devices=3",), "legal are 1, 2, 4, 8, 16, 32, 64"),
+        (
+            ("trainer.devices=2", "trainer.accumulate=64"),
+            "the 1 images of trainer.batch_size=64, accumulate=64: legal are 1",
+        ),
     ],
 )
 def test_a_batch_that_cannot_be_divided_is_refused(

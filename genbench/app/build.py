@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench import schema
-from genbench.app.door import message
 from genbench.app.naming import without_hydra
+from genbench.app.refusal import message
 from genbench.errors import UsageError
 
 if TYPE_CHECKING:

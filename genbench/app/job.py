@@ -15,8 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from genbench.app.build import build
-from genbench.app.door import EXIT_FAILED, EXIT_STOPPED, leave, message
+from genbench.app.door import EXIT_FAILED, EXIT_STOPPED, leave
 from genbench.app.naming import identity, without_hydra
+from genbench.app.refusal import message
 from genbench.app.sweeping import ledger, tell_upload
 from genbench.app.team import Task, launch, torchrun_rank, work
 from genbench.errors import Busy, Lost, Unmeasured, UsageError
@@ -62,8 +63,9 @@ def run(cfg: DictConfig) -> float:
         return end.objective
     except (UsageError, Unmeasured, Lost, FloatingPointError) as error:
         leave(error)
-    except Stopped:
-        console.print("Stopped; the same command goes on from here.")
+    except Stopped as stopped:
+        end = interrupted(stopped)
+        console.print(f"{end.status.capitalize()}; {end.note}", markup=False, highlight=False)
         sys.exit(EXIT_STOPPED)
     finally:
         tell_upload([here.path], console)
@@ -72,7 +74,7 @@ def run(cfg: DictConfig) -> float:
 
 def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
     """A job of a sweep: whatever becomes of it is told at once and kept, and the others follow."""
-    started, end = time.monotonic(), Stay("stopped", "the same command goes on from here")
+    started, end = time.monotonic(), interrupted(Stopped())
     keep(Stay("running", "it did not come to its end: killed, or still at work", seconds=0.0), here, started)
     try:
         end = stay(cfg, here, console)
@@ -80,16 +82,28 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
         end = Stay("busy", str(error))
     except (UsageError, Unmeasured) as error:
         end = Stay("refused", str(error))
-    except Stopped:
+    except Stopped as stopped:
+        end = interrupted(stopped)
         sys.exit(EXIT_STOPPED)
     except Exception as error:
-        logging.getLogger(__name__).exception("the job failed")  # the traceback is in main.log
-        end = Stay("failed", f"{type(error).__name__}: {error}")
+        end = failed(error)
     finally:
         number = keep(end, here, started)
         console.print(f"job {number} {end.status}: {end.note}", markup=False, highlight=False)
         point_to(here, console)
     return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
+
+
+def interrupted(stopped: Stopped) -> Stay:
+    """A job that was asked to stop, and may have failed before it did: neither hides the other."""
+    cause = stopped.__cause__
+    return Stay("stopped", "the same command goes on from here") if cause is None else failed(cause)
+
+
+def failed(error: BaseException) -> Stay:
+    """A job that ended in an error, whose traceback is kept in main.log."""
+    logging.getLogger(__name__).error("the job failed", exc_info=error)
+    return Stay("failed", f"{type(error).__name__}: {error}")
 
 
 def keep(end: Stay, here: Run, started: float) -> int:

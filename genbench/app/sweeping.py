@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
+from genbench.axes import CONF
+from genbench.progress import terminal
 from genbench.sweep import Ledger, Outcome, outcome_table
 
-__all__ = ["KeepsLedger", "ledger", "summarise", "tell_upload"]
+__all__ = ["KeepsLedger", "held", "ledger", "plan", "summarise", "tell_upload"]
 
 LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launcher starts it
 
@@ -32,23 +33,55 @@ class KeepsLedger(Callback):
         os.environ[LEDGER] = str(path)
         # The workers of a cluster that runs already do not inherit this process's environment.
         config.hydra.overrides.hydra.append(f"++hydra.job.env_set.{LEDGER}={quoted(str(path))}")
-        for job, words in enumerate(planned(config)):
-            Ledger(path).add(Outcome(job, "not started", words, "", 0.0, ""))
+        if (sweeper := config.hydra.sweeper)._target_.endswith(f".{BasicSweeper.__name__}"):
+            sweeper._target_ = "hydra_plugins.combinations.Combinations"
 
 
-def planned(config: DictConfig) -> list[tuple[str, ...]]:
-    """The overrides of each job of a sweep over all combinations; a search does not know its jobs."""
-    sweeper = config.hydra.sweeper
-    if not sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
-        return []
-    words = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+def held(words: Sequence[str]) -> list[str]:
+    """A command whose overrides, if it is a sweep over combinations, wait until a job is composed.
+
+    Hydra composes a sweep once before its jobs, without what varies: where that is the model, an override
+    of a key that only models have would be refused. It leaves to the jobs what is a choice, also of one.
+    """
+    varies = {"-m", "--multirun"} & set(words) or any(word.startswith("sweep=") for word in words)
+    return [choice(word) for word in words] if varies and not searches(words) else list(words)
+
+
+def searches(words: Sequence[str]) -> bool:
+    """Whether a sweep chooses its jobs one after another; what it is told to hold is no choice to it."""
+    presets = [CONF / "sweep" / f"{word[6:]}.yaml" for word in words if word.startswith("sweep=")]
+    chosen = any("/hydra/sweeper:" in path.read_text() for path in presets if path.exists())
+    return chosen or any(word.startswith("hydra/sweeper=") for word in words)
+
+
+def choice(word: str) -> str:
+    """key=value as a choice of one; as it is where it varies already, or says where the sweep is kept."""
+    key, _, value = word.partition("=")
+    if (
+        not value
+        or "${" in value
+        or key.startswith(("-", "~", "hydra"))
+        or key in ("sweep", "runs_dir", "name")
+    ):
+        return word
+    parse, alone = OverridesParser.create().parse_override, f"{key}=choice({value})"
     try:
-        parsed = parser.parse_overrides([*words, *config.hydra.overrides.task])
-        (jobs,) = BasicSweeper.split_arguments(parsed, None)
-    except HydraException:  # the sweep itself says it
-        return []
-    return list(map(tuple, jobs))
+        (job,) = parse(alone).sweep_string_iterator()
+        return alone if parse(f"{key}={job}").value() == parse(word).value() else word
+    except (HydraException, ValueError):  # it is a sweep, or null, or Hydra itself says what is wrong with it
+        return word
+
+
+def plan(jobs: Sequence[Sequence[str]], refused: Sequence[tuple[Sequence[str], str]]) -> None:
+    """Enter in the ledger what is to be done, and, last, what cannot be, which is told at once."""
+    kept, console = ledger(), terminal()
+    assert kept is not None
+    for number, words in enumerate(jobs):
+        kept.add(Outcome(number, "not started", tuple(words), "", 0.0, ""))
+    for number, (words, why) in enumerate(refused, len(jobs)):
+        kept.add(Outcome(number, "refused", tuple(words), "", 0.0, why))
+        told = f"job {number} refused ({' '.join(words)}): {why}"
+        console.print(told, soft_wrap=True, markup=False, highlight=False)
 
 
 def quoted(text: str) -> str:

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench import schema
 from genbench.app.build import check_groups, make
-from genbench.app.door import message
+from genbench.app.refusal import message
 from genbench.axes import CONF
 from genbench.run import Run
 
