@@ -65,7 +65,7 @@ def run(cfg: DictConfig) -> float:
         leave(error)
     except Stopped as stopped:
         end = interrupted(stopped)
-        console.print(f"{end.status.capitalize()}; {end.note}", markup=False, highlight=False)
+        console.print(f"{end.status.capitalize()}; {end.note}.", markup=False, highlight=False)
         sys.exit(EXIT_STOPPED)
     finally:
         tell_upload([here.path], console)
