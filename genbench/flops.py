@@ -53,19 +53,24 @@ def count(work: Callable[[], object]) -> int:
 def training_flops(model: Generator, x: Tensor, y: Tensor | None) -> float:
     """Operations of a training, forward and backward, for each image that it sees; x (B, C, H, W).
 
-    Step 1: what a model does at each so-many-th step only, it does at step 0.
+    The mean over one period of the model's steps. What is done at step 0 alone is left out.
     """
     twin = copy.deepcopy(model).train().requires_grad_(True)
     learned = {phase: twin.phase_parameters(phase) for phase in twin.phases}
 
-    def step(phases: tuple[str, ...]) -> None:
+    def pass_over(phases: tuple[str, ...], step: int) -> None:
         for phase in phases:
             with only(learned, phase):
-                twin.loss(x, y, phase=phase, step=1).total.backward()
+                twin.loss(x, y, phase=phase, step=step).total.backward()
+
+    def cost(phases: tuple[str, ...]) -> float:
+        usual = count(partial(pass_over, phases, 1))
+        rare = usual if model.period == 1 else count(partial(pass_over, phases, model.period))
+        return (usual + (rare - usual) / model.period) / (len(x) * len(phases))
 
     with rng.fork(x.device):
         stages = model.stages or (Stage(1.0, model.phases),)
-        costs = [count(partial(step, phases)) / (len(x) * len(phases)) for _, phases in stages]
+        costs = [cost(phases) for _, phases in stages]
     return sum(stage.share * cost for stage, cost in zip(stages, costs, strict=True))
 
 

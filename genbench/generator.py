@@ -51,6 +51,8 @@ class Generator(nn.Module, ABC):
     """One training step is one pass over this tuple; each phase has its own batch and optimizer."""
     stages: tuple["Stage", ...] = ()
     """Parts of the training, one after the other; () is a single one of all phases."""
+    period: int = 1
+    """Steps 0, period, 2 period, .. do more than the others, such as a penalty that is taken now and then."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int = 0) -> None:
         super().__init__()
@@ -177,6 +179,9 @@ class Decodes(Generator):
 
 class Latent(Decodes):
     """A model that maps images to latents and back."""
+
+    inverts: bool = False
+    """Whether decode undoes encode by construction: an error of rebuilt images would be rounding alone."""
 
     @abstractmethod
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -140,7 +140,7 @@ def test_torchruns_processes_are_one_run(tmp_path: Path, main: Command, environm
 @pytest.mark.parametrize(
     ("words", "refusal"),
     [
-        (("trainer.devices=0",), "trainer.devices=0 must be at least 1"),
+        (("trainer.devices=0",), "trainer.devices is 0; each takes an equal part"),
         (("trainer.devices=3",), "legal are 1, 2, 4, 8, 16, 32, 64"),
         (
             ("trainer.devices=2", "trainer.accumulate=64"),

@@ -31,6 +31,7 @@ class NormalizingFlow(Latent, Likelihood):
     Temperature: Kingma & Dhariwal 2018, Section 5.
     """
 
+    inverts = True
     inverse_error: Tensor
 
     def __init__(

@@ -49,7 +49,7 @@ class GAN(Decodes):
         self.generator, self.discriminator = generator, discriminator
         self.criterion, self.penalties, self.augmentation = criterion, penalties, augmentation
         self.latent_shape, self.divergence = (latent_size,), divergence
-        self.phases = ("disc",) * critic_steps + ("gen",)
+        self.phases, self.period = ("disc",) * critic_steps + ("gen",), penalties.every
 
     def networks(self) -> list[nn.Module]:
         """The generator alone: the discriminator draws no samples, and its slopes need full precision."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genbench.data import Split
 from genbench.ema import Ema
 from genbench.families.gan import GAN
+from genbench.flops import training_flops
 from genbench.gans.augment import Augmentation, DiffAugment, NoAugmentation
 from genbench.gans.criterion import Criterion, Hinge, NonSaturating, Relativistic, Wasserstein
 from genbench.gans.penalty import Penalties
@@ -283,3 +284,13 @@ def test_a_game_that_runs_away_stops_the_loop_naming_phase_step_and_terms(tmp_pa
     split = Split(torch.randint(0, 256, (8, *SHAPE), dtype=torch.uint8), None)
     with pytest.raises(FloatingPointError, match=r"phase 'disc' at step 0: loss=inf, .*real_logits="):
         run(tmp_path, model=model, split=split)
+
+
+def test_a_penalty_now_and_then_counts_as_that_share_of_its_operations() -> None:
+    x = torch.zeros(4, *SHAPE)
+    always, never, lazy = (
+        training_flops(gan(penalties=penalties), x, None)
+        for penalties in (Penalties(r1=1.0), Penalties(), Penalties(r1=1.0, every=4))
+    )
+    assert always > never
+    assert lazy == pytest.approx((always + 3 * never) / 4)
