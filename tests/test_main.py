@@ -181,6 +181,7 @@ def test_a_signal_saves_and_ends_as_stopped(
         (["name=../elsewhere"], "name is '../elsewhere'"),
         (["runs_dir=/proc/nowhere"], "runs_dir is /proc/nowhere"),
         (["metrics=none", "metrics.samples=4"], "metrics.samples is of samples, and metrics=none"),
+        (["-m", "seed=0,1", "--cfg", "job"], "--cfg shows one configuration: leave out -m"),
         (["-m", "seed=0,1", "hydra/launcher=none"], 'pip install -e ".[sweep]"'),
     ],
 )

@@ -25,6 +25,8 @@ def door(main: Callable[[], None]) -> None:
     if HELP & set(sys.argv[1:]):
         show_help([word for word in sys.argv[1:] if not word.startswith("-")])
         return
+    if sweeping.SEVERAL & set(sys.argv) and {"--cfg", "-c"} & set(sys.argv):
+        leave(UsageError("--cfg shows one configuration: leave out -m, and name one value of each"))
     sys.argv[1:] = sweeping.held(sys.argv[1:])
     os.environ.pop(sweeping.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.

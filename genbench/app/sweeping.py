@@ -20,6 +20,7 @@ from genbench.sweep import Ledger, Outcome, outcome_table
 
 __all__ = ["KeepsLedger", "held", "ledger", "plan", "summarise", "tell_upload"]
 
+SEVERAL = {"-m", "--multirun"}
 LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launcher starts it
 
 
@@ -43,7 +44,7 @@ def held(words: Sequence[str]) -> list[str]:
     Hydra composes a sweep once before its jobs, without what varies: where that is the model, an override
     of a key that only models have would be refused. It leaves to the jobs what is a choice, also of one.
     """
-    varies = {"-m", "--multirun"} & set(words) or any(word.startswith("sweep=") for word in words)
+    varies = SEVERAL & set(words) or any(word.startswith("sweep=") for word in words)
     return [choice(word) for word in words] if varies and not searches(words) else list(words)
 
 
