@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
@@ -59,7 +60,15 @@ class Format(StrEnum):
     html = "html"
 
 
-ENDINGS = {"tex": Format.latex, "htm": Format.html}
+ENDINGS = {
+    "md": Format.md,
+    "csv": Format.csv,
+    "json": Format.json,
+    "tex": Format.latex,
+    "latex": Format.latex,
+    "html": Format.html,
+    "htm": Format.html,
+}
 
 
 @verbs.command()
@@ -70,7 +79,11 @@ def report(
     sort: Sort = "",
     columns: Columns = "",
     format: Annotated[
-        Format | None, typer.Option(help="How the report is written; by default as --out ends, or md.")
+        Format | None,
+        typer.Option(
+            help="How the report is written; by default as --out ends. To a terminal: tables as wide as it"
+            " is, to a pipe: md."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} Without it: the terminal.")] = None,
     assets: Annotated[
@@ -82,24 +95,37 @@ def report(
             "--keys", help="List what the options above may name, with its values, instead of a table."
         ),
     ] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="With --keys: also what no run has, and what tells none apart."),
+    ] = False,
 ) -> None:
     """Compare all finished runs below a directory: a table for each data set and protocol.
 
     A row is the mean over the seeds of one configuration, columns are what tells rows apart and what was
     measured; csv and json have one row a run, with each setting in which runs differ (--by: as the table).
     """
+    from genbench.progress import terminal
     from genbench.report import text
     from genbench.report.html import html, write_folder
+    from genbench.report.printed import print_comparison
 
+    if every and not keys:
+        raise ValueError("--all belongs to --keys: give both, or neither")
     if keys:
-        deliver(text.as_keys(text.compare(runs_dir, asked("", "", ""), conditions=filters or [])), out)
+        named = text.as_keys(text.compare(runs_dir, asked("", "", ""), conditions=filters or []), every=every)
+        deliver(named, out)
         return
-    chosen = format or (Format.html if assets else format_of(out))
+    chosen = Format.html if assets and format is None else format_of(out, format, assets=assets)
     check_target(out, chosen, assets=assets)
     found = text.compare(runs_dir, asked(by, sort, columns), conditions=filters or [])
     if chosen in (Format.csv, Format.json):
-        for note in found.ending:
+        # With a row a run all of them are there, also those that no table counts.
+        for note in [*(found.beginning if by else ()), *found.ending]:
             complain(note)
+    if out is None and format is None and sys.stdout.isatty():
+        print_comparison(found, terminal())
+        return
     title = runs_dir.resolve().name
     if out is not None and assets:
         write_folder(found, out, title=title, schedules=alpha_bar)
@@ -210,7 +236,20 @@ def alpha_bar(node: Mapping[str, object]) -> list[float] | None:
     return curve(written) if known and all(known) else None
 
 
-def format_of(out: Path | None) -> Format:
-    """The format that a file's ending names; Markdown for any other."""
-    ending = "" if out is None else out.suffix.lower().removeprefix(".")
-    return ENDINGS.get(ending) or (Format(ending) if ending in Format.__members__ else Format.md)
+def format_of(out: Path | None, asked: Format | None, *, assets: bool) -> Format:
+    """The format that is asked for, or that a file's ending names; Markdown without either.
+
+    Raises ValueError where an ending names none, or another one than that which is asked for.
+    """
+    if out is None or assets:
+        return asked or Format.md
+    ending = out.suffix.lower().removeprefix(".")
+    named = ENDINGS.get(ending)
+    if ending and named is None and asked is None:
+        legal = ", ".join(f".{known}" for known in ENDINGS)
+        raise ValueError(f"--out {out} says no format by its ending: legal are {legal}; or give --format")
+    if asked is not None and named not in (None, asked):
+        raise ValueError(
+            f"--out {out} ends as {named} does, --format is {asked}: leave out one, or change the ending"
+        )
+    return asked or named or Format.md

@@ -67,8 +67,12 @@ class Fidelity:
 
     @torch.no_grad()
     def reconstruction(self, model: Generator) -> dict[str, Any]:
-        """Mean squared error of rebuilt images, as bytes scaled to [0, 1]; None for a model without codes."""
-        if not isinstance(model, Latent):
+        """Mean squared error of rebuilt images, as bytes scaled to [0, 1].
+
+        None for a model without codes, and for one that is inverted to decode: what it comes to then, 0,
+        is no quality that it could have less of.
+        """
+        if not isinstance(model, Latent) or model.inverts:
             return {"mse": None, "n": None}
         if self.n == 0:
             return {"mse": None, "n": 0}
@@ -79,7 +83,7 @@ class Fidelity:
         """Measure a share of the images for the first process, which asks for both of the above."""
         if isinstance(model, Likelihood) and self.n:
             self.nats(model)
-        if isinstance(model, Latent) and self.n:
+        if isinstance(model, Latent) and not model.inverts and self.n:
             self.errors(model)
 
     def nats(self, model: Likelihood) -> list[Tensor]:

@@ -83,11 +83,13 @@ class Session:
         choices: Mapping[str, str],
         console: Console,
         ranks: Ranks = ALONE,
+        stop: StopRequest | None = None,
     ) -> None:
+        self.stop = stop or StopRequest()
         self.parts, self.here, self.console, self.ranks = parts, here, console, ranks
         self.identity, self.config, self.choices = identity, config, choices
         self.checkpoints = CheckpointStore(here.checkpoints)
-        self.progress, self.stop = Progress(console if ranks.first else None), StopRequest()
+        self.progress = Progress(console if ranks.first else None)
         self.checkpoint = self.checkpoints.load(torch.device("cpu"))
         with ranks.first_ahead():
             self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)

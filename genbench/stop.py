@@ -4,9 +4,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-__all__ = ["StopRequest", "Stopped", "listening"]
+__all__ = ["STOPPING", "StopRequest", "Stopped", "listening"]
+
+STOPPING = "\nStopping after the work in hand; a second signal stops at once."
 
 
 class Stopped(Exception):  # noqa: N818 (it is no error)
@@ -14,10 +17,18 @@ class Stopped(Exception):  # noqa: N818 (it is no error)
 
 
 class StopRequest:
-    """Whether somebody asked to stop."""
+    """Whether somebody asked to stop.
 
-    def __init__(self) -> None:
-        self.requested = False
+    sign: a file that means so when it appears, for processes that no terminal signals.
+    """
+
+    def __init__(self, sign: Path | None = None) -> None:
+        self.signalled, self.sign = False, sign
+
+    @property
+    def requested(self) -> bool:
+        """Whether it is so by now."""
+        return self.signalled or (self.sign is not None and self.sign.exists())
 
     def check(self) -> None:
         """Raise Stopped if so."""
@@ -35,12 +46,10 @@ def listening(stop: StopRequest, *, patient: bool = False) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def request(number: int, frame: FrameType | None) -> None:
-        stop.requested = True
+        stop.signalled = True
         if patient:
             return
-        print(
-            "\nStopping after the work in hand; a second signal stops at once.", file=sys.stderr, flush=True
-        )
+        print(STOPPING, file=sys.stderr, flush=True)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Ledger", "Outcome", "Status", "duration", "outcome_table"]
+__all__ = ["BAD", "Ledger", "Outcome", "Status", "duration", "outcome_table"]
 
 Status = Literal[
     "not started",
@@ -24,7 +24,7 @@ Status = Literal[
     "stopped",
 ]
 COLOURS = {"done": "green", "stopped": "yellow", "busy": "yellow", "not started": "yellow"}
-BAD = ("refused", "failed", "unmended", "running")  # red; who is at work when all has ended was killed
+BAD = {"refused", "failed", "unmended", "running"}  # red; who is at work when all has ended was killed
 
 
 class Outcome(NamedTuple):

@@ -242,7 +242,7 @@ def train(
             # What survives a kill
             due = time.monotonic() - saved >= trainer.checkpoint_every_seconds
             stopping, due = ranks.agree([stop.requested, due])
-            stop.requested = bool(stopping)  # what the first process was asked counts for all
+            stop.signalled = bool(stopping)  # what the first process was asked counts for all
             if due and not run.finished and not stopping:
                 with clock.paused():
                     keep()

@@ -1,6 +1,8 @@
 """The verbs `report` and `serve` as a user calls them."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,7 +94,8 @@ def test_assets_are_a_new_folder_of_html(runs: Path, tmp_path: Path) -> None:
     [
         (
             ["--by", "modle"],
-            "'modle' is no column of these runs; near are model; `genbench report RUNS_DIR --keys` lists all",
+            "'modle' is no column of these runs; did you mean model? `genbench report RUNS_DIR --keys` lists"
+            " them",
         ),
         (["--filter", "loss=l3"], "no run is left; loss is l1, l2"),
         (["--columns", "fdi"], "'fdi' is no column"),
@@ -141,13 +144,77 @@ def test_serve_refuses_what_is_no_directory(tmp_path: Path) -> None:
 def test_keys_lists_what_can_be_asked_for(runs: Path) -> None:
     done = call("report", runs, "--keys", "--filter", "seed=0")
     assert done.exit_code == 0
-    assert [line.split() for line in done.stdout.splitlines()][:5] == [
+    assert [line.split() for line in done.stdout.splitlines()] == [
         ["run", "l1-0,", "l2-0"],
         ["seed", "0"],
-        ["data", "digits"],
         ["loss", "l1,", "l2"],
-        ["model", "ddpm"],
+        ["fid", "1,", "5"],
+        ["2", "more,", "in", "which", "these", "runs", "do", "not", "differ:", "--keys", "--all"],
     ]
+    every = call("report", runs, "--keys", "--all").stdout.splitlines()
+    assert {"data", "model"} <= {line.split()[0] for line in every}
+    assert "--all belongs to --keys" in str(call("report", runs, "--all").exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--out", "x.foo"], "--out x.foo says no format by its ending: legal are .md, .csv, .json, .tex,"),
+        (["--out", "x.html", "--format", "csv"], "--out x.html ends as html does, --format is csv"),
+        (["--out", "x.tex", "--format", "md"], "--out x.tex ends as latex does, --format is md"),
+    ],
+)
+def test_a_file_whose_ending_says_another_format_or_none_is_refused(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert says in str(call("report", runs, *words).exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_an_ending_of_no_format_is_taken_with_the_word_of_the_user(runs: Path, tmp_path: Path) -> None:
+    for name, format in (("x.foo", "csv"), ("x.tex", "latex"), ("x.HTM", "html")):
+        assert call("report", runs, "--out", tmp_path / name, "--format", format).exit_code == 0
+    assert (tmp_path / "x.foo").read_text().startswith("run,")
+
+
+def test_a_terminal_gets_tables_as_wide_as_it_is_and_a_pipe_markdown(runs: Path) -> None:
+    command = [sys.executable, "-m", "genbench", "report", str(runs)]
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(command, cwd=ROOT, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while part := read(ours):
+            shown += part
+        assert process.wait(60) == 0
+    os.close(ours)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.decode().splitlines()]
+    assert max(map(len, lines)) <= 60
+    assert [line.split()[:4] for line in lines[2:4]] == [
+        ["l1", "1.12", "±", "0.18"],
+        ["l2", "5.12", "±", "0.18"],
+    ]
+    assert b"\x1b[1m1.12" in shown  # the best in bold
+
+
+def read(file: int) -> bytes:
+    """What a terminal's other side wrote; nothing where it is closed, which Linux tells by an error."""
+    try:
+        return os.read(file, 4096)
+    except OSError:
+        return b""
+
+
+def test_csv_has_all_runs_so_that_none_is_said_to_be_left_out(runs: Path) -> None:
+    for name in ("l1-0", "l1-1"):
+        path = runs / name / "result.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"identity": "same"}))
+    assert "count once" in call("report", runs).stdout
+    done = call("report", runs, "--format", "csv")
+    assert len(done.stdout.splitlines()) == 5
+    assert "count once" not in done.stderr
+    assert "count once" in call("report", runs, "--format", "csv", "--by", "loss").stderr
 
 
 def test_rows_that_pool_unequal_budgets_show_them_and_are_not_ranked(runs: Path) -> None:

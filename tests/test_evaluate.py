@@ -177,7 +177,7 @@ def test_a_stop_request_ends_the_evaluation(
     data: ImageData, measure: tuple[FeatureExtractor, Reference]
 ) -> None:
     stop = StopRequest()
-    stop.requested = True
+    stop.signalled = True
     with pytest.raises(Stopped):
         run(Replay(data.train.images), data, measure, stop=stop)
 

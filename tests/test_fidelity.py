@@ -97,6 +97,14 @@ def test_the_error_is_that_of_bytes_scaled_to_one(data: ImageData) -> None:
     assert mse == pytest.approx(free / 255**2, rel=1e-9)
 
 
+def test_a_model_that_is_inverted_to_decode_has_no_error_of_rebuilt_images(data: ImageData) -> None:
+    model = Uniform()
+    model.inverts = True
+    assert fidelity(data).reconstruction(model) == {"mse": None, "n": None}
+    fidelity(data).assist(model)
+    assert len(model.seen) == 4  # batches of 100 for the likelihood alone
+
+
 def test_a_model_without_likelihood_or_codes_has_no_number(data: ImageData) -> None:
     model = Mute((1, 8, 8))
     assert set(fidelity(data).likelihood(model).values()) == {None}

@@ -65,7 +65,7 @@ def test_the_same_command_prints_the_result_and_does_nothing_again(main: Command
     again = main(*TINY, f"runs_dir={runs_dir}")
     assert again.returncode == 0
     assert "finished" in again.stdout
-    assert "fid[digits-cnn-v1" in again.stdout.replace("\n", "")
+    assert "quality: digits-cnn-v1" in again.stdout
     assert again.stdout.strip().splitlines()[-1] == str(run)
     assert {path: path.stat().st_mtime_ns for path in run.glob("*.json")} == before
 

@@ -66,9 +66,15 @@ def here(
     root.handlers[:], root.level = before
 
 
+def later_than(looks: int) -> property:
+    """A request to stop that is not there yet when it is looked for so many times."""
+    answers = iter([False] * looks)
+    return property(lambda self: next(answers, True))
+
+
 def statuses(runs_dir: Path) -> list[str]:
     """Of the last sweep, by job."""
-    ledger = Ledger(max((runs_dir / ".sweeps").iterdir(), key=lambda path: path.stat().st_mtime_ns))
+    ledger = Ledger(max((runs_dir / ".sweeps").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns))
     return [outcome.status for outcome in ledger.outcomes()]
 
 
@@ -104,7 +110,7 @@ def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_
 ) -> None:
     sweep = ("-m", *SMALL, "loss=l1,l2", f"runs_dir='{tmp_path}/it\\'s'")
     with monkeypatch.context() as asked:
-        asked.setattr(StopRequest, "__init__", lambda self: setattr(self, "requested", True))
+        asked.setattr(StopRequest, "requested", later_than(1))
         stopped = here(*sweep)
     runs_dir = tmp_path / "it's"
     assert stopped.returncode == 130
@@ -147,10 +153,8 @@ def test_a_sweep_whose_jobs_are_all_refused_is_one_message(here: Here, tmp_path:
 def test_a_job_that_fails_once_it_was_asked_to_stop_is_told_as_failed_and_ends_the_sweep(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readings = iter([False, False])  # before and after the first step; the second one diverges
-    late = property(lambda self: next(readings, True), lambda self, value: None)
     with monkeypatch.context() as asked:
-        asked.setattr(StopRequest, "requested", late, raising=False)
+        asked.setattr(StopRequest, "requested", later_than(3))  # after a first step; the second one diverges
         stopped = here("-m", *SMALL, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
     assert stopped.returncode == 130
     assert statuses(tmp_path) == ["failed", "not started"]
@@ -237,6 +241,35 @@ def test_parallel_launchers_run_the_same_sweep(launcher: str, main: Command, tmp
     assert done.returncode == 1, done.stdout + done.stderr
     assert statuses(tmp_path) == ["failed", "done"]
     assert "sweep: 1 failed, 1 done" in done.stdout
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["as a terminal does", "by its number"])
+def test_a_signal_to_parallel_jobs_saves_all_and_starts_no_other(
+    whole_group: bool, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason='pip install "genbench[sweep]"')
+    small = [word for word in UNMEASURED if "budget" not in word]
+    words = [
+        "-m",
+        *LAUNCHERS["joblib"],
+        *small,
+        "budget.images=1000000",
+        "seed=0,1,2",
+        f"runs_dir={tmp_path}",
+    ]
+    command = [sys.executable, str(ROOT / "main.py"), *words]
+    sweep = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, text=True, stdout=subprocess.PIPE, start_new_session=True
+    )
+    while len(list(tmp_path.glob("default/*/metrics.jsonl"))) < 2:
+        assert sweep.poll() is None, "it ended before it could be stopped"
+        time.sleep(0.05)
+    os.killpg(sweep.pid, signal.SIGINT) if whole_group else sweep.send_signal(signal.SIGINT)
+    told, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 130
+    assert statuses(tmp_path) == ["stopped", "stopped", "not started"]
+    assert len(list(tmp_path.glob("default/*/checkpoints/last.pt"))) == 2
+    assert "sweep: 2 stopped, 1 not started" in told
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ class StopAt(StopRequest):
         self.at = images_seen
 
     def tell(self, images_seen: int) -> None:
-        self.requested = self.at is not None and images_seen >= self.at
+        self.signalled = self.at is not None and images_seen >= self.at
 
 
 class Watched(JsonLines):
@@ -118,10 +118,6 @@ def test_a_resumed_log_equals_a_straight_one_in_every_value(tmp_path: Path) -> N
         def requested(self) -> bool:
             self.checks += 1
             return self.checks > 13  # 13 steps of 16 images: between two lines of the log
-
-        @requested.setter
-        def requested(self, value: bool) -> None:
-            pass
 
     first = run(tmp_path / "parts", log_every_images=128, stop=StopAfter(None))
     assert first.images_seen % 128 != 0

@@ -13,6 +13,7 @@ from genbench.app.refusal import message
 from genbench.errors import Lost, Unmeasured, UsageError
 from genbench.helping import help_text
 from genbench.progress import terminal
+from genbench.sweep import BAD
 
 __all__ = ["door", "leave"]
 
@@ -49,8 +50,10 @@ def door(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)
     finally:
-        well = sweeping.summarise(terminal())
-    if not well:
+        ends = sweeping.summarise(terminal())
+    if "stopped" in ends or sweeping.stop_of_sweep().requested:
+        sys.exit(EXIT_STOPPED)
+    if ends & BAD:
         sys.exit(EXIT_FAILED)
 
 

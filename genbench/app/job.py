@@ -18,7 +18,7 @@ from genbench.app.build import build
 from genbench.app.door import EXIT_FAILED, EXIT_STOPPED, leave
 from genbench.app.naming import identity, without_hydra
 from genbench.app.refusal import message
-from genbench.app.sweeping import ledger, tell_upload
+from genbench.app.sweeping import ledger, stop_of_sweep, tell_upload
 from genbench.app.team import Task, launch, torchrun_rank, work
 from genbench.errors import Busy, Lost, Unmeasured, UsageError
 from genbench.progress import terminal
@@ -55,7 +55,7 @@ def run(cfg: DictConfig) -> float:
     alone = str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
     console = terminal(shared=not alone)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return one_of_many(cfg, here, console)
+        return one_of_many(cfg, here, console, alone=alone)
     try:
         end = stay(cfg, here, console)
         if end.status == "estimated":
@@ -72,8 +72,13 @@ def run(cfg: DictConfig) -> float:
         point_to(here, console)
 
 
-def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
-    """A job of a sweep: whatever becomes of it is told at once and kept, and the others follow."""
+def one_of_many(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -> float:
+    """A job of a sweep: whatever becomes of it is told at once and kept, and the others follow.
+
+    alone: no other one is at work, so that the process of the sweep ends with a job that is stopped.
+    """
+    if stop_of_sweep().requested:
+        return math.inf
     started, end = time.monotonic(), interrupted(Stopped())
     keep(Stay("running", "it did not come to its end: killed, or still at work", seconds=0.0), here, started)
     try:
@@ -84,7 +89,8 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console) -> float:
         end = Stay("refused", str(error))
     except Stopped as stopped:
         end = interrupted(stopped)
-        sys.exit(EXIT_STOPPED)
+        if alone:
+            sys.exit(EXIT_STOPPED)
     except Exception as error:
         end = failed(error)
     finally:
@@ -235,7 +241,7 @@ def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":
     from genbench.session import Session
 
     config = OmegaConf.to_container(cfg, resolve=True)
-    return Session(parts, here, who, config, chosen(cfg), console)
+    return Session(parts, here, who, config, chosen(cfg), console, stop=stop_of_sweep())
 
 
 def chosen(cfg: DictConfig) -> dict[str, str]:

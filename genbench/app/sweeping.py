@@ -3,9 +3,12 @@
 import os
 import re
 import shlex
+import signal
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,9 +19,10 @@ from rich.console import Console
 
 from genbench.axes import CONF
 from genbench.progress import terminal
-from genbench.sweep import Ledger, Outcome, outcome_table
+from genbench.stop import STOPPING, StopRequest
+from genbench.sweep import Ledger, Outcome, Status, outcome_table
 
-__all__ = ["KeepsLedger", "held", "ledger", "plan", "summarise", "tell_upload"]
+__all__ = ["KeepsLedger", "held", "ledger", "plan", "stop_of_sweep", "summarise", "tell_upload"]
 
 SEVERAL = {"-m", "--multirun"}
 LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launcher starts it
@@ -36,6 +40,32 @@ class KeepsLedger(Callback):
         config.hydra.overrides.hydra.append(f"++hydra.job.env_set.{LEDGER}={quoted(str(path))}")
         if (sweeper := config.hydra.sweeper)._target_.endswith(f".{BasicSweeper.__name__}"):
             sweeper._target_ = "hydra_plugins.combinations.Combinations"
+        if "joblib" in config.hydra.launcher._target_:
+            ask_workers_to_stop()
+
+
+def stop_of_sweep() -> StopRequest:
+    """What tells a job that the sweep that it belongs to, if any, was asked to stop."""
+    kept = ledger()
+    return StopRequest(None if kept is None else kept.path.with_suffix(".stop"))
+
+
+def ask_workers_to_stop() -> None:
+    """Pass the first SIGINT or SIGTERM on to this sweep's processes, which save what they have.
+
+    joblib by itself kills them at once, as it does at a second signal.
+    """
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if (sign := stop_of_sweep().sign) is not None:
+            sign.parent.mkdir(parents=True, exist_ok=True)
+            sign.touch()
+        print(STOPPING, file=sys.stderr, flush=True)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.default_int_handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
 
 
 def held(words: Sequence[str]) -> list[str]:
@@ -96,29 +126,34 @@ def ledger() -> Ledger | None:
     return None if path is None else Ledger(Path(path))
 
 
-def summarise(console: Console) -> bool:
-    """Print what became of the jobs of this command, if it was a sweep; whether all went well."""
+def summarise(console: Console) -> set[Status]:
+    """Print what became of the jobs of this command, if it was a sweep; returns how they ended."""
     kept = ledger()
     outcomes: Sequence[Outcome] = kept.outcomes() if kept is not None else ()
     if not outcomes:
-        return True
+        return set()
     console.print(outcome_table(outcomes))
     show_comparison([Path(one.run) for one in outcomes if one.status in ("done", "skipped")], console)
     tell_upload([Path(outcome.run) for outcome in outcomes if outcome.run], console)
-    return not any(outcome.bad for outcome in outcomes)
+    return {outcome.status for outcome in outcomes}
 
 
 def show_comparison(run_dirs: Sequence[Path], console: Console) -> None:
     """Print the table of the finished runs, and the command that makes it of all runs where they lie."""
     if len(run_dirs) < 2:
         return
+    from genbench.report.printed import print_comparison
     from genbench.report.text import as_markdown, compare_runs
 
     try:
-        text = as_markdown(compare_runs(run_dirs))
+        found = compare_runs(run_dirs)
     except (OSError, ValueError) as error:  # a run that was moved away meanwhile is no failed sweep
-        text = f"no table: {error}\n"
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
+        console.print(f"no table: {error}", soft_wrap=True, markup=False, highlight=False)
+        return
+    if console.is_terminal:
+        print_comparison(found, console)
+    else:
+        console.print(as_markdown(found), soft_wrap=True, markup=False, highlight=False)
     place = Path(os.path.relpath(os.path.commonpath([path.parent for path in run_dirs])))
     command = shlex.join(["genbench", "report", str(place)])
     console.print(f"To compare with all runs there: {command}", soft_wrap=True, markup=False, highlight=False)

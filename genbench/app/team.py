@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
+from genbench.app.sweeping import stop_of_sweep
 from genbench.errors import Lost, Unmeasured, UsageError
 from genbench.run import Run
 from genbench.stop import Stopped
@@ -103,7 +104,8 @@ def work(task: Task) -> dict[str, Any] | None:
     parts = build(task.cfg, job=task.job, local=local, each=each)
     config = OmegaConf.to_container(task.cfg, resolve=True)
     with joined(parts.device) as ranks:
-        session = Session(parts, Run(task.path), task.identity, config, task.choices, terminal(), ranks)
+        who = (task.identity, config, task.choices)
+        session = Session(parts, Run(task.path), *who, terminal(), ranks, stop_of_sweep())
         if ranks.first:
             return session.run()
         session.assist()

@@ -50,6 +50,7 @@ MEASURES = {  # the columns of a table to be read that are no metrics: title, an
     "seconds_per_image": ("s/sample", 0),
     "training_flops": ("train FLOPs", 0),
     "device": ("device", 0),
+    "group": ("name", 0),
 }
 KINDS = {
     "fid": ("FID", -1),

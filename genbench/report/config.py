@@ -1,6 +1,7 @@
 """A run's resolved configuration -> flat settings, and its budget in words."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -48,11 +49,18 @@ def differing(all_settings: Sequence[Mapping[str, Any]]) -> list[str]:
     )
 
 
-def budget(config: Mapping[str, Any]) -> str | None:
-    """What a run was allowed, in words: 60,000 images; 600 seconds. None where its record does not say."""
+def budget(config: Mapping[str, Any], device: object = None) -> str | None:
+    """What a run was allowed, in words: 60,000 images; 600 seconds. None where its record does not say.
+
+    device: as a result tells it; of several (8 x NVIDIA ..) the seconds of all of them count: 600 seconds
+    are 4,800 device-seconds.
+    """
     limits = config.get("budget")
     if not isinstance(limits, dict):
         return None
+    several = re.match(r"(\d{1,6}) x ", str(device))
+    if several and isinstance(limits.get("seconds"), int | float):
+        limits = {**limits, "seconds": None, "device-seconds": limits["seconds"] * int(several[1])}
     words = [
         f"{value:,} {unit}" if value < 1e9 else f"{value:.4g} {unit}"
         for unit, value in limits.items()

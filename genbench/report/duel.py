@@ -122,6 +122,7 @@ def duel_table(lines: Sequence[Line], a: str, b: str, budgets: Sequence[str] = (
     for x in lines:
         sure = "bold" if max(x.p, 1 - x.p) >= LEVEL else ""
         shown = "n/a" if math.isnan(x.p) else f"{x.p:.3f}"
-        title = Text(f"{x.name} {column(x.name).arrow}")
+        name = x.name.replace("[", " [").replace(",", ", ")  # a narrow terminal breaks it there
+        title = Text(f"{name} {column(x.name).arrow}")
         grid.add_row(title, written(x.a), written(x.b), Text(shown, style=sure), x.by)
     return grid

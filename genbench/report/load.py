@@ -204,12 +204,13 @@ def row(content: Mapping[str, Any]) -> Row:
     for name in metrics:
         parse(name)
     cfg, reconstruction = section(content, "config"), section(content, "reconstruction")
-    measured = section(content, "likelihood")
+    measured, cost = section(content, "likelihood"), section(content, "cost")
+    words = config.budget(cfg, cost.get("device"))
     values = {
         **section(content, "choices"),
-        **({"budget": words} if (words := config.budget(cfg)) else {}),
+        **({"budget": words} if words else {}),
         **{name: number(name, value) for name, value in metrics.items()},
-        **section(content, "cost"),
+        **cost,
         **{LIKELIHOOD.get(name, name): value for name, value in measured.items()},
         **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
         **{fact: content[fact] for fact in FACTS if fact in content},

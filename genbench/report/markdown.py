@@ -18,10 +18,11 @@ __all__ = ["frame_markdown", "markdown"]
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def markdown(tables: Sequence[Table], ending: Sequence[str]) -> str:
-    """A Markdown table a data set with its foot-notes; at the end what holds for all."""
+def markdown(tables: Sequence[Table], ending: Sequence[str], beginning: Sequence[str] = ()) -> str:
+    """A Markdown table a data set with its foot-notes; before and after them what holds for all."""
     parts = [part for table in tables for part in section(table, with_title=len(tables) > 1)]
-    return "\n".join([*parts, *map(note, ending)]).rstrip() + "\n"
+    lead = [f"{escape(words)}\n" for words in beginning]
+    return "\n".join([*lead, *parts, *map(note, ending)]).rstrip() + "\n"
 
 
 def section(table: Table, *, with_title: bool) -> list[str]:
@@ -48,7 +49,12 @@ def text(line: Line, place: int, col: Column) -> str:
 
 def note(text: str) -> str:
     """A foot-note as a line of its own."""
-    return "- " + escape(re.sub(r"^\[(\d+)\]", lambda found: found[1].translate(RAISED), text))
+    return "- " + escape(raised(text))
+
+
+def raised(text: str) -> str:
+    """A foot-note with its mark as the head of a column has it."""
+    return re.sub(r"^\[(\d+)\]", lambda found: found[1].translate(RAISED), text)
 
 
 def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:

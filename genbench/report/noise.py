@@ -53,7 +53,7 @@ def apart(a: Estimate, b: Estimate) -> bool:
 def welch(difference: float, a: float, n_a: int, b: float, n_b: int) -> bool:
     """Welch's test of two means, whose squared standard errors are a and b."""
     if not a + b > 0:
-        return difference != 0
+        return False  # shares that are all or none of few samples in each run: how sure they are is not known
     freedom = (a + b) * (a + b) / (a * a / (n_a - 1) + b * b / (n_b - 1))
     return abs(difference) / math.sqrt(a + b) > student(freedom)
 

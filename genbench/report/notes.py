@@ -8,15 +8,16 @@ from genbench.report.columns import MEASURES, column, protocol
 from genbench.report.group import pooled, unseen
 from genbench.report.names import is_metric, parse
 from genbench.report.noise import Estimate, estimate
-from genbench.report.table import NOT_MEASURED, Table
-from genbench.report.written import interval, written
+from genbench.report.table import NOT_MEASURED, Entry, Table
+from genbench.report.written import parts, whole, written
 
-__all__ = ["left_out", "notes"]
+__all__ = ["counted_once", "left_out", "notes"]
 
 DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a word of their name
 FEW = 10  # samples a dimension below which a Frechet distance is far from its limit
 NAMED = 8  # columns or runs that are named before they are counted
 DISTANCES = ("fid",)
+OF_REAL_IMAGES = ("recall", "coverage")
 
 
 def notes(table: Table) -> list[str]:
@@ -57,15 +58,16 @@ def protocols(table: Table) -> Iterator[str]:
 
 def legend(table: Table) -> Iterator[str]:
     """What signs and spreads mean, of those that are there."""
-    entries = [entry for line in table.lines for entry in line.entries]
-    estimates = [entry.estimate for entry in entries if entry.estimate]
-    if any(x.std for x in estimates):
+    shown = [pair for line in table.lines for pair in zip(table.columns, line.entries, strict=True)]
+    spreads = [parts(entry, col.name)[1] for col, entry in shown]
+    if any("±" in words for words in (*spreads, *held_out(table))):
         yield f"± is the standard deviation over {repeats(table)}."
-    if any(interval(x) for x in estimates):
+    if any(spread.startswith("[") for spread in spreads):
         yield "[low, high] is the 95 % interval over samples."
-    if any(entry.is_partial for entry in entries):
-        yield "(n of m): the number of n of the row's m runs, the others have none; never in bold."
-    signs = {entry.sign for entry in entries}
+        yield from without_interval(table)
+    if any(entry.is_partial for _, entry in shown):
+        yield "(n of m): the number of n of the row's m runs, the others have none; it is never the best."
+    signs = {entry.sign for _, entry in shown}
     if "≤" in signs:
         yield "≤: a lower bound on the likelihood, so bits from above."
     if "≈" in signs:
@@ -74,29 +76,40 @@ def legend(table: Table) -> Iterator[str]:
         yield f"{NOT_MEASURED}: not measured."
 
 
+def without_interval(table: Table) -> Iterator[str]:
+    """Why some shares have none."""
+    titles = [col.title for col in table.columns if col.name.partition("[")[0] in OF_REAL_IMAGES]
+    if titles:
+        has = "has" if len(titles) == 1 else "have"
+        yield f"{' and '.join(titles)} {has} no interval: counted over real images, not over samples."
+
+
 def repeats(table: Table) -> str:
     """What the runs of a row are: the same with other seeds, unless the user pools what differs in more."""
     return "runs" if pooled(table.runs, [line.group for line in table.lines]) else "seeds"
 
 
 def verdict(table: Table) -> Iterator[str]:
-    """When a value is set in bold, and why none can be."""
+    """When a value is set in bold, and why none is."""
     if len(table.lines) < 2 or not any(col.better for col in table.columns):
         return
+    entries = [entry for line in table.lines for entry in line.entries]
+    estimates = [entry.estimate for entry in entries if entry.estimate]
     if len(table.budgets) > 1:
-        yield (
-            f"Budgets differ ({some(table.budgets)}): the rows are not ranked, whatever their order, and no"
-            " best is in bold."
-        )
-        return
-    estimates = [entry.estimate for line in table.lines for entry in line.entries if entry.estimate]
-    if any(x.std is not None or x.low is not None for x in estimates):
-        yield (
-            f"Bold: better than every other row at 95 %, by Welch's test over {repeats(table)}; where a row"
-            " has one, by intervals over samples that do not meet."
-        )
+        yield f"Budgets differ ({some(table.budgets)}): the rows are not ranked, whatever their order."
+    elif any(entry.is_best for entry in entries):
+        yield f"Bold: better than every other row at 95 %, by {test(table, estimates)}."
+    elif any(x.std is not None or x.low is not None for x in estimates):
+        yield f"No row is better than every other at 95 % in any column, by {test(table, estimates)}."
     else:
-        yield "One seed a row and no interval over samples: nothing tells a best from noise, none is in bold."
+        yield "One seed a row and no interval over samples: nothing tells a best from noise."
+
+
+def test(table: Table, estimates: Sequence[Estimate]) -> str:
+    """What rows are compared by."""
+    welch = f"Welch's test over {repeats(table)}" if any(x.std is not None for x in estimates) else ""
+    single = "intervals over samples that do not meet" if any(x.low is not None for x in estimates) else ""
+    return "; where a row has one run, by ".join(filter(None, (welch, single)))
 
 
 def held_out(table: Table) -> Iterator[str]:
@@ -105,14 +118,9 @@ def held_out(table: Table) -> Iterator[str]:
     for col in table.columns:
         values = numbers(table, col.name.replace(",ema]", ",test]")) if is_metric(col.name) else []
         if values:
-            scores.append(f"{col.title} {shown_mean(estimate(values))}")
+            scores.append(f"{col.title} {whole(Entry(values[0], estimate(values)), col.name)}")
     if scores:
         yield f"Held-out images, as a perfect model would: {', '.join(scores)}."
-
-
-def shown_mean(x: Estimate) -> str:
-    """A mean with its spread over runs, where it has one."""
-    return written(x.mean) if not x.std else f"{written(x.mean)} ± {x.std:.1g}"
 
 
 def numbers(table: Table, name: str) -> list[float]:
@@ -156,20 +164,40 @@ def hidden(table: Table) -> Iterator[str]:
         yield f"Rows also differ in {some(others)} (see --format csv)."
 
 
-def left_out(runs: Mapping[str, str], replaced: Sequence[str], passed_over: Mapping[str, str]) -> list[str]:
+def counted_once(replaced: Mapping[str, str]) -> list[str]:
+    """Which runs are in no table since another one is the same, and how to see them."""
+    folders: dict[tuple[str, str], list[str]] = {}
+    pairs = []
+    for run, kept in replaced.items():
+        (folder, _, name), (other, _, twin) = run.rpartition("/"), kept.rpartition("/")
+        if name == twin:
+            folders.setdefault((folder or ".", other or "."), []).append(name)
+        else:
+            pairs.append(f"{run} for {kept}")
+    told = [f"those in {one} for those in {two} ({some(names)})" for (one, two), names in folders.items()]
+    if not replaced:
+        return []
+    return [
+        f"Runs of the same configuration and seed count once, or they would pass for two; left out are "
+        f"{some([*told, *pairs], '; ')}. {'--by name,model shows those of each name apart, ' if told else ''}"
+        "--by run shows every run."
+    ]
+
+
+def left_out(
+    runs: Mapping[str, str], replaced: Mapping[str, str], passed_over: Mapping[str, str]
+) -> list[str]:
     """Which runs are not in any table, and why; and which evaluations."""
-    found = []
+    found = counted_once(replaced)
     if runs:
         found.append(f"Left out: {some([f'{run} ({why})' for run, why in runs.items()])}.")
-    if replaced:
-        found.append(f"Replaced by a later run of the same configuration and seed: {some(replaced)}.")
     if passed_over:
         lines = [f"{run} ({which})" for run, which in passed_over.items()]
         found.append(f"Evaluations that cannot be read: {some(lines)}.")
     return found
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], between: str = ", ") -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
+    return f"{between.join(names[:NAMED])}{more}"

@@ -2,18 +2,32 @@
 
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Hashable, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from itertools import accumulate
 from typing import TypeVar
 
-from genbench.report.columns import COSTS, LIKELIHOOD, MEASURES, all_names, column, metrics, shown_metrics
+from genbench.report.columns import (
+    COSTS,
+    KINDS,
+    LIKELIHOOD,
+    MEASURES,
+    all_names,
+    column,
+    metrics,
+    shown_metrics,
+)
+from genbench.report.group import exact
 from genbench.report.load import Cell, Row, Runs
 from genbench.report.names import is_metric, parse
 
 __all__ = ["arranged", "by_value", "filtered", "keys", "listed", "measure", "resolve", "without_reruns"]
 
 T = TypeVar("T")
-NEAR, SOME = 5, 12  # names or values that a message lists
+NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take
+NAME = "name"  # as the user gives it to a group of runs, whose column results call `group`
+LIKENESS = 0.66  # difflib's ratio of a name to another with two letters exchanged: fdi and fid
+MARGIN = 0.1  # how far behind the nearest name others may be
 CONDITION = re.compile(r"(?P<key>[^=!<>\[]+(?:\[[^\]]*\])?)(?P<sign>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
 ORDERS: dict[str, Callable[[float, float], bool]] = {
     "<": lambda a, b: a < b,
@@ -45,7 +59,7 @@ def test(runs: Runs, condition: str) -> Callable[[Row], bool]:
     if sign in ORDERS:
         meets, limit = ORDERS[sign], number(condition, value)
         return lambda row: is_number(known := first(row, columns)) and meets(known, limit)
-    patterns = listed(value)
+    patterns = [value, *listed(value)]  # a value may hold commas itself: 60,000 images
     return lambda row: any(same(first(row, columns), pattern) for pattern in patterns) == (sign == "=")
 
 
@@ -90,9 +104,28 @@ def same(value: Cell, pattern: str) -> bool:
 def values(runs: Runs, name: str) -> str:
     """What the runs have in a column."""
     columns = resolve(runs, name)
-    found = (first(row, columns) for row in runs.rows)
-    there = sorted({"n/a" if value is None else str(value) for value in found})
-    return f"{', '.join(there[:SOME])}{', ..' if len(there) > SOME else ''}"
+    found = [*map(plain, there(runs, name))]
+    rest = ["n/a"] if any(first(row, columns) is None for row in runs.rows) else []
+    shown = found[: sum(size <= ROOM for size in accumulate(len(value) + 2 for value in found)) or 1]
+    if len(shown) == len(found):
+        return ", ".join([*found, *rest])
+    if all(map(is_number, there(runs, name))):
+        return ", ".join([f"{found[0]} to {found[-1]}", *rest])
+    return ", ".join([*shown, *rest, f".. ({len(found)} values)"])
+
+
+def there(runs: Runs, name: str) -> list[Cell]:
+    """The different values that runs have in a column, in their order."""
+    columns = resolve(runs, name)
+    found = {exact(value): value for row in runs.rows if (value := first(row, columns)) is not None}
+    return sorted(found.values(), key=order)
+
+
+def plain(value: Cell) -> str:
+    """A value in a few letters."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def resolve(runs: Runs, name: str) -> list[str]:
@@ -103,13 +136,22 @@ def resolve(runs: Runs, name: str) -> list[str]:
     if any(name in row for row in runs.rows):
         return [name]
     titled = [key for key, (title, _) in MEASURES.items() if title == name]
-    if found := titled or of_kind(runs, name):
+    kinds = [kind for kind, (title, _) in KINDS.items() if title == name]
+    if found := titled or of_kind(runs, kinds[0] if kinds else name):
         return found
-    near = get_close_matches(name, names(runs), n=NEAR, cutoff=0.5)
-    advice = f"near are {', '.join(near)}; " if near else ""
+    advice = f"did you mean {' or '.join(found)}? " if (found := near(name, names(runs))) else ""
     raise ValueError(
-        f"{name!r} is no column of these runs; {advice}`genbench report RUNS_DIR --keys` lists all"
+        f"{name!r} is no column of these runs; {advice}`genbench report RUNS_DIR --keys` lists them"
     )
+
+
+def near(name: str, known: Sequence[str]) -> list[str]:
+    """Of known names those that a misspelt one may stand for: ending so, or else nearest to it."""
+    if ending := [key for key in known if key.endswith(f".{name}")]:
+        return ending[:NEAR]
+    alike = {key: SequenceMatcher(None, key, name).ratio() for key in known}
+    least = max(LIKENESS, max(alike.values(), default=0.0) - MARGIN)
+    return get_close_matches(name, known, n=NEAR, cutoff=min(1.0, least))
 
 
 def measure(runs: Runs, name: str) -> list[str]:
@@ -123,20 +165,41 @@ def of_kind(runs: Runs, kind: str) -> list[str]:
     return shown_metrics(found) or found
 
 
-def keys(runs: Runs) -> str:
-    """What a user may call a column, one a line, with what the runs have there."""
+def keys(runs: Runs, *, every: bool = False) -> str:
+    """What a user may call a column, one a line, with what the runs have there.
+
+    every: also what no run has, and choices and settings in which those that have them do not differ.
+    """
     known = names(runs)
-    size = max(map(len, known))
-    return "".join(f"{name:{size}}  {values(runs, name)}\n" for name in known)
+    shown = [name for name in known if every or tells(runs, name)]
+    size = max(map(len, shown))
+    lines = [f"{name:{size}}  {values(runs, name)}{as_measure(runs, name)}\n" for name in shown]
+    rest = len(known) - len(shown)
+    more = f"{rest} more, in which these runs do not differ: --keys --all\n" if rest else ""
+    return "".join(lines) + more
+
+
+def as_measure(runs: Runs, name: str) -> str:
+    """What --columns and --sort take a name for that is also a choice."""
+    other = measure(runs, name)
+    return "" if other == resolve(runs, name) else f"; as a measure {values(runs, other[0])}"
+
+
+def tells(runs: Runs, name: str) -> bool:
+    """Whether a column is of use: some run has it, and it is a measure, or runs differ in it."""
+    found = there(runs, name)
+    is_choice = name in (*runs.choices, *runs.settings, NAME, "status", "budget") and not of_kind(runs, name)
+    return len(found) > is_choice and name != "identity"
 
 
 def names(runs: Runs) -> list[str]:
     """What a user may call a column."""
-    there = all_names(runs)
+    known = all_names(runs)
     kinds = dict.fromkeys(parse(metric).kind for metric in metrics(runs))
     first = ["run", "group", "seed", *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
-    known = [name for name in dict.fromkeys(first) if name in there or name in kinds]
-    return [*known, *sorted(name for name in there if name not in known and not is_metric(name))]
+    found = [name for name in dict.fromkeys(first) if name in known or name in kinds]
+    found += sorted(name for name in known if name not in found and not is_metric(name))
+    return [NAME if name == "group" else name for name in found]
 
 
 def listed(text: str) -> list[str]:
@@ -144,16 +207,23 @@ def listed(text: str) -> list[str]:
     return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
 
 
-def without_reruns(runs: Runs) -> tuple[Runs, list[str]]:
-    """Of runs of one identity the last alone, and the names of those that it replaces."""
-    last: dict[Cell, str] = {}
-    for row in sorted(runs.rows, key=lambda row: natural(str(row["run"]))):
-        last[row.get("identity") or row["run"]] = str(row["run"])
-    kept = set(last.values())
-    return (
-        runs.with_rows([row for row in runs.rows if row["run"] in kept]),
-        [str(row["run"]) for row in runs.rows if row["run"] not in kept],
-    )
+def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, str]]:
+    """Of runs of one identity the last alone, and of those that it stands for each name -> its own.
+
+    Two of them are no two seeds: they hold the same numbers, bit for bit, but where the clock ended them.
+    by: columns that tell runs apart all the same.
+    """
+    ordered = sorted(runs.rows, key=lambda row: natural(str(row["run"])))
+    last = {same_run(row, by): str(row["run"]) for row in ordered}
+    stands = {str(row["run"]): last[same_run(row, by)] for row in runs.rows}
+    kept = [row for row in runs.rows if stands[str(row["run"])] == row["run"]]
+    return runs.with_rows(kept), {run: other for run, other in stands.items() if run != other}
+
+
+def same_run(row: Row, by: Sequence[str]) -> Hashable:
+    """What two runs of the same numbers share; in equal seconds other devices come to other numbers."""
+    device = row.get("device") if "seconds" in str(row.get("budget")) else None
+    return row.get("identity") or row["run"], device, *(exact(row.get(name)) for name in by)
 
 
 def arranged(runs: Runs, sort: str) -> Runs:

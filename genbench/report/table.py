@@ -8,6 +8,7 @@ from genbench.report.group import Group, axes, constants, data_sets, groups, ide
 from genbench.report.load import Cell, Runs
 from genbench.report.names import is_metric
 from genbench.report.noise import Estimate, best, estimate
+from genbench.report.rounding import shared_decimals
 from genbench.report.select import by_value, measure, resolve
 
 __all__ = ["NOT_MEASURED", "Entry", "Line", "Query", "Table", "tables"]
@@ -49,6 +50,8 @@ class Entry(NamedTuple):
     runs: int = 0
     """Of the row; more than the estimate's where some of them lack the number."""
     is_best: bool = False
+    digits: int | None = None
+    """Decimals, where the values of the column share them."""
 
     @property
     def is_partial(self) -> bool:
@@ -104,7 +107,8 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     left = [*(by or shown_axes(runs)), *extra_axes(by, found, budgets)]
     columns = [*map(column, left), *marked([name for name in names if name not in same])]
     lines = [Line(group, [entry(group, col.name) for col in columns]) for group in found]
-    lines = ordered(with_best(lines, columns, is_equal=len(budgets) == 1), columns, query.sort, runs)
+    lines = aligned(with_best(lines, columns, is_equal=len(budgets) == 1))
+    lines = ordered(lines, columns, query.sort, runs)
     kept = {
         name: value for name, value in constants(runs, ["data", *AXES, "budget"]).items() if name not in left
     }
@@ -208,11 +212,29 @@ def with_best(lines: list[Line], columns: Sequence[Column], *, is_equal: bool) -
     if not is_equal:
         return lines
     for place, col in enumerate(columns):
-        first = best([line.entries[place].estimate for line in lines], col.better)
+        first = best([rankable(line.entries[place], col.name) for line in lines], col.better)
         is_whole = first is not None and not lines[first].entries[place].is_partial
         if first is not None and is_whole and comparable(lines, col.name):
             lines[first].entries[place] = lines[first].entries[place]._replace(is_best=True)
     return lines
+
+
+def rankable(entry: Entry, name: str) -> Estimate | None:
+    """What takes part in a ranking: no error of exactly 0, which only models that are inverted have.
+
+    Records of today have none of these (see `Latent.inverts`), earlier ones do.
+    """
+    return None if name == "reconstruction_mse" and entry.value == 0 else entry.estimate
+
+
+def aligned(lines: list[Line]) -> list[Line]:
+    """The same lines, each column with as many decimals throughout as its values allow."""
+    columns = zip(*(line.entries for line in lines), strict=True)
+    digits = [shared_decimals([entry.estimate for entry in column if entry.estimate]) for column in columns]
+    return [
+        line._replace(entries=[e._replace(digits=d) for e, d in zip(line.entries, digits, strict=True)])
+        for line in lines
+    ]
 
 
 def comparable(lines: Sequence[Line], name: str) -> bool:

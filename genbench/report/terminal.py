@@ -1,14 +1,19 @@
 """One result on the terminal."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from genbench.report.columns import protocol
 from genbench.report.names import OF, SPREADS, base, parse, rank
-from genbench.report.written import written
+from genbench.report.noise import Estimate
+from genbench.report.rounding import decimals, rounded
+from genbench.report.written import spread, written
 
 __all__ = ["print_quality", "print_result"]
 
@@ -20,9 +25,9 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
     """Print what a run is, how good (EMA, raw weights, real test images side by side), and what it cost."""
     axes = {**result["choices"], "seed": result["seed"]}
     console.print(pairs(f"{result['group']}/{result['run']}", axes))
-    if result["metrics"]:
-        console.print(quality(result["metrics"]))
-    else:
+    for table in qualities(result["metrics"], console):
+        console.print(table)
+    if not result["metrics"]:
         console.print(pairs("quality", {"scores": NOT_MEASURED}))
     real = {**bits(result["likelihood"]), **error(result.get("reconstruction", {}))}
     console.print(pairs("real test images", real))
@@ -31,8 +36,8 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
 
 def print_quality(record: Mapping[str, Any], console: Console) -> None:
     """Print what an evaluation found."""
-    if record["metrics"]:
-        console.print(quality(record["metrics"]))
+    for table in qualities(record["metrics"], console):
+        console.print(table)
     if record["likelihood"] is not None:
         console.print(pairs("real test images", bits(record["likelihood"])))
 
@@ -46,16 +51,33 @@ def pairs(title: str, values: Mapping[str, Any]) -> Table:
     return grid
 
 
-def quality(metrics: Mapping[str, float | None]) -> Table:
-    """One line a metric and protocol, with its value on the images of each kind."""
-    grid = Table(title=Text("quality"), title_justify="left")
-    grid.add_column("metric", overflow="fold")
+def qualities(metrics: Mapping[str, float | None], console: Console) -> Iterator[Table]:
+    """A table for each set of features and number of samples; where they are too wide, in more lines."""
+    found: dict[str, list[str]] = {}
+    for label in labels(metrics):
+        found.setdefault(protocol(f"{label},{OF[0]}]"), []).append(label)
+    for shared, names in found.items():
+        wide = quality(metrics, shared, names, " ")
+        fits = Measurement.get(console, console.options, wide).maximum < console.width
+        yield wide if fits else quality(metrics, shared, names, "\n")
+
+
+def quality(metrics: Mapping[str, float | None], shared: str, names: Sequence[str], between: str) -> Table:
+    """One line a metric under one protocol, with its value on the images of each kind.
+
+    shared: the features and the number of samples; names: the metrics, without whose images these are.
+    """
+    title = f"quality: {shared.replace(',', ', ')}"
+    grid = Table(title=Text(title), title_justify="left", min_width=len(title))
+    grid.add_column("metric")
     there = {parse(name).of for name in metrics}
     kinds = [of for of in OF if of in there]
     for of in kinds:
         grid.add_column(TITLES[of], justify="right")
-    for label in labels(metrics):
-        grid.add_row(Text(f"{label}]"), *(Text(with_spread(metrics, label, of)) for of in kinds))
+    for name in names:
+        rest = name.partition("[")[2].removeprefix(shared).removeprefix(",")
+        title = " ".join(filter(None, (name.partition("[")[0], rest.replace(",", ", "))))
+        grid.add_row(Text(title), *(Text(with_spread(metrics, name, of, between)) for of in kinds))
     return grid
 
 
@@ -66,13 +88,15 @@ def labels(metrics: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name.rpartition(",")[0] for name in values))
 
 
-def with_spread(metrics: Mapping[str, float | None], label: str, of: str) -> str:
+def with_spread(metrics: Mapping[str, float | None], label: str, of: str, between: str = " ") -> str:
     """A value with its 95 % interval over samples, or the spread that belongs to it, where it has one."""
-    value = shown(metrics.get(f"{label},{of}]"))
+    value = metrics.get(f"{label},{of}]")
     std, low, high = (metrics.get(f"{label.replace('[', f'{end}[', 1)},{of}]") for end in SPREADS[:3])
-    if low is not None and high is not None:
-        return f"{value} [{shown(low)}, {shown(high)}]"
-    return value if std is None else f"{value} ± {shown(std)}"
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return shown(value)
+    x = Estimate(float(value), None, 1, low, high) if low is not None else Estimate(float(value), std, 1)
+    words = spread(x, decimals(x))
+    return f"{rounded(value, decimals(x))}{between}{words}" if words else shown(value)
 
 
 def bits(likelihood: Mapping[str, Any]) -> dict[str, str]:

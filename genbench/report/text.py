@@ -7,9 +7,9 @@ from typing import NamedTuple
 from genbench.report.latex import latex
 from genbench.report.load import Runs, of_folders, read
 from genbench.report.markdown import markdown
-from genbench.report.notes import left_out
+from genbench.report.notes import counted_once, left_out
 from genbench.report.records import csv_text, json_text, row_records, run_records
-from genbench.report.select import arranged, filtered, keys, measure, without_reruns
+from genbench.report.select import arranged, filtered, keys, measure, resolve, without_reruns
 from genbench.report.table import Query, Table, tables
 
 __all__ = ["Comparison", "as_csv", "as_json", "as_keys", "as_latex", "as_markdown", "compare", "compare_runs"]
@@ -22,13 +22,18 @@ class Comparison(NamedTuple):
     """Those that meet the filters."""
     query: Query
     tables: list[Table]
-    replaced: list[str]
-    """Runs that a later one of the same configuration and seed stands for."""
+    replaced: dict[str, str]
+    """Runs that another one of the same configuration and seed stands for -> that one."""
+
+    @property
+    def beginning(self) -> list[str]:
+        """What is said before all tables: which runs are not counted beside those that they repeat."""
+        return counted_once(self.replaced)
 
     @property
     def ending(self) -> list[str]:
         """What is said once, of all tables: which runs are in none."""
-        return left_out(self.runs.left_out, self.replaced, self.runs.passed_over)
+        return left_out(self.runs.left_out, {}, self.runs.passed_over)
 
 
 def compare(
@@ -49,19 +54,19 @@ def compare_runs(run_dirs: Sequence[Path]) -> Comparison:
 
 def compared(runs: Runs, query: Query) -> Comparison:
     """The tables of some runs."""
-    kept, replaced = without_reruns(runs)
-    each = list(query.by) == ["run"]
-    return Comparison(runs, query, tables(runs if each else kept, query), [] if each else replaced)
+    apart = [name for word in query.by for name in resolve(runs, word) if name in ("run", "group")]
+    kept, replaced = without_reruns(runs, apart)
+    return Comparison(runs, query, tables(kept, query), replaced)
 
 
 def as_markdown(found: Comparison) -> str:
     """Tables that can be read as they are."""
-    return markdown(found.tables, found.ending)
+    return markdown(found.tables, found.ending, found.beginning)
 
 
 def as_latex(found: Comparison) -> str:
     """The same for a paper."""
-    return latex(found.tables, found.ending)
+    return latex(found.tables, [*found.beginning, *found.ending])
 
 
 def as_csv(found: Comparison) -> str:
@@ -74,9 +79,9 @@ def as_json(found: Comparison) -> str:
     return json_text(records(found))
 
 
-def as_keys(found: Comparison) -> str:
-    """What columns may be called, and what the runs have there."""
-    return keys(found.runs)
+def as_keys(found: Comparison, *, every: bool = False) -> str:
+    """What columns may be called, and what the runs have there; by default those that tell runs apart."""
+    return keys(found.runs, every=every)
 
 
 def records(found: Comparison) -> Sequence[dict]:

@@ -4,9 +4,10 @@ import math
 
 from genbench.report.columns import COSTS
 from genbench.report.noise import Estimate
+from genbench.report.rounding import decimals, has_interval, has_spread, rounded
 from genbench.report.table import Entry
 
-__all__ = ["MISSING", "interval", "short", "whole", "written"]
+__all__ = ["MISSING", "parts", "short", "spread", "whole", "written"]
 
 MISSING = "n/a"
 UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))
@@ -60,46 +61,16 @@ def measured(entry: Entry, name: str) -> tuple[str, str]:
     if name in COSTS or x is None:
         return short(entry.value) if name in COSTS else written(entry.value), ""
     lead = f"{entry.sign} " if entry.sign else ""
+    if isinstance(entry.value, int) or not (has_spread(x) or x.mean == 0 or abs(x.mean) >= 1e-4):
+        return f"{lead}{written(entry.value)}", ""
+    digits = decimals(x, entry.digits)
+    return f"{lead}{rounded(x.mean, digits)}", spread(x, digits)
+
+
+def spread(x: Estimate, digits: int) -> str:
+    """± 0.39 over seeds, or a recorded interval [1.02, 1.31]; empty where there is neither."""
     if x.std and math.isfinite(x.std):
-        digits = places(x.std, x.mean)
-        return f"{lead}{rounded(x.mean, digits)}", f"± {rounded(x.std, digits)}"
-    if interval(x):
-        return f"{lead}{rounded(x.mean, interval_places(x))}", interval(x)
-    return f"{lead}{figures(x.mean)}", ""
-
-
-def figures(value: float) -> str:
-    """A measure to four figures, with those that are 0: 5.240."""
-    if isinstance(value, float) and value and 1e-4 <= abs(value) < 1e4:
-        return f"{value:#.4g}".removesuffix(".")
-    return written(value)
-
-
-def interval(x: Estimate) -> str:
-    """A recorded interval: [1.02, 1.31]; empty where there is none."""
-    if x.low is None or x.high is None or not math.isfinite(x.low + x.high):
+        return f"± {rounded(x.std, digits)}"
+    if x.low is None or x.high is None or not has_interval(x):
         return ""
-    digits = interval_places(x)
     return f"[{rounded(x.low, digits)}, {rounded(x.high, digits)}]"
-
-
-def interval_places(x: Estimate) -> int:
-    """Decimals of a value with an interval; the second figure of its half matters after 1 or 2 alone."""
-    half = ((x.high or 0) - (x.low or 0)) / 2
-    return max(0, places(half, x.mean) - (half > 0 and half / 10 ** exponent(half) >= 3))
-
-
-def places(spread: float, value: float) -> int:
-    """Decimals such that a spread has two figures, the value no more than four."""
-    wanted = [figures - 1 - exponent(x) for figures, x in ((2, spread), (4, value)) if x]
-    return min(9, max(0, min(wanted, default=3)))
-
-
-def exponent(x: float) -> int:
-    """The power of ten of a number's first figure."""
-    return math.floor(math.log10(abs(x)))
-
-
-def rounded(value: float, digits: int) -> str:
-    """A number with so many decimals."""
-    return f"{value:,.{digits}f}" if abs(value) < 1e15 else f"{value:.4g}"

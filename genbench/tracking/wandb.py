@@ -155,10 +155,29 @@ def staged(folder: Path) -> Iterator[None]:
 
 
 def upload_command(run_dirs: Iterable[Path]) -> str | None:
-    """The shell command that uploads what wandb keeps offline in the directories of runs, if there is any."""
-    folders = [folder for run in run_dirs for folder in sorted((Path(run) / "wandb").glob("offline-run-*"))]
-    unsent = [folder for folder in folders if not any(folder.glob("*.wandb.synced"))]
-    return shlex.join(["wandb", "sync", *map(str, unsent)]) if unsent else None
+    """The shell command that uploads what wandb keeps offline in the directories of runs, if there is any.
+
+    Where these are all that there is in runs side by side, a pattern names them: the shell's * takes them.
+    """
+    folders: dict[Path, list[Path]] = {}
+    for run in dict.fromkeys(map(Path, run_dirs)):
+        unsent = [folder for folder in offline([run]) if not any(folder.glob("*.wandb.synced"))]
+        folders.setdefault(run.parent, []).extend(unsent)
+    words = [word for parent, unsent in folders.items() for word in named(parent, unsent)]
+    return " ".join(["wandb sync", *words]) if words else None
+
+
+def offline(run_dirs: Iterable[Path]) -> list[Path]:
+    """What wandb keeps offline below the directories of runs."""
+    return [folder for run in run_dirs for folder in sorted((run / "wandb").glob("offline-run-*"))]
+
+
+def named(parent: Path, folders: Sequence[Path]) -> list[str]:
+    """Folders of runs below `parent` as a shell takes them: one pattern, where it is exactly they."""
+    seen = offline(run for run in parent.iterdir() if not run.name.startswith(".")) if folders else []
+    if len(folders) > 1 and sorted(seen) == sorted(folders):
+        return [f"{shlex.quote(str(parent))}/*/wandb/offline-run-*"]
+    return [shlex.quote(str(folder)) for folder in folders]
 
 
 @contextmanager

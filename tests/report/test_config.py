@@ -46,4 +46,12 @@ def test_a_run_that_lacks_a_key_differs_and_so_do_one_and_true() -> None:
     ],
 )
 def test_a_budget_is_said_in_words(limits: dict | None, expected: str | None) -> None:
-    assert budget({"budget": limits}) == expected
+    assert budget({"budget": limits}, "cpu (8 threads)") == expected
+
+
+def test_seconds_of_several_devices_are_device_seconds() -> None:
+    for limits, expected in (
+        ({"images": 1000, "seconds": 600}, "1,000 images or 4,800 device-seconds"),
+        ({"images": 1000, "seconds": None}, "1,000 images"),
+    ):
+        assert budget({"budget": limits}, "8 x NVIDIA H100") == expected

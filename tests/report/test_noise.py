@@ -47,6 +47,7 @@ def test_rows_of_the_same_law_are_seldom_called_apart() -> None:
         (Estimate(1, 0.01, 3), Estimate(2, None, 1, 1.8, 2.2), True),
         (Estimate(1, 5.0, 3), Estimate(2, None, 1, 1.8, 2.2), False),
         (Estimate(1, 0.0, 3), Estimate(1, 0.0, 3), False),
+        (Estimate(1, 0.0, 2), Estimate(0.98, 0.0, 2), False),  # 64 of 64 twice, and 63 of 64 twice
     ],
 )
 def test_of_one_seed_intervals_must_not_meet(a: Estimate, b: Estimate, expected: bool) -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_filters_keep_the_runs_that_meet_all_of_them(
     ("condition", "says"),
     [
         ("model", "KEY=VALUE"),
-        ("modle=vae", "'modle' is no column of these runs; near are model, method; `genbench report"),
+        ("modle=vae", r"'modle' is no column of these runs; did you mean model\? `genbench report"),
         ("model=dpm", "no run is left; model is ddpm, gan, vae"),
         ("seed<x", "'x' is no number"),
     ],
@@ -81,7 +82,26 @@ def test_of_reruns_the_last_one_counts(tmp_path: Path, write: Write) -> None:
     write("b")
     kept, replaced = without_reruns(read(tmp_path))
     assert [row["run"] for row in kept.rows] == ["a-10", "b"]
-    assert replaced == ["a", "a-2"]
+    assert replaced == {"a": "a-10", "a-2": "a-10"}
+
+
+def test_runs_of_two_names_are_one_unless_rows_tell_names_apart(tmp_path: Path, write: Write) -> None:
+    for name in ("x/a", "x/a-2", "y/a"):
+        write(name, identity="same", group=name[0])
+    runs = read(tmp_path)
+    assert without_reruns(runs)[1] == {"x/a": "y/a", "x/a-2": "y/a"}
+    assert without_reruns(runs, resolve(runs, "name"))[1] == {"x/a": "x/a-2"}
+    assert without_reruns(runs, ["run"])[1] == {}
+
+
+def test_in_equal_seconds_another_number_of_devices_makes_another_run(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    for limits, kept in (({"images": 9}, ["a-2"]), ({"seconds": 9}, ["a", "a-2"])):
+        for name, device in (("a", "cpu"), ("a-2", "8 x cpu")):
+            cost = result["cost"] | {"device": device}
+            write(name, identity="same", cost=cost, config={"budget": limits})
+        assert [row["run"] for row in without_reruns(read(tmp_path))[0].rows] == kept
 
 
 def test_precision_is_the_metric_where_a_measure_is_meant_and_the_choice_elsewhere(
@@ -96,18 +116,62 @@ def test_precision_is_the_metric_where_a_measure_is_meant_and_the_choice_elsewhe
 
 
 def test_keys_are_all_that_can_be_asked_for_with_their_values(runs: Runs) -> None:
-    lines = dict(line.split(maxsplit=1) for line in keys(runs).splitlines())
+    lines = dict(line.split(maxsplit=1) for line in keys(runs, every=True).splitlines())
     assert lines["model"] == "ddpm, gan, vae"
-    assert lines["fid"] == "1.5, 3.0, n/a"
+    assert lines["fid"] == "1.5, 3, n/a"
+    assert lines["status"] == "done"
     for name in lines:
         assert resolve(runs, name)
 
 
-def test_a_misspelt_column_is_met_with_those_near_it_alone(runs: Runs) -> None:
-    with pytest.raises(ValueError, match="near are images_seen") as refused:
-        resolve(runs, "image_seen")
-    assert "training_seconds" not in str(refused.value)
-    with pytest.raises(
-        ValueError, match="no column of these runs; `genbench report RUNS_DIR --keys` lists all"
-    ):
-        resolve(runs, "zzzzzz")
+def test_of_keys_those_in_which_no_two_runs_differ_are_counted(tmp_path: Path, write: Write) -> None:
+    for seed, (model, extra) in enumerate((("vae", {"beta": 1, "free": None}), ("gan", {}), ("gan", {}))):
+        write(f"{seed}", choices={"model": model, "data": "digits"}, seed=seed, config={"model": extra})
+    *lines, rest = keys(read(tmp_path)).splitlines()
+    names = [line.split()[0] for line in lines]
+    assert {"run", "seed", "model", "bits_per_dim", "passes_per_sample"} <= {*names}
+    assert not {"data", "model.beta", "model.free", "identity", "status", "budget"} & {*names}
+    assert rest == "6 more, in which these runs do not differ: --keys --all"
+
+
+def test_many_values_are_told_in_one_line(tmp_path: Path, write: Write) -> None:
+    for i in range(40):
+        metrics = {FID.format("ema"): i / 7}
+        write(f"a-rather-long-name-of-a-run-{i:02d}", seed=i, metrics=metrics)
+    lines = keys(read(tmp_path)).splitlines()
+    assert max(map(len, lines)) < 120
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines}
+    assert told["fid"] == "0 to 5.571"
+    assert told["run"].endswith(".. (40 values)")
+
+
+def test_a_value_with_a_comma_can_be_filtered(tmp_path: Path, write: Write) -> None:
+    for images in (60000, 90000):
+        write(f"a{images}", config={"budget": {"images": images}})
+    runs = read(tmp_path)
+    assert names(filtered(runs, ["budget=60,000 images"])) == ["a60000"]
+    assert names(filtered(runs, ["budget!=60,000*"])) == ["a90000"]
+
+
+def test_a_title_of_a_metric_is_a_name_of_it(tmp_path: Path, write: Write) -> None:
+    name = "fd_exact[law,n=9,ema]"
+    write("a", metrics={name: 1.0})
+    assert resolve(read(tmp_path), "exact FD") == [name]
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("image_seen", "did you mean images_seen?"),
+        ("fdi", "did you mean fid?"),
+        ("lr", "did you mean optim.lr?"),
+        ("zzzzzz", "no column of these runs; `genbench report RUNS_DIR --keys` lists them"),
+    ],
+)
+def test_a_misspelt_column_is_met_with_those_near_it_alone(
+    tmp_path: Path, write: Write, word: str, says: str
+) -> None:
+    for lr in (0.1, 0.2):
+        write(f"a{lr}", config={"optim": {"lr": lr}})
+    with pytest.raises(ValueError, match=re.escape(says)):
+        resolve(read(tmp_path), word)

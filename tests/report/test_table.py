@@ -70,7 +70,7 @@ def test_a_row_is_the_mean_over_the_seeds_of_one_configuration_best_first(tmp_pa
     table = the_table(tmp_path)
     assert titles(table)[:2] == ["loss", "FID"]
     assert cells(table, "loss") == ["l2", "l1"]
-    assert cells(table, "FID") == ["1.25 ± 0.35", "3.0 ± 1.4"]
+    assert cells(table, "FID") == ["1.25 ± 0.35", "3.00 ± 1.41"]
     assert "2 seeds a row" in said(table)
     assert "± is the standard deviation over seeds" in said(table)
 
@@ -186,6 +186,25 @@ def test_seconds_are_equal_on_one_device_alone(tmp_path: Path, sow: Sow, result:
     assert "Budgets differ (600 seconds on cpu, 600 seconds on gpu)" in said(the_table(tmp_path))
 
 
+def test_in_seconds_the_devices_of_a_run_count(tmp_path: Path, sow: Sow, result: dict) -> None:
+    told = (("l1", "cpu (1 threads)", [1.0, 1.1, 0.9]), ("l2", "8 x cpu (1 threads)", [3.0, 3.1, 2.9]))
+    for name, device, fids in told:
+        cost = result["cost"] | {"device": device}
+        sow(name, fids, {"budget": {"seconds": 600}}, cost=cost)
+    table = the_table(tmp_path)
+    assert bold(table) == []
+    assert cells(table, "budget") == ["600 seconds", "4,800 device-seconds"]
+    assert "600 seconds on cpu (1 threads)" in said(table)
+    assert "4,800 device-seconds on 8 x cpu (1 threads)" in said(table)
+
+
+def test_an_error_of_exactly_nothing_is_never_the_best(tmp_path: Path, sow: Sow) -> None:
+    """Flows' own inverse, as records of before have it; without it the rest is ranked."""
+    for name, mse in (("l1", 0.0), ("l2", 0.02), ("l3", 0.03)):
+        sow(name, [1.0], reconstruction={"mse": mse, "mse_low": mse - 0.001, "mse_high": mse + 0.001, "n": 9})
+    assert bold(the_table(tmp_path)) == [("l2", "rec. MSE")]
+
+
 # Likelihoods and costs
 
 
@@ -266,8 +285,45 @@ def test_costs_are_means_in_three_figures(tmp_path: Path, sow: Sow, result: dict
 
 def test_held_out_images_and_too_few_samples_are_said(tmp_path: Path, sow: Sow) -> None:
     sow("l1", [1.0], metrics={"fid[f-cnn,n=359,ref=train,ema]": 1.0, "fid[f-cnn,n=359,ref=train,test]": 0.5})
-    assert "Held-out images, as a perfect model would: FID 0.5." in said(the_table(tmp_path))
+    assert "Held-out images, as a perfect model would: FID 0.5000." in said(the_table(tmp_path))
     assert "Biased: n=359 is below 10 x 64 features" in said(the_table(tmp_path))
+
+
+def test_a_foot_note_stands_only_where_its_mark_does(tmp_path: Path, sow: Sow, result: dict) -> None:
+    """Costs have a spread over seeds too, which no table shows."""
+    for seconds in (1.0, 2.0):
+        cost = result["cost"] | {"training_seconds": seconds}
+        sow(f"l{seconds:.0f}", [1.0], cost=cost, choices={"loss": "l1"}, config={"optim": {"lr": seconds}})
+    pooled = the_table(tmp_path, Query(by=["model", "loss"], columns=["train s"]))
+    assert cells(pooled, "train s") == ["1.5"]
+    assert not any(mark in said(pooled) for mark in ("±", "[low", "Bold", "bold"))
+    alone = said(the_table(tmp_path))
+    assert "nothing tells a best from noise" in alone
+    assert not any(mark in alone for mark in ("±", "[low", "Bold", "bold"))
+
+
+def test_where_no_row_is_best_no_bold_is_explained(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0, 2.0, 3.0])
+    sow("l2", [2.0, 3.0, 4.0])
+    told = said(the_table(tmp_path))
+    assert "No row is better than every other at 95 % in any column, by Welch's test over seeds." in told
+    assert "old" not in told.replace("Held-out", "")
+
+
+def test_a_spread_over_seeds_of_what_held_out_images_score_is_explained(tmp_path: Path, sow: Sow) -> None:
+    for name, test in (("l1", 0.5), ("l2", 0.75)):
+        sow(name, [1.0], metrics={FID.format("ema"): 1.0, FID.format("test"): test})
+    assert "FID 0.62 ± 0.18." in said(the_table(tmp_path))
+    assert "± is the standard deviation" in said(the_table(tmp_path))
+
+
+def test_shares_of_real_images_say_why_they_have_no_interval(tmp_path: Path, sow: Sow) -> None:
+    end = "[f-cnn,n=1000,k=5,ref=train,ema]"
+    shares = {f"precision{end}": 0.5, f"recall{end}": 0.5}
+    sow("l1", [1.0], metrics=shares)
+    assert "no interval" not in said(the_table(tmp_path))  # nor has precision one here
+    sow("l1", [1.0], metrics=shares | {f"precision_low{end}": 0.4, f"precision_high{end}": 0.6})
+    assert "recall has no interval: counted over real images" in said(the_table(tmp_path))
 
 
 def test_enough_samples_are_not_warned_of(tmp_path: Path, sow: Sow) -> None:
@@ -282,7 +338,20 @@ def test_runs_that_are_left_out_and_reruns_are_named(tmp_path: Path, sow: Sow, w
     write("bad").write_text("{")
     text = as_markdown(compare(tmp_path, Query()))
     assert "Left out: bad (damaged: result.json" in text
-    assert "Replaced by a later run of the same configuration and seed: r." in text
+    assert text.startswith("Runs of the same configuration and seed count once, or they would pass for two;")
+    assert "left out are r for r-2. --by run shows every run." in text
+
+
+def test_runs_of_two_names_count_once_and_it_is_said_first_with_the_remedy(
+    tmp_path: Path, sow: Sow, write: Write
+) -> None:
+    for name in ("a", "b"):
+        write(f"{name}/ddpm", identity="same", group=name)
+    text = as_markdown(compare(tmp_path, Query()))
+    assert "left out are those in a for those in b (ddpm). --by name,model shows" in text.splitlines()[0]
+    apart = compare(tmp_path, Query(by=["name", "model"]))
+    assert cells(apart.tables[0], "name") == ["a", "b"]
+    assert (apart.beginning, apart.replaced) == ([], {})
 
 
 def test_a_result_with_nothing_in_it_is_a_row(tmp_path: Path, write: Write) -> None:

@@ -1,6 +1,5 @@
 import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -177,22 +176,48 @@ def test_wandb_mode_disabled_is_respected(tmp_path: Path) -> None:
     assert events(tmp_path)[0]["loss"] == 0.5
 
 
+def kept_offline(run: Path, *kinds: str) -> list[Path]:
+    """Folders of runs as wandb leaves them."""
+    folders = [run / "wandb" / kind for kind in kinds]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    return folders
+
+
+def words_of(command: str | None) -> list[str]:
+    """A command as a shell takes it, patterns and all."""
+    assert command is not None
+    script = f"for word in {command}; do printf '%s\\0' \"$word\"; done"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.split("\0")[:-1]
+
+
 def test_the_upload_command_names_what_is_kept_offline_whatever_the_folders_are_called(
     tmp_path: Path,
 ) -> None:
     runs = [tmp_path / "it's a run", tmp_path / "$HOME *", tmp_path / "online", tmp_path / "none"]
-    for root, kind in zip(runs, ("offline-run-1-a", "offline-run-2-b", "run-3-c"), strict=False):
-        (root / "wandb" / kind).mkdir(parents=True)
-    command = upload_command(runs)
-    assert command is not None
-    assert shlex.split(command) == [
-        "wandb",
-        "sync",
-        *(str(path) for root in runs[:2] for path in root.glob("wandb/*")),
-    ]
-    (runs[0] / "wandb" / "offline-run-1-a" / "run-a.wandb.synced").touch()  # as wandb marks what it sent
-    assert shlex.split(upload_command(runs) or "")[2:] == [str(runs[1] / "wandb" / "offline-run-2-b")]
+    folders = [*kept_offline(runs[0], "offline-run-1-a"), *kept_offline(runs[1], "offline-run-2-b")]
+    kept_offline(runs[2], "run-3-c")
+    assert words_of(upload_command(runs)) == ["wandb", "sync", *sorted(map(str, folders))]
+    (folders[0] / "run-a.wandb.synced").touch()  # as wandb marks what it sent
+    assert words_of(upload_command(runs))[2:] == [str(folders[1])]
     assert upload_command(runs[2:]) is None
+
+
+def test_all_offline_runs_of_a_folder_are_one_pattern_and_a_part_of_them_is_not(tmp_path: Path) -> None:
+    group = tmp_path / "it's a sweep"
+    runs = [group / f"seed{seed}" for seed in range(20)]
+    folders = [str(path) for run in runs for path in kept_offline(run, "offline-run-1", "offline-run-2")]
+    command = upload_command([*runs, runs[0]])
+    assert command is not None
+    assert command.endswith("/*/wandb/offline-run-*")
+    assert words_of(command) == ["wandb", "sync", *sorted(folders)]
+    assert words_of(upload_command(runs[:3]))[2:] == folders[:6]
+    (other,) = kept_offline(tmp_path / "b" / "seed0", "offline-run-3")
+    both = upload_command([*runs, other.parents[1]])
+    assert words_of(both)[2:] == [*sorted(folders), str(other)]
+    (group / ".hidden" / "wandb" / "offline-run-9").mkdir(parents=True)  # the shell's * does not take it
+    assert upload_command(runs) == command
 
 
 LOST = """

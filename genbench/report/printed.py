@@ -1,0 +1,95 @@
+"""Tables -> the terminal, as wide as it is."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from genbench.report.markdown import head, raised
+from genbench.report.notes import notes
+from genbench.report.table import Table
+from genbench.report.text import Comparison
+from genbench.report.written import whole
+
+__all__ = ["print_comparison"]
+
+BETWEEN = 2  # letters between two columns
+Shown = tuple[str, list[Text], bool]
+"""A column: its title, what stands in its rows, and whether these are numbers."""
+
+
+def print_comparison(found: Comparison, console: Console) -> None:
+    """Print all tables with their foot-notes; what is too wide for one block goes on in another below it."""
+    for note in found.beginning:
+        console.print(wrapped(note, console.width), end="\n\n", soft_wrap=True)
+    for table in found.tables:
+        if len(found.tables) > 1:
+            console.print(Text(table.title, style="bold"))
+        for block in blocks([number(table), *shown(table)], console.width):
+            console.print(grid(block), end="\n\n")
+        for note in notes(table):
+            console.print(wrapped(raised(note), console.width), soft_wrap=True)
+        console.print()
+    for note in found.ending:
+        console.print(wrapped(note, console.width), soft_wrap=True)
+
+
+def wrapped(note: str, width: int) -> Text:
+    """A note in lines that break between words."""
+    lines = textwrap.wrap(note, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return Text("\n".join(lines))
+
+
+def number(table: Table) -> Shown:
+    """The numbers of the rows, which stand in for what tells them apart where that is too wide to repeat."""
+    return "#", [Text(str(i)) for i in range(1, len(table.lines) + 1)], True
+
+
+def shown(table: Table) -> Iterator[Shown]:
+    """The columns of a table."""
+    for place, col in enumerate(table.columns):
+        entries = [line.entries[place] for line in table.lines]
+        cells = [Text(whole(entry, col.name), style="bold" if entry.is_best else "") for entry in entries]
+        yield head(col), cells, any(entry.estimate for entry in entries)
+
+
+def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:
+    """Columns in blocks no wider than the terminal, each with what tells the rows apart in front.
+
+    columns: the rows' numbers first; they are left out where all fits, or what tells rows apart takes no
+    more than half of the width.
+    """
+    numbers, *rest = columns
+    labels = [column for column in rest if not column[2]]
+    if room(rest) <= width or (labels and room(labels) <= width // 2):
+        front, rest = labels, [column for column in rest if column[2]]
+    else:
+        front = [numbers]
+    block = [*front]
+    for column in rest:
+        if len(block) > len(front) and room([*block, column]) > width:
+            yield block
+            block = [*front]
+        block.append(column)
+    yield block
+
+
+def room(columns: Sequence[Shown]) -> int:
+    """How many letters wide columns are."""
+    sizes = (max(map(cell_len, (title, *(cell.plain for cell in cells)))) for title, cells, _ in columns)
+    return sum(sizes) + BETWEEN * len(columns)
+
+
+def grid(block: Sequence[Shown]) -> Grid:
+    """Columns below their titles."""
+    made = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, BETWEEN - 1, 0, 0))
+    for title, _, is_number in block:
+        # Numbers are never broken; what is longer than the terminal can only be text.
+        made.add_column(Text(title), justify="right" if is_number else "left", no_wrap=is_number)
+    for row in zip(*(cells for _, cells, _ in block), strict=True):
+        made.add_row(*row)
+    return made
