@@ -218,6 +218,13 @@ class ForwardProcess(ABC):
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
         """One batch on its way from data to noise, the first state x itself: (frames, B, C, H, W)."""
 
+    @abstractmethod
+    def alpha_bar(self, t: Tensor) -> Tensor:
+        """What is left of the image at times t (n,) in [0, 1]: (n,) float64, from 1 down.
+
+        Under Gaussian noise signal^2 / (signal^2 + noise^2); of bits, the share that was not drawn anew.
+        """
+
 
 class Inpaints(Generator):
     """A model that completes images."""

@@ -320,3 +320,19 @@ def test_forward_processes_start_from_the_data(model: Generator, frames: int) ->
     noised = model.forward_process(x, rng=torch.Generator().manual_seed(0), frames=frames)
     assert noised.shape == (frames, BATCH, *SHAPE)
     assert torch.equal(noised[0], x)
+
+
+def test_what_a_forward_process_leaves_of_the_data_is_what_its_states_show(model: Generator) -> None:
+    if not isinstance(model, ForwardProcess):
+        pytest.skip("no forward process")
+    left = model.alpha_bar(torch.linspace(0, 1, 5, dtype=torch.float64))
+    assert (left.shape, left.dtype) == ((5,), torch.float64)
+    assert left[0] == 1
+    assert bool((left.diff() < 0).all())
+    ones = torch.ones(2048, *SHAPE)
+    states = model.forward_process(ones, rng=torch.Generator().manual_seed(0), frames=5).double()
+    mean, variance = states.flatten(1).mean(1), states.flatten(1).var(1)
+    bits = bool((states.abs() == 1).all())
+    seen = mean if bits else mean.square() / (mean.square() + variance)
+    # 2048 x 64 numbers: a standard error below 0.005, and ten of these
+    assert torch.allclose(seen, left, atol=0.05)

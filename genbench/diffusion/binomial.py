@@ -147,6 +147,9 @@ class Binomial(LikelihoodProcess):
             x = coins(reverse(logits, x, alpha[k], alpha[k + 1]).log_up.exp(), uniform(x, rng))
             yield x
 
+    def alpha_bar(self, t: Tensor) -> Tensor:
+        return self.schedule.alpha_bar(t)
+
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
         check_binary(x0)
         u, T = uniform(x0, rng), self.schedule.T

@@ -160,6 +160,9 @@ class Gaussian(LikelihoodProcess):
 
         return self.sampler.path(guided, self.schedule, x, rng, start=start)
 
+    def alpha_bar(self, t: Tensor) -> Tensor:
+        return self.schedule.alpha_bar(t)
+
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
         eps, T = noise_like(x0, rng), self.schedule.T
         steps = torch.linspace(0, T, frames, dtype=torch.float64, device=x0.device).round()

@@ -84,6 +84,10 @@ class Process(nn.Module, ABC):
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
         """One batch on its way to noise, the first state x0 itself: (frames, B, C, H, W)."""
 
+    @abstractmethod
+    def alpha_bar(self, t: Tensor) -> Tensor:
+        """What is left of x0 at times t (n,) in [0, 1]: (n,) float64."""
+
     def check_unbounded(self) -> None:
         """Raise ValueError where data have to be 8-bit images in [-1, 1]; by default they need not."""
 

@@ -78,6 +78,10 @@ class Denoising(Edits, Trajectory, ForwardProcess):
         return self.process.forward_states(x, rng, frames=frames)
 
     @torch.no_grad()
+    def alpha_bar(self, t: Tensor) -> Tensor:
+        return self.process.alpha_bar(t)
+
+    @torch.no_grad()
     def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_batch(x, y)
         self.check_mask(x, mask)
