@@ -1,12 +1,8 @@
 """The verbs of the console script that compare runs; what they need is imported when they run."""
 
-import json
-import re
 import signal
 import sys
-from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -128,7 +124,7 @@ def report(
         return
     title = runs_dir.resolve().name
     if out is not None and assets:
-        write_folder(found, out, title=title, schedules=alpha_bar)
+        write_folder(found, out, title=title)
         typer.echo(f"{out / 'index.html'} is written")
         return
     write = {
@@ -136,7 +132,7 @@ def report(
         Format.csv: text.as_csv,
         Format.json: text.as_json,
         Format.latex: text.as_latex,
-        Format.html: lambda comparison: html(comparison, title=title, schedules=alpha_bar),
+        Format.html: lambda comparison: html(comparison, title=title),
     }
     deliver(write[chosen](found), out)
 
@@ -179,7 +175,7 @@ def serve(
 
     def write(state: str) -> str:
         found = compare(runs_dir, query, conditions=filters or [], unfinished=True)
-        return html(found, title=title, schedules=alpha_bar, state=state)
+        return html(found, title=title, state=state)
 
     live = LiveReport(runs_dir, write)
     live.page()  # what is wrong is said here, not in the browser
@@ -209,31 +205,6 @@ def check_target(out: Path | None, format: Format, *, assets: bool) -> None:
     if format is not Format.html or out is None:
         raise ValueError("--assets writes a folder of html: give --format html --out DIR")
     check_new(out)
-
-
-@cache
-def curve(node: str) -> list[float] | None:
-    """alpha_bar of a schedule, whose node is given as JSON."""
-    from genbench import app as application
-    from genbench.diffusion.schedule import Schedule
-
-    try:
-        schedule = application.make(json.loads(node))
-    except Exception:  # a record of another version, or of another hand
-        return None
-    fixed = isinstance(schedule, Schedule) and not list(schedule.parameters())
-    return schedule.table.tolist() if fixed else None
-
-
-def alpha_bar(node: Mapping[str, object]) -> list[float] | None:
-    """alpha_bar over the steps of a recorded schedule; None of one that learns, or is no schedule.
-
-    A record may come from anywhere: nothing is made of it but the schedules of this package.
-    """
-    written = json.dumps(node, sort_keys=True)
-    targets = re.findall(r'"_target_": "([^"]*)"', written)
-    known = [re.fullmatch(r"genbench\.diffusion\.(schedule|binomial)\.[A-Z]\w*", name) for name in targets]
-    return curve(written) if known and all(known) else None
 
 
 def format_of(out: Path | None, asked: Format | None, *, assets: bool) -> Format:

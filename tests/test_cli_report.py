@@ -13,7 +13,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from genbench import cli_report
-from genbench.diffusion.schedule import Cosine
 
 ROOT = Path(__file__).parents[1]
 FID = "fid[f-cnn,n=1000,ref=train,ema]"
@@ -104,25 +103,6 @@ def test_assets_are_a_new_folder_of_html(runs: Path, tmp_path: Path) -> None:
 )
 def test_what_is_not_there_is_refused_with_what_there_is(runs: Path, words: list[str], says: str) -> None:
     assert says in str(call("report", runs, *words).exception)
-
-
-def test_a_recorded_schedule_is_drawn_and_nothing_else_is_made_of_a_record() -> None:
-    node = {"_target_": "genbench.diffusion.schedule.Cosine", "T": 50, "s": 0.008, "beta_max": 0.999}
-    assert cli_report.alpha_bar(node) == Cosine(50).table.tolist()
-    for target in (
-        "os.system",
-        "genbench.diffusion.schedule.torch.load",
-        "genbench.run.Run",
-        "genbench.diffusion.schedule.Nothing",
-    ):
-        assert cli_report.alpha_bar({"_target_": target}) is None
-        nested = {
-            "_target_": "genbench.diffusion.schedule.ZeroTerminal",
-            "T": 9,
-            "base": {"_target_": target},
-        }
-        assert cli_report.alpha_bar(nested) is None
-    assert cli_report.alpha_bar({}) is None
 
 
 def test_serve_says_where_and_ends_on_ctrl_c(runs: Path) -> None:

@@ -1,10 +1,9 @@
 """The figures and pictures of a table's rows."""
 
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from genbench.report import folder
 from genbench.report.columns import Column, column, protocol
@@ -15,7 +14,6 @@ __all__ = [
     "LINES",
     "SHOWN",
     "Place",
-    "Schedules",
     "Shot",
     "Strip",
     "Subject",
@@ -30,8 +28,6 @@ COSTS = {"seconds_per_image": "seconds a sample", "training_seconds": "seconds o
 LINES = 16  # the most rows whose curves stand in one figure
 SHOWN = 60  # the most rows whose pictures are in a page
 
-Schedules = Callable[[Mapping[str, Any]], Sequence[float] | None]
-"""The node of a schedule -> alpha_bar over its steps, None of one that is not fixed."""
 Place = Callable[[Path], str | None]
 """A picture -> what its `src` is; None of what is no picture."""
 
@@ -120,28 +116,19 @@ def score_figure(metric: str, lines: Sequence[Series]) -> Figure | None:
     return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
 
 
-def noise_levels(subjects: Sequence[Subject], schedules: Schedules) -> list[Series]:
-    """alpha_bar against t / T of each schedule among the rows, in the colour of its first row."""
-    found: dict[str, Series] = {}
-    for subject in subjects:
-        node = folder.setting(subject.path, "schedule")
-        key = json.dumps(node, sort_keys=True)
-        curve = schedules(node) if node and key not in found else None
-        if curve is not None:
-            name = str(node.get("_target_", "")).rpartition(".")[2]
-            found[key] = Series(subject.number, name, shares(curve), curve)
+def noise_levels(subjects: Sequence[Subject]) -> list[Series]:
+    """alpha_bar against t of each way to noise among the rows, in the colour of its first row."""
+    found: dict[tuple[float, ...], Series] = {}
+    for subject in subjects[:LINES]:
+        if (noise := folder.noise(subject.path)) is not None:
+            found.setdefault(tuple(noise.alpha_bar), Series(subject.number, *noise))
     return list(found.values())
-
-
-def shares(curve: Sequence[float]) -> list[float]:
-    """t / T of each step, 0 included."""
-    return [t / (len(curve) - 1) for t in range(len(curve))]
 
 
 def noise_figures(levels: Sequence[Series]) -> list[Figure]:
     """The same as figures: alpha_bar and its log SNR."""
     return drawn(
-        line_figure(lines, title=name, x_title="t / T", y_title=name)
+        line_figure(lines, title=name, x_title="t", y_title=name)
         for name, lines in (("ᾱ", levels), ("log SNR = log(ᾱ / (1 − ᾱ))", list(map(log_snr, levels))))
     )
 

@@ -14,16 +14,17 @@ from genbench.report.columns import shown_metrics
 from genbench.report.names import SPREADS, is_metric, parse
 
 __all__ = [
+    "Noise",
     "Picture",
     "command",
     "curves",
     "embedded",
     "images_seen",
     "made_by",
+    "noise",
     "pictures",
     "rank",
     "score_of",
-    "setting",
 ]
 
 KINDS = ("samples", "reconstructions", "neighbours", "trajectory", "forward", "interpolation")
@@ -41,6 +42,14 @@ class Picture(NamedTuple):
 
     kind: str
     path: Path
+
+
+class Noise(NamedTuple):
+    """What a model leaves of the data over time."""
+
+    name: str
+    t: list[float]
+    alpha_bar: list[float]
 
 
 def command(folder: Path) -> str | None:
@@ -149,11 +158,22 @@ def rank(kind: str) -> tuple[int, str]:
     return KINDS.index(kind) if kind in KINDS else len(KINDS), kind
 
 
-def setting(folder: Path, key: str) -> Mapping[str, Any]:
-    """A node of a run's configuration, an empty one where it has none."""
-    config = json_object(folder / "result.json").get("config")
-    node = config.get(key) if isinstance(config, dict) else None
-    return node if isinstance(node, dict) else {}
+def noise(folder: Path) -> Noise | None:
+    """The way to noise that a run has recorded, if it has one."""
+    record = json_object(folder / "result.json")
+    curve, choices = (
+        node if isinstance(node := record.get(key), dict) else {} for key in ("noise", "choices")
+    )
+    t, alpha_bar = share(curve.get("t")), share(curve.get("alpha_bar"))
+    if len(t) < 2 or len(t) != len(alpha_bar):
+        return None
+    return Noise(str(choices.get("schedule", choices.get("model", "noise"))), t, alpha_bar)
+
+
+def share(values: object) -> list[float]:
+    """Numbers from 0 to 1; none where one of them is not."""
+    listed = values if isinstance(values, list) else []
+    return listed if all(isinstance(value, int | float) and 0 <= value <= 1 for value in listed) else []
 
 
 def embedded(path: Path) -> str | None:

@@ -2,31 +2,23 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from genbench.report.exhibits import Place, Schedules
+from genbench.report.exhibits import Place
 from genbench.report.folder import PNG, embedded
 from genbench.report.page import page
 from genbench.report.text import Comparison
 from genbench.run import atomic_file
 
-__all__ = ["html", "no_schedule", "write_folder"]
+__all__ = ["html", "write_folder"]
 
 TEMPLATES = Path(__file__).with_name("templates")
-
-
-def no_schedule(node: Mapping[str, Any]) -> Sequence[float] | None:
-    """No curve, of any schedule."""
-    return None
 
 
 def html(
     found: Comparison,
     *,
     title: str,
-    schedules: Schedules = no_schedule,
     place: Place = embedded,
     state: str = "",
 ) -> str:
@@ -43,7 +35,7 @@ def html(
     )
     style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
     return environment.get_template("page.html").render(
-        page=page(found, place=place, schedules=schedules, title=title),
+        page=page(found, place=place, title=title),
         style=Markup(style),
         script=Markup(script),
         style_hash=digest(style),
@@ -57,7 +49,7 @@ def digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def write_folder(found: Comparison, out: Path, *, title: str, schedules: Schedules = no_schedule) -> None:
+def write_folder(found: Comparison, out: Path, *, title: str) -> None:
     """The page as index.html with its pictures as files in assets/."""
 
     def copied(path: Path) -> str | None:
@@ -69,6 +61,6 @@ def write_folder(found: Comparison, out: Path, *, title: str, schedules: Schedul
             file.write(content)
         return name
 
-    text = html(found, title=title, schedules=schedules, place=copied)
+    text = html(found, title=title, place=copied)
     with atomic_file(out / "index.html") as file:
         file.write(text.encode())

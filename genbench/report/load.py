@@ -271,4 +271,4 @@ def cell(name: str, value: Any) -> Cell:  # noqa: ANN401
 
 def text(value: str) -> str:
     """Text without lone surrogates, which JSON may hold and no file can."""
-    return value.encode(errors="backslashreplace").decode()
+    return value if value.isascii() else value.encode(errors="backslashreplace").decode()

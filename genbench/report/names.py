@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["OF", "SPREADS", "MetricName", "base", "is_detail", "is_metric", "of_ema", "parse", "rank"]
@@ -58,6 +59,7 @@ def is_detail(name: str) -> bool:
     return kind in MANIFOLD and (kind not in ("precision", "recall") or of != "ema")
 
 
+@lru_cache(maxsize=10_000)  # the same few names stand in each of many runs
 def parse(name: str) -> MetricName:
     """The parts of a metric's name; ValueError where it does not say its protocol."""
     match = PATTERN.fullmatch(name)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from genbench.report import exhibits, folder
 from genbench.report.columns import Column
-from genbench.report.exhibits import Place, Schedules, Strip, Subject
+from genbench.report.exhibits import Place, Strip, Subject
 from genbench.report.figures import COLOURS, Figure, symbol
 from genbench.report.group import unseen
 from genbench.report.load import Row, Runs
@@ -103,9 +103,9 @@ class Page(NamedTuple):
     ending: list[str]
 
 
-def page(found: Comparison, *, place: Place, schedules: Schedules, title: str) -> Page:
-    """The page of a comparison; `place` and `schedules` bring the pictures and the curves of noise in."""
-    sections = [section(number, table, found, place, schedules) for number, table in enumerate(found.tables)]
+def page(found: Comparison, *, place: Place, title: str) -> Page:
+    """The page of a comparison; `place` brings the pictures in."""
+    sections = [section(number, table, found, place) for number, table in enumerate(found.tables)]
     left_out = [
         Unfinished(name, why, written(folder.images_seen(found.runs.paths[name])))
         for name, why in found.runs.left_out.items()
@@ -113,14 +113,14 @@ def page(found: Comparison, *, place: Place, schedules: Schedules, title: str) -
     return Page(title, sections, left_out, left_out_notes({}, found.replaced, found.runs.passed_over))
 
 
-def section(number: int, table: Table, found: Comparison, place: Place, schedules: Schedules) -> Section:
+def section(number: int, table: Table, found: Comparison, place: Place) -> Section:
     """One data set's part of the page."""
     rows = chosen(table)
     subjects = [
         Subject(i, name, line, found.runs.paths[str(row["run"])])
         for i, (name, line, row) in enumerate(zip(names(table), table.lines, rows, strict=True))
     ]
-    strips, levels = exhibits.strips(subjects, place), exhibits.noise_levels(subjects, schedules)
+    strips, levels = exhibits.strips(subjects, place), exhibits.noise_levels(subjects)
     return Section(
         number=number,
         title=table.title or "Runs",

@@ -55,12 +55,14 @@ def found(tmp_path: Path, write: Write, result: dict) -> Comparison:
         cost = result["cost"] | {"training_seconds": 10.0 + number, "seconds_per_image": 0.1**number}
         choices, metrics = result["choices"] | {"loss": loss}, {FID.format("ema"): 1.0 + number}
         config = {"schedule": {"_target_": "x.Cosine"}, "optim": {"lr": 0.1 * number}}
-        furnish(write(loss, choices=choices, metrics=metrics, cost=cost, config=config), shade=9 * number)
+        noise = {"t": [0.0, 0.3, 0.7, 1.0], "alpha_bar": [1.0, 0.9, 0.5, 0.1]}
+        run = write(loss, choices=choices, metrics=metrics, cost=cost, config=config, noise=noise)
+        furnish(run, shade=9 * number)
     return compare(tmp_path, Query())
 
 
 def text(found: Comparison) -> str:
-    return html(found, title="runs", schedules=lambda node: [1.0, 0.9, 0.5, 0.1])
+    return html(found, title="runs")
 
 
 def test_everything_that_was_asked_for_is_on_the_page(found: Comparison) -> None:
@@ -70,7 +72,7 @@ def test_everything_that_was_asked_for_is_on_the_page(found: Comparison) -> None
     assert "Pareto front" in page
     assert "net/loss" in page
     assert "log SNR" in page
-    assert ">Cosine<" in page
+    assert ">cosine<" in page
     assert ">optim.lr<" in page
     assert "python main.py model=ddpm &#39;name=a b&#39;" in page
     assert "commit 0123456789ab with changes, torch 2" in page
@@ -200,3 +202,29 @@ def test_rows_that_differ_in_numbers_of_seeds_and_choices_have_names_of_their_ch
         write(f"{loss}{seed}", choices=result["choices"] | {"loss": loss}, seed=seed)
     (table,) = compare(tmp_path, Query()).tables
     assert sorted(names(table)) == ["l1", "l2"]
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        None,
+        "x",
+        {"t": [0.0, 1.0]},
+        {"t": [0.0, 1.0], "alpha_bar": [1.0]},
+        {"t": [0.0, 1.0], "alpha_bar": [1.0, "<b>"]},
+        {"t": [0.0, 1.0], "alpha_bar": [1.0, float("nan")]},
+        {"t": [0.0, 2.0], "alpha_bar": [1.0, 0.5]},
+        {"t": {}, "alpha_bar": "1"},
+    ],
+)
+def test_a_way_to_noise_that_is_none_is_left_out(noise: object, write: Write) -> None:
+    assert folder.noise(write("run", noise=noise).parent) is None
+
+
+def test_a_way_to_noise_is_named_by_its_schedule_or_else_its_model(write: Write) -> None:
+    noise = {"t": [0, 1], "alpha_bar": [1, 0.25]}
+    found = folder.noise(write("a", noise=noise).parent)
+    assert found == folder.Noise("cosine", [0, 1], [1, 0.25])
+    other = folder.noise(write("b", noise=noise, choices={"model": "flow_matching"}).parent)
+    assert other is not None
+    assert other.name == "flow_matching"
