@@ -8,7 +8,7 @@ from typing import NamedTuple
 from genbench.report import folder
 from genbench.report.columns import Column, column, protocol
 from genbench.report.figures import Dot, Figure, Series, line_figure, scatter_figure
-from genbench.report.table import Line, Table, entry
+from genbench.report.table import Line, Table, budget, entry
 
 __all__ = [
     "LINES",
@@ -92,7 +92,7 @@ def point(subject: Subject, cost: str, col: Column) -> Dot | None:
         return None
     low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
     ends = (y.mean, y.mean) if low is None or high is None else (low, high)
-    return Dot(subject.number, subject.name, x.mean, y.mean, *ends)
+    return Dot(subject.number, subject.name, x.mean, y.mean, *ends, budget(subject.line.group.rows[0]))
 
 
 def training(subjects: Sequence[Subject]) -> list[Figure]:

@@ -1,7 +1,8 @@
 """Measures of runs -> figures in places and paths, which the page draws as SVG."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from genbench.report.scales import Scale, linear, logarithmic
@@ -28,6 +29,8 @@ class Dot(NamedTuple):
     low: float
     high: float
     """The ends of y's interval; y where it has none."""
+    budget: str = ""
+    """What its training might spend; only dots of one budget beat each other."""
 
 
 class Series(NamedTuple):
@@ -46,6 +49,8 @@ class Label(NamedTuple):
     y: float
     anchor: str
     text: str
+    leader: str = ""
+    """The path from the point to a text that stands farther off."""
 
 
 class Mark(NamedTuple):
@@ -85,31 +90,40 @@ class Figure(NamedTuple):
 def scatter_figure(
     dots: Sequence[Dot], *, title: str, x_title: str, y_title: str, better: int
 ) -> Figure | None:
-    """Points with names, the interval of y, and the front of those that no other one beats in both.
+    """Points with names, the interval of y, and for each budget the front of those that no other one
+    of it beats in both.
 
     Lower x is better, and y as `better` says. None where fewer than two points have both numbers, or all of
     them one x.
     """
-    known = [dot for dot in dots if all(map(math.isfinite, dot[2:]))]
+    known = [dot for dot in dots if all(map(math.isfinite, (dot.x, dot.y, dot.low, dot.high)))]
     xs = [dot.x for dot in known]
     if len(known) < 2 or max(xs) - min(xs) <= SAME * max(xs):
         return None
     x_scale = logarithmic(xs, LEFT, WIDTH - RIGHT)
     y_scale = linear([end for dot in known for end in (dot.low, dot.high)], HEIGHT - BOTTOM, TOP)
     places = [(x_scale(dot.x), y_scale(dot.y)) for dot in known]
+    fronts = [
+        [
+            (x_scale(dot.x), y_scale(dot.y))
+            for dot in pareto([one for one in known if one.budget == budget], better)
+        ]
+        for budget in dict.fromkeys(dot.budget for dot in known)
+    ]
     taken = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in places]
+    taken += [box for front in fronts for box in treads(front)]
+    crossed = [box for front in fronts for box in risers(front)]
     marks = [
         Mark(
             dot.row,
             symbol(dot.row, x, y),
             f"{dot.name}: {y_title} {dot.y:.4g}, {x_title} {dot.x:.4g}",
             f"M{x},{y_scale(dot.low)}V{y_scale(dot.high)}" if dot.low < dot.high else "",
-            label(dot.name, x, y, taken),
+            label(dot.name, x, y, taken, crossed),
         )
         for dot, (x, y) in zip(known, places, strict=True)
     ]
-    front = [(x_scale(dot.x), y_scale(dot.y)) for dot in pareto(known, better)]
-    return Figure(title, x_title, y_title, x_scale, y_scale, marks, [], stairs(front))
+    return Figure(title, x_title, y_title, x_scale, y_scale, marks, [], "".join(map(stairs, fronts)))
 
 
 def pareto(dots: Sequence[Dot], better: int) -> list[Dot]:
@@ -129,6 +143,17 @@ def stairs(corners: Sequence[tuple[float, float]]) -> str:
     return f"M{x},{y}" + "".join(f"H{x}V{y}" for x, y in others)
 
 
+def treads(corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """The room that the level parts of stairs take."""
+    return [(x0, y0 - 1, x1, y0 + 1) for (x0, y0), (x1, _) in itertools.pairwise(corners)]
+
+
+def risers(corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """The room that their upright parts take."""
+    pairs = itertools.pairwise(corners)
+    return [(x1 - 1, min(y0, y1), x1 + 1, max(y0, y1)) for (_, y0), (x1, y1) in pairs]
+
+
 def symbol(row: int, x: float, y: float) -> str:
     """A row's shape around a point: circle, square, diamond, triangle; rows of one colour differ in it."""
     r = RADIUS
@@ -140,23 +165,32 @@ def symbol(row: int, x: float, y: float) -> str:
     )[row // COLOURS % SHAPES]
 
 
-def label(name: str, x: float, y: float, taken: list[Box]) -> Label | None:
-    """A point's name where nothing is yet, which takes that place; None where there is no room."""
+def label(name: str, x: float, y: float, taken: list[Box], crossed: Sequence[Box]) -> Label | None:
+    """A point's name where nothing is yet, which takes that place; None where there is no room near it.
+
+    Where every place is across an upright line, one of these.
+    """
     long = LETTER * len(name)
-    for anchor, left, middle in (
-        ("start", x + GAP, y),
-        ("end", x - GAP - long, y),
-        ("middle", x - long / 2, y - LINE),
-        ("middle", x - long / 2, y + LINE),
-        ("start", x + GAP, y - LINE),
-        ("start", x + GAP, y + LINE),
-    ):
+    for shy, (anchor, left, middle) in itertools.product((True, False), spots(x, y, long)):
         box = (left, middle - LINE / 2, left + long, middle + LINE / 2)
-        if left > LEFT and box[2] < WIDTH and box[1] > 0 and not any(meet(box, other) for other in taken):
+        inside = left > LEFT and box[2] < WIDTH and box[1] > 0 and box[3] < HEIGHT - BOTTOM
+        if inside and not any(meet(box, other) for other in (*taken, *(crossed if shy else ()))):
             taken.append(box)
-            shift = {"start": 0.0, "end": long, "middle": long / 2}[anchor]
-            return Label(round(left + shift, 2), round(middle + 4, 2), anchor, name)
+            end = left + {"start": 0.0, "end": long, "middle": long / 2}[anchor]
+            far = abs(middle - y) > 1.5 * LINE
+            leader = f"M{x},{y}L{end:.2f},{middle - math.copysign(LINE / 2, middle - y):.2f}" if far else ""
+            return Label(round(end, 2), round(middle + 4, 2), anchor, name, leader)
     return None
+
+
+def spots(x: float, y: float, long: float) -> Iterator[tuple[str, float, float]]:
+    """Where a name may stand, the nearest first: how it is anchored, its left end and its middle."""
+    yield "start", x + GAP, y
+    yield "end", x - GAP - long, y
+    for lines in (1, -1, 2, -2, 3, -3, 4, -4):
+        yield "middle", x - long / 2, y - lines * LINE
+        yield "start", x + GAP, y - lines * LINE
+        yield "end", x - GAP - long, y - lines * LINE
 
 
 def meet(a: Box, b: Box) -> bool:

@@ -28,12 +28,13 @@ def decimals(x: Estimate, shared: int | None = None) -> int:
 def shared_decimals(column: Sequence[Estimate]) -> int | None:
     """What the values of a column have in common: two figures of each spread, where spreads are alike.
 
-    Where they are not, what the middle one of them wants; None where values without spreads differ in it.
+    Where they are not, what the middle one of them wants. Without spreads four figures of the greatest
+    values; None where they span powers of ten.
     """
     known = [x for x in column if spread_of(x)]
     wanted = [decimals(x) for x in known or column if x.mean and math.isfinite(x.mean)]
     if wanted and max(wanted) - min(wanted) <= 1:
-        return max(wanted)
+        return max(wanted) if known else min(wanted)
     return median_high(wanted) if known and wanted else None
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import re
 
 import pytest
 
@@ -10,6 +11,7 @@ from genbench.report.figures import (
     COLOURS,
     LEFT,
     LETTER,
+    LINE,
     POINTS,
     WIDTH,
     Dot,
@@ -93,6 +95,43 @@ def test_no_two_labels_overlap_and_none_leaves_the_figure() -> None:
     assert all(box[0] >= LEFT and box[2] <= WIDTH for box in boxes)
     for a, b in itertools.combinations(boxes, 2):
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+def test_no_name_stands_on_a_level_part_of_a_front() -> None:
+    figure = scatter_figure(dots(12), title="t", x_title="x", y_title="y", better=-1)
+    assert figure is not None
+    x, y, *steps = map(float, re.findall(r"[\d.]+", figure.front))
+    labels = [dot.label for dot in figure.dots if dot.label]
+    for x_next, y_next in zip(steps[::2], steps[1::2], strict=True):
+        for label in labels:
+            long = LETTER * len(label.text)
+            left = label.x - {"start": 0, "middle": long / 2, "end": long}[label.anchor]
+            assert not (left < x_next and x < left + long and abs(label.y - 4 - y) < LINE / 2)
+        x, y = x_next, y_next
+
+
+def test_every_budget_has_a_front_of_its_own() -> None:
+    small = [Dot(i, f"a{i}", 1.0 + i, 9.0 - i, 9.0 - i, 9.0 - i, "10 images") for i in range(3)]
+    large = [Dot(i, f"b{i}", 1.0 + i, 4.0 - i, 4.0 - i, 4.0 - i, "20 images") for i in range(3)]
+    figure = scatter_figure([*small, *large], title="t", x_title="x", y_title="y", better=-1)
+    assert figure is not None
+    assert figure.front.count("M") == 2
+    assert (
+        figure.front.count("H") == 4
+    )  # none of the first is beaten, though every one of the second is better
+    as_one = [dot._replace(budget="") for dot in (*small, *large)]
+    mixed = scatter_figure(as_one, title="t", x_title="x", y_title="y", better=-1)
+    assert mixed is not None
+    assert mixed.front.count("H") == 2
+
+
+def test_a_name_that_stands_farther_off_is_led_to() -> None:
+    crowd = [Dot(i, "a name of some length", 10.0 + 0.4 * i, 5.0, 5.0, 5.0) for i in range(6)]
+    figure = scatter_figure(crowd, title="t", x_title="x", y_title="y", better=-1)
+    assert figure is not None
+    labels = [dot.label for dot in figure.dots if dot.label]
+    assert any(label.leader for label in labels)
+    assert not all(label.leader for label in labels)
 
 
 def test_there_is_no_figure_of_one_point_of_equal_costs_or_of_no_numbers() -> None:

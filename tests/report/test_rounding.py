@@ -50,7 +50,7 @@ def test_values_of_a_column_have_the_same_decimals() -> None:
         "11.21 ± 2.56",
         "1.00",
     ]
-    assert column(Estimate(3.5, None, 1), Estimate(12.5, None, 1)) == ["3.500", "12.500"]
+    assert column(Estimate(3.5, None, 1), Estimate(12.5, None, 1)) == ["3.50", "12.50"]
 
 
 def test_where_spreads_are_unlike_most_are_alike_and_none_is_rounded_away() -> None:
