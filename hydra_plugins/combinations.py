@@ -3,36 +3,39 @@
 from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from genbench.app.holding import held
+from genbench.app.naming import identity
 from genbench.app.refusal import why
 from genbench.app.sweeping import plan
 from genbench.errors import UsageError
-
-Words = list[str]
 
 
 class Combinations(BasicSweeper):
     """All combinations; one that cannot be composed is refused alone, where Hydra's own refuses the sweep."""
 
-    def split_arguments(self, overrides: list[Override], max_batch_size: int | None) -> list[list[Words]]:
+    def split_arguments(self, overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
         """The jobs, in batches. Raises UsageError where none can be composed."""
-        (jobs,) = BasicSweeper.split_arguments(overrides, None)
-        refusals = [self.refusal(words) for words in jobs]
-        good = [words for words, refusal in zip(jobs, refusals, strict=True) if refusal is None]
-        bad = [(words, why) for words, why in zip(jobs, refusals, strict=True) if why is not None]
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        (jobs,) = BasicSweeper.split_arguments([*overrides, *parser.parse_overrides(held())], None)
+        refusals = [(words, self.refusal(words)) for words in jobs]
+        good = [words for words, refusal in refusals if refusal is None]
+        bad = [(words, refusal) for words, refusal in refusals if refusal is not None]
         if not good:
             several = f"all {len(bad)} jobs are refused, the first since " if len(bad) > 1 else ""
             raise UsageError(several + bad[0][1])
         plan(good, bad)
         return list(self.split_overrides_to_chunks(good, max_batch_size))
 
-    def refusal(self, words: Words) -> str | None:
+    def refusal(self, words: list[str]) -> str | None:
         """Why a job cannot be composed."""
         try:
-            self.hydra_context.config_loader.load_sweep_config(self.config, words)
+            # What an option of another model refers to is missed only when it is looked up.
+            identity(self.hydra_context.config_loader.load_sweep_config(self.config, words))
         except (HydraException, OmegaConfBaseException) as error:
             return why(error, words)
         return None

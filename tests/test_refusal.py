@@ -4,8 +4,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from genbench.app.refusal import message, paths, why
-from genbench.app.sweeping import held
+from genbench.app.holding import held, hold
+from genbench.app.refusal import message, paths, unknown, why
 from genbench.axes import CONF
 
 
@@ -55,26 +55,49 @@ def test_an_error_of_ours_is_told_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "kept"),
+    "word",
     [
-        ("likelihood=logistic", "likelihood=choice(logistic)"),
-        ("data.root='/a b/c,d'", "data.root=choice('/a b/c,d')"),
-        ("scores=[fid,kid]", "scores=choice([fid,kid])"),
-        ("+a.b=3e-4", "+a.b=choice(3e-4)"),
-        *((word, word) for word in ("a='1'", "a=${seed}", "a=null")),  # a choice of these is something else
-        *((word, word) for word in ("seed=0,1", "seed=range(0,3)", "loss=choice(l1,l2)", "-m", "~tuned")),
-        *(
-            (word, word)
-            for word in ("name=x", "runs_dir=/tmp/x", "hydra/launcher=joblib", "tracker.mode=", "x")
-        ),
+        "likelihood=logistic",
+        "data.root='/a b/c,d'",
+        "data.root='/x/it\\'s'",
+        "data.root=null",
+        "scores=[fid,kid]",
+        "+a.b=3e-4",
+        "a=${seed}",
+        "~tuned=x",
     ],
 )
-def test_what_a_sweep_holds_fixed_waits_for_its_jobs(word: str, kept: str) -> None:
-    assert held(["-m", word]) == ["-m", kept]
-    assert held(["sweep=families", word]) == ["sweep=families", kept]
-    assert held([word, "seed=1"] if word != "-m" else ["seed=1"])[-1] == "seed=1"
+def test_what_a_sweep_does_not_vary_waits_for_its_jobs(word: str) -> None:
+    assert hold(["-m", "model=vae,gan", word]) == ["-m", "model=vae,gan"]
+    assert held() == [word]
+    assert hold(["sweep=families", word]) == ["sweep=families"]
+    assert hold([word]) == [word]  # a single run
+    assert held() == []
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("seed=0,1", "seed=range(0,3)", "loss=choice(l1,l2)", "--multirun", "~tuned", "x"),
+        *("name=x", "runs_dir=/tmp/x", "++runs_dir=/tmp/x", "hydra/launcher=joblib"),
+        *("+hydra.launcher.ray.remote.num_gpus=1", "++hydra.launcher.n_jobs=2", "seed=1]"),
+    ],
+)
+def test_what_varies_or_is_of_the_sweep_itself_is_left_to_hydra(word: str) -> None:
+    assert hold(["-m", word]) == ["-m", word]
+    assert held() == []
 
 
 @pytest.mark.parametrize("word", ["sweep=search", "hydra/sweeper=optuna"])
-def test_to_a_search_what_is_held_fixed_is_no_choice(word: str) -> None:
-    assert held(["-m", word, "network.width=16"]) == ["-m", word, "network.width=16"]
+def test_a_search_gets_all_words(word: str) -> None:
+    assert hold(["-m", word, "network.width=16"]) == ["-m", word, "network.width=16"]
+    assert held() == []
+
+
+def test_hints_do_not_need_the_words_that_vary() -> None:
+    words = ["seed=0,1", "model=vae", "network.encoder.widht=16"]
+    assert "near: network.encoder.width" in unknown("network.encoder.widht", words)
+
+
+def test_an_unknown_part_of_hydra_is_told_in_its_own_words() -> None:
+    assert "hydra/job_logging/nope" in refusal("hydra/job_logging=nope")

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from genbench.app.sweeping import LEDGER, KeepsLedger
+from genbench.session import Session
 from genbench.stop import StopRequest
 from genbench.sweep import Ledger, Outcome, duration, outcome_table
 from tests.conftest import ROOT, Command
@@ -136,9 +137,33 @@ def test_a_combination_that_cannot_be_is_refused_alone_and_before_the_others_run
     done = here(*words)
     assert done.returncode == 1
     assert statuses(tmp_path) == ["estimated", "estimated", "refused"]
-    refused = done.stdout.index("job 2 refused (model=gan likelihood=gaussian dry_run=True")
+    refused = done.stdout.index("job 2 refused (model=gan ")
     assert done.stdout.index("likelihood is no axis of model=gan, which has network") > refused
     assert refused < done.stdout.index("job 0 estimated")
+
+
+def test_a_combination_that_refers_to_another_models_settings_is_refused_alone(
+    here: Here, tmp_path: Path
+) -> None:
+    done = here("-m", "model=vae,gan", "network=resnet_vae", "dry_run=true", f"runs_dir={tmp_path}")
+    assert (done.returncode, statuses(tmp_path)) == (1, ["estimated", "refused"])
+    assert "an option that was chosen belongs to another model" in done.stdout.replace("\n", " ")
+
+
+def test_a_signal_that_comes_when_all_is_measured_still_ends_the_sweep(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cost = Session.cost
+
+    def interrupted(self: Session, *given: Any) -> dict[str, Any]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return cost(self, *given)
+
+    with monkeypatch.context() as late:
+        late.setattr(Session, "cost", interrupted)
+        stopped = here("-m", *UNMEASURED, "seed=0,1", f"runs_dir={tmp_path}")
+    assert stopped.returncode == 130
+    assert statuses(tmp_path) == ["done", "not started"]
 
 
 def test_a_sweep_whose_jobs_are_all_refused_is_one_message(here: Here, tmp_path: Path) -> None:
@@ -312,6 +337,20 @@ def test_jobs_find_the_ledger_where_they_do_not_inherit_the_environment(
     KeepsLedger().on_multirun_start(cfg)
     of_job = composed(*cfg.hydra.overrides.hydra).hydra.job.env_set
     assert of_job[LEDGER] == os.environ[LEDGER]
+
+
+def test_the_ledger_of_a_sweep_begins_with_all_its_jobs(here: Here, tmp_path: Path) -> None:
+    """A dry run of each would take long; none starts where a stop is asked for at once."""
+    planned: list[Outcome] = []
+    add = Ledger.add
+
+    with pytest.MonkeyPatch.context() as watched:
+        watched.setattr(Ledger, "add", lambda self, outcome: (planned.append(outcome), add(self, outcome))[1])
+        watched.setattr(StopRequest, "requested", True)
+        here("sweep=schedule_x_loss", "seed=1,2", "budget.images=64", f"runs_dir={tmp_path}")
+    assert [(one.job, one.status) for one in planned] == [(job, "not started") for job in range(18)]
+    assert planned[-1].overrides[1:4] == ("schedule=sigmoid", "loss=huber", "sweep=schedule_x_loss")
+    assert {"seed=2", "budget.images=64"} <= set(planned[-1].overrides)
 
 
 def test_the_last_word_of_a_job_counts_and_one_that_never_ended_is_to_be_looked_at(tmp_path: Path) -> None:

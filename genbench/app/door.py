@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app import sweeping
+from genbench.app.holding import SEVERAL, hold
 from genbench.app.refusal import message
 from genbench.errors import Lost, Unmeasured, UsageError
 from genbench.helping import help_text
@@ -26,9 +27,9 @@ def door(main: Callable[[], None]) -> None:
     if HELP & set(sys.argv[1:]):
         show_help([word for word in sys.argv[1:] if not word.startswith("-")])
         return
-    if sweeping.SEVERAL & set(sys.argv) and {"--cfg", "-c"} & set(sys.argv):
+    if SEVERAL & set(sys.argv) and {"--cfg", "-c"} & set(sys.argv):
         leave(UsageError("--cfg shows one configuration: leave out -m, and name one value of each"))
-    sys.argv[1:] = sweeping.held(sys.argv[1:])
+    sys.argv[1:] = hold(sys.argv[1:])
     os.environ.pop(sweeping.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -49,6 +50,10 @@ def door(main: Callable[[], None]) -> None:
         leave(error)
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)
+    except Exception:
+        # A worker that was signalled before its job could listen is missed by its launcher.
+        if not sweeping.stop_of_sweep().requested:
+            raise
     finally:
         ends = sweeping.summarise(terminal())
     if "stopped" in ends or sweeping.stop_of_sweep().requested:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ from genbench.app.team import Task, launch, torchrun_rank, work
 from genbench.errors import Busy, Lost, Unmeasured, UsageError
 from genbench.progress import terminal
 from genbench.run import Run
-from genbench.stop import Stopped
+from genbench.stop import Stopped, StopRequest
 from genbench.sweep import Outcome, Status
 
 if TYPE_CHECKING:
@@ -52,12 +53,16 @@ def run(cfg: DictConfig) -> float:
         check_torchrun(cfg)
     if torchrun_rank():
         return assist(cfg, here)
-    alone = str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
+    launcher = str(HydraConfig.get().launcher._target_)
+    alone = launcher.endswith(".BasicLauncher")
+    if "joblib" in launcher:
+        # The terminal signals workers too; between two jobs that would kill them, and with them the others.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     console = terminal(shared=not alone)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return one_of_many(cfg, here, console, alone=alone)
     try:
-        end = stay(cfg, here, console)
+        end = stay(cfg, here, console, StopRequest())
         if end.status == "estimated":
             console.print(end.note, highlight=False)
         return end.objective
@@ -66,7 +71,7 @@ def run(cfg: DictConfig) -> float:
     except Stopped as stopped:
         end = interrupted(stopped)
         console.print(f"{end.status.capitalize()}; {end.note}.", markup=False, highlight=False)
-        sys.exit(EXIT_STOPPED)
+        sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
         tell_upload([here.path], console)
         point_to(here, console)
@@ -77,26 +82,27 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console, *, alone: bool) ->
 
     alone: no other one is at work, so that the process of the sweep ends with a job that is stopped.
     """
-    if stop_of_sweep().requested:
+    stop = stop_of_sweep()
+    if stop.requested:
         return math.inf
     started, end = time.monotonic(), interrupted(Stopped())
     keep(Stay("running", "it did not come to its end: killed, or still at work", seconds=0.0), here, started)
     try:
-        end = stay(cfg, here, console)
+        end = stay(cfg, here, console, stop)
     except Busy as error:
         end = Stay("busy", str(error))
     except (UsageError, Unmeasured) as error:
         end = Stay("refused", str(error))
     except Stopped as stopped:
         end = interrupted(stopped)
-        if alone:
-            sys.exit(EXIT_STOPPED)
     except Exception as error:
         end = failed(error)
     finally:
         number = keep(end, here, started)
         console.print(f"job {number} {end.status}: {end.note}", markup=False, highlight=False)
         point_to(here, console)
+    if alone and (stop.requested or end.status == "stopped"):  # also where the job was done before it heard
+        sys.exit(EXIT_STOPPED)
     return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
 
 
@@ -128,7 +134,7 @@ def point_to(here: Run, console: Console) -> None:
         console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
-def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
+def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Stay:
     """Show the result of a run that is finished, estimate one for dry_run=true, work on any other."""
     task = task_of(cfg, here)  # building changes the configuration
     with here.exclusively():
@@ -139,7 +145,7 @@ def stay(cfg: DictConfig, here: Run, console: Console) -> Stay:
                 return Stay("skipped", f"finished; {headline(result, cfg)}", objective(result, cfg))
             if sweeping() and here.status == "failed" and not cfg.retry_failed:
                 return Stay("unmended", "failed before; retry_failed=true tries it again")
-            session = open_session(cfg, here, console)
+            session = open_session(cfg, here, console, stop)
         except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
             raise UsageError(message(error)) from error
         if cfg.dry_run:
@@ -233,7 +239,7 @@ def check_objective(kind: str) -> None:
         raise ValueError(f"objective is {kind!r}; lower must be better, so legal are {', '.join(legal)}")
 
 
-def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":
+def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> "Session":
     """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
     check_objective(cfg.objective)
     who = identity(cfg)
@@ -241,7 +247,7 @@ def open_session(cfg: DictConfig, here: Run, console: Console) -> "Session":
     from genbench.session import Session
 
     config = OmegaConf.to_container(cfg, resolve=True)
-    return Session(parts, here, who, config, chosen(cfg), console, stop=stop_of_sweep())
+    return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
 
 
 def chosen(cfg: DictConfig) -> dict[str, str]:

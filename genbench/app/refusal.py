@@ -12,6 +12,7 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from genbench.app.holding import waits
 from genbench.axes import CONF, axes_asked_for
 
 __all__ = ["message", "why"]
@@ -20,7 +21,7 @@ LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the de
 UNKNOWN = re.compile(r"Could not override '(?P<key>[\w.]+)'\.$", re.MULTILINE)
 PLUGIN = re.compile(r"Could not find 'hydra/(launcher|sweeper)/")
 UNSCORED = re.compile(r"Could not override '(?P<key>metrics\.(samples|batch_size))'")
-OPTION = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^']+)'")
+OPTION = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^'/]+)'")
 CLOSE = 0.75
 """How like two names are, of 1 at most (difflib), for one to be taken as the other misspelt."""
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
@@ -99,12 +100,8 @@ def no_option(group: str, option: str) -> str:
 
 
 def without(key: str, words: Sequence[str]) -> DictConfig:
-    """The configuration of the words but one, whose values of sweeps are left out; empty where none is."""
-    usable = [
-        word
-        for word in words
-        if re.match(r"\+{0,2}[\w./@]+=", word) and word.lstrip("+").partition("=")[0] != key
-    ]
+    """The configuration of the words but one, and but those that vary; empty where there is none."""
+    usable = [word for word in words if waits(word) and word.lstrip("+").partition("=")[0] != key]
     try:
         within_sweep = GlobalHydra.instance().is_initialized()
         with nullcontext() if within_sweep else initialize_config_dir(str(CONF), version_base="1.3"):

@@ -11,20 +11,16 @@ from pathlib import Path
 from types import FrameType
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
-from genbench.axes import CONF
 from genbench.progress import terminal
 from genbench.stop import STOPPING, StopRequest
 from genbench.sweep import Ledger, Outcome, Status, outcome_table
 
-__all__ = ["KeepsLedger", "held", "ledger", "plan", "stop_of_sweep", "summarise", "tell_upload"]
+__all__ = ["KeepsLedger", "ledger", "plan", "stop_of_sweep", "summarise", "tell_upload"]
 
-SEVERAL = {"-m", "--multirun"}
 LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launcher starts it
 
 
@@ -66,41 +62,6 @@ def ask_workers_to_stop() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
-
-
-def held(words: Sequence[str]) -> list[str]:
-    """A command whose overrides, if it is a sweep over combinations, wait until a job is composed.
-
-    Hydra composes a sweep once before its jobs, without what varies: where that is the model, an override
-    of a key that only models have would be refused. It leaves to the jobs what is a choice, also of one.
-    """
-    varies = SEVERAL & set(words) or any(word.startswith("sweep=") for word in words)
-    return [choice(word) for word in words] if varies and not searches(words) else list(words)
-
-
-def searches(words: Sequence[str]) -> bool:
-    """Whether a sweep chooses its jobs one after another; what it is told to hold is no choice to it."""
-    presets = [CONF / "sweep" / f"{word[6:]}.yaml" for word in words if word.startswith("sweep=")]
-    chosen = any("/hydra/sweeper:" in path.read_text() for path in presets if path.exists())
-    return chosen or any(word.startswith("hydra/sweeper=") for word in words)
-
-
-def choice(word: str) -> str:
-    """key=value as a choice of one; as it is where it varies already, or says where the sweep is kept."""
-    key, _, value = word.partition("=")
-    if (
-        not value
-        or "${" in value
-        or key.startswith(("-", "~", "hydra"))
-        or key in ("sweep", "runs_dir", "name")
-    ):
-        return word
-    parse, alone = OverridesParser.create().parse_override, f"{key}=choice({value})"
-    try:
-        (job,) = parse(alone).sweep_string_iterator()
-        return alone if parse(f"{key}={job}").value() == parse(word).value() else word
-    except (HydraException, ValueError):  # it is a sweep, or null, or Hydra itself says what is wrong with it
-        return word
 
 
 def plan(jobs: Sequence[Sequence[str]], refused: Sequence[tuple[Sequence[str], str]]) -> None:
