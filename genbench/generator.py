@@ -18,6 +18,7 @@ __all__ = [
     "Latent",
     "Likelihood",
     "Loss",
+    "Noising",
     "Rng",
     "Stage",
     "Trajectory",
@@ -208,7 +209,18 @@ class Trajectory(ABC):
         """States on the way from noise to n images, the last one the samples: (frames, n, C, H, W)."""
 
 
-class ForwardProcess(ABC):
+class Noising(ABC):
+    """A model that goes back from noise, of images or of what they are coded as."""
+
+    @abstractmethod
+    def noise_levels(self) -> tuple[Tensor, Tensor]:
+        """Some hundred times t in [0, 1], and alpha_bar there, what is left of the data: (n,) float64 each.
+
+        Under Gaussian noise signal^2 / (signal^2 + noise^2); of bits, the share that was not drawn anew.
+        """
+
+
+class ForwardProcess(Noising):
     """A model that learns to undo a process from data to noise, which can be shown.
 
     Apart from Trajectory, since an autoregressive model has a way to its samples but none to noise.
@@ -217,13 +229,6 @@ class ForwardProcess(ABC):
     @abstractmethod
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
         """One batch on its way from data to noise, the first state x itself: (frames, B, C, H, W)."""
-
-    @abstractmethod
-    def alpha_bar(self, t: Tensor) -> Tensor:
-        """What is left of the image at times t (n,) in [0, 1]: (n,) float64, from 1 down.
-
-        Under Gaussian noise signal^2 / (signal^2 + noise^2); of bits, the share that was not drawn anew.
-        """
 
 
 class Inpaints(Generator):

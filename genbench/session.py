@@ -20,7 +20,7 @@ from genbench.evaluate import Evaluation
 from genbench.examine import Examiner
 from genbench.flops import sampling_flops, training_flops
 from genbench.gallery import Gallery
-from genbench.generator import ForwardProcess, Generator
+from genbench.generator import Generator, Noising
 from genbench.lr_schedule import LrSchedule
 from genbench.metrics import (
     Metrics,
@@ -273,7 +273,7 @@ class Session:
             "reconstruction": fidelity.reconstruction(model),
             "cost": self.cost(trained, drawing, time.monotonic() - started),
             "samples": {"grid": str(grid.relative_to(self.here.path))},
-            "noise": noise(model, self.parts.device),
+            "noise": noise(model),
         }
 
     def quality(self, trained: Trained, gallery: Gallery) -> tuple[dict[str, float], Evaluation]:
@@ -323,9 +323,9 @@ class Session:
         return to_float(images), y if model.num_classes else None
 
 
-def noise(model: Generator, device: torch.device) -> dict[str, list[float]]:
+def noise(model: Generator) -> dict[str, list[float]]:
     """alpha_bar over t of a model that goes back from noise; of others nothing."""
-    if not isinstance(model, ForwardProcess):
+    if not isinstance(model, Noising):
         return {}
-    t = torch.linspace(0, 1, 101, dtype=torch.float64, device=device)
-    return {"t": t.tolist(), "alpha_bar": model.alpha_bar(t).tolist()}
+    t, alpha_bar = model.noise_levels()
+    return {"t": t.tolist(), "alpha_bar": alpha_bar.tolist()}

@@ -14,6 +14,8 @@ from genbench.app.refusal import why
 from genbench.app.sweeping import plan
 from genbench.errors import UsageError
 
+__all__ = ["Combinations"]
+
 
 class Combinations(BasicSweeper):
     """All combinations; one that cannot be composed is refused alone, where Hydra's own refuses the sweep."""

@@ -147,8 +147,8 @@ class Binomial(LikelihoodProcess):
             x = coins(reverse(logits, x, alpha[k], alpha[k + 1]).log_up.exp(), uniform(x, rng))
             yield x
 
-    def alpha_bar(self, t: Tensor) -> Tensor:
-        return self.schedule.alpha_bar(t)
+    def noise_levels(self) -> tuple[Tensor, Tensor]:
+        return self.schedule.levels()
 
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
         check_binary(x0)

@@ -160,8 +160,8 @@ class Gaussian(LikelihoodProcess):
 
         return self.sampler.path(guided, self.schedule, x, rng, start=start)
 
-    def alpha_bar(self, t: Tensor) -> Tensor:
-        return self.schedule.alpha_bar(t)
+    def noise_levels(self) -> tuple[Tensor, Tensor]:
+        return self.schedule.levels()
 
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
         eps, T = noise_like(x0, rng), self.schedule.T

@@ -85,8 +85,8 @@ class Process(nn.Module, ABC):
         """One batch on its way to noise, the first state x0 itself: (frames, B, C, H, W)."""
 
     @abstractmethod
-    def alpha_bar(self, t: Tensor) -> Tensor:
-        """What is left of x0 at times t (n,) in [0, 1]: (n,) float64."""
+    def noise_levels(self) -> tuple[Tensor, Tensor]:
+        """Some hundred times in [0, 1], and what is left of x0 there: (n,) float64 each."""
 
     def check_unbounded(self) -> None:
         """Raise ValueError where data have to be 8-bit images in [-1, 1]; by default they need not."""

@@ -61,6 +61,11 @@ class Schedule(nn.Module, ABC):
         """alpha_bar on the grid, (T + 1,) float64."""
         return self.at(self.grid)
 
+    def levels(self) -> tuple[Tensor, Tensor]:
+        """Times and alpha_bar at some hundred steps of the grid, or all of fewer: (n,) float64 each."""
+        each = max(self.T // 100, 1)
+        return self.grid[::each].double() / self.T, self.table[::each]
+
     def alpha_bar(self, t: Tensor) -> Tensor:
         """alpha_bar at times t (B,) in [0, 1], each on the grid k / T: (B,) float64."""
         return self.at(torch.round(t.double() * self.T).long())

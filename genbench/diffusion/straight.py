@@ -29,8 +29,9 @@ class Straight(Process):
             raise ValueError(f"start is {start}; it must be above 0 (an image) and at most 1 (pure noise)")
         return (1 - start) * x0 + start * noise_like(x0, rng)
 
-    def alpha_bar(self, t: Tensor) -> Tensor:
-        return (1 - t.double()).square() / ((1 - t.double()).square() + t.double().square())
+    def noise_levels(self) -> tuple[Tensor, Tensor]:
+        t = torch.linspace(0, 1, 101, dtype=torch.float64)
+        return t, (1 - t).square() / ((1 - t).square() + t.square())
 
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
         eps = noise_like(x0, rng)

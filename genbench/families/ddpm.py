@@ -78,8 +78,8 @@ class Denoising(Edits, Trajectory, ForwardProcess):
         return self.process.forward_states(x, rng, frames=frames)
 
     @torch.no_grad()
-    def alpha_bar(self, t: Tensor) -> Tensor:
-        return self.process.alpha_bar(t)
+    def noise_levels(self) -> tuple[Tensor, Tensor]:
+        return self.process.noise_levels()
 
     @torch.no_grad()
     def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from genbench import batchwise
-from genbench.generator import Generator, Latent, Loss, Rng, Stage
+from genbench.generator import Generator, Latent, Loss, Noising, Rng, Stage
 
 __all__ = ["LatentDiffusion"]
 
 
-class LatentDiffusion(Latent):
+class LatentDiffusion(Latent, Noising):
     """x = decode(mean + scale u), u from a prior that is a model of its own, as if latents were images.
 
     The training has two stages: the autoencoder for a share of the budget, then the prior on its latents,
@@ -67,6 +67,11 @@ class LatentDiffusion(Latent):
 
     def networks(self) -> list[nn.Module]:
         return [*self.autoencoder.networks(), *self.prior_model.networks()]
+
+    def noise_levels(self) -> tuple[Tensor, Tensor]:
+        """Those of the prior, on latents."""
+        assert isinstance(self.prior_model, Noising)
+        return self.prior_model.noise_levels()
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)

@@ -65,7 +65,8 @@ def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:
     """
     numbers, *rest = columns
     labels = [column for column in rest if not column[2]]
-    if room(rest) <= width or (labels and room(labels) <= width // 2):
+    widest = max((room([column]) for column in rest if column[2]), default=0)
+    if room(rest) <= width or (labels and room(labels) <= min(width // 2, width - widest)):
         front, rest = labels, [column for column in rest if column[2]]
     else:
         front = [numbers]
