@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["curves_figure", "save_grid", "schedule_figure"]
 
-BORDER = 1  # pixels between tiles
+BORDER = 3  # pixels between tiles; a line of one is lost where a page shows the grid smaller
 GREY = 128
 FEW = 50  # points of a curve up to which each is marked
 VISIBLE = 48  # pixels; smaller tiles are enlarged to at least this

@@ -14,6 +14,7 @@ from genbench.data import ImageData, Split
 from genbench.diffusion.sampler import DDIM
 from genbench.evaluate import evaluate
 from genbench.metrics import DigitsFeatures, Metrics, PassCounter
+from genbench.pictures import BORDER
 from genbench.progress import Progress
 from genbench.stop import StopRequest
 from tests.conftest import ROOT, Command, Make
@@ -25,6 +26,9 @@ GUIDED = (*DDPM, "conditional=true", "guidance=classifier_free")
 GAN = ("model=gan", "network.generator.width=8", "network.discriminator.width=8")
 VAE = ("model=vae", "network.encoder.width=8", "network.decoder.width=8")
 FLOW = ("model=flow", "network.width=8", "flow.steps=1")
+
+STEP = 48 + BORDER  # from tile to tile of a grid; small images are enlarged to 48 pixels
+FIRST, SECOND = slice(BORDER, STEP), slice(STEP + BORDER, 2 * STEP)
 
 Arrays = dict[str, np.ndarray]
 
@@ -66,7 +70,7 @@ def test_a_folder_holds_the_images_their_grid_and_their_arrays(made: Make, tmp_p
     for k in range(11):
         assert np.array_equal(picture(out / f"{k:02d}.png"), arrays["samples"][k])
     grid = picture(out / "grid.png")  # 4 columns, each pixel enlarged to 6 x 6, a line between tiles
-    assert np.array_equal(grid[1:49:6, 50:98:6], arrays["samples"][1])
+    assert np.array_equal(grid[FIRST, SECOND][::6, ::6], arrays["samples"][1])
 
 
 def test_colours_stand_last_in_the_arrays() -> None:
@@ -112,7 +116,7 @@ def test_labels_come_in_turn_a_column_of_the_grid_each(made: Make, tmp_path: Pat
     assert arrays["labels"].dtype == np.int64
     assert np.array_equal(arrays["labels"], np.arange(25) % 10)
     with Image.open(tmp_path / "out" / "grid.png") as grid:
-        assert grid.size == (10 * 49 + 1, 3 * 49 + 1)
+        assert grid.size == (10 * STEP + BORDER, 3 * STEP + BORDER)
 
 
 def test_one_label_is_for_all_images_and_is_heard(made: Make, tmp_path: Path) -> None:
@@ -189,9 +193,9 @@ def test_completions_keep_the_given_bytes_and_differ_elsewhere(
     assert all(np.array_equal(image[:4], picture(digit)[:4]) for image in samples)
     assert len({image[4:].tobytes() for image in samples}) == 6
     grid = picture(tmp_path / "out" / "grid.png")
-    assert grid.shape == (3 * 49 + 1, 3 * 49 + 1)  # the image, the mask over it, 6 completions
-    assert np.array_equal(grid[1:49:6, 1:49:6], picture(digit))
-    masked = grid[1:49:6, 50:98:6]
+    assert grid.shape == (3 * STEP + BORDER, 3 * STEP + BORDER)  # the image, the mask over it, 6 completions
+    assert np.array_equal(grid[FIRST, FIRST][::6, ::6], picture(digit))
+    masked = grid[FIRST, SECOND][::6, ::6]
     assert np.array_equal(masked[:4], picture(digit)[:4])
     assert (masked[4:] == 128).all()
 
@@ -215,8 +219,8 @@ def test_an_image_of_any_kind_is_brought_to_the_shape_of_the_model(made: Make, t
     given = ("--inpaint", tmp_path / "wide.jpg", "--n", 2)
     drawn(made(*DDPM), tmp_path / "out", *given, "--mask", tmp_path / "bright.png")
     grid = picture(tmp_path / "out" / "grid.png")
-    assert (grid[1:49, 1:49] == 60).all()
-    assert (grid[1:49, 50:98] == 128).all()
+    assert (grid[FIRST, FIRST] == 60).all()
+    assert (grid[FIRST, SECOND] == 128).all()
     with pytest.raises(ValueError, match="has no white pixel"):
         drawn(made(*DDPM), tmp_path / "none", *given, "--mask", tmp_path / "dark.png")
 

@@ -12,7 +12,7 @@ from genbench.data import ImageData, Split, to_uint8
 from genbench.gallery import Gallery, slerp
 from genbench.generator import Latent, Loss
 from genbench.metrics import Drawn, Moments, Reference
-from genbench.pictures import save_grid
+from genbench.pictures import BORDER, save_grid
 from genbench.tracking import JsonLines
 from tests.toys import toy_model
 
@@ -91,12 +91,12 @@ def test_rebuilt_images_stand_below_the_test_images(gallery: Gallery) -> None:
     gallery.codes(Halves((1, 4, 4)).eval(), 100)
     with Image.open(gallery.folder / "reconstructions_000000100.png") as image:
         pixels = np.asarray(image)
-    scale = 12  # 4x4 tiles are enlarged to 48x48, with a line of one pixel between
+    scale = 12  # 4x4 tiles are enlarged to 48x48, with a line between
     test = gallery.data.test.images[gallery.order[:32], 0].numpy()
     for k in (0, 7, 8, 31):
-        top, left = (k // 8) * 2 * 49 + 1, (k % 8) * 49 + 1
+        top, left = (k // 8) * 2 * (48 + BORDER) + BORDER, (k % 8) * (48 + BORDER) + BORDER
         real = pixels[top : top + 48 : scale, left : left + 48 : scale]
-        below = pixels[top + 49 : top + 97 : scale, left : left + 48 : scale]
+        below = pixels[top + 48 + BORDER : top + 96 + BORDER : scale, left : left + 48 : scale]
         assert np.array_equal(real, test[k])
         assert np.array_equal(below[:2], test[k, :2])
         assert not below[2:].any()
@@ -125,9 +125,9 @@ def test_neighbours_show_the_likeliest_copies_first_above_what_they_resemble(gal
     assert path.name == "neighbours_000000100.png"
     with Image.open(path) as image:
         tiles = np.asarray(image)
-    size = 4 * 12 + 1  # enlarged to 48 pixels, with a line before each
-    assert tiles.shape == (6 * size + 1, 8 * size + 1)  # 16 samples, two rows beneath each row
-    column = [tiles[row * size + 1 : (row + 1) * size : 12, 1:size:12] for row in range(3)]
+    size = 4 * 12 + BORDER  # enlarged to 48 pixels, with a line before each
+    assert tiles.shape == (6 * size + BORDER, 8 * size + BORDER)  # 16 samples, two rows beneath each row
+    column = [tiles[row * size + BORDER : (row + 1) * size : 12, BORDER:size:12] for row in range(3)]
     assert all((tile == real[42, 0].numpy()).all() for tile in column)
 
 

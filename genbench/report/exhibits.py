@@ -8,7 +8,7 @@ from typing import NamedTuple
 from genbench.report import folder
 from genbench.report.columns import Column, column, protocol
 from genbench.report.figures import Dot, Figure, Series, line_figure, scatter_figure
-from genbench.report.table import Line, Table, budget, entry
+from genbench.report.table import Line, Table, comparable, entry, leagues
 
 __all__ = [
     "LINES",
@@ -26,6 +26,7 @@ __all__ = [
 
 COSTS = {"seconds_per_image": "seconds a sample", "training_seconds": "seconds of training"}
 LINES = 16  # the most rows whose curves stand in one figure
+FEW = 12  # up to how many pictures stand in their full size
 SHOWN = 60  # the most rows whose pictures are in a page
 
 Place = Callable[[Path], str | None]
@@ -58,9 +59,9 @@ class Strip(NamedTuple):
     shots: list[Shot]
 
     @property
-    def shape(self) -> str:
-        """How much room each takes: processes are rows of many states."""
-        return "square" if self.title == "samples" else "wide"
+    def size(self) -> str:
+        """How much room each takes: of many rows they are small, so that the page does not go on and on."""
+        return "many" if len(self.shots) > FEW else "few"
 
 
 def trade_offs(table: Table, subjects: Sequence[Subject]) -> list[Figure]:
@@ -68,9 +69,15 @@ def trade_offs(table: Table, subjects: Sequence[Subject]) -> list[Figure]:
     col = next((col for col in table.columns if col.better), None)
     if col is None:
         return []
+    league = {
+        place: budget
+        for budget, places in leagues(table.lines).items()
+        if comparable([table.lines[place] for place in places], col.name)
+        for place in places
+    }
     return drawn(
         scatter_figure(
-            [dot for subject in subjects if (dot := point(subject, cost, col))],
+            [dot for s in subjects if (dot := point(s, cost, col, league.get(s.number)))],
             title=f"{col.title} against {title}",
             x_title=title,
             y_title=f"{col.title} {col.arrow}",
@@ -85,14 +92,14 @@ def drawn(figures: Iterable[Figure | None]) -> list[Figure]:
     return [figure for figure in figures if figure]
 
 
-def point(subject: Subject, cost: str, col: Column) -> Dot | None:
+def point(subject: Subject, cost: str, col: Column, league: str | None) -> Dot | None:
     """A row by its cost and its quality, with the spread over seeds or the interval."""
     x, y = (entry(subject.line.group, name).estimate for name in (cost, col.name))
     if x is None or y is None:
         return None
     low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
     ends = (y.mean, y.mean) if low is None or high is None else (low, high)
-    return Dot(subject.number, subject.name, x.mean, y.mean, *ends, budget(subject.line.group.rows[0]))
+    return Dot(subject.number, subject.name, x.mean, y.mean, *ends, league)
 
 
 def training(subjects: Sequence[Subject]) -> list[Figure]:

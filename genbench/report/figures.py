@@ -2,21 +2,21 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from genbench.report.labels import Box, Label, labels
 from genbench.report.scales import Scale, linear, logarithmic
 
 __all__ = ["COLOURS", "Dot", "Figure", "Series", "line_figure", "pareto", "scatter_figure", "symbol"]
 
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 46
-LETTER, LINE = 7.4, 13  # the room that a label takes, in the units of the figure
-GAP, RADIUS = 9, 5
+RADIUS = 5
 POINTS = 240  # of one line; more are averaged
 COLOURS, SHAPES = 8, 4
 SAME = 0.02  # relative differences of x up to here are none
-Box = tuple[float, float, float, float]  # left, top, right, bottom
+NAMED, NUMBERED = 24, 60  # up to how many points each has its name, and its number
 
 
 class Dot(NamedTuple):
@@ -29,8 +29,8 @@ class Dot(NamedTuple):
     low: float
     high: float
     """The ends of y's interval; y where it has none."""
-    budget: str = ""
-    """What its training might spend; only dots of one budget beat each other."""
+    league: str | None = ""
+    """What it is ranked in: only points of one league beat each other; None of what is ranked with none."""
 
 
 class Series(NamedTuple):
@@ -40,17 +40,6 @@ class Series(NamedTuple):
     name: str
     xs: Sequence[float]
     ys: Sequence[float]
-
-
-class Label(NamedTuple):
-    """A text beside a point."""
-
-    x: float
-    y: float
-    anchor: str
-    text: str
-    leader: str = ""
-    """The path from the point to a text that stands farther off."""
 
 
 class Mark(NamedTuple):
@@ -73,8 +62,13 @@ class Figure(NamedTuple):
     y_scale: Scale
     dots: list[Mark]
     lines: list[Mark]
-    front: str = ""
-    """The path along those that no other point beats."""
+    fronts: Sequence[Mark] = ()
+    """For each league the path along those that no other point of it beats."""
+
+    @property
+    def numbered(self) -> list[int]:
+        """The rows whose points have the row's number for a name."""
+        return [dot.row for dot in self.dots if dot.label and dot.label.text == number(dot.row)]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -90,11 +84,10 @@ class Figure(NamedTuple):
 def scatter_figure(
     dots: Sequence[Dot], *, title: str, x_title: str, y_title: str, better: int
 ) -> Figure | None:
-    """Points with names, the interval of y, and for each budget the front of those that no other one
-    of it beats in both.
+    """Points with names, the interval of y, and for each league the front of those that none beats in both.
 
-    Lower x is better, and y as `better` says. None where fewer than two points have both numbers, or all of
-    them one x.
+    Lower x is better, and y as `better` says. Where not all names have room, points have their row's number.
+    None where fewer than two points have both numbers, or all of them one x.
     """
     known = [dot for dot in dots if all(map(math.isfinite, (dot.x, dot.y, dot.low, dot.high)))]
     xs = [dot.x for dot in known]
@@ -102,28 +95,59 @@ def scatter_figure(
         return None
     x_scale = logarithmic(xs, LEFT, WIDTH - RIGHT)
     y_scale = linear([end for dot in known for end in (dot.low, dot.high)], HEIGHT - BOTTOM, TOP)
+    fronts = leading(known, better)
+    stairways = [[(x_scale(dot.x), y_scale(dot.y)) for dot in front] for front in fronts]
+    bars = [(x_scale(dot.x), y_scale(dot.high), y_scale(dot.low)) for dot in known]
     places = [(x_scale(dot.x), y_scale(dot.y)) for dot in known]
-    fronts = [
-        [
-            (x_scale(dot.x), y_scale(dot.y))
-            for dot in pareto([one for one in known if one.budget == budget], better)
-        ]
-        for budget in dict.fromkeys(dot.budget for dot in known)
-    ]
-    taken = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in places]
-    taken += [box for front in fronts for box in treads(front)]
-    crossed = [box for front in fronts for box in risers(front)]
+    lines = [*(box for way in stairways for box in steps(way)), *((x - 1, a, x + 1, b) for x, a, b in bars)]
+    called = {dot.row for front in fronts for dot in front} if len(known) > NUMBERED else None
     marks = [
         Mark(
             dot.row,
             symbol(dot.row, x, y),
             f"{dot.name}: {y_title} {dot.y:.4g}, {x_title} {dot.x:.4g}",
-            f"M{x},{y_scale(dot.low)}V{y_scale(dot.high)}" if dot.low < dot.high else "",
-            label(dot.name, x, y, taken, crossed),
+            f"M{x},{bottom}V{top}" if dot.low < dot.high else "",
+            text,
         )
-        for dot, (x, y) in zip(known, places, strict=True)
+        for dot, (x, y), (_, top, bottom), text in zip(
+            known, places, bars, named(known, places, lines, called), strict=True
+        )
     ]
-    return Figure(title, x_title, y_title, x_scale, y_scale, marks, [], "".join(map(stairs, fronts)))
+    ways = [
+        Mark(front[0].row, stairs(way), " of ".join(filter(None, ("Pareto front", front[0].league))))
+        for front, way in zip(fronts, stairways, strict=True)
+    ]
+    return Figure(title, x_title, y_title, x_scale, y_scale, marks, [], ways)
+
+
+def leading(dots: Sequence[Dot], better: int) -> list[list[Dot]]:
+    """The front of each league, of those that have two points or more."""
+    leagues = dict.fromkeys(dot.league for dot in dots if dot.league is not None)
+    fronts = [pareto([dot for dot in dots if dot.league == league], better) for league in leagues]
+    return [front for front in fronts if len(front) > 1]
+
+
+def named(
+    dots: Sequence[Dot], places: Sequence[tuple[float, float]], lines: Sequence[Box], called: set[int] | None
+) -> list[Label | None]:
+    """The names of all points; where they have no room the numbers, of those that are called (None: all)."""
+    r = 1.3 * RADIUS  # the farthest that a symbol reaches
+    taken = [(x - r, y - r, x + r, y + r) for x, y in places]
+    room = (LEFT, 0, WIDTH, HEIGHT - BOTTOM)
+    if len(dots) <= NAMED:
+        found = labels([dot.name for dot in dots], places, room=room, taken=taken, lines=lines)
+        if all(found):
+            return found
+    these = [i for i, dot in enumerate(dots) if called is None or dot.row in called]
+    texts = [number(dots[i].row) for i in these]
+    found = labels(texts, [places[i] for i in these], room=room, taken=taken, lines=lines, every=True)
+    by_place = dict(zip(these, found, strict=True))
+    return [by_place.get(i) for i in range(len(dots))]
+
+
+def number(row: int) -> str:
+    """What a row is called where its name has no room."""
+    return str(row + 1)
 
 
 def pareto(dots: Sequence[Dot], better: int) -> list[Dot]:
@@ -136,22 +160,16 @@ def pareto(dots: Sequence[Dot], better: int) -> list[Dot]:
 
 
 def stairs(corners: Sequence[tuple[float, float]]) -> str:
-    """The path from corner to corner, level and then upright; none from a single one."""
-    if len(corners) < 2:
-        return ""
+    """The path from corner to corner, level and then upright."""
     (x, y), *others = corners
     return f"M{x},{y}" + "".join(f"H{x}V{y}" for x, y in others)
 
 
-def treads(corners: Sequence[tuple[float, float]]) -> list[Box]:
-    """The room that the level parts of stairs take."""
-    return [(x0, y0 - 1, x1, y0 + 1) for (x0, y0), (x1, _) in itertools.pairwise(corners)]
-
-
-def risers(corners: Sequence[tuple[float, float]]) -> list[Box]:
-    """The room that their upright parts take."""
-    pairs = itertools.pairwise(corners)
-    return [(x1 - 1, min(y0, y1), x1 + 1, max(y0, y1)) for (_, y0), (x1, y1) in pairs]
+def steps(corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """The room that stairs take, level and upright."""
+    pairs = list(itertools.pairwise(corners))
+    level = [(x0, y0 - 1, x1, y0 + 1) for (x0, y0), (x1, _) in pairs]
+    return [*level, *((x1 - 1, min(y0, y1), x1 + 1, max(y0, y1)) for (_, y0), (x1, y1) in pairs)]
 
 
 def symbol(row: int, x: float, y: float) -> str:
@@ -163,39 +181,6 @@ def symbol(row: int, x: float, y: float) -> str:
         f"M{x},{y - 1.3 * r:.2f}l{1.3 * r},{1.3 * r}l{-1.3 * r},{1.3 * r}l{-1.3 * r},{-1.3 * r}Z",
         f"M{x},{y - 1.2 * r:.2f}l{1.2 * r},{2.2 * r}h{-2.4 * r}Z",
     )[row // COLOURS % SHAPES]
-
-
-def label(name: str, x: float, y: float, taken: list[Box], crossed: Sequence[Box]) -> Label | None:
-    """A point's name where nothing is yet, which takes that place; None where there is no room near it.
-
-    Where every place is across an upright line, one of these.
-    """
-    long = LETTER * len(name)
-    for shy, (anchor, left, middle) in itertools.product((True, False), spots(x, y, long)):
-        box = (left, middle - LINE / 2, left + long, middle + LINE / 2)
-        inside = left > LEFT and box[2] < WIDTH and box[1] > 0 and box[3] < HEIGHT - BOTTOM
-        if inside and not any(meet(box, other) for other in (*taken, *(crossed if shy else ()))):
-            taken.append(box)
-            end = left + {"start": 0.0, "end": long, "middle": long / 2}[anchor]
-            far = abs(middle - y) > 1.5 * LINE
-            leader = f"M{x},{y}L{end:.2f},{middle - math.copysign(LINE / 2, middle - y):.2f}" if far else ""
-            return Label(round(end, 2), round(middle + 4, 2), anchor, name, leader)
-    return None
-
-
-def spots(x: float, y: float, long: float) -> Iterator[tuple[str, float, float]]:
-    """Where a name may stand, the nearest first: how it is anchored, its left end and its middle."""
-    yield "start", x + GAP, y
-    yield "end", x - GAP - long, y
-    for lines in (1, -1, 2, -2, 3, -3, 4, -4):
-        yield "middle", x - long / 2, y - lines * LINE
-        yield "start", x + GAP, y - lines * LINE
-        yield "end", x - GAP - long, y - lines * LINE
-
-
-def meet(a: Box, b: Box) -> bool:
-    """Whether two boxes overlap."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def line_figure(

@@ -270,8 +270,5 @@ def cell(name: str, value: Any) -> Cell:  # noqa: ANN401
 
 
 def text(value: str) -> str:
-    """Text without lone surrogates, which JSON may hold and no file can, and without a terminal's codes."""
-    if value.isascii() and value.isprintable():
-        return value
-    whole = value.encode(errors="backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in whole)
+    """Text without lone surrogates, which JSON may hold and no file can."""
+    return value if value.isascii() else value.encode(errors="backslashreplace").decode()

@@ -22,7 +22,7 @@ def markdown(tables: Sequence[Table], ending: Sequence[str], beginning: Sequence
     """A Markdown table a data set with its foot-notes; before and after them what holds for all."""
     parts = [part for table in tables for part in section(table, with_title=len(tables) > 1)]
     lead = [f"{escape(words)}\n" for words in beginning]
-    return "\n".join([*lead, *parts, *map(note, ending)]).rstrip() + "\n"
+    return printable("\n".join([*lead, *parts, *map(note, ending)]).rstrip() + "\n")
 
 
 def section(table: Table, *, with_title: bool) -> list[str]:

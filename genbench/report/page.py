@@ -1,7 +1,7 @@
 """A comparison -> what the page shows of it, in the order in which it is read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from genbench.report import exhibits, folder
@@ -18,6 +18,7 @@ from genbench.report.written import parts, written
 
 __all__ = ["Page", "page"]
 
+LATE = ("budget", "device", "seeds")  # columns that name a row where no other one does
 DIFFERENCES = 8  # the most rows that the table of settings compares
 
 
@@ -73,7 +74,11 @@ class Section(NamedTuple):
     notes: list[tuple[str, str]]
     """Each with its mark, empty for none."""
     figures: list[Figure]
+    numbered: list[Item]
+    """The rows whose points in the figures have a number for a name."""
     curves: list[Figure]
+    curves_of: list[Item]
+    """The rows that the curves are of."""
     schedules: list[Figure]
     schedule_names: list[tuple[str, int]]
     """Which line is which: its name, and the row whose colour it has."""
@@ -121,14 +126,18 @@ def section(number: int, table: Table, found: Comparison, place: Place) -> Secti
         for i, (name, line, row) in enumerate(zip(names(table), table.lines, rows, strict=True))
     ]
     strips, levels = exhibits.strips(subjects, place), exhibits.noise_levels(subjects)
+    items = [item(*pair, table, found.runs) for pair in zip(subjects, rows, strict=True)]
+    figures, curves = exhibits.trade_offs(table, subjects), exhibits.training(subjects)
     return Section(
         number=number,
         title=table.title or "Runs",
         heads=heads(table, found.query.sort),
-        items=[item(*pair, table, found.runs) for pair in zip(subjects, rows, strict=True)],
+        items=items,
         notes=[mark_apart(note) for note in notes(table)],
-        figures=exhibits.trade_offs(table, subjects),
-        curves=exhibits.training(subjects),
+        figures=figures,
+        numbered=of_rows(items, [row for f in figures for row in f.numbered]),
+        curves=curves,
+        curves_of=of_rows(items, [line.row for f in curves for line in f.lines]),
         schedules=exhibits.noise_figures(levels),
         schedule_names=[(line.name, line.row) for line in levels],
         strips=strips,
@@ -137,6 +146,11 @@ def section(number: int, table: Table, found: Comparison, place: Place) -> Secti
         compared=[subject.name for subject in subjects[:DIFFERENCES]],
         differences=differences(table),
     )
+
+
+def of_rows(items: Sequence[Item], numbers: Collection[int]) -> list[Item]:
+    """Some of the rows, in the order of the table."""
+    return [items[number] for number in sorted(set(numbers))]
 
 
 def heads(table: Table, sort: str) -> list[Head]:
@@ -209,18 +223,18 @@ def command(row: Row, runs: Runs) -> Command:
 def names(table: Table) -> list[str]:
     """What tells each row from the others: ddpm · cosine · l2.
 
-    Budgets, devices and numbers of seeds are named where rows differ in nothing else.
+    Budgets, then devices, then numbers of seeds are named where rows differ in nothing before them.
     """
-    told = [col.name not in ("budget", "device", "seeds") for col in table.columns]
-    short = [name_of(line, table.columns, told) for line in table.lines]
-    found = []
-    for line, name in zip(table.lines, short, strict=True):
-        alike = [other for other, its in zip(table.lines, short, strict=True) if its == name]
-        differ = [
-            len({str(other.entries[place].value) for other in alike}) > 1
-            for place in range(len(table.columns))
+    told = [col.name not in LATE for col in table.columns]
+    found = [name_of(line, table.columns, told) for line in table.lines]
+    for late in LATE:
+        only = [col.name == late for col in table.columns]
+        words = [name_of(line, table.columns, only) for line in table.lines]
+        several = {name: {w for n, w in zip(found, words, strict=True) if n == name} for name in set(found)}
+        found = [
+            " · ".join(filter(None, (name, word if len(several[name]) > 1 else "")))
+            for name, word in zip(found, words, strict=True)
         ]
-        found.append(" · ".join(filter(None, (name, name_of(line, table.columns, differ)))))
     return [name or line.runs[0] for name, line in zip(found, table.lines, strict=True)]
 
 

@@ -13,7 +13,7 @@ from genbench.report.markdown import head, raised
 from genbench.report.notes import notes
 from genbench.report.table import Table
 from genbench.report.text import Comparison
-from genbench.report.written import whole
+from genbench.report.written import printable, whole
 
 __all__ = ["print_comparison"]
 
@@ -28,7 +28,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         console.print(wrapped(note, console.width), end="\n\n", soft_wrap=True)
     for table in found.tables:
         if len(found.tables) > 1:
-            console.print(Text(table.title, style="bold"))
+            console.print(Text(printable(table.title), style="bold"))
         for block in blocks([number(table), *shown(table)], console.width):
             console.print(grid(block), end="\n\n")
         for note in notes(table):
@@ -40,7 +40,9 @@ def print_comparison(found: Comparison, console: Console) -> None:
 
 def wrapped(note: str, width: int) -> Text:
     """A note in lines that break between words."""
-    lines = textwrap.wrap(note, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        printable(note), width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
     return Text("\n".join(lines))
 
 
@@ -53,8 +55,11 @@ def shown(table: Table) -> Iterator[Shown]:
     """The columns of a table."""
     for place, col in enumerate(table.columns):
         entries = [line.entries[place] for line in table.lines]
-        cells = [Text(whole(entry, col.name), style="bold" if entry.is_best else "") for entry in entries]
-        yield head(col), cells, any(entry.estimate for entry in entries)
+        cells = [
+            Text(printable(whole(entry, col.name)), style="bold" if entry.is_best else "")
+            for entry in entries
+        ]
+        yield printable(head(col)), cells, any(entry.estimate for entry in entries)
 
 
 def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:

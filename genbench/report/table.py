@@ -11,7 +11,7 @@ from genbench.report.noise import Estimate, best, estimate
 from genbench.report.rounding import shared_decimals
 from genbench.report.select import by_value, measure, resolve
 
-__all__ = ["NOT_MEASURED", "Entry", "Line", "Query", "Table", "tables"]
+__all__ = ["NOT_MEASURED", "Entry", "Line", "Query", "Table", "leagues", "tables"]
 
 MEASURED = (
     "bits_per_dim",
@@ -107,7 +107,7 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     left = [*(by or shown_axes(runs)), *extra_axes(by, found, budgets)]
     columns = [*map(column, left), *marked([name for name in names if name not in same])]
     lines = [Line(group, [entry(group, col.name) for col in columns]) for group in found]
-    lines = aligned(with_best(lines, columns, is_equal=len(budgets) == 1))
+    lines = aligned(with_best(lines, columns))
     lines = ordered(lines, columns, query.sort, runs)
     kept = {
         name: value for name, value in constants(runs, ["data", *AXES, "budget"]).items() if name not in left
@@ -204,12 +204,12 @@ def sign(group: Group, name: str) -> str:
     return signs.pop() if len(signs) == 1 else "?"
 
 
-def with_best(lines: list[Line], columns: Sequence[Column], *, is_equal: bool) -> list[Line]:
+def with_best(lines: list[Line], columns: Sequence[Column]) -> list[Line]:
     """The same lines, the best of each column marked where it is outside the noise and rows are equal.
 
     What lacks some of its row's runs is compared with, but never the best.
     """
-    if not is_equal:
+    if list(leagues(lines).values()) != [list(range(len(lines)))]:
         return lines
     for place, col in enumerate(columns):
         first = best([rankable(line.entries[place], col.name) for line in lines], col.better)
@@ -217,6 +217,19 @@ def with_best(lines: list[Line], columns: Sequence[Column], *, is_equal: bool) -
         if first is not None and is_whole and comparable(lines, col.name):
             lines[first].entries[place] = lines[first].entries[place]._replace(is_best=True)
     return lines
+
+
+def leagues(lines: Sequence[Line]) -> dict[str, list[int]]:
+    """The places of the lines that may be ranked against one another, those of one budget, by the budget.
+
+    A line that pools runs of several budgets is in none.
+    """
+    found: dict[str, list[int]] = {}
+    for place, line in enumerate(lines):
+        budgets = {budget(row) for row in line.group.rows}
+        if len(budgets) == 1:
+            found.setdefault(budgets.pop(), []).append(place)
+    return found
 
 
 def rankable(entry: Entry, name: str) -> Estimate | None:

@@ -199,13 +199,15 @@ WIDE = {  # as many measures as a table of all families has, with intervals
 
 @pytest.fixture
 def wide(tmp_path: Path, write: Callable[..., Path], result: dict, browser: Browser) -> Browser:
-    """A page of two rows with every column."""
+    """A page of two rows with every column, and two budgets."""
     for number, model in enumerate(("latent_diffusion", "ddpm")):
+        config = {"budget": {"images": 60_000 * (1 + number)}}
         metrics = {name: value * (0.9 if "_low" in name else 1 + number / 9) for name, value in WIDE.items()}
         cost = result["cost"] | {"training_seconds": 10.5 + number, "seconds_per_image": 0.000207 + number}
         cost |= {"parameters": 424_000 + number, "passes_per_sample": 50 + number}
         choices = result["choices"] | {"model": model}
-        write(model, choices=choices, metrics=metrics, cost=cost, reconstruction={"mse": 0.02 + number})
+        rebuilt = {"mse": 0.02 + number}
+        write(model, choices=choices, metrics=metrics, cost=cost, config=config, reconstruction=rebuilt)
     file = tmp_path / "wide.html"
     file.write_text(html(compare(tmp_path, Query()), title="wide"))
     browser.media()
@@ -213,18 +215,52 @@ def wide(tmp_path: Path, write: Callable[..., Path], result: dict, browser: Brow
     return browser
 
 
+def test_on_paper_a_setting_of_eight_rows_is_not_broken_within_a_word(
+    tmp_path: Path, write: Callable[..., Path], result: dict, browser: Browser
+) -> None:
+    for number in range(8):
+        config = {"trainer": {"ema_halflife_images": number}, "optim": {"betas": [0.9, 0.99 + number / 1e3]}}
+        write(f"run{number}", choices=result["choices"] | {"model": f"flow_matching_{number}"}, config=config)
+    file = tmp_path / "eight.html"
+    file.write_text(html(compare(tmp_path, Query()), title="eight"))
+    browser.media(kind="print", width=794)  # A4 at 96 dpi
+    browser.open(file.as_uri())
+    lines = browser.run(
+        "[...document.querySelectorAll('.differences tbody th')].map((cell) => {"
+        " const range = document.createRange(); range.selectNodeContents(cell);"
+        " return range.getClientRects().length; })"
+    )
+    assert lines == [1] * len(lines)
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_labels_that_are_drawn_do_not_touch(wide: Browser) -> None:
+    """What the figures take a text's size for is at least its size."""
+    touching = wide.run(
+        "[...document.querySelectorAll('.chart')].flatMap((chart) => {"
+        " const boxes = [...chart.querySelectorAll('.dot text')].map((text) => text.getBoundingClientRect());"
+        " return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) =>"
+        "  a.left < b.right && b.left < a.right && a.top + 2 < b.bottom - 2 && b.top + 2 < a.bottom - 2)); })"
+    )
+    assert wide.run("document.querySelectorAll('.dot text').length") == 4
+    assert touching == []
+
+
 def test_a_table_of_every_measure_fits_a_screen_of_1280_and_a_sheet_of_paper(wide: Browser) -> None:
     beyond = (
         "(() => { const s = document.querySelector('.scroll'); return s.scrollWidth - s.clientWidth; })()"
     )
-    assert wide.run("document.querySelectorAll('.board thead th').length") >= 12
+    assert wide.run("document.querySelectorAll('.board thead th').length") >= 13
     assert wide.run(beyond) == 0
+    assert wide.run("document.querySelector('.more').hidden")
     wide.media(kind="print", width=794)  # A4 at 96 dpi
     assert wide.run(beyond) == 0
 
 
 def test_on_a_narrow_screen_the_table_scrolls_below_the_names_of_its_rows(wide: Browser) -> None:
     wide.media(width=420)
+    wide.run("new Promise(requestAnimationFrame)")
+    assert wide.run("getComputedStyle(document.querySelector('.more')).display") != "none"  # it says so
     wide.run("document.querySelector('.scroll').scrollLeft = 300")
     assert wide.run("document.querySelector('.scroll').scrollLeft") == 300
     place = "document.querySelector('.board tbody {}').getBoundingClientRect().left"

@@ -8,19 +8,22 @@ import re
 import pytest
 
 from genbench.report.figures import (
+    BOTTOM,
     COLOURS,
+    HEIGHT,
     LEFT,
-    LETTER,
-    LINE,
+    NUMBERED,
     POINTS,
     WIDTH,
     Dot,
+    Figure,
     Series,
     line_figure,
     pareto,
     scatter_figure,
     symbol,
 )
+from genbench.report.labels import LETTER, LINE, Box, Label, beads, labels, meet
 from genbench.report.scales import linear, logarithmic
 
 
@@ -82,56 +85,99 @@ def test_ticks_are_written_shortly() -> None:
 # Scatter and lines
 
 
-def test_no_two_labels_overlap_and_none_leaves_the_figure() -> None:
-    figure = scatter_figure(dots(40), title="t", x_title="x", y_title="y", better=-1)
+def box(label: Label) -> Box:
+    """What a label covers."""
+    long = LETTER * len(label.text)
+    left = label.x - {"start": 0, "middle": long / 2, "end": long}[label.anchor]
+    return left, label.y - 4 - LINE / 2, left + long, label.y - 4 + LINE / 2
+
+
+def lines_of(figure: Figure) -> list[Box]:
+    """What the fronts and the bars of a figure cover."""
+    found = []
+    for path in (*(front.path for front in figure.fronts), *(dot.bar for dot in figure.dots)):
+        corners: list[tuple[float, float]] = []
+        for letter, numbers in re.findall(r"([MHV])([-\d.,]+)", path):
+            x, y = corners[-1] if corners else (0.0, 0.0)
+            place = [float(n) for n in numbers.split(",")]
+            corners.append({"M": (place[0], place[-1]), "H": (place[0], y), "V": (x, place[0])}[letter])
+        for (x0, y0), (x1, y1) in itertools.pairwise(corners):
+            found.append((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
+    return found
+
+
+def crowd(n: int) -> list[Dot]:
+    """Points with bars and long names, most of them close together."""
+    rng = random.Random(n)
+    points = [(10 ** rng.gauss(0, 0.3), rng.gauss(20, 4)) for _ in range(n)]
+    return [Dot(i, f"model {i} · 5,120 images", x, y, y - 1, y + 1) for i, (x, y) in enumerate(points)]
+
+
+@pytest.mark.parametrize("points", [dots(8), dots(12), dots(40), crowd(8), crowd(16), crowd(NUMBERED)])
+def test_every_point_has_a_label_that_nothing_crosses(points: list[Dot]) -> None:
+    figure = scatter_figure(points, title="t", x_title="x", y_title="y", better=-1)
     assert figure is not None
-    labels = [dot.label for dot in figure.dots if dot.label]
-    assert len(labels) > 10
-    boxes = []
-    for label in labels:
-        long = LETTER * len(label.text)
-        left = label.x - {"start": 0, "middle": long / 2, "end": long}[label.anchor]
-        boxes.append((left, label.y - 10, left + long, label.y + 2))
-    assert all(box[0] >= LEFT and box[2] <= WIDTH for box in boxes)
-    for a, b in itertools.combinations(boxes, 2):
-        assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+    found = [dot.label for dot in figure.dots if dot.label]
+    assert len(found) == len(points)
+    for label in found:
+        left, top, right, bottom = box(label)
+        assert min(left - LEFT, WIDTH - right, top, HEIGHT - BOTTOM - bottom) >= 0
+        assert not any(meet(box(label), line) for line in lines_of(figure))
+    for a, b in itertools.combinations(found, 2):
+        assert not meet(box(a), box(b))
 
 
-def test_no_name_stands_on_a_level_part_of_a_front() -> None:
-    figure = scatter_figure(dots(12), title="t", x_title="x", y_title="y", better=-1)
+def test_a_leader_goes_from_its_point_to_its_text_and_over_no_other() -> None:
+    points = [(200.0 + 12 * i, 150.0) for i in range(7)]
+    texts = ["a name of some length"] * 7
+    found = labels(texts, points, room=(0, 0, 600, 300), taken=[], lines=[])
+    assert any(label and label.leader for label in found)
+    assert not all(label and label.leader for label in found)
+    for (x, y), label in zip(points, found, strict=True):
+        assert label is not None
+        if label.leader:
+            start, end = (
+                tuple(map(float, part.split(","))) for part in label.leader.removeprefix("M").split("L")
+            )
+            left, top, right, bottom = box(label)
+            assert start == (x, y)
+            assert left - 3 <= end[0] <= right + 3
+            assert top - 3 <= end[1] <= bottom + 3
+            others = [box(other) for other in found if other and other is not label]
+            assert not any(meet(bead, other) for bead in beads(*start, end) for other in others)
+
+
+def test_points_whose_names_have_no_room_have_their_rows_numbers() -> None:
+    few = scatter_figure(dots(6), title="t", x_title="x", y_title="y", better=-1)
+    many = scatter_figure(crowd(40), title="t", x_title="x", y_title="y", better=-1)
+    assert few is not None
+    assert many is not None
+    assert few.numbered == []
+    assert [dot.label.text for dot in few.dots if dot.label] == [f"row {i}" for i in range(6)]
+    assert many.numbered == list(range(40))
+    assert [dot.label.text for dot in many.dots if dot.label] == [str(i + 1) for i in range(40)]
+
+
+def test_of_very_many_points_the_front_alone_has_numbers() -> None:
+    points = dots(NUMBERED + 300)
+    figure = scatter_figure(points, title="t", x_title="x", y_title="y", better=-1)
     assert figure is not None
-    x, y, *steps = map(float, re.findall(r"[\d.]+", figure.front))
-    labels = [dot.label for dot in figure.dots if dot.label]
-    for x_next, y_next in zip(steps[::2], steps[1::2], strict=True):
-        for label in labels:
-            long = LETTER * len(label.text)
-            left = label.x - {"start": 0, "middle": long / 2, "end": long}[label.anchor]
-            assert not (left < x_next and x < left + long and abs(label.y - 4 - y) < LINE / 2)
-        x, y = x_next, y_next
+    assert set(figure.numbered) == {dot.row for dot in pareto(points, -1)}
 
 
-def test_every_budget_has_a_front_of_its_own() -> None:
+def test_every_league_has_a_front_of_its_own_and_what_is_in_none_is_on_none() -> None:
     small = [Dot(i, f"a{i}", 1.0 + i, 9.0 - i, 9.0 - i, 9.0 - i, "10 images") for i in range(3)]
     large = [Dot(i, f"b{i}", 1.0 + i, 4.0 - i, 4.0 - i, 4.0 - i, "20 images") for i in range(3)]
-    figure = scatter_figure([*small, *large], title="t", x_title="x", y_title="y", better=-1)
+    pooled = Dot(9, "c", 0.5, 1.0, 1.0, 1.0, None)
+    figure = scatter_figure([*small, *large, pooled], title="t", x_title="x", y_title="y", better=-1)
     assert figure is not None
-    assert figure.front.count("M") == 2
-    assert (
-        figure.front.count("H") == 4
-    )  # none of the first is beaten, though every one of the second is better
-    as_one = [dot._replace(budget="") for dot in (*small, *large)]
+    assert [front.tip for front in figure.fronts] == [f"Pareto front of {n} images" for n in (10, 20)]
+    # None of the first is beaten, though every one of the second is better.
+    assert [front.path.count("H") for front in figure.fronts] == [2, 2]
+    as_one = [dot._replace(league="") for dot in (*small, *large)]
     mixed = scatter_figure(as_one, title="t", x_title="x", y_title="y", better=-1)
     assert mixed is not None
-    assert mixed.front.count("H") == 2
-
-
-def test_a_name_that_stands_farther_off_is_led_to() -> None:
-    crowd = [Dot(i, "a name of some length", 10.0 + 0.4 * i, 5.0, 5.0, 5.0) for i in range(6)]
-    figure = scatter_figure(crowd, title="t", x_title="x", y_title="y", better=-1)
-    assert figure is not None
-    labels = [dot.label for dot in figure.dots if dot.label]
-    assert any(label.leader for label in labels)
-    assert not all(label.leader for label in labels)
+    assert [front.path.count("H") for front in mixed.fronts] == [2]
 
 
 def test_there_is_no_figure_of_one_point_of_equal_costs_or_of_no_numbers() -> None:

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from genbench.report import Query, folder
+from genbench.report.exhibits import LINES
 from genbench.report.html import html, write_folder
-from genbench.report.page import names
+from genbench.report.page import names, page
 from genbench.report.text import Comparison, compare
 
 Write = Callable[..., Path]
@@ -228,3 +229,40 @@ def test_a_way_to_noise_is_named_by_its_schedule_or_else_its_model(write: Write)
     other = folder.noise(write("b", noise=noise, choices={"model": "flow_matching"}).parent)
     assert other is not None
     assert other.name == "flow_matching"
+
+
+def test_rows_that_a_budget_tells_apart_are_not_named_by_devices_and_seeds_too(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    for number, (images, device) in enumerate(((1000, "cpu"), (2000, "gpu"), (2000, "gpu"))):
+        cost = result["cost"] | {"device": device}
+        write(f"run{number}", seed=number, cost=cost, config={"budget": {"images": images}})
+    (table,) = compare(tmp_path, Query()).tables
+    assert sorted(names(table)) == ["ddpm · 1,000 images", "ddpm · 2,000 images"]
+
+
+def fronts(found: Comparison) -> list[str]:
+    """What each front of the first figure is of."""
+    (section,) = page(found, place=lambda path: None, title="runs").sections
+    return [front.tip for front in section.figures[0].fronts]
+
+
+def test_a_front_is_of_rows_that_the_table_would_rank(tmp_path: Path, write: Write, result: dict) -> None:
+    """Of one budget, and of likelihoods of one kind."""
+    for number, images in enumerate((1000, 1000, 2000)):
+        cost = result["cost"] | {"seconds_per_image": 0.1**number}
+        choices = result["choices"] | {"loss": f"l{number}"}
+        likelihood = result["likelihood"] | {"bits_per_dim": 3.0 + number}
+        config = {"budget": {"images": images}}
+        write(f"r{number}", choices=choices, cost=cost, config=config, likelihood=likelihood, metrics={})
+    assert fronts(compare(tmp_path, Query())) == ["Pareto front of 1,000 images"]
+    path = tmp_path / "r1" / "result.json"
+    path.write_text(path.read_text().replace('"lower"', '"exact"'))
+    assert fronts(compare(tmp_path, Query())) == []
+
+
+def test_a_legend_of_curves_names_the_rows_that_have_one(tmp_path: Path, write: Write, result: dict) -> None:
+    for number in range(LINES + 4):
+        furnish(write(f"r{number}", choices=result["choices"] | {"loss": f"l{number:02}"}))
+    (section,) = page(compare(tmp_path, Query()), place=lambda path: None, title="runs").sections
+    assert [item.number for item in section.curves_of] == list(range(LINES))

@@ -223,8 +223,3 @@ def test_a_bad_line_of_evaluations_is_named_and_the_others_join(
     assert row[FID.format("ema")] == 3.14159
     said = as_markdown(compare(tmp_path, Query()))
     assert "Evaluations that cannot be read: a (evaluations.jsonl, line 2)." in said
-
-
-def test_what_a_terminal_would_obey_is_spelt_out(tmp_path: Path, write: Write) -> None:
-    write("a", choices={"model": "ddpm", "schedule": "x\x1b[31mRED\n"})
-    assert load(tmp_path)["schedule"].item() == "x\\x1b[31mRED\\n"

@@ -7,6 +7,7 @@ import pytest
 
 from genbench.report import Query, Table
 from genbench.report.notes import notes
+from genbench.report.table import leagues
 from genbench.report.text import as_markdown, compare
 from genbench.report.written import short, whole, written
 
@@ -178,6 +179,18 @@ def test_rows_of_unequal_budgets_are_not_ranked_and_say_so(tmp_path: Path, sow: 
     assert bold(table) == []
     assert cells(table, "budget") == ["60,000 images", "90,000 images"]
     assert "Budgets differ (60,000 images, 90,000 images): the rows are not ranked" in said(table)
+
+
+def test_rows_of_one_budget_are_a_league_and_a_row_that_pools_several_is_in_none(
+    tmp_path: Path, sow: Sow
+) -> None:
+    for name, images in (("l1", 10), ("l2", 20), ("l3", 10)):
+        sow(name, [1.0], {"budget": {"images": images}})
+    for images in (10, 20):
+        sow(f"l4 of {images}", [1.0], {"budget": {"images": images}}, choices={"loss": "l4"})
+    table = the_table(tmp_path, Query(by=["loss"], sort="loss"))
+    assert cells(table, "loss") == ["l1", "l2", "l3", "l4"]
+    assert leagues(table.lines) == {"10 images": [0, 2], "20 images": [1]}
 
 
 def test_seconds_are_equal_on_one_device_alone(tmp_path: Path, sow: Sow, result: dict) -> None:

@@ -57,6 +57,11 @@ function recall(section, table) {
   if (head) sort(table, head, kept.down);
 }
 
+function tellOfMore(section) {
+  const box = section.querySelector(".scroll"), cue = section.querySelector(".more");
+  new ResizeObserver(() => { cue.hidden = box.scrollWidth <= box.clientWidth + 1; }).observe(box);
+}
+
 const served = document.documentElement.dataset.state;
 
 for (const section of document.querySelectorAll("section.set")) {
@@ -68,6 +73,7 @@ for (const section of document.querySelectorAll("section.set")) {
       sort(table, head, before ? before === "ascending" : head.dataset.better === "1");
     });
   }
+  tellOfMore(section);
   section.querySelector(".filter").addEventListener("input", (event) => filter(section, event.target.value));
   if (served) {
     recall(section, table);
