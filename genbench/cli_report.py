@@ -141,17 +141,26 @@ def report(
 def compare(
     a: Annotated[Path, typer.Argument(help="A run, or a directory with runs of one configuration.")],
     b: Annotated[Path, typer.Argument(help="Another one, of the same data and protocol.")],
+    of_a: Annotated[
+        list[str] | None,
+        typer.Option("--a", metavar="KEY=VALUE", help="Only these runs of A, as --filter of a report."),
+    ] = None,
+    of_b: Annotated[
+        list[str] | None, typer.Option("--b", metavar="KEY=VALUE", help="Only these runs of B.")
+    ] = None,
 ) -> None:
     """Say which of two models is better, and how sure that is.
 
     Runs of the same seeds are compared pair by pair (Student's t); single runs by intervals over samples.
+    Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
     from genbench.progress import terminal
     from genbench.report.duel import both, budgets, duel, duel_table
 
-    sides = both(a, b)
+    sides = both(a, b, of_a or [], of_b or [])
     lines = duel(*sides)
-    terminal().print(duel_table(lines, str(a), str(b), budgets(*sides)))
+    named = (" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b)))
+    terminal().print(duel_table(lines, *named, budgets(*sides)))
 
 
 @verbs.command()

@@ -208,3 +208,12 @@ def test_rows_that_pool_unequal_budgets_show_them_and_are_not_ranked(runs: Path)
     text = call("report", runs, "--by", "loss").stdout
     for words in ("the rows are not ranked", "deviation over runs", "Rows pool runs that differ in budget"):
         assert words in text
+
+
+def test_two_models_of_one_directory_are_compared(runs: Path) -> None:
+    done = call("compare", runs, runs, "--a", "loss=l1", "--b", "loss=l2")
+    assert done.exit_code == 0
+    assert "loss=l1" in done.stdout
+    refused = call("compare", runs, runs, "--a", "loss=l1")
+    assert "B is several configurations, which differ in loss" in str(refused.exception)
+    assert "--b model=ddpm" in str(refused.exception)

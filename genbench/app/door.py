@@ -59,7 +59,7 @@ def door(main: Callable[[], None]) -> None:
     if "stopped" in ends or sweeping.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
     if ends & BAD:
-        sys.exit(EXIT_FAILED)
+        sys.exit(EXIT_USAGE if ends == {"refused"} else EXIT_FAILED)
 
 
 def show_help(words: Sequence[str]) -> None:

@@ -95,6 +95,12 @@ def summarise(console: Console) -> set[Status]:
         return set()
     console.print(outcome_table(outcomes))
     show_comparison([Path(one.run) for one in outcomes if one.status in ("done", "skipped")], console)
+    if busy := sum(one.status == "busy" for one in outcomes):
+        console.print(
+            f"Another process is at work on {busy} of these jobs, which the comparison lacks: the same "
+            "command shows it when they are finished.",
+            soft_wrap=True,
+        )
     tell_upload([Path(outcome.run) for outcome in outcomes if outcome.run], console)
     return {outcome.status for outcome in outcomes}
 

@@ -12,7 +12,7 @@ from genbench.report.columns import column, metrics, shown_metrics
 from genbench.report.group import Group, axes, data_sets, groups, identifying
 from genbench.report.load import Row, Runs, of_folders, read
 from genbench.report.noise import LEVEL, estimate
-from genbench.report.select import without_reruns
+from genbench.report.select import filtered, without_reruns
 from genbench.report.table import Line as Side
 from genbench.report.table import budget, comparable
 from genbench.report.verdict import Measured, verdict
@@ -34,11 +34,14 @@ class Line(NamedTuple):
     """What the probability comes from."""
 
 
-def both(a: Path, b: Path) -> tuple[Runs, Runs]:
-    """The runs of two directories, the last of reruns, with the settings in which any of them differ."""
+def both(a: Path, b: Path, of_a: Sequence[str] = (), of_b: Sequence[str] = ()) -> tuple[Runs, Runs]:
+    """The runs of two directories, the last of reruns, with the settings in which any of them differ.
+
+    of_a, of_b: conditions on either's, see `filtered`.
+    """
     first, second = (
-        [str(path) for name, path in runs.paths.items() if name not in runs.left_out]
-        for runs in map(read, (a, b))
+        [str(runs.paths[str(row["run"])]) for row in filtered(runs, conditions).rows]
+        for runs, conditions in ((read(a), of_a), (read(b), of_b))
     )
     all_runs = of_folders([Path(name) for name in (*first, *second)])
     one, two = (
@@ -53,7 +56,7 @@ def check_sides(a: Runs, b: Runs) -> None:
         if len(groups(runs.rows, identifying(runs))) > 1:
             raise ValueError(
                 f"{name} is several configurations, which differ in {', '.join(axes(runs))}: "
-                "give a run, or a directory with runs of one"
+                f"give a run, a directory with runs of one, or --{name.lower()} model=ddpm and the like"
             )
     sets = data_sets(a.with_rows([*a.rows, *b.rows]))
     if len(sets) > 1:
@@ -103,13 +106,15 @@ def line(name: str, a: Sequence[Row], b: Sequence[Row]) -> Line:
 def paired(better: Sequence[float]) -> float:
     """The probability that differences of two or more pairs have a mean above 0: Student's posterior.
 
+    nan of differences that are all the same, which do not say how far another pair would be from them.
+
     P = F_(n-1)(mean / (s / sqrt(n))), the one-sided t test's p value from 1. Source: Student 1908.
     """
     from scipy.special import stdtr
 
     found = estimate(better)
     if not found.std:
-        return 0.5 + 0.5 * ((found.mean > 0) - (found.mean < 0))
+        return math.nan if found.mean else 0.5
     return float(stdtr(found.n - 1, found.mean / (found.std / math.sqrt(found.n))))
 
 

@@ -67,12 +67,15 @@ def load(runs_dir: str | Path) -> "pd.DataFrame":
     chosen in each group (`model`, `schedule`, ..); each setting in which runs differ, under its key
     (`sampler.steps`); each metric under its full name, with `_std`, `_se`, `_low`, `_high` where they were
     recorded; `bits_per_dim`, its `bound`, `method` and `likelihood_n`; `reconstruction_mse`; each cost.
-    They hold Python objects, None where a run has no such value (nan is a value).
-    `attrs`: "choices" and "settings" name those columns, "left_out" says which runs are missing, and why,
-    as a warning does.
+    Numbers are numbers and missing ones nan; other columns hold Python objects, None where there is none.
+    `counted` is False of a run that the tables leave out, since another of the same configuration and seed
+    stands for it. `attrs`: "choices" and "settings" name those columns, "left_out" says which runs are
+    missing, and why, as a warning does.
     Raises FileNotFoundError where there is no such directory, or no result in it.
     """
     import pandas as pd
+
+    from genbench.report.select import without_reruns
 
     runs = read(runs_dir)
     for run, why in runs.left_out.items():
@@ -80,10 +83,20 @@ def load(runs_dir: str | Path) -> "pd.DataFrame":
     for run, lines in runs.passed_over.items():
         warnings.warn(f"{run}: passed over what cannot be read: {lines}", stacklevel=2)
     columns = dict.fromkeys(name for row in runs.rows for name in row)
-    # Built a column at a time: a thousand Series of mixed types take seconds, lists of objects take none.
-    frame = pd.DataFrame({name: [row.get(name) for row in runs.rows] for name in columns}, dtype=object)
+    frame = pd.DataFrame({name: series([row.get(name) for row in runs.rows]) for name in columns})
+    frame["counted"] = [run not in without_reruns(runs)[1] for run in frame["run"]]
     frame.attrs |= {"choices": runs.choices, "settings": runs.settings, "left_out": runs.left_out}
     return frame
+
+
+def series(values: list[Cell]) -> "pd.Series":
+    """A column of a data frame."""
+    import pandas as pd
+
+    kinds = {type(value) for value in values}
+    if (float in kinds and kinds <= {int, float, type(None)}) or kinds == {int, type(None)}:
+        return pd.Series(values, dtype=float)
+    return pd.Series(values, dtype=None if len(kinds) == 1 else object)
 
 
 def read(runs_dir: str | Path, *, unfinished: bool = False) -> Runs:

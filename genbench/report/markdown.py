@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from genbench.report.columns import Column
 from genbench.report.notes import notes
 from genbench.report.table import Line, Table
-from genbench.report.written import whole, written
+from genbench.report.written import printable, whole, written
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -116,17 +116,17 @@ def held_out(table: Table) -> Iterator[str]:
     """What real images score: the value of a perfect model."""
     scores = []
     for col in table.columns:
-        values = numbers(table, col.name.replace(",ema]", ",test]")) if is_metric(col.name) else []
+        values = by_seed(table, col.name.replace(",ema]", ",test]")) if is_metric(col.name) else []
         if values:
             scores.append(f"{col.title} {whole(Entry(values[0], estimate(values)), col.name)}")
     if scores:
         yield f"Held-out images, as a perfect model would: {', '.join(scores)}."
 
 
-def numbers(table: Table, name: str) -> list[float]:
-    """What the runs have in a column of numbers."""
-    found = [row.get(name) for row in table.runs.rows]
-    return [value for value in found if isinstance(value, int | float) and math.isfinite(value)]
+def by_seed(table: Table, name: str) -> list[float]:
+    """A number of each seed that belongs to the data, so that the runs of a seed share it."""
+    found = {row.get("seed"): row.get(name) for row in table.runs.rows}
+    return [value for value in found.values() if isinstance(value, int | float) and math.isfinite(value)]
 
 
 def few_samples(table: Table) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD, all_names
 from genbench.report.load import Cell, Runs
 from genbench.report.names import is_metric, rank
+from genbench.report.select import without_reruns
 from genbench.report.table import Entry, Table
 from genbench.report.written import MISSING
 from genbench.run import plain
@@ -22,14 +23,21 @@ Record = Mapping[str, Cell]
 def run_records(runs: Runs, only: Sequence[str] = ()) -> list[dict[str, Cell]]:
     """One record a run: who it is, its choices, the settings in which runs differ, all that was measured.
 
-    only: the columns to keep beside the run's name and seed, by default all.
+    only: the columns to keep beside the run's name and seed, by default all. `counted` says whether tables
+    count a run, or another of the same configuration and seed in its place.
     """
     metrics = sorted(filter(is_metric, all_names(runs)), key=rank)
     chosen = [name for name in (*runs.choices, *runs.settings) if not is_metric(name)]
     names = [*FIRST, *chosen, *metrics, *LIKELIHOOD, "reconstruction_mse", *COSTS]
     rest = sorted(all_names(runs) - {*names})
-    kept = ["run", "seed", *only] if only else [*names, *rest]
-    return [{name: row.get(name) for name in dict.fromkeys(kept)} for row in runs.rows]
+    if only:
+        return [{name: row.get(name) for name in dict.fromkeys(["run", "seed", *only])} for row in runs.rows]
+    repeats = without_reruns(runs)[1]
+    return [
+        {name: row.get(name) for name in dict.fromkeys([*names, *rest])}
+        | {"counted": row["run"] not in repeats}
+        for row in runs.rows
+    ]
 
 
 def row_records(tables: Iterable[Table]) -> list[dict[str, Cell]]:

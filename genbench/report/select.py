@@ -17,11 +17,21 @@ from genbench.report.columns import (
     metrics,
     shown_metrics,
 )
-from genbench.report.group import exact
+from genbench.report.group import exact, groups, identifying
 from genbench.report.load import Cell, Row, Runs
 from genbench.report.names import is_metric, parse
 
-__all__ = ["arranged", "by_value", "filtered", "keys", "listed", "measure", "resolve", "without_reruns"]
+__all__ = [
+    "arranged",
+    "by_value",
+    "chosen_by_outcome",
+    "filtered",
+    "keys",
+    "listed",
+    "measure",
+    "resolve",
+    "without_reruns",
+]
 
 T = TypeVar("T")
 NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take
@@ -50,6 +60,28 @@ def filtered(runs: Runs, conditions: Sequence[str]) -> Runs:
             raise ValueError(f"--filter {condition}: no run is left; {key} is {values(runs, key)}")
         runs = runs.with_rows(rows)
     return runs
+
+
+def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
+    """A warning where conditions on measures leave some runs of a configuration only: means flatter it."""
+    named = {condition: resolve(runs, parted(condition)[0]) for condition in conditions}
+    on_measures = [condition for condition, names in named.items() if not {*names} <= {*identity_names(runs)}]
+    others = filtered(runs, [condition for condition in conditions if condition not in on_measures])
+    kept = {row["run"] for row in filtered(others, on_measures).rows}
+    parts = [
+        (sum(row["run"] in kept for row in group.rows), len(group.rows))
+        for group in groups(others.rows, identifying(runs))
+    ]
+    torn = [f"{left} of {all_of_it} runs" for left, all_of_it in parts if 0 < left < all_of_it]
+    if not torn:
+        return []
+    said = f"--filter {' '.join(on_measures)} leaves {', '.join(torn[:NEAR])} of a configuration"
+    return [f"{said}: means over what was chosen by its outcome flatter it."]
+
+
+def identity_names(runs: Runs) -> list[str]:
+    """The columns that say what a run is, and not what came of it."""
+    return [*runs.choices, *runs.settings, "run", "group", "seed", "status", "identity", "budget", "device"]
 
 
 def test(runs: Runs, condition: str) -> Callable[[Row], bool]:

@@ -9,7 +9,15 @@ from genbench.report.load import Runs, of_folders, read
 from genbench.report.markdown import markdown
 from genbench.report.notes import counted_once, left_out
 from genbench.report.records import csv_text, json_text, row_records, run_records
-from genbench.report.select import arranged, filtered, keys, measure, resolve, without_reruns
+from genbench.report.select import (
+    arranged,
+    chosen_by_outcome,
+    filtered,
+    keys,
+    measure,
+    resolve,
+    without_reruns,
+)
 from genbench.report.table import Query, Table, tables
 
 __all__ = ["Comparison", "as_csv", "as_json", "as_keys", "as_latex", "as_markdown", "compare", "compare_runs"]
@@ -24,11 +32,13 @@ class Comparison(NamedTuple):
     tables: list[Table]
     replaced: dict[str, str]
     """Runs that another one of the same configuration and seed stands for -> that one."""
+    torn: Sequence[str] = ()
+    """What a filter on a measure took of rows of which it left the rest."""
 
     @property
     def beginning(self) -> list[str]:
         """What is said before all tables: which runs are not counted beside those that they repeat."""
-        return counted_once(self.replaced)
+        return [*counted_once(self.replaced), *self.torn]
 
     @property
     def ending(self) -> list[str]:
@@ -44,7 +54,8 @@ def compare(
     conditions: see `filtered`. Raises FileNotFoundError where there is nothing to compare (`unfinished`: no
     run at all), ValueError on a condition or a column that does not fit.
     """
-    return compared(filtered(read(runs_dir, unfinished=unfinished), conditions), query)
+    runs = read(runs_dir, unfinished=unfinished)
+    return compared(filtered(runs, conditions), query)._replace(torn=chosen_by_outcome(runs, conditions))
 
 
 def compare_runs(run_dirs: Sequence[Path]) -> Comparison:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query, load
+from genbench.report.load import read
 from genbench.report.text import as_markdown, compare
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
@@ -33,7 +34,8 @@ def test_a_row_holds_the_results_values_as_they_are(tmp_path: Path, write: Write
     expected = {**result["choices"], **result["metrics"], **result["cost"]}
     expected |= {"bits_per_dim": 3.5, "bound": "lower", "method": "elbo", "likelihood_n": 359}
     expected |= {"reconstruction_mse": 0.0123, "budget": "60,000 images", "identity": "1"}
-    assert row == {**expected, "run": "a/b", "group": "digits", "status": "done", "seed": 1}
+    own = {"run": "a/b", "group": "digits", "status": "done", "seed": 1, "counted": True}
+    assert row == {**expected, **own}
     assert type(row["parameters"]) is int
 
 
@@ -43,7 +45,9 @@ def test_a_setting_in_which_runs_differ_is_a_column_under_its_key(tmp_path: Path
     runs = load(tmp_path)
     assert runs.attrs["settings"] == ["model.width", "optim.lr"]
     assert list(runs["optim.lr"]) == [0.1, 0.2]
-    assert list(runs["model.width"]) == [8, None]
+    assert runs["model.width"].dtype == float
+    assert runs["model.width"].iloc[0] == 8
+    assert math.isnan(runs["model.width"].iloc[1])
 
 
 def test_runs_without_a_result_are_named_with_the_reason(tmp_path: Path, write: Write) -> None:
@@ -71,18 +75,32 @@ def test_a_runs_own_directory_can_be_reported(tmp_path: Path, write: Write) -> N
 
 def test_a_value_that_is_not_finite_differs_from_a_missing_one(tmp_path: Path, write: Write) -> None:
     write("a", metrics={FID.format("ema"): "nan", FID.format("raw"): "-inf", FID.format("test"): None})
-    row = load(tmp_path).iloc[0]
+    (row,) = read(tmp_path).rows
     assert math.isnan(row[FID.format("ema")])
     assert row[FID.format("raw")] == -math.inf
     assert row[FID.format("test")] is None
+
+
+def test_numbers_are_numbers_to_pandas_and_runs_that_tables_leave_out_are_marked(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    cost = result["cost"]
+    write("a", identity="x", cost=cost | {"parameters": 10})
+    write("a-2", identity="x", cost=cost | {"parameters": 10})
+    write("b", cost={key: value for key, value in cost.items() if key != "seconds_per_image"})
+    runs = load(tmp_path)
+    assert runs.set_index("run")["counted"].to_dict() == {"a": False, "a-2": True, "b": True}
+    assert runs.nlargest(1, "parameters")["run"].item() == "b"
+    assert runs["seconds_per_image"].describe()["count"] == 2
+    assert math.isnan(runs["seconds_per_image"].iloc[2])
 
 
 def test_two_protocols_never_share_a_column(tmp_path: Path, write: Write) -> None:
     write("a", metrics={"fid[f,n=10,ref=train,ema]": 1.0})
     write("b", metrics={"fid[f,n=20,ref=train,ema]": 2.0})
     runs = load(tmp_path)
-    assert list(runs["fid[f,n=10,ref=train,ema]"]) == [1.0, None]
-    assert list(runs["fid[f,n=20,ref=train,ema]"]) == [None, 2.0]
+    assert runs["fid[f,n=10,ref=train,ema]"].dropna().tolist() == [1.0]
+    assert runs["fid[f,n=20,ref=train,ema]"].dropna().tolist() == [2.0]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from genbench.report import Runs, read
+from genbench.report import Query, Runs, read
 from genbench.report.select import arranged, filtered, keys, listed, measure, resolve, without_reruns
+from genbench.report.text import compare
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]
@@ -175,3 +176,17 @@ def test_a_misspelt_column_is_met_with_those_near_it_alone(
         write(f"a{lr}", config={"optim": {"lr": lr}})
     with pytest.raises(ValueError, match=re.escape(says)):
         resolve(read(tmp_path), word)
+
+
+def test_a_filter_on_a_measure_that_splits_a_configuration_is_told(tmp_path: Path, write: Write) -> None:
+    for loss, fids in (("l1", (1.0, 5.0, 2.0)), ("l2", (2.0, 2.5, 2.2))):
+        for seed, fid in enumerate(fids):
+            choices = {"model": "ddpm", "loss": loss}
+            write(f"{loss}-{seed}", seed=seed, choices=choices, metrics={FID.format("ema"): fid})
+
+    def told(*conditions: str) -> list[str]:
+        return compare(tmp_path, Query(), conditions=conditions).beginning
+
+    (warning,) = told("fid<3")
+    assert warning.startswith("--filter fid<3 leaves 2 of 3 runs of a configuration: means over what was")
+    assert told("fid<10") == told("loss=l2") == told("seed=0,1") == told("loss=l2", "fid<3") == []

@@ -25,10 +25,9 @@ def sow(write: Write, result: dict) -> Sow:
         for seed, fid in enumerate(fids):
             write(
                 f"{name}-{seed}",
-                seed=seed,
                 choices=choices,
                 config={"budget": {"images": 60000}} | (config or {}),
-                **({"metrics": {FID.format("ema"): fid, FID.format("test"): 0.5}} | changes),
+                **({"seed": seed, "metrics": {FID.format("ema"): fid, FID.format("test"): 0.5}} | changes),
             )
 
     return sow_runs
@@ -324,8 +323,10 @@ def test_where_no_row_is_best_no_bold_is_explained(tmp_path: Path, sow: Sow) -> 
 
 
 def test_a_spread_over_seeds_of_what_held_out_images_score_is_explained(tmp_path: Path, sow: Sow) -> None:
-    for name, test in (("l1", 0.5), ("l2", 0.75)):
-        sow(name, [1.0], metrics={FID.format("ema"): 1.0, FID.format("test"): test})
+    for name in ("l1", "l2", "l3"):  # which share the held-out images of a seed
+        for seed, test in enumerate((0.5, 0.75)):
+            metrics = {FID.format("ema"): 1.0, FID.format("test"): test}
+            sow(f"{name}-{seed}", [1.0], metrics=metrics, seed=seed, choices={"loss": name})
     assert "FID 0.62 ± 0.18." in said(the_table(tmp_path))
     assert "± is the standard deviation" in said(the_table(tmp_path))
 
