@@ -84,7 +84,7 @@ def load(runs_dir: str | Path) -> "pd.DataFrame":
         warnings.warn(f"{run}: passed over what cannot be read: {lines}", stacklevel=2)
     columns = dict.fromkeys(name for row in runs.rows for name in row)
     frame = pd.DataFrame({name: series([row.get(name) for row in runs.rows]) for name in columns})
-    frame["counted"] = [run not in without_reruns(runs)[1] for run in frame["run"]]
+    frame["counted"] = ~frame["run"].isin([*without_reruns(runs)[1]])
     frame.attrs |= {"choices": runs.choices, "settings": runs.settings, "left_out": runs.left_out}
     return frame
 
