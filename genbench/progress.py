@@ -21,11 +21,20 @@ PLAIN_SECONDS = 5.0  # between two plain lines where no terminal redraws a bar
 PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 
 
-def terminal(*, shared: bool = False) -> Console:
-    """The terminal, or plain lines where there is none, or where several processes share it."""
-    if sys.stdout.isatty() and not shared:
-        return Console()
-    return Console(width=PLAIN_WIDTH, force_terminal=False)
+class Lines(Console):
+    """Plain lines, of one process of several if it says whose they are."""
+
+    def __init__(self, whose: str = "") -> None:
+        super().__init__(width=PLAIN_WIDTH, force_terminal=False)
+        self.whose = whose
+
+
+def terminal(whose: str = "") -> Console:
+    """The terminal, or plain lines where there is none, or where several processes share it.
+
+    whose: what stands before each line of progress, and says that the terminal is shared.
+    """
+    return Console() if sys.stdout.isatty() and not whose else Lines(whose)
 
 
 class Bar:
@@ -80,7 +89,8 @@ class Progress:
     def bar(self, title: str, total: int) -> Iterator[Bar]:
         """Show one bar for the length of a `with` block."""
         if self.console is None or not self.console.is_terminal:
-            yield Bar(title, total, self.console)
+            whose = self.console.whose if isinstance(self.console, Lines) else ""
+            yield Bar(f"{whose}{title}", total, self.console)
             return
         with RichProgress(
             TextColumn("{task.description}"),

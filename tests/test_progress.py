@@ -2,10 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from genbench import progress
-from genbench.progress import Progress
+from genbench.progress import Progress, terminal
 
 
 def test_without_a_terminal_there_is_a_plain_line_now_and_then() -> None:
@@ -40,3 +41,11 @@ def test_no_console_is_silence() -> None:
     with Progress(None).bar("training", 10) as bar:
         bar.advance(5)
     assert bar.done == 5
+
+
+def test_lines_of_parallel_jobs_say_whose_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(terminal("job 3: ")).bar("training", 10) as bar:
+        bar.advance(10)
+        bar.print_line()
+    assert capsys.readouterr().out.startswith("job 3: training 10/10")
+    assert not terminal("job 3: ").is_terminal

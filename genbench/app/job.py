@@ -58,7 +58,7 @@ def run(cfg: DictConfig) -> float:
     if "joblib" in launcher:
         # The terminal signals workers too; between two jobs that would kill them, and with them the others.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    console = terminal(shared=not alone)
+    console = terminal("" if alone else f"job {HydraConfig.get().job.get('num', 0)}: ")
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return one_of_many(cfg, here, console, alone=alone)
     try:
