@@ -22,7 +22,7 @@ def decimals(x: Estimate, shared: int | None = None) -> int:
         return shared or 0
     if shared is not None and shared >= places(number, 1 if spread else 2):
         return shared
-    return places(number, figures(x, spread) if spread else 4)
+    return places(number, 2 if spread else 4)
 
 
 def shared_decimals(column: Sequence[Estimate]) -> int | None:
@@ -53,12 +53,6 @@ def has_spread(x: Estimate) -> bool:
 def has_interval(x: Estimate) -> bool:
     """Whether a finite interval over samples was recorded."""
     return x.low is not None and x.high is not None and math.isfinite(x.low + x.high)
-
-
-def figures(x: Estimate, spread: float) -> int:
-    """How many figures of a spread matter: two; of an interval's half, the second after 1 or 2 alone."""
-    first = spread / 10 ** math.floor(math.log10(spread))
-    return 1 if not x.std and first >= 3 else 2
 
 
 def places(number: float, figures: int) -> int:

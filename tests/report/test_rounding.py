@@ -32,7 +32,7 @@ def column(*found: Estimate) -> list[str]:
         (seeds(0.409637, 0.0007012), "0.40964 ± 0.00070"),  # two figures of the spread, however small it is
         (seeds(12345.6, 151.2), "12,346 ± 151"),
         (seeds(-0.0004, 0.021), "0.000 ± 0.021"),
-        (samples(1.163, 1.12, 1.198), "1.16 [1.12, 1.20]"),
+        (samples(1.163, 1.12, 1.198), "1.163 [1.120, 1.198]"),
         (samples(0.108, 0.0842, 0.1341), "0.108 [0.084, 0.134]"),
         (Estimate(5.24, None, 1), "5.240"),
         (Estimate(0.0, None, 1), "0"),

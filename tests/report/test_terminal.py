@@ -43,7 +43,7 @@ def test_an_interval_over_samples_stands_behind_its_value_and_single_classes_are
     metrics = {f"kid{part}{end}": value for part, value in (("", 2.0), ("_low", 1.5), ("_high", 2.25))}
     metrics |= {f"kid_se{end}": 0.2, f"kid_std{end}": 0.5, "fid_class[f,n=4,class=1,ref=train,ema]": 3.0}
     text = printed(result, metrics=metrics)
-    assert line(text, "kid ") == ["kid ref=train", "2.0 [1.5, 2.2]"]
+    assert line(text, "kid ") == ["kid ref=train", "2.00 [1.50, 2.25]"]
     assert not any(word in text for word in ("kid_", "class=1"))
 
 
@@ -58,7 +58,7 @@ def test_no_metric_is_broken_within_a_word_or_a_number(result: dict, width: int)
     assert max(map(len, text.splitlines())) <= width
     for word in ("digits-cnn-v1, n=359", "subsets=100x359,", "ref=train", "precision"):
         assert word in text
-    assert text.count("[0.1, 0.9]") == 6
+    assert text.count("[0.12, 0.88]") == 6
 
 
 def test_what_was_not_measured_says_so(result: dict) -> None:
