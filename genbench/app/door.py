@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from typing import NoReturn
 
 from hydra.errors import HydraException
@@ -50,8 +51,8 @@ def door(main: Callable[[], None]) -> None:
         leave(error)
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)
-    except Exception:
-        # A worker that was signalled before its job could listen is missed by its launcher.
+    except BrokenExecutor:
+        # joblib misses a worker that was signalled before its job could listen; the table shows that job.
         if not sweeping.stop_of_sweep().requested:
             raise
     finally:

@@ -30,7 +30,7 @@ HINT = "`python main.py --help` lists the groups and their options, `--cfg job` 
 def message(error: BaseException) -> str:
     """What an error of this command says, with where to read on."""
     told = why(error, sys.argv[1:])
-    return f"{told}\n{HINT}" if isinstance(error, HydraException) and told != inner(error) else told
+    return f"{told}\n{HINT}" if isinstance(error, HydraException) and inner(error) is None else told
 
 
 def why(error: BaseException, words: Sequence[str]) -> str:
@@ -47,12 +47,8 @@ def why(error: BaseException, words: Sequence[str]) -> str:
 
 def inner(error: BaseException) -> str | None:
     """The message of an error of ours that Hydra wrapped."""
-    wrapped = isinstance(error, InstantiationException)
-    return (
-        str(error.__cause__)
-        if wrapped and isinstance(error.__cause__, ValueError | TypeError | OSError)
-        else None
-    )
+    cause = error.__cause__ if isinstance(error, InstantiationException) else None
+    return str(cause) if isinstance(cause, ValueError | TypeError | OSError) else None
 
 
 def explained(text: str, words: Sequence[str]) -> str:

@@ -184,11 +184,9 @@ def counted_once(replaced: Mapping[str, str]) -> list[str]:
     ]
 
 
-def left_out(
-    runs: Mapping[str, str], replaced: Mapping[str, str], passed_over: Mapping[str, str]
-) -> list[str]:
+def left_out(runs: Mapping[str, str], passed_over: Mapping[str, str]) -> list[str]:
     """Which runs are not in any table, and why; and which evaluations."""
-    found = counted_once(replaced)
+    found = []
     if runs:
         found.append(f"Left out: {some([f'{run} ({why})' for run, why in runs.items()])}.")
     if passed_over:

@@ -116,7 +116,7 @@ def page(found: Comparison, *, place: Place, title: str) -> Page:
         Unfinished(name, why, written(folder.images_seen(found.runs.paths[name])))
         for name, why in found.runs.left_out.items()
     ]
-    return Page(title, sections, left_out, found.beginning, left_out_notes({}, {}, found.runs.passed_over))
+    return Page(title, sections, left_out, found.beginning, left_out_notes({}, found.runs.passed_over))
 
 
 def section(number: int, table: Table, found: Comparison, place: Place) -> Section:

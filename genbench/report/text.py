@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
     @property
     def ending(self) -> list[str]:
         """What is said once, of all tables: which runs are in none."""
-        return left_out(self.runs.left_out, {}, self.runs.passed_over)
+        return left_out(self.runs.left_out, self.runs.passed_over)
 
 
 def compare(
