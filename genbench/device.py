@@ -3,10 +3,11 @@
 import ctypes
 import os
 import platform
+from pathlib import Path
 
 import torch
 
-__all__ = ["choose", "describe", "give_memory_back", "keep_memory", "make_repeatable"]
+__all__ = ["choose", "describe", "give_memory_back", "keep_memory", "make_repeatable", "processor"]
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 
@@ -34,6 +35,14 @@ def describe(device: torch.device, count: int = 1) -> str:
     if device.type == "cuda":
         one = torch.cuda.get_device_name(device)
     return one if count == 1 else f"{count} x {one}"
+
+
+def processor() -> str:
+    """The model name of the CPU; empty where the system does not say."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def make_repeatable(device: torch.device) -> None:

@@ -85,6 +85,10 @@ class Generator(nn.Module, ABC):
         """The modules whose forward passes are the cost of a sample: every child with parameters."""
         return [child for child in self.children() if any(True for _ in child.parameters())]
 
+    def autocast_networks(self) -> list[nn.Module]:
+        """The modules that may compute in bfloat16: by default those of `networks`."""
+        return self.networks()
+
     def stage(self, spent: float) -> tuple[Stage, float]:
         """The stage of a step that begins at a share `spent` of the budget, and what was spent before it."""
         begun = 0.0

@@ -1,47 +1,117 @@
 """In which precision the networks compute; losses and everything else stay in float32."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-__all__ = ["AutoPrecision", "BFloat16", "Float32", "Precision", "has_bf16_units"]
+__all__ = [
+    "FIXED",
+    "AutoPrecision",
+    "BFloat16",
+    "Choice",
+    "FixedPrecision",
+    "Float32",
+    "Precision",
+    "has_bf16_units",
+    "recorded_precision",
+]
 
 
 class Precision(ABC):
     """Chooses the dtype of matrix products and convolutions inside networks."""
 
     @abstractmethod
-    def dtype(self, device: torch.device) -> torch.dtype:
-        """torch.float32 or torch.bfloat16 on this device."""
+    def choose(self, device: torch.device, measure: "Callable[[], dict[str, float]]") -> "Choice":
+        """The precision to compute in on a device, and why.
 
-    def apply(self, networks: list[nn.Module], device: torch.device) -> None:
-        """Make each network run under autocast and answer in float32, in training and in sampling alike."""
-        if self.dtype(device) == torch.bfloat16:
-            for network in networks:
-                Autocast(device).attach(network)
+        measure: trains a few steps; returns the images per second of each precision under its name.
+        """
 
 
-class Float32(Precision):
+class FixedPrecision(Precision):
+    """One precision, whatever the device."""
+
+    name: str
+    """As it stands in records and tables."""
+
+    def choose(self, device: torch.device, measure: Callable[[], dict[str, float]]) -> "Choice":
+        return Choice(self)
+
+    @abstractmethod
+    def apply(self, networks: list[nn.Module], device: torch.device) -> list[RemovableHandle]:
+        """Make each network compute so and answer in float32, in training and in sampling alike.
+
+        Returns the hooks, which can be removed.
+        """
+
+
+class Float32(FixedPrecision):
     """Full precision."""
 
-    def dtype(self, device: torch.device) -> torch.dtype:
-        return torch.float32
+    name = "fp32"
+
+    def apply(self, networks: list[nn.Module], device: torch.device) -> list[RemovableHandle]:
+        return []
 
 
-class BFloat16(Precision):
+class BFloat16(FixedPrecision):
     """Mixed precision by autocast."""
 
-    def dtype(self, device: torch.device) -> torch.dtype:
-        return torch.bfloat16
+    name = "bf16"
+
+    def apply(self, networks: list[nn.Module], device: torch.device) -> list[RemovableHandle]:
+        return [handle for network in networks for handle in Autocast(device).attach(network)]
+
+
+FIXED: dict[str, FixedPrecision] = {each.name: each for each in (Float32(), BFloat16())}
+"""The precisions under the names that records use."""
+
+
+class Choice(NamedTuple):
+    """A precision, and why it was taken."""
+
+    taken: FixedPrecision
+    reason: str = ""
+    """In words, where the user did not ask for it."""
+
+
+def recorded_precision(
+    record: Mapping[str, Any], precision: Precision, device: torch.device
+) -> FixedPrecision:
+    """What the run of this record computes in; precision: as its configuration says.
+
+    Records of before November 2026 do not say what `auto` took: bfloat16 wherever there were units for it.
+    Raises ValueError on a name that is none.
+    """
+    old_rule = {"fp32": 1.0, "bf16": 2.0}  # asked for only where there are units
+    name = record.get("precision") or precision.choose(device, lambda: old_rule).taken.name
+    if not isinstance(name, str) or name not in FIXED:
+        raise ValueError(f"run.json says precision {name!r}; it must be one of {', '.join(FIXED)}")
+    return FIXED[name]
 
 
 class AutoPrecision(Precision):
-    """bfloat16 where the hardware has units for it, float32 otherwise (emulation is many times slower)."""
+    """bfloat16 where the device has units for it and a training step is at least `gain` times as fast.
 
-    def dtype(self, device: torch.device) -> torch.dtype:
-        return torch.bfloat16 if has_bf16_units(device) else torch.float32
+    gain: below it the small gain does not make up for the lower precision.
+    """
+
+    def __init__(self, gain: float = 1.2) -> None:
+        if not gain > 0:
+            raise ValueError(f"precision.gain is {gain}; it must be above 0, e.g. 1.2")
+        self.gain = gain
+
+    def choose(self, device: torch.device, measure: Callable[[], dict[str, float]]) -> Choice:
+        if not has_bf16_units(device):
+            return Choice(FIXED["fp32"], "this device has no bfloat16 units")
+        rate = measure()
+        ratio = rate["bf16"] / rate["fp32"]
+        shown = f"bf16 trains {rate['bf16']:,.0f} images/s, fp32 {rate['fp32']:,.0f}"
+        return Choice(FIXED["bf16" if ratio >= self.gain else "fp32"], f"{shown}, {ratio:.2f} times as many")
 
 
 class Autocast:
@@ -51,10 +121,12 @@ class Autocast:
         self.device = device
         self.regions: list[torch.autocast] = []  # a stack: a network may call itself
 
-    def attach(self, network: nn.Module) -> None:
+    def attach(self, network: nn.Module) -> list[RemovableHandle]:
         """Register the hooks."""
-        network.register_forward_pre_hook(self.enter)
-        network.register_forward_hook(self.leave, always_call=True)
+        return [
+            network.register_forward_pre_hook(self.enter),
+            network.register_forward_hook(self.leave, always_call=True),
+        ]
 
     def enter(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
         """Open the region."""

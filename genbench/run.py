@@ -57,6 +57,7 @@ class Run:
         Raises ValueError where the directory belongs to a run of another identity.
         """
         sessions = self.past_sessions(identity)
+        precision = (self.record() or {}).get("precision")
         sessions.append({"started": now(), "ended": None, "status": "running", "device": device})
         self.write_record(
             {
@@ -65,6 +66,7 @@ class Run:
                 "error": None,
                 "started": sessions[0]["started"],
                 "device": device,
+                "precision": precision,
                 "seed": seed,
                 "command": sys.argv,
                 "git": git_state(),
@@ -95,6 +97,13 @@ class Run:
         record |= {"status": status, "error": last_line}
         record["sessions"][-1] |= {"ended": now(), "status": status}
         self.write_record(record)
+
+    def keep_precision(self, name: str) -> None:
+        """Record in run.json the precision that networks compute in, "fp32" or "bf16"."""
+        record = self.record()
+        if record is None:
+            raise ValueError(f"{self.path} has no run.json: call begin before keep_precision")
+        self.write_record(record | {"precision": name})
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write run.json."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
-from genbench.data import ImageSource, cache_dir, prepare, to_float
+from genbench.data import cache_dir, prepare, to_float
 from genbench.device import describe, keep_memory, make_repeatable
 from genbench.errors import Unmeasured, UsageError
 from genbench.evaluate import Evaluation
@@ -21,49 +20,25 @@ from genbench.examine import Examiner
 from genbench.flops import sampling_flops, training_flops
 from genbench.gallery import Gallery
 from genbench.generator import Generator, Noising
-from genbench.lr_schedule import LrSchedule
 from genbench.metrics import (
-    Metrics,
     MissingWeights,
     NearestImage,
     parameter_count,
     peak_memory_bytes,
     reset_peak_memory,
 )
-from genbench.precision import Precision
+from genbench.parts import Parts
+from genbench.precision import FIXED, Choice, FixedPrecision, recorded_precision
 from genbench.progress import Progress
 from genbench.ranks import ALONE, Ranks
 from genbench.run import Run, version
+from genbench.step_rate import step_rates
 from genbench.stop import Stopped, StopRequest, listening
-from genbench.tracking import Tracker, Trackers, Tracking
+from genbench.tracking import Tracker, Trackers
 from genbench.tracking.comparable import comparable
-from genbench.train import OnSample, OptimizerFactory, Trained, Trainer, train
+from genbench.train import OnSample, Trained, train
 
-__all__ = ["Parts", "Session"]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The objects that a configuration describes."""
-
-    source: ImageSource
-    model: Generator
-    optim: OptimizerFactory
-    lr_schedule: LrSchedule
-    budget: Budget
-    trainer: Trainer
-    precision: Precision
-    metrics: Metrics
-    tracking: Tracking
-    device: torch.device
-    seed: int
-
-    def check_optim(self) -> None:
-        """An optimizer refuses its settings only when it is made. Raises ValueError."""
-        try:
-            self.optim(self.model.parameters())
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise ValueError(f"optim: {error}") from error
+__all__ = ["Session"]
 
 
 class Session:
@@ -112,6 +87,9 @@ class Session:
         self.here.begin(self.identity, self.config, str(self.parts.device), self.parts.seed)
         tracker, status, error = None, "failed", None
         try:
+            self.prepare_device()
+            self.here.keep_precision(self.precision.name)
+            self.choices = {**self.choices, "precision": self.precision.name}
             tracker = self.open_tracker()
             with listening(self.stop, patient=self.ranks.count > 1):
                 result = self.train_and_evaluate(tracker)
@@ -149,10 +127,33 @@ class Session:
             self.examiner.fidelity.assist(trained.ema.model)
 
     def prepare_device(self) -> None:
-        """Kernels that repeat themselves, and a fresh account of memory."""
+        """Kernels that repeat themselves, the precision to compute in, and a fresh account of memory."""
         make_repeatable(self.parts.device)
         keep_memory()
+        _ = self.precision
         reset_peak_memory(self.parts.device)
+
+    @cached_property
+    def precision(self) -> FixedPrecision:
+        """What networks compute in, as the first process finds it."""
+        taken, names = FIXED["fp32"], list(FIXED)
+        if self.ranks.first:
+            taken, reason = self.precision_choice()
+            if reason:
+                self.console.print(f"Networks compute in {taken.name}: {reason}.", highlight=False)
+        (number,) = self.ranks.agree([names.index(taken.name)])
+        return FIXED[names[round(number)]]
+
+    def precision_choice(self) -> Choice:
+        """What an earlier session of this run took, else what the parts choose."""
+        parts, record = self.parts, self.here.record() or {}
+        if record.get("precision") or self.checkpoint is not None:
+            return Choice(recorded_precision(record, parts.precision, parts.device))
+        if not parts.model.autocast_networks():
+            return Choice(FIXED["fp32"], "this model is sound in float32 alone, whatever precision says")
+        return parts.precision.choose(
+            parts.device, lambda: step_rates(parts, self.data.train, processes=self.ranks.count)
+        )
 
     def open_tracker(self) -> Tracker:
         """The tracker, where the checkpoint left it."""
@@ -170,7 +171,6 @@ class Session:
 
     def train_and_evaluate(self, tracker: Tracker) -> dict[str, Any]:
         """The work."""
-        self.prepare_device()
         if self.checkpoint is not None:
             self.console.print(f"Going on from {self.checkpoint['images_seen']:,} images.", highlight=False)
         gallery = self.gallery(tracker)
@@ -204,7 +204,7 @@ class Session:
         """The model, trained until the budget is spent or a stop is requested."""
         parts = self.parts
         model = parts.model.to(parts.device, memory_format=torch.channels_last)
-        parts.precision.apply(model.networks(), parts.device)
+        self.precision.apply(model.autocast_networks(), parts.device)
         return train(
             model,
             self.data.train,

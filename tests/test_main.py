@@ -151,6 +151,32 @@ def logged_losses(run: Path) -> dict[int, float]:
     return dict(losses)
 
 
+def test_a_run_goes_on_in_the_precision_that_it_began_in(
+    main: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Whatever the machine that goes on would have chosen: here the record says bf16, the command auto."""
+    words = [word for word in TINY if not word.startswith("precision")]
+    command = (*words, "budget.images=4096", f"runs_dir={tmp_path}")
+    killed = subprocess.Popen(
+        [sys.executable, str(ROOT / "main.py"), *command, "trainer.checkpoint_every_seconds=0.05"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    wait_for(tmp_path, "previous.pt")
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    run = only_run(tmp_path)
+    record = json.loads((run / "run.json").read_text())
+    assert record["precision"] in ("fp32", "bf16")
+    (run / "run.json").write_text(json.dumps(record | {"precision": "bf16"}))
+    again = main(*command)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "Networks compute in" not in again.stdout  # nothing is measured anew
+    assert json.loads((run / "run.json").read_text())["precision"] == "bf16"
+    assert json.loads((run / "result.json").read_text())["choices"]["precision"] == "bf16"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_ends_as_stopped(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals

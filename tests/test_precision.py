@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.precision import AutoPrecision, BFloat16, Float32, has_bf16_units
+from genbench.precision import (
+    AutoPrecision,
+    BFloat16,
+    FixedPrecision,
+    Float32,
+    has_bf16_units,
+    recorded_precision,
+)
 
 CPU = torch.device("cpu")
 CPU_FACTS = Path("/proc/cpuinfo")
@@ -70,9 +77,48 @@ def test_gradients_flow_through_the_region() -> None:
     assert spy.linear.weight.grad.dtype == torch.float32
 
 
-def test_auto_follows_the_hardware() -> None:
+@pytest.fixture
+def with_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device with bfloat16 units, whatever this one has."""
+    monkeypatch.setattr("genbench.precision.has_bf16_units", lambda device: True)
+
+
+def test_the_units_are_those_that_the_system_lists() -> None:
     if not CPU_FACTS.exists():
         pytest.skip("no /proc/cpuinfo to compare with")
-    units = "amx_bf16" in CPU_FACTS.read_text()
-    assert has_bf16_units(CPU) == units
-    assert AutoPrecision().dtype(CPU) == (torch.bfloat16 if units else torch.float32)
+    assert has_bf16_units(CPU) == ("amx_bf16" in CPU_FACTS.read_text())
+
+
+@pytest.mark.usefixtures("with_units")
+@pytest.mark.parametrize(("bf16", "taken"), [(119.0, "fp32"), (121.0, "bf16"), (50.0, "fp32")])
+def test_auto_takes_bf16_where_it_trains_a_fifth_more_images(bf16: float, taken: str) -> None:
+    choice = AutoPrecision().choose(CPU, lambda: {"fp32": 100.0, "bf16": bf16})
+    assert choice.taken.name == taken
+    assert f"bf16 trains {bf16:.0f} images/s, fp32 100" in choice.reason
+
+
+def test_auto_measures_nothing_without_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genbench.precision.has_bf16_units", lambda device: False)
+    choice = AutoPrecision().choose(CPU, lambda: pytest.fail("measured"))
+    assert choice.taken.name == "fp32"
+
+
+@pytest.mark.parametrize("gain", [0.0, -1.0, float("nan")])
+def test_a_gain_that_cannot_be_is_refused(gain: float) -> None:
+    with pytest.raises(ValueError, match="must be above 0"):
+        AutoPrecision(gain)
+
+
+@pytest.mark.parametrize("precision", [Float32(), BFloat16()])
+def test_what_was_asked_for_is_taken_without_a_word(precision: FixedPrecision) -> None:
+    assert precision.choose(CPU, lambda: pytest.fail("measured")) == (precision, "")
+
+
+@pytest.mark.usefixtures("with_units")
+def test_a_record_says_what_was_taken_and_an_old_one_what_its_configuration_meant() -> None:
+    assert recorded_precision({"precision": "fp32"}, AutoPrecision(), CPU).name == "fp32"
+    assert recorded_precision({}, AutoPrecision(), CPU).name == "bf16"
+    assert recorded_precision({"precision": None}, Float32(), CPU).name == "fp32"
+    for wrong in ("fp64", 3, {"_target_": "os.system"}, ["bf16"]):
+        with pytest.raises(ValueError, match="must be one of fp32, bf16"):
+            recorded_precision({"precision": wrong}, AutoPrecision(), CPU)

@@ -16,7 +16,7 @@ from genbench.errors import UsageError
 
 if TYPE_CHECKING:
     from genbench.generator import Generator
-    from genbench.session import Parts
+    from genbench.parts import Parts
 
 __all__ = ["build", "check_groups", "make", "seeded_model"]
 
@@ -30,7 +30,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
     from genbench import device as devices
     from genbench.compiling import check_compiler
     from genbench.metrics import MissingWeights
-    from genbench.session import Parts
+    from genbench.parts import Parts
 
     try:
         tree: Any = OmegaConf.to_container(cfg, resolve=True)

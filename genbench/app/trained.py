@@ -46,6 +46,7 @@ def load(
     """
     from genbench import device as devices
     from genbench.checkpoint import CheckpointStore
+    from genbench.precision import recorded_precision
 
     here, target = Run(Path(run_dir)), devices.choose(device)
     record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(target)
@@ -61,7 +62,8 @@ def load(
     except (HydraException, OmegaConfBaseException, TypeError) as error:
         raise ValueError(message(error)) from error
     model.load_state_dict(checkpoint[names[weights]])
-    make(cfg.precision).apply(model.networks(), target)
+    precision = recorded_precision(record, make(cfg.precision), target)
+    precision.apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
 
 

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench.flows.base import Base
 from genbench.flows.dequantization import Dequantization
@@ -58,6 +58,13 @@ class NormalizingFlow(Latent, Likelihood):
         self.bound, self.method = dequantization.bound, dequantization.method
         self.latent_shape = (math.prod(self.shape),)
         self.register_buffer("inverse_error", torch.zeros(()))  # kept, so that a resumed log goes on
+
+    def autocast_networks(self) -> list[nn.Module]:
+        """None: the map is only as invertible as its networks are repeatable.
+
+        Their inputs on the way back differ by float32 rounding, which bfloat16 inside them would magnify.
+        """
+        return []
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)

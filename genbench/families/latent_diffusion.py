@@ -68,6 +68,9 @@ class LatentDiffusion(Latent, Noising):
     def networks(self) -> list[nn.Module]:
         return [*self.autoencoder.networks(), *self.prior_model.networks()]
 
+    def autocast_networks(self) -> list[nn.Module]:
+        return [*self.autoencoder.autocast_networks(), *self.prior_model.autocast_networks()]
+
     def noise_levels(self) -> tuple[Tensor, Tensor]:
         """Those of the prior, on latents."""
         assert isinstance(self.prior_model, Noising)

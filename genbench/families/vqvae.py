@@ -77,6 +77,10 @@ class VQVAE(Latent, Likelihood):
     def networks(self) -> list[nn.Module]:
         return [self.encoder, self.decoder, *(self.prior_model.networks() if self.prior_model else [])]
 
+    def autocast_networks(self) -> list[nn.Module]:
+        prior = self.prior_model.autocast_networks() if self.prior_model else []
+        return [self.encoder, self.decoder, *prior]
+
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
         if self.prior_model and phase != "autoencoder":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.nn.norm import GroupNorm
 from genbench.nn.unet import Downsample, ResidualBlock, Sinusoid, groups, levels_down_to
 
 __all__ = ["NoisyClassifier"]
@@ -36,7 +37,7 @@ class NoisyClassifier(nn.Module):
                 self.blocks.append(Downsample(now))
             self.blocks.append(ResidualBlock(now, multiplier * width, embedding, dropout=0.0))
             now = multiplier * width
-        self.norm = nn.GroupNorm(groups(now), now)
+        self.norm = GroupNorm(groups(now), now)
         self.leave = nn.Linear(now, num_classes)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench import batchwise
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.autoregressive.pixel_law import PixelLaw
+from genbench.nn.attention import attention
 
 __all__ = ["ImageGPT"]
 
@@ -102,14 +102,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)
-        return self.join(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
+        return self.join(x, attention(q, k, v, causal=True))
 
     def step(self, x: Tensor, keys: Tensor, values: Tensor, position: int) -> Tensor:
         """x (B, 1, width) at one position, whose key and value are written into what is kept."""
         q, k, v = self.split(x)
         keys[:, :, position], values[:, :, position] = k[:, :, 0], v[:, :, 0]
         seen = slice(position + 1)
-        return self.join(x, F.scaled_dot_product_attention(q, keys[:, :, seen], values[:, :, seen]))
+        return self.join(x, attention(q, keys[:, :, seen], values[:, :, seen]))
 
     def empty(self, x: Tensor, length: int) -> tuple[Tensor, ...]:
         """Room for the keys and values of so many tokens, (B, heads, N, width / heads) each."""

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.nn.norm import GroupNorm
 from genbench.nn.projection import (
     SLOPE,
     MinibatchStd,
@@ -49,7 +50,7 @@ class ResidualGenerator(nn.Module):
         self.enter = nn.Linear(latent_size, widths[0] * height * breadth)
         condition = latent_size * (2 if num_classes else 1)
         self.blocks = nn.ModuleList(UpBlock(a, b, condition) for a, b in pairwise(widths))
-        self.norm = nn.GroupNorm(groups(widths[-1]), widths[-1])
+        self.norm = GroupNorm(groups(widths[-1]), widths[-1])
         self.leave = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -83,12 +84,12 @@ class Modulated(nn.Module):
 
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups(channels), channels, affine=False)
+        self.norm = GroupNorm(groups(channels), channels, affine=False)
         self.linear = nn.Linear(condition, 2 * channels)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.linear(condition)[:, :, None, None].chunk(2, dim=1)  # (B, C, 1, 1)
-        return self.norm(x) * (1 + scale) + shift
+        return self.norm(x, scale, shift)
 
 
 class ResidualDiscriminator(nn.Module):

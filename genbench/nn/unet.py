@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench import batchwise
+from genbench.nn.attention import attention
 from genbench.nn.norm import GroupNorm
 
 __all__ = ["UNet"]
@@ -166,7 +167,7 @@ class Attention(nn.Module):
         b, c, height, width = x.shape
         qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)  # (B, N, 3 C)
         q, k, v = qkv.reshape(b, -1, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        h = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, C / heads)
+        h = attention(q, k, v)  # (B, heads, N, C / heads)
         return x + self.out(h.permute(0, 1, 3, 2).reshape(b, c, height, width))
 
 

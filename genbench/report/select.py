@@ -253,9 +253,17 @@ def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, 
 
 
 def same_run(row: Row, by: Sequence[str]) -> Hashable:
-    """What two runs of the same numbers share; in equal seconds other devices come to other numbers."""
+    """What two runs of the same numbers share: also the precision that precision=auto took.
+
+    In equal seconds other devices come to other numbers.
+    """
     device = row.get("device") if "seconds" in str(row.get("budget")) else None
-    return row.get("identity") or row["run"], device, *(exact(row.get(name)) for name in by)
+    return (
+        row.get("identity") or row["run"],
+        device,
+        row.get("precision"),
+        *(exact(row.get(name)) for name in by),
+    )
 
 
 def arranged(runs: Runs, sort: str) -> Runs:

@@ -96,3 +96,25 @@ def test_second_derivatives_where_the_weight_depends_on_the_image_or_is_frozen()
 
     mine = penalty(lambda x, weight: Normalise.apply(x, weight, bias, 2, 1e-5))
     torch.testing.assert_close(mine, penalty(plain), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_bfloat16_maps_are_normalised_in_float32(small: bool) -> None:
+    """torch's own kernel rounds scale and shift as well; here the one rounding is that of the answer."""
+    norm, x, scale, shift = case()
+    low = (x[:1] if small else x).detach().bfloat16().requires_grad_()
+    scale, shift = scale[: len(low)].bfloat16(), shift[: len(low)].bfloat16()
+    ours = norm(low, scale, shift)
+    theirs = written_out(norm, low.float(), scale.float(), shift.float())
+    assert ours.dtype == torch.bfloat16
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    assert bool(((ours.float() - theirs).abs() <= 2**-8 * theirs.abs() + 1e-4).all())
+    weights = torch.randn(ours.shape).bfloat16()
+    mine, wanted = (grad(y, low, w) for y, w in ((ours, weights), (theirs, weights.float())))
+    assert (mine[0].float() - wanted[0].float()).abs().max() < 2**-7 * wanted[0].float().abs().max()
+
+
+def test_it_can_do_without_weights() -> None:
+    norm, x, scale, shift = GroupNorm(GROUPS, SHAPE[1], affine=False), *case()[1:]
+    theirs = F.group_norm(x.contiguous(), GROUPS) * (1 + scale) + shift
+    assert torch.allclose(norm(x, scale, shift), theirs, atol=1e-5)
