@@ -15,6 +15,7 @@ from genbench.diffusion.sampler import Ancestral, Denoised, Denoiser
 from genbench.diffusion.schedule import Cosine, Linear, Schedule, ZeroTerminal
 from genbench.diffusion.variance import Beta, BetaTilde, Fitted, Variance, visits
 from genbench.diffusion.weighting import TrueBound
+from genbench.precision import BFloat16
 from genbench.vaes.buckets import gaussian_log_prob
 from tests.diffusion.laws import Mixture, noise
 from tests.toys import toy_model, toy_process
@@ -193,6 +194,24 @@ def test_it_is_fitted_to_the_estimates_as_the_sampler_clips_them() -> None:
         return process.variance.m[1:]
 
     assert float(m(clip=True).max()) <= 4 < float(m(clip=False).max())  # 4 is the square of from -1 to 1
+
+
+def test_half_precision_networks_fit_the_same_variance() -> None:
+    def m(*, half: bool) -> Tensor:
+        model = toy_model(process=toy_process(variance=Fitted(50))).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+        if half:
+            BFloat16().apply(model.networks(), torch.device("cpu"))
+        torch.manual_seed(0)
+        model.fit(batches(512))
+        return model.process.variance.m
+
+    full = m(half=False)
+    assert full.dtype == m(half=True).dtype == torch.float64
+    # bfloat16 keeps 3 digits, and errors are squared.
+    assert torch.allclose(m(half=True)[1:], full[1:], rtol=0.05)
 
 
 def test_a_model_without_anything_to_fit_draws_no_image() -> None:
