@@ -193,11 +193,11 @@ def train(
         if ranks.first:
             checkpoints.save(state)
 
-    def fitted(weights: Generator, images: int) -> Generator:
+    def fit_weights(weights: Generator, images: int) -> float:
         part = trainer.batch_size // trainer.accumulate
-        fit(weights, split, images=images, batch_size=part, seed=seed, device=device)
+        seconds = fit(weights, split, images=images, batch_size=part, seed=seed, device=device)
         ranks.follow_first(changing(weights))
-        return weights
+        return seconds
 
     networks = model.networks() if trainer.compile else []
     with compiled(networks), progress.bar("training", total_of(budget)) as bar:
@@ -244,11 +244,12 @@ def train(
                 bar.advance(done_of(budget, spent), note_of(shown, phases))
             if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
                 with clock.paused():
-                    on_sample(fitted(ema.model, FEWEST), run.images_seen)
+                    fit_weights(ema.model, FEWEST)
+                    on_sample(ema.model, run.images_seen)
             if crossed(trainer.evaluate_every_images, before, run.images_seen) and not run.finished:
                 with clock.paused():
-                    scores = on_evaluate(fitted(ema.model, FEWEST))
-                    found = {f"training/{name}": value for name, value in scores.items()}
+                    fit_weights(ema.model, FEWEST)
+                    found = {f"training/{name}": value for name, value in on_evaluate(ema.model).items()}
                     if found:
                         found["training_seconds"] = run.seconds
                         tracker.log(found, images_seen=run.images_seen)
@@ -265,10 +266,8 @@ def train(
     # What follows from the trained weights in closed form
     if run.finished:
         window.check()  # before anything is made of weights that may not be finite
-        started = time.monotonic()
-        for weights in (model, ema.model):
-            fitted(weights, fit_images(run.images_seen))
-        run.fitting_seconds = time.monotonic() - started
+        images = fit_images(run.images_seen)
+        run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
     keep()
     return run
 
