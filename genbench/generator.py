@@ -1,7 +1,7 @@
 """The contract between the families of generative models and all that trains, measures or uses them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ __all__ = [
     "BoundTerms",
     "Decodes",
     "Edits",
+    "FitsAfterTraining",
     "ForwardProcess",
     "Generator",
     "Inpaints",
@@ -195,6 +196,21 @@ class Latent(Decodes):
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """decode(encode(x)), (B, C, H, W)."""
         return self.decode(self.encode(x, y), y)
+
+
+class FitsAfterTraining(ABC):
+    """A model with numbers beside its weights that are found, in closed form, once the weights are trained.
+
+    They stand in buffers, so that checkpoints keep them; each set of weights (averaged, raw) has its own.
+    """
+
+    @abstractmethod
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """Find them from training images (B, C, H, W) in [-1, 1] with labels (B,) or None.
+
+        Models without such numbers draw no batch. The network is in evaluation mode; randomness is torch's
+        default generator.
+        """
 
 
 class BoundTerms(ABC):

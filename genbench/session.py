@@ -296,6 +296,7 @@ class Session:
             "images_seen": trained.images_seen,
             **self.flops(trained),
             "training_seconds": trained.seconds,
+            "fitting_seconds": trained.fitting_seconds,
             "images_per_second": trained.images_seen / trained.seconds,
             "passes_per_sample": drawing and drawing.passes_per_sample,
             "seconds_per_image": drawing and drawing.seconds_per_image,

@@ -17,6 +17,7 @@ from genbench.checkpoint import CheckpointStore
 from genbench.compiling import compiled
 from genbench.data import EpochOrder, Split, mirrored, to_float
 from genbench.ema import Ema
+from genbench.fitting import FEWEST, fit, fit_images
 from genbench.generator import Generator
 from genbench.lr_schedule import LrSchedule
 from genbench.progress import Progress
@@ -100,6 +101,8 @@ class Trained:
     images_seen: int = 0
     seconds: float = 0.0
     finished: bool = False
+    fitting_seconds: float = 0.0
+    """Of what is found once the weights are trained; no part of `seconds`."""
 
     def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
         """The checkpoint."""
@@ -111,6 +114,7 @@ class Trained:
             "images_seen": self.images_seen,
             "seconds": self.seconds,
             "finished": self.finished,
+            "fitting_seconds": self.fitting_seconds,
             "data_key": data_key,
             "window": window,
             "tracker": tracker.state(),
@@ -124,6 +128,7 @@ class Trained:
             optimizer.load_state_dict(state["optimizers"][phase])
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
+        self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
 
 
 def train(
@@ -153,6 +158,8 @@ def train(
     uninterrupted one bit for bit (under budget.seconds the clock has a say in the learning rate too).
     Several processes compute what one would, each on its share of every batch; the first keeps time and
     saves.
+    What a model leaves to be found after training is fitted to the raw and to the averaged weights in the
+    end, and to the averaged ones, on few images, before each look at them on the way.
     Raises FloatingPointError where a loss or gradient is not finite.
     """
     # What is trained
@@ -185,6 +192,12 @@ def train(
         state = run.state(tracker, window.state(ranks), data_key)
         if ranks.first:
             checkpoints.save(state)
+
+    def fit_weights(weights: Generator, images: int) -> float:
+        part = trainer.batch_size // trainer.accumulate
+        seconds = fit(weights, split, images=images, batch_size=part, seed=seed, device=device)
+        ranks.follow_first(changing(weights))
+        return seconds
 
     networks = model.networks() if trainer.compile else []
     with compiled(networks), progress.bar("training", total_of(budget)) as bar:
@@ -231,9 +244,11 @@ def train(
                 bar.advance(done_of(budget, spent), note_of(shown, phases))
             if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
                 with clock.paused():
+                    fit_weights(ema.model, FEWEST)
                     on_sample(ema.model, run.images_seen)
             if crossed(trainer.evaluate_every_images, before, run.images_seen) and not run.finished:
                 with clock.paused():
+                    fit_weights(ema.model, FEWEST)
                     found = {f"training/{name}": value for name, value in on_evaluate(ema.model).items()}
                     if found:
                         found["training_seconds"] = run.seconds
@@ -247,6 +262,12 @@ def train(
                 with clock.paused():
                     keep()
                 saved = time.monotonic()
+
+    # What follows from the trained weights in closed form
+    if run.finished:
+        window.check()  # before anything is made of weights that may not be finite
+        images = fit_images(run.images_seen)
+        run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
     keep()
     return run
 

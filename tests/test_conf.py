@@ -109,7 +109,7 @@ def test_a_loss_brings_what_it_is_meant_with_and_the_command_line_wins() -> None
         return tuple(cfg[axis]["_target_"].rpartition(".")[2] for axis in ("variance", "times"))
 
     assert chosen("loss=hybrid") == ("Learned", "Stratified")
-    assert chosen("loss=vlb") == ("BetaTilde", "Importance")
+    assert chosen("loss=vlb") == ("Fitted", "Importance")
     assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("Learned", "Uniform")
 
 

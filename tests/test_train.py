@@ -13,13 +13,14 @@ from torch import Tensor
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import Split
+from genbench.diffusion.variance import BetaTilde, Fitted, Variance
 from genbench.generator import Generator, Loss
 from genbench.lr_schedule import Cosine
 from genbench.progress import Progress
 from genbench.stop import StopRequest
 from genbench.tracking import JsonLines, Tracker
-from genbench.train import Trained, Trainer, train
-from tests.toys import toy_model
+from genbench.train import OnSample, Trained, Trainer, train
+from tests.toys import toy_model, toy_process
 
 CPU = torch.device("cpu")
 ADAM = partial(torch.optim.Adam, lr=1e-2, fused=True)
@@ -62,6 +63,7 @@ def run(
     budget: int = 512,
     seed: int = 0,
     stop: StopAt | None = None,
+    on_sample: OnSample = lambda model, images_seen: None,
     **settings: Any,
 ) -> Trained:
     store, stop = CheckpointStore(folder / "checkpoints"), stop or StopAt(stop_at)
@@ -82,7 +84,7 @@ def run(
         tracker=tracker,
         progress=Progress(None),
         stop=stop,
-        on_sample=lambda model, images_seen: None,
+        on_sample=on_sample,
         on_evaluate=lambda model: {},
     )
 
@@ -148,6 +150,61 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     again = run(tmp_path)
     assert same(first, again)
     assert (tmp_path / "checkpoints" / "last.pt").read_bytes() == saved
+
+
+def with_variance(variance: Variance, *, seed: int = 0) -> Generator:
+    return toy_model(seed=seed, process=toy_process(variance=variance))
+
+
+def test_what_is_fitted_after_training_belongs_to_each_set_of_weights_and_to_the_checkpoint(
+    tmp_path: Path,
+) -> None:
+    trained = run(tmp_path, model=with_variance(Fitted(50)))
+    raw, ema = (weights.state_dict()["process.variance.m"] for weights in (trained.model, trained.ema.model))
+    assert bool((raw > 0).all() and (ema > 0).all())
+    assert not torch.equal(raw, ema)
+    assert trained.fitting_seconds > 0
+    again = run(tmp_path, model=with_variance(Fitted(50), seed=1))
+    assert same(trained, again)
+    assert again.fitting_seconds == trained.fitting_seconds
+
+
+def test_a_resumed_training_is_fitted_as_a_straight_one(tmp_path: Path) -> None:
+    straight = run(tmp_path / "straight", model=with_variance(Fitted(50)))
+    run(tmp_path / "parts", model=with_variance(Fitted(50)), stop_at=208)
+    assert same(straight, run(tmp_path / "parts", model=with_variance(Fitted(50), seed=1)))
+
+
+def test_fitting_moves_no_weight(tmp_path: Path) -> None:
+    posterior = run(tmp_path / "posterior", model=with_variance(BetaTilde()))
+    fitted = run(tmp_path / "fitted", model=with_variance(Fitted(50)), sample_every_images=32)
+    for name, value in posterior.ema.model.state_dict().items():
+        assert torch.equal(value, fitted.ema.model.state_dict()[name])
+
+
+def test_a_look_on_the_way_sees_the_averaged_weights_fitted_as_they_are_then(tmp_path: Path) -> None:
+    seen = []
+
+    def look(model: Generator, images_seen: int) -> None:
+        seen.append(model.state_dict()["process.variance.m"].clone())
+
+    model = with_variance(Fitted(50))
+    first = run(tmp_path, model=model, sample_every_images=128, on_sample=look, stop_at=400)
+    assert len(seen) == 3
+    assert all(bool((m[1:] > 0).all()) for m in seen)
+    assert not torch.equal(seen[0], seen[1])
+    # Weights that are still being trained are as if nothing had been looked at.
+    assert not bool(first.model.state_dict()["process.variance.m"].any())
+
+
+def test_a_checkpoint_from_before_there_was_fitting_loads(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path / "checkpoints")
+    first = run(tmp_path)
+    state = store.load(CPU)
+    assert state is not None
+    del state["fitting_seconds"]
+    store.save(state)
+    assert same(first, run(tmp_path))
 
 
 class Quadratic(Generator):

@@ -7,7 +7,7 @@ posterior, and the decoder of the 8-bit image.
 import torch
 from torch import Tensor
 
-from genbench.diffusion.posterior import posterior
+from genbench.diffusion.posterior import ReverseVariance, posterior
 from genbench.diffusion.schedule import Schedule
 from genbench.vaes.buckets import gaussian_log_prob
 from genbench.vaes.posterior import gaussian_kl
@@ -22,20 +22,21 @@ def prior_nats(x0: Tensor, schedule: Schedule) -> Tensor:
     return kl.flatten(1).sum(1).float()
 
 
-def step_nats(x0: Tensor, xt: Tensor, x0_hat: Tensor, v: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
+def step_nats(
+    x0: Tensor, xt: Tensor, x0_hat: Tensor, variance: ReverseVariance, t: Tensor, schedule: Schedule
+) -> Tensor:
     """L_{k-1} of each image at its own step k = t T, (B,) float32.
 
     k > 1: KL(q(x_{k-1} | x_k, x0) || p(x_{k-1} | x_k)); k = 1: -log p(x0 | x_1), a Gaussian over 256 buckets.
-    x0, xt, x0_hat (B, C, H, W), v () or (B, C, H, W), t (B,). beta~_1 = 0 is read as beta~_2, as the source's
-    authors do. Source: Ho et al. 2020, Eq. 5 and 13.
+    x0, xt, x0_hat (B, C, H, W), variance of the reverse step from xt, t (B,). beta~_1 = 0 is read as beta~_2,
+    as the source's authors do. Source: Ho et al. 2020, Eq. 5 and 13.
     """
     ab_t, ab_s = schedule.around(t)
     q = posterior(ab_t, ab_s)
     first = (ab_s == 1).expand(x0.shape)
-    log_beta_tilde = torch.where(ab_s == 1, second_beta_tilde(schedule, t), q.beta_tilde).log()
-    logvar = v * q.beta.log() + (1 - v) * log_beta_tilde
-    gap = q.of_x0 * (x0 - x0_hat)
-    kl = gaussian_kl(gap, log_beta_tilde, torch.zeros_like(gap), logvar)
+    q = q._replace(beta_tilde=torch.where(ab_s == 1, second_beta_tilde(schedule, t), q.beta_tilde))
+    logvar, gap = variance.log(q), q.of_x0 * (x0 - x0_hat)
+    kl = gaussian_kl(gap, q.beta_tilde.log(), torch.zeros_like(gap), logvar)
     # mu~ at k = 1 is x0_hat itself.
     decoder = -gaussian_log_prob(x0, x0_hat, logvar.expand(x0.shape).float() / 2)
     return torch.where(first, decoder, kl.float()).flatten(1).sum(1)

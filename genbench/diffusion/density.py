@@ -63,8 +63,8 @@ class Bound(Density):
         """One term of each image, at times t (B,): (B,)."""
         at = schedule.level(t)
         xt = at.alpha * x0 + at.sigma * torch.randn_like(x0)
-        x0_hat, v = denoise(xt, t)
-        return step_nats(x0, xt, x0_hat.clamp(-1, 1) if self.clip_x0 else x0_hat, v, t, schedule)
+        x0_hat, variance = denoise(xt, t)
+        return step_nats(x0, xt, x0_hat.clamp(-1, 1) if self.clip_x0 else x0_hat, variance, t, schedule)
 
 
 def sampled_terms(n: int, schedule: Schedule, device: torch.device, *, terms: int | None) -> Drawn:

@@ -1,6 +1,6 @@
 """The Gaussian process of denoising diffusion: xt = alpha x0 + sigma eps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import torch
@@ -12,11 +12,12 @@ from genbench.diffusion.density import Bound, Density, sampled_terms
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.objective import Case, Objective
 from genbench.diffusion.parameterization import Parameterization
+from genbench.diffusion.posterior import ReverseVariance
 from genbench.diffusion.process import Known, LikelihoodProcess, Losses, averaged
 from genbench.diffusion.sampler import Denoised, Denoiser, Sampler, noise_like
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
-from genbench.diffusion.variance import BetaTilde, Variance
+from genbench.diffusion.variance import BetaTilde, Fitted, Variance
 from genbench.diffusion.weighting import Plain, TrueBound, Weighting
 
 __all__ = ["Gaussian"]
@@ -56,24 +57,29 @@ class Gaussian(LikelihoodProcess):
         """Raise ValueError on compositions that mean nothing, with a remedy."""
         objective, learned = type(self.objective).__name__.lower(), self.variance.answers > 1
         self.times.check(self.schedule)
+        self.variance.check(self.schedule)
         self.density.check(self.schedule)
         if self.objective.learns_variance and not self.times.unbiased:
             raise ValueError(
                 f"loss={objective} is a sum over all steps, and these times see some more often without "
                 "weighing them less: take times=stratified or times=importance"
             )
-        if isinstance(self.weighting, TrueBound) and not isinstance(self.variance, BetaTilde):
-            raise ValueError("weighting=bound is that of the posterior's variance: take variance=posterior")
+        # A fitted variance is the posterior's while the network is trained.
+        if isinstance(self.weighting, TrueBound) and not isinstance(self.variance, BetaTilde | Fitted):
+            raise ValueError(
+                "weighting=bound is that of the posterior's variance: take variance=posterior, or "
+                "variance=fitted, which is the posterior's until the network is trained"
+            )
         last = self.schedule.alpha_bar(torch.ones(1, dtype=torch.float64)).detach()
         if learned and not self.objective.learns_variance:
             raise ValueError(
                 f"variance=learned gets no gradient from loss={objective}: take loss=hybrid or loss=vlb, or "
-                "variance=posterior"
+                "variance=fitted, which is found after training"
             )
         if self.objective.wants_variance and not learned:
             raise ValueError(
-                f"loss={objective} adds the bound to train a variance, and the variance is fixed: take "
-                "variance=learned, or loss=l2"
+                f"loss={objective} adds the bound to train a variance, and the network answers none: take "
+                "variance=learned, or loss=l2 with variance=fitted, which is found after training"
             )
         if not self.objective.weighted and not isinstance(self.weighting, Plain):
             raise ValueError(
@@ -102,7 +108,7 @@ class Gaussian(LikelihoodProcess):
         if isinstance(self.guidance, Classifier) and phase in self.guidance.phases:
             terms = self.guidance.loss(xt, t, y)
         else:
-            output, v = self.answer(network, xt, t, self.guidance.labels(y))
+            output, variance = self.answer(network, xt, t, self.guidance.labels(y))
             case = Case(
                 x0=x0,
                 xt=xt,
@@ -110,15 +116,17 @@ class Gaussian(LikelihoodProcess):
                 target=self.parameterization.target(x0, eps, at),
                 output=output,
                 x0_hat=self.parameterization.to_x0(output.float(), xt, at),
-                v=v,
+                variance=variance,
                 weight=self.weighting(t, self.schedule, self.parameterization),
             )
             terms = self.objective.terms(case, self.schedule)
             self.times.update(t, sum(terms.values()))
         return averaged(terms, weight)
 
-    def answer(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The network's answer at xt and t, in the parameterization's terms, and v."""
+    def answer(
+        self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None
+    ) -> tuple[Tensor, ReverseVariance]:
+        """The network's answer at xt and t, in the parameterization's terms, and its reverse variance."""
         seen = self.parameterization.network_input(xt, self.schedule.level(t))
         output = network(seen, t.float(), y)
         wanted = self.variance.answers * xt.shape[1]
@@ -127,15 +135,26 @@ class Gaussian(LikelihoodProcess):
                 f"the network answers {output.shape[1]} channels for images of {xt.shape[1]}; with this "
                 f"variance it must answer {wanted}: set network.answers={self.variance.answers}"
             )
-        return self.variance.split(output)
+        return self.variance.split(output, t)
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
         self.answer(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 
     def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
         """The model's own estimate at xt (B, C, H, W) and t (B,), float32."""
-        output, v = self.answer(network, xt, t, y)
-        return Denoised(self.parameterization.to_x0(output.float(), xt, self.schedule.level(t)), v)
+        output, variance = self.answer(network, xt, t, y)
+        return Denoised(self.parameterization.to_x0(output.float(), xt, self.schedule.level(t)), variance)
+
+    def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """Fit the variance, where it is one that is fitted, to the estimates that the sampler uses.
+
+        To those without guidance, for the images' own labels; clipped where the sampler clips.
+        """
+
+        def denoise(xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
+            return self.sampler.bounded(self.denoise(network, xt, t, y))
+
+        self.variance.fit(denoise, self.schedule, batches)
 
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
         return batchwise.normal(n, shape, rng=rng, device=self.schedule.grid.device)
@@ -155,8 +174,8 @@ class Gaussian(LikelihoodProcess):
         known: Known | None = None,
     ) -> Iterator[Tensor]:
         def guided(xt: Tensor, t: Tensor) -> Denoised:
-            x0, v = self.guidance.guide(partial(self.denoise, network), xt, t, y, self.schedule.level(t))
-            return Denoised(x0 if known is None else known.within(x0), v)
+            found = self.guidance.guide(partial(self.denoise, network), xt, t, y, self.schedule.level(t))
+            return found if known is None else found._replace(x0=known.within(found.x0))
 
         return self.sampler.path(guided, self.schedule, x, rng, start=start)
 

@@ -18,7 +18,10 @@ LabelDenoiser = Callable[[Tensor, Tensor, Tensor | None], Denoised]
 
 
 class Guidance(nn.Module, ABC):
-    """Changes what a sampler is told; what a model is trained on changes with it."""
+    """Changes what a sampler is told; what a model is trained on changes with it.
+
+    The variance of a reverse step stays that of the model's own estimate for its label, without guidance.
+    """
 
     phases: tuple[str, ...] = ()
     """Of training, beside the network's own."""
@@ -81,8 +84,8 @@ class ClassifierFree(Guidance):
             return denoise(xt, t, y)
         if scale == 0:
             return denoise(xt, t, null)
-        free, (x0, v) = denoise(xt, t, null), denoise(xt, t, y)
-        return Denoised(free.x0 + scale * (x0 - free.x0), v)
+        free, own = denoise(xt, t, null), denoise(xt, t, y)
+        return own._replace(x0=free.x0 + scale * (own.x0 - free.x0))
 
 
 class Classifier(Guidance):
@@ -102,14 +105,14 @@ class Classifier(Guidance):
             self.phases = ("classifier",)
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
-        x0, v = denoise(xt, t, y)
+        own = denoise(xt, t, y)
         if self.scale == 0 or y is None:
-            return Denoised(x0, v)
+            return own
         with torch.enable_grad():
             seen = xt.detach().requires_grad_()
             log_prob = -F.cross_entropy(self.classifier(seen, t.float()).float(), y, reduction="sum")
             (gradient,) = torch.autograd.grad(log_prob, seen)
-        return Denoised(x0 + self.scale * at.sigma.square() / at.alpha * gradient, v)
+        return own._replace(x0=own.x0 + self.scale * at.sigma.square() / at.alpha * gradient)
 
     def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """What the classifier's phase minimises, (B,) each."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.diffusion.bound import prior_nats, step_nats
+from genbench.diffusion.posterior import ReverseVariance
 from genbench.diffusion.schedule import Schedule
 
 __all__ = ["L1", "L2", "VLB", "Case", "Distance", "Huber", "Hybrid", "Objective"]
@@ -23,8 +24,8 @@ class Case(NamedTuple):
     output: Tensor
     x0_hat: Tensor
     """The x0 that the output stands for."""
-    v: Tensor
-    """Of the reverse step's variance: () or (B, C, H, W)."""
+    variance: ReverseVariance
+    """Of the reverse step from xt."""
     weight: Tensor
     """Of the distance between output and target, (B, 1, 1, 1)."""
 
@@ -100,7 +101,7 @@ class VLB(Objective):
 
     def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
         dimensions = case.x0[0].numel()
-        steps = step_nats(case.x0, case.xt, case.x0_hat, case.v, case.t, schedule)
+        steps = step_nats(case.x0, case.xt, case.x0_hat, case.variance, case.t, schedule)
         return {
             "prior": prior_nats(case.x0, schedule) / dimensions,
             "vlb": schedule.T * steps / dimensions,
@@ -126,7 +127,7 @@ class Hybrid(Objective):
         self.scale, self.distance = scale, distance or L2()
 
     def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
-        steps = step_nats(case.x0, case.xt, case.x0_hat.detach(), case.v, case.t, schedule)
+        steps = step_nats(case.x0, case.xt, case.x0_hat.detach(), case.variance, case.t, schedule)
         return {
             **self.distance.terms(case, schedule),
             "vlb": self.scale * schedule.T * steps / case.x0[0].numel(),

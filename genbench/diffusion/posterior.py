@@ -1,10 +1,12 @@
-"""The forward process run backwards when x0 is known: q(x_s | x_t, x0) for s < t."""
+"""The forward process run backwards, q(x_s | x_t, x0) for s < t, where x0 is known or estimated."""
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Posterior", "posterior"]
+__all__ = ["Interpolated", "Posterior", "ReverseVariance", "Widened", "posterior"]
 
 
 class Posterior(NamedTuple):
@@ -20,12 +22,41 @@ class Posterior(NamedTuple):
     beta_tilde: Tensor
     """The posterior's own variance, the lower choice."""
 
-    def variance(self, v: Tensor) -> Tensor:
-        """Between the two readings: exp(v log beta + (1 - v) log beta~), for v () or (B, C, H, W).
 
-        Source: Nichol & Dhariwal 2021, Eq. 15.
-        """
-        return self.beta**v * self.beta_tilde ** (1 - v)
+class ReverseVariance(ABC):
+    """The variance of p(x_s | x_t), which a model says at x_t, for any s < t."""
+
+    @abstractmethod
+    def log(self, q: Posterior) -> Tensor:
+        """Its logarithm for the step whose posterior is q, in a shape that broadcasts to x_t's: float64."""
+
+
+@dataclass(frozen=True)
+class Interpolated(ReverseVariance):
+    """log variance = v log beta + (1 - v) log beta~, v () or (B, C, H, W): 0 is beta~, 1 is beta.
+
+    Source: Nichol & Dhariwal 2021, Eq. 15.
+    """
+
+    v: Tensor
+
+    def log(self, q: Posterior) -> Tensor:
+        return self.v * q.beta.log() + (1 - self.v) * q.beta_tilde.log()
+
+
+@dataclass(frozen=True)
+class Widened(ReverseVariance):
+    """variance = beta~ + of_x0^2 m, m () or (B, 1, 1, 1): m is the mean squared error of x0_hat at x_t.
+
+    The variance, constant over pixels, of the least KL(q || p), at every s: E[KL] of a pixel is
+    (log(var / beta~) + (beta~ + of_x0^2 m) / var - 1) / 2. m = 0 is beta~, and m = 1 - alpha_bar_t beta.
+    Source: Bao et al. 2022 (Analytic-DPM), Theorem 1, with the error of x0_hat for its norm of the score.
+    """
+
+    m: Tensor
+
+    def log(self, q: Posterior) -> Tensor:
+        return (q.beta_tilde + q.of_x0.square() * self.m).log()
 
 
 def posterior(alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> Posterior:

@@ -1,7 +1,7 @@
 """A way from data to noise, and what a network has to learn to go back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -54,6 +54,12 @@ class Process(nn.Module, ABC):
 
     def adopt(self, network: nn.Module) -> None:
         """Make room for what is remembered of the network between phases; most remember nothing."""
+
+    def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """Find what a trained network leaves to be found in closed form; most processes have nothing.
+
+        batches: training images (B, C, H, W) with their labels; randomness is torch's default generator.
+        """
 
     @abstractmethod
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:

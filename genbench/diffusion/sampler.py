@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from genbench import batchwise
 from genbench.diffusion.parameterization import X0
-from genbench.diffusion.posterior import posterior
+from genbench.diffusion.posterior import ReverseVariance, posterior
 from genbench.diffusion.schedule import Level, Schedule
 from genbench.diffusion.spacing import Spacing, Uniform
 
@@ -21,8 +21,8 @@ class Denoised(NamedTuple):
 
     x0: Tensor
     """E[x0 | xt], (B, C, H, W)."""
-    v: Tensor
-    """Log-variance of a reverse step as v log beta + (1 - v) log beta~: () or (B, C, H, W)."""
+    variance: ReverseVariance
+    """Of a step from xt to any less noisy state; samplers without one of the model's own leave it alone."""
 
 
 Denoiser = Callable[[Tensor, Tensor], Denoised]
@@ -57,10 +57,13 @@ class Sampler(ABC):
         """
 
         def bounded(xt: Tensor, t: Tensor) -> Denoised:
-            x0, v = denoise(xt, t)
-            return Denoised(x0.clamp(-1, 1) if self.clip_x0 else x0, v)
+            return self.bounded(denoise(xt, t))
 
         return self.walk(bounded, schedule, self.times(schedule, start), x, rng)
+
+    def bounded(self, estimate: Denoised) -> Denoised:
+        """An estimate as this sampler uses it."""
+        return estimate._replace(x0=estimate.x0.clamp(-1, 1)) if self.clip_x0 else estimate
 
     def times(self, schedule: Schedule, start: float = 1.0) -> Tensor:
         """The times that are visited: about `start` = t_0 > .. > t_K = 0, (K + 1,) float64."""
@@ -97,7 +100,7 @@ class OneStep(Sampler):
 
 
 class Ancestral(OneStep):
-    """Draws x_s from the model's reverse step: mean mu~, log-variance v log beta + (1 - v) log beta~.
+    """Draws x_s from the model's reverse step: mean mu~ and the model's variance of a step from t to s.
 
     Source: Ho et al. 2020, Algorithm 2, Section 3.2; any subset of steps: Nichol & Dhariwal 2021, Section 4.
     """
@@ -115,8 +118,8 @@ class Ancestral(OneStep):
     ) -> Tensor:
         q = posterior(alpha_bar_t, alpha_bar_s)
         mean = q.of_x0.to(xt.dtype) * estimate.x0 + q.of_xt.to(xt.dtype) * xt
-        # At s = 0 beta~ is 0 and x0 is the answer; a choice of beta would only add noise to the sample.
-        std = torch.where(alpha_bar_s < 1, q.variance(estimate.v).sqrt(), 0.0)
+        # At s = 0 beta~ is 0 and x0 is the answer; a larger variance would only add noise to the sample.
+        std = torch.where(alpha_bar_s < 1, (estimate.variance.log(q) / 2).exp(), 0.0)
         return mean + std.to(xt.dtype) * noise_like(xt, rng)
 
 

@@ -1,6 +1,6 @@
 """Denoising diffusion: a network that goes back along a process from data to noise."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from genbench.diffusion.process import Known, LikelihoodProcess, Process
 from genbench.generator import (
     BoundTerms,
     Edits,
+    FitsAfterTraining,
     ForwardProcess,
     Likelihood,
     Loss,
@@ -22,7 +23,7 @@ from genbench.generator import (
 __all__ = ["Denoising", "Diffusion"]
 
 
-class Denoising(Edits, Trajectory, ForwardProcess):
+class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     """A model that goes back from noise to images: network + process.
 
     The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)`; the process says what the answer
@@ -57,6 +58,9 @@ class Denoising(Edits, Trajectory, ForwardProcess):
 
     def check_unbounded(self) -> None:
         self.process.check_unbounded()
+
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        self.process.fit(self.network, batches)
 
     def networks(self) -> list[nn.Module]:
         return [self.network, *self.process.networks()]

@@ -1,17 +1,17 @@
 """A generative model of an autoencoder's latents, such as latent diffusion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from genbench import batchwise
-from genbench.generator import Generator, Latent, Loss, Noising, Rng, Stage
+from genbench.generator import FitsAfterTraining, Generator, Latent, Loss, Noising, Rng, Stage
 
 __all__ = ["LatentDiffusion"]
 
 
-class LatentDiffusion(Latent, Noising):
+class LatentDiffusion(Latent, Noising, FitsAfterTraining):
     """x = decode(mean + scale u), u from a prior that is a model of its own, as if latents were images.
 
     The training has two stages: the autoencoder for a share of the budget, then the prior on its latents,
@@ -91,9 +91,17 @@ class LatentDiffusion(Latent, Noising):
             self.follow(x)
         if learns:
             return self.autoencoder.loss(x, phase=self.autoencoder.phases[0], step=step)
-        with torch.no_grad():
-            u = (self.codes(x) - self.mean) / self.scale()
-        return self.prior_model.loss(u, y, phase=phase, step=step)
+        return self.prior_model.loss(self.scaled(x), y, phase=phase, step=step)
+
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """Fit what the prior has to be fitted, to latents as it sees them."""
+        if isinstance(self.prior_model, FitsAfterTraining):
+            self.prior_model.fit((self.scaled(x), y) for x, y in batches)
+
+    @torch.no_grad()
+    def scaled(self, x: Tensor) -> Tensor:
+        """The latents of images as the prior sees them, with mean 0 and deviation 1: (B, L, h, w)."""
+        return (self.codes(x) - self.mean) / self.scale()
 
     @torch.no_grad()
     def follow(self, x: Tensor) -> None:

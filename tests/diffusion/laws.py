@@ -8,12 +8,13 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.sampler import Denoised, Denoiser, Sampler
 from genbench.diffusion.schedule import Fixed, Schedule
 
 
 def given(x0: Tensor, v: float = 0.0) -> Denoised:
-    return Denoised(x0, torch.tensor(v, dtype=torch.float64))
+    return Denoised(x0, Interpolated(torch.tensor(v, dtype=torch.float64)))
 
 
 class Mixture(NamedTuple):

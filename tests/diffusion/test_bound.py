@@ -7,10 +7,11 @@ import torch
 from scipy.stats import norm
 
 from genbench.diffusion.bound import prior_nats, step_nats
+from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.schedule import Cosine, Linear
 from genbench.vaes.buckets import gaussian_log_prob
 
-FIXED = torch.zeros((), dtype=torch.float64)
+FIXED = Interpolated(torch.zeros((), dtype=torch.float64))
 
 
 def noised(schedule: Linear, k: int, n: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -51,7 +52,7 @@ def test_a_term_is_the_divergence_of_two_gaussians(v: float) -> None:
     var = math.exp(v * math.log(beta) + (1 - v) * math.log(tilde))
     gap = beta * math.sqrt(ab_prev) / (1 - ab) * 0.1
     each = 0.5 * math.log(var / tilde) + (tilde + gap**2) / (2 * var) - 0.5
-    found = step_nats(x0, xt, x0_hat, torch.tensor(v, dtype=torch.float64), t, schedule)
+    found = step_nats(x0, xt, x0_hat, Interpolated(torch.tensor(v, dtype=torch.float64)), t, schedule)
     assert found.tolist() == pytest.approx([9 * each] * 4, rel=1e-5)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genbench.diffusion.bound import second_beta_tilde
 from genbench.diffusion.density import Bound, Density, ProbabilityFlow, sampled_terms
-from genbench.diffusion.posterior import posterior
+from genbench.diffusion.posterior import Widened
 from genbench.diffusion.sampler import Denoised, Denoiser
 from genbench.diffusion.schedule import Cosine, Linear, Schedule
 from genbench.vaes.buckets import gaussian_log_prob
@@ -30,16 +30,14 @@ def images(n: int = N) -> tuple[Tensor, Tensor]:
 
 
 def optimal(schedule: Schedule) -> Denoiser:
-    """The exact denoiser, with the v of the exact reverse variance beta~ + of_x0^2 Var[x0 | xt]."""
+    """The exact denoiser with the exact reverse variance beta~ + of_x0^2 Var[x0 | xt]."""
     mean = LAW.denoiser(schedule)
 
     def denoise(xt: Tensor, t: Tensor) -> Denoised:
         ab_t, ab_s = schedule.around(t)
-        q = posterior(ab_t, ab_s)
-        left = STD**2 * (1 - ab_t) / (ab_t * STD**2 + 1 - ab_t)
-        low = torch.where(ab_s == 1, second_beta_tilde(schedule, t), q.beta_tilde).log()
-        v = ((q.beta_tilde + q.of_x0**2 * left).log() - low) / (q.beta.log() - low)
-        return Denoised(mean(xt, t).x0, v)
+        # The decoder's variance is Var[x0 | x1] alone, and beta~_1 is read as beta~_2.
+        less = torch.where(ab_s == 1, second_beta_tilde(schedule, t), 0.0)
+        return Denoised(mean(xt, t).x0, Widened(STD**2 * (1 - ab_t) / (ab_t * STD**2 + 1 - ab_t) - less))
 
     return denoise
 

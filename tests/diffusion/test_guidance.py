@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from genbench.diffusion.gaussian import Gaussian
 from genbench.diffusion.guidance import Classifier, ClassifierFree, Unguided
+from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.schedule import Cosine
 from genbench.families.ddpm import Diffusion
@@ -70,7 +71,7 @@ def test_the_guided_estimate_is_the_same_line_in_eps_and_in_x0() -> None:
     at = schedule.level(t)
     rng = torch.Generator().manual_seed(0)
     xt, free, own = torch.randn(3, 2, 1, 4, 4, generator=rng)
-    v = torch.zeros(())
+    v = Interpolated(torch.zeros(()))
 
     def denoise(xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
         return Denoised(own if int(y[0]) < 3 else free, v)
@@ -105,7 +106,7 @@ def test_classifier_guidance_adds_the_gradient_of_the_log_probability() -> None:
     xt, own = torch.randn(2, 2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     classifier = Pull()
     guided = Classifier(3, classifier, scale=s).guide(
-        lambda xt, t, y: Denoised(own, torch.zeros(())), xt, t, y, at
+        lambda xt, t, y: Denoised(own, Interpolated(torch.zeros(()))), xt, t, y, at
     )
     expected = y - (classifier(xt, t).softmax(1) * torch.arange(3.0)).sum(1)
     eps = (xt - at.alpha * own) / at.sigma - s * at.sigma * expected[:, None, None, None]

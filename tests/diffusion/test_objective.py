@@ -5,6 +5,7 @@ import torch
 
 from genbench.diffusion.bound import step_nats
 from genbench.diffusion.objective import L1, L2, VLB, Case, Distance, Huber, Hybrid
+from genbench.diffusion.posterior import Interpolated, posterior
 from genbench.diffusion.schedule import Linear, Schedule
 from genbench.diffusion.variance import Beta, BetaTilde, Learned
 
@@ -52,7 +53,7 @@ def case(schedule: Schedule, k: int, x0_hat: torch.Tensor, v: torch.Tensor) -> C
         target=x0,
         output=x0_hat,
         x0_hat=x0_hat,
-        v=v,
+        variance=Interpolated(v),
         weight=torch.ones(4, 1, 1, 1),
     )
 
@@ -73,7 +74,7 @@ def test_the_hybrid_weighs_the_sum_over_all_steps_by_its_scale() -> None:
     for T, k in ((1000, 300), (4000, 300)):
         schedule = Linear(T)
         each = case(schedule, k, x0_hat, v)
-        nats = step_nats(each.x0, each.xt, x0_hat, v, each.t, schedule)
+        nats = step_nats(each.x0, each.xt, x0_hat, Interpolated(v), each.t, schedule)
         assert torch.allclose(Hybrid(0.001).terms(each, schedule)["vlb"], 0.001 * T * nats / 4)
 
 
@@ -89,9 +90,11 @@ def test_a_learned_variance_spans_the_two_fixed_ones() -> None:
     """Raw answers of -1 and +1 are beta~ and beta."""
     image, ones = torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2)
     for raw, fixed in ((-1, BetaTilde()), (1, Beta())):
-        answer, v = Learned().split(torch.cat([image, raw * ones], dim=1))
+        t = torch.full((2,), 0.5, dtype=torch.float64)
+        answer, variance = Learned().split(torch.cat([image, raw * ones], dim=1), t)
         assert torch.equal(answer, image)
-        assert bool((v == fixed.split(image)[1]).all())
+        q = posterior(torch.tensor(0.5).double(), torch.tensor(0.7).double())
+        assert bool((variance.log(q) == fixed.split(image, t)[1].log(q)).all())
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:

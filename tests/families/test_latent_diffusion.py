@@ -13,7 +13,8 @@ from genbench.diffusion.objective import VLB
 from genbench.diffusion.ode import Euler
 from genbench.diffusion.process import Process
 from genbench.diffusion.reflow import Reflow
-from genbench.diffusion.sampler import DDIM
+from genbench.diffusion.sampler import DDIM, Ancestral
+from genbench.diffusion.variance import Fitted
 from genbench.families.ddpm import Diffusion
 from genbench.families.latent_diffusion import LatentDiffusion
 from genbench.families.vae import VAE
@@ -88,15 +89,16 @@ def test_the_stages_follow_the_budget_and_each_trains_its_own() -> None:
     assert first == set(map(id, model.autoencoder.parameters()))
 
 
-def test_a_prior_with_stages_of_its_own_has_them_in_what_the_autoencoder_leaves() -> None:
-    def reflow() -> FlowMatching:
-        return FlowMatching(
-            coupling=Reflow(solver=Euler(1), share=0.5),
-            times=Uniform(),
-            solver=Euler(1),
-            guidance=Unguided(),
-        )
+def reflow() -> FlowMatching:
+    return FlowMatching(
+        coupling=Reflow(solver=Euler(1), share=0.5),
+        times=Uniform(),
+        solver=Euler(1),
+        guidance=Unguided(),
+    )
 
+
+def test_a_prior_with_stages_of_its_own_has_them_in_what_the_autoencoder_leaves() -> None:
     learning = [Stage(0.25, ("autoencoder",)), Stage(0.375, ("net",)), Stage(0.375, ("reflow",))]
     assert list(latent(kl(), process=reflow()).stages) == learning
     trained = latent(kl().requires_grad_(False), process=reflow())
@@ -116,6 +118,23 @@ def test_latents_reach_the_prior_with_mean_0_and_deviation_1(make: type[Latent])
     # The first batches are averaged as they are, so the moments are those of all that was seen.
     assert torch.allclose(u.mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-4)
     assert torch.allclose(u.square().mean(dim=(0, 2, 3)), torch.ones(2), atol=1e-3)
+
+
+def test_what_a_prior_has_fitted_is_fitted_to_latents_as_it_sees_them() -> None:
+    """Their variance is 1, so an untrained network, which answers v = 0, is off by about 1 - alpha_bar."""
+    process = toy_process(variance=Fitted(50), sampler=Ancestral(5, clip_x0=False))
+    model = latent(kl(), process=process)
+    for _ in range(20):
+        model.loss(images(64), phase="autoencoder")
+    model.eval().fit((images(64), None) for _ in range(8))
+    m = model.state_dict()["prior_model.process.variance.m"]
+    # x0_hat = alpha xt: m = (1 - alpha_bar)^2 + alpha_bar (1 - alpha_bar); means over groups of images
+    assert torch.allclose(m[1:], 1 - process.schedule.table[2:], rtol=0.2)
+
+
+def test_a_prior_without_anything_to_fit_takes_no_image() -> None:
+    latent(kl(), process=reflow()).fit(iter([]))
+    latent(kl()).fit(iter([]))
 
 
 def test_samples_are_the_priors_brought_back_and_decoded() -> None:
