@@ -55,6 +55,9 @@ class Process(nn.Module, ABC):
     def adopt(self, network: nn.Module) -> None:
         """Make room for what is remembered of the network between phases; most remember nothing."""
 
+    def follow(self, spent: float) -> None:
+        """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
+
     @abstractmethod
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
         """Raise ValueError unless the network answers as the process needs, shown by one answer at x0."""

@@ -47,6 +47,9 @@ class Denoising(Edits, Trajectory, ForwardProcess):
         self.check_batch(x, y)
         return Loss(*self.process.losses(self.network, x, y, phase=phase))
 
+    def follow(self, spent: float) -> None:
+        self.process.follow(spent)
+
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
         guides = [p for network in self.process.networks() for p in network.parameters()]
