@@ -99,6 +99,9 @@ class Generator(nn.Module, ABC):
             begun += stage.share
         return (self.stages[-1] if self.stages else Stage(1.0, self.phases)), begun
 
+    def follow(self, spent: float) -> None:
+        """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
+
     def check_unbounded(self) -> None:
         """Raise ValueError where data have to be images in [-1, 1]; by default they need not."""
 
@@ -147,12 +150,23 @@ class Likelihood(ABC):
     """A model that gives log p(x)."""
 
     bound: Literal["exact", "lower", "estimate"]
+    """What log_prob is: log p(x) itself, at most that (in expectation over its own draws), or near it."""
     method: str
-    """How, as tables say it: "elbo", "iwae-64", "uniform dequantization"."""
+    """How, as tables say it: "elbo", "iwae-64", "one draw of uniform dequantization"."""
+    discretized: bool = False
+    """Whether log_prob integrates in steps, so that it has an error that falls with their number."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Log-probability of the DISCRETE 8-bit image in nats, (B,)."""
+
+    def refined_log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """log_prob in twice the steps where it is `discretized`, (B,) nats; log_prob itself elsewhere.
+
+        From the same state of torch's default generator both draw the same, so that they differ by the error
+        of the steps alone.
+        """
+        return self.log_prob(x, y)
 
 
 class Decodes(Generator):

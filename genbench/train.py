@@ -208,6 +208,7 @@ def train(
             rng.seed_step(seed, before)
             spent = budget.spent(before, run.seconds)
             (share, phases), begun = model.stage(spent)
+            model.follow(spent)
             of_stage = spent - begun  # the learning rate begins anew with each stage
             factor = lr_schedule.factor(round(before * (of_stage / spent)) if spent else 0, of_stage / share)
             for phase in phases:

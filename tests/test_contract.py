@@ -276,6 +276,22 @@ def test_likelihoods_are_finite_and_name_their_bound(model: Generator) -> None:
     assert bool(log_prob.isfinite().all())
 
 
+def test_twice_the_steps_draw_what_once_the_steps_do(model: Generator) -> None:
+    """Other draws of noise would move log p of these images by several nats."""
+    if not isinstance(model, Likelihood) or not model.discretized:
+        pytest.skip("no steps")
+    x, y = batch(awake(model).eval())
+    found = []
+    with torch.no_grad():
+        for log_prob in (model.log_prob, model.refined_log_prob, model.log_prob):
+            torch.manual_seed(0)
+            found.append(log_prob(x, y))
+        torch.manual_seed(1)
+        other = model.log_prob(x, y)
+    assert torch.equal(found[0], found[2])
+    assert 0 < float((found[0] - found[1]).abs().max()) < float((found[0] - other).abs().max()) / 4
+
+
 def test_samples_are_what_the_prior_decodes_to(sampler: Generator) -> None:
     if not isinstance(sampler, Decodes):
         pytest.skip("no latents")
@@ -297,9 +313,17 @@ def test_latents_have_their_shape_and_decode_to_images(model: Generator) -> None
         rebuilt = model.decode(z, y)
     assert z.shape == (BATCH, *model.latent_shape)
     assert rebuilt.shape == x.shape
-    if isinstance(model, Likelihood) and model.bound == "exact":
+    if model.inverts:
         # Encoding takes bytes to the centres of their buckets; half a bucket is 1/255 of [-1, 1].
         assert float((rebuilt - x).abs().max()) < 1 / 255 + 1e-4
+
+
+def test_some_family_inverts_and_some_is_integrated_in_steps() -> None:
+    """Else what is held only to these would be held to none."""
+    models = [build(f"model={name}", "conditional=false") for name in MODELS]
+    assert any(isinstance(model, Latent) and model.inverts for model in models)
+    assert any(isinstance(model, Likelihood) and model.discretized for model in models)
+    assert any(isinstance(model, Likelihood) and model.bound == "exact" for model in models)
 
 
 @pytest.mark.parametrize("frames", [2, 4, 100])

@@ -111,6 +111,37 @@ def test_a_model_without_likelihood_or_codes_has_no_number(data: ImageData) -> N
     assert set(fidelity(data).reconstruction(model).values()) == {None}
 
 
+class Stepped(Uniform):
+    """A likelihood in steps, of which twice as many find `more` nats more."""
+
+    discretized, more = True, 0.5
+
+    def refined_log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.log_prob(x, y) + self.more
+
+
+def test_a_likelihood_in_steps_comes_with_what_twice_the_steps_change_under_the_same_draws(
+    data: ImageData,
+) -> None:
+    record = fidelity(data, 150, batch_size=50).likelihood(Stepped(noise=10.0))
+    # Whatever the noise; float32 log-probabilities of 355 nats are good to 3e-5.
+    assert record["solver_error_bits"] == pytest.approx(-0.5 / 64 / math.log(2), abs=2e-6)
+    assert (record["n"], record["solver_error_n"]) == (150, 64)
+    assert fidelity(data, 20).likelihood(Stepped())["solver_error_n"] == 20
+    assert "solver_error_bits" not in fidelity(data, 20).likelihood(Uniform())
+    plain = fidelity(data, 150, batch_size=50).likelihood(Uniform(noise=10.0))
+    assert plain["bits_per_dim"] == record["bits_per_dim"]
+
+
+def test_another_process_helps_with_the_error_too(data: ImageData) -> None:
+    alone, helping = Stepped(), Stepped()
+    fidelity(data, 150).likelihood(alone)
+    fidelity(data, 150).assist(helping)
+    assert (
+        len(alone.seen) == len(helping.seen) == 2 + 2
+    )  # two batches, and one batch in both numbers of steps
+
+
 def test_a_log_probability_that_is_not_finite_stops(data: ImageData) -> None:
     with pytest.raises(FloatingPointError, match="not finite"):
         fidelity(data).likelihood(Uniform(noise=float("nan")))

@@ -18,9 +18,10 @@ class Consistency(Straight):
 
     loss = E d(f(xt, t), f(xs, s)) / (t - s), where xt and xs share x0 and eps, s = (1 - gap) t, the second f
     has no gradient, and d(a, b) = sqrt(|a - b|^2 + c^2) - c with squares averaged over D.
-    gap = 2^-min(images trained on / double_images, doublings): at first s = 0, where f is known; then steps
-    become finer, and what is known spreads from there to t = 1. No more than doublings * double_images should
-    pass before the budget ends.
+    gap = 2^-(doublings * share of the budget that is spent): at first s = 0, where f is known; then steps
+    become finer, and what is known spreads from there to t = 1.
+    double_images: gap = 2^-min(images trained on / double_images, doublings) instead, whatever the budget; of
+    it no less than doublings * double_images images should be left.
     steps: of a sample, a pass each; before each but the first, noise is added anew.
     There is no likelihood, and no guidance: what is mixed from two ends is none of a flow.
     Source: Song et al. 2023, Definition 1, Algorithms 1 and 3; distance and weight: Song & Dhariwal 2024,
@@ -35,15 +36,18 @@ class Consistency(Straight):
         *,
         times: PathTimes,
         steps: int = 1,
-        double_images: int = 8000,
+        double_images: int | None = None,
         doublings: float = 8.0,
         c: float = 0.0005,
     ) -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f"process.steps is {steps}; it must be at least 1, e.g. 1 or 2")
-        if double_images < 1:
-            raise ValueError(f"process.double_images is {double_images}; it must be at least 1, e.g. 8000")
+        if double_images is not None and double_images < 1:
+            raise ValueError(
+                f"process.double_images is {double_images}; it must be at least 1, e.g. 8000, or null to "
+                "spread the doublings over the budget"
+            )
         if not doublings >= 0:
             raise ValueError(f"process.doublings is {doublings}; it must be at least 0 (a denoiser), e.g. 8")
         if not c > 0:
@@ -51,6 +55,7 @@ class Consistency(Straight):
         self.times, self.steps = times, steps
         self.double_images, self.doublings, self.c = double_images, doublings, c
         self.register_buffer("images", torch.zeros((), dtype=torch.float64))
+        self.spent = 0.0
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         t, eps, gap = self.times.draw(len(x0), x0.device), batchwise.normal_like(x0), self.gap()
@@ -66,8 +71,13 @@ class Consistency(Straight):
         total = (squared / ((squared + c**2).sqrt() + c)).mean()
         return Losses(total, {"consistency": total.detach()})
 
+    def follow(self, spent: float) -> None:
+        self.spent = min(spent, 1.0)
+
     def gap(self) -> Tensor:
         """1 - s / t, () float64."""
+        if self.double_images is None:
+            return torch.full_like(self.images, 2 ** -(self.doublings * self.spent))
         return 2 ** -(self.images / self.double_images).clamp(max=self.doublings)
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:

@@ -11,7 +11,7 @@ from genbench.diffusion.bound import prior_nats, step_nats
 from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
 from genbench.diffusion.sampler import Denoiser
 from genbench.diffusion.schedule import Schedule
-from genbench.diffusion.spacing import Karras
+from genbench.diffusion.spacing import LogSNR
 from genbench.diffusion.times import Drawn
 
 __all__ = ["Bound", "Density", "ProbabilityFlow", "sampled_terms"]
@@ -22,6 +22,12 @@ class Density(ABC):
 
     bound: Literal["lower", "estimate"]
     method: str
+    discretized: bool = False
+    """Whether it integrates in steps, so that it has an error that falls with their number."""
+
+    def refined(self) -> "Density":
+        """The same in twice the steps; itself where steps are no approximation."""
+        return self
 
     @abstractmethod
     def check(self, schedule: Schedule) -> None:
@@ -92,26 +98,34 @@ def sampled_terms(n: int, schedule: Schedule, device: torch.device, *, terms: in
 class ProbabilityFlow(Density):
     """log p(x) by the ODE that carries data to noise, dy/ds = eps_hat(y), s = sigma / alpha, y = xt / alpha.
 
-    log p(y_0) = log p(y_1) + integral of div eps_hat ds, the divergence by Hutchinson's estimator, over the
-    grid from its first step (data count as that noisy) to s = 80 at most, by Heun's method; bytes are
-    dequantized by uniform noise.
+    log p(y_0) = log p(y_1) + integral of s div eps_hat d(log s), the divergence by Hutchinson's estimator, in
+    even steps of log s from that of the grid's first step, s_1, to 80 at most: y by Heun's method in s (a
+    constant x0_hat moves it exactly), the integral by the trapezoidal rule in log s (over which its integrand
+    rises once from 0 to D). Bytes are dequantized by uniform noise, one draw.
+    Data count as noisy as s_1 makes them, so that what is flatter gets less than its likelihood: 0.9 bits a
+    dimension for a flat pixel at the cosine schedule's s_1 of 0.0064, 0.1 at schedule=edm's 0.002.
     steps: of the solver, two passes forward and two backward each at most. probes: random directions for the
-    divergence.
+    divergence. With exact denoisers of N(m, s^2) the error of 64 steps is at most 0.008 bits a dimension.
     Source: Song et al. 2021 (score SDE), Eq. 39 and Section 4.3; the variable s: Karras et al. 2022, Eq. 1.
     """
 
     bound = "estimate"
+    discretized = True
 
-    def __init__(self, steps: int = 50, *, probes: int = 1) -> None:
+    def __init__(self, steps: int = 64, *, probes: int = 1) -> None:
         if steps < 2 or probes < 1:
             raise ValueError(
                 f"density.steps={steps} must be at least 2, and density.probes={probes} at least 1"
             )
         self.steps, self.probes = steps, probes
-        self.method = f"ode, {steps} steps"
+        self.method = f"ode, {steps} log-snr steps"
+
+    def refined(self) -> Density:
+        return ProbabilityFlow(2 * self.steps, probes=self.probes)
 
     def log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
         dimensions, (times, s) = x0[0].numel(), self.grid(schedule)
+        log_s = s.log()
         y, width = dequantized(x0)
 
         def noise(y: Tensor, t: Tensor) -> Tensor:
@@ -121,11 +135,11 @@ class ProbabilityFlow(Density):
         field = Divergence(noise, x0, probes=self.probes)
         total = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
         for k in range(len(times) - 1):
-            h = s[k + 1] - s[k]
+            h = (s[k + 1] - s[k]).to(y.dtype)
             here, trace = field(y, times[k])
-            there, trace_there = field(y + h.to(y.dtype) * here, times[k + 1])
-            y = y + (h / 2).to(y.dtype) * (here + there)
-            total += h / 2 * (trace + trace_there)
+            there, trace_there = field(y + h * here, times[k + 1])
+            y = y + h / 2 * (here + there)
+            total += (log_s[k + 1] - log_s[k]) / 2 * (s[k] * trace + s[k + 1] * trace_there)
         last = schedule.alpha_bar(times[-1:]).sqrt()  # of the noised image, xt = last y
         volume = total + dimensions * (last.log() + math.log(width))
         return (volume - normal_nats(last * y)).float()
@@ -135,9 +149,12 @@ class ProbabilityFlow(Density):
             raise ValueError(f"density.steps is {self.steps}; it must be at most schedule.T={schedule.T}")
 
     def grid(self, schedule: Schedule) -> tuple[Tensor, Tensor]:
-        """Rising times and their s; beyond s = 80 or so xt is noise to all purposes, and steps too wide."""
-        spacing = Karras()
-        times = spacing.times(schedule, self.steps)[:-1].flip(0)
+        """Rising times and their s; beyond s = 80 or so xt is noise to all purposes, and steps too wide.
+
+        At most as many as the grid has, beyond which there is no refinement.
+        """
+        spacing = LogSNR()
+        times = spacing.times(schedule, min(self.steps, schedule.T))[:-1].flip(0)
         alpha_bar = schedule.alpha_bar(times)
         s = ((1 - alpha_bar) / alpha_bar).sqrt()
         kept = s < 1.1 * spacing.sigma_max  # rounding to the grid may lead a little beyond

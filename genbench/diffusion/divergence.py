@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Divergence", "dequantized", "normal_nats"]
+__all__ = ["Divergence", "carried", "dequantized", "normal_nats"]
 
 
 class Divergence:
@@ -30,6 +30,28 @@ class Divergence:
             rows = [torch.autograd.grad(value, x, probe, retain_graph=True)[0] for probe in self.probes]
         pairs = zip(self.probes, rows, strict=True)
         return value.detach(), torch.stack([(v * row).flatten(1).double().sum(1) for v, row in pairs]).mean(0)
+
+
+def carried(field: Divergence, x: Tensor, *, steps: int, rho: float = 4.0) -> tuple[Tensor, Tensor]:
+    """Where dx/dt = -field(x, t) takes x (B, C, H, W) from t = 0 to 1, and int div field dt, (B,) nats.
+
+    By the Runge-Kutta method of order 4 in u, t = u^rho, in equal steps of u of four evaluations each.
+    The divergence bends where t is about the data's own noise, which rho resolves; at rho > 1 the velocity at
+    t = 0, which no path defines, has no weight. With the exact velocity of N(m, s^2), s from 1 to 0.0023, 16
+    steps at rho = 4 are off by at most 0.0064 bits a dimension, 25 equal steps of Heun's method by 2.6.
+    """
+    nodes = torch.linspace(0, 1, 2 * steps + 1, dtype=torch.float64)  # both ends and the middle of each step
+    times, rates = (nodes**rho).to(x.device), (rho * nodes ** (rho - 1) / steps).tolist()
+    volume = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    for k in range(0, 2 * steps, 2):
+        moved, total, total_trace = x, torch.zeros_like(x), torch.zeros_like(volume)
+        for node, weight, reach in ((k, 1, 0.5), (k + 1, 2, 0.5), (k + 1, 2, 1.0), (k + 2, 1, 0.0)):
+            velocity, trace = field(moved, times[node])
+            total += weight / 6 * rates[node] * velocity
+            total_trace += weight / 6 * rates[node] * trace
+            moved = x - reach * rates[node] * velocity
+        x, volume = x - total, volume + total_trace
+    return x, volume
 
 
 def dequantized(x0: Tensor) -> tuple[Tensor, float]:

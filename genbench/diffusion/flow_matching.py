@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor, nn
 
 from genbench import batchwise
-from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
+from genbench.diffusion.divergence import Divergence, carried, dequantized, normal_nats
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
 from genbench.diffusion.process import Known, LikelihoodProcess, Losses
@@ -109,12 +109,14 @@ class FlowMatching(Straight, LikelihoodProcess):
 
     loss = E |network(xt, t) - (x0 - eps)|^2, mean over D.
     t = 0 is data, as everywhere here; the papers' time is 1 - t.
-    density_steps: of Heun's method for log p(x), by the change of volume along the flow (bound "estimate":
-    one random direction for the divergence, uniform dequantization).
+    density_steps: of the Runge-Kutta method for log p(x), four passes forward and four backward each, by the
+    change of volume along the flow (bound "estimate": one random direction for the divergence, one draw of
+    uniform dequantization).
     Source: Lipman et al. 2023, Eq. 23 with sigma_min = 0; Liu et al. 2023 (rectified flow), Eq. 1.
     """
 
     bound = "estimate"
+    discretized = True
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class FlowMatching(Straight, LikelihoodProcess):
         times: PathTimes,
         solver: Solver,
         guidance: Guidance,
-        density_steps: int = 25,
+        density_steps: int = 16,
     ) -> None:
         super().__init__()
         if isinstance(guidance, Classifier):
@@ -132,10 +134,10 @@ class FlowMatching(Straight, LikelihoodProcess):
                 "guidance=classifier_free"
             )
         if density_steps < 1:
-            raise ValueError(f"process.density_steps is {density_steps}; it must be at least 1, e.g. 25")
+            raise ValueError(f"process.density_steps is {density_steps}; it must be at least 1, e.g. 16")
         self.coupling, self.times, self.solver = coupling, times, solver
         self.guidance, self.density_steps = guidance, density_steps
-        self.method = f"ode, {density_steps} steps"
+        self.method = f"ode, {density_steps} rk4 steps"
         self.shares, self.phases = dict(coupling.shares), tuple(coupling.shares) or ("net",)
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
@@ -178,15 +180,17 @@ class FlowMatching(Straight, LikelihoodProcess):
         return self.solver.walk(velocity, x, start)
 
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        """log p(x) = log N(x_1) - int_1^0 div velocity: integrated from the data to noise."""
+        return self.carried_log_prob(network, x0, y, steps=self.density_steps)
+
+    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+        return self.carried_log_prob(network, x0, y, steps=2 * self.density_steps)
+
+    def carried_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, steps: int) -> Tensor:
+        """log p(x) = log N(x_1) + int_0^1 div velocity dt, from the data to noise: (B,) nats.
+
+        Draws a random direction and the dequantization noise first, whatever the number of steps.
+        """
         field = Divergence(lambda x, t: network(x, t.expand(len(x)).float(), y).float(), x0)
         x, width = dequantized(x0)
-        volume = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
-        times = torch.linspace(0, 1, self.density_steps + 1, dtype=torch.float64, device=x0.device)
-        for k in range(self.density_steps):
-            h = float(times[k + 1] - times[k])
-            here, trace = field(x, times[k])
-            there, trace_there = field(x - h * here, times[k + 1])
-            x = x - h / 2 * (here + there)
-            volume -= h / 2 * (trace + trace_there)
-        return (volume - normal_nats(x) + x0[0].numel() * math.log(width)).float()
+        noise, volume = carried(field, x, steps=steps)
+        return (x0[0].numel() * math.log(width) - volume - normal_nats(noise)).float()

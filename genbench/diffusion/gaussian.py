@@ -49,7 +49,7 @@ class Gaussian(LikelihoodProcess):
         self.parameterization, self.objective, self.weighting = parameterization, objective, weighting
         self.variance, self.sampler, self.density = variance, sampler, density
         self.phases = ("net", *guidance.phases)
-        self.bound, self.method = density.bound, density.method
+        self.bound, self.method, self.discretized = density.bound, density.method, density.discretized
         sampler.times(schedule)  # refuses more steps than the grid has
         self.check()
 
@@ -190,6 +190,9 @@ class Gaussian(LikelihoodProcess):
 
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
         return self.density.log_prob(self.denoiser(network, y), self.schedule, x0)
+
+    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+        return self.density.refined().log_prob(self.denoiser(network, y), self.schedule, x0)
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
         bound = self.density if isinstance(self.density, Bound) else Bound()

@@ -61,6 +61,9 @@ class Process(nn.Module, ABC):
         batches: training images (B, C, H, W) with their labels; randomness is torch's default generator.
         """
 
+    def follow(self, spent: float) -> None:
+        """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
+
     @abstractmethod
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
         """Raise ValueError unless the network answers as the process needs, shown by one answer at x0."""
@@ -109,10 +112,16 @@ class LikelihoodProcess(Process):
     """What kind of number log_prob is."""
     method: str
     """How log_prob is found, as tables say it."""
+    discretized: bool = False
+    """Whether log_prob integrates in steps, so that it has an error that falls with their number."""
 
     @abstractmethod
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
         """log p(x0 | y) in nats, (B,); randomness is torch's default generator."""
+
+    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+        """log_prob in twice the steps, (B,): from the same state of the generator with the same draws."""
+        return self.log_prob(network, x0, y)
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
         """L_0, L_1, .., L_T, whose sum bounds -log p(x0): (B,) nats each.

@@ -152,9 +152,13 @@ class Linear(Fixed):
 
 
 class Geometric(Fixed):
-    """beta in geometric progression between the ends of the linear schedule, scaled alike."""
+    """beta in geometric progression from beta_1 to beta_T, given for T = 1000, else scaled by 1000 / T.
 
-    def __init__(self, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> None:
+    The end is three times the linear schedule's, from which a geometric progression would leave 15 % of the
+    signal at t = 1, where sampling starts from noise without any.
+    """
+
+    def __init__(self, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.06) -> None:
         if min(beta_1, beta_T) <= 0:
             raise ValueError(f"beta_1={beta_1} and beta_T={beta_T} must both be above 0")
         self.ends = (beta_1 * 1000 / T, beta_T * 1000 / T) if T > 0 else (beta_1, beta_T)

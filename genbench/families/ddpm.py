@@ -48,6 +48,9 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         self.check_batch(x, y)
         return Loss(*self.process.losses(self.network, x, y, phase=phase))
 
+    def follow(self, spent: float) -> None:
+        self.process.follow(spent)
+
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
         guides = [p for network in self.process.networks() for p in network.parameters()]
@@ -120,11 +123,15 @@ class Diffusion(Denoising, Likelihood, BoundTerms):
         self, shape: tuple[int, int, int], num_classes: int, *, network: nn.Module, process: LikelihoodProcess
     ) -> None:
         super().__init__(shape, num_classes, network=network, process=process)
-        self.bound, self.method = process.bound, process.method
+        self.bound, self.method, self.discretized = process.bound, process.method, process.discretized
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
         return self.process.log_prob(self.network, x, y)
+
+    def refined_log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        self.check_batch(x, y)
+        return self.process.refined_log_prob(self.network, x, y)
 
     @torch.no_grad()
     def bound_terms(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:

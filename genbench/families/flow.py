@@ -20,8 +20,7 @@ class NormalizingFlow(Latent, Likelihood):
 
     loss is -log p in nats a dimension.
     flow: f from v in [0, 256)^D, (B, C, H, W), to z (B, D).
-    dequantization: where u comes from. Under uniform noise the bound is "exact" by the convention of the
-    literature: the density of dequantized data at one draw of u; under learned noise it is a lower bound.
+    dequantization: where u comes from, and how often it is drawn for log_prob, which is a lower bound.
     base: the law of z.
     temperature: what z is multiplied by in sampling; 1 is the model, less is nearer to its mode.
     check_every, tolerance: every so many steps of training the greatest error of f^-1(f(v)), in grey levels,
@@ -78,8 +77,11 @@ class NormalizingFlow(Latent, Likelihood):
         return Loss(total, {"nll": total.detach(), **shown, "inverse_error": self.inverse_error.clone()})
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        prior, log_det, log_q = self.parts(x, y)
-        return prior + log_det - log_q
+        """Log of the mean weight p(v) / q(u | x) over `dequantization.draws` draws of u, (B,) nats."""
+        draws = self.dequantization.draws
+        parts = (self.parts(x, y) for _ in range(draws))
+        log_weights = torch.stack([prior + log_det - log_q for prior, log_det, log_q in parts])
+        return log_weights.logsumexp(dim=0) - math.log(draws)
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)

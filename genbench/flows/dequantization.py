@@ -23,10 +23,25 @@ class Dequantization(nn.Module, ABC):
 
     The density p(v) over [0, 256)^D of a flow gives the bytes P(k) = integral of p(k + u) du, and
     log P(k) >= E_q [log p(k + u) - log q(u | k)]. Buckets have volume 1, so no other constant arises.
+    draws: of u for each likelihood that is measured, which is the log of the mean weight p(k + u) / q(u | k)
+    over them: a lower bound in expectation, the tighter the more draws. Training draws once.
+    Source of the bound: Theis et al. 2016, Section 3.1; with several draws: Burda et al. 2016, Eq. 8.
     """
 
-    bound: Literal["exact", "lower"]
-    method: str
+    bound: Literal["lower"] = "lower"
+    noise_name: str
+
+    def __init__(self, *, draws: int = 1) -> None:
+        super().__init__()
+        if draws < 1:
+            raise ValueError(f"dequantization.draws is {draws}; it must be at least 1, e.g. 1 or 16")
+        self.draws = draws
+
+    @property
+    def method(self) -> str:
+        """How tables name the bound: "one draw of uniform dequantization"."""
+        count = "one draw" if self.draws == 1 else f"{self.draws} draws"
+        return f"{count} of {self.noise_name} dequantization"
 
     @abstractmethod
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -34,13 +49,12 @@ class Dequantization(nn.Module, ABC):
 
 
 class Uniform(Dequantization):
-    """q = 1: the bound is called exact by the convention of the literature.
+    """q = 1. Papers often call one draw of this bound the exact likelihood; here it is named for what it is.
 
-    It is the density of dequantized data, estimated with one draw an image.
     Source: Theis et al. 2016, Section 3.1.
     """
 
-    bound, method = "exact", "uniform dequantization"
+    noise_name = "uniform"
 
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return levels + batchwise.uniform_like(levels), levels.new_zeros(len(levels))
@@ -53,12 +67,18 @@ class Variational(Dequantization):
     Source: Ho et al. 2019 (Flow++), Section 3.1, Eq. 11 to 13.
     """
 
-    bound, method = "lower", "variational dequantization"
+    noise_name = "variational"
 
     def __init__(
-        self, shape: Sequence[int], *, networks: CouplingNets, steps: int = 4, bound: float = 2.0
+        self,
+        shape: Sequence[int],
+        *,
+        networks: CouplingNets,
+        steps: int = 4,
+        bound: float = 2.0,
+        draws: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(draws=draws)
         if steps < 1:
             raise ValueError(f"dequantization.steps is {steps}; it must be at least 1")
         channels, height, width = shape

@@ -9,6 +9,7 @@ from genbench.report.names import SPREADS, is_detail, is_metric, parse, rank
 
 __all__ = [
     "AXES",
+    "CONVERGED_BITS",
     "COSTS",
     "KINDS",
     "LIKELIHOOD",
@@ -22,7 +23,17 @@ __all__ = [
 ]
 
 AXES = ("model", "process", "schedule", "loss", "parameterization", "sampler")  # in this order, before others
-LIKELIHOOD = ("bits_per_dim", "floor_bits_per_dim", "gap_bits_per_dim", "bound", "method", "likelihood_n")
+LIKELIHOOD = (
+    "bits_per_dim",
+    "solver_error_bits",
+    "floor_bits_per_dim",
+    "gap_bits_per_dim",
+    "bound",
+    "method",
+    "likelihood_n",
+    "solver_error_n",
+)
+CONVERGED_BITS = 0.005  # a dimension: what twice the steps of an integrated likelihood may change
 COSTS = (
     "parameters",
     "images_seen",
@@ -40,6 +51,7 @@ COSTS = (
 )
 MEASURES = {  # the columns of a table to be read that are no metrics: title, and which way is better
     "bits_per_dim": ("bits/dim", -1),
+    "solver_error_bits": ("solver error", 0),
     "floor_bits_per_dim": ("floor", 0),
     "gap_bits_per_dim": ("gap", 0),
     "reconstruction_mse": ("rec. MSE", -1),

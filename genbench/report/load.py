@@ -25,6 +25,11 @@ FACTS = ("group", "status", "seed", "identity")
 EVALUATIONS = "evaluations.jsonl"
 SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and a result must agree in
 LIKELIHOOD = {"bound": "bound", "method": "method", "n": "likelihood_n"}  # under these names in the table
+EARLIER_KINDS = {
+    ("exact", "uniform dequantization"): ("lower", "one draw of uniform dequantization"),
+    ("lower", "variational dequantization"): ("lower", "one draw of variational dequantization"),
+}
+"""How results of earlier versions name a flow's bound and method -> the same numbers' names now."""
 
 
 class Runs(NamedTuple):
@@ -224,11 +229,20 @@ def row(content: Mapping[str, Any]) -> Row:
         **({"budget": words} if words else {}),
         **{name: number(name, value) for name, value in metrics.items()},
         **cost,
-        **{LIKELIHOOD.get(name, name): value for name, value in measured.items()},
+        **{LIKELIHOOD.get(name, name): value for name, value in renamed(measured).items()},
         **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
         **{fact: content[fact] for fact in FACTS if fact in content},
     }
     return clean(values)
+
+
+def renamed(likelihood: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded likelihood with the kind of its number under today's names, see EARLIER_KINDS."""
+    bound, method = likelihood.get("bound"), likelihood.get("method")
+    for (old_bound, old_method), (new_bound, new_method) in EARLIER_KINDS.items():
+        if bound == old_bound and method == old_method:
+            return {**likelihood, "bound": new_bound, "method": new_method}
+    return dict(likelihood)
 
 
 def joined(results: Mapping[str, Result], left_out: dict[str, str], paths: dict[str, Path]) -> Runs:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from genbench.report.columns import MEASURES, column, protocol
+from genbench.report.columns import CONVERGED_BITS, MEASURES, column, protocol
 from genbench.report.group import pooled, unseen
 from genbench.report.names import is_metric, parse
 from genbench.report.noise import Estimate, estimate
@@ -26,6 +26,7 @@ def notes(table: Table) -> list[str]:
         *same_for_all(table),
         *protocols(table),
         *legend(table),
+        *solver_errors(table),
         *verdict(table),
         *held_out(table),
         *few_samples(table),
@@ -74,6 +75,26 @@ def legend(table: Table) -> Iterator[str]:
         yield "≈: an estimate, no bound."
     if NOT_MEASURED in signs:
         yield f"{NOT_MEASURED}: not measured."
+
+
+def solver_errors(table: Table) -> Iterator[str]:
+    """What the error of an integrated likelihood is, and which rows have not converged."""
+    if "solver_error_bits" not in [col.name for col in table.columns]:
+        return
+    rows = table.runs.rows
+    counts = sorted({n for row in rows if isinstance(n := row.get("solver_error_n"), int | float)})
+    images = " or ".join(f"{n:,.0f}" for n in counts)
+    yield (
+        f"solver error: what twice the steps of the ODE add to bits/dim, on {images or 'some'} held-out "
+        "images; it is no interval over images."
+    )
+    errors = {str(row["run"]): row.get("solver_error_bits") for row in rows}
+    known = {run: abs(x) for run, x in errors.items() if isinstance(x, int | float)}
+    if coarse := [run for run, x in known.items() if not x < CONVERGED_BITS]:
+        yield (
+            f"Not converged, a solver error of {CONVERGED_BITS} bits/dim or more: {some(coarse)}; take more "
+            "steps (process.density_steps, or density.steps with density=ode)."
+        )
 
 
 def without_interval(table: Table) -> Iterator[str]:

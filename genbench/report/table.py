@@ -15,6 +15,7 @@ __all__ = ["NOT_MEASURED", "Entry", "Line", "Query", "Table", "leagues", "tables
 
 MEASURED = (
     "bits_per_dim",
+    "solver_error_bits",
     "floor_bits_per_dim",
     "gap_bits_per_dim",
     "reconstruction_mse",

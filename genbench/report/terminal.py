@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from genbench.report.columns import protocol
+from genbench.report.columns import CONVERGED_BITS, protocol
 from genbench.report.names import OF, SPREADS, base, parse, rank
 from genbench.report.noise import Estimate
 from genbench.report.rounding import decimals, rounded
@@ -100,11 +100,14 @@ def with_spread(metrics: Mapping[str, float | None], label: str, of: str, betwee
 
 
 def bits(likelihood: Mapping[str, Any]) -> dict[str, str]:
-    """Bits per dimension with the kind of number that it is, and what no model can go below, if known."""
+    """Bits per dimension with their kind, the error of their solver, and what no model can go below."""
     if likelihood.get("n") == 0:
         return {"bits/dim": NOT_MEASURED}
     value, kind = likelihood["bits_per_dim"], (likelihood["bound"], likelihood.get("method"))
     text = with_kind(value, ", ".join(word for word in kind if word))
+    if (change := likelihood.get("solver_error_bits")) is not None:
+        warning = "" if abs(change) < CONVERGED_BITS else ": not converged"
+        text += f"; twice the steps change it by {change:+.4f}{warning}"
     if (floor := likelihood.get("floor_bits_per_dim")) is not None:
         gap, error = likelihood["gap_bits_per_dim"], likelihood["gap_se"]
         text += f"; floor {shown(floor)}, gap {shown(gap)} ± {shown(error)}"

@@ -15,9 +15,11 @@ def comparable(result: Mapping[str, Any]) -> dict[str, float | str | None]:
 
     Distances and scores are the EMA weights', those against the training split; only runs of one `protocol`
     (features and number of samples) compare. The bits also stand under bits_per_dim_exact, _lower or
-    _estimate, since an exact number and a bound do not compare either.
+    _estimate, since an exact number and a bound do not compare either; solver_error_bits is what twice the
+    steps of an integrated likelihood would add to them.
     """
     bits, bound = result["likelihood"]["bits_per_dim"], result["likelihood"]["bound"]
+    solver_error = result["likelihood"].get("solver_error_bits")
     return {
         "family": result["choices"]["model"],
         "data": result["choices"]["data"],
@@ -26,6 +28,7 @@ def comparable(result: Mapping[str, Any]) -> dict[str, float | str | None]:
         "bits_per_dim": bits,
         "bound": bound,
         **({} if bits is None else {f"bits_per_dim_{bound}": bits}),
+        **({} if solver_error is None else {"solver_error_bits": solver_error}),
         "reconstruction_mse": result["reconstruction"]["mse"],
         **result["cost"],
     }

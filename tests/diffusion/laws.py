@@ -78,6 +78,12 @@ class EvenLogSNR(Fixed):
         return 1 - alpha_bar[1:] / alpha_bar[:-1]
 
 
+def normal_quantiles(n: int) -> Tensor:
+    """The middles of n equal shares of N(0, 1), scaled to its variance: (n, 1, 1, 1) float64."""
+    z = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+    return (z / z.std(correction=0))[:, None, None, None]
+
+
 def noise(n: int, *, seed: int = 0) -> tuple[Tensor, torch.Generator]:
     """Pure noise (n, 1, 1, 1) float64, and the generator that goes on after it."""
     rng = torch.Generator().manual_seed(seed)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from scipy import stats
 from torch import Tensor, nn
 
@@ -145,6 +146,34 @@ def test_gaps_halve_with_the_images_trained_on_down_to_the_last() -> None:
     assert gaps == pytest.approx([2 ** -min(k / 2, 3) for k in range(8)])
     flow.eval().losses(Gaussian(), x0, None, phase="net")
     assert float(flow.images) == 400
+
+
+@pytest.mark.parametrize("images", [128, 640])
+def test_by_default_the_doublings_fill_the_budget_whatever_it_is(tmp_path: Path, images: int) -> None:
+    """A fixed number of images, 8,000, came to 2.5 doublings at the budget of data=gaussians."""
+    flow = Consistency(times=Uniform(), doublings=8.0)
+    gaps: list[float] = []
+    model = Denoising((1, 4, 4), 0, network=unet(), process=flow)
+    model.process.times = Noting(flow, gaps)
+    run(tmp_path, model=model, budget=images)
+    steps = len(gaps)
+    assert gaps == pytest.approx([2 ** -(8 * k / steps) for k in range(steps)])
+
+
+class Noting(Uniform):
+    """Times, and the gap of each step that draws them."""
+
+    def __init__(self, flow: Consistency, gaps: list[float]) -> None:
+        self.flow, self.gaps = flow, gaps
+
+    def draw(self, n: int, device: torch.device) -> Tensor:
+        self.gaps.append(float(self.flow.gap()))
+        return super().draw(n, device)
+
+
+def test_the_shipped_process_leaves_the_doublings_to_the_budget() -> None:
+    shipped = OmegaConf.load(Path(__file__).resolve().parents[2] / "conf" / "process" / "consistency.yaml")
+    assert (shipped.double_images, shipped.doublings) == (None, 8.0)
 
 
 def test_a_resume_takes_the_gap_up_where_it_was(tmp_path: Path) -> None:

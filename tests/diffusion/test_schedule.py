@@ -1,13 +1,18 @@
 """Noise schedules against the published figures and their own laws."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from genbench.diffusion.learned_schedule import Learned
 from genbench.diffusion.schedule import EDM, Cosine, Geometric, Linear, Schedule, Sigmoid, ZeroTerminal
 
+CONF = Path(__file__).resolve().parents[2] / "conf" / "schedule"
+SHIPPED = sorted(path.stem for path in CONF.glob("*.yaml"))
 ALL = [
     *(Linear(1000), Linear(100), Cosine(1000), Cosine(50), Geometric(1000), Sigmoid(1000), Sigmoid(50)),
     *(EDM(1000), EDM(10), ZeroTerminal(1000), ZeroTerminal(50, Cosine), Learned(100, width=8)),
@@ -57,12 +62,24 @@ def test_linear_keeps_its_noise_when_the_grid_is_refined() -> None:
     assert float(Linear(4000).table[-1]) == pytest.approx(float(Linear(1000).table[-1]), rel=0.2)
 
 
-def test_geometric_betas_have_a_constant_ratio_between_the_linear_ends() -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_nothing_of_the_image_is_left_where_sampling_starts_from_noise(name: str) -> None:
+    """alpha_bar_T below 1e-4 as shipped; EDM keeps its paper's sigma_max = 80, 1.6e-4."""
+    schedule = instantiate(OmegaConf.load(CONF / f"{name}.yaml"))
+    assert float(schedule.at(schedule.grid[-1:]).detach()) < (1.6e-4 if name == "edm" else 1e-4)
+
+
+@pytest.mark.parametrize("T", [70, 100, 1000, 4000])
+def test_geometric_leaves_no_signal_on_any_grid(T: int) -> None:
+    assert float(Geometric(T).table[-1]) < 1e-4
+
+
+def test_geometric_betas_have_a_constant_ratio_between_their_ends() -> None:
     b = betas(Geometric(1000))
     ratio = b[1:] / b[:-1]
     assert float(ratio.std()) < 1e-9  # rounding of 1 - (1 - beta) at beta = 1e-4
     assert float(b[0]) == pytest.approx(1e-4, rel=1e-9)
-    assert float(b[-1]) == pytest.approx(0.02, rel=1e-9)
+    assert float(b[-1]) == pytest.approx(0.06, rel=1e-9)
 
 
 def test_sigmoid_is_symmetric_about_its_middle() -> None:

@@ -204,6 +204,23 @@ def test_evaluations_of_another_model_other_data_or_another_seed_do_not(
     assert NEW not in load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("bound", "method", "expected"),
+    [
+        ("exact", "uniform dequantization", ("lower", "one draw of uniform dequantization")),
+        ("lower", "variational dequantization", ("lower", "one draw of variational dequantization")),
+        ("exact", "pixel by pixel", ("exact", "pixel by pixel")),
+        ("lower", "elbo", ("lower", "elbo")),
+    ],
+)
+def test_a_flows_bound_in_an_earlier_result_reads_as_what_it_is(
+    tmp_path: Path, write: Write, bound: str, method: str, expected: tuple[str, str]
+) -> None:
+    write("a", likelihood={"bits_per_dim": 3.5, "bound": bound, "method": method, "n": 8})
+    runs = load(tmp_path)
+    assert (runs["bound"][0], runs["method"][0], runs["bits_per_dim"][0]) == (*expected, 3.5)
+
+
 def test_a_later_likelihood_joins_a_result_that_has_none(
     tmp_path: Path, write: Write, evaluated: Evaluated
 ) -> None:

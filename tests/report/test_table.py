@@ -234,6 +234,30 @@ def test_a_likelihood_carries_the_mark_of_its_kind(tmp_path: Path, sow: Sow) -> 
     assert "≈: an estimate" in said(table)
 
 
+def test_an_integrated_likelihood_stands_beside_the_error_of_its_solver(tmp_path: Path, sow: Sow) -> None:
+    for name, error in (("l1", 0.001), ("l2", -0.06)):
+        sow(name, [1.0], likelihood=likelihood(3.5, "estimate") | solver_error(error))
+    sow("l3", [1.0], likelihood=likelihood(3.6, "lower"))
+    table = the_table(tmp_path, Query(sort="loss"))
+    place = titles(table).index("bits/dim")
+    assert titles(table)[place + 1] == "solver error"
+    assert cells(table, "solver error") == ["0.00100", "-0.06000", "n/a"]
+    assert "what twice the steps of the ODE add to bits/dim, on 64 held-out images" in said(table)
+    assert "Not converged, a solver error of 0.005 bits/dim or more: l2-0;" in said(table)
+    assert "process.density_steps" in said(table)
+
+
+def solver_error(bits: float) -> dict:
+    return {"solver_error_bits": bits, "solver_error_n": 64}
+
+
+def test_a_table_without_integrated_likelihoods_says_nothing_of_solvers(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0], likelihood=likelihood(3.5, "lower"))
+    table = the_table(tmp_path)
+    assert "solver error" not in titles(table)
+    assert "solver" not in said(table)
+
+
 def test_a_likelihood_that_was_not_asked_for_is_no_missing_one(tmp_path: Path, sow: Sow) -> None:
     sow("l1", [1.0], likelihood=likelihood(3.5, "lower"))
     sow("l2", [1.0], likelihood=likelihood(None, "lower") | {"n": 0})

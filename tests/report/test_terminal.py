@@ -72,6 +72,14 @@ def test_what_was_not_measured_says_so(result: dict) -> None:
     [
         ({"bits_per_dim": 3.5, "bound": "lower", "method": "elbo"}, "3.5 (lower, elbo)"),
         ({"bits_per_dim": None, "bound": None, "method": None}, "n/a"),
+        (
+            {"bits_per_dim": 3.5, "bound": "estimate", "method": "ode", "solver_error_bits": -0.0049},
+            "3.5 (estimate, ode); twice the steps change it by -0.0049",
+        ),
+        (
+            {"bits_per_dim": 3.5, "bound": "estimate", "method": "ode", "solver_error_bits": 0.06},
+            "3.5 (estimate, ode); twice the steps change it by +0.0600: not converged",
+        ),
     ],
 )
 def test_bits_per_dimension_come_with_their_bound(result: dict, likelihood: dict, expected: str) -> None:

@@ -33,6 +33,9 @@ def test_bits_stand_under_their_kind_of_bound_too() -> None:
     assert {"bits_per_dim": 3.5, "bound": "lower", "bits_per_dim_lower": 3.5}.items() <= comparable(
         RESULT
     ).items()
+    estimate = {"bits_per_dim": 3.5, "bound": "estimate", "method": "ode", "solver_error_bits": -0.02}
+    assert comparable(RESULT | {"likelihood": estimate})["solver_error_bits"] == -0.02
+    assert "solver_error_bits" not in comparable(RESULT)
     nothing = {"bits_per_dim": None, "bound": None, "method": None, "n": None}
     short = comparable(RESULT | {"likelihood": nothing, "metrics": {}})
     assert [key for key in short if key.startswith("bits_per_dim")] == ["bits_per_dim"]
