@@ -82,19 +82,28 @@ class LatentDiffusion(Latent, Noising):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        learns = phase == "autoencoder"
-        self.autoencoder.train(self.training and learns)
-        if learns or (self.frozen and self.training):
-            self.follow(x)
-        if learns:
+        if batchwise.is_whole():
+            self.prepare(x, y, phase=phase, step=step)
+        self.set_mode(phase)
+        if phase == "autoencoder":
             return self.autoencoder.loss(x, phase=self.autoencoder.phases[0], step=step)
         with torch.no_grad():
             u = (self.codes(x) - self.mean) / self.scale()
         return self.prior_model.loss(u, y, phase=phase, step=step)
 
+    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+        """Let the moments that scale latents follow: in the autoencoder's phase, or in all if it is frozen."""
+        self.set_mode(phase)
+        if self.training and (self.frozen or phase == "autoencoder"):
+            self.follow(x)
+
+    def set_mode(self, phase: str) -> None:
+        """The autoencoder trains in its own phase only; in others it must answer as it will in sampling."""
+        self.autoencoder.train(self.training and phase == "autoencoder")
+
     @torch.no_grad()
     def follow(self, x: Tensor) -> None:
-        """Keep the latents' moments: plain averages, later moving ones where codes change."""
+        """Update the latents' moments: plain averages, later moving ones where codes change."""
         z = self.codes(x)
         weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
         self.mean.lerp_(batchwise.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
