@@ -193,12 +193,14 @@ def test_an_accumulated_training_is_that_of_whole_batches_buffers_and_all(
         folders[1], model=twin, split=split, batch_size=12, budget=96, optim=optim, accumulate=parts
     )
     found = accumulated.model.state_dict()
-    # float32 sums in another order, over 3 to 8 steps: of the largest number of a tensor
+    # float32 sums in another order, over 3 to 8 steps: of the largest number of a tensor. A flow's error of
+    # inversion is itself a rounding error.
     apart = {
         name: float(
             (found[name].double() - value.double()).abs().max() / value.double().abs().max().clamp(1e-3)
         )
         for name, value in whole.model.state_dict().items()
+        if name != "inverse_error"
     }
     assert {name: value for name, value in apart.items() if not value < 1e-3} == {}
 

@@ -92,7 +92,7 @@ class LatentDiffusion(Latent, Noising):
         return self.prior_model.loss(u, y, phase=phase, step=step)
 
     def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
-        """Let the moments that scale latents follow: in the autoencoder's phase, or in all if it is frozen."""
+        """Update the moments that scale latents: in the autoencoder's phase, or in all if it is frozen."""
         self.set_mode(phase)
         if self.training and (self.frozen or phase == "autoencoder"):
             self.follow(x)
