@@ -1,8 +1,8 @@
 """Chance for the images of a batch of which this process may hold only a part.
 
-What is drawn for images is drawn for the whole batch, of which a part keeps its rows, and statistics are
-taken of the rows of all processes: into how many of them a batch is split changes no number but by rounding,
-unless a loss compares the images of a batch with one another.
+What is drawn for images is drawn for the whole batch, of which a part keeps its rows. What a module learns
+outside the gradient it learns once a step, from the rows of all parts and processes. So the number of parts
+changes no result but by rounding, unless a loss compares the images of a batch with one another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +20,11 @@ from genbench.errors import Lost
 __all__ = [
     "Dropout",
     "Part",
+    "StepRows",
     "at_work",
     "choice",
     "integers",
+    "is_whole",
     "last_part",
     "mean",
     "normal",
@@ -76,6 +78,17 @@ def noticed() -> Iterator[None]:
 def last_part() -> bool:
     """Whether this process has seen its whole share of the batch with the part at work."""
     return AT_WORK.get().last
+
+
+def first_part() -> bool:
+    """Whether the part at work is the first one of this process's share of the batch."""
+    part = AT_WORK.get()
+    return part.index % (part.of // part.processes) == 0
+
+
+def is_whole() -> bool:
+    """Whether the batch at work is whole: no other part of it falls to this process or to another."""
+    return AT_WORK.get().of == 1
 
 
 def size(n: int) -> int:
@@ -178,6 +191,26 @@ def whole(x: Tensor) -> Tensor:
     with noticed():
         dist.all_gather(found, x.contiguous())
     return torch.cat(found)
+
+
+class StepRows:
+    """The rows that a module learns from in one step, held until the last part has added its own.
+
+    A batch in parts then moves the module once, by the same rows in the same order as the whole batch would.
+    """
+
+    def __init__(self) -> None:
+        self.held: list[Sequence[Tensor]] = []
+
+    def complete(self, rows: Sequence[Tensor]) -> list[Tensor] | None:
+        """Add a part's rows, (n, ...) each; returns the batch's, (B, ...) each, after the last."""
+        self.held = [rows] if first_part() else [*self.held, rows]
+        if not last_part():
+            return None
+        held, self.held = self.held, []
+        return [
+            whole(torch.cat(column) if len(column) > 1 else column[0]) for column in zip(*held, strict=True)
+        ]
 
 
 def total(x: Tensor) -> Tensor:

@@ -73,6 +73,13 @@ class Generator(nn.Module, ABC):
         which the training loop seeds anew at every step. Raises ValueError on a wrong shape or label.
         """
 
+    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+        """Learn from the whole batch what the loss of each part needs, such as statistics of the first.
+
+        The training loop calls it before the losses of a batch that is split; where a batch is whole, `loss`
+        does the same itself. Most models have nothing of the kind.
+        """
+
     @abstractmethod
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         """Draw n images: (n, C, H, W) float32, not clamped; the same rng gives the same images."""

@@ -54,6 +54,11 @@ class Ranks:
                 "all machines share"
             )
 
+    @property
+    def share(self) -> Part:
+        """This process's share of a batch, all of its parts together."""
+        return Part(self.index, self.count, processes=self.count)
+
     def parts(self, index: Tensor, accumulate: int) -> list[tuple[Part, Tensor]]:
         """This process's share of a batch's indices (B,), in `accumulate` parts."""
         of = accumulate * self.count

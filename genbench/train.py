@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -213,14 +213,21 @@ def train(
             factor = lr_schedule.factor(round(before * (of_stage / spent)) if spent else 0, of_stage / share)
             for phase in phases:
                 index = order.take(run.images_seen, trainer.batch_size)
-                losses, stream = [], rng.state(device)
+                losses, parts = [], ranks.parts(index, trainer.accumulate)
                 with only(learned, phase):
-                    for part, mine in ranks.parts(index, trainer.accumulate):
-                        rng.restore(stream, device)  # each part draws for the whole batch, and keeps its rows
+                    with batchwise.at_work(ranks.share):
+                        x, y = batch(split, torch.cat([mine for _, mine in parts]), device, flip)
+                        y = y if model.num_classes else None
+                        if not batchwise.is_whole() or len(parts) > 1:
+                            model.prepare(x, y, phase=phase, step=run.step)
+                    start = Start(device, moving if len(parts) > 1 else [])
+                    for k, (part, mine) in enumerate(parts):
+                        rows = slice(k * len(mine), (k + 1) * len(mine))
+                        start.restore()
                         with batchwise.at_work(part):
-                            x, y = batch(split, mine, device, flip)
-                            y = y if model.num_classes else None
-                            loss = model.loss(x, y, phase=phase, step=run.step)
+                            loss = model.loss(
+                                x[rows], y if y is None else y[rows], phase=phase, step=run.step
+                            )
                         (loss.total / trainer.accumulate).backward()
                         losses.append(loss)
                 ranks.average([p.grad for p in learned[phase] if p.grad is not None])
@@ -271,6 +278,25 @@ def train(
         run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
     keep()
     return run
+
+
+class Start:
+    """Where each part of a batch sets out from: the random numbers and the buffers that the whole would meet.
+
+    Each part draws for the whole batch, and retains its rows. Buffers that every forward pass moves, such as
+    those of spectral normalisation, pass through the same values in each part.
+    """
+
+    def __init__(self, device: torch.device, buffers: Sequence[Tensor]) -> None:
+        self.device, self.stream = device, rng.state(device)
+        self.buffers, self.values = buffers, [buffer.clone() for buffer in buffers]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Go back there."""
+        rng.restore(self.stream, self.device)
+        for buffer, value in zip(self.buffers, self.values, strict=True):
+            buffer.copy_(value)
 
 
 def batch(split: Split, index: Tensor, device: torch.device, flip: bool) -> tuple[Tensor, Tensor | None]:

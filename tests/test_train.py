@@ -19,7 +19,7 @@ from genbench.lr_schedule import Cosine
 from genbench.progress import Progress
 from genbench.stop import StopRequest
 from genbench.tracking import JsonLines, Tracker
-from genbench.train import OnSample, Trained, Trainer, train
+from genbench.train import OnSample, OptimizerFactory, Trained, Trainer, train
 from tests.toys import toy_model, toy_process
 
 CPU = torch.device("cpu")
@@ -64,6 +64,7 @@ def run(
     seed: int = 0,
     stop: StopAt | None = None,
     on_sample: OnSample = lambda model, images_seen: None,
+    optim: OptimizerFactory = ADAM,
     **settings: Any,
 ) -> Trained:
     store, stop = CheckpointStore(folder / "checkpoints"), stop or StopAt(stop_at)
@@ -72,7 +73,7 @@ def run(
         model if model is not None else toy_model(),
         split if split is not None else images(),
         trainer=Trainer(**{"batch_size": 16, "log_every_images": 16, **settings}),
-        optim=ADAM,
+        optim=optim,
         lr_schedule=Cosine(64),
         budget=Budget(budget),
         flip=True,

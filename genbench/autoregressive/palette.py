@@ -19,8 +19,7 @@ class Palette(nn.Module, PixelLaw):
     """Each pixel is one of `size` colours: softmax over them, a token a pixel however many channels it has.
 
     The colours are the centres of k-means over the pixels of the first batch of a training, a random
-    2^16 of them at most; they stay, and are part of the model's state. (With trainer.accumulate, over its
-    last part.)
+    2^16 of them at most; they stay, and are part of the model's state.
     log_prob is that of the image whose pixels are taken to their nearest colours, another one than that of
     8-bit pixels: the two must not be compared, as `method` says.
     Source: Chen et al. 2020 (iGPT), Section 3.2.

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from genbench import batchwise
 from genbench.diffusion.flow_matching import Coupling
 from genbench.diffusion.ode import Solver
 
@@ -13,22 +14,35 @@ __all__ = ["Reflow"]
 class Reflow(Coupling):
     """Independent pairs for a share of the budget, then (z0, z1) that the flow of that stage itself joins.
 
-    z1 ~ N(0, I), z0 = z1 + int_0^1 v(z_t, t | y) dt by `solver`, v as it stood at the end of the first stage.
+    z1 ~ N(0, I), z0 = z1 + int_0^1 v(z_t, t | y) dt by `solver`, v of the moving average of the first stage's
+    weights (halflife_images, rampup: as genbench.ema.Ema has them).
     These paths do not cross, so that the flow that learns them is straighter and its images keep their law.
     Pairs are drawn anew at each step, none are stored; labels are the batch's.
     Source: Liu et al. 2023, Algorithm 1 and Section 2.2, which stores its pairs.
     """
 
     teacher: Tensor
-    """The weights of the first stage's network: (P,), a buffer, so that nothing trains or averages them."""
+    """The average of the first stage's weights: (P,), a buffer, so that nothing trains it."""
     fresh: Tensor
-    """1.0 until the second stage has taken its teacher, then 0.0: ()."""
+    """One more than the images that the first stage has seen, 0.0 once the second has its teacher: ()."""
 
-    def __init__(self, *, solver: Solver, share: float = 0.5) -> None:
+    def __init__(
+        self,
+        *,
+        solver: Solver,
+        share: float = 0.5,
+        halflife_images: float = 5000,
+        rampup: float | None = 0.05,
+    ) -> None:
         super().__init__()
         if not 0 < share < 1:
             raise ValueError(f"pairing.share is {share}; it must be between 0 and 1, e.g. 0.5")
-        self.solver = solver
+        if not halflife_images > 0 or (rampup is not None and not rampup > 0):
+            raise ValueError(
+                f"pairing.halflife_images is {halflife_images} and pairing.rampup is {rampup}; both must be "
+                "above 0, e.g. 5000 and 0.05 (a rampup of null: none)"
+            )
+        self.solver, self.halflife_images, self.rampup = solver, halflife_images, rampup
         self.shares = {"net": share, "reflow": 1 - share}
         self.register_buffer("fresh", torch.ones(()))
 
@@ -39,12 +53,28 @@ class Reflow(Coupling):
         self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
     ) -> tuple[Tensor, Tensor]:
         if phase == "net":
-            self.fresh.fill_(1.0)
+            if self.training:
+                self.fresh.clamp_(min=1.0)  # a first stage that follows a second one begins anew
+                self.follow(network, batchwise.size(len(x0)))
+                self.fresh += batchwise.size(len(x0))
             return x0, eps
-        # By arithmetic, since a question to a GPU would stall every step.
-        self.teacher.lerp_(flat(network), self.fresh)
-        self.fresh.zero_()
+        if self.training:  # the last step of the first stage counts, later ones do not
+            self.follow(network, batchwise.size(len(x0)))
+            self.fresh.zero_()
         return self.ends(network, eps, y), eps
+
+    def follow(self, network: nn.Module, images: int) -> None:
+        """Let the average take in the weights that the step before, of so many images, has left.
+
+        Once the second stage has its teacher nothing is taken in: by arithmetic, since reading a flag off a
+        GPU would stall every step.
+        """
+        halflife = torch.full_like(self.fresh, self.halflife_images, dtype=torch.float64)
+        if self.rampup is not None:
+            # Before the first step it is 0, so that the weights are taken whole.
+            halflife = halflife.minimum(self.rampup * (self.fresh - 1).clamp(min=0))
+        share = (self.fresh > 0) * (1 - 0.5 ** (images / halflife))
+        self.teacher.lerp_(flat(network), share.float())
 
     @torch.no_grad()
     def ends(self, network: nn.Module, z1: Tensor, y: Tensor | None) -> Tensor:

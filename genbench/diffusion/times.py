@@ -106,6 +106,7 @@ class Importance(Times):
         self.T, self.history, self.uniform = T, history, uniform
         self.register_buffer("losses", torch.zeros(T, history))
         self.register_buffer("seen", torch.zeros(T, dtype=torch.int64))
+        self.rows = batchwise.StepRows()
 
     def check(self, schedule: Schedule) -> None:
         if schedule.T != self.T:
@@ -127,7 +128,12 @@ class Importance(Times):
 
     @torch.no_grad()
     def update(self, t: Tensor, loss: Tensor) -> None:
-        t, loss = batchwise.whole(t), batchwise.whole(loss)
+        rows = self.rows.complete([t, loss.detach()])
+        if rows is not None:
+            self.take_in(rows[0], rows[1])
+
+    def take_in(self, t: Tensor, loss: Tensor) -> None:
+        """Write the losses (B,) of a whole batch at times t (B,) into the rings."""
         k, order = (torch.round(t * self.T).long() - 1).sort(stable=True)
         first, behind = torch.searchsorted(k, k), torch.searchsorted(k, k, right=True)
         place = torch.arange(len(k), device=k.device)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from genbench import batchwise
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.generator import Inpaints, Likelihood, Loss, Rng, Trajectory, frame_indices
 
@@ -30,10 +31,14 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        if self.training and step == 0:
-            self.network.law.fit(self.network.to_tokens(x))
+        if batchwise.is_whole():
+            self.prepare(x, y, phase=phase, step=step)
         nll = -self.log_prob(x, y).mean() / math.prod(self.shape)
         return Loss(nll, {"nll": nll.detach()})
+
+    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+        if self.training and step == 0:
+            self.network.law.fit(self.network.to_tokens(x))
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)

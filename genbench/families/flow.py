@@ -1,14 +1,18 @@
 """Normalizing flow: dequantization + transform + base."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from genbench import batchwise
 from genbench.flows.base import Base
 from genbench.flows.dequantization import Dequantization
 from genbench.flows.transform import Transform, TwoWay
 from genbench.generator import Latent, Likelihood, Loss, Rng
+from genbench.rng import fork
 
 __all__ = ["NormalizingFlow"]
 
@@ -70,11 +74,21 @@ class NormalizingFlow(Latent, Likelihood):
         prior, log_det, log_q = self.parts(x, y)
         dimensions = math.prod(self.shape)
         total = -(prior + log_det - log_q).mean() / dimensions
-        if self.check_every and step % self.check_every == 0:
+        if batchwise.is_whole():
             self.check_inverse(x, y, step)
         terms = {"prior": prior, "log_det": log_det, "log_q": log_q}
         shown = {name: term.detach().mean() / dimensions for name, term in terms.items()}
         return Loss(total, {"nll": total.detach(), **shown, "inverse_error": self.inverse_error.clone()})
+
+    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+        """Show the first batch to the layers that take their statistics from it; check the inverse.
+
+        The noise is the one that the losses of the parts then see.
+        """
+        if self.training and step == 0:
+            with fork(x.device), frozen(self):
+                self.parts(x, y)
+        self.check_inverse(x, y, step)
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Log of the mean weight p(v) / q(u | x) over `dequantization.draws` draws of u, (B,) nats."""
@@ -110,7 +124,9 @@ class NormalizingFlow(Latent, Likelihood):
 
     @torch.no_grad()
     def check_inverse(self, x: Tensor, y: Tensor | None, step: int) -> None:
-        """Measure how far f^-1(f(v)) is from v, as the flow is used: without dropout."""
+        """Measure, where it is due, how far f^-1(f(v)) is from v, as the flow is used: without dropout."""
+        if not self.check_every or step % self.check_every:
+            return
         x, y = x[:CHECKED_IMAGES], None if y is None else y[:CHECKED_IMAGES]
         training = self.flow.training
         self.flow.eval()
@@ -124,6 +140,19 @@ class NormalizingFlow(Latent, Likelihood):
                 f"{float(self.inverse_error):.3g} grey levels, model.tolerance is {self.tolerance}: lower "
                 "optim.lr or coupling.bound, or take precision=fp32"
             )
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Within, no parameter takes gradient, so that a forward pass holds no activations in memory."""
+    learned = [p for p in module.parameters() if p.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
 
 
 def grey_levels(x: Tensor) -> Tensor:

@@ -85,11 +85,10 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        learns = phase == "autoencoder"
-        self.autoencoder.train(self.training and learns)
-        if learns or (self.frozen and self.training):
-            self.follow(x)
-        if learns:
+        if batchwise.is_whole():
+            self.prepare(x, y, phase=phase, step=step)
+        self.set_mode(phase)
+        if phase == "autoencoder":
             return self.autoencoder.loss(x, phase=self.autoencoder.phases[0], step=step)
         return self.prior_model.loss(self.scaled(x), y, phase=phase, step=step)
 
@@ -103,9 +102,19 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         """The latents of images as the prior sees them, with mean 0 and deviation 1: (B, L, h, w)."""
         return (self.codes(x) - self.mean) / self.scale()
 
+    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+        """Update the moments that scale latents: in the autoencoder's phase, or in all if it is frozen."""
+        self.set_mode(phase)
+        if self.training and (self.frozen or phase == "autoencoder"):
+            self.follow(x)
+
+    def set_mode(self, phase: str) -> None:
+        """The autoencoder trains in its own phase only; in others it must answer as it will in sampling."""
+        self.autoencoder.train(self.training and phase == "autoencoder")
+
     @torch.no_grad()
     def follow(self, x: Tensor) -> None:
-        """Keep the latents' moments: plain averages, later moving ones where codes change."""
+        """Update the latents' moments: plain averages, later moving ones where codes change."""
         z = self.codes(x)
         weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
         self.mean.lerp_(batchwise.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)

@@ -16,7 +16,7 @@ class ActNorm(Transform):
     Statistics are buffers and corrections parameters, since a moving average of the weights, begun before
     the first batch, takes over buffers whole and parameters step by step: it is right from the first step on.
     A first batch is one in training mode under gradient; sampling and measuring never set statistics.
-    Under gradient accumulation it is the first part of the first batch; several processes pool theirs.
+    A batch in parts or over several processes counts whole (see NormalizingFlow.prepare).
     least_std: bound from below, for channels that are constant in the first batch.
     Source: Kingma & Dhariwal 2018, Section 3.1.
     """

@@ -53,15 +53,18 @@ class Codebook(nn.Module):
         self.register_buffer("codes", codes)
         self.register_buffer("counts", torch.zeros(size))
         self.register_buffer("sums", torch.zeros_like(codes))
+        self.rows = batchwise.StepRows()
 
     def forward(self, z: Tensor) -> Quantised:
-        """Quantise z (B, L, h, w); in training mode the codebook then follows the batch."""
+        """Quantise z (B, L, h, w); in training mode the codebook follows after the last part of a batch."""
         z = z.float()
         vectors = z.movedim(1, -1)  # (B, h, w, L)
         index = self.nearest(vectors.detach())
         codes = self.look_up(index)
         if self.training and torch.is_grad_enabled():
-            self.follow(vectors.detach().flatten(0, -2), index.flatten())
+            rows = self.rows.complete([vectors.detach(), index])
+            if rows is not None:
+                self.follow(rows[0].flatten(0, -2), rows[1].flatten())
         return Quantised(z + (codes - z).detach(), index, F.mse_loss(z, codes))
 
     def nearest(self, vectors: Tensor) -> Tensor:
@@ -76,11 +79,11 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def follow(self, vectors: Tensor, index: Tensor) -> None:
-        """Move each code towards the mean of its vectors (N, L), given their index (N,)."""
+        """Move each code towards the mean of its vectors (N, L) of a whole batch, given their index (N,)."""
         dead = self.counts < self.restart
         assigned = F.one_hot(index, self.size).to(vectors.dtype)  # (N, size)
-        self.counts.lerp_(batchwise.total(assigned.sum(0)), 1 - self.decay)
-        self.sums.lerp_(batchwise.total(assigned.T @ vectors), 1 - self.decay)
+        self.counts.lerp_(assigned.sum(0), 1 - self.decay)
+        self.sums.lerp_(assigned.T @ vectors, 1 - self.decay)
         dead |= self.counts < EMPTY
         drawn = vectors[torch.randint(len(vectors), (self.size,), device=vectors.device)]
         self.counts.copy_(torch.where(dead, 1.0, self.counts))

@@ -37,11 +37,18 @@ class GaussianDensity(nn.Module):
         self.register_buffer("mean", torch.zeros(laws, dimensions))
         self.register_buffer("covariance", torch.eye(dimensions).repeat(laws, 1, 1))
         self.register_buffer("batches", torch.zeros(laws))
+        self.rows = batchwise.StepRows()
 
     @torch.no_grad()
     def update(self, z: Tensor, y: Tensor | None = None) -> None:
-        """Take in a batch of latents (B, L) with their classes (B,)."""
-        z, y = batchwise.whole(z.detach().float()), None if y is None else batchwise.whole(y)
+        """Take in latents (B, L) with their classes (B,), once all parts of their batch are known."""
+        z = z.detach().float()
+        rows = self.rows.complete([z] if y is None else [z, y])
+        if rows is not None:
+            self.take_in(rows[0], None if y is None else rows[1])
+
+    def take_in(self, z: Tensor, y: Tensor | None) -> None:
+        """Move the moments of each class by a whole batch of latents (B, L) with their classes (B,)."""
         member = self.members(z, y)  # (K, B)
         count = member.sum(1)
         seen = (count > 0).float()
