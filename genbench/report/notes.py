@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from genbench.report.columns import MEASURES, column, protocol
 from genbench.report.group import pooled, unseen
 from genbench.report.names import is_metric, parse
-from genbench.report.noise import Estimate, estimate
-from genbench.report.table import NOT_MEASURED, Entry, Table
+from genbench.report.noise import estimate
+from genbench.report.table import NOT_MEASURED, Entry, Table, leaders
 from genbench.report.written import parts, whole, written
 
 __all__ = ["counted_once", "left_out", "notes"]
@@ -93,23 +93,38 @@ def verdict(table: Table) -> Iterator[str]:
     """When a value is set in bold, and why none is."""
     if len(table.lines) < 2 or not any(col.better for col in table.columns):
         return
-    entries = [entry for line in table.lines for entry in line.entries]
-    estimates = [entry.estimate for entry in entries if entry.estimate]
+    tested = leaders(table.lines, table.columns)
+    single = single_runs(table)
     if len(table.budgets) > 1:
         yield f"Budgets differ ({some(table.budgets)}): the rows are not ranked, whatever their order."
-    elif any(entry.is_best for entry in entries):
-        yield f"Bold: better than every other row at 95 %, by {test(table, estimates)}."
-    elif any(x.std is not None or x.low is not None for x in estimates):
-        yield f"No row is better than every other at 95 % in any column, by {test(table, estimates)}."
+    elif tested:
+        any_best = any(entry.is_best for line in table.lines for entry in line.entries)
+        holms = f", with Holm's correction over {len(tested)} columns" if len(tested) > 1 else ""
+        test = f"by Welch's two-sided test over {repeats(table)}{holms}"
+        yield (
+            f"Bold: better than every other row at 95 %, {test}."
+            if any_best
+            else f"No row is better than every other at 95 % in any column, {test}."
+        )
+        if single:
+            yield f"In {some(single)} nothing is in bold: a row has one {repeats(table)[:-1]} there."
+    elif single:
+        yield (
+            f"Nothing is in bold: one {repeats(table)[:-1]} a row says nothing of the noise of training,"
+            " whatever its interval over samples."
+        )
     else:
-        yield "One seed a row and no interval over samples: nothing tells a best from noise."
+        yield "Nothing is in bold: no column has two rows whose numbers compare."
 
 
-def test(table: Table, estimates: Sequence[Estimate]) -> str:
-    """What rows are compared by."""
-    welch = f"Welch's test over {repeats(table)}" if any(x.std is not None for x in estimates) else ""
-    single = "intervals over samples that do not meet" if any(x.low is not None for x in estimates) else ""
-    return "; where a row has one run, by ".join(filter(None, (welch, single)))
+def single_runs(table: Table) -> list[str]:
+    """The titles of the columns in which several rows have a value, and one of them of a single run."""
+    found = []
+    for place, col in enumerate(table.columns):
+        known = [x for line in table.lines if (x := line.entries[place].estimate) is not None]
+        if col.better and len(known) > 1 and any(x.std is None for x in known):
+            found.append(col.title)
+    return found
 
 
 def held_out(table: Table) -> Iterator[str]:
