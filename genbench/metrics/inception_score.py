@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from genbench.metrics.interval import Influences, on_logs
 from genbench.metrics.reference import Reference
 from genbench.metrics.score import Drawn, Score
 
@@ -33,7 +34,7 @@ class InceptionScore(Score):
             return {}
         mean, std = inception_score(drawn.logits, splits=self.splits, seed=drawn.seed)
         extra = (f"splits={split_count(n, self.splits)}",)
-        influences = score_influences(drawn.logits)
+        influences = Influences(score_influences(drawn.logits), scale=on_logs)
         return drawn.named("is", mean, ref=None, extra=extra, n=n, std=std, influences=influences)
 
 
