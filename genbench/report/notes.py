@@ -17,6 +17,8 @@ DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a 
 FEW = 10  # samples a dimension below which a Frechet distance is far from its limit
 NAMED = 8  # columns or runs that are named before they are counted
 DISTANCES = ("fid",)
+PUBLISHED = 5000  # images a split of a published Inception score
+OVER_BOTH = ("fid_gap", "nearest_ratio")
 OF_REAL_IMAGES = ("recall", "coverage")
 
 
@@ -29,6 +31,7 @@ def notes(table: Table) -> list[str]:
         *verdict(table),
         *held_out(table),
         *few_samples(table),
+        *small_splits(table),
         *hidden(table),
     ]
 
@@ -63,7 +66,9 @@ def legend(table: Table) -> Iterator[str]:
     if any("±" in words for words in (*spreads, *held_out(table))):
         yield f"± is the standard deviation over {repeats(table)}."
     if any(spread.startswith("[") for spread in spreads):
-        yield "[low, high] is the 95 % interval over samples."
+        both = [col.title for col in table.columns if col.name.partition("[")[0] in OVER_BOTH]
+        also = f", of {' and '.join(both)} over real images too" if both else ""
+        yield f"[low, high] is the 95 % interval over samples{also}."
         yield from without_interval(table)
     if any(entry.is_partial for _, entry in shown):
         yield "(n of m): the number of n of the row's m runs, the others have none; it is never the best."
@@ -154,6 +159,24 @@ def few_samples(table: Table) -> Iterator[str]:
                 " amount that falls as 1/n, so it compares at equal n alone."
             )
             return
+
+
+def small_splits(table: Table) -> Iterator[str]:
+    """A warning where an Inception score comes from splits of few images."""
+    for name in (col.name for col in table.columns if parts_of(col.name)):
+        a_split = samples(name) // parts_of(name)
+        if 0 < a_split < PUBLISHED:
+            yield (
+                f"Biased: {column(name).title} is too low by an amount that falls with the images of a split,"
+                f" here {a_split:,} (published: {PUBLISHED:,}), so it compares at equal n alone."
+            )
+            return
+
+
+def parts_of(name: str) -> int:
+    """The splits of an Inception score, 0 of other columns."""
+    match = re.search(r"^is\[.*\bsplits=([1-9]\d{0,8})\b", name)
+    return int(match[1]) if match else 0
 
 
 def samples(name: str) -> int:

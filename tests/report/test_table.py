@@ -340,6 +340,22 @@ def test_held_out_images_and_too_few_samples_are_said(tmp_path: Path, sow: Sow) 
     assert "Biased: n=359 is below 10 x 64 features" in said(the_table(tmp_path))
 
 
+def test_an_inception_score_of_few_images_a_split_is_said_to_be_too_low(tmp_path: Path, sow: Sow) -> None:
+    sow("l1", [1.0], metrics={"is[f-cnn,n=359,splits=10,ema]": 2.0})
+    assert "Biased: IS is too low" in said(the_table(tmp_path))
+    assert "here 35 (published: 5,000)" in said(the_table(tmp_path))
+    sow("l1", [1.0], metrics={"is[f-cnn,n=50000,splits=10,ema]": 2.0})
+    assert "IS is too low" not in said(the_table(tmp_path))
+
+
+def test_a_gap_has_its_interval_over_real_images_too(tmp_path: Path, sow: Sow) -> None:
+    name = "fid_gap{}[f-cnn,n=359,among=359,ref=test-train,ema]"
+    sow("l1", [1.0], metrics={name.format(part): x for part, x in (("", 1.0), ("_low", 0.5), ("_high", 1.5))})
+    assert "[low, high] is the 95 % interval over samples, of FID gap over real images too." in said(
+        the_table(tmp_path, Query(columns=["fid_gap"]))
+    )
+
+
 def test_a_foot_note_stands_only_where_its_mark_does(tmp_path: Path, sow: Sow, result: dict) -> None:
     """Costs have a spread over seeds too, which no table shows."""
     for seconds in (1.0, 2.0):
