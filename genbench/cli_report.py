@@ -151,7 +151,9 @@ def compare(
 ) -> None:
     """Say which of two models is better, and how sure that is.
 
-    Runs of the same seeds are compared pair by pair (Student's t); single runs by intervals over samples.
+    Runs of the same seeds are compared pair by pair (Student's t), others by Welch's test: two-sided at 95 %,
+    with Holm's correction over the measures. Of single runs, intervals over samples are shown and nothing is
+    sure: they say nothing of the noise of training.
     Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
     from genbench.progress import terminal

@@ -11,13 +11,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from genbench import app, cli_evaluate, selfcheck
-from genbench.judge import check_fits, keep
+from genbench.data import Digits
+from genbench.judge import Judge, check_fits, keep
+from genbench.metrics import FID, DigitsFeatures, Manifold, Metrics
 from genbench.progress import Progress
 from genbench.report.load import read
 from genbench.selfcheck import Check, check_all, verdict_table
+from genbench.submission import read as read_submission
 from tests.conftest import Make
 from tests.toys import toy_model
 
+CPU = torch.device("cpu")
 OVERRIDES = ("network.width=8", "network.blocks=1", "sampler.steps=3", "metrics.samples=40")
 FEW = ("--set", "scores=[fid,kid]", "--set", "metrics.likelihood_samples=8")
 
@@ -91,6 +95,34 @@ def test_real_test_images_get_what_the_held_out_column_says(tmp_path: Path) -> N
         )
         assert given == pytest.approx(held_out, abs=1e-6)  # in other batches float32 rounds otherwise
         assert record["likelihood"] is None
+
+
+def test_images_score_the_same_however_they_lie_in_memory_and_in_batches_of_any_size(tmp_path: Path) -> None:
+    """The training images lie on the spheres of their like, where the last digit of a feature counts."""
+    whole, by_seven = (
+        Judge(
+            Digits(),
+            Metrics(DigitsFeatures(), scores=[FID(), Manifold()], batch_size=size),
+            0,
+            CPU,
+            Progress(None),
+        )
+        for size in (256, 7)
+    )
+
+    def scores(judge: Judge, samples: np.ndarray) -> dict[str, float]:
+        np.savez(tmp_path / "x.npz", samples=samples)
+        return judge.examiner.images(read_submission(tmp_path / "x.npz", shape=(1, 8, 8), num_classes=10))
+
+    images = np.stack([image[..., 0] for image, _ in Digits().decode("train")])
+    expected = scores(whole, images)
+    density = expected[f"density[digits-cnn-v1,n={len(images)},k=5,ref=train,given]"]
+    assert density == pytest.approx(6 / 5, abs=0.01)  # each ball holds its own centre; some images are twins
+    for samples in (images[..., None], np.asfortranarray(images[..., None])):
+        assert scores(whole, samples) == expected
+    for name, value in scores(by_seven, images).items():
+        counted = name.startswith(("precision", "recall", "density", "coverage"))
+        assert value == (expected[name] if counted else pytest.approx(expected[name], abs=1e-5))
 
 
 def test_labels_of_given_images_reach_the_distances_within_classes(tmp_path: Path) -> None:

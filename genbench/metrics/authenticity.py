@@ -36,9 +36,9 @@ class Authenticity(Score):
 def authentic(real: Tensor, fake: Tensor) -> Tensor:
     """d(y_j, x) > min_(x' != x) d(x, x') for the real point x next to each fake y_j: (M,) bool.
 
+    Equal distances, up to rounding (see `radii`), are none.
     real (N, d), N >= 2, fake (M, d).
     """
-    real = real.double()
     squares, index = nearest_features(real, fake)
     return squares > radii(real, 1, BLOCK)[index]
 

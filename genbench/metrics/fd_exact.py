@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from genbench.data import to_float
 from genbench.metrics.frechet import Moments, frechet_distance, frechet_influences
+from genbench.metrics.interval import Influences, on_roots
 from genbench.metrics.law import exact_moments
 from genbench.metrics.reference import Reference
 from genbench.metrics.score import Drawn, Score
@@ -32,5 +33,5 @@ class ExactFD(Score):
             ref="law",
             n=len(pixels),
             protocol=f"pixels-{law.key[:8]}",
-            influences=frechet_influences(pixels, moments, exact),
+            influences=Influences(frechet_influences(pixels, moments, exact), scale=on_roots),
         )

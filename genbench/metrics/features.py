@@ -41,6 +41,7 @@ class FeatureExtractor(nn.Module, ABC):
     def forward(self, images: Tensor) -> Features:
         """Features of images (B, C, H, W) uint8, in full float32 precision whatever surrounds the call.
 
+        They are the same bit for bit however the images lie in memory.
         Raises TypeError on other dtypes, RuntimeError in training mode, where a batch changes its features.
         """
         if images.dtype != torch.uint8 or images.dim() != 4:
@@ -51,7 +52,8 @@ class FeatureExtractor(nn.Module, ABC):
         if any(module.training for module in self.modules()):
             raise RuntimeError("the feature network is in training mode; call .eval() on it")
         with full_precision(images.device):
-            return self.extract(images)
+            # One layout in memory: kernels, and so the last digits, differ between layouts.
+            return self.extract(images.clone(memory_format=torch.contiguous_format))
 
     @abstractmethod
     def extract(self, images: Tensor) -> Features:

@@ -1,6 +1,7 @@
 """The Frechet distance as a score."""
 
 from genbench.metrics.frechet import frechet_distance, frechet_influences
+from genbench.metrics.interval import Influences, on_roots
 from genbench.metrics.reference import Reference
 from genbench.metrics.score import Distance, Drawn
 
@@ -15,4 +16,6 @@ class FID(Distance):
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         value = frechet_distance(drawn.moments, reference.moments)
         influences = frechet_influences(drawn.features, drawn.moments, reference.moments)
-        return drawn.named("fid", value, ref=reference.split, influences=influences)
+        return drawn.named(
+            "fid", value, ref=reference.split, influences=Influences(influences, scale=on_roots)
+        )

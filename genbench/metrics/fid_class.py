@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.frechet import Moments, frechet_distance, frechet_influences
+from genbench.metrics.interval import Influences, on_roots
 from genbench.metrics.reference import Reference
 from genbench.metrics.score import Distance, Drawn
 
@@ -39,8 +40,9 @@ class ClassFID(Distance):
             influences[mine] = frechet_influences(drawn.features[mine], fake_k, real_k) / share
             distances |= drawn.named("fid_class", value, ref=reference.split, extra=(f"class={k}",), n=n)
         mean = sum(distances.values()) / len(pairs)
+        spread = Influences(influences, scale=on_roots)
         return (
-            drawn.named("fid_class", mean, ref=reference.split, extra=of_all, n=n, influences=influences)
+            drawn.named("fid_class", mean, ref=reference.split, extra=of_all, n=n, influences=spread)
             | distances
         )
 

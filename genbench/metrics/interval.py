@@ -1,13 +1,23 @@
 """How far a score would move if other samples were drawn: the bootstrap over samples, Wilson's of a share."""
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Interval", "interval", "share_interval"]
+__all__ = [
+    "Influences",
+    "Interval",
+    "at_least_0",
+    "interval",
+    "on_logs",
+    "on_roots",
+    "plain",
+    "share_interval",
+]
 
 REPLICATES = 1000  # of means, which cost next to nothing; 200 leave the ends of an interval to chance
 LEVEL = 0.95
@@ -23,22 +33,72 @@ class Interval(NamedTuple):
     se: float
 
 
-def interval(value: float, influences: Tensor, *, n: int, seed: int) -> Interval:
-    """The bootstrap of a score over its n samples, by what each of them adds to it.
+Scale = Callable[[float, float], float]
+"""A score and how far it moves to first order -> where that leads, rising with the move."""
 
-    value* = value + mean_i influences[i*], i* drawn with replacement
-    To first order this is the score of the resampled set, without its cost (a decomposition for each
-    replicate of a Frechet distance) and without the bias that repeated samples give to distances.
-    influences (N,): of the samples or, where they are very many, of a random part; the spread is that of n.
+
+def plain(value: float, move: float) -> float:
+    """Of scores that may have any sign."""
+    return value + move
+
+
+def on_roots(value: float, move: float) -> float:
+    """Of squared distances, which are never below 0: the root moves by move / (2 value^(1/2)), down to 0.
+
+    value + move + move^2 / (4 value)
+    Near 0 roots spread more evenly than squares: of samples that are off by a tenth of a standard deviation
+    in 2 dimensions, n = 50 and 200, 94 and 91 % of the intervals hold the expectation; of plain ones 84, 87.
+    """
+    if value <= 0:  # by rounding
+        return max(value, value + move)
+    return value + move + move * move / (4 * value) if move > -2 * value else 0.0
+
+
+def on_logs(value: float, move: float) -> float:
+    """Of scores whose logarithm is a mean over samples, as the Inception score's: value exp(move / value)."""
+    return value * math.exp(move / value)
+
+
+def at_least_0(value: float, move: float) -> float:
+    """Of distances that are roots already: as far as 0."""
+    return max(min(value, 0.0), value + move)
+
+
+class Influences(NamedTuple):
+    """How far single images move a score, to first order."""
+
+    samples: Tensor
+    """(N,): of the samples or, where they are very many, of a random part."""
+    real: tuple[Tensor, ...] = ()
+    """(M_i,) each: of all real images of independent sets, where the score depends on which were drawn."""
+    scale: Scale = plain
+
+
+def interval(value: float, influences: Influences, *, n: int, seed: int) -> Interval:
+    """The bootstrap of a score over its n samples, and over real images, by what each of them adds to it.
+
+    value* = scale(value, sum over sets of mean_i influences[i*]), i* drawn with replacement
+    To first order this is the score of the resampled sets, without its cost (a decomposition for each
+    replicate of a Frechet distance) and without the bias that repeated samples give to distances. The
+    standard error is that of the plain move.
     Source: Efron & Tibshirani 1993, Section 13.3; Hampel 1974 on influences.
     """
-    rng, size = torch.Generator().manual_seed(seed), len(influences)
+    rng = torch.Generator().manual_seed(seed)
+    moves = resampled(influences.samples, n, rng)
+    for of_real in influences.real:
+        moves = moves + resampled(of_real, len(of_real), rng)
+    ends = torch.quantile(moves, moves.new_tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2])).tolist()
+    low, high = (influences.scale(value, end) for end in ends)
+    return Interval(low, high, float(moves.std()))
+
+
+def resampled(influences: Tensor, n: int, rng: torch.Generator) -> Tensor:
+    """Means of influences (N,), drawn anew with replacement, with the spread of those of n: (REPLICATES,)."""
+    size = len(influences)
     centred = (influences - influences.mean()).double() * (size / n) ** 0.5
     rows = max(1, AT_ONCE // size)
     counts = [min(rows, REPLICATES - start) for start in range(0, REPLICATES, rows)]
-    moves = torch.cat([centred[torch.randint(size, (r, size), generator=rng)].mean(1) for r in counts])
-    low, high = torch.quantile(moves, moves.new_tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2])).tolist()
-    return Interval(value + low, value + high, float(moves.std()))
+    return torch.cat([centred[torch.randint(size, (r, size), generator=rng)].mean(1) for r in counts])
 
 
 def share_interval(share: float, *, n: int) -> Interval:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genbench.data import Split
+from genbench.metrics.interval import Influences, at_least_0
 from genbench.metrics.manifold import subset
 from genbench.metrics.reference import Reference
 from genbench.metrics.score import Drawn, Score, of_split
@@ -18,7 +19,8 @@ CPU = torch.device("cpu")
 
 class NearestImage(Score):
     """How far the nearest training image is in pixels, of all of them, and that as a ratio to how far it is
-    from held-out images: a ratio well below 1 comes from repeated training images.
+    from held-out images: a ratio well below 1 comes from repeated training images. The ratio's interval is
+    over the held-out images too.
 
     samples: how many are compared at most.
     """
@@ -36,12 +38,15 @@ class NearestImage(Score):
             return {}
         distances = self.to(train.images, drawn.images)
         mean, extra = float(distances.mean()), (f"among={len(train.images)}",)
-        found = self.named(drawn, "nearest", mean, distances, extra)
+        found = self.named(drawn, "nearest", mean, Influences(distances), extra)
         if test is None:
             return found
-        held_out = float(self.to(train.images, test.images.images).mean())
+        real = self.to(train.images, test.images.images)
+        held_out = float(real.mean())
         if held_out > 0:
-            found |= self.named(drawn, "nearest_ratio", mean / held_out, distances / held_out, extra)
+            ratio = mean / held_out
+            spread = Influences(distances / held_out, real=(-ratio * real / held_out,), scale=at_least_0)
+            found |= self.named(drawn, "nearest_ratio", ratio, spread, extra)
         return found
 
     def to(self, real: Split, images: Tensor) -> Tensor:
@@ -49,10 +54,10 @@ class NearestImage(Score):
         return nearest_images(real, subset(images, min(self.samples, len(images))))[0]
 
     def named(
-        self, drawn: Drawn, kind: str, value: float, influences: Tensor, extra: tuple[str, ...]
+        self, drawn: Drawn, kind: str, value: float, influences: Influences, extra: tuple[str, ...]
     ) -> dict[str, float]:
         """A value of pixels under its full name."""
-        n = len(influences)
+        n = len(influences.samples)
         return drawn.named(kind, value, extra=extra, n=n, protocol="pixels", influences=influences)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genbench import rng
 from genbench.metrics.frechet import Moments
-from genbench.metrics.interval import Interval, interval, share_interval
+from genbench.metrics.interval import Influences, Interval, interval, share_interval
 from genbench.metrics.protocol import metric_name
 from genbench.metrics.reference import Reference
 
@@ -47,13 +47,14 @@ class Drawn:
         n: int | None = None,
         protocol: str | None = None,
         std: float | None = None,
-        influences: Tensor | None = None,
+        influences: Tensor | Influences | None = None,
     ) -> dict[str, float]:
         """A value under its full name, and what is known of its spread under `_std`, `_low`, `_high`, `_se`.
 
         n: how many images were compared, if not all; protocol: what they were compared on, if not features;
         std: over parts of the samples; influences (N,): what each of them adds, for an interval, which is
-        left out where all add the same and it would be a point; bool of a share: which samples count.
+        left out where all add the same and it would be a point; bool of a share: which samples count;
+        `Influences` of a score that real images move too, or that has a least value.
         """
         count = n or self.n
         details = {"": value} if std is None else {"": value, "_std": std}
@@ -66,10 +67,12 @@ class Drawn:
             for part, number in details.items()
         }
 
-    def spread(self, value: float, influences: Tensor, n: int) -> Interval:
+    def spread(self, value: float, influences: Tensor | Influences, n: int) -> Interval:
         """How far a value of n samples would move with others."""
-        if influences.dtype == torch.bool:
-            return share_interval(value, n=n)
+        if isinstance(influences, Tensor):
+            if influences.dtype == torch.bool:
+                return share_interval(value, n=n)
+            influences = Influences(influences)
         return interval(value, influences, n=n, seed=rng.derive(self.seed, "bootstrap"))
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from genbench.metrics.interval import Influences, at_least_0
 from genbench.metrics.manifold import subset
 from genbench.metrics.reference import Reference
 from genbench.metrics.score import Distance, Drawn
@@ -29,8 +30,8 @@ class SlicedWasserstein(Distance):
         n = min(len(drawn.features), len(reference.features))
         real, fake = (subset(x, n) for x in (reference.features, drawn.features))
         value, influences = sliced_distance(real, fake, directions=self.directions)
-        extra = (f"k={self.directions}",)
-        return drawn.named("swd", value, ref=reference.split, extra=extra, n=n, influences=influences)
+        extra, spread = (f"k={self.directions}",), Influences(influences, scale=at_least_0)
+        return drawn.named("swd", value, ref=reference.split, extra=extra, n=n, influences=spread)
 
 
 def sliced_distance(real: Tensor, fake: Tensor, *, directions: int) -> tuple[float, Tensor]:

@@ -1,7 +1,7 @@
 """Two sets of runs against each other: which is better, and how sure that is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ from rich.text import Text
 from genbench.report.columns import column, metrics, shown_metrics
 from genbench.report.group import Group, axes, data_sets, groups, identifying
 from genbench.report.load import Row, Runs, of_folders, read
-from genbench.report.noise import LEVEL, estimate
+from genbench.report.noise import estimate
 from genbench.report.select import filtered, without_reruns
 from genbench.report.table import Line as Side
 from genbench.report.table import budget, comparable
-from genbench.report.verdict import Measured, verdict
+from genbench.report.verdict import Measured, holm, paired, two_sided, verdict, welch
 from genbench.report.written import written
 
-__all__ = ["Line", "both", "budgets", "duel", "duel_table", "paired"]
+__all__ = ["Line", "both", "budgets", "duel", "duel_table"]
 
 
 class Line(NamedTuple):
@@ -32,6 +32,10 @@ class Line(NamedTuple):
     """The probability that A is better; nan where nothing says how sure it is."""
     by: str
     """What the probability comes from."""
+    is_sure: bool = False
+    """Whether they differ at 95 %, two-sided, with Holm's correction over all measures that are tested."""
+    is_tested: bool = False
+    """Whether both have two runs or more: a single one says nothing of the noise of training."""
 
 
 def both(a: Path, b: Path, of_a: Sequence[str] = (), of_b: Sequence[str] = ()) -> tuple[Runs, Runs]:
@@ -83,18 +87,28 @@ def duel(a: Runs, b: Runs) -> list[Line]:
     shared = [name for name in shared if comparable(sides, name)]
     if not shared:
         raise ValueError("the runs share no measure: compare runs of the same data and the same protocol")
-    return [line(name, a.rows, b.rows) for name in shared]
+    return with_sure([line(name, a.rows, b.rows) for name in shared])
+
+
+def with_sure(lines: Sequence[Line]) -> list[Line]:
+    """The same lines, those marked in which the two differ at 95 %."""
+    tested = [x for x in lines if x.is_tested]
+    sure = dict(zip((x.name for x in tested), holm([two_sided(x.p) for x in tested]), strict=True))
+    return [x._replace(is_sure=sure.get(x.name, False)) for x in lines]
 
 
 def line(name: str, a: Sequence[Row], b: Sequence[Row]) -> Line:
-    """One measure: paired over seeds where both have several, else by the spread over samples of one run."""
+    """One measure: paired where both have the same seeds, else by Welch's test; single runs over samples."""
     higher = column(name).better > 0
     first, second = ({row["seed"]: float(row[name] or 0.0) for row in rows} for rows in (a, b))
-    seeds = sorted(first.keys() & second.keys(), key=str)
-    means = [estimate([float(row[name] or 0.0) for row in rows]).mean for rows in (a, b)]
-    if len(seeds) > 1 and len(first) == len(a) and len(second) == len(b):
-        better = [(first[seed] - second[seed]) * (1 if higher else -1) for seed in seeds]
-        return Line(name, *means, paired(better), f"paired over {len(seeds)} seeds")
+    known = [estimate([float(row[name] or 0.0) for row in rows]) for rows in (a, b)]
+    means = [x.mean for x in known]
+    if min(len(a), len(b)) > 1:
+        if first.keys() == second.keys() and len(first) == len(a) == len(b):
+            p = paired(*([side[seed] for seed in first] for side in (first, second)), higher_is_better=higher)
+            return Line(name, *means, p, f"paired over {len(first)} seeds", is_tested=True)
+        p = welch(*known, higher_is_better=higher)
+        return Line(name, *means, p, f"{len(a)} and {len(b)} runs", is_tested=True)
     kind, bracket, rest = name.partition("[")
     errors = [row.get(f"{kind}_se{bracket}{rest}") for row in (*a, *b)]
     if len(a) == len(b) == 1 and all(isinstance(se, float) and se > 0 for se in errors):
@@ -103,31 +117,33 @@ def line(name: str, a: Sequence[Row], b: Sequence[Row]) -> Line:
     return Line(name, *means, math.nan, "nothing tells how sure")
 
 
-def paired(better: Sequence[float]) -> float:
-    """The probability that differences of two or more pairs have a mean above 0: Student's posterior.
-
-    nan of differences that are all the same, which do not say how far another pair would be from them.
-
-    P = F_(n-1)(mean / (s / sqrt(n))), the one-sided t test's p value from 1. Source: Student 1908.
-    """
-    from scipy.special import stdtr
-
-    found = estimate(better)
-    if not found.std:
-        return math.nan if found.mean else 0.5
-    return float(stdtr(found.n - 1, found.mean / (found.std / math.sqrt(found.n))))
-
-
 def duel_table(lines: Sequence[Line], a: str, b: str, budgets: Sequence[str] = ()) -> Table:
-    """The lines; a probability of 95 % either way stands out. Several budgets are told in the title."""
+    """The lines, and below them when a probability is in bold. Several budgets stand in the title."""
     unequal = f"\nunequal budgets: {'; '.join(budgets)}" if len(budgets) > 1 else ""
-    grid = Table(title=Text(f"A is {a}\nB is {b}{unequal}"), title_justify="left")
+    grid = Table(
+        title=Text(f"A is {a}\nB is {b}{unequal}"),
+        title_justify="left",
+        caption=Text(" ".join(rule(lines))),
+        caption_justify="left",
+    )
     for name in ("measure", "A", "B", "P(A better)", "by"):
         grid.add_column(name, justify="left" if name in ("measure", "by") else "right")
     for x in lines:
-        sure = "bold" if max(x.p, 1 - x.p) >= LEVEL else ""
         shown = "n/a" if math.isnan(x.p) else f"{x.p:.3f}"
         name = x.name.replace("[", " [").replace(",", ", ")  # a narrow terminal breaks it there
         title = Text(f"{name} {column(x.name).arrow}")
-        grid.add_row(title, written(x.a), written(x.b), Text(shown, style=sure), x.by)
+        grid.add_row(title, written(x.a), written(x.b), Text(shown, style="bold" if x.is_sure else ""), x.by)
     return grid
+
+
+def rule(lines: Sequence[Line]) -> Iterator[str]:
+    """When a probability is in bold, and why none is."""
+    tested = sum(x.is_tested for x in lines)
+    if tested:
+        holms = f", with Holm's correction over {tested} measures" if tested > 1 else ""
+        yield f"Bold: A and B differ at 95 % by a two-sided t test over runs{holms}."
+    else:
+        yield (
+            "Nothing is in bold: one run says nothing of the noise of training, whatever its interval over"
+            " samples; train both with two seeds or more."
+        )

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from genbench.report.columns import CONVERGED_BITS, MEASURES, column, protocol
 from genbench.report.group import pooled, unseen
 from genbench.report.names import is_metric, parse
-from genbench.report.noise import Estimate, estimate
-from genbench.report.table import NOT_MEASURED, Entry, Table
+from genbench.report.noise import estimate
+from genbench.report.table import NOT_MEASURED, Entry, Table, leaders
 from genbench.report.written import parts, whole, written
 
 __all__ = ["counted_once", "left_out", "notes"]
@@ -17,6 +17,8 @@ DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a 
 FEW = 10  # samples a dimension below which a Frechet distance is far from its limit
 NAMED = 8  # columns or runs that are named before they are counted
 DISTANCES = ("fid",)
+PUBLISHED = 5000  # images a split of a published Inception score
+OVER_BOTH = ("fid_gap", "nearest_ratio")
 OF_REAL_IMAGES = ("recall", "coverage")
 
 
@@ -30,6 +32,7 @@ def notes(table: Table) -> list[str]:
         *verdict(table),
         *held_out(table),
         *few_samples(table),
+        *small_splits(table),
         *hidden(table),
     ]
 
@@ -64,7 +67,9 @@ def legend(table: Table) -> Iterator[str]:
     if any("±" in words for words in (*spreads, *held_out(table))):
         yield f"± is the standard deviation over {repeats(table)}."
     if any(spread.startswith("[") for spread in spreads):
-        yield "[low, high] is the 95 % interval over samples."
+        both = [col.title for col in table.columns if col.name.partition("[")[0] in OVER_BOTH]
+        also = f", of {' and '.join(both)} over real images too" if both else ""
+        yield f"[low, high] is the 95 % interval over samples{also}."
         yield from without_interval(table)
     if any(entry.is_partial for _, entry in shown):
         yield "(n of m): the number of n of the row's m runs, the others have none; it is never the best."
@@ -114,23 +119,38 @@ def verdict(table: Table) -> Iterator[str]:
     """When a value is set in bold, and why none is."""
     if len(table.lines) < 2 or not any(col.better for col in table.columns):
         return
-    entries = [entry for line in table.lines for entry in line.entries]
-    estimates = [entry.estimate for entry in entries if entry.estimate]
+    tested = leaders(table.lines, table.columns)
+    single = single_runs(table)
     if len(table.budgets) > 1:
         yield f"Budgets differ ({some(table.budgets)}): the rows are not ranked, whatever their order."
-    elif any(entry.is_best for entry in entries):
-        yield f"Bold: better than every other row at 95 %, by {test(table, estimates)}."
-    elif any(x.std is not None or x.low is not None for x in estimates):
-        yield f"No row is better than every other at 95 % in any column, by {test(table, estimates)}."
+    elif tested:
+        any_best = any(entry.is_best for line in table.lines for entry in line.entries)
+        holms = f", with Holm's correction over {len(tested)} columns" if len(tested) > 1 else ""
+        test = f"by Welch's two-sided test over {repeats(table)}{holms}"
+        yield (
+            f"Bold: better than every other row at 95 %, {test}."
+            if any_best
+            else f"No row is better than every other at 95 % in any column, {test}."
+        )
+        if single:
+            yield f"In {some(single)} nothing is in bold: a row has one {repeats(table)[:-1]} there."
+    elif single:
+        yield (
+            f"Nothing is in bold: one {repeats(table)[:-1]} a row says nothing of the noise of training,"
+            " whatever its interval over samples."
+        )
     else:
-        yield "One seed a row and no interval over samples: nothing tells a best from noise."
+        yield "Nothing is in bold: no column has two rows whose numbers compare."
 
 
-def test(table: Table, estimates: Sequence[Estimate]) -> str:
-    """What rows are compared by."""
-    welch = f"Welch's test over {repeats(table)}" if any(x.std is not None for x in estimates) else ""
-    single = "intervals over samples that do not meet" if any(x.low is not None for x in estimates) else ""
-    return "; where a row has one run, by ".join(filter(None, (welch, single)))
+def single_runs(table: Table) -> list[str]:
+    """The titles of the columns in which several rows have a value, and one of them of a single run."""
+    found = []
+    for place, col in enumerate(table.columns):
+        known = [x for line in table.lines if (x := line.entries[place].estimate) is not None]
+        if col.better and len(known) > 1 and any(x.std is None for x in known):
+            found.append(col.title)
+    return found
 
 
 def held_out(table: Table) -> Iterator[str]:
@@ -160,6 +180,24 @@ def few_samples(table: Table) -> Iterator[str]:
                 " amount that falls as 1/n, so it compares at equal n alone."
             )
             return
+
+
+def small_splits(table: Table) -> Iterator[str]:
+    """A warning where an Inception score comes from splits of few images."""
+    for name in (col.name for col in table.columns if parts_of(col.name)):
+        a_split = samples(name) // parts_of(name)
+        if 0 < a_split < PUBLISHED:
+            yield (
+                f"Biased: {column(name).title} is too low by an amount that falls with the images of a split,"
+                f" here {a_split:,} (published: {PUBLISHED:,}), so it compares at equal n alone."
+            )
+            return
+
+
+def parts_of(name: str) -> int:
+    """The splits of an Inception score, 0 of other columns."""
+    match = re.search(r"^is\[.*\bsplits=([1-9]\d{0,8})\b", name)
+    return int(match[1]) if match else 0
 
 
 def samples(name: str) -> int:

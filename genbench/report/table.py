@@ -7,11 +7,12 @@ from genbench.report.columns import AXES, COSTS, LIKELIHOOD, Column, column, met
 from genbench.report.group import Group, axes, constants, data_sets, groups, identifying, is_own, protocols
 from genbench.report.load import Cell, Runs
 from genbench.report.names import is_metric
-from genbench.report.noise import Estimate, best, estimate
+from genbench.report.noise import Estimate, estimate
 from genbench.report.rounding import shared_decimals
 from genbench.report.select import by_value, measure, resolve
+from genbench.report.verdict import Leader, holm, leader
 
-__all__ = ["NOT_MEASURED", "Entry", "Line", "Query", "Table", "leagues", "tables"]
+__all__ = ["NOT_MEASURED", "Entry", "Line", "Query", "Table", "leaders", "leagues", "tables"]
 
 MEASURED = (
     "bits_per_dim",
@@ -206,18 +207,34 @@ def sign(group: Group, name: str) -> str:
 
 
 def with_best(lines: list[Line], columns: Sequence[Column]) -> list[Line]:
-    """The same lines, the best of each column marked where it is outside the noise and rows are equal.
+    """The same lines, the best of each column marked where it beats every other row at 95 %.
 
-    What lacks some of its row's runs is compared with, but never the best.
+    By two-sided tests, with Holm's correction over the columns. What lacks some of its row's runs is compared
+    with, but never the best.
+    """
+    found = leaders(lines, columns)
+    sure = holm([first.p_value for first in found.values()])
+    for (place, first), is_sure in zip(found.items(), sure, strict=True):
+        entries = lines[first.place].entries
+        if is_sure and not entries[place].is_partial:
+            entries[place] = entries[place]._replace(is_best=True)
+    return lines
+
+
+def leaders(lines: Sequence[Line], columns: Sequence[Column]) -> dict[int, Leader]:
+    """The first row of each column in which rows can be tested, by the column's place.
+
+    None where budgets differ; not of a column whose numbers are of several kinds, or in which a row has a
+    single run.
     """
     if list(leagues(lines).values()) != [list(range(len(lines)))]:
-        return lines
-    for place, col in enumerate(columns):
-        first = best([rankable(line.entries[place], col.name) for line in lines], col.better)
-        is_whole = first is not None and not lines[first].entries[place].is_partial
-        if first is not None and is_whole and comparable(lines, col.name):
-            lines[first].entries[place] = lines[first].entries[place]._replace(is_best=True)
-    return lines
+        return {}
+    found = {
+        place: leader([rankable(line.entries[place], col.name) for line in lines], col.better)
+        for place, col in enumerate(columns)
+        if comparable(lines, col.name)
+    }
+    return {place: first for place, first in found.items() if first is not None}
 
 
 def leagues(lines: Sequence[Line]) -> dict[str, list[int]]:

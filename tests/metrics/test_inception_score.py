@@ -1,5 +1,6 @@
 """Laws of the Inception score."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -33,6 +34,26 @@ def test_the_seed_alone_decides_and_the_global_generator_is_untouched() -> None:
     torch.rand(10)
     assert inception_score(logits, seed=1) == first
     assert inception_score(logits, seed=2) != first
+
+
+def test_the_spread_is_that_of_published_scores_the_deviation_of_these_splits() -> None:
+    """numpy's std, as Salimans et al. 2016 and all after them take it: it divides by the number of splits."""
+    logits = 3 * torch.randn(64, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rng = torch.Generator().manual_seed(3)
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(rng.get_state())
+        parts = logits[torch.randperm(64)].chunk(4)
+    scores = [inception_score(part, splits=1, seed=0)[0] for part in parts]
+    mean, std = inception_score(logits, splits=4, seed=3)
+    assert mean == pytest.approx(float(np.mean(scores)), rel=1e-12)
+    assert std == pytest.approx(float(np.std(scores)), rel=1e-9)
+
+
+def test_few_images_a_split_put_it_too_low() -> None:
+    logits = 3 * torch.randn(400, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scores = [inception_score(logits, splits=splits, seed=0)[0] for splits in (1, 4, 20)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > 1.1 * scores[2]
 
 
 @pytest.mark.parametrize(("n", "expected"), [(20, 10), (32, 8), (359, 10), (50_000, 10)])

@@ -8,6 +8,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from genbench.metrics import manifold
+from genbench.metrics.authenticity import authentic
 from genbench.metrics.manifold import ManifoldScores, manifold_scores
 
 
@@ -16,7 +17,7 @@ def drawn(n: int, d: int, seed: int) -> Tensor:
 
 
 def column(*values: float) -> Tensor:
-    return torch.tensor(values)[:, None]
+    return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
 def by_trees(real: Tensor, fake: Tensor, k: int) -> ManifoldScores:
@@ -111,10 +112,12 @@ def test_recall_is_the_precision_of_the_sets_exchanged() -> None:
 def test_two_sets_of_one_law_have_the_expected_density_and_coverage(n: int, m: int, k: int) -> None:
     """A ball around one of n + m exchangeable points: counting alone, whatever the law.
 
-    The draws span many powers of ten, so that nothing but the ranks can give the figures.
+    The draws span many powers of ten, so that nothing but the ranks can give the figures; in float64, since
+    features in float32 as long as these have distances that they cannot tell from one another.
     """
     pairs = [
-        drawn(n + m, 3, seed).mul(torch.tensor([1.0, 3.0, 9.0])).exp().split([n, m]) for seed in range(300)
+        drawn(n + m, 3, seed).double().mul(torch.tensor([1.0, 3.0, 9.0])).exp().split([n, m])
+        for seed in range(300)
     ]
     scores = torch.tensor([manifold_scores(*pair, k=k) for pair in pairs], dtype=torch.float64)
     missed = math.prod((n - i) / (n + m - i) for i in range(1, k + 1))
@@ -142,6 +145,17 @@ def test_motions_and_scale_change_nothing_even_far_from_the_origin() -> None:
     turn = torch.linalg.qr(drawn(6, 6, 2).double()).Q
     moved = (7 * x @ turn + 1e4 for x in (real, fake))
     assert manifold_scores(*moved) == manifold_scores(real, fake)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_features_that_a_network_rounds_in_other_ways_have_the_same_scores(seed: int) -> None:
+    """Samples that repeat real images lie on spheres; digits features differ by 3 eps of their length."""
+    real = drawn(200, 64, seed).abs()
+    fake = real.flip(0)
+    off = 3 * torch.finfo(fake.dtype).eps * fake.norm(dim=1, keepdim=True) * drawn(200, 64, 9 + seed) / 8
+    assert not torch.equal(fake, fake + off)
+    assert manifold_scores(real, fake + off) == manifold_scores(real, fake) == (1.0, 1.0, 6 / 5, 1.0)
+    assert torch.equal(authentic(real, fake + off), authentic(real, fake))
 
 
 def test_no_more_than_a_block_of_distances_is_held(monkeypatch: pytest.MonkeyPatch) -> None:

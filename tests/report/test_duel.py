@@ -2,12 +2,13 @@
 
 import json
 import math
+import random
 from pathlib import Path
 
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_ind, ttest_rel
 
-from genbench.report.duel import Line, both, budgets, duel, duel_table, paired
+from genbench.report.duel import Line, both, budgets, duel, duel_table
 from genbench.report.load import Row, Runs
 
 FID = "fid[digits-cnn-v1,n=64,ref=train,ema]"
@@ -65,9 +66,61 @@ def test_what_nothing_tells_is_not_told() -> None:
 
 
 def test_equal_runs_are_even_and_constant_differences_say_nothing() -> None:
-    assert paired([0.0, 0.0]) == 0.5
-    assert math.isnan(paired([1.0, 1.0, 1.0]))
-    assert math.isnan(paired([-1.0, -1.0]))
+    one, two = (runs(*({FID: fid + move} for fid in (1.0, 2.0, 3.0))) for move in (0.0, 0.5))
+    ((same,), (moved,)) = duel(one, one), duel(one, two)
+    assert (same.p, same.is_sure) == (0.5, False)
+    assert math.isnan(moved.p)
+    assert not moved.is_sure
+
+
+def test_runs_of_other_seeds_are_compared_by_welchs_test() -> None:
+    a, b = [1.2, 1.5, 1.1], [1.6, 1.9, 2.1]
+    other = runs(*({FID: x, "seed": seed} for seed, x in zip((3, 4, 5), b, strict=True)))
+    (line,) = duel(runs(*({FID: x} for x in a)), other)
+    assert line.p == pytest.approx(1 - ttest_ind(a, b, equal_var=False, alternative="less").pvalue, rel=1e-9)
+    assert line.by == "3 and 3 runs"
+
+
+def bold(lines: list[Line]) -> list[str]:
+    return [line.name for line in lines if line.is_sure]
+
+
+def test_both_tails_count_and_measures_are_corrected_by_holm() -> None:
+    """P of 0.962 is no difference at 95 %, two-sided; 0.980 is one alone, and none of three measures."""
+    a, b = [1.0, 1.2, 1.1], [2.0, 1.7, 1.5]
+    (line,) = lines = duel(runs(*({FID: x} for x in a)), runs(*({FID: x} for x in b)))
+    assert 0.95 < line.p < 0.975
+    assert bold(lines) == []
+    b = [1.4, 1.5, 1.7]
+    names = [FID, FID.replace("fid", "kid"), FID.replace("fid", "swd")]
+    single = duel(runs(*({FID: x} for x in a)), runs(*({FID: x} for x in b)))
+    assert 0.975 < single[0].p < 1 - 0.025 / 3
+    assert bold(single) == [FID]
+    assert bold(duel(*(runs(*(dict.fromkeys(names, x) for x in xs)) for xs in (a, b)))) == []
+
+
+@pytest.mark.parametrize("seeds", [(0, 1, 2), (3, 4, 5)])
+def test_equal_models_differ_in_at_most_5_per_cent_of_all_comparisons(seeds: tuple[int, ...]) -> None:
+    """In any of four measures, two of them alike; paired, and of other seeds."""
+    rng, draws = random.Random(0), 1000
+    names = [FID.replace("fid", kind) for kind in ("fid", "kid", "swd", "precision")]
+
+    def model(seeds: tuple[int, ...]) -> Runs:
+        rows = []
+        for seed in seeds:
+            x = [rng.gauss(5, 1) for _ in names]
+            rows.append(dict(zip(names, [*x[:3], x[0]], strict=True)) | {"seed": seed})
+        return runs(*rows)
+
+    wrong = sum(bool(bold(duel(model((0, 1, 2)), model(seeds)))) for _ in range(draws))
+    assert wrong < 0.05 * draws + 5 * math.sqrt(0.05 * 0.95 * draws)
+
+
+def test_one_run_on_a_side_sets_nothing_in_bold_and_says_why() -> None:
+    a, b = ({FID: f, FID.replace("[", "_se[", 1): 0.01} for f in (1.0, 9.0))
+    for lines in (duel(runs(a), runs(b)), duel(runs(a, a), runs(b))):
+        assert bold(lines) == []
+        assert "one run says nothing of the noise of training" in str(duel_table(lines, "A", "B").caption)
 
 
 def test_other_protocols_are_not_compared() -> None:
