@@ -46,11 +46,16 @@ def processor() -> str:
 
 
 def make_repeatable(device: torch.device) -> None:
-    """Choose kernels that give the same bits every time; those of the CPU do so by themselves."""
+    """Choose kernels that give the same bits every time; torch warns where there is none.
+
+    On a CPU of several threads, too: the gradient of an indexed tensor would be summed in the order in which
+    they come.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a search for faults, which takes time
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first call
         torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def keep_memory() -> None:
