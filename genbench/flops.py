@@ -13,7 +13,7 @@ from torch.utils.flop_counter import flop_registry
 
 from genbench import rng
 from genbench.generator import Generator, Stage
-from genbench.train import only
+from genbench.step import only
 
 __all__ = ["count", "sampling_flops", "training_flops"]
 

@@ -19,7 +19,7 @@ from genbench.generator import Generator, Stage
 from genbench.parts import Parts
 from genbench.precision import FIXED, FixedPrecision
 from genbench.run import read_json, version, write_json_atomic
-from genbench.train import only, update
+from genbench.step import only, update
 
 __all__ = ["step_rates"]
 

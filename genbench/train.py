@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,14 @@ from genbench import batchwise, rng
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.compiling import compiled
-from genbench.data import EpochOrder, Split, mirrored, to_float
+from genbench.data import EpochOrder, Split
 from genbench.ema import Ema
 from genbench.fitting import FEWEST, fit, fit_images
 from genbench.generator import Generator
 from genbench.lr_schedule import LrSchedule
 from genbench.progress import Progress
 from genbench.ranks import ALONE, Ranks, changing
+from genbench.step import Start, batch, only, update
 from genbench.stop import StopRequest
 from genbench.tracking import Tracker
 from genbench.watch import Clock, Window
@@ -278,67 +278,6 @@ def train(
         run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
     keep()
     return run
-
-
-class Start:
-    """Where each part of a batch sets out from: the random numbers and the buffers that the whole would meet.
-
-    Each part draws for the whole batch, and retains its rows. Buffers that every forward pass moves, such as
-    those of spectral normalisation, pass through the same values in each part.
-    """
-
-    def __init__(self, device: torch.device, buffers: Sequence[Tensor]) -> None:
-        self.device, self.stream = device, rng.state(device)
-        self.buffers, self.values = buffers, [buffer.clone() for buffer in buffers]
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Go back there."""
-        rng.restore(self.stream, self.device)
-        for buffer, value in zip(self.buffers, self.values, strict=True):
-            buffer.copy_(value)
-
-
-def batch(split: Split, index: Tensor, device: torch.device, flip: bool) -> tuple[Tensor, Tensor | None]:
-    """The images at `index` in [-1, 1], each mirrored with probability 1/2 where `flip`, and their labels."""
-    images, labels = split.gather(index, device)
-    x = to_float(images)
-    if flip:
-        x = mirrored(x)
-    return x.contiguous(memory_format=torch.channels_last), labels
-
-
-def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None) -> Tensor:
-    """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
-
-    Where the norm is not finite the optimizer leaves the weights as they are: the flag is read by the fused
-    kernels on the device itself, so that no step waits for it (it is what torch's GradScaler uses).
-    """
-    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if clip_norm is not None:
-        nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * lr_factor
-    optimizer.grad_scale = None  # type: ignore[attr-defined]
-    optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
-    optimizer.step()
-    optimizer.zero_grad()
-    return norm.detach()
-
-
-@contextmanager
-def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
-    """Let gradient reach the parameters of one phase alone."""
-    mine = set(learned[phase])
-    others = [p for parameters in learned.values() for p in parameters if p.requires_grad and p not in mine]
-    for parameter in others:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in others:
-            parameter.requires_grad_(True)
 
 
 def rates(optimizers: dict[str, Optimizer]) -> dict[str, float]:
