@@ -17,7 +17,7 @@ from genbench.gans.penalty import Penalties
 from genbench.generator import Decodes, Likelihood
 from genbench.metrics import PassCounter
 from genbench.nn.dcgan import DCGANDiscriminator, DCGANGenerator
-from genbench.train import only
+from genbench.step import only
 from tests.test_train import run
 
 SHAPE = (1, 6, 4)
