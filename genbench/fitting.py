@@ -13,7 +13,7 @@ from genbench.generator import FitsAfterTraining, Generator
 __all__ = ["FEWEST", "fit", "fit_images"]
 
 SHARE = 1 / 20  # of the training: two fits, forward only, are then 1/30 of its operations
-FEWEST, MOST = 256, 8192
+FEWEST, MOST = 128, 8192
 
 
 def fit_images(images_seen: int) -> int:

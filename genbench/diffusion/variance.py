@@ -17,6 +17,10 @@ from genbench.vaes.buckets import gaussian_log_prob
 
 __all__ = ["Beta", "BetaTilde", "Fitted", "Learned", "Variance"]
 
+GROUPS = 64  # of steps that share their images' mean error; fewer where they would have fewer than 16
+DECODER_SHARE = 1 / 8  # of the visits: the decoder holds most of the nats
+LOG_STDS = torch.linspace(math.log(2e-4), math.log(2.0), 64, dtype=torch.float64)  # from 1/40 of a level
+
 
 class Variance(nn.Module, ABC):
     """The variance of p(x_s | x_t). What is found of it after training stands in its buffers."""
@@ -114,9 +118,9 @@ class Fitted(Variance):
     ) -> None:
         """Measure the error of x0_hat at one step for each image, and smooth it over the steps.
 
-        m_t / (1 - alpha_bar_t), which is 0 for beta~ and 1 for beta, is averaged over at most GROUPS groups
-        of neighbouring steps and read off linearly in the log-SNR between them. For latents, which have no
-        discretised likelihood, m_1 means nothing, and nothing uses it.
+        m_t / (1 - alpha_bar_t), which is 0 for beta~ and 1 for beta, is averaged over groups of neighbouring
+        steps and read off linearly in the log-SNR between them. For latents, which have no discretised
+        likelihood, m_1 means nothing, and nothing uses it.
         Raises ValueError where there is no image, FloatingPointError where an error is not finite.
         """
         steps, errors, decoder = list[Tensor](), list[Tensor](), torch.zeros(len(LOG_STDS)).double()
@@ -132,14 +136,10 @@ class Fitted(Variance):
         k, error = torch.cat(steps), torch.cat(errors)
         if not bool(error.isfinite().all()):
             raise FloatingPointError("an estimate of x0 is not finite: train at a lower optim.lr")
-        first = second_beta_tilde(schedule, k).reshape(1) if self.T > 1 else torch.zeros_like(k[:1])
         self.m.copy_(smoothed(k, error, schedule))
-        self.m[:1] = torch.exp(2 * lowest(LOG_STDS, decoder)).to(first.device) - first
-
-
-GROUPS = 64
-DECODER_SHARE = 1 / 8  # of the visits: the decoder holds most of the nats
-LOG_STDS = torch.linspace(math.log(2e-4), math.log(2.0), 64, dtype=torch.float64)  # from 1/40 of a level
+        if self.T > 1 and bool((k == 1).any()):
+            first = second_beta_tilde(schedule, k).reshape(())
+            self.m[0] = float(torch.exp(2 * lowest(LOG_STDS, decoder))) - first
 
 
 def visits(n: int, T: int, device: torch.device) -> Tensor:
@@ -155,22 +155,20 @@ def visits(n: int, T: int, device: torch.device) -> Tensor:
 
 
 def smoothed(k: Tensor, error: Tensor, schedule: Schedule) -> Tensor:
-    """m_1 .. m_T, (T,) float64, from squared errors (n,) at steps k (n,)."""
+    """m_1 .. m_T, (T,) float64 on the host, from squared errors (n,) at steps k (n,)."""
     k, order = k.sort()
-    alpha_bar = schedule.alpha_bar(k / schedule.T)
+    alpha_bar, table = schedule.alpha_bar(k / schedule.T).cpu(), schedule.table[1:].cpu()
     # Visits of one step are never parted: two groups at one place would have no line between them.
-    rank = torch.searchsorted(k, k)
-    _, group, sizes = torch.unique(rank * GROUPS // len(k), return_inverse=True, return_counts=True)
+    rank, groups = torch.searchsorted(k, k).cpu(), min(GROUPS, max(len(k) // 16, 1))
+    _, group, sizes = torch.unique(rank * groups // len(k), return_inverse=True, return_counts=True)
 
     def mean(values: Tensor) -> np.ndarray:
-        return (torch.zeros_like(sizes).double().index_add_(0, group, values) / sizes).cpu().numpy()
+        return (torch.zeros_like(sizes).double().index_add_(0, group, values) / sizes).numpy()
 
-    table = schedule.table[1:]
-    places, seen = (
-        -torch.logit(at, eps=1e-12) for at in (table, alpha_bar)
-    )  # finite where no signal is left
-    ratio = np.interp(places.cpu().numpy(), mean(seen), mean(error[order] / (1 - alpha_bar)))
-    return torch.from_numpy(ratio).to(k.device) * (1 - table)
+    # Bounded, so that places are finite where no signal is left.
+    places, seen = (-torch.logit(at, eps=1e-12) for at in (table, alpha_bar))
+    ratio = np.interp(places.numpy(), mean(seen), mean(error[order].cpu() / (1 - alpha_bar)))
+    return torch.from_numpy(ratio) * (1 - table)
 
 
 def decoder_nats(x0: Tensor, x0_hat: Tensor) -> Tensor:
