@@ -1,12 +1,14 @@
 """Laws of data whose denoiser and flow are known, and what samplers make of them."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from scipy import stats
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.sampler import Denoised, Denoiser, Sampler
@@ -123,6 +125,21 @@ def counted(denoise: Denoiser, seen: list[float]) -> Denoiser:
         return denoise(xt, t)
 
     return asked
+
+
+@contextmanager
+def counted_reads() -> Iterator[list[str]]:
+    """The operations that wait for a device to tell a value."""
+    reads: list[str] = []
+
+    class Reads(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero):
+                reads.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    with Reads():
+        yield reads
 
 
 def orders(errors: Iterable[float]) -> list[float]:

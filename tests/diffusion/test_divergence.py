@@ -12,9 +12,8 @@ from genbench.diffusion.flow_matching import FlowMatching, Independent, Uniform
 from genbench.diffusion.guidance import Unguided
 from genbench.diffusion.ode import Euler
 from genbench.diffusion.schedule import EDM, Cosine, Linear, Schedule
-from tests.diffusion.laws import Mixture, normal_quantiles
+from tests.diffusion.laws import Mixture, counted_reads, normal_quantiles
 from tests.diffusion.test_flow_matching import Exact
-from tests.diffusion.test_ode import counted_reads
 
 MEAN = 0.2
 STDS = [1.0, 0.3, 0.1, 0.05, 0.02, 0.01, 0.0023]  # down to a flat pixel under uniform dequantization

@@ -1,19 +1,16 @@
 """Solvers in fixed steps: their times, the variance that they leave, and that no step waits for a device."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
 from hydra.utils import instantiate
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from genbench.data import Gaussians
 from genbench.diffusion.ode import Adaptive, Euler, FixedSteps, Heun, Midpoint, Solver
 from genbench.metrics import bits_per_dim
-from tests.diffusion.laws import normal_quantiles
+from tests.diffusion.laws import counted_reads, normal_quantiles
 from tests.test_contract import config
 
 MEAN, STD = 0.2, 0.15
@@ -100,21 +97,6 @@ def test_the_exact_velocity_of_the_gaussians_gives_samples_as_likely_as_the_data
     )
     # Each mean has a standard error of 0.006, sqrt(64 / 2) nats an image; five of their difference
     assert found == pytest.approx(truth, abs=0.04)
-
-
-@contextmanager
-def counted_reads() -> Iterator[list[str]]:
-    """The operations that wait for a device to tell a value."""
-    reads: list[str] = []
-
-    class Reads(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if func.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero):
-                reads.append(str(func))
-            return func(*args, **(kwargs or {}))
-
-    with Reads():
-        yield reads
 
 
 @pytest.mark.parametrize("make", [Euler, Midpoint, Heun])

@@ -20,6 +20,7 @@ from tests.diffusion.laws import (
     Mixture,
     check_law,
     counted,
+    counted_reads,
     flow_error,
     given,
     noise,
@@ -253,3 +254,15 @@ def test_only_the_stochastic_solver_draws_and_only_from_its_rng(make: type[Sampl
 def test_illegal_settings_are_refused_with_their_key(make: Callable[[], Sampler], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("make", [Ancestral, DDIM, *FAST])
+def test_no_step_of_a_sampler_waits_for_the_device(make: Callable[..., Sampler]) -> None:
+    """A few values are read a call, for the times; as many whatever the number of steps."""
+    counts = []
+    for steps in (5, 20):
+        sampler, (x, rng) = make(steps), noise(4)
+        with counted_reads() as reads:
+            list(sampler.path(GAUSSIAN.denoiser(Linear(100)), Linear(100), x, rng))
+        counts.append(len(reads))
+    assert counts[0] == counts[1] <= 4
