@@ -11,7 +11,16 @@ from omegaconf import DictConfig, OmegaConf
 from genbench import app
 from genbench.batchwise import Part, at_work
 from genbench.data import Split
-from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Likelihood, Noising, Trajectory
+from genbench.generator import (
+    Decodes,
+    FitsAfterTraining,
+    ForwardProcess,
+    Generator,
+    Latent,
+    Likelihood,
+    Noising,
+    Trajectory,
+)
 from tests.test_train import run, same
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +47,7 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=gan", "network.discriminator.minibatch_std=true"),
     ("model=vqvae", "prior_network=pixelcnn"),
     ("model=latent_diffusion", "autoencoder=vq"),
+    ("model=latent_diffusion", "variance=fitted", "sampler=ancestral", "sampler.clip_x0=false"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=palette"),
     ("model=autoregressive", "network=pixelcnn", "pixel_law=palette"),
 ]
@@ -274,6 +284,20 @@ def test_likelihoods_are_finite_and_name_their_bound(model: Generator) -> None:
         log_prob = model.log_prob(x, y)
     assert log_prob.shape == (BATCH,)
     assert bool(log_prob.isfinite().all())
+
+
+def test_what_is_fitted_after_training_is_finite_and_leaves_the_parameters(model: Generator) -> None:
+    """On fewer images than there are steps, in uneven batches; without any where there is nothing to fit."""
+    if not isinstance(model, FitsAfterTraining):
+        pytest.skip("nothing is found after training")
+    awake(model).eval()
+    weights = copy.deepcopy(list(model.parameters()))
+    sizes = []
+    for n in (BATCH, 1):
+        model.fit(sizes.append(n) or batch(model, n) for _ in range(5))
+    assert len(sizes) in (0, 10)
+    assert all(bool(value.isfinite().all()) for value in model.state_dict().values())
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
 
 
 def test_samples_are_what_the_prior_decodes_to(sampler: Generator) -> None:
