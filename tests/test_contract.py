@@ -12,7 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 from genbench import app
 from genbench.batchwise import Part, at_work
 from genbench.data import Split
-from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Likelihood, Noising, Trajectory
+from genbench.generator import (
+    Decodes,
+    FitsAfterTraining,
+    ForwardProcess,
+    Generator,
+    Latent,
+    Likelihood,
+    Noising,
+    Trajectory,
+)
 from tests.test_train import run, same
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +48,7 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=gan", "network.discriminator.minibatch_std=true"),
     ("model=vqvae", "prior_network=pixelcnn"),
     ("model=latent_diffusion", "autoencoder=vq"),
+    ("model=latent_diffusion", "variance=fitted", "sampler=ancestral", "sampler.clip_x0=false"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=palette"),
     ("model=autoregressive", "network=pixelcnn", "pixel_law=palette"),
 ]
@@ -321,6 +331,20 @@ def test_twice_the_steps_draw_what_once_the_steps_do(model: Generator) -> None:
         other = model.log_prob(x, y)
     assert torch.equal(found[0], found[2])
     assert 0 < float((found[0] - found[1]).abs().max()) < float((found[0] - other).abs().max()) / 4
+
+
+def test_what_is_fitted_after_training_is_finite_and_leaves_the_parameters(model: Generator) -> None:
+    """On fewer images than there are steps, in uneven batches; without any where there is nothing to fit."""
+    if not isinstance(model, FitsAfterTraining):
+        pytest.skip("nothing is found after training")
+    awake(model).eval()
+    weights = copy.deepcopy(list(model.parameters()))
+    sizes = []
+    for n in (BATCH, 1):
+        model.fit(sizes.append(n) or batch(model, n) for _ in range(5))
+    assert len(sizes) in (0, 10)
+    assert all(bool(value.isfinite().all()) for value in model.state_dict().values())
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
 
 
 def test_samples_are_what_the_prior_decodes_to(sampler: Generator) -> None:
