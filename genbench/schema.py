@@ -39,7 +39,9 @@ ROOT = {
 """The keys of the configuration that belong to no group, and their types."""
 
 STEPS = ("sampler.steps", "solver.steps", "process.steps")
-SAMPLING = re.compile(r"sampler\..+|solver\..+|process\.steps|guidance\.(scale|interval)|model\.temperature")
+SAMPLING = re.compile(
+    r"sampler\..+|solver\..+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
+)
 """What may be changed in a trained model: how it draws."""
 
 

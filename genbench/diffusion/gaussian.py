@@ -175,7 +175,8 @@ class Gaussian(LikelihoodProcess):
     ) -> Iterator[Tensor]:
         def guided(xt: Tensor, t: Tensor) -> Denoised:
             found = self.guidance.guide(partial(self.denoise, network), xt, t, y, self.schedule.level(t))
-            return found if known is None else found._replace(x0=known.within(found.x0))
+            x0 = found.x0 if known is None else known.within(found.x0)
+            return Denoised(x0, self.variance.drawn(found.variance))
 
         return self.sampler.path(guided, self.schedule, x, rng, start=start)
 

@@ -38,6 +38,10 @@ class Variance(nn.Module, ABC):
         output (B, answers * C, H, W), t (B,) on the grid -> (B, C, H, W), ReverseVariance.
         """
 
+    def drawn(self, variance: ReverseVariance) -> ReverseVariance:
+        """The variance that samples are drawn with, given the likelihood's; by default the same."""
+        return variance
+
     def fit(
         self,
         denoise: LabelDenoiser,
@@ -83,10 +87,12 @@ class Learned(Variance):
 class Fitted(Variance):
     """beta~ + of_x0^2 m_t, m_t = E|x0 - x0_hat(x_t)|^2 / D over training images: the best constant variance.
 
-    It is best for the bound and for ancestral sampling, at every number of steps, since m_t does not depend
-    on where a step ends. On the images that it is fitted to no other variance that is constant over pixels
-    has a better bound, up to what is said of `fit`. Until it is fitted m = 0, which is BetaTilde.
-    T: the schedule's.
+    It holds for steps of any length, since m_t does not depend on where a step ends. On the images that it is
+    fitted to no other variance that is constant over pixels has a better bound, up to what is said of `fit`.
+    Until it is fitted m = 0, which is BetaTilde.
+    T: the schedule's. samples: whether samples are drawn with it too; else with beta~. Under it the states of
+    ancestral sampling are as wide as the forward process's, but it answers the errors of an imperfect network
+    with noise, which can cost image quality.
     Source: Bao et al. 2022 (Analytic-DPM), Theorem 1.
     """
 
@@ -94,11 +100,11 @@ class Fitted(Variance):
     """m_1 .. m_T, (T,) float64. m_1 belongs to the decoder alone, whose variance is beta~_2 + m_1: it is
     the one under which the 8-bit images are likeliest, and m_1 may be below 0."""
 
-    def __init__(self, T: int) -> None:
+    def __init__(self, T: int, *, samples: bool = False) -> None:
         super().__init__()
         if T < 1:
             raise ValueError(f"variance.T is {T}; it must be at least 1")
-        self.T = T
+        self.T, self.samples = T, samples
         self.register_buffer("m", torch.zeros(T, dtype=torch.float64))
 
     def check(self, schedule: Schedule) -> None:
@@ -108,6 +114,9 @@ class Fitted(Variance):
     def split(self, output: Tensor, t: Tensor) -> tuple[Tensor, ReverseVariance]:
         k = torch.round(t.double() * self.T).long()
         return output, Widened(self.m[k - 1][:, None, None, None])
+
+    def drawn(self, variance: ReverseVariance) -> ReverseVariance:
+        return variance if self.samples else Widened(torch.zeros_like(self.m[0]))
 
     @torch.no_grad()
     def fit(

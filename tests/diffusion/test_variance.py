@@ -178,6 +178,22 @@ def log_prob(model: torch.nn.Module, x: Tensor) -> Tensor:
         return model.log_prob(x)
 
 
+def test_samples_are_drawn_with_it_where_that_is_asked_for_and_likelihoods_always_are() -> None:
+    x = pictures(4)
+
+    def of(variance: Variance) -> tuple[Tensor, Tensor]:
+        model = toy_model(process=toy_process(variance=variance, sampler=Ancestral(5))).eval()
+        torch.manual_seed(0)
+        model.fit(batches(256))
+        return model.sample(3, rng=torch.Generator().manual_seed(0)), log_prob(model, x)
+
+    plain, draws, low = of(Fitted(50)), of(Fitted(50, samples=True)), of(BetaTilde())
+    assert torch.allclose(plain[0], low[0], rtol=1e-6, atol=1e-6)
+    assert not torch.allclose(draws[0], low[0], atol=1e-3)
+    assert torch.equal(plain[1], draws[1])
+    assert bool((plain[1] > low[1]).all())
+
+
 class Loud(nn.Module):
     """Answers far beyond [-1, 1]."""
 
