@@ -66,7 +66,7 @@ def test_linear_keeps_its_noise_when_the_grid_is_refined() -> None:
 def test_nothing_of_the_image_is_left_where_sampling_starts_from_noise(name: str) -> None:
     """alpha_bar_T below 1e-4 as shipped, but for two that keep their papers' ends.
 
-    EDM's sigma_max = 80 is 1.6e-4. A learned schedule's end is trained, by a bound that counts what it leaves.
+    EDM's sigma_max = 80 is 1.6e-4. A learned schedule's end is trained by a bound that counts what it leaves.
     """
     schedule = instantiate(OmegaConf.load(CONF / f"{name}.yaml"))
     most = {"edm": 1.6e-4, "learned": 7e-3}.get(name, 1e-4)
