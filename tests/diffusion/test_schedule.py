@@ -64,9 +64,13 @@ def test_linear_keeps_its_noise_when_the_grid_is_refined() -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_nothing_of_the_image_is_left_where_sampling_starts_from_noise(name: str) -> None:
-    """alpha_bar_T below 1e-4 as shipped; EDM keeps its paper's sigma_max = 80, 1.6e-4."""
+    """alpha_bar_T below 1e-4 as shipped, but for two that keep their papers' ends.
+
+    EDM's sigma_max = 80 is 1.6e-4. A learned schedule's end is trained by a bound that counts what it leaves.
+    """
     schedule = instantiate(OmegaConf.load(CONF / f"{name}.yaml"))
-    assert float(schedule.at(schedule.grid[-1:]).detach()) < (1.6e-4 if name == "edm" else 1e-4)
+    most = {"edm": 1.6e-4, "learned": 7e-3}.get(name, 1e-4)
+    assert float(schedule.at(schedule.grid[-1:]).detach()) < most
 
 
 @pytest.mark.parametrize("T", [70, 100, 1000, 4000])
