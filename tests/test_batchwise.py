@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genbench import batchwise
-from genbench.batchwise import Dropout, Part, at_work
+from genbench.batchwise import Dropout, Part, StepRows, at_work
 
 CPU = torch.device("cpu")
 N, SHAPE = 12, (3, 4, 4)
@@ -84,3 +84,27 @@ def test_a_part_ends_with_its_block_whatever_happens() -> None:
         1 / 0  # noqa: B018
     assert batchwise.last_part()
     assert batchwise.size(6) == 6
+
+
+def test_what_a_step_learns_from_is_complete_with_its_last_part_and_in_order() -> None:
+    rows, whole = StepRows(), torch.arange(N)
+    for _ in range(2):  # a step leaves nothing behind for the next
+        for index in range(3):
+            with at_work(Part(index, 3, last=index == 2)):
+                found = rows.complete([whole.chunk(3)[index]])
+            assert (found is None) == (index < 2)
+        assert found is not None
+        assert torch.equal(found[0], whole)
+    assert rows.complete([whole])[0] is whole  # of a whole batch the very rows
+
+
+def test_a_step_that_broke_off_leaves_no_rows() -> None:
+    rows = StepRows()
+    with at_work(Part(0, 2, last=False)):
+        rows.complete([torch.zeros(3)])
+    with at_work(Part(0, 2, last=False)):
+        rows.complete([torch.ones(3)])
+    with at_work(Part(1, 2)):
+        found = rows.complete([torch.ones(3)])
+    assert found is not None
+    assert torch.equal(found[0], torch.ones(6))

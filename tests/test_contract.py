@@ -185,7 +185,7 @@ def gradients(model: Generator, phase: str, parts: list[Part]) -> tuple[float, t
     return found, torch.cat([p.grad.flatten() for p in model.phase_parameters(phase) if p.grad is not None])
 
 
-@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("parts", [3, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_accumulated_training_is_that_of_whole_batches_buffers_and_all(
     model: Generator, case: tuple[str, ...], parts: int, tmp_path: Path
 ) -> None:

@@ -22,7 +22,11 @@ def together(ranks: Ranks) -> dict[str, object]:
     first = [torch.tensor([me, 7]), torch.tensor([me == 0, True]), torch.tensor(me + 0.5)]
     ranks.follow_first(first)
     drawn = ranks.images(6, torch.arange(6), draw)
-    index = torch.arange(8)
+    index, rows = torch.arange(8), batchwise.StepRows()
+    learned = []
+    for part, mine in ranks.parts(index, 2):
+        with batchwise.at_work(part):
+            learned.append(rows.complete([mine, mine.float()]))
     try:
         list(ranks.map(broken, list(range(4))))
     except FloatingPointError as error:
@@ -35,6 +39,7 @@ def together(ranks: Ranks) -> dict[str, object]:
         "mapped": list(ranks.map(lambda item: item**2, list(range(11)))),
         "again": list(ranks.map(str, ["a"])),
         "images": drawn.tolist(),
+        "learned": [found and [column.tolist() for column in found] for found in learned],
         "parts": [(part.index, part.of, part.last, mine.tolist()) for part, mine in ranks.parts(index, 2)],
     }
 
@@ -60,6 +65,7 @@ def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> No
         assert seen["first"] == [[0, 7], [True, True], 0.5]
         assert seen["agreed"] == [0.25, 1.0]
         assert seen["raised"] == "item 2 is not finite"
+        assert seen["learned"] == [None, [list(range(8)), [float(row) for row in range(8)]]]
     assert first["mapped"] == [item**2 for item in range(11)]
     assert first["again"] == ["a"]
     assert (second["mapped"], second["again"]) == ([], [])

@@ -1,5 +1,6 @@
 """A prior over latents: the two stages, the scaling of latents, and the way back to images."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from genbench.batchwise import Part, at_work
 from genbench.diffusion.flow_matching import FlowMatching, Uniform
 from genbench.diffusion.guidance import Unguided
 from genbench.diffusion.objective import VLB
@@ -165,6 +167,26 @@ def test_a_trained_autoencoder_leaves_the_budget_to_the_prior() -> None:
     assert torch.allclose(u.square().mean(dim=(0, 2, 3)), torch.ones(2), atol=1e-3)
     assert not autoencoder.training
     assert all(torch.equal(a, b) for a, b in zip(before, autoencoder.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("phase", ["autoencoder", "net"])
+def test_moments_are_those_of_the_whole_batch_before_its_parts_are_scaled(phase: str) -> None:
+    """The second phase follows them where the autoencoder was trained before."""
+    whole = latent(kl().requires_grad_(phase == "autoencoder")).train()
+    parts, x = copy.deepcopy(whole), images()
+    whole.loss(x, phase=phase)
+    parts.prepare(x, phase=phase)
+    for index in range(2):
+        with at_work(Part(index, 2, last=index == 1)):
+            parts.loss(x.chunk(2)[index], phase=phase)
+    for name in ("mean", "square", "batches"):
+        assert torch.equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_measuring_moves_no_moments() -> None:
+    model = latent(kl()).eval()
+    model.loss(images(), phase="autoencoder")
+    assert float(model.batches) == 0
 
 
 def test_rebuilding_goes_through_the_latents_as_they_are() -> None:
