@@ -6,6 +6,7 @@ import torch
 from genbench.diffusion.bound import step_nats
 from genbench.diffusion.objective import L2
 from genbench.diffusion.parameterization import EDM, X0, Eps, Parameterization, V
+from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.schedule import Linear
 from genbench.diffusion.weighting import MinSNR, Plain, TrueBound
 
@@ -40,7 +41,7 @@ def test_the_true_bounds_weight_makes_the_distance_the_bounds_term(
     output = target + 0.1 * off
     weight = TrueBound()(t, schedule, parameterization)
     x0_hat = parameterization.to_x0(output, xt, at)
-    nats = step_nats(x0, xt, x0_hat, torch.zeros((), dtype=torch.float64), t, schedule)
+    nats = step_nats(x0, xt, x0_hat, Interpolated(torch.zeros((), dtype=torch.float64)), t, schedule)
     # float32; eps at t = 1 divides by alpha = 0.006
     assert torch.allclose(L2()(output, target, weight=weight), nats / 4, rtol=2e-3)
 
