@@ -230,7 +230,7 @@ REFUSED = [
     (GUIDED, ["--label", 10], "--label is 10; it must be from 0 to 9"),
     (DDPM, ["--steps", 2000], "sampler.steps is 2000; it must be from 1 to schedule.T=1000"),
     (DDPM, ["--sampler", "euler_"], "sampler is 'euler_'; it must be one of ancestral, .*ddim"),
-    (DDPM, ["--set", "sampler.etta=1"], "sampler.etta is no setting .* which has sampler.steps"),
+    (DDPM, ["--set", "sampler.etta=1"], "sampler.etta is no setting .* which has .*sampler.steps"),
     (DDPM, ["--set", "network.width=16"], "network.width is no setting"),
     (DDPM, ["--set", "guidance.scale=3"], "guidance.scale is no setting"),
     (DDPM, ["--set", "sampler.steps=many"], "sampler.steps is 'many'; it must be a whole number"),
