@@ -16,7 +16,7 @@ from genbench.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Row", "Runs", "load", "of_folders", "read"]
+__all__ = ["Cell", "Row", "Runs", "load", "of_folders", "read", "renamed"]
 
 Cell = str | float | None
 Row = dict[str, Cell]

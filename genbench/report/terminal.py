@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.report.columns import CONVERGED_BITS, protocol
+from genbench.report.load import renamed
 from genbench.report.names import OF, SPREADS, base, parse, rank
 from genbench.report.noise import Estimate
 from genbench.report.rounding import decimals, rounded
@@ -103,6 +104,7 @@ def bits(likelihood: Mapping[str, Any]) -> dict[str, str]:
     """Bits per dimension with their kind, the error of their solver, and what no model can go below."""
     if likelihood.get("n") == 0:
         return {"bits/dim": NOT_MEASURED}
+    likelihood = renamed(likelihood)
     value, kind = likelihood["bits_per_dim"], (likelihood["bound"], likelihood.get("method"))
     text = with_kind(value, ", ".join(word for word in kind if word))
     if (change := likelihood.get("solver_error_bits")) is not None:

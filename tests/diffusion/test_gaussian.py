@@ -25,7 +25,7 @@ T = 50
 SCHEDULES: list[Callable[[], Schedule]] = [
     lambda: Linear(T),
     lambda: Cosine(T),
-    lambda: Geometric(T),
+    lambda: Geometric(T, beta_T=0.04),
     lambda: Sigmoid(T),
     lambda: schedules.EDM(T),
     lambda: ZeroTerminal(T, Linear),

@@ -73,6 +73,10 @@ def test_what_was_not_measured_says_so(result: dict) -> None:
         ({"bits_per_dim": 3.5, "bound": "lower", "method": "elbo"}, "3.5 (lower, elbo)"),
         ({"bits_per_dim": None, "bound": None, "method": None}, "n/a"),
         (
+            {"bits_per_dim": 3.5, "bound": "exact", "method": "uniform dequantization"},
+            "3.5 (lower, one draw of uniform dequantization)",
+        ),
+        (
             {"bits_per_dim": 3.5, "bound": "estimate", "method": "ode", "solver_error_bits": -0.0049},
             "3.5 (estimate, ode); twice the steps change it by -0.0049",
         ),
