@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
+from genbench.batchwise import Part, at_work
 from genbench.diffusion.schedule import EDM, Cosine
 from genbench.diffusion.times import Drawn, Importance, LogNormal, Stratified, Times, Uniform
 
@@ -104,6 +105,21 @@ def test_importance_draws_by_its_probabilities() -> None:
     p = times.probabilities()
     assert float(p.max() / p.min()) > 3  # far from uniform
     assert stats.chisquare(counts.numpy(), (n * p / p.sum()).numpy()).pvalue > 1e-6
+
+
+def test_importance_of_a_batch_in_parts_is_that_of_the_whole() -> None:
+    """No part draws by what another part of its step has cost."""
+    times, whole = filled(), filled()
+    whole.load_state_dict(times.state_dict())
+    before, k, loss = times.probabilities(), torch.randint(1, T + 1, (12,)), torch.rand(12)
+    whole.update(k.double() / T, loss)
+    for index in range(3):
+        assert torch.equal(times.probabilities(), before)
+        rows = slice(4 * index, 4 * index + 4)
+        with at_work(Part(index, 3, last=index == 2)):
+            times.update(k[rows].double() / T, loss[rows])
+    assert not torch.equal(times.probabilities(), before)
+    assert all(torch.equal(times.state_dict()[name], value) for name, value in whole.state_dict().items())
 
 
 def test_importance_comes_back_bit_for_bit() -> None:
