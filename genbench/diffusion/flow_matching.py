@@ -13,6 +13,7 @@ from genbench import batchwise
 from genbench.diffusion.divergence import Divergence, carried, dequantized, normal_nats
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
+from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.process import Known, LikelihoodProcess, Losses
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.straight import Straight, level
@@ -28,7 +29,7 @@ __all__ = [
     "Uniform",
 ]
 
-NO_VARIANCE = torch.zeros(())
+NO_VARIANCE = Interpolated(torch.zeros(()))
 
 
 class Coupling(nn.Module, ABC):
