@@ -14,6 +14,7 @@ __all__ = ["FEWEST", "fit", "fit_images"]
 
 SHARE = 1 / 20  # of the training: two fits, forward only, are then 1/30 of its operations
 FEWEST, MOST = 128, 8192
+BATCH = 64  # whatever the training's, so that neither its parts nor its processes change what is fitted
 
 
 def fit_images(images_seen: int) -> int:
@@ -26,9 +27,7 @@ def fit_images(images_seen: int) -> int:
 
 
 @torch.no_grad()
-def fit(
-    model: Generator, split: Split, *, images: int, batch_size: int, seed: int, device: torch.device
-) -> float:
+def fit(model: Generator, split: Split, *, images: int, seed: int, device: torch.device) -> float:
     """Fit a model, where it has something to be fitted, to so many images of a training split.
 
     The images and all randomness follow from the seed alone: a resumed training fits what an uninterrupted
@@ -42,8 +41,8 @@ def fit(
 
     def batches() -> Iterator[tuple[Tensor, Tensor | None]]:
         nonlocal drawn
-        for start in range(0, images, batch_size):
-            index = order[torch.arange(start, min(start + batch_size, images)) % len(split)]
+        for start in range(0, images, BATCH):
+            index = order[torch.arange(start, min(start + BATCH, images)) % len(split)]
             x, y = split.gather(index, device)
             x = to_float(x).contiguous(memory_format=torch.channels_last)
             drawn += len(x)

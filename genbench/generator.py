@@ -106,7 +106,7 @@ class Generator(nn.Module, ABC):
             begun += stage.share
         return (self.stages[-1] if self.stages else Stage(1.0, self.phases)), begun
 
-    def follow(self, spent: float) -> None:
+    def begin_step(self, spent: float) -> None:
         """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
 
     def check_unbounded(self) -> None:

@@ -194,8 +194,7 @@ def train(
             checkpoints.save(state)
 
     def fit_weights(weights: Generator, images: int) -> float:
-        part = trainer.batch_size // trainer.accumulate
-        seconds = fit(weights, split, images=images, batch_size=part, seed=seed, device=device)
+        seconds = fit(weights, split, images=images, seed=seed, device=device)
         ranks.follow_first(changing(weights))
         return seconds
 
@@ -208,7 +207,7 @@ def train(
             rng.seed_step(seed, before)
             spent = budget.spent(before, run.seconds)
             (share, phases), begun = model.stage(spent)
-            model.follow(spent)
+            model.begin_step(spent)
             of_stage = spent - begun  # the learning rate begins anew with each stage
             factor = lr_schedule.factor(round(before * (of_stage / spent)) if spent else 0, of_stage / share)
             for phase in phases:

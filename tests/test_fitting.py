@@ -12,6 +12,11 @@ from genbench.generator import FitsAfterTraining
 from tests.test_train import CPU, Quadratic, images
 
 
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genbench.fitting.BATCH", 16)
+
+
 class Noting(Quadratic, FitsAfterTraining):
     """Remembers what it was fitted to, and how."""
 
@@ -29,7 +34,7 @@ class Noting(Quadratic, FitsAfterTraining):
 
 def fitted(split: Split, *, n: int = 50, seed: int = 0) -> Noting:
     model = Noting()
-    assert fit(model, split, images=n, batch_size=16, seed=seed, device=CPU) > 0
+    assert fit(model, split, images=n, seed=seed, device=CPU) > 0
     return model
 
 
@@ -52,14 +57,14 @@ def test_the_generators_and_the_mode_stay_and_the_fit_is_made_in_evaluation_mode
     model = Noting().train()
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    fit(model, images(), images=32, batch_size=16, seed=0, device=CPU)
+    fit(model, images(), images=32, seed=0, device=CPU)
     assert torch.equal(torch.get_rng_state(), before)
     assert model.training
     assert model.modes == [False, False]
 
 
 def test_a_model_with_nothing_to_fit_takes_no_time() -> None:
-    assert fit(Quadratic(), images(), images=32, batch_size=16, seed=0, device=CPU) == 0
+    assert fit(Quadratic(), images(), images=32, seed=0, device=CPU) == 0
 
 
 @pytest.mark.parametrize("seen", [10_000, 60_000, 1_000_000])

@@ -71,7 +71,7 @@ class Consistency(Straight):
         total = (squared / ((squared + c**2).sqrt() + c)).mean()
         return Losses(total, {"consistency": total.detach()})
 
-    def follow(self, spent: float) -> None:
+    def begin_step(self, spent: float) -> None:
         self.spent = min(spent, 1.0)
 
     def gap(self) -> Tensor:

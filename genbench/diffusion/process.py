@@ -61,7 +61,7 @@ class Process(nn.Module, ABC):
         batches: training images (B, C, H, W) with their labels; randomness is torch's default generator.
         """
 
-    def follow(self, spent: float) -> None:
+    def begin_step(self, spent: float) -> None:
         """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
 
     @abstractmethod

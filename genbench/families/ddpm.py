@@ -48,8 +48,8 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         self.check_batch(x, y)
         return Loss(*self.process.losses(self.network, x, y, phase=phase))
 
-    def follow(self, spent: float) -> None:
-        self.process.follow(spent)
+    def begin_step(self, spent: float) -> None:
+        self.process.begin_step(spent)
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
