@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,9 @@ from genbench.step import only, update
 
 __all__ = ["step_rates"]
 
-TURNS = 5  # of each precision, one after the other, so that both see the same load of the machine
+TURNS = 9  # of both precisions, one after the other
 SECONDS = 6.0  # after which no further turn begins
-SHORTEST = 0.15  # seconds of one measurement: short steps are repeated
+SHORTEST = 0.1  # seconds of one measurement: short steps are repeated
 
 
 def step_rates(parts: Parts, split: Split, *, processes: int = 1) -> dict[str, float]:
@@ -79,39 +80,31 @@ class StepRates:
         return {name: found[name] for name in FIXED} if sound else None
 
     def measured(self) -> dict[str, float]:
-        """Images per second: the batch over the least time of a step, stages weighted by their shares."""
+        """Images per second, as the median over turns; between precisions, the median ratio of a turn.
+
+        Both sides of a turn see the same load of the machine, which two turns may not. The first turn, which
+        also chooses kernels, is left out.
+        """
         twin = copy.deepcopy(self.model).train()
         optimizers = {phase: self.parts.optim(twin.phase_parameters(phase)) for phase in twin.phases}
         for group in (group for optimizer in optimizers.values() for group in optimizer.param_groups):
             group["initial_lr"] = group["lr"]
-        stages = twin.stages or (Stage(1.0, twin.phases),)
-        least: dict[tuple[str, Stage], float] = {}
+        begun, turns = time.monotonic(), list[dict[str, float]]()
         with rng.fork(self.x.device):
-            for name, stage, seconds in self.turns(twin, optimizers, stages):
-                least[name, stage] = min(seconds, least.get((name, stage), seconds))
-        return {
-            name: 1 / sum(stage.share * least[name, stage] / self.images(stage) for stage in stages)
-            for name in FIXED
-        }
+            while len(turns) < 2 or (len(turns) <= TURNS and time.monotonic() - begun < SECONDS):
+                turns.append(self.turn(twin, optimizers))
+        fp32 = 1 / median(turn["fp32"] for turn in turns[1:])
+        return {name: fp32 * median(turn["fp32"] / turn[name] for turn in turns[1:]) for name in FIXED}
 
-    def images(self, stage: Stage) -> int:
-        """Images that a step of a stage sees, as many as this batch has in each of its phases."""
-        return len(self.x) * len(stage.phases)
-
-    def turns(
-        self, twin: Generator, optimizers: dict[str, Optimizer], stages: tuple[Stage, ...]
-    ) -> Iterator[tuple[str, Stage, float]]:
-        """Precision, stage and seconds of a step; the first turn, which also chooses kernels, is left out."""
-        begun = time.monotonic()
-        for turn in range(1 + TURNS):
-            if turn > 1 and time.monotonic() - begun > SECONDS:
-                return
+    def turn(self, twin: Generator, optimizers: dict[str, Optimizer]) -> dict[str, float]:
+        """Seconds per image in each precision, stages weighted by their shares of the budget."""
+        stages, found = twin.stages or (Stage(1.0, twin.phases),), dict.fromkeys(FIXED, 0.0)
+        for stage in stages:
             for name, precision in FIXED.items():
-                for stage in stages:
-                    with applied(precision, twin.autocast_networks(), self.x.device):
-                        seconds = self.seconds(lambda stage=stage: self.step(twin, optimizers, stage))
-                    if turn:
-                        yield name, stage, seconds
+                with applied(precision, twin.autocast_networks(), self.x.device):
+                    seconds = self.seconds(lambda stage=stage: self.step(twin, optimizers, stage))
+                found[name] += stage.share * seconds / (len(self.x) * len(stage.phases))
+        return found
 
     def seconds(self, step: Callable[[], None]) -> float:
         """Seconds of one step, the mean over as many as fill the shortest time that is measured."""

@@ -75,18 +75,28 @@ def test_measuring_leaves_the_model_and_the_random_numbers_alone(model: str) -> 
     assert all(p.grad is None for p in made.model.parameters())
 
 
-def test_a_stage_counts_by_its_share_of_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two stages of shares a and 1 - a at r and s images a second: 1 / (a / r + (1 - a) / s)."""
+def staged() -> StepRates:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        made = app.build(compose("config", overrides=["model=latent_diffusion", "device=cpu"]))
-    one = rates(made)
-    first, second = made.model.stages
-    seconds = {"fp32": 2.0, "bf16": 1.0}
-    turns = [
-        (name, stage, seconds[name] * (4 if stage is first else 1))
-        for name in FIXED
-        for stage in (first, second)
-    ]
-    monkeypatch.setattr(one, "turns", lambda twin, optimizers, stages: iter(turns))
-    assert one.measured()["fp32"] == pytest.approx(8 / (first.share * 8 + second.share * 2))
-    assert one.measured()["bf16"] == pytest.approx(8 / (first.share * 4 + second.share * 1))
+        return rates(app.build(compose("config", overrides=["model=latent_diffusion", "device=cpu"])))
+
+
+def test_a_stage_counts_by_its_share_of_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two stages of shares a and b at r and s images a second: 1 / (a / r + b / s)."""
+    one = staged()
+    first, second = one.model.stages
+    seconds = iter([8.0, 4.0, 2.0, 1.0] * 2)  # of the first stage in fp32 and bf16, then of the second
+    monkeypatch.setattr(one, "seconds", lambda step: next(seconds))
+    found = one.measured()
+    assert found["fp32"] == pytest.approx(8 / (first.share * 8 + second.share * 2))
+    assert found["bf16"] == pytest.approx(2 * found["fp32"])
+
+
+def test_a_load_that_comes_and_goes_moves_no_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each turn is as slow as the machine then is; one turn is disturbed between its sides."""
+    monkeypatch.setattr("genbench.step_rate.TURNS", 5)
+    one = rates(parts())
+    turns = iter([(9.0, 9.0), (3.0, 2.0), (6.0, 4.0), (30.0, 20.0), (1.0, 9.0), (1.5, 1.0)])
+    monkeypatch.setattr(one, "turn", lambda twin, optimizers: dict(zip(FIXED, next(turns), strict=True)))
+    found = one.measured()
+    assert found["bf16"] / found["fp32"] == pytest.approx(1.5)
+    assert found["fp32"] == pytest.approx(1 / 3)
