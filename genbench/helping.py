@@ -15,7 +15,7 @@ HEAD = """\
 genbench trains, measures and compares families of generative image models under one protocol.
 
 python main.py model=ddpm schedule=cosine                   train, evaluate and table a DDPM on digits
-python main.py data=fashion_mnist data.root=PATH budget.seconds=600 metrics=classifier
+python main.py data=fashion_mnist data.root=PATH budget.seconds=600
 python main.py -m schedule=linear,cosine loss=l1,l2,huber   all six combinations; then: genbench report runs
 python main.py -m model=ddpm,vae,flow,gan seed=0,1          four families, two seeds (dry_run=true: estimate)
 python main.py --help schedule loss                         what the options of some groups are

@@ -1,6 +1,6 @@
 """Image sets, the store of bytes that they are decoded into, and the way between bytes and [-1, 1]."""
 
-from genbench.data.augment import mirrored
+from genbench.data.augment import mirrored, shifted
 from genbench.data.folder import ImageFolder
 from genbench.data.gaussians import Gaussians
 from genbench.data.law import KnownLaw
@@ -26,6 +26,7 @@ __all__ = [
     "mirrored",
     "out_of_range",
     "prepare",
+    "shifted",
     "to_float",
     "to_uint8",
 ]

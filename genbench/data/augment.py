@@ -2,13 +2,25 @@
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from genbench import batchwise
 
-__all__ = ["mirrored"]
+__all__ = ["mirrored", "shifted"]
 
 
 def mirrored(x: Tensor, *, rng: Generator | None = None) -> Tensor:
     """Each image of x (B, C, H, W) turned left to right with probability 1/2; rng None is torch's own."""
     turned = batchwise.uniform(len(x), (1, 1, 1), rng=rng, device=x.device) < 0.5
     return torch.where(turned, x.flip(3), x)
+
+
+def shifted(x: Tensor, most: int, *, rng: Generator) -> Tensor:
+    """Each image of x (B, C, H, W) in [-1, 1] moved by -most to most pixels down and across, both uniform.
+
+    Pixels that come in at the border are black (-1).
+    """
+    h, w = x.shape[2:]
+    corners = torch.randint(2 * most + 1, (len(x), 2), generator=rng).tolist()
+    wide = F.pad(x, [most] * 4, value=-1.0)
+    return torch.stack([image[:, i : i + h, j : j + w] for image, (i, j) in zip(wide, corners, strict=True)])

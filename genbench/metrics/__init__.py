@@ -5,7 +5,6 @@ from genbench.metrics.auto import AutoFeatures
 from genbench.metrics.classifier import ClassifierFeatures
 from genbench.metrics.collecting import Taken, collect, compute, score_images, take
 from genbench.metrics.cost import PassCounter, parameter_count, peak_memory_bytes, reset_peak_memory
-from genbench.metrics.digits import DigitsFeatures
 from genbench.metrics.dinov2 import DINOv2Features
 from genbench.metrics.fd_exact import ExactFD
 from genbench.metrics.features import FeatureExtractor, Features, FeatureSource, MissingWeights
@@ -26,6 +25,7 @@ from genbench.metrics.nearest import NearestImage, nearest_images
 from genbench.metrics.protocol import metric_name
 from genbench.metrics.reference import Reference, reference
 from genbench.metrics.score import Drawn, Score
+from genbench.metrics.shipped import DigitsFeatures, FashionMnistFeatures
 from genbench.metrics.sliced import SlicedWasserstein
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "ExactFD",
     "FIDGap",
     "FIDInfinity",
+    "FashionMnistFeatures",
     "FeatureExtractor",
     "FeatureSource",
     "Features",

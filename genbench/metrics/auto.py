@@ -4,27 +4,37 @@ import torch
 
 from genbench.data import ImageData, ImageSource
 from genbench.metrics.classifier import ClassifierFeatures
-from genbench.metrics.digits import DigitsFeatures
 from genbench.metrics.features import FeatureExtractor, FeatureSource
 from genbench.metrics.inception import InceptionFeatures
 from genbench.metrics.law import LawFeatures
+from genbench.metrics.shipped import DigitsFeatures, FashionMnistFeatures, ShippedFeatures
 from genbench.progress import Progress
 
 __all__ = ["AutoFeatures"]
 
+SHIPPED = {"digits": DigitsFeatures(), "fashion_mnist": FashionMnistFeatures()}
+"""By the name of the one set that each was trained on; no folder of images and no binarized set bears it."""
+
 
 class AutoFeatures(FeatureSource):
-    """The shipped digits network for the set "digits", the pixels of sets whose law is known, Inception (from
-    `weights`) for all others.
+    """The shipped networks for the sets "digits" and "fashion_mnist", the pixels of sets whose law is known,
+    Inception (from `weights`) for all others.
 
     Digits in black and white get a classifier of their own: distances on the two never share a column.
+    `check` raises ValueError where `weights` are given for a set that has a shipped network.
     """
 
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
 
     def check(self, source: ImageSource) -> None:
-        self.choice(source).check(source)
+        choice = self.choice(source)
+        if self.weights is not None and isinstance(choice, ShippedFeatures):
+            raise ValueError(
+                f"features.weights is {self.weights}, and features=auto takes {choice.protocol} for "
+                f"{source.name}, whose weights come with genbench: take features=inception to use the file"
+            )
+        choice.check(source)
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         return self.choice(data).build(data, device=device, progress=progress)
@@ -35,4 +45,4 @@ class AutoFeatures(FeatureSource):
             return LawFeatures()
         if data.name == "digits_binary":
             return ClassifierFeatures(60_000)
-        return DigitsFeatures() if data.name == "digits" else InceptionFeatures(self.weights)
+        return SHIPPED.get(data.name) or InceptionFeatures(self.weights)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genbench.data import EpochOrder, ImageData, Split, mirrored, to_float
+from genbench.data import EpochOrder, ImageData, Split, mirrored, shifted, to_float
 from genbench.metrics.cache import Stored, digest
 from genbench.metrics.features import FeatureExtractor, Features, full_precision
 from genbench.progress import Progress
@@ -17,6 +17,7 @@ __all__ = ["CNNExtractor", "SmallCNN", "fit", "train"]
 
 CPU = torch.device("cpu")
 BATCH = 64
+WIDTH = 16  # channels after the first convolution
 PEAK_RATE = 4e-3
 WIDEST = 32  # larger images are averaged down to this many pixels a side: it bounds what training costs
 RECIPE = 1  # raise it when the network or its training changes: cached weights are trained anew
@@ -25,7 +26,9 @@ RECIPE = 1  # raise it when the network or its training changes: cached weights 
 class SmallCNN(nn.Module):
     """Three convolutions and two linear layers: x (B, C, H, W) in [-1, 1] -> 64 features, K logits."""
 
-    def __init__(self, channels: int, num_classes: int, *, width: int = 16, num_features: int = 64) -> None:
+    def __init__(
+        self, channels: int, num_classes: int, *, width: int = WIDTH, num_features: int = 64
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
             *block(channels, width, nn.MaxPool2d(2)),
@@ -55,9 +58,10 @@ class CNNExtractor(FeatureExtractor):
 
     def __init__(self, stored: Stored, protocol: str) -> None:
         head = stored.tensors["head.weight"]
+        width, channels = stored.tensors["body.0.weight"].shape[:2]
         super().__init__(protocol, digest(stored.tensors), head.shape[1])
         with torch.device("meta"):  # drawing weights, only to replace them, would move torch's generator
-            self.network = SmallCNN(stored.tensors["body.0.weight"].shape[1], len(head))
+            self.network = SmallCNN(channels, len(head), width=width, num_features=head.shape[1])
         self.network.load_state_dict(stored.tensors, assign=True)
         self.requires_grad_(False).eval()
 
@@ -65,9 +69,11 @@ class CNNExtractor(FeatureExtractor):
         return self.network(to_float(images))
 
 
-def train(data: ImageData, *, images: int, seed: int, progress: Progress) -> Stored:
-    """Weights of a SmallCNN trained on `images` images, and their accuracy on the test split."""
-    network = fit(data, images=images, seed=seed, progress=progress)
+def train(
+    data: ImageData, *, images: int, seed: int, progress: Progress, width: int = WIDTH, shift: int = 0
+) -> Stored:
+    """Weights of a SmallCNN of this width trained as `fit` says, and their accuracy on the test split."""
+    network = fit(data, images=images, seed=seed, progress=progress, width=width, shift=shift)
     facts = {
         "data_sha256": hashlib.sha256(data.train.images.numpy()).hexdigest(),
         "images": images,
@@ -77,13 +83,16 @@ def train(data: ImageData, *, images: int, seed: int, progress: Progress) -> Sto
     return Stored({name: value.cpu() for name, value in network.state_dict().items()}, facts)
 
 
-def fit(data: ImageData, *, images: int, seed: int, progress: Progress) -> SmallCNN:
+def fit(
+    data: ImageData, *, images: int, seed: int, progress: Progress, width: int = WIDTH, shift: int = 0
+) -> SmallCNN:
     """Train a SmallCNN by AdamW under one rise and fall of the rate; leaves torch's generators as they were.
 
+    images: how many it sees, each moved by up to `shift` pixels, and mirrored where the set says so.
     It runs on one thread of the CPU, so that the same data and seed give the same bits on any machine of the
     same kind, with or without a GPU.
     """
-    network = initial(data, seed)
+    network = initial(data, seed, width)
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE)
     steps = images // BATCH
     rate = torch.optim.lr_scheduler.LambdaLR(
@@ -95,7 +104,8 @@ def fit(data: ImageData, *, images: int, seed: int, progress: Progress) -> Small
         for step in range(steps):
             x, y = data.train.gather(order.take(step * BATCH, BATCH), CPU)
             assert y is not None
-            logits = network(mirrored(to_float(x), rng=coins) if data.flip else to_float(x)).logits
+            x = mirrored(to_float(x), rng=coins) if data.flip else to_float(x)
+            logits = network(shifted(x, shift, rng=coins) if shift else x).logits
             optimizer.zero_grad()
             F.cross_entropy(logits, y).backward()
             optimizer.step()
@@ -133,11 +143,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def initial(data: ImageData, seed: int) -> SmallCNN:
+def initial(data: ImageData, seed: int, width: int) -> SmallCNN:
     """A network in training mode with random weights of its own seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return SmallCNN(data.shape[0], data.num_classes).train()
+        return SmallCNN(data.shape[0], data.num_classes, width=width).train()
 
 
 @torch.no_grad()

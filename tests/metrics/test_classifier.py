@@ -41,13 +41,16 @@ def test_it_is_trained_once_and_kept_and_leaves_the_global_generator_alone(
     assert float(found.float().mean()) > 0.5  # 10 classes; 20 steps of training
 
 
-def test_the_same_data_and_seed_give_the_same_file_whatever_was_drawn_before(
+def test_the_same_data_and_seed_give_the_same_file_whatever_was_drawn_before_and_on_any_number_of_threads(
     digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = []
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+    files, around = [], torch.get_num_threads()
+    for name, seed, threads in (("a", 0, 1), ("b", 0, 2), ("c", 1, 1)):
         monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / name))
+        torch.set_num_threads(threads)
         ClassifierFeatures(IMAGES, seed).build(digits, device=CPU, progress=QUIET)
+        assert torch.get_num_threads() == threads
+        torch.set_num_threads(around)
         files.append(weights(tmp_path / name).read_bytes())
         torch.rand(3)
     assert files[0] == files[1]
