@@ -15,7 +15,7 @@ from genbench import rng
 from genbench.generator import Generator, Stage
 from genbench.step import only
 
-__all__ = ["count", "sampling_flops", "training_flops"]
+__all__ = ["count", "sampling_flops", "spent_flops", "training_flops"]
 
 
 class Operations(TorchDispatchMode):
@@ -51,7 +51,36 @@ def count(work: Callable[[], object]) -> int:
 
 
 def training_flops(model: Generator, x: Tensor, y: Tensor | None) -> float:
-    """Operations of a training, forward and backward, for each image that it sees; x (B, C, H, W).
+    """Operations of a training for each image that it sees, where stages see their shares of all images.
+
+    x (B, C, H, W); y (B,) or None. See `stage_flops`.
+    """
+    costs = stage_flops(model, x, y)
+    return sum(stage.share * costs[stage.phases] for stage in stages_of(model))
+
+
+def spent_flops(
+    model: Generator, x: Tensor, y: Tensor | None, *, images: Mapping[tuple[str, ...], int], images_seen: int
+) -> float:
+    """Operations of a training of which each stage saw so many `images`, by its phases.
+
+    Of a budget in seconds the shares of stages are of time, and a slow stage sees fewer images than others.
+    Those of the `images_seen` that no stage counts, in checkpoints of before, cost what an image costs on
+    average over the shares.
+    """
+    costs = stage_flops(model, x, y)
+    mean = sum(stage.share * costs[stage.phases] for stage in stages_of(model))
+    uncounted = images_seen - sum(images.values())
+    return sum(costs[phases] * count for phases, count in images.items()) + mean * uncounted
+
+
+def stages_of(model: Generator) -> tuple[Stage, ...]:
+    """A model's stages, or the only one."""
+    return model.stages or (Stage(1.0, model.phases),)
+
+
+def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str, ...], float]:
+    """Operations, forward and backward, for each image that a stage sees, by its phases; x (B, C, H, W).
 
     The mean over one period of the model's steps. What is done at step 0 alone is left out.
     """
@@ -69,9 +98,7 @@ def training_flops(model: Generator, x: Tensor, y: Tensor | None) -> float:
         return (usual + (rare - usual) / model.period) / (len(x) * len(phases))
 
     with rng.fork(x.device):
-        stages = model.stages or (Stage(1.0, model.phases),)
-        costs = [cost(phases) for _, phases in stages]
-    return sum(stage.share * cost for stage, cost in zip(stages, costs, strict=True))
+        return {stage.phases: cost(stage.phases) for stage in stages_of(model)}
 
 
 @torch.no_grad()

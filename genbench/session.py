@@ -17,7 +17,7 @@ from genbench.device import describe, keep_memory, make_repeatable
 from genbench.errors import Unmeasured, UsageError
 from genbench.evaluate import Evaluation
 from genbench.examine import Examiner
-from genbench.flops import sampling_flops, training_flops
+from genbench.flops import sampling_flops, spent_flops, training_flops
 from genbench.gallery import Gallery
 from genbench.generator import Generator, Noising
 from genbench.metrics import (
@@ -308,9 +308,11 @@ class Session:
 
     def flops(self, trained: Trained) -> dict[str, float]:
         """Operations of the whole training and of one sample."""
-        model, (_, y) = trained.ema.model, self.pair(trained.model)
+        model, (x, y) = trained.ema.model, self.pair(trained.model)
         return {
-            "training_flops": self.flops_per_image(trained.model) * trained.images_seen,
+            "training_flops": spent_flops(
+                trained.model, x, y, images=trained.images_by_phases, images_seen=trained.images_seen
+            ),
             "flops_per_sample": sampling_flops(model, y, n=2, device=self.parts.device),
         }
 

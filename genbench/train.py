@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -103,6 +103,8 @@ class Trained:
     finished: bool = False
     fitting_seconds: float = 0.0
     """Of what is found once the weights are trained; no part of `seconds`."""
+    images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """How many of the images each stage saw, by its phases: of a budget in seconds no share of it says so."""
 
     def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
         """The checkpoint."""
@@ -115,6 +117,7 @@ class Trained:
             "seconds": self.seconds,
             "finished": self.finished,
             "fitting_seconds": self.fitting_seconds,
+            "images_by_phases": self.images_by_phases,
             "data_key": data_key,
             "window": window,
             "tracker": tracker.state(),
@@ -129,6 +132,7 @@ class Trained:
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
+        self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
 
 
 def train(
@@ -232,8 +236,10 @@ def train(
                 ranks.average([p.grad for p in learned[phase] if p.grad is not None])
                 window.add(phase, run.step, losses, update(run.optimizers[phase], factor, trainer.clip_norm))
                 run.images_seen += len(index)
+            seen = run.images_seen - before
+            run.images_by_phases[phases] = run.images_by_phases.get(phases, 0) + seen
             ranks.follow_first(moving)
-            ema.update(images=run.images_seen - before, images_seen=run.images_seen)
+            ema.update(images=seen, images_seen=run.images_seen)
             run.step += 1
             (run.seconds,) = ranks.agree([clock.seconds()])
             spent = budget.spent(run.images_seen, run.seconds)

@@ -113,6 +113,18 @@ def test_a_loss_brings_what_it_is_meant_with_and_the_command_line_wins() -> None
     assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("Learned", "Uniform")
 
 
+def test_the_wasserstein_criterion_brings_its_penalty_and_critic_steps_and_the_command_line_wins() -> None:
+    def chosen(*overrides: str) -> tuple[float, float, int]:
+        cfg = config("model=gan", *overrides)
+        return cfg.penalty.gradient, cfg.penalty.r1, cfg.model.critic_steps
+
+    assert chosen("criterion=wasserstein") == (10.0, 0.0, 5)
+    assert chosen("criterion=wasserstein", "penalty=r1", "model.critic_steps=2") == (0.0, 0.15, 2)
+    assert chosen("criterion=wasserstein", "penalty.gradient=1") == (1.0, 0.0, 5)
+    for other in ("relativistic", "hinge", "least_squares", "non_saturating"):
+        assert chosen(f"criterion={other}") == (0.0, 0.15, 1)
+
+
 def test_an_autoencoder_of_an_earlier_run_is_taken_as_it_is(made: Make) -> None:
     run = made("model=vae", "network.encoder.width=8", "network.decoder.width=8")
     model = app.build(config("model=latent_diffusion", "autoencoder=run", f"autoencoder.run_dir={run}")).model

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from genbench.flops import count, sampling_flops, training_flops
-from genbench.generator import Generator, Loss
+from genbench.flops import count, sampling_flops, spent_flops, training_flops
+from genbench.generator import Generator, Loss, Stage
 from tests.toys import toy_model
 
 
@@ -57,6 +57,28 @@ def test_a_step_counts_all_phases_forward_and_backward() -> None:
     # Of a first layer the backward pass computes the gradient of the weight, and none of the image.
     per_image = 2 * 2 * (4 * 3 * 2 + 4 * 5) / 3
     assert training_flops(Two(), torch.zeros(6, 1, 2, 2), None) == pytest.approx(per_image)
+
+
+class Staged(Two):
+    """Each layer in a stage of its own, the second of them five times as dear and a quarter of the budget."""
+
+    phases = ("a", "b")
+    stages = (Stage(0.75, ("a",)), Stage(0.25, ("b",)))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.b = nn.Linear(4, 15, bias=False)
+
+
+def test_a_training_in_stages_costs_what_the_images_of_each_stage_did() -> None:
+    x, a, b = torch.zeros(6, 1, 2, 2), 2 * 2 * 4 * 3, 2 * 2 * 4 * 15
+    assert training_flops(Staged(), x, None) == pytest.approx(0.75 * a + 0.25 * b)
+    counted = {("a",): 900, ("b",): 100}
+    assert spent_flops(Staged(), x, None, images=counted, images_seen=1000) == pytest.approx(
+        900 * a + 100 * b
+    )
+    before = spent_flops(Staged(), x, None, images={}, images_seen=1000)  # of a checkpoint that has no counts
+    assert before == pytest.approx(1000 * training_flops(Staged(), x, None))
 
 
 def test_counting_changes_neither_weights_nor_streams() -> None:

@@ -1,6 +1,7 @@
 """The training loop: exact resumes, equal accumulation, honest failures."""
 
 import json
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import Split
 from genbench.diffusion.variance import BetaTilde, Fitted, Variance
-from genbench.generator import Generator, Loss
+from genbench.generator import Generator, Loss, Stage
 from genbench.lr_schedule import Cosine
 from genbench.progress import Progress
 from genbench.stop import StopRequest
@@ -61,6 +62,7 @@ def run(
     split: Split | None = None,
     stop_at: int | None = None,
     budget: int = 512,
+    limit: Budget | None = None,
     seed: int = 0,
     stop: StopAt | None = None,
     on_sample: OnSample = lambda model, images_seen: None,
@@ -75,7 +77,7 @@ def run(
         trainer=Trainer(**{"batch_size": 16, "log_every_images": 16, **settings}),
         optim=optim,
         lr_schedule=Cosine(64),
-        budget=Budget(budget),
+        budget=limit or Budget(budget),
         flip=True,
         seed=seed,
         device=CPU,
@@ -321,3 +323,52 @@ def test_each_phase_sees_its_own_batch_and_trains_its_own_network(tmp_path: Path
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Trainer(**{"batch_size": 16, **settings})
+
+
+class Staged(Generator):
+    """Half of the budget for each of two layers; steps of the second are slow."""
+
+    phases = ("fast", "slow")
+    stages = (Stage(0.5, ("fast",)), Stage(0.5, ("slow",)))
+
+    def __init__(self) -> None:
+        super().__init__((1, 4, 4))
+        torch.manual_seed(0)
+        self.layers = torch.nn.ModuleDict({phase: torch.nn.Linear(16, 1) for phase in self.phases})
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "fast", step: int = 0) -> Loss:
+        if phase == "slow":
+            time.sleep(0.02)
+        return Loss(self.layers[phase](x.flatten(1)).square().mean(), {})
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        raise AssertionError("nothing is drawn here")
+
+    def phase_parameters(self, phase: str) -> list[torch.nn.Parameter]:
+        return list(self.layers[phase].parameters())
+
+
+def test_images_are_counted_by_stage_through_a_stop_and_a_resume(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", model=Staged(), budget=256)
+    run(tmp_path / "cut", model=Staged(), budget=256, stop_at=160)
+    cut = run(tmp_path / "cut", model=Staged(), budget=256)
+    assert whole.images_by_phases == cut.images_by_phases == {("fast",): 128, ("slow",): 128}
+
+
+def test_under_a_budget_in_seconds_a_slow_stage_sees_fewer_images_than_its_share(tmp_path: Path) -> None:
+    trained = run(tmp_path, model=Staged(), limit=Budget(seconds=0.4))
+    fast, slow = (trained.images_by_phases[(phase,)] for phase in Staged.phases)
+    assert fast + slow == trained.images_seen
+    assert 0 < slow <= 16 * (0.4 / 0.02 + 1) < trained.images_seen
+    assert fast > 2 * slow
+
+
+def test_a_checkpoint_of_before_that_counts_no_stages_goes_on(tmp_path: Path) -> None:
+    run(tmp_path, model=Staged(), budget=256, stop_at=160)
+    store = CheckpointStore(tmp_path / "checkpoints")
+    old = store.load(CPU)
+    assert old is not None
+    del old["images_by_phases"]
+    store.save(old)
+    trained = run(tmp_path, model=Staged(), budget=256)
+    assert (trained.images_seen, trained.images_by_phases) == (256, {("slow",): 96})

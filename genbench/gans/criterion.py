@@ -63,9 +63,10 @@ class Hinge(Criterion):
 
 
 class Wasserstein(Criterion):
-    """disc = E fake - E real, gen = -E fake; it needs a critic of bounded slope.
+    """disc = E fake - E real, gen = -E fake; it needs a critic of bounded slope, close to its optimum.
 
-    Source: Arjovsky et al. 2017, Eq. 2.
+    Source: Arjovsky et al. 2017, Eq. 2; with a gradient penalty and five critic steps for each of the
+    generator, which the configuration brings with it, as Gulrajani et al. 2017, Algorithm 1.
     """
 
     def disc(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ def line(name: str, a: Sequence[Row], b: Sequence[Row]) -> Line:
     errors = [row.get(f"{kind}_se{bracket}{rest}") for row in (*a, *b)]
     if len(a) == len(b) == 1 and all(isinstance(se, float) and se > 0 for se in errors):
         sides = [Measured(mean, float(se)) for mean, se in zip(means, errors, strict=True)]
-        return Line(name, *means, verdict(*sides, higher_is_better=higher), "interval over samples")
+        return Line(name, *means, verdict(*sides, higher_is_better=higher), "samples of one run each")
     return Line(name, *means, math.nan, "nothing tells how sure")
 
 

@@ -181,6 +181,7 @@ def test_a_distance_of_0_by_rounding_has_an_interval_around_it() -> None:
     assert min(found.values()) > -1e-12
     assert on_roots(-1e-14, -1.0) == -1e-14
     assert on_roots(0.0, 0.5) == 0.5
+    assert on_roots(1e-12, 1e-6) == pytest.approx(2e-6)
     assert [on_roots(1.0, move) for move in (-3.0, -2.0, -1.0, 0.0, 2.0)] == [0.0, 0.0, 0.25, 1.0, 4.0]
 
 

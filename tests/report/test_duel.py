@@ -50,7 +50,7 @@ def test_single_runs_are_compared_by_their_bootstrap_and_scores_the_other_way() 
     for name, gap, se in ((FID, 0.6, 0.3), (IS, 0.4, 0.2)):
         z = gap / (se * math.sqrt(2))
         assert lines[name].p == pytest.approx(0.5 * math.erfc(-z / math.sqrt(2)), rel=1e-12)
-        assert lines[name].by == "interval over samples"
+        assert lines[name].by == "samples of one run each"
 
 
 def test_single_runs_without_a_spread_of_samples_leave_it_open() -> None:
