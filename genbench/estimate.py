@@ -13,7 +13,7 @@ from rich.console import Console
 from genbench import rng
 from genbench.budget import Budget
 from genbench.evaluate import sample_count, training_labels
-from genbench.metrics import parameter_count, peak_memory_bytes, reset_peak_memory
+from genbench.metrics import parameter_count, peak_memory_bytes
 from genbench.run import Run
 from genbench.session import Session
 from genbench.sweep import duration
@@ -81,9 +81,9 @@ def estimate(session: Session) -> Estimate:
     images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
     trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
     few = replace(parts, trainer=trainer, budget=Budget(images=images))
-    reset_peak_memory(parts.device)
     with TemporaryDirectory() as folder:
         trial = Session(few, Run(Path(folder)), "", {}, {}, Console(quiet=True))
+        trial.prepare_device()
         trained = trial.train(watch, lambda model, images_seen: None)
     sampling = seconds_a_sample(session, trained) * sample_count(parts.metrics, session.data) * WEIGHTS
     return Estimate(

@@ -1,7 +1,8 @@
 """In which precision the networks compute; losses and everything else stay in float32."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ __all__ = [
     "FixedPrecision",
     "Float32",
     "Precision",
+    "full_precision",
     "has_bf16_units",
     "recorded_precision",
 ]
@@ -82,16 +84,16 @@ class Choice(NamedTuple):
 def recorded_precision(
     record: Mapping[str, Any], precision: Precision, device: torch.device
 ) -> FixedPrecision:
-    """What the run of this record computes in; precision: as its configuration says.
+    """What the run of this record computes in on a device; precision: as its configuration says.
 
-    Records of before November 2026 do not say what `auto` took: bfloat16 wherever there were units for it.
+    That of the record, except that what `auto` took as bfloat16 is float32 on a device without units for it.
+    Records of before November 2026 do not name it: bfloat16 wherever there were units.
     Raises ValueError on a name that is none.
     """
-    old_rule = {"fp32": 1.0, "bf16": 2.0}  # asked for only where there are units
-    name = record.get("precision") or precision.choose(device, lambda: old_rule).taken.name
+    name = record.get("precision") or "bf16"
     if not isinstance(name, str) or name not in FIXED:
         raise ValueError(f"run.json says precision {name!r}; it must be one of {', '.join(FIXED)}")
-    return FIXED[name]
+    return precision.choose(device, lambda: {each: float(each == name) for each in FIXED}).taken
 
 
 class AutoPrecision(Precision):
@@ -109,9 +111,9 @@ class AutoPrecision(Precision):
         if not has_bf16_units(device):
             return Choice(FIXED["fp32"], "this device has no bfloat16 units")
         rate = measure()
-        ratio = rate["bf16"] / rate["fp32"]
+        taken = FIXED["bf16" if rate["bf16"] >= self.gain * rate["fp32"] else "fp32"]
         shown = f"bf16 trains {rate['bf16']:,.0f} images/s, fp32 {rate['fp32']:,.0f}"
-        return Choice(FIXED["bf16" if ratio >= self.gain else "fp32"], f"{shown}, {ratio:.2f} times as many")
+        return Choice(taken, f"{shown} (bf16 is taken where it trains {self.gain} times as many)")
 
 
 class Autocast:
@@ -145,3 +147,18 @@ def has_bf16_units(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Plain float32 and repeatable kernels: no autocast, no TF32, no choice of algorithms by timing."""
+    matmul = torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn.flags(
+        enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    with torch.autocast(device.type, enabled=False), cudnn:
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(matmul)

@@ -65,6 +65,7 @@ class Session:
         self.identity, self.config, self.choices = identity, config, choices
         self.checkpoints = CheckpointStore(here.checkpoints)
         self.progress = Progress(console if ranks.first else None)
+        ranks.check_batch(parts.trainer.batch_size, parts.trainer.accumulate)
         self.checkpoint = self.checkpoints.load(torch.device("cpu"))
         with ranks.first_ahead():
             self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
@@ -87,7 +88,9 @@ class Session:
         self.here.begin(self.identity, self.config, str(self.parts.device), self.parts.seed)
         tracker, status, error = None, "failed", None
         try:
-            self.prepare_device()
+            with listening(self.stop, patient=self.ranks.count > 1):
+                self.prepare_device()
+            self.stop.check()
             self.here.keep_precision(self.precision.name)
             self.choices = {**self.choices, "precision": self.precision.name}
             tracker = self.open_tracker()
@@ -147,10 +150,12 @@ class Session:
     def precision_choice(self) -> Choice:
         """What an earlier session of this run took, else what the parts choose."""
         parts, record = self.parts, self.here.record() or {}
-        if record.get("precision") or self.checkpoint is not None:
-            return Choice(recorded_precision(record, parts.precision, parts.device))
         if not parts.model.autocast_networks():
-            return Choice(FIXED["fp32"], "this model is sound in float32 alone, whatever precision says")
+            return Choice(FIXED["fp32"], "this model loses its inverse in bf16, whatever `precision` says")
+        if record.get("precision") or self.checkpoint is not None:
+            taken = recorded_precision(record, parts.precision, parts.device)
+            moved = record.get("precision") not in (None, taken.name)
+            return Choice(taken, "this device has no bf16 units, on which it began" if moved else "")
         return parts.precision.choose(
             parts.device, lambda: step_rates(parts, self.data.train, processes=self.ranks.count)
         )

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ def step_rates(parts: Parts, split: Split, *, processes: int = 1) -> dict[str, f
 class StepRates:
     """Trains a copy of a model for a few steps in each precision, beside the run and without a trace.
 
+    As it is written, whatever trainer.compile says: to compile it twice would take minutes.
     x (B, C, H, W), y (B,) or None: training images. Rates are cached beside the data, in a file for each
     machine, number of threads, torch version, model and batch size.
     """
@@ -76,7 +78,7 @@ class StepRates:
             found = read_json(self.path) or {}
         except (ValueError, OSError, RecursionError):
             return None
-        sound = all(isinstance(found.get(name), float) and found[name] > 0 for name in FIXED)
+        sound = all(isinstance(found.get(name), float) and found[name] >= 0 for name in FIXED)
         return {name: found[name] for name in FIXED} if sound else None
 
     def measured(self) -> dict[str, float]:
@@ -93,16 +95,25 @@ class StepRates:
         with rng.fork(self.x.device):
             while len(turns) < 2 or (len(turns) <= TURNS and time.monotonic() - begun < SECONDS):
                 turns.append(self.turn(twin, optimizers))
-        fp32 = 1 / median(turn["fp32"] for turn in turns[1:])
-        return {name: fp32 * median(turn["fp32"] / turn[name] for turn in turns[1:]) for name in FIXED}
+        usual = {name: median(turn[name] for turn in turns[1:]) for name in FIXED}
+        if math.inf in usual.values():
+            return {name: 1 / seconds for name, seconds in usual.items()}
+        ratio = median(turn["fp32"] / turn["bf16"] for turn in turns[1:])
+        return {"fp32": 1 / usual["fp32"], "bf16": ratio / usual["fp32"]}
 
     def turn(self, twin: Generator, optimizers: dict[str, Optimizer]) -> dict[str, float]:
-        """Seconds per image in each precision, stages weighted by their shares of the budget."""
+        """Seconds per image in each precision, stages weighted by their shares of the budget.
+
+        Infinite where memory does not suffice.
+        """
         stages, found = twin.stages or (Stage(1.0, twin.phases),), dict.fromkeys(FIXED, 0.0)
         for stage in stages:
             for name, precision in FIXED.items():
-                with applied(precision, twin.autocast_networks(), self.x.device):
-                    seconds = self.seconds(lambda stage=stage: self.step(twin, optimizers, stage))
+                try:
+                    with applied(precision, twin.autocast_networks(), self.x.device):
+                        seconds = self.seconds(lambda stage=stage: self.step(twin, optimizers, stage))
+                except torch.OutOfMemoryError:
+                    seconds = math.inf
                 found[name] += stage.share * seconds / (len(self.x) * len(stage.phases))
         return found
 

@@ -94,13 +94,19 @@ def test_the_units_are_those_that_the_system_lists() -> None:
 def test_auto_takes_bf16_where_it_trains_a_fifth_more_images(bf16: float, taken: str) -> None:
     choice = AutoPrecision().choose(CPU, lambda: {"fp32": 100.0, "bf16": bf16})
     assert choice.taken.name == taken
-    assert f"bf16 trains {bf16:.0f} images/s, fp32 100" in choice.reason
+    assert f"bf16 trains {bf16:.0f} images/s, fp32 100 (bf16 is taken where it trains 1.2 " in choice.reason
 
 
 def test_auto_measures_nothing_without_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genbench.precision.has_bf16_units", lambda device: False)
     choice = AutoPrecision().choose(CPU, lambda: pytest.fail("measured"))
     assert choice.taken.name == "fp32"
+
+
+def test_what_auto_took_with_units_is_not_emulated_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genbench.precision.has_bf16_units", lambda device: False)
+    assert recorded_precision({"precision": "bf16"}, AutoPrecision(), CPU).name == "fp32"
+    assert recorded_precision({"precision": "bf16"}, BFloat16(), CPU).name == "bf16"
 
 
 @pytest.mark.parametrize("gain", [0.0, -1.0, float("nan")])
@@ -119,6 +125,7 @@ def test_a_record_says_what_was_taken_and_an_old_one_what_its_configuration_mean
     assert recorded_precision({"precision": "fp32"}, AutoPrecision(), CPU).name == "fp32"
     assert recorded_precision({}, AutoPrecision(), CPU).name == "bf16"
     assert recorded_precision({"precision": None}, Float32(), CPU).name == "fp32"
+    assert recorded_precision({"precision": "bf16"}, BFloat16(), CPU).name == "bf16"
     for wrong in ("fp64", 3, {"_target_": "os.system"}, ["bf16"]):
         with pytest.raises(ValueError, match="must be one of fp32, bf16"):
             recorded_precision({"precision": wrong}, AutoPrecision(), CPU)

@@ -1,6 +1,7 @@
 """Training steps timed in both precisions, once."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,18 @@ def test_a_load_that_comes_and_goes_moves_no_ratio(monkeypatch: pytest.MonkeyPat
     found = one.measured()
     assert found["bf16"] / found["fp32"] == pytest.approx(1.5)
     assert found["fp32"] == pytest.approx(1 / 3)
+
+
+def test_a_precision_for_which_memory_does_not_suffice_has_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = rates(parts())
+
+    def seconds(step: Callable[[], None]) -> float:
+        if not any(module._forward_pre_hooks for module in twins[-1].modules()):
+            raise torch.OutOfMemoryError
+        return 2.0
+
+    twins: list[torch.nn.Module] = []
+    monkeypatch.setattr("genbench.step_rate.copy.deepcopy", lambda model: twins.append(model) or model)
+    monkeypatch.setattr(one, "seconds", seconds)
+    found = one.measured()
+    assert found == {"fp32": 0.0, "bf16": 4.0}  # 8 images in 2 seconds

@@ -12,6 +12,7 @@ from genbench.flows.base import Base
 from genbench.flows.dequantization import Dequantization
 from genbench.flows.transform import Transform, TwoWay
 from genbench.generator import Latent, Likelihood, Loss, Rng
+from genbench.precision import full_precision
 from genbench.rng import fork
 
 __all__ = ["NormalizingFlow"]
@@ -106,21 +107,26 @@ class NormalizingFlow(Latent, Likelihood):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Latents of the centres of the images' buckets, (B, D): nothing is left to chance."""
         self.check_batch(x, y)
-        z, _ = self.flow(grey_levels(x) + 0.5, y)
+        z, _ = self.map(grey_levels(x) + 0.5, y)
         return finite(z, "latents")
 
     @torch.no_grad()
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_labels(y, len(z))
-        v, _ = self.flow(z, y, reverse=True)
+        v, _ = self.map(z, y, reverse=True)
         return finite((v - 0.5) / 127.5 - 1, "images")
 
     def parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """log p(z), log_det and log q(u) of a batch, (B,) each."""
         self.check_batch(x, y)
         v, log_q = self.dequantization(grey_levels(x), y)
-        z, log_det = self.flow(v, y)
+        z, log_det = self.map(v, y)
         return self.base.log_prob(z), log_det, log_q
+
+    def map(self, x: Tensor, y: Tensor | None, *, reverse: bool = False) -> tuple[Tensor, Tensor | None]:
+        """The flow or its inverse (see TwoWay) in plain float32: no autocast, and no TF32 on a GPU."""
+        with full_precision(x.device):
+            return self.flow(x, y, reverse=reverse)
 
     @torch.no_grad()
     def check_inverse(self, x: Tensor, y: Tensor | None, step: int) -> None:
@@ -131,14 +137,14 @@ class NormalizingFlow(Latent, Likelihood):
         training = self.flow.training
         self.flow.eval()
         v = grey_levels(x) + 0.5
-        back, _ = self.flow(self.flow(v, y)[0], y, reverse=True)
+        back, _ = self.map(self.map(v, y)[0], y, reverse=True)
         self.flow.train(training)
         self.inverse_error.copy_((back - v).abs().max())
         if not float(self.inverse_error) <= self.tolerance:
             raise FloatingPointError(
                 f"not invertible in phase 'net' at step {step}: f^-1(f(v)) is off by inverse_error="
                 f"{float(self.inverse_error):.3g} grey levels, model.tolerance is {self.tolerance}: lower "
-                "optim.lr or coupling.bound, or take precision=fp32"
+                "optim.lr or coupling.bound"
             )
 
 

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from genbench.data import EpochOrder, ImageData, Split, mirrored, shifted, to_float
 from genbench.metrics.cache import Stored, digest
-from genbench.metrics.features import FeatureExtractor, Features, full_precision
+from genbench.metrics.features import FeatureExtractor, Features
+from genbench.precision import full_precision
 from genbench.progress import Progress
 
 __all__ = ["CNNExtractor", "SmallCNN", "fit", "train"]

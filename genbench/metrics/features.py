@@ -1,17 +1,16 @@
 """What a feature network is, and the recipe that builds one for a data set."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from genbench.data import ImageData, ImageSource
+from genbench.precision import full_precision
 from genbench.progress import Progress
 
-__all__ = ["FeatureExtractor", "FeatureSource", "Features", "MissingWeights", "full_precision"]
+__all__ = ["FeatureExtractor", "FeatureSource", "Features", "MissingWeights"]
 
 
 class Features(NamedTuple):
@@ -70,18 +69,3 @@ class FeatureSource(ABC):
     @abstractmethod
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         """The extractor for this data, in eval mode on `device`."""
-
-
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Plain float32 and repeatable kernels: no autocast, no TF32, no choice of algorithms by timing."""
-    matmul = torch.get_float32_matmul_precision()
-    cudnn = torch.backends.cudnn.flags(
-        enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    with torch.autocast(device.type, enabled=False), cudnn:
-        torch.set_float32_matmul_precision("highest")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(matmul)
