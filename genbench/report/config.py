@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["budget", "differing", "settings"]
 
-ELSEWHERE = ("name", "seed", "device", "runs_dir", "rerun", "image", "tracker", "conditional")
+ELSEWHERE = ("name", "seed", "device", "precision", "runs_dir", "rerun", "image", "tracker", "conditional")
 """Keys that are columns of their own, or that move no number."""
 IMPLIED = ("_target_", "_partial_", "shape", "num_classes")  # what the choices and the data say
 

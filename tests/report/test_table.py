@@ -114,6 +114,19 @@ def test_a_setting_has_a_column_where_nothing_else_tells_rows_apart(tmp_path: Pa
     assert titles(the_table(tmp_path))[0] == "sampler.steps"
 
 
+def test_rows_are_parted_by_the_precision_that_was_taken_whoever_chose_it(tmp_path: Path, sow: Sow) -> None:
+    auto, asked = (
+        {"precision": {"_target_": name, **more}} for name, more in (("A", {"gain": 1.2}), ("F", {}))
+    )
+    sow("auto", [1.0, 2.0], auto, choices={"precision": "fp32"})
+    sow("asked", [1.0, 2.0], asked, choices={"precision": "fp32"})
+    sow("lower", [3.0, 4.0], auto, choices={"precision": "bf16"})
+    table = the_table(tmp_path)
+    assert titles(table)[0] == "precision"
+    assert cells(table, "precision") == ["fp32", "bf16"]
+    assert [len(line.runs) for line in table.lines] == [4, 2]
+
+
 def test_two_data_sets_and_two_protocols_never_share_a_table(tmp_path: Path, sow: Sow) -> None:
     sow("a", [1.0], choices={"data": "digits"})
     sow("b", [1.0], choices={"data": "mnist"})
