@@ -111,6 +111,17 @@ def test_a_loss_brings_what_it_is_meant_with_and_the_command_line_wins() -> None
     assert chosen("loss=hybrid") == ("Learned", "Stratified")
     assert chosen("loss=vlb") == ("Fitted", "Importance")
     assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("Learned", "Uniform")
+    latents = "model=latent_diffusion"
+    assert chosen(latents) == ("BetaTilde", "Stratified")
+    assert chosen(latents, "loss=hybrid") == ("Learned", "Stratified")
+    assert chosen(latents, "loss=hybrid", "variance=beta") == ("Beta", "Stratified")
+
+
+@pytest.mark.parametrize("loss", ["hybrid", "vlb"])
+def test_a_loss_in_bits_of_images_is_refused_on_latents_for_that_reason(loss: str) -> None:
+    """Not because of the variance, which the loss brings with it."""
+    with pytest.raises(UsageError, match=rf"^loss={loss} counts the bits of 8-bit images"):
+        app.build(config("model=latent_diffusion", f"loss={loss}"))
 
 
 def test_the_wasserstein_criterion_brings_its_penalty_and_critic_steps_and_the_command_line_wins() -> None:
