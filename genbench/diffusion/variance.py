@@ -90,10 +90,12 @@ class Fitted(Variance):
     It holds for steps of any length, since m_t does not depend on where a step ends. On the images that it is
     fitted to no other variance that is constant over pixels has a better bound, up to what is said of `fit`.
     Until it is fitted m = 0, which is BetaTilde.
-    T: the schedule's. samples: whether samples are drawn with it too; else with beta~. Under it the states of
-    ancestral sampling are as wide as the forward process's, but it answers the errors of an imperfect network
-    with noise, which can cost image quality.
+    T: the schedule's. samples: whether samples are drawn with the same m too; else with beta~. Under it the
+    states of ancestral sampling are as wide as the forward process's, but it answers the errors of an
+    imperfect network with noise, which can cost image quality.
     Source: Bao et al. 2022 (Analytic-DPM), Theorem 1.
+    Unlike there, estimates are clipped as the likelihood's bound clips them and not as the sampler does,
+    since by default the bound alone uses m: the likelihood then does not depend on how samples are drawn.
     """
 
     m: Tensor
