@@ -109,6 +109,15 @@ def test_a_prior_with_stages_of_its_own_has_them_in_what_the_autoencoder_leaves(
     assert trained.phases == ("net", "reflow")
 
 
+@pytest.mark.parametrize(("frozen", "expected"), [(False, [0, 0, 0.2, 1]), (True, [0, 0.25, 0.4, 1])])
+def test_the_prior_is_given_what_is_spent_of_its_own_budget(frozen: bool, expected: list[float]) -> None:
+    model, given = latent(kl().requires_grad_(not frozen)), list[float]()  # a share of 0.25
+    model.prior_model.begin_step = given.append
+    for spent in (0.0, 0.25, 0.4, 1.0):
+        model.begin_step(spent)
+    assert given == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("make", [kl, vq])
 def test_latents_reach_the_prior_with_mean_0_and_deviation_1(make: type[Latent]) -> None:
     torch.manual_seed(0)
