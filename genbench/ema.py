@@ -31,5 +31,10 @@ class Ema:
         seen = torch.tensor(images_seen, dtype=torch.float64)
         share = new_share(seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup)
         torch._foreach_lerp_(*self.parameters, float(share))
+        self.copy_buffers()
+
+    @torch.no_grad()
+    def copy_buffers(self) -> None:
+        """Set the copy's buffers to the model's, whatever was fitted to the averaged weights meanwhile."""
         for mine, theirs in self.buffers:
             mine.copy_(theirs)

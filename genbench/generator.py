@@ -222,7 +222,8 @@ class Latent(Decodes):
 class FitsAfterTraining(ABC):
     """A model with numbers beside its weights that are found, in closed form, once the weights are trained.
 
-    They stand in buffers, so that checkpoints keep them; each set of weights (averaged, raw) has its own.
+    They stand in buffers, so that checkpoints keep them; each set of weights (averaged, raw) has its own. In
+    the checkpoint of an unfinished training they are as they were at the start.
     """
 
     @abstractmethod
