@@ -109,6 +109,9 @@ class Generator(nn.Module, ABC):
     def begin_step(self, spent: float) -> None:
         """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
 
+    def check_trainable(self) -> None:
+        """Raise ValueError on settings with which training means nothing; loaded models are not asked."""
+
     def check_unbounded(self) -> None:
         """Raise ValueError where data have to be images in [-1, 1]; by default they need not."""
 

@@ -136,6 +136,37 @@ def test_the_wasserstein_criterion_brings_its_penalty_and_critic_steps_and_the_c
         assert chosen(f"criterion={other}") == (0.0, 0.15, 1)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("model=gan", "penalty=none", "model.critic_steps=1"), "nothing bounds it: take penalty=gradient"),
+        (
+            ("experiment=fashion_mnist_gan",),
+            r"penalty\.gradient=10 comes with penalty\.r1=1 and penalty\.r2=1: set penalty\.r1=0 penalty",
+        ),
+    ],
+)
+def test_a_wasserstein_critic_without_a_bound_or_with_two_is_refused(
+    overrides: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        app.build(config("criterion=wasserstein", "device=cpu", *overrides))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model=gan",),
+        ("model=gan", "penalty=r1"),
+        ("model=gan", "penalty=none", "network.discriminator.spectral_norm=true"),
+        ("model=gan", "network=resnet_gan", "penalty=none", "network.discriminator.spectral_norm=true"),
+        ("experiment=fashion_mnist_gan", "penalty.r1=0", "penalty.r2=0", "data=digits"),
+    ],
+)
+def test_a_wasserstein_critic_with_one_bound_is_built(overrides: tuple[str, ...]) -> None:
+    app.build(config("criterion=wasserstein", "device=cpu", *overrides))
+
+
 def test_an_autoencoder_of_an_earlier_run_is_taken_as_it_is(made: Make) -> None:
     run = made("model=vae", "network.encoder.width=8", "network.decoder.width=8")
     model = app.build(config("model=latent_diffusion", "autoencoder=run", f"autoencoder.run_dir={run}")).model
