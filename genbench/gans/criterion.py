@@ -93,7 +93,7 @@ class Wasserstein(Criterion):
             raise ValueError(
                 "criterion=wasserstein takes one kind of penalty, and "
                 f"penalty.gradient={penalties.gradient:g} comes with penalty.r1={penalties.r1:g} and "
-                f"penalty.r2={penalties.r2:g}: set penalty.r1=0 penalty.r2=0 (a preset may have set them), or "
+                f"penalty.r2={penalties.r2:g}: set penalty.r1=0 penalty.r2=0 (presets set them too), or "
                 "penalty.gradient=0"
             )
 
