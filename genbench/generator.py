@@ -107,7 +107,10 @@ class Generator(nn.Module, ABC):
         return (self.stages[-1] if self.stages else Stage(1.0, self.phases)), begun
 
     def begin_step(self, spent: float) -> None:
-        """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
+        """Called before each training step with the share of the budget that is spent (0 to 1).
+
+        By default it does nothing; models whose loss changes during training override it.
+        """
 
     def check_trainable(self) -> None:
         """Raise ValueError on settings with which training means nothing; loaded models are not asked."""

@@ -13,7 +13,7 @@ from genbench.diffusion.density import Bound
 from genbench.diffusion.posterior import Interpolated, Posterior, ReverseVariance, Widened, posterior
 from genbench.diffusion.sampler import DDIM, Ancestral, Denoised, Denoiser, Sampler
 from genbench.diffusion.schedule import Cosine, Linear, Schedule, ZeroTerminal
-from genbench.diffusion.variance import Beta, BetaTilde, Fitted, Variance, visits
+from genbench.diffusion.variance import Beta, BetaTilde, Fitted, Variance, draw_steps
 from genbench.diffusion.weighting import TrueBound
 from genbench.precision import BFloat16
 from genbench.vaes.buckets import gaussian_log_prob
@@ -152,13 +152,13 @@ def test_with_any_number_of_steps_the_states_are_as_wide_as_the_forward_process_
     assert low < 0.98 < 1.04 < high
 
 
-def test_visits_cover_the_grid_and_the_first_step_most() -> None:
-    k = visits(8000, 1000, torch.device("cpu"))
+def test_the_drawn_steps_cover_the_grid_and_the_first_step_most() -> None:
+    k = draw_steps(8000, 1000, torch.device("cpu"))
     assert (float(k.min()), float(k.max())) == (1, 1000)
     assert 0.125 < float((k == 1).double().mean()) < 0.15
     for low, high in ((2, 10), (11, 100), (101, 1000)):
         assert float(((k >= low) & (k <= high)).double().mean()) > 0.05
-    assert visits(5, 2, torch.device("cpu")).unique().tolist() == [1, 2]
+    assert draw_steps(5, 2, torch.device("cpu")).unique().tolist() == [1, 2]
 
 
 def test_until_it_is_fitted_it_is_the_posteriors() -> None:
