@@ -187,7 +187,7 @@ def train(
 
     # What it is trained on, and what is watched meanwhile
     order = EpochOrder(len(split), seed)
-    window = Window(patience=1 if device.type == "cpu" else 50)  # a look costs a GPU a stall, a CPU nothing
+    window = Window(patience=1 if device.type == "cpu" else 50)  # reading stalls a GPU, not a CPU
     if checkpoint is not None:
         window.load(checkpoint["window"], device)
     clock = Clock(run.seconds, run.images_seen)
