@@ -5,17 +5,17 @@ import copy
 import torch
 
 from genbench.generator import Generator
+from genbench.nn.average import new_share
 
 __all__ = ["Ema"]
 
 
 class Ema:
-    """A copy of a model that follows it: ema <- d ema + (1 - d) weight, d = 2^(-images / halflife).
+    """A copy of a model that follows it: ema <- ema + share (weight - ema), share by `new_share`.
 
     halflife_images: images after which a weight's share has halved.
     rampup: bounds the half-life to this share of the images seen, lest the random start dominate a
     short training (None: no bound). Buffers are copied.
-    Source: Karras et al. 2024 (EDM2) for half-lives in images; Karras et al. 2022, Table 7 for the ramp-up.
     """
 
     def __init__(self, model: Generator, *, halflife_images: float, rampup: float | None = 0.05) -> None:
@@ -28,10 +28,13 @@ class Ema:
     @torch.no_grad()
     def update(self, *, images: int, images_seen: int) -> None:
         """Follow the model after a step of `images` images, the last of `images_seen`."""
-        halflife = self.halflife_images
-        if self.rampup is not None:
-            halflife = min(halflife, self.rampup * images_seen)
-        share = 1 - 0.5 ** (images / halflife)
-        torch._foreach_lerp_(*self.parameters, share)
+        seen = torch.tensor(images_seen, dtype=torch.float64)
+        share = new_share(seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup)
+        torch._foreach_lerp_(*self.parameters, float(share))
+        self.copy_buffers()
+
+    @torch.no_grad()
+    def copy_buffers(self) -> None:
+        """Set the copy's buffers to the model's, whatever was fitted to the averaged weights meanwhile."""
         for mine, theirs in self.buffers:
             mine.copy_(theirs)

@@ -21,7 +21,7 @@ def fit_images(images_seen: int) -> int:
     """Images that a fit may take after a training of some length: a twentieth, from FEWEST to MOST.
 
     A training passes each image forward and backward, about three forward passes; so the fits of averaged
-    and raw weights together are about 3 % of it, and less beyond 164,000 images.
+    and raw weights together are about 3 % of it, more below 2,560 images and less beyond 164,000.
     """
     return min(max(int(SHARE * images_seen), FEWEST), MOST)
 

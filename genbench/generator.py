@@ -107,7 +107,13 @@ class Generator(nn.Module, ABC):
         return (self.stages[-1] if self.stages else Stage(1.0, self.phases)), begun
 
     def begin_step(self, spent: float) -> None:
-        """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
+        """Called before each training step with the share of the budget that is spent (0 to 1).
+
+        By default it does nothing; models whose loss changes during training override it.
+        """
+
+    def check_trainable(self) -> None:
+        """Raise ValueError on settings with which training means nothing; loaded models are not asked."""
 
     def check_unbounded(self) -> None:
         """Raise ValueError where data have to be images in [-1, 1]; by default they need not."""
@@ -222,7 +228,8 @@ class Latent(Decodes):
 class FitsAfterTraining(ABC):
     """A model with numbers beside its weights that are found, in closed form, once the weights are trained.
 
-    They stand in buffers, so that checkpoints keep them; each set of weights (averaged, raw) has its own.
+    They stand in buffers, so that checkpoints keep them; each set of weights (averaged, raw) has its own. In
+    the checkpoint of an unfinished training they are as they were at the start.
     """
 
     @abstractmethod

@@ -14,10 +14,12 @@ __all__ = ["Start", "batch", "only", "update"]
 
 
 class Start:
-    """Where each part of a batch sets out from: the random numbers and the buffers that the whole would meet.
+    """The state in which every part of a batch begins: torch's random numbers and the values of buffers.
 
-    Each part draws for the whole batch, and retains its rows. Buffers that every forward pass moves, such as
-    those of spectral normalisation, pass through the same values in each part.
+    Each part draws for the whole batch, and retains its rows, so that all parts together draw what the whole
+    batch would. Buffers that every forward pass updates, such as those of spectral normalisation, take the
+    same values in each part.
+    device: whose generator, beside the CPU's, is saved. buffers: those that a forward pass updates.
     """
 
     def __init__(self, device: torch.device, buffers: Sequence[Tensor]) -> None:
@@ -26,7 +28,7 @@ class Start:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Go back there."""
+        """Set the generators and the buffers to the state in which this object was made."""
         rng.restore(self.stream, self.device)
         for buffer, value in zip(self.buffers, self.values, strict=True):
             buffer.copy_(value)

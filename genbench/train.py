@@ -163,7 +163,9 @@ def train(
     Several processes compute what one would, each on its share of every batch; the first keeps time and
     saves.
     What a model leaves to be found after training is fitted to the raw and to the averaged weights in the
-    end, and to the averaged ones, on few images, before each look at them on the way.
+    end. Before pictures or scores are made during training it is fitted to the averaged weights, on few
+    images, and undone afterwards: a checkpoint of an unfinished training never has it (a variance that is
+    fitted is that of variance=posterior there).
     Raises FloatingPointError where a loss or gradient is not finite.
     """
     # What is trained
@@ -185,7 +187,7 @@ def train(
 
     # What it is trained on, and what is watched meanwhile
     order = EpochOrder(len(split), seed)
-    window = Window(patience=1 if device.type == "cpu" else 50)  # a look costs a GPU a stall, a CPU nothing
+    window = Window(patience=1 if device.type == "cpu" else 50)  # reading stalls a GPU, not a CPU
     if checkpoint is not None:
         window.load(checkpoint["window"], device)
     clock = Clock(run.seconds, run.images_seen)
@@ -259,10 +261,12 @@ def train(
                 with clock.paused():
                     fit_weights(ema.model, FEWEST)
                     on_sample(ema.model, run.images_seen)
+                    ema.copy_buffers()  # a checkpoint before the end has nothing that is fitted
             if crossed(trainer.evaluate_every_images, before, run.images_seen) and not run.finished:
                 with clock.paused():
                     fit_weights(ema.model, FEWEST)
                     found = {f"training/{name}": value for name, value in on_evaluate(ema.model).items()}
+                    ema.copy_buffers()
                     if found:
                         found["training_seconds"] = run.seconds
                         tracker.log(found, images_seen=run.images_seen)

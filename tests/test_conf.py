@@ -111,6 +111,17 @@ def test_a_loss_brings_what_it_is_meant_with_and_the_command_line_wins() -> None
     assert chosen("loss=hybrid") == ("Learned", "Stratified")
     assert chosen("loss=vlb") == ("Fitted", "Importance")
     assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("Learned", "Uniform")
+    latents = "model=latent_diffusion"
+    assert chosen(latents) == ("BetaTilde", "Stratified")
+    assert chosen(latents, "loss=hybrid") == ("Learned", "Stratified")
+    assert chosen(latents, "loss=hybrid", "variance=beta") == ("Beta", "Stratified")
+
+
+@pytest.mark.parametrize("loss", ["hybrid", "vlb"])
+def test_a_loss_in_bits_of_images_is_refused_on_latents_for_that_reason(loss: str) -> None:
+    """Not because of the variance, which the loss brings with it."""
+    with pytest.raises(UsageError, match=rf"^loss={loss} counts the bits of 8-bit images"):
+        app.build(config("model=latent_diffusion", f"loss={loss}"))
 
 
 def test_the_wasserstein_criterion_brings_its_penalty_and_critic_steps_and_the_command_line_wins() -> None:
@@ -123,6 +134,37 @@ def test_the_wasserstein_criterion_brings_its_penalty_and_critic_steps_and_the_c
     assert chosen("criterion=wasserstein", "penalty.gradient=1") == (1.0, 0.0, 5)
     for other in ("relativistic", "hinge", "least_squares", "non_saturating"):
         assert chosen(f"criterion={other}") == (0.0, 0.15, 1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("model=gan", "penalty=none", "model.critic_steps=1"), "nothing bounds it: take penalty=gradient"),
+        (
+            ("experiment=fashion_mnist_gan",),
+            r"penalty\.gradient=10 comes with penalty\.r1=1 and penalty\.r2=1: set penalty\.r1=0 penalty",
+        ),
+    ],
+)
+def test_a_wasserstein_critic_without_a_bound_or_with_two_is_refused(
+    overrides: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        app.build(config("criterion=wasserstein", "device=cpu", *overrides))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model=gan",),
+        ("model=gan", "penalty=r1"),
+        ("model=gan", "penalty=none", "network.discriminator.spectral_norm=true"),
+        ("model=gan", "network=resnet_gan", "penalty=none", "network.discriminator.spectral_norm=true"),
+        ("experiment=fashion_mnist_gan", "penalty.r1=0", "penalty.r2=0", "data=digits"),
+    ],
+)
+def test_a_wasserstein_critic_with_one_bound_is_built(overrides: tuple[str, ...]) -> None:
+    app.build(config("criterion=wasserstein", "device=cpu", *overrides))
 
 
 def test_an_autoencoder_of_an_earlier_run_is_taken_as_it_is(made: Make) -> None:

@@ -200,6 +200,18 @@ def test_a_look_on_the_way_sees_the_averaged_weights_fitted_as_they_are_then(tmp
     assert not bool(first.model.state_dict()["process.variance.m"].any())
 
 
+@pytest.mark.parametrize("every", ["sample_every_images", "evaluate_every_images"])
+def test_an_unfinished_run_has_nothing_that_is_fitted_whenever_it_is_stopped(
+    tmp_path: Path, every: str
+) -> None:
+    """Here in the very step that pictures, or scores, are made in."""
+    assert not run(tmp_path, model=with_variance(Fitted(50)), stop_at=384, **{every: 128}).finished
+    state = CheckpointStore(tmp_path / "checkpoints").load(CPU)
+    assert state is not None
+    for name in ("model", "ema"):
+        assert not bool(state[name]["process.variance.m"].any())
+
+
 def test_a_checkpoint_from_before_there_was_fitting_loads(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path / "checkpoints")
     first = run(tmp_path)

@@ -60,6 +60,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
             device=device,
             seed=cfg.seed,
         )
+        parts.model.check_trainable()
         parts.check_optim()
         if parts.trainer.compile:
             check_compiler(device)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genbench.diffusion.bound import prior_nats, step_nats
 from genbench.diffusion.divergence import Divergence, dequantized, normal_nats
-from genbench.diffusion.sampler import Denoiser
+from genbench.diffusion.sampler import Denoised, Denoiser
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.spacing import LogSNR
 from genbench.diffusion.times import Drawn
@@ -43,7 +43,7 @@ class Bound(Density):
 
     steps: terms evaluated for each image (see sampled_terms), an estimate without bias; None: all T, each
     with its own noise.
-    clip_x0: bounds estimates of x0 to [-1, 1], as sampling does.
+    clip_x0: bounds estimates of x0 to [-1, 1]; a variance is fitted to estimates so bounded.
     Source: Ho et al. 2020, Eq. 5.
     """
 
@@ -69,8 +69,12 @@ class Bound(Density):
         """One term of each image, at times t (B,): (B,)."""
         at = schedule.level(t)
         xt = at.alpha * x0 + at.sigma * torch.randn_like(x0)
-        x0_hat, variance = denoise(xt, t)
-        return step_nats(x0, xt, x0_hat.clamp(-1, 1) if self.clip_x0 else x0_hat, variance, t, schedule)
+        x0_hat, variance = self.bounded(denoise(xt, t))
+        return step_nats(x0, xt, x0_hat, variance, t, schedule)
+
+    def bounded(self, estimate: Denoised) -> Denoised:
+        """An estimate as this bound uses it."""
+        return estimate.clipped() if self.clip_x0 else estimate
 
 
 def sampled_terms(n: int, schedule: Schedule, device: torch.device, *, terms: int | None) -> Drawn:

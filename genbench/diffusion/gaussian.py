@@ -14,7 +14,7 @@ from genbench.diffusion.objective import Case, Objective
 from genbench.diffusion.parameterization import Parameterization
 from genbench.diffusion.posterior import ReverseVariance
 from genbench.diffusion.process import Known, LikelihoodProcess, Losses, averaged
-from genbench.diffusion.sampler import Denoised, Denoiser, Sampler, noise_like
+from genbench.diffusion.sampler import Ancestral, Denoised, Denoiser, Sampler, noise_like
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
 from genbench.diffusion.variance import BetaTilde, Fitted, Variance
@@ -63,6 +63,18 @@ class Gaussian(LikelihoodProcess):
             raise ValueError(
                 f"loss={objective} is a sum over all steps, and these times see some more often without "
                 "weighing them less: take times=stratified or times=importance"
+            )
+        clips, bounds = self.sampler.clip_x0, self.step_bound().clip_x0
+        if (
+            isinstance(self.variance, Fitted)
+            and self.variance.samples
+            and isinstance(self.sampler, Ancestral)
+            and clips != bounds
+        ):
+            raise ValueError(
+                f"variance.samples=true draws with the variance that is fitted for the bound, and "
+                f"density.clip_x0 is {bounds} while sampler.clip_x0 is {clips}: set both alike "
+                "(density.clip_x0 is a key of density=bound, and true elsewhere)"
             )
         # A fitted variance is the posterior's while the network is trained.
         if isinstance(self.weighting, TrueBound) and not isinstance(self.variance, BetaTilde | Fitted):
@@ -146,13 +158,16 @@ class Gaussian(LikelihoodProcess):
         return Denoised(self.parameterization.to_x0(output.float(), xt, self.schedule.level(t)), variance)
 
     def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-        """Fit the variance, where it is one that is fitted, to the estimates that the sampler uses.
+        """Fit the variance, where it is one that is fitted, to the estimates that the bound uses.
 
-        To those without guidance, for the images' own labels; clipped where the sampler clips.
+        Without guidance, for the images' own labels; clipped where the likelihood's bound clips, whatever the
+        sampler does, so that no setting of sampling changes the likelihood. Where samples are drawn with the
+        variance too, `check` asks both to clip alike.
         """
+        bound = self.step_bound()
 
         def denoise(xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
-            return self.sampler.bounded(self.denoise(network, xt, t, y))
+            return bound.bounded(self.denoise(network, xt, t, y))
 
         self.variance.fit(denoise, self.schedule, batches)
 
@@ -196,10 +211,14 @@ class Gaussian(LikelihoodProcess):
         return self.density.refined().log_prob(self.denoiser(network, y), self.schedule, x0)
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
-        bound = self.density if isinstance(self.density, Bound) else Bound()
+        bound = self.step_bound()
         for t in sampled_terms(len(x0), self.schedule, x0.device, terms=None).t:
             yield bound.step_nats(self.denoiser(network, y), self.schedule, x0, t)
         yield prior_nats(x0, self.schedule)
+
+    def step_bound(self) -> Bound:
+        """The bound whose terms are shown and that a variance is fitted for."""
+        return self.density if isinstance(self.density, Bound) else Bound()
 
     def denoiser(self, network: nn.Module, y: Tensor | None) -> Denoiser:
         """The model's own estimate for labels y."""

@@ -18,7 +18,7 @@ LabelDenoiser = Callable[[Tensor, Tensor, Tensor | None], Denoised]
 
 
 class Guidance(nn.Module, ABC):
-    """Changes what a sampler is told; what a model is trained on changes with it.
+    """Changes the estimates that a sampler is given; what a model is trained on changes with it.
 
     The variance of a reverse step stays that of the model's own estimate for its label, without guidance.
     """

@@ -24,7 +24,7 @@ class Posterior(NamedTuple):
 
 
 class ReverseVariance(ABC):
-    """The variance of p(x_s | x_t), which a model says at x_t, for any s < t."""
+    """The variance of p(x_s | x_t) for any s < t, as a model that was evaluated at (x_t, t) gives it."""
 
     @abstractmethod
     def log(self, q: Posterior) -> Tensor:

@@ -62,7 +62,10 @@ class Process(nn.Module, ABC):
         """
 
     def begin_step(self, spent: float) -> None:
-        """Take note, before a step, of the share of the budget that is spent (0 to 1); most need not know."""
+        """Called before each training step with the share of the budget that is spent (0 to 1).
+
+        By default it does nothing; consistency training derives its step sizes from the share.
+        """
 
     @abstractmethod
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:

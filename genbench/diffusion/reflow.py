@@ -7,6 +7,7 @@ from torch.func import functional_call
 from genbench import batchwise
 from genbench.diffusion.flow_matching import Coupling
 from genbench.diffusion.ode import Solver
+from genbench.nn.average import new_share
 
 __all__ = ["Reflow"]
 
@@ -69,12 +70,9 @@ class Reflow(Coupling):
         Once the second stage has its teacher nothing is taken in: by arithmetic, since reading a flag off a
         GPU would stall every step.
         """
-        halflife = torch.full_like(self.fresh, self.halflife_images, dtype=torch.float64)
-        if self.rampup is not None:
-            # Before the first step it is 0, so that the weights are taken whole.
-            halflife = halflife.minimum(self.rampup * (self.fresh - 1).clamp(min=0))
-        share = (self.fresh > 0) * (1 - 0.5 ** (images / halflife))
-        self.teacher.lerp_(flat(network), share.float())
+        seen = (self.fresh - 1).clamp(min=0)
+        share = new_share(seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup)
+        self.teacher.lerp_(flat(network), ((self.fresh > 0) * share).float())
 
     @torch.no_grad()
     def ends(self, network: nn.Module, z1: Tensor, y: Tensor | None) -> Tensor:

@@ -24,6 +24,10 @@ class Denoised(NamedTuple):
     variance: ReverseVariance
     """Of a step from xt to any less noisy state; samplers without one of the model's own leave it alone."""
 
+    def clipped(self) -> "Denoised":
+        """The same with x0 bounded to [-1, 1], where images are."""
+        return self._replace(x0=self.x0.clamp(-1, 1))
+
 
 Denoiser = Callable[[Tensor, Tensor], Denoised]
 """(xt (B, C, H, W), t (B,)) -> Denoised."""
@@ -63,7 +67,7 @@ class Sampler(ABC):
 
     def bounded(self, estimate: Denoised) -> Denoised:
         """An estimate as this sampler uses it."""
-        return estimate._replace(x0=estimate.x0.clamp(-1, 1)) if self.clip_x0 else estimate
+        return estimate.clipped() if self.clip_x0 else estimate
 
     def times(self, schedule: Schedule, start: float = 1.0) -> Tensor:
         """The times that are visited: about `start` = t_0 > .. > t_K = 0, (K + 1,) float64."""

@@ -18,12 +18,12 @@ from genbench.vaes.buckets import gaussian_log_prob
 __all__ = ["Beta", "BetaTilde", "Fitted", "Learned", "Variance"]
 
 GROUPS = 64  # of steps that share their images' mean error; fewer where they would have fewer than 16
-DECODER_SHARE = 1 / 8  # of the visits: the decoder holds most of the nats
+DECODER_SHARE = 1 / 8  # of the images: the decoder holds most of the nats
 LOG_STDS = torch.linspace(math.log(2e-4), math.log(2.0), 64, dtype=torch.float64)  # from 1/40 of a level
 
 
 class Variance(nn.Module, ABC):
-    """The variance of p(x_s | x_t). What is found of it after training stands in its buffers."""
+    """The variance of p(x_s | x_t). What is fitted after training stands in its buffers."""
 
     answers: int = 1
     """Channels of the network's answer for each channel of the image."""
@@ -90,10 +90,12 @@ class Fitted(Variance):
     It holds for steps of any length, since m_t does not depend on where a step ends. On the images that it is
     fitted to no other variance that is constant over pixels has a better bound, up to what is said of `fit`.
     Until it is fitted m = 0, which is BetaTilde.
-    T: the schedule's. samples: whether samples are drawn with it too; else with beta~. Under it the states of
-    ancestral sampling are as wide as the forward process's, but it answers the errors of an imperfect network
-    with noise, which can cost image quality.
+    T: the schedule's. samples: whether samples are drawn with the same m too; else with beta~. Under it the
+    states of ancestral sampling are as wide as the forward process's, but it answers the errors of an
+    imperfect network with noise, which can cost image quality.
     Source: Bao et al. 2022 (Analytic-DPM), Theorem 1.
+    Unlike there, estimates are clipped as the likelihood's bound clips them and not as the sampler does,
+    since by default the bound alone uses m: the likelihood then does not depend on how samples are drawn.
     """
 
     m: Tensor
@@ -134,7 +136,7 @@ class Fitted(Variance):
         """
         steps, errors, decoder = list[Tensor](), list[Tensor](), torch.zeros(len(LOG_STDS)).double()
         for x0, y in batches:
-            k = visits(len(x0), self.T, x0.device)
+            k = draw_steps(len(x0), self.T, x0.device)
             t, at = k / self.T, schedule.level(k / self.T)
             x0_hat = denoise(at.alpha * x0 + at.sigma * torch.randn_like(x0), t, y).x0
             steps.append(k)
@@ -145,14 +147,14 @@ class Fitted(Variance):
         k, error = torch.cat(steps), torch.cat(errors)
         if not bool(error.isfinite().all()):
             raise FloatingPointError("an estimate of x0 is not finite: train at a lower optim.lr")
-        self.m.copy_(smoothed(k, error, schedule))
+        self.m.copy_(smooth(k, error, schedule))
         if self.T > 1 and bool((k == 1).any()):
             first = second_beta_tilde(schedule, k).reshape(())
-            self.m[0] = float(torch.exp(2 * lowest(LOG_STDS, decoder))) - first
+            self.m[0] = float(torch.exp(2 * minimum_by_parabola(LOG_STDS, decoder))) - first
 
 
-def visits(n: int, T: int, device: torch.device) -> Tensor:
-    """Steps 1..T for n images, about evenly in log(k + T / 50), and step 1 a share more: (n,) float64.
+def draw_steps(n: int, T: int, device: torch.device) -> Tensor:
+    """Draw steps 1..T for n images, about evenly in log(k + T / 50), and step 1 a share more: (n,) float64.
 
     The terms of the bound fall about as 1 / k, while a sampler of few steps needs all of the grid. Steps are
     strata of each batch, so that every batch covers them all.
@@ -163,11 +165,11 @@ def visits(n: int, T: int, device: torch.device) -> Tensor:
     return torch.floor(k).clamp(1, T)
 
 
-def smoothed(k: Tensor, error: Tensor, schedule: Schedule) -> Tensor:
-    """m_1 .. m_T, (T,) float64 on the host, from squared errors (n,) at steps k (n,)."""
+def smooth(k: Tensor, error: Tensor, schedule: Schedule) -> Tensor:
+    """Smooth squared errors (n,) at steps k (n,) to m_1 .. m_T, (T,) float64 on the host."""
     k, order = k.sort()
     alpha_bar, table = schedule.alpha_bar(k / schedule.T).cpu(), schedule.table[1:].cpu()
-    # Visits of one step are never parted: two groups at one place would have no line between them.
+    # Images of one step are never parted: two groups at one place would have no line between them.
     rank, groups = torch.searchsorted(k, k).cpu(), min(GROUPS, max(len(k) // 16, 1))
     _, group, sizes = torch.unique(rank * groups // len(k), return_inverse=True, return_counts=True)
 
@@ -188,8 +190,8 @@ def decoder_nats(x0: Tensor, x0_hat: Tensor) -> Tensor:
     return -sum(nats, torch.zeros(len(LOG_STDS), dtype=torch.float64, device=x0.device)).cpu()
 
 
-def lowest(places: Tensor, values: Tensor) -> Tensor:
-    """Where a function is least, () float64, by the parabola through the least of its values and their sides.
+def minimum_by_parabola(places: Tensor, values: Tensor) -> Tensor:
+    """The place of a function's minimum, () float64, by a parabola through its least value and both sides.
 
     places (n,) evenly spaced, values (n,), n >= 3.
     """

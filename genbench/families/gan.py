@@ -51,6 +51,9 @@ class GAN(Decodes):
         self.latent_shape, self.divergence = (latent_size,), divergence
         self.phases, self.period = ("disc",) * critic_steps + ("gen",), penalties.every
 
+    def check_trainable(self) -> None:
+        self.criterion.check(self.discriminator, self.penalties)
+
     def networks(self) -> list[nn.Module]:
         """The generator alone: the discriminator draws no samples, and its slopes need full precision."""
         return [self.generator]

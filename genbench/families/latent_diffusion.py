@@ -54,6 +54,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         if "classifier" in self.prior_model.phases:
             raise ValueError("guidance=classifier sees images, and the prior latents: take classifier_free")
         self.frozen = not any(p.requires_grad for p in autoencoder.parameters())
+        self.share = 0.0 if self.frozen else share  # of the budget, for the autoencoder
         if not self.frozen:
             later = tuple(Stage((1 - share) * stage.share, stage.phases) for stage in later)
             self.stages = (Stage(share, ("autoencoder",)), *later)
@@ -81,6 +82,10 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         if phase == "autoencoder":
             return list(self.autoencoder.parameters())
         return self.prior_model.phase_parameters(phase)
+
+    def begin_step(self, spent: float) -> None:
+        """Pass on the share of the prior's own budget, 0 while the autoencoder is trained."""
+        self.prior_model.begin_step(max(spent - self.share, 0.0) / (1 - self.share))
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)

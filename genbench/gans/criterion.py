@@ -3,7 +3,10 @@
 from abc import ABC, abstractmethod
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from genbench.gans.penalty import Penalties
 
 __all__ = ["Criterion", "Hinge", "LeastSquares", "NonSaturating", "Relativistic", "Wasserstein"]
 
@@ -13,6 +16,9 @@ class Criterion(ABC):
 
     compares: bool = False
     """Whether `gen` needs the logits of real images too; all others leave them out and save their pass."""
+
+    def check(self, discriminator: nn.Module, penalties: Penalties) -> None:  # noqa: B027 - most fit all
+        """Raise ValueError where these losses mean nothing with such a discriminator; by default never."""
 
     @abstractmethod
     def disc(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -65,12 +71,31 @@ class Hinge(Criterion):
 class Wasserstein(Criterion):
     """disc = E fake - E real, gen = -E fake; it needs a critic of bounded slope, close to its optimum.
 
+    The slope is bounded by one kind of penalty (with several at once it has no known target) or by spectral
+    normalisation; without a bound the loss has no minimum.
+
     Source: Arjovsky et al. 2017, Eq. 2; with a gradient penalty and five critic steps for each of the
     generator, which the configuration brings with it, as Gulrajani et al. 2017, Algorithm 1.
     """
 
     def disc(self, real: Tensor, fake: Tensor) -> Tensor:
         return fake.float().mean() - real.float().mean()
+
+    def check(self, discriminator: nn.Module, penalties: Penalties) -> None:
+        at_data = penalties.r1 > 0 or penalties.r2 > 0
+        normalised = any(is_parametrized(module) for module in discriminator.modules())
+        if not (penalties.gradient or at_data or normalised):
+            raise ValueError(
+                "criterion=wasserstein needs a discriminator of bounded slope, and nothing bounds it: take "
+                "penalty=gradient, or network.discriminator.spectral_norm=true"
+            )
+        if penalties.gradient and at_data:
+            raise ValueError(
+                "criterion=wasserstein takes one kind of penalty, and "
+                f"penalty.gradient={penalties.gradient:g} comes with penalty.r1={penalties.r1:g} and "
+                f"penalty.r2={penalties.r2:g}: set penalty.r1=0 penalty.r2=0 (presets set them too), or "
+                "penalty.gradient=0"
+            )
 
     def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         return -fake.float().mean()

@@ -17,7 +17,7 @@ SHIPPED = {"digits": DigitsFeatures(), "fashion_mnist": FashionMnistFeatures()}
 
 
 class AutoFeatures(FeatureSource):
-    """The shipped networks for the sets "digits" and "fashion_mnist", the pixels of sets whose law is known,
+    """The shipped networks for "digits" and "fashion_mnist", pixels where the data's distribution is known,
     Inception (from `weights`) for all others.
 
     Digits in black and white get a classifier of their own: distances on the two never share a column.

@@ -15,9 +15,10 @@ class FIDGap(Score):
     """FID to the test split less FID to the training split, of equally many real images from both.
 
     A larger reference has the smaller bias, so the larger split gives a fixed random part: then the gap of a
-    model that learned the law is 0 in expectation, and one above 0 comes from repeated training images.
+    model that learned the distribution is 0 in expectation, and one above 0 comes from repeated training
+    images.
     The interval is over the samples and over the real images of both splits: it holds 0 where another choice
-    of real images could turn the sign. It is on the safe side: of a model that learned the law itself, all
+    of real images could turn the sign. It is on the safe side: of a model that learned the distribution, all
     influences are noise, and the standard error is too large by 1.2 to 1.5 (d = 6 to 64, n = 100 to 359).
     """
 

@@ -19,7 +19,7 @@ __all__ = [
     "share_interval",
 ]
 
-REPLICATES = 1000  # of means, which cost next to nothing; 200 leave the ends of an interval to chance
+REPLICATES = 1000  # of means, which cost next to nothing; with 200 the ends of an interval vary by the seed
 LEVEL = 0.95
 Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 AT_ONCE = 1_000_000  # numbers that are held at once
@@ -34,11 +34,11 @@ class Interval(NamedTuple):
 
 
 Scale = Callable[[float, float], float]
-"""A score and how far it moves to first order -> where that leads, rising with the move."""
+"""(score, change to first order) -> the changed score, which rises with the change."""
 
 
 def plain(value: float, move: float) -> float:
-    """Of scores that may have any sign."""
+    """value + move: the scale of scores without a bound, such as a difference of two distances."""
     return value + move
 
 
@@ -60,7 +60,10 @@ def on_logs(value: float, move: float) -> float:
 
 
 def at_least_0(value: float, move: float) -> float:
-    """Of distances that are roots already: as far as 0."""
+    """max(0, value + move): the scale of distances that are no squares, which are never below 0.
+
+    The bound is the value itself where rounding left that below 0.
+    """
     return max(min(value, 0.0), value + move)
 
 

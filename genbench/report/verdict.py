@@ -1,7 +1,8 @@
 """How sure a comparison is: the one rule for all that is called better or set in bold.
 
 Every test is two-sided at 95 %, with Holm's correction where several measures are compared at once. A single
-training says nothing of how far another seed would be from it, so that nothing is sure of fewer than two.
+training does not show how much results vary between seeds, so a row of fewer than two runs is never called
+better and never set in bold.
 """
 
 import math
@@ -23,10 +24,12 @@ class Measured(NamedTuple):
 
 
 class Leader(NamedTuple):
-    """The best row of a column, and how easily the best of equal rows would lead as far."""
+    """The best row of a column, and the test of it against all others."""
 
     place: int
+    """Its index in the column."""
     p_value: float
+    """The largest of its two-sided p values against the other rows, see `leader`."""
 
 
 def verdict(a: Measured, b: Measured, *, higher_is_better: bool = False) -> float:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from genbench.diffusion.bound import second_beta_tilde
 from genbench.diffusion.density import Bound
 from genbench.diffusion.posterior import Interpolated, Posterior, ReverseVariance, Widened, posterior
-from genbench.diffusion.sampler import Ancestral, Denoised, Denoiser
+from genbench.diffusion.sampler import DDIM, Ancestral, Denoised, Denoiser, Sampler
 from genbench.diffusion.schedule import Cosine, Linear, Schedule, ZeroTerminal
-from genbench.diffusion.variance import Beta, BetaTilde, Fitted, Variance, visits
+from genbench.diffusion.variance import Beta, BetaTilde, Fitted, Variance, draw_steps
 from genbench.diffusion.weighting import TrueBound
 from genbench.precision import BFloat16
 from genbench.vaes.buckets import gaussian_log_prob
@@ -152,13 +152,13 @@ def test_with_any_number_of_steps_the_states_are_as_wide_as_the_forward_process_
     assert low < 0.98 < 1.04 < high
 
 
-def test_visits_cover_the_grid_and_the_first_step_most() -> None:
-    k = visits(8000, 1000, torch.device("cpu"))
+def test_the_drawn_steps_cover_the_grid_and_the_first_step_most() -> None:
+    k = draw_steps(8000, 1000, torch.device("cpu"))
     assert (float(k.min()), float(k.max())) == (1, 1000)
     assert 0.125 < float((k == 1).double().mean()) < 0.15
     for low, high in ((2, 10), (11, 100), (101, 1000)):
         assert float(((k >= low) & (k <= high)).double().mean()) > 0.05
-    assert visits(5, 2, torch.device("cpu")).unique().tolist() == [1, 2]
+    assert draw_steps(5, 2, torch.device("cpu")).unique().tolist() == [1, 2]
 
 
 def test_until_it_is_fitted_it_is_the_posteriors() -> None:
@@ -201,15 +201,35 @@ class Loud(nn.Module):
         return -5 * x
 
 
-def test_it_is_fitted_to_the_estimates_as_the_sampler_clips_them() -> None:
-    def m(*, clip: bool) -> Tensor:
-        process = toy_process(variance=Fitted(50), sampler=Ancestral(5, clip_x0=clip))
+def test_it_is_fitted_to_the_estimates_as_the_bound_clips_them_whatever_the_sampler_does() -> None:
+    def found(*, bound: bool, sampler: bool) -> tuple[Tensor, Tensor]:
+        process = toy_process(
+            variance=Fitted(50),
+            sampler=Ancestral(5, clip_x0=sampler),
+            density=Bound(5, clip_x0=bound),
+        )
         torch.manual_seed(0)
         process.fit(Loud(), batches(512))
         assert isinstance(process.variance, Fitted)
-        return process.variance.m[1:]
+        return process.variance.m[1:], process.log_prob(Loud(), pictures(64), None)
 
-    assert float(m(clip=True).max()) <= 4 < float(m(clip=False).max())  # 4 is the square of from -1 to 1
+    clipped, free = found(bound=True, sampler=True), found(bound=False, sampler=True)
+    assert float(clipped[0].max()) <= 4 < float(free[0].max())  # 4 is the square of from -1 to 1
+    assert all(map(torch.equal, clipped, found(bound=True, sampler=False)))
+    assert all(map(torch.equal, free, found(bound=False, sampler=False)))
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_samples_drawn_with_it_ask_the_sampler_to_clip_as_the_bound_does(clip: bool) -> None:
+    def process(sampler: Sampler, *, samples: bool) -> None:
+        variance, density = Fitted(50, samples=samples), Bound(5, clip_x0=clip)
+        toy_process(variance=variance, sampler=sampler, density=density)
+
+    with pytest.raises(ValueError, match=rf"density\.clip_x0 is {clip} while sampler\.clip_x0 is {not clip}"):
+        process(Ancestral(5, clip_x0=not clip), samples=True)
+    process(Ancestral(5, clip_x0=clip), samples=True)
+    process(Ancestral(5, clip_x0=not clip), samples=False)
+    process(DDIM(5, clip_x0=not clip), samples=True)  # which uses no variance
 
 
 def test_half_precision_networks_fit_the_same_variance() -> None:

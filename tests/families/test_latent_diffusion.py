@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.batchwise import Part, at_work
+from genbench.diffusion.density import Bound
 from genbench.diffusion.flow_matching import FlowMatching, Uniform
 from genbench.diffusion.guidance import Unguided
 from genbench.diffusion.objective import VLB
@@ -108,6 +109,15 @@ def test_a_prior_with_stages_of_its_own_has_them_in_what_the_autoencoder_leaves(
     assert trained.phases == ("net", "reflow")
 
 
+@pytest.mark.parametrize(("frozen", "expected"), [(False, [0, 0, 0.2, 1]), (True, [0, 0.25, 0.4, 1])])
+def test_the_prior_is_given_what_is_spent_of_its_own_budget(frozen: bool, expected: list[float]) -> None:
+    model, given = latent(kl().requires_grad_(not frozen)), list[float]()  # a share of 0.25
+    model.prior_model.begin_step = given.append
+    for spent in (0.0, 0.25, 0.4, 1.0):
+        model.begin_step(spent)
+    assert given == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("make", [kl, vq])
 def test_latents_reach_the_prior_with_mean_0_and_deviation_1(make: type[Latent]) -> None:
     torch.manual_seed(0)
@@ -124,7 +134,8 @@ def test_latents_reach_the_prior_with_mean_0_and_deviation_1(make: type[Latent])
 
 def test_what_a_prior_has_fitted_is_fitted_to_latents_as_it_sees_them() -> None:
     """Their variance is 1, so an untrained network, which answers v = 0, is off by about 1 - alpha_bar."""
-    process = toy_process(variance=Fitted(50), sampler=Ancestral(5, clip_x0=False))
+    unbounded = {"sampler": Ancestral(5, clip_x0=False), "density": Bound(5, clip_x0=False)}
+    process = toy_process(variance=Fitted(50, samples=True), **unbounded)
     model = latent(kl(), process=process)
     for _ in range(20):
         model.loss(images(64), phase="autoencoder")

@@ -108,7 +108,7 @@ def test_the_interval_of_one_sample_set_holds_what_other_sets_score_on_average(
 
 
 def splits(seed: int) -> tuple[Tensor, Tensor]:
-    """Training and test images of one law."""
+    """Training and test images of one distribution."""
     return correlated(300, 6, 3 * seed), correlated(100, 6, 3 * seed + 1)
 
 
@@ -141,7 +141,7 @@ def test_the_gap_of_copies_is_above_0_beyond_its_interval() -> None:
 
 
 def test_the_interval_of_a_ratio_to_held_out_images_is_over_these_too() -> None:
-    """As many samples as held-out images of one law: the ratio is 1, and both move it."""
+    """As many samples as held-out images of one distribution: the ratio is 1, and both move it."""
     rows = []
     for seed in range(100):
         rng = torch.Generator().manual_seed(seed)

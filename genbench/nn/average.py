@@ -1,0 +1,21 @@
+"""How fast a moving average of weights follows them; the one formula for all such averages."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["new_share"]
+
+
+def new_share(seen: Tensor, *, images: int, halflife_images: float, rampup: float | None) -> Tensor:
+    """The share of new weights in a moving average of them: average <- average + share (weights - average).
+
+    share = 1 - 2^(-images / halflife), halflife = min(halflife_images, rampup * seen)
+    images: those of the step that the new weights come from. seen: images of all steps up to it, () on any
+    device, which is not read by the host; 0 gives a share of 1. rampup: None is no bound on the half-life.
+    Returns () float64.
+    Source: Karras et al. 2024 (EDM2) for half-lives in images; Karras et al. 2022, Table 7 for the ramp-up.
+    """
+    halflife = torch.full_like(seen, halflife_images, dtype=torch.float64)
+    if rampup is not None:
+        halflife = halflife.minimum(rampup * seen)
+    return 1 - 0.5 ** (images / halflife)
