@@ -144,7 +144,7 @@ def test_a_setting_is_read_as_what_it_looks_like(text: str, value: object) -> No
 
 
 def test_schedules_draws_a_picture(tmp_path: Path) -> None:
-    done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 100)
+    done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 50)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "s.png") as image:
         assert image.size == (1200, 480)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Divergence", "carried", "dequantized", "normal_nats"]
+__all__ = ["Divergence", "dequantized", "flow_to_noise", "normal_nats"]
 
 
 class Divergence:
@@ -32,7 +32,7 @@ class Divergence:
         return value.detach(), torch.stack([(v * row).flatten(1).double().sum(1) for v, row in pairs]).mean(0)
 
 
-def carried(field: Divergence, x: Tensor, *, steps: int, rho: float = 4.0) -> tuple[Tensor, Tensor]:
+def flow_to_noise(field: Divergence, x: Tensor, *, steps: int, rho: float = 4.0) -> tuple[Tensor, Tensor]:
     """Where dx/dt = -field(x, t) takes x (B, C, H, W) from t = 0 to 1, and int div field dt, (B,) nats.
 
     By the Runge-Kutta method of order 4 in u, t = u^rho, in equal steps of u of four evaluations each.

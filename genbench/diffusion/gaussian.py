@@ -49,9 +49,10 @@ class Gaussian(LikelihoodProcess):
         self.parameterization, self.objective, self.weighting = parameterization, objective, weighting
         self.variance, self.sampler, self.density = variance, sampler, density
         self.phases = ("net", *guidance.phases)
-        self.bound, self.method, self.discretized = density.bound, density.method, density.discretized
+        self.bound, self.discretized = density.bound, density.discretized
         sampler.times(schedule)  # refuses more steps than the grid has
         self.check()
+        self.method = density.method(schedule)
 
     def check(self) -> None:
         """Raise ValueError on compositions that mean nothing, with a remedy."""
@@ -193,7 +194,7 @@ class Gaussian(LikelihoodProcess):
         return self.density.log_prob(self.denoiser(network, y), self.schedule, x0)
 
     def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        return self.density.refined().log_prob(self.denoiser(network, y), self.schedule, x0)
+        return self.density.refined_log_prob(self.denoiser(network, y), self.schedule, x0)
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
         bound = self.density if isinstance(self.density, Bound) else Bound()

@@ -30,7 +30,6 @@ class FixedSteps(Solver):
     rho: 1 makes equal steps; more makes them shorter towards the data. A last step that begins at noise
     t = n^-rho loses about t^2 / (2 s^2) of the variance of data of standard deviation s.
     Source of the form: Karras et al. 2022, Eq. 5, with sigma_min = 0.
-    The times are computed on the host and moved to the device once, so that no step waits for it.
     """
 
     order: int
