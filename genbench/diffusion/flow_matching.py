@@ -176,8 +176,9 @@ class FlowMatching(Straight, LikelihoodProcess):
             return Denoised(xt + level(t).sigma * network(xt, t.float(), label).float(), NO_VARIANCE)
 
         def velocity(xt: Tensor, t: Tensor) -> Tensor:
-            times = t.expand(len(xt))
-            estimate = self.guidance.guide(labelled, xt, times, y, level(times))
+            now = float(t)  # t is on the host
+            times = xt.new_full((len(xt),), now, dtype=torch.float64)
+            estimate = self.guidance.at(now).guide(labelled, xt, times, y, level(times))
             x0 = estimate.x0 if known is None else known.within(estimate.x0)
             return (x0 - xt) / level(times).sigma
 

@@ -175,7 +175,10 @@ class Gaussian(LikelihoodProcess):
         known: Known | None = None,
     ) -> Iterator[Tensor]:
         def guided(xt: Tensor, t: Tensor) -> Denoised:
-            found = self.guidance.guide(partial(self.denoise, network), xt, t, y, self.schedule.level(t))
+            now = float(t[0])  # t is on the host
+            t = xt.new_full((len(xt),), now, dtype=torch.float64)
+            guidance, at = self.guidance.at(now), self.schedule.level(t)
+            found = guidance.guide(partial(self.denoise, network), xt, t, y, at)
             x0 = found.x0 if known is None else known.within(found.x0)
             return Denoised(x0, self.variance.drawn(found.variance))
 

@@ -12,7 +12,7 @@ __all__ = ["Adaptive", "Euler", "Field", "FixedSteps", "Heun", "Midpoint", "Solv
 LAST = 1e-3  # the time from which an adaptive solver goes to 0 in one step, since no velocity is known there
 
 Field = Callable[[Tensor, Tensor], Tensor]
-"""(x (B, C, H, W), t ()) -> velocity (B, C, H, W), towards the data."""
+"""(x (B, C, H, W), t () float64 on the host) -> velocity (B, C, H, W), towards the data."""
 
 
 class Solver(ABC):
@@ -48,9 +48,9 @@ class FixedSteps(Solver):
 
     def walk(self, velocity: Field, x: Tensor, start: float = 1.0) -> Iterator[Tensor]:
         times = self.times(start)
-        lengths, here = (-times.diff()).tolist(), times.to(x.device)
+        lengths = (-times.diff()).tolist()
         for k, h in enumerate(lengths):
-            x = self.step(velocity, x, here[k], h, last=k == len(lengths) - 1)
+            x = self.step(velocity, x, times[k], h, last=k == len(lengths) - 1)
             yield x
 
     @abstractmethod
@@ -110,7 +110,7 @@ class Adaptive(Solver):
         t, h = start, start / 10
         for _ in range(self.most):
             h = min(h, t - LAST) if t > LAST else t
-            now = torch.tensor(t, dtype=torch.float64, device=x.device)
+            now = torch.tensor(t, dtype=torch.float64)
             here = velocity(x, now)
             there = x + h * here
             if t == h:
