@@ -222,14 +222,18 @@ def schedules(
     out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
     steps: Annotated[int, typer.Option("--T", min=1, help="Steps of the grid.")] = 1000,
 ) -> None:
-    """Draw alpha_bar and log-SNR of every noise schedule that is fixed."""
+    """Draw alpha_bar and log-SNR of every noise schedule that is fixed; name those that no such T has."""
     check_out(out)
     from genbench.diffusion.schedule import EDM, Cosine, Geometric, Linear, Sigmoid, ZeroTerminal
     from genbench.pictures import schedule_figure
 
-    kinds = (Linear, Cosine, Geometric, Sigmoid, EDM, ZeroTerminal)
-    members = [kind(steps) for kind in kinds]
-    schedule_figure({type(member).__name__: member.table.numpy() for member in members}, out)
+    drawn = {}
+    for kind in (Linear, Cosine, Geometric, Sigmoid, EDM, ZeroTerminal):
+        try:
+            drawn[kind.__name__] = kind(steps).table.numpy()
+        except ValueError as error:
+            typer.echo(f"{kind.__name__} is left out: {error}", err=True)
+    schedule_figure(drawn, out)
 
 
 def setting(text: str) -> tuple[str, object]:

@@ -51,7 +51,7 @@ class Fidelity:
     def likelihood(self, model: Generator) -> dict[str, Any]:
         """Bits per dimension with what kind of number it is; all None for a model without a likelihood.
 
-        Of a likelihood that is integrated in steps also `solver_error_bits`: what twice the steps would add
+        Of a likelihood that is integrated in steps also `solver_error_bits`: what finer steps would add
         to the bits per dimension, the mean over the first `solver_error_n` images under equal draws.
         Of data whose law is known also what is said of it by `against`.
         Without images, n = 0, the kind alone.
@@ -107,7 +107,7 @@ class Fidelity:
         return self.of_images(model, "likelihood", of_batch)
 
     def refinements(self, model: Likelihood) -> list[Tensor]:
-        """What twice the steps add to log p(x) of some test images under equal draws: (B,) nats a batch."""
+        """What finer steps add to log p(x) of some test images under equal draws: (B,) nats a batch."""
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             coarse = model.log_prob(x, y)

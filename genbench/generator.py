@@ -174,7 +174,7 @@ class Likelihood(ABC):
         """Log-probability of the DISCRETE 8-bit image in nats, (B,)."""
 
     def refined_log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """log_prob in twice the steps where it is `discretized`, (B,) nats; log_prob itself elsewhere.
+        """log_prob as finer steps have it where it is `discretized`, (B,) nats; log_prob itself elsewhere.
 
         From the same state of torch's default generator both draw the same, so that they differ by the error
         of the steps alone.

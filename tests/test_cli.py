@@ -144,7 +144,17 @@ def test_a_setting_is_read_as_what_it_looks_like(text: str, value: object) -> No
 
 
 def test_schedules_draws_a_picture(tmp_path: Path) -> None:
-    done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 100)
-    assert done.returncode == 0, done.stderr
+    done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 50)
+    assert (done.returncode, done.stderr) == (0, "")
     with Image.open(tmp_path / "s.png") as image:
         assert image.size == (1200, 480)
+
+
+def test_schedules_names_what_no_grid_so_coarse_has_and_draws_the_others(tmp_path: Path) -> None:
+    done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 20)
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
+        "Linear is left out",
+        "ZeroTerminal is left out",
+    ]
+    assert (tmp_path / "s.png").exists()

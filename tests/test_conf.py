@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
@@ -278,6 +279,20 @@ def test_only_targets_of_known_packages_are_built() -> None:
     OmegaConf.update(cfg, "loss._target_", "os.system")
     with pytest.raises(UsageError, match=r"loss._target_ is 'os.system'; it must start with"):
         app.build(cfg)
+
+
+@pytest.mark.parametrize(
+    ("choices", "key"),
+    [
+        (["model=flow_matching"], "model.process.density_steps"),
+        (["model=latent_diffusion", "prior=flow_matching"], "prior.process.density_steps"),
+    ],
+)
+def test_the_steps_of_a_density_are_set_by_the_keys_that_messages_name(choices: list[str], key: str) -> None:
+    """A note below a table and the README named process.density_steps, which is no key."""
+    assert OmegaConf.select(config(*choices, f"{key}=8"), key) == 8
+    with pytest.raises(ConfigCompositionException):
+        config(*choices, "process.density_steps=8")
 
 
 def test_the_identity_ignores_what_changes_no_number() -> None:

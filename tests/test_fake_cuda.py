@@ -34,6 +34,7 @@ BATCH, CUDA = 4, torch.device("cuda", 0)
 
 STATED = {
     "diffusion.spacing.Noise.times": 4,  # two for each grid; varying an image lays two grids
+    "diffusion.sampler.Sampler.path": 1,
     "diffusion.solvers.TwoStep.walk": 1,
     "diffusion.solvers.Heun.walk": 1,
     "diffusion.solvers.UniPC.walk": 1,
@@ -47,9 +48,8 @@ STATED_OF_LOSSES = {
     "families.flow.NormalizingFlow.check_inverse": 1,  # each model.check_every steps
 }
 """Those of a loss; of a step that does no more than the others, the first alone."""
-A_STEP = ("diffusion.ode.Adaptive.walk", "diffusion.guidance.ClassifierFree.guide")
-"""What must know a number at each step: an error that sets the next step, and, with guidance.interval,
-whether one pass of the network will do."""
+A_STEP = ("diffusion.ode.Adaptive.walk",)
+"""What must know a number at each step: an error that sets the next step."""
 
 
 def reader() -> str:
@@ -232,7 +232,7 @@ OPTIONS = [
         "process.terms=2",
     ),
     FLOW,
-    (*FLOW, "solver=midpoint", "path_times=logit_normal", *LABELS),
+    (*FLOW, "solver=midpoint", "path_times=logit_normal", *LABELS, "guidance.interval=[0.2,0.8]"),
     ("model=flow_matching", "solver=adaptive", "solver.tolerance=0.5", "model.process.density_steps=2"),
     (*FLOW, "pairing=reflow", "pairing.solver.steps=2"),
     ("model=consistency", "process.steps=2"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Divergence", "carried", "dequantized", "normal_nats"]
+__all__ = ["Divergence", "dequantized", "flow_to_noise", "normal_nats"]
 
 
 class Divergence:
@@ -32,16 +32,19 @@ class Divergence:
         return value.detach(), torch.stack([(v * row).flatten(1).double().sum(1) for v, row in pairs]).mean(0)
 
 
-def carried(field: Divergence, x: Tensor, *, steps: int, rho: float = 4.0) -> tuple[Tensor, Tensor]:
+def flow_to_noise(field: Divergence, x: Tensor, *, steps: int) -> tuple[Tensor, Tensor]:
     """Where dx/dt = -field(x, t) takes x (B, C, H, W) from t = 0 to 1, and int div field dt, (B,) nats.
 
-    By the Runge-Kutta method of order 4 in u, t = u^rho, in equal steps of u of four evaluations each.
-    The divergence bends where t is about the data's own noise, which rho resolves; at rho > 1 the velocity at
-    t = 0, which no path defines, has no weight. With the exact velocity of N(m, s^2), s from 1 to 0.0023, 16
-    steps at rho = 4 are off by at most 0.0064 bits a dimension, 25 equal steps of Heun's method by 2.6.
+    By the Runge-Kutta method of order 4 in u, t = (e^(a u^2) - 1) / (e^a - 1), in equal steps of u of four
+    evaluations each. The divergence bends where t is about the data's own noise, for which steps are short
+    at small t; as dt/du = 0 at t = 0, the velocity there, which no path defines, has no weight. With the
+    exact velocity of N(m, s^2), s from 1 to 0.0023, 16 steps at a = 4 are off by at most 0.0020 bits a
+    dimension (with t = u^4 by 0.0064, 25 equal steps of Heun's method by 2.6).
     """
+    a = 4.0
     nodes = torch.linspace(0, 1, 2 * steps + 1, dtype=torch.float64)  # both ends and the middle of each step
-    times, rates = (nodes**rho).to(x.device), (rho * nodes ** (rho - 1) / steps).tolist()
+    times = (torch.expm1(a * nodes**2) / math.expm1(a)).to(x.device)
+    rates = (2 * a * nodes * torch.exp(a * nodes**2) / math.expm1(a) / steps).tolist()
     volume = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for k in range(0, 2 * steps, 2):
         moved, total, total_trace = x, torch.zeros_like(x), torch.zeros_like(volume)

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor, nn
 
 from genbench import batchwise
-from genbench.diffusion.divergence import Divergence, carried, dequantized, normal_nats
+from genbench.diffusion.divergence import Divergence, dequantized, flow_to_noise, normal_nats
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
 from genbench.diffusion.posterior import Interpolated
@@ -135,7 +135,10 @@ class FlowMatching(Straight, LikelihoodProcess):
                 "guidance=classifier_free"
             )
         if density_steps < 1:
-            raise ValueError(f"process.density_steps is {density_steps}; it must be at least 1, e.g. 16")
+            raise ValueError(
+                f"model.process.density_steps (of a prior: prior.process.density_steps) is {density_steps}; "
+                "it must be at least 1, e.g. 16"
+            )
         self.coupling, self.times, self.solver = coupling, times, solver
         self.guidance, self.density_steps = guidance, density_steps
         self.method = f"ode, {density_steps} rk4 steps"
@@ -173,25 +176,26 @@ class FlowMatching(Straight, LikelihoodProcess):
             return Denoised(xt + level(t).sigma * network(xt, t.float(), label).float(), NO_VARIANCE)
 
         def velocity(xt: Tensor, t: Tensor) -> Tensor:
-            times = t.expand(len(xt))
-            estimate = self.guidance.guide(labelled, xt, times, y, level(times))
+            now = float(t)  # t is on the host
+            times = xt.new_full((len(xt),), now, dtype=torch.float64)
+            estimate = self.guidance.at(now).guide(labelled, xt, times, y, level(times))
             x0 = estimate.x0 if known is None else known.within(estimate.x0)
             return (x0 - xt) / level(times).sigma
 
         return self.solver.walk(velocity, x, start)
 
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        return self.carried_log_prob(network, x0, y, steps=self.density_steps)
+        return self.integrated_log_prob(network, x0, y, steps=self.density_steps)
 
     def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        return self.carried_log_prob(network, x0, y, steps=2 * self.density_steps)
+        return self.integrated_log_prob(network, x0, y, steps=2 * self.density_steps)
 
-    def carried_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, steps: int) -> Tensor:
-        """log p(x) = log N(x_1) + int_0^1 div velocity dt, from the data to noise: (B,) nats.
+    def integrated_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, steps: int) -> Tensor:
+        """log p(x_0) = log N(x_1) - int_0^1 div velocity dt along dx/dt = -velocity: (B,) nats.
 
         Draws a random direction and the dequantization noise first, whatever the number of steps.
         """
         field = Divergence(lambda x, t: network(x, t.expand(len(x)).float(), y).float(), x0)
         x, width = dequantized(x0)
-        noise, volume = carried(field, x, steps=steps)
+        noise, volume = flow_to_noise(field, x, steps=steps)
         return (x0[0].numel() * math.log(width) - volume - normal_nats(noise)).float()

@@ -49,9 +49,10 @@ class Gaussian(LikelihoodProcess):
         self.parameterization, self.objective, self.weighting = parameterization, objective, weighting
         self.variance, self.sampler, self.density = variance, sampler, density
         self.phases = ("net", *guidance.phases)
-        self.bound, self.method, self.discretized = density.bound, density.method, density.discretized
+        self.bound, self.discretized = density.bound, density.discretized
         sampler.times(schedule)  # refuses more steps than the grid has
         self.check()
+        self.method = density.method(schedule)
 
     def check(self) -> None:
         """Raise ValueError on compositions that mean nothing, with a remedy."""
@@ -189,7 +190,10 @@ class Gaussian(LikelihoodProcess):
         known: Known | None = None,
     ) -> Iterator[Tensor]:
         def guided(xt: Tensor, t: Tensor) -> Denoised:
-            found = self.guidance.guide(partial(self.denoise, network), xt, t, y, self.schedule.level(t))
+            now = float(t[0])  # t is on the host
+            t = xt.new_full((len(xt),), now, dtype=torch.float64)
+            guidance, at = self.guidance.at(now), self.schedule.level(t)
+            found = guidance.guide(partial(self.denoise, network), xt, t, y, at)
             x0 = found.x0 if known is None else known.within(found.x0)
             return Denoised(x0, self.variance.drawn(found.variance))
 
@@ -208,7 +212,7 @@ class Gaussian(LikelihoodProcess):
         return self.density.log_prob(self.denoiser(network, y), self.schedule, x0)
 
     def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        return self.density.refined().log_prob(self.denoiser(network, y), self.schedule, x0)
+        return self.density.refined_log_prob(self.denoiser(network, y), self.schedule, x0)
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
         bound = self.step_bound()

@@ -30,6 +30,13 @@ class Guidance(nn.Module, ABC):
         """The labels (B,) that the network is trained with."""
         return y
 
+    def at(self, t: float) -> "Guidance":
+        """What holds at time t: this, but where it depends on the time.
+
+        t is a number on the host, so that no step waits for a device to say whether one pass will do.
+        """
+        return self
+
     @abstractmethod
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         """The guided estimate at xt and t, whose noise is `at`."""
@@ -69,7 +76,9 @@ class ClassifierFree(Guidance):
             raise ValueError(f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1]")
         self.null, self.scale, self.p_uncond = num_classes, scale, p_uncond
         self.low, self.high = interval
-        self.everywhere = self.low == 0 and self.high == 1  # then no step has to wait for its time
+
+    def at(self, t: float) -> Guidance:
+        return self if self.low <= t <= self.high else Unguided()
 
     def labels(self, y: Tensor | None) -> Tensor | None:
         if y is None:
@@ -79,13 +88,12 @@ class ClassifierFree(Guidance):
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         null = None if y is None else torch.full_like(y, self.null)
-        scale = self.scale if self.everywhere or self.low <= float(t[0]) <= self.high else 1.0
-        if scale == 1:
+        if self.scale == 1:
             return denoise(xt, t, y)
-        if scale == 0:
+        if self.scale == 0:
             return denoise(xt, t, null)
         free, own = denoise(xt, t, null), denoise(xt, t, y)
-        return own._replace(x0=free.x0 + scale * (own.x0 - free.x0))
+        return own._replace(x0=free.x0 + self.scale * (own.x0 - free.x0))
 
 
 class Classifier(Guidance):

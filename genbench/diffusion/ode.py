@@ -12,7 +12,7 @@ __all__ = ["Adaptive", "Euler", "Field", "FixedSteps", "Heun", "Midpoint", "Solv
 LAST = 1e-3  # the time from which an adaptive solver goes to 0 in one step, since no velocity is known there
 
 Field = Callable[[Tensor, Tensor], Tensor]
-"""(x (B, C, H, W), t ()) -> velocity (B, C, H, W), towards the data."""
+"""(x (B, C, H, W), t () float64 on the host) -> velocity (B, C, H, W), towards the data."""
 
 
 class Solver(ABC):
@@ -30,7 +30,6 @@ class FixedSteps(Solver):
     rho: 1 makes equal steps; more makes them shorter towards the data. A last step that begins at noise
     t = n^-rho loses about t^2 / (2 s^2) of the variance of data of standard deviation s.
     Source of the form: Karras et al. 2022, Eq. 5, with sigma_min = 0.
-    The times are computed on the host and moved to the device once, so that no step waits for it.
     """
 
     order: int
@@ -49,9 +48,9 @@ class FixedSteps(Solver):
 
     def walk(self, velocity: Field, x: Tensor, start: float = 1.0) -> Iterator[Tensor]:
         times = self.times(start)
-        lengths, here = (-times.diff()).tolist(), times.to(x.device)
+        lengths = (-times.diff()).tolist()
         for k, h in enumerate(lengths):
-            x = self.step(velocity, x, here[k], h, last=k == len(lengths) - 1)
+            x = self.step(velocity, x, times[k], h, last=k == len(lengths) - 1)
             yield x
 
     @abstractmethod
@@ -111,7 +110,7 @@ class Adaptive(Solver):
         t, h = start, start / 10
         for _ in range(self.most):
             h = min(h, t - LAST) if t > LAST else t
-            now = torch.tensor(t, dtype=torch.float64, device=x.device)
+            now = torch.tensor(t, dtype=torch.float64)
             here = velocity(x, now)
             there = x + h * here
             if t == h:

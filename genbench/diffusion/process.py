@@ -123,7 +123,7 @@ class LikelihoodProcess(Process):
         """log p(x0 | y) in nats, (B,); randomness is torch's default generator."""
 
     def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        """log_prob in twice the steps, (B,): from the same state of the generator with the same draws."""
+        """log_prob as finer steps have it, (B,): from the same state of the generator with the same draws."""
         return self.log_prob(network, x0, y)
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:

@@ -80,7 +80,8 @@ class Reflow(Coupling):
         weights, learning = self.weights(network), network.training
 
         def velocity(z: Tensor, t: Tensor) -> Tensor:
-            return functional_call(network, weights, (z, t.expand(len(z)).float(), y)).float()
+            times = z.new_full((len(z),), float(t), dtype=torch.float32)  # t is on the host
+            return functional_call(network, weights, (z, times, y)).float()
 
         network.eval()  # a teacher without dropout
         *_, z0 = self.solver.walk(velocity, z1)

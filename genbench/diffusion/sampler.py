@@ -13,7 +13,17 @@ from genbench.diffusion.posterior import ReverseVariance, posterior
 from genbench.diffusion.schedule import Level, Schedule
 from genbench.diffusion.spacing import Spacing, Uniform
 
-__all__ = ["DDIM", "Ancestral", "Denoised", "Denoiser", "OneStep", "Sampler", "ddim_step", "noise_like"]
+__all__ = [
+    "DDIM",
+    "Ancestral",
+    "Denoised",
+    "Denoiser",
+    "OneStep",
+    "Sampler",
+    "StepDenoiser",
+    "ddim_step",
+    "noise_like",
+]
 
 
 class Denoised(NamedTuple):
@@ -31,6 +41,9 @@ class Denoised(NamedTuple):
 
 Denoiser = Callable[[Tensor, Tensor], Denoised]
 """(xt (B, C, H, W), t (B,)) -> Denoised."""
+
+StepDenoiser = Callable[[Tensor, int], Denoised]
+"""(xt (B, C, H, W), k) -> Denoised at the k-th time of a walk."""
 
 
 class Sampler(ABC):
@@ -57,13 +70,17 @@ class Sampler(ABC):
     ) -> Iterator[Tensor]:
         """The states after each step, from x (B, C, H, W) at self.times(schedule, start)[0] to the sample.
 
+        denoise: is given its t on the host, of which it may ask what it likes: no step waits for a device.
         start: 1 where x is pure noise; less where x is a noised image, with steps fewer in proportion.
         """
 
-        def bounded(xt: Tensor, t: Tensor) -> Denoised:
-            return self.bounded(denoise(xt, t))
+        times = self.times(schedule, start)
+        on_host = times.cpu()
 
-        return self.walk(bounded, schedule, self.times(schedule, start), x, rng)
+        def bounded(xt: Tensor, k: int) -> Denoised:
+            return self.bounded(denoise(xt, on_host[k].expand(len(xt))))
+
+        return self.walk(bounded, schedule, times, x, rng)
 
     def bounded(self, estimate: Denoised) -> Denoised:
         """An estimate as this sampler uses it."""
@@ -75,7 +92,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def walk(
-        self, denoise: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
+        self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
         """The states after each step between neighbouring times, from x (B, C, H, W) at times[0]."""
 
@@ -84,11 +101,11 @@ class OneStep(Sampler):
     """A sampler whose every step needs one estimate of x0 and remembers none."""
 
     def walk(
-        self, denoise: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
+        self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
         alpha_bar = schedule.alpha_bar(times)
         for k in range(len(times) - 1):
-            x = self.step(x, denoise(x, times[k].expand(len(x))), alpha_bar[k], alpha_bar[k + 1], rng)
+            x = self.step(x, denoise(x, k), alpha_bar[k], alpha_bar[k + 1], rng)
             yield x
 
     @abstractmethod

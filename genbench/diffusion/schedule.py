@@ -155,7 +155,8 @@ class Geometric(Fixed):
     """beta in geometric progression from beta_1 to beta_T, given for T = 1000, else scaled by 1000 / T.
 
     The end is three times the linear schedule's, from which a geometric progression would leave 15 % of the
-    signal at t = 1, where sampling starts from noise without any.
+    signal at t = 1, where sampling starts from noise without any. On coarse grids, where betas would reach 1,
+    these are 0.999, as the cosine schedule's are: alpha_bar_T < 1e-4 from T = 4 on.
     """
 
     def __init__(self, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.06) -> None:
@@ -166,7 +167,8 @@ class Geometric(Fixed):
 
     def betas(self) -> Tensor:
         first, last = map(math.log, self.ends)
-        return torch.linspace(first, last, self.T, dtype=torch.float64).exp()
+        betas = torch.linspace(first, last, self.T, dtype=torch.float64).exp()
+        return betas.where(betas < 1, BETA_MAX)
 
 
 class Cosine(Fixed):
@@ -214,6 +216,8 @@ class EDM(Fixed):
     """alpha_bar = 1 / (1 + sigma^2), sigma^(1/rho) rising evenly from sigma_min (k = 1) to sigma_max (k = T).
 
     xt = (x0 + sigma eps) / sqrt(1 + sigma^2): the paper's noised images, with their variance preserved.
+    sigma_max = 80 leaves alpha_bar_T = 1.6e-4, where other schedules stay below 1e-4: kept on purpose as the
+    paper's. Its L_T is at most 0.0001 bits a dimension, log2(e) alpha_bar_T / 2 E[x0^2].
     Source: Karras et al. 2022, Eq. 5 (its i is T - k) and Table 1.
     """
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Generator, Tensor
 
-from genbench.diffusion.sampler import Denoiser, Sampler, ddim_step
+from genbench.diffusion.sampler import Sampler, StepDenoiser, ddim_step
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.spacing import Karras, LogSNR, Spacing
 
@@ -28,13 +28,13 @@ class TwoStep(Sampler):
     """
 
     def walk(
-        self, denoise: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
+        self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
         alpha_bar = schedule.alpha_bar(times)
         # As if an infinite step came before: its estimate has no weight.
         before, h_before = x, math.inf
         for k, h in enumerate((schedule.log_snr(times) / 2).diff().tolist()):
-            x0 = denoise(x, times[k].expand(len(x))).x0
+            x0 = denoise(x, k).x0
             slope = h / (2 * h_before) if math.isfinite(h) else 0.0
             x = self.step(x, x0 + slope * (x0 - before), alpha_bar[k], alpha_bar[k + 1], rng)
             before, h_before = x0, h
@@ -102,15 +102,15 @@ class Heun(Sampler):
         self.max_ratio = max_ratio
 
     def walk(
-        self, denoise: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
+        self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
         alpha_bar = schedule.alpha_bar(times)
         ratios = (schedule.log_snr(times) / 2).diff().exp().tolist()
         for k, ratio in enumerate(ratios):
-            x0 = denoise(x, times[k].expand(len(x))).x0
+            x0 = denoise(x, k).x0
             euler = ddim_step(x, x0, alpha_bar[k], alpha_bar[k + 1])
             if ratio <= self.max_ratio:
-                ahead = denoise(euler, times[k + 1].expand(len(x))).x0
+                ahead = denoise(euler, k + 1).x0
                 x = ddim_step(x, x0 + ratio / 2 * (ahead - x0), alpha_bar[k], alpha_bar[k + 1])
             else:
                 x = euler
@@ -140,10 +140,10 @@ class UniPC(Sampler):
         self.order = order
 
     def walk(
-        self, denoise: Denoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
+        self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
         alpha_bar, lam = schedule.alpha_bar(times), (schedule.log_snr(times) / 2).tolist()
-        x0, past = denoise(x, times[0].expand(len(x))).x0, []
+        x0, past = denoise(x, 0).x0, []
         for k in range(len(times) - 1):
             h, left = lam[k + 1] - lam[k], len(times) - 1 - k
             known = [((at - lam[k]) / h, estimate) for at, estimate in past[: min(self.order, left) - 1]]
@@ -151,7 +151,7 @@ class UniPC(Sampler):
             if left == 1:
                 yield predicted
                 return
-            ahead = denoise(predicted, times[k + 1].expand(len(x))).x0
+            ahead = denoise(predicted, k + 1).x0
             if math.isfinite(h):
                 mean = mean_over_step(x0, [*known, (1.0, ahead)], h)
                 x = ddim_step(x, mean, alpha_bar[k], alpha_bar[k + 1])

@@ -33,7 +33,7 @@ LIKELIHOOD = (
     "likelihood_n",
     "solver_error_n",
 )
-CONVERGED_BITS = 0.005  # a dimension: what twice the steps of an integrated likelihood may change
+CONVERGED_BITS = 0.005  # a dimension: what finer steps of an integrated likelihood may change
 COSTS = (
     "parameters",
     "images_seen",

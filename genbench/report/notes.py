@@ -90,15 +90,15 @@ def solver_errors(table: Table) -> Iterator[str]:
     counts = sorted({n for row in rows if isinstance(n := row.get("solver_error_n"), int | float)})
     images = " or ".join(f"{n:,.0f}" for n in counts)
     yield (
-        f"solver error: what twice the steps of the ODE add to bits/dim, on {images or 'some'} held-out "
-        "images; it is no interval over images."
+        "solver error: what finer steps of the ODE would add to bits/dim (twice as many, or with density=ode "
+        f"as half as many foretell), on {images or 'some'} held-out images; it is no interval over images."
     )
     errors = {str(row["run"]): row.get("solver_error_bits") for row in rows}
     known = {run: abs(x) for run, x in errors.items() if isinstance(x, int | float)}
     if coarse := [run for run, x in known.items() if not x < CONVERGED_BITS]:
         yield (
             f"Not converged, a solver error of {CONVERGED_BITS} bits/dim or more: {some(coarse)}; take more "
-            "steps (process.density_steps, or density.steps with density=ode)."
+            "steps (model.process.density_steps, or density.steps and schedule.T with density=ode)."
         )
 
 

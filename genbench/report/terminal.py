@@ -109,7 +109,7 @@ def bits(likelihood: Mapping[str, Any]) -> dict[str, str]:
     text = with_kind(value, ", ".join(word for word in kind if word))
     if (change := likelihood.get("solver_error_bits")) is not None:
         warning = "" if abs(change) < CONVERGED_BITS else ": not converged"
-        text += f"; twice the steps change it by {change:+.4f}{warning}"
+        text += f"; finer steps would change it by {change:+.4f}{warning}"
     if (floor := likelihood.get("floor_bits_per_dim")) is not None:
         gap, error = likelihood["gap_bits_per_dim"], likelihood["gap_se"]
         text += f"; floor {shown(floor)}, gap {shown(gap)} ± {shown(error)}"

@@ -15,7 +15,7 @@ def comparable(result: Mapping[str, Any]) -> dict[str, float | str | None]:
 
     Distances and scores are the EMA weights', those against the training split; only runs of one `protocol`
     (features and number of samples) compare. The bits also stand under bits_per_dim_exact, _lower or
-    _estimate, since an exact number and a bound do not compare either; solver_error_bits is what twice the
+    _estimate, since an exact number and a bound do not compare either; solver_error_bits is what finer
     steps of an integrated likelihood would add to them.
     """
     bits, bound = result["likelihood"]["bits_per_dim"], result["likelihood"]["bound"]

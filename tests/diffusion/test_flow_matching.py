@@ -198,3 +198,10 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         Adaptive(0.0)
     with pytest.raises(FloatingPointError, match=r"solver.most=2"):
         list(process(Adaptive(1e-6, most=2)).path(Exact(), torch.randn(3, 1, 1, 1), None, None))
+
+
+def test_density_steps_are_refused_by_the_key_that_sets_them() -> None:
+    with pytest.raises(ValueError, match=r"^model\.process\.density_steps .* is 0; it must be at least 1"):
+        FlowMatching(
+            coupling=Independent(), times=Uniform(), solver=Euler(1), guidance=Unguided(), density_steps=0
+        )

@@ -73,7 +73,7 @@ def test_nothing_of_the_image_is_left_where_sampling_starts_from_noise(name: str
     assert float(schedule.at(schedule.grid[-1:]).detach()) < most
 
 
-@pytest.mark.parametrize("T", [70, 100, 1000, 4000])
+@pytest.mark.parametrize("T", [4, 20, 50, 60, 61, 100, 1000, 4000])
 def test_geometric_leaves_no_signal_on_any_grid(T: int) -> None:
     assert float(Geometric(T).table[-1]) < 1e-4
 
@@ -84,6 +84,15 @@ def test_geometric_betas_have_a_constant_ratio_between_their_ends() -> None:
     assert float(ratio.std()) < 1e-9  # rounding of 1 - (1 - beta) at beta = 1e-4
     assert float(b[0]) == pytest.approx(1e-4, rel=1e-9)
     assert float(b[-1]) == pytest.approx(0.06, rel=1e-9)
+
+
+@pytest.mark.parametrize(("T", "last"), [(61, 0.06), (1000, 0.06), (10, 0.0099)])
+def test_geometric_is_bounded_only_where_a_beta_would_reach_one(T: int, last: float) -> None:
+    """Recorded runs, at whose T none did, keep every bit."""
+    first, last = 1e-4 * 1000 / T, last * 1000 / T
+    expected = torch.linspace(math.log(first), math.log(last), T, dtype=torch.float64).exp()
+    assert torch.equal(Geometric(T, beta_T=last * T / 1000).betas(), expected)
+    assert float(Geometric(50).betas().max()) == 0.999
 
 
 def test_sigmoid_is_symmetric_about_its_middle() -> None:

@@ -296,9 +296,10 @@ def test_an_integrated_likelihood_stands_beside_the_error_of_its_solver(tmp_path
     place = titles(table).index("bits/dim")
     assert titles(table)[place + 1] == "solver error"
     assert cells(table, "solver error") == ["0.00100", "-0.06000", "n/a"]
-    assert "what twice the steps of the ODE add to bits/dim, on 64 held-out images" in said(table)
+    assert "what finer steps of the ODE would add to bits/dim" in said(table)
     assert "Not converged, a solver error of 0.005 bits/dim or more: l2-0;" in said(table)
-    assert "process.density_steps" in said(table)
+    assert "(model.process.density_steps, or density.steps and schedule.T" in said(table)
+    assert "on 64 held-out images" in said(table)
 
 
 def solver_error(bits: float) -> dict:

@@ -78,11 +78,11 @@ def test_what_was_not_measured_says_so(result: dict) -> None:
         ),
         (
             {"bits_per_dim": 3.5, "bound": "estimate", "method": "ode", "solver_error_bits": -0.0049},
-            "3.5 (estimate, ode); twice the steps change it by -0.0049",
+            "3.5 (estimate, ode); finer steps would change it by -0.0049",
         ),
         (
             {"bits_per_dim": 3.5, "bound": "estimate", "method": "ode", "solver_error_bits": 0.06},
-            "3.5 (estimate, ode); twice the steps change it by +0.0600: not converged",
+            "3.5 (estimate, ode); finer steps would change it by +0.0600: not converged",
         ),
     ],
 )
