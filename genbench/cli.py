@@ -77,8 +77,8 @@ def sample(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Another setting of the sampling: sampler.*, guidance.scale, guidance.interval or "
-            "model.temperature, as the model has them. May be repeated.",
+            help="Another setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
+            "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
         ),
     ] = None,
     inpaint: Annotated[

@@ -63,6 +63,8 @@ def evaluate(
 
     Each result stands under its own protocol beside those that are there; nothing is overwritten.
     """
+    if not target.exists():
+        raise ValueError(f"{target} does not exist: give a run's directory, a folder of images, or FILE.npz")
     is_run = (target / "run.json").is_file()
     if data is None and not is_run:
         raise ValueError(f"{target} is no run: say what to compare it with by --data, e.g. --data digits")

@@ -34,6 +34,7 @@ def hashed(tree: dict[str, Any]) -> str:
         *parents, leaf = key.split(".")
         node = tree
         for parent in parents:
-            node = node.get(parent, {})
-        node.pop(leaf, None)
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(leaf, None)
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()

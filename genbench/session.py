@@ -151,7 +151,7 @@ class Session:
         """What an earlier session of this run took, else what the parts choose."""
         parts, record = self.parts, self.here.record() or {}
         if not parts.model.autocast_networks():
-            return Choice(FIXED["fp32"], "this model loses its inverse in bf16, whatever `precision` says")
+            return Choice(FIXED["fp32"], "in bf16 this model would lose its inverse")
         if record.get("precision") or self.checkpoint is not None:
             taken = recorded_precision(record, parts.precision, parts.device)
             moved = record.get("precision") not in (None, taken.name)

@@ -214,8 +214,8 @@ def test_without_the_run_s_words_only_what_is_recorded_stands(run: Path) -> None
     ("word", "message"),
     [
         ("optim.lr=5", "set is of data, features, metrics, scores, seed"),
-        ("++model.process=1", "changes no measurement"),
-        ("~trainer", "changes no measurement"),
+        ("++model.process=1", "no setting of an evaluation"),
+        ("~trainer", "no setting of an evaluation"),
         ("~metrics", "metrics cannot be taken away"),
         ("++metrics.sample=5", "metrics.sample is unknown"),
         ("seed=-1", "must be at least 0"),

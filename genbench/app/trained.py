@@ -143,7 +143,10 @@ def asked_group(word: str) -> str:
     """The group that an override changes. Raises ValueError where no measurement has it."""
     found, legal = re.match(r"[+~]*(\w*)", word), sorted(set().union(*ASKED_BY.values()))
     if found is None or found[1] not in legal:
-        raise ValueError(f"{word} changes no measurement: what can be set is of {', '.join(legal)}")
+        raise ValueError(
+            f"{word} is no setting of an evaluation, which has {', '.join(legal)}: what belongs to the model "
+            "needs a run of its own"
+        )
     return found[1]
 
 

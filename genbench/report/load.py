@@ -1,5 +1,6 @@
 """result.json files -> one table of runs, as rows or as a data frame."""
 
+import copy
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from genbench.identity import hashed
 from genbench.report import config
 from genbench.report.names import parse
 from genbench.run import Run
@@ -232,8 +234,17 @@ def row(content: Mapping[str, Any]) -> Row:
         **{LIKELIHOOD.get(name, name): value for name, value in renamed(measured).items()},
         **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
         **{fact: content[fact] for fact in FACTS if fact in content},
+        **whoever_chose_its_precision(content),
     }
     return clean(values)
+
+
+def whoever_chose_its_precision(content: Mapping[str, Any]) -> dict[str, str]:
+    """The identity without the option of precision: what was taken is a choice, `auto` and `fp32` alike."""
+    cfg = section(content, "config")
+    if "identity" not in content or "precision" not in cfg or not isinstance(cfg.get("data"), dict):
+        return {}
+    return {"identity": hashed(copy.deepcopy({key: cfg[key] for key in cfg if key != "precision"}))}
 
 
 def renamed(likelihood: Mapping[str, Any]) -> dict[str, Any]:

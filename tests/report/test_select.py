@@ -86,6 +86,18 @@ def test_of_reruns_the_last_one_counts(tmp_path: Path, write: Write) -> None:
     assert replaced == {"a": "a-10", "a-2": "a-10"}
 
 
+def test_runs_that_took_the_same_precision_are_one_whoever_chose_it(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    """The same numbers, bit for bit: as two seeds they would make a mean look surer than it is."""
+    for name, option, taken in (("a", "auto", "fp32"), ("b", "fp32", "fp32"), ("c", "auto", "bf16")):
+        config = {"data": {"name": "digits"}, "precision": {"_target_": option}}
+        write(name, config=config, choices=result["choices"] | {"precision": taken})
+    kept, replaced = without_reruns(read(tmp_path))
+    assert [row["run"] for row in kept.rows] == ["b", "c"]
+    assert replaced == {"a": "b"}
+
+
 def test_runs_of_two_names_are_one_unless_rows_tell_names_apart(tmp_path: Path, write: Write) -> None:
     for name in ("x/a", "x/a-2", "y/a"):
         write(name, identity="same", group=name[0])
