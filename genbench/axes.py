@@ -32,7 +32,7 @@ def axes_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
     found = []
     for entry in entries:
         key, default = next(iter(entry.items())) if isinstance(entry, dict) else ("override", entry)
-        # Overrides are of an axis that is there, a plain name is a sibling's settings, /tuned/ nobody chooses.
+        # Overrides are of an axis that is there, plain names siblings; what is below /tuned nobody chooses.
         if not key.startswith(("override", "/tuned/")):
             axis = key.partition("@")[0][1:]
             found += [axis, *axes_of(axis, asked.get(axis, default), asked)]
