@@ -28,11 +28,12 @@ def axes_asked_for(overrides: Sequence[str]) -> str:
 def axes_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
     """The groups that an option pulls in, and those that their chosen options pull in; none for a sweep."""
     path = CONF / group / f"{option}.yaml"
-    entries = (yaml.safe_load(path.read_text()) or {}).get("defaults", []) if path.exists() else []
+    entries = yaml.safe_load(path.read_text()).get("defaults", []) if path.exists() else []
     found = []
     for entry in entries:
         key, default = next(iter(entry.items())) if isinstance(entry, dict) else ("override", entry)
-        if not key.startswith("override"):  # of an axis that is there; a plain name is a sibling's settings
+        # Overrides are of an axis that is there, plain names siblings; what is below /tuned nobody chooses.
+        if not key.startswith(("override", "/tuned/")):
             axis = key.partition("@")[0][1:]
             found += [axis, *axes_of(axis, asked.get(axis, default), asked)]
     return found
