@@ -90,7 +90,6 @@ class Session:
         try:
             with listening(self.stop, patient=self.ranks.count > 1):
                 self.prepare_device()
-            self.stop.check()
             self.here.keep_precision(self.precision.name)
             self.choices = {**self.choices, "precision": self.precision.name}
             tracker = self.open_tracker()

@@ -80,9 +80,9 @@ def test_a_training_in_two_parts_equals_one_bit_for_bit(model: Generator, tmp_pa
     images = torch.randint(0, 256, (20, *SHAPE), generator=rng, dtype=torch.uint8)
     split = Split(images, torch.arange(20) % CLASSES if model.num_classes else None)
     fresh = [copy.deepcopy(model) for _ in range(3)]
-    straight = run(tmp_path / "straight", model=fresh[0], split=split, budget=128)
-    assert not run(tmp_path / "parts", model=fresh[1], split=split, budget=128, stop_at=64).finished
-    assert same(straight, run(tmp_path / "parts", model=fresh[2], split=split, budget=128))
+    straight = run(tmp_path / "straight", model=fresh[0], split=split, budget=64)
+    assert not run(tmp_path / "parts", model=fresh[1], split=split, budget=64, stop_at=32).finished
+    assert same(straight, run(tmp_path / "parts", model=fresh[2], split=split, budget=64))
 
 
 def steep(model: NormalizingFlow) -> NormalizingFlow:
