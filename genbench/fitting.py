@@ -21,7 +21,7 @@ def fit_images(images_seen: int) -> int:
     """Images that a fit may take after a training of some length: a thirtieth, from FEWEST to MOST.
 
     A training passes each image forward and backward, about three forward passes; so the fits of averaged
-    and raw weights together are about 2 % of its operations, and were 3.5 % of its seconds on digits with one
+    and raw weights together are about 2 % of its operations, and were 3 % of its seconds on digits with one
     thread of a CPU; more below 3,840 images and less beyond 246,000.
     """
     return min(max(int(SHARE * images_seen), FEWEST), MOST)
