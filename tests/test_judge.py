@@ -213,7 +213,7 @@ def test_without_the_run_s_words_only_what_is_recorded_stands(run: Path) -> None
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("optim.lr=5", "set is of data, features, metrics, scores, seed"),
+        ("optim.lr=5", "which has data, features, metrics, scores, seed"),
         ("++model.process=1", "no setting of an evaluation"),
         ("~trainer", "no setting of an evaluation"),
         ("~metrics", "metrics cannot be taken away"),
