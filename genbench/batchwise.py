@@ -81,13 +81,13 @@ def last_part() -> bool:
 
 
 def first_part() -> bool:
-    """Whether the part at work is the first one of this process's share of the batch."""
+    """True in the first part of this process's share of the batch."""
     part = AT_WORK.get()
     return part.index % (part.of // part.processes) == 0
 
 
 def is_whole() -> bool:
-    """Whether the batch at work is whole: no other part of it falls to this process or to another."""
+    """True where the batch is in one part: none falls to another pass or process."""
     return AT_WORK.get().of == 1
 
 

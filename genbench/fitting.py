@@ -1,4 +1,4 @@
-"""What is found in closed form once weights are trained, such as the variance of a diffusion model."""
+"""Closed-form fits after training, such as the reverse variance of a diffusion model."""
 
 import time
 from collections.abc import Iterator

@@ -163,11 +163,11 @@ class Likelihood(ABC):
     """A model that gives log p(x)."""
 
     bound: Literal["exact", "lower", "estimate"]
-    """What log_prob is: log p(x) itself, at most that (in expectation over its own draws), or near it."""
+    """Kind of log_prob: log p(x), a lower bound (in expectation over its own draws), or an estimate."""
     method: str
     """How, as tables say it: "elbo", "iwae-64", "one draw of uniform dequantization"."""
     discretized: bool = False
-    """Whether log_prob integrates in steps, so that it has an error that falls with their number."""
+    """True where log_prob integrates in steps, whose error falls with their number."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:

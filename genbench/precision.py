@@ -84,7 +84,7 @@ class Choice(NamedTuple):
 def recorded_precision(
     record: Mapping[str, Any], precision: Precision, device: torch.device
 ) -> FixedPrecision:
-    """What the run of this record computes in on a device; precision: as its configuration says.
+    """Return the precision of a recorded run on a device; precision: as its configuration says.
 
     That of the record, except that what `auto` took as bfloat16 is float32 on a device without units for it.
     Records of before November 2026 do not name it: bfloat16 wherever there were units.

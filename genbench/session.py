@@ -137,7 +137,7 @@ class Session:
 
     @cached_property
     def precision(self) -> FixedPrecision:
-        """What networks compute in, as the first process finds it."""
+        """Precision of the networks, chosen by the first process for all."""
         taken, names = FIXED["fp32"], list(FIXED)
         if self.ranks.first:
             taken, reason = self.precision_choice()
@@ -147,7 +147,7 @@ class Session:
         return FIXED[names[round(number)]]
 
     def precision_choice(self) -> Choice:
-        """What an earlier session of this run took, else what the parts choose."""
+        """Return the precision that an earlier session of this run took, else choose one."""
         parts, record = self.parts, self.here.record() or {}
         if not parts.model.autocast_networks():
             return Choice(FIXED["fp32"], "in bf16 this model would lose its inverse")

@@ -55,7 +55,7 @@ class StepRates:
         self.path = cache_dir() / "step_rates" / f"{self.key()}.json"
 
     def key(self) -> str:
-        """What the rates depend on, as 64 hex digits."""
+        """Return a hash of all that the rates depend on, 64 hex digits."""
         device, shape = self.x.device, tuple(self.x.shape)
         facts = [
             *(platform.node(), processor(), describe(device), torch.__version__, version("genbench")),

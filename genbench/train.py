@@ -104,7 +104,7 @@ class Trained:
     fitting_seconds: float = 0.0
     """Of what is found once the weights are trained; no part of `seconds`."""
     images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
-    """How many of the images each stage saw, by its phases: of a budget in seconds no share of it says so."""
+    """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
 
     def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
         """The checkpoint."""

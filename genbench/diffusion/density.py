@@ -23,11 +23,11 @@ class Density(ABC):
 
     bound: Literal["lower", "estimate"]
     discretized: bool = False
-    """Whether it integrates in steps, so that it has an error that falls with their number."""
+    """True for a method that integrates in steps, whose error falls with their number."""
 
     @abstractmethod
     def method(self, schedule: Schedule) -> str:
-        """How log p(x) is found, as tables say it."""
+        """Name of the method in tables, such as "vlb, 10 terms"."""
 
     @abstractmethod
     def check(self, schedule: Schedule) -> None:

@@ -31,7 +31,7 @@ class Guidance(nn.Module, ABC):
         return y
 
     def at(self, t: float) -> "Guidance":
-        """What holds at time t: this, but where it depends on the time.
+        """Return the guidance that applies at time t: itself, unless it depends on time.
 
         t is a number on the host, so that no step waits for a device to say whether one pass will do.
         """

@@ -116,7 +116,7 @@ class LikelihoodProcess(Process):
     method: str
     """How log_prob is found, as tables say it."""
     discretized: bool = False
-    """Whether log_prob integrates in steps, so that it has an error that falls with their number."""
+    """True where log_prob integrates in steps, whose error falls with their number."""
 
     @abstractmethod
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""How noisy a reverse step is: between beta and beta~, or as its error on training images asks for."""
+"""Variances of a reverse step: between beta and beta~, or fitted to training images."""
 
 import math
 from abc import ABC, abstractmethod

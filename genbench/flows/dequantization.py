@@ -39,7 +39,7 @@ class Dequantization(nn.Module, ABC):
 
     @property
     def method(self) -> str:
-        """How tables name the bound: "one draw of uniform dequantization"."""
+        """Name of the bound in tables: "one draw of uniform dequantization"."""
         count = "one draw" if self.draws == 1 else f"{self.draws} draws"
         return f"{count} of {self.noise_name} dequantization"
 

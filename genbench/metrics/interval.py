@@ -68,7 +68,7 @@ def at_least_0(value: float, move: float) -> float:
 
 
 class Influences(NamedTuple):
-    """How far single images move a score, to first order."""
+    """Influence of single images on a score, to first order."""
 
     samples: Tensor
     """(N,): of the samples or, where they are very many, of a random part."""

@@ -21,7 +21,7 @@ class ShippedFeatures(FeatureSource):
     """
 
     protocol: str
-    """What stands first in a metric's brackets, and names the file of the weights."""
+    """First entry in a metric's brackets, and name of the weights file."""
     option: str
     """Its name in `features=`."""
     shape: tuple[int, int, int]

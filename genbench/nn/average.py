@@ -1,4 +1,4 @@
-"""How fast a moving average of weights follows them; the one formula for all such averages."""
+"""Share of new weights in a moving average, one formula for all such averages."""
 
 import torch
 from torch import Tensor

@@ -33,9 +33,9 @@ class Line(NamedTuple):
     by: str
     """What the probability comes from."""
     is_sure: bool = False
-    """Whether they differ at 95 %, two-sided, with Holm's correction over all measures that are tested."""
+    """True if they differ at 95 %, two-sided, with Holm's correction over all tested measures."""
     is_tested: bool = False
-    """Whether both have two runs or more: a single one says nothing of the noise of training."""
+    """True if both have two runs or more: one run says nothing of the noise of training."""
 
 
 def both(a: Path, b: Path, of_a: Sequence[str] = (), of_b: Sequence[str] = ()) -> tuple[Runs, Runs]:

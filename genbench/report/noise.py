@@ -1,4 +1,4 @@
-"""What is known of a measure over several seeds: its mean and its spread."""
+"""A measure over several seeds: its mean and its standard deviation."""
 
 import math
 from collections.abc import Sequence

@@ -83,7 +83,7 @@ def legend(table: Table) -> Iterator[str]:
 
 
 def solver_errors(table: Table) -> Iterator[str]:
-    """What the error of an integrated likelihood is, and which rows have not converged."""
+    """Notes that define the solver's error and name the rows that have not converged."""
     if "solver_error_bits" not in [col.name for col in table.columns]:
         return
     rows = table.runs.rows

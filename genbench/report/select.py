@@ -253,7 +253,7 @@ def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, 
 
 
 def same_run(row: Row, by: Sequence[str]) -> Hashable:
-    """What two runs of the same numbers share: also the precision that precision=auto took.
+    """Key that runs with the same numbers share, including the precision that was taken.
 
     In equal seconds other devices come to other numbers.
     """
