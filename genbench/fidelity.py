@@ -107,7 +107,7 @@ class Fidelity:
         return self.of_images(model, "likelihood", of_batch)
 
     def refinements(self, model: Likelihood) -> list[Tensor]:
-        """Yield log p(x) in finer steps minus log p(x), equal draws, test images: (B,) nats a batch."""
+        """Return log p(x) in finer steps minus log p(x), equal draws, test images: (B,) nats a batch."""
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             coarse = model.log_prob(x, y)
@@ -129,7 +129,7 @@ class Fidelity:
     def of_images(
         self, model: Generator, title: str, measure: Measure, *, n: int | None = None
     ) -> list[Tensor]:
-        """Yield a measurement of each batch of the first n test images (None: all that are asked for).
+        """Return a measurement of each batch of the first n test images (None: all that are asked for).
 
         For the first process; all share the work.
         """
