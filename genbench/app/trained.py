@@ -42,15 +42,17 @@ def load(
     """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
 
     overrides: other ways of drawing: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}.
-    Raises FileNotFoundError where the run has no checkpoint yet, ValueError on a setting that is not there.
+    Raises FileNotFoundError where the run has no checkpoint yet, Damaged where none can be used, ValueError
+    on a setting that is not there.
     """
+    from genbench import contents
     from genbench import device as devices
     from genbench.checkpoint import CheckpointStore
     from genbench.precision import recorded_precision
 
     here, target = Run(Path(run_dir)), devices.choose(device)
-    record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(target)
-    if record is None or checkpoint is None:
+    record, checkpoints = here.record(), CheckpointStore(here.checkpoints)
+    if record is None or not checkpoints.exists():
         raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
     names = {"ema": "ema", "raw": "model"}
     if weights not in names:
@@ -61,6 +63,9 @@ def load(
         model = make(cfg.model).to(target)
     except (HydraException, OmegaConfBaseException, TypeError) as error:
         raise ValueError(message(error)) from error
+    checkpoint = checkpoints.load(target, contents.weights(names[weights], model))
+    if checkpoint is None:
+        raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
     model.load_state_dict(checkpoint[names[weights]])
     precision = recorded_precision(record, make(cfg.precision), target)
     precision.apply(model.autocast_networks(), target)
