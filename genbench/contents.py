@@ -57,9 +57,11 @@ def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
         if key not in state:
             raise ValueError(f"it has no {key}")
         value = state[key]
-        if type(value) is not kind or (kind in (int, float) and not value >= 0):
-            shown = f"{value!r}" if kind in (int, float, bool) else f"a {type(value).__name__}"
-            raise ValueError(f"its {key} is {shown[:80]}, which no training writes")
+        is_number = kind in (int, float)
+        is_sound = isinstance(value, kind) and (not is_number or (type(value) is kind and value >= 0))
+        if not is_sound:
+            shown = repr(value)[:40] if isinstance(value, int | float) else f"a {type(value).__name__}"
+            raise ValueError(f"its {key} is {shown}, not the {kind.__name__} that a training writes")
 
 
 def check_layout(state: Mapping[str, Any], key: str, expected: Mapping[str, Tensor]) -> None:

@@ -47,7 +47,7 @@ def test_where_no_checkpoint_can_be_read_the_error_names_the_folder(tmp_path: Pa
 def test_a_checkpoint_runs_no_code_when_it_is_read(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path)
     torch.save({"step": Path("/")}, store.last)  # an object that only unpickling by code could make
-    with pytest.raises(Damaged, match="last.pt cannot be used"):
+    with pytest.raises(Damaged, match="cannot be used"):
         store.load(CPU)
 
 
