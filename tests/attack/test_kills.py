@@ -1,4 +1,4 @@
-"""Sixty kills of real processes, with and without damage of what they leave: the run ends as if there were none."""
+"""Sixty kills of real processes, with damage of what they leave: the run ends as if there were none."""
 
 import json
 import os
