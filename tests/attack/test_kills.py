@@ -1,25 +1,28 @@
 """Sixty kills of real processes, with damage of what they leave: the run ends as if there were none."""
 
+import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.conftest import ROOT, Command
+from tests.conftest import ROOT
 from tests.toys import TINY
 
 KILLS = 60
-LONGEST = 0.6  # seconds of training before a kill
+MOST = 60  # changes of the folder of checkpoints before a kill, three for each that is saved
+LONGEST = 0.05  # seconds from there to the kill
 WORDS = (*TINY, "budget.images=8192", "trainer.checkpoint_every_seconds=1e-9")
 
 
@@ -54,21 +57,63 @@ def is_whole(path: Path) -> bool:
     return path.exists() and zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip() is None
 
 
-def killed(words: list[str], environment: dict[str, str], checkpoints: Path, chance: random.Random) -> bool:
-    """Start the run and kill it at a random moment of its training; False where it came to its end before."""
-    before = checkpoints.stat().st_mtime_ns if checkpoints.exists() else 0
-    command = [sys.executable, str(ROOT / "main.py"), *words]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
-    end = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < end:
-        if checkpoints.exists() and checkpoints.stat().st_mtime_ns != before:
-            time.sleep(chance.uniform(0, LONGEST))
-            process.kill()
-            break
-        time.sleep(0.005)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode in (0, -9), told.decode()
-    return process.returncode == -9
+DRIVER = """
+import json, os, runpy, sys
+import genbench.app.job, genbench.report, genbench.session, sklearn.datasets, torchmetrics
+for line in sys.stdin:
+    sys.argv = ["main.py", *json.loads(line)]
+    if (pid := os.fork()) == 0:
+        log = os.open(os.environ["LOG"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1), os.dup2(log, 2)
+        runpy.run_path("main.py", run_name="__main__")
+        sys.exit()
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+"""Forks a process for each line of JSON words: `python main.py WORDS` without the seconds of its imports."""
+
+
+class Driver:
+    """Starts runs as processes of their own."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment | {"LOG": str(log)},
+        )
+
+    def start(self, words: Sequence[str]) -> int:
+        """Start a run; its process id."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{json.dumps(words)}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> int:
+        """The next number that the driver says: a process id, or an exit code once the process has ended."""
+        assert self.process.stdout is not None
+        return int(self.process.stdout.readline())
+
+
+def kill_at(pid: int, folder: Path, saves: int, delay: float) -> None:
+    """Kill a process `delay` seconds after it has changed a folder so many times, unless it ends before."""
+    before, end = changed(folder), time.monotonic() + 300
+    while saves and Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        if changed(folder) != before:
+            before, saves = changed(folder), saves - 1
+        time.sleep(0.002)
+    time.sleep(delay)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def changed(folder: Path) -> int:
+    return folder.stat().st_mtime_ns if folder.exists() else 0
 
 
 def end_of(run: Path) -> dict[str, Any]:
@@ -85,20 +130,25 @@ def end_of(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to see whether a process is there")
 def test_sixty_kills_with_damaged_checkpoints_change_no_bit(
-    main: Command, environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
-    done = main(*WORDS, f"runs_dir={tmp_path}", "name=straight")
-    assert done.returncode == 0, done.stderr
+    driver = Driver(environment, tmp_path / "log")
+    driver.start([*WORDS, f"runs_dir={tmp_path}", "name=straight"])
+    assert driver.answer() == 0, driver.log.read_text()
     (straight,) = (tmp_path / "straight").iterdir()
     expected, chance = end_of(straight), random.Random(17)
-    table, chains = Counter[str](), 0
+    table, chains, code = Counter[str](), 0, 0
     while table.total() < KILLS:
         chains += 1
         run = tmp_path / f"chain{chains}" / straight.name
         last, previous = run / "checkpoints" / "last.pt", run / "checkpoints" / "previous.pt"
         words = [*WORDS, f"runs_dir={tmp_path}", f"name=chain{chains}"]
-        while table.total() < KILLS and killed(words, environment, run / "checkpoints", chance):
+        while table.total() < KILLS:
+            kill_at(driver.start(words), last.parent, chance.randrange(MOST), chance.uniform(0, LONGEST))
+            if (code := driver.answer()) != -signal.SIGKILL:
+                break
             assert is_whole(last) or is_whole(previous) or not (last.exists() or previous.exists())
             name = list(HARMS)[table.total() % len(HARMS)]
             harm = HARMS[name]
@@ -106,11 +156,14 @@ def test_sixty_kills_with_damaged_checkpoints_change_no_bit(
             if harm is not None and last.exists() and is_whole(previous):
                 harm(last, chance)
             elif harm is not None:
-                name = "kill before there were two"
+                name = f"{name}: not done, there was one checkpoint"
             table[name] += 1
-        done = main(*words)
-        assert done.returncode == 0, done.stderr
+        if code == -signal.SIGKILL:
+            driver.start(words)
+            code = driver.answer()
+        assert code == 0, driver.log.read_text()
         assert end_of(run) == expected, (chains, table)
         assert not list(run.rglob("*.tmp"))
+    driver.process.communicate(timeout=60)
     print(f"{chains} runs, {table.total()} kills: {dict(table)}")
     assert sum(table[name] for name in HARMS) >= 0.7 * KILLS
