@@ -11,6 +11,7 @@ import typer
 from genbench import cli_dashboard, cli_evaluate
 from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, warnings_in_lines
 from genbench.cli_report import verbs
+from genbench.errors import Damaged
 from genbench.run import version
 
 __all__ = ["main"]
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run a verb; what the user can mend is one line on stderr and exit code 2, a model that failed 1."""
+    """Run a verb; what the user can mend is one line on stderr and exit code 2, failures and damage are 1."""
     app.add_typer(cli_dashboard.verbs)
     app.add_typer(cli_evaluate.verbs)
     app.add_typer(verbs)
@@ -34,7 +35,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         complain(str(error))
         sys.exit(2)
-    except FloatingPointError as error:
+    except (FloatingPointError, Damaged) as error:
         complain(str(error))
         sys.exit(1)
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from genbench import contents
 from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageSource, cache_dir, prepare
 from genbench.examine import Examiner
@@ -35,10 +36,11 @@ class Origin(NamedTuple):
         """Who a run is and how far its last checkpoint has come.
 
         Read before the model: of a run that goes on meanwhile it then says too few images, never too many.
-        Raises FileNotFoundError where there is no checkpoint yet.
+        Raises FileNotFoundError where there is no checkpoint yet, Damaged where none can be used.
         """
         here = Run(run_dir)
-        record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(torch.device("cpu"))
+        store = CheckpointStore(here.checkpoints)
+        record, checkpoint = here.record(), store.load(torch.device("cpu"), contents.origin)
         if record is None or checkpoint is None:
             raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
         return cls(record["identity"], checkpoint["images_seen"])

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Literal
 from filelock import FileLock, Timeout
 
 from genbench.errors import Busy
+from genbench.files import remove_leftovers
 
 __all__ = ["Run", "atomic_file", "git_state", "plain", "rerun_path", "version", "write_json_atomic"]
 
@@ -126,6 +127,7 @@ class Run:
         except Timeout:
             raise Busy(f"another process is working on {self.path}: wait for it, or stop it") from None
         try:
+            remove_leftovers([self.path, self.checkpoints, self.samples])
             yield
         finally:
             self.discard_unless_begun()

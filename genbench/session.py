@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from genbench import contents
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import cache_dir, prepare, to_float
@@ -45,8 +46,8 @@ class Session:
     """Trains, evaluates and records one run.
 
     identity, config, choices: who the run is, its resolved configuration, the option chosen in each group.
-    The data are prepared at once. Raises ValueError or OSError where they, or the checkpoint, cannot be
-    read.
+    The data are prepared at once. Raises ValueError or OSError where they cannot be read, Damaged where that
+    is true of the checkpoints.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Session:
         self.checkpoints = CheckpointStore(here.checkpoints)
         self.progress = Progress(console if ranks.first else None)
         ranks.check_batch(parts.trainer.batch_size, parts.trainer.accumulate)
-        self.checkpoint = self.checkpoints.load(torch.device("cpu"))
+        self.checkpoint = self.checkpoints.load(torch.device("cpu"), contents.resumable(parts.model))
         with ranks.first_ahead():
             self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
         parts.metrics.check_data(self.data)

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app import sweeping
 from genbench.app.holding import SEVERAL, hold
 from genbench.app.refusal import message
-from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.errors import Damaged, Lost, Unmeasured, UsageError
 from genbench.helping import help_text
 from genbench.progress import terminal
 from genbench.sweep import BAD
@@ -42,6 +42,7 @@ def door(main: Callable[[], None]) -> None:
         UsageError,
         Unmeasured,
         Lost,
+        Damaged,
         FloatingPointError,
         HydraException,
         OmegaConfBaseException,
@@ -74,5 +75,5 @@ def show_help(words: Sequence[str]) -> None:
 def leave(error: Exception) -> NoReturn:
     """Say what is wrong, and exit with the code that belongs to it."""
     print(f"genbench: {message(error)}", file=sys.stderr)
-    codes = {FloatingPointError: EXIT_FAILED, Lost: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
+    codes = {**dict.fromkeys((FloatingPointError, Lost, Damaged), EXIT_FAILED), Unmeasured: EXIT_UNMEASURED}
     sys.exit(codes.get(type(error), EXIT_USAGE))

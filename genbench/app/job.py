@@ -21,7 +21,7 @@ from genbench.app.naming import identity, without_hydra
 from genbench.app.refusal import message
 from genbench.app.sweeping import ledger, stop_of_sweep, tell_upload
 from genbench.app.team import Task, launch, torchrun_rank, work
-from genbench.errors import Busy, Lost, Unmeasured, UsageError
+from genbench.errors import Busy, Damaged, Lost, Unmeasured, UsageError
 from genbench.progress import terminal
 from genbench.run import Run
 from genbench.stop import Stopped, StopRequest
@@ -66,7 +66,7 @@ def run(cfg: DictConfig) -> float:
         if end.status == "estimated":
             console.print(end.note, highlight=False)
         return end.objective
-    except (UsageError, Unmeasured, Lost, FloatingPointError) as error:
+    except (UsageError, Unmeasured, Lost, Damaged, FloatingPointError) as error:
         leave(error)
     except Stopped as stopped:
         end = interrupted(stopped)
@@ -165,7 +165,7 @@ def assist(cfg: DictConfig, here: Run) -> float:
     if not finished and not cfg.dry_run:
         try:
             work(task_of(cfg, here))
-        except (UsageError, Unmeasured, Lost, FloatingPointError):  # the first process says it
+        except (UsageError, Unmeasured, Lost, Damaged, FloatingPointError):  # the first process says it
             sys.exit(EXIT_FAILED)
         except Stopped:
             sys.exit(EXIT_STOPPED)

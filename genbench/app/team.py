@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
 from genbench.app.sweeping import stop_of_sweep
-from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.errors import Damaged, Lost, Unmeasured, UsageError
 from genbench.run import Run
 from genbench.stop import Stopped
 
@@ -23,7 +23,7 @@ __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
 
 T = TypeVar("T")
 
-TOLD = (UsageError, Unmeasured, FloatingPointError, Stopped)
+TOLD = (UsageError, Unmeasured, Damaged, FloatingPointError, Stopped)
 """Endings that a process tells its parent in its own words."""
 
 
