@@ -1,6 +1,6 @@
 """Errors that are the user's to mend: told in one message, without the interpreter's context."""
 
-__all__ = ["Busy", "Lost", "Unmeasured", "UsageError"]
+__all__ = ["Busy", "Lost", "MachineFault", "Unmeasured", "UsageError"]
 
 
 class UsageError(Exception):
@@ -13,6 +13,10 @@ class Busy(UsageError):  # noqa: N818 (the work is done, elsewhere)
 
 class Lost(RuntimeError):  # noqa: N818 (it says what happened)
     """A process of a run is gone before the work was done."""
+
+
+class MachineFault(Exception):  # noqa: N818 (the machine's, not the program's)
+    """A full disk or a limit of the machine ended a run; the message says which, where, and what to do."""
 
 
 class Unmeasured(Exception):  # noqa: N818 (the training succeeded)

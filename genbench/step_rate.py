@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from genbench import rng
 from genbench.data import Split, cache_dir, to_float
 from genbench.device import describe, processor
+from genbench.disk import optional
 from genbench.generator import Generator, Stage
 from genbench.parts import Parts
 from genbench.precision import FIXED, FixedPrecision
@@ -69,7 +70,8 @@ class StepRates:
         cached = self.cached()
         if cached is None:
             cached = self.measured()
-            write_json_atomic(self.path, cached)
+            with optional(self.path):
+                write_json_atomic(self.path, cached)
         return cached
 
     def cached(self) -> dict[str, float] | None:

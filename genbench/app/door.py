@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app import sweeping
 from genbench.app.holding import SEVERAL, hold
 from genbench.app.refusal import message
-from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.errors import Lost, MachineFault, Unmeasured, UsageError
 from genbench.helping import help_text
 from genbench.progress import terminal
 from genbench.sweep import BAD
@@ -42,7 +42,9 @@ def door(main: Callable[[], None]) -> None:
         UsageError,
         Unmeasured,
         Lost,
+        MachineFault,
         FloatingPointError,
+        OSError,  # of Hydra's own folders and files
         HydraException,
         OmegaConfBaseException,
     ) as error:
@@ -59,7 +61,7 @@ def door(main: Callable[[], None]) -> None:
         ends = sweeping.summarise(terminal())
     if "stopped" in ends or sweeping.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
-    if ends & BAD:
+    if ends & (BAD | {"not started"}):
         sys.exit(EXIT_USAGE if ends == {"refused"} else EXIT_FAILED)
 
 
@@ -74,5 +76,6 @@ def show_help(words: Sequence[str]) -> None:
 def leave(error: Exception) -> NoReturn:
     """Say what is wrong, and exit with the code that belongs to it."""
     print(f"genbench: {message(error)}", file=sys.stderr)
-    codes = {FloatingPointError: EXIT_FAILED, Lost: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
+    failures = dict.fromkeys((FloatingPointError, Lost, MachineFault), EXIT_FAILED)
+    codes = {**failures, Unmeasured: EXIT_UNMEASURED}
     sys.exit(codes.get(type(error), EXIT_USAGE))

@@ -4,12 +4,14 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock
 from torch import Tensor
 
+from genbench.disk import optional
 from genbench.run import atomic_file
 
 __all__ = ["Stored", "cached", "key", "load", "save"]
@@ -25,18 +27,33 @@ class Stored(NamedTuple):
 def cached(path: Path, make: Callable[[], Stored]) -> Stored:
     """What lies at `path`; made there by `make` where it is missing, or damaged (with a warning).
 
-    Of several processes one makes it, the others wait.
+    Of several processes one makes it, the others wait. Where nothing can be written it is made for this
+    process alone (with a warning).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if path.exists():
-            try:
-                return load(path)
-            except ValueError as error:
-                warnings.warn(f"{error}; it is made anew", stacklevel=2)
+    if (found := sound(path)) is not None:
+        return found
+    with ExitStack() as locked:
+        with suppress(OSError):  # what cannot be locked cannot be saved, which is said there
+            path.parent.mkdir(parents=True, exist_ok=True)
+            locked.enter_context(FileLock(f"{path}.lock"))
+        if (found := sound(path, warn=True)) is not None:  # by another process, meanwhile
+            return found
         stored = make()
-        save(path, stored)
+        with optional(path):
+            save(path, stored)
         return stored
+
+
+def sound(path: Path, *, warn: bool = False) -> Stored | None:
+    """What lies at `path`, None where nothing does or it is damaged, which a warning may tell."""
+    if not path.exists():
+        return None
+    try:
+        return load(path)
+    except ValueError as error:
+        if warn:
+            warnings.warn(f"{error}; it is made anew", stacklevel=3)
+        return None
 
 
 def key(parts: Mapping[str, object]) -> str:
