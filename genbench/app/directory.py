@@ -1,5 +1,6 @@
 """The directory of a run: whose it is, if there is room, and the composition that is recorded there."""
 
+import copy
 import errno
 import os
 from collections.abc import Iterator
@@ -38,16 +39,26 @@ class ChecksDirectory(Callback):
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Hydra's hook before a single run."""
-        HydraConfig.instance().set_config(config)
-        with leaving():
+        with leaving(), looked_up(config):
             check_directory(Run(Path(config.hydra.run.dir)), identity(config))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Hydra's hook before a sweep, whose jobs are checked one by one when they start."""
-        HydraConfig.instance().set_config(config)
-        with leaving():
+        with leaving(), looked_up(config):
             for folder in (Path(config.runs_dir), Path(config.hydra.sweep.dir)):
                 check_outside_runs(folder / "job")
+
+
+@contextmanager
+def looked_up(config: DictConfig) -> Iterator[None]:
+    """Let ${hydra:..} refer to a composition inside the block, as it does in the job itself."""
+    found = HydraConfig.instance()
+    before = found.cfg
+    found.set_config(copy.deepcopy(config))  # which makes it read-only
+    try:
+        yield
+    finally:
+        found.cfg = before
 
 
 @contextmanager
@@ -91,7 +102,7 @@ def check_outside_runs(path: Path) -> None:
                 break
     else:
         return
-    raise ValueError(f"{path} lies in the directory of the run {folder}: name another runs_dir or directory")
+    raise ValueError(f"{folder} is the directory of a run, in which no other can lie: name another place")
 
 
 def foreign_files(folder: Path) -> list[str]:

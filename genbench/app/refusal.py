@@ -40,7 +40,7 @@ def why(error: BaseException, words: Sequence[str]) -> str:
     """What an error says that came of these overrides; where Hydra wraps one of ours, ours."""
     if (own := inner(error)) is not None:
         return own
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, HydraException):  # of a missing option it is both
         return explain(error)
     lines = str(error).partition("Config search path:")[0].strip().splitlines()
     if isinstance(error, InterpolationKeyError):
