@@ -74,10 +74,10 @@ def explain(error: OSError) -> str:
 
 
 @contextmanager
-def naming(path: Path, *temporary: Path) -> Iterator[None]:
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Give an error of the operating system inside the block the path of what is written.
 
-    temporary: files that stand for it until it is whole.
+    temporary: a file that stands for it until it is whole.
     Raises OSError with the cause and the path, also where a library hides the cause; an error about another
     file as it is.
     """
@@ -85,7 +85,7 @@ def naming(path: Path, *temporary: Path) -> Iterator[None]:
         yield
     except Exception as error:
         cause = system_error(error)
-        if cause is None or cause.filename not in (None, str(path), *map(str, temporary)):
+        if cause is None or cause.filename not in (None, str(path), str(temporary)):
             raise
         raise OSError(cause.errno, cause.strerror, str(path)) from error
 
