@@ -11,7 +11,8 @@ import typer
 from genbench import cli_dashboard, cli_evaluate
 from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, warnings_in_lines
 from genbench.cli_report import verbs
-from genbench.errors import Damaged
+from genbench.disk import explain, is_machine_fault, whole_folder
+from genbench.errors import Failure
 from genbench.run import version
 
 __all__ = ["main"]
@@ -32,10 +33,13 @@ def main() -> None:
     app.add_typer(verbs)
     try:
         app(prog_name="genbench")
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        complain(explain(error))
+        sys.exit(1 if is_machine_fault(error) else 2)
+    except ValueError as error:
         complain(str(error))
         sys.exit(2)
-    except (FloatingPointError, Damaged) as error:
+    except (FloatingPointError, Failure) as error:
         complain(str(error))
         sys.exit(1)
 
@@ -121,16 +125,17 @@ def sample(
     with warnings_in_lines():
         model = load(run_dir, device=device, weights=weights, overrides=overrides)
     place = next(model.parameters()).device
-    write(
-        choose(model, inpaint=inpaint, mask=mask, vary=vary, strength=strength),
-        n,
-        labels(model, n, label, device=place),
-        out,
-        seed=seed,
-        batch_size=batch_size,
-        device=place,
-        progress=Progress(Console(stderr=True)),
-    )
+    with whole_folder(out):
+        write(
+            choose(model, inpaint=inpaint, mask=mask, vary=vary, strength=strength),
+            n,
+            labels(model, n, label, device=place),
+            out,
+            seed=seed,
+            batch_size=batch_size,
+            device=place,
+            progress=Progress(Console(stderr=True)),
+        )
     typer.echo(f"{n} images in {out}: a PNG each, grid.png, samples.npz")
 
 
@@ -202,7 +207,7 @@ def bound(
     from genbench.progress import Progress
 
     source, _, seed = application.protocol(run_dir)
-    with warnings_in_lines():
+    with warnings_in_lines(), whole_folder(out):
         terms = bound_figure(
             application.load(run_dir, device=device),
             source,

@@ -13,6 +13,7 @@ from genbench import rng
 from genbench.data import to_float, to_uint8
 from genbench.data.folder import load
 from genbench.device import keep_memory, make_repeatable
+from genbench.disk import naming
 from genbench.evaluate import batches
 from genbench.gallery import CLASSES, classes_in_turn
 from genbench.generator import Edits, Generator, Inpaints, Rng
@@ -151,7 +152,9 @@ def write(
             x = drawing.draw(count, None if y is None else y[start : start + count], stream)
             drawn.append(to_uint8(x).cpu())
             for number, image in enumerate(pixels(drawn[-1]), start):
-                Image.fromarray(image).save(folder / f"{number:0{digits}d}.png")
+                path = folder / f"{number:0{digits}d}.png"
+                with naming(path):
+                    Image.fromarray(image).save(path)
             bar.advance(start + count)
     images = torch.cat(drawn)
     shown = torch.cat([drawing.given, images[:GRID]])

@@ -1,6 +1,6 @@
-"""Errors that are the user's to mend: told in one message, without the interpreter's context."""
+"""Errors that end a command: told in one message, without the interpreter's context."""
 
-__all__ = ["Busy", "Damaged", "Lost", "Unmeasured", "UsageError"]
+__all__ = ["Busy", "Damaged", "Failure", "Lost", "MachineFault", "Unmeasured", "UsageError"]
 
 
 class UsageError(Exception):
@@ -11,12 +11,23 @@ class Busy(UsageError):  # noqa: N818 (the work is done, elsewhere)
     """Another process is at it."""
 
 
-class Lost(RuntimeError):  # noqa: N818 (it says what happened)
+class Failure(RuntimeError):  # noqa: N818 (it says what happened)
+    """Work that began and cannot go on, through no fault of the configuration; exit code 1.
+
+    The message says what happened, where, and what to do.
+    """
+
+
+class Lost(Failure):
     """A process of a run is gone before the work was done."""
 
 
-class Damaged(RuntimeError):  # noqa: N818 (it says what happened)
-    """Files that a run needs are damaged, and nothing can stand in for them; exit code 1."""
+class Damaged(Failure):
+    """Files that a run needs are damaged, and nothing can stand in for them."""
+
+
+class MachineFault(Failure):
+    """A full disk or a limit of the machine ended a run."""
 
 
 class Unmeasured(Exception):  # noqa: N818 (the training succeeded)

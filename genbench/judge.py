@@ -1,7 +1,5 @@
 """Anything measured again: a run under other metrics, or images that came from any other tool."""
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,11 +16,11 @@ from genbench.examine import Examiner
 from genbench.generator import Generator
 from genbench.metrics import Metrics
 from genbench.progress import Progress
-from genbench.run import Run, plain, version
+from genbench.run import Run, version
 from genbench.stop import StopRequest
 from genbench.submission import Submission
 
-__all__ = ["Judge", "Origin", "check_fits", "keep"]
+__all__ = ["Judge", "Origin", "check_fits"]
 
 
 class Origin(NamedTuple):
@@ -105,18 +103,3 @@ def check_fits(model: Generator, source: ImageSource) -> None:
             f"the model is conditional on {model.num_classes} classes, {source.name} has "
             f"{source.num_classes}: measure it against data of its own classes"
         )
-
-
-def keep(record: Mapping[str, Any], path: Path) -> None:
-    """Append a record to a file of JSON lines by a single write, which other processes cannot split.
-
-    What is there stays as it is; after a line that a kill left torn a new one begins.
-    """
-    text = f"{json.dumps(plain(record), allow_nan=False)}\n"
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.fstat(file).st_size
-        is_torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        os.write(file, f"\n{text}".encode() if is_torn else text.encode())
-    finally:
-        os.close(file)

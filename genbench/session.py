@@ -112,9 +112,11 @@ class Session:
                 raise Stopped from failure
             raise
         finally:
-            self.here.end(status, error)
-            if tracker is not None:
-                tracker.finish(status)
+            try:
+                self.here.end(status, error)
+            finally:  # also where a full disk refuses the record
+                if tracker is not None:
+                    tracker.finish(status)
 
     def assist(self) -> None:
         """A share of all the work, in a process that is not the first, which alone writes and prints."""

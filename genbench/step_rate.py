@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from statistics import median
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genbench import rng
 from genbench.data import Split, cache_dir, to_float
 from genbench.device import describe, processor
+from genbench.disk import locked, optional
 from genbench.files import clear, read_sealed, remove_leftovers, sealed
 from genbench.generator import Generator, Stage
 from genbench.parts import Parts
@@ -71,12 +71,12 @@ class StepRates:
         """Images per second by the name of the precision, from the cache where it has them."""
         cached = self.cached()
         if cached is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self.path}.lock"):
-                remove_leftovers([self.path.parent], self.path.name)
+            with locked(self.path):
                 cached = self.measured()
-                clear(self.path)
-                write_json_atomic(self.path, sealed("rates", cached))
+                with optional(self.path):
+                    remove_leftovers([self.path.parent], self.path.name)
+                    clear(self.path)
+                    write_json_atomic(self.path, sealed("rates", cached))
         return cached
 
     def cached(self) -> dict[str, float] | None:

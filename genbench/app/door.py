@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app import sweeping
 from genbench.app.holding import SEVERAL, hold
 from genbench.app.refusal import message
-from genbench.errors import Damaged, Lost, Unmeasured, UsageError
+from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.helping import help_text
 from genbench.progress import terminal
 from genbench.sweep import BAD
@@ -41,9 +41,9 @@ def door(main: Callable[[], None]) -> None:
     except (
         UsageError,
         Unmeasured,
-        Lost,
-        Damaged,
+        Failure,
         FloatingPointError,
+        OSError,  # of Hydra's own folders and files
         HydraException,
         OmegaConfBaseException,
     ) as error:
@@ -60,7 +60,7 @@ def door(main: Callable[[], None]) -> None:
         ends = sweeping.summarise(terminal())
     if "stopped" in ends or sweeping.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
-    if ends & BAD:
+    if ends & (BAD | {"not started"}):
         sys.exit(EXIT_USAGE if ends == {"refused"} else EXIT_FAILED)
 
 
@@ -75,5 +75,6 @@ def show_help(words: Sequence[str]) -> None:
 def leave(error: Exception) -> NoReturn:
     """Say what is wrong, and exit with the code that belongs to it."""
     print(f"genbench: {message(error)}", file=sys.stderr)
-    codes = {**dict.fromkeys((FloatingPointError, Lost, Damaged), EXIT_FAILED), Unmeasured: EXIT_UNMEASURED}
-    sys.exit(codes.get(type(error), EXIT_USAGE))
+    codes = {FloatingPointError: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
+    failed = isinstance(error, Failure)
+    sys.exit(EXIT_FAILED if failed else codes.get(type(error), EXIT_USAGE))

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
+from genbench.app.faults import machine_faults
 from genbench.app.sweeping import stop_of_sweep
-from genbench.errors import Damaged, Lost, Unmeasured, UsageError
+from genbench.errors import Damaged, Lost, MachineFault, Unmeasured, UsageError
 from genbench.run import Run
 from genbench.stop import Stopped
 
@@ -23,7 +24,7 @@ __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
 
 T = TypeVar("T")
 
-TOLD = (UsageError, Unmeasured, Damaged, FloatingPointError, Stopped)
+TOLD = (UsageError, Unmeasured, Damaged, MachineFault, FloatingPointError, Stopped)
 """Endings that a process tells its parent in its own words."""
 
 
@@ -107,7 +108,8 @@ def work(task: Task) -> dict[str, Any] | None:
         who = (task.identity, config, task.choices)
         session = Session(parts, Run(task.path), *who, terminal(), ranks, stop_of_sweep())
         if ranks.first:
-            return session.run()
+            with machine_faults(session.here):
+                return session.run()
         session.assist()
     return None
 

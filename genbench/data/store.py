@@ -23,6 +23,7 @@ from torch import Tensor
 from genbench.data.law import KnownLaw
 from genbench.data.mapped import MappedFile
 from genbench.data.source import SPLITS, ImageSource
+from genbench.disk import check_writable, naming
 from genbench.files import clear, crc32, read_sealed, sealed, state_of
 from genbench.progress import Bar, Progress
 
@@ -94,11 +95,23 @@ def prepare(source: ImageSource, *, cache: Path, progress: Progress) -> ImageDat
     key = source.key()
     folder = cache / "data" / f"{source.name}-{key[:16]}"
     if fault(folder, key):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        check_cache(folder, source)
         with FileLock(f"{folder}.lock"):
             if reason := fault(folder, key):  # else another process has made it meanwhile
                 build(source, folder, key, reason, progress)
     return read(source, folder, key)
+
+
+def check_cache(folder: Path, source: ImageSource) -> None:
+    """Make the folder of all stores. Raises ValueError where a missing store could not be written there."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(folder.parent)
+    except OSError as error:
+        raise ValueError(
+            f"the cache does not hold {source.name} yet and cannot be written ({error.strerror}: "
+            f"{error.filename}): mend that, or name another folder by the variable GENBENCH_CACHE"
+        ) from error
 
 
 def fault(folder: Path, key: str) -> str:
@@ -136,7 +149,8 @@ def build(source: ImageSource, folder: Path, key: str, reason: str, progress: Pr
     clear(part)  # left by a killed process: the lock says that nobody writes it
     part.mkdir()
     try:
-        write(source, part, key, progress)
+        with naming(part):
+            write(source, part, key, progress)
         if source.key() != key:
             raise ValueError(f"files of {source.name} changed while they were decoded: repeat the command")
         clear(folder)

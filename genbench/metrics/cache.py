@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
 from torch import Tensor
 
+from genbench.disk import locked, optional
 from genbench.files import checksum, clear, remove_leftovers, state_of
 from genbench.run import atomic_file
 
@@ -27,20 +27,32 @@ class Stored(NamedTuple):
 def cached(path: Path, make: Callable[[], Stored]) -> Stored:
     """What lies at `path`; made there by `make` where it is missing, or damaged (with a warning).
 
-    Of several processes one makes it, the others wait.
+    Of several processes one makes it, the others wait. Where nothing can be written it is made for this
+    process alone (with a warning).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if os.path.lexists(path):
-            try:
-                return load(path)
-            except ValueError as error:
-                warnings.warn(f"{error}; it is made anew", stacklevel=2)
-                clear(path)
-        remove_leftovers([path.parent], path.name)
+    if (found := sound(path)) is not None:
+        return found
+    with locked(path):
+        if (found := sound(path, warn=True)) is not None:  # by another process, meanwhile
+            return found
         stored = make()
-        save(path, stored)
+        with optional(path):
+            remove_leftovers([path.parent], path.name)
+            clear(path)
+            save(path, stored)
         return stored
+
+
+def sound(path: Path, *, warn: bool = False) -> Stored | None:
+    """What lies at `path`, None where nothing does or it is damaged, which a warning may tell."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return load(path)
+    except ValueError as error:
+        if warn:
+            warnings.warn(f"{error}; it is made anew", stacklevel=3)
+        return None
 
 
 def key(parts: Mapping[str, object]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from genbench.lines import Lines, parse_lines
 from genbench.report.columns import shown_metrics
 from genbench.report.names import SPREADS, is_metric, parse
 
@@ -20,6 +21,7 @@ __all__ = [
     "curves",
     "embedded",
     "images_seen",
+    "log",
     "made_by",
     "noise",
     "pictures",
@@ -33,6 +35,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 STEP = re.compile(r"(?P<kind>.+)_(?P<images>\d+)\.png")
 LOSS = re.compile(r".*/loss")
 TRAINING = "training/"
+LAST = 10  # lines of a log among which one says how far a run is
 ONCE = ("dry_run=", "retry_failed=", "rerun=")
 """What a later command may have asked for; Hydra notes the last one's words, whatever it did."""
 
@@ -89,18 +92,21 @@ def curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
     Lines that cannot be read are passed over.
     """
     found: dict[str, tuple[list[float], list[float]]] = {}
-    try:
-        lines = (folder / "metrics.jsonl").read_bytes().splitlines()
-    except OSError:
-        return {}
-    for line in lines:
-        event = event_of(line)
+    for event in log(folder).objects.values():
         for name in filter(is_curve, event):
             if is_number(event[name]) and is_number(event.get("images_seen")):
                 xs, ys = found.setdefault(name, ([], []))
                 xs.append(event["images_seen"])
                 ys.append(event[name])
     return found
+
+
+def log(folder: Path) -> Lines:
+    """The events of a run's log, and which of its lines hold none; nothing where it cannot be read."""
+    try:
+        return parse_lines((folder / "metrics.jsonl").read_bytes())
+    except OSError:
+        return Lines({}, [])
 
 
 def is_curve(name: str) -> bool:
@@ -120,22 +126,13 @@ def score_of(name: str) -> str | None:
 
 
 def images_seen(folder: Path) -> int | None:
-    """How far a run has come, by the last line of its log."""
+    """How far a run has come, by the last events of its log; of the very last one perhaps half is there."""
     try:
-        last = (folder / "metrics.jsonl").read_bytes().splitlines()[-2:]
+        last = (folder / "metrics.jsonl").read_bytes().splitlines()[-LAST:]
     except OSError:
         return None
-    counts = [count for line in last if isinstance(count := event_of(line).get("images_seen"), int)]
-    return counts[-1] if counts else None
-
-
-def event_of(line: bytes) -> dict[str, Any]:
-    """One line of a log; of the last one perhaps half is there yet."""
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return event if isinstance(event, dict) else {}
+    counts = [event.get("images_seen") for event in parse_lines(b"\n".join(last)).objects.values()]
+    return next((count for count in reversed(counts) if type(count) is int), None)
 
 
 def is_number(value: object) -> bool:

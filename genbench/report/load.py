@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genbench.identity import hashed
+from genbench.lines import parse_lines
 from genbench.report import config
 from genbench.report.names import parse
 from genbench.run import Run
@@ -187,27 +188,24 @@ def evaluations(folder: Path, content: Mapping[str, Any]) -> tuple[list[dict[str
     known = {**content, "images_seen": section(content, "cost").get("images_seen")}
     found, damaged = [], []
     try:
-        lines = path.read_bytes().splitlines() if path.exists() else []
+        lines = parse_lines(path.read_bytes() if path.exists() else b"")
     except OSError as error:
         return [], f"{path.name} ({error.strerror})"
-    for number, line in enumerate(lines, 1):
+    for number, record in lines.objects.items():
         try:
-            record = evaluation(line)
-        except (ValueError, RecursionError):
-            damaged.append(str(number))
+            check_evaluation(record)
+        except ValueError:
+            damaged.append(number)
             continue
         if all(record.get(name) is not None and record[name] == known.get(name) for name in SAME):
             found.append(record)
-    return found, f"{path.name}, line {', '.join(damaged)}" if damaged else ""
+    numbers = ", ".join(map(str, sorted([*lines.damaged, *damaged])))
+    return found, f"{path.name}, line {numbers}" if numbers else ""
 
 
-def evaluation(line: bytes) -> dict[str, Any]:
-    """One evaluation. Raises ValueError where it could not stand in a row."""
-    record = json.loads(line)
-    if not isinstance(record, dict):
-        raise ValueError("it is no object")
+def check_evaluation(record: Mapping[str, Any]) -> None:
+    """Raise ValueError where an evaluation could not stand in a row."""
     row({"metrics": record.get("metrics"), "likelihood": record.get("likelihood") or {}})
-    return record
 
 
 def unfinished(run: Run) -> str:
