@@ -88,13 +88,13 @@ class PatientFile(io.FileIO):
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
         try:
-            while (
-                written := super().write(data)
-            ) is None:  # a terminal that another program made non-blocking
+            # A terminal that another program made non-blocking takes it later.
+            while (written := super().write(data)) is None:
                 select.select([], [self], [])
             return written
         except OSError as error:
-            if self.strict and error.errno != errno.EPIPE:
+            # Libraries write nothing at all to see of which kind a stream is: that is no output lost.
+            if self.strict and error.errno != errno.EPIPE and memoryview(data).nbytes:
                 self.strict = False  # the interpreter flushes the same bytes again at its end
                 raise OSError(error.errno, f"the output cannot be written: {error.strerror}") from error
             return memoryview(data).nbytes
