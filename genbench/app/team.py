@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +18,7 @@ from genbench.app.build import build
 from genbench.app.sweeping import stop_of_sweep
 from genbench.errors import Lost, Unmeasured, UsageError
 from genbench.run import Run
-from genbench.stop import Stopped, stop_signals
+from genbench.stop import Stopped, ignoring_hangup, stop_signals
 from genbench.streams import harden_streams
 
 __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
@@ -159,6 +160,8 @@ def as_before() -> Iterator[None]:
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(number.name for number in handlers)
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of sockets, when a process is gone
+    with ignoring_hangup():
+        resource_tracker.ensure_running()  # it would be killed by it, and miss what the others still name
     log = logging.getLogger("torch.distributed.elastic")
     level = log.level
     log.setLevel(logging.CRITICAL)
