@@ -14,6 +14,7 @@ from genbench.cli_report import verbs
 from genbench.disk import explain, is_machine_fault, whole_folder
 from genbench.errors import Failure
 from genbench.run import version
+from genbench.streams import harden_streams
 
 __all__ = ["main"]
 
@@ -31,8 +32,9 @@ def main() -> None:
     app.add_typer(cli_dashboard.verbs)
     app.add_typer(cli_evaluate.verbs)
     app.add_typer(verbs)
+    harden_streams(output_is_result=True)
     try:
-        app(prog_name="genbench")
+        run_verb()
     except OSError as error:
         complain(explain(error))
         sys.exit(1 if is_machine_fault(error) else 2)
@@ -42,6 +44,14 @@ def main() -> None:
     except (FloatingPointError, Failure) as error:
         complain(str(error))
         sys.exit(1)
+
+
+def run_verb() -> None:
+    """Run the verb of the command line, up to the last byte of its output."""
+    try:
+        app(prog_name="genbench")
+    finally:
+        sys.stdout.flush()  # where that fails, it is told like any error, and not by the interpreter's exit
 
 
 def print_version(wanted: bool) -> None:

@@ -80,8 +80,8 @@ def evaluate(
     from genbench.progress import terminal
     from genbench.report import print_quality
 
+    append_line({"target": str(target), "overrides": words, **record}, path)  # first: printing may fail
     print_quality(record, terminal())
-    append_line({"target": str(target), "overrides": words, **record}, path)
     complain(f"appended to {path}")
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,7 +19,8 @@ from genbench.app.faults import machine_faults
 from genbench.app.sweeping import stop_of_sweep
 from genbench.errors import Damaged, Lost, MachineFault, Unmeasured, UsageError
 from genbench.run import Run
-from genbench.stop import Stopped
+from genbench.stop import Stopped, ignoring_hangup, stop_signals
+from genbench.streams import harden_streams
 
 __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
 
@@ -83,6 +85,7 @@ def launcher(devices: int, work: Callable[..., T], name: str) -> Callable[..., d
 
 def worker(task: Task, folder: Path) -> dict[str, Any] | None:
     """One process: its part of the work; the result, if it is the first."""
+    harden_streams()
     try:
         return work(task)
     except Lost:  # another one's end, which the parent tells of
@@ -154,11 +157,13 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
 @contextmanager
 def as_before() -> Iterator[None]:
     """Leave signals and the launcher's log as they were; what it tells is told here in other words."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in stop_signals()}
     # No others: who says nohup means it. The work in hand may be a batch of samples on a CPU.
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGINT,SIGTERM"
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(number.name for number in handlers)
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of sockets, when a process is gone
+    with ignoring_hangup():
+        resource_tracker.ensure_running()  # it would be killed by it, and miss what the others still name
     log = logging.getLogger("torch.distributed.elastic")
     level = log.level
     log.setLevel(logging.CRITICAL)
