@@ -1,29 +1,28 @@
 """Several processes for one run: torch's elastic launcher starts them, or torchrun did."""
 
+import json
 import logging
 import os
-import pickle
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
 from genbench.app.sweeping import stop_of_sweep
-from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.endings import describe_error, rebuild_error
+from genbench.errors import Lost, OutOfMemory, Unmeasured, UsageError
 from genbench.run import Run
 from genbench.stop import Stopped
 
 __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
 
-T = TypeVar("T")
-
-TOLD = (UsageError, Unmeasured, FloatingPointError, Stopped)
+TOLD = (UsageError, Unmeasured, FloatingPointError, OutOfMemory, OSError, Stopped)
 """Endings that a process tells its parent in its own words."""
 
 
@@ -36,6 +35,17 @@ class Task(NamedTuple):
     choices: Mapping[str, str]
     job: int
 
+    def to_json(self) -> str:
+        """The task as text, which is all that a process is handed."""
+        tree = OmegaConf.to_container(self.cfg)
+        return json.dumps([tree, str(self.path), self.identity, dict(self.choices), self.job])
+
+    @classmethod
+    def from_json(cls, text: str) -> "Task":
+        """The task that `to_json` wrote."""
+        tree, path, *rest = json.loads(text)
+        return cls(OmegaConf.create(tree), Path(path), *rest)
+
 
 def torchrun_rank() -> int | None:
     """Which of torchrun's processes this one is; None where torchrun did not start it."""
@@ -43,35 +53,42 @@ def torchrun_rank() -> int | None:
 
 
 def launch(task: Task, devices: int) -> dict[str, Any]:
-    """Start the processes on this machine, wait for them, and return the run's result.
+    """Start the processes on this machine, wait for them, and return the run's result, as it is recorded.
 
     Raises what the first of them raised, Stopped on a signal, RuntimeError where one was killed.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    with tempfile.TemporaryDirectory() as folder, as_before():
+    here = Run(task.path)
+    with tempfile.TemporaryDirectory() as folder, as_before():  # a folder that nobody else can enter
         try:
-            return launcher(devices, worker, Path(folder).name)(task, Path(folder))[0]
+            launcher(devices, worker, Path(folder).name)(task.to_json(), folder)
+            return here.result() or {}
         except SignalException:
-            ending = Stopped()
+            ending: Exception = Stopped()
         except ChildFailedError as error:
-            ending = told(Path(folder)) or lost(error)
-        close(Run(task.path), ending)
+            ending = told(Path(folder), devices) or lost(error)
+        close(here, ending)
         raise ending
 
 
-def launcher(devices: int, work: Callable[..., T], name: str) -> Callable[..., dict[int, T]]:
-    """Calls `work` in so many processes of this machine; returns what each came to, by its number."""
+def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[..., object]:
+    """Calls `work` in so many processes of this machine, with the strings that the result is called with.
+
+    Strings alone, and nothing is returned, since the launcher would pickle it.
+    """
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    from genbench.app.rendezvous import LOOPBACK, register
+
+    register()
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=devices,
         run_id=name,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
+        rdzv_backend=LOOPBACK,
         local_addr="localhost",
         max_restarts=0,
         monitor_interval=0.2,
@@ -80,14 +97,14 @@ def launcher(devices: int, work: Callable[..., T], name: str) -> Callable[..., d
     return elastic_launch(config, work)
 
 
-def worker(task: Task, folder: Path) -> dict[str, Any] | None:
-    """One process: its part of the work; the result, if it is the first."""
+def worker(task: str, folder: str) -> None:
+    """One process: its part of the work on a task, as JSON; how it ended goes to a file in the folder."""
     try:
-        return work(task)
+        work(Task.from_json(task))
     except Lost:  # another one's end, which the parent tells of
         sys.exit(1)
     except TOLD as ending:
-        (folder / os.environ["RANK"]).write_bytes(pickle.dumps(ending))
+        Path(folder, os.environ["RANK"]).write_text(json.dumps(describe_error(ending)))
         sys.exit(1)
 
 
@@ -112,10 +129,13 @@ def work(task: Task) -> dict[str, Any] | None:
     return None
 
 
-def told(folder: Path) -> Exception | None:
-    """What the processes told, of all the first."""
-    stories = sorted(folder.iterdir(), key=lambda path: int(path.name))
-    return pickle.loads(stories[0].read_bytes()) if stories else None
+def told(folder: Path, devices: int) -> Exception | None:
+    """The error that the first of the processes that wrote one ended with, None where none did."""
+    for path in (folder / str(rank) for rank in range(devices)):
+        if path.is_file():
+            with suppress(ValueError):  # cut short: the process was killed while it wrote
+                return rebuild_error(json.loads(path.read_bytes()))
+    return None
 
 
 def lost(error: Any) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
