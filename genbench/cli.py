@@ -11,6 +11,8 @@ import typer
 from genbench import cli_dashboard, cli_evaluate
 from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, warnings_in_lines
 from genbench.cli_report import verbs
+from genbench.errors import OutOfMemory
+from genbench.memory import memory_for
 from genbench.run import version
 
 __all__ = ["main"]
@@ -30,11 +32,12 @@ def main() -> None:
     app.add_typer(cli_evaluate.verbs)
     app.add_typer(verbs)
     try:
-        app(prog_name="genbench")
+        with memory_for("this command", "free memory, or choose another --device"):
+            app(prog_name="genbench")
     except (ValueError, OSError) as error:
         complain(str(error))
         sys.exit(2)
-    except FloatingPointError as error:
+    except (FloatingPointError, OutOfMemory) as error:
         complain(str(error))
         sys.exit(1)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from genbench import rng
 from genbench.data import ImageData, out_of_range, to_uint8
 from genbench.generator import Generator
+from genbench.memory import memory_for, smaller_evaluation
 from genbench.metrics import (
     Drawn,
     FeatureExtractor,
@@ -154,10 +155,12 @@ class Samples:
 
     def stream(self, ranks: Ranks, batch_size: int) -> Iterator[Taken]:
         """The batches up to the first that is not finite; then, after all, raises FloatingPointError."""
-        for account, taken in ranks.map(self.batch, list(batches(self.n, batch_size))):
-            self.account = self.account.and_of(Account(*account))
-            if taken is not None and not self.account.broken:
-                yield Taken(*taken)
+        work = f"the evaluation on {self.device}, {batch_size} samples at a time (metrics.batch_size)"
+        with memory_for(work, smaller_evaluation(batch_size)):
+            for account, taken in ranks.map(self.batch, list(batches(self.n, batch_size))):
+                self.account = self.account.and_of(Account(*account))
+                if taken is not None and not self.account.broken:
+                    yield Taken(*taken)
         if broken := self.account.broken:
             raise FloatingPointError(
                 f"{len(broken)} of {self.n} samples of the {self.of} weights are not finite, the "

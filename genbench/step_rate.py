@@ -132,8 +132,10 @@ class StepRates:
         learned = {phase: twin.phase_parameters(phase) for phase in optimizers}
         for phase in stage.phases:
             with only(learned, phase):
-                twin.loss(self.x, self.y, phase=phase, step=1).total.backward()
-            update(optimizers[phase], 0.0, self.parts.trainer.clip_norm)  # no step, or weights would drift
+                loss = twin.loss(self.x, self.y, phase=phase, step=1).total
+                loss.backward()
+            # No step, or weights would drift.
+            update(optimizers[phase], 0.0, self.parts.trainer.clip_norm, loss.detach())
 
 
 @contextmanager

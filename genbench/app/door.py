@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app import sweeping
 from genbench.app.holding import SEVERAL, hold
 from genbench.app.refusal import message
-from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.errors import Lost, OutOfMemory, Unmeasured, UsageError
 from genbench.helping import help_text
 from genbench.progress import terminal
 from genbench.sweep import BAD
@@ -43,6 +43,7 @@ def door(main: Callable[[], None]) -> None:
         Unmeasured,
         Lost,
         FloatingPointError,
+        OutOfMemory,
         HydraException,
         OmegaConfBaseException,
     ) as error:
@@ -74,5 +75,5 @@ def show_help(words: Sequence[str]) -> None:
 def leave(error: Exception) -> NoReturn:
     """Say what is wrong, and exit with the code that belongs to it."""
     print(f"genbench: {message(error)}", file=sys.stderr)
-    codes = {FloatingPointError: EXIT_FAILED, Lost: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
-    sys.exit(codes.get(type(error), EXIT_USAGE))
+    failed = dict.fromkeys((FloatingPointError, Lost, OutOfMemory), EXIT_FAILED)
+    sys.exit((failed | {Unmeasured: EXIT_UNMEASURED}).get(type(error), EXIT_USAGE))

@@ -21,7 +21,8 @@ from genbench.app.naming import identity, without_hydra
 from genbench.app.refusal import message
 from genbench.app.sweeping import ledger, stop_of_sweep, tell_upload
 from genbench.app.team import Task, launch, torchrun_rank, work
-from genbench.errors import Busy, Lost, Unmeasured, UsageError
+from genbench.errors import Busy, Lost, OutOfMemory, Unmeasured, UsageError
+from genbench.memory import FREE, memory_for
 from genbench.progress import terminal
 from genbench.run import Run
 from genbench.stop import Stopped, StopRequest
@@ -66,7 +67,7 @@ def run(cfg: DictConfig) -> float:
         if end.status == "estimated":
             console.print(end.note, highlight=False)
         return end.objective
-    except (UsageError, Unmeasured, Lost, FloatingPointError) as error:
+    except (UsageError, Unmeasured, Lost, FloatingPointError, OutOfMemory) as error:
         leave(error)
     except Stopped as stopped:
         end = interrupted(stopped)
@@ -165,7 +166,7 @@ def assist(cfg: DictConfig, here: Run) -> float:
     if not finished and not cfg.dry_run:
         try:
             work(task_of(cfg, here))
-        except (UsageError, Unmeasured, Lost, FloatingPointError):  # the first process says it
+        except (UsageError, Unmeasured, Lost, FloatingPointError, OutOfMemory):  # the first process says it
             sys.exit(EXIT_FAILED)
         except Stopped:
             sys.exit(EXIT_STOPPED)
@@ -243,11 +244,12 @@ def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest
     """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
     check_objective(cfg.objective)
     who = identity(cfg)
-    parts = build(cfg)
-    from genbench.session import Session
+    with memory_for("building the model", FREE):
+        parts = build(cfg)
+        from genbench.session import Session
 
-    config = OmegaConf.to_container(cfg, resolve=True)
-    return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
+        config = OmegaConf.to_container(cfg, resolve=True)
+        return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
 
 
 def chosen(cfg: DictConfig) -> dict[str, str]:

@@ -68,7 +68,7 @@ def launch(task: Task, devices: int) -> dict[str, Any]:
         except SignalException:
             ending: Exception = Stopped()
         except ChildFailedError as error:
-            ending = told(Path(folder), devices) or lost(error)
+            ending = told(Path(folder), devices) or lost(error, here)
         close(here, ending)
         raise ending
 
@@ -138,17 +138,23 @@ def told(folder: Path, devices: int) -> Exception | None:
     return None
 
 
-def lost(error: Any) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
+def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
     """In plain words, which process ended how, and what is left."""
+    import torch
+
+    from genbench.checkpoint import CheckpointStore
+    from genbench.faults import going_on
+
     rank, failure = error.get_first_failure()
     if failure.exitcode < 0:
-        how = f"was killed by {signal.Signals(-failure.exitcode).name}"
+        number = signal.Signals(-failure.exitcode)
+        often = ", as the system does where memory runs out" if number == signal.SIGKILL else ""
+        how = f"was killed by {number.name}{often}"
     else:
         how = f"failed: {reason(failure)}"
-    return Lost(
-        f"process {rank} of this run {how}. The same command goes on from the last checkpoint, if one was "
-        "written yet, also with another trainer.devices"
-    )
+    checkpoint = CheckpointStore(here.checkpoints).load(torch.device("cpu"))
+    saved = None if checkpoint is None else checkpoint["images_seen"]
+    return Lost(f"process {rank} of this run {how}. {going_on(saved)}, also with another trainer.devices")
 
 
 def close(here: Run, ending: Exception) -> None:
