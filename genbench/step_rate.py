@@ -18,6 +18,7 @@ from genbench import rng
 from genbench.data import Split, cache_dir, to_float
 from genbench.device import describe, processor
 from genbench.generator import Generator, Stage
+from genbench.memory import is_out_of_memory
 from genbench.parts import Parts
 from genbench.precision import FIXED, FixedPrecision
 from genbench.run import read_json, version, write_json_atomic
@@ -112,7 +113,9 @@ class StepRates:
                 try:
                     with applied(precision, twin.autocast_networks(), self.x.device):
                         seconds = self.seconds(lambda stage=stage: self.step(twin, optimizers, stage))
-                except torch.OutOfMemoryError:
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
                     seconds = math.inf
                 found[name] += stage.share * seconds / (len(self.x) * len(stage.phases))
         return found

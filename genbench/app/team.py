@@ -101,10 +101,11 @@ def worker(task: str, folder: str) -> None:
     """One process: its part of the work on a task, as JSON; how it ended goes to a file in the folder."""
     try:
         work(Task.from_json(task))
-    except Lost:  # another one's end, which the parent tells of
-        sys.exit(1)
     except TOLD as ending:
-        Path(folder, os.environ["RANK"]).write_text(json.dumps(describe_error(ending)))
+        if not isinstance(ending.__cause__, Lost):  # whom its parent stopped, since another one ended
+            Path(folder, os.environ["RANK"]).write_text(json.dumps(describe_error(ending)))
+        sys.exit(1)
+    except Lost:  # another one's end, which the parent tells of
         sys.exit(1)
 
 
@@ -130,12 +131,16 @@ def work(task: Task) -> dict[str, Any] | None:
 
 
 def told(folder: Path, devices: int) -> Exception | None:
-    """The error that the first of the processes that wrote one ended with, None where none did."""
+    """The error that the first of the processes ended with, None where none wrote one.
+
+    A process that failed comes before those that were stopped, which may be on its account.
+    """
+    endings = []
     for path in (folder / str(rank) for rank in range(devices)):
         if path.is_file():
             with suppress(ValueError):  # cut short: the process was killed while it wrote
-                return rebuild_error(json.loads(path.read_bytes()))
-    return None
+                endings.append(rebuild_error(json.loads(path.read_bytes())))
+    return min(endings, key=lambda ending: isinstance(ending, Stopped), default=None)
 
 
 def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
