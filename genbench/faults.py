@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from genbench.errors import OutOfMemory
-from genbench.memory import memory_for, next_accumulate
+from genbench.memory import FREE, memory_for, next_accumulate
 
 __all__ = ["evaluation_explained", "going_on", "training_explained"]
 
@@ -68,9 +68,10 @@ def going_on(saved: int | None) -> str:
 
 
 @contextmanager
-def evaluation_explained() -> Iterator[None]:
+def evaluation_explained(device: torch.device) -> Iterator[None]:
     """Add to a lack of memory after the training that nothing of the training is lost."""
     try:
-        yield
+        with memory_for(f"the evaluation on {device}", FREE):
+            yield
     except OutOfMemory as error:
         raise OutOfMemory(f"{error}. The training is saved: the same command evaluates again") from None

@@ -189,7 +189,7 @@ class Session:
         self.stop.check()
         if trained.skips.total:
             self.console.print(trained.skips.summary(trained.images_seen // self.parts.trainer.batch_size))
-        with evaluation_explained():
+        with evaluation_explained(self.parts.device):
             grid = gallery.samples(trained.ema.model, trained.images_seen)
             gallery.processes(trained.ema.model, trained.images_seen)
             gallery.codes(trained.ema.model, trained.images_seen)
