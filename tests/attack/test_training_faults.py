@@ -165,11 +165,18 @@ def test_out_of_memory_later_names_the_images_from_which_the_same_command_goes_o
 def test_out_of_memory_in_drawing_names_the_batch_size_that_may_fit(
     here: Here, faulty: Callable[[Fault, Fault], None], made: Make, tmp_path: Path
 ) -> None:
-    faulty(nothing, out_of_memory)
     words = ("sample", made("model=ddpm", "network.width=8"), "--n", 8, "--device", "cpu")
+    faulty(nothing, of_size(8, out_of_memory))  # loading tries an image alone
     told = checked(here(*words, "--out", tmp_path / "drawn", verb=True), 1)
     assert "out of memory in drawing 8 images at once (--batch-size) on cpu" in told
     assert "take --batch-size 4" in told
+
+
+def test_a_network_that_is_larger_than_the_memory_leaves_nothing(here: Here, tmp_path: Path) -> None:
+    told = checked(here(*LEAST, "network.width=8000000", f"runs_dir={tmp_path}"), 1)
+    assert "out of memory in building the model" in told
+    assert "a smaller network" in told
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.slow
