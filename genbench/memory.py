@@ -33,8 +33,13 @@ def memory_for(work: str, remedy: str) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise OutOfMemory(f"out of memory in {work} ({lines[0].rstrip('.')}): {remedy}") from None
+        raise OutOfMemory(f"out of memory in {work} ({reason(error)}): {remedy}") from None
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what an error says, without the place in torch's sources."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rpartition("] err == 0. ")[2].rstrip(".")
 
 
 def smaller_evaluation(batch_size: int) -> str:

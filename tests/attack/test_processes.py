@@ -1,6 +1,7 @@
 """Nothing that a process reads can execute anything, and an end of one process is told in its own words."""
 
 import ast
+import json
 import os
 import pickle
 import signal
@@ -10,10 +11,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Command
 from tests.toys import TINY
 
 SOURCES = sorted(
@@ -142,6 +144,73 @@ def test_a_pickle_among_the_endings_of_processes_is_not_opened(
     assert "was killed by SIGKILL" in said
     assert "Traceback" not in said
     assert not pwned.exists()
+
+
+SABOTAGE = """
+import os, torch
+forward = torch.nn.Conv2d.forward
+
+def faulty(self, x):
+    if self.in_channels == 1 and torch.is_grad_enabled() and os.environ.get("RANK") == "1":
+        FAULT
+    return forward(self, x)
+
+torch.nn.Conv2d.forward = faulty
+"""
+"""What Python runs at its start: a fault in what enters the network in training, in process 1 alone."""
+
+
+def sabotaged(folder: Path, environment: dict[str, str], fault: str) -> dict[str, str]:
+    """The environment of a command whose process 1 meets a fault."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SABOTAGE.replace("FAULT", fault))
+    return environment | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+
+def record_of(runs: Path) -> dict[str, Any]:
+    (path,) = runs.rglob("run.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            "raise torch.OutOfMemoryError('CUDA out of memory.')",
+            "32 images at a time (trainer.batch_size=64)",
+        ),
+        ("x = x * torch.nan", "not finite in phase 'net' at step 0"),
+        ("raise KeyError('of ours')", "process 1 of this run failed: KeyError: 'of ours'"),
+        ("os.kill(os.getpid(), 9)", "process 1 of this run was killed by SIGKILL"),
+    ],
+    ids=["memory", "not finite", "bug", "killed"],
+)
+def test_the_fault_of_one_process_is_told_in_its_own_words_and_without_a_checkpoint(
+    tmp_path: Path, main: Command, environment: dict[str, str], fault: str, told: str
+) -> None:
+    words = (*TINY, "trainer.devices=2", f"runs_dir={tmp_path / 'runs'}")
+    done = main(*words, env=sabotaged(tmp_path / "site", environment, fault))
+    assert done.returncode == 1, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("genbench: ")]
+    assert told in line
+    assert "Nothing was saved yet" in line
+    assert "last checkpoint" not in line
+    record = record_of(tmp_path / "runs")
+    assert record["status"] == "failed"
+    assert told in record["error"]
+
+
+@pytest.mark.slow
+def test_all_processes_skip_what_is_not_finite_in_one(
+    tmp_path: Path, main: Command, environment: dict[str, str]
+) -> None:
+    words = (*TINY, "trainer.devices=2", "trainer.on_nonfinite=skip", f"runs_dir={tmp_path / 'runs'}")
+    fault = "x = x * torch.nan if torch.initial_seed() % 5 == 4 else x"  # in steps 4 and 6 of 8
+    done = main(*words, env=sabotaged(tmp_path / "site", environment, fault))
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "runs").rglob("result.json")
+    assert json.loads(path.read_text())["cost"]["skipped_batches"] == 2
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
