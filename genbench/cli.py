@@ -13,6 +13,7 @@ from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain
 from genbench.cli_report import verbs
 from genbench.disk import explain, is_machine_fault, whole_folder
 from genbench.errors import Failure
+from genbench.memory import memory_for
 from genbench.run import version
 from genbench.streams import harden_streams
 
@@ -34,7 +35,8 @@ def main() -> None:
     app.add_typer(verbs)
     harden_streams(output_is_result=True)
     try:
-        run_verb()
+        with memory_for("this command", "free memory, or choose another --device"):
+            run_verb()
     except OSError as error:
         complain(explain(error))
         sys.exit(1 if is_machine_fault(error) else 2)

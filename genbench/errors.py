@@ -1,6 +1,6 @@
 """Errors that end a command: told in one message, without the interpreter's context."""
 
-__all__ = ["Busy", "Damaged", "Failure", "Lost", "MachineFault", "Unmeasured", "UsageError"]
+__all__ = ["Busy", "Damaged", "Failure", "Lost", "MachineFault", "OutOfMemory", "Unmeasured", "UsageError"]
 
 
 class UsageError(Exception):
@@ -28,6 +28,10 @@ class Damaged(Failure):
 
 class MachineFault(Failure):
     """A full disk or a limit of the machine ended a run."""
+
+
+class OutOfMemory(Failure):
+    """Memory did not suffice; the message says for what, on which device, and what to change."""
 
 
 class Unmeasured(Exception):  # noqa: N818 (the training succeeded)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import cache_dir, prepare, to_float
 from genbench.device import describe, keep_memory, make_repeatable
-from genbench.errors import Unmeasured, UsageError
+from genbench.errors import OutOfMemory, Unmeasured, UsageError
 from genbench.evaluate import Evaluation
-from genbench.examine import Examiner
+from genbench.examine import Examiner, noise
+from genbench.faults import evaluation_explained
 from genbench.flops import sampling_flops, spent_flops, training_flops
 from genbench.gallery import Gallery
-from genbench.generator import Generator, Noising
+from genbench.generator import Generator
+from genbench.memory import FREE, memory_for
 from genbench.metrics import (
     MissingWeights,
     NearestImage,
@@ -84,17 +87,17 @@ class Session:
 
         Raises Stopped on request (its cause is what failed before that was done, if anything), Unmeasured
         where the feature weights cannot be had, UsageError where the tracker does not start,
-        FloatingPointError where training or sampling diverges.
+        FloatingPointError where training or sampling diverges, OutOfMemory.
         """
         self.here.begin(self.identity, self.config, str(self.parts.device), self.parts.seed)
         tracker, status, error = None, "failed", None
         try:
-            with listening(self.stop, patient=self.ranks.count > 1):
+            with listening(self.stop, patient=self.ranks.count > 1), self.memory():
                 self.prepare_device()
             self.here.keep_precision(self.precision.name)
             self.choices = {**self.choices, "precision": self.precision.name}
             tracker = self.open_tracker()
-            with listening(self.stop, patient=self.ranks.count > 1):
+            with listening(self.stop, patient=self.ranks.count > 1), self.memory():
                 result = self.train_and_evaluate(tracker)
             status = "done"
             return result
@@ -120,8 +123,8 @@ class Session:
 
     def assist(self) -> None:
         """A share of all the work, in a process that is not the first, which alone writes and prints."""
-        self.prepare_device()
-        with listening(self.stop, patient=self.ranks.count > 1):
+        with listening(self.stop, patient=self.ranks.count > 1), self.memory():
+            self.prepare_device()
             gallery = self.gallery(Trackers([]))
             trained = self.train(Trackers([]), gallery.samples)
             self.stop.check()
@@ -130,6 +133,10 @@ class Session:
                 self.examiner.assist(trained.ema.model, "ema")
                 self.examiner.assist(trained.model, "raw")
             self.examiner.fidelity.assist(trained.ema.model)
+
+    def memory(self) -> AbstractContextManager[None]:
+        """Turn a lack of memory that nothing within explains into OutOfMemory."""
+        return memory_for(f"this run on {self.parts.device}", FREE)
 
     def prepare_device(self) -> None:
         """Kernels that repeat themselves, the precision to compute in, and a fresh account of memory."""
@@ -183,10 +190,13 @@ class Session:
         gallery = self.gallery(tracker)
         trained = self.train(tracker, gallery.samples)
         self.stop.check()
-        grid = gallery.samples(trained.ema.model, trained.images_seen)
-        gallery.processes(trained.ema.model, trained.images_seen)
-        gallery.codes(trained.ema.model, trained.images_seen)
-        result = self.measure(trained, gallery, grid)
+        if trained.skips.total:
+            self.console.print(trained.skips.summary(trained.images_seen // self.parts.trainer.batch_size))
+        with evaluation_explained(self.parts.device):
+            grid = gallery.samples(trained.ema.model, trained.images_seen)
+            gallery.processes(trained.ema.model, trained.images_seen)
+            gallery.codes(trained.ema.model, trained.images_seen)
+            result = self.measure(trained, gallery, grid)
         tracker.summary({**comparable(result), **result["metrics"]})
         self.here.write_result(result)
         return result
@@ -240,7 +250,7 @@ class Session:
                 self.examiner.assist_glance(model, self.parts.trainer.evaluate_samples)
                 return {}
             return self.examiner.glance(model, self.parts.trainer.evaluate_samples)
-        except FloatingPointError as error:
+        except (FloatingPointError, OutOfMemory) as error:
             self.console.print(f"not evaluated on the way: {error}", markup=False, highlight=False)
         except Stopped:  # the loop, which was asked too, saves and ends
             pass
@@ -301,6 +311,7 @@ class Session:
             "device": describe(self.parts.device, self.ranks.count),
             "parameters": parameter_count(trained.model),
             "images_seen": trained.images_seen,
+            **({"skipped_batches": trained.skips.total} if trained.skips.total else {}),
             **self.flops(trained),
             "training_seconds": trained.seconds,
             "fitting_seconds": trained.fitting_seconds,
@@ -331,11 +342,3 @@ class Session:
         """Two training images, with labels for a conditional model."""
         images, y = self.data.train.gather(torch.arange(2), self.parts.device)
         return to_float(images), y if model.num_classes else None
-
-
-def noise(model: Generator) -> dict[str, list[float]]:
-    """alpha_bar over t of a model that goes back from noise; of others nothing."""
-    if not isinstance(model, Noising):
-        return {}
-    t, alpha_bar = model.noise_levels()
-    return {"t": t.tolist(), "alpha_bar": alpha_bar.tolist()}

@@ -21,6 +21,7 @@ from genbench.device import describe, processor
 from genbench.disk import locked, optional
 from genbench.files import clear, read_sealed, remove_leftovers, sealed
 from genbench.generator import Generator, Stage
+from genbench.memory import is_out_of_memory
 from genbench.parts import Parts
 from genbench.precision import FIXED, FixedPrecision
 from genbench.run import version, write_json_atomic
@@ -121,7 +122,9 @@ class StepRates:
                 try:
                     with applied(precision, twin.autocast_networks(), self.x.device):
                         seconds = self.seconds(lambda stage=stage: self.step(twin, optimizers, stage))
-                except torch.OutOfMemoryError:
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
                     seconds = math.inf
                 found[name] += stage.share * seconds / (len(self.x) * len(stage.phases))
         return found
@@ -141,8 +144,10 @@ class StepRates:
         learned = {phase: twin.phase_parameters(phase) for phase in optimizers}
         for phase in stage.phases:
             with only(learned, phase):
-                twin.loss(self.x, self.y, phase=phase, step=1).total.backward()
-            update(optimizers[phase], 0.0, self.parts.trainer.clip_norm)  # no step, or weights would drift
+                loss = twin.loss(self.x, self.y, phase=phase, step=1).total
+                loss.backward()
+            # No step, or weights would drift.
+            update(optimizers[phase], 0.0, self.parts.trainer.clip_norm, loss.detach())
 
 
 @contextmanager

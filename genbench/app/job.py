@@ -23,6 +23,7 @@ from genbench.app.sweeping import ledger, stop_of_sweep, tell_upload
 from genbench.app.team import Task, launch, torchrun_rank, work
 from genbench.disk import explain
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
+from genbench.memory import FREE, memory_for
 from genbench.progress import terminal
 from genbench.run import Run
 from genbench.stop import Stopped, StopRequest, stop_signals
@@ -267,11 +268,12 @@ def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest
     """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
     check_objective(cfg.objective)
     who = identity(cfg)
-    parts = build(cfg)
-    from genbench.session import Session
+    with memory_for("building the model", FREE):
+        parts = build(cfg)
+        from genbench.session import Session
 
-    config = OmegaConf.to_container(cfg, resolve=True)
-    return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
+        config = OmegaConf.to_container(cfg, resolve=True)
+        return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
 
 
 def chosen(cfg: DictConfig) -> dict[str, str]:
