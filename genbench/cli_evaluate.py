@@ -102,16 +102,14 @@ def overrides(
 
 def judge_of(words: list[str], run_dir: Path | None, device: str) -> "Judge":
     """The protocol that overrides ask for."""
-    from rich.console import Console
-
     from genbench import app as application
     from genbench import device as devices
     from genbench.judge import Judge
-    from genbench.progress import Progress
+    from genbench.progress import Progress, terminal
 
     source, metrics, seed = application.measuring(words, of_run=run_dir)
     devices.keep_memory()
-    return Judge(source, metrics, seed, devices.choose(device), Progress(Console(stderr=True)))
+    return Judge(source, metrics, seed, devices.choose(device), Progress(terminal(stderr=True)))
 
 
 def of_run(judge: "Judge", run_dir: Path, weights: Weights) -> dict[str, Any]:
@@ -147,8 +145,6 @@ def selfcheck(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; of the anchors.")] = "auto",
 ) -> None:
     """Hold the metrics to closed forms, other libraries and published numbers; exit code 1 on a miss."""
-    from rich.console import Console
-
     from genbench import device as devices
     from genbench.progress import Progress, terminal
     from genbench.selfcheck import check_all, verdict_table
@@ -158,7 +154,7 @@ def selfcheck(
             data_root=data_root,
             weights=weights,
             device=devices.choose(device),
-            progress=Progress(Console(stderr=True)),
+            progress=Progress(terminal(stderr=True)),
         )
     terminal().print(verdict_table(found))
     if any(check.missed for check in found):

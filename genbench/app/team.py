@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from genbench.app.build import build
 from genbench.app.sweeping import stop_of_sweep
 from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.printable import printable
 from genbench.run import Run
 from genbench.stop import Stopped
 
@@ -145,7 +146,7 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
     story = failure.error_file_data.get("message", {})
     if not isinstance(story, Mapping):
         return failure.message
-    print(story.get("extraInfo", {}).get("py_callstack", ""), file=sys.stderr)
+    print(printable(str(story.get("extraInfo", {}).get("py_callstack", ""))), file=sys.stderr)
     return str(story.get("message", ""))
 
 

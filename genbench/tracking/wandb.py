@@ -2,13 +2,13 @@
 
 import os
 import shlex
-import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from genbench.printable import complain
 from genbench.tracking.comparable import on_the_way
 from genbench.tracking.tracker import Tracker
 
@@ -136,10 +136,7 @@ class Wandb(Tracker):
             words()
         except OSError as error:  # of the connection to that process
             self.lost = True
-            print(
-                f"genbench: wandb was lost ({one_line(error)}); the run goes on with metrics.jsonl alone",
-                file=sys.stderr,
-            )
+            complain(f"wandb was lost ({one_line(error)}); the run goes on with metrics.jsonl alone")
 
 
 @contextmanager
@@ -213,7 +210,7 @@ def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
         try:
             return init(arguments | {"resume": "allow"}, "online")
         except wandb.errors.Error as error:
-            print(f"genbench: wandb goes on offline: {one_line(error)}", file=sys.stderr)
+            complain(f"wandb goes on offline: {one_line(error)}")
             wandb.teardown()  # the failed start still holds the run's id
             chosen = "offline"
     return init(arguments, chosen)
@@ -229,7 +226,7 @@ def resolve() -> str:
     try:
         return "online" if wandb.login(prompt=False, verify=False) else "offline"
     except wandb.errors.AuthenticationError as error:
-        print(f"genbench: wandb goes on offline: {one_line(error)}", file=sys.stderr)
+        complain(f"wandb goes on offline: {one_line(error)}")
         return "offline"
 
 
