@@ -44,7 +44,8 @@ def command(folder: Path) -> str | None:
     """What to type to get the run again, as its own composition recorded it; None where nothing did."""
     try:
         path = folder / ".hydra" / "overrides.yaml"
-        overrides = yaml.safe_load(read_regular(path, at_most=RECORD_BYTES, inside=folder))
+        content = read_regular(path, at_most=RECORD_BYTES, inside=folder)
+        overrides = yaml.load(content, yaml.BaseLoader)  # text alone: no object is made of it
         words = [word for word in overrides if isinstance(word, str) and not word.startswith(ONCE)]
         if any(word.lstrip("+~").startswith(FOREIGN) for word in words):
             return None

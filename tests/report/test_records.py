@@ -65,9 +65,7 @@ def test_with_by_a_record_is_a_row_of_the_table_with_its_spread(tmp_path: Path, 
     assert row[f"{name} (std)"] == pytest.approx(2**0.5)
 
 
-def test_hostile_names_come_back_from_json_and_csv_spells_out_their_line_breaks(
-    tmp_path: Path, write: Write
-) -> None:
+def test_hostile_names_come_back_from_json_and_in_one_line_from_csv(tmp_path: Path, write: Write) -> None:
     hostile = 'a|b\\c\nd\r\n,"e" <script> \ud800'
     write("a", choices={"model": hostile})
     found = compare(tmp_path, Query())
