@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -107,6 +107,11 @@ class Progress:
 
     def __init__(self, console: Console | None) -> None:
         self.console = console
+
+    def say(self, sentences: Iterable[str]) -> None:
+        """Print sentences, a line each, where progress is shown."""
+        for sentence in sentences if self.console is not None else ():
+            self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Bar]:

@@ -11,9 +11,18 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["LOG_BYTES", "RECORD_BYTES", "open_regular", "open_to_append", "parse_json", "read_regular"]
+__all__ = [
+    "LOG_BYTES",
+    "RECORD_BYTES",
+    "YAML_BYTES",
+    "open_regular",
+    "open_to_append",
+    "parse_json",
+    "read_regular",
+]
 
-RECORD_BYTES = 16 * 2**20  # of run.json, result.json and YAML files; those of today have some kB
+RECORD_BYTES = 16 * 2**20  # of run.json and result.json; those of today have some kB
+YAML_BYTES = 2**20  # of Hydra's files, which take a hundred times as long to parse
 LOG_BYTES = 256 * 2**20  # of metrics.jsonl and evaluations.jsonl; a line has some 200 bytes
 DEPTH = 64  # of objects and lists inside each other; a configuration has 6
 KINDS = {

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench import schema
 from genbench.app.build import check_groups, make
+from genbench.app.composition import composition
 from genbench.app.refusal import message
 from genbench.axes import CONF
 from genbench.run import Run
@@ -74,7 +75,7 @@ def drawing_as(overrides: Mapping[str, object], here: Run, recorded: DictConfig)
     """
     if not overrides:
         return recorded
-    cfg = OmegaConf.load(here.path / ".hydra" / "config.yaml")
+    cfg = composition(here.path, "config")
     cfg.image = recorded.image
     for key in sorted(overrides):  # a whole sampler before its settings
         change(cfg, key, overrides[key])
@@ -160,7 +161,7 @@ def words_of(run_dir: str | Path, kept: Mapping[str, object]) -> list[str]:
         return []
     if not path.is_file():
         raise ValueError(f"{path} is lost, and with it what the run was measured by: leave data and metrics")
-    return [str(word) for word in OmegaConf.load(path)]
+    return [str(word) for word in composition(Path(run_dir), "overrides")]
 
 
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import yaml
 
 from genbench.report.columns import shown_metrics
 from genbench.report.names import SPREADS, is_metric, parse
-from genbench.untrusted import LOG_BYTES, RECORD_BYTES, open_regular, parse_json, read_regular
+from genbench.untrusted import LOG_BYTES, RECORD_BYTES, YAML_BYTES, open_regular, parse_json, read_regular
 
 __all__ = [
     "Noise",
@@ -44,7 +44,7 @@ def command(folder: Path) -> str | None:
     """What to type to get the run again, as its own composition recorded it; None where nothing did."""
     try:
         path = folder / ".hydra" / "overrides.yaml"
-        content = read_regular(path, at_most=RECORD_BYTES, inside=folder)
+        content = read_regular(path, at_most=YAML_BYTES, inside=folder)
         overrides = yaml.load(content, yaml.BaseLoader)  # text alone: no object is made of it
         words = [word for word in overrides if isinstance(word, str) and not word.startswith(ONCE)]
         if any(word.lstrip("+~").startswith(FOREIGN) for word in words):
@@ -157,7 +157,7 @@ def share(values: object) -> list[float]:
 def faults(folder: Path) -> dict[Path, str]:
     """The files behind a run's command and its curves that are there and not read -> why."""
     found = {}
-    for name, at_most in ((".hydra/overrides.yaml", RECORD_BYTES), ("metrics.jsonl", LOG_BYTES)):
+    for name, at_most in ((".hydra/overrides.yaml", YAML_BYTES), ("metrics.jsonl", LOG_BYTES)):
         path = folder / name
         try:
             if os.path.lexists(path):
