@@ -1,5 +1,6 @@
 """The console script `genbench VERB`: thin, and what a verb needs is imported when it runs."""
 
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -12,10 +13,14 @@ from genbench import cli_dashboard, cli_evaluate
 from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, say, warnings_in_lines
 from genbench.cli_report import verbs
 from genbench.run import version
+from genbench.streams import harden_streams
 
 __all__ = ["main"]
 
 T = TypeVar("T")
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of the machine, which no other command line mends."""
 
 app = typer.Typer(
     help="Train, measure and compare families of generative image models under one protocol.",
@@ -29,14 +34,23 @@ def main() -> None:
     app.add_typer(cli_dashboard.verbs)
     app.add_typer(cli_evaluate.verbs)
     app.add_typer(verbs)
+    harden_streams(output_is_result=True)
     try:
-        app(prog_name="genbench")
+        run_verb()
     except (ValueError, OSError) as error:
         complain(str(error))
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, OSError) and error.errno in NO_ROOM else 2)
     except FloatingPointError as error:
         complain(str(error))
         sys.exit(1)
+
+
+def run_verb() -> None:
+    """Run the verb of the command line, up to the last byte of its output."""
+    try:
+        app(prog_name="genbench")
+    finally:
+        sys.stdout.flush()  # where that fails, it is told like any error, and not by the interpreter's exit
 
 
 def print_version(wanted: bool) -> None:

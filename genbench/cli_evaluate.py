@@ -80,8 +80,8 @@ def evaluate(
     from genbench.progress import terminal
     from genbench.report import print_quality
 
+    keep({"target": str(target), "overrides": words, **record}, path)  # first: printing may fail
     print_quality(record, terminal())
-    keep({"target": str(target), "overrides": words, **record}, path)
     complain(f"appended to {path}")
 
 

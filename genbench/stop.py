@@ -1,15 +1,15 @@
-"""Ctrl-C and SIGTERM as a polite request: the work in hand is finished and saved first."""
+"""Ctrl-C, SIGTERM and SIGHUP as a polite request: the work in hand is finished and saved first."""
 
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["STOPPING", "StopRequest", "Stopped", "listening"]
+__all__ = ["HANGUP", "StopRequest", "Stopped", "listening", "say_stopping", "stop_signals"]
 
-STOPPING = "\nStopping after the work in hand; a second signal stops at once."
+HANGUP = "SIGHUP"
 
 
 class Stopped(Exception):  # noqa: N818 (it is no error)
@@ -36,22 +36,33 @@ class StopRequest:
             raise Stopped
 
 
+def stop_signals() -> list[signal.Signals]:
+    """Signals that ask this process to stop: SIGINT, SIGTERM, and SIGHUP unless it ignores that.
+
+    A process ignores SIGHUP that was started by nohup; Windows has no such signal.
+    """
+    hangup = [number for number in signal.Signals if number.name == HANGUP]
+    heard = [number for number in hangup if signal.getsignal(number) != signal.SIG_IGN]
+    return [signal.SIGINT, signal.SIGTERM, *heard]
+
+
 @contextmanager
 def listening(stop: StopRequest, *, patient: bool = False) -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into a request; a second one acts at once, as it does by default.
 
+    SIGHUP is a request too, and never the second signal.
     patient: in one of several processes, whom a terminal and their parent both signal: all later ones are
     the same request.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in stop_signals()}
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.signalled = True
         if patient:
             return
-        print(STOPPING, file=sys.stderr, flush=True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if say_stopping(number):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     for number in before:
         signal.signal(number, request)
@@ -60,3 +71,16 @@ def listening(stop: StopRequest, *, patient: bool = False) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def say_stopping(number: int) -> bool:
+    """Print that the signal was heard; returns whether the next SIGINT or SIGTERM is to act at once.
+
+    It is not after SIGHUP: where a terminal closes or a connection breaks, the kernel, the shell and the
+    login manager each send theirs, SIGTERM among them.
+    """
+    insists = signal.Signals(number).name != HANGUP
+    more = "; a second signal stops at once" if insists else ""
+    with suppress(RuntimeError):  # the signal came while this thread was printing
+        print(f"\nStopping after the work in hand{more}.", file=sys.stderr, flush=True)
+    return insists

@@ -11,6 +11,9 @@ from genbench.untrusted import YAML_BYTES, read_regular
 
 __all__ = ["composition"]
 
+UNREADABLE = (ValueError, AttributeError, OSError, RecursionError, yaml.YAMLError, OmegaConfBaseException)
+"""Exceptions of OmegaConf and of its reader on YAML that is none, or none of theirs."""
+
 
 def composition(run: Path, name: str) -> DictConfig | ListConfig:
     """The content of .hydra/NAME.yaml of a run.

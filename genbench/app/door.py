@@ -16,6 +16,7 @@ from genbench.errors import Lost, Unmeasured, UsageError
 from genbench.helping import help_text
 from genbench.printable import complain
 from genbench.progress import terminal
+from genbench.streams import harden_streams
 from genbench.sweep import BAD
 
 __all__ = ["door", "leave"]
@@ -26,6 +27,7 @@ HELP = {"--help", "-h"}
 
 def door(main: Callable[[], None]) -> None:
     """Run Hydra's main: a wrong configuration is one clear message and exit code 2, not a traceback."""
+    harden_streams()
     if HELP & set(sys.argv[1:]):
         show_help([word for word in sys.argv[1:] if not word.startswith("-")])
         return

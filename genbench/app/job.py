@@ -24,7 +24,8 @@ from genbench.app.team import Task, launch, torchrun_rank, work
 from genbench.errors import Busy, Lost, Unmeasured, UsageError
 from genbench.progress import terminal
 from genbench.run import Run
-from genbench.stop import Stopped, StopRequest
+from genbench.stop import Stopped, StopRequest, stop_signals
+from genbench.streams import harden_streams
 from genbench.sweep import Outcome, Status
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def run(cfg: DictConfig) -> float:
 
     Goes on where an earlier one of the same configuration left off.
     """
+    harden_streams()  # a parallel launcher's worker has come through no other entry point
     here = Run(Path(HydraConfig.get().runtime.output_dir))
     if torchrun_rank() is not None:
         check_torchrun(cfg)
@@ -57,7 +59,9 @@ def run(cfg: DictConfig) -> float:
     alone = launcher.endswith(".BasicLauncher")
     if "joblib" in launcher:
         # The terminal signals workers too; between two jobs that would kill them, and with them the others.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in stop_signals():
+            if number != signal.SIGTERM:
+                signal.signal(number, signal.SIG_IGN)
     console = terminal("" if alone else f"job {HydraConfig.get().job.get('num', 0)}: ")
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return one_of_many(cfg, here, console, alone=alone)

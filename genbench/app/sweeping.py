@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import signal
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from genbench.progress import terminal
-from genbench.stop import STOPPING, StopRequest
+from genbench.stop import StopRequest, say_stopping, stop_signals
 from genbench.sweep import Ledger, Outcome, Status, outcome_table
 
 __all__ = ["KeepsLedger", "ledger", "plan", "stop_of_sweep", "summarise", "tell_upload"]
@@ -47,7 +46,7 @@ def stop_of_sweep() -> StopRequest:
 
 
 def ask_workers_to_stop() -> None:
-    """Pass the first SIGINT or SIGTERM on to this sweep's processes, which save what they have.
+    """Pass the first SIGINT, SIGTERM or SIGHUP on to this sweep's processes, which save what they have.
 
     joblib by itself kills them at once, as it does at a second signal.
     """
@@ -56,11 +55,11 @@ def ask_workers_to_stop() -> None:
         if (sign := stop_of_sweep().sign) is not None:
             sign.parent.mkdir(parents=True, exist_ok=True)
             sign.touch()
-        print(STOPPING, file=sys.stderr, flush=True)
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.default_int_handler)
+        if say_stopping(number):
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, signal.default_int_handler)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         signal.signal(number, ask)
 
 

@@ -18,7 +18,8 @@ from genbench.app.sweeping import stop_of_sweep
 from genbench.errors import Lost, Unmeasured, UsageError
 from genbench.printable import printable
 from genbench.run import Run
-from genbench.stop import Stopped
+from genbench.stop import Stopped, stop_signals
+from genbench.streams import harden_streams
 
 __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
 
@@ -83,6 +84,7 @@ def launcher(devices: int, work: Callable[..., T], name: str) -> Callable[..., d
 
 def worker(task: Task, folder: Path) -> dict[str, Any] | None:
     """One process: its part of the work; the result, if it is the first."""
+    harden_streams()
     try:
         return work(task)
     except Lost:  # another one's end, which the parent tells of
@@ -153,9 +155,9 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
 @contextmanager
 def as_before() -> Iterator[None]:
     """Leave signals and the launcher's log as they were; what it tells is told here in other words."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in stop_signals()}
     # No others: who says nohup means it. The work in hand may be a batch of samples on a CPU.
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGINT,SIGTERM"
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(number.name for number in handlers)
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of sockets, when a process is gone
     log = logging.getLogger("torch.distributed.elastic")

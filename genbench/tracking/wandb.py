@@ -2,17 +2,21 @@
 
 import os
 import shlex
+import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.printable import complain
+from genbench.tracking.background import Background
 from genbench.tracking.comparable import on_the_way
 from genbench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
+    import subprocess
+
     import wandb
 
 __all__ = ["Mode", "Wandb", "WandbStartError", "at_the_server", "default_entity", "upload_command"]
@@ -22,11 +26,15 @@ Mode = Literal["auto", "online", "offline"]
 # Bounds in seconds and attempts: without them an unreachable server holds up the run for minutes.
 BOUNDS = {
     "init_timeout": 6,
-    "finish_timeout": 30,  # what is not sent by then stays on the disk, for `wandb sync`
+    "finish_timeout": 7,  # what is not sent by then stays on the disk, for `wandb sync`
+    "finish_timeout_raises": True,
     "x_graphql_retry_max": 1,
     "x_graphql_timeout_seconds": 3,
     "x_graphql_retry_wait_max_seconds": 1,
 }
+END_SECONDS = 9
+"""For all that wandb still has to do when a run ends; its process is killed after it."""
+KILL_SECONDS = 1
 API_SECONDS = 5
 # The run's own record has the git commit and the versions; the terminal belongs to the progress bars.
 QUIET = {
@@ -51,7 +59,8 @@ class Wandb(Tracker):
 
     mode "auto" is online where a key is configured and WANDB_MODE does not say otherwise. It never asks
     for anything. `run_id` continues an earlier run online; offline it starts a new one of the same id.
-    Where wandb's own process is lost later, that is said once, and nothing more is mirrored.
+    All that is logged goes through a thread of its own: a wandb that hangs never holds up the run, and its
+    end for 10 s at most. Where wandb's process is lost, that is said once, and nothing more is mirrored.
 
     Raises WandbStartError where wandb is not installed or does not start even offline.
     """
@@ -87,21 +96,24 @@ class Wandb(Tracker):
         self.id: str = self.run.id  # an agent of a sweep gives its own
         self.folder = Path(run_dir) / "wandb"
         self.samples: Path | None = None
-        self.lost = False
-        self.run.define_metric("*", step_metric="images_seen")
+        self.finished, self.process = False, service_process()
+        self.unsent = Path(self.run.dir).parent
+        self.background = Background(self.lose, tear_down)
+        self.background.call(lambda: self.run.define_metric("*", step_metric="images_seen"))
 
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
-        self.send(lambda: self.run.log({"images_seen": images_seen, **values, **on_the_way(values)}))
+        shown = {"images_seen": images_seen, **values, **on_the_way(values)}
+        self.background.call(lambda: self.run.log(shown))
 
     def image(self, name: str, path: Path, *, images_seen: int) -> None:
         import wandb
 
-        self.send(lambda: self.run.log({"images_seen": images_seen, name: wandb.Image(str(path))}))
+        self.background.call(lambda: self.run.log({"images_seen": images_seen, name: wandb.Image(str(path))}))
         if name == "samples":
             self.samples = path  # the last are those of the result
 
     def summary(self, values: Mapping[str, float | str | None]) -> None:
-        self.send(lambda: self.summarise(values))
+        self.background.call(lambda: self.summarise(values))
 
     def summarise(self, values: Mapping[str, float | str | None]) -> None:
         """What the run comes to, for panels and for tables."""
@@ -126,17 +138,52 @@ class Wandb(Tracker):
         return {"wandb_id": self.id}
 
     def finish(self, status: str) -> None:
-        self.send(lambda: self.run.finish(exit_code=0 if status == "done" else 1))
-
-    def send(self, words: Callable[[], object]) -> None:
-        """Tell wandb, unless its process is gone: a mirror that breaks must not end what it shows."""
-        if self.lost:
+        if self.finished:
             return
-        try:
-            words()
-        except OSError as error:  # of the connection to that process
-            self.lost = True
-            complain(f"wandb was lost ({one_line(error)}); the run goes on with metrics.jsonl alone")
+        self.finished = True
+        self.background.call(lambda: self.run.finish(exit_code=0 if status == "done" else 1))
+        if not self.background.close(END_SECONDS):
+            self.background.fail(TimeoutError(f"no answer of its process in {END_SECONDS} s"))
+            with quiet_threads():
+                if self.process is not None:
+                    self.process.kill()  # which ends what the thread waits for, and would hold up the exit
+                self.background.close(KILL_SECONDS)
+
+    def lose(self, error: BaseException) -> None:
+        """Say that wandb has not got all, and how it gets it: a mirror that breaks must not end the run."""
+        later = shlex.join(["wandb", "sync", str(self.unsent)])
+        complain(
+            f"wandb was lost ({one_line(error)}); metrics.jsonl has all. To upload what is on the disk: "
+            f"{later}"
+        )
+
+
+def service_process() -> "subprocess.Popen[bytes] | None":
+    """wandb's own process, where this process started it; wandb has no public way to it."""
+    import wandb
+
+    try:
+        return wandb.setup()._connection._proc._process
+    except AttributeError:  # an agent's, or a later wandb keeps it elsewhere: then it cannot be killed
+        return None
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Let threads of wandb that lose their process end without a traceback each."""
+    before = threading.excepthook
+    threading.excepthook = lambda given: None
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def tear_down() -> None:
+    """End wandb's process, which at exit would be waited for without a bound."""
+    import wandb
+
+    wandb.teardown()
 
 
 @contextmanager
@@ -211,7 +258,8 @@ def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
             return init(arguments | {"resume": "allow"}, "online")
         except wandb.errors.Error as error:
             complain(f"wandb goes on offline: {one_line(error)}")
-            wandb.teardown()  # the failed start still holds the run's id
+            with suppress(SystemExit):  # of a process of wandb's that failed
+                tear_down()  # the failed start still holds the run's id
             chosen = "offline"
     return init(arguments, chosen)
 
@@ -238,6 +286,6 @@ def init(arguments: dict[str, Any], mode: str) -> "wandb.Run":
     return wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """The first line of an error."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
