@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from genbench.data.tree import image_tree, remarks
@@ -71,6 +71,8 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
             fits = mode in MODES[channels] and size == (width, height)
             # Others are not unpacked, which may take a thousand times the bytes of the file.
             pixels = np.array(image.convert("L" if channels == 1 else "RGB")) if fits else None
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{file} is no image that can be read: take it out") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all Pillow's
         raise ValueError(f"{file} is no image that can be read ({error}): take it out") from error
     if pixels is None:

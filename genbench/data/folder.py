@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genbench.data.source import SPLITS, ImageSource, digest
 from genbench.data.tree import SUFFIXES, Tree, image_tree, remarks
@@ -143,8 +143,9 @@ def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     except (
         Exception
     ) as error:  # on damage Pillow's decoders raise a dozen types, SyntaxError and zlib's among them
+        reason = "it is no image" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(
-            f"{path} cannot be read ({error}); repair it, or take it out of the folder"
+            f"{path} cannot be read ({reason}); repair it, or take it out of the folder"
         ) from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

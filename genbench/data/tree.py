@@ -105,7 +105,7 @@ def remarks(base: Path, trees: Sequence[Tree]) -> list[str]:
         found.append(f"Not read in {base}: {', '.join(kinds[:NAMED])}{rest}.")
     if repeated:
         found.append(
-            f"In {base}, {repeated:,} names of images lead to files that have another name there; each name "
-            "counts as an image, so that one file may be in both splits."
+            f"In {base}, images that have another name there too ({repeated:,}): each name counts as one,"
+            " so that one file may be in both splits."
         )
     return found

@@ -163,7 +163,7 @@ def result(folder: Path) -> Result:
         new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
         flat = clean(config.settings(section(content, "config")))
         return Result(row(whole), [*map(text, section(content, "choices"))], flat, new, passed_over)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"damaged: {path.name}: {error}") from error
 
 
