@@ -7,6 +7,7 @@ import typer
 
 from genbench.axes import CONF
 from genbench.cli_files import Weights, check_out, complain, warnings_in_lines
+from genbench.untrusted import check_appendable
 
 if TYPE_CHECKING:
     from genbench.judge import Judge
@@ -70,6 +71,7 @@ def evaluate(
         raise ValueError(f"{target} is no run: say what to compare it with by --data, e.g. --data digits")
     path = out or (target / "evaluations.jsonl" if is_run else beside(target))
     check_out(path)
+    check_appendable(path)
     if not path.parent.is_dir():
         raise ValueError(f"--out {path} is in no folder that is there: make {path.parent} first")
     words = overrides(data, data_root, metrics, features) + (settings or [])

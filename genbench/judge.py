@@ -20,6 +20,7 @@ from genbench.progress import Progress
 from genbench.run import Run, plain, version
 from genbench.stop import StopRequest
 from genbench.submission import Submission
+from genbench.untrusted import open_to_append
 
 __all__ = ["Judge", "Origin", "check_fits", "keep"]
 
@@ -111,7 +112,7 @@ def keep(record: Mapping[str, Any], path: Path) -> None:
     What is there stays as it is; after a line that a kill left torn a new one begins.
     """
     text = f"{json.dumps(plain(record), allow_nan=False)}\n"
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    file = open_to_append(path)
     try:
         size = os.fstat(file).st_size
         is_torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"

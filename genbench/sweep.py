@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
+from genbench.untrusted import open_to_append
+
 __all__ = ["BAD", "Ledger", "Outcome", "Status", "duration", "outcome_table"]
 
 Status = Literal[
@@ -56,7 +58,7 @@ class Ledger:
     def add(self, outcome: Outcome) -> None:
         """Append by a single write, which other processes cannot split."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        file = open_to_append(self.path)
         try:
             os.write(file, f"{json.dumps(outcome._asdict())}\n".encode())
         finally:

@@ -15,6 +15,7 @@ __all__ = [
     "LOG_BYTES",
     "RECORD_BYTES",
     "YAML_BYTES",
+    "check_appendable",
     "open_regular",
     "open_to_append",
     "parse_json",
@@ -73,13 +74,9 @@ def read_regular(path: Path, *, at_most: int, inside: Path | None = None) -> byt
 def open_to_append(path: Path) -> int:
     """Open a regular file for reading and appending, made where there is none: a descriptor for os.write.
 
-    Links are refused, since a run that somebody sends could name any file of the user by one. Raises
-    ValueError on a link and on anything but a regular file, OSError where it cannot be opened.
+    Raises ValueError on what `check_appendable` refuses, OSError where it cannot be opened.
     """
-    if path.is_symlink():
-        raise ValueError(f"{path} is a link, to which nothing is appended: put a regular file there")
-    if path.exists():
-        check_regular(path, os.stat(path))
+    check_appendable(path)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     file = os.open(path, flags, 0o644)
     try:
@@ -88,6 +85,17 @@ def open_to_append(path: Path) -> int:
         os.close(file)
         raise
     return file
+
+
+def check_appendable(path: Path) -> None:
+    """Raise ValueError where there is anything but a regular file at a path.
+
+    Links are refused, since a run that somebody sends could name any file of the user by one.
+    """
+    if path.is_symlink():
+        raise ValueError(f"{path} is a link, to which nothing is appended: put a regular file there")
+    if path.exists():
+        check_regular(path, os.stat(path))
 
 
 def check_regular(path: Path, found: os.stat_result) -> None:

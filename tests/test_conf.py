@@ -1,6 +1,7 @@
 """The configuration: every option composes, every preset runs, and values are refused clearly."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from genbench import app
+from genbench.declared import check_declared
 from genbench.errors import UsageError
 from tests.conftest import Command, Make
 
@@ -100,8 +102,11 @@ def test_every_option_builds(model: str, group: str, option: str) -> None:
     # The paper's network wants maps of 32x32; its options are what matters here.
     small = ["network.width=16", "network.multipliers=[1,2]"] if option == "unet_ho2020" else []
     with_it = COMPANIONS.get((group, option), ())
-    parts = app.build(config(f"model={model}", f"{group}={option}", *with_it, *small))
-    assert parts.model.shape == (1, 8, 8)
+    cfg = config(f"model={model}", f"{group}={option}", *with_it, *small)
+    assert app.build(cfg).model.shape == (1, 8, 8)
+    recorded: Any = OmegaConf.to_container(cfg, resolve=True)
+    for key in ("data", "model", "metrics", "precision"):  # what a run of it records can be built again
+        check_declared(recorded[key], (key,))
 
 
 def test_a_loss_brings_what_it_is_meant_with_and_the_command_line_wins() -> None:

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench import schema
-from genbench.app.build import check_groups, make
-from genbench.app.composition import composition
+from genbench.app.build import make
+from genbench.app.recorded import buildable, configuration, opened, referring, words_of
 from genbench.app.refusal import message
 from genbench.axes import CONF
 from genbench.run import Run
@@ -50,36 +50,45 @@ def load(
     from genbench.precision import recorded_precision
 
     here, target = Run(Path(run_dir)), devices.choose(device)
-    record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(target)
-    if record is None or checkpoint is None:
-        raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
     names = {"ema": "ema", "raw": "model"}
     if weights not in names:
         raise ValueError(f"weights is {weights!r}; it must be ema or raw")
-    try:
-        cfg = drawing_as(overrides or {}, here, OmegaConf.create(record["config"]))
-        check_groups(cfg)
-        model = make(cfg.model).to(target)
-    except (HydraException, OmegaConfBaseException, TypeError) as error:
-        raise ValueError(message(error)) from error
+    with opened(here.path):
+        record = here.record()
+        # What must not be built is refused before anything else of the run is read.
+        cfg = None if record is None else drawing_as(overrides or {}, configuration(record, here.path))
+        checkpoint = CheckpointStore(here.checkpoints).load(target)
+        if record is None or cfg is None or checkpoint is None:
+            raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
+        try:
+            model, precision = make(cfg.model).to(target), make(cfg.precision)
+        except (HydraException, OmegaConfBaseException, TypeError) as error:
+            raise ValueError(message(error)) from error
     model.load_state_dict(checkpoint[names[weights]])
-    precision = recorded_precision(record, make(cfg.precision), target)
-    precision.apply(model.autocast_networks(), target)
+    recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
 
 
-def drawing_as(overrides: Mapping[str, object], here: Run, recorded: DictConfig) -> DictConfig:
-    """The configuration of a run with other ways of drawing.
+def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictConfig:
+    """The configuration of a run with other settings of the sampling, of which the model can be built.
 
-    Made of what Hydra composed, where references are not yet copies of what they refer to.
+    Raises ValueError where the configuration, or a setting, cannot be used.
     """
-    if not overrides:
-        return recorded
-    cfg = composition(here.path, "config")
-    cfg.image = recorded.image
-    for key in sorted(overrides):  # a whole sampler before its settings
-        change(cfg, key, overrides[key])
-    return cfg
+    try:
+        if overrides:
+            cfg = OmegaConf.create(referring(config, config))
+            for key in sorted(overrides):  # a whole sampler before its settings
+                change(cfg, key, overrides[key])
+            config = resolved(cfg)
+        return buildable(config, ("model", "precision"))
+    except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
+        raise ValueError(message(error)) from error
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """A configuration as plain data in which references are copies of what they refer to."""
+    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    return tree
 
 
 def change(cfg: DictConfig, key: str, value: object) -> None:
@@ -87,7 +96,7 @@ def change(cfg: DictConfig, key: str, value: object) -> None:
     if key == "sampler" and key in cfg:
         take_option(cfg, key, str(value))
         return
-    tree = OmegaConf.to_container(cfg, resolve=True)
+    tree = resolved(cfg)
     key = schema.steps_key(tree) if key == "steps" else key
     schema.check_sampling(key, tree)
     node, _, leaf = key.rpartition(".")
@@ -131,12 +140,15 @@ def measuring(
     own = {} if of_run is None else recorded(of_run)
     kept = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
     try:
-        tree = composed_over([] if of_run is None or not asked else words_of(of_run, kept), overrides) | kept
-        chosen = OmegaConf.create({key: tree[key] for key in ASKED_BY})
-        for key in ("data", "metrics"):
-            schema.check(tree[key], key)
-        return make(chosen.data), make(chosen.metrics), chosen.seed
-    except (HydraException, OmegaConfBaseException, TypeError) as error:
+        tree = composed_over(needed_words(of_run, kept) if asked else [], overrides) | kept
+        if of_run is None:
+            for key in ("data", "metrics"):
+                schema.check(tree[key], key)
+            chosen = OmegaConf.create(tree)
+        else:
+            chosen = buildable(tree, ("data", "metrics"))
+        return make(chosen.data), make(chosen.metrics), tree["seed"]
+    except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
         raise ValueError(message(error)) from error
 
 
@@ -151,17 +163,9 @@ def asked_group(word: str) -> str:
     return found[1]
 
 
-def words_of(run_dir: str | Path, kept: Mapping[str, object]) -> list[str]:
-    """The overrides that a run was composed of; none are needed where its data and metrics are kept.
-
-    Raises ValueError where they are needed and lost.
-    """
-    path = Path(run_dir) / ".hydra" / "overrides.yaml"
-    if kept.keys() >= {"data", "metrics"}:
-        return []
-    if not path.is_file():
-        raise ValueError(f"{path} is lost, and with it what the run was measured by: leave data and metrics")
-    return [str(word) for word in composition(Path(run_dir), "overrides")]
+def needed_words(run_dir: str | Path | None, kept: Mapping[str, object]) -> list[str]:
+    """The overrides that a run was composed of; none are needed where its data and metrics are kept."""
+    return [] if run_dir is None or kept.keys() >= {"data", "metrics"} else words_of(Path(run_dir))
 
 
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
@@ -171,7 +175,7 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     stay = [word for word in own if re.split(r"[.=@]", word.lstrip("+~"))[0] not in replaced]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*stay, *overrides])
-    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    tree = resolved(cfg)
     if lost := sorted(ASKED_BY.keys() - tree.keys()):
         raise ValueError(f"{', '.join(lost)} cannot be taken away from a measurement")
     schema.check_root(tree)
@@ -182,11 +186,17 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
 
 
 def recorded(run_dir: str | Path) -> dict[str, Any]:
-    """What a run was measured by. Raises FileNotFoundError where there is no run."""
+    """The configuration that a run was measured by: data, metrics and seed.
+
+    Raises FileNotFoundError where there is no run, ValueError where its record cannot be used.
+    """
     record = Run(Path(run_dir)).record()
     if record is None:
         raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
-    return {key: record["config"][key] for key in ASKED_BY}
+    config = configuration(record, Path(run_dir))
+    if lost := sorted(ASKED_BY.keys() - config.keys()):
+        raise ValueError(f"the configuration in {run_dir}/run.json has no {', '.join(lost)}: it is damaged")
+    return {key: config[key] for key in ASKED_BY}
 
 
 def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":

@@ -9,6 +9,7 @@ from typing import Any
 
 from genbench.run import plain
 from genbench.tracking.tracker import Tracker
+from genbench.untrusted import open_to_append
 
 __all__ = ["JsonLines"]
 
@@ -21,7 +22,7 @@ class JsonLines(Tracker):
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = self.path.open("ab")
+        self.file = os.fdopen(open_to_append(self.path), "ab")
 
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
         if taken := RESERVED & values.keys():

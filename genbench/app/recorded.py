@@ -1,0 +1,131 @@
+"""Configurations read back from run directories, which may be a stranger's: nothing in them is executed.
+
+They are plain values, and build what installed options build at the same place (genbench.declared), with
+arguments that the signature takes (genbench.schema).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from genbench import schema
+from genbench.axes import CONF
+from genbench.declared import check_declared, origins_of, with_current_paths
+from genbench.untrusted import YAML_BYTES, read_regular
+
+__all__ = ["buildable", "configuration", "opened", "referring", "words_of"]
+
+OPEN: ContextVar[tuple[Path, ...]] = ContextVar("OPEN", default=())
+"""The runs that are being loaded, each for the sake of the one before."""
+
+
+def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The configuration in the record of a run at `path`, with the current paths of classes.
+
+    Raises ValueError where there is none, or where it holds anything but plain values.
+    """
+    config = record.get("config")
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}/run.json holds no configuration: restore it, or train the run anew")
+    try:
+        check_plain(config, "")
+        return with_current_paths(config)
+    except RecursionError:
+        raise ValueError(f"the configuration in {path}/run.json is nested too deep to be one") from None
+
+
+def check_plain(node: object, path: str) -> None:
+    """Raise ValueError on an interpolation, which could read the environment or call a resolver."""
+    if isinstance(node, Mapping):
+        for key, child in node.items():
+            check_plain(child, f"{path}.{key}".lstrip("."))
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            check_plain(child, f"{path}[{index}]")
+    elif isinstance(node, str) and "${" in node:
+        raise ValueError(f"{path} is {node!r}; a recorded configuration holds values, no interpolations")
+
+
+def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
+    """The same plain data with the references of installed options wherever both sides agree.
+
+    node: what config holds at a place, by default all of it. So a change of `sampler` reaches each copy.
+    """
+    for origin in origins_of(place):
+        if isinstance(source := at(config, origin), Mapping) and source == node:
+            return f"${{{'.'.join(origin)}}}"
+    if not isinstance(node, Mapping):
+        return node
+    return {key: referring(child, config, (*place, key)) for key, child in node.items()}
+
+
+def at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
+    """What plain data hold at a place, None where they do not have it."""
+    for key in place:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node
+
+
+def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
+    """The named nodes of a resolved configuration, ready to be built.
+
+    Raises ValueError where one of them is missing or would build what it must not.
+    """
+    for key in nodes:
+        if not isinstance(tree.get(key), Mapping) or "_target_" not in tree[key]:
+            raise ValueError(
+                f"the recorded configuration builds no {key}: it is damaged, or of another version"
+            )
+        check_declared(tree[key], (key,))
+        schema.check(tree[key], key)
+    return OmegaConf.create({key: tree[key] for key in nodes})
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[None]:
+    """Load a run inside. Raises ValueError where the run is needed to load itself."""
+    path = path.resolve()
+    if path in OPEN.get():
+        raise ValueError(f"{path} takes a part of its model from itself: name another run as run_dir")
+    token = OPEN.set((*OPEN.get(), path))
+    try:
+        yield
+    finally:
+        OPEN.reset(token)
+
+
+def words_of(run_dir: Path) -> list[str]:
+    """The overrides that a run was composed of.
+
+    Raises ValueError where they are lost, damaged, or more than choices of options and plain values.
+    """
+    path = run_dir / ".hydra" / "overrides.yaml"
+    if not path.is_file():
+        raise ValueError(f"{path} is lost, and with it what the run was measured by: leave data and metrics")
+    try:
+        content = read_regular(path, at_most=YAML_BYTES, inside=run_dir)
+        words = yaml.load(content, yaml.BaseLoader)  # text alone: no object is made of it
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no list of overrides ({error}): restore it") from error
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{path} is no list of overrides: restore it")
+    for word in words:
+        check_word(word, path)
+    return words
+
+
+def check_word(word: str, path: Path) -> None:
+    """Raise ValueError on an override that reaches beyond values and the options in conf/."""
+    key, _, value = word.lstrip("+~").partition("=")
+    group = key.partition("@")[0]
+    leads_out = (CONF / group).is_dir() and not re.fullmatch(r"[\w, \[\]'\"]*", value)
+    if "${" in word or key.startswith("hydra") or leads_out or not re.match(r"\w", key):
+        raise ValueError(
+            f"{path} holds {word!r}; legal are options of conf/ and values, as in model=ddpm seed=1"
+        )
