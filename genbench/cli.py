@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from genbench import cli_dashboard, cli_evaluate
-from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, warnings_in_lines
+from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, say, warnings_in_lines
 from genbench.cli_report import verbs
 from genbench.disk import explain, is_machine_fault, whole_folder
 from genbench.errors import Failure
@@ -59,7 +59,7 @@ def run_verb() -> None:
 def print_version(wanted: bool) -> None:
     """Print the version and leave."""
     if wanted:
-        typer.echo(f"genbench {version('genbench') or '(not installed)'}")
+        say(f"genbench {version('genbench') or '(not installed)'}")
         raise typer.Exit
 
 
@@ -125,11 +125,9 @@ def sample(
     Batches are drawn like the evaluation's: the same seed, batch size and device give the same bytes.
     """
     check_new(out)
-    from rich.console import Console
-
     from genbench.app import load
     from genbench.draw import choose, labels, write
-    from genbench.progress import Progress
+    from genbench.progress import Progress, terminal
 
     asked = {"sampler": sampler, "steps": steps}
     overrides = {key: value for key, value in asked.items() if value is not None}
@@ -146,9 +144,9 @@ def sample(
             seed=seed,
             batch_size=batch_size,
             device=place,
-            progress=Progress(Console(stderr=True)),
+            progress=Progress(terminal(stderr=True)),
         )
-    typer.echo(f"{n} images in {out}: a PNG each, grid.png, samples.npz")
+    say(f"{n} images in {out}: a PNG each, grid.png, samples.npz")
 
 
 @app.command()
@@ -173,11 +171,9 @@ def sampler_sweep(
     """
     check_new(out)
 
-    from rich.console import Console
-
     from genbench import app as application
     from genbench import device as devices
-    from genbench.progress import Progress
+    from genbench.progress import Progress, terminal
     from genbench.report import frame_markdown
     from genbench.sampler_sweep import sampler_sweep as sweep
     from genbench.sampler_sweep import ways
@@ -194,9 +190,9 @@ def sampler_sweep(
             metrics=metrics,
             seed=seed,
             device=devices.choose(device),
-            progress=Progress(Console(stderr=True)),
+            progress=Progress(terminal(stderr=True)),
         )
-    typer.echo(frame_markdown(table), nl=False)
+    say(frame_markdown(table), nl=False)
 
 
 @app.command()
@@ -211,12 +207,10 @@ def bound(
     Written are terms.csv and terms.png: each term in bits a dimension against t, on the run's test images.
     """
     check_new(out)
-    from rich.console import Console
-
     from genbench import app as application
     from genbench import device as devices
     from genbench.bound_figure import bound_figure
-    from genbench.progress import Progress
+    from genbench.progress import Progress, terminal
 
     source, _, seed = application.protocol(run_dir)
     with warnings_in_lines(), whole_folder(out):
@@ -227,9 +221,9 @@ def bound(
             n=n,
             seed=seed,
             device=devices.choose(device),
-            progress=Progress(Console(stderr=True)),
+            progress=Progress(terminal(stderr=True)),
         )
-    typer.echo(
+    say(
         f"bits a dimension, at most: {sum(terms):.4f} = L_0 {terms.first:.4f} + L_1 .. L_(T-1) "
         f"{terms.between:.4f} + L_T {terms.last:.2e}"
     )
@@ -250,7 +244,7 @@ def schedules(
         try:
             drawn[kind.__name__] = kind(steps).table.numpy()
         except ValueError as error:
-            typer.echo(f"{kind.__name__} is left out: {error}", err=True)
+            complain(f"{kind.__name__} is left out: {error}")
     schedule_figure(drawn, out)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genbench.axes import CONF
-from genbench.cli_files import OUT_HELP, check_out, deliver
+from genbench.cli_files import OUT_HELP, check_out, deliver, say
 
 __all__ = ["verbs"]
 
@@ -48,7 +48,7 @@ def dashboard(
 
     with at_the_server():
         made = workspace(project, entity or default_entity(), data=data).save()
-        typer.echo(made.url)
+        say(made.url)
 
 
 def check(data: str | None, out: Path | None, *, dry_run: bool) -> None:

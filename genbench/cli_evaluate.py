@@ -7,6 +7,7 @@ import typer
 
 from genbench.axes import CONF
 from genbench.cli_files import Weights, check_out, complain, warnings_in_lines
+from genbench.untrusted import check_appendable
 
 if TYPE_CHECKING:
     from genbench.judge import Judge
@@ -69,9 +70,11 @@ def evaluate(
     if data is None and not is_run:
         raise ValueError(f"{target} is no run: say what to compare it with by --data, e.g. --data digits")
     path = out or (target / "evaluations.jsonl" if is_run else beside(target))
+
     if not path.parent.is_dir():
         raise ValueError(f"--out {path} is in no folder that is there: make {path.parent} first")
     check_out(path)
+    check_appendable(path)
     words = overrides(data, data_root, metrics, features) + (settings or [])
     with warnings_in_lines():
         judge = judge_of(words, target if is_run else None, device)
@@ -102,16 +105,14 @@ def overrides(
 
 def judge_of(words: list[str], run_dir: Path | None, device: str) -> "Judge":
     """The protocol that overrides ask for."""
-    from rich.console import Console
-
     from genbench import app as application
     from genbench import device as devices
     from genbench.judge import Judge
-    from genbench.progress import Progress
+    from genbench.progress import Progress, terminal
 
     source, metrics, seed = application.measuring(words, of_run=run_dir)
     devices.keep_memory()
-    return Judge(source, metrics, seed, devices.choose(device), Progress(Console(stderr=True)))
+    return Judge(source, metrics, seed, devices.choose(device), Progress(terminal(stderr=True)))
 
 
 def of_run(judge: "Judge", run_dir: Path, weights: Weights) -> dict[str, Any]:
@@ -147,8 +148,6 @@ def selfcheck(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; of the anchors.")] = "auto",
 ) -> None:
     """Hold the metrics to closed forms, other libraries and published numbers; exit code 1 on a miss."""
-    from rich.console import Console
-
     from genbench import device as devices
     from genbench.progress import Progress, terminal
     from genbench.selfcheck import check_all, verdict_table
@@ -158,7 +157,7 @@ def selfcheck(
             data_root=data_root,
             weights=weights,
             device=devices.choose(device),
-            progress=Progress(Console(stderr=True)),
+            progress=Progress(terminal(stderr=True)),
         )
     terminal().print(verdict_table(found))
     if any(check.missed for check in found):

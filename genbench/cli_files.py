@@ -9,9 +9,10 @@ from pathlib import Path
 import typer
 
 from genbench.disk import check_writable, explain
+from genbench.printable import printable
 from genbench.run import atomic_file
 
-__all__ = ["OUT_HELP", "Weights", "check_new", "check_out", "complain", "deliver", "warnings_in_lines"]
+__all__ = ["OUT_HELP", "Weights", "check_new", "check_out", "complain", "deliver", "say", "warnings_in_lines"]
 
 
 class Weights(StrEnum):
@@ -26,7 +27,12 @@ OUT_HELP = "The file to write; a regular file of that name is replaced, anything
 
 def complain(message: str) -> None:
     """One line on stderr."""
-    typer.echo(f"genbench: {' '.join(message.split())}", err=True)
+    typer.echo(printable(f"genbench: {' '.join(message.split())}"), err=True)
+
+
+def say(text: str, *, nl: bool = True) -> None:
+    """Text on stdout, with control characters spelt out."""
+    typer.echo(printable(text), nl=nl)
 
 
 @contextmanager
@@ -66,8 +72,8 @@ def check_folder(out: Path, folder: Path) -> None:
 def deliver(text: str, out: Path | None) -> None:
     """Write text to the terminal, or to a file, and say so."""
     if out is None:
-        typer.echo(text, nl=False)
+        say(text, nl=False)
         return
     with atomic_file(out) as file:
         file.write(text.encode())
-    typer.echo(f"{out} is written")
+    say(f"{out} is written")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli_files import OUT_HELP, check_new, check_out, complain, deliver
+from genbench.cli_files import OUT_HELP, check_new, check_out, complain, deliver, say
 from genbench.disk import whole_folder
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def report(
     if out is not None and assets:
         with whole_folder(out):
             write_folder(found, out, title=title)
-        typer.echo(f"{out / 'index.html'} is written")
+        say(f"{out / 'index.html'} is written")
         return
     write = {
         Format.md: text.as_markdown,
@@ -195,11 +195,17 @@ def serve(
     with server(live, host, port) as listening:
         # A shell has what it starts in the background ignore SIGINT, and nothing else would end this.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        typer.echo(f"http://{host}:{listening.server_port}/ shows {runs_dir}; Ctrl-C ends it")
+        named = f"[{host}]" if ":" in host else host
+        say(f"http://{named}:{listening.server_port}/ shows {runs_dir}; Ctrl-C ends it")
+        if not listening.is_local:
+            complain(
+                f"--host {host} shows these runs, without a password, to all who can reach this machine; "
+                "127.0.0.1 shows them here alone, and through ssh -L elsewhere"
+            )
         try:
             listening.serve_forever()
         except KeyboardInterrupt:
-            typer.echo("stopped")
+            say("stopped")
 
 
 def asked(by: str, sort: str, columns: str) -> "Query":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from genbench.errors import Busy, Lost, OutOfMemory, Unmeasured, UsageError
+from genbench.errors import Busy, Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
 from genbench.stop import Stopped
 
 __all__ = ["describe_error", "rebuild_error"]

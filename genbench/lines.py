@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from genbench.disk import naming
 from genbench.run import plain
+from genbench.untrusted import open_to_append, parse_json
 
 __all__ = ["Lines", "append_line", "parse_lines"]
 
@@ -26,11 +27,11 @@ def append_line(record: Mapping[str, Any], path: Path) -> None:
 
     What is there stays as it is; after a line that a kill or a full disk left torn a new one begins.
     Numbers that are not finite become words, as JSON has none for them.
-    Raises OSError, which names the file, where not all of the line could be written.
+    Raises OSError, which names the file, where not all of the line could be written; ValueError on a link.
     """
     line = f"{json.dumps(plain(record), allow_nan=False)}\n".encode()
     with naming(path):
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        file = open_to_append(path)
         try:
             size = os.fstat(file).st_size
             is_torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
@@ -48,8 +49,8 @@ def parse_lines(content: bytes) -> Lines:
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
+            found = parse_json(line)
+        except ValueError:
             found = None
         if isinstance(found, dict):
             objects[number] = found

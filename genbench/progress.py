@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,6 +14,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+from rich.segment import Segment
+
+from genbench.printable import printable
 
 __all__ = ["Bar", "Progress", "terminal"]
 
@@ -21,20 +24,40 @@ PLAIN_SECONDS = 5.0  # between two plain lines where no terminal redraws a bar
 PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 
 
-class Lines(Console):
+class PlainConsole(Console):
+    """A console to which text is text: no markup or emoji codes in it, and no escape sequences.
+
+    All that is printed passes `render`, whoever made the text; what rich itself tells the terminal stays.
+    """
+
+    def __init__(
+        self, *, stderr: bool = False, width: int | None = None, is_terminal: bool | None = None
+    ) -> None:
+        super().__init__(stderr=stderr, width=width, force_terminal=is_terminal, markup=False, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """The segments of what is printed, with control characters spelt out."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+class Lines(PlainConsole):
     """Plain lines, of one process of several if it says whose they are."""
 
     def __init__(self, whose: str = "") -> None:
-        super().__init__(width=PLAIN_WIDTH, force_terminal=False)
+        super().__init__(width=PLAIN_WIDTH, is_terminal=False)
         self.whose = whose
 
 
-def terminal(whose: str = "") -> Console:
+def terminal(whose: str = "", *, stderr: bool = False) -> Console:
     """The terminal, or plain lines where there is none, or where several processes share it.
 
-    whose: what stands before each line of progress, and says that the terminal is shared.
+    whose: what stands before each line of progress, and says that the terminal is shared. stderr: print there
+    instead, as the verbs of the console script do with their progress.
     """
-    return Console() if sys.stdout.isatty() and not whose else Lines(whose)
+    if stderr:
+        return PlainConsole(stderr=True)
+    return PlainConsole() if sys.stdout.isatty() and not whose else Lines(whose)
 
 
 class Bar:
@@ -85,6 +108,11 @@ class Progress:
     def __init__(self, console: Console | None) -> None:
         self.console = console
 
+    def say(self, sentences: Iterable[str]) -> None:
+        """Print sentences, a line each, where progress is shown."""
+        for sentence in sentences if self.console is not None else ():
+            self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Bar]:
         """Show one bar for the length of a `with` block."""
@@ -93,7 +121,7 @@ class Progress:
             yield Bar(f"{whose}{title}", total, self.console)
             return
         with RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

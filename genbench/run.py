@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from genbench.disk import naming
 from genbench.errors import Busy
 from genbench.files import remove_leftovers
+from genbench.untrusted import RECORD_BYTES, parse_json, read_regular
 
 __all__ = ["Run", "atomic_file", "git_state", "plain", "rerun_path", "version", "write_json_atomic"]
 
@@ -220,7 +221,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with naming(path, temporary):
-            with temporary.open("wb") as file:
+            temporary.unlink(missing_ok=True)  # a killed process's, or a link that waits
+            with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -239,10 +241,11 @@ def write_json_atomic(path: Path, obj: Mapping[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file, None where there is no file; ValueError where it holds no object."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
+    content = read_regular(path, at_most=RECORD_BYTES, inside=path.parent)
     try:
-        obj = json.loads(path.read_bytes())
+        obj = parse_json(content)
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): restore it, or move its directory away") from error
     if not isinstance(obj, dict):

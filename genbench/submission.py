@@ -1,15 +1,18 @@
 """Images that came from any tool, as they lie on disk: bytes of the size of the data, or refused."""
 
+import os
+import warnings
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from genbench.data.folder import image_files
+from genbench.data.tree import image_tree, remarks
+from genbench.untrusted import open_regular
 
 __all__ = ["Submission", "read"]
 
@@ -51,22 +54,28 @@ def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> Submis
 
 def read_folder(folder: Path, shape: tuple[int, int, int]) -> Tensor:
     """All image files below a folder: (N, C, H, W) uint8."""
-    files = image_files(folder)
-    if not files:
+    tree = image_tree(folder)
+    for remark in remarks(folder, [tree]):
+        warnings.warn(remark, stacklevel=3)
+    if not tree.images:
         raise ValueError(f"{folder} holds no images: .png, .jpg, .jpeg or .webp are read")
-    return torch.stack([read_image(folder / file, shape) for file in files])
+    return torch.stack([read_image(folder / file, shape) for file in tree.images])
 
 
 def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
     """One image file of the shape of the data: (C, H, W) uint8."""
     channels, height, width = shape
     try:
-        with Image.open(file) as image:
+        with open_regular(file) as opened, Image.open(opened) as image:
             mode, size = image.mode, image.size
-            pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
+            fits = mode in MODES[channels] and size == (width, height)
+            # Others are not unpacked, which may take a thousand times the bytes of the file.
+            pixels = np.array(image.convert("L" if channels == 1 else "RGB")) if fits else None
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{file} is no image that can be read: take it out") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all Pillow's
         raise ValueError(f"{file} is no image that can be read ({error}): take it out") from error
-    if mode not in MODES[channels] or size != (width, height):
+    if pixels is None:
         raise ValueError(
             f"{file} is {size[0]}x{size[1]} in mode {mode}; the data has {width}x{height} in mode "
             f"{MODES[channels][0]}: measure against other data (--data, --set data.size=..), or save it so"
@@ -76,18 +85,34 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
 
 def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Submission:
     """The arrays of an .npz file."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("samples", "labels") if name in arrays}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        # numpy's own words advise to load it unsafely.
+        size = unpacked_bytes(file)
+        found = arrays(file) if size <= memory else {}
+    except Exception as error:  # of zipfile, zlib and numpy, whose own words advise to load it unsafely
         raise ValueError(f"{file} is no .npz file that can be read ({type(error).__name__})") from error
+    if size > memory:
+        raise ValueError(
+            f"{file} unpacks to {size:,} bytes, {memory:,} are in this machine: bring fewer images"
+        )
     if "samples" not in found:
         raise ValueError(f"{file} has no array `samples`, uint8 [N, H, W] or [N, H, W, C]")
     samples = checked(found["samples"], shape, file)
     if "labels" not in found:
         return Submission(samples, None)
     return Submission(samples, checked_labels(found["labels"], len(samples), num_classes, file))
+
+
+def unpacked_bytes(file: Path) -> int:
+    """Bytes of the arrays of an .npz file, of which a thousand may stand for one of the file's own."""
+    with open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
+        return sum(member.file_size for member in archive.infolist())
+
+
+def arrays(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file that images are read from."""
+    with open_regular(file) as opened, np.load(opened, allow_pickle=False) as found:
+        return {name: found[name] for name in ("samples", "labels") if name in found}
 
 
 def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Tensor:

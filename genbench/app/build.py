@@ -1,6 +1,5 @@
 """From a configuration to objects."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,6 +13,7 @@ from genbench.app.naming import without_hydra
 from genbench.app.refusal import message
 from genbench.errors import UsageError
 from genbench.memory import is_out_of_memory
+from genbench.printable import complain
 
 if TYPE_CHECKING:
     from genbench.generator import Generator
@@ -70,7 +70,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
         except MissingWeights as error:
             if parts.trainer.evaluate_every_images is not None:
                 raise
-            print(f"genbench: {error}; until then the run trains, but does not evaluate", file=sys.stderr)
+            complain(f"{error}; until then the run trains, but does not evaluate")
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
         raise UsageError(message(error)) from error
     return parts

@@ -14,6 +14,7 @@ from genbench.app.holding import SEVERAL, hold
 from genbench.app.refusal import message
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.helping import help_text
+from genbench.printable import complain
 from genbench.progress import terminal
 from genbench.streams import harden_streams
 from genbench.sweep import BAD
@@ -76,7 +77,7 @@ def show_help(words: Sequence[str]) -> None:
 
 def leave(error: Exception) -> NoReturn:
     """Say what is wrong, and exit with the code that belongs to it."""
-    print(f"genbench: {message(error)}", file=sys.stderr)
+    complain(message(error))
     codes = {FloatingPointError: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
     failed = isinstance(error, Failure)
     sys.exit(EXIT_FAILED if failed else codes.get(type(error), EXIT_USAGE))

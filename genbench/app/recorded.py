@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from genbench import schema
 from genbench.axes import CONF
 from genbench.declared import check_declared, origins_of, with_current_paths
+from genbench.untrusted import YAML_BYTES, read_regular
 
 __all__ = ["buildable", "configuration", "opened", "referring", "words_of"]
 
@@ -108,7 +109,8 @@ def words_of(run_dir: Path) -> list[str]:
     if not path.is_file():
         raise ValueError(f"{path} is lost, and with it what the run was measured by: leave data and metrics")
     try:
-        words = yaml.safe_load(path.read_text())
+        content = read_regular(path, at_most=YAML_BYTES, inside=run_dir)
+        words = yaml.load(content, yaml.BaseLoader)  # text alone: no object is made of it
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no list of overrides ({error}): restore it") from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):

@@ -19,6 +19,7 @@ from genbench.app.faults import machine_faults
 from genbench.app.sweeping import stop_of_sweep
 from genbench.endings import describe_error, rebuild_error
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
+from genbench.printable import printable
 from genbench.run import Run
 from genbench.stop import Stopped, ignoring_hangup, stop_signals
 from genbench.streams import harden_streams
@@ -181,7 +182,7 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
     story = failure.error_file_data.get("message", {})
     if not isinstance(story, Mapping):
         return failure.message
-    print(story.get("extraInfo", {}).get("py_callstack", ""), file=sys.stderr)
+    print(printable(str(story.get("extraInfo", {}).get("py_callstack", ""))), file=sys.stderr)
     return str(story.get("message", ""))
 
 

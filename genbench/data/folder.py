@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genbench.data.source import SPLITS, ImageSource, digest
+from genbench.data.tree import SUFFIXES, Tree, image_tree, remarks
+from genbench.untrusted import open_regular
 
 __all__ = ["ImageFolder"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 CHUNK_IMAGES = 256  # decoded ahead of the writer: what bounds the memory
 
 
@@ -27,7 +28,8 @@ class ImageFolder(ImageSource):
     Labels: the folders below a split's root, where every image lies in one of two or more; otherwise none.
     Images: turned as EXIF says; transparency laid on white; the centre square, whose side is the shorter
     side, resized by Lanczos. An image more than six times too large is first averaged over whole blocks.
-    Hidden files and folders are passed over.
+    Hidden files and folders are passed over; so is what is no image file, which `remarks` counts. Links are
+    followed (see `image_tree`).
     """
 
     def __init__(
@@ -78,13 +80,17 @@ class ImageFolder(ImageSource):
         return {"train": self.root / "train", "test": held_out}
 
     @cached_property
+    def trees(self) -> dict[Path, Tree]:
+        """What lies below the folder of each split, or below their one folder."""
+        return {base: image_tree(base) for base in dict.fromkeys(self.bases.values())}
+
+    @cached_property
     def files(self) -> dict[str, list[str]]:
         """The image files of each split, relative to its base, sorted."""
         if self.bases["train"] != self.bases["test"]:
-            return {split: image_files(base) for split, base in self.bases.items()}
-        ranked = sorted(
-            image_files(self.bases["train"]), key=lambda f: hashlib.sha256(os.fsencode(f)).digest()
-        )
+            return {split: self.trees[base].images for split, base in self.bases.items()}
+        images = self.trees[self.bases["train"]].images
+        ranked = sorted(images, key=lambda f: hashlib.sha256(os.fsencode(f)).digest())
         n = max(1, round(len(ranked) * self.test_fraction))
         return {"train": sorted(ranked[n:]), "test": sorted(ranked[:n])}
 
@@ -96,6 +102,9 @@ class ImageFolder(ImageSource):
                 f"{self.root} holds no images ({', '.join(SUFFIXES)}) for the split {' and '.join(empty)}; "
                 "each split needs one at least: name another folder by data.root=PATH"
             )
+
+    def remarks(self) -> list[str]:
+        return remarks(Path(os.path.commonpath(list(self.trees))), list(self.trees.values()))
 
     def key(self) -> str:
         parts = [f"shape {self.shape}, centre square, lanczos"]
@@ -125,28 +134,18 @@ class ImageFolder(ImageSource):
         return {name: number for number, name in enumerate(self.class_names)}
 
 
-def image_files(base: Path) -> list[str]:
-    """The image files under `base`, relative to it, sorted; links are followed."""
-    found = []
-    for folder, subfolders, files in os.walk(base, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        images = [f for f in files if f.lower().endswith(SUFFIXES) and not f.startswith(".")]
-        prefix = Path(folder).relative_to(base).as_posix()
-        found += images if prefix == "." else [f"{prefix}/{file}" for file in images]
-    return sorted(found)
-
-
 def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """One image file as (H, W, C) uint8. Raises ValueError naming the file where it is damaged."""
     c, h, w = shape
     try:
-        with Image.open(path) as file:
-            image = flatten(ImageOps.exif_transpose(file), "L" if c == 1 else "RGB")
+        with open_regular(path) as file, Image.open(file) as found:
+            image = flatten(ImageOps.exif_transpose(found), "L" if c == 1 else "RGB")
     except (
         Exception
     ) as error:  # on damage Pillow's decoders raise a dozen types, SyntaxError and zlib's among them
+        reason = "it is no image" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(
-            f"{path} cannot be read ({error}); repair it, or take it out of the folder"
+            f"{path} cannot be read ({reason}); repair it, or take it out of the folder"
         ) from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

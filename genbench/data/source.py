@@ -39,6 +39,10 @@ class ImageSource(ABC):
     def key(self) -> str:
         """64 hex digits that change with the images: their files, the preprocessing, the store's version."""
 
+    def remarks(self) -> list[str]:
+        """What a user should know of the files, such as that some are not read: a sentence each."""
+        return []
+
     @abstractmethod
     def counts(self) -> dict[str, int]:
         """Number of images of "train" and of "test"."""

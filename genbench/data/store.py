@@ -92,6 +92,7 @@ def prepare(source: ImageSource, *, cache: Path, progress: Progress) -> ImageDat
     with a warning. Raises whatever `source` raises, and ValueError where it does not keep its word.
     """
     source.check()
+    progress.say(source.remarks())
     key = source.key()
     folder = cache / "data" / f"{source.name}-{key[:16]}"
     if fault(folder, key):

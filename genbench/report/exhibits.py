@@ -1,19 +1,20 @@
 """The figures and pictures of a table's rows."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from genbench.report import folder
 from genbench.report.columns import Column, column, protocol
 from genbench.report.figures import Dot, Figure, Series, line_figure, scatter_figure
+from genbench.report.pictures import Pictures, pictures_of, rank
 from genbench.report.table import Line, Table, comparable, entry, leagues
 
 __all__ = [
     "LINES",
     "SHOWN",
-    "Place",
     "Shot",
     "Strip",
     "Subject",
@@ -28,9 +29,6 @@ COSTS = {"seconds_per_image": "seconds a sample", "training_seconds": "seconds o
 LINES = 16  # the most rows whose curves stand in one figure
 FEW = 12  # up to how many pictures stand in their full size
 SHOWN = 60  # the most rows whose pictures are in a page
-
-Place = Callable[[Path], str | None]
-"""A picture -> what its `src` is; None of what is no picture."""
 
 
 class Subject(NamedTuple):
@@ -153,16 +151,16 @@ def log_snr(line: Series) -> Series:
     return line._replace(xs=[x for x, _ in inside], ys=[math.log(y / (1 - y)) for _, y in inside])
 
 
-def strips(subjects: Sequence[Subject], place: Place) -> list[Strip]:
+def strips(subjects: Sequence[Subject], pictures: Pictures) -> list[Strip]:
     """The last pictures of each kind, side by side; beside the samples, training images."""
     found: dict[str, list[Shot]] = {}
     for subject in subjects[:SHOWN]:
-        for picture in folder.pictures(subject.path):
-            source = place(picture.path)
+        for picture in pictures_of(subject.path):
+            source = pictures.source(picture.path, subject.path)
             if source is not None:
                 found.setdefault(picture.kind, []).append(Shot(subject.number, subject.name, source))
-    real = next((path for s in subjects if (path := s.path / "samples" / "real.png").is_file()), None)
-    source = place(real) if real else None
-    if source is not None and "samples" in found:
+    there = ((s.path / "samples" / "real.png", s.path) for s in subjects if "samples" in found)
+    sources = (pictures.source(path, run) for path, run in there if os.path.lexists(path))
+    if source := next(filter(None, sources), None):
         found["samples"].append(Shot(None, "training images", source))
-    return [Strip(kind, found[kind]) for kind in sorted(found, key=folder.rank)]
+    return [Strip(kind, found[kind]) for kind in sorted(found, key=rank)]

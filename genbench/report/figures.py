@@ -1,7 +1,6 @@
 """Measures of runs -> figures in places and paths, which the page draws as SVG."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -89,7 +88,7 @@ def scatter_figure(
     Lower x is better, and y as `better` says. Where not all names have room, points have their row's number.
     None where fewer than two points have both numbers, or all of them one x.
     """
-    known = [dot for dot in dots if all(map(math.isfinite, (dot.x, dot.y, dot.low, dot.high)))]
+    known = [dot for dot in dots if all(map(is_drawable, (dot.x, dot.y, dot.low, dot.high)))]
     xs = [dot.x for dot in known]
     if len(known) < 2 or max(xs) - min(xs) <= SAME * max(xs):
         return None
@@ -118,6 +117,11 @@ def scatter_figure(
         for front, way in zip(fronts, stairways, strict=True)
     ]
     return Figure(title, x_title, y_title, x_scale, y_scale, marks, [], ways)
+
+
+def is_drawable(value: float) -> bool:
+    """True for numbers with which a scale can compute: finite, and so far from the ends of floats."""
+    return value == 0 or 1e-150 < abs(value) < 1e150
 
 
 def leading(dots: Sequence[Dot], better: int) -> list[list[Dot]]:
@@ -205,8 +209,8 @@ def line_figure(
 
 
 def thinned(series: Series) -> Series:
-    """A line of at most POINTS points, each the mean of its neighbours; what is not finite is left out."""
-    points = [pair for pair in zip(series.xs, series.ys, strict=True) if all(map(math.isfinite, pair))]
+    """A line of at most POINTS points, each the mean of its neighbours; what cannot be drawn is left out."""
+    points = [pair for pair in zip(series.xs, series.ys, strict=True) if all(map(is_drawable, pair))]
     each = -(-len(points) // POINTS) or 1
     parts = [points[i : i + each] for i in range(0, len(points), each)]
     xs, ys = ([sum(pair[axis] for pair in part) / len(part) for part in parts] for axis in (0, 1))

@@ -1,7 +1,6 @@
-"""What the page shows of a run's own directory: its command, its curves, its pictures."""
+"""What the page shows of a run's own directory: its command, its curves, its noise."""
 
-import base64
-import json
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,38 +12,27 @@ import yaml
 from genbench.lines import Lines, parse_lines
 from genbench.report.columns import shown_metrics
 from genbench.report.names import SPREADS, is_metric, parse
+from genbench.untrusted import LOG_BYTES, RECORD_BYTES, YAML_BYTES, open_regular, parse_json, read_regular
 
 __all__ = [
     "Noise",
-    "Picture",
     "command",
     "curves",
-    "embedded",
+    "faults",
     "images_seen",
     "log",
     "made_by",
     "noise",
-    "pictures",
-    "rank",
     "score_of",
 ]
 
-KINDS = ("samples", "reconstructions", "neighbours", "trajectory", "forward", "interpolation")
-"""In the order in which they are shown; others follow."""
-PNG = b"\x89PNG\r\n\x1a\n"
-STEP = re.compile(r"(?P<kind>.+)_(?P<images>\d+)\.png")
 LOSS = re.compile(r".*/loss")
 TRAINING = "training/"
 LAST = 10  # lines of a log among which one says how far a run is
 ONCE = ("dry_run=", "retry_failed=", "rerun=")
 """What a later command may have asked for; Hydra notes the last one's words, whatever it did."""
-
-
-class Picture(NamedTuple):
-    """One picture of a run."""
-
-    kind: str
-    path: Path
+FOREIGN = ("-", "hydra")
+"""What Hydra never notes there: who copies a command with such words may start another program."""
 
 
 class Noise(NamedTuple):
@@ -58,9 +46,13 @@ class Noise(NamedTuple):
 def command(folder: Path) -> str | None:
     """What to type to get the run again, as its own composition recorded it; None where nothing did."""
     try:
-        overrides = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
+        path = folder / ".hydra" / "overrides.yaml"
+        content = read_regular(path, at_most=YAML_BYTES, inside=folder)
+        overrides = yaml.load(content, yaml.BaseLoader)  # text alone: no object is made of it
         words = [word for word in overrides if isinstance(word, str) and not word.startswith(ONCE)]
-    except (OSError, ValueError, TypeError, yaml.YAMLError):
+        if any(word.lstrip("+~").startswith(FOREIGN) for word in words):
+            return None
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
         return None
     return shlex.join(["python", "main.py", *words])
 
@@ -80,8 +72,8 @@ def made_by(folder: Path) -> str:
 def json_object(path: Path) -> Mapping[str, Any]:
     """The object in a file, an empty one where there is none."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(read_regular(path, at_most=RECORD_BYTES, inside=path.parent))
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -103,10 +95,7 @@ def curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
 
 def log(folder: Path) -> Lines:
     """The events of a run's log, and which of its lines hold none; nothing where it cannot be read."""
-    try:
-        return parse_lines((folder / "metrics.jsonl").read_bytes())
-    except OSError:
-        return Lines({}, [])
+    return parse_lines(log_bytes(folder))
 
 
 def is_curve(name: str) -> bool:
@@ -127,32 +116,22 @@ def score_of(name: str) -> str | None:
 
 def images_seen(folder: Path) -> int | None:
     """How far a run has come, by the last events of its log; of the very last one perhaps half is there."""
-    try:
-        last = (folder / "metrics.jsonl").read_bytes().splitlines()[-LAST:]
-    except OSError:
-        return None
+    last = log_bytes(folder).splitlines()[-LAST:]
     counts = [event.get("images_seen") for event in parse_lines(b"\n".join(last)).objects.values()]
     return next((count for count in reversed(counts) if type(count) is int), None)
+
+
+def log_bytes(folder: Path) -> bytes:
+    """The content of a run's log; nothing where it cannot be read."""
+    try:
+        return read_regular(folder / "metrics.jsonl", at_most=LOG_BYTES, inside=folder)
+    except (OSError, ValueError):
+        return b""
 
 
 def is_number(value: object) -> bool:
     """Whether a value can be drawn."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-
-
-def pictures(folder: Path) -> list[Picture]:
-    """The last picture of each kind."""
-    last: dict[str, tuple[int, Path]] = {}
-    for path in (folder / "samples").glob("*.png"):
-        match = STEP.fullmatch(path.name)
-        if match and (images := int(match["images"])) >= last.get(match["kind"], (-1,))[0]:
-            last[match["kind"]] = images, path
-    return [Picture(kind, last[kind][1]) for kind in sorted(last, key=rank)]
-
-
-def rank(kind: str) -> tuple[int, str]:
-    """Where the pictures of a kind stand."""
-    return KINDS.index(kind) if kind in KINDS else len(KINDS), kind
 
 
 def noise(folder: Path) -> Noise | None:
@@ -173,7 +152,14 @@ def share(values: object) -> list[float]:
     return listed if all(isinstance(value, int | float) and 0 <= value <= 1 for value in listed) else []
 
 
-def embedded(path: Path) -> str | None:
-    """A PNG as text that a page can hold; None of what is none."""
-    content = path.read_bytes()
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}" if content.startswith(PNG) else None
+def faults(folder: Path) -> dict[Path, str]:
+    """The files behind a run's command and its curves that are there and not read -> why."""
+    found = {}
+    for name, at_most in ((".hydra/overrides.yaml", YAML_BYTES), ("metrics.jsonl", LOG_BYTES)):
+        path = folder / name
+        try:
+            if os.path.lexists(path):
+                open_regular(path, at_most=at_most, inside=folder).close()
+        except (OSError, ValueError) as error:
+            found[path] = str(error)
+    return found

@@ -4,9 +4,9 @@ import base64
 import hashlib
 from pathlib import Path
 
-from genbench.report.exhibits import Place
-from genbench.report.folder import PNG, embedded
+from genbench.printable import printable
 from genbench.report.page import page
+from genbench.report.pictures import Place, embedded
 from genbench.report.text import Comparison
 from genbench.run import atomic_file
 
@@ -26,9 +26,13 @@ def html(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
+    def spelt_out(value: object) -> object:
+        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=spelt_out,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -52,10 +56,7 @@ def digest(text: str) -> str:
 def write_folder(found: Comparison, out: Path, *, title: str) -> None:
     """The page as index.html with its pictures as files in assets/."""
 
-    def copied(path: Path) -> str | None:
-        content = path.read_bytes()
-        if not content.startswith(PNG):
-            return None
+    def copied(content: bytes) -> str:
         name = f"assets/{hashlib.sha256(content).hexdigest()[:16]}.png"
         with atomic_file(out / name) as file:
             file.write(content)

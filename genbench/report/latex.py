@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from genbench.printable import in_one_line
 from genbench.report.columns import Column
 from genbench.report.notes import notes
 from genbench.report.table import Line, Table
@@ -20,6 +21,7 @@ SPECIAL = {
     '"': r"\textquotedbl{}",
     "[": "{[}",  # a row that begins with one would be an argument of the line break before it
     "]": "{]}",
+    "*": "{*}",  # likewise the starred form of it
     "±": r"$\pm$",
     "≤": r"$\le$",
     "≈": r"$\approx$",
@@ -73,5 +75,4 @@ def note(text: str) -> str:
 
 def escape(text: str) -> str:
     """Text that LaTeX sets as it is."""
-    plain = " ".join(text.split())
-    return "".join(SPECIAL.get(letter, letter) for letter in plain if letter.isprintable())
+    return "".join(SPECIAL.get(letter, letter) for letter in in_one_line(" ".join(text.split())))

@@ -1,7 +1,6 @@
 """result.json files -> one table of runs, as rows or as a data frame."""
 
 import copy
-import json
 import os
 import sys
 import warnings
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genbench.identity import hashed
 from genbench.lines import parse_lines
+from genbench.printable import in_one_line
 from genbench.report import config
 from genbench.report.names import parse
 from genbench.run import Run
+from genbench.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,9 +88,9 @@ def load(runs_dir: str | Path) -> "pd.DataFrame":
 
     runs = read(runs_dir)
     for run, why in runs.left_out.items():
-        warnings.warn(f"{run} is left out: {why}", stacklevel=2)
+        warnings.warn(in_one_line(f"{run} is left out: {why}"), stacklevel=2)
     for run, lines in runs.passed_over.items():
-        warnings.warn(f"{run}: passed over what cannot be read: {lines}", stacklevel=2)
+        warnings.warn(in_one_line(f"{run}: passed over what cannot be read: {lines}"), stacklevel=2)
     columns = dict.fromkeys(name for row in runs.rows for name in row)
     frame = pd.DataFrame({name: series([row.get(name) for row in runs.rows]) for name in columns})
     frame["counted"] = ~frame["run"].isin([*without_reruns(runs)[1]])
@@ -151,10 +152,11 @@ def run_folders(runs_dir: Path) -> Iterator[tuple[str, Path]]:
 def result(folder: Path) -> Result:
     """The result of one run, with what was measured afterwards. Raises ValueError where it has none."""
     path = folder / "result.json"
-    if not path.exists():
+    if not os.path.lexists(path):
         raise ValueError(unfinished(Run(folder)))
+    read = read_regular(path, at_most=RECORD_BYTES, inside=folder)
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read)
         if not isinstance(content, dict) or "genbench" not in content:
             raise ValueError("it is no result of genbench")
         found, passed_over = evaluations(folder, content)
@@ -162,7 +164,7 @@ def result(folder: Path) -> Result:
         new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
         flat = clean(config.settings(section(content, "config")))
         return Result(row(whole), [*map(text, section(content, "choices"))], flat, new, passed_over)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"damaged: {path.name}: {error}") from error
 
 
@@ -188,9 +190,13 @@ def evaluations(folder: Path, content: Mapping[str, Any]) -> tuple[list[dict[str
     known = {**content, "images_seen": section(content, "cost").get("images_seen")}
     found, damaged = [], []
     try:
-        lines = parse_lines(path.read_bytes() if path.exists() else b"")
+        present = os.path.lexists(path)
+        content = read_regular(path, at_most=LOG_BYTES, inside=folder) if present else b""
     except OSError as error:
         return [], f"{path.name} ({error.strerror})"
+    except ValueError as error:
+        return [], str(error)
+    lines = parse_lines(content)
     for number, record in lines.objects.items():
         try:
             check_evaluation(record)
@@ -213,7 +219,8 @@ def unfinished(run: Run) -> str:
     record = run.record() or {}
     status, error = record.get("status"), record.get("error")
     known = {"running": "unfinished (running, or killed)", "stopped": "unfinished (stopped)"}
-    return known.get(str(status), str(status)) if not error else f"{status}: {error}"
+    told = "without a status" if status is None else str(status)
+    return known.get(told, told) if not error else f"{told}: {error}"
 
 
 def row(content: Mapping[str, Any]) -> Row:

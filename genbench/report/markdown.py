@@ -5,10 +5,11 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from genbench.printable import printable
 from genbench.report.columns import Column
 from genbench.report.notes import notes
 from genbench.report.table import Line, Table
-from genbench.report.written import printable, whole, written
+from genbench.report.written import whole, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,10 +82,11 @@ def frame_markdown(shown: "pd.DataFrame") -> str:
     """Any data frame as Markdown, numbers to four figures."""
     titles = [escape(str(name)) for name in shown.columns]
     rows = [[escape(written(value)) for value in row] for row in shown.to_numpy(dtype=object).tolist()]
-    return grid(titles, rows, [False] * len(titles))
+    return printable(grid(titles, rows, [False] * len(titles)))
 
 
 def escape(cell: str) -> str:
-    """Text that stays in its cell: no bare pipe, line break or tag, nothing that Markdown sets in style."""
-    special = r"[\\|`*~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # inside a word _ is itself
-    return re.sub(special, r"\\\g<0>", " ".join(cell.split())).replace("<", "&lt;")
+    """Text that stays in its cell: no bare pipe, line break, tag, link, picture or entity, and no style."""
+    special = r"[\\|`*~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])[(\[]"  # inside a word _ is itself
+    told = re.sub(special, r"\\\g<0>", " ".join(cell.split()))
+    return re.sub(r"&(?=#?\w+;)", "&amp;", told).replace("<", "&lt;")

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from genbench.report.columns import CONVERGED_BITS, MEASURES, column, protocol
 from genbench.report.group import pooled, unseen
@@ -11,7 +12,7 @@ from genbench.report.noise import estimate
 from genbench.report.table import NOT_MEASURED, Entry, Table, leaders
 from genbench.report.written import parts, whole, written
 
-__all__ = ["counted_once", "left_out", "notes"]
+__all__ = ["counted_once", "left_out", "not_shown", "notes"]
 
 DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a word of their name
 FEW = 10  # samples a dimension below which a Frechet distance is far from its limit
@@ -264,6 +265,11 @@ def left_out(runs: Mapping[str, str], passed_over: Mapping[str, str]) -> list[st
         lines = [f"{run} ({which})" for run, which in passed_over.items()]
         found.append(f"Evaluations that cannot be read: {some(lines)}.")
     return found
+
+
+def not_shown(refused: Mapping[Path, str]) -> list[str]:
+    """Which files of runs a page does not show, and why."""
+    return [f"Not shown: {some(list(refused.values()), '; ')}."] if refused else []
 
 
 def some(names: Sequence[str], between: str = ", ") -> str:

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from genbench.report import exhibits, folder
 from genbench.report.columns import Column
-from genbench.report.exhibits import Place, Strip, Subject
+from genbench.report.exhibits import Strip, Subject
 from genbench.report.figures import COLOURS, Figure, symbol
 from genbench.report.group import unseen
 from genbench.report.load import Row, Runs
 from genbench.report.notes import left_out as left_out_notes
-from genbench.report.notes import notes
+from genbench.report.notes import not_shown, notes
+from genbench.report.pictures import Pictures, Place
 from genbench.report.table import Entry, Line, Table
 from genbench.report.text import Comparison
 from genbench.report.written import parts, written
@@ -111,22 +112,26 @@ class Page(NamedTuple):
 
 def page(found: Comparison, *, place: Place, title: str) -> Page:
     """The page of a comparison; `place` brings the pictures in."""
-    sections = [section(number, table, found, place) for number, table in enumerate(found.tables)]
+    pictures = Pictures(place)
+    sections = [section(number, table, found, pictures) for number, table in enumerate(found.tables)]
     left_out = [
         Unfinished(name, why, written(folder.images_seen(found.runs.paths[name])))
         for name, why in found.runs.left_out.items()
     ]
-    return Page(title, sections, left_out, found.beginning, left_out_notes({}, found.runs.passed_over))
+    ending = [*left_out_notes({}, found.runs.passed_over), *not_shown(pictures.refused)]
+    return Page(title, sections, left_out, found.beginning, ending)
 
 
-def section(number: int, table: Table, found: Comparison, place: Place) -> Section:
+def section(number: int, table: Table, found: Comparison, pictures: Pictures) -> Section:
     """One data set's part of the page."""
     rows = chosen(table)
     subjects = [
         Subject(i, name, line, found.runs.paths[str(row["run"])])
         for i, (name, line, row) in enumerate(zip(names(table), table.lines, rows, strict=True))
     ]
-    strips, levels = exhibits.strips(subjects, place), exhibits.noise_levels(subjects)
+    strips, levels = exhibits.strips(subjects, pictures), exhibits.noise_levels(subjects)
+    for subject in subjects:
+        pictures.refused |= folder.faults(subject.path)
     items = [item(*pair, table, found.runs) for pair in zip(subjects, rows, strict=True)]
     figures, curves = exhibits.trade_offs(table, subjects), exhibits.training(subjects)
     return Section(

@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from genbench.printable import in_one_line, printable
 from genbench.report.markdown import head, raised
 from genbench.report.notes import notes
 from genbench.report.table import Table
 from genbench.report.text import Comparison
-from genbench.report.written import printable, whole
+from genbench.report.written import whole
 
 __all__ = ["print_comparison"]
 
@@ -28,7 +29,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         console.print(wrapped(note, console.width), end="\n\n", soft_wrap=True)
     for table in found.tables:
         if len(found.tables) > 1:
-            console.print(Text(printable(table.title), style="bold"))
+            console.print(Text(in_one_line(table.title), style="bold"))
         for block in blocks([number(table), *shown(table)], console.width):
             console.print(grid(block), end="\n\n")
         for note in notes(table):
@@ -56,10 +57,10 @@ def shown(table: Table) -> Iterator[Shown]:
     for place, col in enumerate(table.columns):
         entries = [line.entries[place] for line in table.lines]
         cells = [
-            Text(printable(whole(entry, col.name)), style="bold" if entry.is_best else "")
+            Text(in_one_line(whole(entry, col.name)), style="bold" if entry.is_best else "")
             for entry in entries
         ]
-        yield printable(head(col)), cells, any(entry.estimate for entry in entries)
+        yield in_one_line(head(col)), cells, any(entry.estimate for entry in entries)
 
 
 def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:

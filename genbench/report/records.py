@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from genbench.printable import in_one_line
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD, all_names
 from genbench.report.load import Cell, Runs
 from genbench.report.names import is_metric, rank
@@ -18,6 +21,8 @@ __all__ = ["csv_text", "json_text", "row_records", "run_records"]
 
 FIRST = ("run", "group", "status", "seed", "model", "data", *AXES[1:])
 Record = Mapping[str, Cell]
+FORMULA = re.compile(r"(?:^|(?<=;))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a cell begins that spreadsheets compute: at its start, and after a semicolon, at which some split."""
 
 
 def run_records(runs: Runs, only: Sequence[str] = ()) -> list[dict[str, Cell]]:
@@ -65,17 +70,27 @@ def fields(name: str, entry: Entry) -> dict[str, Cell]:
 
 
 def csv_text(records: Sequence[Record]) -> str:
-    """CSV; a missing value is n/a."""
+    """CSV; a missing value is n/a, and text that a spreadsheet would compute begins with an apostrophe."""
     file, names = io.StringIO(), dict.fromkeys(name for record in records for name in record)
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([missing(record.get(name)) for name in names] for record in records)
+    writer.writerow(map(field, names))
+    writer.writerows([field(record.get(name)) for name in names] for record in records)
     return file.getvalue()
 
 
-def missing(value: Cell) -> Any:  # noqa: ANN401
-    """A value as CSV has it."""
+def field(value: Cell) -> Any:  # noqa: ANN401
+    """A value as CSV has it: numbers as they are, text that no spreadsheet takes for a formula."""
+    if isinstance(value, str):
+        return value if is_number(value) else FORMULA.sub("'", in_one_line(value))
     return MISSING if value is None else value
+
+
+def is_number(text: str) -> bool:
+    """True for text that is a number, such as -0.5, which computes nothing."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def json_text(records: Sequence[Record]) -> str:

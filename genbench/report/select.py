@@ -7,6 +7,7 @@ from difflib import SequenceMatcher, get_close_matches
 from itertools import accumulate
 from typing import TypeVar
 
+from genbench.printable import in_one_line
 from genbench.report.columns import (
     COSTS,
     KINDS,
@@ -205,7 +206,8 @@ def keys(runs: Runs, *, every: bool = False) -> str:
     known = names(runs)
     shown = [name for name in known if every or tells(runs, name)]
     size = max(map(len, shown))
-    lines = [f"{name:{size}}  {values(runs, name)}{as_measure(runs, name)}\n" for name in shown]
+    told = [f"{name:{size}}  {values(runs, name)}{as_measure(runs, name)}" for name in shown]
+    lines = [f"{in_one_line(line)}\n" for line in told]
     rest = len(known) - len(shown)
     more = f"{rest} more, in which these runs do not differ: --keys --all\n" if rest else ""
     return "".join(lines) + more

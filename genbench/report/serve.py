@@ -1,17 +1,26 @@
 """The HTML report on a local port, made anew as runs progress."""
 
+import io
 import os
+import socket
+import sys
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
+from typing import Any
+
+from genbench.printable import printable
 
 __all__ = ["LiveReport", "server", "state_of"]
 
 OF_RUN = ("result.json", "run.json", "metrics.jsonl")
 WATCHED = (*OF_RUN, "evaluations.jsonl")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+ASK_SECONDS, ANSWER_SECONDS = 10.0, 300.0  # that a client has for its whole request, and to take the answer
+CLIENTS = 64  # served at once, each by a thread of its own; more are hung up on
 
 
 def state_of(runs_dir: Path) -> str:
@@ -21,10 +30,17 @@ def state_of(runs_dir: Path) -> str:
         found = [name for name in WATCHED if name in files]
         if any(name in OF_RUN for name in found):  # evaluations may lie above runs, by --out
             subfolders.clear()  # a run holds no runs
-        for name in found:
-            stat = os.stat(os.path.join(folder, name))
-            facts.append((folder, name, stat.st_size, stat.st_mtime_ns))
+        facts += [(folder, name, *size_and_time(os.path.join(folder, name))) for name in found]
     return f"{hash(tuple(sorted(facts))) & 0xFFFFFFFFFFFF:x}"
+
+
+def size_and_time(path: str) -> tuple[int, int]:
+    """Bytes of a file and nanoseconds of its last change; zeros of a link that leads nowhere."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 class LiveReport:
@@ -47,19 +63,69 @@ class LiveReport:
         return state_of(self.runs_dir).encode()
 
 
-def server(live: LiveReport, host: str, port: int) -> ThreadingHTTPServer:
+class Request(io.RawIOBase):
+    """What a client sends, as long as its time lasts; then reading raises TimeoutError.
+
+    A timeout of the socket alone would start again with each byte, and a client hold its thread for ever.
+    """
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self.connection, self.end = connection, time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (whatever holds bytes)
+        self.connection.settimeout(max(self.end - time.monotonic(), 1e-3))
+        return self.connection.recv_into(buffer)
+
+
+class Server(ThreadingHTTPServer):
+    """A server to a bounded number of clients at once, silent where one hangs up in mid-answer."""
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.free = Semaphore(CLIENTS)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), handler)
+        self.is_local = is_loopback(host) or is_loopback(str(self.server_address[0]))
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (as socketserver has it)
+        if self.free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        if not isinstance(sys.exception(), OSError):  # of the connection: the client is gone, or too slow
+            super().handle_error(request, client_address)
+
+
+def server(live: LiveReport, host: str, port: int, *, ask_seconds: float = ASK_SECONDS) -> Server:
     """A server of two paths: / is the page, /state is what changes with it. Port 0 takes a free one.
 
     On a loopback address it answers requests that name such a host alone, so that no page of another site
-    can read it under a name of its own (DNS rebinding).
+    can read it under a name of its own (DNS rebinding). A client that does not finish its request within
+    ask_seconds is hung up on.
     """
-    is_local = is_loopback(host)
 
     class Handler(BaseHTTPRequestHandler):
         """One request; nothing is written, and no file is named by it."""
 
+        log_message = staticmethod(lambda *_: None)  # the terminal belongs to the user
+
+        def setup(self) -> None:
+            super().setup()
+            self.rfile = io.BufferedReader(Request(self.connection, ask_seconds))
+
         def do_GET(self) -> None:
-            if is_local and host_name(self.headers.get("Host", "")) not in (*LOOPBACK, host):
+            self.connection.settimeout(ANSWER_SECONDS)
+            if made.is_local and host_name(self.headers.get("Host", "")) not in (*LOOPBACK, host):
                 self.answer(403, b"genbench serve answers to localhost alone\n", "text/plain")
             elif self.path not in ("/", "/state"):
                 self.answer(404, b"there is / alone\n", "text/plain")
@@ -69,9 +135,11 @@ def server(live: LiveReport, host: str, port: int) -> ThreadingHTTPServer:
         def show(self, content: Callable[[], bytes]) -> None:
             """The page or its state, or why there is none: runs may be moved away while they are read."""
             try:
-                self.answer(200, content(), "text/html" if content == live.page else "text/plain")
+                body = content()
             except (OSError, ValueError) as error:
-                self.answer(500, f"{error}\n".encode(), "text/plain")
+                self.answer(500, printable(f"{error}\n").encode(), "text/plain")
+            else:
+                self.answer(200, body, "text/html" if content == live.page else "text/plain")
 
         def answer(self, status: int, body: bytes, kind: str) -> None:
             """Send a body."""
@@ -83,10 +151,8 @@ def server(live: LiveReport, host: str, port: int) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_request(self, code: object = "-", size: object = "-") -> None:
-            """Nothing: the terminal belongs to the user."""
-
-    return ThreadingHTTPServer((host, port), Handler)
+    made = Server(host, port, Handler)
+    return made
 
 
 def is_loopback(host: str) -> bool:

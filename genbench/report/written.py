@@ -7,17 +7,10 @@ from genbench.report.noise import Estimate
 from genbench.report.rounding import decimals, has_interval, has_spread, rounded
 from genbench.report.table import Entry
 
-__all__ = ["MISSING", "parts", "printable", "short", "spread", "whole", "written"]
+__all__ = ["MISSING", "parts", "short", "spread", "whole", "written"]
 
 MISSING = "n/a"
 UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))
-
-
-def printable(text: str) -> str:
-    """Text with what a terminal would obey, such as the escape of its codes, spelt out."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
-    )
 
 
 def written(value: str | float | None) -> str:

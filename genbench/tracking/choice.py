@@ -1,12 +1,12 @@
 """The trackers that a config can choose, each a recipe that opens when a run begins."""
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from genbench.printable import complain
 from genbench.tracking.jsonl import JsonLines
 from genbench.tracking.tracker import Tracker, Trackers
 from genbench.tracking.wandb import Mode, Wandb, WandbStartError
@@ -86,7 +86,7 @@ class WandbTracking(Tracking):
             if self.required:
                 lines.finish("failed")
                 raise
-            print(f"genbench: {error}; the run is logged to {lines.path} alone", file=sys.stderr)
+            complain(f"{error}; the run is logged to {lines.path} alone")
             return lines
 
 

@@ -21,7 +21,7 @@ class JsonLines(Tracker):
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.open("ab").close()
+        os.close(open_to_append(self.path))
 
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
         if taken := RESERVED & values.keys():

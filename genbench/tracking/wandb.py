@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from genbench.printable import complain
 from genbench.tracking.background import Background
 from genbench.tracking.comparable import on_the_way
 from genbench.tracking.tracker import Tracker
@@ -152,10 +152,9 @@ class Wandb(Tracker):
     def lose(self, error: BaseException) -> None:
         """Say that wandb has not got all, and how it gets it: a mirror that breaks must not end the run."""
         later = shlex.join(["wandb", "sync", str(self.unsent)])
-        print(
-            f"genbench: wandb was lost ({one_line(error)}); metrics.jsonl has all. To upload what wandb has "
-            f"on the disk: {later}",
-            file=sys.stderr,
+        complain(
+            f"wandb was lost ({one_line(error)}); metrics.jsonl has all. To upload what is on the disk: "
+            f"{later}"
         )
 
 
@@ -265,7 +264,7 @@ def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
         try:
             return init(arguments | {"resume": "allow"}, "online")
         except wandb.errors.Error as error:
-            print(f"genbench: wandb goes on offline: {one_line(error)}", file=sys.stderr)
+            complain(f"wandb goes on offline: {one_line(error)}")
             with suppress(SystemExit):  # of a process of wandb's that failed
                 tear_down()  # the failed start still holds the run's id
             chosen = "offline"
@@ -282,7 +281,7 @@ def resolve() -> str:
     try:
         return "online" if wandb.login(prompt=False, verify=False) else "offline"
     except wandb.errors.AuthenticationError as error:
-        print(f"genbench: wandb goes on offline: {one_line(error)}", file=sys.stderr)
+        complain(f"wandb goes on offline: {one_line(error)}")
         return "offline"
 
 

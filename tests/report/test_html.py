@@ -13,6 +13,7 @@ from genbench.report import Query, folder
 from genbench.report.exhibits import LINES
 from genbench.report.html import html, write_folder
 from genbench.report.page import names, page
+from genbench.report.pictures import read_picture
 from genbench.report.text import Comparison, compare
 
 Write = Callable[..., Path]
@@ -164,9 +165,10 @@ def test_a_command_is_what_a_shell_reads_back(tmp_path: Path) -> None:
     assert folder.command(tmp_path) is None
 
 
-def test_what_is_no_picture_is_not_embedded(tmp_path: Path) -> None:
+def test_what_is_no_picture_is_not_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("<svg onload=alert(1)>")
-    assert folder.embedded(tmp_path / "a.png") is None
+    with pytest.raises(ValueError, match=r"a\.png is no PNG"):
+        read_picture(tmp_path / "a.png", tmp_path)
 
 
 def test_scores_during_training_are_curves_whose_titles_say_of_how_many_samples(

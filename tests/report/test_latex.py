@@ -26,7 +26,8 @@ def test_every_special_letter_is_escaped() -> None:
         r"a\_b \& 50\% \#1 \{x\} \$y\$ \textasciitilde{}\textasciicircum{}"
     )
     assert (
-        escape("\\input{a}\n\n|<b>\x00") == r"\textbackslash{}input\{a\} \textbar{}\textless{}b\textgreater{}"
+        escape("\\input{a}\n\n|<b>\x00*")
+        == r"\textbackslash{}input\{a\} \textbar{}\textless{}b\textgreater{}\textbackslash{}x00{*}"
     )
 
 

@@ -1,0 +1,34 @@
+"""Text of other people on its way out: what a terminal or a page would obey is spelt out.
+
+Names of runs, keys, notes and error messages may hold escape sequences, which move a terminal's cursor or
+retitle its window, and bidirectional overrides, which show a text in another order than it has.
+"""
+
+import sys
+
+__all__ = ["complain", "in_one_line", "printable"]
+
+
+def printable(text: str) -> str:
+    r"""Text in which each control character is spelt out as Python writes it: \x1b, \u202e; line breaks stay.
+
+    So are lone surrogates, which no file can hold, and characters of format, such as the zero-width ones.
+    """
+    if text.isprintable():
+        return text
+    return "\n".join(line if line.isprintable() else spelt(line) for line in text.split("\n"))
+
+
+def in_one_line(text: str) -> str:
+    r"""The same with line breaks as \n, for what stands in a cell or a name."""
+    return text if text.isprintable() else spelt(text)
+
+
+def spelt(text: str) -> str:
+    """Each letter that cannot be printed as its escape sequence in Python."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def complain(message: str) -> None:
+    """Print a message on stderr under the program's name."""
+    print(f"genbench: {printable(message)}", file=sys.stderr)

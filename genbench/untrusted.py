@@ -1,0 +1,125 @@
+"""Files that other people may have made: only regular ones are opened, none is waited for, each up to a size.
+
+A run directory or an image folder can hold a FIFO, a device or a link in the place of any file. Reading one
+of those may never end, may never begin, or may show a file from elsewhere on the disk. Everything that reads
+or appends to such files opens them here.
+"""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+__all__ = [
+    "LOG_BYTES",
+    "RECORD_BYTES",
+    "YAML_BYTES",
+    "check_appendable",
+    "open_regular",
+    "open_to_append",
+    "parse_json",
+    "read_regular",
+]
+
+RECORD_BYTES = 16 * 2**20  # of run.json and result.json; those of today have some kB
+YAML_BYTES = 2**20  # of Hydra's files, which take a hundred times as long to parse
+LOG_BYTES = 256 * 2**20  # of metrics.jsonl and evaluations.jsonl; a line has some 200 bytes
+DEPTH = 64  # of objects and lists inside each other; a configuration has 6
+KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: Path, *, at_most: int | None = None, inside: Path | None = None) -> BinaryIO:
+    """Open a regular file for reading, at once.
+
+    at_most: bytes that it may have. inside: the folder that it must lie in, however many links lead to it;
+    without one, links to regular files anywhere are followed.
+    Raises ValueError on anything else, with what it is; OSError where it cannot be opened.
+    """
+    if inside is not None:
+        target = os.path.realpath(path)
+        if not Path(target).is_relative_to(os.path.realpath(inside)):
+            raise ValueError(f"{path} is a link out of {inside}, which is not followed: put a copy there")
+        path, follow = Path(target), os.O_NOFOLLOW  # a link that takes its place meanwhile is refused
+    else:
+        follow = 0
+    check_regular(path, os.stat(path, follow_symlinks=not follow))  # opening a device may already act on it
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | follow), "rb")
+    try:
+        found = os.fstat(file.fileno())
+        check_regular(path, found)
+        if at_most is not None and found.st_size > at_most:
+            raise ValueError(f"{path} has {found.st_size:,} bytes, more than the {at_most:,} that are read")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_regular(path: Path, *, at_most: int, inside: Path | None = None) -> bytes:
+    """The content of a regular file of no more than `at_most` bytes. Raises as `open_regular` does."""
+    with open_regular(path, at_most=at_most, inside=inside) as file:
+        content = file.read(at_most + 1)  # a file may say 0 bytes, as those of /proc do, and go on for ever
+    if len(content) > at_most:
+        raise ValueError(f"{path} has more than {at_most:,} bytes, the most that are read")
+    return content
+
+
+def open_to_append(path: Path) -> int:
+    """Open a regular file for reading and appending, made where there is none: a descriptor for os.write.
+
+    Raises ValueError on what `check_appendable` refuses, OSError where it cannot be opened.
+    """
+    check_appendable(path)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = os.open(path, flags, 0o644)
+    try:
+        check_regular(path, os.fstat(file))
+    except ValueError:
+        os.close(file)
+        raise
+    return file
+
+
+def check_appendable(path: Path) -> None:
+    """Raise ValueError where there is anything but a regular file at a path.
+
+    Links are refused, since a run that somebody sends could name any file of the user by one.
+    """
+    if path.is_symlink():
+        raise ValueError(f"{path} is a link, to which nothing is appended: put a regular file there")
+    if path.exists():
+        check_regular(path, os.stat(path))
+
+
+def check_regular(path: Path, found: os.stat_result) -> None:
+    """Raise ValueError unless a file is a regular one."""
+    if not stat.S_ISREG(found.st_mode):
+        kind = KINDS.get(stat.S_IFMT(found.st_mode), "a link")
+        raise ValueError(f"{path} is {kind}, not a regular file: take it away")
+
+
+def parse_json(content: bytes) -> Any:  # noqa: ANN401
+    """JSON as Python's objects. Raises ValueError also where it is nested deeper than any record is."""
+    try:
+        found = json.loads(content)
+    except RecursionError as error:
+        raise ValueError(f"it is nested more than {DEPTH} deep") from error
+    level = [found]
+    for _ in range(DEPTH):
+        level = [part for node in level for part in children(node)]
+    if level:
+        raise ValueError(f"it is nested more than {DEPTH} deep")
+    return found
+
+
+def children(node: object) -> list[object]:
+    """The objects and lists directly inside one."""
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return [part for part in inner if isinstance(part, dict | list)]
