@@ -9,6 +9,7 @@ from typing import Any
 from genbench.disk import naming
 from genbench.lines import append_line
 from genbench.tracking.tracker import Tracker
+from genbench.untrusted import open_to_append
 
 __all__ = ["JsonLines"]
 
