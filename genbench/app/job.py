@@ -138,7 +138,7 @@ def point_to(here: Run, console: Console) -> None:
 def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Stay:
     """Show the result of a run that is finished, estimate one for dry_run=true, work on any other."""
     task = task_of(cfg, here)  # building changes the configuration
-    with here.exclusively():
+    with here.exclusively(), memory_for("this run", FREE):
         try:
             result = here.result() if here.status == "done" else None
             if result is not None:
