@@ -98,6 +98,8 @@ def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[...
         monitor_interval=0.2,
         start_method="spawn",
     )
+    # Newer versions of torch take it from here, and set the variable of `as_before` anew.
+    config.signals_to_handle = os.environ.get("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGINT,SIGTERM")
     return elastic_launch(config, work)
 
 
