@@ -44,9 +44,12 @@ def resumable(model: Generator) -> Check:
 
     def check(state: dict[str, Any]) -> None:
         check_kinds(state, KINDS)
+        check_kinds(state["tracker"], {"position": int})  # in metrics.jsonl, which all trackers write
         for key in ("model", "ema"):
             check_layout(state, key, layout)
         check_optimizers(state["optimizers"], sizes)
+        if not all(isinstance(values, Tensor) and values.dim() == 1 for values in state["window"].values()):
+            raise ValueError("its window holds something else than losses")
 
     return check
 
