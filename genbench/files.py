@@ -49,9 +49,9 @@ def state_of(file: Path | int) -> FileState | None:
 def crc32(path: Path, state: FileState) -> int:
     """CRC-32 of a file's bytes, computed once a process for each `state` that the file is found in.
 
-    3 GB/s on one core where SHA-256 has 1: 60,000 images of 28 x 28 take 0.02 s, 12 GB take 4 s, and a cold
-    disk what it takes to read them. Damage of one bit, or within 32 consecutive bits, always changes it; other
-    damage stays unnoticed once in 2^32.
+    3 GB/s on one core where SHA-256 has 1: 60,000 images of 28 x 28 take 0.02 s, 12 GB take 4 s, and more on
+    a disk that is slower. Damage within 32 consecutive bits always changes it; other damage stays unnoticed
+    once in 2^32.
     """
     found = 0
     with path.open("rb") as file:
