@@ -47,6 +47,7 @@ class CheckpointStore:
         with atomic_file(self.last) as file:
             torch.save(state, file)
             file.flush()
+            os.fsync(file.fileno())  # whatever fails on the way to the disk has failed by now
             self.make_room()
         self.verified = state_of(self.last)
 

@@ -74,7 +74,7 @@ class StepRates:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock"):
                 remove_leftovers([self.path.parent], self.path.name)
-                cached = self.measured()
+                cached = self.cached() or self.measured()  # another process may have measured meanwhile
                 clear(self.path)
                 write_json_atomic(self.path, sealed("rates", cached))
         return cached
