@@ -102,7 +102,7 @@ def curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
 
 
 def log(folder: Path) -> Lines:
-    """The events of a run's log, and which of its lines hold none; nothing where it cannot be read."""
+    """Return the events of a run's log, and the numbers of lines that hold none; nothing without a log."""
     try:
         return parse_lines((folder / "metrics.jsonl").read_bytes())
     except OSError:
@@ -126,7 +126,7 @@ def score_of(name: str) -> str | None:
 
 
 def images_seen(folder: Path) -> int | None:
-    """How far a run has come, by the last events of its log; of the very last one perhaps half is there."""
+    """Return the images that a run has seen, by its last events; of the very last one perhaps half is there."""
     try:
         last = (folder / "metrics.jsonl").read_bytes().splitlines()[-LAST:]
     except OSError:

@@ -25,7 +25,7 @@ SMALL = (*(word for word in TINY if not word.startswith("metrics")), "metrics=no
 
 
 class Done(NamedTuple):
-    """What a command came to."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -101,7 +101,7 @@ def says(done: Done, *words: str) -> None:
 
 
 def record(run: Path) -> dict:
-    """What run.json says."""
+    """The content of run.json."""
     return json.loads((run / "run.json").read_text())
 
 
