@@ -61,7 +61,7 @@ class Ledger:
         append_line(outcome._asdict(), self.path)
 
     def outcomes(self) -> list[Outcome]:
-        """Return the outcomes so far, by job; lines that hold none are passed over, with one warning for all."""
+        """Return the outcomes so far, by job; lines that hold none are passed over, with one warning."""
         lines = parse_lines(self.path.read_bytes() if self.path.exists() else b"")
         damaged, found = list(lines.damaged), {}
         for number, line in lines.objects.items():

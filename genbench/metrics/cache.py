@@ -45,7 +45,7 @@ def cached(path: Path, make: Callable[[], Stored]) -> Stored:
 
 
 def sound(path: Path, *, warn: bool = False) -> Stored | None:
-    """Return what `save` wrote at `path`, None where nothing lies or it is damaged, which a warning may tell."""
+    """Return what `save` wrote at `path`, None where it is missing or damaged, which a warning may tell."""
     if not path.exists():
         return None
     try:

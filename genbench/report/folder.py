@@ -126,7 +126,7 @@ def score_of(name: str) -> str | None:
 
 
 def images_seen(folder: Path) -> int | None:
-    """Return the images that a run has seen, by its last events; of the very last one perhaps half is there."""
+    """Return the images that a run has seen, by its last events, of which the very last may be torn."""
     try:
         last = (folder / "metrics.jsonl").read_bytes().splitlines()[-LAST:]
     except OSError:
