@@ -53,7 +53,7 @@ class Run:
         return None if record is None else record.get("status")
 
     def finished_result(self) -> dict[str, Any] | None:
-        """Return the result of a run that is done, else None. It changes no more, so that no lock is needed."""
+        """Return the result of a run that is done, else None; it changes no more, so no lock is needed."""
         return self.result() if self.status == "done" else None
 
     @property

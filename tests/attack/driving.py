@@ -20,7 +20,10 @@ import pytest
 from tests.conftest import ROOT
 from tests.toys import TINY
 
-SMALL = (*(word for word in TINY if not word.startswith("metrics")), "metrics=none", "budget.images=128")
+SMALL = (
+    *(word for word in TINY if not word.startswith("metrics")),
+    *("metrics=none", "budget.images=128", "variance=posterior"),
+)
 """Overrides with which a run takes two steps."""
 
 
