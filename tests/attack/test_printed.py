@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from genbench import app
 from genbench.progress import Progress, terminal
 from genbench.report.serve import LiveReport, server
 from tests.attack.verbs import FID, finished_run, genbench
@@ -339,3 +340,30 @@ def test_keys_and_tokens_of_the_environment_reach_no_file(
     assert found == []
     printed = done.stdout + done.stderr + failed.stdout + failed.stderr
     assert not any(secret in printed for secret in secrets.values())
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "+hydra.job.env_set.WANDB_API_KEY={}",
+        "+hydra.job.env_set={{HF_TOKEN: {}}}",
+        "++hydra.job.env_set.db_password={}",
+    ],
+)
+def test_a_key_on_the_command_line_is_refused_and_not_repeated(
+    word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["main.py", word.format(SECRET)])
+    with pytest.raises(SystemExit) as ending:
+        app.door(lambda: None)
+    assert ending.value.code == 2
+    said = capsys.readouterr()
+    assert "hydra.job.env_set would write" in said.err
+    assert SECRET not in said.out + said.err
+
+
+def test_other_variables_may_be_set_for_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["main.py", "+hydra.job.env_set.OMP_NUM_THREADS=2"])
+    called = []
+    app.door(lambda: called.append(True))
+    assert called
