@@ -17,6 +17,6 @@ def check_credentials(words: Sequence[str]) -> None:
     for word in filter(SETS.match, words):
         if found := NAME.search(word):
             raise ValueError(
-                f"hydra.job.env_set would write {found[0]} into each run's directory: leave it out, and set the "
+                f"hydra.job.env_set would write {found[0]} into the run: leave it out, and set the "
                 f"variable before the command (export {found[0]}=..), from where jobs inherit it"
             )
