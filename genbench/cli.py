@@ -1,6 +1,5 @@
 """The console script `genbench VERB`: thin, and what a verb needs is imported when it runs."""
 
-import errno
 import json
 import sys
 from collections.abc import Callable
@@ -12,15 +11,15 @@ import typer
 from genbench import cli_dashboard, cli_evaluate
 from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, say, warnings_in_lines
 from genbench.cli_report import verbs
+from genbench.disk import explain, is_machine_fault, whole_folder
+from genbench.errors import Failure
+from genbench.memory import memory_for
 from genbench.run import version
 from genbench.streams import harden_streams
 
 __all__ = ["main"]
 
 T = TypeVar("T")
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Errors of the machine, which no other command line mends."""
 
 app = typer.Typer(
     help="Train, measure and compare families of generative image models under one protocol.",
@@ -30,17 +29,21 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run a verb; what the user can mend is one line on stderr and exit code 2, a model that failed 1."""
+    """Run a verb; what the user can mend is one line on stderr and exit code 2, failures and damage are 1."""
     app.add_typer(cli_dashboard.verbs)
     app.add_typer(cli_evaluate.verbs)
     app.add_typer(verbs)
     harden_streams(output_is_result=True)
     try:
-        run_verb()
-    except (ValueError, OSError) as error:
+        with memory_for("this command", "free memory, or choose another --device"):
+            run_verb()
+    except OSError as error:
+        complain(explain(error))
+        sys.exit(1 if is_machine_fault(error) else 2)
+    except ValueError as error:
         complain(str(error))
-        sys.exit(1 if isinstance(error, OSError) and error.errno in NO_ROOM else 2)
-    except FloatingPointError as error:
+        sys.exit(2)
+    except (FloatingPointError, Failure) as error:
         complain(str(error))
         sys.exit(1)
 
@@ -132,16 +135,17 @@ def sample(
     with warnings_in_lines():
         model = load(run_dir, device=device, weights=weights, overrides=overrides)
     place = next(model.parameters()).device
-    write(
-        choose(model, inpaint=inpaint, mask=mask, vary=vary, strength=strength),
-        n,
-        labels(model, n, label, device=place),
-        out,
-        seed=seed,
-        batch_size=batch_size,
-        device=place,
-        progress=Progress(terminal(stderr=True)),
-    )
+    with whole_folder(out):
+        write(
+            choose(model, inpaint=inpaint, mask=mask, vary=vary, strength=strength),
+            n,
+            labels(model, n, label, device=place),
+            out,
+            seed=seed,
+            batch_size=batch_size,
+            device=place,
+            progress=Progress(terminal(stderr=True)),
+        )
     say(f"{n} images in {out}: a PNG each, grid.png, samples.npz")
 
 
@@ -209,7 +213,7 @@ def bound(
     from genbench.progress import Progress, terminal
 
     source, _, seed = application.protocol(run_dir)
-    with warnings_in_lines():
+    with warnings_in_lines(), whole_folder(out):
         terms = bound_figure(
             application.load(run_dir, device=device),
             source,

@@ -70,19 +70,20 @@ def evaluate(
     if data is None and not is_run:
         raise ValueError(f"{target} is no run: say what to compare it with by --data, e.g. --data digits")
     path = out or (target / "evaluations.jsonl" if is_run else beside(target))
-    check_out(path)
-    check_appendable(path)
+
     if not path.parent.is_dir():
         raise ValueError(f"--out {path} is in no folder that is there: make {path.parent} first")
+    check_out(path)
+    check_appendable(path)
     words = overrides(data, data_root, metrics, features) + (settings or [])
     with warnings_in_lines():
         judge = judge_of(words, target if is_run else None, device)
         record = of_run(judge, target, weights) if is_run else of_images(judge, target)
-    from genbench.judge import keep
+    from genbench.lines import append_line
     from genbench.progress import terminal
     from genbench.report import print_quality
 
-    keep({"target": str(target), "overrides": words, **record}, path)  # first: printing may fail
+    append_line({"target": str(target), "overrides": words, **record}, path)  # first: printing may fail
     print_quality(record, terminal())
     complain(f"appended to {path}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from genbench.disk import check_writable, explain
 from genbench.printable import printable
 from genbench.run import atomic_file
 
@@ -45,15 +46,27 @@ def warnings_in_lines() -> Iterator[None]:
 
 
 def check_out(out: Path | None) -> None:
-    """Raise ValueError where `out` is there and is no regular file, before any work is done."""
-    if out is not None and out.exists() and not out.is_file():
+    """Raise ValueError where `out` is no regular file or cannot be written, before any work is done."""
+    if out is None:
+        return
+    if out.exists() and not out.is_file():
         raise ValueError(f"--out {out} is there and is no regular file: name a file")
+    check_folder(out, out.parent)
 
 
 def check_new(folder: Path) -> None:
     """Raise ValueError where there is something that writing into a folder could overwrite."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ValueError(f"--out {folder} is there and is no empty folder: name another")
+    check_folder(folder, folder)
+
+
+def check_folder(out: Path, folder: Path) -> None:
+    """Raise ValueError where nothing can be written in the folder of `out`, or in the one to make it in."""
+    try:
+        check_writable(folder)
+    except OSError as error:
+        raise ValueError(f"--out {out} cannot be written: {explain(error)}") from error
 
 
 def deliver(text: str, out: Path | None) -> None:

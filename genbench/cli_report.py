@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genbench.cli_files import OUT_HELP, check_new, check_out, complain, deliver, say
+from genbench.disk import whole_folder
 
 if TYPE_CHECKING:
     from genbench.report.table import Query
@@ -124,7 +125,8 @@ def report(
         return
     title = runs_dir.resolve().name
     if out is not None and assets:
-        write_folder(found, out, title=title)
+        with whole_folder(out):
+            write_folder(found, out, title=title)
         say(f"{out / 'index.html'} is written")
         return
     write = {

@@ -13,9 +13,11 @@ from genbench import rng
 from genbench.data import to_float, to_uint8
 from genbench.data.folder import load
 from genbench.device import keep_memory, make_repeatable
+from genbench.disk import naming
 from genbench.evaluate import batches
 from genbench.gallery import CLASSES, classes_in_turn
 from genbench.generator import Edits, Generator, Inpaints, Rng
+from genbench.memory import FREE, memory_for
 from genbench.pictures import GREY, save_grid
 from genbench.progress import Progress
 from genbench.run import atomic_file
@@ -148,10 +150,13 @@ def write(
     with rng.fork(device), progress.bar("drawing", n) as bar:
         for start, count in batches(n, batch_size):
             stream = rng.generator(device, seed, "evaluate", start)
-            x = drawing.draw(count, None if y is None else y[start : start + count], stream)
-            drawn.append(to_uint8(x).cpu())
+            with memory_for(f"drawing {count} images at once (--batch-size) on {device}", smaller(count)):
+                x = drawing.draw(count, None if y is None else y[start : start + count], stream)
+                drawn.append(to_uint8(x).cpu())
             for number, image in enumerate(pixels(drawn[-1]), start):
-                Image.fromarray(image).save(folder / f"{number:0{digits}d}.png")
+                path = folder / f"{number:0{digits}d}.png"
+                with naming(path):
+                    Image.fromarray(image).save(path)
             bar.advance(start + count)
     images = torch.cat(drawn)
     shown = torch.cat([drawing.given, images[:GRID]])
@@ -159,6 +164,11 @@ def write(
     arrays = {"samples": pixels(images)} | ({} if y is None else {"labels": y.cpu().numpy()})
     with atomic_file(folder / "samples.npz") as file:
         np.savez(file, **arrays)
+
+
+def smaller(count: int) -> str:
+    """The remedy where so many images at once do not fit into memory."""
+    return FREE if count == 1 else f"take --batch-size {count // 2} (the images are then others)"
 
 
 def pixels(images: Tensor) -> np.ndarray:

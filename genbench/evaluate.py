@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from genbench import rng
 from genbench.data import ImageData, out_of_range, to_uint8
 from genbench.generator import Generator
+from genbench.memory import memory_for, smaller_evaluation
 from genbench.metrics import (
     Drawn,
     FeatureExtractor,
@@ -130,10 +131,11 @@ class Samples:
         self.of, self.seed, self.device, self.bar, self.stop = of, seed, device, bar, stop
         self.account = Account()
 
-    def batch(self, place: tuple[int, int]) -> tuple[Account, Taken | None]:
+    def batch(self, place: tuple[int, int]) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
         """Samples number start to start + count - 1, which depend on nothing else, and their account.
 
-        Samples that are not finite are not looked at.
+        The fields of an Account and of a Taken: plain, since processes hand them on. Samples that are not
+        finite are not looked at.
         """
         start, count = place
         self.stop.check()
@@ -148,14 +150,17 @@ class Samples:
         self.bar.advance(start + count, f"{count / seconds:,.0f} images/s")
         outside = float(out_of_range(x).double()) * count
         taken = None if wrong else take(self.extractor, to_uint8(x), y)
-        return Account(counter.rows, seconds, outside, tuple(start + index for index in wrong)), taken
+        account = Account(counter.rows, seconds, outside, tuple(start + index for index in wrong))
+        return tuple(account), None if taken is None else tuple(taken)
 
     def stream(self, ranks: Ranks, batch_size: int) -> Iterator[Taken]:
         """The batches up to the first that is not finite; then, after all, raises FloatingPointError."""
-        for account, taken in ranks.map(self.batch, list(batches(self.n, batch_size))):
-            self.account = self.account.and_of(account)
-            if taken is not None and not self.account.broken:
-                yield taken
+        work = f"the evaluation on {self.device}, {batch_size} samples at a time (metrics.batch_size)"
+        with memory_for(work, smaller_evaluation(batch_size)):
+            for account, taken in ranks.map(self.batch, list(batches(self.n, batch_size))):
+                self.account = self.account.and_of(Account(*account))
+                if taken is not None and not self.account.broken:
+                    yield Taken(*taken)
         if broken := self.account.broken:
             raise FloatingPointError(
                 f"{len(broken)} of {self.n} samples of the {self.of} weights are not finite, the "

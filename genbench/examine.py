@@ -11,7 +11,7 @@ from genbench import rng
 from genbench.data import ImageData
 from genbench.evaluate import Evaluation, assist, batches, evaluate, evaluate_held_out, scores_seed
 from genbench.fidelity import Fidelity
-from genbench.generator import Generator
+from genbench.generator import Generator, Noising
 from genbench.metrics import FeatureExtractor, Metrics, Reference, reference, score_images
 from genbench.progress import Progress
 from genbench.ranks import ALONE, Ranks
@@ -19,7 +19,7 @@ from genbench.report.names import SPREADS, parse
 from genbench.stop import StopRequest
 from genbench.submission import Submission
 
-__all__ = ["Examiner"]
+__all__ = ["Examiner", "noise"]
 
 SPLITS = ("train", "test")
 
@@ -151,3 +151,11 @@ class Examiner:
                 of="given",
                 seed=scores_seed(self.seed),
             )
+
+
+def noise(model: Generator) -> dict[str, list[float]]:
+    """alpha_bar over t of a model that goes back from noise; of others nothing."""
+    if not isinstance(model, Noising):
+        return {}
+    t, alpha_bar = model.noise_levels()
+    return {"t": t.tolist(), "alpha_bar": alpha_bar.tolist()}

@@ -11,6 +11,7 @@ from genbench import rng
 from genbench.data import ImageData, to_float, to_uint8
 from genbench.evaluate import batches, held_out_order
 from genbench.generator import Generator, Latent, Likelihood
+from genbench.memory import memory_for, smaller_evaluation
 from genbench.metrics import Metrics, bits_per_dim
 from genbench.progress import Progress
 from genbench.ranks import ALONE, Ranks
@@ -135,7 +136,9 @@ class Fidelity:
         """
         n = self.n if n is None else n
         model.eval()
-        with rng.fork(self.device), self.progress.bar(title, n) as bar:
+        work = f"the {title} on {self.device}, {self.batch_size} images at a time (metrics.batch_size)"
+        explained = memory_for(work, smaller_evaluation(self.batch_size))
+        with rng.fork(self.device), explained, self.progress.bar(title, n) as bar:
 
             def of_batch(place: tuple[int, int]) -> Tensor:
                 self.stop.check()

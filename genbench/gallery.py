@@ -9,6 +9,7 @@ from genbench import rng
 from genbench.data import ImageData, to_float, to_uint8
 from genbench.evaluate import held_out_order
 from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory
+from genbench.memory import FREE, memory_for
 from genbench.metrics import Drawn, Reference, nearest_features, nearest_images
 from genbench.pictures import save_grid
 from genbench.ranks import ALONE, Ranks
@@ -53,7 +54,7 @@ class Gallery:
         """A grid of samples; of a conditional model, a row a class."""
         y = class_rows(model, self.samples_per_class, self.device)
         n, columns = (GRID, None) if y is None else (len(y), self.samples_per_class)
-        with rng.fork(self.device):
+        with rng.fork(self.device), memory_for(f"drawing {n} samples at once on {self.device}", FREE):
             x = self.ranks.images(n, y, lambda n, y: model.sample(n, y, rng=self.rng()))
         return self.show("samples", to_uint8(x), images_seen, columns)
 

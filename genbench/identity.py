@@ -20,10 +20,15 @@ MACHINE_ONLY = (
     "features.weights",
     "metrics.features.weights",
     "trainer.checkpoint_every_seconds",
+    "trainer.on_nonfinite",
     "trainer.devices",
     "trainer.compile",
 )
-"""Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out."""
+"""Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out.
+
+trainer.on_nonfinite changes no number of a training that meets no such batch; one that stopped at one can go
+on from its checkpoint without it.
+"""
 
 
 def hashed(tree: dict[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """Anything measured again: a run under other metrics, or images that came from any other tool."""
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,18 +9,18 @@ from typing import Any, NamedTuple
 
 import torch
 
+from genbench import contents
 from genbench.checkpoint import CheckpointStore
 from genbench.data import ImageSource, cache_dir, prepare
 from genbench.examine import Examiner
 from genbench.generator import Generator
 from genbench.metrics import Metrics
 from genbench.progress import Progress
-from genbench.run import Run, plain, version
+from genbench.run import Run, version
 from genbench.stop import StopRequest
 from genbench.submission import Submission
-from genbench.untrusted import open_to_append
 
-__all__ = ["Judge", "Origin", "check_fits", "keep"]
+__all__ = ["Judge", "Origin", "check_fits"]
 
 
 class Origin(NamedTuple):
@@ -36,10 +34,11 @@ class Origin(NamedTuple):
         """Who a run is and how far its last checkpoint has come.
 
         Read before the model: of a run that goes on meanwhile it then says too few images, never too many.
-        Raises FileNotFoundError where there is no checkpoint yet.
+        Raises FileNotFoundError where there is no checkpoint yet, Damaged where none can be used.
         """
         here = Run(run_dir)
-        record, checkpoint = here.record(), CheckpointStore(here.checkpoints).load(torch.device("cpu"))
+        store = CheckpointStore(here.checkpoints)
+        record, checkpoint = here.record(), store.load(torch.device("cpu"), contents.origin)
         if record is None or checkpoint is None:
             raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
         return cls(record["identity"], checkpoint["images_seen"])
@@ -104,18 +103,3 @@ def check_fits(model: Generator, source: ImageSource) -> None:
             f"the model is conditional on {model.num_classes} classes, {source.name} has "
             f"{source.num_classes}: measure it against data of its own classes"
         )
-
-
-def keep(record: Mapping[str, Any], path: Path) -> None:
-    """Append a record to a file of JSON lines by a single write, which other processes cannot split.
-
-    What is there stays as it is; after a line that a kill left torn a new one begins.
-    """
-    text = f"{json.dumps(plain(record), allow_nan=False)}\n"
-    file = open_to_append(path)
-    try:
-        size = os.fstat(file).st_size
-        is_torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        os.write(file, f"\n{text}".encode() if is_torn else text.encode())
-    finally:
-        os.close(file)

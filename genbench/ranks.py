@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.batchwise import Part, at_work, noticed
+from genbench.endings import describe_error, rebuild_error
 from genbench.errors import UsageError
+from genbench.exchange import from_bytes, to_bytes
 
 __all__ = ["ALONE", "Ranks", "changing", "joined"]
 
@@ -104,8 +107,8 @@ class Ranks:
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """The result of each item, in their order, for the first process; none for the others.
 
-        Items are dealt one by one to whoever is free, so that nobody waits for a process that is late. What
-        one process raises, all raise.
+        Results are plain data and tensors (see genbench.exchange). Items are dealt one by one to whoever is
+        free, so that nobody waits for a process that is late. What one process raises, all raise.
         """
         if self.count == 1:
             yield from map(work, items)
@@ -116,13 +119,13 @@ class Ranks:
             done.extend((number, work(items[number])) for number in self.dealt(len(items)))
         except Exception as error:  # the others must learn of it, or they would wait for this process
             failure = error
-        results, failures = dict[int, Result](), list[Exception | None]()
-        for pairs, theirs in self.gathered((done, failure)):
+        results, failures = dict[int, Result](), list[Any]()
+        for pairs, theirs in self.gathered((done, None if failure is None else describe_error(failure))):
             results.update(pairs)
             failures.append(theirs)
-        failure = self.told(next((error for error in failures if error is not None), None))
-        if failure is not None:
-            raise failure
+        first = self.told(next((error for error in failures if error is not None), None))
+        if first is not None:
+            raise failure or rebuild_error(first)
         yield from (results[number] for number in sorted(results))
 
     def images(self, n: int, y: Tensor | None, draw: Callable[[int, Tensor | None], Tensor]) -> Tensor:
@@ -138,18 +141,27 @@ class Ranks:
         return torch.cat(self.gathered(x.cpu()) or [x])
 
     def gathered(self, value: Result) -> list[Result]:
-        """The values of all processes, in their order, for the first; none for the others."""
-        boxes: list[Any] | None = [None] * self.count if self.first else None
+        """The values of all processes, in their order, for the first; none for the others.
+
+        value: plain data and tensors, which arrive on the CPU.
+        """
+        mine, sizes = to_bytes(value), [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
         with noticed():
-            dist.gather_object(value, boxes, dst=0, group=self.host)
-        return boxes or []
+            dist.all_gather(sizes, torch.tensor([len(mine)]), group=self.host)
+            longest = max(map(int, sizes))
+            boxes = [torch.empty(longest, dtype=torch.uint8) for _ in sizes] if self.first else None
+            dist.gather(F.pad(mine, (0, longest - len(mine))), boxes, dst=0, group=self.host)
+        return [from_bytes(box[: int(size)]) for box, size in zip(boxes or [], sizes, strict=False)]
 
     def told(self, value: Result) -> Result:
-        """The first process's value."""
-        box = [value]
+        """The first process's value: plain data and tensors."""
+        said = to_bytes(value)
+        size = torch.tensor([len(said)])
         with noticed():
-            dist.broadcast_object_list(box, 0, group=self.host)
-        return box[0]
+            dist.broadcast(size, 0, group=self.host)
+            said = said if self.first else torch.empty(int(size), dtype=torch.uint8)
+            dist.broadcast(said, 0, group=self.host)
+        return from_bytes(said)
 
     def dealt(self, n: int) -> Iterator[int]:
         """Numbers below n, each of which one process gets."""
@@ -186,19 +198,18 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield Ranks(index, count, desk=common_desk(index))
+        yield Ranks(index, count, desk=common_desk(index, device))
     finally:
         dist.destroy_process_group()
 
 
-def common_desk(index: int) -> dist.Store:
-    """A store of the first process, where work is dealt out."""
-    host, box = os.environ["MASTER_ADDR"], [0]
+def common_desk(index: int, device: torch.device) -> dist.Store:
+    """A store of the first process, where work is dealt out; its port goes by a tensor on `device`."""
+    host = os.environ["MASTER_ADDR"]
     desk = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False) if index == 0 else None
-    if desk is not None:
-        box = [desk.port]
-    dist.broadcast_object_list(box, 0)
-    return desk if desk is not None else dist.TCPStore(host, box[0], is_master=False)
+    port = torch.tensor([0 if desk is None else desk.port], device=device)
+    dist.broadcast(port, 0)
+    return desk if desk is not None else dist.TCPStore(host, int(port), is_master=False)
 
 
 def spread(flat: Tensor, tensors: Sequence[Tensor]) -> None:

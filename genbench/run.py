@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
@@ -16,7 +16,9 @@ from typing import Any, BinaryIO, Literal
 
 from filelock import FileLock, Timeout
 
+from genbench.disk import naming
 from genbench.errors import Busy
+from genbench.files import remove_leftovers
 from genbench.untrusted import RECORD_BYTES, parse_json, read_regular
 
 __all__ = ["Run", "atomic_file", "git_state", "plain", "rerun_path", "version", "write_json_atomic"]
@@ -50,7 +52,17 @@ class Run:
         A run whose process was killed still says "running".
         """
         record = self.record()
-        return None if record is None else record["status"]
+        return None if record is None else record.get("status")
+
+    def finished_result(self) -> dict[str, Any] | None:
+        """The result of a run that is done, None of any other. No lock is needed: it changes no more."""
+        return self.result() if self.status == "done" else None
+
+    @property
+    def is_failed_for_good(self) -> bool:
+        """True where the run itself failed, False where it went on or the machine failed it."""
+        record = self.record() or {}
+        return record.get("status") == "failed" and not record.get("machine_fault", False)
 
     def begin(self, identity: str, config: Mapping[str, Any], device: str, seed: int) -> None:
         """Write run.json with status "running"; a run that began before keeps its history.
@@ -82,20 +94,25 @@ class Run:
         record = self.record()
         if record is None:
             return []
-        if record["identity"] != identity:
+        if record.get("identity") != identity:
             raise ValueError(
-                f"{self.path} belongs to a run of identity {record['identity']!r}, this one is {identity!r}:"
-                " give this run another directory, or start afresh with rerun=true"
+                f"{self.path} belongs to a run of identity {record.get('identity')!r}, this one is "
+                f"{identity!r}: give this run another directory, or start afresh with rerun=true"
             )
         return [s | {"status": "stopped"} if s["status"] == "running" else s for s in record["sessions"]]
 
-    def end(self, status: Ending, error: str | None = None) -> None:
-        """Close the run's last session; of `error` the last line is kept."""
+    def end(self, status: Ending, error: str | None = None, *, machine_fault: bool = False) -> None:
+        """Close the run's last session; of `error` the last line is kept.
+
+        machine_fault: the disk or a limit of the machine ended it, so that a sweep tries it again.
+        """
         record = self.record()
         if record is None:
             raise ValueError(f"{self.path} has no run.json: call begin before end")
         last_line = error.strip().splitlines()[-1] if error and error.strip() else None
         record |= {"status": status, "error": last_line}
+        if machine_fault:
+            record["machine_fault"] = True
         record["sessions"][-1] |= {"ended": now(), "status": status}
         self.write_record(record)
 
@@ -127,13 +144,15 @@ class Run:
         except Timeout:
             raise Busy(f"another process is working on {self.path}: wait for it, or stop it") from None
         try:
+            remove_leftovers([self.path, self.checkpoints, self.samples])
             yield
         finally:
-            self.discard_unless_begun()
+            with suppress(OSError):
+                self.discard_unless_begun()
             lock.release()
 
     def discard_unless_begun(self) -> None:
-        """Remove what Hydra wrote for a run that was refused before it began."""
+        """Remove what was written for a run that was refused before it began."""
         if (self.path / "run.json").exists():
             return
         shutil.rmtree(self.path / ".hydra", ignore_errors=True)
@@ -193,19 +212,24 @@ def git(root: Path, arguments: Sequence[str]) -> str | None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes the name `path` only when all of it is on the disk."""
+    """A file to write to that takes the name `path` only when all of it is on the disk.
+
+    Raises OSError, which names `path` and the cause, where the disk or a limit does not allow it.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.unlink(missing_ok=True)  # of a killed process of this number, or a link that waits there
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path, temporary):
+            temporary.unlink(missing_ok=True)  # a killed process's, or a link that waits
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or as little to be changed as the rest
+            temporary.unlink()
 
 
 def write_json_atomic(path: Path, obj: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,19 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from genbench import contents
 from genbench.budget import Budget
 from genbench.checkpoint import CheckpointStore
 from genbench.data import cache_dir, prepare, to_float
 from genbench.device import describe, keep_memory, make_repeatable
-from genbench.errors import Unmeasured, UsageError
+from genbench.errors import OutOfMemory, Unmeasured, UsageError
 from genbench.evaluate import Evaluation
-from genbench.examine import Examiner
+from genbench.examine import Examiner, noise
+from genbench.faults import evaluation_explained
 from genbench.flops import sampling_flops, spent_flops, training_flops
 from genbench.gallery import Gallery
-from genbench.generator import Generator, Noising
+from genbench.generator import Generator
+from genbench.memory import FREE, memory_for
 from genbench.metrics import (
     MissingWeights,
     NearestImage,
@@ -45,8 +49,8 @@ class Session:
     """Trains, evaluates and records one run.
 
     identity, config, choices: who the run is, its resolved configuration, the option chosen in each group.
-    The data are prepared at once. Raises ValueError or OSError where they, or the checkpoint, cannot be
-    read.
+    The data are prepared at once. Raises ValueError or OSError where they cannot be read, Damaged where that
+    is true of the checkpoints.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Session:
         self.checkpoints = CheckpointStore(here.checkpoints)
         self.progress = Progress(console if ranks.first else None)
         ranks.check_batch(parts.trainer.batch_size, parts.trainer.accumulate)
-        self.checkpoint = self.checkpoints.load(torch.device("cpu"))
+        self.checkpoint = self.checkpoints.load(torch.device("cpu"), contents.resumable(parts.model))
         with ranks.first_ahead():
             self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
         parts.metrics.check_data(self.data)
@@ -83,17 +87,17 @@ class Session:
 
         Raises Stopped on request (its cause is what failed before that was done, if anything), Unmeasured
         where the feature weights cannot be had, UsageError where the tracker does not start,
-        FloatingPointError where training or sampling diverges.
+        FloatingPointError where training or sampling diverges, OutOfMemory.
         """
         self.here.begin(self.identity, self.config, str(self.parts.device), self.parts.seed)
         tracker, status, error = None, "failed", None
         try:
-            with listening(self.stop, patient=self.ranks.count > 1):
+            with listening(self.stop, patient=self.ranks.count > 1), self.memory():
                 self.prepare_device()
             self.here.keep_precision(self.precision.name)
             self.choices = {**self.choices, "precision": self.precision.name}
             tracker = self.open_tracker()
-            with listening(self.stop, patient=self.ranks.count > 1):
+            with listening(self.stop, patient=self.ranks.count > 1), self.memory():
                 result = self.train_and_evaluate(tracker)
             status = "done"
             return result
@@ -111,14 +115,16 @@ class Session:
                 raise Stopped from failure
             raise
         finally:
-            self.here.end(status, error)
-            if tracker is not None:
-                tracker.finish(status)
+            try:
+                self.here.end(status, error)
+            finally:  # also where a full disk refuses the record
+                if tracker is not None:
+                    tracker.finish(status)
 
     def assist(self) -> None:
         """A share of all the work, in a process that is not the first, which alone writes and prints."""
-        self.prepare_device()
-        with listening(self.stop, patient=self.ranks.count > 1):
+        with listening(self.stop, patient=self.ranks.count > 1), self.memory():
+            self.prepare_device()
             gallery = self.gallery(Trackers([]))
             trained = self.train(Trackers([]), gallery.samples)
             self.stop.check()
@@ -127,6 +133,10 @@ class Session:
                 self.examiner.assist(trained.ema.model, "ema")
                 self.examiner.assist(trained.model, "raw")
             self.examiner.fidelity.assist(trained.ema.model)
+
+    def memory(self) -> AbstractContextManager[None]:
+        """Turn a lack of memory that nothing within explains into OutOfMemory."""
+        return memory_for(f"this run on {self.parts.device}", FREE)
 
     def prepare_device(self) -> None:
         """Kernels that repeat themselves, the precision to compute in, and a fresh account of memory."""
@@ -180,10 +190,13 @@ class Session:
         gallery = self.gallery(tracker)
         trained = self.train(tracker, gallery.samples)
         self.stop.check()
-        grid = gallery.samples(trained.ema.model, trained.images_seen)
-        gallery.processes(trained.ema.model, trained.images_seen)
-        gallery.codes(trained.ema.model, trained.images_seen)
-        result = self.measure(trained, gallery, grid)
+        if trained.skips.total:
+            self.console.print(trained.skips.summary(trained.images_seen // self.parts.trainer.batch_size))
+        with evaluation_explained(self.parts.device):
+            grid = gallery.samples(trained.ema.model, trained.images_seen)
+            gallery.processes(trained.ema.model, trained.images_seen)
+            gallery.codes(trained.ema.model, trained.images_seen)
+            result = self.measure(trained, gallery, grid)
         tracker.summary({**comparable(result), **result["metrics"]})
         self.here.write_result(result)
         return result
@@ -237,7 +250,7 @@ class Session:
                 self.examiner.assist_glance(model, self.parts.trainer.evaluate_samples)
                 return {}
             return self.examiner.glance(model, self.parts.trainer.evaluate_samples)
-        except FloatingPointError as error:
+        except (FloatingPointError, OutOfMemory) as error:
             self.console.print(f"not evaluated on the way: {error}", markup=False, highlight=False)
         except Stopped:  # the loop, which was asked too, saves and ends
             pass
@@ -298,6 +311,7 @@ class Session:
             "device": describe(self.parts.device, self.ranks.count),
             "parameters": parameter_count(trained.model),
             "images_seen": trained.images_seen,
+            **({"skipped_batches": trained.skips.total} if trained.skips.total else {}),
             **self.flops(trained),
             "training_seconds": trained.seconds,
             "fitting_seconds": trained.fitting_seconds,
@@ -328,11 +342,3 @@ class Session:
         """Two training images, with labels for a conditional model."""
         images, y = self.data.train.gather(torch.arange(2), self.parts.device)
         return to_float(images), y if model.num_classes else None
-
-
-def noise(model: Generator) -> dict[str, list[float]]:
-    """alpha_bar over t of a model that goes back from noise; of others nothing."""
-    if not isinstance(model, Noising):
-        return {}
-    t, alpha_bar = model.noise_levels()
-    return {"t": t.tolist(), "alpha_bar": alpha_bar.tolist()}

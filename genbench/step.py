@@ -43,11 +43,12 @@ def batch(split: Split, index: Tensor, device: torch.device, flip: bool) -> tupl
     return x.contiguous(memory_format=torch.channels_last), labels
 
 
-def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None) -> Tensor:
+def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss: Tensor) -> Tensor:
     """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
 
-    Where the norm is not finite the optimizer leaves the weights as they are: the flag is read by the fused
-    kernels on the device itself, so that no step waits for it (it is what torch's GradScaler uses).
+    Where the loss, (), or the norm is not finite, weights and optimizer stay as they are: the flag is read by
+    the fused kernels on the device itself, so that no step waits for it (it is what torch's GradScaler uses).
+    Optimizers without fused kernels do wait.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -55,9 +56,13 @@ def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None) -> T
         nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * lr_factor
-    optimizer.grad_scale = None  # type: ignore[attr-defined]
-    optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
-    optimizer.step()
+    finite = norm.isfinite() & loss.isfinite()
+    if all(group.get("fused") for group in optimizer.param_groups):
+        optimizer.grad_scale = None  # type: ignore[attr-defined]
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif bool(finite):
+        optimizer.step()
     optimizer.zero_grad()
     return norm.detach()
 

@@ -6,6 +6,7 @@ import json
 import math
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
@@ -17,10 +18,13 @@ from torch.optim import Optimizer
 from genbench import rng
 from genbench.data import Split, cache_dir, to_float
 from genbench.device import describe, processor
+from genbench.disk import locked, optional
+from genbench.files import clear, read_sealed, remove_leftovers, sealed
 from genbench.generator import Generator, Stage
+from genbench.memory import is_out_of_memory
 from genbench.parts import Parts
 from genbench.precision import FIXED, FixedPrecision
-from genbench.run import read_json, version, write_json_atomic
+from genbench.run import version, write_json_atomic
 from genbench.step import only, update
 
 __all__ = ["step_rates"]
@@ -68,18 +72,24 @@ class StepRates:
         """Images per second by the name of the precision, from the cache where it has them."""
         cached = self.cached()
         if cached is None:
-            cached = self.measured()
-            write_json_atomic(self.path, cached)
+            with locked(self.path):
+                cached = self.measured()
+                with optional(self.path):
+                    remove_leftovers([self.path.parent], self.path.name)
+                    clear(self.path)
+                    write_json_atomic(self.path, sealed("rates", cached))
         return cached
 
     def cached(self) -> dict[str, float] | None:
-        """The cached rates; None where there are none that make sense."""
+        """The cached rates; None where there are none, or damaged ones (with a warning)."""
         try:
-            found = read_json(self.path) or {}
-        except (ValueError, OSError, RecursionError):
+            found = read_sealed(self.path, "rates")
+            return {name: float(found[name]) for name in FIXED}
+        except FileNotFoundError:
             return None
-        sound = all(isinstance(found.get(name), float) and found[name] >= 0 for name in FIXED)
-        return {name: found[name] for name in FIXED} if sound else None
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            warnings.warn(f"{self.path.parent}: {error}; the rates are measured anew", stacklevel=2)
+            return None
 
     def measured(self) -> dict[str, float]:
         """Images per second, as the median over turns; between precisions, the median ratio of a turn.
@@ -112,7 +122,9 @@ class StepRates:
                 try:
                     with applied(precision, twin.autocast_networks(), self.x.device):
                         seconds = self.seconds(lambda stage=stage: self.step(twin, optimizers, stage))
-                except torch.OutOfMemoryError:
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
                     seconds = math.inf
                 found[name] += stage.share * seconds / (len(self.x) * len(stage.phases))
         return found
@@ -132,8 +144,10 @@ class StepRates:
         learned = {phase: twin.phase_parameters(phase) for phase in optimizers}
         for phase in stage.phases:
             with only(learned, phase):
-                twin.loss(self.x, self.y, phase=phase, step=1).total.backward()
-            update(optimizers[phase], 0.0, self.parts.trainer.clip_norm)  # no step, or weights would drift
+                loss = twin.loss(self.x, self.y, phase=phase, step=1).total
+                loss.backward()
+            # No step, or weights would drift.
+            update(optimizers[phase], 0.0, self.parts.trainer.clip_norm, loss.detach())
 
 
 @contextmanager

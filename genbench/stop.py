@@ -7,7 +7,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["HANGUP", "StopRequest", "Stopped", "listening", "say_stopping", "stop_signals"]
+__all__ = [
+    "StopRequest",
+    "Stopped",
+    "ignoring_hangup",
+    "listening",
+    "say_stopping",
+    "stop_signals",
+]
 
 HANGUP = "SIGHUP"
 
@@ -44,6 +51,19 @@ def stop_signals() -> list[signal.Signals]:
     hangup = [number for number in signal.Signals if number.name == HANGUP]
     heard = [number for number in hangup if signal.getsignal(number) != signal.SIG_IGN]
     return [signal.SIGINT, signal.SIGTERM, *heard]
+
+
+@contextmanager
+def ignoring_hangup() -> Iterator[None]:
+    """Let helper processes that are started in the block ignore SIGHUP, which a terminal sends to all."""
+    before = {number: signal.getsignal(number) for number in stop_signals() if number.name == HANGUP}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

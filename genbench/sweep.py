@@ -1,15 +1,15 @@
 """What became of the jobs of a sweep (imports no torch)."""
 
-import json
-import os
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from rich.table import Table
 from rich.text import Text
 
-from genbench.untrusted import open_to_append
+from genbench.lines import append_line, parse_lines
 
 __all__ = ["BAD", "Ledger", "Outcome", "Status", "duration", "outcome_table"]
 
@@ -56,21 +56,33 @@ class Ledger:
         self.path = Path(path)
 
     def add(self, outcome: Outcome) -> None:
-        """Append by a single write, which other processes cannot split."""
+        """Append one line. Raises OSError where the disk does not allow it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = open_to_append(self.path)
-        try:
-            os.write(file, f"{json.dumps(outcome._asdict())}\n".encode())
-        finally:
-            os.close(file)
+        append_line(outcome._asdict(), self.path)
 
     def outcomes(self) -> list[Outcome]:
-        """What is there so far, by job."""
-        if not self.path.exists():
-            return []
-        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
-        found = {line["job"]: Outcome(**line | {"overrides": tuple(line["overrides"])}) for line in lines}
+        """The outcomes so far, by job; a line that holds none is passed over, with one warning for all."""
+        lines = parse_lines(self.path.read_bytes() if self.path.exists() else b"")
+        damaged, found = list(lines.damaged), {}
+        for number, line in lines.objects.items():
+            if (outcome := outcome_of(line)) is None:
+                damaged.append(number)
+            else:
+                found[outcome.job] = outcome
+        if damaged:
+            numbers = ", ".join(map(str, sorted(damaged)))
+            warnings.warn(f"{self.path}: line {numbers} is no outcome and passed over", stacklevel=2)
         return sorted(found.values(), key=lambda outcome: outcome.job)
+
+
+def outcome_of(line: Mapping[str, Any]) -> Outcome | None:
+    """One line of a ledger as an outcome, None where it is something else."""
+    kinds = {"job": int, "status": str, "overrides": list, "run": str, "seconds": int | float, "note": str}
+    if line.keys() != kinds.keys() or not all(isinstance(line[key], kinds[key]) for key in kinds):
+        return None
+    if line["status"] not in get_args(Status) or not math.isfinite(line["seconds"]):
+        return None
+    return Outcome(**line | {"overrides": tuple(map(str, line["overrides"]))})
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:

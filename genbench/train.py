@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,11 @@ from genbench.checkpoint import CheckpointStore
 from genbench.compiling import compiled
 from genbench.data import EpochOrder, Split
 from genbench.ema import Ema
+from genbench.faults import training_explained
 from genbench.fitting import FEWEST, fit, fit_images
 from genbench.generator import Generator
 from genbench.lr_schedule import LrSchedule
+from genbench.nonfinite import Guard, Skips, mean, values_of
 from genbench.progress import Progress
 from genbench.ranks import ALONE, Ranks, changing
 from genbench.step import Start, batch, only, update
@@ -40,6 +43,7 @@ class Trainer:
     batch_size: images of one update; accumulate: parts it is split into where memory is short;
     devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile.
     clip_norm: bound on the gradient's norm (None: no bound).
+    on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
     samples_per_class: images in each row of a conditional model's grid.
     evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
     *_every_images: None is never. Checkpoints go by the clock, since they change no number.
@@ -58,6 +62,7 @@ class Trainer:
     evaluate_samples: int = 200
     samples_per_class: int = 8
     checkpoint_every_seconds: float = 60.0
+    on_nonfinite: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -105,6 +110,9 @@ class Trained:
     """Of what is found once the weights are trained; no part of `seconds`."""
     images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
     """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
+    skips: Skips = field(default_factory=Skips)
+    saved_images: int | None = None
+    """Images seen by the last checkpoint, None before the first."""
 
     def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
         """The checkpoint."""
@@ -118,6 +126,7 @@ class Trained:
             "finished": self.finished,
             "fitting_seconds": self.fitting_seconds,
             "images_by_phases": self.images_by_phases,
+            "skips": asdict(self.skips),
             "data_key": data_key,
             "window": window,
             "tracker": tracker.state(),
@@ -133,6 +142,7 @@ class Trained:
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
         self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
+        self.skips, self.saved_images = Skips(**state.get("skips", {})), self.images_seen
 
 
 def train(
@@ -198,18 +208,21 @@ def train(
         state = run.state(tracker, window.state(ranks), data_key)
         if ranks.first:
             checkpoints.save(state)
+        run.saved_images = run.images_seen
 
     def fit_weights(weights: Generator, images: int) -> float:
         seconds = fit(weights, split, images=images, seed=seed, device=device)
         ranks.follow_first(changing(weights))
         return seconds
 
+    guard = Guard(model, run.skips, active=trainer.on_nonfinite == "skip")
     networks = model.networks() if trainer.compile else []
-    with compiled(networks), progress.bar("training", total_of(budget)) as bar:
+    explained = partial(training_explained, trainer.batch_size, trainer.accumulate, ranks.count, device, run)
+    with compiled(networks), explained(), progress.bar("training", total_of(budget)) as bar:
         bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
         while not run.finished and not stopping:
             # One step: every phase on its own batch
-            before = run.images_seen
+            before, moved = run.images_seen, False
             rng.seed_step(seed, before)
             spent = budget.spent(before, run.seconds)
             (share, phases), begun = model.stage(spent)
@@ -219,6 +232,7 @@ def train(
             for phase in phases:
                 index = order.take(run.images_seen, trainer.batch_size)
                 losses, parts = [], ranks.parts(index, trainer.accumulate)
+                guard.remember()
                 with only(learned, phase):
                     with batchwise.at_work(ranks.share):
                         x, y = batch(split, torch.cat([mine for _, mine in parts]), device, flip)
@@ -235,13 +249,19 @@ def train(
                             )
                         (loss.total / trainer.accumulate).backward()
                         losses.append(loss)
-                ranks.average([p.grad for p in learned[phase] if p.grad is not None])
-                window.add(phase, run.step, losses, update(run.optimizers[phase], factor, trainer.clip_norm))
+                loss = mean([loss.total.detach() for loss in losses])
+                ranks.average([loss, *(p.grad for p in learned[phase] if p.grad is not None)])
+                norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss)
+                values = values_of(losses, loss, norm)
                 run.images_seen += len(index)
+                if guard.admits(values, phase=phase, step=run.step, batches=run.images_seen // len(index)):
+                    window.add(phase, run.step, values)
+                    moved = True
             seen = run.images_seen - before
             run.images_by_phases[phases] = run.images_by_phases.get(phases, 0) + seen
             ranks.follow_first(moving)
-            ema.update(images=seen, images_seen=run.images_seen)
+            if moved:
+                ema.update(images=seen, images_seen=run.images_seen)
             run.step += 1
             (run.seconds,) = ranks.agree([clock.seconds()])
             spent = budget.spent(run.images_seen, run.seconds)
@@ -252,6 +272,7 @@ def train(
                 shown = {
                     **window.flush(ranks),
                     **rates(run.optimizers),
+                    **({"skipped_batches": run.skips.total} if guard.active else {}),
                     "images_per_second": clock.rate(run.images_seen),
                     "training_seconds": run.seconds,
                 }
@@ -281,11 +302,12 @@ def train(
                 saved = time.monotonic()
 
     # What follows from the trained weights in closed form
-    if run.finished:
-        window.check()  # before anything is made of weights that may not be finite
-        images = fit_images(run.images_seen)
-        run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
-    keep()
+    with explained():
+        if run.finished:
+            window.check()  # before anything is made of weights that may not be finite
+            images = fit_images(run.images_seen)
+            run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
+        keep()
     return run
 
 
@@ -311,5 +333,7 @@ def done_of(budget: Budget, spent: float) -> int:
 
 def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
     """What stands beside the progress bar."""
-    losses = "  ".join(f"{phase} loss {shown[f'{phase}/loss']:.4f}" for phase in dict.fromkeys(phases))
-    return f"{losses}  {shown['images_per_second']:,.0f} images/s"
+    names = {phase: f"{phase}/loss" for phase in phases}
+    losses = [f"{phase} loss {shown[name]:.4f}" for phase, name in names.items() if name in shown]
+    skipped = [f"{shown['skipped_batches']:,} batches skipped"] if shown.get("skipped_batches") else []
+    return "  ".join([*losses, *skipped, f"{shown['images_per_second']:,.0f} images/s"])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from genbench.generator import Loss
+from genbench.nonfinite import describe_update, mean
 from genbench.ranks import ALONE, Ranks
 
 __all__ = ["Clock", "Window"]
@@ -25,13 +25,11 @@ class Window:
         self.values: dict[str, list[Tensor]] = {}
         self.unchecked: list[tuple[str, int, dict[str, Tensor]]] = []
 
-    def add(self, phase: str, step: int, losses: list[Loss], grad_norm: Tensor) -> None:
-        """Take in one update: the losses of its parts and the norm of its gradient."""
-        terms = {name: mean([loss.terms[name] for loss in losses]) for name in losses[0].terms}
-        update = {"loss": mean([loss.total.detach() for loss in losses]), **terms, "grad_norm": grad_norm}
-        for name, value in update.items():
+    def add(self, phase: str, step: int, values: dict[str, Tensor]) -> None:
+        """Take in one update: its loss, the terms of it and the norm of its gradient, () each."""
+        for name, value in values.items():
             self.values.setdefault(f"{phase}/{name}", []).append(value)
-        self.unchecked.append((phase, step, update))
+        self.unchecked.append((phase, step, values))
         if len(self.unchecked) >= self.patience:
             self.check()
 
@@ -39,15 +37,11 @@ class Window:
         """Look at all updates that were not looked at yet."""
         if not self.unchecked:
             return
-        decisive = [update["loss"] + update["grad_norm"] for _, _, update in self.unchecked]
+        decisive = [values["loss"] + values["grad_norm"] for _, _, values in self.unchecked]
         finite = torch.stack(decisive).isfinite().tolist()
         if not all(finite):
-            phase, step, update = self.unchecked[finite.index(False)]
-            shown = ", ".join(f"{name}={float(value):.4g}" for name, value in update.items())
-            raise FloatingPointError(
-                f"not finite in phase {phase!r} at step {step}: {shown}. The last checkpoint is from before "
-                "it; lower optim.lr, set trainer.clip_norm, or take precision=fp32"
-            )
+            phase, step, values = self.unchecked[finite.index(False)]
+            raise FloatingPointError(describe_update(values, phase, step))
         self.unchecked.clear()
 
     def state(self, ranks: Ranks = ALONE) -> dict[str, Tensor]:
@@ -63,16 +57,13 @@ class Window:
     def flush(self, ranks: Ranks = ALONE) -> dict[str, float]:
         """The means since the last flush, over all processes."""
         self.check()
+        if not self.values:  # all batches since the last flush were skipped
+            return {}
         means = torch.stack([mean(values).float() for values in self.values.values()])
         ranks.average([means])
         named = dict(zip(self.values, means.tolist(), strict=True))
         self.values.clear()
         return named
-
-
-def mean(values: list[Tensor]) -> Tensor:
-    """The mean of some () tensors."""
-    return torch.stack(values).mean() if len(values) > 1 else values[0]
 
 
 class Clock:

@@ -1,11 +1,14 @@
 """The sweeper of `python main.py -m`. Hydra takes plugins from a folder of this name only."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.holding import held
@@ -37,9 +40,18 @@ class Combinations(BasicSweeper):
         """Why a job cannot be composed."""
         try:
             # What an option of another model refers to is missed only when it is looked up.
-            identity(self.hydra_context.config_loader.load_sweep_config(self.config, words))
+            cfg = self.hydra_context.config_loader.load_sweep_config(self.config, words)
+            identity(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             return why(error, words)
+        return self.obstacle(cfg)
+
+    def obstacle(self, cfg: DictConfig) -> str | None:
+        """What stands where a job's directory goes, if anything does; Hydra would end the sweep over it."""
+        with suppress(OmegaConfBaseException):  # a directory that only the job itself can name
+            path = Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir
+            if path.exists() and not path.is_dir():
+                return f"{path} is no folder, and the run would write into one: move it away"
         return None
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:

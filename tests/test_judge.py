@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from genbench import app, cli_evaluate, selfcheck
 from genbench.data import Digits
-from genbench.judge import Judge, check_fits, keep
+from genbench.judge import Judge, check_fits
+from genbench.lines import append_line
 from genbench.metrics import FID, DigitsFeatures, Manifold, Metrics
 from genbench.progress import Progress
 from genbench.report.load import read
@@ -70,11 +71,11 @@ def test_an_evaluation_says_of_which_training_it_is_and_joins_the_result_of_that
 
 def test_a_record_begins_a_new_line_after_a_torn_one(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
-    keep({"a": 1}, path)
+    append_line({"a": 1}, path)
     with path.open("a") as file:
         file.write('{"torn')
-    keep({"a": 2}, path)
-    keep({"a": 3}, path)
+    append_line({"a": 2}, path)
+    append_line({"a": 3}, path)
     assert path.read_text().splitlines() == ['{"a": 1}', '{"torn', '{"a": 2}', '{"a": 3}']
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -259,6 +259,103 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_says_where(tmp_pa
     assert torch.equal(model.w, good.model.state_dict()["w"])  # the weights of step 5 were never updated
 
 
+class Poisoned(Quadratic):
+    """Its loss, or its gradient alone, is not finite at some steps; each batch moves a buffer."""
+
+    def __init__(self, at: Iterable[int] = (), *, gradient: bool = False) -> None:
+        super().__init__()
+        self.at, self.gradient = set(at), gradient
+        self.register_buffer("moved", torch.zeros(()))
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        bad = step in self.at
+        self.moved += torch.nan if bad else 1.0
+        w = self.w.clone()
+        if bad and self.gradient:
+            w.register_hook(lambda g: g * torch.inf)
+        total = (w - x).square().mean() * (torch.nan if bad and not self.gradient else 1.0)
+        return Loss(total, {"square": total.detach()})
+
+
+BAD_GRADIENT = pytest.mark.parametrize("gradient", [False, True], ids=["loss", "gradient"])
+OPTIMS = pytest.mark.parametrize(
+    "optim", [ADAM, partial(torch.optim.RMSprop, lr=1e-2)], ids=["fused", "not fused"]
+)
+
+
+@OPTIMS
+@BAD_GRADIENT
+def test_what_is_not_finite_makes_no_update_before_the_training_stops(
+    tmp_path: Path, gradient: bool, optim: OptimizerFactory
+) -> None:
+    good = run(tmp_path / "good", model=Poisoned(), stop_at=80, optim=optim)
+    model = Poisoned({5}, gradient=gradient)
+    with pytest.raises(FloatingPointError, match="phase 'net' at step 5"):
+        run(tmp_path / "bad", model=model, optim=optim)
+    assert torch.equal(model.w, good.model.state_dict()["w"])
+
+
+@OPTIMS
+@BAD_GRADIENT
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_skipped_batch_leaves_weights_average_optimizer_and_buffers_and_counts_as_seen(
+    tmp_path: Path, gradient: bool, optim: OptimizerFactory, accumulate: int
+) -> None:
+    settings: dict[str, Any] = {"optim": optim, "accumulate": accumulate, "on_nonfinite": "skip"}
+    before = run(tmp_path / "before", model=Poisoned(), stop_at=80, **settings)
+    after = run(tmp_path / "after", model=Poisoned({5}, gradient=gradient), stop_at=96, **settings)
+    assert same(before, after)
+    assert (after.images_seen, after.step, after.skips.total) == (96, 6, 1)
+
+
+def test_a_skipping_training_resumes_bit_for_bit_and_goes_on_counting(tmp_path: Path) -> None:
+    at = {3, 12, 13, 20}
+    straight = run(tmp_path / "straight", model=Poisoned(at), on_nonfinite="skip")
+    first = run(tmp_path / "parts", model=Poisoned(at), on_nonfinite="skip", stop_at=208)
+    assert (first.skips.total, first.skips.in_a_row) == (2, 1)
+    resumed = run(tmp_path / "parts", model=Poisoned(at), on_nonfinite="skip")
+    assert resumed.skips.total == straight.skips.total == 4
+    assert same(straight, resumed)
+    logged = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert logged[-1]["skipped_batches"] == 4
+    assert logged[-1]["net/loss"] > 0
+
+
+def test_a_training_without_such_batches_is_the_same_whichever_is_asked_for(tmp_path: Path) -> None:
+    assert same(run(tmp_path / "stop"), run(tmp_path / "skip", on_nonfinite="skip"))
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        (range(5, 99), "11 of 16 were such, 11 of them in a row"),
+        (range(0, 99, 2), "11 of 21 were such, 1 of them in a row"),
+    ],
+)
+def test_skipping_is_bounded_in_a_row_and_in_all(tmp_path: Path, at: Iterable[int], told: str) -> None:
+    with pytest.raises(FloatingPointError, match="not finite in phase 'net' at step") as failure:
+        run(tmp_path, model=Poisoned(at), on_nonfinite="skip", budget=2000)
+    assert told in str(failure.value)
+
+
+def test_what_is_not_finite_at_the_first_step_speaks_of_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match="Nothing was saved yet") as failure:
+        run(tmp_path, model=Poisoned({0}))
+    assert "last checkpoint" not in str(failure.value)
+
+
+def test_what_is_not_finite_names_the_images_of_the_last_checkpoint_from_which_skipping_goes_on(
+    tmp_path: Path,
+) -> None:
+    at = {13}
+    assert not run(tmp_path, model=Poisoned(at), stop_at=96).finished
+    for _ in range(2):  # the same training meets the same batch again
+        with pytest.raises(FloatingPointError, match="The last checkpoint, of 96 images, is from before it"):
+            run(tmp_path, model=Poisoned(at))
+    skipping = run(tmp_path, model=Poisoned(at), on_nonfinite="skip")
+    assert (skipping.finished, skipping.skips.total) == (True, 1)
+
+
 def test_the_budget_counts_images_and_the_reaching_step_is_finished(tmp_path: Path) -> None:
     trained = run(tmp_path, budget=100)
     assert trained.images_seen == 112
@@ -297,6 +394,7 @@ class TwoPhases(Generator):
 
     def __init__(self) -> None:
         super().__init__((1, 4, 4))
+        torch.manual_seed(0)
         self.disc, self.gen = torch.nn.Linear(16, 1), torch.nn.Linear(16, 16)
         self.touched: list[tuple[str, bool, bool]] = []
 
@@ -312,6 +410,25 @@ class TwoPhases(Generator):
 
     def phase_parameters(self, phase: str) -> list[torch.nn.Parameter]:
         return list({"disc": self.disc, "gen": self.gen}[phase].parameters())
+
+
+class OneBadPlayer(TwoPhases):
+    """The second phase's loss is not finite at step 1."""
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        total = super().loss(x, y, phase=phase, step=step).total
+        return Loss(total * (torch.nan if (phase, step) == ("gen", 1) else 1.0), {})
+
+
+def test_one_phase_is_skipped_alone(tmp_path: Path) -> None:
+    """Its weights stay, the other's move, in a step of both."""
+    first, second = (
+        run(tmp_path / str(n), model=OneBadPlayer(), budget=n, on_nonfinite="skip") for n in (32, 64)
+    )
+    assert second.skips.total == 1
+    a, b = first.model.state_dict(), second.model.state_dict()
+    assert torch.equal(a["gen.weight"], b["gen.weight"])
+    assert not torch.equal(a["disc.weight"], b["disc.weight"])
 
 
 def test_each_phase_sees_its_own_batch_and_trains_its_own_network(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -12,6 +12,7 @@ from genbench import schema
 from genbench.app.naming import without_hydra
 from genbench.app.refusal import message
 from genbench.errors import UsageError
+from genbench.memory import is_out_of_memory
 from genbench.printable import complain
 
 if TYPE_CHECKING:
@@ -82,8 +83,16 @@ def job_number() -> int:
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401
-    """The object that a node of the configuration describes; the one place that instantiates."""
-    return instantiate(node, _convert_="all")
+    """The object that a node of the configuration describes; the one place that instantiates.
+
+    Raises a lack of memory as it is: Hydra would wrap it as a fault of the configuration.
+    """
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if error.__cause__ is not None and is_out_of_memory(error.__cause__):
+            raise error.__cause__ from None
+        raise
 
 
 def seeded_model(cfg: DictConfig) -> "Generator":

@@ -13,7 +13,7 @@ from genbench.app import sweeping
 from genbench.app.credentials import check_credentials
 from genbench.app.holding import SEVERAL, hold
 from genbench.app.refusal import message
-from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.helping import help_text
 from genbench.printable import complain, spell_out_warnings
 from genbench.progress import terminal
@@ -50,8 +50,9 @@ def door(main: Callable[[], None]) -> None:
     except (
         UsageError,
         Unmeasured,
-        Lost,
+        Failure,
         FloatingPointError,
+        OSError,  # of Hydra's own folders and files
         HydraException,
         OmegaConfBaseException,
     ) as error:
@@ -68,7 +69,7 @@ def door(main: Callable[[], None]) -> None:
         ends = sweeping.summarise(terminal())
     if "stopped" in ends or sweeping.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
-    if ends & BAD:
+    if ends & (BAD | {"not started"}):
         sys.exit(EXIT_USAGE if ends == {"refused"} else EXIT_FAILED)
 
 
@@ -83,5 +84,6 @@ def show_help(words: Sequence[str]) -> None:
 def leave(error: Exception) -> NoReturn:
     """Say what is wrong, and exit with the code that belongs to it."""
     complain(message(error))
-    codes = {FloatingPointError: EXIT_FAILED, Lost: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
-    sys.exit(codes.get(type(error), EXIT_USAGE))
+    codes = {FloatingPointError: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
+    failed = isinstance(error, Failure)
+    sys.exit(EXIT_FAILED if failed else codes.get(type(error), EXIT_USAGE))

@@ -5,28 +5,30 @@ import math
 import signal
 import sys
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from genbench.app.build import build
+from genbench.app.directory import check_directory, check_places, refusing, write_composition
 from genbench.app.door import EXIT_FAILED, EXIT_STOPPED, leave
+from genbench.app.faults import machine_faults
 from genbench.app.naming import identity, without_hydra
-from genbench.app.refusal import message
 from genbench.app.sweeping import ledger, stop_of_sweep, tell_upload
 from genbench.app.team import Task, launch, torchrun_rank, work
-from genbench.errors import Busy, Lost, Unmeasured, UsageError
+from genbench.disk import explain
+from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
+from genbench.memory import FREE, memory_for
 from genbench.progress import terminal
 from genbench.run import Run
 from genbench.stop import Stopped, StopRequest, stop_signals
 from genbench.streams import harden_streams
-from genbench.sweep import Outcome, Status
+from genbench.sweep import Ledger, Outcome, Status
 
 if TYPE_CHECKING:
     from genbench.session import Session
@@ -49,6 +51,7 @@ def run(cfg: DictConfig) -> float:
 
     Goes on where an earlier one of the same configuration left off.
     """
+    logging.raiseExceptions = False  # or a full disk prints a traceback for each line of main.log
     harden_streams()  # a parallel launcher's worker has come through no other entry point
     here = Run(Path(HydraConfig.get().runtime.output_dir))
     if torchrun_rank() is not None:
@@ -70,7 +73,7 @@ def run(cfg: DictConfig) -> float:
         if end.status == "estimated":
             console.print(end.note, highlight=False)
         return end.objective
-    except (UsageError, Unmeasured, Lost, FloatingPointError) as error:
+    except (UsageError, Unmeasured, Failure, FloatingPointError) as error:
         leave(error)
     except Stopped as stopped:
         end = interrupted(stopped)
@@ -118,7 +121,10 @@ def interrupted(stopped: Stopped) -> Stay:
 
 def failed(error: BaseException) -> Stay:
     """A job that ended in an error, whose traceback is kept in main.log."""
-    logging.getLogger(__name__).error("the job failed", exc_info=error)
+    if isinstance(error, MachineFault):
+        return Stay("failed", str(error))
+    with suppress(OSError):  # main.log may lie on a full disk
+        logging.getLogger(__name__).error("the job failed", exc_info=error)
     return Stay("failed", f"{type(error).__name__}: {error}")
 
 
@@ -127,9 +133,18 @@ def keep(end: Stay, here: Run, started: float) -> int:
     job = HydraConfig.get()
     seconds = time.monotonic() - started if end.seconds is None else end.seconds
     words = tuple(OmegaConf.to_container(job.overrides.task))
+    outcome = Outcome(job.job.num, end.status, words, str(here.path), seconds, end.note)
     if (kept := ledger()) is not None:
-        kept.add(Outcome(job.job.num, end.status, words, str(here.path), seconds, end.note))
-    return job.job.num
+        enter(outcome, kept)
+    return outcome.job
+
+
+def enter(outcome: Outcome, kept: Ledger) -> None:
+    """Add an outcome to the ledger; a disk that does not allow it must not end the sweep."""
+    try:
+        kept.add(outcome)
+    except OSError as error:
+        print(f"genbench: job {outcome.job} is not in the sweep's table. {explain(error)}", file=sys.stderr)
 
 
 def point_to(here: Run, console: Console) -> None:
@@ -141,24 +156,30 @@ def point_to(here: Run, console: Console) -> None:
 def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Stay:
     """Show the result of a run that is finished, estimate one for dry_run=true, work on any other."""
     task = task_of(cfg, here)  # building changes the configuration
-    with here.exclusively():
-        try:
-            result = here.result() if here.status == "done" else None
-            if result is not None:
-                show(result, console, again=True)
-                return Stay("skipped", f"finished; {headline(result, cfg)}", objective(result, cfg))
-            if sweeping() and here.status == "failed" and not cfg.retry_failed:
+    with ExitStack() as locked:
+        with refusing():
+            check_directory(here, task.identity)
+            finished = here.finished_result()
+            if finished is None:
+                locked.enter_context(here.exclusively())
+                finished = here.finished_result()  # by another process, meanwhile
+            if finished is not None:
+                show(finished, console, again=True)
+                return Stay("skipped", f"finished; {headline(finished, cfg)}", objective(finished, cfg))
+            if sweeping() and here.is_failed_for_good and not cfg.retry_failed:
                 return Stay("unmended", "failed before; retry_failed=true tries it again")
             session = open_session(cfg, here, console, stop)
-        except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-            raise UsageError(message(error)) from error
+            if not cfg.dry_run:
+                check_places(here, session.parts.model)
+                write_composition(task.cfg, here)
         if cfg.dry_run:
             return estimated(session)
-        if torchrun_rank() is None and cfg.trainer.devices == 1:
-            result = session.run()
-        else:
-            del session  # each process has its own
-            result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task) or {}
+        with machine_faults(here):
+            if torchrun_rank() is None and cfg.trainer.devices == 1:
+                result = session.run()
+            else:
+                del session  # each process has its own
+                result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task) or {}
     show(result, console)
     return Stay("done", headline(result, cfg), objective(result, cfg))
 
@@ -169,7 +190,7 @@ def assist(cfg: DictConfig, here: Run) -> float:
     if not finished and not cfg.dry_run:
         try:
             work(task_of(cfg, here))
-        except (UsageError, Unmeasured, Lost, FloatingPointError):  # the first process says it
+        except (UsageError, Unmeasured, Failure, FloatingPointError):  # the first process says it
             sys.exit(EXIT_FAILED)
         except Stopped:
             sys.exit(EXIT_STOPPED)
@@ -247,11 +268,12 @@ def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest
     """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
     check_objective(cfg.objective)
     who = identity(cfg)
-    parts = build(cfg)
-    from genbench.session import Session
+    with memory_for("building the model", FREE):
+        parts = build(cfg)
+        from genbench.session import Session
 
-    config = OmegaConf.to_container(cfg, resolve=True)
-    return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
+        config = OmegaConf.to_container(cfg, resolve=True)
+        return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
 
 
 def chosen(cfg: DictConfig) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genbench.disk import explain
 from genbench.identity import hashed
 from genbench.run import rerun_path
 
@@ -21,9 +22,7 @@ def run_dir(cfg: DictConfig) -> Path:
     try:
         Path(cfg.runs_dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(
-            f"runs_dir is {cfg.runs_dir}, which cannot be made ({error}): name another"
-        ) from error
+        raise ValueError(f"runs_dir is {cfg.runs_dir}, which cannot be made. {explain(error)}") from error
     path = Path(cfg.runs_dir) / cfg.name / run_name(cfg)
     return rerun_path(path) if cfg.rerun else path
 

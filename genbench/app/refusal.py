@@ -10,10 +10,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 
 from genbench.app.holding import waits
 from genbench.axes import CONF, axes_asked_for
+from genbench.disk import explain
 
 __all__ = ["message", "why"]
 
@@ -22,6 +23,8 @@ UNKNOWN = re.compile(r"Could not override '(?P<key>[\w.]+)'\.$", re.MULTILINE)
 PLUGIN = re.compile(r"Could not find 'hydra/(launcher|sweeper)/")
 UNSCORED = re.compile(r"Could not override '(?P<key>metrics\.(samples|batch_size))'")
 OPTION = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^'/]+)'")
+DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+RESOLVING = " raised while resolving interpolation: "  # stands before the words of naming.run_dir
 CLOSE = 0.75
 """How like two names are, of 1 at most (difflib), for one to be taken as the other misspelt."""
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
@@ -37,9 +40,13 @@ def why(error: BaseException, words: Sequence[str]) -> str:
     """What an error says that came of these overrides; where Hydra wraps one of ours, ours."""
     if (own := inner(error)) is not None:
         return own
+    if isinstance(error, OSError) and not isinstance(error, HydraException):  # of a missing option it is both
+        return explain(error)
     lines = str(error).partition("Config search path:")[0].strip().splitlines()
     if isinstance(error, InterpolationKeyError):
         return f"{lines[0]} (in {error.full_key}): an option that was chosen belongs to another model"
+    if isinstance(error, InterpolationResolutionError) and error.full_key in DIRECTORIES:
+        return lines[0].partition(RESOLVING)[2] or lines[0]
     # Hydra's advice to append an unknown key with a plus leads into the next refusal.
     text = "\n".join(line for line in lines if not line.startswith("To append to your"))
     return explained(text, words) if isinstance(error, HydraException) else text

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from genbench.progress import terminal
-from genbench.stop import StopRequest, say_stopping, stop_signals
+from genbench.stop import StopRequest, ignoring_hangup, say_stopping, stop_signals
 from genbench.sweep import Ledger, Outcome, Status, outcome_table
 
 __all__ = ["KeepsLedger", "ledger", "plan", "stop_of_sweep", "summarise", "tell_upload"]
@@ -50,6 +50,10 @@ def ask_workers_to_stop() -> None:
 
     joblib by itself kills them at once, as it does at a second signal.
     """
+    from joblib.externals.loky.backend.resource_tracker import ensure_running
+
+    with ignoring_hangup():
+        ensure_running()  # this helper of joblib's would be killed by it, and complain once it is there again
 
     def ask(number: int, frame: FrameType | None) -> None:
         if (sign := stop_of_sweep().sign) is not None:

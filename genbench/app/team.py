@@ -1,31 +1,32 @@
 """Several processes for one run: torch's elastic launcher starts them, or torchrun did."""
 
+import json
 import logging
 import os
-import pickle
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
+from genbench.app.faults import machine_faults
 from genbench.app.sweeping import stop_of_sweep
-from genbench.errors import Lost, Unmeasured, UsageError
+from genbench.endings import describe_error, rebuild_error
+from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
 from genbench.printable import printable
 from genbench.run import Run
-from genbench.stop import Stopped, stop_signals
+from genbench.stop import Stopped, ignoring_hangup, stop_signals
 from genbench.streams import harden_streams
 
 __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
 
-T = TypeVar("T")
-
-TOLD = (UsageError, Unmeasured, FloatingPointError, Stopped)
+TOLD = (UsageError, Unmeasured, Damaged, MachineFault, OutOfMemory, FloatingPointError, OSError, Stopped)
 """Endings that a process tells its parent in its own words."""
 
 
@@ -38,6 +39,17 @@ class Task(NamedTuple):
     choices: Mapping[str, str]
     job: int
 
+    def to_json(self) -> str:
+        """The task as text, which is all that a process is handed."""
+        tree = OmegaConf.to_container(self.cfg)
+        return json.dumps([tree, str(self.path), self.identity, dict(self.choices), self.job])
+
+    @classmethod
+    def from_json(cls, text: str) -> "Task":
+        """The task that `to_json` wrote."""
+        tree, path, *rest = json.loads(text)
+        return cls(OmegaConf.create(tree), Path(path), *rest)
+
 
 def torchrun_rank() -> int | None:
     """Which of torchrun's processes this one is; None where torchrun did not start it."""
@@ -45,35 +57,42 @@ def torchrun_rank() -> int | None:
 
 
 def launch(task: Task, devices: int) -> dict[str, Any]:
-    """Start the processes on this machine, wait for them, and return the run's result.
+    """Start the processes on this machine, wait for them, and return the run's result, as it is recorded.
 
     Raises what the first of them raised, Stopped on a signal, RuntimeError where one was killed.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    with tempfile.TemporaryDirectory() as folder, as_before():
+    here = Run(task.path)
+    with tempfile.TemporaryDirectory() as folder, as_before():  # a folder that nobody else can enter
         try:
-            return launcher(devices, worker, Path(folder).name)(task, Path(folder))[0]
+            launcher(devices, worker, Path(folder).name)(task.to_json(), folder)
+            return here.result() or {}
         except SignalException:
-            ending = Stopped()
+            ending: Exception = Stopped()
         except ChildFailedError as error:
-            ending = told(Path(folder)) or lost(error)
-        close(Run(task.path), ending)
+            ending = told(Path(folder), devices) or lost(error, here)
+        close(here, ending)
         raise ending
 
 
-def launcher(devices: int, work: Callable[..., T], name: str) -> Callable[..., dict[int, T]]:
-    """Calls `work` in so many processes of this machine; returns what each came to, by its number."""
+def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[..., object]:
+    """Calls `work` in so many processes of this machine, with the strings that the result is called with.
+
+    Strings alone, and nothing is returned, since the launcher would pickle it.
+    """
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    from genbench.app.rendezvous import LOOPBACK, register
+
+    register()
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=devices,
         run_id=name,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
+        rdzv_backend=LOOPBACK,
         local_addr="localhost",
         max_restarts=0,
         monitor_interval=0.2,
@@ -82,15 +101,16 @@ def launcher(devices: int, work: Callable[..., T], name: str) -> Callable[..., d
     return elastic_launch(config, work)
 
 
-def worker(task: Task, folder: Path) -> dict[str, Any] | None:
-    """One process: its part of the work; the result, if it is the first."""
+def worker(task: str, folder: str) -> None:
+    """One process: its part of the work on a task, as JSON; how it ended goes to a file in the folder."""
     harden_streams()
     try:
-        return work(task)
-    except Lost:  # another one's end, which the parent tells of
-        sys.exit(1)
+        work(Task.from_json(task))
     except TOLD as ending:
-        (folder / os.environ["RANK"]).write_bytes(pickle.dumps(ending))
+        if not isinstance(ending.__cause__, Lost):  # whom its parent stopped, since another one ended
+            Path(folder, os.environ["RANK"]).write_text(json.dumps(describe_error(ending)))
+        sys.exit(1)
+    except Lost:  # another one's end, which the parent tells of
         sys.exit(1)
 
 
@@ -110,28 +130,42 @@ def work(task: Task) -> dict[str, Any] | None:
         who = (task.identity, config, task.choices)
         session = Session(parts, Run(task.path), *who, terminal(), ranks, stop_of_sweep())
         if ranks.first:
-            return session.run()
+            with machine_faults(session.here):
+                return session.run()
         session.assist()
     return None
 
 
-def told(folder: Path) -> Exception | None:
-    """What the processes told, of all the first."""
-    stories = sorted(folder.iterdir(), key=lambda path: int(path.name))
-    return pickle.loads(stories[0].read_bytes()) if stories else None
+def told(folder: Path, devices: int) -> Exception | None:
+    """The error that the first of the processes ended with, None where none wrote one.
+
+    A process that failed comes before those that were stopped, which may be on its account.
+    """
+    endings = []
+    for path in (folder / str(rank) for rank in range(devices)):
+        if path.is_file():
+            with suppress(ValueError):  # cut short: the process was killed while it wrote
+                endings.append(rebuild_error(json.loads(path.read_bytes())))
+    return min(endings, key=lambda ending: isinstance(ending, Stopped), default=None)
 
 
-def lost(error: Any) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
+def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
     """In plain words, which process ended how, and what is left."""
+    import torch
+
+    from genbench.checkpoint import CheckpointStore
+    from genbench.faults import going_on
+
     rank, failure = error.get_first_failure()
     if failure.exitcode < 0:
-        how = f"was killed by {signal.Signals(-failure.exitcode).name}"
+        number = signal.Signals(-failure.exitcode)
+        often = ", as the system does where memory runs out" if number == signal.SIGKILL else ""
+        how = f"was killed by {number.name}{often}"
     else:
         how = f"failed: {reason(failure)}"
-    return Lost(
-        f"process {rank} of this run {how}. The same command goes on from the last checkpoint, if one was "
-        "written yet, also with another trainer.devices"
-    )
+    checkpoint = CheckpointStore(here.checkpoints).load(torch.device("cpu"))
+    saved = None if checkpoint is None else checkpoint["images_seen"]
+    return Lost(f"process {rank} of this run {how}. {going_on(saved)}, also with another trainer.devices")
 
 
 def close(here: Run, ending: Exception) -> None:
@@ -160,6 +194,8 @@ def as_before() -> Iterator[None]:
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(number.name for number in handlers)
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of sockets, when a process is gone
+    with ignoring_hangup():
+        resource_tracker.ensure_running()  # it would be killed by it, and miss what the others still name
     log = logging.getLogger("torch.distributed.elastic")
     level = log.level
     log.setLevel(logging.CRITICAL)

@@ -43,8 +43,10 @@ def load(
     """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
 
     overrides: other ways of drawing: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}.
-    Raises FileNotFoundError where the run has no checkpoint yet, ValueError on a setting that is not there.
+    Raises FileNotFoundError where the run has no checkpoint yet, Damaged where none can be used, ValueError
+    on a setting that is not there.
     """
+    from genbench import contents
     from genbench import device as devices
     from genbench.checkpoint import CheckpointStore
     from genbench.precision import recorded_precision
@@ -53,17 +55,18 @@ def load(
     names = {"ema": "ema", "raw": "model"}
     if weights not in names:
         raise ValueError(f"weights is {weights!r}; it must be ema or raw")
+    record, checkpoints = here.record(), CheckpointStore(here.checkpoints)
+    if record is None or not checkpoints.exists():
+        raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
     with opened(here.path):
-        record = here.record()
-        # What must not be built is refused before anything else of the run is read.
-        cfg = None if record is None else drawing_as(overrides or {}, configuration(record, here.path))
-        checkpoint = CheckpointStore(here.checkpoints).load(target)
-        if record is None or cfg is None or checkpoint is None:
-            raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
+        cfg = drawing_as(overrides or {}, configuration(record, here.path))
         try:
             model, precision = make(cfg.model).to(target), make(cfg.precision)
         except (HydraException, OmegaConfBaseException, TypeError) as error:
             raise ValueError(message(error)) from error
+    checkpoint = checkpoints.load(target, contents.weights(names[weights], model))
+    if checkpoint is None:
+        raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
     model.load_state_dict(checkpoint[names[weights]])
     recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)

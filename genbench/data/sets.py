@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from filelock import FileLock
 
 from genbench.data.source import GreySource, ImageSource, digest, file_digest
 from genbench.data.store import cache_dir
+from genbench.files import clear
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10, MNIST
@@ -140,9 +142,17 @@ class TorchvisionSource(ImageSource):
                 "give a folder that does by data.root=PATH, or allow the download by data.download=true"
             )
         home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent) as scratch, short_timeout():
-            self.fetch(Path(scratch) / "files")
-            (Path(scratch) / "files").rename(home)
+        part = home.with_name(f"{home.name}.part")
+        with FileLock(f"{home}.lock"), short_timeout():
+            if self.packed(home):  # another process has fetched it meanwhile
+                return home
+            try:
+                clear(part)  # left by a killed process: the lock says that nobody writes it
+                self.fetch(part)
+                clear(home)
+                part.rename(home)
+            finally:
+                clear(part)
         return home
 
     def fetch(self, folder: Path) -> None:

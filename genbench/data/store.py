@@ -1,46 +1,61 @@
 """Images decoded once into flat files of bytes, and mapped into memory from then on.
 
 A store is a folder `<cache>/data/<name>-<key>/`. Of each split it holds the images, (N, C, H, W) uint8, and,
-where there are classes, the labels, (N,) int64; `header.json` describes them under a checksum.
+where there are classes, the labels, (N,) int64; `header.json` describes them under a checksum, with the
+CRC-32 of each file, which every process verifies before it uses it.
 It appears under its name by one rename, complete, or not at all.
 """
 
-import hashlib
 import json
 import os
-import shutil
 import warnings
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from genbench.data.law import KnownLaw
+from genbench.data.mapped import MappedFile
 from genbench.data.source import SPLITS, ImageSource
+from genbench.disk import check_writable, naming
+from genbench.files import clear, crc32, read_sealed, sealed, state_of
 from genbench.progress import Bar, Progress
 
 __all__ = ["ImageData", "Split", "cache_dir", "prepare"]
 
 
 class Split:
-    """Images (N, C, H, W) uint8, and their labels (N,) int64 or None."""
+    """Images (N, C, H, W) uint8, and their labels (N,) int64 or None.
 
-    def __init__(self, images: Tensor, labels: Tensor | None) -> None:
+    files: those that the tensors are mapped from; each use of the images raises Damaged once one of them
+    was changed.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor | None, files: Sequence[MappedFile] = ()) -> None:
         if images.dim() != 4 or images.dtype != torch.uint8:
             raise ValueError(f"images are {tuple(images.shape)} {images.dtype}; legal is (N, C, H, W) uint8")
         if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != torch.int64):
             raise ValueError(
                 f"labels are {tuple(labels.shape)} {labels.dtype}; legal is ({len(images)},) int64"
             )
-        self.images = images
+        self.unchecked_images, self.files = images, files
         self.labels = labels
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.unchecked_images)
+
+    @property
+    def images(self) -> Tensor:
+        """The images, of files that are as they were."""
+        for file in self.files:
+            file.check()
+        return self.unchecked_images
 
     def gather(self, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Images (B, C, H, W) uint8 and labels (B,) or None of index (B,) int64, on `device`."""
@@ -81,42 +96,79 @@ def prepare(source: ImageSource, *, cache: Path, progress: Progress) -> ImageDat
     key = source.key()
     folder = cache / "data" / f"{source.name}-{key[:16]}"
     if fault(folder, key):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        check_cache(folder, source)
         with FileLock(f"{folder}.lock"):
             if reason := fault(folder, key):  # else another process has made it meanwhile
                 build(source, folder, key, reason, progress)
     return read(source, folder, key)
 
 
+def check_cache(folder: Path, source: ImageSource) -> None:
+    """Make the folder of all stores. Raises ValueError where a missing store could not be written there."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(folder.parent)
+    except OSError as error:
+        raise ValueError(
+            f"the cache does not hold {source.name} yet and cannot be written ({error.strerror}: "
+            f"{error.filename}): mend that, or name another folder by the variable GENBENCH_CACHE"
+        ) from error
+
+
 def fault(folder: Path, key: str) -> str:
     """What is wrong with the store at `folder`; "" for a sound one."""
     try:
-        sealed = json.loads((folder / "header.json").read_text())
-        header = sealed["header"]
-        if sealed["sha256"] != checksum(header) or header["key"] != key:
-            return "the checksum or the key of header.json is wrong"
-        sizes = {name: (folder / name).stat().st_size for name in header["bytes"]}
+        header = read_sealed(folder / "header.json", "header")
+        if header["key"] != key:
+            return "is of other images"
+        if "crc32" not in header:
+            return "was written by an earlier version, without checksums of its images"
+        return next(filter(None, (wrong(folder / name, header) for name in header["crc32"])), "")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{type(error).__name__}: {error}"
-    wrong = [name for name, size in sizes.items() if size != header["bytes"][name]]
-    return f"wrong size of {', '.join(wrong)}" if wrong else ""
+        return f"is damaged ({error})"
+
+
+def wrong(path: Path, header: dict[str, Any]) -> str:
+    """What is wrong with one file of a store; "" for a sound one. Reads all of it once a process."""
+    state = state_of(path)
+    if state is None or state.size != header["bytes"][path.name]:
+        return f"is damaged ({path.name} is missing, or its size wrong)"
+    if crc32(path, state) != header["crc32"][path.name]:
+        return f"is damaged (the checksum of {path.name} is wrong)"
+    return ""
 
 
 def build(source: ImageSource, folder: Path, key: str, reason: str, progress: Progress) -> None:
-    """Decode `source` beside `folder`, then put the result in its place by one rename."""
-    if folder.exists():
-        warnings.warn(f"the image store {folder} is damaged ({reason}); it is made anew", stacklevel=3)
+    """Decode `source` beside `folder`, then put the result in its place by one rename.
+
+    Raises ValueError where the images change meanwhile.
+    """
+    if os.path.lexists(folder):
+        warnings.warn(f"the image store {folder} {reason}; it is made anew", stacklevel=3)
+    remove_parts(folder)
     part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # left by a killed process: the lock says that nobody writes it
+    clear(part)  # left by a killed process: the lock says that nobody writes it
     part.mkdir()
     try:
-        write(source, part, key, progress)
-        if folder.exists():
-            shutil.rmtree(folder)
+        with naming(part):
+            write(source, part, key, progress)
+        if source.key() != key:
+            raise ValueError(f"files of {source.name} changed while they were decoded: repeat the command")
+        clear(folder)
         part.rename(folder)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        clear(part)
     sync_folder(folder.parent)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left of other stores beside `folder`, where nobody holds their locks."""
+    for part in folder.parent.glob("*.part"):
+        try:
+            with FileLock(f"{part.with_suffix('')}.lock", timeout=0):
+                clear(part)
+        except Timeout:  # at work, this process on `folder` itself or another
+            pass
 
 
 def write(source: ImageSource, folder: Path, key: str, progress: Progress) -> None:
@@ -124,40 +176,46 @@ def write(source: ImageSource, folder: Path, key: str, progress: Progress) -> No
     counts = source.counts()
     if min(counts[split] for split in SPLITS) < 1:
         raise ValueError(f"{source.name} has {counts} images; each split needs at least one: add images")
+    sums: dict[str, int] = {}
     with progress.bar(f"Preparing {source.name}", sum(counts.values())) as bar:
         for split in SPLITS:
-            write_split(source, split, folder, bar)
+            sums |= write_split(source, split, folder, bar)
     header = {
         "key": key,
         "shape": list(source.shape),
         "counts": counts,
         "bytes": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
+        "crc32": sums,
     }
     with (folder / "header.json").open("wb") as file:
-        file.write(json.dumps({"sha256": checksum(header), "header": header}, indent=1).encode())
+        file.write(json.dumps(sealed("header", header), indent=1).encode())
         sync(file)
     sync_folder(folder)
 
 
-def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> None:
-    """Write the images of one split, and its labels where there are any."""
+def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict[str, int]:
+    """Write the images of one split, and its labels where there are any; the CRC-32 of each file by name."""
     expected = source.counts()[split]
     labels = np.full(expected, -1, np.int64)
-    count = 0
+    count = crc = 0
     with (folder / f"{split}.images").open("wb") as file:
         for image, label in source.decode(split):
             check_item(source, split, count, image, label)
-            file.write(image.transpose(2, 0, 1).tobytes())
+            content = image.transpose(2, 0, 1).tobytes()
+            file.write(content)
+            crc = zlib.crc32(content, crc)
             labels[count] = label
             count += 1
             bar.advance(bar.done + 1)
         sync(file)
     if count != expected:
         raise ValueError(f"{source.name} has {count} {split} images instead of {expected}: its files are cut")
-    if source.num_classes:
-        with (folder / f"{split}.labels").open("wb") as file:
-            file.write(labels.tobytes())
-            sync(file)
+    if not source.num_classes:
+        return {f"{split}.images": crc}
+    with (folder / f"{split}.labels").open("wb") as file:
+        file.write(labels.tobytes())
+        sync(file)
+    return {f"{split}.images": crc, f"{split}.labels": zlib.crc32(labels.tobytes())}
 
 
 def check_item(source: ImageSource, split: str, number: int, image: np.ndarray, label: int) -> None:
@@ -177,13 +235,17 @@ def check_item(source: ImageSource, split: str, number: int, image: np.ndarray, 
 
 def read(source: ImageSource, folder: Path, key: str) -> ImageData:
     """Map a sound store into memory."""
-    header = json.loads((folder / "header.json").read_text())["header"]
+    header = read_sealed(folder / "header.json", "header")
     shape = (header["shape"][0], header["shape"][1], header["shape"][2])
     splits = {}
     for split in SPLITS:
-        n = header["counts"][split]
-        labels = mapped(folder / f"{split}.labels", np.int64, (n,)) if source.num_classes else None
-        splits[split] = Split(mapped(folder / f"{split}.images", np.uint8, (n, *shape)), labels)
+        n, crc = header["counts"][split], header["crc32"]
+        name = f"{split}.images"
+        files = [MappedFile(folder / name, np.uint8, (n, *shape), crc[name])]
+        if source.num_classes:
+            name = f"{split}.labels"
+            files.append(MappedFile(folder / name, np.int64, (n,), crc[name]))
+        splits[split] = Split(files[0].tensor, files[1].tensor if files[1:] else None, files)
     return ImageData(
         name=source.name,
         train=splits["train"],
@@ -197,24 +259,11 @@ def read(source: ImageSource, folder: Path, key: str) -> ImageData:
     )
 
 
-def mapped(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> Tensor:
-    """A file as a tensor that costs no memory until it is read.
-
-    The mapping is copy-on-write: torch has no read-only tensors, and so no write can reach the file.
-    """
-    return torch.from_numpy(np.memmap(path, dtype, mode="c", shape=shape))
-
-
 def move(batch: Tensor, device: torch.device) -> Tensor:
     """A host batch on `device`; the copy to a GPU goes through pinned memory and is not waited for."""
     if device.type == "cuda":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
-
-
-def checksum(header: dict[str, object]) -> str:
-    """sha256 of a header in its one canonical spelling."""
-    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
 def sync(file: BinaryIO) -> None:

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
 from torch import Tensor
 
+from genbench.disk import locked, optional
+from genbench.files import checksum, clear, remove_leftovers, state_of
 from genbench.run import atomic_file
 
 __all__ = ["Stored", "cached", "key", "load", "save"]
@@ -25,18 +27,32 @@ class Stored(NamedTuple):
 def cached(path: Path, make: Callable[[], Stored]) -> Stored:
     """What lies at `path`; made there by `make` where it is missing, or damaged (with a warning).
 
-    Of several processes one makes it, the others wait.
+    Of several processes one makes it, the others wait. Where nothing can be written it is made for this
+    process alone (with a warning).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if path.exists():
-            try:
-                return load(path)
-            except ValueError as error:
-                warnings.warn(f"{error}; it is made anew", stacklevel=2)
+    if (found := sound(path)) is not None:
+        return found
+    with locked(path):
+        if (found := sound(path, warn=True)) is not None:  # by another process, meanwhile
+            return found
         stored = make()
-        save(path, stored)
+        with optional(path):
+            remove_leftovers([path.parent], path.name)
+            clear(path)
+            save(path, stored)
         return stored
+
+
+def sound(path: Path, *, warn: bool = False) -> Stored | None:
+    """What lies at `path`, None where nothing does or it is damaged, which a warning may tell."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return load(path)
+    except ValueError as error:
+        if warn:
+            warnings.warn(f"{error}; it is made anew", stacklevel=3)
+        return None
 
 
 def key(parts: Mapping[str, object]) -> str:
@@ -48,7 +64,8 @@ def save(path: Path, stored: Stored) -> None:
     """Write a safetensors file under its name by one rename; equal contents give equal bytes."""
     from safetensors.torch import save as to_bytes
 
-    seal = {"sha256": digest(stored.tensors), "facts": stored.facts}
+    facts = stored.facts
+    seal = {"sha256": digest(stored.tensors), "facts": facts, "facts_sha256": checksum(facts)}
     # One entry alone: safetensors writes several in random order.
     content = to_bytes(stored.tensors, {"genbench": json.dumps(seal, sort_keys=True)})
     with atomic_file(path) as file:
@@ -59,15 +76,18 @@ def load(path: Path) -> Stored:
     """Read what `save` wrote. Raises ValueError where the file is damaged."""
     from safetensors import SafetensorError, safe_open
 
+    if state_of(path) is None:
+        raise ValueError(f"{path} is damaged (it is no regular file)")
     try:
         with safe_open(path, "pt") as file:
             seal = json.loads(file.metadata()["genbench"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        facts, sums = seal["facts"], (seal["sha256"], seal.get("facts_sha256", checksum(seal["facts"])))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
-    if seal["sha256"] != digest(tensors):
+    if sums != (digest(tensors), checksum(facts)):
         raise ValueError(f"{path} is damaged (its checksum is wrong)")
-    return Stored(tensors, seal["facts"])
+    return Stored(tensors, facts)
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

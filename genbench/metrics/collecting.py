@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genbench.memory import memory_for, smaller_evaluation
 from genbench.metrics.features import FeatureExtractor
 from genbench.metrics.frechet import Moments
 from genbench.metrics.reference import KEPT, Reference, kept
@@ -31,7 +32,9 @@ class Taken(NamedTuple):
 
 def take(extractor: FeatureExtractor, images: Tensor, labels: Tensor | None) -> Taken:
     """Send images (B, C, H, W) uint8 through the feature network."""
-    features, logits = (part.cpu() for part in extractor(images))
+    work = f"the features on {images.device} of {len(images)} images at a time (metrics.batch_size)"
+    with memory_for(work, smaller_evaluation(len(images))):
+        features, logits = (part.cpu() for part in extractor(images))
     return Taken(images.cpu(), None if labels is None else labels.cpu(), features, logits)
 
 

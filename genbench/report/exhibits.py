@@ -114,6 +114,13 @@ def training(subjects: Sequence[Subject]) -> list[Figure]:
     )
 
 
+def unread(subjects: Sequence[Subject]) -> str:
+    """Which lines of the logs that curves are drawn from cannot be read; empty where all can."""
+    damaged = {subject.name: folder.log(subject.path).damaged for subject in subjects[:LINES]}
+    told = [f"{name}, line {', '.join(map(str, lines))}" for name, lines in damaged.items() if lines]
+    return f" Not read of metrics.jsonl: {'; '.join(told)}." if told else ""
+
+
 def score_figure(metric: str, lines: Sequence[Series]) -> Figure | None:
     """A score against the images seen, on the number of samples that the title says."""
     col = column(metric)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from genbench.lines import Lines, parse_lines
 from genbench.report.columns import shown_metrics
 from genbench.report.names import SPREADS, is_metric, parse
 from genbench.untrusted import LOG_BYTES, RECORD_BYTES, YAML_BYTES, open_regular, parse_json, read_regular
@@ -19,6 +20,7 @@ __all__ = [
     "curves",
     "faults",
     "images_seen",
+    "log",
     "made_by",
     "noise",
     "score_of",
@@ -26,6 +28,7 @@ __all__ = [
 
 LOSS = re.compile(r".*/loss")
 TRAINING = "training/"
+LAST = 10  # lines of a log among which one says how far a run is
 ONCE = ("dry_run=", "retry_failed=", "rerun=")
 """What a later command may have asked for; Hydra notes the last one's words, whatever it did."""
 FOREIGN = ("-", "hydra")
@@ -81,14 +84,18 @@ def curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
     Lines that cannot be read are passed over.
     """
     found: dict[str, tuple[list[float], list[float]]] = {}
-    for line in log_lines(folder):
-        event = event_of(line)
+    for event in log(folder).objects.values():
         for name in filter(is_curve, event):
             if is_number(event[name]) and is_number(event.get("images_seen")):
                 xs, ys = found.setdefault(name, ([], []))
                 xs.append(event["images_seen"])
                 ys.append(event[name])
     return found
+
+
+def log(folder: Path) -> Lines:
+    """The events of a run's log, and which of its lines hold none; nothing where it cannot be read."""
+    return parse_lines(log_bytes(folder))
 
 
 def is_curve(name: str) -> bool:
@@ -108,27 +115,18 @@ def score_of(name: str) -> str | None:
 
 
 def images_seen(folder: Path) -> int | None:
-    """How far a run has come, by the last line of its log."""
-    last = log_lines(folder)[-2:]
-    counts = [count for line in last if isinstance(count := event_of(line).get("images_seen"), int)]
-    return counts[-1] if counts else None
+    """How far a run has come, by the last events of its log; of the very last one perhaps half is there."""
+    last = log_bytes(folder).splitlines()[-LAST:]
+    counts = [event.get("images_seen") for event in parse_lines(b"\n".join(last)).objects.values()]
+    return next((count for count in reversed(counts) if type(count) is int), None)
 
 
-def log_lines(folder: Path) -> list[bytes]:
-    """The lines of a run's log; none where it cannot be read."""
+def log_bytes(folder: Path) -> bytes:
+    """The content of a run's log; nothing where it cannot be read."""
     try:
-        return read_regular(folder / "metrics.jsonl", at_most=LOG_BYTES, inside=folder).splitlines()
+        return read_regular(folder / "metrics.jsonl", at_most=LOG_BYTES, inside=folder)
     except (OSError, ValueError):
-        return []
-
-
-def event_of(line: bytes) -> dict[str, Any]:
-    """One line of a log; of the last one perhaps half is there yet."""
-    try:
-        event = parse_json(line)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}
+        return b""
 
 
 def is_number(value: object) -> bool:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genbench.identity import hashed
+from genbench.lines import parse_lines
 from genbench.printable import in_one_line
 from genbench.report import config
 from genbench.report.names import parse
@@ -190,29 +191,27 @@ def evaluations(folder: Path, content: Mapping[str, Any]) -> tuple[list[dict[str
     found, damaged = [], []
     try:
         present = os.path.lexists(path)
-        lines = read_regular(path, at_most=LOG_BYTES, inside=folder).splitlines() if present else []
+        content = read_regular(path, at_most=LOG_BYTES, inside=folder) if present else b""
     except OSError as error:
         return [], f"{path.name} ({error.strerror})"
     except ValueError as error:
         return [], str(error)
-    for number, line in enumerate(lines, 1):
+    lines = parse_lines(content)
+    for number, record in lines.objects.items():
         try:
-            record = evaluation(line)
-        except (ValueError, RecursionError):
-            damaged.append(str(number))
+            check_evaluation(record)
+        except ValueError:
+            damaged.append(number)
             continue
         if all(record.get(name) is not None and record[name] == known.get(name) for name in SAME):
             found.append(record)
-    return found, f"{path.name}, line {', '.join(damaged)}" if damaged else ""
+    numbers = ", ".join(map(str, sorted([*lines.damaged, *damaged])))
+    return found, f"{path.name}, line {numbers}" if numbers else ""
 
 
-def evaluation(line: bytes) -> dict[str, Any]:
-    """One evaluation. Raises ValueError where it could not stand in a row."""
-    record = parse_json(line)
-    if not isinstance(record, dict):
-        raise ValueError("it is no object")
+def check_evaluation(record: Mapping[str, Any]) -> None:
+    """Raise ValueError where an evaluation could not stand in a row."""
     row({"metrics": record.get("metrics"), "likelihood": record.get("likelihood") or {}})
-    return record
 
 
 def unfinished(run: Run) -> str:

@@ -30,6 +30,7 @@ def notes(table: Table) -> list[str]:
         *protocols(table),
         *legend(table),
         *solver_errors(table),
+        *skipped_batches(table),
         *verdict(table),
         *held_out(table),
         *few_samples(table),
@@ -100,6 +101,17 @@ def solver_errors(table: Table) -> Iterator[str]:
         yield (
             f"Not converged, a solver error of {CONVERGED_BITS} bits/dim or more: {some(coarse)}; take more "
             "steps (model.process.density_steps, or density.steps and schedule.T with density=ode)."
+        )
+
+
+def skipped_batches(table: Table) -> Iterator[str]:
+    """Return a note that names the runs of which training batches made no update, with their numbers."""
+    counts = {str(row["run"]): row.get("skipped_batches") for row in table.runs.rows}
+    found = [f"{run} ({n:,.0f})" for run, n in counts.items() if isinstance(n, int | float) and n > 0]
+    if found:
+        yield (
+            "Training batches whose loss or gradient was not finite made no update "
+            f"(trainer.on_nonfinite=skip): {some(found)}."
         )
 
 

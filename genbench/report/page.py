@@ -148,7 +148,7 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         schedule_names=[(line.name, line.row) for line in levels],
         strips=strips,
         note=seeds(rows) + first(len(rows), exhibits.SHOWN) if strips else "",
-        curves_note=first(len(rows), exhibits.LINES),
+        curves_note=first(len(rows), exhibits.LINES) + exhibits.unread(subjects),
         compared=[subject.name for subject in subjects[:DIFFERENCES]],
         differences=differences(table),
     )

@@ -1,13 +1,13 @@
 """The log of a run as JSON lines: the source of truth."""
 
-import json
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genbench.run import plain
+from genbench.disk import naming
+from genbench.lines import append_line
 from genbench.tracking.tracker import Tracker
 from genbench.untrusted import open_to_append
 
@@ -17,12 +17,12 @@ RESERVED = {"images_seen", "time"}
 
 
 class JsonLines(Tracker):
-    """One line an event, {"images_seen": ..., "time": ..., key: value}, appended and flushed at once."""
+    """One line an event, {"images_seen": ..., "time": ..., key: value}, appended at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = os.fdopen(open_to_append(self.path), "ab")
+        os.close(open_to_append(self.path))
 
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
         if taken := RESERVED & values.keys():
@@ -38,14 +38,14 @@ class JsonLines(Tracker):
         self.write({"time": time.time(), "summary": values})
 
     def write(self, event: Mapping[str, Any]) -> None:
-        """Append one event and flush it."""
-        self.file.write(f"{json.dumps(plain(event), allow_nan=False)}\n".encode())
-        self.file.flush()
+        """Append one event. Raises OSError where the disk does not allow it."""
+        append_line(event, self.path)
 
     def position(self) -> int:
         """Length of the file in bytes, all of it on the disk."""
-        os.fsync(self.file.fileno())
-        return self.path.stat().st_size
+        with naming(self.path), self.path.open("rb") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_size
 
     def truncate(self, position: int) -> None:
         """Cut the file to its first `position` bytes: a resumed run writes anew what came after."""
@@ -55,10 +55,10 @@ class JsonLines(Tracker):
                 f"{self.path} has {size} bytes, fewer than the {position} of the checkpoint:"
                 " restore the file, or start afresh with rerun=true"
             )
-        self.file.truncate(position)
+        os.truncate(self.path, position)
 
     def state(self) -> dict[str, Any]:
         return {"position": self.position()}
 
     def finish(self, status: str) -> None:
-        self.file.close()
+        """No file stays open between two events."""

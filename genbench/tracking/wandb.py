@@ -180,9 +180,16 @@ def quiet_threads() -> Iterator[None]:
 
 
 def tear_down() -> None:
-    """End wandb's process, which at exit would be waited for without a bound."""
+    """End wandb's process, which at exit would be waited for without a bound, and forget the run.
+
+    wandb keeps the last hundred artifacts, each with its run and a temporary folder.
+    """
     import wandb
 
+    with suppress(ImportError, AttributeError):  # a later wandb may keep them elsewhere
+        from wandb.sdk.artifacts import artifact_instance_cache as cache
+
+        cache.artifact_instance_cache_by_client_id.clear()
     wandb.teardown()
 
 

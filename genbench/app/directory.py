@@ -1,0 +1,141 @@
+"""The directory of a run: whose it is, if there is room, and the composition that is recorded there."""
+
+import copy
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from genbench.app.door import leave
+from genbench.app.naming import identity, without_hydra
+from genbench.app.refusal import message
+from genbench.disk import check_file_size, check_room, check_writable
+from genbench.errors import UsageError
+from genbench.run import Run, atomic_file
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ChecksDirectory", "check_directory", "check_places", "refusing", "write_composition"]
+
+BEFORE_RUN = {".lock", ".hydra", "main.log"}
+"""Files of a run that a kill can leave before its run.json is there; the lock comes first."""
+FILES = ("run.json", "result.json", "metrics.jsonl", "main.log", ".lock")
+FOLDERS = ("checkpoints", "samples")
+CHECKPOINTS = 2  # that a run keeps: the last and its predecessor
+WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state comes on top
+
+
+class ChecksDirectory(Callback):
+    """Refuses, before Hydra makes or writes anything, a directory in which something else lies."""
+
+    def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
+        """Hydra's hook before a single run."""
+        with leaving(), looked_up(config):
+            check_directory(Run(Path(config.hydra.run.dir)), identity(config))
+
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
+        """Hydra's hook before a sweep, whose jobs are checked one by one when they start."""
+        with leaving(), looked_up(config):
+            for folder in (Path(config.runs_dir), Path(config.hydra.sweep.dir)):
+                check_outside_runs(folder / "job")
+
+
+@contextmanager
+def looked_up(config: DictConfig) -> Iterator[None]:
+    """Let ${hydra:..} refer to a composition inside the block, as it does in the job itself."""
+    found = HydraConfig.instance()
+    before = found.cfg
+    found.set_config(copy.deepcopy(config))  # which makes it read-only
+    try:
+        yield
+    finally:
+        found.cfg = before
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Print what the block refuses and exit; of an exception in its hooks Hydra would make a warning."""
+    try:
+        with refusing():
+            yield
+    except UsageError as error:
+        leave(error)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise UsageError, with one message, for what the block finds wrong before any work is done."""
+    try:
+        yield
+    except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+        raise UsageError(message(error)) from error
+
+
+def check_directory(here: Run, identity: str) -> None:
+    """Raise ValueError where a run's directory is no place for it, before anything is written.
+
+    It is none where it belongs to a run of another identity, lies within a run, or holds files of no run.
+    """
+    check_outside_runs(here.path)
+    here.past_sessions(identity)
+    files = foreign_files(here.path)
+    if files and here.record() is None:  # in this order: another process may begin the run meanwhile
+        raise ValueError(
+            f"{here.path} is no run's directory and holds {', '.join(files[:3])}: name a new or an empty one"
+        )
+
+
+def check_outside_runs(path: Path) -> None:
+    """Raise ValueError where a directory would lie within that of a run."""
+    for folder in path.resolve().parents:
+        with suppress(OSError, ValueError):
+            if "identity" in (Run(folder).record() or {}):
+                break
+    else:
+        return
+    raise ValueError(f"{folder} is the directory of a run, in which no other can lie: name another place")
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """The names in a directory that no run leaves there before it begins."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    ours = BEFORE_RUN if ".lock" in names else set()
+    is_empty = {name for name in FOLDERS if name in names and not any((folder / name).iterdir())}
+    return [name for name in names if name not in ours | is_empty and not name.startswith(".run.json.")]
+
+
+def check_places(here: Run, model: "nn.Module") -> None:
+    """Raise OSError or ValueError where files cannot be written, or two checkpoints of a model find no room.
+
+    A checkpoint takes as much as the last one of this run, or else its weights at least.
+    """
+    for folder in (here.path, here.checkpoints, here.samples):
+        check_writable(folder)
+    for name in FILES:
+        if (here.path / name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(here.path / name))
+    there = [path.stat().st_size for path in here.checkpoints.glob("*.pt")]
+    state = [*model.parameters(), *model.buffers()]
+    one = max([WEIGHTS * sum(tensor.nbytes for tensor in state), *there])
+    check_file_size(one, "a checkpoint of this model")
+    place = here.checkpoints if here.checkpoints.exists() else here.path  # which may be a link elsewhere
+    check_room(place, CHECKPOINTS * one - sum(there), "the checkpoints of this model")
+
+
+def write_composition(cfg: DictConfig, here: Run) -> None:
+    """Write what Hydra composed into .hydra/, as Hydra itself does before anybody could refuse the run."""
+    hydra = HydraConfig.instance().cfg
+    assert hydra is not None
+    parts = {"config": without_hydra(cfg), "hydra": hydra, "overrides": hydra.hydra.overrides.task}
+    for name, part in parts.items():
+        with atomic_file(here.path / ".hydra" / f"{name}.yaml") as file:
+            file.write(OmegaConf.to_yaml(part).encode())

@@ -1,0 +1,70 @@
+"""The meeting point of the processes that one command starts on this machine."""
+
+import socket
+
+from torch.distributed import PrefixStore, TCPStore
+from torch.distributed.elastic.rendezvous import (
+    RendezvousHandler,
+    RendezvousInfo,
+    RendezvousParameters,
+    RendezvousStoreInfo,
+    rendezvous_handler_registry,
+)
+
+__all__ = ["LOOPBACK", "register"]
+
+LOOPBACK = "loopback"
+"""The name under which torch's launcher finds this way to meet."""
+
+
+class Loopback(RendezvousHandler):
+    """A store that listens on the loopback interface alone, for the launcher and its processes.
+
+    torch's own c10d backend listens on every interface, and unpickles what it reads from its store.
+    """
+
+    def __init__(self, parameters: RendezvousParameters) -> None:
+        self.name = parameters.run_id
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        self.store = TCPStore(
+            "127.0.0.1",
+            self.port,
+            is_master=True,
+            wait_for_workers=False,
+            multi_tenant=True,
+            master_listen_fd=listener.detach(),
+        )
+
+    @property
+    def use_agent_store(self) -> bool:
+        """The processes meet in this same store."""
+        return True
+
+    def get_backend(self) -> str:
+        return LOOPBACK
+
+    def next_rendezvous(self) -> RendezvousInfo:
+        """The store, for a group of one launcher."""
+        place = RendezvousStoreInfo("127.0.0.1", self.port)
+        return RendezvousInfo(PrefixStore(self.name, self.store), 0, 1, place)
+
+    def is_closed(self) -> bool:
+        return False
+
+    def set_closed(self) -> None:
+        """No other launcher has to learn of it."""
+
+    def num_nodes_waiting(self) -> int:
+        return 0
+
+    def get_run_id(self) -> str:
+        return self.name
+
+    def shutdown(self) -> bool:
+        return True
+
+
+def register() -> None:
+    """Make the backend known to torch's launcher; to do so again changes nothing."""
+    rendezvous_handler_registry.register(LOOPBACK, Loopback)

@@ -1,0 +1,47 @@
+"""Files of an image store as tensors that cost no memory until they are read."""
+
+import os
+import weakref
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.errors import Damaged
+from genbench.files import state_of
+
+__all__ = ["MappedFile"]
+
+
+class MappedFile:
+    """A file that is mapped into memory, of a known CRC-32.
+
+    A file that others delete or replace lives on in the mapping. What they write into it shows up there,
+    and to read beyond the end of a file that was cut ends the process: `check` finds both before a read.
+    """
+
+    def __init__(self, path: Path, dtype: type[np.generic], shape: tuple[int, ...], crc: int) -> None:
+        self.path, self.crc = path, crc
+        with path.open("rb") as file:
+            self.descriptor = os.dup(
+                file.fileno()
+            )  # of the file that is mapped, whatever becomes of its name
+            weakref.finalize(self, os.close, self.descriptor)
+            self.state = state_of(self.descriptor)
+            # The mapping is copy-on-write: torch has no read-only tensors, and so no write reaches the file.
+            self.tensor: Tensor = torch.from_numpy(np.memmap(file, dtype, mode="c", shape=shape))
+
+    def check(self) -> None:
+        """Raise Damaged where the file has other contents than when it was mapped; takes microseconds."""
+        found = state_of(self.descriptor)
+        if found == self.state:
+            return
+        # A file of which the times alone have changed, as `touch` does it, is as good as before.
+        if found is None or found.size < self.tensor.nbytes or zlib.crc32(self.tensor.numpy()) != self.crc:
+            raise Damaged(
+                f"{self.path} was changed while this process read its images from it: find out by whom; the "
+                "same command makes the store anew and goes on from the last checkpoint"
+            )
+        self.state = found

@@ -1,0 +1,163 @@
+"""Failures of disks and of limits: named with their path and remedy, and looked for before any work."""
+
+import errno
+import os
+import resource
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+__all__ = [
+    "check_file_size",
+    "check_room",
+    "check_writable",
+    "explain",
+    "is_machine_fault",
+    "locked",
+    "naming",
+    "optional",
+    "system_error",
+    "whole_folder",
+]
+
+FREE = "Free some space."
+CHANGE = "Make it writable, or name another place."
+MOVE = "Move away what stands there, or name another place."
+REMEDIES = {
+    errno.ENOSPC: FREE,
+    errno.EDQUOT: FREE,
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.ENFILE: "Too many files are open on this machine: end other programs.",
+    errno.EIO: "The disk is damaged, or was taken away.",
+    errno.EROFS: CHANGE,
+    errno.EACCES: CHANGE,
+    errno.EPERM: CHANGE,
+    errno.EEXIST: MOVE,
+    errno.ENOTDIR: MOVE,
+    errno.EISDIR: MOVE,
+}
+"""Errors that have to do with where something is read or written -> the remedy."""
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EIO}
+"""Those of them that can strike in the midst of work which began well."""
+PROBE_BYTES = 4096
+
+
+def system_error(error: BaseException | None) -> OSError | None:
+    """Return the first error of the operating system behind an exception, None where there is none.
+
+    Libraries hide it: of a full disk torch.save says "unexpected pos 64 vs 0", and what is then done about a
+    failure (a record, a file that is closed) fails in its turn. One that has a path goes before one without.
+    """
+    found = None
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REMEDIES:
+            found = error if found is None or found.filename is None or error.filename else found
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found
+
+
+def is_machine_fault(error: OSError) -> bool:
+    """Return True for a full disk or a limit of the machine, False for a path that the user chose wrongly."""
+    return error.errno in MACHINE
+
+
+def explain(error: OSError) -> str:
+    """Return cause, path and remedy of an error of the operating system, in one or two sentences."""
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    what = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    remedy = REMEDIES.get(error.errno)
+    return what if remedy is None else f"{what}. {remedy}"
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Give an error of the operating system inside the block the path of what is written.
+
+    temporary: a file that stands for it until it is whole.
+    Raises OSError with the cause and the path, also where a library hides the cause; an error about another
+    file as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = system_error(error)
+        if cause is None or cause.filename not in (None, str(path), str(temporary)):
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
+
+
+@contextmanager
+def optional(path: Path) -> Iterator[None]:
+    """Warn where a file that only saves time later cannot be written inside the block."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(f"{path} is not kept for later runs. {explain(error)}", stacklevel=3)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a cached file inside the block, or none where nothing can be written."""
+    with ExitStack() as held:
+        with suppress(OSError):  # what cannot be locked cannot be saved, which is said there
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(f"{path}.lock"))
+        yield
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[None]:
+    """Remove a new folder, with what the block wrote into it, where an error of the system ends it."""
+    try:
+        yield
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError, which names the folder, where no file can be written in it.
+
+    A few bytes are written and vanish. For a folder that is not there the nearest one above it is tried.
+    """
+    folder = folder.absolute()
+    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(place)) from error
+
+
+def check_room(folder: Path, size: int, what: str) -> None:
+    """Raise ValueError where the disk of a folder has fewer than `size` bytes free; `what` needs them."""
+    usage = shutil.disk_usage(folder)
+    if usage.total and usage.free < size:  # some network disks do not say how large they are
+        raise ValueError(
+            f"the disk of {folder} has {megabytes(usage.free)} free, and {what} take at least "
+            f"{megabytes(size)}: free some space, or choose another runs_dir"
+        )
+
+
+def check_file_size(size: int, what: str) -> None:
+    """Raise ValueError where a limit of this process forbids files of `size` bytes; `what` is one."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit not in (resource.RLIM_INFINITY, -1) and limit < size:
+        raise ValueError(
+            f"files may have {megabytes(limit)} at most (ulimit -f), and {what} takes at least "
+            f"{megabytes(size)}: raise the limit"
+        )
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes in MB (millions)."""
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,77 @@
+"""What a training that fails leaves, and what the user can do about it, in one message."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+
+from genbench.errors import OutOfMemory
+from genbench.memory import FREE, memory_for, next_accumulate
+
+__all__ = ["evaluation_explained", "going_on", "training_explained"]
+
+
+class Saves(Protocol):
+    """A training that knows how many images its last checkpoint has seen; None before the first."""
+
+    saved_images: int | None
+
+
+NEW_RUN = "starts a run of its own, from its beginning"
+
+
+@contextmanager
+def training_explained(
+    batch_size: int, accumulate: int, processes: int, device: torch.device, run: Saves
+) -> Iterator[None]:
+    """Add to the errors of a training what is saved and what to change.
+
+    Raises FloatingPointError or OutOfMemory.
+    """
+    part = batch_size // (accumulate * processes)
+    work = f"training on {device}, {part} images at a time (trainer.batch_size={batch_size})"
+    try:
+        with memory_for(work, smaller_parts(batch_size, accumulate, processes)):
+            yield
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}. {after_nonfinite(run.saved_images)}") from None
+    except OutOfMemory as error:
+        raise OutOfMemory(f"{error}. {going_on(run.saved_images)}") from None
+
+
+def smaller_parts(batch_size: int, accumulate: int, processes: int) -> str:
+    """The remedy where a batch does not fit into memory."""
+    k = next_accumulate(batch_size, accumulate, processes)
+    if k is None:
+        return f"a smaller network or image size fits, which {NEW_RUN}"
+    part = batch_size // (k * processes)
+    return f"trainer.accumulate={k} computes {part} at a time and {NEW_RUN}, as a smaller network does"
+
+
+def after_nonfinite(saved: int | None) -> str:
+    """What to do about a batch that is not finite: resumed, a training meets the same batch again."""
+    change = f"A lower optim.lr, trainer.clip_norm or precision=fp32 {NEW_RUN}"
+    if saved is None:
+        return f"Nothing was saved yet. {change}; trainer.on_nonfinite=skip passes over such batches"
+    return (
+        f"The last checkpoint, of {saved:,} images, is from before it; from there trainer.on_nonfinite=skip "
+        f"goes on without such batches, and the same command fails again. {change}"
+    )
+
+
+def going_on(saved: int | None) -> str:
+    """What the same command does after a failure that need not come again."""
+    if saved is None:
+        return "Nothing was saved yet: the same command starts from the beginning"
+    return f"The same command goes on from the last checkpoint, of {saved:,} images"
+
+
+@contextmanager
+def evaluation_explained(device: torch.device) -> Iterator[None]:
+    """Add to a lack of memory after the training that nothing of the training is lost."""
+    try:
+        with memory_for(f"the evaluation on {device}", FREE):
+            yield
+    except OutOfMemory as error:
+        raise OutOfMemory(f"{error}. The training is saved: the same command evaluates again") from None

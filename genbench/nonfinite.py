@@ -1,0 +1,83 @@
+"""Batches whose loss or gradient is not finite: described, and skipped where the user asks for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from genbench.generator import Loss
+
+__all__ = ["Guard", "Skips", "describe_update", "mean", "values_of"]
+
+IN_A_ROW = 10
+"""The most batches in a row that are skipped: after as many, the weights are to blame, not the batches."""
+SHARE = 0.05
+"""The most of all batches that are skipped, once they are more than `IN_A_ROW`."""
+
+
+@dataclass
+class Skips:
+    """The batches of a training that made no update: of all, and of the last ones without a break."""
+
+    total: int = 0
+    in_a_row: int = 0
+
+    def summary(self, batches: int) -> str:
+        """One line on how many of all batches were skipped."""
+        return f"{self.total:,} of {batches:,} batches were skipped: their loss or gradient was not finite."
+
+
+class Guard:
+    """Skips batches that are not finite, if it is `active`; else it lets every batch pass, and costs nothing.
+
+    A skipped batch leaves the weights, the optimizer and the buffers of the model as they were. Every process
+    of a run decides alike, since they are given the same mean loss and norm. To read them stalls a GPU.
+    """
+
+    def __init__(self, model: nn.Module, skips: Skips, *, active: bool) -> None:
+        self.model, self.skips, self.active = model, skips, active
+        kept = model.state_dict() if active else {}
+        self.buffers = {name: buffer for name, buffer in model.named_buffers() if name in kept}
+        self.before: dict[str, Tensor] = {}
+
+    def remember(self) -> None:
+        """Keep the values of the buffers before a batch, which its forward pass may change."""
+        self.before = {name: buffer.clone() for name, buffer in self.buffers.items()}
+
+    def admits(self, values: Mapping[str, Tensor], *, phase: str, step: int, batches: int) -> bool:
+        """Return False for a batch that is skipped, which it counts; True for any other.
+
+        values: () each, by name, with "loss" and "grad_norm". batches: how many there were, with this one.
+        Raises FloatingPointError where too many are skipped.
+        """
+        if not self.active or bool(values["loss"].isfinite() & values["grad_norm"].isfinite()):
+            self.skips.in_a_row = 0
+            return True
+        self.model.load_state_dict(self.before, strict=False)  # its hooks tell modules that keep flags
+        self.skips.total += 1
+        self.skips.in_a_row += 1
+        if self.skips.in_a_row > IN_A_ROW or self.skips.total > max(IN_A_ROW, SHARE * batches):
+            raise FloatingPointError(
+                f"{describe_update(values, phase, step)}; trainer.on_nonfinite=skip passes over at most "
+                f"{IN_A_ROW} batches in a row and {SHARE:.0%} of all, and {self.skips.total} of {batches} "
+                f"were such, {self.skips.in_a_row} of them in a row"
+            )
+        return False
+
+
+def values_of(losses: list[Loss], loss: Tensor, grad_norm: Tensor) -> dict[str, Tensor]:
+    """The numbers of one update, () each: its loss over all processes, its terms, and its gradient's norm."""
+    terms = {name: mean([loss.terms[name] for loss in losses]) for name in losses[0].terms}
+    return {"loss": loss, **terms, "grad_norm": grad_norm}
+
+
+def describe_update(values: Mapping[str, Tensor], phase: str, step: int) -> str:
+    """Where a training was not finite, with the numbers of that update."""
+    shown = ", ".join(f"{name}={float(value):.4g}" for name, value in values.items())
+    return f"not finite in phase {phase!r} at step {step}: {shown}"
+
+
+def mean(values: list[Tensor]) -> Tensor:
+    """The mean of some () tensors."""
+    return torch.stack(values).mean() if len(values) > 1 else values[0]
