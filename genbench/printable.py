@@ -5,8 +5,11 @@ retitle its window, and bidirectional overrides, which show a text in another or
 """
 
 import sys
+import warnings
 
-__all__ = ["complain", "in_one_line", "printable"]
+__all__ = ["complain", "in_one_line", "printable", "spell_out_warnings"]
+
+FORMAT = warnings.formatwarning
 
 
 def printable(text: str) -> str:
@@ -32,3 +35,15 @@ def spelt(text: str) -> str:
 def complain(message: str) -> None:
     """Print a message on stderr under the program's name."""
     print(f"genbench: {printable(message)}", file=sys.stderr)
+
+
+def spell_out_warnings() -> None:
+    """Let warnings of this process pass `printable`: of a damaged file they may quote what it holds."""
+    warnings.formatwarning = formatted
+
+
+def formatted(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning as Python prints it, with control characters spelt out."""
+    return printable(FORMAT(message, category, filename, lineno, line))

@@ -10,11 +10,12 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app import sweeping
+from genbench.app.credentials import check_credentials
 from genbench.app.holding import SEVERAL, hold
 from genbench.app.refusal import message
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.helping import help_text
-from genbench.printable import complain
+from genbench.printable import complain, spell_out_warnings
 from genbench.progress import terminal
 from genbench.streams import harden_streams
 from genbench.sweep import BAD
@@ -28,11 +29,16 @@ HELP = {"--help", "-h"}
 def door(main: Callable[[], None]) -> None:
     """Run Hydra's main: a wrong configuration is one clear message and exit code 2, not a traceback."""
     harden_streams()
+    spell_out_warnings()
     if HELP & set(sys.argv[1:]):
         show_help([word for word in sys.argv[1:] if not word.startswith("-")])
         return
     if SEVERAL & set(sys.argv) and {"--cfg", "-c"} & set(sys.argv):
         leave(UsageError("--cfg shows one configuration: leave out -m, and name one value of each"))
+    try:
+        check_credentials(sys.argv[1:])
+    except ValueError as error:
+        leave(UsageError(str(error)))
     sys.argv[1:] = hold(sys.argv[1:])
     os.environ.pop(sweeping.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.

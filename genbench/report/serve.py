@@ -83,6 +83,8 @@ class Request(io.RawIOBase):
 class Server(ThreadingHTTPServer):
     """A server to a bounded number of clients at once, silent where one hangs up in mid-answer."""
 
+    request_queue_size = CLIENTS
+
     def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
         self.free = Semaphore(CLIENTS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
