@@ -42,7 +42,7 @@ def door(main: Callable[[], None]) -> None:
     if any(word.startswith("--e") for word in sys.argv[1:]):  # also abbreviated, as Hydra's parser takes it
         leave(
             UsageError(
-                "--experimental-rerun reads a pickle, which can execute code: give the run's own command"
+                "--experimental-rerun reads a pickle, which can execute code: repeat the run's command"
             )
         )
     sys.argv[1:] = hold(sys.argv[1:])

@@ -122,10 +122,11 @@ def words_of(run_dir: Path) -> list[str]:
 
 def check_word(word: str, path: Path) -> None:
     """Raise ValueError on an override that reaches beyond values and the options in conf/."""
-    key, _, value = word.lstrip("+~").partition("=")
-    group = key.partition("@")[0]
-    leads_out = (CONF / group).is_dir() and not re.fullmatch(r"[\w, \[\]'\"]*", value)
-    if "${" in word or key.startswith("hydra") or leads_out or not re.match(r"\w", key):
+    key, equals, value = word.lstrip("+~").partition("=")
+    is_key = re.fullmatch(r"\w[\w./@]*", key) and ".." not in key and not key.startswith("hydra")
+    is_group = (CONF / key.partition("@")[0]).is_dir()
+    leads_out = is_group and not re.fullmatch(r"[\w, \[\]'\"]*", value)
+    if not is_key or leads_out or "${" in word or not (equals or word.startswith("~")):
         raise ValueError(
             f"{path} holds {word!r}; legal are options of conf/ and values, as in model=ddpm seed=1"
         )

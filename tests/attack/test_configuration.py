@@ -251,6 +251,8 @@ def test_the_run_that_a_run_takes_its_autoencoder_from_is_held_to_the_same(
         ["metrics.samples=${oc.env:HOME}"],
         ["data=../../../tmp/option"],
         ["/data=../option"],
+        ["data/../../tmp=option"],
+        ["data"],
         ["metrics=/tmp/option"],
         {"a": "b"},
         ["a", 3],
