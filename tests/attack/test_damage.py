@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -270,12 +271,12 @@ def flips_that_pass(made: Make, folder: Path, seeds: range) -> list[int]:
 
 
 def test_a_flipped_bit_is_noticed_or_harmless(made: Make, tmp_path: Path) -> None:
-    assert flips_that_pass(made, tmp_path, range(10)) == []
+    assert flips_that_pass(made, tmp_path, range(6)) == []
 
 
 @pytest.mark.slow
 def test_hundreds_of_flipped_bits_are_noticed_or_harmless(made: Make, tmp_path: Path) -> None:
-    assert flips_that_pass(made, tmp_path, range(10, 800)) == []
+    assert flips_that_pass(made, tmp_path, range(6, 800)) == []
 
 
 def test_leftovers_of_killed_processes_go_and_those_of_live_ones_stay(killed: Path) -> None:
@@ -285,7 +286,11 @@ def test_leftovers_of_killed_processes_go_and_those_of_live_ones_stay(killed: Pa
     blank(next(stores.glob("*/train.images")))
     with subprocess.Popen(["sleep", "0"]) as gone:
         pass
-    with subprocess.Popen(["sleep", "600"]) as alive, FileLock(stores / "alive.lock"):
+    with (
+        subprocess.Popen(["sleep", "600"]) as alive,
+        contextlib.closing(SimpleNamespace(close=alive.kill)),  # also where the test fails
+        FileLock(stores / "alive.lock"),
+    ):
         for name in ("gone", "alive"):
             (stores / f"{name}.part").mkdir()
         for pid in (gone.pid, alive.pid):
@@ -294,7 +299,6 @@ def test_leftovers_of_killed_processes_go_and_those_of_live_ones_stay(killed: Pa
         assert train(killed).code == 1
         with pytest.warns(UserWarning, match="is made anew"):
             contents(killed / "cache")
-        alive.kill()
     left = {path.name for path in killed.rglob("*") if path.suffix in (".tmp", ".part")}
     assert left == {"alive.part", f".run.json.{alive.pid}.tmp", f".last.pt.{alive.pid}.tmp"}
 
