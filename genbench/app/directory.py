@@ -40,6 +40,7 @@ class ChecksDirectory(Callback):
     def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Hydra's hook before a single run."""
         with leaving(), looked_up(config):
+            check_outside_runs(Path(config.runs_dir) / "job")
             check_directory(Run(Path(config.hydra.run.dir)), identity(config))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
@@ -98,7 +99,7 @@ def check_outside_runs(path: Path) -> None:
     """Raise ValueError where a directory would lie within that of a run."""
     for folder in path.resolve().parents:
         with suppress(OSError, ValueError):
-            if "identity" in (Run(folder).record() or {}):
+            if (folder / "run.json").is_file() and "identity" in (Run(folder).record() or {}):
                 break
     else:
         return

@@ -27,8 +27,10 @@ def machine_faults(here: Run) -> Iterator[None]:
             raise
         with suppress(OSError, ValueError):
             here.end("failed", explain(cause), machine_fault=True)
-        with suppress(OSError):
-            logging.getLogger(__name__).error("the machine failed the run", exc_info=error)
+        log = logging.getLogger(__name__)
+        if log.hasHandlers():  # one of several processes has none, and would print the traceback
+            with suppress(OSError):
+                log.error("the machine failed the run", exc_info=error)
         raise MachineFault(f"{explain(cause)} {going_on(here)}") from error
 
 
