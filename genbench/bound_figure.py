@@ -10,6 +10,7 @@ from genbench import rng
 from genbench.data import ImageSource, cache_dir, prepare, to_float
 from genbench.evaluate import held_out_order
 from genbench.generator import BoundTerms, Generator
+from genbench.memory import memory_for
 from genbench.metrics import bits_per_dim
 from genbench.pictures import curves_figure
 from genbench.progress import Progress
@@ -48,7 +49,8 @@ def bound_figure(
     data = prepare(source, cache=cache_dir(), progress=progress)
     images, y = data.test.gather(held_out_order(data, seed)[:n], device)
     x = to_float(images).contiguous(memory_format=torch.channels_last)
-    with rng.fork(device), progress.bar("terms of the bound", len(x)) as bar:
+    explained = memory_for(f"the bound of {n} images at once (--n) on {device}", f"take --n {max(n // 2, 1)}")
+    with rng.fork(device), explained, progress.bar("terms of the bound", len(x)) as bar:
         torch.manual_seed(rng.derive(seed, "terms"))
         terms = model.bound_terms(x, y if model.num_classes else None)
         nats = [float(term.double().mean()) for term in terms]

@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
 import torch
@@ -46,6 +47,7 @@ class CheckpointStore:
         with atomic_file(self.last) as file:
             torch.save(state, file)
             file.flush()
+            os.fsync(file.fileno())  # whatever fails on the way to the disk has failed by now
             self.make_room()
         self.verified = state_of(self.last)
 
@@ -100,6 +102,8 @@ def read(path: Path, device: torch.device) -> tuple[State, FileState | None]:
             state = torch.load(file, map_location=device, weights_only=True)
         except (torch.OutOfMemoryError, MemoryError):
             raise
+        except UnpicklingError as error:
+            raise ValueError("it holds other objects than tensors, numbers and text") from error
         except Exception as error:  # a damaged pickle raises whatever its bytes spell
             raise ValueError(first_line(error)) from error
     if not isinstance(state, dict):

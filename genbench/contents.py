@@ -1,6 +1,6 @@
 """Contents of a checkpoint, held to what its reader needs: keys, kinds, and the layout of weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from genbench.generator import Generator
 __all__ = ["origin", "resumable", "weights"]
 
 Check = Callable[[dict[str, Any]], None]
+Shape = Sequence[int]
 
 COUNT = {"images_seen": int}
 KINDS = COUNT | {
@@ -25,6 +26,7 @@ KINDS = COUNT | {
     "optimizers": dict,
 }
 """Key of a checkpoint that a training goes on from -> kind of its value."""
+LATER = {"images_by_phases": dict, "fitting_seconds": float}  # which those of earlier versions lack
 
 
 def origin(state: Mapping[str, Any]) -> None:
@@ -40,13 +42,16 @@ def weights(key: str, network: nn.Module) -> Check:
 def resumable(model: Generator) -> Check:
     """A check that raises ValueError unless a training of `model` can go on from a checkpoint."""
     layout = model.state_dict()
-    sizes = {phase: len(list(model.phase_parameters(phase))) for phase in model.phases}
+    shapes = {phase: [p.shape for p in model.phase_parameters(phase)] for phase in model.phases}
 
     def check(state: dict[str, Any]) -> None:
-        check_kinds(state, KINDS)
+        check_kinds(state, KINDS | {key: kind for key, kind in LATER.items() if key in state})
+        check_kinds(state["tracker"], {"position": int})  # in metrics.jsonl, which all trackers write
         for key in ("model", "ema"):
             check_layout(state, key, layout)
-        check_optimizers(state["optimizers"], sizes)
+        check_optimizers(state["optimizers"], shapes)
+        if not all(isinstance(values, Tensor) and values.dim() == 1 for values in state["window"].values()):
+            raise ValueError("its window holds something else than losses")
 
     return check
 
@@ -73,7 +78,7 @@ def check_layout(state: Mapping[str, Any], key: str, expected: Mapping[str, Tens
     if differing:
         name, count = differing[0], len(set(differing))
         raise ValueError(
-            f"its {key} is of another model: {count} entries differ, the first {name}, "
+            f"the weights of its {key} are another network's: {count} entries differ, the first {name}, "
             f"{shape(found, name)} instead of {shape(expected, name)}"
         )
 
@@ -84,13 +89,26 @@ def shape(tensors: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
     return tuple(tensor.shape) if isinstance(tensor, Tensor) else None
 
 
-def check_optimizers(found: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
-    """Raise ValueError unless there is the state of an optimizer of so many parameters for each phase."""
-    for phase, size in sizes.items():
-        groups = found[phase].get("param_groups") if isinstance(found.get(phase), Mapping) else None
+def check_optimizers(found: Mapping[str, Any], shapes: Mapping[str, Sequence[Shape]]) -> None:
+    """Raise ValueError unless each phase has the state of an optimizer of parameters of these shapes.
+
+    Tensors of other shapes would be written beyond their ends: torch's fast steps do not look.
+    """
+    for phase, expected in shapes.items():
         try:
-            count = sum(len(group["params"]) for group in groups or ())
-        except (KeyError, TypeError):
-            count = None
-        if count != size:
-            raise ValueError(f"it has no state of an optimizer for the {size} parameters of phase {phase!r}")
+            numbers = [number for group in found[phase]["param_groups"] for number in group["params"]]
+            kept = [[*found[phase]["state"].get(number, {}).items()] for number in numbers]
+        except (KeyError, TypeError, AttributeError):
+            numbers = kept = []
+        if len(numbers) != len(expected):
+            raise ValueError(f"it has no optimizer for the {len(expected)} parameters of phase {phase!r}")
+        for entries, size in zip(kept, expected, strict=True):
+            for name, value in entries:
+                if isinstance(value, Tensor) and not fits(value.shape, size):
+                    raise ValueError(f"its optimizer has {name} of {tuple(value.shape)} for {tuple(size)}")
+
+
+def fits(small: Shape, large: Shape) -> bool:
+    """True where a tensor of the first shape broadcasts to the second."""
+    aligned = zip(reversed(small), reversed(large), strict=False)
+    return len(small) <= len(large) and all(a in (1, b) for a, b in aligned)

@@ -72,7 +72,8 @@ def explain(error: OSError) -> str:
     if error.errno is None or error.strerror is None:
         return str(error)
     what = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
-    remedy = REMEDIES.get(error.errno)
+    no_scratch = error.errno == errno.ENOENT and "temporary directory" in error.strerror  # as tempfile says
+    remedy = "Name one by the variable TMPDIR." if no_scratch else REMEDIES.get(error.errno)
     return what if remedy is None else f"{what}. {remedy}"
 
 

@@ -8,6 +8,7 @@ import torch
 
 from genbench.errors import OutOfMemory
 from genbench.memory import FREE, memory_for, next_accumulate
+from genbench.nonfinite import NotFinite
 
 __all__ = ["evaluation_explained", "going_on", "training_explained"]
 
@@ -35,7 +36,8 @@ def training_explained(
         with memory_for(work, smaller_parts(batch_size, accumulate, processes)):
             yield
     except FloatingPointError as error:
-        raise FloatingPointError(f"{error}. {after_nonfinite(run.saved_images)}") from None
+        skips = "trainer.on_nonfinite=skip" if isinstance(error, NotFinite) else None
+        raise FloatingPointError(f"{error}. {after_divergence(run.saved_images, skips)}") from None
     except OutOfMemory as error:
         raise OutOfMemory(f"{error}. {going_on(run.saved_images)}") from None
 
@@ -49,14 +51,17 @@ def smaller_parts(batch_size: int, accumulate: int, processes: int) -> str:
     return f"trainer.accumulate={k} computes {part} at a time and {NEW_RUN}, as a smaller network does"
 
 
-def after_nonfinite(saved: int | None) -> str:
-    """What to do about a batch that is not finite: resumed, a training meets the same batch again."""
+def after_divergence(saved: int | None, skips: str | None) -> str:
+    """What to do about a training that diverged: resumed, it repeats every step and meets the same batch.
+
+    skips: the setting that passes over the batch at fault, None where no batch is.
+    """
     change = f"A lower optim.lr, trainer.clip_norm or precision=fp32 {NEW_RUN}"
     if saved is None:
-        return f"Nothing was saved yet. {change}; trainer.on_nonfinite=skip passes over such batches"
-    return (
-        f"The last checkpoint, of {saved:,} images, is from before it; from there trainer.on_nonfinite=skip "
-        f"goes on without such batches, and the same command fails again. {change}"
+        return f"Nothing was saved yet. {change}" + (f"; {skips} passes over such batches" if skips else "")
+    before = f"The last checkpoint, of {saved:,} images, is from before it, and the same command fails again"
+    return f"{before}. {change}" + (
+        f"; {skips} goes on from the checkpoint without such batches" if skips else ""
     )
 
 

@@ -8,12 +8,16 @@ from torch import Tensor, nn
 
 from genbench.generator import Loss
 
-__all__ = ["Guard", "Skips", "describe_update", "mean", "values_of"]
+__all__ = ["Guard", "NotFinite", "Skips", "describe_update", "mean", "values_of"]
 
 IN_A_ROW = 10
 """The most batches in a row that are skipped: after as many, the weights are to blame, not the batches."""
 SHARE = 0.05
 """The most of all batches that are skipped, once they are more than `IN_A_ROW`."""
+
+
+class NotFinite(FloatingPointError):  # noqa: N818 (it says what is the matter)
+    """The loss or the gradient of a batch is not finite; without this batch a training could go on."""
 
 
 @dataclass

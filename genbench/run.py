@@ -55,12 +55,12 @@ class Run:
         return None if record is None else record.get("status")
 
     def finished_result(self) -> dict[str, Any] | None:
-        """The result of a run that is done, None of any other. No lock is needed: it changes no more."""
+        """Return the result of a run that is done, else None; it changes no more, so no lock is needed."""
         return self.result() if self.status == "done" else None
 
     @property
     def is_failed_for_good(self) -> bool:
-        """True where the run itself failed, False where it went on or the machine failed it."""
+        """Return True where the run itself failed, False where it did not, or the machine failed it."""
         record = self.record() or {}
         return record.get("status") == "failed" and not record.get("machine_fault", False)
 

@@ -73,7 +73,7 @@ class StepRates:
         cached = self.cached()
         if cached is None:
             with locked(self.path):
-                cached = self.measured()
+                cached = self.cached() or self.measured()  # another process may have measured meanwhile
                 with optional(self.path):
                     remove_leftovers([self.path.parent], self.path.name)
                     clear(self.path)

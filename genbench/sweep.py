@@ -61,7 +61,7 @@ class Ledger:
         append_line(outcome._asdict(), self.path)
 
     def outcomes(self) -> list[Outcome]:
-        """The outcomes so far, by job; a line that holds none is passed over, with one warning for all."""
+        """Return the outcomes so far, by job; lines that hold none are passed over, with one warning."""
         lines = parse_lines(self.path.read_bytes() if self.path.exists() else b"")
         damaged, found = list(lines.damaged), {}
         for number, line in lines.objects.items():
@@ -76,7 +76,7 @@ class Ledger:
 
 
 def outcome_of(line: Mapping[str, Any]) -> Outcome | None:
-    """One line of a ledger as an outcome, None where it is something else."""
+    """Return one line of a ledger as an outcome, None where it is something else."""
     kinds = {"job": int, "status": str, "overrides": list, "run": str, "seconds": int | float, "note": str}
     if line.keys() != kinds.keys() or not all(isinstance(line[key], kinds[key]) for key in kinds):
         return None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from genbench.nonfinite import describe_update, mean
+from genbench.nonfinite import NotFinite, describe_update, mean
 from genbench.ranks import ALONE, Ranks
 
 __all__ = ["Clock", "Window"]
@@ -16,8 +16,8 @@ __all__ = ["Clock", "Window"]
 class Window:
     """What the log shows, kept on the device and averaged when it is asked for.
 
-    Every `patience` updates it looks whether all was finite. Raises FloatingPointError naming the first phase
-    and step where it was not.
+    Every `patience` updates it looks whether all was finite. Raises NotFinite naming the first phase and
+    step where it was not.
     """
 
     def __init__(self, patience: int) -> None:
@@ -41,7 +41,7 @@ class Window:
         finite = torch.stack(decisive).isfinite().tolist()
         if not all(finite):
             phase, step, values = self.unchecked[finite.index(False)]
-            raise FloatingPointError(describe_update(values, phase, step))
+            raise NotFinite(describe_update(values, phase, step))
         self.unchecked.clear()
 
     def state(self, ranks: Ranks = ALONE) -> dict[str, Tensor]:

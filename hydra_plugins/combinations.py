@@ -47,7 +47,7 @@ class Combinations(BasicSweeper):
         return self.obstacle(cfg)
 
     def obstacle(self, cfg: DictConfig) -> str | None:
-        """What stands where a job's directory goes, if anything does; Hydra would end the sweep over it."""
+        """Return why a job's directory cannot be made, if it is a file; Hydra would end the sweep over it."""
         with suppress(OmegaConfBaseException):  # a directory that only the job itself can name
             path = Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir
             if path.exists() and not path.is_dir():

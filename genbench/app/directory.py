@@ -111,7 +111,7 @@ def check_outside_runs(path: Path) -> None:
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """The names in a directory that no run leaves there before it begins."""
+    """Return the names in a directory that no run leaves there before it begins."""
     names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     ours = BEFORE_RUN if ".lock" in names else set()
     is_empty = {name for name in FOLDERS if name in names and not any((folder / name).iterdir())}
@@ -137,7 +137,7 @@ def check_places(here: Run, model: "nn.Module") -> None:
 
 
 def write_composition(cfg: DictConfig, here: Run) -> None:
-    """Write what Hydra composed into .hydra/, as Hydra itself does before anybody could refuse the run."""
+    """Write what Hydra composed into .hydra/, under the names that Hydra gives its files."""
     hydra = HydraConfig.instance().cfg
     assert hydra is not None
     parts = {"config": without_hydra(cfg), "hydra": hydra, "overrides": hydra.hydra.overrides.task}

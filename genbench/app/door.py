@@ -39,6 +39,12 @@ def door(main: Callable[[], None]) -> None:
         check_credentials(sys.argv[1:])
     except ValueError as error:
         leave(UsageError(str(error)))
+    if any(word.startswith("--e") for word in sys.argv[1:]):  # also abbreviated, as Hydra's parser takes it
+        leave(
+            UsageError(
+                "--experimental-rerun reads a pickle, which can execute code: give the run's own command"
+            )
+        )
     sys.argv[1:] = hold(sys.argv[1:])
     os.environ.pop(sweeping.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.

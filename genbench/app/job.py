@@ -156,7 +156,7 @@ def point_to(here: Run, console: Console) -> None:
 def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Stay:
     """Show the result of a run that is finished, estimate one for dry_run=true, work on any other."""
     task = task_of(cfg, here)  # building changes the configuration
-    with ExitStack() as locked:
+    with ExitStack() as locked, memory_for("this run", FREE):
         with refusing():
             check_directory(here, task.identity)
             finished = here.finished_result()

@@ -98,6 +98,9 @@ def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[...
         monitor_interval=0.2,
         start_method="spawn",
     )
+    # No other signals: who says nohup means it. Torch before 2.9 takes them from the environment.
+    signals = ",".join(number.name for number in stop_signals())
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = config.signals_to_handle = signals
     return elastic_launch(config, work)
 
 
@@ -190,8 +193,7 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
 def as_before() -> Iterator[None]:
     """Leave signals and the launcher's log as they were; what it tells is told here in other words."""
     handlers = {number: signal.getsignal(number) for number in stop_signals()}
-    # No others: who says nohup means it. The work in hand may be a batch of samples on a CPU.
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(number.name for number in handlers)
+    # The work in hand may be a batch of samples on a CPU.
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of sockets, when a process is gone
     with ignoring_hangup():

@@ -44,7 +44,7 @@ def cached(path: Path, make: Callable[[], Stored]) -> Stored:
 
 
 def sound(path: Path, *, warn: bool = False) -> Stored | None:
-    """What lies at `path`, None where nothing does or it is damaged, which a warning may tell."""
+    """Return what `save` wrote at `path`, None where it is missing or damaged, which a warning may tell."""
     if not os.path.lexists(path):
         return None
     try:

@@ -115,7 +115,7 @@ def training(subjects: Sequence[Subject]) -> list[Figure]:
 
 
 def unread(subjects: Sequence[Subject]) -> str:
-    """Which lines of the logs that curves are drawn from cannot be read; empty where all can."""
+    """Return a note on the lines of the logs behind the curves that cannot be read, empty where all can."""
     damaged = {subject.name: folder.log(subject.path).damaged for subject in subjects[:LINES]}
     told = [f"{name}, line {', '.join(map(str, lines))}" for name, lines in damaged.items() if lines]
     return f" Not read of metrics.jsonl: {'; '.join(told)}." if told else ""

@@ -94,7 +94,7 @@ def curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
 
 
 def log(folder: Path) -> Lines:
-    """The events of a run's log, and which of its lines hold none; nothing where it cannot be read."""
+    """Return the events of a run's log, and the numbers of lines that hold none; nothing without a log."""
     return parse_lines(log_bytes(folder))
 
 
@@ -115,7 +115,7 @@ def score_of(name: str) -> str | None:
 
 
 def images_seen(folder: Path) -> int | None:
-    """How far a run has come, by the last events of its log; of the very last one perhaps half is there."""
+    """Return the images that a run has seen, by its last events, of which the very last may be torn."""
     last = log_bytes(folder).splitlines()[-LAST:]
     counts = [event.get("images_seen") for event in parse_lines(b"\n".join(last)).objects.values()]
     return next((count for count in reversed(counts) if type(count) is int), None)

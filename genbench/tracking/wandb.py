@@ -290,7 +290,13 @@ def init(arguments: dict[str, Any], mode: str) -> "wandb.Run":
     import wandb
 
     settings = wandb.Settings(**BOUNDS, **QUIET)
-    return wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")
+    run = wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")
+    with suppress(ImportError, AttributeError):  # a later wandb may keep them elsewhere
+        from wandb.sdk.lib import import_hooks
+
+        # They send a message from inside `import sklearn`, in the thread of the training, and fail with it.
+        import_hooks.unregister_all_post_import_hooks()
+    return run
 
 
 def one_line(error: BaseException) -> str:

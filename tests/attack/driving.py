@@ -20,12 +20,15 @@ import pytest
 from tests.conftest import ROOT
 from tests.toys import TINY
 
-SMALL = (*(word for word in TINY if not word.startswith("metrics")), "metrics=none", "budget.images=128")
+SMALL = (
+    *(word for word in TINY if not word.startswith("metrics")),
+    *("metrics=none", "budget.images=128", "variance=posterior"),
+)
 """Overrides with which a run takes two steps."""
 
 
 class Done(NamedTuple):
-    """What a command came to."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -101,7 +104,7 @@ def says(done: Done, *words: str) -> None:
 
 
 def record(run: Path) -> dict:
-    """What run.json says."""
+    """The content of run.json."""
     return json.loads((run / "run.json").read_text())
 
 

@@ -280,3 +280,15 @@ def test_a_class_that_has_moved_is_found_under_its_old_path(
         app.load(sent, device="cpu")
     monkeypatch.setitem(declared.MOVED, "genbench.networks.UNet", "genbench.nn.unet.UNet")
     assert type(app.load(sent, device="cpu").network).__name__ == "UNet"
+
+
+@pytest.mark.parametrize("flag", ["--experimental-rerun", "--exp"])
+def test_a_run_is_not_repeated_from_a_pickle(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Hydra's own way to repeat a run unpickles a file of its directory."""
+    monkeypatch.setattr(sys, "argv", ["main.py", flag, str(tmp_path / "config.pickle")])
+    with pytest.raises(SystemExit) as left:
+        app.door(lambda: pytest.fail("Hydra was started"))
+    assert left.value.code == 2
+    assert "reads a pickle, which can execute code" in capsys.readouterr().err

@@ -146,6 +146,20 @@ def reshape(state: dict) -> None:
     state["ema"] = {name: torch.zeros(3, 3) for name in state["ema"]}
 
 
+def shorten(state: dict) -> None:
+    """Torch writes beyond the end of such a tensor."""
+    state["optimizers"]["net"]["state"][0]["exp_avg"] = torch.zeros(2)
+
+
+OF_TRAINING: dict[str, Harm] = {
+    "without its step": rewrite(lambda state: state.pop("step") and None),
+    "of no number of images": rewrite(lambda state: state.update(images_seen=-64)),
+    "of no place in the log": rewrite(lambda state: state.update(tracker={})),
+    "with a junk window": rewrite(lambda state: state.update(window={"net/loss": 3})),
+    "with a junk optimizer": rewrite(lambda state: state.update(optimizers={"net": [1]})),
+    "with a short optimizer": rewrite(shorten),
+}
+"""What a training alone reads of a checkpoint."""
 HARMS: dict[str, Harm] = {
     "cut": cut,
     "zeroed": blank,
@@ -153,10 +167,8 @@ HARMS: dict[str, Harm] = {
     "a folder": misplace,
     "a pipe": plug,
     "a list": rewrite(lambda state: [state]),
-    "without its step": rewrite(lambda state: state.pop("step") and None),
     "of another model": rewrite(rename_weights),
     "of other shapes": rewrite(reshape),
-    "of no number of images": rewrite(lambda state: state.update(images_seen=-64)),
 }
 
 
@@ -201,19 +213,19 @@ def test_a_damaged_last_checkpoint_never_costs_the_one_before(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", HARMS)
+@pytest.mark.parametrize("name", HARMS | OF_TRAINING)
 def test_a_run_goes_on_from_the_one_before_whatever_the_damage(
     name: str, killed: Path, finished: Path
 ) -> None:
-    HARMS[name](only_run(killed) / "checkpoints" / "last.pt")
+    (HARMS | OF_TRAINING)[name](only_run(killed) / "checkpoints" / "last.pt")
     check_resumed(killed, finished, name)
 
 
 def test_every_reader_takes_the_one_before_whatever_the_damage(finished: Path, tmp_path: Path) -> None:
-    for name in sorted(HARMS.keys() - {"without its step", "of no number of images"}):  # for a training alone
+    for name, harm in HARMS.items():
         run = tmp_path / name
         shutil.copytree(only_run(finished), run)
-        HARMS[name](run / "checkpoints" / "last.pt")
+        harm(run / "checkpoints" / "last.pt")
         weights, key = ("raw", "model") if name == "of another model" else ("ema", "ema")
         expected = torch.load(run / "checkpoints" / "previous.pt", weights_only=True)[key]
         with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is taken in its place"):

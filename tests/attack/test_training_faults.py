@@ -205,7 +205,7 @@ def test_batches_that_are_not_finite_stop_a_run_and_skip_goes_on_from_its_checkp
     faulty(poisoned, nothing)
     told = checked(here(*words), 1)
     assert "not finite in phase 'net' at step" in told
-    assert "from there trainer.on_nonfinite=skip goes on without such batches" in told
+    assert "trainer.on_nonfinite=skip goes on from the checkpoint without such batches" in told
     done = here(*words, "trainer.on_nonfinite=skip")
     assert done.code == 0, done.complained
     assert "Going on from" in done.said
