@@ -20,6 +20,7 @@ from genbench.app.refusal import message
 from genbench.disk import check_file_size, check_room, check_writable
 from genbench.errors import UsageError
 from genbench.run import Run, atomic_file
+from genbench.untrusted import check_appendable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +30,8 @@ __all__ = ["ChecksDirectory", "check_directory", "check_places", "refusing", "wr
 BEFORE_RUN = {".lock", ".hydra", "main.log"}
 """Files of a run that a kill can leave before its run.json is there; the lock comes first."""
 FILES = ("run.json", "result.json", "metrics.jsonl", "main.log", ".lock")
+OPENED = (".lock", "main.log", "metrics.jsonl")
+"""Files of a run that are written where they stand; the others are replaced as a whole."""
 FOLDERS = ("checkpoints", "samples")
 CHECKPOINTS = 2  # that a run keeps: the last and its predecessor
 WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state comes on top
@@ -87,6 +90,8 @@ def check_directory(here: Run, identity: str) -> None:
     It is none where it belongs to a run of another identity, lies within a run, or holds files of no run.
     """
     check_outside_runs(here.path)
+    for name in OPENED:
+        check_appendable(here.path / name)
     here.past_sessions(identity)
     files = foreign_files(here.path)
     if files and here.record() is None:  # in this order: another process may begin the run meanwhile

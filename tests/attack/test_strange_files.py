@@ -1,6 +1,7 @@
 """Files of strangers that are not what they seem: passed over or named, never waited for, never shown."""
 
 import base64
+import json
 import os
 import shutil
 import socket
@@ -23,7 +24,8 @@ from genbench.report.html import html
 from genbench.report.serve import LiveReport, server
 from genbench.report.text import compare
 from tests.attack.verbs import Done, finished_run, genbench, not_waiting
-from tests.conftest import Make
+from tests.conftest import Command, Make
+from tests.toys import TINY
 
 NAMES = (
     "result.json",
@@ -396,4 +398,31 @@ def test_a_file_that_a_sent_run_links_to_is_not_appended_to(sent: Path, tmp_path
     done = genbench("evaluate", sent, "--device", "cpu", "--metrics", "none")
     assert done.code == 2
     assert "evaluations.jsonl is a link" in done.err
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_a_run_is_not_resumed_onto_links_and_pipes(main: Command, tmp_path: Path) -> None:
+    """Of the files that a run writes where they stand, and of those that it reads first."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    done = main(*TINY, f"runs_dir={tmp_path / 'runs'}")
+    assert done.returncode == 0, done.stderr
+    (run,) = (path.parent for path in (tmp_path / "runs").rglob("result.json"))
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"status": "stopped"}))
+    (run / "result.json").unlink()
+    for name in ("metrics.jsonl", "main.log", ".lock", "run.json", "checkpoints/last.pt"):
+        kept = tmp_path / "kept"
+        if (run / name).exists():
+            (run / name).rename(kept)
+        for make in (lambda path: os.mkfifo(path), lambda path: path.symlink_to(precious)):
+            make(run / name)
+            again = main(*TINY, f"runs_dir={tmp_path / 'runs'}")
+            assert again.returncode in (1, 2), (name, again.stdout)
+            assert name in again.stderr
+            assert "Traceback" not in again.stderr
+            (run / name).unlink()
+        if kept.exists():
+            kept.rename(run / name)
     assert precious.read_text() == "mine"
