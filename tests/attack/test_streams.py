@@ -38,6 +38,7 @@ def shell(redirections: str, *command: str, env: dict[str, str]) -> subprocess.C
             cwd=ROOT,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=300,
             pass_fds=[gone],
         )
