@@ -5,6 +5,7 @@ they are compared on every load. So the checksum is in the file itself and canno
 kill, checkpoints of all versions have one, and it costs nothing more to write.
 """
 
+import errno
 import os
 import warnings
 import zipfile
@@ -22,6 +23,8 @@ from genbench.run import atomic_file
 __all__ = ["CheckpointStore"]
 
 State = dict[str, Any]
+NO_DAMAGE = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
+"""Errors of opening a file that say nothing of what is in it."""
 FOLDER = 0x10  # in the attributes of a record of a zip archive
 
 
@@ -63,7 +66,8 @@ class CheckpointStore:
         """The newest checkpoint that is whole and passes `check`, None where there is none yet.
 
         check: raises ValueError on a state that is not what the caller needs.
-        A file that cannot be used is named in a warning. Raises Damaged where that is true of all there are.
+        A file that cannot be used is named in a warning. Raises Damaged where that is true of all there are,
+        OSError where one must not be opened, or no more files can be.
         """
         damaged: list[str] = []
         for path in (self.last, self.previous):
@@ -74,6 +78,8 @@ class CheckpointStore:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno in NO_DAMAGE:
+                    raise
                 damaged.append(f"{path} cannot be used ({error})")
                 continue
             if damaged:

@@ -33,7 +33,7 @@ FILES = ("run.json", "result.json", "metrics.jsonl", "main.log", ".lock")
 OPENED = (".lock", "main.log", "metrics.jsonl")
 """Files of a run that are written where they stand; the others are replaced as a whole."""
 FOLDERS = ("checkpoints", "samples")
-CHECKPOINTS = 2  # that a run keeps: the last and its predecessor
+CHECKPOINTS = 3  # of a run at a time: the last, its predecessor, and the next one while it is written
 WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state comes on top
 
 
