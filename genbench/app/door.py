@@ -40,11 +40,7 @@ def door(main: Callable[[], None]) -> None:
     except ValueError as error:
         leave(UsageError(str(error)))
     if any(word.startswith("--e") for word in sys.argv[1:]):  # also abbreviated, as Hydra's parser takes it
-        leave(
-            UsageError(
-                "--experimental-rerun reads a pickle, which can execute code: repeat the run's command"
-            )
-        )
+        leave(UsageError("--experimental-rerun reads a pickle, which can run code: repeat the run's command"))
     sys.argv[1:] = hold(sys.argv[1:])
     os.environ.pop(sweeping.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
@@ -72,6 +68,8 @@ def door(main: Callable[[], None]) -> None:
         if not sweeping.stop_of_sweep().requested:
             raise
     finally:
+        if not tracebacks:
+            del os.environ["HYDRA_FULL_ERROR"]  # of this command alone, not of the next in the same process
         ends = sweeping.summarise(terminal())
     if "stopped" in ends or sweeping.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)

@@ -30,7 +30,7 @@ def test_a_disk_that_fills_at_a_checkpoint_is_one_message_and_the_same_command_g
     cache: Path, tmp_path: Path
 ) -> None:
     command = (*SMALL, "budget.images=192", OFTEN)
-    with full_disk(r"last\.pt", after=1):
+    with full_disk(r"last\.pt", after=2):  # each checkpoint is synced twice
         done = train(cache, *command, f"runs_dir={tmp_path}/full")
     run = only_run(tmp_path / "full")
     failed(done, "No space left on device: ", "last.pt", FREE, "goes on from the last checkpoint")
