@@ -70,7 +70,8 @@ class Session:
         self.checkpoints = CheckpointStore(here.checkpoints)
         self.progress = Progress(console if ranks.first else None)
         ranks.check_batch(parts.trainer.batch_size, parts.trainer.accumulate)
-        self.checkpoint = self.checkpoints.load(torch.device("cpu"), contents.resumable(parts.model))
+        sound = contents.resumable(parts.model, parts.optim)
+        self.checkpoint = self.checkpoints.load(torch.device("cpu"), sound)
         with ranks.first_ahead():
             self.data = prepare(parts.source, cache=cache_dir(), progress=self.progress)
         parts.metrics.check_data(self.data)

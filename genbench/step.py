@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.optim import Optimizer
 from genbench import rng
 from genbench.data import Split, mirrored, to_float
 
-__all__ = ["Start", "batch", "only", "update"]
+__all__ = ["Start", "batch", "only", "restore", "update"]
 
 
 class Start:
@@ -79,3 +80,17 @@ def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
     finally:
         for parameter in others:
             parameter.requires_grad_(True)
+
+
+def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Give an optimizer the state of a checkpoint (see contents.resumable); its settings stay its own.
+
+    Every tensor is a new one of its parameter's layout: steps write to its memory as if it had that, where
+    the tensor in a file may be one number seen many times.
+    """
+    optimizer.load_state_dict({**state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                like = parameter if value.shape == parameter.shape else value
+                entries[name] = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)

@@ -24,7 +24,7 @@ from genbench.lr_schedule import LrSchedule
 from genbench.nonfinite import Guard, Skips, mean, values_of
 from genbench.progress import Progress
 from genbench.ranks import ALONE, Ranks, changing
-from genbench.step import Start, batch, only, update
+from genbench.step import Start, batch, only, restore, update
 from genbench.stop import StopRequest
 from genbench.tracking import Tracker
 from genbench.watch import Clock, Window
@@ -137,7 +137,7 @@ class Trained:
         self.model.load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])
         for phase, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][phase])
+            restore(optimizer, state["optimizers"][phase])
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
