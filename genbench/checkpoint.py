@@ -19,6 +19,7 @@ import torch
 from genbench.errors import Damaged
 from genbench.files import FileState, state_of
 from genbench.run import atomic_file
+from genbench.untrusted import open_regular
 
 __all__ = ["CheckpointStore"]
 
@@ -29,10 +30,14 @@ FOLDER = 0x10  # in the attributes of a record of a zip archive
 
 
 class CheckpointStore:
-    """The checkpoint of one run: `last.pt`, and its predecessor `previous.pt` in case the last is damaged."""
+    """The checkpoint of one run: `last.pt`, and its predecessor `previous.pt` in case the last is damaged.
+
+    folder: the one of checkpoints in the directory of a run.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.last, self.previous = folder / "last.pt", folder / "previous.pt"
+        self.run = folder.parent
         self.verified: FileState | None = None
         """Of `last.pt`, when this store loaded or wrote it."""
 
@@ -72,7 +77,7 @@ class CheckpointStore:
         damaged: list[str] = []
         for path in (self.last, self.previous):
             try:
-                state, found = read(path, device)
+                state, found = read(path, self.run, device)
                 if check is not None:
                     check(state)
             except FileNotFoundError:
@@ -93,14 +98,13 @@ class CheckpointStore:
         return None
 
 
-def read(path: Path, device: torch.device) -> tuple[State, FileState | None]:
+def read(path: Path, run: Path, device: torch.device) -> tuple[State, FileState | None]:
     """A checkpoint, and the state of the file that it was read from; none of the file's code is run.
 
-    Raises FileNotFoundError where there is no file, OSError or ValueError where it is damaged.
+    run: the directory that the file must lie in. Raises FileNotFoundError where there is no file, OSError or
+    ValueError where it is damaged, no regular file, or a link out of the run.
     """
-    if path.exists() and not path.is_file():
-        raise ValueError("it is no regular file")
-    with path.open("rb") as file:
+    with open_regular(path, inside=run) as file:
         found = state_of(file.fileno())
         verify(file)
         file.seek(0)

@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from genbench.untrusted import RECORD_BYTES, parse_json, read_regular
+
 __all__ = [
     "FileState",
     "checksum",
@@ -75,13 +77,12 @@ def read_sealed(path: Path, name: str) -> dict[str, Any]:
 
     Raises OSError where the file cannot be read, ValueError where it holds anything else.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ValueError(f"{path.name} is not a regular file")
+    read = read_regular(path, at_most=RECORD_BYTES)
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(read)
         content = found[name]
         is_sound = isinstance(content, dict) and found["sha256"] == checksum(content)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path.name} holds something else ({type(error).__name__}: {error})") from error
     if not is_sound:
         raise ValueError(f"the checksum of {path.name} is wrong")

@@ -19,9 +19,19 @@ from filelock import FileLock, Timeout
 from genbench.disk import naming
 from genbench.errors import Busy
 from genbench.files import remove_leftovers
+from genbench.record_checks import check_record, check_result
 from genbench.untrusted import RECORD_BYTES, parse_json, read_regular
 
-__all__ = ["Run", "atomic_file", "git_state", "plain", "rerun_path", "version", "write_json_atomic"]
+__all__ = [
+    "Run",
+    "atomic_file",
+    "git_state",
+    "plain",
+    "read_json",
+    "rerun_path",
+    "version",
+    "write_json_atomic",
+]
 
 PACKAGES = ("genbench", "torch", "torchvision", "torchmetrics", "numpy", "hydra-core", "wandb")
 GIT_SECONDS = 5.0  # a slow network disk must not hold up a run for the sake of its record
@@ -38,8 +48,11 @@ class Run:
         self.samples = self.path / "samples"
 
     def record(self) -> dict[str, Any] | None:
-        """The content of run.json, None where the run has not begun."""
-        return read_json(self.path / "run.json")
+        """The content of run.json, None where the run has not begun. Raises ValueError on a damaged one."""
+        path = self.path / "run.json"
+        if (found := read_json(path)) is not None:
+            check_record(found, path)
+        return found
 
     def result(self) -> dict[str, Any] | None:
         """The content of result.json, None where the run has not got that far."""
@@ -55,8 +68,14 @@ class Run:
         return None if record is None else record.get("status")
 
     def finished_result(self) -> dict[str, Any] | None:
-        """Return the result of a run that is done, else None; it changes no more, so no lock is needed."""
-        return self.result() if self.status == "done" else None
+        """Return the result of a run that is done, else None; it changes no more, so no lock is needed.
+
+        Raises ValueError where it is not one that can be shown.
+        """
+        found = self.result() if self.status == "done" else None
+        if found is not None:
+            check_result(found, self.path / "result.json")
+        return found
 
     @property
     def is_failed_for_good(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from genbench.data.law import KnownLaw
+from genbench.untrusted import open_regular
 
 __all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest"]
 
@@ -74,6 +75,6 @@ def digest(parts: Sequence[str]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
+    """sha256 of a regular file's bytes, 64 hex digits."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from genbench.lines import parse_lines
 from genbench.printable import in_one_line
 from genbench.report import config
 from genbench.report.names import parse
-from genbench.run import Run
+from genbench.run import read_json
 from genbench.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def result(folder: Path) -> Result:
     """The result of one run, with what was measured afterwards. Raises ValueError where it has none."""
     path = folder / "result.json"
     if not os.path.lexists(path):
-        raise ValueError(unfinished(Run(folder)))
+        raise ValueError(unfinished(folder))
     read = read_regular(path, at_most=RECORD_BYTES, inside=folder)
     try:
         content = parse_json(read)
@@ -180,14 +180,14 @@ def with_later(content: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -
     return {**content, "metrics": {**metrics, **section(content, "metrics")}, "likelihood": likelihood}
 
 
-def evaluations(folder: Path, content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """What `genbench evaluate` found of the model of a result on its own data, and which lines are damaged.
+def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Read what `genbench evaluate` found of the model of a result on its own data; name damaged lines.
 
     Of the model: the same configuration (identity), trained as far; an evaluation of a run that had not
     finished is of another one.
     """
     path = folder / EVALUATIONS
-    known = {**content, "images_seen": section(content, "cost").get("images_seen")}
+    known = {**final, "images_seen": section(final, "cost").get("images_seen")}
     found, damaged = [], []
     try:
         present = os.path.lexists(path)
@@ -214,9 +214,9 @@ def check_evaluation(record: Mapping[str, Any]) -> None:
     row({"metrics": record.get("metrics"), "likelihood": record.get("likelihood") or {}})
 
 
-def unfinished(run: Run) -> str:
-    """What became of a run that has no result."""
-    record = run.record() or {}
+def unfinished(folder: Path) -> str:
+    """Describe what became of a run that has no result."""
+    record = read_json(folder / "run.json") or {}  # of which a table needs less than a run that goes on
     status, error = record.get("status"), record.get("error")
     known = {"running": "unfinished (running, or killed)", "stopped": "unfinished (stopped)"}
     told = "without a status" if status is None else str(status)

@@ -11,6 +11,7 @@ from torch import nn
 
 from genbench import contents
 from genbench.checkpoint import CheckpointStore
+from genbench.errors import Damaged
 from genbench.step import restore
 from tests.toys import toy_model
 
@@ -122,3 +123,18 @@ def test_settings_of_an_optimizer_are_those_of_the_configuration() -> None:
     restore(fresh, state)
     group = fresh.param_groups[0]
     assert (group["amsgrad"], group["lr"], group["initial_lr"], group["fused"]) == (False, 1e-3, 1e-3, True)
+
+
+def test_a_checkpoint_that_is_a_link_out_of_its_run_is_not_read(tmp_path: Path) -> None:
+    """One inside of it is."""
+    others, mine = CheckpointStore(tmp_path / "other" / "checkpoints"), tmp_path / "run" / "checkpoints"
+    others.save(honest())
+    mine.mkdir(parents=True)
+    (mine / "last.pt").symlink_to(others.last)
+    store = CheckpointStore(mine)
+    with pytest.raises(Damaged, match=r"last.pt is a link out of .*run"):
+        store.load(CPU)
+    others.last.rename(mine / "kept.pt")
+    (mine / "last.pt").unlink()
+    (mine / "last.pt").symlink_to("kept.pt")
+    assert store.load(CPU) is not None
