@@ -23,10 +23,11 @@ __all__ = [
     "remove_leftovers",
     "sealed",
     "state_of",
+    "temporary_path",
 ]
 
 CHUNK_BYTES = 1 << 20  # stays in the processor's cache: 3.2 GB/s where chunks of 64 MiB have 1.3
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")  # as genbench.run.atomic_file names them
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")  # as temporary_path names them
 
 
 class FileState(NamedTuple):
@@ -97,8 +98,13 @@ def clear(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def temporary_path(path: Path) -> Path:
+    """The name under which this process writes a file until it is whole, beside its own."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
 def remove_leftovers(folders: Iterable[Path], name: str = "") -> None:
-    """Delete the temporary files of killed processes in folders, of all files or of the one called `name`.
+    """Delete what bears the name of a killed process's temporary file in folders, of one file or of all ("").
 
     Call it under the lock that all who write such files hold; a process of this machine that is alive keeps
     its own even so.
@@ -106,7 +112,7 @@ def remove_leftovers(folders: Iterable[Path], name: str = "") -> None:
     for path in (path for folder in folders for path in folder.glob(".*.tmp")):
         found = TEMPORARY.fullmatch(path.name)
         if found and name in ("", found["name"]) and not is_at_work(int(found["pid"])):
-            path.unlink(missing_ok=True)
+            clear(path)
 
 
 def is_at_work(pid: int) -> bool:

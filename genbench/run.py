@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from genbench.disk import naming
 from genbench.errors import Busy
-from genbench.files import remove_leftovers
+from genbench.files import clear, remove_leftovers, temporary_path
 from genbench.record_checks import check_record, check_result
 from genbench.untrusted import RECORD_BYTES, parse_json, read_regular
 
@@ -237,10 +237,10 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     try:
         with naming(path, temporary):
-            temporary.unlink(missing_ok=True)  # a killed process's, or a link that waits
+            clear(temporary)  # a killed process's, or a link that waits
             with temporary.open("xb") as file:
                 yield file
                 file.flush()

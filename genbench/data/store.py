@@ -11,13 +11,14 @@ import os
 import warnings
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from torch import Tensor
 
 from genbench.data.law import KnownLaw
@@ -162,13 +163,14 @@ def build(source: ImageSource, folder: Path, key: str, reason: str, progress: Pr
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what killed processes left of other stores beside `folder`, where nobody holds their locks."""
+    """Remove what killed processes left of other stores beside `folder`, where nobody holds their locks.
+
+    Those of other users, who may share the cache, are left to them.
+    """
     for part in folder.parent.glob("*.part"):
-        try:
-            with FileLock(f"{part.with_suffix('')}.lock", timeout=0):
-                clear(part)
-        except Timeout:  # at work, this process on `folder` itself or another
-            pass
+        # A Timeout too: at work, this process on `folder` itself or another.
+        with suppress(OSError), FileLock(f"{part.with_suffix('')}.lock", timeout=0):
+            clear(part)
 
 
 def write(source: ImageSource, folder: Path, key: str, progress: Progress) -> None:
