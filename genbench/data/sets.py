@@ -1,5 +1,6 @@
 """Named image sets: scikit-learn's digits, and three of torchvision's."""
 
+import shutil
 import socket
 import tempfile
 from abc import abstractmethod
@@ -15,6 +16,7 @@ from filelock import FileLock
 from genbench.data.source import GreySource, ImageSource, digest, file_digest
 from genbench.data.store import cache_dir
 from genbench.files import clear
+from genbench.untrusted import open_regular
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10, MNIST
@@ -66,7 +68,9 @@ class Digits(GreySource):
 class TorchvisionSource(ImageSource):
     """One of torchvision's sets, from a folder `root` in torchvision's layout, or downloaded into the cache.
 
-    `root` is only read, never written: archives are unpacked elsewhere, after their md5 sum is checked.
+    `root` is only read, never written: archives are unpacked elsewhere, after their md5 sum is checked, and
+    unpacked files are copied there; torchvision reads nothing else (it unpickles CIFAR-10, whose files it
+    holds to md5 sums, and prefers the processed ones that old versions of it left beside MNIST).
     root=None takes the copy in the cache, and downloads it first where it is missing, unless download=False.
     """
 
@@ -104,11 +108,12 @@ class TorchvisionSource(ImageSource):
 
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
         kind, _ = self.official()
-        with self.readable() as folder:
+        home = self.fetched() if self.root is None else self.root
+        with self.readable(home) as folder:
             try:
                 data = kind(str(folder), train=split == "train")
             except (RuntimeError, ValueError, AssertionError) as error:  # as torchvision reports damage
-                raise ValueError(f"{folder} holds damaged files ({error}); fetch them again") from error
+                raise ValueError(f"{home} holds damaged files ({error}); fetch them again") from error
         c, h, w = self.shape
         images = np.asarray(data.data).reshape(-1, h, w, c)
         yield from zip(images, np.asarray(data.targets).tolist(), strict=True)
@@ -118,15 +123,15 @@ class TorchvisionSource(ImageSource):
         return holds(folder, self.archives)
 
     @contextmanager
-    def readable(self) -> Iterator[Path]:
-        """A folder with the unpacked files, for the length of a `with` block."""
-        home = self.fetched() if self.root is None else self.root
-        if not self.packed(home):
-            yield home
-            return
+    def readable(self, home: Path) -> Iterator[Path]:
+        """A folder with the unpacked files of the folder `home` alone, for the length of a `with` block."""
         with tempfile.TemporaryDirectory() as scratch:
-            for archive, md5 in zip(self.archives, self.official()[1], strict=True):
-                unpack(home / archive, md5, (Path(scratch) / archive).parent)
+            if self.packed(home):
+                for archive, md5 in zip(self.archives, self.official()[1], strict=True):
+                    unpack(home / archive, md5, (Path(scratch) / archive).parent)
+            else:
+                for file in self.unpacked:
+                    copy(home / file, Path(scratch) / file)
             yield Path(scratch)
 
     def fetched(self) -> Path:
@@ -251,6 +256,13 @@ def unpack(archive: Path, md5: str, folder: Path) -> None:
         raise ValueError(f"{archive} is damaged: its md5 sum is not the published {md5}; fetch it again")
     folder.mkdir(parents=True, exist_ok=True)
     extract_archive(archive, folder)
+
+
+def copy(path: Path, target: Path) -> None:
+    """Copy a regular file, making the folder that it goes to."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open_regular(path) as file, target.open("xb") as new:
+        shutil.copyfileobj(file, new)
 
 
 @contextmanager
