@@ -77,7 +77,7 @@ def values_of(losses: list[Loss], loss: Tensor, grad_norm: Tensor) -> dict[str, 
 
 
 def describe_update(values: Mapping[str, Tensor], phase: str, step: int) -> str:
-    """Where a training was not finite, with the numbers of that update."""
+    """Name the phase and the step at which a training was not finite, with the numbers of that update."""
     shown = ", ".join(f"{name}={float(value):.4g}" for name, value in values.items())
     return f"not finite in phase {phase!r} at step {step}: {shown}"
 

@@ -185,7 +185,7 @@ class Session:
             raise UsageError(str(error)) from error
 
     def train_and_evaluate(self, tracker: Tracker) -> dict[str, Any]:
-        """The work."""
+        """Train, draw the pictures, evaluate, and write the result, which is returned."""
         if self.checkpoint is not None:
             self.console.print(f"Going on from {self.checkpoint['images_seen']:,} images.", highlight=False)
         gallery = self.gallery(tracker)

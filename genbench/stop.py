@@ -24,7 +24,7 @@ class Stopped(Exception):  # noqa: N818 (it is no error)
 
 
 class StopRequest:
-    """Whether somebody asked to stop.
+    """A request to stop, which signals or a file make.
 
     sign: a file that means so when it appears, for processes that no terminal signals.
     """
@@ -34,11 +34,11 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether it is so by now."""
+        """True once somebody asked to stop."""
         return self.signalled or (self.sign is not None and self.sign.exists())
 
     def check(self) -> None:
-        """Raise Stopped if so."""
+        """Raise Stopped where somebody asked to stop."""
         if self.requested:
             raise Stopped
 

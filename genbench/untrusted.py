@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 __all__ = [
+    "KINDS",
     "LOG_BYTES",
     "RECORD_BYTES",
     "YAML_BYTES",
@@ -27,12 +28,13 @@ YAML_BYTES = 2**20  # of Hydra's files, which take a hundred times as long to pa
 LOG_BYTES = 256 * 2**20  # of metrics.jsonl and evaluations.jsonl; a line has some 200 bytes
 DEPTH = 64  # of objects and lists inside each other; a configuration has 6
 KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "folder",
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
 }
+"""Kinds of what is no regular file, as stat knows them -> their names, which take an s in the plural."""
 
 
 def open_regular(path: Path, *, at_most: int | None = None, inside: Path | None = None) -> BinaryIO:
@@ -101,8 +103,8 @@ def check_appendable(path: Path) -> None:
 def check_regular(path: Path, found: os.stat_result) -> None:
     """Raise ValueError unless a file is a regular one."""
     if not stat.S_ISREG(found.st_mode):
-        kind = KINDS.get(stat.S_IFMT(found.st_mode), "a link")
-        raise ValueError(f"{path} is {kind}, not a regular file: take it away")
+        kind = KINDS.get(stat.S_IFMT(found.st_mode), "link")
+        raise ValueError(f"{path} is a {kind}, not a regular file: take it away")
 
 
 def parse_json(content: bytes) -> Any:  # noqa: ANN401

@@ -81,7 +81,7 @@ class ImageFolder(ImageSource):
 
     @cached_property
     def trees(self) -> dict[Path, Tree]:
-        """What lies below the folder of each split, or below their one folder."""
+        """The tree of files below the folder of each split, or below their one folder."""
         return {base: image_tree(base) for base in dict.fromkeys(self.bases.values())}
 
     @cached_property

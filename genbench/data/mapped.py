@@ -41,7 +41,7 @@ class MappedFile:
         # A file of which the times alone have changed, as `touch` does it, is as good as before.
         if found is None or found.size < self.tensor.nbytes or zlib.crc32(self.tensor.numpy()) != self.crc:
             raise Damaged(
-                f"{self.path} was changed while this process read its images from it: find out by whom; the "
-                "same command makes the store anew and goes on from the last checkpoint"
+                f"{self.path} was changed while this process read its images from it: end the program "
+                "that does so; the same command then makes the store anew and goes on from the last checkpoint"
             )
         self.state = found

@@ -119,7 +119,7 @@ class TorchvisionSource(ImageSource):
         yield from zip(images, np.asarray(data.targets).tolist(), strict=True)
 
     def packed(self, folder: Path) -> bool:
-        """Whether `folder` holds the archives."""
+        """Return True where `folder` holds the archives."""
         return holds(folder, self.archives)
 
     @contextmanager
@@ -244,7 +244,7 @@ class Cifar10(TorchvisionSource):
 
 
 def holds(folder: Path, files: tuple[str, ...]) -> bool:
-    """Whether all of these files are in `folder`."""
+    """Return True where all of these files are in `folder`."""
     return all((folder / file).is_file() for file in files)
 
 

@@ -1,4 +1,4 @@
-"""Where images come from: what a set must say of itself, and how its images are read."""
+"""Sources of images: the facts that a set must state, and the reading of its images."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ class ImageSource(ABC):
         """64 hex digits that change with the images: their files, the preprocessing, the store's version."""
 
     def remarks(self) -> list[str]:
-        """What a user should know of the files, such as that some are not read: a sentence each."""
+        """Remarks on the files for the user, such as that some are not read: a sentence each."""
         return []
 
     @abstractmethod

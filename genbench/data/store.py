@@ -117,7 +117,7 @@ def check_cache(folder: Path, source: ImageSource) -> None:
 
 
 def fault(folder: Path, key: str) -> str:
-    """What is wrong with the store at `folder`; "" for a sound one."""
+    """Describe the fault of the store at `folder`; "" for a sound one."""
     try:
         header = read_sealed(folder / "header.json", "header")
         if header["key"] != key:
@@ -130,7 +130,7 @@ def fault(folder: Path, key: str) -> str:
 
 
 def wrong(path: Path, header: dict[str, Any]) -> str:
-    """What is wrong with one file of a store; "" for a sound one. Reads all of it once a process."""
+    """Describe the fault of one file of a store; "" for a sound one. Reads all of it once a process."""
     state = state_of(path)
     if state is None or state.size != header["bytes"][path.name]:
         return f"is damaged ({path.name} is missing, or its size wrong)"

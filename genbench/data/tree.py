@@ -9,27 +9,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genbench.untrusted import KINDS
+
 __all__ = ["SUFFIXES", "Tree", "image_tree", "remarks"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-KINDS = {
-    stat.S_IFIFO: "named pipes",
-    stat.S_IFSOCK: "sockets",
-    stat.S_IFCHR: "devices",
-    stat.S_IFBLK: "devices",
-}
 NOWHERE, UNREADABLE = "links that lead nowhere", "folders that cannot be read"
 AGAIN = "folders that a link leads to once more"
 NAMED = 6  # kinds of files that are named before the rest is counted
 
 
 class Tree(NamedTuple):
-    """What lies below a folder."""
+    """The image files below a folder, and counts of all else there."""
 
     images: list[str]
     """Relative paths of regular files whose names end as images do, sorted."""
     files: np.ndarray
-    """Which file each of these names leads to: int64, equal for equal files, in no order."""
+    """Numbers of the files that these names lead to: int64, equal for equal files, in no order."""
     passed_over: Mapping[str, int]
     """Kinds of what is not read -> how many there are."""
 
@@ -78,7 +74,8 @@ def other_kind(entry: os.DirEntry[str]) -> str:
     """The kind of what is no image file, in the plural; empty for an image file."""
     try:
         if not entry.is_file():
-            return KINDS.get(stat.S_IFMT(os.stat(entry.path).st_mode), "files of another kind")
+            kind = KINDS.get(stat.S_IFMT(os.stat(entry.path).st_mode))
+            return f"{kind}s" if kind else "files of another kind"
     except OSError:
         return NOWHERE
     ending = os.path.splitext(entry.name)[1].lower()
@@ -94,7 +91,7 @@ def number(entry: os.DirEntry[str], device: int) -> int:
 
 
 def remarks(base: Path, trees: Sequence[Tree]) -> list[str]:
-    """What a user should know of the folders of a set, a sentence each; none where all of it is images."""
+    """Remarks for the user on the folders of a set, a sentence each; none where all of it is images."""
     passed_over = sum((Counter(tree.passed_over) for tree in trees), Counter[str]())
     files = np.concatenate([tree.files for tree in trees])
     repeated = len(files) - len(np.unique(files))

@@ -268,7 +268,7 @@ def left_out(runs: Mapping[str, str], passed_over: Mapping[str, str]) -> list[st
 
 
 def not_shown(refused: Mapping[Path, str]) -> list[str]:
-    """Which files of runs a page does not show, and why."""
+    """Name the files of runs that a page does not show, with the reasons."""
     return [f"Not shown: {some(list(refused.values()), '; ')}."] if refused else []
 
 

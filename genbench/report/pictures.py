@@ -39,11 +39,14 @@ class Pictures:
         """Files that are not shown -> why."""
 
     def source(self, path: Path, run: Path) -> str | None:
-        """What the `src` of a picture is, None where it is not shown. run: its directory."""
+        """Return the `src` of a picture, None where it is not shown. run: its directory."""
         try:
             content = read_picture(path, run)
             if len(content) > self.left:
-                raise ValueError(f"{path} has no room beside pictures of {PAGE_BYTES - self.left:,} bytes")
+                raise ValueError(
+                    f"{path} has no room: the pictures of a page have {PAGE_BYTES:,} bytes at most. Show "
+                    "fewer runs (--filter)"
+                )
         except (OSError, ValueError) as error:
             self.refused[path] = str(error)
             return None
@@ -62,7 +65,7 @@ def pictures_of(run: Path) -> list[Picture]:
 
 
 def rank(kind: str) -> tuple[int, str]:
-    """Where the pictures of a kind stand."""
+    """The sort key of a kind of pictures on the page."""
     return KINDS.index(kind) if kind in KINDS else len(KINDS), kind
 
 
@@ -76,9 +79,11 @@ def read_picture(path: Path, run: Path) -> bytes:
     start = len(PNG)
     width, height = (int.from_bytes(content[at : at + 4], "big") for at in (start, start + 4))
     if not content.startswith(PNG) or not width or not height:
-        raise ValueError(f"{path} is no PNG")
+        raise ValueError(f"{path} is no PNG: put one there, or take it away")
     if width * height > PIXELS:
-        raise ValueError(f"{path} has {width} x {height} pixels, more than a page shows")
+        raise ValueError(
+            f"{path} has {width} x {height} pixels, a page shows up to {PIXELS:,}: put a smaller one there"
+        )
     return content
 
 

@@ -64,7 +64,7 @@ class LiveReport:
 
 
 class Request(io.RawIOBase):
-    """What a client sends, as long as its time lasts; then reading raises TimeoutError.
+    """The bytes that a client sends, as long as its time lasts; then reading raises TimeoutError.
 
     A timeout of the socket alone would start again with each byte, and a client hold its thread for ever.
     """
