@@ -42,6 +42,7 @@ class MappedFile:
         if found is None or found.size < self.tensor.nbytes or zlib.crc32(self.tensor.numpy()) != self.crc:
             raise Damaged(
                 f"{self.path} was changed while this process read its images from it: end the program "
-                "that does so; the same command then makes the store anew and goes on from the last checkpoint"
+                "that does so; the same command then makes the store anew, and goes on from the last "
+                "checkpoint"
             )
         self.state = found

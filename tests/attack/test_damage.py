@@ -1,75 +1,39 @@
-"""Files that are damaged on the disk: what is whole is used, the rest is named, nothing goes on silently."""
+"""Checkpoints that are damaged: what is whole is used, the rest is named, nothing goes on silently."""
 
 import contextlib
-import hashlib
-import io
 import json
-import logging
-import os
-import random
-import re
-import runpy
 import shutil
 import subprocess
-import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from PIL import Image
-from rich.console import Console
 from torch import Tensor
 
-from genbench import app, cli
-from genbench.data import Digits, ImageFolder, prepare
+from genbench import app
 from genbench.errors import Damaged
-from genbench.progress import Progress
-from tests.conftest import ROOT, Make
+from tests.attack.harm import (
+    Done,
+    Harm,
+    blank,
+    command,
+    contents,
+    cut,
+    flip,
+    flip_in_the_middle,
+    misplace,
+    plug,
+)
+from tests.conftest import Make
 from tests.toys import TINY
 
-QUIET = Progress(Console(quiet=True))
 SMALL = (
     *(word for word in TINY if not word.startswith(("metrics.", "budget."))),
     *("metrics=none", "budget.images=256", "trainer.checkpoint_every_seconds=1e-9"),
 )
-Harm = Callable[[Path], object]
-
-
-class Done(NamedTuple):
-    """The end of a command, and all that it said."""
-
-    code: int
-    told: str
-
-
-def command(cache: Path, *words: object) -> Done:
-    """`python main.py ...` or `genbench ...` in this process, which has loaded torch, and without a trace."""
-    root, out = logging.getLogger(), io.StringIO()
-    before = (root.handlers[:], root.level)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        warnings.catch_warnings(record=True) as caught,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(out),
-    ):
-        for name in ("HYDRA_FULL_ERROR", "OMP_WAIT_POLICY"):
-            patch.setenv(name, os.environ.get(name, ""))
-        patch.setenv("GENBENCH_CACHE", str(cache))
-        patch.setattr(sys, "argv", [str(word) for word in words])
-        warnings.simplefilter("always")
-        try:
-            runpy.run_path(str(ROOT / words[0]), run_name="__main__") if words[0] == "main.py" else cli.main()
-            code: object = 0
-        except SystemExit as ended:
-            code = ended.code or 0
-    root.handlers[:], root.level = before
-    return Done(int(str(code)), "\n".join([out.getvalue(), *(str(warning.message) for warning in caught)]))
 
 
 def train(folder: Path) -> Done:
@@ -94,38 +58,6 @@ def killed(finished: Path, tmp_path: Path) -> Path:
     (run / "run.json").write_text(json.dumps(record | {"status": "running"}))
     (run / "result.json").unlink()
     return tmp_path / "killed"
-
-
-def flip(path: Path, seed: int = 0) -> None:
-    """Flip one bit somewhere in a file."""
-    content, bit = bytearray(path.read_bytes()), random.Random(seed).randrange(8 * path.stat().st_size)
-    content[bit // 8] ^= 1 << (bit % 8)
-    path.write_bytes(content)
-
-
-def flip_in_the_middle(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def blank(path: Path) -> None:
-    path.write_bytes(bytes(path.stat().st_size))
-
-
-def misplace(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-    (path / "inside").touch()
-
-
-def plug(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
 
 
 def rewrite(change: Callable[[dict], object]) -> Harm:
@@ -301,104 +233,3 @@ def test_leftovers_of_killed_processes_go_and_those_of_live_ones_stay(killed: Pa
             contents(killed / "cache")
     left = {path.name for path in killed.rglob("*") if path.suffix in (".tmp", ".part")}
     assert left == {"alive.part", f".run.json.{alive.pid}.tmp", f".last.pt.{alive.pid}.tmp"}
-
-
-STORE_HARMS: dict[str, Harm] = {
-    "zeroed": lambda store: blank(store / "train.images"),
-    "flipped": lambda store: flip(store / "train.images"),
-    "a label": lambda store: flip(store / "train.labels"),
-    "test images": lambda store: flip(store / "test.images"),
-    "a folder inside": lambda store: misplace(store / "train.images"),
-    "a pipe": lambda store: plug(store / "header.json"),
-    "a foreign header": lambda store: (store / "header.json").write_text('{"a": [1]}'),
-    "no folder": lambda store: (shutil.rmtree(store), store.write_text("")),
-}
-
-
-def contents(cache: Path) -> list[Tensor]:
-    """All that the set of digits holds, read through a cache and copied out of it."""
-    data = prepare(Digits(), cache=cache, progress=QUIET)
-    return [tensor.clone() for split in (data.train, data.test) for tensor in (split.images, split.labels)]
-
-
-@pytest.mark.parametrize("harm", STORE_HARMS.values(), ids=STORE_HARMS)
-def test_a_damaged_image_store_is_made_anew_with_a_warning(harm: Harm, tmp_path: Path) -> None:
-    expected = contents(tmp_path)
-    harm(next((tmp_path / "data").glob("*/header.json")).parent)
-    with pytest.warns(UserWarning, match=r"is damaged .* is made anew"):
-        found = contents(tmp_path)
-    assert all(map(torch.equal, found, expected))
-
-
-def test_a_store_of_an_earlier_version_is_made_anew(tmp_path: Path) -> None:
-    """It says nothing by which its images could be verified."""
-    expected = contents(tmp_path)
-    path = next((tmp_path / "data").glob("*/header.json"))
-    header = {key: value for key, value in json.loads(path.read_text())["header"].items() if key != "crc32"}
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
-    path.write_text(json.dumps({"sha256": digest, "header": header}))
-    blank(path.with_name("train.images"))
-    with pytest.warns(UserWarning, match="earlier version"):
-        assert all(map(torch.equal, contents(tmp_path), expected))
-
-
-def zero(path: Path) -> None:
-    """Write zeros into a file that stays the same one."""
-    with path.open("r+b") as file:
-        file.write(bytes(path.stat().st_size))
-
-
-def test_a_store_that_changes_under_a_run_is_noticed(tmp_path: Path) -> None:
-    """In place: zeros would be trained on, and a read behind the end of a cut file ends the process."""
-    for number, harm in enumerate((zero, lambda path: os.truncate(path, 100))):
-        cache = tmp_path / str(number)
-        train = prepare(Digits(), cache=cache, progress=QUIET).train
-        harm(next((cache / "data").glob("*/train.images")))
-        with pytest.raises(Damaged, match=r"train.images was changed while"):
-            train.gather(torch.arange(1400, 1438), torch.device("cpu"))
-
-
-def test_a_store_that_is_deleted_touched_or_made_anew_under_a_run_lives_on(tmp_path: Path) -> None:
-    train = prepare(Digits(), cache=tmp_path, progress=QUIET).train
-    expected, path = train.images.clone(), next((tmp_path / "data").glob("*/train.images"))
-    os.utime(path, (1, 1))
-    assert torch.equal(train.images, expected)
-    shutil.rmtree(tmp_path / "data")
-    assert torch.equal(train.images, expected)
-    prepare(Digits(), cache=tmp_path, progress=QUIET)
-    assert torch.equal(train.images, expected)
-
-
-class Restless(ImageFolder):
-    """A folder of images, one of which somebody exchanges while it is decoded."""
-
-    def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
-        yield from super().decode(split)
-        Image.new("L", (8, 8), 255).save(self.bases["train"] / "0.png")
-
-
-def test_images_that_change_while_they_are_decoded_are_noticed(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    for k in range(20):
-        Image.new("L", (8, 8), 10 * k).save(tmp_path / "images" / f"{k}.png")
-    source = Restless(str(tmp_path / "images"), size=8, channels=1)
-    with pytest.raises(ValueError, match="changed while they were decoded"):
-        prepare(source, cache=tmp_path / "cache", progress=QUIET)
-    assert not list((tmp_path / "cache").rglob("header.json"))
-
-
-def test_a_damaged_cache_changes_no_measurement(tmp_path: Path) -> None:
-    """The number of images is no tensor, and stands beside them."""
-    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
-    np.savez(tmp_path / "images.npz", samples=images)
-    words = ("genbench", "evaluate", tmp_path / "images.npz", "--data=digits", "--set=scores=[fid]")
-    assert command(tmp_path, *words).code == 0
-    for path in (tmp_path / "reference").glob("*.safetensors"):
-        content = re.sub(rb'(\\"n\\": )\d', rb"\g<1>9", path.read_bytes())
-        assert content != path.read_bytes()
-        path.write_bytes(content)
-    done = command(tmp_path, *words)
-    assert (done.code, done.told.count("its checksum is wrong")) == (0, 2), done.told
-    lines = (tmp_path / "images.evaluations.jsonl").read_text().splitlines()
-    before, after = (json.loads(line)["metrics"] for line in lines)
-    assert before == after

@@ -8,7 +8,7 @@ import pytest
 from genbench.data import Digits, prepare
 from genbench.files import remove_leftovers
 from genbench.run import atomic_file
-from tests.attack.test_damage import QUIET
+from tests.attack.harm import QUIET
 
 
 def test_a_leftover_that_cannot_be_locked_keeps_no_store_from_being_made(tmp_path: Path) -> None:

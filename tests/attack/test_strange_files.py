@@ -1,31 +1,21 @@
 """Files of strangers that are not what they seem: passed over or named, never waited for, never shown."""
 
 import base64
-import json
-import os
 import shutil
-import socket
-import struct
 import threading
 import urllib.request
 import warnings
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from genbench.data import ImageFolder, prepare
-from genbench.progress import Progress
 from genbench.report import Query, load
 from genbench.report.html import html
 from genbench.report.serve import LiveReport, server
 from genbench.report.text import compare
-from tests.attack.verbs import Done, finished_run, genbench, not_waiting
-from tests.conftest import Command, Make
-from tests.toys import TINY
+from tests.attack.strange import KINDS, SHADE, claiming
+from tests.attack.verbs import finished_run, genbench, not_waiting
 
 NAMES = (
     "result.json",
@@ -37,58 +27,6 @@ NAMES = (
     "samples/real.png",
     "samples",
 )
-SHADE = 77
-"""Of the picture that lies elsewhere on the disk."""
-
-
-def bind(path: Path) -> None:
-    """Make a socket, by its name alone: whole paths are too long for one."""
-    before = Path.cwd()
-    os.chdir(path.parent)
-    try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
-    finally:
-        os.chdir(before)
-
-
-def claiming(side: int) -> bytes:
-    """The beginning of a PNG that says it has side x side pixels."""
-    head = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    parts = [struct.pack(">I", 13), head, struct.pack(">I", zlib.crc32(head)), struct.pack(">I", 9), b"IDAT"]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def sparse(path: Path, size: int) -> None:
-    """Make a file of zeros that takes no room on the disk."""
-    path.write_bytes(b"")
-    os.truncate(path, size)
-
-
-def elsewhere(path: Path) -> Path:
-    """A file outside of all runs that is a good one of its kind."""
-    root = next(parent for parent in path.parents if parent.name == "runs").parent
-    return root / {".json": "secret.json", ".png": "secret.png", ".yaml": "secret.yaml"}.get(
-        path.suffix, "outside"
-    )
-
-
-KINDS: dict[str, Callable[[Path], object]] = {
-    "fifo": lambda path: os.mkfifo(path),
-    "socket": bind,
-    "folder": lambda path: path.mkdir(),
-    "zeros": lambda path: path.symlink_to("/dev/zero"),
-    "terminal": lambda path: path.symlink_to("/dev/tty"),
-    "kernel-log": lambda path: path.symlink_to("/proc/kmsg"),
-    "circle": lambda path: path.symlink_to(path.name),
-    "nowhere": lambda path: path.symlink_to("is-not-there"),
-    "huge": lambda path: sparse(path, 2**31),
-    "deep": lambda path: path.write_text('{"genbench":' * 100_000),
-    "empty": lambda path: path.write_bytes(b""),
-    "noise": lambda path: path.write_bytes(np.random.default_rng(0).bytes(999)),
-    "linked": lambda path: path.symlink_to(elsewhere(path)),
-    "climbing": lambda path: path.symlink_to(os.path.relpath(elsewhere(path), path.parent)),
-}
 
 
 @pytest.fixture(scope="module")
@@ -223,206 +161,3 @@ def test_a_directory_of_runs_may_itself_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "runs").symlink_to(tmp_path / "disk")
     text = genbench("report", tmp_path / "runs", "--format", "html").out
     assert base64.b64encode((tmp_path / "disk/a/samples/samples_000000512.png").read_bytes()).decode() in text
-
-
-# Images
-
-
-def images(folder: Path, n: int = 20) -> Path:
-    """A folder of grey images of 8 x 8 pixels."""
-    folder.mkdir(parents=True)
-    for number in range(n):
-        Image.new("L", (8, 8), 10 * number).save(folder / f"{number:02}.png")
-    return folder
-
-
-def counted(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, int], str]:
-    """How many images a folder gives, and what is said of it."""
-    from genbench.progress import terminal
-
-    source = ImageFolder(str(root), size=8, channels=1)
-    with not_waiting():
-        prepare(source, cache=root.parent / "cache", progress=Progress(terminal()))
-    return source.counts(), capsys.readouterr().out
-
-
-def test_what_is_no_image_file_is_counted_and_told_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = images(tmp_path / "images")
-    os.mkfifo(root / "a.png")
-    bind(root / "b.png")
-    (root / "c.png").symlink_to("/dev/zero")
-    (root / "d.png").symlink_to("is-not-there")
-    (root / "e.png").symlink_to("e.png")
-    for name in ("notes.txt", "more.txt", "movie.gif"):
-        (root / name).write_text("no image")
-    (root / ".hidden").write_text("not told")
-    counts, said = counted(root, capsys)
-    assert sum(counts.values()) == 20
-    assert sorted(said.partition(": ")[2].rstrip(".\n").split(", ")) == [
-        "devices (1)",
-        "files of .gif (1)",
-        "files of .txt (2)",
-        "links that lead nowhere (2)",
-        "named pipes (1)",
-        "sockets (1)",
-    ]
-
-
-def test_a_folder_that_links_lead_back_to_is_read_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = images(tmp_path / "images")
-    (root / "a").symlink_to(".")
-    (root / "b").symlink_to(root)
-    (root / "deeper").mkdir()
-    (root / "deeper" / "up").symlink_to("..")
-    for level in range(30):  # without a circle, and with 2 ** 29 ways to its end
-        (root / f"level{level}").mkdir()
-        for way in ("left", "right"):
-            (root / f"level{level}" / way).symlink_to(f"../level{level + 1}")
-    (root / "level30").mkdir()
-    counts, said = counted(root, capsys)
-    assert sum(counts.values()) == 20
-    assert "folders that a link leads to once more (63)" in said
-
-
-def test_images_may_be_links_and_one_with_two_names_counts_twice_and_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root, other = images(tmp_path / "images"), images(tmp_path / "other", 2)
-    (root / "x.png").symlink_to(other / "00.png")
-    counts, said = counted(root, capsys)
-    assert (sum(counts.values()), said) == (21, "")
-    (root / "y.png").symlink_to("00.png")
-    os.link(root / "01.png", root / "z.png")
-    counts, said = counted(root, capsys)
-    assert sum(counts.values()) == 23
-    assert "images that have another name there too (2)" in said
-
-
-def evaluated(target: Path) -> Done:
-    """Evaluate images on disk, up to the first refusal."""
-    with not_waiting():
-        return genbench("evaluate", target, "--data", "digits", "--device", "cpu", "--set", "scores=[fid]")
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (b"", "x.png is no image that can be read: take it out"),
-        (9_000, "x.png is 9000x9000 in mode L"),
-        (30_000, "x.png is no image that can be read (Image size"),
-    ],
-)
-def test_an_image_that_cannot_be_measured_is_named_before_it_is_unpacked(
-    tmp_path: Path, content: bytes | int, told: str
-) -> None:
-    path = images(tmp_path / "given") / "x.png"
-    path.write_bytes(content if isinstance(content, bytes) else claiming(content))
-    os.truncate(path, 2**31)
-    done = evaluated(tmp_path / "given")
-    assert (done.code, done.out) == (2, "")
-    assert told in done.err
-
-
-def test_arrays_that_unpack_to_more_than_memory_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    np.savez_compressed(tmp_path / "x.npz", samples=np.zeros((20_000, 8, 8), np.uint8))
-    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 256}
-    monkeypatch.setattr(os, "sysconf", lambda name: sizes[name])
-    done = evaluated(tmp_path / "x.npz")
-    assert done.code == 2
-    assert "unpacks to 1,280,128 bytes, 1,048,576 are in this machine" in done.err
-
-
-def test_what_is_no_npz_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(b"PK\x03\x04" + np.random.default_rng(0).bytes(500))
-    assert "x.npz is no .npz file that can be read" in evaluated(tmp_path / "x.npz").err
-    np.save(tmp_path / "y.npy", np.zeros((2, 8, 8), np.uint8))
-    (tmp_path / "y.npy").rename(tmp_path / "y.npz")
-    assert "y.npz is no .npz file that can be read" in evaluated(tmp_path / "y.npz").err
-
-
-# Trained models
-
-
-@pytest.fixture
-def sent(made: Make, tmp_path: Path) -> Path:
-    """A copy of the run of a trained model."""
-    run = tmp_path / "runs" / "sent"
-    shutil.copytree(made("network.width=8", "network.blocks=1", "sampler.steps=3"), run)
-    return run
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "told"),
-    [
-        ("run.json", "fifo", "is a named pipe"),
-        ("run.json", "zeros", "is a link out of"),
-        ("run.json", "deep", "is not JSON"),
-    ],
-)
-def test_a_model_whose_record_is_a_strange_file_is_one_message(
-    sent: Path, tmp_path: Path, name: str, kind: str, told: str
-) -> None:
-    (sent / name).unlink()
-    KINDS[kind](sent / name)
-    with not_waiting():
-        done = genbench("sample", sent, "--out", tmp_path / "out", "--n", 1, "--steps", 2, "--device", "cpu")
-    assert (done.code, done.out) == (2, "")
-    assert told in done.err
-    assert len(done.err.splitlines()) == 1
-
-
-@pytest.mark.parametrize("kind", ["fifo", "linked", "huge", "noise", "aliases"])
-def test_overrides_that_are_a_strange_file_are_one_message(sent: Path, tmp_path: Path, kind: str) -> None:
-    (tmp_path / "secret.yaml").write_text("- seed=1\n")
-    path = sent / ".hydra" / "overrides.yaml"
-    path.unlink()
-    levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
-    KINDS.get(kind, lambda path: path.write_text("\n".join(["a0: &a0 [1]", *levels])))(path)
-    with not_waiting():
-        done = genbench("evaluate", sent, "--device", "cpu", "--metrics", "none")
-    assert (done.code, done.out) == (2, "")
-    assert str(path) in done.err
-    assert len(done.err.splitlines()) == 1
-
-
-def test_a_file_that_a_sent_run_links_to_is_not_appended_to(sent: Path, tmp_path: Path) -> None:
-    precious = tmp_path / "precious"
-    precious.write_text("mine")
-    (sent / "evaluations.jsonl").symlink_to(precious)
-    done = genbench("evaluate", sent, "--device", "cpu", "--metrics", "none")
-    assert done.code == 2
-    assert "evaluations.jsonl is a link" in done.err
-    assert precious.read_text() == "mine"
-
-
-@pytest.mark.slow
-def test_a_run_is_not_resumed_onto_links_and_pipes(main: Command, tmp_path: Path) -> None:
-    """Of the files that a run writes where they stand, and of those that it reads first."""
-    precious = tmp_path / "precious"
-    precious.write_text("mine")
-    done = main(*TINY, f"runs_dir={tmp_path / 'runs'}")
-    assert done.returncode == 0, done.stderr
-    (run,) = (path.parent for path in (tmp_path / "runs").rglob("result.json"))
-    record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(record | {"status": "stopped"}))
-    (run / "result.json").unlink()
-    for name in ("metrics.jsonl", "main.log", ".lock", "run.json", "checkpoints/last.pt"):
-        kept = tmp_path / "kept"
-        if (run / name).exists():
-            (run / name).rename(kept)
-        for make in (lambda path: os.mkfifo(path), lambda path: path.symlink_to(precious)):
-            make(run / name)
-            again = main(*TINY, f"runs_dir={tmp_path / 'runs'}")
-            assert again.returncode in (1, 2), (name, again.stdout)
-            assert name in again.stderr
-            assert "Traceback" not in again.stderr
-            (run / name).unlink()
-        if kept.exists():
-            kept.rename(run / name)
-    assert precious.read_text() == "mine"
