@@ -8,6 +8,7 @@ import shutil
 import stat
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,7 +113,8 @@ def remove_leftovers(folders: Iterable[Path], name: str = "") -> None:
     for path in (path for folder in folders for path in folder.glob(".*.tmp")):
         found = TEMPORARY.fullmatch(path.name)
         if found and name in ("", found["name"]) and not is_at_work(int(found["pid"])):
-            clear(path)
+            with suppress(OSError):  # another user's
+                clear(path)
 
 
 def is_at_work(pid: int) -> bool:
