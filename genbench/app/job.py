@@ -17,8 +17,9 @@ from rich.console import Console
 from genbench.app.build import build
 from genbench.app.directory import check_directory, check_places, refusing, write_composition
 from genbench.app.door import EXIT_FAILED, EXIT_STOPPED, leave
-from genbench.app.faults import machine_faults
+from genbench.app.machine import machine_faults
 from genbench.app.naming import identity, without_hydra
+from genbench.app.recorded import at
 from genbench.app.sweeping import ledger, stop_of_sweep, tell_upload
 from genbench.app.team import Task, launch, torchrun_rank, work
 from genbench.disk import explain
@@ -166,7 +167,7 @@ def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Sta
             if finished is not None:
                 show(finished, console, again=True)
                 return Stay("skipped", f"finished; {headline(finished, cfg)}", objective(finished, cfg))
-            if sweeping() and here.is_failed_for_good and not cfg.retry_failed:
+            if sweeping() and not cfg.retry_failed and is_failed_for_good(here, cfg):
                 return Stay("unmended", "failed before; retry_failed=true tries it again")
             session = open_session(cfg, here, console, stop)
             if not cfg.dry_run:
@@ -182,6 +183,16 @@ def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Sta
                 result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task) or {}
     show(result, console)
     return Stay("done", headline(result, cfg), objective(result, cfg))
+
+
+def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
+    """Return True where a run failed and would fail again in the same way.
+
+    It would not where the machine was at fault, nor where trainer.on_nonfinite=skip was added meanwhile.
+    """
+    before = at(here.record(), ("config", "trainer", "on_nonfinite"))
+    skips_now = cfg.trainer.on_nonfinite == "skip" and before == "stop"
+    return here.is_failed_for_good and not skips_now
 
 
 def assist(cfg: DictConfig, here: Run) -> float:

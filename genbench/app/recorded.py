@@ -19,7 +19,7 @@ from genbench.axes import CONF
 from genbench.declared import check_declared, origins_of, with_current_paths
 from genbench.untrusted import YAML_BYTES, read_regular
 
-__all__ = ["buildable", "configuration", "opened", "referring", "words_of"]
+__all__ = ["at", "buildable", "configuration", "opened", "referring", "words_of"]
 
 OPEN: ContextVar[tuple[Path, ...]] = ContextVar("OPEN", default=())
 """The runs that are being loaded, each for the sake of the one before."""

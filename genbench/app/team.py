@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
-from genbench.app.faults import machine_faults
+from genbench.app.machine import is_saved, machine_faults
 from genbench.app.sweeping import stop_of_sweep
 from genbench.endings import describe_error, rebuild_error
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
@@ -153,10 +153,7 @@ def told(folder: Path, devices: int) -> Exception | None:
 
 
 def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
-    """In plain words, which process ended how, and what is left."""
-    import torch
-
-    from genbench.checkpoint import CheckpointStore
+    """Return the error that says which process ended how, and where the same command goes on."""
     from genbench.faults import going_on
 
     rank, failure = error.get_first_failure()
@@ -166,9 +163,8 @@ def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is impo
         how = f"was killed by {number.name}{often}"
     else:
         how = f"failed: {reason(failure)}"
-    checkpoint = CheckpointStore(here.checkpoints).load(torch.device("cpu"))
-    saved = None if checkpoint is None else checkpoint["images_seen"]
-    return Lost(f"process {rank} of this run {how}. {going_on(saved)}, also with another trainer.devices")
+    after = going_on(is_saved=is_saved(here))
+    return Lost(f"process {rank} of this run {how}. {after}, also with another trainer.devices")
 
 
 def close(here: Run, ending: Exception) -> None:
