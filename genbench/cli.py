@@ -14,6 +14,7 @@ from genbench.cli_report import verbs
 from genbench.disk import explain, is_machine_fault, whole_folder
 from genbench.errors import Failure
 from genbench.memory import memory_for
+from genbench.printable import spell_out_warnings
 from genbench.run import version
 from genbench.streams import harden_streams
 
@@ -34,6 +35,7 @@ def main() -> None:
     app.add_typer(cli_evaluate.verbs)
     app.add_typer(verbs)
     harden_streams(output_is_result=True)
+    spell_out_warnings()
     try:
         with memory_for("this command", "free memory, or choose another --device"):
             run_verb()

@@ -1,4 +1,4 @@
-"""What a training that fails leaves, and what the user can do about it, in one message."""
+"""Messages about trainings that fail: the cause, what is saved, and what the user can do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

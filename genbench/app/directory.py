@@ -33,7 +33,7 @@ OPENED = (".lock", "main.log", "metrics.jsonl")
 FOLDERS = (".hydra", "checkpoints", "samples", "wandb")
 """Folders of a run, in which files are written and replaced."""
 REPLACED = (".hydra", "checkpoints", "main.log", "metrics.jsonl", "result.json", "samples")
-"""What a run would overwrite or add to; before there is a run.json it is another program's."""
+"""Files that a run would overwrite or add to; before there is a run.json they are another program's."""
 BEFORE_RUN = {".hydra", "main.log"}
 """Those of them that a kill can leave of a run before its run.json is there."""
 CHECKPOINTS = 3  # of a run at a time: the last, its predecessor, and the next one while it is written
