@@ -14,6 +14,7 @@ from genbench.cli_report import verbs
 from genbench.disk import explain, is_machine_fault, whole_folder
 from genbench.errors import Failure
 from genbench.memory import memory_for
+from genbench.printable import spell_out_warnings
 from genbench.run import version
 from genbench.streams import harden_streams
 
@@ -34,6 +35,7 @@ def main() -> None:
     app.add_typer(cli_evaluate.verbs)
     app.add_typer(verbs)
     harden_streams(output_is_result=True)
+    spell_out_warnings()
     try:
         with memory_for("this command", "free memory, or choose another --device"):
             run_verb()
@@ -135,11 +137,13 @@ def sample(
     with warnings_in_lines():
         model = load(run_dir, device=device, weights=weights, overrides=overrides)
     place = next(model.parameters()).device
+    drawing = choose(model, inpaint=inpaint, mask=mask, vary=vary, strength=strength)
+    asked_for = labels(model, n, label, device=place)
     with whole_folder(out):
         write(
-            choose(model, inpaint=inpaint, mask=mask, vary=vary, strength=strength),
+            drawing,
             n,
-            labels(model, n, label, device=place),
+            asked_for,
             out,
             seed=seed,
             batch_size=batch_size,
@@ -181,7 +185,7 @@ def sampler_sweep(
     todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
     source, metrics, seed = application.protocol(run_dir)
     metrics.samples = n or metrics.samples
-    with warnings_in_lines():
+    with warnings_in_lines(), whole_folder(out):
         table = sweep(
             lambda way: application.load(run_dir, device=device, overrides=way),
             todo,
@@ -213,9 +217,11 @@ def bound(
     from genbench.progress import Progress, terminal
 
     source, _, seed = application.protocol(run_dir)
+    with warnings_in_lines():
+        model = application.load(run_dir, device=device)
     with warnings_in_lines(), whole_folder(out):
         terms = bound_figure(
-            application.load(run_dir, device=device),
+            model,
             source,
             out,
             n=n,

@@ -65,7 +65,7 @@ class Declared:
             self.references[(*place, ITEM) if found["values"] else place].add(origin)
 
     def legal(self, place: Place) -> set[Call]:
-        """What may be built at a place of a configuration whose references are resolved."""
+        """Return the calls that may stand at a place of a configuration whose references are resolved."""
         origins = self.with_origins({()})
         for key in place:
             origins = self.with_origins({(*origin, key) for origin in origins})
@@ -96,7 +96,7 @@ def package(text: str, folder: Path) -> Place:
 
 @cache
 def declared() -> Declared:
-    """What the installed options build."""
+    """Return the calls and references of the installed options, read once."""
     return Declared(CONF)
 
 
@@ -125,7 +125,8 @@ def check_call(node: Mapping[str, Any], own: list[str], place: Place) -> None:
     path, legal = ".".join(place), declared().legal(place)
     if foreign := [key for key in own if key not in ("_target_", "_partial_")]:
         raise ValueError(
-            f"{path}.{foreign[0]} may stand in no recorded configuration: it changes what is built"
+            f"{path}.{foreign[0]} may stand in no recorded configuration, since it changes what is built: "
+            "take it out, or train the run anew"
         )
     target, partial = node.get("_target_"), node.get("_partial_", False)
     if not any((target, partial) == call and type(partial) is bool for call in legal):
@@ -133,7 +134,7 @@ def check_call(node: Mapping[str, Any], own: list[str], place: Place) -> None:
         asked = f"{target!r} with _partial_={partial}" if "_partial_" in node else repr(target)
         raise ValueError(
             f"{path} would build {asked}, which no installed option builds there; a recorded configuration "
-            f"may build what options do, here {names}"
+            f"may build what options do, here {names}: install its plug-in, or train the run anew"
         )
 
 

@@ -6,7 +6,7 @@ import resource
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -115,12 +115,27 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[None]:
-    """Remove a new folder, with what the block wrote into it, where an error of the system ends it."""
+    """Remove what the block wrote into a folder that was new or empty, where an error of the system ends it.
+
+    A folder that was there before stays, as does all that was in it.
+    """
+    before = set(folder.iterdir()) if folder.is_dir() else None
     try:
         yield
     except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
+        if before is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            remove_all(set(folder.iterdir()) - before)
         raise
+
+
+def remove_all(paths: Iterable[Path]) -> None:
+    """Remove files and folders, as far as the disk allows it."""
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a training that fails leaves, and what the user can do about it, in one message."""
+"""Messages about trainings that fail: the cause, what is saved, and what the user can do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,11 +39,13 @@ def training_explained(
         skips = "trainer.on_nonfinite=skip" if isinstance(error, NotFinite) else None
         raise FloatingPointError(f"{error}. {after_divergence(run.saved_images, skips)}") from None
     except OutOfMemory as error:
-        raise OutOfMemory(f"{error}. {going_on(run.saved_images)}") from None
+        raise OutOfMemory(
+            f"{error}. {going_on(is_saved=run.saved_images is not None, images=run.saved_images)}"
+        ) from None
 
 
 def smaller_parts(batch_size: int, accumulate: int, processes: int) -> str:
-    """The remedy where a batch does not fit into memory."""
+    """Return the remedy where a batch does not fit into memory."""
     k = next_accumulate(batch_size, accumulate, processes)
     if k is None:
         return f"a smaller network or image size fits, which {NEW_RUN}"
@@ -52,7 +54,7 @@ def smaller_parts(batch_size: int, accumulate: int, processes: int) -> str:
 
 
 def after_divergence(saved: int | None, skips: str | None) -> str:
-    """What to do about a training that diverged: resumed, it repeats every step and meets the same batch.
+    """Return the remedies for a training that diverged: resumed, it meets the same batch again.
 
     skips: the setting that passes over the batch at fault, None where no batch is.
     """
@@ -65,11 +67,14 @@ def after_divergence(saved: int | None, skips: str | None) -> str:
     )
 
 
-def going_on(saved: int | None) -> str:
-    """What the same command does after a failure that need not come again."""
-    if saved is None:
+def going_on(*, is_saved: bool, images: int | None = None) -> str:
+    """Return where the same command goes on after a failure that need not come again, without a full stop.
+
+    images: those that the last checkpoint has seen, None where nobody has counted them.
+    """
+    if not is_saved:
         return "Nothing was saved yet: the same command starts from the beginning"
-    return f"The same command goes on from the last checkpoint, of {saved:,} images"
+    return "The same command goes on from the last checkpoint" + (f", of {images:,} images" if images else "")
 
 
 @contextmanager

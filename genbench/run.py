@@ -123,15 +123,13 @@ class Run:
     def end(self, status: Ending, error: str | None = None, *, machine_fault: bool = False) -> None:
         """Close the run's last session; of `error` the last line is kept.
 
-        machine_fault: the disk or a limit of the machine ended it, so that a sweep tries it again.
+        machine_fault: a full disk, a lack of memory or the like ended it, so that a sweep tries it again.
         """
         record = self.record()
         if record is None:
             raise ValueError(f"{self.path} has no run.json: call begin before end")
         last_line = error.strip().splitlines()[-1] if error and error.strip() else None
-        record |= {"status": status, "error": last_line}
-        if machine_fault:
-            record["machine_fault"] = True
+        record |= {"status": status, "error": last_line, "machine_fault": machine_fault}
         record["sessions"][-1] |= {"ended": now(), "status": status}
         self.write_record(record)
 

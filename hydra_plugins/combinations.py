@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from genbench.app.directory import check_outside_runs
 from genbench.app.holding import held
 from genbench.app.naming import identity
 from genbench.app.refusal import why
@@ -47,11 +48,15 @@ class Combinations(BasicSweeper):
         return self.obstacle(cfg)
 
     def obstacle(self, cfg: DictConfig) -> str | None:
-        """Return why a job's directory cannot be made, if it is a file; Hydra would end the sweep over it."""
+        """Return why a job's directory cannot be made, if it is a file or in a run: Hydra would make it."""
         with suppress(OmegaConfBaseException):  # a directory that only the job itself can name
             path = Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir
             if path.exists() and not path.is_dir():
                 return f"{path} is no folder, and the run would write into one: move it away"
+            try:
+                check_outside_runs(path)
+            except ValueError as error:
+                return str(error)
         return None
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:

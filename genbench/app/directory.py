@@ -20,19 +20,22 @@ from genbench.app.refusal import message
 from genbench.disk import check_file_size, check_room, check_writable
 from genbench.errors import UsageError
 from genbench.run import Run, atomic_file
-from genbench.untrusted import check_appendable
+from genbench.untrusted import YAML_BYTES, check_appendable, read_regular
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["ChecksDirectory", "check_directory", "check_places", "refusing", "write_composition"]
 
-BEFORE_RUN = {".lock", ".hydra", "main.log"}
-"""Files of a run that a kill can leave before its run.json is there; the lock comes first."""
 FILES = ("run.json", "result.json", "metrics.jsonl", "main.log", ".lock")
 OPENED = (".lock", "main.log", "metrics.jsonl")
 """Files of a run that are written where they stand; the others are replaced as a whole."""
-FOLDERS = ("checkpoints", "samples")
+FOLDERS = (".hydra", "checkpoints", "samples", "wandb")
+"""Folders of a run, in which files are written and replaced."""
+REPLACED = (".hydra", "checkpoints", "main.log", "metrics.jsonl", "result.json", "samples")
+"""Files that a run would overwrite or add to; before there is a run.json they are another program's."""
+BEFORE_RUN = {".hydra", "main.log"}
+"""Those of them that a kill can leave of a run before its run.json is there."""
 CHECKPOINTS = 3  # of a run at a time: the last, its predecessor, and the next one while it is written
 WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state comes on top
 
@@ -87,16 +90,40 @@ def refusing() -> Iterator[None]:
 def check_directory(here: Run, identity: str) -> None:
     """Raise ValueError where a run's directory is no place for it, before anything is written.
 
-    It is none where it belongs to a run of another identity, lies within a run, or holds files of no run.
+    It is none where it belongs to a run of another identity, lies within a run, holds files of another
+    program that the run would overwrite, or has links for the folders in which it writes.
     """
     check_outside_runs(here.path)
+    check_folder(here.path)
+    for name in FOLDERS:
+        check_no_link(here.path / name)
+        check_folder(here.path / name)
     for name in OPENED:
         check_appendable(here.path / name)
     here.past_sessions(identity)
     files = foreign_files(here.path)
     if files and here.record() is None:  # in this order: another process may begin the run meanwhile
         raise ValueError(
-            f"{here.path} is no run's directory and holds {', '.join(files[:3])}: name a new or an empty one"
+            f"{here.path} is no run's directory and holds {', '.join(files[:3])}, which a run would "
+            "overwrite: move that away, or name another directory"
+        )
+
+
+def check_folder(path: Path) -> None:
+    """Raise NotADirectoryError where there is anything but a folder at a path."""
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+
+
+def check_no_link(folder: Path) -> None:
+    """Raise ValueError where a link stands for a folder of a run.
+
+    A run that somebody sends could lead by one to any folder of the user, in which files would be replaced.
+    """
+    if folder.is_symlink():
+        raise ValueError(
+            f"{folder} is a link, through which a run writes nothing: put a folder there, or link all of "
+            "runs_dir instead"
         )
 
 
@@ -112,11 +139,26 @@ def check_outside_runs(path: Path) -> None:
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """Return the names in a directory that no run leaves there before it begins."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    ours = BEFORE_RUN if ".lock" in names else set()
-    is_empty = {name for name in FOLDERS if name in names and not any((folder / name).iterdir())}
-    return [name for name in names if name not in ours | is_empty and not name.startswith(".run.json.")]
+    """Return the names in a directory that a run would overwrite and did not leave there before it began.
+
+    Any other file may lie beside those of a run, such as what its command prints.
+    """
+    ours = BEFORE_RUN if (folder / ".lock").exists() or is_composed_here(folder) else set()
+    there = [name for name in REPLACED if name not in ours and (folder / name).exists()]
+    return [name for name in there if not is_empty(folder / name)]
+
+
+def is_composed_here(folder: Path) -> bool:
+    """Return True where a run wrote its composition; earlier versions did so before they took the lock."""
+    with suppress(OSError, ValueError):
+        path = folder / ".hydra" / "config.yaml"
+        return b"_target_: genbench." in read_regular(path, at_most=YAML_BYTES, inside=folder)
+    return False
+
+
+def is_empty(path: Path) -> bool:
+    """Return True for a folder without anything in it."""
+    return path.is_dir() and not any(path.iterdir())
 
 
 def check_places(here: Run, model: "nn.Module") -> None:
@@ -133,8 +175,7 @@ def check_places(here: Run, model: "nn.Module") -> None:
     state = [*model.parameters(), *model.buffers()]
     one = max([WEIGHTS * sum(tensor.nbytes for tensor in state), *there])
     check_file_size(one, "a checkpoint of this model")
-    place = here.checkpoints if here.checkpoints.exists() else here.path  # which may be a link elsewhere
-    check_room(place, CHECKPOINTS * one - sum(there), "the checkpoints of this model")
+    check_room(here.path, CHECKPOINTS * one - sum(there), "the checkpoints of this model")
 
 
 def write_composition(cfg: DictConfig, here: Run) -> None:

@@ -24,6 +24,16 @@ __all__ = ["door", "leave"]
 
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
 HELP = {"--help", "-h"}
+TOLD = (
+    UsageError,
+    Unmeasured,
+    Failure,
+    FloatingPointError,
+    OSError,  # of Hydra's own folders and files
+    HydraException,
+    OmegaConfBaseException,
+)
+"""Errors that end a command in one message."""
 
 
 def door(main: Callable[[], None]) -> None:
@@ -33,31 +43,46 @@ def door(main: Callable[[], None]) -> None:
     if HELP & set(sys.argv[1:]):
         show_help([word for word in sys.argv[1:] if not word.startswith("-")])
         return
-    if SEVERAL & set(sys.argv) and {"--cfg", "-c"} & set(sys.argv):
-        leave(UsageError("--cfg shows one configuration: leave out -m, and name one value of each"))
     try:
-        check_credentials(sys.argv[1:])
+        check_command(sys.argv[1:])
     except ValueError as error:
         leave(UsageError(str(error)))
-    if any(word.startswith("--e") for word in sys.argv[1:]):  # also abbreviated, as Hydra's parser takes it
-        leave(UsageError("--experimental-rerun reads a pickle, which can run code: repeat the run's command"))
     sys.argv[1:] = hold(sys.argv[1:])
     os.environ.pop(sweeping.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        run_hydra(main)
+    finally:
+        ends = sweeping.summarise(terminal())
+    if "stopped" in ends or sweeping.stop_of_sweep().requested:
+        sys.exit(EXIT_STOPPED)
+    if ends & (BAD | {"not started"}):
+        sys.exit(EXIT_USAGE if ends == {"refused"} else EXIT_FAILED)
+
+
+def check_command(words: Sequence[str]) -> None:
+    """Raise ValueError on words of a command that Hydra would take and that must not be.
+
+    They are a key or password that the run would record, a configuration of several values that is to be
+    shown, and a run that is to be repeated from a pickle.
+    """
+    if SEVERAL & set(words) and {"--cfg", "-c"} & set(words):
+        raise ValueError("--cfg shows one configuration: leave out -m, and name one value of each")
+    check_credentials(words)
+    if any(word.startswith("--e") for word in words):  # also abbreviated, as Hydra's parser takes it
+        raise ValueError(
+            "--experimental-rerun reads a pickle, which can execute code: repeat the run's command"
+        )
+
+
+def run_hydra(main: Callable[[], None]) -> None:
+    """Run Hydra's main; its errors and ours leave by one message, or as they are with HYDRA_FULL_ERROR=1."""
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print and exit with 1 by itself; its errors come here
     try:
         main()
-    except (
-        UsageError,
-        Unmeasured,
-        Failure,
-        FloatingPointError,
-        OSError,  # of Hydra's own folders and files
-        HydraException,
-        OmegaConfBaseException,
-    ) as error:
+    except TOLD as error:
         if tracebacks:
             raise
         leave(error)
@@ -70,11 +95,6 @@ def door(main: Callable[[], None]) -> None:
     finally:
         if not tracebacks:
             del os.environ["HYDRA_FULL_ERROR"]  # of this command alone, not of the next in the same process
-        ends = sweeping.summarise(terminal())
-    if "stopped" in ends or sweeping.stop_of_sweep().requested:
-        sys.exit(EXIT_STOPPED)
-    if ends & (BAD | {"not started"}):
-        sys.exit(EXIT_USAGE if ends == {"refused"} else EXIT_FAILED)
 
 
 def show_help(words: Sequence[str]) -> None:

@@ -33,14 +33,14 @@ def held() -> list[str]:
 
 
 def searches(words: Sequence[str]) -> bool:
-    """Whether a sweep chooses its jobs one after another, by a sweeper of its own."""
+    """Return True where a sweep chooses its jobs one after another, by a sweeper of its own."""
     presets = [CONF / "sweep" / f"{word[6:]}.yaml" for word in words if word.startswith("sweep=")]
     chosen = any("/hydra/sweeper:" in path.read_text() for path in presets if path.exists())
     return chosen or any(word.startswith("hydra/sweeper=") for word in words)
 
 
 def waits(word: str) -> bool:
-    """Whether a word is an override of the jobs that does not vary; Hydra says what is wrong with others."""
+    """Return True for an override of the jobs that does not vary; Hydra says what is wrong with others."""
     key = word.partition("=")[0].lstrip("+~")
     if word.startswith("-") or "=" not in word or key.startswith("hydra") or key in OF_THE_SWEEP:
         return False

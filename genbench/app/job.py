@@ -17,13 +17,15 @@ from rich.console import Console
 from genbench.app.build import build
 from genbench.app.directory import check_directory, check_places, refusing, write_composition
 from genbench.app.door import EXIT_FAILED, EXIT_STOPPED, leave
-from genbench.app.faults import machine_faults
+from genbench.app.machine import machine_faults
 from genbench.app.naming import identity, without_hydra
+from genbench.app.recorded import at
 from genbench.app.sweeping import ledger, stop_of_sweep, tell_upload
 from genbench.app.team import Task, launch, torchrun_rank, work
 from genbench.disk import explain
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.memory import FREE, memory_for
+from genbench.printable import complain, spell_out_warnings
 from genbench.progress import terminal
 from genbench.run import Run
 from genbench.stop import Stopped, StopRequest, stop_signals
@@ -37,7 +39,7 @@ __all__ = ["run"]
 
 
 class Stay(NamedTuple):
-    """What one stay with a run came to."""
+    """Ending of one job: its status, a note for the table, and the objective, nan where it has none."""
 
     status: Status
     note: str
@@ -52,7 +54,8 @@ def run(cfg: DictConfig) -> float:
     Goes on where an earlier one of the same configuration left off.
     """
     logging.raiseExceptions = False  # or a full disk prints a traceback for each line of main.log
-    harden_streams()  # a parallel launcher's worker has come through no other entry point
+    harden_streams()
+    spell_out_warnings()  # a parallel launcher's worker has come through no other entry point
     here = Run(Path(HydraConfig.get().runtime.output_dir))
     if torchrun_rank() is not None:
         check_torchrun(cfg)
@@ -61,13 +64,25 @@ def run(cfg: DictConfig) -> float:
     launcher = str(HydraConfig.get().launcher._target_)
     alone = launcher.endswith(".BasicLauncher")
     if "joblib" in launcher:
-        # The terminal signals workers too; between two jobs that would kill them, and with them the others.
-        for number in stop_signals():
-            if number != signal.SIGTERM:
-                signal.signal(number, signal.SIG_IGN)
+        ignore_terminal()
     console = terminal("" if alone else f"job {HydraConfig.get().job.get('num', 0)}: ")
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return one_of_many(cfg, here, console, alone=alone)
+    return single(cfg, here, console)
+
+
+def ignore_terminal() -> None:
+    """Ignore what a terminal signals to all processes of a sweep, in one of its workers.
+
+    Between two jobs it would kill the worker, and with it the others.
+    """
+    for number in stop_signals():
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def single(cfg: DictConfig, here: Run, console: Console) -> float:
+    """Run the one job of a command and return its objective; exit with a message where it fails or stops."""
     try:
         end = stay(cfg, here, console, StopRequest())
         if end.status == "estimated":
@@ -143,8 +158,9 @@ def enter(outcome: Outcome, kept: Ledger) -> None:
     """Add an outcome to the ledger; a disk that does not allow it must not end the sweep."""
     try:
         kept.add(outcome)
-    except OSError as error:
-        print(f"genbench: job {outcome.job} is not in the sweep's table. {explain(error)}", file=sys.stderr)
+    except (OSError, ValueError) as error:  # a full disk, or a link in the place of the ledger
+        why = explain(error) if isinstance(error, OSError) else str(error)
+        complain(f"job {outcome.job} is not in the sweep's table. {why}")
 
 
 def point_to(here: Run, console: Console) -> None:
@@ -156,7 +172,7 @@ def point_to(here: Run, console: Console) -> None:
 def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Stay:
     """Show the result of a run that is finished, estimate one for dry_run=true, work on any other."""
     task = task_of(cfg, here)  # building changes the configuration
-    with ExitStack() as locked, memory_for("this run", FREE):
+    with ExitStack() as locked:
         with refusing():
             check_directory(here, task.identity)
             finished = here.finished_result()
@@ -166,7 +182,7 @@ def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Sta
             if finished is not None:
                 show(finished, console, again=True)
                 return Stay("skipped", f"finished; {headline(finished, cfg)}", objective(finished, cfg))
-            if sweeping() and here.is_failed_for_good and not cfg.retry_failed:
+            if sweeping() and not cfg.retry_failed and is_failed_for_good(here, cfg):
                 return Stay("unmended", "failed before; retry_failed=true tries it again")
             session = open_session(cfg, here, console, stop)
             if not cfg.dry_run:
@@ -184,10 +200,19 @@ def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Sta
     return Stay("done", headline(result, cfg), objective(result, cfg))
 
 
+def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
+    """Return True where a run failed and would fail again in the same way.
+
+    It would not where the machine was at fault, nor where trainer.on_nonfinite=skip was added meanwhile.
+    """
+    before = at(here.record(), ("config", "trainer", "on_nonfinite"))
+    skips_now = cfg.trainer.on_nonfinite == "skip" and before == "stop"
+    return here.is_failed_for_good and not skips_now
+
+
 def assist(cfg: DictConfig, here: Run) -> float:
     """The part of one of torchrun's processes that is not the first; nothing is said here."""
-    finished = here.status == "done" and here.result() is not None
-    if not finished and not cfg.dry_run:
+    if here.finished_result() is None and not cfg.dry_run:
         try:
             work(task_of(cfg, here))
         except (UsageError, Unmeasured, Failure, FloatingPointError):  # the first process says it
@@ -209,13 +234,13 @@ def check_torchrun(cfg: DictConfig) -> None:
 
 
 def task_of(cfg: DictConfig, here: Run) -> Task:
-    """What each of several processes needs to know."""
+    """Return the task that each of several processes is handed, from a copy of the configuration."""
     words = without_hydra(cfg)  # a copy
     return Task(words, here.path, identity(cfg), chosen(cfg), HydraConfig.get().job.get("num") or 0)
 
 
 def sweeping() -> bool:
-    """Whether this is one job of several."""
+    """Return True in a job of a sweep (-m), False in a command for one run."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
@@ -231,10 +256,12 @@ def show(result: dict[str, Any], console: Console, *, again: bool = False) -> No
 
 
 def estimated(session: "Session") -> Stay:
-    """What the run would cost."""
+    """Measure a few steps and return the estimated cost of the run, in seconds and memory."""
     from genbench.estimate import estimate
 
-    found, several = estimate(session), session.parts.trainer.devices > 1
+    with memory_for("the estimate of this run", FREE):
+        found = estimate(session)
+    several = session.parts.trainer.devices > 1
     note = f"{found.note}; for one device alone" if several else found.note
     return Stay("estimated", note, objective=0.0, seconds=found.seconds)
 
@@ -246,7 +273,7 @@ def headline(result: dict[str, Any], cfg: DictConfig) -> str:
 
 
 def objective(result: dict[str, Any], cfg: DictConfig) -> float:
-    """What a search minimises: a distance of the EMA weights to the training images, or bits_per_dim."""
+    """Return what a search minimises: a distance of the EMA weights, or bits_per_dim; nan without one."""
     from genbench.report.names import of_ema
 
     if cfg.objective == "bits_per_dim":

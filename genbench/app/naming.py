@@ -1,4 +1,4 @@
-"""Where a run goes: its directory follows from its configuration."""
+"""Directories and identities of runs, which follow from its configuration."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ def identity(cfg: DictConfig) -> str:
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
-    """What the user composed."""
+    """Return a copy of the configuration without the part that configures Hydra."""
     return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
 
 

@@ -11,15 +11,20 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from genbench import schema
 from genbench.axes import CONF
+from genbench.composition import OVERRIDES, read_overrides
 from genbench.declared import check_declared, origins_of, with_current_paths
-from genbench.untrusted import YAML_BYTES, read_regular
 
-__all__ = ["buildable", "configuration", "opened", "referring", "words_of"]
+__all__ = ["at", "buildable", "configuration", "opened", "referring", "root_of", "words_of"]
+
+UNMEASURED = {
+    *("runs_dir", "name", "rerun", "retry_failed", "dry_run", "objective"),
+    *("device", "trainer", "tracker"),
+}
+"""Keys of which no measurement depends: their overrides are dropped, whatever they hold."""
 
 OPEN: ContextVar[tuple[Path, ...]] = ContextVar("OPEN", default=())
 """The runs that are being loaded, each for the sake of the one before."""
@@ -33,11 +38,8 @@ def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     config = record.get("config")
     if not isinstance(config, dict):
         raise ValueError(f"{path}/run.json holds no configuration: restore it, or train the run anew")
-    try:
-        check_plain(config, "")
-        return with_current_paths(config)
-    except RecursionError:
-        raise ValueError(f"the configuration in {path}/run.json is nested too deep to be one") from None
+    check_plain(config, "")
+    return with_current_paths(config)
 
 
 def check_plain(node: object, path: str) -> None:
@@ -49,7 +51,9 @@ def check_plain(node: object, path: str) -> None:
         for index, child in enumerate(node):
             check_plain(child, f"{path}[{index}]")
     elif isinstance(node, str) and "${" in node:
-        raise ValueError(f"{path} is {node!r}; a recorded configuration holds values, no interpolations")
+        raise ValueError(
+            f"{path} is {node!r}; a recorded configuration holds values, no interpolations: name the value"
+        )
 
 
 def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
@@ -66,7 +70,7 @@ def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ())
 
 
 def at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
-    """What plain data hold at a place, None where they do not have it."""
+    """Return the node of plain data at a place, None where they do not have it."""
     for key in place:
         node = node.get(key) if isinstance(node, Mapping) else None
     return node
@@ -101,23 +105,22 @@ def opened(path: Path) -> Iterator[None]:
 
 
 def words_of(run_dir: Path) -> list[str]:
-    """The overrides that a run was composed of.
+    """Return the overrides that a run was composed of and that its data and metrics may depend on.
 
     Raises ValueError where they are lost, damaged, or more than choices of options and plain values.
     """
-    path = run_dir / ".hydra" / "overrides.yaml"
+    path = run_dir / OVERRIDES
     if not path.is_file():
         raise ValueError(f"{path} is lost, and with it what the run was measured by: leave data and metrics")
-    try:
-        content = read_regular(path, at_most=YAML_BYTES, inside=run_dir)
-        words = yaml.load(content, yaml.BaseLoader)  # text alone: no object is made of it
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no list of overrides ({error}): restore it") from error
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError(f"{path} is no list of overrides: restore it")
+    words = [word for word in read_overrides(run_dir) if root_of(word) not in UNMEASURED]
     for word in words:
         check_word(word, path)
     return words
+
+
+def root_of(word: str) -> str:
+    """Return the first name in the key of an override: trainer of +trainer.batch_size=8."""
+    return re.split(r"[.=@]", word.lstrip("+~"))[0]
 
 
 def check_word(word: str, path: Path) -> None:
@@ -125,7 +128,7 @@ def check_word(word: str, path: Path) -> None:
     key, equals, value = word.lstrip("+~").partition("=")
     is_key = re.fullmatch(r"\w[\w./@]*", key) and ".." not in key and not key.startswith("hydra")
     is_group = (CONF / key.partition("@")[0]).is_dir()
-    leads_out = is_group and not re.fullmatch(r"[\w, \[\]'\"]*", value)
+    leads_out = is_group and not re.fullmatch(r"[\w, \[\]'\"-]*", value)
     if not is_key or leads_out or "${" in word or not (equals or word.startswith("~")):
         raise ValueError(
             f"{path} holds {word!r}; legal are options of conf/ and values, as in model=ddpm seed=1"

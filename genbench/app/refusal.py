@@ -1,4 +1,4 @@
-"""What a refusal says: the error in words that help, without the interpreter's and Hydra's context."""
+"""Messages of refusals: the error in words that help, without the interpreter's and Hydra's context."""
 
 import re
 import sys
@@ -26,18 +26,18 @@ OPTION = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^'/]+)'")
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 RESOLVING = " raised while resolving interpolation: "  # stands before the words of naming.run_dir
 CLOSE = 0.75
-"""How like two names are, of 1 at most (difflib), for one to be taken as the other misspelt."""
+"""Least similarity of two names, of 1 at most (difflib), for one to be taken as the other misspelt."""
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
 def message(error: BaseException) -> str:
-    """What an error of this command says, with where to read on."""
+    """Return the message of an error of this command, with where to read on."""
     told = why(error, sys.argv[1:])
     return f"{told}\n{HINT}" if isinstance(error, HydraException) and inner(error) is None else told
 
 
 def why(error: BaseException, words: Sequence[str]) -> str:
-    """What an error says that came of these overrides; where Hydra wraps one of ours, ours."""
+    """Return the message of an error that came of these overrides; where Hydra wraps one of ours, ours."""
     if (own := inner(error)) is not None:
         return own
     if isinstance(error, OSError) and not isinstance(error, HydraException):  # of a missing option it is both

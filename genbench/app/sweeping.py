@@ -45,7 +45,7 @@ class KeepsLedger(Callback):
 
 
 def stop_of_sweep() -> StopRequest:
-    """What tells a job that the sweep that it belongs to, if any, was asked to stop."""
+    """Return the request that tells a job that its sweep, if there is one, was asked to stop."""
     kept = ledger()
     return StopRequest(None if kept is None else kept.path.with_suffix(".stop"))
 

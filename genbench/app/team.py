@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
-from genbench.app.faults import machine_faults
+from genbench.app.machine import is_saved, machine_faults
 from genbench.app.sweeping import stop_of_sweep
 from genbench.endings import describe_error, rebuild_error
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
-from genbench.printable import printable
+from genbench.printable import printable, spell_out_warnings
 from genbench.run import Run
 from genbench.stop import Stopped, ignoring_hangup, stop_signals
 from genbench.streams import harden_streams
@@ -31,7 +31,7 @@ TOLD = (UsageError, Unmeasured, Damaged, MachineFault, OutOfMemory, FloatingPoin
 
 
 class Task(NamedTuple):
-    """What each process of a run is given."""
+    """Configuration, directory and identity of a run, as each of its processes gets them."""
 
     cfg: DictConfig
     path: Path
@@ -52,7 +52,7 @@ class Task(NamedTuple):
 
 
 def torchrun_rank() -> int | None:
-    """Which of torchrun's processes this one is; None where torchrun did not start it."""
+    """Return the rank of this process among torchrun's, None where torchrun did not start it."""
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
@@ -107,6 +107,7 @@ def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[...
 def worker(task: str, folder: str) -> None:
     """One process: its part of the work on a task, as JSON; how it ended goes to a file in the folder."""
     harden_streams()
+    spell_out_warnings()
     try:
         work(Task.from_json(task))
     except TOLD as ending:
@@ -153,10 +154,7 @@ def told(folder: Path, devices: int) -> Exception | None:
 
 
 def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
-    """In plain words, which process ended how, and what is left."""
-    import torch
-
-    from genbench.checkpoint import CheckpointStore
+    """Return the error that says which process ended how, and where the same command goes on."""
     from genbench.faults import going_on
 
     rank, failure = error.get_first_failure()
@@ -166,9 +164,8 @@ def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is impo
         how = f"was killed by {number.name}{often}"
     else:
         how = f"failed: {reason(failure)}"
-    checkpoint = CheckpointStore(here.checkpoints).load(torch.device("cpu"))
-    saved = None if checkpoint is None else checkpoint["images_seen"]
-    return Lost(f"process {rank} of this run {how}. {going_on(saved)}, also with another trainer.devices")
+    after = going_on(is_saved=is_saved(here))
+    return Lost(f"process {rank} of this run {how}. {after}, also with another trainer.devices")
 
 
 def close(here: Run, ending: Exception) -> None:

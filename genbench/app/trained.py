@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench import schema
 from genbench.app.build import make
-from genbench.app.recorded import buildable, configuration, opened, referring, words_of
+from genbench.app.recorded import buildable, configuration, opened, referring, root_of, words_of
 from genbench.app.refusal import message
 from genbench.axes import CONF
 from genbench.run import Run
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["classifier", "load", "measuring", "protocol"]
 
 ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
-"""What a measurement is composed of, and the groups that say it."""
+"""Parts of a measurement -> the configuration groups that each is composed of."""
 
 BELOW = {"metrics": ("metrics", "scores", "features")}
-"""What goes with another option of a group, beside the group itself."""
+"""Groups -> the groups whose overrides are dropped where another option of the first is chosen."""
 
 
 def load(
@@ -172,10 +172,10 @@ def needed_words(run_dir: str | Path | None, kept: Mapping[str, object]) -> list
 
 
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
-    """What overrides make of the configuration of a run's own ones."""
+    """Return the resolved configuration of a run's own overrides, changed by others."""
     chosen = {word.partition("=")[0].lstrip("+~") for word in overrides}
     replaced = {name for group in chosen for name in BELOW.get(group, (group,))}
-    stay = [word for word in own if re.split(r"[.=@]", word.lstrip("+~"))[0] not in replaced]
+    stay = [word for word in own if root_of(word) not in replaced]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*stay, *overrides])
     tree = resolved(cfg)

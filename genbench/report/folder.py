@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from genbench.composition import OVERRIDES, read_overrides
 from genbench.lines import Lines, parse_lines
 from genbench.report.columns import shown_metrics
 from genbench.report.names import SPREADS, is_metric, parse
@@ -46,13 +45,10 @@ class Noise(NamedTuple):
 def command(folder: Path) -> str | None:
     """What to type to get the run again, as its own composition recorded it; None where nothing did."""
     try:
-        path = folder / ".hydra" / "overrides.yaml"
-        content = read_regular(path, at_most=YAML_BYTES, inside=folder)
-        overrides = yaml.load(content, yaml.BaseLoader)  # text alone: no object is made of it
-        words = [word for word in overrides if isinstance(word, str) and not word.startswith(ONCE)]
-        if any(word.lstrip("+~").startswith(FOREIGN) for word in words):
-            return None
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
+        words = [word for word in read_overrides(folder) if not word.startswith(ONCE)]
+    except (OSError, ValueError):
+        return None
+    if any(word.lstrip("+~").startswith(FOREIGN) for word in words):
         return None
     return shlex.join(["python", "main.py", *words])
 
@@ -155,7 +151,7 @@ def share(values: object) -> list[float]:
 def faults(folder: Path) -> dict[Path, str]:
     """The files behind a run's command and its curves that are there and not read -> why."""
     found = {}
-    for name, at_most in ((".hydra/overrides.yaml", YAML_BYTES), ("metrics.jsonl", LOG_BYTES)):
+    for name, at_most in ((OVERRIDES, YAML_BYTES), ("metrics.jsonl", LOG_BYTES)):
         path = folder / name
         try:
             if os.path.lexists(path):

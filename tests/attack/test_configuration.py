@@ -267,6 +267,19 @@ def test_overrides_that_a_run_was_composed_of_reach_no_farther_than_options_and_
         app.measuring(["metrics.batch_size=8"], of_run=sent)
 
 
+def test_overrides_that_no_measurement_needs_are_not_read(sent: Path) -> None:
+    words = [
+        "data=digits",
+        "runs_dir=${oc.env:SCRATCH}/runs",
+        "name=a-b",
+        "trainer.x=${y}",
+        "metrics.samples=64",
+    ]
+    (sent / ".hydra" / "overrides.yaml").write_text(json.dumps(words))
+    _, metrics, _ = app.measuring(["metrics.batch_size=8"], of_run=sent)
+    assert (metrics.samples, metrics.batch_size) == (64, 8)
+
+
 def test_a_change_of_the_sampling_needs_the_record_alone(sent: Path) -> None:
     (sent / ".hydra" / "config.yaml").write_text("model: {_target_: genbench.run.git}\n")
     assert app.load(sent, device="cpu", overrides={"sampler": "ddim", "steps": 2}).process.sampler.steps == 2

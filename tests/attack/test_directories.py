@@ -48,16 +48,16 @@ def sweep_into_a_run(run: Path, mine: Path) -> list[str]:
     return ["-m", "seed=0,1", f"hydra.sweep.dir={run}"]
 
 
+def job_of_a_sweep_within_a_run(run: Path, mine: Path) -> list[str]:
+    return ["-m", "seed=0", f"hydra.sweep.dir={run.parent}", f"hydra.sweep.subdir={run.name}/below"]
+
+
 def folder_of_the_user(run: Path, mine: Path) -> list[str]:
     return [f"hydra.run.dir={mine}"]
 
 
 def file_of_the_user(run: Path, mine: Path) -> list[str]:
     return [f"hydra.run.dir={mine}/main.log"]
-
-
-def top_of_the_disk(run: Path, mine: Path) -> list[str]:
-    return ["hydra.run.dir=/"]
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def top_of_the_disk(run: Path, mine: Path) -> list[str]:
         (within_another_run, ["is the directory of a run", "name another place"]),
         (runs_dir_is_a_run, ["is the directory of a run"]),
         (sweep_into_a_run, ["is the directory of a run"]),
+        (job_of_a_sweep_within_a_run, ["is the directory of a run"]),
         (folder_of_the_user, ["is no run's directory and holds .hydra, main.log"]),
         (file_of_the_user, ["Not a directory"]),
-        (top_of_the_disk, ["/ is no run's directory and holds "]),
     ],
 )
 def test_a_directory_that_is_not_the_runs_is_refused_before_anything_is_written(
@@ -90,13 +90,33 @@ def test_a_directory_that_is_not_the_runs_is_refused_before_anything_is_written(
     assert [path for path in sorted(tmp_path.rglob("*")) if path != tmp_path / "runs"] == folders
 
 
-def test_the_working_folder_is_refused_where_it_holds_anything(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_other_files_may_lie_beside_a_run_and_none_that_it_would_overwrite(
+    cache: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    monkeypatch.chdir(tmp_path)
-    refused(train(cache, *SMALL, "runs_dir=runs", "hydra.run.dir=."), "holds notes.txt")
-    assert [path.name for path in tmp_path.iterdir() if path.name != "runs"] == ["notes.txt"]
+    run = tmp_path / "out"
+    (run / "samples").mkdir(parents=True)
+    (run / "out.log").write_text("what the command prints")
+    (run / "samples" / "holiday.png").write_text("mine")
+    words = (*SMALL, "budget.images=64", f"runs_dir={tmp_path}/runs", f"hydra.run.dir={run}")
+    refused(train(cache, *words), "holds samples", "would overwrite", "name another directory")
+    (run / "samples" / "holiday.png").unlink()
+    assert train(cache, *words).code == 0
+    assert (run / "out.log").read_text() == "what the command prints"
+
+
+def test_nothing_is_written_through_a_link_in_the_place_of_a_folder_of_a_run(
+    cache: Path, tmp_path: Path
+) -> None:
+    run, precious = tmp_path / "run", tmp_path / "precious"
+    precious.mkdir()
+    run.mkdir()
+    (precious / "config.yaml").write_text("mine")
+    for name in (".hydra", "samples"):
+        (run / name).symlink_to(precious)
+        words = (*SMALL, f"runs_dir={tmp_path}/runs", f"hydra.run.dir={run}")
+        refused(train(cache, *words), f"{run / name} is a link", "put a folder there")
+        (run / name).unlink()
+    assert contents(tmp_path) == {precious / "config.yaml": b"mine"}
 
 
 def test_a_finished_run_is_shown_unchanged_while_others_look_at_it(cache: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_limit_on_the_size_of_files_is_named_where_torch_hides_it(cache: Path,
         early = train(cache, *SMALL, OFTEN, f"runs_dir={tmp_path}/early")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    failed(late, "File too large: ", "last.pt", "ulimit -f", "begins anew")
+    failed(late, "File too large: ", "last.pt", "ulimit -f", "starts from the beginning")
     assert "unexpected pos" not in late.err
     refused(early, "files may have 0.2 MB at most (ulimit -f)")
     assert not list((tmp_path / "early").rglob("*.*"))
@@ -161,6 +161,16 @@ def test_images_that_find_no_room_leave_no_folder_in_the_way_of_the_same_command
         done = verb(cache, "sample", run, "--out", tmp_path / "images", "--n", 2, "--device", "cpu")
     failed(done, f"No space left on device: {tmp_path}/images/grid.png")
     assert not (tmp_path / "images").exists()
+
+
+def test_a_folder_of_the_user_stays_where_a_command_fails(cache: Path, tmp_path: Path, made: Make) -> None:
+    run, out = made("model=vae", "data=digits"), tmp_path / "out"
+    out.mkdir()
+    words = ("sample", run, "--out", out, "--n", 2, "--device", "cpu")
+    refused(verb(cache, *words, "--inpaint", tmp_path / "none.png", "--mask", "left"))
+    with full_disk(r"grid\.png"):
+        failed(verb(cache, *words), f"No space left on device: {out}/grid.png")
+    assert list(out.iterdir()) == []  # so that the same command finds it empty
 
 
 RUNS = """

@@ -348,6 +348,7 @@ def test_keys_and_tokens_of_the_environment_reach_no_file(
         "+hydra.job.env_set.WANDB_API_KEY={}",
         "+hydra.job.env_set={{HF_TOKEN: {}}}",
         "++hydra.job.env_set.db_password={}",
+        "+hydra.job.env_set={{OMP_NUM_THREADS: 2, AWS_CREDENTIALS: {}}}",
     ],
 )
 def test_a_key_on_the_command_line_is_refused_and_not_repeated(
@@ -362,8 +363,9 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
     assert SECRET not in said.out + said.err
 
 
-def test_other_variables_may_be_set_for_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["main.py", "+hydra.job.env_set.OMP_NUM_THREADS=2"])
+@pytest.mark.parametrize("word", [".OMP_NUM_THREADS=2", ".PET=monkey", ".TOKENIZERS_PARALLELISM=false"])
+def test_other_variables_may_be_set_for_jobs(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["main.py", f"+hydra.job.env_set{word}"])
     called = []
     app.door(lambda: called.append(True))
     assert called

@@ -217,6 +217,20 @@ def test_batches_that_are_not_finite_stop_a_run_and_skip_goes_on_from_its_checkp
     assert f"(trainer.on_nonfinite=skip): default/{run_of(tmp_path).name} ({skipped})" in told
 
 
+def test_a_sweep_tries_again_what_need_not_come_again_or_is_now_skipped(
+    here: Here, faulty: Callable[[Fault, Fault], None], tmp_path: Path
+) -> None:
+    sweep = (*LEAST, "-m", "seed=0", f"runs_dir={tmp_path}")
+    for fault, told in ((after(2, out_of_memory), "out of memory"), (poisoned, "not finite")):
+        faulty(fault, nothing)
+        done = here(*sweep)
+        assert done.code == 1
+        assert told in done.said.replace("\n", " ")
+    done = here(*sweep, "trainer.on_nonfinite=skip")
+    assert done.code == 0, done.said
+    assert record_of(tmp_path)["machine_fault"] is False
+
+
 def test_another_word_for_it_is_refused(here: Here, tmp_path: Path) -> None:
     told = checked(here(*QUICK, "trainer.on_nonfinite=ignore", f"runs_dir={tmp_path}"), 2)
     assert "trainer.on_nonfinite is 'ignore'; it must be" in told
