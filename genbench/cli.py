@@ -9,12 +9,12 @@ from typing import Annotated, TypeVar
 import typer
 
 from genbench import cli_dashboard, cli_evaluate
-from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, complain, say, warnings_in_lines
+from genbench.cli_files import OUT_HELP, Weights, check_new, check_out, say, warnings_in_lines
 from genbench.cli_report import verbs
 from genbench.disk import explain, is_machine_fault, whole_folder
 from genbench.errors import Failure
 from genbench.memory import memory_for
-from genbench.printable import spell_out_warnings
+from genbench.printable import complain, flat, spell_out_warnings
 from genbench.run import version
 from genbench.streams import harden_streams
 
@@ -40,13 +40,13 @@ def main() -> None:
         with memory_for("this command", "free memory, or choose another --device"):
             run_verb()
     except OSError as error:
-        complain(explain(error))
+        complain(flat(explain(error)))
         sys.exit(1 if is_machine_fault(error) else 2)
     except ValueError as error:
-        complain(str(error))
+        complain(flat(str(error)))
         sys.exit(2)
     except (FloatingPointError, Failure) as error:
-        complain(str(error))
+        complain(flat(str(error)))
         sys.exit(1)
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.axes import CONF
-from genbench.cli_files import Weights, check_out, complain, warnings_in_lines
+from genbench.cli_files import Weights, check_out, warnings_in_lines
+from genbench.printable import complain
 from genbench.untrusted import check_appendable
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from pathlib import Path
 import typer
 
 from genbench.disk import check_writable, explain
-from genbench.printable import printable
+from genbench.printable import complain, flat, printable
 from genbench.run import atomic_file
 
-__all__ = ["OUT_HELP", "Weights", "check_new", "check_out", "complain", "deliver", "say", "warnings_in_lines"]
+__all__ = ["OUT_HELP", "Weights", "check_new", "check_out", "deliver", "say", "warnings_in_lines"]
 
 
 class Weights(StrEnum):
@@ -25,11 +25,6 @@ class Weights(StrEnum):
 OUT_HELP = "The file to write; a regular file of that name is replaced, anything else is refused."
 
 
-def complain(message: str) -> None:
-    """One line on stderr."""
-    typer.echo(printable(f"genbench: {' '.join(message.split())}"), err=True)
-
-
 def say(text: str, *, nl: bool = True) -> None:
     """Text on stdout, with control characters spelt out."""
     typer.echo(printable(text), nl=nl)
@@ -40,9 +35,11 @@ def warnings_in_lines() -> Iterator[None]:
     """Each warning is one line on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        complain(str(warning.message))
+        try:
+            yield
+        finally:
+            for warning in caught:
+                complain(flat(str(warning.message)))
 
 
 def check_out(out: Path | None) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli_files import OUT_HELP, check_new, check_out, complain, deliver, say
+from genbench.cli_files import OUT_HELP, check_new, check_out, deliver, say
 from genbench.disk import whole_folder
+from genbench.printable import complain
 
 if TYPE_CHECKING:
     from genbench.report.table import Query

@@ -7,7 +7,7 @@ retitle its window, and bidirectional overrides, which show a text in another or
 import sys
 import warnings
 
-__all__ = ["complain", "in_one_line", "printable", "spell_out_warnings"]
+__all__ = ["complain", "flat", "in_one_line", "printable", "spell_out_warnings"]
 
 FORMAT = warnings.formatwarning
 
@@ -25,6 +25,11 @@ def printable(text: str) -> str:
 def in_one_line(text: str) -> str:
     r"""The same with line breaks as \n, for what stands in a cell or a name."""
     return text if text.isprintable() else spelt(text)
+
+
+def flat(text: str) -> str:
+    """Text in one line, with a space for each stretch of white space."""
+    return " ".join(text.split())
 
 
 def spelt(text: str) -> str:

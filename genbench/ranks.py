@@ -1,7 +1,7 @@
 """The processes that work on one run together, and how they divide the work."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count as numbers
@@ -16,6 +16,7 @@ from genbench.batchwise import Part, at_work, noticed
 from genbench.endings import describe_error, rebuild_error
 from genbench.errors import UsageError
 from genbench.exchange import from_bytes, to_bytes
+from genbench.meeting import common_host, open_store
 
 __all__ = ["ALONE", "Ranks", "changing", "joined"]
 
@@ -73,27 +74,28 @@ class Ranks:
         ]
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor, floats of one kind, by its mean over the processes."""
-        if self.count == 1 or not tensors:
-            return
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        with noticed():
-            dist.all_reduce(flat)
-        spread(flat / self.count, tensors)
+        """Replace each tensor, of floats, by its mean over the processes."""
+        for mine in self.by_kind(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in mine])
+            with noticed():
+                dist.all_reduce(flat)
+            spread(flat / self.count, mine)
 
     def follow_first(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by the first process's."""
-        if self.count == 1:
-            return
-        kinds: dict[torch.dtype, list[Tensor]] = {}
-        for tensor in tensors:
-            kinds.setdefault(tensor.dtype, []).append(tensor)
-        for kind, mine in kinds.items():
+        for mine in self.by_kind(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in mine])
-            flat = flat.byte() if kind == torch.bool else flat
+            flat = flat.byte() if flat.dtype == torch.bool else flat
             with noticed():
                 dist.broadcast(flat, 0)
             spread(flat, mine)
+
+    def by_kind(self, tensors: Iterable[Tensor]) -> Collection[list[Tensor]]:
+        """Tensors of one dtype together, which travel as one; none where there is nobody to send them to."""
+        kinds: dict[torch.dtype, list[Tensor]] = {}
+        for tensor in tensors if self.count > 1 else ():
+            kinds.setdefault(tensor.dtype, []).append(tensor)
+        return kinds.values()
 
     def agree(self, values: Sequence[float]) -> list[float]:
         """The first process's numbers (its clock, its wishes), which count for all."""
@@ -205,8 +207,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
 
 def common_desk(index: int, device: torch.device) -> dist.Store:
     """A store of the first process, where work is dealt out; its port goes by a tensor on `device`."""
-    host = os.environ["MASTER_ADDR"]
-    desk = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False) if index == 0 else None
+    host = common_host()
+    desk = open_store(host) if index == 0 else None
     port = torch.tensor([0 if desk is None else desk.port], device=device)
     dist.broadcast(port, 0)
     return desk if desk is not None else dist.TCPStore(host, int(port), is_master=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import TCPStore
 
 from genbench import batchwise
 from genbench.app.team import launcher
@@ -17,7 +18,7 @@ from tests.toys import toy_model
 def together(ranks: Ranks) -> dict[str, object]:
     """What two processes make of the laws; seen from one of them."""
     me = ranks.index
-    mean = [torch.full((2, 2), float(me)), torch.tensor([me + 1.0])]
+    mean = [torch.full((2, 2), float(me)), torch.tensor([me + 2**-40], dtype=torch.float64)]
     ranks.average(mean)
     first = [torch.tensor([me, 7]), torch.tensor([me == 0, True]), torch.tensor(me + 0.5)]
     ranks.follow_first(first)
@@ -61,7 +62,7 @@ def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> No
     launcher(2, process, tmp_path.name)(json.dumps(sys.path), str(tmp_path))
     first, second = (json.loads((tmp_path / name).read_text()) for name in "01")
     for seen in (first, second):
-        assert seen["mean"] == [[[0.5, 0.5], [0.5, 0.5]], [1.5]]
+        assert seen["mean"] == [[[0.5, 0.5], [0.5, 0.5]], [0.5 + 2**-40]]
         assert seen["first"] == [[0, 7], [True, True], 0.5]
         assert seen["agreed"] == [0.25, 1.0]
         assert seen["raised"] == "item 2 is not finite"
@@ -71,6 +72,7 @@ def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> No
     assert (second["mapped"], second["again"]) == ([], [])
     alone = together(ALONE)["images"]
     assert first["images"] == alone
+    assert set(first["listening"]) <= {"0100007F"}
     assert [*first["parts"], *second["parts"]] == [
         [0, 4, False, [0, 1]],
         [1, 4, True, [2, 3]],
@@ -82,14 +84,24 @@ def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> No
 def process(path: str, folder: str) -> None:
     sys.path[:] = json.loads(path)
     with joined(torch.device("cpu")) as ranks:
-        Path(folder, str(ranks.index)).write_text(json.dumps(together(ranks)))
+        seen = together(ranks) | {"listening": listening(ranks)}
+        Path(folder, str(ranks.index)).write_text(json.dumps(seen))
+
+
+def listening(ranks: Ranks) -> list[str]:
+    """The addresses on which this machine listens at the port of the common store, where Linux tells them."""
+    assert isinstance(ranks.desk, TCPStore)
+    tables = [path.read_text().splitlines()[1:] for path in Path("/proc/self/net").glob("tcp*")]
+    lines = [line.split() for table in tables for line in table]
+    sockets = [local.partition(":") for _, local, _, state, *_ in lines if state == "0A"]
+    return [address for address, _, port in sockets if int(port, 16) == ranks.desk.port]
 
 
 def test_alone_all_of_it_is_what_was_given() -> None:
     seen = together(ALONE)
     assert seen["agreed"] == [0.25, 1.0]
     assert seen["mapped"] == [item**2 for item in range(11)]
-    assert seen["mean"] == [[[0.0, 0.0], [0.0, 0.0]], [1.0]]
+    assert seen["mean"] == [[[0.0, 0.0], [0.0, 0.0]], [2**-40]]
 
 
 def test_a_batch_that_cannot_be_divided_equally_is_refused() -> None:

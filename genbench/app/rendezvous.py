@@ -1,8 +1,6 @@
 """The meeting point of the processes that one command starts on this machine."""
 
-import socket
-
-from torch.distributed import PrefixStore, TCPStore
+from torch.distributed import PrefixStore
 from torch.distributed.elastic.rendezvous import (
     RendezvousHandler,
     RendezvousInfo,
@@ -10,6 +8,8 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousStoreInfo,
     rendezvous_handler_registry,
 )
+
+from genbench.meeting import HERE, local_store
 
 __all__ = ["LOOPBACK", "register"]
 
@@ -25,16 +25,7 @@ class Loopback(RendezvousHandler):
 
     def __init__(self, parameters: RendezvousParameters) -> None:
         self.name = parameters.run_id
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.port = listener.getsockname()[1]
-        self.store = TCPStore(
-            "127.0.0.1",
-            self.port,
-            is_master=True,
-            wait_for_workers=False,
-            multi_tenant=True,
-            master_listen_fd=listener.detach(),
-        )
+        self.store = local_store()
 
     @property
     def use_agent_store(self) -> bool:
@@ -46,7 +37,7 @@ class Loopback(RendezvousHandler):
 
     def next_rendezvous(self) -> RendezvousInfo:
         """The store, for a group of one launcher."""
-        place = RendezvousStoreInfo("127.0.0.1", self.port)
+        place = RendezvousStoreInfo(HERE, self.store.port)
         return RendezvousInfo(PrefixStore(self.name, self.store), 0, 1, place)
 
     def is_closed(self) -> bool:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -28,6 +29,7 @@ __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
 
 TOLD = (UsageError, Unmeasured, Damaged, MachineFault, OutOfMemory, FloatingPointError, OSError, Stopped)
 """Endings that a process tells its parent in its own words."""
+NOTICED_SECONDS = 30.0  # in which the parent has seen that a process ended, and ends the others
 
 
 class Task(NamedTuple):
@@ -114,7 +116,8 @@ def worker(task: str, folder: str) -> None:
         if not isinstance(ending.__cause__, Lost):  # whom its parent stopped, since another one ended
             Path(folder, os.environ["RANK"]).write_text(json.dumps(describe_error(ending)))
         sys.exit(1)
-    except Lost:  # another one's end, which the parent tells of
+    except Lost:  # another one's end, which the parent tells of: it must not see this one's before
+        time.sleep(NOTICED_SECONDS)
         sys.exit(1)
 
 

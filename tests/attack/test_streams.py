@@ -50,18 +50,20 @@ def trained(runs_dir: Path) -> list[str]:
     return [json.loads((run / "run.json").read_text())["status"] for run in runs]
 
 
-def test_a_run_ends_with_its_result_whoever_reads_what_it_prints(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    words = ("main.py", *SHORT, "budget.images=64", f"runs_dir={tmp_path}")
-    done = shell("<&- >&GONE 2>/dev/full", *words, env=environment)
-    assert (done.returncode, trained(tmp_path)) == (0, ["done"])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "redirections",
-    [">&GONE", ">&GONE 2>&1", "<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", ">/dev/full 2>/dev/full"],
+    [
+        ">&GONE",
+        ">&GONE 2>&1",
+        "<&-",
+        ">&-",
+        "2>&-",
+        "<&- >&- 2>&-",
+        ">/dev/full",
+        ">/dev/full 2>/dev/full",
+        "<&- >&GONE 2>/dev/full",
+    ],
 )
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_run_ends_with_its_result_over_any_streams(

@@ -25,7 +25,7 @@ QUICK = (
 )
 """Overrides with which a run takes no second."""
 
-LEAST = (*QUICK[: len(QUICK) - 3], "metrics=none")
+LEAST = (*QUICK[: len(QUICK) - 3], "metrics=none", "variance=posterior")
 """The same without any evaluation."""
 
 Fault = Callable[[Tensor], Tensor]
