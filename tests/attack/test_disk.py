@@ -42,6 +42,7 @@ def test_a_disk_that_fills_at_a_checkpoint_is_one_message_and_the_same_command_g
     assert record(run)["status"] == "done"
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_is_named_where_torch_hides_it(cache: Path, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -93,6 +94,7 @@ def test_a_disk_without_room_for_two_checkpoints_is_found_before_training(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_a_cache_that_has_the_data_is_enough_though_nothing_can_be_added_to_it(
     cache: Path, tmp_path: Path
 ) -> None:
