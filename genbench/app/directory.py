@@ -162,7 +162,7 @@ def is_empty(path: Path) -> bool:
 
 
 def check_places(here: Run, model: "nn.Module") -> None:
-    """Raise OSError or ValueError where files cannot be written, or two checkpoints of a model find no room.
+    """Raise OSError or ValueError where files cannot be written, or the checkpoints of a model find no room.
 
     A checkpoint takes as much as the last one of this run, or else its weights at least.
     """
@@ -171,7 +171,7 @@ def check_places(here: Run, model: "nn.Module") -> None:
     for name in FILES:
         if (here.path / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(here.path / name))
-    there = [path.stat().st_size for path in here.checkpoints.glob("*.pt")]
+    there = [path.stat().st_size for path in here.checkpoints.glob("*.pt") if path.exists()]
     state = [*model.parameters(), *model.buffers()]
     one = max([WEIGHTS * sum(tensor.nbytes for tensor in state), *there])
     check_file_size(one, "a checkpoint of this model")

@@ -316,4 +316,4 @@ def test_a_run_is_not_repeated_from_a_pickle(
     with pytest.raises(SystemExit) as left:
         app.door(lambda: pytest.fail("Hydra was started"))
     assert left.value.code == 2
-    assert "reads a pickle, which can run code" in capsys.readouterr().err
+    assert "reads a pickle, which can execute code" in capsys.readouterr().err
