@@ -22,6 +22,7 @@ from _pytest.mark import ParameterSet
 import genbench
 from genbench import app, declared
 from genbench.cli import main as verb
+from genbench.errors import Damaged
 from genbench.run import Run
 from tests.conftest import Make
 from tests.toys import TINY
@@ -178,10 +179,10 @@ def refuses_all(
             tried += 1
             try:
                 app.load(run, device="cpu")
-            except ValueError as error:
+            except (ValueError, Damaged) as error:
                 path = ".".join(map(str, place))
                 if f"{path} would build {name!r}, which no installed option builds there" not in str(error):
-                    legal += 1  # then the arguments, which it lacks, are what is wrong
+                    legal += 1  # then its arguments or its weights are what is wrong
     return tried, legal
 
 

@@ -194,12 +194,12 @@ NO_SPACE, READ_ONLY = "No space left on device", "Read-only file system"
         (SMALL_DISK.format("64k") + "$MAIN runs_dir=disk", 2, ["free some space"]),
         (FULL_DISK + "$MAIN runs_dir=disk/runs", 2, [NO_SPACE]),
         (
-            SMALL_DISK.format("1200k") + f"$MAIN runs_dir=disk budget.images=192 {OFTEN}",
+            SMALL_DISK.format("1400k") + f"$MAIN runs_dir=disk budget.images=192 {OFTEN}",
             1,
             [NO_SPACE, "last.pt", "goes on from the last checkpoint"],
         ),
         (
-            SMALL_DISK.format("1200k") + f"CALL='$MAIN runs_dir=disk budget.images=192 {OFTEN}'; eval $CALL;"
+            SMALL_DISK.format("1400k") + f"CALL='$MAIN runs_dir=disk budget.images=192 {OFTEN}'; eval $CALL;"
             "mount -o remount,size=9m disk; eval $CALL",
             0,
             [],
@@ -215,7 +215,7 @@ NO_SPACE, READ_ONLY = "No space left on device", "Read-only file system"
         (RUNS + "mkdir c; read_only c; GENBENCH_CACHE=c $MAIN runs_dir=r", 2, [READ_ONLY, "GENBENCH_CACHE"]),
         ("ulimit -f 1; $MAIN runs_dir=runs", 2, ["File too large"]),
         (f"ulimit -f 700; $MAIN runs_dir=runs {OFTEN}", 1, ["File too large", "last.pt", "ulimit -f"]),
-        (RUNS + "mkdir r; mount --bind r r; read_only /; $MAIN runs_dir=r", 2, ["TMPDIR"]),
+        (RUNS + "mkdir r; mount --bind r r; read_only /; $MAIN runs_dir=r", 0, []),
         (RUNS + FULL_DISK + "$GENBENCH report runs --out disk/r.md", 2, [NO_SPACE]),
         (RUNS + "mkdir o; read_only o; $GENBENCH sample $RUN --n 2 --out o/x", 2, [READ_ONLY]),
         (RUNS + SMALL_DISK.format("40k") + "$GENBENCH sample $RUN --out disk/x", 1, [NO_SPACE, "disk/x"]),
