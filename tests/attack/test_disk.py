@@ -215,7 +215,7 @@ NO_SPACE, READ_ONLY = "No space left on device", "Read-only file system"
         (RUNS + "mkdir c; read_only c; GENBENCH_CACHE=c $MAIN runs_dir=r", 2, [READ_ONLY, "GENBENCH_CACHE"]),
         ("ulimit -f 1; $MAIN runs_dir=runs", 2, ["File too large"]),
         (f"ulimit -f 700; $MAIN runs_dir=runs {OFTEN}", 1, ["File too large", "last.pt", "ulimit -f"]),
-        (RUNS + "mkdir r; mount --bind r r; read_only /; $MAIN runs_dir=r", 0, []),
+        (RUNS + "mkdir r; mount --bind r r; read_only /; $MAIN runs_dir=r", 2, ["TMPDIR"]),
         (RUNS + FULL_DISK + "$GENBENCH report runs --out disk/r.md", 2, [NO_SPACE]),
         (RUNS + "mkdir o; read_only o; $GENBENCH sample $RUN --n 2 --out o/x", 2, [READ_ONLY]),
         (RUNS + SMALL_DISK.format("40k") + "$GENBENCH sample $RUN --out disk/x", 1, [NO_SPACE, "disk/x"]),
