@@ -1,6 +1,6 @@
 """`python -m genbench` is the console script `genbench`."""
 
-from genbench.cli import main
+from genbench.cli.main import main
 
 if __name__ == "__main__":
     main()

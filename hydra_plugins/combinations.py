@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.directory import check_outside_runs
-from genbench.app.holding import held
-from genbench.app.naming import identity
-from genbench.app.refusal import why
-from genbench.app.sweeping import plan
+from genbench.app.held_overrides import held
+from genbench.app.messages import why
+from genbench.app.run_names import identity
+from genbench.app.sweeps import plan
 from genbench.errors import UsageError
 
 __all__ = ["Combinations"]

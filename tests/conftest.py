@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from genbench import app
-from genbench.checkpoint import CheckpointStore
-from genbench.run import Run
+from genbench.records.run_directory import Run
+from genbench.training.checkpoint import CheckpointStore
 
 ROOT = Path(__file__).resolve().parents[1]
 Command = Callable[..., subprocess.CompletedProcess[str]]

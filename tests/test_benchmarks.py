@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.data import EpochOrder, ImageData, Split, cache_dir, prepare
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 from tests.benchmarks import machine
 from tests.benchmarks.commands import first_step, helped
 from tests.benchmarks.console import Row, Table, show

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from genbench import app
-from genbench.declared import check_declared
+from genbench.config.declared import check_declared
 from genbench.errors import UsageError
 from tests.conftest import Command, Make
 

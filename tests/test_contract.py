@@ -10,7 +10,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from genbench import app
-from genbench.batchwise import Part, at_work
 from genbench.data import Split
 from genbench.generator import (
     Decodes,
@@ -22,7 +21,8 @@ from genbench.generator import (
     Noising,
     Trajectory,
 )
-from tests.test_train import run, same
+from genbench.runtime.global_batch import Part, at_work
+from tests.training.test_loop import run, same
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))

@@ -10,9 +10,9 @@ import torch
 from genbench.data import Split
 from genbench.families.flow import NormalizingFlow
 from genbench.generator import Generator, Latent, Likelihood
-from genbench.precision import BFloat16
+from genbench.runtime.precision import BFloat16
 from tests.test_contract import BATCH, CLASSES, MODELS, SHAPE, VARIANTS, awake, batch, build, train_step
-from tests.test_train import run, same
+from tests.training.test_loop import run, same
 
 CPU = torch.device("cpu")
 CASES = [

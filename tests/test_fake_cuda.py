@@ -27,7 +27,7 @@ from genbench.generator import (
     Likelihood,
     Trajectory,
 )
-from genbench.precision import BFloat16
+from genbench.runtime.precision import BFloat16
 from tests.test_contract import CLASSES, SHAPE, build
 
 BATCH, CUDA = 4, torch.device("cuda", 0)

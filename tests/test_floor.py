@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from genbench.data import Gaussians, ImageData, KnownLaw, prepare, to_uint8
-from genbench.fidelity import Fidelity
+from genbench.evaluation.held_out import Fidelity
 from genbench.generator import Generator, Likelihood, Loss
 from genbench.metrics import Metrics
-from genbench.progress import Progress
-from genbench.stop import StopRequest
+from genbench.runtime.progress import Progress
+from genbench.runtime.stop import StopRequest
 
 BIT = 64 * math.log(2)
 

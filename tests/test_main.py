@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from genbench import app
-from genbench.precision import has_bf16_units
+from genbench.runtime.precision import has_bf16_units
 from tests.conftest import ROOT, Command
 from tests.toys import TINY
 

@@ -13,7 +13,7 @@ from genbench.diffusion.schedule import Cosine, Schedule
 from genbench.diffusion.times import Stratified, Times
 from genbench.diffusion.variance import BetaTilde, Variance
 from genbench.diffusion.weighting import Plain, Weighting
-from genbench.families.ddpm import Diffusion
+from genbench.families.diffusion import Diffusion
 from genbench.nn.unet import UNet
 
 TINY = (

@@ -4,10 +4,10 @@ config -> objects -> train -> evaluate -> result.json and a table.
 """
 
 from genbench.app.build import build, check_groups, make, seeded_model
-from genbench.app.door import door
+from genbench.app.entry import door
 from genbench.app.job import run
-from genbench.app.naming import identity
-from genbench.app.trained import classifier, load, measuring, protocol
+from genbench.app.load_run import classifier, load, measuring, protocol
+from genbench.app.run_names import identity
 
 __all__ = [
     "build",

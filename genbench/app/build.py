@@ -8,16 +8,16 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench import schema
-from genbench.app.naming import without_hydra
-from genbench.app.refusal import message
+from genbench.app.messages import message
+from genbench.app.run_names import without_hydra
+from genbench.config import schema
 from genbench.errors import UsageError
-from genbench.memory import is_out_of_memory
-from genbench.printable import complain
+from genbench.runtime.memory import is_out_of_memory
+from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
     from genbench.generator import Generator
-    from genbench.parts import Parts
+    from genbench.session.parts import Parts
 
 __all__ = ["build", "check_groups", "make", "seeded_model"]
 
@@ -28,10 +28,10 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
     job: its number in a sweep, by default as Hydra says. local: which of its `each` processes here.
     Fills in `image`. Raises UsageError on whatever cannot be built.
     """
-    from genbench import device as devices
-    from genbench.compiling import check_compiler
     from genbench.metrics import MissingWeights
-    from genbench.parts import Parts
+    from genbench.runtime import device as devices
+    from genbench.runtime.compile import check_compiler
+    from genbench.session.parts import Parts
 
     try:
         tree: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -99,7 +99,7 @@ def seeded_model(cfg: DictConfig) -> "Generator":
     """The model with its random start fixed by the seed."""
     import torch
 
-    from genbench import rng
+    from genbench.runtime import rng
 
     if cfg.seed < 0:
         raise ValueError(f"seed is {cfg.seed}; it must be at least 0")

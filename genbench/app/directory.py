@@ -14,13 +14,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.door import leave
-from genbench.app.naming import identity, without_hydra
-from genbench.app.refusal import message
-from genbench.disk import check_file_size, check_room, check_writable
+from genbench.app.entry import leave
+from genbench.app.messages import message
+from genbench.app.run_names import identity, without_hydra
 from genbench.errors import UsageError
-from genbench.run import Run, atomic_file
-from genbench.untrusted import YAML_BYTES, check_appendable, read_regular
+from genbench.records.run_directory import Run, atomic_file
+from genbench.records.untrusted import YAML_BYTES, check_appendable, read_regular
+from genbench.runtime.disk import check_file_size, check_room, check_writable
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,24 +16,24 @@ from rich.console import Console
 
 from genbench.app.build import build
 from genbench.app.directory import check_directory, check_places, refusing, write_composition
-from genbench.app.door import EXIT_FAILED, EXIT_STOPPED, leave
+from genbench.app.entry import EXIT_FAILED, EXIT_STOPPED, leave
+from genbench.app.launch import Task, launch, torchrun_rank, work
 from genbench.app.machine import machine_faults
-from genbench.app.naming import identity, without_hydra
 from genbench.app.recorded import at
-from genbench.app.sweeping import ledger, stop_of_sweep, tell_upload
-from genbench.app.team import Task, launch, torchrun_rank, work
-from genbench.disk import explain
+from genbench.app.run_names import identity, without_hydra
+from genbench.app.sweeps import ledger, stop_of_sweep, tell_upload
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
-from genbench.memory import FREE, memory_for
-from genbench.printable import complain, spell_out_warnings
-from genbench.progress import terminal
-from genbench.run import Run
-from genbench.stop import Stopped, StopRequest, stop_signals
-from genbench.streams import harden_streams
-from genbench.sweep import Ledger, Outcome, Status
+from genbench.records.run_directory import Run
+from genbench.records.sweep_ledger import Ledger, Outcome, Status
+from genbench.runtime.disk import explain
+from genbench.runtime.memory import FREE, memory_for
+from genbench.runtime.printable import complain, spell_out_warnings
+from genbench.runtime.progress import terminal
+from genbench.runtime.stop import Stopped, StopRequest, stop_signals
+from genbench.runtime.streams import harden_streams
 
 if TYPE_CHECKING:
-    from genbench.session import Session
+    from genbench.session.session import Session
 
 __all__ = ["run"]
 
@@ -257,7 +257,7 @@ def show(result: dict[str, Any], console: Console, *, again: bool = False) -> No
 
 def estimated(session: "Session") -> Stay:
     """Measure a few steps and return the estimated cost of the run, in seconds and memory."""
-    from genbench.estimate import estimate
+    from genbench.session.estimate import estimate
 
     with memory_for("the estimate of this run", FREE):
         found = estimate(session)
@@ -274,7 +274,7 @@ def headline(result: dict[str, Any], cfg: DictConfig) -> str:
 
 def objective(result: dict[str, Any], cfg: DictConfig) -> float:
     """Return what a search minimises: a distance of the EMA weights, or bits_per_dim; nan without one."""
-    from genbench.report.names import of_ema
+    from genbench.records.metric_name import of_ema
 
     if cfg.objective == "bits_per_dim":
         bits = result["likelihood"]["bits_per_dim"]
@@ -297,7 +297,7 @@ def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest
     who = identity(cfg)
     with memory_for("building the model", FREE):
         parts = build(cfg)
-        from genbench.session import Session
+        from genbench.session.session import Session
 
         config = OmegaConf.to_container(cfg, resolve=True)
         return Session(parts, here, who, config, chosen(cfg), console, stop=stop)

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from genbench.disk import explain, is_machine_fault, system_error
 from genbench.errors import Damaged, Failure, Lost, MachineFault, OutOfMemory
-from genbench.run import Run
-from genbench.stop import Stopped
+from genbench.records.run_directory import Run
+from genbench.runtime.disk import explain, is_machine_fault, system_error
+from genbench.runtime.stop import Stopped
 
 __all__ = ["is_saved", "machine_faults"]
 
@@ -41,7 +41,7 @@ def machine_faults(here: Run) -> Iterator[None]:
 
 def told(here: Run, cause: OSError, error: BaseException) -> Failure:
     """Note the cause of an error in run.json and main.log; returns the one message to the user."""
-    from genbench.faults import going_on
+    from genbench.training.faults import going_on
 
     what = f"{explain(cause).rstrip('.')}."
     is_machines = is_machine_fault(cause)

@@ -9,7 +9,7 @@ from torch.distributed.elastic.rendezvous import (
     rendezvous_handler_registry,
 )
 
-from genbench.meeting import HERE, local_store
+from genbench.runtime.meeting import HERE, local_store
 
 __all__ = ["LOOPBACK", "register"]
 

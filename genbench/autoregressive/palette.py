@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Generator as Rng
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.autoregressive.pixel_law import PixelLaw
+from genbench.runtime import global_batch
 
 __all__ = ["Palette", "k_means"]
 
@@ -47,7 +47,7 @@ class Palette(nn.Module, PixelLaw):
 
     @torch.no_grad()
     def fit(self, tokens: Tensor) -> None:
-        pixels = batchwise.whole(tokens.float()).flatten(0, 1)
+        pixels = global_batch.whole(tokens.float()).flatten(0, 1)
         pixels = pixels[torch.randperm(len(pixels), device=pixels.device)[:MOST]]
         self.colours.copy_(k_means(pixels, self.levels, rounds=self.rounds))
 
@@ -56,7 +56,7 @@ class Palette(nn.Module, PixelLaw):
         return -F.cross_entropy(output.float().transpose(1, 2), level, reduction="none").sum(1)
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
-        return self.to_value(batchwise.choice(output.float().softmax(1), rng=rng))
+        return self.to_value(global_batch.choice(output.float().softmax(1), rng=rng))
 
     def to_level(self, x: Tensor) -> Tensor:
         """The number of the colour nearest to each token: (..., C) -> (..., 1) int64."""

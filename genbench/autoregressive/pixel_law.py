@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Generator as Rng
 from torch import Tensor
 
-from genbench import batchwise
-from genbench.vaes.buckets import LEVELS, logistic_log_prob
+from genbench.probability.buckets import LEVELS, logistic_log_prob
+from genbench.runtime import global_batch
 
 __all__ = ["Categorical", "LogisticMixture", "PixelLaw"]
 
@@ -84,7 +84,7 @@ class Categorical(PixelLaw):
         return -F.cross_entropy(output.float().transpose(1, 2), level, reduction="none").sum(1)
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
-        return self.to_value(batchwise.choice(output.float().softmax(1), rng=rng))
+        return self.to_value(global_batch.choice(output.float().softmax(1), rng=rng))
 
 
 class Mixture(NamedTuple):
@@ -131,11 +131,11 @@ class LogisticMixture(PixelLaw):
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
         mixture = self.parts(output.float(), self.channels(output.shape[-1]))
-        k = batchwise.choice(mixture.log_pi.exp(), rng=rng)[:, 0]
+        k = global_batch.choice(mixture.log_pi.exp(), rng=rng)[:, 0]
         mu, log_scale, coupling = (part[torch.arange(len(k), device=k.device), k] for part in mixture[1:])
         x = torch.zeros_like(mu)
         for j in range(mu.shape[1]):
-            u = batchwise.uniform(len(x), rng=rng, device=x.device)
+            u = global_batch.uniform(len(x), rng=rng, device=x.device)
             value = mu[:, j] + (coupling[:, j] * x).sum(1) + log_scale[:, j].exp() * u.logit()
             x[:, j] = self.to_value(self.to_level(value))
         return x

@@ -4,14 +4,14 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from genbench import batchwise
+from genbench.runtime import global_batch
 
 __all__ = ["mirrored", "shifted"]
 
 
 def mirrored(x: Tensor, *, rng: Generator | None = None) -> Tensor:
     """Each image of x (B, C, H, W) turned left to right with probability 1/2; rng None is torch's own."""
-    turned = batchwise.uniform(len(x), (1, 1, 1), rng=rng, device=x.device) < 0.5
+    turned = global_batch.uniform(len(x), (1, 1, 1), rng=rng, device=x.device) < 0.5
     return torch.where(turned, x.flip(3), x)
 
 

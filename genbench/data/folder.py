@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genbench.data.source import SPLITS, ImageSource, digest
 from genbench.data.tree import SUFFIXES, Tree, image_tree, remarks
-from genbench.untrusted import open_regular
+from genbench.records.untrusted import open_regular
 
 __all__ = ["ImageFolder"]
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench import rng
 from genbench.data.law import KnownLaw, rounded_normal
 from genbench.data.source import ImageSource, digest
+from genbench.runtime import rng
 
 __all__ = ["Gaussians", "blobs"]
 

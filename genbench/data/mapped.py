@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import Damaged
-from genbench.files import state_of
+from genbench.records.files import state_of
 
 __all__ = ["MappedFile"]
 

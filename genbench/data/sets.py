@@ -15,8 +15,8 @@ from filelock import FileLock
 
 from genbench.data.source import GreySource, ImageSource, digest, file_digest
 from genbench.data.store import cache_dir
-from genbench.files import clear
-from genbench.untrusted import open_regular
+from genbench.records.files import clear
+from genbench.records.untrusted import open_regular
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10, MNIST

@@ -24,9 +24,9 @@ from torch import Tensor
 from genbench.data.law import KnownLaw
 from genbench.data.mapped import MappedFile
 from genbench.data.source import SPLITS, ImageSource
-from genbench.disk import check_writable, naming
-from genbench.files import clear, crc32, read_sealed, sealed, state_of
-from genbench.progress import Bar, Progress
+from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
+from genbench.runtime.disk import check_writable, naming
+from genbench.runtime.progress import Bar, Progress
 
 __all__ = ["ImageData", "Split", "cache_dir", "prepare"]
 

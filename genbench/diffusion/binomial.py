@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench import batchwise
 from genbench.diffusion.density import sampled_terms
 from genbench.diffusion.process import Known, LikelihoodProcess, Losses, averaged
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
+from genbench.runtime import global_batch
 
 __all__ = [
     "Binomial",
@@ -231,7 +231,7 @@ def coins(up: Tensor, u: Tensor) -> Tensor:
 
 def uniform(x: Tensor, rng: Generator | None) -> Tensor:
     """Uniform numbers in [0, 1) in the shape and on the device of x, float32."""
-    return batchwise.uniform(len(x), x.shape[1:], rng=rng, device=x.device)
+    return global_batch.uniform(len(x), x.shape[1:], rng=rng, device=x.device)
 
 
 def check_binary(x: Tensor) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench import batchwise
 from genbench.diffusion.flow_matching import PathTimes
 from genbench.diffusion.process import Known, Losses
 from genbench.diffusion.straight import Straight, level
+from genbench.runtime import global_batch
 
 __all__ = ["Consistency"]
 
@@ -58,9 +58,9 @@ class Consistency(Straight):
         self.spent = 0.0
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
-        t, eps, gap = self.times.draw(len(x0), x0.device), batchwise.normal_like(x0), self.gap()
-        if self.training and batchwise.last_part():
-            self.images += batchwise.size(len(x0))
+        t, eps, gap = self.times.draw(len(x0), x0.device), global_batch.normal_like(x0), self.gap()
+        if self.training and global_batch.last_part():
+            self.images += global_batch.size(len(x0))
         devices = [x0.device] if x0.is_cuda else []
         with torch.no_grad(), torch.random.fork_rng(devices):  # both see the same dropout
             known = network(*between(x0, eps, (1 - gap) * t), y).float()

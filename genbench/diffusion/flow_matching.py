@@ -9,7 +9,6 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor, nn
 
-from genbench import batchwise
 from genbench.diffusion.divergence import Divergence, dequantized, flow_to_noise, normal_nats
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
@@ -18,6 +17,7 @@ from genbench.diffusion.process import Known, LikelihoodProcess, Losses
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.straight import Straight, level
 from genbench.diffusion.times import lattice
+from genbench.runtime import global_batch
 
 __all__ = [
     "Coupling",
@@ -101,7 +101,7 @@ class LogitNormal(PathTimes):
         self.mean, self.std = mean, std
 
     def draw(self, n: int, device: torch.device) -> Tensor:
-        z = batchwise.normal(n, dtype=torch.float64, device=device)
+        z = global_batch.normal(n, dtype=torch.float64, device=device)
         return torch.sigmoid(self.mean + self.std * z)
 
 
@@ -146,7 +146,7 @@ class FlowMatching(Straight, LikelihoodProcess):
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         t = self.times.draw(len(x0), x0.device)
-        eps, y = batchwise.normal_like(x0), self.guidance.labels(y)
+        eps, y = global_batch.normal_like(x0), self.guidance.labels(y)
         x0, eps = self.coupling.pairs(x0, eps, network=network, y=y, phase=phase)
         at = level(t)
         xt = at.alpha * x0 + at.sigma * eps

@@ -6,7 +6,6 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench import batchwise
 from genbench.diffusion.bound import prior_nats
 from genbench.diffusion.density import Bound, Density, sampled_terms
 from genbench.diffusion.guidance import Classifier, Guidance
@@ -19,6 +18,7 @@ from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
 from genbench.diffusion.variance import BetaTilde, Fitted, Variance
 from genbench.diffusion.weighting import Plain, TrueBound, Weighting
+from genbench.runtime import global_batch
 
 __all__ = ["Gaussian"]
 
@@ -116,7 +116,7 @@ class Gaussian(LikelihoodProcess):
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
         t, weight = self.times(len(x0), self.schedule, x0.device)
-        at, eps = self.schedule.level(t), batchwise.normal_like(x0)
+        at, eps = self.schedule.level(t), global_batch.normal_like(x0)
         xt = at.alpha * x0 + at.sigma * eps
         if isinstance(self.guidance, Classifier) and phase in self.guidance.phases:
             terms = self.guidance.loss(xt, t, y)
@@ -173,7 +173,7 @@ class Gaussian(LikelihoodProcess):
         self.variance.fit(denoise, self.schedule, batches)
 
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
-        return batchwise.normal(n, shape, rng=rng, device=self.schedule.grid.device)
+        return global_batch.normal(n, shape, rng=rng, device=self.schedule.grid.device)
 
     def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
         at = self.schedule.level(self.sampler.times(self.schedule, start)[:1])

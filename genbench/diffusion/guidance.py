@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.schedule import Level
+from genbench.runtime import global_batch
 
 __all__ = ["Classifier", "ClassifierFree", "Guidance", "LabelDenoiser", "Unguided"]
 
@@ -83,7 +83,7 @@ class ClassifierFree(Guidance):
     def labels(self, y: Tensor | None) -> Tensor | None:
         if y is None:
             return None
-        dropped = batchwise.uniform(len(y), device=y.device) < self.p_uncond
+        dropped = global_batch.uniform(len(y), device=y.device) < self.p_uncond
         return y.masked_fill(dropped, self.null)
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:

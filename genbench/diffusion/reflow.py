@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from genbench import batchwise
 from genbench.diffusion.flow_matching import Coupling
 from genbench.diffusion.ode import Solver
 from genbench.nn.average import new_share
+from genbench.runtime import global_batch
 
 __all__ = ["Reflow"]
 
@@ -16,7 +16,7 @@ class Reflow(Coupling):
     """Independent pairs for a share of the budget, then (z0, z1) that the flow of that stage itself joins.
 
     z1 ~ N(0, I), z0 = z1 + int_0^1 v(z_t, t | y) dt by `solver`, v of the moving average of the first stage's
-    weights (halflife_images, rampup: as genbench.ema.Ema has them).
+    weights (halflife_images, rampup: as genbench.training.ema.Ema has them).
     These paths do not cross, so that the flow that learns them is straighter and its images keep their law.
     Pairs are drawn anew at each step, none are stored; labels are the batch's.
     Source: Liu et al. 2023, Algorithm 1 and Section 2.2, which stores its pairs.
@@ -56,11 +56,11 @@ class Reflow(Coupling):
         if phase == "net":
             if self.training:
                 self.fresh.clamp_(min=1.0)  # a first stage that follows a second one begins anew
-                self.follow(network, batchwise.size(len(x0)))
-                self.fresh += batchwise.size(len(x0))
+                self.follow(network, global_batch.size(len(x0)))
+                self.fresh += global_batch.size(len(x0))
             return x0, eps
         if self.training:  # the last step of the first stage counts, later ones do not
-            self.follow(network, batchwise.size(len(x0)))
+            self.follow(network, global_batch.size(len(x0)))
             self.fresh.zero_()
         return self.ends(network, eps, y), eps
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from genbench import batchwise
 from genbench.diffusion.parameterization import X0
 from genbench.diffusion.posterior import ReverseVariance, posterior
 from genbench.diffusion.schedule import Level, Schedule
 from genbench.diffusion.spacing import Spacing, Uniform
+from genbench.runtime import global_batch
 
 __all__ = [
     "DDIM",
@@ -197,4 +197,4 @@ def ddim_step(
 
 def noise_like(x: Tensor, rng: Generator | None) -> Tensor:
     """Standard normal noise in the shape, dtype and device of x."""
-    return batchwise.normal(len(x), x.shape[1:], rng=rng, dtype=x.dtype, device=x.device)
+    return global_batch.normal(len(x), x.shape[1:], rng=rng, dtype=x.dtype, device=x.device)

@@ -3,10 +3,10 @@
 import torch
 from torch import Generator, Tensor
 
-from genbench import batchwise
 from genbench.diffusion.process import Process
 from genbench.diffusion.sampler import noise_like
 from genbench.diffusion.schedule import Level
+from genbench.runtime import global_batch
 
 __all__ = ["Straight", "level"]
 
@@ -22,7 +22,7 @@ class Straight(Process):
         self.register_buffer("here", torch.zeros(()), persistent=False)  # on the device of the samples
 
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
-        return batchwise.normal(n, shape, rng=rng, device=self.here.device)
+        return global_batch.normal(n, shape, rng=rng, device=self.here.device)
 
     def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
         if not 0 < start <= 1:

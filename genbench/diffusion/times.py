@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.diffusion.schedule import Schedule
+from genbench.runtime import global_batch
 
 __all__ = ["Drawn", "Importance", "LogNormal", "Stratified", "Times", "Uniform", "lattice"]
 
@@ -50,7 +50,7 @@ class Uniform(Times):
 
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
         return unweighted(
-            step_of(batchwise.uniform(n, dtype=torch.float64, device=device), schedule.T) / schedule.T
+            step_of(global_batch.uniform(n, dtype=torch.float64, device=device), schedule.T) / schedule.T
         )
 
 
@@ -78,7 +78,7 @@ class LogNormal(Times):
         self.mean, self.std = mean, std
 
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
-        log_sigma = self.mean + self.std * batchwise.normal(n, dtype=torch.float64, device=device)
+        log_sigma = self.mean + self.std * global_batch.normal(n, dtype=torch.float64, device=device)
         return unweighted(schedule.nearest(-2 * log_sigma))
 
 
@@ -106,7 +106,7 @@ class Importance(Times):
         self.T, self.history, self.uniform = T, history, uniform
         self.register_buffer("losses", torch.zeros(T, history))
         self.register_buffer("seen", torch.zeros(T, dtype=torch.int64))
-        self.rows = batchwise.StepRows()
+        self.rows = global_batch.StepRows()
 
     def check(self, schedule: Schedule) -> None:
         if schedule.T != self.T:
@@ -115,7 +115,7 @@ class Importance(Times):
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> Drawn:
         self.check(schedule)
         p = self.probabilities()
-        u = batchwise.uniform(n, dtype=torch.float64, device=device)
+        u = global_batch.uniform(n, dtype=torch.float64, device=device)
         # Rounding can leave the sum of all below a u that is almost 1.
         k = torch.searchsorted(p.cumsum(dim=0), u, right=True).clamp(max=self.T - 1)
         return Drawn((k + 1).double() / self.T, (1 / (self.T * p[k])).float())
@@ -160,5 +160,5 @@ def lattice(n: int, device: torch.device) -> Tensor:
     Source: Kingma et al. 2021, Appendix I.1 (low-discrepancy sampler).
     """
     shared = torch.rand(1, dtype=torch.float64, device=device)
-    i_by_n = batchwise.rows(n, lambda m: torch.arange(m, dtype=torch.float64, device=device) / m)
+    i_by_n = global_batch.rows(n, lambda m: torch.arange(m, dtype=torch.float64, device=device) / m)
     return (shared + i_by_n) % 1.0

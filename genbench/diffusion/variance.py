@@ -13,7 +13,7 @@ from genbench.diffusion.guidance import LabelDenoiser
 from genbench.diffusion.posterior import Interpolated, ReverseVariance, Widened
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import lattice
-from genbench.vaes.buckets import gaussian_log_prob
+from genbench.probability.buckets import gaussian_log_prob
 
 __all__ = ["Beta", "BetaTilde", "Fitted", "Learned", "Variance"]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from genbench import batchwise
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.generator import Inpaints, Likelihood, Loss, Rng, Trajectory, frame_indices
+from genbench.runtime import global_batch
 
 __all__ = ["Autoregressive"]
 
@@ -31,7 +31,7 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        if batchwise.is_whole():
+        if global_batch.is_whole():
             self.prepare(x, y, phase=phase, step=step)
         nll = -self.log_prob(x, y).mean() / math.prod(self.shape)
         return Loss(nll, {"nll": nll.detach()})

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.flows.base import Base
 from genbench.flows.dequantization import Dequantization
 from genbench.flows.transform import Transform, TwoWay
 from genbench.generator import Latent, Likelihood, Loss, Rng
-from genbench.precision import full_precision
-from genbench.rng import fork
+from genbench.runtime import global_batch
+from genbench.runtime.precision import full_precision
+from genbench.runtime.rng import fork
 
 __all__ = ["NormalizingFlow"]
 
@@ -75,7 +75,7 @@ class NormalizingFlow(Latent, Likelihood):
         prior, log_det, log_q = self.parts(x, y)
         dimensions = math.prod(self.shape)
         total = -(prior + log_det - log_q).mean() / dimensions
-        if batchwise.is_whole():
+        if global_batch.is_whole():
             self.check_inverse(x, y, step)
         terms = {"prior": prior, "log_det": log_det, "log_q": log_q}
         shown = {name: term.detach().mean() / dimensions for name, term in terms.items()}

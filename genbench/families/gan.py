@@ -5,11 +5,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.gans.augment import Augmentation
 from genbench.gans.criterion import Criterion
 from genbench.gans.penalty import Penalties
 from genbench.generator import Decodes, Loss, Rng
+from genbench.runtime import global_batch
 
 __all__ = ["GAN"]
 
@@ -71,7 +71,7 @@ class GAN(Decodes):
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = next(self.generator.parameters()).device
-        return batchwise.normal(n, self.latent_shape, rng=rng, device=device)
+        return global_batch.normal(n, self.latent_shape, rng=rng, device=device)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_labels(y, len(z))

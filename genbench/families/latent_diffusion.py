@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.generator import FitsAfterTraining, Generator, Latent, Loss, Noising, Rng, Stage
+from genbench.runtime import global_batch
 
 __all__ = ["LatentDiffusion"]
 
@@ -90,7 +90,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        if batchwise.is_whole():
+        if global_batch.is_whole():
             self.prepare(x, y, phase=phase, step=step)
         self.set_mode(phase)
         if phase == "autoencoder":
@@ -122,8 +122,8 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         """Update the latents' moments: plain averages, later moving ones where codes change."""
         z = self.codes(x)
         weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
-        self.mean.lerp_(batchwise.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
-        self.square.lerp_(batchwise.mean(z.square().mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
+        self.mean.lerp_(global_batch.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
+        self.square.lerp_(global_batch.mean(z.square().mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
         self.batches += 1
 
     def scale(self) -> Tensor:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.generator import Latent, Likelihood, Loss, Rng
+from genbench.runtime import global_batch
 from genbench.vaes.bound import Inference, importance_bound, training_terms
 from genbench.vaes.likelihood import PixelLikelihood
 from genbench.vaes.network import LatentNetwork
@@ -66,7 +66,7 @@ class VAE(Latent, Likelihood):
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = next(self.network.parameters()).device
-        return batchwise.normal(n, self.latent_shape, rng=rng, device=device)
+        return global_batch.normal(n, self.latent_shape, rng=rng, device=device)
 
     def latent_map(self) -> tuple[int, int, int]:
         return self.network.map_shape()
@@ -82,4 +82,4 @@ class VAE(Latent, Likelihood):
 
     def infer(self, x: Tensor, y: Tensor | None) -> Inference:
         """Draw every layer from its posterior and decode; x (B, C, H, W)."""
-        return self.network(batchwise.normal(len(x), self.latent_shape, device=x.device), x, y)
+        return self.network(global_batch.normal(len(x), self.latent_shape, device=x.device), x, y)

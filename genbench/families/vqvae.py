@@ -6,10 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.autoregressive.network import CausalNetwork
 from genbench.autoregressive.pixel_law import Categorical
 from genbench.generator import Generator, Latent, Likelihood, Loss, Rng, Stage
+from genbench.runtime import global_batch
 from genbench.vaes.codebook import Codebook, perplexity
 from genbench.vaes.likelihood import PixelLikelihood
 
@@ -134,7 +134,7 @@ class VQVAE(Latent, Likelihood):
         else:
             size, maps = self.codebook.size, self.latent_shape[1:]
             device = self.codebook.codes.device
-            index = batchwise.integers(n, maps, low=0, high=size, rng=rng, device=device)
+            index = global_batch.integers(n, maps, low=0, high=size, rng=rng, device=device)
         return self.codebook.look_up(index)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:

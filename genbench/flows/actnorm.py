@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.flows.transform import Transform
+from genbench.runtime import global_batch
 
 __all__ = ["ActNorm"]
 
@@ -49,8 +49,8 @@ class ActNorm(Transform):
     def initialise(self, x: Tensor) -> None:
         """Take the statistics of x (B, C, H, W), unless some were taken before."""
         if not bool(self.initialised):
-            mean = batchwise.mean(x.mean(dim=(0, 2, 3), keepdim=True))[0]
-            variance = batchwise.mean((x - mean).square().mean(dim=(0, 2, 3), keepdim=True))[0]
+            mean = global_batch.mean(x.mean(dim=(0, 2, 3), keepdim=True))[0]
+            variance = global_batch.mean((x - mean).square().mean(dim=(0, 2, 3), keepdim=True))[0]
             self.loc.copy_(mean)
             self.log_std.copy_(variance.sqrt().clamp(min=self.least_std).log())
             self.initialised.fill_(True)

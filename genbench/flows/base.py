@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor
 
-from genbench import batchwise
 from genbench.flows.transform import per_image
+from genbench.runtime import global_batch
 
 __all__ = ["Base", "Normal", "Student"]
 
@@ -31,7 +31,7 @@ class Normal(Base):
         return -0.5 * per_image(z.square() + math.log(2 * math.pi))
 
     def sample(self, shape: tuple[int, ...], *, rng: Generator | None, device: torch.device) -> Tensor:
-        return batchwise.normal(shape[0], shape[1:], rng=rng, device=device)
+        return global_batch.normal(shape[0], shape[1:], rng=rng, device=device)
 
 
 class Student(Base):
@@ -60,4 +60,4 @@ class Student(Base):
             numbers = torch.randn(self.degrees + 1, n, *shape[1:], generator=rng, device=device)
             return numbers[0] / numbers[1:].square().mean(0).sqrt()
 
-        return batchwise.rows(shape[0], draw)
+        return global_batch.rows(shape[0], draw)

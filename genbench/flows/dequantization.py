@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.flows.base import Normal
 from genbench.flows.coupling import Affine, Checkerboard
 from genbench.flows.pixels import LEVELS
 from genbench.flows.transform import per_image
 from genbench.nn.coupling import CouplingNets
+from genbench.runtime import global_batch
 
 __all__ = ["Dequantization", "Uniform", "Variational"]
 
@@ -57,7 +57,7 @@ class Uniform(Dequantization):
     noise_name = "uniform"
 
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return levels + batchwise.uniform_like(levels), levels.new_zeros(len(levels))
+        return levels + global_batch.uniform_like(levels), levels.new_zeros(len(levels))
 
 
 class Variational(Dequantization):
@@ -89,7 +89,7 @@ class Variational(Dequantization):
         self.networks = nn.ModuleList(networks.build(2 * channels, 2 * channels) for _ in range(steps))
 
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        u, log_q = self.noise(batchwise.normal_like(levels), levels, y)
+        u, log_q = self.noise(global_batch.normal_like(levels), levels, y)
         return levels + u, log_q
 
     def noise(self, eps: Tensor, levels: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

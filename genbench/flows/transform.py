@@ -1,7 +1,7 @@
 """Invertible maps with their change of volume.
 
 Notation of the whole package: x goes in, z comes out, log_det = log |det dz/dx| of each image, y are labels.
-Everything here computes in the dtype of x (networks alone may use less, see `genbench.precision`).
+Everything here computes in the dtype of x (networks alone may use less, see `genbench.runtime.precision`).
 """
 
 from abc import ABC, abstractmethod

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from genbench import batchwise
+from genbench.runtime import global_batch
 
 __all__ = ["Augmentation", "DiffAugment", "NoAugmentation"]
 
@@ -76,7 +76,7 @@ class DiffAugment(Augmentation):
 
 def uniform(x: Tensor) -> Tensor:
     """A number from U(-1, 1) for each image of x (B, C, H, W): (B, 1, 1, 1)."""
-    return batchwise.uniform(len(x), (1, 1, 1), device=x.device) * 2 - 1
+    return global_batch.uniform(len(x), (1, 1, 1), device=x.device) * 2 - 1
 
 
 def stretch(x: Tensor, centre: Tensor, strength: float) -> Tensor:
@@ -96,7 +96,7 @@ def translated(x: Tensor, share: float) -> Tensor:
 def shift(x: Tensor, side: int, share: float) -> Tensor:
     """A matrix for each image that moves `side` numbers by a random whole distance: (B, 1, side, side)."""
     most = int(side * share + 0.5)
-    by = batchwise.integers(len(x), (1, 1, 1), low=-most, high=most + 1, device=x.device)
+    by = global_batch.integers(len(x), (1, 1, 1), low=-most, high=most + 1, device=x.device)
     i = torch.arange(side, device=x.device)
     return (i[:, None] + by == i).to(x.dtype)
 
@@ -110,6 +110,6 @@ def cut(x: Tensor, share: float) -> Tensor:
 def hidden(x: Tensor, side: int, share: float) -> Tensor:
     """Which of `side` places lie in a window of `share` of them, one for each image: (B, side) bool."""
     size = int(side * share + 0.5)
-    start = batchwise.integers(len(x), (1,), low=0, high=side + 1 - size % 2, device=x.device) - size // 2
+    start = global_batch.integers(len(x), (1,), low=0, high=side + 1 - size % 2, device=x.device) - size // 2
     i = torch.arange(side, device=x.device)
     return (i >= start) & (i < start + size)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genbench import batchwise
+from genbench.runtime import global_batch
 
 __all__ = ["Penalties", "Penalty", "squared_slopes"]
 
@@ -81,5 +81,5 @@ def squared_slopes(logits: Tensor, x: Tensor) -> Tensor:
 
 def mix(real: Tensor, fake: Tensor) -> Tensor:
     """A random point on the line between each real and fake image, (B, C, H, W), requiring gradient."""
-    u = batchwise.uniform(len(real), (1, 1, 1), device=real.device)
+    u = global_batch.uniform(len(real), (1, 1, 1), device=real.device)
     return torch.lerp(fake.detach(), real.detach(), u).requires_grad_()

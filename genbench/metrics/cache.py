@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from genbench.disk import locked, optional
-from genbench.files import checksum, clear, remove_leftovers, state_of
-from genbench.run import atomic_file
+from genbench.records.files import checksum, clear, remove_leftovers, state_of
+from genbench.records.run_directory import atomic_file
+from genbench.runtime.disk import locked, optional
 
 __all__ = ["Stored", "cached", "key", "load", "save"]
 

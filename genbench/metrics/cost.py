@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from genbench.device import give_memory_back
+from genbench.runtime.device import give_memory_back
 
 __all__ = ["PassCounter", "parameter_count", "peak_memory_bytes", "reset_peak_memory"]
 

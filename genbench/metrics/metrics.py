@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import torch
 
 from genbench.data import ImageData, ImageSource
-from genbench.metrics.fd_exact import ExactFD
-from genbench.metrics.features import FeatureExtractor, FeatureSource
-from genbench.metrics.fid import FID
-from genbench.metrics.inception_score import InceptionScore
-from genbench.metrics.kid import KID
-from genbench.metrics.manifold import Manifold
-from genbench.metrics.modes import Modes
-from genbench.metrics.score import Score
-from genbench.progress import Progress
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
+from genbench.metrics.scores.fd_exact import ExactFD
+from genbench.metrics.scores.fid import FID
+from genbench.metrics.scores.inception_score import InceptionScore
+from genbench.metrics.scores.kid import KID
+from genbench.metrics.scores.manifold import Manifold
+from genbench.metrics.scores.modes import Modes
+from genbench.metrics.scores.score import Score
+from genbench.runtime.progress import Progress
 
 __all__ = ["STANDARD", "Metrics"]
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from genbench.data import ImageData, KnownLaw, Split, cache_dir
 from genbench.metrics import cache
-from genbench.metrics.features import FeatureExtractor
-from genbench.metrics.frechet import Moments
-from genbench.progress import Progress
+from genbench.metrics.features.extractor import FeatureExtractor
+from genbench.metrics.scores.frechet import Moments
+from genbench.runtime.progress import Progress
 
 __all__ = ["KEPT", "Reference", "kept", "reference"]
 

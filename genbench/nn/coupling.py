@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.nn.norm import GroupNorm
 from genbench.nn.unet import groups, zero
+from genbench.runtime import global_batch
 
 __all__ = ["ConvNet", "ConvNets", "CouplingNets", "ResNet", "ResNets"]
 
@@ -84,7 +84,7 @@ class ConvNet(nn.Module):
         self.label = nn.Embedding(num_classes, width) if num_classes else None
         self.enter = same_size(inputs, width, kernel)
         self.middle = nn.Conv2d(width, width, 1)
-        self.dropout = batchwise.Dropout(dropout)
+        self.dropout = global_batch.Dropout(dropout)
         self.leave = zero(same_size(width, outputs, kernel))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -126,7 +126,7 @@ class Block(nn.Module):
         self.norm1 = GroupNorm(groups(width), width)
         self.conv1 = same_size(width, width, kernel)
         self.norm2 = GroupNorm(groups(width), width)
-        self.dropout = batchwise.Dropout(dropout)
+        self.dropout = global_batch.Dropout(dropout)
         self.conv2 = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:

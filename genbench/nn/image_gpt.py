@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.autoregressive.pixel_law import PixelLaw
 from genbench.nn.attention import attention
+from genbench.runtime import global_batch
 
 __all__ = ["ImageGPT"]
 
@@ -46,7 +46,7 @@ class ImageGPT(CausalNetwork):
         self.level = nn.Embedding(self.symbols * law.levels, width)
         self.row, self.column = nn.Embedding(height, width), nn.Embedding(side, width)
         self.channel = nn.Embedding(self.tokens_per_pixel, width)
-        self.dropout = batchwise.Dropout(dropout)
+        self.dropout = global_batch.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, law.outputs(self.channels))
@@ -98,7 +98,7 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.dropout = batchwise.Dropout(dropout)
+        self.dropout = global_batch.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)

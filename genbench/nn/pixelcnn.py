@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.autoregressive.pixel_law import PixelLaw
 from genbench.nn.coupling import with_class
+from genbench.runtime import global_batch
 
 __all__ = ["PixelCNN"]
 
@@ -137,7 +137,7 @@ class GatedLayer(nn.Module):
         self.left = MaskedConv(
             inputs, width, halves=2, taps=self.reach + 1, groups=groups, before_itself=first
         )
-        self.dropout = batchwise.Dropout(dropout)
+        self.dropout = global_batch.Dropout(dropout)
         self.out = MaskedConv(width, width, groups=groups)
 
     def forward(self, above: Tensor, left: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

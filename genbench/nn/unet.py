@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import batchwise
 from genbench.nn.attention import attention
 from genbench.nn.norm import GroupNorm
+from genbench.runtime import global_batch
 
 __all__ = ["UNet"]
 
@@ -141,7 +141,7 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.condition = nn.Linear(embedding, 2 * outputs)
         self.norm2 = GroupNorm(groups(outputs), outputs)
-        self.dropout = batchwise.Dropout(dropout)
+        self.dropout = global_batch.Dropout(dropout)
         self.conv2 = zero(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 

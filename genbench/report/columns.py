@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from genbench.records.metric_name import SPREADS, is_detail, is_metric, parse, rank
 from genbench.report.load import Runs
-from genbench.report.names import SPREADS, is_detail, is_metric, parse, rank
 
 __all__ = [
     "AXES",

@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genbench.composition import OVERRIDES, read_overrides
-from genbench.lines import Lines, parse_lines
+from genbench.records.composition import OVERRIDES, read_overrides
+from genbench.records.lines import Lines, parse_lines
+from genbench.records.metric_name import SPREADS, is_metric, parse
+from genbench.records.untrusted import (
+    LOG_BYTES,
+    RECORD_BYTES,
+    YAML_BYTES,
+    open_regular,
+    parse_json,
+    read_regular,
+)
 from genbench.report.columns import shown_metrics
-from genbench.report.names import SPREADS, is_metric, parse
-from genbench.untrusted import LOG_BYTES, RECORD_BYTES, YAML_BYTES, open_regular, parse_json, read_regular
 
 __all__ = [
     "Noise",

@@ -4,11 +4,11 @@ import base64
 import hashlib
 from pathlib import Path
 
-from genbench.printable import printable
+from genbench.records.run_directory import atomic_file
 from genbench.report.page import page
 from genbench.report.pictures import Place, embedded
 from genbench.report.text import Comparison
-from genbench.run import atomic_file
+from genbench.runtime.printable import printable
 
 __all__ = ["html", "write_folder"]
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from genbench.printable import in_one_line
 from genbench.report.columns import Column
 from genbench.report.notes import notes
 from genbench.report.table import Line, Table
 from genbench.report.written import whole
+from genbench.runtime.printable import in_one_line
 
 __all__ = ["latex"]
 

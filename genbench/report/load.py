@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genbench.identity import hashed
-from genbench.lines import parse_lines
-from genbench.printable import in_one_line
+from genbench.records.identity import hashed
+from genbench.records.lines import parse_lines
+from genbench.records.metric_name import parse
+from genbench.records.run_directory import read_json
+from genbench.records.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import config
-from genbench.report.names import parse
-from genbench.run import read_json
-from genbench.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
+from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,11 +5,11 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from genbench.printable import printable
 from genbench.report.columns import Column
 from genbench.report.notes import notes
 from genbench.report.table import Line, Table
 from genbench.report.written import whole, written
+from genbench.runtime.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd

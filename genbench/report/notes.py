@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from genbench.records.metric_name import is_metric, parse
 from genbench.report.columns import CONVERGED_BITS, MEASURES, column, protocol
 from genbench.report.group import pooled, unseen
-from genbench.report.names import is_metric, parse
 from genbench.report.noise import estimate
 from genbench.report.table import NOT_MEASURED, Entry, Table, leaders
 from genbench.report.written import parts, whole, written

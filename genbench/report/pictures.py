@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from genbench.untrusted import read_regular
+from genbench.records.untrusted import read_regular
 
 __all__ = ["Picture", "Pictures", "Place", "embedded", "pictures_of", "rank", "read_picture"]
 

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from genbench.printable import in_one_line, printable
 from genbench.report.markdown import head, raised
 from genbench.report.notes import notes
 from genbench.report.table import Table
 from genbench.report.text import Comparison
 from genbench.report.written import whole
+from genbench.runtime.printable import in_one_line, printable
 
 __all__ = ["print_comparison"]
 

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from genbench.printable import in_one_line
+from genbench.records.metric_name import is_metric, rank
+from genbench.records.run_directory import plain
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD, all_names
 from genbench.report.load import Cell, Runs
-from genbench.report.names import is_metric, rank
 from genbench.report.select import without_reruns
 from genbench.report.table import Entry, Table
 from genbench.report.written import MISSING
-from genbench.run import plain
+from genbench.runtime.printable import in_one_line
 
 __all__ = ["csv_text", "json_text", "row_records", "run_records"]
 

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher, get_close_matches
 from itertools import accumulate
 from typing import TypeVar
 
-from genbench.printable import in_one_line
+from genbench.records.metric_name import is_metric, parse
 from genbench.report.columns import (
     COSTS,
     KINDS,
@@ -20,7 +20,7 @@ from genbench.report.columns import (
 )
 from genbench.report.group import exact, groups, identifying
 from genbench.report.load import Cell, Row, Runs
-from genbench.report.names import is_metric, parse
+from genbench.runtime.printable import in_one_line
 
 __all__ = [
     "arranged",

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any
 
-from genbench.printable import printable
+from genbench.runtime.printable import printable
 
 __all__ = ["LiveReport", "server", "state_of"]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genbench.disk import naming
-from genbench.lines import append_line
+from genbench.records.lines import append_line
+from genbench.records.untrusted import open_to_append
+from genbench.runtime.disk import naming
 from genbench.tracking.tracker import Tracker
-from genbench.untrusted import open_to_append
 
 __all__ = ["JsonLines"]
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from genbench.printable import complain
+from genbench.records.summary import on_the_way
+from genbench.runtime.printable import complain
 from genbench.tracking.background import Background
-from genbench.tracking.comparable import on_the_way
 from genbench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import batchwise
+from genbench.runtime import global_batch
 
 __all__ = ["Codebook", "Quantised", "perplexity"]
 
@@ -53,7 +53,7 @@ class Codebook(nn.Module):
         self.register_buffer("codes", codes)
         self.register_buffer("counts", torch.zeros(size))
         self.register_buffer("sums", torch.zeros_like(codes))
-        self.rows = batchwise.StepRows()
+        self.rows = global_batch.StepRows()
 
     def forward(self, z: Tensor) -> Quantised:
         """Quantise z (B, L, h, w); in training mode the codebook follows after the last part of a batch."""

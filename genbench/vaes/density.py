@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench import batchwise
+from genbench.runtime import global_batch
 
 __all__ = ["GaussianDensity"]
 
@@ -37,7 +37,7 @@ class GaussianDensity(nn.Module):
         self.register_buffer("mean", torch.zeros(laws, dimensions))
         self.register_buffer("covariance", torch.eye(dimensions).repeat(laws, 1, 1))
         self.register_buffer("batches", torch.zeros(laws))
-        self.rows = batchwise.StepRows()
+        self.rows = global_batch.StepRows()
 
     @torch.no_grad()
     def update(self, z: Tensor, y: Tensor | None = None) -> None:
@@ -71,7 +71,7 @@ class GaussianDensity(nn.Module):
 
     def sample(self, n: int, y: Tensor | None = None, *, rng: Generator | None = None) -> Tensor:
         """Draw n latents, of classes y (n,): (n, L)."""
-        eps = batchwise.normal(n, (self.dimensions,), rng=rng, device=self.mean.device)
+        eps = global_batch.normal(n, (self.dimensions,), rng=rng, device=self.mean.device)
         # A direction that the latents never take has no variance; the jitter keeps the root defined.
         scale = self.covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=self.jitter)
         unit = torch.eye(self.dimensions, device=self.mean.device)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.diffusion.objective import Distance
-from genbench.vaes.buckets import LEVELS, gaussian_log_prob, log_sinhc, logistic_log_prob
+from genbench.probability.buckets import LEVELS, gaussian_log_prob, log_sinhc, logistic_log_prob
 
 __all__ = [
     "Bernoulli",

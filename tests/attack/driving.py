@@ -42,7 +42,7 @@ def train(cache: Path, *words: str) -> Done:
 
 def verb(cache: Path, *words: object) -> Done:
     """`genbench WORDS` in this process."""
-    from genbench.cli import main
+    from genbench.cli.main import main
 
     return called(main, cache, list(map(str, words)))
 

@@ -16,9 +16,9 @@ import pytest
 from rich.console import Console
 from torch import Tensor
 
-from genbench import cli
+from genbench.cli import main as cli
 from genbench.data import Digits, prepare
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 from tests.conftest import ROOT
 
 QUIET = Progress(Console(quiet=True))

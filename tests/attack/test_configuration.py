@@ -20,14 +20,15 @@ import torchmetrics
 from _pytest.mark import ParameterSet
 
 import genbench
-from genbench import app, declared
-from genbench.cli import main as verb
+from genbench import app
+from genbench.cli.main import main as verb
+from genbench.config import declared
 from genbench.errors import Damaged
-from genbench.run import Run
+from genbench.records.run_directory import Run
 from tests.conftest import Make
 from tests.toys import TINY
 
-GIT = {"_target_": "genbench.run.git", "_args_": ["/", ["-c", "alias.x=!touch PWNED", "x"]]}
+GIT = {"_target_": "genbench.records.run_directory.git", "_args_": ["/", ["-c", "alias.x=!touch PWNED", "x"]]}
 PLACES = ("data", "metrics", "model", "model.network", "model.process.sampler", "precision")
 """Of a record; `genbench sample` reads neither of the first two."""
 SOME = 200
@@ -255,8 +256,8 @@ def test_the_run_that_a_run_takes_its_autoencoder_from_is_held_to_the_same(
 @pytest.mark.parametrize(
     "words",
     [
-        ["+metrics.x={_target_:genbench.run.git,_args_:[/,[x]]}"],
-        ["metrics._target_=genbench.run.git"],
+        ["+metrics.x={_target_:genbench.records.run_directory.git,_args_:[/,[x]]}"],
+        ["metrics._target_=genbench.records.run_directory.git"],
         ["hydra.searchpath=[file:///tmp]"],
         ["+hydra.sweep.dir=/tmp"],
         ["metrics.samples=${oc.env:HOME}"],
@@ -292,7 +293,7 @@ def test_overrides_that_no_measurement_needs_are_not_read(sent: Path) -> None:
 
 
 def test_a_change_of_the_sampling_needs_the_record_alone(sent: Path) -> None:
-    (sent / ".hydra" / "config.yaml").write_text("model: {_target_: genbench.run.git}\n")
+    (sent / ".hydra" / "config.yaml").write_text("model: {_target_: genbench.records.run_directory.git}\n")
     assert app.load(sent, device="cpu", overrides={"sampler": "ddim", "steps": 2}).process.sampler.steps == 2
 
 

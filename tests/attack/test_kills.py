@@ -59,7 +59,7 @@ def is_whole(path: Path) -> bool:
 
 DRIVER = """
 import json, os, runpy, sys
-import genbench.app.job, genbench.report, genbench.session, sklearn.datasets, torchmetrics
+import genbench.app.job, genbench.report, genbench.session.session, sklearn.datasets, torchmetrics
 for line in sys.stdin:
     sys.argv = ["main.py", *json.loads(line)]
     if (pid := os.fork()) == 0:

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from genbench import app
-from genbench.progress import Progress, terminal
 from genbench.report.serve import LiveReport, server
+from genbench.runtime.progress import Progress, terminal
 from tests.attack.verbs import FID, finished_run, genbench
 from tests.conftest import Command
 from tests.toys import TINY
@@ -125,7 +125,7 @@ def test_progress_and_lines_of_a_run_are_text_too(
 
 def genbench_here(*words: object) -> None:
     """A verb whose output is this process's own."""
-    from genbench import cli
+    from genbench.cli import main as cli
 
     with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()):
         patch.setattr("sys.argv", ["genbench", *map(str, words)])

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from genbench import contents
-from genbench.checkpoint import CheckpointStore
 from genbench.errors import Damaged
-from genbench.step import restore
+from genbench.training import checkpoint_contents
+from genbench.training.checkpoint import CheckpointStore
+from genbench.training.step import restore
 from tests.toys import toy_model
 
 ADAM = partial(torch.optim.Adam, lr=1e-3, fused=True)
@@ -84,7 +84,7 @@ def test_the_one_before_is_taken_where_the_last_is_not_what_a_training_writes(
     store.save(honest() | {"images_seen": 32})
     store.save(sent)
     with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is taken"):
-        found = store.load(CPU, contents.resumable(toy_model(), ADAM))
+        found = store.load(CPU, checkpoint_contents.resumable(toy_model(), ADAM))
     assert found is not None
     assert found["images_seen"] == 32
 
@@ -95,7 +95,7 @@ def test_what_a_training_writes_is_taken(tmp_path: Path) -> None:
         store.save({key: value for key, value in honest().items() if key not in leave_out})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert store.load(CPU, contents.resumable(toy_model(), ADAM)) is not None
+            assert store.load(CPU, checkpoint_contents.resumable(toy_model(), ADAM)) is not None
 
 
 def test_an_optimizer_steps_in_memory_of_its_own(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genbench.run import Run
+from genbench.records.run_directory import Run
 from tests.attack.verbs import genbench
 from tests.conftest import Make
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from genbench.data import ImageFolder, Mnist, prepare
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 from tests.attack.strange import bind, claiming
 from tests.attack.verbs import Done, genbench, not_waiting
 
@@ -23,7 +23,7 @@ def images(folder: Path, n: int = 20) -> Path:
 
 def counted(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, int], str]:
     """How many images a folder gives, and what is said of it."""
-    from genbench.progress import terminal
+    from genbench.runtime.progress import terminal
 
     source = ImageFolder(str(root), size=8, channels=1)
     with not_waiting():

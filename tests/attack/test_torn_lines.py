@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from genbench.records.sweep_ledger import Ledger, Outcome
 from genbench.report import load
-from genbench.sweep import Ledger, Outcome
 from genbench.tracking import JsonLines
 from tests.attack.driving import verb
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench import cli
+from genbench.cli import main as cli
 from tests.conftest import ROOT, Make
 from tests.toys import TINY
 

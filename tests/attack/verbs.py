@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 from PIL import Image
 
-from genbench import cli
+from genbench.cli import main as cli
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,ema]"
 

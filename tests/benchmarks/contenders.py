@@ -17,19 +17,21 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from genbench import app, flops, rng
-from genbench.axes import CONF
-from genbench.budget import Budget
+from genbench import app
+from genbench.config.groups import CONF
 from genbench.data import EpochOrder, FashionMnist, ImageData, ImageSource, cache_dir, prepare, to_uint8
-from genbench.evaluate import batches
+from genbench.evaluation.samples import batches
 from genbench.generator import Generator
 from genbench.metrics import parameter_count
-from genbench.precision import Float32
-from genbench.progress import Progress
-from genbench.run import Run
-from genbench.session import Session
+from genbench.records.run_directory import Run
+from genbench.runtime import rng
+from genbench.runtime.precision import Float32
+from genbench.runtime.progress import Progress
+from genbench.session.session import Session
 from genbench.tracking import Tracker
-from genbench.train import Trained
+from genbench.training import flops
+from genbench.training.budget import Budget
+from genbench.training.loop import Trained
 from tests.benchmarks.peers.peer import Peer
 from tests.benchmarks.turns import clock
 

@@ -10,8 +10,8 @@ import torch
 import typer
 from rich.console import Console
 
-from genbench.cli import listed
-from genbench.progress import Progress
+from genbench.cli.main import listed
+from genbench.runtime.progress import Progress
 from tests.benchmarks.console import Out, Row, Table, Threads, show
 from tests.benchmarks.contenders import Ours, drawn, fashion_mnist, preset
 from tests.benchmarks.one import facts_of, samples_of

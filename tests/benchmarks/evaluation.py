@@ -18,7 +18,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from genbench.data import Split
 from genbench.metrics import FID, KID, InceptionScore, Moments, Reference, frechet_distance, score_images
-from genbench.metrics.inception import InceptionExtractor, empty_network
+from genbench.metrics.features.inception import InceptionExtractor, empty_network
 from tests.benchmarks.console import Out, Table, Threads, show
 from tests.benchmarks.turns import seconds
 

@@ -14,12 +14,12 @@ import torch
 import typer
 from torch import Tensor
 
-from genbench.budget import Budget
 from genbench.data import cache_dir, prepare
-from genbench.estimate import Stopwatch
 from genbench.metrics import peak_memory_bytes, reset_peak_memory
-from genbench.progress import Progress
-from genbench.train import Trainer
+from genbench.runtime.progress import Progress
+from genbench.session.estimate import Stopwatch
+from genbench.training.budget import Budget
+from genbench.training.loop import Trainer
 from tests.benchmarks.console import Announcer, Out, Rounds, Table, show
 from tests.benchmarks.contenders import Contender, Fed, Missing, Ours, feeding
 from tests.benchmarks.images import RandomImages, cache_of_its_own

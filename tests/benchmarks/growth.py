@@ -12,10 +12,10 @@ from typing import Annotated
 import torch
 import typer
 
-from genbench.cli import listed
+from genbench.cli.main import listed
 from genbench.data import cache_dir, prepare
-from genbench.progress import Progress
-from genbench.train import Trainer
+from genbench.runtime.progress import Progress
+from genbench.training.loop import Trainer
 from tests.benchmarks.commands import finished
 from tests.benchmarks.console import Announcer, Out, Rounds, Table, Threads, show
 from tests.benchmarks.contenders import Ours

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor
 
-from genbench import flops
+from genbench.training import flops
 from tests.benchmarks.console import Out, Rounds, Table, Threads, show
 from tests.benchmarks.contenders import CPU
 from tests.benchmarks.matched import group

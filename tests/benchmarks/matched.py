@@ -7,7 +7,7 @@ import torch
 import typer
 
 from genbench.data import Gaussians, ImageData, cache_dir, prepare
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 from tests.benchmarks.console import Row
 from tests.benchmarks.contenders import Contender, Fed, Missing, Ours, feeding, peer
 from tests.benchmarks.peers.peer import Peer

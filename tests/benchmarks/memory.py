@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli import listed
+from genbench.cli.main import listed
 from tests.benchmarks.commands import finished
 from tests.benchmarks.console import Announcer, Out, Table, Threads, show
 from tests.benchmarks.matched import NOISE

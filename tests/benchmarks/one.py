@@ -9,9 +9,9 @@ import torch
 import typer
 from rich.console import Console
 
-from genbench.pictures import save_grid
-from genbench.progress import Progress
-from genbench.run import write_json_atomic
+from genbench.evaluation.pictures import save_grid
+from genbench.records.run_directory import write_json_atomic
+from genbench.runtime.progress import Progress
 from tests.benchmarks.contenders import Missing, contender, drawn
 
 __all__ = ["FACTS", "GRID", "SAMPLES", "facts_of", "main", "samples_of"]

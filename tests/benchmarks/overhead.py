@@ -15,7 +15,7 @@ import typer
 from torch.optim import AdamW
 
 from genbench.data import cache_dir, prepare, to_float
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 from tests.benchmarks.console import Announcer, Only, Out, Rounds, Table, Threads, chosen, show
 from tests.benchmarks.contenders import CPU, Ours, Watched
 from tests.benchmarks.matched import NOISE
@@ -29,7 +29,7 @@ CASES = {
     "gan, 8x8": ["model=gan"],
 }
 NOTES = (
-    "The loop: genbench.train.train, with its data, seeds, clipping (GAN: none), averaged weights and log. "
+    "The loop: genbench.training.loop.train, with its data, seeds, clipping (GAN: none), averaged weights and log. "
     "Bare: the losses of one batch that stays, backward, update. Both with fused AdamW.",
     "Overhead: the median over the turns of bare over loop, less 1.",
 )

@@ -17,11 +17,11 @@ from rich.console import Console
 from torch import Tensor
 
 from genbench.data import ImageData
-from genbench.evaluate import held_out_order
+from genbench.evaluation.samples import held_out_order
 from genbench.metrics import FID, ClassifierFeatures, InceptionScore, reference, score_images
-from genbench.progress import Progress
+from genbench.records.metric_name import parse
 from genbench.report import frame_markdown
-from genbench.report.names import parse
+from genbench.runtime.progress import Progress
 from tests.benchmarks.console import Announcer, chosen
 from tests.benchmarks.contenders import BATCH, OURS, PEERS, fashion_mnist
 from tests.benchmarks.one import facts_of, samples_of

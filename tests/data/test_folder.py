@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from genbench.data import ImageData, ImageFolder, ImageSource, prepare, to_float
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 
 QUIET = Progress(None)
 

@@ -8,7 +8,7 @@ import torch
 
 from genbench.data import Gaussians, ImageData, prepare
 from genbench.data.gaussians import BRIGHT, DARK, blobs
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 
 QUIET = Progress(None)
 

@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from genbench.data import Cifar10, Digits, FashionMnist, ImageSource, Mnist, prepare, sets, to_float
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 
 QUIET = Progress(None)
 

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from genbench.data import ImageSource, Split, cache_dir, prepare
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 
 QUIET = Progress(None)
 Ramp = type[ImageSource]

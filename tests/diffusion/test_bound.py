@@ -9,7 +9,7 @@ from scipy.stats import norm
 from genbench.diffusion.bound import prior_nats, step_nats
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.schedule import Cosine, Linear
-from genbench.vaes.buckets import gaussian_log_prob
+from genbench.probability.buckets import gaussian_log_prob
 
 FIXED = Interpolated(torch.zeros((), dtype=torch.float64))
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from genbench.diffusion.consistency import Consistency
 from genbench.diffusion.flow_matching import LogitNormal, PathTimes, Uniform
-from genbench.families.ddpm import Denoising
+from genbench.families.diffusion import Denoising
 from genbench.generator import BoundTerms, Likelihood
 from genbench.metrics import PassCounter
 from genbench.nn.unet import UNet
-from tests.test_train import run, same
+from tests.training.test_loop import run, same
 
 MEAN, STD, IMAGE = 0.3, 0.5, 0.25
 C = 0.0005

@@ -11,7 +11,7 @@ from genbench.diffusion.density import Bound, Density, ProbabilityFlow, sampled_
 from genbench.diffusion.posterior import Widened
 from genbench.diffusion.sampler import Denoised, Denoiser
 from genbench.diffusion.schedule import Cosine, Linear, Schedule
-from genbench.vaes.buckets import gaussian_log_prob
+from genbench.probability.buckets import gaussian_log_prob
 from tests.diffusion.laws import Mixture
 
 MEAN, STD, N = 0.1, 0.2, 32_768

@@ -19,7 +19,7 @@ from genbench.diffusion.flow_matching import (
 from genbench.diffusion.guidance import Classifier, ClassifierFree, Guidance, Unguided
 from genbench.diffusion.ode import Adaptive, Euler, FixedSteps, Heun, Midpoint, Solver
 from genbench.metrics import PassCounter
-from genbench.vaes.buckets import gaussian_log_prob
+from genbench.probability.buckets import gaussian_log_prob
 from tests.toys import toy_model
 
 MEAN, STD = 0.3, 0.5

@@ -9,7 +9,7 @@ from genbench.diffusion.guidance import Classifier, ClassifierFree, Unguided
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.schedule import Cosine
-from genbench.families.ddpm import Diffusion
+from genbench.families.diffusion import Diffusion
 from genbench.metrics import PassCounter
 from genbench.nn.classifier import NoisyClassifier
 from tests.toys import toy_model, toy_process

@@ -12,10 +12,10 @@ from genbench.diffusion.guidance import ClassifierFree, Guidance, Unguided
 from genbench.diffusion.ode import Euler, Heun, Solver
 from genbench.diffusion.process import Process
 from genbench.diffusion.reflow import Reflow
-from genbench.families.ddpm import Diffusion
+from genbench.families.diffusion import Diffusion
 from genbench.generator import Stage
-from tests.test_train import run, same
 from tests.toys import toy_model
+from tests.training.test_loop import run, same
 
 MEAN, STD = 0.3, 0.5
 

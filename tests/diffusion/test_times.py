@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
-from genbench.batchwise import Part, at_work
 from genbench.diffusion.schedule import EDM, Cosine
 from genbench.diffusion.times import Drawn, Importance, LogNormal, Stratified, Times, Uniform
+from genbench.runtime.global_batch import Part, at_work
 
 CPU = torch.device("cpu")
 T, HISTORY = 10, 3

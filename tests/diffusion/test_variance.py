@@ -15,8 +15,8 @@ from genbench.diffusion.sampler import DDIM, Ancestral, Denoised, Denoiser, Samp
 from genbench.diffusion.schedule import Cosine, Linear, Schedule, ZeroTerminal
 from genbench.diffusion.variance import Beta, BetaTilde, Fitted, Variance, draw_steps
 from genbench.diffusion.weighting import TrueBound
-from genbench.precision import BFloat16
-from genbench.vaes.buckets import gaussian_log_prob
+from genbench.probability.buckets import gaussian_log_prob
+from genbench.runtime.precision import BFloat16
 from tests.diffusion.laws import Mixture, noise
 from tests.toys import toy_model, toy_process
 

@@ -10,9 +10,9 @@ from genbench.autoregressive.network import CausalNetwork
 from genbench.autoregressive.pixel_law import Categorical, LogisticMixture, PixelLaw
 from genbench.data import to_uint8
 from genbench.families.autoregressive import Autoregressive
-from genbench.flops import count
 from genbench.metrics import PassCounter
-from genbench.precision import BFloat16
+from genbench.runtime.precision import BFloat16
+from genbench.training.flops import count
 from tests.autoregressive.laws import CASES, NETWORKS, Shape, all_images, images, labels
 
 Make = Callable[[Shape, int, PixelLaw], CausalNetwork]

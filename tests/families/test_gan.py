@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from genbench.data import Split
-from genbench.ema import Ema
 from genbench.families.gan import GAN
-from genbench.flops import training_flops
 from genbench.gans.augment import Augmentation, DiffAugment, NoAugmentation
 from genbench.gans.criterion import Criterion, Hinge, NonSaturating, Relativistic, Wasserstein
 from genbench.gans.penalty import Penalties
 from genbench.generator import Decodes, Likelihood
 from genbench.metrics import PassCounter
 from genbench.nn.dcgan import DCGANDiscriminator, DCGANGenerator
-from genbench.step import only
-from tests.test_train import run
+from genbench.training.ema import Ema
+from genbench.training.flops import training_flops
+from genbench.training.step import only
+from tests.training.test_loop import run
 
 SHAPE = (1, 6, 4)
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.batchwise import Part, at_work
 from genbench.diffusion.density import Bound
 from genbench.diffusion.flow_matching import FlowMatching, Uniform
 from genbench.diffusion.guidance import Unguided
@@ -18,7 +17,7 @@ from genbench.diffusion.process import Process
 from genbench.diffusion.reflow import Reflow
 from genbench.diffusion.sampler import DDIM, Ancestral
 from genbench.diffusion.variance import Fitted
-from genbench.families.ddpm import Diffusion
+from genbench.families.diffusion import Diffusion
 from genbench.families.latent_diffusion import LatentDiffusion
 from genbench.families.vae import VAE
 from genbench.families.vqvae import VQVAE
@@ -27,6 +26,7 @@ from genbench.metrics import PassCounter
 from genbench.nn.maps import MapLayer
 from genbench.nn.resnet import MapDecoder, MapEncoder
 from genbench.nn.unet import UNet
+from genbench.runtime.global_batch import Part, at_work
 from genbench.vaes.codebook import Codebook
 from genbench.vaes.likelihood import Gaussian
 from tests.toys import toy_process

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.ema import Ema
 from genbench.families.flow import NormalizingFlow
 from genbench.flows.actnorm import ActNorm
 from genbench.flows.base import Normal
 from genbench.flows.dequantization import Uniform
+from genbench.training.ema import Ema
 from tests.flows.laws import small_glow
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from genbench.data import Digits, ImageData, prepare
-from genbench.metrics.inception import empty_network
-from genbench.progress import Progress
+from genbench.metrics.features.inception import empty_network
+from genbench.runtime.progress import Progress
 
 
 @pytest.fixture(autouse=True)

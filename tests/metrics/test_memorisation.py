@@ -16,7 +16,7 @@ from genbench.metrics import (
     nearest_features,
     nearest_images,
 )
-from genbench.metrics.authenticity import authentic
+from genbench.metrics.scores.authenticity import authentic
 from tests.metrics.sets import correlated, drawn_of, reference_of
 
 TRAIN, TEST = correlated(300, 6, 0), correlated(120, 6, 1)
@@ -89,7 +89,7 @@ def test_the_nearest_image_is_that_of_a_search_over_all_pairs(monkeypatch: pytes
     distances = torch.cdist(fake.flatten(1).double(), real.flatten(1).double()) / 255 / 16**0.5
     expected = distances.min(1)
     for block in (7, 2048):
-        monkeypatch.setattr("genbench.metrics.nearest.BLOCK", block)
+        monkeypatch.setattr("genbench.metrics.scores.nearest.BLOCK", block)
         found, index = nearest_images(Split(real, None), fake)
         torch.testing.assert_close(found, expected.values, rtol=1e-12, atol=0)
         assert torch.equal(index, expected.indices)

@@ -20,7 +20,7 @@ from genbench.metrics import (
     Score,
     SlicedWasserstein,
 )
-from genbench.progress import Progress
+from genbench.runtime.progress import Progress
 
 
 def few(n: int) -> ImageData:

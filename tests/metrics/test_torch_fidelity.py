@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 
 from genbench.data import Split
 from genbench.metrics import FID, KID, Moments, Reference, score_images
-from genbench.metrics.inception import InceptionExtractor, empty_network, read_state
-from genbench.metrics.inception_score import inception_score
+from genbench.metrics.features.inception import InceptionExtractor, empty_network, read_state
+from genbench.metrics.scores.inception_score import inception_score
 
 N = 24
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.ema import Ema
 from genbench.generator import Generator, Loss, Rng
 from genbench.nn.dcgan import DCGANDiscriminator, DCGANGenerator
 from genbench.nn.projection import MinibatchStd, ProjectionHead, halvings, spectral
 from genbench.nn.resgan import ResidualDiscriminator, ResidualGenerator
-from genbench.precision import BFloat16
+from genbench.runtime.precision import BFloat16
+from genbench.training.ema import Ema
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64), (2, 9, 5), (1, 1, 7), (1, 4, 20)]
 GENERATORS = [DCGANGenerator, ResidualGenerator]

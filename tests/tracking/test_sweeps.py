@@ -73,7 +73,9 @@ def test_one_printed_command_uploads_all_offline_runs_of_a_sweep(main: Command, 
 
 def panel_keys() -> set[str]:
     """The keys that the dashboard's panels ask for: one that no run writes would be an empty panel."""
-    dashboard = pytest.importorskip("genbench.dashboard", reason='pip install "genbench[dashboard]"')
+    dashboard = pytest.importorskip(
+        "genbench.tracking.wandb_workspace", reason='pip install "genbench[dashboard]"'
+    )
     view = json.loads(dashboard.specification(dashboard.workspace("p", "")))
     sections = view["spec"]["section"]["panelBankConfig"]["sections"]
     configs = [panel["config"] for section in sections for panel in section["panels"]]

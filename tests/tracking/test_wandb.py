@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genbench.pictures import save_grid
+from genbench.evaluation.pictures import save_grid
 from genbench.tracking import upload_command
 
 pytest.importorskip("wandb")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genbench.data import to_float
 from genbench.diffusion.objective import L1, L2, Huber
-from genbench.vaes.buckets import gaussian_log_prob, log_ndtr, log_sinhc, logistic_log_prob
+from genbench.probability.buckets import gaussian_log_prob, log_ndtr, log_sinhc, logistic_log_prob
 from genbench.vaes.likelihood import Bernoulli, Gaussian, Logistic, PixelLikelihood, Pointwise
 
 LEVELS = to_float(torch.arange(256, dtype=torch.uint8))

@@ -1,0 +1,210 @@
+"""Trained models, from the directories of their runs."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from genbench.app.build import make
+from genbench.app.messages import message
+from genbench.app.recorded import buildable, configuration, opened, referring, root_of, words_of
+from genbench.config import schema
+from genbench.config.groups import CONF
+from genbench.records.run_directory import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from genbench.data import ImageSource
+    from genbench.generator import Generator
+    from genbench.metrics import Metrics
+
+__all__ = ["classifier", "load", "measuring", "protocol"]
+
+ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
+"""Parts of a measurement -> the configuration groups that each is composed of."""
+
+BELOW = {"metrics": ("metrics", "scores", "features")}
+"""Groups -> the groups whose overrides are dropped where another option of the first is chosen."""
+
+
+def load(
+    run_dir: str | Path,
+    *,
+    device: str = "auto",
+    weights: str = "ema",
+    overrides: Mapping[str, object] | None = None,
+) -> "Generator":
+    """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
+
+    overrides: other ways of drawing: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}.
+    Raises FileNotFoundError where the run has no checkpoint yet, Damaged where none can be used, ValueError
+    on a setting that is not there.
+    """
+    from genbench.runtime import device as devices
+    from genbench.runtime.precision import recorded_precision
+    from genbench.training import checkpoint_contents
+    from genbench.training.checkpoint import CheckpointStore
+
+    here, target = Run(Path(run_dir)), devices.choose(device)
+    names = {"ema": "ema", "raw": "model"}
+    if weights not in names:
+        raise ValueError(f"weights is {weights!r}; it must be ema or raw")
+    record, checkpoints = here.record(), CheckpointStore(here.checkpoints)
+    if record is None or not checkpoints.exists():
+        raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
+    with opened(here.path):
+        cfg = drawing_as(overrides or {}, configuration(record, here.path))
+        try:
+            model, precision = make(cfg.model).to(target), make(cfg.precision)
+        except (HydraException, OmegaConfBaseException, TypeError) as error:
+            raise ValueError(message(error)) from error
+    checkpoint = checkpoints.load(target, checkpoint_contents.weights(names[weights], model))
+    if checkpoint is None:
+        raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
+    model.load_state_dict(checkpoint[names[weights]])
+    recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
+    return model.eval().requires_grad_(False)
+
+
+def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictConfig:
+    """The configuration of a run with other settings of the sampling, of which the model can be built.
+
+    Raises ValueError where the configuration, or a setting, cannot be used.
+    """
+    try:
+        if overrides:
+            cfg = OmegaConf.create(referring(config, config))
+            for key in sorted(overrides):  # a whole sampler before its settings
+                change(cfg, key, overrides[key])
+            config = resolved(cfg)
+        return buildable(config, ("model", "precision"))
+    except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
+        raise ValueError(message(error)) from error
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """A configuration as plain data in which references are copies of what they refer to."""
+    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    return tree
+
+
+def change(cfg: DictConfig, key: str, value: object) -> None:
+    """Change one setting of the sampling, or the whole sampler. Raises ValueError on any other."""
+    if key == "sampler" and key in cfg:
+        take_option(cfg, key, str(value))
+        return
+    tree = resolved(cfg)
+    key = schema.steps_key(tree) if key == "steps" else key
+    schema.check_sampling(key, tree)
+    node, _, leaf = key.rpartition(".")
+    OmegaConf.select(cfg, node)[leaf] = value
+
+
+def take_option(cfg: DictConfig, group: str, option: str) -> None:
+    """Put an option of conf/ in the place of the one that is there, with the axes that it pulls in."""
+    options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    if option not in options:
+        raise ValueError(f"{group} is {option!r}; it must be one of {', '.join(options)}")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
+    for key, node in composed.items():
+        cfg[key] = node
+
+
+def classifier(run_dir: str) -> "nn.Module":
+    """The noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier), as it is.
+
+    Raises ValueError where the run has none.
+    """
+    from genbench.diffusion.guidance import Classifier
+
+    found = [m.classifier for m in load(run_dir, device="cpu").modules() if isinstance(m, Classifier)]
+    if not found:
+        raise ValueError(f"{run_dir} has no classifier: give a run of model=ddpm guidance=classifier")
+    return found[0]
+
+
+def measuring(
+    overrides: Sequence[str], *, of_run: str | Path | None = None
+) -> "tuple[ImageSource, Metrics, int]":
+    """The data, the metrics and the seed that overrides of the configuration ask for, as for a run of them.
+
+    of_run: a run whose own data, metrics and seed stand where no override says otherwise; overrides of single
+    settings change those of the run, another option of a group takes the place of all that the run had there.
+    Raises ValueError on overrides that cannot be, FileNotFoundError where there is no run.
+    """
+    asked = {asked_group(word) for word in overrides}
+    own = {} if of_run is None else recorded(of_run)
+    kept = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
+    try:
+        tree = composed_over(needed_words(of_run, kept) if asked else [], overrides) | kept
+        if of_run is None:
+            for key in ("data", "metrics"):
+                schema.check(tree[key], key)
+            chosen = OmegaConf.create(tree)
+        else:
+            chosen = buildable(tree, ("data", "metrics"))
+        return make(chosen.data), make(chosen.metrics), tree["seed"]
+    except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
+        raise ValueError(message(error)) from error
+
+
+def asked_group(word: str) -> str:
+    """The group that an override changes. Raises ValueError where no measurement has it."""
+    found, legal = re.match(r"[+~]*(\w*)", word), sorted(set().union(*ASKED_BY.values()))
+    if found is None or found[1] not in legal:
+        raise ValueError(
+            f"{word} is no setting of an evaluation, which has {', '.join(legal)}: what belongs to the model "
+            "needs a run of its own"
+        )
+    return found[1]
+
+
+def needed_words(run_dir: str | Path | None, kept: Mapping[str, object]) -> list[str]:
+    """The overrides that a run was composed of; none are needed where its data and metrics are kept."""
+    return [] if run_dir is None or kept.keys() >= {"data", "metrics"} else words_of(Path(run_dir))
+
+
+def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the resolved configuration of a run's own overrides, changed by others."""
+    chosen = {word.partition("=")[0].lstrip("+~") for word in overrides}
+    replaced = {name for group in chosen for name in BELOW.get(group, (group,))}
+    stay = [word for word in own if root_of(word) not in replaced]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[*stay, *overrides])
+    tree = resolved(cfg)
+    if lost := sorted(ASKED_BY.keys() - tree.keys()):
+        raise ValueError(f"{', '.join(lost)} cannot be taken away from a measurement")
+    schema.check_root(tree)
+    schema.check_axes(OmegaConf.to_container(cfg))
+    if tree["seed"] < 0:
+        raise ValueError(f"seed is {tree['seed']}; it must be at least 0")
+    return tree
+
+
+def recorded(run_dir: str | Path) -> dict[str, Any]:
+    """The configuration that a run was measured by: data, metrics and seed.
+
+    Raises FileNotFoundError where there is no run, ValueError where its record cannot be used.
+    """
+    record = Run(Path(run_dir)).record()
+    if record is None:
+        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
+    config = configuration(record, Path(run_dir))
+    if lost := sorted(ASKED_BY.keys() - config.keys()):
+        raise ValueError(f"the configuration in {run_dir}/run.json has no {', '.join(lost)}: it is damaged")
+    return {key: config[key] for key in ASKED_BY}
+
+
+def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
+    """The data, the metrics and the seed of a run: what its samples are measured by.
+
+    Raises FileNotFoundError where there is no run.
+    """
+    return measuring([], of_run=run_dir)

@@ -1,0 +1,52 @@
+"""Directories and identities of runs, which follow from its configuration."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genbench.records.identity import hashed
+from genbench.records.run_directory import rerun_path
+from genbench.runtime.disk import explain
+
+__all__ = ["identity", "run_dir", "run_name", "without_hydra"]
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+def run_dir(cfg: DictConfig) -> Path:
+    """runs_dir/name/run, with a number behind it where rerun=true finds it taken."""
+    if not NAME.fullmatch(str(cfg.name)):
+        raise ValueError(f"name is {cfg.name!r}; it must be letters, digits, '.', '_', '-', not '.' first")
+    try:
+        Path(cfg.runs_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"runs_dir is {cfg.runs_dir}, which cannot be made. {explain(error)}") from error
+    path = Path(cfg.runs_dir) / cfg.name / run_name(cfg)
+    return rerun_path(path) if cfg.rerun else path
+
+
+def run_name(cfg: DictConfig) -> str:
+    """The model, the data, the seed, and the identity of the rest."""
+    choices = cfg.hydra.runtime.choices
+    return f"{choices['model']}-{choices['data']}-seed{cfg.seed}-{identity(cfg)[:8]}"
+
+
+def identity(cfg: DictConfig) -> str:
+    """The hash of the resolved configuration (see genbench.records.identity), without Hydra's own.
+
+    Taken before the facts of the data are filled in, which follow from the rest.
+    """
+    tree: Any = OmegaConf.to_container(without_hydra(cfg), resolve=True)
+    return hashed(tree)
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """Return a copy of the configuration without the part that configures Hydra."""
+    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+
+
+# At import, since the workers of parallel launchers come in by no other door.
+OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
+OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)

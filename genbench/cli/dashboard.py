@@ -1,0 +1,61 @@
+"""The verb of the console script that sets wandb up; what it needs is imported when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genbench.cli.files import OUT_HELP, check_out, deliver, say
+from genbench.config.groups import CONF
+
+__all__ = ["verbs"]
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def dashboard(
+    project: Annotated[str, typer.Option(help="The project in wandb, as tracker.project of the runs.")],
+    entity: Annotated[
+        str | None, typer.Option(help="The account or team; without it, the one that runs go to.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Only runs on this data set; on several, distances do not compare.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write the specification as JSON; nothing is sent.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help=f"{OUT_HELP} Of --dry-run; without it: the terminal.")
+    ] = None,
+) -> None:
+    """Make a workspace in wandb that compares families, each time a new one; print its address.
+
+    Panels: distance and score against images seen and against seconds, Pareto fronts, likelihood by kind of
+    bound, a table of samples by family, losses.
+    """
+    check(data, out, dry_run=dry_run)
+    try:
+        from genbench.tracking.wandb_workspace import specification, workspace
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f'{error.name} is not installed: pip install -e ".[dashboard]" -c constraints.txt'
+        ) from error
+    if dry_run:
+        deliver(f"{specification(workspace(project, entity or '', data=data))}\n", out)
+        return
+    from genbench.tracking.wandb import at_the_server, default_entity
+
+    with at_the_server():
+        made = workspace(project, entity or default_entity(), data=data).save()
+        say(made.url)
+
+
+def check(data: str | None, out: Path | None, *, dry_run: bool) -> None:
+    """Raise ValueError on options that cannot be."""
+    sets = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
+    if data is not None and data not in sets:
+        raise ValueError(f"--data is {data!r}; it must be one of {', '.join(sets)}")
+    if out is not None and not dry_run:
+        raise ValueError(f"--out {out} is for --dry-run: a workspace that is saved leaves no file")
+    check_out(out)

@@ -1,0 +1,150 @@
+"""Classes that the options in conf/ build, by their place in the configuration.
+
+A configuration that comes with a run directory is a stranger's file: it may build what an installed option
+builds at the same place, and nothing else. The user's own command line is not held to this.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from genbench.config.groups import CONF
+
+__all__ = ["MOVED", "check_declared", "origins_of", "with_current_paths"]
+
+Place = tuple[str, ...]
+"""The keys that lead to a node; an item of a list has the key ITEM, whichever it is."""
+
+ITEM = "[]"
+MOVED: dict[str, str] = {}
+"""Paths of classes in earlier versions -> the same classes' paths now."""
+
+PACKAGE = re.compile(r"# @package (\S+)")
+REFERENCE = re.compile(r"\$\{(?P<values>oc\.dict\.values:)?(?P<place>\w+(\.\w+)*)\}")
+SafeYaml: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is six times faster
+
+
+class Call(NamedTuple):
+    """A class or function, and if it waits for more arguments."""
+
+    target: str
+    partial: bool = False
+
+
+class Declared:
+    """Calls and references of a folder of options.
+
+    calls: place -> what options build there. references: place -> the places that options copy to it,
+    as `process: ${process}` does.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.calls: dict[Place, set[Call]] = defaultdict(set)
+        self.references: dict[Place, set[Place]] = defaultdict(set)
+        for path in sorted(folder.rglob("*.yaml")):
+            text = path.read_text()
+            self.enter(yaml.load(text, SafeYaml) or {}, package(text, path.relative_to(folder).parent))
+
+    def enter(self, node: object, place: Place) -> None:
+        """Note what an option says at a place and below it."""
+        if isinstance(node, Mapping):
+            if "_target_" in node:
+                self.calls[place].add(Call(node["_target_"], node.get("_partial_", False)))
+            for key, child in node.items():
+                self.enter(child, (*place, str(key)))
+        elif isinstance(node, list):
+            for child in node:
+                self.enter(child, (*place, ITEM))
+        elif isinstance(node, str) and (found := REFERENCE.fullmatch(node)):
+            origin = tuple(found["place"].split("."))
+            self.references[(*place, ITEM) if found["values"] else place].add(origin)
+
+    def legal(self, place: Place) -> set[Call]:
+        """Return the calls that may stand at a place of a configuration whose references are resolved."""
+        origins = self.with_origins({()})
+        for key in place:
+            origins = self.with_origins({(*origin, key) for origin in origins})
+        return {call for origin in origins for call in self.calls.get(origin, ())}
+
+    def with_origins(self, places: Iterable[Place]) -> set[Place]:
+        """Places, and all those that they may be copies of."""
+        found, new = set[Place](), set(places)
+        while new:
+            found |= new
+            new = {origin for place in new for origin in self.origins(place)} - found
+        return found
+
+    def origins(self, place: Place) -> set[Place]:
+        """The places that options copy to a place; to items of a list of values, all nodes of a group."""
+        copied = self.references.get(place, set())
+        if place[-1:] != (ITEM,):
+            return copied
+        return copied | {call for call in self.calls if call[:-1] in copied}
+
+
+def package(text: str, folder: Path) -> Place:
+    """The place in the configuration where the content of an option goes."""
+    said = PACKAGE.match(text)
+    name = said[1] if said else ".".join(folder.parts)
+    return tuple(part for part in name.split(".") if part and part != "_global_")
+
+
+@cache
+def declared() -> Declared:
+    """Return the calls and references of the installed options, read once."""
+    return Declared(CONF)
+
+
+def origins_of(place: Place) -> list[Place]:
+    """The places that installed options copy to a place, in a fixed order."""
+    return sorted(declared().references.get(place, ()))
+
+
+def check_declared(node: object, place: Place) -> None:
+    """Raise ValueError where plain data would build what no installed option builds at its place.
+
+    Besides `_target_`, and `_partial_` where that option has it, no key of Hydra's own is legal.
+    """
+    if isinstance(node, Mapping):
+        if own := sorted(key for key in node if key.startswith("_")):
+            check_call(node, own, place)
+        for key, child in node.items():
+            check_declared(child, (*place, key))
+    elif isinstance(node, list):
+        for child in node:
+            check_declared(child, (*place, ITEM))
+
+
+def check_call(node: Mapping[str, Any], own: list[str], place: Place) -> None:
+    """Raise ValueError unless an installed option has this call at a place; own: its keys for Hydra."""
+    path, legal = ".".join(place), declared().legal(place)
+    if foreign := [key for key in own if key not in ("_target_", "_partial_")]:
+        raise ValueError(
+            f"{path}.{foreign[0]} may stand in no recorded configuration, since it changes what is built: "
+            "take it out, or train the run anew"
+        )
+    target, partial = node.get("_target_"), node.get("_partial_", False)
+    if not any((target, partial) == call and type(partial) is bool for call in legal):
+        names = ", ".join(sorted(call.target for call in legal)) or "nothing"
+        asked = f"{target!r} with _partial_={partial}" if "_partial_" in node else repr(target)
+        raise ValueError(
+            f"{path} would build {asked}, which no installed option builds there; a recorded configuration "
+            f"may build what options do, here {names}: install its plug-in, or train the run anew"
+        )
+
+
+def with_current_paths(node: Any) -> Any:  # noqa: ANN401
+    """The same plain data with the current path of each class that has moved since it was recorded."""
+    if isinstance(node, Mapping):
+        return {
+            key: MOVED.get(child, child)
+            if key == "_target_" and isinstance(child, str)
+            else with_current_paths(child)
+            for key, child in node.items()
+        }
+    return [with_current_paths(child) for child in node] if isinstance(node, list) else node

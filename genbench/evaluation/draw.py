@@ -1,0 +1,183 @@
+"""A trained model at work: images of its own, completed ones and variations of one, as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genbench.data import to_float, to_uint8
+from genbench.data.folder import load
+from genbench.evaluation.gallery import CLASSES, classes_in_turn
+from genbench.evaluation.pictures import GREY, save_grid
+from genbench.evaluation.samples import batches
+from genbench.generator import Edits, Generator, Inpaints, Rng
+from genbench.records.run_directory import atomic_file
+from genbench.runtime import rng
+from genbench.runtime.device import keep_memory, make_repeatable
+from genbench.runtime.disk import naming
+from genbench.runtime.memory import FREE, memory_for
+from genbench.runtime.progress import Progress
+
+__all__ = ["Drawing", "choose", "completions", "labels", "samples", "variations", "write"]
+
+GRID = 256  # the most images of a grid
+WHITE = 128  # a mask's grey level from which on a pixel is drawn anew
+
+
+class Drawing(NamedTuple):
+    """A way to images."""
+
+    draw: Callable[[int, Tensor | None, Rng], Tensor]
+    """(n, y (n,) or None, rng) -> (n, C, H, W) in [-1, 1]."""
+    given: Tensor
+    """What stands before them in the grid: (G, C, H, W) uint8, G >= 0."""
+
+
+def choose(
+    model: Generator, *, inpaint: Path | None, mask: Path | None, vary: Path | None, strength: float | None
+) -> Drawing:
+    """What the options ask for. Raises ValueError where they do not go together, or the model lacks them."""
+    if (inpaint is None) != (mask is None):
+        raise ValueError("--inpaint IMAGE and --mask MASK go together: give both")
+    if inpaint is not None and vary is not None:
+        raise ValueError("--inpaint and --vary ask for different things: give one")
+    if strength is not None and vary is None:
+        raise ValueError("--strength says how far --vary IMAGE goes: give both")
+    if inpaint is not None and mask is not None:
+        if not isinstance(model, Inpaints):
+            raise unable(model, "--inpaint")
+        return completions(model, inpaint, mask)
+    if vary is not None:
+        if not isinstance(model, Edits):
+            raise unable(model, "--vary")
+        return variations(model, vary, 0.5 if strength is None else strength)
+    return samples(model)
+
+
+def unable(model: Generator, option: str) -> ValueError:
+    """The refusal of an option that asks for more than the model can."""
+    return ValueError(
+        f"{option} needs a model that edits images, such as model=ddpm, and {type(model).__name__} does "
+        "not: without --inpaint, --mask, --vary and --strength it draws images of its own"
+    )
+
+
+def samples(model: Generator) -> Drawing:
+    """Images of the model's own."""
+    nothing = torch.zeros(0, *model.shape, dtype=torch.uint8)
+    return Drawing(lambda n, y, stream: model.sample(n, y, rng=stream), nothing)
+
+
+def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
+    """One image with the white part of a mask drawn anew."""
+    given = read(image, model.shape)
+    wanted = read(mask, (1, *model.shape[1:])) >= WHITE
+    if not bool(wanted.any()):
+        raise ValueError(f"--mask {mask} has no white pixel: white is what is drawn anew")
+
+    def draw(n: int, y: Tensor | None, stream: Rng) -> Tensor:
+        x, drawn = repeated(to_float(given), n, stream.device), repeated(wanted, n, stream.device)
+        return model.inpaint(x, drawn, y, rng=stream)
+
+    return Drawing(draw, torch.cat([given, given.masked_fill(wanted, GREY)]))
+
+
+def variations(model: Edits, image: Path, strength: float) -> Drawing:
+    """Images near one."""
+    if not 0 < strength <= 1:
+        raise ValueError(f"--strength is {strength}; it must be above 0 (the image itself) and at most 1")
+    given = read(image, model.shape)
+
+    def draw(n: int, y: Tensor | None, stream: Rng) -> Tensor:
+        return model.vary(repeated(to_float(given), n, stream.device), y, strength=strength, rng=stream)
+
+    return Drawing(draw, given)
+
+
+def read(path: Path, shape: tuple[int, int, int]) -> Tensor:
+    """An image file in a model's shape (C, H, W), as image folders are read: (1, C, H, W) uint8."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is no file: give an image")
+    return torch.from_numpy(load(path, shape).copy()).permute(2, 0, 1)[None]
+
+
+def repeated(tensor: Tensor, n: int, device: torch.device) -> Tensor:
+    """(1, ..) -> (n, ..) on a device."""
+    return tensor.to(device).expand(n, *tensor.shape[1:]).contiguous()
+
+
+def labels(model: Generator, n: int, label: int | None, *, device: torch.device) -> Tensor | None:
+    """One label for all images, or all labels in turn: (n,) int64, None for an unconditional model.
+
+    Raises ValueError on a label that the model does not know.
+    """
+    if label is None:
+        return classes_in_turn(model, n, device)
+    if not model.num_classes:
+        raise ValueError(
+            f"--label is {label}, and this model knows none: leave it out, or train with conditional=true"
+        )
+    if not 0 <= label < model.num_classes:
+        raise ValueError(f"--label is {label}; it must be from 0 to {model.num_classes - 1}")
+    return torch.full((n,), label, device=device)
+
+
+@torch.no_grad()
+def write(
+    drawing: Drawing,
+    n: int,
+    y: Tensor | None,
+    folder: Path,
+    *,
+    seed: int,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress,
+) -> None:
+    """Draw n images, with labels y (n,) or None, into a folder: a PNG each, a grid of them, and their arrays.
+
+    Batches and their random numbers are the evaluation's: with its seed, batch size, device and n an
+    unconditional model draws the very images that were measured.
+    """
+    make_repeatable(device)
+    keep_memory()
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn, digits = [], len(str(n - 1))
+    with rng.fork(device), progress.bar("drawing", n) as bar:
+        for start, count in batches(n, batch_size):
+            stream = rng.generator(device, seed, "evaluate", start)
+            with memory_for(f"drawing {count} images at once (--batch-size) on {device}", smaller(count)):
+                x = drawing.draw(count, None if y is None else y[start : start + count], stream)
+                drawn.append(to_uint8(x).cpu())
+            for number, image in enumerate(pixels(drawn[-1]), start):
+                path = folder / f"{number:0{digits}d}.png"
+                with naming(path):
+                    Image.fromarray(image).save(path)
+            bar.advance(start + count)
+    images = torch.cat(drawn)
+    shown = torch.cat([drawing.given, images[:GRID]])
+    save_grid(shown, folder / "grid.png", columns=None if len(drawing.given) else columns(y))
+    arrays = {"samples": pixels(images)} | ({} if y is None else {"labels": y.cpu().numpy()})
+    with atomic_file(folder / "samples.npz") as file:
+        np.savez(file, **arrays)
+
+
+def smaller(count: int) -> str:
+    """The remedy where so many images at once do not fit into memory."""
+    return FREE if count == 1 else f"take --batch-size {count // 2} (the images are then others)"
+
+
+def pixels(images: Tensor) -> np.ndarray:
+    """(N, C, H, W) -> (N, H, W) for one channel, (N, H, W, C) for more."""
+    channels_last = images.permute(0, 2, 3, 1).contiguous().numpy()
+    return channels_last[..., 0] if images.shape[1] == 1 else channels_last
+
+
+def columns(y: Tensor | None) -> int | None:
+    """A column a class, where there are several and they find room; near a square otherwise."""
+    classes = 1 if y is None else int(y.max()) + 1 - int(y.min())
+    return classes if 1 < classes <= CLASSES else None

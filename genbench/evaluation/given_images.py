@@ -1,0 +1,145 @@
+"""Images that came from any tool, as they lie on disk: bytes of the size of the data, or refused."""
+
+import os
+import warnings
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from genbench.data.tree import image_tree, remarks
+from genbench.records.untrusted import open_regular
+
+__all__ = ["Submission", "read"]
+
+ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
+MODES = {1: ("L", "1"), 3: ("RGB",)}
+
+
+class Submission(NamedTuple):
+    """Images to be measured."""
+
+    images: Tensor
+    """(N, C, H, W) uint8."""
+    labels: Tensor | None
+    """(N,) int64, the classes that were asked for, where they are known."""
+
+    def part(self, start: int, count: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        """Some of the images with their labels, on a device."""
+        index = slice(start, start + count)
+        return self.images[index].to(device), None if self.labels is None else self.labels[index]
+
+
+def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> Submission:
+    """The images of an .npz file (`samples`, and `labels` or not), or of all image files below a folder.
+
+    Of a folder that `genbench sample` wrote, its samples.npz.
+
+    Nothing is resized or converted: what is not bytes of the shape (C, H, W) of the data is refused.
+    Raises ValueError where it is not, or where the path is neither.
+    """
+    path = Path(path)
+    if (path / ARRAYS).is_file():
+        return read_arrays(path / ARRAYS, shape, num_classes)
+    if path.is_dir():
+        return Submission(read_folder(path, shape), None)
+    if path.suffix == ".npz" and path.is_file():
+        return read_arrays(path, shape, num_classes)
+    raise ValueError(f"{path} is neither a run, nor a folder of images, nor an .npz file")
+
+
+def read_folder(folder: Path, shape: tuple[int, int, int]) -> Tensor:
+    """All image files below a folder: (N, C, H, W) uint8."""
+    tree = image_tree(folder)
+    for remark in remarks(folder, [tree]):
+        warnings.warn(remark, stacklevel=3)
+    if not tree.images:
+        raise ValueError(f"{folder} holds no images: .png, .jpg, .jpeg or .webp are read")
+    return torch.stack([read_image(folder / file, shape) for file in tree.images])
+
+
+def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
+    """One image file of the shape of the data: (C, H, W) uint8."""
+    channels, height, width = shape
+    try:
+        with open_regular(file) as opened, Image.open(opened) as image:
+            mode, size = image.mode, image.size
+            fits = mode in MODES[channels] and size == (width, height)
+            # Others are not unpacked, which may take a thousand times the bytes of the file.
+            pixels = np.array(image.convert("L" if channels == 1 else "RGB")) if fits else None
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{file} is no image that can be read: take it out") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all Pillow's
+        raise ValueError(f"{file} is no image that can be read ({error}): take it out") from error
+    if pixels is None:
+        raise ValueError(
+            f"{file} is {size[0]}x{size[1]} in mode {mode}; the data has {width}x{height} in mode "
+            f"{MODES[channels][0]}: measure against other data (--data, --set data.size=..), or save it so"
+        )
+    return torch.from_numpy(pixels).reshape(height, width, channels).movedim(2, 0)
+
+
+def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Submission:
+    """The arrays of an .npz file."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        size = unpacked_bytes(file)
+        found = arrays(file) if size <= memory else {}
+    except Exception as error:  # of zipfile, zlib and numpy, whose own words advise to load it unsafely
+        raise ValueError(f"{file} is no .npz file that can be read ({type(error).__name__})") from error
+    if size > memory:
+        raise ValueError(
+            f"{file} unpacks to {size:,} bytes, {memory:,} are in this machine: bring fewer images"
+        )
+    if "samples" not in found:
+        raise ValueError(f"{file} has no array `samples`, uint8 [N, H, W] or [N, H, W, C]")
+    samples = checked(found["samples"], shape, file)
+    if "labels" not in found:
+        return Submission(samples, None)
+    return Submission(samples, checked_labels(found["labels"], len(samples), num_classes, file))
+
+
+def unpacked_bytes(file: Path) -> int:
+    """Bytes of the arrays of an .npz file, of which a thousand may stand for one of the file's own."""
+    with open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
+        return sum(member.file_size for member in archive.infolist())
+
+
+def arrays(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file that images are read from."""
+    with open_regular(file) as opened, np.load(opened, allow_pickle=False) as found:
+        return {name: found[name] for name in ("samples", "labels") if name in found}
+
+
+def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Tensor:
+    """Bytes of the shape of the data, (N, C, H, W)."""
+    if samples.dtype != np.uint8:
+        broken = int((~np.isfinite(samples)).sum()) if np.issubdtype(samples.dtype, np.floating) else 0
+        told = f", {broken:,} of its numbers not finite" if broken else ""
+        raise ValueError(
+            f"{file}: samples has dtype {samples.dtype}{told}; it must be uint8: round to 0 .. 255 first"
+        )
+    channels, height, width = shape
+    images = samples[..., None] if samples.ndim == 3 else samples
+    if images.ndim != 4 or images.shape[1:] != (height, width, channels) or len(images) == 0:
+        grey = f" or [N, {height}, {width}]" if channels == 1 else ""
+        legal = f"[N, {height}, {width}, {channels}]{grey}"
+        raise ValueError(f"{file}: samples has shape {list(samples.shape)}; images of this data are {legal}")
+    return torch.from_numpy(images).movedim(3, 1).contiguous()
+
+
+def checked_labels(labels: np.ndarray, n: int, num_classes: int, file: Path) -> Tensor:
+    """Classes of the data, (N,) int64."""
+    if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"{file}: labels has shape {list(labels.shape)} and dtype {labels.dtype}; it must be {n} integers"
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"{file}: labels range from {labels.min()} to {labels.max()}; legal are 0 to {num_classes - 1}"
+        )
+    return torch.from_numpy(labels.astype(np.int64))

@@ -1,0 +1,171 @@
+"""What a model makes of real images that it has not seen: how likely it finds them, how it rebuilds them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench.data import ImageData, to_float, to_uint8
+from genbench.evaluation.samples import batches, held_out_order
+from genbench.generator import Generator, Latent, Likelihood
+from genbench.metrics import Metrics, bits_per_dim
+from genbench.runtime import rng
+from genbench.runtime.memory import memory_for, smaller_evaluation
+from genbench.runtime.processes import ALONE, Ranks
+from genbench.runtime.progress import Progress
+from genbench.runtime.stop import StopRequest
+
+__all__ = ["Fidelity"]
+
+SOLVER_ERROR_IMAGES = 64  # test images on which a likelihood is integrated again, in n and in 2n steps
+
+Measure = Callable[[Tensor, Tensor | None], Tensor]
+
+
+class Fidelity:
+    """Measures models on test images, `metrics.likelihood_samples` of them or all, or not at all if it is 0.
+
+    Draws from its own random streams, so that nothing else changes.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        *,
+        metrics: Metrics,
+        seed: int,
+        device: torch.device,
+        progress: Progress,
+        stop: StopRequest,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.ranks = ranks
+        self.data, self.seed, self.device = data, seed, device
+        self.progress, self.stop, self.batch_size = progress, stop, metrics.batch_size
+        self.order = held_out_order(data, seed)
+        asked = metrics.likelihood_samples
+        self.n = len(data.test) if asked is None else min(asked, len(data.test))
+
+    @torch.no_grad()
+    def likelihood(self, model: Generator) -> dict[str, Any]:
+        """Bits per dimension with what kind of number it is; all None for a model without a likelihood.
+
+        Of a likelihood that is integrated in steps also `solver_error_bits`: what finer steps would add
+        to the bits per dimension, the mean over the first `solver_error_n` images under equal draws.
+        Of data whose law is known also what is said of it by `against`.
+        Without images, n = 0, the kind alone.
+        Raises FloatingPointError where an image's log-probability is not finite.
+        """
+        if not isinstance(model, Likelihood):
+            return {"bits_per_dim": None, "bound": None, "method": None, "n": None}
+        if self.n == 0:
+            return {"bits_per_dim": None, "bound": model.bound, "method": model.method, "n": 0}
+        log_q, *known = torch.cat(self.nats(model), dim=1)
+        if not bool(log_q.isfinite().all()):
+            raise FloatingPointError("log p(x) of a test image is not finite: train at a lower optim.lr")
+        dimensions = self.data.test.images[0].numel()
+        bits = bits_per_dim(float(log_q.sum()) / self.n, dimensions)
+        record = {"bits_per_dim": bits, "bound": model.bound, "method": model.method, "n": self.n}
+        if model.discretized:
+            change = torch.cat(self.refinements(model))
+            error = bits_per_dim(float(change.mean()), dimensions)
+            record |= {"solver_error_bits": error, "solver_error_n": len(change)}
+        return record | against(known[0], log_q, dimensions) if known else record
+
+    @torch.no_grad()
+    def reconstruction(self, model: Generator) -> dict[str, Any]:
+        """Mean squared error of rebuilt images, as bytes scaled to [0, 1].
+
+        None for a model without codes, and for one that is inverted to decode: what it comes to then, 0,
+        is no quality that it could have less of.
+        """
+        if not isinstance(model, Latent) or model.inverts:
+            return {"mse": None, "n": None}
+        if self.n == 0:
+            return {"mse": None, "n": 0}
+        return {"mse": float(torch.cat(self.errors(model)).mean()), "n": self.n}
+
+    @torch.no_grad()
+    def assist(self, model: Generator) -> None:
+        """Measure a share of the images for the first process, which asks for both of the above."""
+        if isinstance(model, Likelihood) and self.n:
+            self.nats(model)
+            if model.discretized:
+                self.refinements(model)
+        if isinstance(model, Latent) and not model.inverts and self.n:
+            self.errors(model)
+
+    def nats(self, model: Likelihood) -> list[Tensor]:
+        """log p(x) of test images under the model and, where it is known, their law: (1 or 2, B) a batch."""
+
+        def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
+            law = self.data.law
+            known = [] if law is None else [law.log_prob(to_uint8(x), y).double().cpu()]
+            return torch.stack([model.log_prob(x, y).double().cpu(), *known])
+
+        return self.of_images(model, "likelihood", of_batch)
+
+    def refinements(self, model: Likelihood) -> list[Tensor]:
+        """Return log p(x) in finer steps minus log p(x), equal draws, test images: (B,) nats a batch."""
+
+        def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
+            coarse = model.log_prob(x, y)
+            torch.manual_seed(torch.initial_seed())
+            return (model.refined_log_prob(x, y).double() - coarse.double()).cpu()
+
+        n = min(self.n, SOLVER_ERROR_IMAGES)
+        return self.of_images(model, "error of the likelihood's solver", of_batch, n=n)
+
+    def errors(self, model: Latent) -> list[Tensor]:
+        """The mean squared error of rebuilt test images, as bytes scaled to [0, 1]: (B,) a batch."""
+
+        def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
+            error = to_uint8(model.reconstruct(x, y)).double() - to_uint8(x).double()
+            return (error / 255).square().flatten(1).mean(dim=1).cpu()
+
+        return self.of_images(model, "reconstruction", of_batch)
+
+    def of_images(
+        self, model: Generator, title: str, measure: Measure, *, n: int | None = None
+    ) -> list[Tensor]:
+        """Return a measurement of each batch of the first n test images (None: all that are asked for).
+
+        For the first process; all share the work.
+        """
+        n = self.n if n is None else n
+        model.eval()
+        work = f"the {title} on {self.device}, {self.batch_size} images at a time (metrics.batch_size)"
+        explained = memory_for(work, smaller_evaluation(self.batch_size))
+        with rng.fork(self.device), explained, self.progress.bar(title, n) as bar:
+
+            def of_batch(place: tuple[int, int]) -> Tensor:
+                self.stop.check()
+                torch.manual_seed(rng.derive(self.seed, title, place[0]))
+                measured = measure(*self.images(model, *place))
+                bar.advance(sum(place))
+                return measured
+
+            return list(self.ranks.map(of_batch, list(batches(n, self.batch_size))))
+
+    def images(self, model: Generator, start: int, count: int) -> tuple[Tensor, Tensor | None]:
+        """Test images in [-1, 1], with labels for a conditional model."""
+        images, y = self.data.test.gather(self.order[start : start + count], self.device)
+        x = to_float(images).contiguous(memory_format=torch.channels_last)
+        return x, y if model.num_classes else None
+
+
+def against(log_p: Tensor, log_q: Tensor, dimensions: int) -> dict[str, float]:
+    """What the law itself needs in bits per dimension, and the gap: what a model needs more, with its error.
+
+    log_p, log_q: nats of the same n images under the law and under the model, (n,). The gap is paired, image
+    by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
+    """
+    gap = log_p - log_q
+    error = gap.std() / math.sqrt(len(gap))
+    return {
+        "floor_bits_per_dim": bits_per_dim(float(log_p.mean()), dimensions),
+        "gap_bits_per_dim": bits_per_dim(-float(gap.mean()), dimensions),
+        "gap_se": bits_per_dim(-float(error), dimensions),
+    }

@@ -1,0 +1,114 @@
+"""A stream of images -> what scores are taken on: each image once through the feature network."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.features.extractor import FeatureExtractor
+from genbench.metrics.reference import KEPT, Reference, kept
+from genbench.metrics.scores.frechet import Moments
+from genbench.metrics.scores.score import Drawn, Score
+from genbench.runtime.memory import memory_for, smaller_evaluation
+
+__all__ = ["Taken", "collect", "score_images", "take"]
+
+LOGITS = 50_000  # as many as the Inception score is published on
+
+
+class Taken(NamedTuple):
+    """What a batch of images comes to, on the host."""
+
+    images: Tensor
+    """(B, C, H, W) uint8."""
+    labels: Tensor | None
+    """(B,) int64."""
+    features: Tensor
+    """(B, d) float32."""
+    logits: Tensor
+    """(B, K) float32."""
+
+
+def take(extractor: FeatureExtractor, images: Tensor, labels: Tensor | None) -> Taken:
+    """Send images (B, C, H, W) uint8 through the feature network."""
+    work = f"the features on {images.device} of {len(images)} images at a time (metrics.batch_size)"
+    with memory_for(work, smaller_evaluation(len(images))):
+        features, logits = (part.cpu() for part in extractor(images))
+    return Taken(images.cpu(), None if labels is None else labels.cpu(), features, logits)
+
+
+def score_images(
+    stream: Iterable[tuple[Tensor, Tensor | None]],
+    n: int,
+    *,
+    scores: Sequence[Score],
+    extractor: FeatureExtractor,
+    references: Sequence[Reference],
+    of: str,
+    seed: int,
+) -> dict[str, float]:
+    """All scores of n images, under their full names; the one way from images to numbers.
+
+    stream: images (B, C, H, W) uint8, each batch with labels (B,) int64 or None.
+    n, extractor, of, seed: as `collect` takes them.
+    Raises ValueError where a reference was taken on other features, and what `collect` raises.
+    """
+    check_protocols(extractor, references)
+    taken = (take(extractor, images, labels) for images, labels in stream)
+    drawn = collect(taken, n, extractor=extractor, of=of, seed=seed)
+    return compute(drawn, scores, references)
+
+
+def compute(drawn: Drawn, scores: Sequence[Score], references: Sequence[Reference]) -> dict[str, float]:
+    """All scores of what was drawn."""
+    found = (score.compute(drawn, references) for score in scores)
+    return {name: value for values in found for name, value in values.items()}
+
+
+def check_protocols(extractor: FeatureExtractor, references: Sequence[Reference]) -> None:
+    """Raise ValueError where a reference was taken on other features than the extractor gives."""
+    for reference in references:
+        if reference.protocol != extractor.protocol:
+            raise ValueError(
+                f"the reference has features {reference.protocol}, the extractor gives "
+                f"{extractor.protocol}; take both from one extractor"
+            )
+
+
+def collect(
+    stream: Iterable[Taken],
+    n: int,
+    *,
+    extractor: FeatureExtractor,
+    of: str,
+    seed: int,
+) -> Drawn:
+    """Take in n images batch by batch, in memory that does not grow with n above 50,000.
+
+    of: whose images these are, as it stands in names: "ema", "raw" or "test"; seed: of what scores draw.
+    Raises ValueError where there are not n images, FloatingPointError on features that are not finite.
+    """
+    chosen, classed = kept(n, KEPT), kept(n, LOGITS)
+    moments, parts = Moments(extractor.num_features), []
+    for images, labels, features, logits in stream:
+        start = moments.n
+        moments.update(features)
+        if moments.n > n:
+            break
+        mine, its = (which[start : moments.n] for which in (chosen, classed))
+        parts.append((features[mine], images[mine], None if labels is None else labels[mine], logits[its]))
+    if moments.n != n:
+        raise ValueError(f"{n} images were promised and {'more' if moments.n > n else moments.n} came")
+    features, images, labels, logits = zip(*parts, strict=True)
+    return Drawn(
+        protocol=extractor.protocol,
+        of=of,
+        seed=seed,
+        n=n,
+        moments=moments,
+        features=torch.cat(features),
+        images=torch.cat(images),
+        labels=None if labels[0] is None else torch.cat(labels),
+        logits=torch.cat(logits),
+    )

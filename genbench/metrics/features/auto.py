@@ -1,0 +1,48 @@
+"""The features that fit the data, where nothing else is asked for."""
+
+import torch
+
+from genbench.data import ImageData, ImageSource
+from genbench.metrics.features.classifier import ClassifierFeatures
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
+from genbench.metrics.features.inception import InceptionFeatures
+from genbench.metrics.features.law import LawFeatures
+from genbench.metrics.features.shipped import DigitsFeatures, FashionMnistFeatures, ShippedFeatures
+from genbench.runtime.progress import Progress
+
+__all__ = ["AutoFeatures"]
+
+SHIPPED = {"digits": DigitsFeatures(), "fashion_mnist": FashionMnistFeatures()}
+"""By the name of the one set that each was trained on; no folder of images and no binarized set bears it."""
+
+
+class AutoFeatures(FeatureSource):
+    """The shipped networks for "digits" and "fashion_mnist", pixels where the data's distribution is known,
+    Inception (from `weights`) for all others.
+
+    Digits in black and white get a classifier of their own: distances on the two never share a column.
+    `check` raises ValueError where `weights` are given for a set that has a shipped network.
+    """
+
+    def __init__(self, weights: str | None = None) -> None:
+        self.weights = weights
+
+    def check(self, source: ImageSource) -> None:
+        choice = self.choice(source)
+        if self.weights is not None and isinstance(choice, ShippedFeatures):
+            raise ValueError(
+                f"features.weights is {self.weights}, and features=auto takes {choice.protocol} for "
+                f"{source.name}, whose weights come with genbench: take features=inception to use the file"
+            )
+        choice.check(source)
+
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        return self.choice(data).build(data, device=device, progress=progress)
+
+    def choice(self, data: ImageSource | ImageData) -> FeatureSource:
+        """The source for a set."""
+        if data.law is not None:
+            return LawFeatures()
+        if data.name == "digits_binary":
+            return ClassifierFeatures(60_000)
+        return SHIPPED.get(data.name) or InceptionFeatures(self.weights)

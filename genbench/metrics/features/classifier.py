@@ -1,0 +1,52 @@
+"""Features of a classifier trained once on the data themselves, for sets that Inception does not fit."""
+
+import torch
+
+from genbench.data import ImageData, ImageSource, cache_dir
+from genbench.metrics import cache
+from genbench.metrics.features import cnn
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
+from genbench.runtime.progress import Progress
+
+__all__ = ["ClassifierFeatures"]
+
+
+class ClassifierFeatures(FeatureSource):
+    """A small classifier of the set's own classes, trained on `images` images of its training split and kept.
+
+    The protocol carries 8 digits of the weights' sha256: distances on two trainings never share a column.
+    Raises ValueError on fewer images than one batch.
+    """
+
+    def __init__(self, images: int = 120_000, seed: int = 0) -> None:
+        if images < cnn.BATCH:
+            raise ValueError(f"images is {images}; legal are {cnn.BATCH} (one batch) and above")
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; legal are 0 and above")
+        self.images = images
+        self.seed = seed
+
+    def check(self, source: ImageSource) -> None:
+        """Raise ValueError where there are no classes to tell apart, or images too small for the network."""
+        check(source.name, source.num_classes, source.shape)
+
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        check(data.name, data.num_classes, data.shape)
+        recipe = {"data": data.key, "images": self.images, "seed": self.seed, "recipe": cnn.RECIPE}
+        path = cache_dir() / "features" / f"{data.name}-cnn-{cache.key(recipe)}.safetensors"
+        stored = cache.cached(
+            path,
+            lambda: cnn.train(data, images=self.images, seed=self.seed, progress=progress),
+        )
+        return cnn.CNNExtractor(stored, f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}").to(device)
+
+
+def check(name: str, num_classes: int, shape: tuple[int, int, int]) -> None:
+    """Raise ValueError unless a classifier can be trained on such images."""
+    if num_classes < 2:
+        raise ValueError(
+            f"{name} has {num_classes} classes; a classifier needs 2 or more: add labels "
+            "(a folder for each class), or take features=inception"
+        )
+    if min(shape[1:]) < 4:
+        raise ValueError(f"images of {name} are {shape}; this classifier needs 4 or more pixels a side")

@@ -1,0 +1,161 @@
+"""A small classifier, its training, and the features that it gives."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genbench.data import EpochOrder, ImageData, Split, mirrored, shifted, to_float
+from genbench.metrics.cache import Stored, digest
+from genbench.metrics.features.extractor import FeatureExtractor, Features
+from genbench.runtime.precision import full_precision
+from genbench.runtime.progress import Progress
+
+__all__ = ["CNNExtractor", "SmallCNN", "fit", "train"]
+
+CPU = torch.device("cpu")
+BATCH = 64
+WIDTH = 16  # channels after the first convolution
+PEAK_RATE = 4e-3
+WIDEST = 32  # larger images are averaged down to this many pixels a side: it bounds what training costs
+RECIPE = 1  # raise it when the network or its training changes: cached weights are trained anew
+
+
+class SmallCNN(nn.Module):
+    """Three convolutions and two linear layers: x (B, C, H, W) in [-1, 1] -> 64 features, K logits."""
+
+    def __init__(
+        self, channels: int, num_classes: int, *, width: int = WIDTH, num_features: int = 64
+    ) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *block(channels, width, nn.MaxPool2d(2)),
+            *block(width, 2 * width, nn.MaxPool2d(2)),
+            *block(2 * width, 4 * width, nn.AdaptiveMaxPool2d(3)),
+            nn.Flatten(),
+            nn.Linear(36 * width, num_features),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, x: Tensor) -> Features:
+        h, w = x.shape[2:]
+        if max(h, w) > WIDEST:
+            x = F.adaptive_avg_pool2d(x, (min(h, WIDEST), min(w, WIDEST)))
+        features = self.body(x)
+        return Features(features, self.head(features))
+
+
+def block(inner: int, outer: int, pool: nn.Module) -> list[nn.Module]:
+    """Convolution, pooling at once (all that follows is cheaper on less), batch norm, ReLU."""
+    return [nn.Conv2d(inner, outer, 3, padding=1, bias=False), pool, nn.BatchNorm2d(outer), nn.ReLU()]
+
+
+class CNNExtractor(FeatureExtractor):
+    """The penultimate layer of a trained SmallCNN."""
+
+    def __init__(self, stored: Stored, protocol: str) -> None:
+        head = stored.tensors["head.weight"]
+        width, channels = stored.tensors["body.0.weight"].shape[:2]
+        super().__init__(protocol, digest(stored.tensors), head.shape[1])
+        with torch.device("meta"):  # drawing weights, only to replace them, would move torch's generator
+            self.network = SmallCNN(channels, len(head), width=width, num_features=head.shape[1])
+        self.network.load_state_dict(stored.tensors, assign=True)
+        self.requires_grad_(False).eval()
+
+    def extract(self, images: Tensor) -> Features:
+        return self.network(to_float(images))
+
+
+def train(
+    data: ImageData, *, images: int, seed: int, progress: Progress, width: int = WIDTH, shift: int = 0
+) -> Stored:
+    """Weights of a SmallCNN of this width trained as `fit` says, and their accuracy on the test split."""
+    network = fit(data, images=images, seed=seed, progress=progress, width=width, shift=shift)
+    facts = {
+        "data_sha256": hashlib.sha256(data.train.images.numpy()).hexdigest(),
+        "images": images,
+        "seed": seed,
+        "accuracy": accuracy(network, data.test),
+    }
+    return Stored({name: value.cpu() for name, value in network.state_dict().items()}, facts)
+
+
+def fit(
+    data: ImageData, *, images: int, seed: int, progress: Progress, width: int = WIDTH, shift: int = 0
+) -> SmallCNN:
+    """Train a SmallCNN by AdamW under one rise and fall of the rate; leaves torch's generators as they were.
+
+    images: how many it sees, each moved by up to `shift` pixels, and mirrored where the set says so.
+    It runs on one thread of the CPU, so that the same data and seed give the same bits on any machine of the
+    same kind, with or without a GPU.
+    """
+    network = initial(data, seed, width)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE)
+    steps = images // BATCH
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
+    )
+    order, coins = EpochOrder(len(data.train), seed), torch.Generator().manual_seed(seed)
+    recent = torch.zeros(())
+    with one_thread(), torch.enable_grad(), progress.bar(f"classifier of {data.name}", images) as bar:
+        for step in range(steps):
+            x, y = data.train.gather(order.take(step * BATCH, BATCH), CPU)
+            assert y is not None
+            x = mirrored(to_float(x), rng=coins) if data.flip else to_float(x)
+            logits = network(shifted(x, shift, rng=coins) if shift else x).logits
+            optimizer.zero_grad()
+            F.cross_entropy(logits, y).backward()
+            optimizer.step()
+            rate.step()
+            recent.lerp_((logits.argmax(1) == y).float().mean(), max(1 / (step + 1), 0.02))
+            bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%}")
+        normalise(network.eval(), data.train.gather(order.take(0, 10_000), CPU)[0])
+    return network
+
+
+@torch.no_grad()
+def normalise(network: SmallCNN, images: Tensor) -> None:
+    """Give the features of images (B, C, H, W) uint8 a mean square of 1; the logits stay what they were.
+
+    Relu(a x) = a relu(x), so the scale moves from the features' layer into the head. Distances of two
+    classifiers then have one order of magnitude, and KID's cubic kernel does not run away.
+    """
+    features = torch.cat([network(to_float(batch)).features for batch in images.split(1024)])
+    scale = features.square().mean().sqrt()
+    last = network.body[-2]
+    last.weight /= scale
+    last.bias /= scale
+    network.head.weight *= scale
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in one order, whatever the number of threads around; no autocast."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with full_precision(CPU):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def initial(data: ImageData, seed: int, width: int) -> SmallCNN:
+    """A network in training mode with random weights of its own seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return SmallCNN(data.shape[0], data.num_classes, width=width).train()
+
+
+@torch.no_grad()
+def accuracy(network: SmallCNN, split: Split) -> float:
+    """Share of the split's images whose class is found."""
+    correct = 0
+    for index in torch.arange(len(split)).split(1024):
+        images, labels = split.gather(index, CPU)
+        correct += int((network(to_float(images)).logits.argmax(1) == labels).sum())
+    return correct / len(split)

@@ -1,0 +1,71 @@
+"""What a feature network is, and the recipe that builds one for a data set."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from genbench.data import ImageData, ImageSource
+from genbench.runtime.precision import full_precision
+from genbench.runtime.progress import Progress
+
+__all__ = ["FeatureExtractor", "FeatureSource", "Features", "MissingWeights"]
+
+
+class Features(NamedTuple):
+    """What one pass through a feature network gives: all metrics share it."""
+
+    features: Tensor
+    """(B, d) float32, for the distances."""
+    logits: Tensor
+    """(B, K) float32, for the Inception score."""
+
+
+class MissingWeights(FileNotFoundError):  # noqa: N818 (what is the matter, in two words)
+    """The weights of a feature network are not on this machine, and could not be downloaded."""
+
+
+class FeatureExtractor(nn.Module, ABC):
+    """A frozen network from bytes to features; `extract` is what each kind fills in."""
+
+    def __init__(self, protocol: str, weights_sha256: str, num_features: int) -> None:
+        super().__init__()
+        self.protocol = protocol
+        """What stands first in a metric's brackets: "digits-cnn-v1"."""
+        self.weights_sha256 = weights_sha256
+        self.num_features = num_features
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Features:
+        """Features of images (B, C, H, W) uint8, in full float32 precision whatever surrounds the call.
+
+        They are the same bit for bit however the images lie in memory.
+        Raises TypeError on other dtypes, RuntimeError in training mode, where a batch changes its features.
+        """
+        if images.dtype != torch.uint8 or images.dim() != 4:
+            raise TypeError(
+                f"images are {tuple(images.shape)} {images.dtype}; features are taken of (B, C, H, W) uint8: "
+                "convert floats by genbench.data.to_uint8"
+            )
+        if any(module.training for module in self.modules()):
+            raise RuntimeError("the feature network is in training mode; call .eval() on it")
+        with full_precision(images.device):
+            # One layout in memory: kernels, and so the last digits, differ between layouts.
+            return self.extract(images.clone(memory_format=torch.contiguous_format))
+
+    @abstractmethod
+    def extract(self, images: Tensor) -> Features:
+        """Features of images (B, C, H, W) uint8."""
+
+
+class FeatureSource(ABC):
+    """A recipe for a feature extractor; building it costs nothing."""
+
+    @abstractmethod
+    def check(self, source: ImageSource) -> None:
+        """Raise ValueError or MissingWeights, before any work, where `build` would fail later."""
+
+    @abstractmethod
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        """The extractor for this data, in eval mode on `device`."""

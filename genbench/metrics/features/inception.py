@@ -1,0 +1,153 @@
+"""Features of the Inception network of 2015, on which FID, IS and KID were published."""
+
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from genbench.data import ImageData, ImageSource
+from genbench.data.source import file_digest
+from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource, MissingWeights
+from genbench.metrics.features.weights import check_layout, read_tensors
+from genbench.records.run_directory import atomic_file
+from genbench.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+__all__ = ["InceptionExtractor", "InceptionFeatures"]
+
+FILE = "weights-inception-2015-12-05-6726825d.pth"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+OUTPUTS = ["2048", "logits_unbiased"]
+TIMEOUT_SECONDS = 5.0
+
+
+class InceptionFeatures(FeatureSource):
+    """torch-fidelity's Inception-2015 with its TF1 resize; grey images are repeated to three channels.
+
+    `weights` is a file of that network's layout; None takes the published one from torch's hub folder
+    ($TORCH_HOME/hub/checkpoints), and downloads it where it is missing.
+    """
+
+    def __init__(self, weights: str | None = None) -> None:
+        self.weights = weights
+
+    def check(self, source: ImageSource) -> None:
+        """Raise ValueError on other than 1 or 3 channels or a file of another layout, FileNotFoundError
+        where `weights` is no file, MissingWeights where the published ones can not be had."""
+        if source.shape[0] not in (1, 3):
+            raise ValueError(
+                f"{source.name} has {source.shape[0]} channels; Inception takes 1 (repeated) or 3: "
+                "take features=classifier"
+            )
+        read_state(self.locate())
+
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        path = self.locate()
+        network = empty_network()
+        # `assign` puts the file's tensors in place of the empty ones, so nothing is drawn at random first.
+        network.load_state_dict(read_state(path), assign=True)
+        return InceptionExtractor(network, file_digest(path), data.shape[0]).eval().to(device)
+
+    def locate(self) -> Path:
+        """The weights file, downloaded if need be."""
+        if self.weights is None:
+            path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
+            return path if path.is_file() else download(path)
+        path = Path(self.weights).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"Inception weights {path} are no file; give the path of {FILE}, or null")
+        return path
+
+
+class InceptionExtractor(FeatureExtractor):
+    """(B, C, H, W) -> 2048 pooled features and 1008 logits without bias.
+
+    The protocol says "inception" of the published weights alone; others carry 8 digits of their sha256.
+    Source: Heusel et al. 2017; the network and the resize are torch-fidelity's (Obukhov et al. 2020).
+    """
+
+    def __init__(self, network: "FeatureExtractorInceptionV3", weights_sha256: str, channels: int) -> None:
+        name = "inception" if weights_sha256 == SHA256 else f"inception-{weights_sha256[:8]}"
+        super().__init__(f"{name},res=tf1{',grey' if channels == 1 else ''}", weights_sha256, 2048)
+        self.network = network.float().requires_grad_(False)
+        self.channels = channels
+
+    def extract(self, images: Tensor) -> Features:
+        if images.shape[1] != self.channels:
+            raise ValueError(
+                f"images have {images.shape[1]} channels; this extractor was built for {self.channels}"
+            )
+        features, logits = self.network(images.expand(-1, 3, -1, -1))
+        return Features(features, logits)
+
+
+def empty_network() -> "FeatureExtractorInceptionV3":
+    """torch-fidelity's network without storage.
+
+    Its own constructor unpickles the weights file unsafely. So the layers are laid out here, under its names;
+    the blocks and the forward pass stay torch-fidelity's. A test holds the two equal bit for bit.
+    """
+    from torch import nn
+    from torch_fidelity import feature_extractor_inceptionv3 as tf
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+    class Inception(tf.FeatureExtractorInceptionV3):
+        def __init__(self) -> None:
+            FeatureExtractorBase.__init__(self, "inception-v3-compat", OUTPUTS)
+            self.feature_extractor_internal_dtype = torch.float32
+            self.Conv2d_1a_3x3 = tf.BasicConv2d(3, 32, kernel_size=3, stride=2)
+            self.Conv2d_2a_3x3 = tf.BasicConv2d(32, 32, kernel_size=3)
+            self.Conv2d_2b_3x3 = tf.BasicConv2d(32, 64, kernel_size=3, padding=1)
+            self.MaxPool_1 = nn.MaxPool2d(kernel_size=3, stride=2)
+            self.Conv2d_3b_1x1 = tf.BasicConv2d(64, 80, kernel_size=1)
+            self.Conv2d_4a_3x3 = tf.BasicConv2d(80, 192, kernel_size=3)
+            self.MaxPool_2 = nn.MaxPool2d(kernel_size=3, stride=2)
+            self.Mixed_5b = tf.InceptionA(192, pool_features=32)
+            self.Mixed_5c = tf.InceptionA(256, pool_features=64)
+            self.Mixed_5d = tf.InceptionA(288, pool_features=64)
+            self.Mixed_6a = tf.InceptionB(288)
+            self.Mixed_6b = tf.InceptionC(768, channels_7x7=128)
+            self.Mixed_6c = tf.InceptionC(768, channels_7x7=160)
+            self.Mixed_6d = tf.InceptionC(768, channels_7x7=160)
+            self.Mixed_6e = tf.InceptionC(768, channels_7x7=192)
+            self.Mixed_7a = tf.InceptionD(768)
+            self.Mixed_7b = tf.InceptionE_1(1280)
+            self.Mixed_7c = tf.InceptionE_2(2048)
+            self.AvgPool = nn.AdaptiveAvgPool2d(output_size=(1, 1))
+            self.fc = nn.Linear(2048, 1008)
+
+    with torch.device("meta"):
+        return Inception()
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file, none of its code; ValueError where they are not this network's."""
+    state = read_tensors(path, f"give {FILE}, or null to download it")
+    check_layout(state, empty_network(), path, of="Inception-2015", remedy=f"give {FILE}")
+    return state
+
+
+def download(path: Path) -> Path:
+    """Fetch the published weights to `path`; MissingWeights where that fails within seconds."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    try:
+        with (
+            atomic_file(path) as file,
+            urllib.request.urlopen(URL_INCEPTION_V3, timeout=TIMEOUT_SECONDS) as answer,
+        ):
+            shutil.copyfileobj(answer, file)
+            file.flush()
+            if file_digest(Path(file.name)) != SHA256:
+                raise OSError("what arrived has another sha256 than the published file")
+    except OSError as error:
+        raise MissingWeights(
+            f"Inception weights are not at {path}, and downloading them failed ({error}): put {FILE} there, "
+            "or set features.weights=PATH"
+        ) from error
+    return path

@@ -1,0 +1,79 @@
+"""Classifiers whose weights come with the package: the distances on their features compare everywhere."""
+
+from pathlib import Path
+
+import torch
+
+from genbench.data import ImageData, ImageSource
+from genbench.data.source import file_digest
+from genbench.metrics.cache import load
+from genbench.metrics.features.cnn import CNNExtractor
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
+from genbench.runtime.progress import Progress
+
+__all__ = ["DigitsFeatures", "FashionMnistFeatures", "ShippedFeatures"]
+
+
+class ShippedFeatures(FeatureSource):
+    """The penultimate layer of a classifier that was trained once, for everybody.
+
+    Each kind states its record below; the file is read as safetensors alone, after its sha256 is checked.
+    """
+
+    protocol: str
+    """First entry in a metric's brackets, and name of the weights file."""
+    option: str
+    """Its name in `features=`."""
+    shape: tuple[int, int, int]
+    """(C, H, W) of the images that it takes."""
+    sha256: str
+    """Of the file."""
+
+    @property
+    def path(self) -> Path:
+        """The file of the weights, beside this module."""
+        return Path(__file__).with_name(f"{self.protocol.replace('-', '_')}.safetensors")
+
+    def check(self, source: ImageSource) -> None:
+        """Raise ValueError on images of another shape, or where the shipped weights are damaged."""
+        self.check_shape(source.name, source.shape)
+
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        self.check_shape(data.name, data.shape)
+        return CNNExtractor(load(self.path), self.protocol).to(device)
+
+    def check_shape(self, name: str, shape: tuple[int, int, int]) -> None:
+        """Raise ValueError unless images of this shape can be sent through the weights that were shipped."""
+        if shape != self.shape:
+            raise ValueError(
+                f"images of {name} are {shape}; features={self.option} is for images of {self.shape}: "
+                "take features=classifier or features=auto"
+            )
+        if not self.path.is_file() or file_digest(self.path) != self.sha256:
+            raise ValueError(
+                f"{self.path} is missing or damaged (its sha256 is not {self.sha256}); install genbench again"
+            )
+
+
+class DigitsFeatures(ShippedFeatures):
+    """64 features of the 8x8 digits, by a network that finds the class of 99.4 % of the 359 test digits.
+
+    Made by genbench.metrics.features.digits_cnn.
+    """
+
+    protocol = "digits-cnn-v1"
+    option = "digits"
+    shape = (1, 8, 8)
+    sha256 = "b86c78519b8e8c5ec8f8a0e22f8379736ceb445107f134042332714e12b925d0"
+
+
+class FashionMnistFeatures(ShippedFeatures):
+    """64 features of Fashion-MNIST, by a network that finds the class of 93.13 % of the 10,000 test images.
+
+    Made by genbench.metrics.features.fashion_mnist_cnn.
+    """
+
+    protocol = "fashion-mnist-cnn-v1"
+    option = "fashion_mnist"
+    shape = (1, 28, 28)
+    sha256 = "ac9d328e0f6915767ec11033f9ce86df02eac7fdb68998cbce3b6220e9827efe"

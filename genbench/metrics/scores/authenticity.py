@@ -1,0 +1,49 @@
+"""Do samples repeat training images? By distances between features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.reference import Reference
+from genbench.metrics.scores.manifold import radii, squared_distances
+from genbench.metrics.scores.score import Drawn, Score, of_split
+
+__all__ = ["Authenticity", "authentic", "nearest_features"]
+
+BLOCK = 512
+
+
+class Authenticity(Score):
+    """The share of samples that are no copies, among at most 10,000 training images.
+
+    A sample is a copy where it is nearer to its nearest training image than any other training image is. Of
+    new images of the same law some are, too: held-out images show how many.
+    Source: Alaa et al. 2022, Section 3.3.
+    """
+
+    key = "authenticity"
+
+    def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
+        train = of_split(references, "train")
+        if train is None:
+            return {}
+        new = authentic(train.features, drawn.features)
+        extra, n = (f"among={len(train.features)}",), len(new)
+        return drawn.named("authenticity", float(new.double().mean()), extra=extra, n=n, influences=new)
+
+
+def authentic(real: Tensor, fake: Tensor) -> Tensor:
+    """d(y_j, x) > min_(x' != x) d(x, x') for the real point x next to each fake y_j: (M,) bool.
+
+    Equal distances, up to rounding (see `radii`), are none.
+    real (N, d), N >= 2, fake (M, d).
+    """
+    squares, index = nearest_features(real, fake)
+    return squares > radii(real, 1, BLOCK)[index]
+
+
+def nearest_features(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distances of fake points (M, d) to the next real one (N, d), and which one: (M,) each."""
+    rows = [squared_distances(part, real.double()).min(1) for part in fake.double().split(BLOCK)]
+    return torch.cat([row.values for row in rows]), torch.cat([row.indices for row in rows])

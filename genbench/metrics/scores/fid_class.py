@@ -1,0 +1,57 @@
+"""Frechet distances within classes."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.reference import Reference
+from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
+from genbench.metrics.scores.interval import Influences, on_roots
+from genbench.metrics.scores.score import Distance, Drawn
+
+__all__ = ["ClassFID"]
+
+
+class ClassFID(Distance):
+    """Each class's samples against the real images of that class: the mean over classes, and each of them.
+
+    Of conditional models. Of at most 10,000 samples and 10,000 real images; classes with fewer than two of
+    either are left out, and the number of those that are not stands in the name. n in the name of a class
+    is that of all samples, of which the class has its share: its own count is drawn anew with each seed.
+    """
+
+    key = "fid_class"
+
+    def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
+        real = reference.images.labels
+        if drawn.labels is None or real is None:
+            return {}
+        pairs = dict(within(drawn.features, drawn.labels, reference.features, real[reference.index]))
+        if not pairs:
+            return {}
+        of_all = (f"classes={len(pairs)}",)
+        n, influences = len(drawn.labels), torch.zeros(len(drawn.labels), dtype=torch.float64)
+        distances: dict[str, float] = {}
+        for k, (fake_k, real_k) in pairs.items():
+            mine = drawn.labels == k
+            value = frechet_distance(fake_k, real_k)
+            share = float(mine.double().mean()) * len(pairs)
+            influences[mine] = frechet_influences(drawn.features[mine], fake_k, real_k) / share
+            distances |= drawn.named("fid_class", value, ref=reference.split, extra=(f"class={k}",), n=n)
+        mean = sum(distances.values()) / len(pairs)
+        spread = Influences(influences, scale=on_roots)
+        return (
+            drawn.named("fid_class", mean, ref=reference.split, extra=of_all, n=n, influences=spread)
+            | distances
+        )
+
+
+def within(
+    fake: Tensor, fake_labels: Tensor, real: Tensor, real_labels: Tensor
+) -> Iterator[tuple[int, tuple[Moments, Moments]]]:
+    """The moments of both sets in each class that has two or more of both."""
+    for k in fake_labels.unique().tolist():
+        parts = fake[fake_labels == k], real[real_labels == k]
+        if min(map(len, parts)) >= 2:
+            yield k, (Moments.of(parts[0]), Moments.of(parts[1]))

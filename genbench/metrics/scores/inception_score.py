@@ -1,0 +1,83 @@
+"""The Inception score."""
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from genbench.metrics.reference import Reference
+from genbench.metrics.scores.interval import Influences, on_logs
+from genbench.metrics.scores.score import Drawn, Score
+
+__all__ = ["InceptionScore", "inception_score", "split_count"]
+
+
+class InceptionScore(Score):
+    """Of at most 50,000 samples; none on features of a network that knows no classes.
+
+    Biased low where n / splits images are few: published scores have 5,000 a split.
+    Raises ValueError on fewer than two splits, which have no spread.
+    """
+
+    key = "is"
+
+    def __init__(self, splits: int = 10) -> None:
+        if splits < 2:
+            raise ValueError(f"scores.is.splits is {splits}; its spread needs 2 or more")
+        self.splits = splits
+        self.smallest = 2 * splits
+
+    def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
+        n, classes = drawn.logits.shape
+        if classes == 0:
+            return {}
+        mean, std = inception_score(drawn.logits, splits=self.splits, seed=drawn.seed)
+        extra = (f"splits={split_count(n, self.splits)}",)
+        influences = Influences(score_influences(drawn.logits), scale=on_logs)
+        return drawn.named("is", mean, ref=None, extra=extra, n=n, std=std, influences=influences)
+
+
+def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[float, float]:
+    """Mean and standard deviation over splits of exp E[KL(p(y | x) | p(y))], by torchmetrics, in float64.
+
+    The deviation divides by the number of splits, as published ones do (torchmetrics by one less); that of
+    one split is NaN. A split of m images knows p(y) from these m alone, so that its score is biased low.
+    logits (N, K), shuffled by a generator of its own seed.
+    Raises ValueError unless 1 <= splits <= N, FloatingPointError on logits that are not finite.
+    Source: Salimans et al. 2016, Section 4; Barratt & Sharma 2018 on the splits.
+    """
+    from torchmetrics.image.inception import InceptionScore
+
+    if not 1 <= splits <= len(logits):
+        raise ValueError(f"splits is {splits} for {len(logits)} samples; legal are 1 to {len(logits)}")
+    if not bool(logits.isfinite().all()):
+        raise FloatingPointError("logits are not finite: look at the images, or at the feature weights")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
+        metric = InceptionScore(feature=nn.Identity(), splits=splits, sync_on_compute=False)
+    metric.update(logits.detach().cpu().double())
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"std\(\): degrees of freedom")
+        torch.default_generator.manual_seed(seed)
+        mean, std = metric.compute()
+    parts = split_count(len(logits), splits)
+    return float(mean), float(std) * math.sqrt((parts - 1) / parts)
+
+
+def score_influences(logits: Tensor) -> Tensor:
+    """How much each sample moves exp E[KL_i], KL_i = KL(p(y | x_i) | p(y)): exp(E KL) (KL_i - E KL).
+
+    logits (N, K) -> (N,) float64.
+    """
+    log_p = logits.double().log_softmax(1)
+    log_marginal = log_p.logsumexp(0) - math.log(len(log_p))
+    divergence = (log_p.exp() * (log_p - log_marginal)).sum(1)
+    return divergence.mean().exp() * (divergence - divergence.mean())
+
+
+def split_count(n: int, splits: int) -> int:
+    """How many splits n samples make in fact: torch cuts into pieces of ceil(n / splits)."""
+    size = -(-n // splits)
+    return -(-n // size)

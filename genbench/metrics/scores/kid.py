@@ -1,0 +1,94 @@
+"""The Kernel Inception Distance."""
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from genbench.metrics.reference import Reference
+from genbench.metrics.scores.manifold import subset
+from genbench.metrics.scores.score import Distance, Drawn
+
+__all__ = ["KID", "kernel_distance", "kernel_influences"]
+
+SPREAD_OF = 2000  # images whose influences are taken: they tell the spread to two per cent
+
+
+class KID(Distance):
+    """Over random subsets of the samples and of the real images, 10,000 each at most.
+
+    A subset is at most as large as the sets. Raises ValueError on settings that it cannot be taken under.
+    """
+
+    key = "kid"
+
+    def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:
+        if subsets < 1 or subset_size < 2:
+            raise ValueError(
+                f"scores.kid.subsets is {subsets} and subset_size {subset_size}; "
+                "legal are 1 and above, 2 and above"
+            )
+        self.subsets = subsets
+        self.subset_size = subset_size
+
+    def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
+        fake, real = drawn.features, reference.features
+        size = min(self.subset_size, len(fake), len(real))
+        mean, std = kernel_distance(real, fake, subsets=self.subsets, subset_size=size, seed=drawn.seed)
+        return drawn.named(
+            "kid",
+            mean,
+            ref=reference.split,
+            extra=(f"subsets={self.subsets}x{size}",),
+            n=len(fake),
+            std=std,
+            influences=kernel_influences(*(subset(x, min(len(x), SPREAD_OF)) for x in (real, fake))),
+        )
+
+
+def kernel_distance(
+    real: Tensor, fake: Tensor, *, subsets: int = 100, subset_size: int = 1000, seed: int
+) -> tuple[float, float]:
+    """Mean and standard deviation over random subsets of the unbiased MMD^2, by torchmetrics, in float64.
+
+    k(x, y) = (x . y / d + 1)^3
+    real (N, d), fake (M, d). Unbiased, so it may be below 0. Draws from a generator of its own seed.
+    Raises ValueError unless 2 <= subset_size <= min(N, M), FloatingPointError where not finite.
+    Source: Binkowski et al. 2018, Section 4.
+    """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    largest = min(len(real), len(fake))
+    if not 2 <= subset_size <= largest:
+        raise ValueError(f"subset_size is {subset_size}; legal are 2 to {largest}, the smaller set's size")
+    if not bool(real.isfinite().all() and fake.isfinite().all()):
+        raise FloatingPointError("features are not finite: look at the images, or at the feature weights")
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Metric `Kernel Inception Distance` will save all extracted"
+        )
+        metric = KernelInceptionDistance(
+            feature=nn.Identity(), subsets=subsets, subset_size=subset_size, sync_on_compute=False
+        )
+    metric.update(real.detach().cpu().double(), real=True)
+    metric.update(fake.detach().cpu().double(), real=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        mean, std = metric.compute()
+    return float(mean), float(std)
+
+
+def kernel_influences(real: Tensor, fake: Tensor) -> Tensor:
+    """How much each fake point y_j moves the MMD^2: 2 (E_i k(y_i, y_j) - E_i k(x_i, y_j)), less the mean.
+
+    real (N, d), fake (M, d) -> (M,) float64.
+    The linear part of a U-statistic. Source: Hoeffding 1948; Gretton et al. 2012, Eq. 3.
+    """
+    x, y = real.double(), fake.double()
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
+    among = kernel(y, y)
+    influences = 2 * ((among.sum(0) - among.diagonal()) / (len(y) - 1) - kernel(x, y).mean(0))
+    return influences - influences.mean()

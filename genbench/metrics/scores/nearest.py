@@ -1,0 +1,80 @@
+"""Do samples repeat training images? By distances between pixels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from genbench.data import Split
+from genbench.metrics.reference import Reference
+from genbench.metrics.scores.interval import Influences, at_least_0
+from genbench.metrics.scores.manifold import subset
+from genbench.metrics.scores.score import Drawn, Score, of_split
+
+__all__ = ["NearestImage", "nearest_images"]
+
+BLOCK = 2048
+CPU = torch.device("cpu")
+
+
+class NearestImage(Score):
+    """How far the nearest training image is in pixels, of all of them, and that as a ratio to how far it is
+    from held-out images: a ratio well below 1 comes from repeated training images. The ratio's interval is
+    over the held-out images too.
+
+    samples: how many are compared at most.
+    """
+
+    key = "nearest"
+
+    def __init__(self, samples: int = 1000) -> None:
+        if samples < 2:
+            raise ValueError(f"scores.nearest.samples is {samples}; legal are 2 and above")
+        self.samples = samples
+
+    def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
+        train, test = (of_split(references, split) for split in ("train", "test"))
+        if train is None:
+            return {}
+        distances = self.to(train.images, drawn.images)
+        mean, extra = float(distances.mean()), (f"among={len(train.images)}",)
+        found = self.named(drawn, "nearest", mean, Influences(distances), extra)
+        if test is None:
+            return found
+        real = self.to(train.images, test.images.images)
+        held_out = float(real.mean())
+        if held_out > 0:
+            ratio = mean / held_out
+            spread = Influences(distances / held_out, real=(-ratio * real / held_out,), scale=at_least_0)
+            found |= self.named(drawn, "nearest_ratio", ratio, spread, extra)
+        return found
+
+    def to(self, real: Split, images: Tensor) -> Tensor:
+        """The distances of a fixed random part of images (N, C, H, W) to those of a split."""
+        return nearest_images(real, subset(images, min(self.samples, len(images))))[0]
+
+    def named(
+        self, drawn: Drawn, kind: str, value: float, influences: Influences, extra: tuple[str, ...]
+    ) -> dict[str, float]:
+        """A value of pixels under its full name."""
+        n = len(influences.samples)
+        return drawn.named(kind, value, extra=extra, n=n, protocol="pixels", influences=influences)
+
+
+def nearest_images(real: Split, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """The distance of each image to the next one of a split, and which one: (M,) float64, (M,) int64.
+
+    d(u, v) = (mean over pixels of ((u - v) / 255)^2)^(1/2)
+    fake (M, C, H, W) uint8. The split is read block by block; the nearest is sought in float32, whose error
+    is far below one level of one pixel, and its distance is taken in whole numbers.
+    """
+    y = fake.flatten(1).float() / 255
+    best, index = torch.full((len(y),), torch.inf), torch.zeros(len(y), dtype=torch.long)
+    for block in torch.arange(len(real)).split(BLOCK):
+        x = real.gather(block, CPU)[0].flatten(1).float() / 255
+        scores = (x.square().sum(1) - 2 * y @ x.T).min(1)  # |y|^2 is the same for all
+        better = scores.values < best
+        best = torch.where(better, scores.values, best)
+        index = torch.where(better, block[scores.indices], index)
+    difference = real.gather(index, CPU)[0].flatten(1).double() - fake.flatten(1).double()
+    return (difference / 255).square().mean(1).sqrt(), index

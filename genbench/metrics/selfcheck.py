@@ -1,0 +1,226 @@
+"""Whether the metrics say here what they should: closed forms, other implementations, published numbers."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from genbench.data import Cifar10, ImageData, Split, cache_dir, prepare, to_float, to_uint8
+from genbench.metrics import (
+    FID,
+    InceptionFeatures,
+    InceptionScore,
+    Moments,
+    bits_per_dim,
+    frechet_distance,
+    reference,
+    score_images,
+)
+from genbench.metrics.scores.inception_score import inception_score
+from genbench.metrics.scores.kid import kernel_distance
+from genbench.metrics.scores.manifold import manifold_scores
+from genbench.runtime.progress import Progress
+
+__all__ = ["Check", "check_all", "verdict_table"]
+
+SEED = 0
+N, D, K = 600, 48, 10  # of the random features and logits
+BATCH = 250
+# torch-fidelity's documentation: IS 11.2368 +- 0.0951 of the training set, FID 3.15 of train against test
+ANCHORS = {"is": ("Inception score of CIFAR-10", 11.2368, 0.05), "fid": ("FID of its splits", 3.151, 0.01)}
+
+
+class Check(NamedTuple):
+    """One figure with the one that it must have."""
+
+    what: str
+    expected: float
+    obtained: float
+    tolerance: float
+    """Absolute."""
+    skipped: str = ""
+    """Why the figure could not be taken here, if so."""
+
+    @property
+    def missed(self) -> bool:
+        """Whether the figure is another one; what is not finite is."""
+        return not self.skipped and not abs(self.obtained - self.expected) <= self.tolerance
+
+
+def check_all(
+    *, data_root: str | None, weights: str | None, device: torch.device, progress: Progress
+) -> list[Check]:
+    """All checks, the published anchors among them where their images and weights are there."""
+    local = [*closed_forms(), *other_implementations()]
+    return [*local, *anchors(data_root, weights, device, progress)]
+
+
+def closed_forms() -> Iterator[Check]:
+    """Figures that a pencil gives."""
+    one, two = moments_of([0.0, 0.0], [1.0, 4.0]), moments_of([3.0, 4.0], [4.0, 1.0])
+    # |m1 - m2|^2 + sum (s1 - s2)^2 of commuting covariances
+    yield Check("Frechet distance of two Gaussians", 25 + 1 + 1, frechet_distance(one, two), 1e-9)
+    yield Check("Frechet distance of equal moments", 0.0, frechet_distance(one, one), 1e-9)
+    sure = torch.eye(K).repeat(60, 1) * 1e3
+    yield Check("Inception score, K sure classes", K, inception_score(sure, splits=1, seed=SEED)[0], 1e-6)
+    unsure = torch.zeros(N, K)
+    yield Check("Inception score, no class told", 1.0, inception_score(unsure, splits=10, seed=SEED)[0], 1e-9)
+    x, far = features(0), features(1) + 1e3
+    same, apart = manifold_scores(x, x), manifold_scores(x, far)
+    yield Check("precision + recall, equal sets", 2.0, same.precision + same.recall, 0.0)
+    yield Check("precision + recall, sets far apart", 0.0, apart.precision + apart.recall, 0.0)
+    yield Check("bits/dim of the uniform law over bytes", 8.0, bits_per_dim(-64 * math.log(256), 64), 1e-12)
+    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    kept = (to_uint8(to_float(levels)) == levels).sum()
+    yield Check("grey levels that survive rounding", 256, float(kept), 0.0)
+
+
+def other_implementations() -> Iterator[Check]:
+    """Figures that other libraries give for the same random features."""
+    from scipy.linalg import sqrtm
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    x, y = features(2), features(3) * 1.3 + 0.2
+    a, b = gathered(x), gathered(y)
+    ours = frechet_distance(a, b)
+    root = sqrtm((a.cov @ b.cov).numpy())
+    spread = float((a.mean - b.mean).square().sum() + a.cov.trace() + b.cov.trace())
+    plain = spread - 2 * float(np.trace(root).real)
+    yield Check("FID by scipy's matrix root", plain, ours, 1e-6)
+    yield Check("FID by torchmetrics", torchmetrics_fid(x, y), ours, 1e-6)
+    statistics = (fid_features_to_statistics(z.double()) for z in (x, y))
+    fidelity = fid_statistics_to_metric(*statistics, verbose=False)
+    yield Check("FID by torch-fidelity", fidelity["frechet_inception_distance"], ours, 1e-6)
+    # One subset of all images: no chance is left.
+    settings = {"kid_subsets": 1, "kid_subset_size": N, "rng_seed": SEED, "verbose": False}
+    kid = kid_features_to_metric(x.double(), y.double(), **settings)["kernel_inception_distance_mean"]
+    mine, _ = kernel_distance(x, y, subsets=1, subset_size=N, seed=SEED)
+    yield Check("KID by torch-fidelity", kid, mine, 1e-6)
+    logits = features(4)[:, :K] * 2
+    isc = isc_features_to_metric(logits, splits=1)["inception_score_mean"]
+    score, _ = inception_score(logits, splits=1, seed=SEED)
+    yield Check("Inception score by torch-fidelity", isc, score, 1e-6)
+
+
+def torchmetrics_fid(x: Tensor, y: Tensor) -> float:
+    """The same distance by torchmetrics, in float64."""
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    class Given(torch.nn.Module):
+        """Features that are given as they are."""
+
+        num_features = D
+
+        def forward(self, features: Tensor) -> Tensor:
+            return features
+
+    metric = FrechetInceptionDistance(feature=Given()).set_dtype(torch.float64)
+    metric.update(x.double(), real=True)
+    metric.update(y.double(), real=False)
+    return float(metric.compute())
+
+
+def anchors(
+    data_root: str | None, weights: str | None, device: torch.device, progress: Progress
+) -> Iterator[Check]:
+    """Published figures of CIFAR-10 on Inception features: an hour of a CPU, minutes of a GPU.
+
+    They are left out where the images or the weights are not there; those that are given must do.
+    Raises ValueError or OSError where they do not.
+    """
+    source = InceptionFeatures(weights)
+    if weights is not None:
+        source.check(Cifar10())
+    if data_root is None:
+        yield from left_out("give CIFAR-10 by --data-root PATH")
+        return
+    data = cifar10(data_root, progress)
+    try:
+        extractor = source.build(data, device=device, progress=progress)
+    except (OSError, ValueError) as error:
+        if weights is not None:
+            raise
+        yield from left_out(reason(error))
+        return
+    test = reference(extractor, data, split="test", device=device, progress=progress)
+    scores = score_images(
+        stream(data.train, device, progress),
+        len(data.train),
+        scores=[InceptionScore(), FID()],
+        extractor=extractor,
+        references=[test],
+        of="given",
+        seed=SEED,
+    )
+    for name, obtained in scores.items():
+        if (kind := name.partition("[")[0]) in ANCHORS:
+            what, expected, within = ANCHORS[kind]
+            yield Check(what, expected, obtained, within)
+
+
+def left_out(why: str) -> Iterator[Check]:
+    """The anchors, none of them taken."""
+    for what, expected, within in ANCHORS.values():
+        yield Check(what, expected, math.nan, within, why)
+
+
+def cifar10(data_root: str, progress: Progress) -> ImageData:
+    """The images of the anchors; nothing is downloaded. Raises FileNotFoundError where they are not there."""
+    if not Path(data_root).is_dir():
+        raise FileNotFoundError(f"--data-root {data_root} is no folder: give the one of CIFAR-10")
+    return prepare(Cifar10(root=data_root, download=False), cache=cache_dir(), progress=progress)
+
+
+def reason(error: Exception) -> str:
+    """Why anchors are left out, in a line."""
+    return " ".join(str(error).split())[:120]
+
+
+def stream(split: Split, device: torch.device, progress: Progress) -> Iterator[tuple[Tensor, None]]:
+    """The images of a split in order."""
+    with progress.bar("features of CIFAR-10", len(split)) as bar:
+        for index in torch.arange(len(split)).split(BATCH):
+            yield split.gather(index, device)[0], None
+            bar.advance(int(index[-1]) + 1)
+
+
+def features(stream_number: int) -> Tensor:
+    """Random features with correlations, (N, D) float32."""
+    rng = torch.Generator().manual_seed(SEED + stream_number)
+    return torch.randn(N, D, generator=rng) @ (torch.randn(D, D, generator=rng) / math.sqrt(D))
+
+
+def gathered(x: Tensor) -> Moments:
+    """The moments of features."""
+    moments = Moments(x.shape[1])
+    moments.update(x)
+    return moments
+
+
+def moments_of(mean: list[float], variances: list[float]) -> Moments:
+    """Moments that are given: those of a fictitious set with a diagonal covariance."""
+    moments = Moments(len(mean))
+    moments.n = 2
+    moments.mean = torch.tensor(mean, dtype=torch.float64)
+    moments.scatter = torch.diag(torch.tensor(variances, dtype=torch.float64))
+    return moments
+
+
+def verdict_table(checks: list[Check]) -> Table:
+    """Expected, obtained, verdict."""
+    grid = Table(title="selfcheck", title_justify="left")
+    for name in ("what", "expected", "obtained", "within", "verdict"):
+        grid.add_column(name, justify="left" if name in ("what", "verdict") else "right", overflow="fold")
+    for check in checks:
+        word, style = ("missed", "red") if check.missed else ("agrees", "green")
+        verdict = f"[{style}]{word}[/]" if not check.skipped else f"not run: {check.skipped}"
+        obtained = "" if check.skipped else f"{check.obtained:.6f}"
+        grid.add_row(check.what, f"{check.expected:.6f}", obtained, f"{check.tolerance:g}", verdict)
+    return grid

@@ -1,0 +1,26 @@
+"""The overrides that a run was composed of, as Hydra noted them in .hydra/ (imports no torch)."""
+
+from pathlib import Path
+
+import yaml
+
+from genbench.records.untrusted import YAML_BYTES, read_regular
+
+__all__ = ["OVERRIDES", "read_overrides"]
+
+OVERRIDES = Path(".hydra") / "overrides.yaml"
+
+
+def read_overrides(run_dir: Path) -> list[str]:
+    """Return the overrides of a run, which may be a stranger's: text alone, of which no object is made.
+
+    Raises OSError where there is no such file, ValueError where it is no list of overrides.
+    """
+    path = run_dir / OVERRIDES
+    try:
+        words = yaml.load(read_regular(path, at_most=YAML_BYTES, inside=run_dir), yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no list of overrides ({error}): restore it") from error
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{path} is no list of overrides: restore it")
+    return words

@@ -1,0 +1,51 @@
+"""What a run comes to, in the keys by which runs of all families are compared."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from genbench.records.metric_name import is_metric, of_ema, parse, rank
+
+__all__ = ["comparable", "on_the_way"]
+
+TRAINING = "training/"
+
+
+def comparable(result: Mapping[str, Any]) -> dict[str, float | str | None]:
+    """The short keys of a result: family, data, protocol, fid, is, kid, .., bits_per_dim, bound, the cost.
+
+    Distances and scores are the EMA weights', those against the training split; only runs of one `protocol`
+    (features and number of samples) compare. The bits also stand under bits_per_dim_exact, _lower or
+    _estimate, since an exact number and a bound do not compare either; solver_error_bits is what finer
+    steps of an integrated likelihood would add to them.
+    """
+    bits, bound = result["likelihood"]["bits_per_dim"], result["likelihood"]["bound"]
+    solver_error = result["likelihood"].get("solver_error_bits")
+    return {
+        "family": result["choices"]["model"],
+        "data": result["choices"]["data"],
+        "protocol": protocol(result["metrics"]),
+        **of_ema(result["metrics"]),
+        "bits_per_dim": bits,
+        "bound": bound,
+        **({} if bits is None else {f"bits_per_dim_{bound}": bits}),
+        **({} if solver_error is None else {"solver_error_bits": solver_error}),
+        "reconstruction_mse": result["reconstruction"]["mse"],
+        **result["cost"],
+    }
+
+
+def on_the_way(values: Mapping[str, float]) -> dict[str, float]:
+    """The short keys of an evaluation during training: training/fid[..,n=200,ref=train,ema] -> training/fid.
+
+    They keep their prefix: fewer samples than those of the result, so the two do not compare.
+    """
+    names = {key.removeprefix(TRAINING): value for key, value in values.items() if key.startswith(TRAINING)}
+    short = of_ema({name: value for name, value in names.items() if is_metric(name)})
+    return {f"{TRAINING}{kind}": value for kind, value in short.items()}
+
+
+def protocol(metrics: Mapping[str, float]) -> str | None:
+    """Features and number of samples of the first distance or score: digits-cnn-v1,n=359."""
+    if not metrics:
+        return None
+    return parse(min(metrics, key=rank)).protocol.partition(",ref=")[0]

@@ -1,0 +1,67 @@
+"""Errors that one process hands another as plain data, which can execute nothing (imports no torch)."""
+
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from genbench.errors import Busy, Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
+from genbench.runtime.stop import Stopped
+
+__all__ = ["describe_error", "rebuild_error"]
+
+KINDS = (
+    Busy,
+    Damaged,
+    FloatingPointError,
+    Lost,
+    MachineFault,
+    OSError,
+    OutOfMemory,
+    Stopped,
+    TypeError,
+    Unmeasured,
+    UsageError,
+    ValueError,
+)
+"""The types of errors that keep their type on the way; every other one arrives as a RuntimeError."""
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """The type, the message and the cause of an error, as JSON can hold them."""
+    of_system = isinstance(error, OSError) and error.errno is not None
+    name = None if getattr(error, "filename", None) is None else str(error.filename)
+    return {
+        "kind": kind_of(error),
+        "type": type(error).__name__,
+        "arguments": [error.errno, error.strerror, name] if of_system else [str(error)],
+        "cause": None if error.__cause__ is None else describe_error(error.__cause__),
+    }
+
+
+def kind_of(error: BaseException) -> str | None:
+    """The name of the closest type in the list above, None where there is none."""
+    return next((t.__name__ for t in type(error).__mro__ if t in KINDS), None)
+
+
+def rebuild_error(record: object) -> Exception:
+    """The error that a record describes; a type that is not in the list becomes a RuntimeError that names it.
+
+    Raises ValueError on anything that is no such record.
+    """
+    if not is_record(record):
+        raise ValueError(f"{record!r} is no record of an error")
+    arguments, kind = record["arguments"], next((t for t in KINDS if t.__name__ == record["kind"]), None)
+    found = RuntimeError(f"{record['type']}: {arguments[0]}") if kind is None else kind(*arguments)
+    found.__cause__ = None if record["cause"] is None else rebuild_error(record["cause"])
+    return found
+
+
+def is_record(record: object) -> TypeGuard[Mapping[str, Any]]:
+    """True for what `describe_error` gives."""
+    if not isinstance(record, Mapping) or set(record) != {"kind", "type", "arguments", "cause"}:
+        return False
+    arguments = record["arguments"]
+    return (
+        isinstance(arguments, list)
+        and len(arguments) in (1, 3)
+        and all(one is None or isinstance(one, int | str) for one in arguments)
+    )

@@ -1,0 +1,112 @@
+"""What a run would take, from a few steps of it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import torch
+from rich.console import Console
+
+from genbench.evaluation.samples import sample_count, training_labels
+from genbench.metrics import parameter_count, peak_memory_bytes
+from genbench.records.run_directory import Run
+from genbench.records.sweep_ledger import duration
+from genbench.runtime import rng
+from genbench.session.session import Session
+from genbench.tracking import Tracker
+from genbench.training.budget import Budget
+from genbench.training.loop import Trained
+
+__all__ = ["Estimate", "estimate"]
+
+WARM, TIMED = 2, 4  # steps: the first ones also make buffers and choose kernels
+DRAWN = 32  # samples, at most
+WEIGHTS = 2  # sets of them that are evaluated, EMA and raw
+
+
+class Estimate(NamedTuple):
+    """Of one run, training and sampling; what its features and pictures take is left out."""
+
+    training_seconds: float
+    sampling_seconds: float
+    peak_memory_bytes: int
+    parameters: int
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.training_seconds + self.sampling_seconds
+
+    @property
+    def note(self) -> str:
+        """In words."""
+        training, sampling = duration(self.training_seconds), duration(self.sampling_seconds)
+        memory = self.peak_memory_bytes / 2**20
+        return f"training {training}, sampling {sampling}, {memory:,.0f} MiB, {self.parameters:,} parameters"
+
+
+class Stopwatch(Tracker):
+    """Keeps the time of every step."""
+
+    def __init__(self) -> None:
+        self.times: list[tuple[int, float]] = []
+
+    def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
+        self.times.append((images_seen, time.perf_counter()))
+
+    def image(self, name: str, path: Path, *, images_seen: int) -> None:
+        """No picture is drawn."""
+
+    def summary(self, values: Mapping[str, float | str | None]) -> None:
+        """Nothing comes of it."""
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def finish(self, status: str) -> None:
+        """Nothing is open."""
+
+    def rate(self) -> float:
+        """Images a second, without the first steps."""
+        (images, begun), (seen, ended) = self.times[WARM - 1], self.times[-1]
+        return (seen - images) / (ended - begun)
+
+
+def estimate(session: Session) -> Estimate:
+    """Train a copy of the run for a few steps, beside it and without a trace, and draw a few samples."""
+    parts, watch = session.parts, Stopwatch()
+    images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
+    trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
+    few = replace(parts, trainer=trainer, budget=Budget(images=images))
+    with TemporaryDirectory() as folder:
+        trial = Session(few, Run(Path(folder)), "", {}, {}, Console(quiet=True))
+        trial.prepare_device()
+        trained = trial.train(watch, lambda model, images_seen: None)
+    sampling = seconds_a_sample(session, trained) * sample_count(parts.metrics, session.data) * WEIGHTS
+    return Estimate(
+        training_seconds=training_seconds(session.budget(trained.model), watch.rate()),
+        sampling_seconds=sampling,
+        peak_memory_bytes=peak_memory_bytes(parts.device),
+        parameters=parameter_count(trained.model),
+    )
+
+
+def training_seconds(budget: Budget, rate: float) -> float:
+    """How long a budget lasts at some images a second."""
+    limits = (budget.seconds, None if budget.images is None else budget.images / rate)
+    return min(limit for limit in limits if limit is not None)
+
+
+@torch.no_grad()
+def seconds_a_sample(session: Session, trained: Trained) -> float:
+    """Time of one of a few samples."""
+    device, model = session.parts.device, trained.ema.model.eval()
+    n = min(DRAWN, session.parts.metrics.batch_size)
+    stream = rng.generator(device, session.parts.seed, "estimate")
+    y = training_labels(model, session.data, n, stream)
+    started = time.perf_counter()
+    model.sample(n, y, rng=stream).cpu()  # the copy waits for the device
+    return (time.perf_counter() - started) / n

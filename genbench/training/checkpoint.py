@@ -1,0 +1,141 @@
+"""Checkpoints: everything that a training needs to go on bit for bit, in one file, written atomically.
+
+torch writes a zip archive whose records stand beside their CRC-32 but does not compare them on reading; here
+they are compared on every load. So the checksum is in the file itself and cannot come apart from it by a
+kill, checkpoints of all versions have one, and it costs nothing more to write.
+"""
+
+import errno
+import os
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, BinaryIO
+
+import torch
+
+from genbench.errors import Damaged
+from genbench.records.files import FileState, state_of
+from genbench.records.run_directory import atomic_file
+from genbench.records.untrusted import open_regular
+
+__all__ = ["CheckpointStore"]
+
+State = dict[str, Any]
+NO_DAMAGE = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
+"""Errors of opening a file that say nothing of what is in it."""
+FOLDER = 0x10  # in the attributes of a record of a zip archive
+
+
+class CheckpointStore:
+    """The checkpoint of one run: `last.pt`, and its predecessor `previous.pt` in case the last is damaged.
+
+    folder: the one of checkpoints in the directory of a run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.last, self.previous = folder / "last.pt", folder / "previous.pt"
+        self.run = folder.parent
+        self.verified: FileState | None = None
+        """Of `last.pt`, when this store loaded or wrote it."""
+
+    def exists(self) -> bool:
+        """True where anything stands under the name of a checkpoint."""
+        return self.last.exists() or self.previous.exists()
+
+    def save(self, state: State) -> None:
+        """Write state dicts, tensors, numbers and strings; a kill at any moment leaves a whole checkpoint.
+
+        What was `last.pt` becomes `previous.pt` only if this store loaded or wrote it and nobody has touched
+        it since: a damaged file never takes the place of a whole one.
+        """
+        self.last.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(self.last) as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())  # whatever fails on the way to the disk has failed by now
+            self.make_room()
+        self.verified = state_of(self.last)
+
+    def make_room(self) -> None:
+        """Rotate `last.pt` if it is verified; folders of these names, which no file replaces, move aside."""
+        for path in filter(Path.is_dir, (self.last, self.previous)):
+            path.rename(path.with_name(f"{path.name}.{os.getpid()}.aside"))
+        found = state_of(self.last)
+        if found is not None and found == self.verified:
+            self.last.replace(self.previous)
+
+    def load(self, device: torch.device, check: Callable[[State], None] | None = None) -> State | None:
+        """The newest checkpoint that is whole and passes `check`, None where there is none yet.
+
+        check: raises ValueError on a state that is not what the caller needs.
+        A file that cannot be used is named in a warning. Raises Damaged where that is true of all there are,
+        OSError where one must not be opened, or no more files can be.
+        """
+        damaged: list[str] = []
+        for path in (self.last, self.previous):
+            try:
+                state, found = read(path, self.run, device)
+                if check is not None:
+                    check(state)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno in NO_DAMAGE:
+                    raise
+                damaged.append(f"{path} cannot be used ({error})")
+                continue
+            if damaged:
+                warnings.warn(f"the checkpoint {damaged[0]}; {path} is taken in its place", stacklevel=2)
+            self.verified = found if path == self.last else None
+            return state
+        if damaged:
+            raise Damaged(
+                f"the checkpoint {', and '.join(damaged)}: restore one of them, or start afresh by rerun=true"
+            )
+        return None
+
+
+def read(path: Path, run: Path, device: torch.device) -> tuple[State, FileState | None]:
+    """A checkpoint, and the state of the file that it was read from; none of the file's code is run.
+
+    run: the directory that the file must lie in. Raises FileNotFoundError where there is no file, OSError or
+    ValueError where it is damaged, no regular file, or a link out of the run.
+    """
+    with open_regular(path, inside=run) as file:
+        found = state_of(file.fileno())
+        verify(file)
+        file.seek(0)
+        try:
+            state = torch.load(file, map_location=device, weights_only=True)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except UnpicklingError as error:
+            raise ValueError("it holds other objects than tensors, numbers and text") from error
+        except Exception as error:  # a damaged pickle raises whatever its bytes spell
+            raise ValueError(first_line(error)) from error
+    if not isinstance(state, dict):
+        raise ValueError(f"it holds a {type(state).__name__}, not a dict")
+    return state, found
+
+
+def verify(file: BinaryIO) -> None:
+    """Raise ValueError unless a file is a zip archive in which every record has its own CRC-32."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for record in archive.infolist():
+                # torch reads nothing of what is marked as a folder, and leaves its tensor uninitialized.
+                if record.compress_type != zipfile.ZIP_STORED or record.external_attr & FOLDER:
+                    raise ValueError(f"its record {record.filename} is marked as compressed or as a folder")
+            wrong = archive.testzip()
+    except Exception as error:  # on damage zipfile raises half a dozen types
+        raise ValueError(first_line(error)) from error
+    if wrong is not None:
+        raise ValueError(f"the checksum of its record {wrong} is wrong")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or else its type."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,167 @@
+"""Contents of a checkpoint, held to what its reader needs: keys, kinds, and the layout of weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genbench.generator import Generator
+
+__all__ = ["origin", "resumable", "weights"]
+
+Check = Callable[[dict[str, Any]], None]
+
+COUNT = {"images_seen": int}
+KINDS = COUNT | {
+    "step": int,
+    "seconds": float,
+    "finished": bool,
+    "data_key": str,
+    "window": dict,
+    "tracker": dict,
+    "model": dict,
+    "ema": dict,
+    "optimizers": dict,
+}
+"""Key of a checkpoint that a training goes on from -> kind of its value."""
+LATER = {
+    "images_by_phases": dict,
+    "fitting_seconds": float,
+    "skips": dict,
+}  # which those of earlier versions lack
+SKIPS = {"total": int, "in_a_row": int}  # as genbench.training.nonfinite.Skips has them
+
+
+def origin(state: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a checkpoint says how many images were seen."""
+    check_kinds(state, COUNT)
+
+
+def weights(key: str, network: nn.Module) -> Check:
+    """A check that raises ValueError unless the state dict under `key` is one of this network."""
+    return partial(check_layout, key=key, expected=network.state_dict())
+
+
+def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]) -> Check:
+    """A check that raises ValueError unless a training of `model` by `optim` can go on from a checkpoint."""
+    layout = model.state_dict()
+
+    def check(state: dict[str, Any]) -> None:
+        check_kinds(state, KINDS | {key: kind for key, kind in LATER.items() if key in state})
+        check_kinds(state["tracker"], {"position": int})  # in metrics.jsonl, which all trackers write
+        for key in ("model", "ema"):
+            check_layout(state, key, layout)
+        kept = {phase: kept_after_a_step(model.phase_parameters(phase), optim) for phase in model.phases}
+        check_optimizers(state["optimizers"], kept)
+        check_counts(state)
+        if not all(map(is_losses, state["window"].values())):
+            raise ValueError("its window holds something else than losses")
+
+    return check
+
+
+def is_losses(values: object) -> bool:
+    """True for a tensor of one or more losses, (n,)."""
+    return isinstance(values, Tensor) and values.dim() == 1 and len(values) > 0 and values.is_floating_point()
+
+
+def check_counts(state: Mapping[str, Any]) -> None:
+    """Raise ValueError unless skipped batches and images by phases, where they are there, are counts."""
+    skips = state.get("skips")
+    if skips is not None:
+        if not isinstance(skips, dict) or skips.keys() != SKIPS.keys():
+            raise ValueError(f"its skips are no counts of {' and '.join(SKIPS)}")
+        check_kinds(skips, SKIPS)
+    for phases, count in state.get("images_by_phases", {}).items():
+        if not isinstance(phases, tuple) or not all(isinstance(phase, str) for phase in phases):
+            raise ValueError(f"its images_by_phases has no phases under {repr(phases)[:40]}")
+        check_kinds({"images_by_phases": count}, {"images_by_phases": int})
+
+
+def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Raise ValueError where a key is missing, or its value of another kind, or a negative number."""
+    for key, kind in kinds.items():
+        if key not in state:
+            raise ValueError(f"it has no {key}")
+        value = state[key]
+        is_number = kind in (int, float)
+        is_sound = isinstance(value, kind) and (not is_number or (type(value) is kind and value >= 0))
+        if not is_sound:
+            shown = repr(value)[:40] if isinstance(value, int | float) else f"a {type(value).__name__}"
+            raise ValueError(f"its {key} is {shown}, not the {kind.__name__} that a training writes")
+
+
+def check_layout(state: Mapping[str, Any], key: str, expected: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless state[key] holds tensors of the names and shapes of `expected`."""
+    found = state.get(key)
+    if not isinstance(found, Mapping):
+        raise ValueError(f"it has no weights under {key}")
+    differing = [name for name in [*expected, *found] if shape(found, name) != shape(expected, name)]
+    if differing:
+        name, count = differing[0], len(set(differing))
+        raise ValueError(
+            f"the weights of its {key} are another network's: {count} entries differ, the first {name}, "
+            f"{shape(found, name)} instead of {shape(expected, name)}"
+        )
+
+
+def shape(tensors: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
+    """The shape of a named tensor, None where there is no dense tensor of this name."""
+    tensor = tensors.get(name)
+    return tuple(tensor.shape) if isinstance(tensor, Tensor) and is_dense(tensor) else None
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """True for a tensor that has memory for numbers, False for a sparse one and one of the meta device."""
+    return tensor.layout is torch.strided and not tensor.is_meta
+
+
+def kept_after_a_step(
+    parameters: Sequence[nn.Parameter], optim: Callable[[list[nn.Parameter]], Optimizer]
+) -> list[dict[str, Any]]:
+    """The state that an optimizer keeps of each parameter, found by one step on zeros of its shape.
+
+    Tensors are of the meta device, which have shapes and no memory.
+    """
+    found = []
+    for parameter in parameters:
+        twin = nn.Parameter(torch.zeros_like(parameter))
+        twin.grad = torch.zeros_like(twin)
+        optimizer = optim([twin])
+        optimizer.step()
+        state = optimizer.state[twin].items()
+        found.append({key: value.to("meta") if isinstance(value, Tensor) else value for key, value in state})
+    return found
+
+
+def check_optimizers(found: Mapping[str, Any], kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Raise ValueError unless each phase has the state of an optimizer that keeps `kept` of its parameters.
+
+    Tensors of other shapes would be written beyond their ends: torch's fast steps do not look. A parameter
+    that had no gradient yet has no state.
+    """
+    for phase, expected in kept.items():
+        try:
+            ((numbers, state),) = [(g["params"], found[phase]["state"]) for g in found[phase]["param_groups"]]
+            is_sound = numbers == list(range(len(expected))) and state.keys() <= set(numbers)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            is_sound = False
+        if not is_sound:
+            raise ValueError(f"it has no optimizer for the {len(expected)} parameters of phase {phase!r}")
+        for number, entries in state.items():
+            if entries:
+                check_entries(entries, expected[number])
+
+
+def check_entries(found: object, expected: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the state of one parameter has the names, kinds and shapes of `expected`."""
+    if not isinstance(found, dict) or found.keys() != expected.keys():
+        raise ValueError(f"its optimizer has other state than {', '.join(expected)}")
+    for name, value in expected.items():
+        if not isinstance(found[name], type(value)):
+            raise ValueError(f"its optimizer has a {type(found[name]).__name__} as {name}")
+        if isinstance(value, Tensor) and shape(found, name) != tuple(value.shape):
+            raise ValueError(f"its optimizer has {name} of {shape(found, name)} for {tuple(value.shape)}")

@@ -1,0 +1,339 @@
+"""The training loop: one for all families."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genbench.data import EpochOrder, Split
+from genbench.generator import Generator
+from genbench.runtime import global_batch, rng
+from genbench.runtime.compile import compiled
+from genbench.runtime.processes import ALONE, Ranks, changing
+from genbench.runtime.progress import Progress
+from genbench.runtime.stop import StopRequest
+from genbench.tracking import Tracker
+from genbench.training.budget import Budget
+from genbench.training.checkpoint import CheckpointStore
+from genbench.training.ema import Ema
+from genbench.training.faults import training_explained
+from genbench.training.fitting import FEWEST, fit, fit_images
+from genbench.training.log_window import Clock, Window
+from genbench.training.lr_schedule import LrSchedule
+from genbench.training.nonfinite import Guard, Skips, mean, values_of
+from genbench.training.step import Start, batch, only, restore, update
+
+__all__ = ["OnSample", "OptimizerFactory", "Trained", "Trainer", "train"]
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+OnSample = Callable[[Generator, int], None]
+OnEvaluate = Callable[[Generator], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The settings of the loop.
+
+    batch_size: images of one update; accumulate: parts it is split into where memory is short;
+    devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile.
+    clip_norm: bound on the gradient's norm (None: no bound).
+    on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
+    samples_per_class: images in each row of a conditional model's grid.
+    evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
+    *_every_images: None is never. Checkpoints go by the clock, since they change no number.
+    """
+
+    batch_size: int = 64
+    accumulate: int = 1
+    devices: int = 1
+    compile: bool = False
+    clip_norm: float | None = 1.0
+    ema_halflife_images: float = 5000
+    ema_rampup: float | None = 0.05
+    log_every_images: int = 640
+    sample_every_images: int | None = None
+    evaluate_every_images: int | None = None
+    evaluate_samples: int = 200
+    samples_per_class: int = 8
+    checkpoint_every_seconds: float = 60.0
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"trainer.batch_size is {self.batch_size}; it must be at least 1")
+        if self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise ValueError(
+                f"trainer.accumulate={self.accumulate} must be at least 1 and divide "
+                f"trainer.batch_size={self.batch_size}"
+            )
+        part = self.batch_size // self.accumulate
+        if self.devices < 1 or part % self.devices:
+            legal = ", ".join(str(devices) for devices in range(1, part + 1) if part % devices == 0)
+            raise ValueError(
+                f"trainer.devices is {self.devices}; each takes an equal part of the {part} images of "
+                f"trainer.batch_size={self.batch_size}, accumulate={self.accumulate}: legal are {legal}"
+            )
+        for name in (
+            "clip_norm",
+            "ema_halflife_images",
+            "ema_rampup",
+            "log_every_images",
+            "sample_every_images",
+            "evaluate_every_images",
+            "evaluate_samples",
+            "samples_per_class",
+            "checkpoint_every_seconds",
+        ):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"trainer.{name} is {value}; it must be above 0")
+
+
+@dataclass
+class Trained:
+    """A model in training: all that a checkpoint holds."""
+
+    model: Generator
+    ema: Ema
+    optimizers: dict[str, Optimizer]
+    step: int = 0
+    images_seen: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    fitting_seconds: float = 0.0
+    """Of what is found once the weights are trained; no part of `seconds`."""
+    images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
+    skips: Skips = field(default_factory=Skips)
+    saved_images: int | None = None
+    """Images seen by the last checkpoint, None before the first."""
+
+    def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
+        """The checkpoint."""
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.ema.model.state_dict(),
+            "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
+            "step": self.step,
+            "images_seen": self.images_seen,
+            "seconds": self.seconds,
+            "finished": self.finished,
+            "fitting_seconds": self.fitting_seconds,
+            "images_by_phases": self.images_by_phases,
+            "skips": asdict(self.skips),
+            "data_key": data_key,
+            "window": window,
+            "tracker": tracker.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.ema.model.load_state_dict(state["ema"])
+        for phase, optimizer in self.optimizers.items():
+            restore(optimizer, state["optimizers"][phase])
+        self.step, self.images_seen = state["step"], state["images_seen"]
+        self.seconds, self.finished = state["seconds"], state["finished"]
+        self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
+        self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
+        self.skips, self.saved_images = Skips(**state.get("skips", {})), self.images_seen
+
+
+def train(
+    model: Generator,
+    split: Split,
+    *,
+    trainer: Trainer,
+    optim: OptimizerFactory,
+    lr_schedule: LrSchedule,
+    budget: Budget,
+    flip: bool,
+    seed: int,
+    device: torch.device,
+    checkpoints: CheckpointStore,
+    checkpoint: dict[str, Any] | None,
+    data_key: str,
+    tracker: Tracker,
+    progress: Progress,
+    stop: StopRequest,
+    on_sample: OnSample,
+    on_evaluate: OnEvaluate,
+    ranks: Ranks = ALONE,
+) -> Trained:
+    """Train `model` on `split` until the budget is spent or a stop is requested; go on from `checkpoint`.
+
+    Each step draws its randomness from (seed, images seen), so that a resumed training equals an
+    uninterrupted one bit for bit (under budget.seconds the clock has a say in the learning rate too).
+    Several processes compute what one would, each on its share of every batch; the first keeps time and
+    saves.
+    What a model leaves to be found after training is fitted to the raw and to the averaged weights in the
+    end. Before pictures or scores are made during training it is fitted to the averaged weights, on few
+    images, and undone afterwards: a checkpoint of an unfinished training never has it (a variance that is
+    fitted is that of variance=posterior there).
+    Raises FloatingPointError where a loss or gradient is not finite.
+    """
+    # What is trained
+    model.train()
+    ema = Ema(model, halflife_images=trainer.ema_halflife_images, rampup=trainer.ema_rampup)
+    run = Trained(model, ema, {phase: optim(model.phase_parameters(phase)) for phase in model.phases})
+    for optimizer in run.optimizers.values():
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+    if checkpoint is not None:
+        run.load(checkpoint)
+    ranks.check_batch(trainer.batch_size, trainer.accumulate)
+    ranks.check_same([run.step, run.images_seen])
+    if run.finished:
+        return run
+    learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}  # walking takes time
+    moving = changing(model)
+    ranks.follow_first([*model.parameters(), *moving])
+
+    # What it is trained on, and what is watched meanwhile
+    order = EpochOrder(len(split), seed)
+    window = Window(patience=1 if device.type == "cpu" else 50)  # reading stalls a GPU, not a CPU
+    if checkpoint is not None:
+        window.load(checkpoint["window"], device)
+    clock = Clock(run.seconds, run.images_seen)
+    saved, (stopping,) = time.monotonic(), ranks.agree([stop.requested])
+
+    def keep() -> None:
+        window.check()
+        state = run.state(tracker, window.state(ranks), data_key)
+        if ranks.first:
+            checkpoints.save(state)
+        run.saved_images = run.images_seen
+
+    def fit_weights(weights: Generator, images: int) -> float:
+        seconds = fit(weights, split, images=images, seed=seed, device=device)
+        ranks.follow_first(changing(weights))
+        return seconds
+
+    guard = Guard(model, run.skips, active=trainer.on_nonfinite == "skip")
+    networks = model.networks() if trainer.compile else []
+    explained = partial(training_explained, trainer.batch_size, trainer.accumulate, ranks.count, device, run)
+    with compiled(networks), explained(), progress.bar("training", total_of(budget)) as bar:
+        bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
+        while not run.finished and not stopping:
+            # One step: every phase on its own batch
+            before, moved = run.images_seen, False
+            rng.seed_step(seed, before)
+            spent = budget.spent(before, run.seconds)
+            (share, phases), begun = model.stage(spent)
+            model.begin_step(spent)
+            of_stage = spent - begun  # the learning rate begins anew with each stage
+            factor = lr_schedule.factor(round(before * (of_stage / spent)) if spent else 0, of_stage / share)
+            for phase in phases:
+                index = order.take(run.images_seen, trainer.batch_size)
+                losses, parts = [], ranks.parts(index, trainer.accumulate)
+                guard.remember()
+                with only(learned, phase):
+                    with global_batch.at_work(ranks.share):
+                        x, y = batch(split, torch.cat([mine for _, mine in parts]), device, flip)
+                        y = y if model.num_classes else None
+                        if not global_batch.is_whole() or len(parts) > 1:
+                            model.prepare(x, y, phase=phase, step=run.step)
+                    start = Start(device, moving if len(parts) > 1 else [])
+                    for k, (part, mine) in enumerate(parts):
+                        rows = slice(k * len(mine), (k + 1) * len(mine))
+                        start.restore()
+                        with global_batch.at_work(part):
+                            loss = model.loss(
+                                x[rows], y if y is None else y[rows], phase=phase, step=run.step
+                            )
+                        (loss.total / trainer.accumulate).backward()
+                        losses.append(loss)
+                loss = mean([loss.total.detach() for loss in losses])
+                ranks.average([loss, *(p.grad for p in learned[phase] if p.grad is not None)])
+                norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss)
+                values = values_of(losses, loss, norm)
+                run.images_seen += len(index)
+                if guard.admits(values, phase=phase, step=run.step, batches=run.images_seen // len(index)):
+                    window.add(phase, run.step, values)
+                    moved = True
+            seen = run.images_seen - before
+            run.images_by_phases[phases] = run.images_by_phases.get(phases, 0) + seen
+            ranks.follow_first(moving)
+            if moved:
+                ema.update(images=seen, images_seen=run.images_seen)
+            run.step += 1
+            (run.seconds,) = ranks.agree([clock.seconds()])
+            spent = budget.spent(run.images_seen, run.seconds)
+            run.finished = spent >= 1
+
+            # What the user sees
+            if crossed(trainer.log_every_images, before, run.images_seen) or run.finished:
+                shown = {
+                    **window.flush(ranks),
+                    **rates(run.optimizers),
+                    **({"skipped_batches": run.skips.total} if guard.active else {}),
+                    "images_per_second": clock.rate(run.images_seen),
+                    "training_seconds": run.seconds,
+                }
+                tracker.log(shown, images_seen=run.images_seen)
+                bar.advance(done_of(budget, spent), note_of(shown, phases))
+            if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
+                with clock.paused():
+                    fit_weights(ema.model, FEWEST)
+                    on_sample(ema.model, run.images_seen)
+                    ema.copy_buffers()  # a checkpoint before the end has nothing that is fitted
+            if crossed(trainer.evaluate_every_images, before, run.images_seen) and not run.finished:
+                with clock.paused():
+                    fit_weights(ema.model, FEWEST)
+                    found = {f"training/{name}": value for name, value in on_evaluate(ema.model).items()}
+                    ema.copy_buffers()
+                    if found:
+                        found["training_seconds"] = run.seconds
+                        tracker.log(found, images_seen=run.images_seen)
+
+            # What survives a kill
+            due = time.monotonic() - saved >= trainer.checkpoint_every_seconds
+            stopping, due = ranks.agree([stop.requested, due])
+            stop.signalled = bool(stopping)  # what the first process was asked counts for all
+            if due and not run.finished and not stopping:
+                with clock.paused():
+                    keep()
+                saved = time.monotonic()
+
+    # What follows from the trained weights in closed form
+    with explained():
+        if run.finished:
+            window.check()  # before anything is made of weights that may not be finite
+            images = fit_images(run.images_seen)
+            run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
+        keep()
+    return run
+
+
+def rates(optimizers: dict[str, Optimizer]) -> dict[str, float]:
+    """The learning rate of each phase."""
+    return {f"{phase}/lr": optimizer.param_groups[0]["lr"] for phase, optimizer in optimizers.items()}
+
+
+def crossed(every: int | None, before: int, now: int) -> bool:
+    """Whether a multiple of `every` lies in (before, now]."""
+    return every is not None and before // every < now // every
+
+
+def total_of(budget: Budget) -> int:
+    """The length of the progress bar: images where they are bounded, seconds otherwise."""
+    return budget.images if budget.images is not None else math.ceil(budget.seconds or 0)
+
+
+def done_of(budget: Budget, spent: float) -> int:
+    """How much of the progress bar is done, in its own unit."""
+    return round(min(spent, 1.0) * total_of(budget))
+
+
+def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
+    """What stands beside the progress bar."""
+    names = {phase: f"{phase}/loss" for phase in phases}
+    losses = [f"{phase} loss {shown[name]:.4f}" for phase, name in names.items() if name in shown]
+    skipped = [f"{shown['skipped_batches']:,} batches skipped"] if shown.get("skipped_batches") else []
+    return "  ".join([*losses, *skipped, f"{shown['images_per_second']:,.0f} images/s"])

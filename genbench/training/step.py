@@ -1,0 +1,96 @@
+"""The pieces of one training step: its batch, which parameters learn, the update of the weights."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genbench.data import Split, mirrored, to_float
+from genbench.runtime import rng
+
+__all__ = ["Start", "batch", "only", "restore", "update"]
+
+
+class Start:
+    """The state in which every part of a batch begins: torch's random numbers and the values of buffers.
+
+    Each part draws for the whole batch, and retains its rows, so that all parts together draw what the whole
+    batch would. Buffers that every forward pass updates, such as those of spectral normalisation, take the
+    same values in each part.
+    device: whose generator, beside the CPU's, is saved. buffers: those that a forward pass updates.
+    """
+
+    def __init__(self, device: torch.device, buffers: Sequence[Tensor]) -> None:
+        self.device, self.stream = device, rng.state(device)
+        self.buffers, self.values = buffers, [buffer.clone() for buffer in buffers]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Set the generators and the buffers to the state in which this object was made."""
+        rng.restore(self.stream, self.device)
+        for buffer, value in zip(self.buffers, self.values, strict=True):
+            buffer.copy_(value)
+
+
+def batch(split: Split, index: Tensor, device: torch.device, flip: bool) -> tuple[Tensor, Tensor | None]:
+    """The images at `index` in [-1, 1], each mirrored with probability 1/2 where `flip`, and their labels."""
+    images, labels = split.gather(index, device)
+    x = to_float(images)
+    if flip:
+        x = mirrored(x)
+    return x.contiguous(memory_format=torch.channels_last), labels
+
+
+def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss: Tensor) -> Tensor:
+    """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
+
+    Where the loss, (), or the norm is not finite, weights and optimizer stay as they are: the flag is read by
+    the fused kernels on the device itself, so that no step waits for it (it is what torch's GradScaler uses).
+    Optimizers without fused kernels do wait.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if clip_norm is not None:
+        nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * lr_factor
+    finite = norm.isfinite() & loss.isfinite()
+    if all(group.get("fused") for group in optimizer.param_groups):
+        optimizer.grad_scale = None  # type: ignore[attr-defined]
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif bool(finite):
+        optimizer.step()
+    optimizer.zero_grad()
+    return norm.detach()
+
+
+@contextmanager
+def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
+    """Let gradient reach the parameters of one phase alone."""
+    mine = set(learned[phase])
+    others = [p for parameters in learned.values() for p in parameters if p.requires_grad and p not in mine]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
+
+
+def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Give an optimizer the state of a checkpoint (see contents.resumable); its settings stay its own.
+
+    Every tensor is a new one of its parameter's layout: steps write to its memory as if it had that, where
+    the tensor in a file may be one number seen many times.
+    """
+    optimizer.load_state_dict({**state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                like = parameter if value.shape == parameter.shape else value
+                entries[name] = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)

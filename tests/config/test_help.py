@@ -1,0 +1,46 @@
+"""What `--help` says, held to the folder of the configuration and to what Hydra composes."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from genbench.config.groups import CONF
+from genbench.config.help import HIDDEN, brings, groups, help_text
+
+EVERY = [path.name for path in CONF.iterdir() if path.is_dir() and path.name not in HIDDEN]
+
+
+def test_the_page_names_every_option_of_every_group() -> None:
+    page = help_text([]).splitlines()
+    for group in EVERY:
+        (line,) = [line for line in page if line.startswith(f"{group}: ")]
+        listed = line.removeprefix(f"{group}: ").split(", ")
+        assert listed == sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert groups() == sorted(EVERY)
+
+
+@pytest.mark.parametrize("group", EVERY)
+def test_every_option_says_what_it_is(group: str) -> None:
+    head, *lines = help_text([group]).strip().splitlines()
+    assert head == f"{group}:"
+    for line in lines:
+        option, what = line.split(maxsplit=1)
+        assert (CONF / group / f"{option}.yaml").exists()
+        assert len(what.split()) >= 2
+
+
+@pytest.mark.parametrize("model", ["ddpm", "gan", "vae", "latent_diffusion"])
+def test_the_groups_of_a_model_are_those_that_hydra_gives_it(model: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", overrides=[f"model={model}"])
+    named = [line.split(":")[0].strip() for line in brings(f"model={model}").splitlines()[1:]]
+    assert named
+    assert set(named) <= set(composed)
+
+
+@pytest.mark.parametrize(
+    ("word", "refusal"),
+    [("nonsense", "there is no such group; legal are augmentation"), ("model=nonsense", "legal are autoenc")],
+)
+def test_what_is_not_there_is_refused_with_what_is(word: str, refusal: str) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        help_text([word])

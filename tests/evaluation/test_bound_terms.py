@@ -1,0 +1,44 @@
+"""Where the bits of a bound come from: `genbench bound`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genbench.cli import main as cli
+from tests.conftest import Make
+
+SMALL = ("network.width=8", "network.blocks=1", "schedule.T=30", "sampler.steps=3")
+
+
+def bound(*arguments: object) -> None:
+    """The verb, within this process; what it refuses is an exception here, and a line for its users."""
+    cli.app(["bound", *map(str, arguments), "--device", "cpu"], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [SMALL, ("process=binomial", "data.binarize=true", "process.steps=3", *SMALL[:3])],
+    ids=["gaussian", "binomial"],
+)
+def test_the_terms_of_every_step_are_written_and_sum_to_what_is_said(
+    made: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    overrides: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
+    bound(made(*overrides), "--out", tmp_path / "b", "--n", "4")
+    t, bits = np.loadtxt(tmp_path / "b" / "terms.csv", delimiter=",", skiprows=1, unpack=True)
+    assert t.tolist() == pytest.approx([k / 30 for k in range(1, 31)])
+    assert bool((bits >= -1e-6).all())  # divergences, and the code length of a discrete image
+    said = float(capsys.readouterr().out.split("at most: ")[1].split(" ")[0])
+    assert said == pytest.approx(bits.sum(), abs=0.01)  # L_T is not among the steps, and small
+    assert (tmp_path / "b" / "terms.png").stat().st_size > 1000
+
+
+def test_a_model_without_such_a_bound_is_refused(made: Make, tmp_path: Path) -> None:
+    run = made("model=vae", "network.encoder.width=8", "network.decoder.width=8")
+    with pytest.raises(ValueError, match="VAE has no bound that is a sum over steps"):
+        bound(run, "--out", tmp_path / "b")

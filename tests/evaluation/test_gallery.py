@@ -1,0 +1,135 @@
+"""The pictures of a run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genbench.data import ImageData, Split, to_uint8
+from genbench.evaluation.gallery import Gallery, slerp
+from genbench.evaluation.pictures import BORDER, save_grid
+from genbench.generator import Latent, Loss
+from genbench.metrics import Drawn, Moments, Reference
+from genbench.tracking import JsonLines
+from tests.toys import toy_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (70, 1, 4, 4), generator=rng, dtype=torch.uint8)
+    split = Split(images, None)
+    data = ImageData("toy", split, split, (), 0, False, "key", (1, 4, 4))
+    return Gallery(tmp_path / "samples", JsonLines(tmp_path / "metrics.jsonl"), data, seed=0, device=CPU)
+
+
+def test_grids_along_a_training_show_the_same_noise(gallery: Gallery) -> None:
+    model = toy_model().eval()
+    torch.manual_seed(0)
+    first = gallery.samples(model, 100).read_bytes()
+    torch.rand(10)
+    second = gallery.samples(model, 200)
+    assert second.name == "samples_000000200.png"
+    assert second.read_bytes() == first
+
+
+def test_pictures_leave_the_training_stream_untouched(gallery: Gallery) -> None:
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    gallery.samples(toy_model().eval(), 100)
+    gallery.processes(toy_model().eval(), 100)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_processes_are_drawn_of_models_that_have_one(gallery: Gallery) -> None:
+    gallery.real()
+    gallery.processes(toy_model().eval(), 100)
+    names = {path.name for path in gallery.folder.iterdir()}
+    assert names == {"real.png", "trajectory_000000100.png", "forward_000000100.png"}
+    with Image.open(gallery.folder / "trajectory_000000100.png") as image:
+        width, height = image.size
+        assert width > height  # twelve states a row, six rows
+
+
+def test_a_conditional_model_shows_a_row_a_class(gallery: Gallery) -> None:
+    model = toy_model(num_classes=3)
+    torch.manual_seed(0)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.2)  # an untrained network would not hear its labels
+    shown = gallery.samples(model.eval(), 1).read_bytes()
+    expected = model.sample(24, torch.arange(3).repeat_interleave(8), rng=gallery.rng())
+    save_grid(to_uint8(expected), gallery.folder / "expected.png", columns=8)
+    assert shown == (gallery.folder / "expected.png").read_bytes()
+    other = model.sample(24, torch.zeros(24, dtype=torch.int64), rng=gallery.rng())
+    assert not torch.equal(other, expected)
+
+
+class Halves(Latent):
+    """Its codes are the upper halves of images; it rebuilds the lower ones as black."""
+
+    latent_shape = (1, 2, 4)
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        raise AssertionError("pictures train nothing")
+
+    def prior(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return torch.randn(n, *self.latent_shape, generator=rng)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return x[:, :, :2]
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return torch.cat([z, torch.full_like(z, -1)], dim=2)
+
+
+def test_rebuilt_images_stand_below_the_test_images(gallery: Gallery) -> None:
+    gallery.codes(Halves((1, 4, 4)).eval(), 100)
+    with Image.open(gallery.folder / "reconstructions_000000100.png") as image:
+        pixels = np.asarray(image)
+    scale = 12  # 4x4 tiles are enlarged to 48x48, with a line between
+    test = gallery.data.test.images[gallery.order[:32], 0].numpy()
+    for k in (0, 7, 8, 31):
+        top, left = (k // 8) * 2 * (48 + BORDER) + BORDER, (k % 8) * (48 + BORDER) + BORDER
+        real = pixels[top : top + 48 : scale, left : left + 48 : scale]
+        below = pixels[top + 48 + BORDER : top + 96 + BORDER : scale, left : left + 48 : scale]
+        assert np.array_equal(real, test[k])
+        assert np.array_equal(below[:2], test[k, :2])
+        assert not below[2:].any()
+
+
+def test_a_way_between_two_codes_starts_and_ends_in_them() -> None:
+    rng = torch.Generator().manual_seed(0)
+    start, end = torch.randn(2, 5, 2, 3, generator=rng).unbind()
+    assert torch.allclose(slerp(start, end, 0.0), start, atol=1e-5)
+    assert torch.allclose(slerp(start, end, 1.0), end, atol=1e-5)
+    unit = [a / a.flatten(1).norm(dim=1)[:, None, None] for a in (start, end)]
+    lengths = slerp(unit[0], unit[1], 0.3).flatten(1).norm(dim=1)  # an arc stays on its sphere
+    assert torch.allclose(lengths, torch.ones(5), atol=1e-5)
+
+
+def test_neighbours_show_the_likeliest_copies_first_above_what_they_resemble(gallery: Gallery) -> None:
+    """Of samples of which one repeats a training image: that one, then the same image twice beneath."""
+    real = gallery.data.train.images
+    rng = torch.Generator().manual_seed(1)
+    fake = torch.randint(0, 256, (20, 1, 4, 4), generator=rng, dtype=torch.uint8)
+    fake[13] = real[42]
+    samples, train = features_of(fake), features_of(real)
+    drawn = Drawn("f", "ema", 0, 20, Moments.of(samples), samples, fake, None, samples)
+    reference = Reference("train", "f", Moments.of(train), train, Split(real, None))
+    path = gallery.neighbours(drawn, reference, 100)
+    assert path.name == "neighbours_000000100.png"
+    with Image.open(path) as image:
+        tiles = np.asarray(image)
+    size = 4 * 12 + BORDER  # enlarged to 48 pixels, with a line before each
+    assert tiles.shape == (6 * size + BORDER, 8 * size + BORDER)  # 16 samples, two rows beneath each row
+    column = [tiles[row * size + BORDER : (row + 1) * size : 12, BORDER:size:12] for row in range(3)]
+    assert all((tile == real[42, 0].numpy()).all() for tile in column)
+
+
+def features_of(images: Tensor) -> Tensor:
+    return images.flatten(1).float()

@@ -1,0 +1,53 @@
+from typing import Any
+
+from genbench.records.summary import comparable, on_the_way
+
+RESULT: dict[str, Any] = {
+    "choices": {"model": "vae", "data": "digits"},
+    "metrics": {
+        "is[digits-cnn-v1,n=64,ema]": 7.0,
+        "is_std[digits-cnn-v1,n=64,ema]": 0.1,
+        "fid[digits-cnn-v1,n=64,ref=train,ema]": 1.0,
+        "fid[digits-cnn-v1,n=64,ref=test,ema]": 2.0,
+        "fid_class[digits-cnn-v1,class=0,n=6,ref=train,ema]": 9.0,
+        "fid[digits-cnn-v1,n=64,ref=train,raw]": 3.0,
+        "fid[digits-cnn-v1,n=64,ref=train,test]": 4.0,
+        "precision[digits-cnn-v1,k=5,n=50,ref=train,ema]": 0.5,
+    },
+    "likelihood": {"bits_per_dim": 3.5, "bound": "lower", "method": "elbo", "n": 359},
+    "reconstruction": {"mse": 0.01, "n": 359},
+    "cost": {"images_seen": 512, "training_seconds": 2.0, "passes_per_sample": 1.0},
+}
+
+
+def test_short_keys_are_the_ema_weights_against_the_training_split() -> None:
+    short = comparable(RESULT)
+    scores = {"fid": 1.0, "is": 7.0, "is_std": 0.1, "precision": 0.5}
+    assert scores.items() <= short.items()
+    assert "fid_class" not in short
+    assert (short["family"], short["data"], short["protocol"]) == ("vae", "digits", "digits-cnn-v1,n=64")
+    assert RESULT["cost"].items() <= short.items()
+
+
+def test_bits_stand_under_their_kind_of_bound_too() -> None:
+    assert {"bits_per_dim": 3.5, "bound": "lower", "bits_per_dim_lower": 3.5}.items() <= comparable(
+        RESULT
+    ).items()
+    estimate = {"bits_per_dim": 3.5, "bound": "estimate", "method": "ode", "solver_error_bits": -0.02}
+    assert comparable(RESULT | {"likelihood": estimate})["solver_error_bits"] == -0.02
+    assert "solver_error_bits" not in comparable(RESULT)
+    nothing = {"bits_per_dim": None, "bound": None, "method": None, "n": None}
+    short = comparable(RESULT | {"likelihood": nothing, "metrics": {}})
+    assert [key for key in short if key.startswith("bits_per_dim")] == ["bits_per_dim"]
+    assert short["protocol"] is None
+
+
+def test_evaluations_on_the_way_keep_their_prefix_since_they_do_not_compare_with_the_result() -> None:
+    values = {f"training/{name}": value for name, value in RESULT["metrics"].items()}
+    found = on_the_way({"net/loss": 1.0, "training_seconds": 2.0, **values})
+    assert found == {
+        "training/fid": 1.0,
+        "training/is": 7.0,
+        "training/is_std": 0.1,
+        "training/precision": 0.5,
+    }

@@ -1,0 +1,24 @@
+"""Learning rates over a training."""
+
+import pytest
+
+from genbench.training.lr_schedule import Constant, Cosine, Linear, LrSchedule
+
+
+@pytest.mark.parametrize("schedule", [Constant(100), Linear(100), Cosine(100)])
+def test_the_warmup_rises_linearly(schedule: LrSchedule) -> None:
+    factors = [schedule.factor(images, 0.0) for images in (0, 24, 49, 99, 500)]
+    assert factors == pytest.approx([0.01, 0.25, 0.5, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [(Constant(), [1, 1, 1]), (Linear(), [1, 0.5, 0]), (Cosine(), [1, 0.5, 0])],
+)
+def test_the_decay_ends_where_it_should(schedule: LrSchedule, expected: list[float]) -> None:
+    assert [schedule.factor(10, spent) for spent in (0.0, 0.5, 1.0)] == pytest.approx(expected)
+
+
+def test_a_negative_warmup_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"warmup_images is -1"):
+        Constant(-1)
