@@ -10,7 +10,7 @@ from torch import Tensor
 from genbench.diffusion.posterior import ReverseVariance, posterior
 from genbench.diffusion.schedule import Schedule
 from genbench.probability.buckets import gaussian_log_prob
-from genbench.vaes.posterior import gaussian_kl
+from genbench.probability.gaussian import gaussian_kl
 
 __all__ = ["prior_nats", "step_nats"]
 

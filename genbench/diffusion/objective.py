@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.diffusion.bound import prior_nats, step_nats
 from genbench.diffusion.posterior import ReverseVariance
 from genbench.diffusion.schedule import Schedule
+from genbench.probability import distance
 
-__all__ = ["L1", "L2", "VLB", "Case", "Distance", "Huber", "Hybrid", "Objective"]
+__all__ = ["L1", "L2", "VLB", "Case", "Huber", "Hybrid", "Objective", "Simple"]
 
 
 class Case(NamedTuple):
@@ -45,50 +45,25 @@ class Objective(ABC):
         """Parts of the loss under stable names, (B,) float32 each."""
 
 
-class Distance(Objective):
-    """A distance between predictions and targets, averaged over the D dimensions of each image."""
+class Simple(Objective, distance.Distance):
+    """A distance between the network's answer and its target, averaged over the D dimensions of each image."""
 
     weighted = True
 
     def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
         return {"simple": self(case.output, case.target, weight=case.weight)}
 
-    def __call__(self, output: Tensor, target: Tensor, *, weight: Tensor | float = 1.0) -> Tensor:
-        """Distances of a batch: (B, C, H, W) twice -> (B,) float32."""
-        return (weight * self.pointwise(output.float(), target.float())).flatten(1).mean(dim=1)
 
-    @abstractmethod
-    def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
-        """The distance of each element, in the shape of its arguments."""
+class L1(Simple, distance.L1):
+    """Absolute error of the network's answer, see `probability.distance.L1`."""
 
 
-class L1(Distance):
-    """|output - target|."""
-
-    def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
-        return (output - target).abs()
+class L2(Simple, distance.L2):
+    """Squared error of the network's answer, L_simple of Ho et al. 2020, Eq. 14."""
 
 
-class L2(Distance):
-    """(output - target)^2, L_simple of Ho et al. 2020, Eq. 14."""
-
-    def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
-        return (output - target).square()
-
-
-class Huber(Distance):
-    """r^2 / 2 where |r| <= delta, delta (|r| - delta / 2) beyond, for r = output - target.
-
-    Source: Huber 1964, Eq. 1.3 ff.
-    """
-
-    def __init__(self, delta: float = 1.0) -> None:
-        if not delta > 0:
-            raise ValueError(f"loss.delta is {delta}; it must be above 0, e.g. 1.0")
-        self.delta = delta
-
-    def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
-        return F.huber_loss(output, target, reduction="none", delta=self.delta)
+class Huber(Simple, distance.Huber):
+    """Huber loss of the network's answer, see `probability.distance.Huber`."""
 
 
 class VLB(Objective):
@@ -121,7 +96,7 @@ class Hybrid(Objective):
     learns_variance = True
     wants_variance = True
 
-    def __init__(self, scale: float = 0.001, distance: Distance | None = None) -> None:
+    def __init__(self, scale: float = 0.001, distance: Simple | None = None) -> None:
         if not scale > 0:
             raise ValueError(f"loss.scale is {scale}; it must be above 0, e.g. 0.001")
         self.scale, self.distance = scale, distance or L2()

@@ -6,8 +6,8 @@ from torch.func import functional_call
 
 from genbench.diffusion.flow_matching import Coupling
 from genbench.diffusion.ode import Solver
-from genbench.nn.average import new_share
 from genbench.runtime import global_batch
+from genbench.runtime.moving_average import new_share
 
 __all__ = ["Reflow"]
 

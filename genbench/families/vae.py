@@ -5,10 +5,9 @@ from torch import Tensor, nn
 
 from genbench.generator import Latent, Likelihood, Loss, Rng
 from genbench.runtime import global_batch
-from genbench.vaes.bound import Inference, importance_bound, training_terms
+from genbench.vaes.bound import Inference, beta_at, check_bound_settings, importance_bound, training_terms
 from genbench.vaes.likelihood import PixelLikelihood
 from genbench.vaes.network import LatentNetwork
-from genbench.vaes.posterior import beta_at, check_bound_settings
 
 __all__ = ["VAE"]
 

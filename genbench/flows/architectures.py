@@ -7,9 +7,9 @@ from genbench.flows.actnorm import ActNorm
 from genbench.flows.conv1x1 import Conv1x1
 from genbench.flows.coupling import Channels, Checkerboard, Coupling, Law, Partition
 from genbench.flows.multiscale import levels_of, squeeze
+from genbench.flows.network import CouplingNets
 from genbench.flows.squeeze import Squeeze
 from genbench.flows.transform import Composed, Shape, Transform
-from genbench.nn.coupling import CouplingNets
 
 __all__ = ["Glow", "Levels", "RealNVP"]
 

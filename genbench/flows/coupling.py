@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genbench.flows.network import CouplingNets
 from genbench.flows.transform import Shape, Transform, per_image
-from genbench.nn.coupling import CouplingNets
 
 __all__ = ["Additive", "Affine", "Channels", "Checkerboard", "Coupling", "Law", "Partition", "asinh"]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from genbench.flows.base import Normal
 from genbench.flows.coupling import Affine, Checkerboard
+from genbench.flows.network import CouplingNets
 from genbench.flows.pixels import LEVELS
 from genbench.flows.transform import per_image
-from genbench.nn.coupling import CouplingNets
 from genbench.runtime import global_batch
 
 __all__ = ["Dequantization", "Uniform", "Variational"]

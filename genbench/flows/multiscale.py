@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from genbench.flows.coupling import Affine, Channels, asinh
+from genbench.flows.network import CouplingNets
 from genbench.flows.squeeze import Squeeze
 from genbench.flows.transform import Composed, Flatten, Shape, Transform
-from genbench.nn.coupling import CouplingNets
 
 __all__ = ["LevelBuilder", "Split", "levels_of", "squeeze"]
 

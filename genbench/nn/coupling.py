@@ -1,39 +1,14 @@
 """The networks of coupling layers: a part of an image in, the parameters that move the other part out."""
 
-from abc import ABC, abstractmethod
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.flows.network import CouplingNets
 from genbench.nn.norm import GroupNorm
 from genbench.nn.unet import groups, zero
 from genbench.runtime import global_batch
 
-__all__ = ["ConvNet", "ConvNets", "CouplingNets", "ResNet", "ResNets"]
-
-
-class CouplingNets(ABC):
-    """Makes the networks of a flow, which needs many, each for its own numbers of channels.
-
-    Each answers `network(x (B, inputs, H, W), y (B,) or None) -> (B, outputs, H, W)`, and 0 at first.
-    num_classes: 0 is unconditional.
-    kernel: side of the convolutions that look around; 1 for maps of one pixel, where it makes perceptrons.
-    """
-
-    def __init__(
-        self, num_classes: int = 0, *, width: int = 64, kernel: int = 3, dropout: float = 0.0
-    ) -> None:
-        if width < 2 or width % 2:
-            raise ValueError(f"network.width is {width}; it must be even and at least 2, e.g. 64")
-        if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"network.kernel is {kernel}; it must be odd and at least 1, e.g. 3")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"network.dropout is {dropout}; it must be at least 0 and below 1")
-        self.num_classes, self.width, self.kernel, self.dropout = num_classes, width, kernel, dropout
-
-    @abstractmethod
-    def build(self, inputs: int, outputs: int) -> nn.Module:
-        """A network with its own weights."""
+__all__ = ["ConvNet", "ConvNets", "ResNet", "ResNets"]
 
 
 class ConvNets(CouplingNets):

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from genbench.nn.resnet import BottomUp, Condition, Exit, check_latent, map_sizes, widths_of
 from genbench.nn.unet import ResidualBlock, Upsample, zero
+from genbench.probability.gaussian import reparameterize
 from genbench.vaes.bound import Inference
 from genbench.vaes.network import LatentNetwork
-from genbench.vaes.posterior import reparameterize
 
 __all__ = ["Ladder"]
 

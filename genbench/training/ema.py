@@ -5,7 +5,7 @@ import copy
 import torch
 
 from genbench.generator import Generator
-from genbench.nn.average import new_share
+from genbench.runtime.moving_average import new_share
 
 __all__ = ["Ema"]
 

@@ -7,10 +7,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genbench.probability.gaussian import gaussian_kl, normal_log_prob
 from genbench.vaes.likelihood import PixelLikelihood
-from genbench.vaes.posterior import free_bits, gaussian_kl, normal_log_prob
 
-__all__ = ["Inference", "active_units", "elbo", "importance_bound", "log_weight", "training_terms"]
+__all__ = [
+    "Inference",
+    "active_units",
+    "beta_at",
+    "check_bound_settings",
+    "elbo",
+    "free_bits",
+    "importance_bound",
+    "log_weight",
+    "training_terms",
+]
 
 ACTIVE = 0.01  # variance of the posterior mean above which a unit counts as active
 
@@ -79,3 +89,35 @@ def importance_bound(
     for _ in range(samples):
         log_sum = torch.logaddexp(log_sum, log_weight(infer(), x, likelihood))
     return log_sum - math.log(samples)
+
+
+def free_bits(kl: Tensor, nats: float) -> Tensor:
+    """sum_j max(nats, mean over the batch of KL_j): each latent dimension has `nats` for free.
+
+    kl (B, L) -> (). The groups of the source are single dimensions here; nats = 0 is the plain KL.
+    Source: Kingma et al. 2016, Section C.8 of the appendix, Eq. 15.
+    """
+    return kl.mean(0).clamp(min=nats).sum()
+
+
+def beta_at(step: int, beta: float, warmup: int) -> float:
+    """The weight of the KL at training step `step` = 0, 1, ..: rises linearly to beta over `warmup` steps.
+
+    Never 0, so that what the KL alone trains is trained from the first step on.
+    Source: Sonderby et al. 2016, Section 2.3.
+    """
+    return beta * min((step + 1) / max(warmup, 1), 1.0)
+
+
+def check_bound_settings(beta: float, warmup_steps: int, free_nats: float, importance_samples: int) -> None:
+    """Raise ValueError on settings of the variational bound that mean nothing."""
+    if not beta > 0:
+        raise ValueError(f"model.beta is {beta}; it must be above 0 (no KL at all: model=autoencoder)")
+    if warmup_steps < 0 or free_nats < 0:
+        raise ValueError(
+            f"model.warmup_steps={warmup_steps} and model.free_nats={free_nats} must be at least 0 (0: none)"
+        )
+    if importance_samples < 1:
+        raise ValueError(
+            f"model.importance_samples is {importance_samples}; it must be at least 1 (1: the ELBO)"
+        )

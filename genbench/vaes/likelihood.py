@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.diffusion.objective import Distance
 from genbench.probability.buckets import LEVELS, gaussian_log_prob, log_sinhc, logistic_log_prob
+from genbench.probability.distance import Distance
 
 __all__ = [
     "Bernoulli",

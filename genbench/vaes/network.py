@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from genbench.probability.gaussian import reparameterize
 from genbench.vaes.bound import Inference
-from genbench.vaes.posterior import reparameterize
 
 __all__ = ["LatentNetwork", "OneLayerNetwork"]
 

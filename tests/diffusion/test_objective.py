@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genbench.diffusion.bound import step_nats
-from genbench.diffusion.objective import L1, L2, VLB, Case, Distance, Huber, Hybrid
+from genbench.diffusion.objective import L1, L2, VLB, Case, Huber, Hybrid, Simple
 from genbench.diffusion.posterior import Interpolated, posterior
 from genbench.diffusion.schedule import Linear, Schedule
 from genbench.diffusion.variance import Beta, BetaTilde, Learned
@@ -21,7 +21,7 @@ RESIDUALS = torch.tensor([[0.0, 0.5, -2.0, 4.0]]).reshape(1, 1, 2, 2)
         (Huber(3.0), (0 + 0.125 + 2 + 3 * (4 - 1.5)) / 4),
     ],
 )
-def test_objectives_have_their_closed_form(objective: Distance, expected: float) -> None:
+def test_objectives_have_their_closed_form(objective: Simple, expected: float) -> None:
     target = torch.full_like(RESIDUALS, 0.25)
     assert objective(RESIDUALS + target, target).tolist() == [pytest.approx(expected)]
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from genbench.probability.gaussian import gaussian_kl, reparameterize
 from genbench.vaes.bound import Inference, active_units, elbo, importance_bound, log_weight, training_terms
 from genbench.vaes.likelihood import Gaussian, PixelLikelihood
-from genbench.vaes.posterior import gaussian_kl, reparameterize
 
 D, L = 6, 2
 

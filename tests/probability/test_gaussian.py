@@ -4,14 +4,8 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from genbench.vaes.posterior import (
-    beta_at,
-    check_bound_settings,
-    free_bits,
-    gaussian_kl,
-    normal_log_prob,
-    reparameterize,
-)
+from genbench.probability.gaussian import gaussian_kl, normal_log_prob, reparameterize
+from genbench.vaes.bound import beta_at, check_bound_settings, free_bits
 
 
 def gaussians() -> tuple[torch.Tensor, ...]:
