@@ -4,17 +4,47 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted((ROOT / "genbench").rglob("*.py"))
-MATHS = ("nn", "autoregressive", "diffusion", "flows", "gans", "vaes")
+PACKAGE = ROOT / "genbench"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+FOLDERS = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
+MATHS = ("autoregressive", "diffusion", "flows", "gans", "probability", "vaes")
+NUMBERS = ("runtime.global_batch", "runtime.moving_average")
+"""The parts of `runtime` that formulas need: statistics of a batch, and how fast an average moves."""
+
+MAY_IMPORT = {
+    "runtime": ("errors",),
+    "records": ("errors", "runtime"),
+    "config": ("errors",),
+    **dict.fromkeys(MATHS, ("probability", *NUMBERS)),
+    "nn": (*MATHS, *NUMBERS),
+    "families": ("generator", *MATHS, *NUMBERS, "runtime.precision", "runtime.rng"),
+    "data": ("errors", "records", "runtime"),
+    "metrics": ("data", "errors", "records", "runtime"),
+    "report": ("records", "runtime"),
+    "tracking": ("errors", "records", "runtime"),
+    "training": ("data", "errors", "generator", "records", "runtime", "tracking"),
+    "evaluation": (
+        "data",
+        "errors",
+        "generator",
+        "metrics",
+        "records",
+        "runtime",
+        "tracking",
+        "training",
+    ),
+}
+"""Folder -> what it may import of genbench besides itself; those not named may import all but `app`."""
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in the file, by its full name."""
+    """Every module or name that a file imports, wherever in the file, by its full name."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -23,66 +53,116 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def name_of(path: Path) -> str:
+    """The dotted name of a file's module below genbench: training.loop."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def is_below(name: str, parents: tuple[str, ...]) -> bool:
+    return any(name == parent or name.startswith(f"{parent}.") for parent in parents)
+
+
 def breaches(modules: list[Path], forbidden: tuple[str, ...]) -> list[str]:
     return [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in modules
         for name in imports(path)
-        if any(name == f or name.startswith(f"{f}.") for f in forbidden)
+        if is_below(name, forbidden)
     ]
 
 
-def below(folder: str) -> list[Path]:
-    return sorted((ROOT / "genbench" / folder).rglob("*.py"))
-
-
 def all_but(*names: str) -> list[Path]:
-    return [path for path in MODULES if str(path.relative_to(ROOT / "genbench")) not in names]
+    return [path for path in MODULES if not is_below(name_of(path), names)]
 
 
-def names_below(folder: str) -> list[str]:
-    return [str(path.relative_to(ROOT / "genbench")) for path in below(folder)]
+def below(folder: str) -> list[Path]:
+    return [path for path in MODULES if is_below(name_of(path), (folder,))]
 
 
-def test_only_app_knows_hydra() -> None:
-    assert breaches(all_but(*names_below("app")), ("hydra", "omegaconf")) == []
+def test_three_modules_are_loose() -> None:
+    assert [path.name for path in sorted(PACKAGE.glob("*.py"))] == [
+        "__init__.py",
+        "__main__.py",
+        "errors.py",
+        "generator.py",
+    ]
 
 
-def test_only_its_tracker_knows_wandb() -> None:
-    assert breaches(all_but("tracking/wandb.py"), ("wandb",)) == []
-    assert breaches(all_but("dashboard.py"), ("wandb_workspaces",)) == []
+@pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
+def test_a_folder_imports_what_it_may_know(folder: str) -> None:
+    legal = (*(f"genbench.{name}" for name in MAY_IMPORT[folder]), f"genbench.{folder}")
+    found = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in below(folder)
+        for name in imports(path)
+        if name.startswith("genbench.") and not is_below(name, legal)
+    ]
+    assert found == []
 
 
-def test_the_report_knows_no_torch() -> None:
-    assert breaches(below("report"), ("torch", "torchvision", "torchmetrics")) == []
-    script = "import sys, genbench.report; sys.exit('torch' in sys.modules)"
+def test_a_family_imports_no_other_family() -> None:
+    found = [
+        f"{path.name} imports {name}"
+        for path in below("families")
+        for name in imports(path)
+        if is_below(name, ("genbench.families",))
+    ]
+    assert found == []
+
+
+def test_nothing_imports_app_but_the_entry_points() -> None:
+    assert breaches(all_but("app", "cli"), ("genbench.app",)) == []
+
+
+def test_nothing_imports_the_report_but_app_and_cli() -> None:
+    assert breaches(all_but("app", "cli", "report"), ("genbench.report",)) == []
+
+
+def test_only_app_imports_hydra() -> None:
+    assert breaches(all_but("app"), ("hydra", "omegaconf")) == []
+
+
+def test_only_its_tracker_imports_wandb() -> None:
+    assert breaches(all_but("tracking.wandb"), ("wandb",)) == []
+    assert breaches(all_but("tracking.wandb_workspace"), ("wandb_workspaces",)) == []
+
+
+@pytest.mark.parametrize("package", ["report", "records", "config"])
+def test_what_reads_runs_and_options_imports_no_torch(package: str) -> None:
+    assert breaches(below(package), ("torch", "torchvision", "torchmetrics")) == []
+    script = f"import sys, genbench.{package}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("folder", MATHS)
-def test_maths_and_networks_know_only_each_others_maths(folder: str) -> None:
-    others = sorted(p.stem if p.is_file() else p.name for p in (ROOT / "genbench").iterdir())
-    forbidden = tuple(f"genbench.{name}" for name in others if name not in (*MATHS, "batchwise"))
-    assert breaches(below(folder), forbidden) == []
+@cache
+def edges(*, folders: bool) -> dict[str, set[str]]:
+    """Importer -> imported, by module or by folder; a loose module is a folder of its own."""
+    names, found = {name_of(path) for path in MODULES}, dict[str, set[str]]()
+    for path in MODULES:
+        for target in (
+            name.removeprefix("genbench.") for name in imports(path) if name.startswith("genbench.")
+        ):
+            module = target if target in names else target.rpartition(".")[0]
+            pair = [name.partition(".")[0] if folders else name for name in (name_of(path), module)]
+            if pair[0] != pair[1]:
+                found.setdefault(pair[0], set()).add(pair[1])
+    return found
 
 
-def test_a_family_knows_its_contract_and_its_maths_alone() -> None:
-    forbidden = ("families", "nn", "train", "data", "metrics", "tracking", "report", "app", "session")
-    assert breaches(below("families"), tuple(f"genbench.{name}" for name in forbidden)) == []
+@pytest.mark.parametrize("folders", [True, False], ids=["folders", "files"])
+def test_no_circle(folders: bool) -> None:
+    """Whoever is left once those that import nothing of the rest are taken away again and again."""
+    left = {name: set(targets) for name, targets in edges(folders=folders).items()}
+    while leaves := {target for targets in left.values() for target in targets} - left.keys():
+        left = {name: targets - leaves for name, targets in left.items()}
+        left = {name: targets for name, targets in left.items() if targets}
+    assert left == {}
 
 
-def test_what_serves_all_families_knows_none() -> None:
-    shared = [*below("metrics"), *(ROOT / "genbench" / name for name in ("train.py", "evaluate.py"))]
-    assert breaches(shared, ("genbench.families",)) == []
-
-
-def test_nothing_imports_app_but_the_doors() -> None:
-    assert (
-        breaches(
-            all_but("cli.py", "cli_report.py", "cli_evaluate.py", *names_below("app")), ("genbench.app",)
-        )
-        == []
-    )
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_says_what_lives_there_and_what_it_may_know(folder: str) -> None:
+    text = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text())) or ""
+    assert len(text.split()) >= 15, f"{folder}/__init__.py says too little"
 
 
 @pytest.mark.parametrize("heavy", ["torchvision", "torchmetrics", "wandb", "matplotlib", "sklearn", "pandas"])

@@ -1,6 +1,6 @@
-"""From a configuration to a result: the only package that knows Hydra.
+"""From a command line to a result: the entry point, composition by Hydra, jobs and sweeps.
 
-config -> objects -> train -> evaluate -> result.json and a table.
+The only package that imports Hydra, which it keeps from all others; it may import everything but `cli`.
 """
 
 from genbench.app.build import build, check_groups, make, seeded_model

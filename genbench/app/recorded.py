@@ -1,7 +1,7 @@
 """Configurations read back from run directories, which may be a stranger's: nothing in them is executed.
 
-They are plain values, and build what installed options build at the same place (genbench.config.declared), with
-arguments that the signature takes (genbench.config.schema).
+They are plain values, and build what installed options build at the same place (`config.declared`), with
+arguments that the signature takes (`config.schema`).
 """
 
 import re
@@ -14,9 +14,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.config import schema
-from genbench.config.declared import check_declared, origins_of, with_current_paths
+from genbench.config.declared import check_declared, origins_of
 from genbench.config.groups import CONF
 from genbench.records.composition import OVERRIDES, read_overrides
+from genbench.records.moved import with_current_paths
 
 __all__ = ["at", "buildable", "configuration", "opened", "referring", "root_of", "words_of"]
 

@@ -1,4 +1,4 @@
-"""The console script `genbench VERB`.
+"""The console script `genbench VERB`: thin, and what a verb needs is imported when it runs.
 
-Thin: each verb checks its options, imports what it needs when it runs, and calls `app`, `evaluation` or `report`.
+Checks options, calls `app`, `evaluation` and `report`, and turns errors into one line and an exit code.
 """

@@ -1,4 +1,4 @@
-"""The configuration's groups, options and schema, and the help about them.
+"""The configuration's groups and options, the schema that constructors are, and the help about both.
 
-Knows constructors by their annotations alone; imports nothing else of genbench but `errors`.
+Reads `conf/` and signatures; imports nothing of genbench but `errors`, and neither Hydra nor torch.
 """

@@ -15,14 +15,12 @@ import yaml
 
 from genbench.config.groups import CONF
 
-__all__ = ["MOVED", "check_declared", "origins_of", "with_current_paths"]
+__all__ = ["check_declared", "origins_of"]
 
 Place = tuple[str, ...]
 """The keys that lead to a node; an item of a list has the key ITEM, whichever it is."""
 
 ITEM = "[]"
-MOVED: dict[str, str] = {}
-"""Paths of classes in earlier versions -> the same classes' paths now."""
 
 PACKAGE = re.compile(r"# @package (\S+)")
 REFERENCE = re.compile(r"\$\{(?P<values>oc\.dict\.values:)?(?P<place>\w+(\.\w+)*)\}")
@@ -136,15 +134,3 @@ def check_call(node: Mapping[str, Any], own: list[str], place: Place) -> None:
             f"{path} would build {asked}, which no installed option builds there; a recorded configuration "
             f"may build what options do, here {names}: install its plug-in, or train the run anew"
         )
-
-
-def with_current_paths(node: Any) -> Any:  # noqa: ANN401
-    """The same plain data with the current path of each class that has moved since it was recorded."""
-    if isinstance(node, Mapping):
-        return {
-            key: MOVED.get(child, child)
-            if key == "_target_" and isinstance(child, str)
-            else with_current_paths(child)
-            for key, child in node.items()
-        }
-    return [with_current_paths(child) for child in node] if isinstance(node, list) else node

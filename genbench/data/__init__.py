@@ -1,4 +1,7 @@
-"""Image sets, the store of bytes that they are decoded into, and the way between bytes and [-1, 1]."""
+"""Image sets, the store of bytes that they are decoded into, and the way between bytes and [-1, 1].
+
+Knows files and arrays, and no model, metric or training.
+"""
 
 from genbench.data.augment import mirrored, shifted
 from genbench.data.folder import ImageFolder

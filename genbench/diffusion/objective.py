@@ -46,7 +46,7 @@ class Objective(ABC):
 
 
 class Simple(Objective, distance.Distance):
-    """A distance between the network's answer and its target, averaged over the D dimensions of each image."""
+    """A distance between the network's answer and its target, averaged over the D dimensions of an image."""
 
     weighted = True
 

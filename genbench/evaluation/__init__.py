@@ -1,4 +1,4 @@
-"""The one evaluation for all families, for held-out images and for images from elsewhere; pictures of samples.
+"""The one evaluation for all families, held-out images and images from elsewhere; pictures of samples.
 
-Knows the contract of `generator`, data and metrics, and never a family.
+Knows the contract in `generator`, data and metrics, and no family.
 """

@@ -1,0 +1,4 @@
+"""The mathematics of adversarial training: criteria, gradient penalties, augmentation.
+
+Imports nothing of genbench but `probability` and the batch statistics of `runtime`.
+"""

@@ -1,4 +1,7 @@
-"""What a model is worth: feature networks, the scores taken on them, and what it costs."""
+"""Evaluation metrics: features, scores, reference statistics, likelihood in bits, cost.
+
+Knows images, features and files of references; neither models of a family nor the training that made them.
+"""
 
 from genbench.metrics.bits import bits_per_dim
 from genbench.metrics.collect import Taken, collect, compute, score_images, take

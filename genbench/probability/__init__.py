@@ -1,4 +1,4 @@
-"""Distributions and distances that several families share.
+"""Distributions and distances that several families share: discretised densities, Gaussians, l1, l2, Huber.
 
-Imports nothing of genbench but `runtime.global_batch`.
+Imports nothing of genbench but the batch statistics of `runtime`.
 """

@@ -1,4 +1,4 @@
-"""Files that a run leaves and how they are read: run directory, identity, metric names, the ledger of a sweep.
+"""Files that a run leaves: run directory, identity, metric names, sweep ledger; safe ways to read them.
 
 Imports `errors` and `runtime` alone, and no torch.
 """

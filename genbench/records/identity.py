@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Any
 
+from genbench.records.moved import with_first_paths
+
 __all__ = ["hashed"]
 
 MACHINE_ONLY = (
@@ -32,7 +34,8 @@ on from its checkpoint without it.
 
 
 def hashed(tree: dict[str, Any]) -> str:
-    """The hash of a resolved configuration without machine-only keys, which it loses: 64 hex digits."""
+    """The hash of a resolved configuration without machine-only keys: 64 hex digits."""
+    tree = with_first_paths(tree)
     # Sets that can be downloaded have published sums, wherever they lie; any other folder is its content.
     machine_only = (*MACHINE_ONLY, "data.root") if "download" in tree["data"] else MACHINE_ONLY
     for key in machine_only:

@@ -1,7 +1,11 @@
-"""Result files -> tables and the HTML report; imports no torch."""
+"""Result files -> tables, comparisons and the HTML report.
 
-from genbench.report.load import Runs, load, read
+Reads records alone, imports no torch, and is imported by `app` and `cli` only.
+"""
+
+from genbench.report.frame import load
 from genbench.report.markdown import frame_markdown, markdown
+from genbench.report.runs import Runs, read
 from genbench.report.table import Query, Table, tables
 from genbench.report.terminal import print_quality, print_result
 

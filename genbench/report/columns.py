@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from genbench.records.metric_name import SPREADS, is_detail, is_metric, parse, rank
-from genbench.report.load import Runs
+from genbench.report.runs import Runs
 
 __all__ = [
     "AXES",

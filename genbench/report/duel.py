@@ -10,8 +10,8 @@ from rich.text import Text
 
 from genbench.report.columns import column, metrics, shown_metrics
 from genbench.report.group import Group, axes, data_sets, groups, identifying
-from genbench.report.load import Row, Runs, of_folders, read
 from genbench.report.noise import estimate
+from genbench.report.runs import Row, Runs, of_folders, read
 from genbench.report.select import filtered, without_reruns
 from genbench.report.table import Line as Side
 from genbench.report.table import budget, comparable

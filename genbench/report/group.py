@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from genbench.records.metric_name import is_metric
 from genbench.report.columns import AXES, COSTS, metrics, protocol, shown_metrics
-from genbench.report.load import Cell, Row, Runs
+from genbench.report.runs import Cell, Row, Runs
 
 __all__ = ["Group", "axes", "constants", "data_sets", "groups", "is_own", "pooled", "protocols", "unseen"]
 

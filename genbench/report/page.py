@@ -9,10 +9,10 @@ from genbench.report.columns import Column
 from genbench.report.exhibits import Strip, Subject
 from genbench.report.figures import COLOURS, Figure, symbol
 from genbench.report.group import unseen
-from genbench.report.load import Row, Runs
 from genbench.report.notes import left_out as left_out_notes
 from genbench.report.notes import not_shown, notes
 from genbench.report.pictures import Pictures, Place
+from genbench.report.runs import Row, Runs
 from genbench.report.table import Entry, Line, Table
 from genbench.report.text import Comparison
 from genbench.report.written import parts, written

@@ -11,7 +11,7 @@ from typing import Any
 from genbench.records.metric_name import is_metric, rank
 from genbench.records.run_directory import plain
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD, all_names
-from genbench.report.load import Cell, Runs
+from genbench.report.runs import Cell, Runs
 from genbench.report.select import without_reruns
 from genbench.report.table import Entry, Table
 from genbench.report.written import MISSING

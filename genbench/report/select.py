@@ -19,7 +19,7 @@ from genbench.report.columns import (
     shown_metrics,
 )
 from genbench.report.group import exact, groups, identifying
-from genbench.report.load import Cell, Row, Runs
+from genbench.report.runs import Cell, Row, Runs
 from genbench.runtime.printable import in_one_line
 
 __all__ = [

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from genbench.records.metric_name import is_metric
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD, Column, column, metrics, protocol, shown_metrics
 from genbench.report.group import Group, axes, constants, data_sets, groups, identifying, is_own, protocols
-from genbench.report.load import Cell, Runs
 from genbench.report.noise import Estimate, estimate
 from genbench.report.rounding import shared_decimals
+from genbench.report.runs import Cell, Runs
 from genbench.report.select import by_value, measure, resolve
 from genbench.report.verdict import Leader, holm, leader
 

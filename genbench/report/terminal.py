@@ -11,9 +11,9 @@ from rich.text import Text
 
 from genbench.records.metric_name import OF, SPREADS, base, parse, rank
 from genbench.report.columns import CONVERGED_BITS, protocol
-from genbench.report.load import renamed
 from genbench.report.noise import Estimate
 from genbench.report.rounding import decimals, rounded
+from genbench.report.runs import renamed
 from genbench.report.written import spread, written
 
 __all__ = ["print_quality", "print_result"]

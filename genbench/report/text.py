@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genbench.report.latex import latex
-from genbench.report.load import Runs, of_folders, read
 from genbench.report.markdown import markdown
 from genbench.report.notes import counted_once, left_out
 from genbench.report.records import csv_text, json_text, row_records, run_records
+from genbench.report.runs import Runs, of_folders, read
 from genbench.report.select import (
     arranged,
     chosen_by_outcome,

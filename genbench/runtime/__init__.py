@@ -1,4 +1,4 @@
-"""Where and how a program computes: device, precision, compilation, random numbers, progress, stopping, processes.
+"""Where and how a program computes: device, precision, randomness, processes, progress, stopping.
 
-Imports nothing of genbench but `errors`, and knows no model, no data and no metric.
+Imports nothing of genbench but `errors`; knows no model, no data and no metric.
 """

@@ -109,7 +109,7 @@ class Ranks:
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """The result of each item, in their order, for the first process; none for the others.
 
-        Results are plain data and tensors (see genbench.runtime.exchange). Items are dealt one by one to whoever is
+        Results are plain data and tensors (see `runtime.exchange`). Items are dealt one by one to whoever is
         free, so that nobody waits for a process that is late. What one process raises, all raise.
         """
         if self.count == 1:

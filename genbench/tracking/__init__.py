@@ -1,4 +1,7 @@
-"""What a run tells while it lasts: JSON lines always, Weights & Biases as their mirror."""
+"""Trackers of a run: JSON lines always, Weights & Biases as their mirror.
+
+Each library of a tracker is imported by its own file alone; knows values and files, and no model.
+"""
 
 from genbench.tracking.choice import JsonlTracking, Tracking, WandbTracking, flatten
 from genbench.tracking.jsonl import JsonLines

@@ -1,4 +1,4 @@
-"""The one training loop for all families, and its parts: budget, EMA, learning-rate schedule, checkpoints.
+"""The one training loop for all families: budget, EMA, learning-rate schedule, checkpoints, faults.
 
-Knows the contract of `generator` and never a family.
+Knows the contract in `generator` and the store of images, and no family.
 """

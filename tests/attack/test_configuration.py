@@ -22,8 +22,8 @@ from _pytest.mark import ParameterSet
 import genbench
 from genbench import app
 from genbench.cli.main import main as verb
-from genbench.config import declared
 from genbench.errors import Damaged
+from genbench.records import moved
 from genbench.records.run_directory import Run
 from tests.conftest import Make
 from tests.toys import TINY
@@ -305,7 +305,7 @@ def test_a_class_that_has_moved_is_found_under_its_old_path(
     rewrite(sent, replaced(config, ("model", "network"), old))
     with pytest.raises(ValueError, match=r"genbench\.networks\.UNet"):
         app.load(sent, device="cpu")
-    monkeypatch.setitem(declared.MOVED, "genbench.networks.UNet", "genbench.nn.unet.UNet")
+    monkeypatch.setitem(moved.MOVED, "genbench.networks.UNet", "genbench.nn.unet.UNet")
     assert type(app.load(sent, device="cpu").network).__name__ == "UNet"
 
 

@@ -29,7 +29,7 @@ CASES = {
     "gan, 8x8": ["model=gan"],
 }
 NOTES = (
-    "The loop: genbench.training.loop.train, with its data, seeds, clipping (GAN: none), averaged weights and log. "
+    "The loop: genbench.training.loop, with its data, seeds, clipping (GAN: none), averaged weights and log. "
     "Bare: the losses of one batch that stays, backward, update. Both with fused AdamW.",
     "Overhead: the median over the turns of bare over loop, less 1.",
 )

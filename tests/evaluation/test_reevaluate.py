@@ -18,7 +18,7 @@ from genbench.evaluation.reevaluate import Judge, check_fits
 from genbench.metrics import FID, DigitsFeatures, Manifold, Metrics, selfcheck
 from genbench.metrics.selfcheck import Check, check_all, verdict_table
 from genbench.records.lines import append_line
-from genbench.report.load import read
+from genbench.report.runs import read
 from genbench.runtime.progress import Progress
 from tests.conftest import Make
 from tests.toys import toy_model

@@ -125,9 +125,10 @@ def git(root: Path, *arguments: str) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout that the package seems to run from."""
-    (tmp_path / "genbench").mkdir()
-    (tmp_path / "genbench" / "run.py").write_text("")
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "genbench" / "run.py"))
+    inner = tmp_path / "genbench" / "records"
+    inner.mkdir(parents=True)
+    (inner / "run_directory.py").write_text("")
+    monkeypatch.setattr(module, "__file__", str(inner / "run_directory.py"))
     return tmp_path
 
 
@@ -139,19 +140,19 @@ def test_git_state_is_the_commit_and_whether_files_changed(checkout: Path) -> No
     git(checkout, "commit", "-m", "first")
     head = (checkout / ".git" / "logs" / "HEAD").read_text().split()[1]
     assert git_state() == {"commit": head, "dirty": False}
-    (checkout / "genbench" / "run.py").write_text("changed")
+    (checkout / "genbench" / "records" / "run_directory.py").write_text("changed")
     assert git_state() == {"commit": head, "dirty": True}
 
 
 def test_a_package_inside_somebody_elses_checkout_has_no_git_state(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inner = checkout / "site-packages" / "genbench"
+    inner = checkout / "site-packages" / "genbench" / "records"
     inner.mkdir(parents=True)
     git(checkout, "init")
     git(checkout, "add", ".")
     git(checkout, "commit", "-m", "first")
-    monkeypatch.setattr(module, "__file__", str(inner / "run.py"))
+    monkeypatch.setattr(module, "__file__", str(inner / "run_directory.py"))
     assert git_state() is None
 
 

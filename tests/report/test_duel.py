@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_ind, ttest_rel
 
 from genbench.report.duel import Line, both, budgets, duel, duel_table
-from genbench.report.load import Row, Runs
+from genbench.report.runs import Row, Runs
 
 FID = "fid[digits-cnn-v1,n=64,ref=train,ema]"
 IS = "is[digits-cnn-v1,n=64,splits=10,ema]"

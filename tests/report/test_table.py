@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query, Table
-from genbench.report.load import Runs
 from genbench.report.notes import notes
+from genbench.report.runs import Runs
 from genbench.report.table import leagues, tables
 from genbench.report.text import as_markdown, compare
 from genbench.report.written import short, whole, written

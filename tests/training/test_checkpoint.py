@@ -53,7 +53,8 @@ def test_a_checkpoint_runs_no_code_when_it_is_read(tmp_path: Path) -> None:
 
 def test_a_kill_while_saving_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
     script = (
-        "import sys, torch; from pathlib import Path; from genbench.training.checkpoint import CheckpointStore\n"
+        "import sys, torch\nfrom pathlib import Path\n"
+        "from genbench.training.checkpoint import CheckpointStore\n"
         f"store = CheckpointStore(Path({str(tmp_path)!r}))\n"
         "k = 0\n"
         "while True:\n"

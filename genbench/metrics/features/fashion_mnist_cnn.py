@@ -1,4 +1,6 @@
-"""Makes the shipped Fashion-MNIST classifier: python -m genbench.metrics.features.fashion_mnist_cnn --out FILE.
+"""Makes the shipped Fashion-MNIST classifier.
+
+python -m genbench.metrics.features.fashion_mnist_cnn --out FILE
 
 It is trained on the official training split and measured on the official test split, in about a quarter of an
 hour of one thread.

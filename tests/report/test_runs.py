@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query, load
-from genbench.report.load import read
+from genbench.report.runs import read
 from genbench.report.text import as_markdown, compare
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
