@@ -1,4 +1,4 @@
-"""The pieces of `tests/benchmarks`, whose runs take minutes and are no part of this suite."""
+"""The pieces of `benchmarks`, whose runs take minutes and are no part of this suite."""
 
 import time
 from functools import partial
@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks import machine
+from benchmarks.commands import first_step, helped
+from benchmarks.console import Row, Table, show
+from benchmarks.contenders import CPU, Contender, Fed, Spent, drawn, peer
+from benchmarks.equal_quality import verdict
+from benchmarks.images import RandomImages, cache_of_its_own
+from benchmarks.matched import GROUPS, group, teams
+from benchmarks.peers.dcgan import DCGAN
+from benchmarks.quality import quality_table
+from benchmarks.turns import by_turns, medians
 from genbench.data import EpochOrder, ImageData, Split, cache_dir, prepare
 from genbench.runtime.progress import Progress
-from tests.benchmarks import machine
-from tests.benchmarks.commands import first_step, helped
-from tests.benchmarks.console import Row, Table, show
-from tests.benchmarks.contenders import CPU, Contender, Fed, Spent, drawn, peer
-from tests.benchmarks.equal_quality import verdict
-from tests.benchmarks.images import RandomImages, cache_of_its_own
-from tests.benchmarks.matched import GROUPS, group, teams
-from tests.benchmarks.peers.dcgan import DCGAN
-from tests.benchmarks.quality import quality_table
-from tests.benchmarks.turns import by_turns, medians
 
 
 class Clockwork(Contender):

@@ -1,0 +1,302 @@
+"""Who is compared: our presets and the peers, behind one interface."""
+
+import dataclasses
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.peers.peer import Peer
+from benchmarks.turns import clock
+from genbench import app
+from genbench.config.groups import CONF
+from genbench.data import EpochOrder, FashionMnist, ImageData, ImageSource, cache_dir, prepare, to_uint8
+from genbench.evaluation.samples import batches
+from genbench.generator import Generator
+from genbench.metrics import parameter_count
+from genbench.records.run_directory import Run
+from genbench.runtime import rng
+from genbench.runtime.precision import Float32
+from genbench.runtime.progress import Progress
+from genbench.session.session import Session
+from genbench.tracking import Tracker
+from genbench.training import flops
+from genbench.training.budget import Budget
+from genbench.training.loop import Trained
+
+__all__ = [
+    "BATCH",
+    "CPU",
+    "OURS",
+    "PEERS",
+    "Contender",
+    "Fed",
+    "Missing",
+    "Ours",
+    "Spent",
+    "Watched",
+    "contender",
+    "drawn",
+    "fashion_mnist",
+    "feeding",
+    "peer",
+    "preset",
+]
+
+OURS = ("ddpm", "vae", "flow", "gan")
+"""The presets experiment=fashion_mnist_*."""
+PEERS = ("diffusers", "ddpm_pytorch", "pythae", "normflows", "dcgan")
+BATCH = 256  # images that are drawn at once, by everybody
+CPU = torch.device("cpu")
+COUNTED = 2  # images of a batch whose operations are counted
+
+
+class Missing(Exception):  # noqa: N818 (what is the matter)
+    """A peer's library is not installed."""
+
+
+class Spent(NamedTuple):
+    """What a training came to."""
+
+    images: int
+    """Steps times batch size: one batch of a GAN's step counts once, for both of its networks."""
+    seconds: float
+    """By the clock of rates."""
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.images / self.seconds
+
+
+class Contender(ABC):
+    """Somebody who learns to draw images."""
+
+    name: str
+    parameters: int
+    batch_size: int
+    """Images of a step."""
+
+    @abstractmethod
+    def train(self, seconds: float) -> Spent:
+        """Train for so long by the wall's clock, and finish the step."""
+
+    @abstractmethod
+    def sample(self, n: int) -> Tensor:
+        """(n, C, H, W) uint8."""
+
+    @abstractmethod
+    def training_work(self) -> float:
+        """Floating-point operations of a step for each of its images, forward and backward, of all networks.
+
+        Those of products, convolutions and attention; what else there is is left out.
+        """
+
+    def sampling_work(self) -> float:
+        """The same of a sample. Counted by torch's own counter, since it reads inference mode too."""
+        with FlopCounterMode(display=False) as counter:
+            self.sample(COUNTED)
+        return counter.get_total_flops() / COUNTED
+
+
+@dataclass(frozen=True)
+class Watched(Budget):
+    """A budget that notes when the loop asks what is left of it: before its first step, and after each."""
+
+    looks: list[float] = field(default_factory=list)
+
+    def spent(self, images_seen: int, seconds: float) -> float:
+        self.looks.append(clock())
+        return super().spent(images_seen, seconds)
+
+
+class Ours(Contender):
+    """A configuration, trained as `main.py` trains it: its averages, its log and its checkpoints included.
+
+    source: images to take instead of the configuration's.
+    A second training goes on with the weights of the first.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        overrides: Sequence[str],
+        *,
+        seed: int = 0,
+        device: torch.device = CPU,
+        source: ImageSource | None = None,
+        console: Console | None = None,
+    ) -> None:
+        self.name, self.console = f"genbench {name}", console or Console(quiet=True)
+        always = [f"seed={seed}", f"device={device}", "tracker=jsonl", "trainer.sample_every_images=null"]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", overrides=[*overrides, *always])
+        built = app.build(cfg)
+        self.parts = dataclasses.replace(built, source=source or built.source)
+        self.config: Any = OmegaConf.to_container(cfg, resolve=True)
+        self.parameters, self.batch_size = parameter_count(self.parts.model), self.parts.trainer.batch_size
+        self.drawing, self.drawn = self.parts.model, 0
+
+    def train(self, seconds: float) -> Spent:
+        return self.spend(Watched(seconds=seconds))
+
+    def spend(self, budget: Watched) -> Spent:
+        """Train until a budget is spent."""
+        with self.session(budget) as session:
+            tracker = session.open_tracker()
+            trained = self.trained(session, tracker)
+            tracker.finish("done")
+        return Spent(trained.step * self.batch_size, budget.looks[-1] - budget.looks[0])
+
+    @contextmanager
+    def session(self, budget: Budget) -> Iterator[Session]:
+        """A stay with a run whose folder is gone afterwards."""
+        parts = dataclasses.replace(self.parts, budget=budget)
+        with tempfile.TemporaryDirectory() as folder:
+            yield Session(parts, Run(Path(folder) / "run"), "", self.config, {}, self.console)
+
+    def trained(self, session: Session, tracker: Tracker) -> Trained:
+        """What comes of a session."""
+        trained = session.train(tracker, no_pictures)
+        self.drawing = trained.ema.model
+        self.parts = dataclasses.replace(self.parts, precision=Float32())  # its hooks are there, and stay
+        return trained
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        self.drawn += 1
+        stream = rng.generator(self.parts.device, self.parts.seed, "benchmark", self.drawn)
+        return to_uint8(self.drawing.eval().sample(n, rng=stream))
+
+    def training_work(self) -> float:
+        model = self.parts.model
+        x = torch.rand(COUNTED, *model.shape, device=self.parts.device) * 2 - 1
+        y = torch.zeros(COUNTED, dtype=torch.int64, device=x.device) if model.num_classes else None
+        return flops.training_flops(model, x, y) * len(model.phases)
+
+
+def no_pictures(model: Generator, images_seen: int) -> None:
+    """What is shown of a training meanwhile."""
+
+
+class Fed(Contender):
+    """A peer, and the images that it is fed with: from memory, in an order of its own for each epoch."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        data: ImageData,
+        *,
+        progress: Progress,
+        batch_size: int | None = None,
+        device: torch.device = CPU,
+    ) -> None:
+        self.name, self.parameters, self.device = peer.name, peer.parameters, device
+        self.peer, self.split, self.progress = peer, data.train, progress
+        self.batch_size = peer.batch_size if batch_size is None else batch_size
+        self.order, self.seen = EpochOrder(len(data.train), seed=0), 0
+
+    def train(self, seconds: float) -> Spent:
+        before, begun = self.seen, clock()
+        started, spent = time.perf_counter(), 0.0
+        with self.progress.bar(f"training {self.name}", round(seconds)) as bar:
+            while spent < seconds:
+                self.step()
+                spent = time.perf_counter() - started
+                bar.advance(round(spent), f"{(self.seen - before) / spent:,.0f} images/s")
+        return Spent(self.seen - before, clock() - begun)
+
+    def step(self) -> None:
+        """One step on the next batch."""
+        index = self.order.take(self.seen, self.batch_size)
+        self.peer.train_step(self.split.gather(index, self.device)[0])
+        self.seen += self.batch_size
+
+    def sample(self, n: int) -> Tensor:
+        return self.peer.sample(n)
+
+    def training_work(self) -> float:
+        images = self.split.images[:COUNTED].to(self.device)
+        return flops.count(lambda: self.peer.train_step(images)) / len(images)
+
+
+def contender(name: str, *, data_root: Path, seed: int, console: Console | None) -> Contender:
+    """A preset of ours or a peer by its name, its weights drawn from the seed.
+
+    Raises ValueError on an unknown name, Missing where a peer is not installed.
+    """
+    torch.manual_seed(seed)
+    if name in OURS:
+        return Ours(name, preset(name, data_root), seed=seed, console=console)
+    with feeding(name):
+        return Fed(peer(name), fashion_mnist(data_root, console), progress=Progress(console))
+
+
+def preset(name: str, data_root: Path) -> list[str]:
+    """The overrides of a preset for Fashion-MNIST."""
+    return [f"experiment=fashion_mnist_{name}", f"data.root={data_root}"]
+
+
+@contextmanager
+def feeding(name: str) -> Iterator[None]:
+    """Raise Missing where a peer's library is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise Missing(
+            f'{name} is left out ({error}): pip install -e ".[peers]" -c constraints.txt'
+        ) from error
+
+
+def peer(name: str) -> Peer:
+    """A peer by its name, with its guide's settings."""
+    match name:
+        case "diffusers":
+            from benchmarks.peers.diffusers import Diffusers
+
+            return Diffusers()
+        case "ddpm_pytorch":
+            from benchmarks.peers.ddpm_pytorch import DDPMPytorch
+
+            return DDPMPytorch()
+        case "pythae":
+            from benchmarks.peers.pythae import Pythae
+
+            return Pythae()
+        case "normflows":
+            from benchmarks.peers.normflows import NormflowsGlow
+
+            return NormflowsGlow()
+        case "dcgan":
+            from benchmarks.peers.dcgan import DCGAN
+
+            return DCGAN()
+    raise ValueError(f"{name!r} is no peer; legal are {', '.join(PEERS)}")
+
+
+def fashion_mnist(data_root: Path, console: Console | None) -> ImageData:
+    """The images, from a folder in torchvision's layout."""
+    return prepare(FashionMnist(str(data_root)), cache=cache_dir(), progress=Progress(console))
+
+
+def drawn(who: Contender, n: int, *, progress: Progress) -> tuple[Tensor, float]:
+    """n images (n, 1, 28, 28) uint8 and the seconds that drawing them took."""
+    images, seconds = [], 0.0
+    with progress.bar(f"sampling {who.name}", n) as bar:
+        for start, count in batches(n, BATCH):
+            started = clock()
+            images.append(who.sample(count))
+            seconds += clock() - started
+            bar.advance(start + count, f"{(start + count) / seconds:,.1f} images/s")
+    return torch.cat(images), seconds

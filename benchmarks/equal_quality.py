@@ -1,0 +1,72 @@
+"""Sampling at equal quality: how few steps of ours give samples as good as a peer's, and what they cost.
+
+`python -m benchmarks.equal_quality --data-root PATH`, after `benchmarks.quality` with the peer.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from benchmarks.console import Out, Row, Table, Threads, show
+from benchmarks.contenders import Ours, drawn, fashion_mnist, preset
+from benchmarks.one import facts_of, samples_of
+from benchmarks.quality import scorer
+from genbench.cli.main import listed
+from genbench.runtime.progress import Progress
+
+__all__ = ["main", "verdict"]
+
+
+def main(
+    data_root: Annotated[Path, typer.Option(help="Fashion-MNIST in torchvision's layout.")],
+    quality: Annotated[Path, typer.Option(help="What `quality` left: a folder with one of the peer's name.")],
+    peer: Annotated[str, typer.Option(help="Whose quality is to be reached.")] = "diffusers",
+    spent: Annotated[
+        float, typer.Option("--seconds", min=0.1, help="Of our training, as the peer had.")
+    ] = 240.0,
+    steps: Annotated[str, typer.Option(help="Of our sampling, with commas.")] = "2,3,5,8,12,20,50",
+    samples: Annotated[int, typer.Option(min=20, help="Scored at each.")] = 1000,
+    sampler: Annotated[str, typer.Option(help="Of conf/sampler.")] = "ddim",
+    threads: Threads = 1,
+    out: Out = None,
+) -> None:
+    """Train our DDPM once, draw at each number of steps, and print distances and costs beside the peer's."""
+    torch.set_num_threads(threads)
+    console = Console(stderr=True)
+    facts = facts_of(quality / peer)
+    if facts is None:
+        raise typer.BadParameter(f"{quality} has no finished {peer}: run benchmarks.quality first")
+    score = scorer(fashion_mnist(data_root, console), console)
+    theirs = score(samples_of(quality / peer)) | {"seconds a sample": float(facts["seconds a sample"])}
+    words = [*preset("ddpm", data_root), f"sampler={sampler}"]
+    learner = Ours("ddpm", words, console=console)
+    learner.train(spent)
+    rows: list[Row] = [{"who": str(facts["name"]), "steps": 50, **theirs}]
+    for count in listed(steps, int):
+        drawer = Ours("ddpm", [*words, f"sampler.steps={count}"])
+        drawer.drawing.load_state_dict(learner.drawing.state_dict())
+        images, seconds = drawn(drawer, samples, progress=Progress(console))
+        cost = {
+            "seconds a sample": seconds / samples,
+            "ratio": theirs["seconds a sample"] * samples / seconds,
+        }
+        rows.append({"who": drawer.name, "steps": count, **score(images), **cost})
+    show([Table(f"Samples after {spent:g} s of training, {sampler}", rows, (verdict(rows),))], out)
+
+
+def verdict(rows: list[Row]) -> str:
+    """The fewest steps of ours at the distance of the peer, who stands in the first row, or below it."""
+    distance = next(title for title in rows[0] if title.startswith("fid"))
+    goal = float(rows[0][distance] or 0)
+    good = [row for row in rows[1:] if float(row[distance] or 0) <= goal]
+    if not good:
+        return f"No number of steps reaches the peer's {goal:.4g}."
+    best = min(good, key=lambda row: int(row["steps"] or 0))
+    return f"The peer's {goal:.4g} is reached in {best['steps']} steps: {best['ratio']:.4g} times as fast."
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,90 @@
+"""Every benchmark in its shortest form, and its tables: `python -m pytest benchmarks -s`."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from benchmarks import gpu, growth, machine, memory, overhead, sampling, startup, training
+from benchmarks.console import Table, show
+from benchmarks.contenders import CPU
+from benchmarks.images import cache_of_its_own
+from benchmarks.matched import GROUPS
+from benchmarks.peers.peer import Peer
+
+SHORT = 0.05  # seconds of a turn
+U_NET = ("data=cifar10", "model=ddpm", "network.width=8", "network.multipliers=[1,1]", "metrics=none")
+FAMILIES = {
+    "ddpm": [*U_NET, "sampler.steps=2"],
+    "gan": ["data=cifar10", "model=gan", "network.generator.width=8", "metrics=none"],
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def check(table: Table, count: int) -> None:
+    """Print a table, which has so many rows, each with numbers above 0 but for an overhead."""
+    show([table])
+    assert len(table.rows) == count
+    numbers = {k: v for row in table.rows for k, v in row.items() if isinstance(v, float) and k != "overhead"}
+    assert all(value > 0 for value in numbers.values()), numbers
+
+
+@pytest.mark.parametrize("family", GROUPS)
+def test_training(family: str) -> None:
+    table = training.table([family], seconds=SHORT, rounds=1, batch=2)
+    assert all(len(row) == 11 for row in table.rows)  # none where no peer is installed
+    show([table])
+
+
+@pytest.mark.parametrize("family", GROUPS)
+def test_sampling(family: str) -> None:
+    show([sampling.table([family], seconds=SHORT, rounds=1, samples=2)])
+
+
+def test_overhead() -> None:
+    check(overhead.table([*overhead.CASES], seconds=SHORT, rounds=1), len(overhead.CASES))
+
+
+def test_startup() -> None:
+    check(startup.table(rounds=1, threads=1), 3)
+
+
+def test_memory() -> None:
+    check(memory.training([2, 4], threads=1), 2)
+    check(memory.evaluation([200], threads=1), 1)
+
+
+def test_growth() -> None:
+    check(growth.resolutions([8, 16], spent=SHORT, rounds=1), 2)
+    check(growth.data_sets([100, 1000], spent=SHORT, rounds=1), 2)
+    show([growth.processes(threads=1)])
+
+
+def test_machine() -> None:
+    rates = machine.peaks(CPU, spent=0.001, rounds=1, size=64)
+    assert len(rates) == 4
+    check(machine.shares(rates, spent=SHORT, rounds=1), 2)
+
+
+def trained(peers: dict[str, Callable[[], Peer]]) -> Table:
+    mine = gpu.ours(U_NET, CPU, 2, 8, compiles=(False,))  # compiled on a CPU takes minutes
+    return gpu.training(mine, gpu.theirs(peers, CPU, 2), CPU, peak=1e12, steps=8, rounds=1)
+
+
+def test_gpu_but_for_the_device() -> None:
+    with cache_of_its_own():
+        check(trained({}), 2)
+        check(gpu.sampling(FAMILIES, CPU, samples=3, at_once=2), 2)
+
+
+@pytest.mark.parametrize("peer", ["diffusers", "ddpm_pytorch"])
+def test_a_peer_on_a_gpu_but_for_the_device(peer: str) -> None:
+    with cache_of_its_own():
+        show([trained({peer: gpu.peers(CPU, width=32)[peer]})])
