@@ -18,7 +18,7 @@ from genbench.app.build import build
 from genbench.app.directory import check_directory, check_places, refusing, write_composition
 from genbench.app.entry import EXIT_FAILED, EXIT_STOPPED, leave
 from genbench.app.launch import Task, launch, torchrun_rank, work
-from genbench.app.machine import machine_faults
+from genbench.app.machine import is_saved, machine_faults
 from genbench.app.recorded import at
 from genbench.app.run_names import identity, without_hydra
 from genbench.app.sweeps import ledger, stop_of_sweep, tell_upload
@@ -91,7 +91,7 @@ def single(cfg: DictConfig, here: Run, console: Console) -> float:
     except (UsageError, Unmeasured, Failure, FloatingPointError) as error:
         leave(error)
     except Stopped as stopped:
-        end = interrupted(stopped)
+        end = interrupted(stopped, here)
         console.print(f"{end.status.capitalize()}; {end.note}.", markup=False, highlight=False)
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
@@ -107,7 +107,7 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console, *, alone: bool) ->
     stop = stop_of_sweep()
     if stop.requested:
         return math.inf
-    started, end = time.monotonic(), interrupted(Stopped())
+    started, end = time.monotonic(), interrupted(Stopped(), here)
     keep(Stay("running", "it did not come to its end: killed, or still at work", seconds=0.0), here, started)
     try:
         end = stay(cfg, here, console, stop)
@@ -116,7 +116,7 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console, *, alone: bool) ->
     except (UsageError, Unmeasured) as error:
         end = Stay("refused", str(error))
     except Stopped as stopped:
-        end = interrupted(stopped)
+        end = interrupted(stopped, here)
     except Exception as error:
         end = failed(error)
     finally:
@@ -128,10 +128,13 @@ def one_of_many(cfg: DictConfig, here: Run, console: Console, *, alone: bool) ->
     return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
 
 
-def interrupted(stopped: Stopped) -> Stay:
+def interrupted(stopped: Stopped, here: Run) -> Stay:
     """A job that was asked to stop, and may have failed before it did: neither hides the other."""
-    cause = stopped.__cause__
-    return Stay("stopped", "the same command goes on from here") if cause is None else failed(cause)
+    if stopped.__cause__ is not None:
+        return failed(stopped.__cause__)
+    if is_saved(here):
+        return Stay("stopped", "the same command goes on from here")
+    return Stay("stopped", "nothing was saved: the same command starts from the beginning")
 
 
 def failed(error: BaseException) -> Stay:

@@ -63,7 +63,7 @@ def check_folder(out: Path, folder: Path) -> None:
     try:
         check_writable(folder)
     except OSError as error:
-        raise ValueError(f"--out {out} cannot be written: {explain(error)}") from error
+        raise ValueError(f"{out} cannot be written: {explain(error)} --out names one.") from error
 
 
 def deliver(text: str, out: Path | None) -> None:

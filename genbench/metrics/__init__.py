@@ -4,7 +4,7 @@ Knows images, features and files of references; neither models of a family nor t
 """
 
 from genbench.metrics.bits import bits_per_dim
-from genbench.metrics.collect import Taken, collect, compute, score_images, take
+from genbench.metrics.collecting import Taken, collect, compute, score_images, take
 from genbench.metrics.cost import PassCounter, parameter_count, peak_memory_bytes, reset_peak_memory
 from genbench.metrics.features.auto import AutoFeatures
 from genbench.metrics.features.classifier import ClassifierFeatures

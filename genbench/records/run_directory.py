@@ -115,8 +115,8 @@ class Run:
             return []
         if record.get("identity") != identity:
             raise ValueError(
-                f"{self.path} belongs to a run of identity {record.get('identity')!r}, this one is "
-                f"{identity!r}: give this run another directory, or start afresh with rerun=true"
+                f"{self.path} belongs to a run of identity {str(record.get('identity'))[:8]}, this one is "
+                f"{identity[:8]}: give this run another directory"
             )
         return [s | {"status": "stopped"} if s["status"] == "running" else s for s in record["sessions"]]
 

@@ -113,6 +113,12 @@ def parse_json(content: bytes) -> Any:  # noqa: ANN401
         found = json.loads(content)
     except RecursionError as error:
         raise ValueError(f"it is nested more than {DEPTH} deep") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not text") from error
+    except ValueError as error:
+        if "integer string conversion" in str(error):  # Python's own advice would raise its limit
+            raise ValueError("it holds a number of thousands of digits") from error
+        raise
     level = [found]
     for _ in range(DEPTH):
         level = [part for node in level for part in children(node)]

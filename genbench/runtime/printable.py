@@ -6,10 +6,12 @@ retitle its window, and bidirectional overrides, which show a text in another or
 
 import sys
 import warnings
+from pathlib import Path
 
 __all__ = ["complain", "flat", "in_one_line", "printable", "spell_out_warnings"]
 
 FORMAT = warnings.formatwarning
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def printable(text: str) -> str:
@@ -50,5 +52,7 @@ def spell_out_warnings() -> None:
 def formatted(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """A warning as Python prints it, with control characters spelt out."""
+    """A warning of genbench as `complain` prints it, others as Python does; control characters spelt out."""
+    if Path(filename).is_relative_to(PACKAGE):
+        return f"genbench: {printable(str(message))}\n"
     return printable(FORMAT(message, category, filename, lineno, line))

@@ -88,12 +88,17 @@ class CheckpointStore:
                 damaged.append(f"{path} cannot be used ({error})")
                 continue
             if damaged:
-                warnings.warn(f"the checkpoint {damaged[0]}; {path} is taken in its place", stacklevel=2)
+                seen = f", of {count:,} images" if isinstance(count := state.get("images_seen"), int) else ""
+                warnings.warn(
+                    f"the checkpoint {damaged[0]}; {path} is taken in its place{seen}", stacklevel=2
+                )
             self.verified = found if path == self.last else None
             return state
         if damaged:
+            which = "it" if len(damaged) == 1 else "one of them"
             raise Damaged(
-                f"the checkpoint {', and '.join(damaged)}: restore one of them, or start afresh by rerun=true"
+                f"the checkpoint {', and '.join(damaged)}: restore {which}, or train the "
+                "run anew (its command with rerun=true)"
             )
         return None
 
@@ -130,6 +135,8 @@ def verify(file: BinaryIO) -> None:
                 if record.compress_type != zipfile.ZIP_STORED or record.external_attr & FOLDER:
                     raise ValueError(f"its record {record.filename} is marked as compressed or as a folder")
             wrong = archive.testzip()
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"it is cut short, or no checkpoint: {first_line(error)}") from error
     except Exception as error:  # on damage zipfile raises half a dozen types
         raise ValueError(first_line(error)) from error
     if wrong is not None:

@@ -63,7 +63,7 @@ def file_of_the_user(run: Path, mine: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (of_another_run, ["belongs to a run of identity 'other'", "rerun=true"]),
+        (of_another_run, ["belongs to a run of identity other", "another directory"]),
         (within_another_run, ["is the directory of a run", "name another place"]),
         (runs_dir_is_a_run, ["is the directory of a run"]),
         (sweep_into_a_run, ["is the directory of a run"]),
