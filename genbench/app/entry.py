@@ -98,7 +98,7 @@ def run_hydra(main: Callable[[], None]) -> None:
 
 
 def show_help(words: Sequence[str]) -> None:
-    """Print help and leave."""
+    """Print the help on some words, and exit with code 2 where one of them names nothing."""
     try:
         print(help_text(words))
     except ValueError as error:

@@ -21,7 +21,7 @@ class Distance(ABC):
 
 
 class L1(Distance):
-    """|output - target|."""
+    """Absolute error |output - target| of each element."""
 
     def pointwise(self, output: Tensor, target: Tensor) -> Tensor:
         return (output - target).abs()

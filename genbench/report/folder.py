@@ -1,4 +1,4 @@
-"""What the page shows of a run's own directory: its command, its curves, its noise."""
+"""Contents of a run's directory that the page shows: its command, its curves, its noise."""
 
 import os
 import re
@@ -38,7 +38,7 @@ LAST = 10  # lines of a log among which one says how far a run is
 ONCE = ("dry_run=", "retry_failed=", "rerun=")
 """What a later command may have asked for; Hydra notes the last one's words, whatever it did."""
 FOREIGN = ("-", "hydra")
-"""What Hydra never notes there: who copies a command with such words may start another program."""
+"""First letters of words that Hydra never notes there: a command with them may start another program."""
 
 
 class Noise(NamedTuple):

@@ -14,7 +14,7 @@ KINDS = ("samples", "reconstructions", "neighbours", "trajectory", "forward", "i
 """In the order in which they are shown; others follow."""
 STEP = re.compile(r"(?P<kind>.+)_(?P<images>\d+)\.png")
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-"""How each PNG begins; its width and its height follow, four bytes each."""
+"""First bytes of every PNG; its width and its height follow, four bytes each."""
 PICTURE_BYTES = 32 * 2**20  # of one file
 PAGE_BYTES = 256 * 2**20  # of all pictures of a page, which browsers hold in memory
 PIXELS = 2**27  # what a browser unpacks, in four bytes each, from far fewer bytes

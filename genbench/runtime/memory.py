@@ -8,7 +8,7 @@ from genbench.errors import OutOfMemory
 __all__ = ["FREE", "is_out_of_memory", "memory_for", "next_accumulate", "smaller_evaluation"]
 
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
-"""What errors say: of CUDA, MPS and the CPU's allocators, of cuBLAS, and of C++."""
+"""Signs in the text of errors from CUDA, MPS and the CPU's allocators, from cuBLAS, and from C++."""
 FREE = "free memory on that device, or train a smaller network"
 """The remedy where no batch can be made smaller."""
 
