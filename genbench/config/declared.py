@@ -24,7 +24,6 @@ ITEM = "[]"
 
 PACKAGE = re.compile(r"# @package (\S+)")
 REFERENCE = re.compile(r"\$\{(?P<values>oc\.dict\.values:)?(?P<place>\w+(\.\w+)*)\}")
-SafeYaml: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is six times faster
 
 
 class Call(NamedTuple):
@@ -46,7 +45,7 @@ class Declared:
         self.references: dict[Place, set[Place]] = defaultdict(set)
         for path in sorted(folder.rglob("*.yaml")):
             text = path.read_text()
-            self.enter(yaml.load(text, SafeYaml) or {}, package(text, path.relative_to(folder).parent))
+            self.enter(yaml.safe_load(text) or {}, package(text, path.relative_to(folder).parent))
 
     def enter(self, node: object, place: Place) -> None:
         """Note what an option says at a place and below it."""
