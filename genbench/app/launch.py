@@ -192,8 +192,7 @@ def record_ending(here: Run, ending: Exception) -> None:
 
 
 def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported late)
-    """Return the message of the exception that ended a process, and print its traceback, since it is a bug.
-    """
+    """Return the message of the exception that ended a process, and print its traceback: it is a bug."""
     story = failure.error_file_data.get("message", {})
     if not isinstance(story, Mapping):
         return failure.message

@@ -127,8 +127,7 @@ class Session:
             yield
 
     def prepare_device(self) -> None:
-        """Choose kernels that repeat themselves and the precision to compute in; count memory from here on.
-        """
+        """Choose kernels that repeat themselves and the precision; count memory from here on."""
         make_repeatable(self.parts.device)
         keep_memory()
         _ = self.precision
