@@ -5,6 +5,7 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,8 @@ from genbench.app.recorded import at
 from genbench.app.run_names import identity, without_hydra
 from genbench.app.sweeps import ledger, stop_of_sweep, tell_upload
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
+from genbench.records.metric_kinds import KINDS, Kind
+from genbench.records.metric_name import of_ema
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, Status
 from genbench.runtime.disk import explain
@@ -279,29 +282,29 @@ def headline(result: dict[str, Any], cfg: DictConfig) -> str:
 
 def objective(result: dict[str, Any], cfg: DictConfig) -> float:
     """Return what a search minimises: a distance of the EMA weights, or bits_per_dim; nan without one."""
-    from genbench.records.metric_name import of_ema
-
     if cfg.objective == "bits_per_dim":
         bits = result["likelihood"]["bits_per_dim"]
         return math.nan if bits is None else bits
     return float(of_ema(result["metrics"]).get(cfg.objective, math.nan))
 
 
-def check_objective(kind: str) -> None:
-    """Raise ValueError on what a search could not minimise."""
-    from genbench.report.columns import KINDS
+def check_objective(objective: str, kinds: Iterable[Kind]) -> None:
+    """Raise ValueError unless the objective is bits_per_dim or a metric kind of which lower is better.
 
-    legal = [name for name, (_, better) in KINDS.items() if better < 0] + ["bits_per_dim"]
-    if kind not in legal:
-        raise ValueError(f"objective is {kind!r}; lower must be better, so legal are {', '.join(legal)}")
+    kinds: those of the composed scores, among which may be some that genbench does not ship.
+    """
+    known = {**KINDS, **{kind.key: kind for kind in kinds}}.values()
+    legal = [kind.key for kind in known if kind.better < 0] + ["bits_per_dim"]
+    if objective not in legal:
+        raise ValueError(f"objective is {objective!r}; lower must be better, so legal are {', '.join(legal)}")
 
 
 def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> "Session":
     """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
-    check_objective(cfg.objective)
     who = identity(cfg)
     with memory_for("building the model", FREE):
         parts = build(cfg)
+        check_objective(cfg.objective, parts.metrics.kinds)
         from genbench.session.parts import Configuration
         from genbench.session.session import Session
 

@@ -27,7 +27,7 @@ from genbench.metrics import (
     reference,
     take,
 )
-from genbench.records.metric_name import SPREADS, parse
+from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 
@@ -99,9 +99,7 @@ class Evaluator:
         """
         seed = rng.derive(self.context.seed, "glance")  # as streams were named when the first runs were made
         found = self.evaluation(model, "ema", self.metrics.of_size(n), SPLITS[:1], seed)
-        return {
-            name: value for name, value in found.metrics.items() if not parse(name).kind.endswith(SPREADS)
-        }
+        return {name: value for name, value in found.metrics.items() if not MetricName.parse(name).spread}
 
     def score_held_out(self, *, labelled: bool, n: int | None = None) -> dict[str, float]:
         """Score n held-out images, or as many as samples are drawn, as far as the test split has them: the
