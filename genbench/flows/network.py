@@ -22,8 +22,6 @@ class CouplingNets(ABC):
             raise ValueError(f"network.width is {width}; it must be even and at least 2, e.g. 64")
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"network.kernel is {kernel}; it must be odd and at least 1, e.g. 3")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"network.dropout is {dropout}; it must be at least 0 and below 1")
         self.num_classes, self.width, self.kernel, self.dropout = num_classes, width, kernel, dropout
 
     @abstractmethod
