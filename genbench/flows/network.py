@@ -11,8 +11,9 @@ class CouplingNets(ABC):
     """Makes the networks of a flow, which needs many, each for its own numbers of channels.
 
     Each answers `network(x (B, inputs, H, W), y (B,) or None) -> (B, outputs, H, W)`, and 0 at first.
-    num_classes: 0 is unconditional.
-    kernel: side of the convolutions that look around; 1 for maps of one pixel, where it makes perceptrons.
+    num_classes: 0 is unconditional. width: channels inside the networks. dropout: its rate inside them.
+    kernel: side of the spatial convolutions; 1 for maps of one pixel, where it makes perceptrons.
+    Raises ValueError on an odd width or an even kernel.
     """
 
     def __init__(
@@ -26,4 +27,4 @@ class CouplingNets(ABC):
 
     @abstractmethod
     def build(self, inputs: int, outputs: int) -> nn.Module:
-        """A network with its own weights."""
+        """A new network with weights of its own: (B, inputs, H, W) -> (B, outputs, H, W), 0 at first."""
