@@ -60,8 +60,11 @@ class Glow(Levels):
         fold = squeeze(shape)
         channels, transforms = fold.shape[0], list[Transform]([fold])
         for _ in range(self.steps):  # of flow, Figure 2a
-            halves = CouplingLayer(Channels(fold.shape), self.coupling, self.networks)
-            transforms += [ActNorm(channels), Conv1x1(channels), halves]
+            transforms += [
+                ActNorm(channels),
+                Conv1x1(channels),
+                CouplingLayer(Channels(fold.shape), self.coupling, self.networks),
+            ]
         return transforms
 
 
