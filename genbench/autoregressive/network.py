@@ -1,4 +1,4 @@
-"""What a network that draws images token by token answers, at once or one after another."""
+"""The network of an autoregressive model: one abstract class between networks and family."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,19 +13,21 @@ __all__ = ["Cache", "CausalNetwork"]
 
 @dataclass
 class Cache:
-    """What a network keeps of the tokens before, while images come about."""
+    """The state of a network between two tokens of sampling, so that no token is computed twice."""
 
     position: int = 0
-    """The token whose answer is next."""
+    """The number of the token whose answer is next."""
     layers: list[tuple[Tensor, ...]] = field(default_factory=list)
-    """What each layer keeps; the network alone knows what."""
+    """The state of each layer, in the form that the network chooses."""
 
 
 class CausalNetwork(nn.Module, ABC):
     """Answers for each token of an image, from the tokens before it and the label.
 
-    Tokens stand in raster order: (B, C, H, W) -> (B, N, c), pixel by pixel with c = C and N = H W where the
-    law decides whole pixels, else channel by channel within each pixel, c = 1 and N = H W C.
+    Tokens are in raster order: (B, C, H, W) -> (B, N, c), pixel by pixel with c = C and N = H W where the
+    law is one of whole pixels, else channel by channel within each pixel, c = 1 and N = H W C.
+    law: the distribution of a token that an answer of P numbers describes.
+    Source: van den Oord et al. 2016a, Section 2.1.
     """
 
     def __init__(self, shape: Sequence[int], num_classes: int, law: PixelLaw) -> None:
@@ -42,16 +44,16 @@ class CausalNetwork(nn.Module, ABC):
     def forward(self, x: Tensor, y: Tensor | None = None, cache: Cache | None = None) -> Tensor:
         """x (B, C, H, W), y (B,) or None -> (B, N, P), the answer for token i by the tokens before i alone.
 
-        With a cache, the answer for token `cache.position` alone, (B, 1, P), and the cache moves on by one;
-        it must have gone through the tokens before, of which x holds the last values; other values of x
-        must be finite and play no part.
+        With a cache, the answer for token `cache.position` alone, (B, 1, P), and the position advances by
+        one; the cache must have been through all tokens before, whose values x holds. The rest of x must be
+        finite and has no influence.
         """
 
     def to_tokens(self, x: Tensor) -> Tensor:
-        """Images as tokens: (B, C, H, W) -> (B, N, c)."""
+        """Images as tokens in raster order: (B, C, H, W) -> (B, N, c)."""
         return x.permute(0, 2, 3, 1).reshape(len(x), self.length, self.channels)
 
     def to_images(self, tokens: Tensor) -> Tensor:
-        """Tokens as images, which share their memory: (B, N, c) -> (B, C, H, W)."""
+        """Tokens as images that share their memory, the inverse of `to_tokens`: (B, N, c) -> (B, C, H, W)."""
         channels, height, width = self.shape
         return tokens.view(-1, height, width, channels).permute(0, 3, 1, 2)

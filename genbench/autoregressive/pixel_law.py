@@ -1,4 +1,4 @@
-"""p(token | answer of a network): a token is one channel of a pixel, or the whole pixel."""
+"""p(token | answer of a network), the choices of the group pixel_law; a token is a pixel or a channel."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,17 +12,17 @@ from torch import Tensor
 from genbench.probability.buckets import LEVELS, logistic_log_prob
 from genbench.runtime import global_batch
 
-__all__ = ["Categorical", "LogisticMixture", "PixelLaw"]
+__all__ = ["Categorical", "LogisticMixture", "PixelLaw", "softmax_log_prob"]
 
 
 class PixelLaw(ABC):
-    """The law of a token of c channels, given the P numbers that a network answers for it.
+    """The distribution of a token of c channels, given the P numbers that a network answers for it.
 
-    whole_pixels: whether a token is a pixel with its c = C channels, or one channel of it, c = 1.
+    whole_pixels: true where a token is a pixel with its c = C channels, false where it is one channel, c = 1.
     levels: L; level k = 0..L-1 is x_k = 2 k / (L - 1) - 1, at L = 256 the bytes.
-    ordered: whether near levels are alike, as grey levels are, so that a network may read them as numbers;
-    otherwise a level is a name (of a code, of a colour), and a token has one of them.
-    bound, method: what log_prob is to that of the image, see genbench.generator.Likelihood.
+    ordered: true where levels are numbers, as grey levels are, which a network may read as they are; false
+    where a level is a name (of a code, of a colour), of which a token has one.
+    bound, method: how log_prob relates to that of the image, see genbench.generator.Likelihood.
     """
 
     whole_pixels: bool
@@ -33,7 +33,7 @@ class PixelLaw(ABC):
 
     @abstractmethod
     def outputs(self, channels: int) -> int:
-        """P for tokens of so many channels."""
+        """P, the count of numbers that describe a token of so many channels."""
 
     @abstractmethod
     def log_prob(self, output: Tensor, tokens: Tensor) -> Tensor:
@@ -41,28 +41,28 @@ class PixelLaw(ABC):
 
     @abstractmethod
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
-        """One token for each answer: (B, P) -> (B, c), each value one of the L levels."""
+        """One token drawn for each answer: (B, P) -> (B, c), each value one of the L levels."""
 
-    def fit(self, tokens: Tensor) -> None:  # noqa: B027  (most laws take nothing)
-        """Take what the law needs from the tokens (B, N, c) of the first training batch."""
+    def fit(self, tokens: Tensor) -> None:  # noqa: B027  (most have nothing to fit)
+        """Set what is fitted to data, such as a palette, from the tokens (B, N, c) of the first batch."""
 
     def snapped(self, tokens: Tensor) -> Tensor:
-        """The tokens of the nearest levels: (..., c) -> (..., c) float32."""
+        """The tokens rounded to the nearest levels: (..., c) -> (..., c) float32."""
         return self.to_value(self.to_level(tokens))
 
     def to_level(self, x: Tensor) -> Tensor:
-        """The number k of the level nearest to each value: (...) -> (...) int64."""
+        """The number k = 0..L-1 of the level nearest to each value in [-1, 1]: (...) -> (...) int64."""
         return ((x.float() + 1) * ((self.levels - 1) / 2)).round().clamp(0, self.levels - 1).long()
 
     def to_value(self, level: Tensor) -> Tensor:
-        """The value x_k of each level: (...) -> (...) float32."""
+        """The value x_k in [-1, 1] of each level k: (...) int64 -> (...) float32."""
         return level.float() / ((self.levels - 1) / 2) - 1
 
 
 class Categorical(PixelLaw):
-    """A probability for each level of one channel: softmax over L numbers.
+    """A probability for each level of one channel: softmax over P = L numbers.
 
-    ordered: false where levels are names, such as the indices of codes.
+    ordered: false where levels are names, such as the indices of codes. Raises ValueError unless levels >= 2.
     Source: van den Oord et al. 2016a, Section 2.2.
     """
 
@@ -80,36 +80,35 @@ class Categorical(PixelLaw):
         return self.levels
 
     def log_prob(self, output: Tensor, tokens: Tensor) -> Tensor:
-        level = self.to_level(tokens).flatten(1)  # (B, N)
-        return -F.cross_entropy(output.float().transpose(1, 2), level, reduction="none").sum(1)
+        return softmax_log_prob(output, self.to_level(tokens).flatten(1))
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
         return self.to_value(global_batch.choice(output.float().softmax(1), rng=rng))
 
 
-class Mixture(NamedTuple):
-    """K components, each of c logistic laws that are coupled by the channels before."""
+class CoupledLogistics(NamedTuple):
+    """K components, each of c logistic distributions whose means depend on the channels before."""
 
     log_pi: Tensor
     """(..., K)."""
     mu: Tensor
-    """(..., K, c), the means at channels before of 0."""
+    """(..., K, c), the means where the channels before are 0."""
     log_scale: Tensor
     """(..., K, c)."""
     coupling: Tensor
-    """(..., K, c, c), 0 but below the diagonal."""
+    """a, (..., K, c, c), 0 but below the diagonal."""
 
 
 class LogisticMixture(PixelLaw):
-    """A mixture of discretised logistic laws of whole pixels, the channels coupled linearly.
+    """A mixture of discretised logistic distributions of whole pixels, the channels coupled linearly.
 
     p(x) = sum_k pi_k prod_j P(bucket of x_j | mu_kj + sum_{i<j} a_kji x_i, s_kj), a = tanh(raw).
-    components: K; at an answer of 0 the means stand in the middles of K even parts of [-1, 1], with scales of
-    half their width, since equal components would stay equal.
+    components: K; at an answer of 0 the means are the middles of K equal parts of [-1, 1], with scales of
+    half their width, since equal components would remain equal.
     min_log_scale: lower clamp of log s; below, its gradient is 0.
     Raises ValueError unless components >= 1.
     Source: Salimans et al. 2017 (PixelCNN++), Section 2.1 and 2.2; in sampling x is rounded to its level, so
-    that what is drawn has the probabilities of log_prob.
+    that samples have the probabilities of log_prob.
     """
 
     whole_pixels = True
@@ -125,7 +124,7 @@ class LogisticMixture(PixelLaw):
     def log_prob(self, output: Tensor, tokens: Tensor) -> Tensor:
         mixture = self.parts(output.float(), tokens.shape[-1])
         x = self.snapped(tokens).unsqueeze(-2)  # (B, N, 1, c)
-        mu = mixture.mu + (mixture.coupling * x.unsqueeze(-2)).sum(-1)
+        mu = mixture.mu + (mixture.coupling * x.unsqueeze(-2)).sum(-1)  # (B, N, K, c)
         each = logistic_log_prob(x, mu, mixture.log_scale).sum(-1)  # (B, N, K)
         return torch.logsumexp(mixture.log_pi + each, dim=-1).sum(1)
 
@@ -141,11 +140,11 @@ class LogisticMixture(PixelLaw):
         return x
 
     def channels(self, outputs: int) -> int:
-        """c of tokens that so many numbers describe."""
+        """The channels c of tokens that P = `outputs` numbers describe, the inverse of `outputs`."""
         return next(c for c in range(1, outputs + 1) if self.outputs(c) == outputs)
 
-    def parts(self, output: Tensor, channels: int) -> Mixture:
-        """What the numbers (..., P) mean for tokens of so many channels."""
+    def parts(self, output: Tensor, channels: int) -> CoupledLogistics:
+        """The mixture that numbers (..., P) describe for tokens of so many channels."""
         k, c = self.components, channels
         logits, raw_mu, raw_scale, raw = output.split((k, k * c, k * c, k * c * (c - 1) // 2), dim=-1)
         start = torch.arange(1 - k, k, 2, device=output.device) / k
@@ -154,4 +153,9 @@ class LogisticMixture(PixelLaw):
         coupling = output.new_zeros(*output.shape[:-1], k, c, c)
         before, after = torch.tril_indices(c, c, -1, device=output.device).flip(0)
         coupling[..., after, before] = torch.tanh(raw).unflatten(-1, (k, len(after)))
-        return Mixture(logits.log_softmax(-1), mu, log_scale, coupling)
+        return CoupledLogistics(logits.log_softmax(-1), mu, log_scale, coupling)
+
+
+def softmax_log_prob(output: Tensor, level: Tensor) -> Tensor:
+    """log p of levels under a softmax of the answers, summed over tokens: (B, N, L), (B, N) -> (B,) nats."""
+    return -F.cross_entropy(output.float().transpose(1, 2), level, reduction="none").sum(1)

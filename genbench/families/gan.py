@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genbench.gans.augment import Augmentation
 from genbench.gans.criterion import Criterion
+from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork
 from genbench.gans.penalty import Penalties
 from genbench.generator import Decodes, Loss, Rng
 from genbench.runtime import global_batch
@@ -31,8 +32,8 @@ class GAN(Decodes):
         shape: tuple[int, int, int],
         num_classes: int,
         *,
-        generator: nn.Module,
-        discriminator: nn.Module,
+        generator: GeneratorNetwork,
+        discriminator: DiscriminatorNetwork,
         criterion: Criterion,
         penalties: Penalties,
         augmentation: Augmentation,

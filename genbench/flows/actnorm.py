@@ -12,12 +12,12 @@ __all__ = ["ActNorm"]
 class ActNorm(Transform):
     """z = (x - loc) / std e^g + b: channels of the first batch come out with mean 0 and variance 1.
 
-    loc and std are that batch's and stay as they are; the corrections g and b start at 0 and are learned.
+    loc and std are that batch's and never change; the corrections g and b start at 0 and are learned.
     Statistics are buffers and corrections parameters, since a moving average of the weights, begun before
     the first batch, takes over buffers whole and parameters step by step: it is right from the first step on.
-    A first batch is one in training mode under gradient; sampling and measuring never set statistics.
+    A first batch is one in training mode under gradient; sampling and evaluation never set statistics.
     A batch in parts or over several processes counts whole (see NormalizingFlow.prepare).
-    least_std: bound from below, for channels that are constant in the first batch.
+    least_std: lower bound of std, for channels that are constant in the first batch.
     Source: Kingma & Dhariwal 2018, Section 3.1.
     """
 
@@ -33,13 +33,13 @@ class ActNorm(Transform):
         self.register_buffer("initialised", torch.tensor(False))
         self.log_gain = nn.Parameter(torch.zeros(channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
-        self.settled = False  # what `initialised` says, once known: reading the buffer stalls a GPU
-        self.register_load_state_dict_post_hook(forget_settled)
+        self.known_initialised = False  # a copy of `initialised` on the host: reading the buffer stalls a GPU
+        self.register_load_state_dict_post_hook(forget_known)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if self.training and torch.is_grad_enabled() and not self.settled:
+        if self.training and torch.is_grad_enabled() and not self.known_initialised:
             self.initialise(x.detach())
-        log_scale = self.log_gain - self.log_std
+        log_scale = self.log_gain - self.log_std  # (C, 1, 1)
         log_det = log_scale.sum() * (x[0].numel() // len(log_scale))
         return torch.addcmul(self.bias, x - self.loc, log_scale.exp()), log_det.expand(len(x))
 
@@ -47,17 +47,17 @@ class ActNorm(Transform):
         return torch.addcmul(self.loc, z - self.bias, (self.log_std - self.log_gain).exp())
 
     def initialise(self, x: Tensor) -> None:
-        """Take the statistics of x (B, C, H, W), unless some were taken before."""
+        """Set the statistics, unless they are set, to those of the whole batch that x (B, C, H, W) is of."""
         if not bool(self.initialised):
-            mean = global_batch.mean(x.mean(dim=(0, 2, 3), keepdim=True))[0]
+            mean = global_batch.mean(x.mean(dim=(0, 2, 3), keepdim=True))[0]  # (C, 1, 1)
             variance = global_batch.mean((x - mean).square().mean(dim=(0, 2, 3), keepdim=True))[0]
             self.loc.copy_(mean)
             self.log_std.copy_(variance.sqrt().clamp(min=self.least_std).log())
             self.initialised.fill_(True)
-        self.settled = True
+        self.known_initialised = True
 
 
-def forget_settled(module: nn.Module, incompatible_keys: object) -> None:
-    """After a state was loaded, its own flag decides."""
+def forget_known(module: nn.Module, incompatible_keys: object) -> None:
+    """Read the flag `initialised` anew after a state was loaded (a hook of torch's load_state_dict)."""
     if isinstance(module, ActNorm):
-        module.settled = False
+        module.known_initialised = False

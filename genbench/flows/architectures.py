@@ -1,11 +1,11 @@
-"""The flows of the literature, from pixels v in [0, 256) to standard normal latents."""
+"""The flows of the literature, from pixels v in [0, 256) to latents that a standard normal describes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from genbench.flows.actnorm import ActNorm
 from genbench.flows.conv1x1 import Conv1x1
-from genbench.flows.coupling import Channels, Checkerboard, Coupling, Law, Partition
+from genbench.flows.coupling import Channels, Checkerboard, CouplingFunction, CouplingLayer, Partition
 from genbench.flows.multiscale import levels_of, squeeze
 from genbench.flows.network import CouplingNets
 from genbench.flows.squeeze import Squeeze
@@ -15,13 +15,14 @@ __all__ = ["Glow", "Levels", "RealNVP"]
 
 
 class Levels(Composed, ABC):
-    """Pixels to the real line, then levels of one kind, half of the channels leaving after each.
+    """Pixels to the real line, then levels of one kind, half of the channels factored out after each.
 
     (B, C, H, W) -> (B, C H W).
     shape: (C, H, W) of the images, any H and W; a level whose map has an odd side is the last one.
-    pixels: what brings [0, 256) to the real line. coupling, networks, steps: of each level.
+    pixels: the map from [0, 256) to the real line. coupling, networks, steps: of each level.
     patch: side of squares of pixels that are folded into channels before all else; 1 folds nothing.
-    split_bound: of the log-scale of latents that leave early.
+    split_bound: of the log-scale of latents that are factored out early.
+    Raises ValueError unless there is at least one level of one step, and `patch` divides the image.
     """
 
     def __init__(
@@ -29,73 +30,63 @@ class Levels(Composed, ABC):
         shape: Sequence[int],
         *,
         pixels: Transform,
-        coupling: Law,
+        coupling: CouplingFunction,
         networks: CouplingNets,
         levels: int = 2,
         steps: int = 4,
         patch: int = 1,
         split_bound: float = 3.0,
     ) -> None:
-        check_counts(levels, steps)
+        if levels < 1 or steps < 1:
+            raise ValueError(f"flow.levels={levels} and flow.steps={steps} must both be at least 1")
         self.coupling, self.networks, self.steps = coupling, networks, steps
-        fold = Squeeze(as_shape(shape), patch)
+        channels, height, width = shape
+        fold = Squeeze((channels, height, width), patch)
         rest = levels_of(fold.shape, levels, self.level, networks, bound=split_bound)
         super().__init__([pixels, fold, rest])
 
     @abstractmethod
     def level(self, shape: Shape) -> list[Transform]:
-        """The transforms of one level for maps (C, H, W), a squeeze among them."""
-
-    def couplings(self, parts: Sequence[Partition], channels: int) -> Iterator[Transform]:
-        """A coupling of each partition, after ActNorm."""
-        for part in parts:
-            yield ActNorm(channels)
-            yield Coupling(part, self.coupling, self.networks)
+        """The transforms of one level for maps (C, H, W), in the order of x to z, a squeeze among them."""
 
 
 class Glow(Levels):
     """Levels of: squeeze, then `steps` times ActNorm, invertible 1x1 convolution, coupling of channels.
 
-    Source: Kingma & Dhariwal 2018, Figure 2.
+    All other settings: see Levels. Source: Kingma & Dhariwal 2018, Figure 2.
     """
 
     def level(self, shape: Shape) -> list[Transform]:
         fold = squeeze(shape)
-        return [fold, *(transform for _ in range(self.steps) for transform in self.step(fold.shape))]
-
-    def step(self, shape: Shape) -> list[Transform]:
-        """One step of flow (Figure 2a)."""
-        return [
-            ActNorm(shape[0]),
-            Conv1x1(shape[0]),
-            Coupling(Channels(shape), self.coupling, self.networks),
-        ]
+        channels, transforms = fold.shape[0], list[Transform]([fold])
+        for _ in range(self.steps):  # of flow, Figure 2a
+            transforms += [
+                ActNorm(channels),
+                Conv1x1(channels),
+                CouplingLayer(Channels(fold.shape), self.coupling, self.networks),
+            ]
+        return transforms
 
 
 class RealNVP(Levels):
     """Levels of: `steps` checkerboard couplings, squeeze, `steps` couplings of channels, each after ActNorm.
 
     Apart from the source: ActNorm in place of batch normalisation, whose statistics differ between training
-    and use; a learned Gaussian for latents that leave early; and the last level is as the others.
+    and use; a learned Gaussian for latents that are factored out; and the last level is as the others.
     Source: Dinh et al. 2017, Section 3.6 and 4.1.
     """
 
     def level(self, shape: Shape) -> list[Transform]:
         fold = squeeze(shape)
         squares = [Checkerboard(shape, swap=k % 2 == 1) for k in range(self.steps)]
+        # A single channel has no halves to couple.
         halves = [
             Channels(fold.shape, swap=k % 2 == 1) for k in range(self.steps if fold.shape[0] > 1 else 0)
         ]
         return [*self.couplings(squares, shape[0]), fold, *self.couplings(halves, fold.shape[0])]
 
-
-def as_shape(shape: Sequence[int]) -> Shape:
-    """A list of three sides as a tuple."""
-    channels, height, width = shape
-    return channels, height, width
-
-
-def check_counts(levels: int, steps: int) -> None:
-    """Raise ValueError unless there is at least one level of one step."""
-    if levels < 1 or steps < 1:
-        raise ValueError(f"flow.levels={levels} and flow.steps={steps} must both be at least 1")
+    def couplings(self, parts: Sequence[Partition], channels: int) -> Iterator[Transform]:
+        """ActNorm and a coupling layer for each partition of maps of so many channels."""
+        for part in parts:
+            yield ActNorm(channels)
+            yield CouplingLayer(part, self.coupling, self.networks)

@@ -1,4 +1,4 @@
-"""The law of a flow's latents: independent numbers of mean 0."""
+"""The distribution of a flow's latents: independent numbers of mean 0."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,23 +9,23 @@ from torch import Generator, Tensor
 from genbench.flows.transform import per_image
 from genbench.runtime import global_batch
 
-__all__ = ["Base", "Normal", "Student"]
+__all__ = ["Base", "StandardNormal", "StudentT"]
 
 
 class Base(ABC):
-    """p(z) over vectors of latents."""
+    """A density p(z) over vectors of latents, all numbers independent and of the same distribution."""
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z) of each row: (B, ...) -> (B,)."""
+        """log p(z) of each row, summed over its numbers, in nats and in the dtype of z: (B, ...) -> (B,)."""
 
     @abstractmethod
     def sample(self, shape: tuple[int, ...], *, rng: Generator | None, device: torch.device) -> Tensor:
-        """Latents of a shape."""
+        """Draw latents of a shape (B, ...), float32; the same rng gives the same latents."""
 
 
-class Normal(Base):
-    """N(0, I)."""
+class StandardNormal(Base):
+    """N(0, I), log p(z) = -(z^2 + log 2 pi) / 2 for each number."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * per_image(z.square() + math.log(2 * math.pi))
@@ -34,12 +34,12 @@ class Normal(Base):
         return global_batch.normal(shape[0], shape[1:], rng=rng, device=device)
 
 
-class Student(Base):
+class StudentT(Base):
     """Student's t: log p(z) = log Gamma((n+1)/2) / (Gamma(n/2) sqrt(n pi)) - (n+1)/2 log(1 + z^2 / n).
 
-    Its tails are heavy, so that an image unlike all training images costs bits, and not all of them.
-    degrees: n, at least 1; the normal law is the limit of many.
-    Apart from the source, whose t is one law of the whole vector: each number has its own.
+    Its tails are heavy, so that an image unlike all training images costs a limited number of bits.
+    degrees: n, at least 1, else ValueError; the normal distribution is the limit of many.
+    Apart from the source, whose t is one distribution of the whole vector: each number has its own.
     Source: Alexanderson & Henter 2020 (Studentising flows), Section 3.
     """
 

@@ -1,4 +1,4 @@
-"""Invertible mixing of channels."""
+"""Invertible mixing of channels by one learned matrix, in the place of a fixed permutation."""
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ class Conv1x1(Transform):
 
     P and the signs are fixed by the random rotation that W starts as; L has a unit diagonal, U none.
     All of it runs outside of autocast, and the inverse matrix is solved for in float64.
+    (B, C, H, W) -> (B, C, H, W), log_det (B,).
     Source: Kingma & Dhariwal 2018, Section 3.2, Eq. 10 and 11.
     """
 
@@ -43,10 +44,10 @@ class Conv1x1(Transform):
             return mix(z, torch.linalg.solve_triangular(upper, inverse, upper=True).to(z.dtype))
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """L without its diagonal of ones, and U with its own, (C, C) each."""
+        """L without its diagonal of ones, and U with its own diagonal, (C, C) each."""
         return self.triangles.tril(-1), self.triangles.triu(1) + torch.diag(self.sign * self.log_s.exp())
 
 
 def mix(x: Tensor, weight: Tensor) -> Tensor:
-    """The product with a matrix (C, C) at every position of x (B, C, H, W)."""
+    """The product of a matrix (C, C) with the channels at every position of x (B, C, H, W)."""
     return nn.functional.linear(x.movedim(1, -1), weight).movedim(-1, 1)

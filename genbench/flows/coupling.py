@@ -1,4 +1,4 @@
-"""Couplings: one part of an image stays and says how the other moves."""
+"""Coupling layers: one part of an image is unchanged and determines how the other part is transformed."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,30 +9,41 @@ from torch import Tensor, nn
 from genbench.flows.network import CouplingNets
 from genbench.flows.transform import Shape, Transform, per_image
 
-__all__ = ["Additive", "Affine", "Channels", "Checkerboard", "Coupling", "Law", "Partition", "asinh"]
+__all__ = [
+    "Additive",
+    "Affine",
+    "Channels",
+    "Checkerboard",
+    "CouplingFunction",
+    "CouplingLayer",
+    "Partition",
+    "asinh",
+]
 
 
-class Law(ABC):
-    """How numbers move, each by itself, under parameters that a network gives: raw (B, parameters C, H, W).
+class CouplingFunction(ABC):
+    """An invertible map of single numbers, whose parameters a network gives: raw (B, parameters C, H, W).
 
-    raw = 0 is the identity, where networks start.
+    raw = 0, which networks start with, is the identity. The dtype is that of x. (It is the "coupling law" of
+    Dinh et al. 2015, Section 3.2.)
     """
 
     parameters: int
-    """Of each number that moves."""
+    """The count of parameters for each number that is transformed."""
 
     @abstractmethod
     def forward(self, x: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """z (B, C, H, W), and log_det (B,)."""
+        """z (B, C, H, W), and log_det (B,) = sum log dz/dx, of x (B, C, H, W)."""
 
     @abstractmethod
     def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
-        """The x that becomes z."""
+        """The x (B, C, H, W) whose forward map under the same raw is z."""
 
 
-class Affine(Law):
-    """z = (x + t) e^s, s = bound tanh(raw / bound): a scale of e^bound or e^-bound at the most.
+class Affine(CouplingFunction):
+    """z = (x + t) e^s, s = bound tanh(raw / bound), so that the scale is between e^-bound and e^bound.
 
+    Raises ValueError unless bound > 0.
     Source: Kingma & Dhariwal 2018, Table 1. They take s = log sigmoid(raw + 2); Dinh et al. 2017, Eq. 7 bound
     it by a hyperbolic tangent with a learned factor. A bound keeps inverses exact and unseen images finite.
     """
@@ -53,16 +64,13 @@ class Affine(Law):
         return z * (-log_scale).exp() - shift
 
     def scale_and_shift(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """s and t, (B, C, H, W) each."""
+        """s and t, (B, C, H, W) each, from raw (B, 2 C, H, W)."""
         unbounded, shift = raw.chunk(2, dim=1)
         return self.bound * torch.tanh(unbounded / self.bound), shift
 
 
-class Additive(Law):
-    """z = x + raw, which changes no volume.
-
-    Source: Dinh et al. 2015 (NICE), Section 3.2.
-    """
+class Additive(CouplingFunction):
+    """z = x + raw, log_det = 0. Source: Dinh et al. 2015 (NICE), Section 3.2."""
 
     parameters = 1
 
@@ -74,53 +82,54 @@ class Additive(Law):
 
 
 class Partition(nn.Module, ABC):
-    """Which part of an image stays, and which moves."""
+    """A partition of an image x into the fixed part x_a, which a network reads, and the moved part x_b."""
 
     channels: tuple[int, int]
-    """Of the part that stays, and of the part that moves."""
+    """Channels of the fixed part, and of the moved part."""
 
     @abstractmethod
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The part that stays, and the part that moves."""
+        """x_a and x_b of x (B, C, H, W), with `channels` channels, on maps of the same size."""
 
     @abstractmethod
-    def merge(self, kept: Tensor, moved: Tensor) -> Tensor:
-        """The image of two parts."""
+    def merge(self, fixed: Tensor, moved: Tensor) -> Tensor:
+        """The image (B, C, H, W) of its two parts, the inverse of `split`."""
 
     def restrict(self, raw: Tensor) -> Tensor:
-        """Parameters of a law, 0 wherever nothing may move."""
+        """Parameters raw of a coupling function, set to 0 (the identity) at positions of the fixed part."""
         return raw
 
 
 class Channels(Partition):
-    """Half of the channels stay, the other half moves (the larger half stays where their number is odd).
+    """Half of the channels are fixed, the other half moves (the larger half is fixed where C is odd).
 
-    swap: the last channels stay instead of the first.
+    swap: the last channels are fixed instead of the first. Raises ValueError on images of a single channel.
+    Source: Dinh et al. 2017, Section 3.4.
     """
 
     def __init__(self, shape: Shape, *, swap: bool = False) -> None:
         super().__init__()
         if shape[0] < 2:
             raise ValueError(
-                f"images of shape {shape} have a single channel, which has no halves: take images "
-                "with even sides, which can be squeezed, or flow=realnvp"
+                f"maps of shape {shape} have a single channel, which cannot be halved: take images with even "
+                "sides, which can be squeezed, or flow=realnvp"
             )
         moved = shape[0] // 2
         self.channels, self.swap = (shape[0] - moved, moved), swap
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.swap:
-            moved, kept = x.split((self.channels[1], self.channels[0]), dim=1)
-            return kept, moved
-        kept, moved = x.split(self.channels, dim=1)
-        return kept, moved
+            moved, fixed = x.split((self.channels[1], self.channels[0]), dim=1)
+            return fixed, moved
+        fixed, moved = x.split(self.channels, dim=1)
+        return fixed, moved
 
-    def merge(self, kept: Tensor, moved: Tensor) -> Tensor:
-        return torch.cat((moved, kept) if self.swap else (kept, moved), dim=1)
+    def merge(self, fixed: Tensor, moved: Tensor) -> Tensor:
+        return torch.cat((moved, fixed) if self.swap else (fixed, moved), dim=1)
 
 
 class Checkerboard(Partition):
-    """The black squares stay, the white ones move: each part is the image with the other part blacked out.
+    """The black squares are fixed, the white ones move: each part is the image with the other part set to 0.
 
     swap: white and black change places. Source: Dinh et al. 2017, Section 3.4.
     """
@@ -132,44 +141,44 @@ class Checkerboard(Partition):
         channels, height, width = shape
         colour = (torch.arange(height)[:, None] + torch.arange(width) + swap) % 2
         self.channels = (channels, channels)
-        self.register_buffer("mask", colour.float(), persistent=False)  # (H, W), 1 where it stays
+        self.register_buffer("mask", colour.float(), persistent=False)  # (H, W), 1 where it is fixed
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x * self.mask, self.restrict(x)
 
-    def merge(self, kept: Tensor, moved: Tensor) -> Tensor:
-        return kept + moved
+    def merge(self, fixed: Tensor, moved: Tensor) -> Tensor:
+        return fixed + moved
 
     def restrict(self, raw: Tensor) -> Tensor:
         return raw * (1 - self.mask)
 
 
-class Coupling(Transform):
-    """z_kept = x_kept, z_moved = law(x_moved; network(asinh(x_kept), y)).
+class CouplingLayer(Transform):
+    """z_a = x_a, z_b = function(x_b; network(asinh(x_a), y)), with x = (x_a, x_b) by the partition.
 
     Apart from the source: asinh, since a number far from all training images would drive the network anywhere
-    (on digits, a few such images cost the others' average 250 bits a dimension).
+    (on digits, a few such images raised the average by 250 bits a dimension).
     Source: Dinh et al. 2017, Section 3.2.
     """
 
-    def __init__(self, partition: Partition, law: Law, networks: CouplingNets) -> None:
+    def __init__(self, partition: Partition, function: CouplingFunction, networks: CouplingNets) -> None:
         super().__init__()
-        self.partition, self.law = partition, law
-        kept, moved = partition.channels
-        self.network = networks.build(kept, law.parameters * moved)
+        self.partition, self.function = partition, function
+        fixed, moved = partition.channels
+        self.network = networks.build(fixed, function.parameters * moved)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        kept, moved = self.partition.split(x)
-        z, log_det = self.law.forward(moved, self.raw(kept, y))
-        return self.partition.merge(kept, z), log_det
+        fixed, moved = self.partition.split(x)
+        z, log_det = self.function.forward(moved, self.raw(fixed, y))
+        return self.partition.merge(fixed, z), log_det
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        kept, moved = self.partition.split(z)
-        return self.partition.merge(kept, self.law.inverse(moved, self.raw(kept, y)))
+        fixed, moved = self.partition.split(z)
+        return self.partition.merge(fixed, self.function.inverse(moved, self.raw(fixed, y)))
 
-    def raw(self, kept: Tensor, y: Tensor | None) -> Tensor:
-        """The parameters of the law."""
-        return self.partition.restrict(self.network(asinh(kept), y))
+    def raw(self, fixed: Tensor, y: Tensor | None) -> Tensor:
+        """The coupling function's parameters (B, parameters C_b, H, W) by the fixed part and the label."""
+        return self.partition.restrict(self.network(asinh(fixed), y))
 
 
 class Asinh(torch.autograd.Function):
@@ -188,5 +197,8 @@ class Asinh(torch.autograd.Function):
 
 
 def asinh(x: Tensor) -> Tensor:
-    """Each number's asinh, on a CPU by vector instructions: 4 times as fast as by torch 2.15."""
+    """Each number's asinh, on a CPU by vector instructions: 4 times as fast as torch 2.15's.
+
+    Differentiable once there. `python -m benchmarks.fast` times it.
+    """
     return Asinh.apply(x) if x.device.type == "cpu" else x.asinh()

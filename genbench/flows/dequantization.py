@@ -1,4 +1,4 @@
-"""From bytes to real numbers: noise that fills the bucket of each level."""
+"""Dequantization, from bytes to real numbers: noise that fills the bucket of each grey level."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.flows.base import Normal
+from genbench.flows.base import StandardNormal
 from genbench.flows.coupling import Affine, Checkerboard
 from genbench.flows.network import CouplingNets
-from genbench.flows.pixels import LEVELS
 from genbench.flows.transform import per_image
+from genbench.probability.buckets import LEVELS
 from genbench.runtime import global_batch
 
-__all__ = ["Dequantization", "Uniform", "Variational"]
+__all__ = ["Dequantization", "UniformDequantization", "VariationalDequantization"]
 
 
 class Dequantization(nn.Module, ABC):
@@ -24,12 +24,15 @@ class Dequantization(nn.Module, ABC):
     The density p(v) over [0, 256)^D of a flow gives the bytes P(k) = integral of p(k + u) du, and
     log P(k) >= E_q [log p(k + u) - log q(u | k)]. Buckets have volume 1, so no other constant arises.
     draws: of u for each likelihood that is measured, which is the log of the mean weight p(k + u) / q(u | k)
-    over them: a lower bound in expectation, the tighter the more draws. Training draws once.
+    over them: a lower bound in expectation, the tighter the more draws. Training draws once. Raises
+    ValueError on fewer draws than one.
     Source of the bound: Theis et al. 2016, Section 3.1; with several draws: Burda et al. 2016, Eq. 8.
     """
 
     bound: Literal["lower"] = "lower"
+    """The kind of number that the flow's log_prob is, as genbench.generator.Likelihood has it."""
     noise_name: str
+    """An adjective for `method`."""
 
     def __init__(self, *, draws: int = 1) -> None:
         super().__init__()
@@ -39,17 +42,20 @@ class Dequantization(nn.Module, ABC):
 
     @property
     def method(self) -> str:
-        """Name of the bound in tables: "one draw of uniform dequantization"."""
+        """Name of the bound in tables, e.g. "one draw of uniform dequantization"."""
         count = "one draw" if self.draws == 1 else f"{self.draws} draws"
         return f"{count} of {self.noise_name} dequantization"
 
     @abstractmethod
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """v (B, C, H, W), and log q(u | k, y) (B,), by torch's default generator."""
+        """v (B, C, H, W) and log q(u | k, y) (B,) in nats, of levels k (B, C, H, W).
+
+        Noise comes from torch's default generator.
+        """
 
 
-class Uniform(Dequantization):
-    """q = 1. Papers often call one draw of this bound the exact likelihood; here it is named for what it is.
+class UniformDequantization(Dequantization):
+    """q = 1, u ~ U[0, 1). Papers often report one draw of this bound as the exact likelihood; it is a bound.
 
     Source: Theis et al. 2016, Section 3.1.
     """
@@ -60,10 +66,12 @@ class Uniform(Dequantization):
         return levels + global_batch.uniform_like(levels), levels.new_zeros(len(levels))
 
 
-class Variational(Dequantization):
-    """u = sigmoid(g(eps; k, y)), eps ~ N(0, I), g couplings whose networks see the levels too.
+class VariationalDequantization(Dequantization):
+    """u = sigmoid(g(eps; k, y)), eps ~ N(0, I), g couplings whose networks read the levels too.
 
     log q(u | k, y) = log N(eps; 0, I) - log |det dg/deps| - sum log u (1 - u)
+    shape: (C, H, W) of the images. networks, steps, bound: of the couplings, see Affine for the bound.
+    Raises ValueError on fewer steps than one.
     Source: Ho et al. 2019 (Flow++), Section 3.1, Eq. 11 to 13.
     """
 
@@ -82,7 +90,7 @@ class Variational(Dequantization):
         if steps < 1:
             raise ValueError(f"dequantization.steps is {steps}; it must be at least 1")
         channels, height, width = shape
-        self.law = Affine(bound)
+        self.function = Affine(bound)
         self.partitions = nn.ModuleList(
             Checkerboard((channels, height, width), swap=k % 2 == 1) for k in range(steps)
         )
@@ -93,13 +101,13 @@ class Variational(Dequantization):
         return levels + u, log_q
 
     def noise(self, eps: Tensor, levels: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
-        """u (B, C, H, W) in (0, 1), and log q(u | k, y) (B,)."""
-        context = 2 * levels / (LEVELS - 1) - 1
-        h, log_q = eps, Normal().log_prob(eps)
+        """u (B, C, H, W) in (0, 1) and log q(u | k, y) (B,), of eps and levels (B, C, H, W)."""
+        context = 2 * levels / (LEVELS - 1) - 1  # the levels in [-1, 1]
+        h, log_q = eps, StandardNormal().log_prob(eps)
         for partition, network in zip(self.partitions, self.networks, strict=True):
-            kept, moved = partition.split(h)
-            raw = partition.restrict(network(torch.cat([kept, context], dim=1), y))
-            moved, log_det = self.law.forward(moved, raw)
-            h, log_q = partition.merge(kept, moved), log_q - log_det
+            fixed, moved = partition.split(h)
+            raw = partition.restrict(network(torch.cat([fixed, context], dim=1), y))
+            moved, log_det = self.function.forward(moved, raw)
+            h, log_q = partition.merge(fixed, moved), log_q - log_det
         log_slope = -F.softplus(h) - F.softplus(-h)  # of the sigmoid
         return torch.sigmoid(h), log_q - per_image(log_slope)

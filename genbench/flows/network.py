@@ -11,8 +11,9 @@ class CouplingNets(ABC):
     """Makes the networks of a flow, which needs many, each for its own numbers of channels.
 
     Each answers `network(x (B, inputs, H, W), y (B,) or None) -> (B, outputs, H, W)`, and 0 at first.
-    num_classes: 0 is unconditional.
-    kernel: side of the convolutions that look around; 1 for maps of one pixel, where it makes perceptrons.
+    num_classes: 0 is unconditional. width: channels inside the networks. dropout: its rate inside them.
+    kernel: side of the spatial convolutions; 1 for maps of one pixel, where it makes perceptrons.
+    Raises ValueError on an odd width or an even kernel.
     """
 
     def __init__(
@@ -22,10 +23,8 @@ class CouplingNets(ABC):
             raise ValueError(f"network.width is {width}; it must be even and at least 2, e.g. 64")
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"network.kernel is {kernel}; it must be odd and at least 1, e.g. 3")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"network.dropout is {dropout}; it must be at least 0 and below 1")
         self.num_classes, self.width, self.kernel, self.dropout = num_classes, width, kernel, dropout
 
     @abstractmethod
     def build(self, inputs: int, outputs: int) -> nn.Module:
-        """A network with its own weights."""
+        """A new network with weights of its own: (B, inputs, H, W) -> (B, outputs, H, W), 0 at first."""

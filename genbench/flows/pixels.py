@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.flows.transform import Transform, per_image
+from genbench.probability.buckets import LEVELS
 
-__all__ = ["LEVELS", "Logit", "Plain"]
-
-LEVELS = 256  # of a byte
+__all__ = ["Logit", "Plain"]
 
 
 class Plain(Transform):
@@ -25,11 +24,11 @@ class Plain(Transform):
 
 
 class Logit(Transform):
-    """z = logit(p), p = alpha + (1 - 2 alpha) x / 256; no z is an image out of range by more than alpha.
+    """z = logit(p), p = alpha + (1 - 2 alpha) x / 256; every z decodes to at most alpha out of range.
 
-    log_det = sum log(1 - 2 alpha) - log 256 + softplus(z) + softplus(-z). Stretches what lies near black and
-    white, where most pixels of drawings are.
-    alpha: in (0, 1/2); small ones stretch more, and send numbers far out.
+    log_det = sum log(1 - 2 alpha) - log 256 + softplus(z) + softplus(-z). It stretches the grey levels near
+    black and white, where most pixels of drawings are.
+    alpha: in (0, 1/2), else ValueError; small ones stretch more, to larger |z|.
     Source: Dinh et al. 2017, Section 4.1 (alpha = 0.05);
     Papamakarios et al. 2017, Section 4.3 (1e-6 for MNIST).
     """

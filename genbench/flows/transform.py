@@ -1,6 +1,6 @@
 """Invertible maps with their change of volume.
 
-Notation of the whole package: x goes in, z comes out, log_det = log |det dz/dx| of each image, y are labels.
+Notation of this folder: x goes in, z comes out, log_det = log |det dz/dx| of each image, y are labels.
 Everything here computes in the dtype of x (networks alone may use less, see `genbench.runtime.precision`).
 """
 
@@ -17,20 +17,20 @@ Shape = tuple[int, int, int]
 class Transform(nn.Module, ABC):
     """A bijection z = f(x; y) of images or vectors, one for each label.
 
-    Laws: inverse(forward(x)) = x, and log_det is the logarithm of the Jacobian's absolute determinant.
+    inverse(forward(x)) = x, and log_det is the logarithm of the Jacobian's absolute determinant.
     """
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z, and log_det (B,) float."""
+        """z, and log_det (B,), of x (B, ...) and labels y (B,) int64 where there are classes."""
 
     @abstractmethod
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The x that becomes z."""
+        """The x (B, ...) whose forward map under the same labels is z."""
 
 
 class Composed(Transform):
-    """z = f_n(... f_1(x)); log-determinants add up."""
+    """z = f_n(... f_1(x)), log_det the sum of theirs."""
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Composed(Transform):
 
 
 class Flatten(Transform):
-    """Images as vectors: (B, C, H, W) -> (B, C H W)."""
+    """Images of a shape (C, H, W) as vectors: (B, C, H, W) -> (B, C H W), log_det = 0."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Flatten(Transform):
 
 
 class TwoWay(nn.Module):
-    """A transform that is called in both directions, so that what is hooked to calls sees both.
+    """A transform whose two directions are both calls of the module, so that forward hooks count both.
 
     forward(x, y) is (z, log_det); forward(z, y, reverse=True) is (x, None).
     """
@@ -80,5 +80,5 @@ class TwoWay(nn.Module):
 
 
 def per_image(values: Tensor) -> Tensor:
-    """The sum over all but the first dimension: (B, ...) -> (B,)."""
+    """The sum of each image's values, sum over all but the first dimension: (B, ...) -> (B,)."""
     return values.flatten(1).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Differentiable augmentation of all that a discriminator sees, so that few images last longer."""
+"""Differentiable augmentation of all images of a discriminator, against overfitting on small data sets."""
 
 from abc import ABC, abstractmethod
 
@@ -11,15 +11,15 @@ __all__ = ["Augmentation", "DiffAugment", "NoAugmentation"]
 
 
 class Augmentation(ABC):
-    """A random, differentiable change of images, drawn anew for each image from torch's default generator."""
+    """A random, differentiable change of images, drawn for each image from torch's default generator."""
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
-        """Changed images: (B, C, H, W) -> (B, C, H, W)."""
+        """Changed images, of real and of generated ones alike: (B, C, H, W) -> (B, C, H, W)."""
 
 
 class NoAugmentation(Augmentation):
-    """The images themselves."""
+    """The identity, which returns the images themselves."""
 
     def __call__(self, x: Tensor) -> Tensor:
         return x
@@ -30,7 +30,7 @@ class DiffAugment(Augmentation):
 
     brightness: x + u brightness / 2.   saturation: (1 + u saturation) times the distance from the grey image.
     contrast: (1 + u contrast) times the distance from the image's mean.
-    translation: whole pixels, up to this share of either side, zeros coming in.
+    translation: by whole pixels, up to this share of either side, filled with zeros.
     cutout: a rectangle of this share of either side set to zero, its centre anywhere.
     Raises ValueError on strengths below 0 and shares above 1.
     Source: Zhao et al. 2020, Section 3.2 and Appendix; the defaults are theirs.
@@ -68,9 +68,13 @@ class DiffAugment(Augmentation):
         if self.contrast:
             x = stretch(x, x.mean((1, 2, 3), keepdim=True), self.contrast)
         if self.translation:
-            x = translated(x, self.translation)
+            # x'[i, j] = x[i + s, j + t] as a product with two matrices of zeros and ones: differentiable any
+            # number of times, and the same bits in each run on a GPU, where scattered sums are not.
+            rows, columns = (shift_matrix(x, x.shape[side], self.translation) for side in (2, 3))
+            x = rows @ x @ columns.mT
         if self.cutout:
-            x = cut(x, self.cutout)
+            rows, columns = (window(x, x.shape[side], self.cutout) for side in (2, 3))
+            x = x * ~(rows[:, None, :, None] & columns[:, None, None, :])
         return x
 
 
@@ -80,35 +84,23 @@ def uniform(x: Tensor) -> Tensor:
 
 
 def stretch(x: Tensor, centre: Tensor, strength: float) -> Tensor:
-    """x (B, C, H, W) stretched about `centre` by a random factor for each image."""
+    """centre + (1 + u strength) (x - centre), u ~ U(-1, 1) for each image of x (B, C, H, W)."""
     return centre + (1 + strength * uniform(x)) * (x - centre)
 
 
-def translated(x: Tensor, share: float) -> Tensor:
-    """Each image of x (B, C, H, W) moved by whole pixels up to `share` of its sides, zeros coming in.
+def shift_matrix(x: Tensor, side: int, share: float) -> Tensor:
+    """A matrix for each image that moves `side` numbers by a random whole distance: (B, 1, side, side).
 
-    x'[i, j] = x[i + s, j + t], as a product with two matrices of zeros and ones: differentiable any number of
-    times, and the same bits in each run on a GPU, where scattered sums are not.
+    share: the largest distance over the side.
     """
-    return shift(x, x.shape[2], share) @ x @ shift(x, x.shape[3], share).mT
-
-
-def shift(x: Tensor, side: int, share: float) -> Tensor:
-    """A matrix for each image that moves `side` numbers by a random whole distance: (B, 1, side, side)."""
     most = int(side * share + 0.5)
     by = global_batch.integers(len(x), (1, 1, 1), low=-most, high=most + 1, device=x.device)
     i = torch.arange(side, device=x.device)
     return (i[:, None] + by == i).to(x.dtype)
 
 
-def cut(x: Tensor, share: float) -> Tensor:
-    """x (B, C, H, W) with a rectangle of `share` of its sides set to zero, its centre anywhere."""
-    rows, columns = hidden(x, x.shape[2], share), hidden(x, x.shape[3], share)
-    return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
-
-
-def hidden(x: Tensor, side: int, share: float) -> Tensor:
-    """Which of `side` places lie in a window of `share` of them, one for each image: (B, side) bool."""
+def window(x: Tensor, side: int, share: float) -> Tensor:
+    """True in a random window of `share` of `side` positions, one window for each image: (B, side) bool."""
     size = int(side * share + 0.5)
     start = global_batch.integers(len(x), (1,), low=0, high=side + 1 - size % 2, device=x.device) - size // 2
     i = torch.arange(side, device=x.device)

@@ -1,4 +1,4 @@
-"""What discriminator and generator minimise, as functions of the discriminator's logits."""
+"""Criteria: the losses of discriminator and generator, as functions of the discriminator's logits."""
 
 from abc import ABC, abstractmethod
 
@@ -15,18 +15,18 @@ class Criterion(ABC):
     """A pair of losses of logits (B,), each the mean over the batch, () float32."""
 
     compares: bool = False
-    """Whether `gen` needs the logits of real images too; all others leave them out and save their pass."""
+    """True where `gen` needs the logits of real images too; all others save the pass for them."""
 
     def check(self, discriminator: nn.Module, penalties: Penalties) -> None:  # noqa: B027 - most fit all
-        """Raise ValueError where these losses mean nothing with such a discriminator; by default never."""
+        """Raise ValueError where these losses are undefined for such a discriminator; by default never."""
 
     @abstractmethod
     def disc(self, real: Tensor, fake: Tensor) -> Tensor:
-        """What the discriminator minimises; real and fake are logits (B,)."""
+        """The discriminator's loss, () float32, of the logits (B,) of real and of generated images."""
 
     @abstractmethod
     def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """What the generator minimises; real is given where the criterion compares."""
+        """The generator's loss, () float32, of logits (B,); real is given where the criterion compares."""
 
 
 class NonSaturating(Criterion):
@@ -69,13 +69,12 @@ class Hinge(Criterion):
 
 
 class Wasserstein(Criterion):
-    """disc = E fake - E real, gen = -E fake; it needs a critic of bounded slope, close to its optimum.
+    """disc = E fake - E real, gen = -E fake; it needs a discriminator of bounded slope, close to its optimum.
 
     The slope is bounded by one kind of penalty (with several at once it has no known target) or by spectral
     normalisation; without a bound the loss has no minimum.
-
-    Source: Arjovsky et al. 2017, Eq. 2; with a gradient penalty and five critic steps for each of the
-    generator, which the configuration brings with it, as Gulrajani et al. 2017, Algorithm 1.
+    Source: Arjovsky et al. 2017, Eq. 2; with a gradient penalty and five discriminator steps for each of the
+    generator's, which the configuration sets, as Gulrajani et al. 2017, Algorithm 1.
     """
 
     def disc(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -86,7 +85,7 @@ class Wasserstein(Criterion):
         normalised = any(is_parametrized(module) for module in discriminator.modules())
         if not (penalties.gradient or at_data or normalised):
             raise ValueError(
-                "criterion=wasserstein needs a discriminator of bounded slope, and nothing bounds it: take "
+                "criterion=wasserstein needs a discriminator of bounded slope, and nothing bounds it: set "
                 "penalty=gradient, or network.discriminator.spectral_norm=true"
             )
         if penalties.gradient and at_data:

@@ -1,4 +1,4 @@
-"""Penalties on the slope of a discriminator, which keep the game from running away."""
+"""Gradient penalties: bounds on the slope of a discriminator, without which the training may diverge."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +15,7 @@ TINY = 1e-12  # the root of 0 has no slope: one image that moves no logit would 
 
 
 class Penalty(NamedTuple):
-    """What is added to the discriminator's loss, and what the log is told."""
+    """The number that is added to the discriminator's loss, and its terms for the log."""
 
     total: Tensor
     """() float32, weighted and scaled."""
@@ -24,11 +24,11 @@ class Penalty(NamedTuple):
 
 
 class Penalties:
-    """The sum of three penalties, each 0 by default and then free; grad is that of the logit by its image.
+    """The sum of three penalties of weights r1, r2 and gradient; one of weight 0 costs no time.
 
     r1 / 2 E |grad D(real)|^2 + r2 / 2 E |grad D(fake)|^2 + gradient E (|grad D(mixed)| - 1)^2
-    mixed = u real + (1 - u) fake, u ~ U(0, 1) for each pair of images.
-    every: only each so many steps, and then that much stronger (lazy regularisation).
+    grad is that of a logit by its image; mixed = u real + (1 - u) fake, u ~ U(0, 1) for each pair of images.
+    every: only at steps 0, every, 2 every, .., and then `every` times as strong (lazy regularisation).
     Raises ValueError on weights below 0 and every below 1.
     Source: Mescheder et al. 2018, Eq. 9 and 10 (r1, r2); Gulrajani et al. 2017, Eq. 3 (gradient);
     Karras et al. 2020 (StyleGAN2), Section 3.1 (every).
@@ -43,7 +43,7 @@ class Penalties:
         self.r1, self.r2, self.gradient, self.every = r1, r2, gradient, every
 
     def watch(self, real: Tensor, fake: Tensor, *, step: int) -> tuple[Tensor, Tensor]:
-        """The images (B, C, H, W) as the discriminator must see them for its slope to be known afterwards."""
+        """The images (B, C, H, W), requiring gradient where a penalty of this step needs the slope there."""
         due = step % self.every == 0
         return (
             real.detach().requires_grad_(due and self.r1 > 0),
@@ -53,7 +53,7 @@ class Penalties:
     def __call__(
         self, critic: Critic, real: Tensor, fake: Tensor, *, logits: tuple[Tensor, Tensor], step: int
     ) -> Penalty:
-        """The penalty of watched images, whose logits ((B,) real, (B,) fake) are known; () float32."""
+        """The penalty at a step, of images (B, C, H, W) that `watch` returned and their logits (B,) each."""
         found: dict[str, tuple[float, Tensor]] = {}
         if step % self.every == 0:
             if self.r1:
@@ -73,7 +73,8 @@ class Penalties:
 def squared_slopes(logits: Tensor, x: Tensor) -> Tensor:
     """|d logit / d image|^2 of each image, differentiable: logits (B,), x (B, C, H, W) -> (B,) float32.
 
-    A logit counts as a function of its own image alone; what a statistic over the batch mixes in is summed.
+    A logit is taken as a function of its own image alone: where a statistic over the batch mixes images, the
+    slopes of all logits by an image are summed.
     """
     (slope,) = torch.autograd.grad(logits.float().sum(), x, create_graph=True)
     return slope.float().square().flatten(1).sum(1)

@@ -1,23 +1,21 @@
-"""A classifier of noised images, for guidance."""
+"""A classifier of noised images, whose gradient guides the sampling of diffusion models."""
 
 from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.nn.norm import GroupNorm
-from genbench.nn.unet import Downsample, ResidualBlock, Sinusoid, groups, levels_down_to
+from genbench.nn.blocks import Downsample, ResidualBlock, Sinusoid, group_norm
+from genbench.nn.sizes import SMALLEST_MAP, multipliers_down_to
 
 __all__ = ["NoisyClassifier"]
 
-SMALLEST_MAP = 4
-
 
 class NoisyClassifier(nn.Module):
-    """The downward half of a U-Net, pooled: xt (B, C, H, W), t (B,) -> logits (B, K).
+    """The downward half of a U-Net, pooled: xt (B, C, H, W), t (B,) in [0, 1] -> logits (B, K).
 
     width: channels of the first level, twice that of the others, one residual block each, down to maps of
-    4x4.
+    4x4. Raises ValueError on an odd width, and without classes.
     Source: Dhariwal & Nichol 2021, Section 4.3, there with attention pooling.
     """
 
@@ -26,23 +24,22 @@ class NoisyClassifier(nn.Module):
         if width < 2 or width % 2:
             raise ValueError(f"guidance.classifier.width is {width}; it must be even and at least 2")
         if num_classes < 1:
-            raise ValueError("guidance=classifier leads to classes, and there are none: set conditional=true")
-        channels, height, breadth = shape
+            raise ValueError("guidance=classifier needs classes, and there are none: set conditional=true")
         embedding = 4 * width
         self.time = nn.Sequential(Sinusoid(width), nn.Linear(width, embedding), nn.SiLU())
-        self.enter, now = nn.Conv2d(channels, width, 3, padding=1), width
+        self.enter, now = nn.Conv2d(shape[0], width, 3, padding=1), width
         self.blocks = nn.ModuleList()
-        for level, multiplier in enumerate(levels_down_to(SMALLEST_MAP, max(height, breadth))):
+        for level, multiplier in enumerate(multipliers_down_to(SMALLEST_MAP, max(shape[1:]))):
             if level:
                 self.blocks.append(Downsample(now))
             self.blocks.append(ResidualBlock(now, multiplier * width, embedding, dropout=0.0))
             now = multiplier * width
-        self.norm = GroupNorm(groups(now), now)
+        self.norm = group_norm(now)
         self.leave = nn.Linear(now, num_classes)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        condition = self.time(t)
-        h = self.enter(x)
+        condition = self.time(t)  # (B, E)
+        h = self.enter(x)  # (B, width, H, W)
         for block in self.blocks:
             h = block(h, condition)
-        return self.leave(F.silu(self.norm(h)).mean(dim=(2, 3)))
+        return self.leave(F.silu(self.norm(h)).mean(dim=(2, 3)))  # (B, K)

@@ -1,20 +1,19 @@
-"""The networks of coupling layers: a part of an image in, the parameters that move the other part out."""
+"""The networks of coupling layers: one part of an image in, the parameters that move the other part out."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.flows.network import CouplingNets
-from genbench.nn.norm import GroupNorm
-from genbench.nn.unet import groups, zero
+from genbench.nn.blocks import group_norm, label_embedding, with_label, zero
 from genbench.runtime import global_batch
 
 __all__ = ["ConvNet", "ConvNets", "ResNet", "ResNets"]
 
 
 class ConvNets(CouplingNets):
-    """Three convolutions, the one in the middle 1x1.
+    """Makes networks of three convolutions, the middle one 1x1: (B, inputs, H, W) -> (B, outputs, H, W).
 
-    Source: Kingma & Dhariwal 2018, Section 5 (there width 512).
+    Settings: see CouplingNets. Source: Kingma & Dhariwal 2018, Section 5 (there width 512).
     """
 
     def build(self, inputs: int, outputs: int) -> nn.Module:
@@ -24,7 +23,11 @@ class ConvNets(CouplingNets):
 
 
 class ResNets(CouplingNets):
-    """Residual networks of some blocks. Source: Dinh et al. 2017, Section 4.1."""
+    """Makes residual networks of `blocks` blocks: (B, inputs, H, W) -> (B, outputs, H, W).
+
+    Other settings: see CouplingNets. Raises ValueError on fewer blocks than one.
+    Source: Dinh et al. 2017, Section 4.1.
+    """
 
     def __init__(
         self, num_classes: int = 0, *, width: int = 64, blocks: int = 2, kernel: int = 3, dropout: float = 0.0
@@ -47,28 +50,34 @@ class ResNets(CouplingNets):
 
 
 class ConvNet(nn.Module):
-    """conv(relu(conv1x1(relu(conv(x) + class)))), the last convolution 0 at first.
+    """conv(relu(conv1x1(relu(conv(x) + label)))), the last convolution 0 at first.
 
+    x (B, inputs, H, W), y (B,) int64 where num_classes > 0 -> (B, outputs, H, W).
     Apart from the source, no ActNorm stands between the convolutions.
+    Source: Kingma & Dhariwal 2018, Section 5.
     """
 
     def __init__(
         self, inputs: int, outputs: int, num_classes: int, *, width: int, kernel: int, dropout: float
     ) -> None:
         super().__init__()
-        self.label = nn.Embedding(num_classes, width) if num_classes else None
+        self.label = label_embedding(num_classes, width)
         self.enter = same_size(inputs, width, kernel)
         self.middle = nn.Conv2d(width, width, 1)
         self.dropout = global_batch.Dropout(dropout)
         self.leave = zero(same_size(width, outputs, kernel))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = F.relu_(with_class(self.enter(x), self.label, y))  # (B, width, H, W)
-        return self.leave(self.dropout(F.relu_(self.middle(h))))
+        h = F.relu_(with_label(self.enter(x), self.label, y))  # (B, width, H, W)
+        return self.leave(self.dropout(F.relu_(self.middle(h))))  # (B, outputs, H, W)
 
 
 class ResNet(nn.Module):
-    """A convolution, residual blocks, and a convolution that is 0 at first."""
+    """A convolution, residual blocks, and a convolution that is 0 at first; labels are added after the first.
+
+    x (B, inputs, H, W), y (B,) int64 where num_classes > 0 -> (B, outputs, H, W).
+    Source: Dinh et al. 2017, Section 4.1.
+    """
 
     def __init__(
         self,
@@ -82,25 +91,25 @@ class ResNet(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.label = nn.Embedding(num_classes, width) if num_classes else None
+        self.label = label_embedding(num_classes, width)
         self.enter = same_size(inputs, width, kernel)
-        self.blocks = nn.Sequential(*(Block(width, kernel, dropout) for _ in range(blocks)))
-        self.norm = GroupNorm(groups(width), width)
+        self.blocks = nn.Sequential(*(Bottleneck(width, kernel, dropout) for _ in range(blocks)))
+        self.norm = group_norm(width)
         self.leave = zero(same_size(width, outputs, kernel))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = self.blocks(with_class(self.enter(x), self.label, y))  # (B, width, H, W)
-        return self.leave(F.silu(self.norm(h)))
+        h = self.blocks(with_label(self.enter(x), self.label, y))  # (B, width, H, W)
+        return self.leave(F.silu(self.norm(h)))  # (B, outputs, H, W)
 
 
-class Block(nn.Module):
-    """x + conv1x1(act(norm(conv(act(norm(x))))))."""
+class Bottleneck(nn.Module):
+    """x + conv1x1(silu(norm(conv(silu(norm(x)))))), (B, width, H, W) -> (B, width, H, W)."""
 
     def __init__(self, width: int, kernel: int, dropout: float) -> None:
         super().__init__()
-        self.norm1 = GroupNorm(groups(width), width)
+        self.norm1 = group_norm(width)
         self.conv1 = same_size(width, width, kernel)
-        self.norm2 = GroupNorm(groups(width), width)
+        self.norm2 = group_norm(width)
         self.dropout = global_batch.Dropout(dropout)
         self.conv2 = nn.Conv2d(width, width, 1)
 
@@ -109,11 +118,6 @@ class Block(nn.Module):
         return x + self.conv2(self.dropout(F.silu(self.norm2(h))))
 
 
-def with_class(h: Tensor, label: nn.Embedding | None, y: Tensor | None) -> Tensor:
-    """h (B, width, H, W) plus the embedding of its class, where there are classes."""
-    return h if label is None else h + label(y)[:, :, None, None]
-
-
 def same_size(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """A convolution that leaves the size of a map as it is."""
+    """A convolution whose padding keeps the size of the map: (B, inputs, H, W) -> (B, outputs, H, W)."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)

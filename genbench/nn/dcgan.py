@@ -1,4 +1,4 @@
-"""Convolutional generators and discriminators, cheap since no hidden map has the size of the image."""
+"""Convolutional generators and discriminators of GANs, cheap since no hidden map is as large as the image."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.nn.norm import GroupNorm
-from genbench.nn.projection import (
+from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork
+from genbench.nn.blocks import label_embedding
+from genbench.nn.gan_blocks import (
     SLOPE,
     MinibatchStd,
     ProjectionHead,
     block_widths,
-    groups,
+    group_norm_of_8,
     halvings,
     spectral,
 )
@@ -21,13 +22,14 @@ from genbench.nn.projection import (
 __all__ = ["DCGANDiscriminator", "DCGANGenerator"]
 
 
-class DCGANGenerator(nn.Module):
+class DCGANGenerator(GeneratorNetwork):
     """Latents to images by transposed convolutions, each doubling the map, from 4x4 at most.
 
     shape: (C, H, W) of the images, any H and W (a map too large by one loses its last row or column).
     width: channels of each hidden map over its multiplier; multipliers: from the largest hidden map to the
     smallest, None: 1, 2, 4, ..
     num_classes: where above 0, an embedding of the label is appended to the latent.
+    Raises ValueError on a width or multipliers that no network can have.
     Apart from the source: group instead of batch normalisation, whose running statistics belong to the raw
     weights and would be wrong for their average.
     Source: Radford et al. 2016, Section 3; labels as in Mirza & Osindero 2014.
@@ -46,35 +48,35 @@ class DCGANGenerator(nn.Module):
         channels, *size = shape
         self.sizes = halvings(*size)[::-1]
         hidden = len(self.sizes) - 1
-        widths = block_widths("generator", width, multipliers or doubling(hidden), hidden)[::-1]
-        self.label = nn.Embedding(num_classes, latent_size) if num_classes else None
+        widths = block_widths("generator", width, multipliers or powers_of_two(hidden), hidden)[::-1]
+        self.label = label_embedding(num_classes, latent_size)
         inputs = latent_size * (2 if num_classes else 1)
         height, breadth = self.sizes[0]
         self.enter = nn.Linear(inputs, widths[0] * height * breadth)
-        self.norms = nn.ModuleList(GroupNorm(groups(c), c) for c in widths)
+        self.norms = nn.ModuleList(group_norm_of_8(c) for c in widths)
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)
             for a, b in zip(widths, [*widths[1:], channels], strict=True)
         )
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """z (B, L), y (B,) int64 or None -> images (B, C, H, W) in [-1, 1]."""
         if self.label is not None:
-            z = torch.cat([z, self.label(y)], dim=1)
-        h = self.enter(z).unflatten(1, (-1, *self.sizes[0]))
+            z = torch.cat([z, self.label(y)], dim=1)  # (B, 2 L)
+        h = self.enter(z).unflatten(1, (-1, *self.sizes[0]))  # (B, widths[0], h, w)
         for norm, up, (height, breadth) in zip(self.norms, self.up, self.sizes[1:], strict=True):
             h = up(F.relu(norm(h)))[:, :, :height, :breadth]
-        return h.tanh()
+        return h.tanh()  # (B, C, H, W)
 
 
-class DCGANDiscriminator(nn.Module):
+class DCGANDiscriminator(DiscriminatorNetwork):
     """Images to logits by convolutions, each halving the map (odd ones rounded up), down to at most 4x4.
 
     width: channels of each hidden map over its multiplier; multipliers: from the largest hidden map to the
     smallest, None: 1, 2, 4, ..
     num_classes: where above 0, labels enter by projection.
     spectral_norm: divide each weight by its largest singular value.
-    minibatch_std: show the head how much the batch varies.
+    minibatch_std: one more feature map for the head, the standard deviation over the batch.
+    Raises ValueError on a width or multipliers that no network can have.
     Apart from the source: no batch normalisation, under which the slope of a logit by its image means little.
     Source: Radford et al. 2016, Section 3.
     """
@@ -93,8 +95,8 @@ class DCGANDiscriminator(nn.Module):
         channels, *size = shape
         sizes = halvings(*size)
         hidden = len(sizes) - 1
-        multipliers = multipliers or doubling(hidden)
-        widths = [channels, *block_widths("discriminator", width, multipliers, hidden)]
+        hidden_widths = block_widths("discriminator", width, multipliers or powers_of_two(hidden), hidden)
+        widths = [channels, *hidden_widths]
         self.down = nn.ModuleList(
             spectral(nn.Conv2d(a, b, 4, stride=2, padding=1), on=spectral_norm) for a, b in pairwise(widths)
         )
@@ -104,17 +106,16 @@ class DCGANDiscriminator(nn.Module):
         self.head = ProjectionHead(features, num_classes, spectral_norm=spectral_norm)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """x (B, C, H, W), y (B,) int64 or None -> logits (B,)."""
         return self.head(self.features(x), y)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the head sees, (B, F)."""
+        """The smallest map flattened, which the head reads: x (B, C, H, W) -> (B, F)."""
         for down in self.down:
-            x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+            x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))  # so that an odd side is rounded up
             x = F.leaky_relu(down(x), SLOPE)
         return self.statistic(x).flatten(1)
 
 
-def doubling(levels: int) -> list[int]:
-    """1, 2, 4, ..: twice the channels on each smaller map."""
+def powers_of_two(levels: int) -> list[int]:
+    """1, 2, 4, ..: multipliers that give each smaller map twice the channels."""
     return [2**level for level in range(levels)]

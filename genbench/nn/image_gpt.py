@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.autoregressive.pixel_law import PixelLaw
-from genbench.nn.attention import attention
+from genbench.nn.fast import attention
 from genbench.runtime import global_batch
 
 __all__ = ["ImageGPT"]
@@ -18,13 +18,14 @@ INITIAL_STD = 0.02
 class ImageGPT(CausalNetwork):
     """A decoder-only transformer over the grey levels of an image in raster order.
 
-    law: how its answers are read; a token is a pixel or one of its channels, as the law decides.
+    law: the distribution of a token that an answer describes; it decides whether a token is a whole pixel or
+    one of its channels.
     width, blocks, heads: of the transformer; each head has width / heads channels.
-    The sequence begins with the label (or a learned start) in the place of the token before the first. Where
-    a token stands is the sum of learned embeddings of its row, column and channel.
+    The sequence begins with the label (or a learned start) in the place of the token before the first. The
+    position of a token is the sum of learned embeddings of its row, column and channel.
     Raises ValueError on sizes that no network can have.
-    Source: Chen et al. 2020 (iGPT), Section 2.2; apart from it, rows and columns are embedded apart, and the
-    law says whether there is a palette.
+    Source: Chen et al. 2020 (iGPT), Section 2.2; apart from it, rows and columns are embedded separately, and
+    a palette is one choice of the distribution.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class ImageGPT(CausalNetwork):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(shape, num_classes, law)
-        check_sizes(width, blocks, heads, dropout)
+        check_sizes(width, blocks, heads)
         _, height, side = self.shape
         self.start = nn.Embedding(max(num_classes, 1), width)
         self.symbols = self.channels if law.ordered else 1
@@ -47,50 +48,53 @@ class ImageGPT(CausalNetwork):
         self.row, self.column = nn.Embedding(height, width), nn.Embedding(side, width)
         self.channel = nn.Embedding(self.tokens_per_pixel, width)
         self.dropout = global_batch.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, law.outputs(self.channels))
-        self.apply(initialised)
+        self.apply(initialise)
 
     def forward(self, x: Tensor, y: Tensor | None = None, cache: Cache | None = None) -> Tensor:
         if cache is not None:
             return self.step(x, y, cache)
-        before = self.embed(self.to_tokens(x)[:, :-1])
-        h = self.dropout(torch.cat([self.begin(x, y), before], dim=1) + self.places())  # (B, N, width)
+        before = self.embed(self.to_tokens(x)[:, :-1])  # (B, N - 1, width)
+        h = self.dropout(torch.cat([self.begin(x, y), before], dim=1) + self.positions())  # (B, N, width)
         for block in self.blocks:
             h = block(h)
-        return self.leave(self.norm(h))
+        return self.leave(self.norm(h))  # (B, N, P)
 
     def step(self, x: Tensor, y: Tensor | None, cache: Cache) -> Tensor:
-        """The answer for the token whose turn it is, (B, 1, P); each block keeps keys and values."""
+        """The answer for token `cache.position`, (B, 1, P); each block's keys and values are cached."""
         i = cache.position
-        h = self.embed(self.to_tokens(x)[:, i - 1 : i]) if i else self.begin(x, y)
-        h = h + self.places()[i : i + 1]
+        h = self.embed(self.to_tokens(x)[:, i - 1 : i]) if i else self.begin(x, y)  # (B, 1, width)
+        h = h + self.positions()[i : i + 1]
         if i == 0:
-            cache.layers = [block.empty(h, self.length) for block in self.blocks]
+            cache.layers = [block.empty_cache(h, self.length) for block in self.blocks]
         for block, (keys, values) in zip(self.blocks, cache.layers, strict=True):
             h = block.step(h, keys, values, i)
         cache.position += 1
         return self.leave(self.norm(h))
 
     def begin(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """What stands before the first token: (B, 1, width)."""
+        """The embedding before the first token, of the label or the learned start: (B, 1, width)."""
         label = torch.zeros(len(x), dtype=torch.int64, device=x.device) if y is None else y
         return self.start(label)[:, None]
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, N, c) -> (B, N, width), the sum over their channels."""
+        """Embeddings of tokens, summed over their channels: (B, N, c) -> (B, N, width)."""
         offset = torch.arange(self.symbols, device=tokens.device) * self.law.levels
         return self.level(self.law.to_level(tokens) + offset).sum(2)
 
-    def places(self) -> Tensor:
-        """The embeddings of all places, (N, width)."""
+    def positions(self) -> Tensor:
+        """The embeddings of all positions, row + column + channel: (N, width)."""
         grid = self.row.weight[:, None, None] + self.column.weight[:, None] + self.channel.weight
         return grid.flatten(0, 2)
 
 
-class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)). Source: Chen et al. 2020, Section 2.2."""
+class TransformerBlock(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)): (B, N, width) -> (B, N, width).
+
+    Source: Chen et al. 2020, Section 2.2.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -105,38 +109,38 @@ class Block(nn.Module):
         return self.join(x, attention(q, k, v, causal=True))
 
     def step(self, x: Tensor, keys: Tensor, values: Tensor, position: int) -> Tensor:
-        """x (B, 1, width) at one position, whose key and value are written into what is kept."""
+        """x (B, 1, width) at one position, its key and value written into the cache -> (B, 1, width)."""
         q, k, v = self.split(x)
         keys[:, :, position], values[:, :, position] = k[:, :, 0], v[:, :, 0]
         seen = slice(position + 1)
         return self.join(x, attention(q, keys[:, :, seen], values[:, :, seen]))
 
-    def empty(self, x: Tensor, length: int) -> tuple[Tensor, ...]:
-        """Room for the keys and values of so many tokens, (B, heads, N, width / heads) each."""
+    def empty_cache(self, x: Tensor, length: int) -> tuple[Tensor, ...]:
+        """Memory for the keys and values of `length` tokens, (B, heads, length, width / heads) each."""
         size = (len(x), self.heads, length, x.shape[2] // self.heads)
         return x.new_empty(size), x.new_empty(size)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, (B, heads, N, width / heads) each."""
-        qkv = self.qkv(self.norm1(x)).unflatten(2, (3, self.heads, -1))
+        qkv = self.qkv(self.norm1(x)).unflatten(2, (3, self.heads, -1))  # (B, N, 3, heads, width / heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         return q, k, v
 
     def join(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The rest of the block, from x (B, N, width) and what its heads read."""
-        x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        """The rest of the block, from x (B, N, width) and the heads' values (B, heads, N, width / heads)."""
+        x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))  # (B, N, width)
         return x + self.dropout(self.mlp(self.norm2(x)))
 
 
-def initialised(module: nn.Module) -> None:
-    """Draw the weights of a layer. Source: Radford et al. 2019, as Chen et al. 2020 take it over."""
+def initialise(module: nn.Module) -> None:
+    """Draw a layer's weights from N(0, 0.02^2). Source: Radford et al. 2019 (GPT-2), Section 2.3."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=INITIAL_STD)
     if isinstance(module, nn.Linear):
         nn.init.zeros_(module.bias)
 
 
-def check_sizes(width: int, blocks: int, heads: int, dropout: float) -> None:
+def check_sizes(width: int, blocks: int, heads: int) -> None:
     """Raise ValueError on sizes that no network can have."""
     if heads < 1 or width < 1 or width % heads:
         raise ValueError(
@@ -144,5 +148,3 @@ def check_sizes(width: int, blocks: int, heads: int, dropout: float) -> None:
         )
     if blocks < 1:
         raise ValueError(f"network.blocks is {blocks}; it must be at least 1")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"network.dropout is {dropout}; it must be at least 0 and below 1")

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.nn.resnet import BottomUp, Condition, Exit, check_latent, map_sizes, widths_of
-from genbench.nn.unet import ResidualBlock, Upsample, zero
+from genbench.nn.blocks import Condition, NormConv, ResidualBlock, Upsample, zero
+from genbench.nn.resnet import BottomUp, check_latent
+from genbench.nn.sizes import Sizes
 from genbench.probability.gaussian import reparameterize
 from genbench.vaes.bound import Inference
 from genbench.vaes.network import LatentNetwork
@@ -23,7 +24,8 @@ class Ladder(LatentNetwork):
 
     On the way up, from the smallest map to the largest, each local layer draws latent_channels numbers a
     position given all above it (and, in inference, the features of its size from the way down). The vector
-    also sets scale and shift of every block. Other settings as genbench.nn.resnet.BottomUp's.
+    also sets scale and shift of every block. out_channels: None is those of the image. Other settings: see
+    genbench.nn.sizes.Sizes. Raises ValueError on sizes that no network can have.
     Source: Child 2021 (VDVAE), Figure 3; the vector on top is this project's.
     """
 
@@ -43,39 +45,30 @@ class Ladder(LatentNetwork):
     ) -> None:
         super().__init__()
         check_latent(min(latent_top, latent_channels))
-        widths = widths_of(shape, width, multipliers, blocks, patch)
-        self.patch, self.sizes = patch, map_sizes(shape, multipliers, patch)
-        self.bottom_up = BottomUp(
-            shape,
-            num_classes,
-            width=width,
-            multipliers=multipliers,
-            blocks=blocks,
-            patch=patch,
-            dropout=dropout,
-        )
-        self.map_shape = (widths[-1], *self.sizes[-1])
-        numbers = widths[-1] * self.sizes[-1][0] * self.sizes[-1][1]
-        self.infer = nn.Linear(numbers, 2 * latent_top)
-        self.head = nn.Linear(latent_top, numbers)
-        self.condition = Condition(latent_top, num_classes, 4 * width)
-        self.levels, self.latents, now = nn.ModuleList(), [latent_top], widths[-1]
-        for size, out in reversed(list(zip(self.sizes, widths, strict=True))):
+        sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
+        self.patch, self.sizes, self.map_shape = patch, sizes.maps, sizes.smallest
+        self.bottom_up = BottomUp(sizes)
+        now, height, breadth = self.map_shape
+        self.infer = nn.Linear(now * height * breadth, 2 * latent_top)
+        self.head = nn.Linear(latent_top, now * height * breadth)
+        self.condition = Condition(latent_top, num_classes, sizes.embedding)
+        self.levels, self.latents = nn.ModuleList(), [latent_top]
+        for (height, breadth), out in reversed(list(zip(sizes.maps, sizes.widths, strict=True))):
             stage = nn.ModuleList([Upsample(now)] if self.levels else [])
             for _ in range(blocks):
-                stage.append(LatentLayer(now, out, latent_channels, 4 * width, dropout))
-                self.latents.append(latent_channels * size[0] * size[1])
+                stage.append(LatentLayer(now, out, latent_channels, sizes.embedding, dropout))
+                self.latents.append(latent_channels * height * breadth)
                 now = out
             self.levels.append(stage)
         self.latent = sum(self.latents)
-        self.leave = Exit(now, (out_channels or shape[0]) * patch**2)
+        self.leave = NormConv(now, sizes.folded(out_channels or shape[0]))
 
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
-        noise = list(eps.split(self.latents, dim=1))
+        noise = list(eps.split(self.latents, dim=1))  # (B, numbers of the layer) each
         features = None if x is None else self.bottom_up(x, y)
         top = draw(noise.pop(0), None if features is None else self.infer(features[-1].flatten(1)))
         drawn, condition = [top], self.condition(top[0], y)  # (B, E)
-        h = self.head(top[0]).reshape(-1, *self.map_shape)
+        h = self.head(top[0]).reshape(-1, *self.map_shape)  # (B, width_L, h, w)
         for stage, size in zip(self.levels, reversed(self.sizes), strict=True):
             for layer in stage:
                 if isinstance(layer, Upsample):
@@ -84,12 +77,15 @@ class Ladder(LatentNetwork):
                     seen = None if features is None else features.pop()
                     h, local = layer(h, noise.pop(0), seen, condition)
                     drawn.append(local)
-        u, mu, logvar = (torch.cat(parts, dim=1) for parts in zip(*drawn, strict=True))
+        u, mu, logvar = (torch.cat(parts, dim=1) for parts in zip(*drawn, strict=True))  # (B, L) each
         return Inference(u, mu, logvar, F.pixel_shuffle(self.leave(h), self.patch).float())
 
 
 class LatentLayer(nn.Module):
-    """Adds local latents z = prior mean + prior deviation * u to the map, then runs a residual block."""
+    """Adds local latents z = prior mean + prior deviation * u to the map, then runs a residual block.
+
+    Prior and posterior start as N(0, I). Source: Child 2021 (VDVAE), Figure 3.
+    """
 
     def __init__(self, inputs: int, outputs: int, latent: int, embedding: int, dropout: float) -> None:
         super().__init__()
@@ -108,7 +104,7 @@ class LatentLayer(nn.Module):
         """h (B, inputs, h, w), eps (B, latent h w), features (B, outputs, h, w) or None -> map, draw."""
         seen = None if features is None else self.posterior(torch.cat([h, features], dim=1)).flatten(1)
         local = draw(eps, seen)
-        mean, log_deviation = self.prior(h).chunk(2, dim=1)
+        mean, log_deviation = self.prior(h).chunk(2, dim=1)  # (B, latent, h, w) each
         z = mean + log_deviation.exp() * local[0].reshape(mean.shape)
         return self.block(h + self.inject(z), condition), local
 

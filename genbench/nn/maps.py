@@ -1,4 +1,4 @@
-"""A network of a VAE whose latent is a small map, for models of latents."""
+"""The network of a VAE whose latent is a small map, for models of latents such as latent diffusion."""
 
 import math
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ __all__ = ["MapLayer"]
 
 
 class MapLayer(OneLayerNetwork):
-    """One latent layer that is a map of L numbers a position, kept flat.
+    """One latent layer that is a map of L numbers a position, flattened to a vector of L h w numbers.
 
     encoder(x, y) -> (B, 2 L, h, w), mean and log-variance; decoder(z (B, L, h, w), y) -> (B, C, H, W).
-    shape: (C, H, W) of the images.
+    shape: (C, H, W) of the images, which the size of the encoder's map is found with.
     Source: the autoencoder of Rombach et al. 2022, Section 3.1, without its adversarial loss.
     """
 
@@ -32,7 +32,7 @@ class MapLayer(OneLayerNetwork):
         return self.map
 
     def moments(self, x: Tensor, y: Tensor | None) -> Tensor:
-        return self.encoder(x, y).flatten(1)
+        return self.encoder(x, y).flatten(1)  # (B, 2 L h w)
 
     def output(self, z: Tensor, y: Tensor | None) -> Tensor:
-        return self.decoder(z.reshape(-1, *self.map), y)
+        return self.decoder(z.reshape(-1, *self.map), y)  # (B, C, H, W)

@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.nn.norm import GroupNorm
-from genbench.nn.projection import (
+from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork
+from genbench.nn.blocks import label_embedding
+from genbench.nn.gan_blocks import (
     SLOPE,
     MinibatchStd,
     ProjectionHead,
     block_widths,
-    groups,
+    group_norm_of_8,
     halvings,
     spectral,
 )
@@ -21,12 +22,13 @@ from genbench.nn.projection import (
 __all__ = ["ResidualDiscriminator", "ResidualGenerator"]
 
 
-class ResidualGenerator(nn.Module):
+class ResidualGenerator(GeneratorNetwork):
     """Latents to images by residual blocks, each doubling the map, from 4x4 at most.
 
     Latent and label set scale and shift of every normalisation, so that they act at each size of the map.
     shape: (C, H, W) of the images, any H and W.
     width: channels of each map over its multiplier; multipliers: from the largest map down, None: all 1.
+    Raises ValueError on a width or multipliers that no network can have.
     Apart from the sources: group instead of batch normalisation, whose running statistics belong to the raw
     weights and would be wrong for their average.
     Source: Miyato et al. 2018, Table 3; Chen et al. 2019 (self-modulation), Eq. 1.
@@ -45,25 +47,24 @@ class ResidualGenerator(nn.Module):
         channels, *size = shape
         self.sizes = halvings(*size)[::-1]
         widths = block_widths("generator", width, multipliers, len(self.sizes))[::-1]
-        self.label = nn.Embedding(num_classes, latent_size) if num_classes else None
+        self.label = label_embedding(num_classes, latent_size)
         height, breadth = self.sizes[0]
         self.enter = nn.Linear(latent_size, widths[0] * height * breadth)
         condition = latent_size * (2 if num_classes else 1)
         self.blocks = nn.ModuleList(UpBlock(a, b, condition) for a, b in pairwise(widths))
-        self.norm = GroupNorm(groups(widths[-1]), widths[-1])
+        self.norm = group_norm_of_8(widths[-1])
         self.leave = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """z (B, L), y (B,) int64 or None -> images (B, C, H, W) in [-1, 1]."""
-        condition = z if self.label is None else torch.cat([z, self.label(y)], dim=1)
-        h = self.enter(z).unflatten(1, (-1, *self.sizes[0]))
+        condition = z if self.label is None else torch.cat([z, self.label(y)], dim=1)  # (B, L) or (B, 2 L)
+        h = self.enter(z).unflatten(1, (-1, *self.sizes[0]))  # (B, widths[0], h, w)
         for block, size in zip(self.blocks, self.sizes[1:], strict=True):
             h = block(h, condition, size)
-        return self.leave(F.relu(self.norm(h))).tanh()
+        return self.leave(F.relu(self.norm(h))).tanh()  # (B, C, H, W)
 
 
 class UpBlock(nn.Module):
-    """skip(up(x)) + conv(act(norm(conv(up(act(norm(x))))))), the norms modulated by the condition."""
+    """skip(up(x)) + conv(relu(norm(conv(up(relu(norm(x))))))), the norms modulated by the condition."""
 
     def __init__(self, inputs: int, outputs: int, condition: int) -> None:
         super().__init__()
@@ -80,11 +81,11 @@ class UpBlock(nn.Module):
 
 
 class Modulated(nn.Module):
-    """(1 + scale) norm(x) + shift, scale and shift linear in the condition."""
+    """(1 + scale) norm(x) + shift, scale and shift linear in the condition (B, L); x (B, C, h, w)."""
 
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
-        self.norm = GroupNorm(groups(channels), channels, affine=False)
+        self.norm = group_norm_of_8(channels, affine=False)
         self.linear = nn.Linear(condition, 2 * channels)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -92,13 +93,14 @@ class Modulated(nn.Module):
         return self.norm(x, scale, shift)
 
 
-class ResidualDiscriminator(nn.Module):
+class ResidualDiscriminator(DiscriminatorNetwork):
     """Images to logits by residual blocks, each halving the map down to at most 4x4, and one block there.
 
     width: channels of each map over its multiplier; multipliers: from the largest map down, None: all 1.
     num_classes: where above 0, labels enter by projection.
     spectral_norm: divide each weight by its largest singular value.
-    minibatch_std: show the last block how much the batch varies.
+    minibatch_std: one more channel for the last block, the standard deviation over the batch.
+    Raises ValueError on a width or multipliers that no network can have.
     Source: Miyato et al. 2018, Table 3 (without normalisation of activations, and leaky).
     """
 
@@ -123,20 +125,19 @@ class ResidualDiscriminator(nn.Module):
         self.head = ProjectionHead(last, num_classes, spectral_norm=spectral_norm)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """x (B, C, H, W), y (B,) int64 or None -> logits (B,)."""
         return self.head(self.features(x), y)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the head sees, (B, F): sums over the smallest map."""
-        h = self.enter(x)
+        """Sums over the smallest map, which the head reads: x (B, C, H, W) -> (B, F)."""
+        h = self.enter(x)  # (B, widths[0], H, W)
         for block in self.blocks:
             h = block(h)
-        h = self.leave(self.statistic(F.leaky_relu(h, SLOPE)))
+        h = self.leave(self.statistic(F.leaky_relu(h, SLOPE)))  # (B, F, h, w)
         return F.leaky_relu(h, SLOPE).sum((2, 3))
 
 
 class DownBlock(nn.Module):
-    """pool(skip(x) + conv(act(conv(act(x))))), the map halved and rounded up."""
+    """pool(skip(x) + conv(act(conv(act(x))))), act a leaky ReLU; the map is halved, rounding up."""
 
     def __init__(self, inputs: int, outputs: int, *, spectral_norm: bool) -> None:
         super().__init__()

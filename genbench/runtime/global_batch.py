@@ -161,10 +161,12 @@ def uniform_like(x: Tensor) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """As torch's; each part of a batch takes its rows of one mask."""
+    """As torch's; each part of a batch takes its rows of one mask. Raises ValueError unless 0 <= p < 1."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"network.dropout is {p}; it must be at least 0 and below 1")
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The variational bound: what a VAE minimises, and what it reports."""
+"""The variational bound (ELBO): the training loss of a VAE, and the likelihood that it reports."""
 
 import math
 from collections.abc import Callable
@@ -26,10 +26,10 @@ ACTIVE = 0.01  # variance of the posterior mean above which a unit counts as act
 
 
 class Inference(NamedTuple):
-    """One pass through encoder and decoder: z from q(z | x) = N(mu, e^logvar), and the decoder's answer."""
+    """One pass through encoder and decoder: z ~ q(z | x) = N(mu, e^logvar), and the decoder's answer."""
 
     z: Tensor
-    """(B, L), as mu and logvar; the prior is N(0, I)."""
+    """(B, L), as mu and logvar are; the prior is N(0, I)."""
     mu: Tensor
     logvar: Tensor
     output: Tensor
@@ -39,11 +39,11 @@ class Inference(NamedTuple):
 def training_terms(
     q: Inference, x: Tensor, likelihood: PixelLikelihood, *, beta: float, free_nats: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The total to differentiate and the terms of the log, all () float32.
+    """The loss and its terms "kl", "reconstruction" and "active_units" for the log, all () float32.
 
     total = (reconstruction + beta KL) / D, each summed over dimensions and averaged over the batch, in nats;
-    the division by D = C H W alone keeps learning rates alike over image sizes. The KL has its free bits in
-    the total, none in the terms.
+    the division by D = C H W makes one learning rate fit all image sizes. The KL has its free bits in the
+    total, none in the terms.
     Source: Kingma & Welling 2014, Eq. 3; beta: Higgins et al. 2017, Eq. 4.
     """
     reconstruction = likelihood.training_nats(q.output, x).mean()
@@ -66,12 +66,15 @@ def active_units(mu: Tensor) -> Tensor:
 
 
 def elbo(q: Inference, x: Tensor, likelihood: PixelLikelihood) -> Tensor:
-    """log p(x | z) - KL(q(z | x) || p(z)), the KL in closed form: (B,) nats."""
+    """log p(x | z) - KL(q(z | x) || p(z)), the KL in closed form: (B,) nats.
+
+    A lower bound of log p(x) in expectation over z. Source: Kingma & Welling 2014, Eq. 3.
+    """
     return likelihood.log_prob(q.output, x) - gaussian_kl(q.mu, q.logvar).sum(1)
 
 
 def log_weight(q: Inference, x: Tensor, likelihood: PixelLikelihood) -> Tensor:
-    """log p(x | z) + log p(z) - log q(z | x) of one z: (B,) nats."""
+    """log p(x | z) + log p(z) - log q(z | x) of one z: (B,) nats. Source: Burda et al. 2016, Eq. 8."""
     prior = normal_log_prob(q.z, torch.zeros_like(q.mu), torch.zeros_like(q.logvar))
     return likelihood.log_prob(q.output, x) + prior - normal_log_prob(q.z, q.mu, q.logvar)
 
@@ -81,7 +84,7 @@ def importance_bound(
 ) -> Tensor:
     """log (1/k) sum_i p(x, z_i) / q(z_i | x), one z_i at a time; the ELBO in closed form for k = 1.
 
-    infer draws z afresh at each call. (B,) nats. Source: Burda et al. 2016, Eq. 8.
+    infer draws new z at each call. (B,) nats. Source: Burda et al. 2016, Eq. 8.
     """
     if samples == 1:
         return elbo(infer(), x, likelihood)
@@ -92,7 +95,7 @@ def importance_bound(
 
 
 def free_bits(kl: Tensor, nats: float) -> Tensor:
-    """sum_j max(nats, mean over the batch of KL_j): each latent dimension has `nats` for free.
+    """sum_j max(nats, mean over the batch of KL_j): a KL of `nats` in a latent dimension costs nothing.
 
     kl (B, L) -> (). The groups of the source are single dimensions here; nats = 0 is the plain KL.
     Source: Kingma et al. 2016, Section C.8 of the appendix, Eq. 15.
@@ -101,16 +104,16 @@ def free_bits(kl: Tensor, nats: float) -> Tensor:
 
 
 def beta_at(step: int, beta: float, warmup: int) -> float:
-    """The weight of the KL at training step `step` = 0, 1, ..: rises linearly to beta over `warmup` steps.
+    """The weight of the KL at training step `step` = 0, 1, ..: beta min((step + 1) / warmup, 1).
 
-    Never 0, so that what the KL alone trains is trained from the first step on.
+    Never 0, so that parameters with a gradient from the KL alone are trained from the first step on.
     Source: Sonderby et al. 2016, Section 2.3.
     """
     return beta * min((step + 1) / max(warmup, 1), 1.0)
 
 
 def check_bound_settings(beta: float, warmup_steps: int, free_nats: float, importance_samples: int) -> None:
-    """Raise ValueError on settings of the variational bound that mean nothing."""
+    """Raise ValueError unless beta > 0, warmup_steps >= 0, free_nats >= 0 and importance_samples >= 1."""
     if not beta > 0:
         raise ValueError(f"model.beta is {beta}; it must be above 0 (no KL at all: model=autoencoder)")
     if warmup_steps < 0 or free_nats < 0:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.probability.nearest import nearest
 from genbench.runtime import global_batch
 
 __all__ = ["Codebook", "Quantised", "perplexity"]
@@ -14,7 +15,7 @@ EMPTY = 1e-5  # share of one vector below which a code counts as never used
 
 
 class Quantised(NamedTuple):
-    """A batch of vectors and the codes nearest to them."""
+    """A batch of vectors z_e, replaced by the codes nearest to them."""
 
     z: Tensor
     """(B, L, h, w): the codes in the forward pass, the identity in the backward pass (straight-through)."""
@@ -25,11 +26,11 @@ class Quantised(NamedTuple):
 
 
 class Codebook(nn.Module):
-    """`size` vectors of L numbers; all of their state is in buffers, none of it is learned by gradient.
+    """`size` vectors e_i of L numbers; all of their state is in buffers, none of it is learned by gradient.
 
     N_i <- decay N_i + (1 - decay) n_i, m_i <- decay m_i + (1 - decay) sum of the n_i vectors nearest to e_i,
-    e_i = m_i / N_i, once a training step. A code whose N_i is below `restart` starts anew as a vector of the
-    batch; all of them do so in the first step. Raises ValueError on settings that no codebook can have.
+    e_i = m_i / N_i, once a training step. A code whose N_i is below `restart` is set to a random vector of
+    the batch; all of them are in the first step. Raises ValueError on settings that no codebook can have.
     Source: van den Oord et al. 2017, Eq. 1 to 3 and Appendix A.1; restarts: Dhariwal et al. 2020 (Jukebox),
     Section 3.1.
     """
@@ -56,42 +57,40 @@ class Codebook(nn.Module):
         self.rows = global_batch.StepRows()
 
     def forward(self, z: Tensor) -> Quantised:
-        """Quantise z (B, L, h, w); in training mode the codebook follows after the last part of a batch."""
+        """Quantise z (B, L, h, w); in training mode the last part of a batch updates the codebook."""
         z = z.float()
         vectors = z.movedim(1, -1)  # (B, h, w, L)
         index = self.nearest(vectors.detach())
-        codes = self.look_up(index)
+        codes = self.look_up(index)  # (B, L, h, w)
         if self.training and torch.is_grad_enabled():
             rows = self.rows.complete([vectors.detach(), index])
             if rows is not None:
-                self.follow(rows[0].flatten(0, -2), rows[1].flatten())
+                self.update(rows[0].flatten(0, -2), rows[1].flatten())
         return Quantised(z + (codes - z).detach(), index, F.mse_loss(z, codes))
 
     def nearest(self, vectors: Tensor) -> Tensor:
-        """The index of the code nearest to each vector, (..., L) -> (...) int64."""
-        # |v - e|^2 without |v|^2, which is the same for all codes.
-        distances = self.codes.square().sum(1) - 2 * vectors @ self.codes.T
-        return distances.argmin(-1)
+        """The index 0..size-1 of the code nearest to each vector: (..., L) -> (...) int64."""
+        return nearest(vectors, self.codes)
 
     def look_up(self, index: Tensor) -> Tensor:
-        """The codes of indices (B, h, w) as a map: (B, L, h, w)."""
+        """The codes e_i of indices (B, h, w) int64 as a map: (B, L, h, w)."""
         return self.codes[index].movedim(-1, 1)
 
     @torch.no_grad()
-    def follow(self, vectors: Tensor, index: Tensor) -> None:
+    def update(self, vectors: Tensor, index: Tensor) -> None:
         """Move each code towards the mean of its vectors (N, L) of a whole batch, given their index (N,)."""
-        dead = self.counts < self.restart
+        unused = self.counts < self.restart
         assigned = F.one_hot(index, self.size).to(vectors.dtype)  # (N, size)
         self.counts.lerp_(assigned.sum(0), 1 - self.decay)
         self.sums.lerp_(assigned.T @ vectors, 1 - self.decay)
-        dead |= self.counts < EMPTY
+        unused |= self.counts < EMPTY
         drawn = vectors[torch.randint(len(vectors), (self.size,), device=vectors.device)]
-        self.counts.copy_(torch.where(dead, 1.0, self.counts))
-        self.sums.copy_(torch.where(dead[:, None], drawn, self.sums))
+        self.counts.copy_(torch.where(unused, 1.0, self.counts))
+        self.sums.copy_(torch.where(unused[:, None], drawn, self.sums))
         self.codes.copy_(self.sums / self.counts[:, None])
 
 
 def perplexity(index: Tensor, size: int) -> Tensor:
-    """exp of the entropy of the codes in use, from 1 (one code) to size (all alike): (...) int64 -> ()."""
+    """exp(-sum p log p) of the shares p of the codes, from 1 (one code) to size (all alike): (...) -> ()."""
     share = F.one_hot(index.flatten(), size).float().mean(0)  # bincount would wait for the device
     return torch.exp(-torch.xlogy(share, share).sum())

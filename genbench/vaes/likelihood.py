@@ -1,4 +1,4 @@
-"""p(8-bit image | answer of a network): the pixels' distributions over 256 levels."""
+"""Pixel likelihoods p(8-bit image | answer of a network): distributions of each pixel over 256 levels."""
 
 import math
 from abc import ABC, abstractmethod
@@ -36,14 +36,14 @@ class PixelLikelihood(nn.Module, ABC):
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
-        """The image that a sample shows, without pixel noise: (B, C, H, W), near [-1, 1]."""
+        """The mean image, which samples show without pixel noise: (B, C, H, W) float32, near [-1, 1]."""
 
     def training_nats(self, output: Tensor, x: Tensor) -> Tensor:
-        """What training minimises, summed over D: (B,); -log_prob unless the likelihood says otherwise."""
+        """The training loss summed over D, (B,): -log_prob unless the likelihood has a surrogate of it."""
         return -self.log_prob(output, x)
 
     def check(self, output: Tensor, x: Tensor) -> None:
-        """Raise ValueError unless the network answers with as many channels as this likelihood reads."""
+        """Raise ValueError unless output (B, outputs * C, H, W) fits the images x (B, C, H, W)."""
         wanted = self.outputs * x.shape[1]
         if output.shape[1] != wanted or output.shape[2:] != x.shape[2:]:
             raise ValueError(
@@ -53,7 +53,7 @@ class PixelLikelihood(nn.Module, ABC):
 
 
 class Discretised(PixelLikelihood):
-    """A location-scale density cut into buckets: the output is the location, the scale is learned.
+    """A location-scale density integrated over buckets: the output is the location, the scale is learned.
 
     scale = min_scale + exp(raw), one raw number a channel, starting at initial_scale (on digits, 0.5 for the
     Gaussian gave better samples than 0.2 and 0.3).
@@ -85,7 +85,7 @@ class Discretised(PixelLikelihood):
 
     @abstractmethod
     def bucket_log_prob(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-        """log p of each pixel's bucket, in the shape of x."""
+        """log p of each pixel's bucket, in the shape of x (B, C, H, W); log_scale (C, 1, 1)."""
 
 
 class Logistic(Discretised):
@@ -136,9 +136,9 @@ class Bernoulli(PixelLikelihood):
 class Pointwise(PixelLikelihood):
     """A distance rho between image and output as a likelihood, p(k) ~ exp(-rho(x_k, output) / scale).
 
-    Training minimises rho / scale; log_prob is normalised over the 256 levels, `chunk` of them at a time.
-    scale is a number, not learned: the loss without its normaliser would send it to infinity.
-    mean is the output. Raises ValueError unless scale > 0.
+    objective: rho. Training minimises rho / scale; log_prob is normalised over the 256 levels, `chunk` of
+    them at a time. scale is a number, not learned: the loss without its normaliser would make it infinite.
+    mean is the output. Raises ValueError unless scale > 0 and chunk >= 1.
     """
 
     def __init__(self, objective: Distance, *, scale: float = 0.05, chunk: int = 8) -> None:

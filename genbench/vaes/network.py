@@ -1,4 +1,4 @@
-"""What the network of a VAE answers to: one abstract class between networks and family."""
+"""The network of a VAE: abstract classes between networks and family."""
 
 from abc import ABC, abstractmethod
 
@@ -36,15 +36,18 @@ class LatentNetwork(nn.Module, ABC):
 
 
 class OneLayerNetwork(LatentNetwork):
-    """A single layer, u = z. Source: Kingma & Welling 2014."""
+    """A single latent layer, u = z, with q(z | x) from `moments` and p(x | z) from `output`.
+
+    Source: Kingma & Welling 2014, Section 3.
+    """
 
     @abstractmethod
     def moments(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Mean and log-variance of q(z | x), side by side: (B, C, H, W) -> (B, 2 L)."""
+        """Mean and log-variance of q(z | x), concatenated: x (B, C, H, W), y (B,) or None -> (B, 2 L)."""
 
     @abstractmethod
     def output(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """The decoder's answer, (B, L) -> (B, outputs * C, H, W)."""
+        """The decoder's answer, which a pixel likelihood reads: (B, L) -> (B, outputs * C, H, W)."""
 
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
         if x is None:

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from genbench.families.flow import NormalizingFlow
 from genbench.flows.architectures import Glow
-from genbench.flows.base import Normal
+from genbench.flows.base import StandardNormal
 from genbench.flows.coupling import Affine
-from genbench.flows.dequantization import Dequantization, Uniform, Variational
-from genbench.flows.pixels import LEVELS, Plain
+from genbench.flows.dequantization import Dequantization, UniformDequantization, VariationalDequantization
+from genbench.flows.pixels import Plain
 from genbench.flows.transform import Composed, Flatten, Transform
 from genbench.nn.coupling import ConvNets
+from genbench.probability.buckets import LEVELS
 from tests.flows.laws import small_glow, small_realnvp
 
 SHAPE = (1, 4, 4)
@@ -39,8 +40,8 @@ def model(
         SHAPE,
         num_classes,
         flow=flow or small_glow(SHAPE, num_classes),
-        dequantization=noise or Uniform(),
-        base=Normal(),
+        dequantization=noise or UniformDequantization(),
+        base=StandardNormal(),
         temperature=temperature,
     )
 
@@ -118,8 +119,8 @@ def test_the_loss_is_minus_log_p_in_nats_a_dimension_and_the_sum_of_its_terms() 
 
 
 def test_bounds_carry_the_names_of_their_noise() -> None:
-    learned = model(noise=Variational(SHAPE, networks=ConvNets(width=4)))
-    several = model(noise=Uniform(draws=4))
+    learned = model(noise=VariationalDequantization(SHAPE, networks=ConvNets(width=4)))
+    several = model(noise=UniformDequantization(draws=4))
     assert {of.bound for of in (model(), learned, several)} == {"lower"}
     assert model().method == "one draw of uniform dequantization"
     assert learned.method == "one draw of variational dequantization"
@@ -135,7 +136,7 @@ def test_one_draw_lies_below_the_likelihood_and_more_draws_nearer_to_it() -> Non
     x, one = torch.full((4000, *SHAPE), 127 / 127.5 - 1), math.prod(SHAPE)
     bits = []
     for draws in (1, 4, 64):
-        flow = model(flow=Composed([Centred(), Flatten(SHAPE)]), noise=Uniform(draws=draws))
+        flow = model(flow=Composed([Centred(), Flatten(SHAPE)]), noise=UniformDequantization(draws=draws))
         bits.append(float(flow.log_prob(x).mean()) / one)
     # Sixteen pixels of deviation 0.149 nats each: the mean of 4,000 images is off by 0.0006 a pixel.
     assert bits[0] == pytest.approx(math.log(2) - math.log(2 * math.pi) / 2 - 1 / 6, abs=0.003)
@@ -145,7 +146,7 @@ def test_one_draw_lies_below_the_likelihood_and_more_draws_nearer_to_it() -> Non
 
 def test_no_draw_is_refused() -> None:
     with pytest.raises(ValueError, match=r"dequantization.draws is 0; it must be at least 1"):
-        Uniform(draws=0)
+        UniformDequantization(draws=0)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 16, 16), (2, 7, 5)], ids=str)
@@ -154,7 +155,9 @@ def test_images_come_back_from_their_latents(
     build: Callable[..., Transform], shape: tuple[int, int, int]
 ) -> None:
     torch.manual_seed(0)
-    flow = NormalizingFlow(shape, 0, flow=build(shape), dequantization=Uniform(), base=Normal())
+    flow = NormalizingFlow(
+        shape, 0, flow=build(shape), dequantization=UniformDequantization(), base=StandardNormal()
+    )
     x = images(4, shape)
     flow.loss(x).total.backward()
     flow.eval()
@@ -185,7 +188,7 @@ def test_temperature_scales_the_base_and_zero_is_its_mode() -> None:
 
 
 def test_learned_noise_is_trained_with_the_flow() -> None:
-    flow = trained(model(noise=Variational(SHAPE, networks=ConvNets(width=4), steps=2)))
+    flow = trained(model(noise=VariationalDequantization(SHAPE, networks=ConvNets(width=4), steps=2)))
     flow.loss(images(8)).total.backward()
     grads = [p.grad for p in flow.dequantization.parameters()]
     assert grads

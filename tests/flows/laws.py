@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.flows.architectures import Glow, RealNVP
-from genbench.flows.coupling import Affine, Law
+from genbench.flows.coupling import Affine, CouplingFunction
 from genbench.flows.pixels import Plain
 from genbench.flows.transform import Transform
 from genbench.nn.coupling import ConvNets
@@ -41,9 +41,13 @@ def jacobian_log_det(transform: Transform, x: Tensor, y: Tensor | None = None) -
     return torch.stack(values)
 
 
-def small_glow(shape: Shape, num_classes: int = 0, *, law: Law | None = None, levels: int = 2) -> Glow:
+def small_glow(
+    shape: Shape, num_classes: int = 0, *, function: CouplingFunction | None = None, levels: int = 2
+) -> Glow:
     networks = ConvNets(num_classes, width=8)
-    return Glow(shape, pixels=Plain(), coupling=law or Affine(2.0), networks=networks, levels=levels, steps=2)
+    return Glow(
+        shape, pixels=Plain(), coupling=function or Affine(2.0), networks=networks, levels=levels, steps=2
+    )
 
 
 def small_realnvp(shape: Shape, num_classes: int = 0) -> RealNVP:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from genbench.families.flow import NormalizingFlow
 from genbench.flows.actnorm import ActNorm
-from genbench.flows.base import Normal
-from genbench.flows.dequantization import Uniform
+from genbench.flows.base import StandardNormal
+from genbench.flows.dequantization import UniformDequantization
 from genbench.training.ema import Ema
 from tests.flows.laws import small_glow
 
@@ -74,7 +74,9 @@ def test_a_constant_channel_stays_finite() -> None:
 def test_a_copy_made_before_the_first_batch_catches_up_with_it() -> None:
     """The moving average begins before the statistics are known; it must not drag its start along."""
     flow = small_glow((1, 4, 4))
-    model = NormalizingFlow((1, 4, 4), 0, flow=flow, dequantization=Uniform(), base=Normal())
+    model = NormalizingFlow(
+        (1, 4, 4), 0, flow=flow, dequantization=UniformDequantization(), base=StandardNormal()
+    )
     model.train()
     ema = Ema(model, halflife_images=1e9, rampup=None)  # parameters all but stand still
     x = torch.rand(16, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1

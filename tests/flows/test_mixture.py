@@ -1,4 +1,4 @@
-"""The law of mixtures: scipy's distribution function, inverses, and tails."""
+"""Couplings by mixtures: scipy's distribution function, inverses, and tails."""
 
 import math
 
@@ -7,8 +7,8 @@ import torch
 from scipy import optimize, stats
 from torch import Tensor
 
-from genbench.flows.coupling import Channels, Checkerboard, Coupling
-from genbench.flows.mixture import Logistics, Mixture
+from genbench.flows.coupling import Channels, Checkerboard, CouplingLayer
+from genbench.flows.mixture import Logistics, MixtureCdf
 from genbench.flows.transform import Transform
 from genbench.nn.coupling import ConvNets
 from tests.flows.laws import jacobian_log_det, noise, shaken
@@ -16,9 +16,9 @@ from tests.flows.laws import jacobian_log_det, noise, shaken
 NETS = ConvNets(3, width=4)
 SHAPE = (4, 2, 4)
 COUPLINGS = {
-    "channels": lambda: Coupling(Channels(SHAPE), Mixture(3), NETS),
-    "checkerboard": lambda: Coupling(Checkerboard(SHAPE), Mixture(3), NETS),
-    "one component": lambda: Coupling(Channels(SHAPE), Mixture(1), NETS),
+    "channels": lambda: CouplingLayer(Channels(SHAPE), MixtureCdf(3), NETS),
+    "checkerboard": lambda: CouplingLayer(Checkerboard(SHAPE), MixtureCdf(3), NETS),
+    "one component": lambda: CouplingLayer(Channels(SHAPE), MixtureCdf(1), NETS),
 }
 PI, MU, S = (0.2, 0.5, 0.3), (-3.0, 0.5, 4.0), (0.3, 1.0, 0.1)
 
@@ -66,16 +66,16 @@ def test_log_det_is_that_of_the_jacobian(name: str) -> None:
 
 def test_far_out_the_map_is_a_straight_line_and_the_inverse_stays_exact_in_float32() -> None:
     """Where the distribution function itself has long rounded to 0 or 1."""
-    law, x = Mixture(3), torch.tensor([-1e4, -1e3, 1e3, 1e4]).reshape(1, 1, 1, 4)
-    raw = noise(1, law.parameters, 1, 1).float().expand(-1, -1, 1, 4)
-    z, log_det = law.forward(x, raw)
+    function, x = MixtureCdf(3), torch.tensor([-1e4, -1e3, 1e3, 1e4]).reshape(1, 1, 1, 4)
+    raw = noise(1, function.parameters, 1, 1).float().expand(-1, -1, 1, 4)
+    z, log_det = function.forward(x, raw)
     assert bool(log_det.isfinite().all())
     assert float(z[..., 3] / z[..., 2]) == pytest.approx(10, rel=0.05)  # but for what lies near 0
-    assert torch.allclose(law.inverse(z, raw), x, rtol=1e-5)
+    assert torch.allclose(function.inverse(z, raw), x, rtol=1e-5)
 
 
 def test_bf16_reaches_the_network_alone() -> None:
-    coupling: Transform = shaken(Coupling(Channels(SHAPE), Mixture(4), NETS)).float()
+    coupling: Transform = shaken(CouplingLayer(Channels(SHAPE), MixtureCdf(4), NETS)).float()
     x, y = noise(4, *SHAPE).float(), torch.zeros(4, dtype=torch.int64)
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         z, log_det = coupling(x, y)
@@ -86,20 +86,20 @@ def test_bf16_reaches_the_network_alone() -> None:
 
 def test_without_a_word_of_the_network_zero_stays_with_slope_one() -> None:
     """So that squares of a checkerboard which must stay cost no volume."""
-    law = Mixture(4)
-    z, log_det = law.forward(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2 * law.parameters, 3, 3))
+    function = MixtureCdf(4)
+    z, log_det = function.forward(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2 * function.parameters, 3, 3))
     assert torch.allclose(z, torch.zeros_like(z), atol=1e-6)
     assert float(log_det) == pytest.approx(0, abs=1e-5)
 
 
 def test_one_component_is_an_affine_map() -> None:
     """logit sigmoid((x - mu) / s) = (x - mu) / s."""
-    law, x = Mixture(1, bound=2.0, component_bound=4.0), noise(1, 1, 3, 3)
-    raw = noise(1, law.parameters, 1, 1)
+    function, x = MixtureCdf(1, bound=2.0, component_bound=4.0), noise(1, 1, 3, 3)
+    raw = noise(1, function.parameters, 1, 1)
     _, mu, u, v, t = raw.flatten().tolist()  # no choice of one component; then as `parts` and `Affine` read
     s, log_scale = 4 * math.tanh(u / 4), 2 * math.tanh(v / 2)
     expected: Tensor = ((x - mu) * math.exp(-s) + t) * math.exp(log_scale)
-    assert torch.allclose(law.forward(x, raw.expand(-1, -1, 3, 3))[0], expected, atol=1e-10)
+    assert torch.allclose(function.forward(x, raw.expand(-1, -1, 3, 3))[0], expected, atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -114,4 +114,4 @@ def test_one_component_is_an_affine_map() -> None:
 )
 def test_values_that_cannot_be_are_refused(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Mixture(**wrong)  # type: ignore[arg-type]
+        MixtureCdf(**wrong)  # type: ignore[arg-type]

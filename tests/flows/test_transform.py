@@ -7,8 +7,8 @@ import torch
 
 from genbench.flows.actnorm import ActNorm
 from genbench.flows.conv1x1 import Conv1x1
-from genbench.flows.coupling import Additive, Affine, Channels, Checkerboard, Coupling, asinh
-from genbench.flows.multiscale import Split
+from genbench.flows.coupling import Additive, Affine, Channels, Checkerboard, CouplingLayer, asinh
+from genbench.flows.multiscale import FactorOut
 from genbench.flows.pixels import Logit, Plain
 from genbench.flows.squeeze import Squeeze
 from genbench.flows.transform import Composed, Flatten, Transform, TwoWay
@@ -29,14 +29,16 @@ def normed(shape: tuple[int, int, int]) -> ActNorm:
 CASES: dict[str, Callable[[tuple[int, int, int]], Transform]] = {
     "actnorm": normed,
     "conv1x1": lambda shape: Conv1x1(shape[0]),
-    "affine channels": lambda shape: Coupling(Channels(shape), Affine(2.0), NETS),
-    "affine channels swapped": lambda shape: Coupling(Channels(shape, swap=True), Affine(2.0), NETS),
-    "affine checkerboard": lambda shape: Coupling(Checkerboard(shape), Affine(2.0), NETS),
-    "additive checkerboard": lambda shape: Coupling(Checkerboard(shape, swap=True), Additive(), NETS),
-    "additive channels": lambda shape: Coupling(Channels(shape), Additive(), NETS),
+    "affine channels": lambda shape: CouplingLayer(Channels(shape), Affine(2.0), NETS),
+    "affine channels swapped": lambda shape: CouplingLayer(Channels(shape, swap=True), Affine(2.0), NETS),
+    "affine checkerboard": lambda shape: CouplingLayer(Checkerboard(shape), Affine(2.0), NETS),
+    "additive checkerboard": lambda shape: CouplingLayer(Checkerboard(shape, swap=True), Additive(), NETS),
+    "additive channels": lambda shape: CouplingLayer(Channels(shape), Additive(), NETS),
     "flatten": Flatten,
-    "split": lambda shape: Split(shape, Flatten((shape[0] - shape[0] // 2, *shape[1:])), NETS, bound=3.0),
-    "composed": lambda shape: Composed([Conv1x1(shape[0]), Coupling(Channels(shape), Affine(2.0), NETS)]),
+    "split": lambda shape: FactorOut(shape, Flatten((shape[0] - shape[0] // 2, *shape[1:])), NETS, bound=3.0),
+    "composed": lambda shape: Composed(
+        [Conv1x1(shape[0]), CouplingLayer(Channels(shape), Affine(2.0), NETS)]
+    ),
     "squeeze": lambda shape: Squeeze(shape, 2 if shape[1] % 2 == 0 and shape[2] % 2 == 0 else 1),
 }
 PIXELS = [Plain(), Logit(0.05), Logit(1e-4)]
@@ -92,7 +94,7 @@ def test_a_single_channel_has_no_halves() -> None:
 
 def test_a_coupling_starts_as_the_identity() -> None:
     x = noise(2, 4, 3, 3).float()
-    z, log_det = Coupling(Channels((4, 3, 3)), Affine(2.0), ConvNets(width=4))(x)
+    z, log_det = CouplingLayer(Channels((4, 3, 3)), Affine(2.0), ConvNets(width=4))(x)
     assert torch.equal(z, x)
     assert torch.equal(log_det, torch.zeros(2))
 
@@ -127,7 +129,7 @@ def test_calls_in_both_directions_pass_through_one_module() -> None:
 def test_bf16_reaches_the_networks_alone() -> None:
     """Products of matrices, sums of logarithms and the state stay in float32, so the inverse stays exact."""
     norm, conv = ActNorm(4), Conv1x1(4)
-    flow = Composed([norm, conv, Coupling(Channels((4, 4, 4)), Affine(2.0), ConvNets(width=8))])
+    flow = Composed([norm, conv, CouplingLayer(Channels((4, 4, 4)), Affine(2.0), ConvNets(width=8))])
     flow = shaken(flow).float()
     x = noise(4, 4, 4, 4).float()
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genbench.flows.conv1x1 import Conv1x1
-from genbench.flows.coupling import Affine, Channels, Coupling
+from genbench.flows.coupling import Affine, Channels, CouplingLayer
 from genbench.nn.coupling import ConvNets
 from tests.flows.laws import noise, shaken
 
@@ -29,12 +29,12 @@ def test_the_mixing_of_channels_equals_that_of_zuko() -> None:
 
 
 def test_a_coupling_equals_that_of_zuko() -> None:
-    coupling = shaken(Coupling(Channels((4, 1, 1)), Affine(2.0), ConvNets(width=6)))
+    coupling = shaken(CouplingLayer(Channels((4, 1, 1)), Affine(2.0), ConvNets(width=6)))
     x = noise(7, 4, 1, 1)
 
     def meta(kept: Tensor) -> object:
         raw = coupling.raw(kept[:, :, None, None], None).flatten(1)
-        s, t = (part.flatten(1) for part in coupling.law.scale_and_shift(raw[:, :, None, None]))
+        s, t = (part.flatten(1) for part in coupling.function.scale_and_shift(raw[:, :, None, None]))
         unsquashed = s / (1 - (s / math.log(SLOPE)).abs())
         affine = zuko.transforms.MonotonicAffineTransform(t * s.exp(), unsquashed, slope=SLOPE)
         return zuko.transforms.DependentTransform(affine, 1)

@@ -25,13 +25,13 @@ def test_gradients_reach_all_tokens_before_and_exactly_none_after(
     assert bool((found[before] > 0).all())
 
 
-def test_equal_tokens_in_other_places_are_told_apart() -> None:
+def test_equal_tokens_in_other_positions_are_distinguished() -> None:
     network = shaken(ImageGPT((3, 2, 2), law=Categorical(4), width=8, blocks=1, heads=2))
-    places = network.places()
-    assert len({tuple(place) for place in places.tolist()}) == network.length
+    positions = network.positions()
+    assert len({tuple(position) for position in positions.tolist()}) == network.length
     row, column, channel = network.row.weight, network.column.weight, network.channel.weight
     # Token 7 is channel 1 of the pixel in row 1, column 0.
-    assert torch.equal(places[7], row[1] + column[0] + channel[1])
+    assert torch.equal(positions[7], row[1] + column[0] + channel[1])
 
 
 def test_channels_of_a_pixel_have_embeddings_of_their_own() -> None:

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from genbench.nn.ladder import Ladder
-from genbench.nn.resnet import Decoder, Encoder, MapDecoder, MapEncoder, map_sizes
+from genbench.nn.resnet import Decoder, Encoder, MapDecoder, MapEncoder
+from genbench.nn.sizes import Sizes
 
 SIZES = [
     ((1, 8, 8), 1, None),
@@ -48,7 +49,8 @@ def test_maps_have_the_smallest_size_and_come_back(
 ) -> None:
     settings = {"width": 8, "patch": patch, "multipliers": multipliers}
     z = MapEncoder(shape, out_channels=3, **settings)(images(shape))
-    assert z.shape == (2, 3, *map_sizes(shape, multipliers, patch)[-1])
+    sizes = Sizes(shape, 0, 8, multipliers, blocks=1, patch=patch, dropout=0.0)
+    assert z.shape == (2, 3, *sizes.maps[-1])
     assert MapDecoder(shape, in_channels=3, **settings)(z).shape == (2, *shape)
 
 
@@ -62,11 +64,6 @@ def test_ladders_have_the_shapes_of_their_images(
     assert q.output.shape == (2, *shape)
     assert q.z.shape == q.mu.shape == q.logvar.shape == eps.shape
     assert net(eps).output.shape == (2, *shape)
-
-
-def test_maps_halve_rounding_up() -> None:
-    assert map_sizes((1, 28, 28), None, 1) == [(28, 28), (14, 14), (7, 7), (4, 4)]
-    assert map_sizes((1, 20, 12), [1, 1, 1], 2) == [(10, 6), (5, 3), (3, 2)]
 
 
 def test_every_number_of_the_latent_reaches_every_pixel() -> None:

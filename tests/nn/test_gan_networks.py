@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genbench.generator import Generator, Loss, Rng
 from genbench.nn.dcgan import DCGANDiscriminator, DCGANGenerator
-from genbench.nn.projection import MinibatchStd, ProjectionHead, halvings, spectral
+from genbench.nn.gan_blocks import MinibatchStd, ProjectionHead, halvings, spectral
 from genbench.nn.resgan import ResidualDiscriminator, ResidualGenerator
 from genbench.runtime.precision import BFloat16
 from genbench.training.ema import Ema

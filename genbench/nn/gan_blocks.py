@@ -1,4 +1,4 @@
-"""What the networks of all GANs share: sizes, the discriminator's head, and what keeps it steady."""
+"""Parts that the networks of all GANs share: sizes, the discriminator's head, normalisation."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,13 +7,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from genbench.nn.unet import SMALLEST_MAP
+from genbench.nn.fast import GroupNorm
+from genbench.nn.sizes import SMALLEST_MAP, halved
 
-__all__ = ["SLOPE", "MinibatchStd", "ProjectionHead", "block_widths", "groups", "halvings", "spectral"]
+__all__ = [
+    "SLOPE",
+    "MinibatchStd",
+    "ProjectionHead",
+    "block_widths",
+    "group_norm_of_8",
+    "halvings",
+    "spectral",
+]
 
 Layer = TypeVar("Layer", bound=nn.Module)
 SLOPE = 0.2  # of the leaky ReLU below 0
-FEWEST_MAPS = 3  # with fewer, a discriminator of 8x8 images would judge their corners apart
+FEWEST_MAPS = 3  # with fewer, the corners of 8x8 images would enter a discriminator's head apart
 
 
 class ProjectionHead(nn.Module):
@@ -35,7 +44,7 @@ class ProjectionHead(nn.Module):
             self.label = spectral(self.label, on=spectral_norm)
 
     def forward(self, h: Tensor, y: Tensor | None = None) -> Tensor:
-        logits = self.linear(h).squeeze(1)
+        logits = self.linear(h).squeeze(1)  # (B,)
         if self.label is not None:
             logits = logits + (self.label(y) * h).sum(1)
         return logits
@@ -49,29 +58,41 @@ class MinibatchStd(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        deviation = (x.float().var(0, correction=0) + 1e-8).sqrt().mean().to(x.dtype)
+        deviation = (x.float().var(0, correction=0) + 1e-8).sqrt().mean().to(x.dtype)  # ()
         return torch.cat([x, deviation.expand(len(x), 1, *x.shape[2:])], dim=1)
 
 
 def spectral(layer: Layer, *, on: bool) -> Layer:
-    """The layer, its weight divided by its largest singular value where `on`.
+    """The layer itself, its weight W divided by its largest singular value where `on`: W / sigma(W).
 
     The power iteration makes one step a training pass. Source: Miyato et al. 2018, Algorithm 1.
     """
     return parametrizations.spectral_norm(layer) if on else layer
 
 
+def group_norm_of_8(channels: int, *, affine: bool = True) -> GroupNorm:
+    """A group norm of groups of 8 channels, or of one group where 8 does not divide them.
+
+    affine: with a learned weight and bias of each channel.
+    """
+    return GroupNorm(channels // 8 if channels % 8 == 0 else 1, channels, affine=affine)
+
+
 def halvings(height: int, width: int) -> list[tuple[int, int]]:
-    """Sizes of maps from the image down to at most 4x4, each half of the last, rounded up; three at least."""
+    """Sizes (h, w) of maps from the image down to at most 4x4, each half of the one before, rounded up.
+
+    They are three at least. A generator's maps are these from the last to the first.
+    """
     sizes = [(height, width)]
     while max(sizes[-1]) > SMALLEST_MAP or len(sizes) < FEWEST_MAPS:
-        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+        sizes.append(halved(*sizes[-1]))
     return sizes
 
 
 def block_widths(of: str, width: int, multipliers: Sequence[int] | None, levels: int) -> list[int]:
     """Channels of each map from the largest to the smallest: width times multipliers (None: all 1).
 
+    of: "generator" or "discriminator", for the message.
     Raises ValueError on a width or a multiplier below 1, or on multipliers that are not one a level.
     """
     if width < 1:
@@ -83,8 +104,3 @@ def block_widths(of: str, width: int, multipliers: Sequence[int] | None, levels:
             "at least 1, one for each size of the map"
         )
     return [width * multiplier for multiplier in multipliers]
-
-
-def groups(channels: int) -> int:
-    """The number of groups of a GroupNorm, each of 8 channels where that divides."""
-    return channels // 8 if channels % 8 == 0 else 1

@@ -1,4 +1,4 @@
-"""Group normalisation on channels_last maps, held to torch's own kernel."""
+"""Layers written by hand for speed, compared with the formulas of torch that they replace."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import grad
 
-from genbench.nn.norm import SMALLEST, GroupNorm, Normalise
+from genbench.nn.fast import MANY, SHORT, GroupNorm, Normalise, attention, conv_of_doubled
 
 SHAPE, GROUPS = (16, 12, 32, 32), 3
 
@@ -23,22 +23,22 @@ def case(dtype: torch.dtype = torch.float32) -> tuple[GroupNorm, Tensor, Tensor,
     return norm, x.requires_grad_(), scale.requires_grad_(), shift.requires_grad_()
 
 
-def written_out(norm: GroupNorm, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def norm_written_out(norm: GroupNorm, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     h = F.group_norm(x.contiguous(), GROUPS, norm.weight, norm.bias, norm.eps)
     return h * (1 + scale) + shift
 
 
 def test_the_case_is_one_that_torch_is_slow_at() -> None:
     norm, x, *_ = case()
-    assert x.numel() > SMALLEST
+    assert x.numel() > MANY
     assert norm.slow_in_torch(x)
     assert not norm.slow_in_torch(x.contiguous())
     assert not norm.slow_in_torch(x[:1])
 
 
-def test_it_is_torchs_formula_with_its_slopes() -> None:
+def test_group_norm_is_torchs_formula_with_its_slopes() -> None:
     norm, x, scale, shift = case()
-    ours, theirs = norm(x, scale, shift), written_out(norm, x, scale, shift)
+    ours, theirs = norm(x, scale, shift), norm_written_out(norm, x, scale, shift)
     assert torch.allclose(ours, theirs, atol=1e-5)  # float32, numbers up to about 30
     assert ours.is_contiguous(memory_format=torch.channels_last)
     wanted, weights = (x, scale, shift, norm.weight, norm.bias), torch.randn(SHAPE)
@@ -56,7 +56,7 @@ def test_without_scale_and_shift_the_weights_are_common_to_all_images() -> None:
 
 def test_small_and_contiguous_maps_get_the_same_scale_and_shift() -> None:
     norm, x, scale, shift = case()
-    theirs = written_out(norm, x, scale, shift)
+    theirs = norm_written_out(norm, x, scale, shift)
     assert torch.allclose(norm(x.contiguous(), scale, shift), theirs, atol=1e-5)
     assert torch.allclose(norm(x[:1], scale[:1], shift[:1]), theirs[:1], atol=1e-5)
 
@@ -105,7 +105,7 @@ def test_bfloat16_maps_are_normalised_in_float32(small: bool) -> None:
     low = (x[:1] if small else x).detach().bfloat16().requires_grad_()
     scale, shift = scale[: len(low)].bfloat16(), shift[: len(low)].bfloat16()
     ours = norm(low, scale, shift)
-    theirs = written_out(norm, low.float(), scale.float(), shift.float())
+    theirs = norm_written_out(norm, low.float(), scale.float(), shift.float())
     assert ours.dtype == torch.bfloat16
     assert ours.is_contiguous(memory_format=torch.channels_last)
     assert bool(((ours.float() - theirs).abs() <= 2**-8 * theirs.abs() + 1e-4).all())
@@ -114,7 +114,55 @@ def test_bfloat16_maps_are_normalised_in_float32(small: bool) -> None:
     assert (mine[0].float() - wanted[0].float()).abs().max() < 2**-7 * wanted[0].float().abs().max()
 
 
-def test_it_can_do_without_weights() -> None:
+def test_group_norm_works_without_weights() -> None:
     norm, x, scale, shift = GroupNorm(GROUPS, SHAPE[1], affine=False), *case()[1:]
     theirs = F.group_norm(x.contiguous(), GROUPS) * (1 + scale) + shift
     assert torch.allclose(norm(x, scale, shift), theirs, atol=1e-5)
+
+
+def attention_written_out(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
+    score = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        score = score.masked_fill(torch.ones(score.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
+    return score.softmax(-1) @ v
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("positions", [5, SHORT + 3])
+def test_attention_is_its_formula_with_its_slopes(
+    positions: int, dtype: torch.dtype, error: float, causal: bool
+) -> None:
+    exact = [torch.randn(2, 2, positions, 8, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    low = [tensor.detach().to(dtype).requires_grad_() for tensor in exact]
+    theirs, ours = attention_written_out(*exact, causal=causal), attention(*low, causal=causal)
+    assert ours.dtype == dtype
+    # Rounding: 24 and 8 bits of mantissa, of sums of numbers around 1.
+    torch.testing.assert_close(ours.double(), theirs, rtol=2 * error, atol=2 * error)
+    weights = torch.randn_like(theirs)
+    slopes = zip(
+        torch.autograd.grad(ours, low, weights.to(dtype)),
+        torch.autograd.grad(theirs, exact, weights),
+        strict=True,
+    )
+    for mine, wanted in slopes:
+        assert (mine.double() - wanted).abs().max() < 2 * error * wanted.abs().max()
+
+
+def test_short_sequences_in_bfloat16_keep_the_accuracy_of_float32_inside() -> None:
+    """The one rounding is that of the answer: half a unit in the eighth bit."""
+    q, k, v = (torch.randn(2, 2, 16, 8).bfloat16() for _ in range(3))
+    theirs = attention_written_out(q.double(), k.double(), v.double(), causal=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = attention(q, k, v).double()
+    assert bool(((ours - theirs).abs() <= 2**-8 * theirs.abs() + 1e-6).all())
+
+
+def test_a_map_is_doubled_as_nearest_neighbours_and_a_convolution_do() -> None:
+    x, conv = torch.randn(2, 3, 5, 7, requires_grad=True), torch.nn.Conv2d(3, 4, 3, padding=1)
+    ours = conv_of_doubled(x, conv)
+    theirs = conv(F.interpolate(x, size=(10, 14), mode="nearest"))
+    assert torch.allclose(ours, theirs, atol=1e-6)  # float32, sums of 27 numbers of order 1
+    wanted, weights = (x, conv.weight, conv.bias), torch.randn(2, 4, 10, 14)
+    slopes = zip(grad(ours, wanted, weights), grad(theirs, wanted, weights), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in slopes)  # sums of 280 numbers

@@ -1,0 +1,23 @@
+"""The networks of a GAN: two abstract classes between networks and family."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+__all__ = ["DiscriminatorNetwork", "GeneratorNetwork"]
+
+
+class GeneratorNetwork(nn.Module, ABC):
+    """Latents z ~ N(0, I) of L numbers to images, one image for each latent and label."""
+
+    @abstractmethod
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """z (B, L), y (B,) int64 where there are classes -> images (B, C, H, W) in [-1, 1]."""
+
+
+class DiscriminatorNetwork(nn.Module, ABC):
+    """Images to logits, above 0 where an image looks real (criteria that compare logits fix no zero)."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """x (B, C, H, W) in about [-1, 1], y (B,) int64 where there are classes -> logits (B,)."""

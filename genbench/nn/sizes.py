@@ -1,0 +1,96 @@
+"""Sizes of the residual networks: channels and maps of every level, checked in one place."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["SMALLEST_MAP", "Sizes", "halved", "multipliers_down_to"]
+
+SMALLEST_MAP = 4
+"""The side of the smallest map where the number of levels is not given."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A residual network whose level i has width * multipliers[i] channels, each level halving the map.
+
+    shape: (C, H, W) of the images, any H and W that `patch` divides; odd maps are halved rounding up.
+    num_classes: 0 is unconditional.
+    multipliers: None is 1, 2, 2, .. with as many levels as bring the map down to 4x4.
+    blocks: residual blocks a level. dropout: rate inside the blocks.
+    patch: side of the squares of pixels that are folded into channels at the border, a cheap way to a larger
+    field of view (pixel-unshuffle, Shi et al. 2016); 1 folds nothing.
+    Raises ValueError on sizes that no network can have.
+    """
+
+    shape: Sequence[int]
+    num_classes: int
+    width: int
+    multipliers: Sequence[int] | None
+    blocks: int
+    patch: int
+    dropout: float
+
+    def __post_init__(self) -> None:
+        _, height, width = self.shape
+        if self.patch < 1 or height % self.patch or width % self.patch:
+            raise ValueError(
+                f"network.patch is {self.patch}; it must divide the image of {height}x{width}: take "
+                "network.patch=1"
+            )
+        if self.width < 2 or self.width % 2 or self.blocks < 1:
+            raise ValueError(
+                f"network.width={self.width} must be even, network.blocks={self.blocks} at least 1"
+            )
+        if self.multipliers is not None and (not self.multipliers or min(self.multipliers) < 1):
+            raise ValueError(
+                f"network.multipliers is {list(self.multipliers)}; it needs whole numbers of at least 1"
+            )
+        if min(height, width) // self.patch < 2 ** (len(self.widths) - 1):
+            raise ValueError(
+                f"network.multipliers has {len(self.widths)} levels, too many for {height}x{width} images "
+                f"folded by network.patch={self.patch}: each level halves the map, take fewer"
+            )
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each level, from the largest map to the smallest."""
+        longer = max(self.shape[1:]) // self.patch
+        multipliers = self.multipliers or multipliers_down_to(SMALLEST_MAP, longer)
+        return [self.width * multiplier for multiplier in multipliers]
+
+    @property
+    def maps(self) -> list[tuple[int, int]]:
+        """(h, w) of each level's map, from the largest to the smallest."""
+        sizes = [(self.shape[1] // self.patch, self.shape[2] // self.patch)]
+        for _ in self.widths[1:]:
+            sizes.append(halved(*sizes[-1]))
+        return sizes
+
+    @property
+    def smallest(self) -> tuple[int, int, int]:
+        """(C, h, w) of the last level's map."""
+        return (self.widths[-1], *self.maps[-1])
+
+    @property
+    def embedding(self) -> int:
+        """E, numbers of the vector that conditions every block."""
+        return 4 * self.width
+
+    def folded(self, channels: int) -> int:
+        """The number of channels that images of so many channels have once `patch` is folded in."""
+        return channels * self.patch**2
+
+
+def halved(height: int, width: int) -> tuple[int, int]:
+    """The size of a map of height x width after a convolution of stride 2: each side halved, rounded up."""
+    return (height + 1) // 2, (width + 1) // 2
+
+
+def multipliers_down_to(smallest: int, side: int) -> list[int]:
+    """1, 2, 2, ..: multipliers of as many levels as bring a map of `side` down to `smallest` or less.
+
+    The first level keeps the map; each later one halves it and has twice the channels of the first.
+    """
+    halvings = max(math.ceil(math.log2(max(side, 1) / smallest)), 0)
+    return [1] + [2] * halvings
