@@ -84,5 +84,5 @@ def test_the_gap_is_the_divergence_and_its_error_that_of_the_pairs(data: ImageDa
 
 def test_where_the_law_is_not_known_there_is_no_floor(data: ImageData) -> None:
     law = data.distribution
-    unknown = ImageData(**{**vars(data), "law": None})
+    unknown = ImageData(**{**vars(data), "distribution": None})
     assert set(measured(unknown, Oracle(law))) == {"bits_per_dim", "bound", "method", "n"}
