@@ -14,8 +14,8 @@ from genbench.evaluation.pictures import curves_figure, save_grid
 from genbench.evaluation.samples import evaluate
 from genbench.generator import Generator
 from genbench.metrics import Metrics, reference
+from genbench.records.files import atomic_file
 from genbench.records.metric_name import is_metric
-from genbench.records.run_directory import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.progress import Progress
 from genbench.runtime.stop import StopRequest
