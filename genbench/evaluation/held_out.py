@@ -79,7 +79,7 @@ class HeldOut:
         """log p(x) of test images under the model and, where it is known, their law: (1 or 2, B) a batch."""
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
-            law = self.data.law
+            law = self.data.distribution
             known = [] if law is None else [law.log_prob(to_uint8(x), y).double().cpu()]
             return torch.stack([model.log_prob(x, y).double().cpu(), *known])
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from genbench.records.files import plain
 from genbench.records.metric_name import is_metric, rank
-from genbench.records.run_directory import plain
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD, all_names
 from genbench.report.runs import Cell, Runs
 from genbench.report.select import without_reruns

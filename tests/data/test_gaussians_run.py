@@ -38,4 +38,4 @@ def test_features_of_a_law_are_refused_where_it_is_not_known() -> None:
         known = compose("config", overrides=["data=gaussians", "features=law"])
     with pytest.raises(UsageError, match="the law of digits is not known"):
         app.build(cfg)
-    assert app.build(known).source.law is not None
+    assert app.build(known).source.distribution is not None
