@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import message
+from genbench.app.messages import explain_error
 from genbench.app.run_names import without_hydra
 from genbench.config import schema
 from genbench.errors import UsageError
@@ -36,7 +36,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
     try:
         tree: Any = OmegaConf.to_container(cfg, resolve=True)
         schema.check_root(tree)
-        schema.check_axes(OmegaConf.to_container(without_hydra(cfg)))
+        schema.check_accepted(OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
         job = job_number() if job is None else job
         each = tree["trainer"].get("devices", 1) if each is None else each
@@ -72,7 +72,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
                 raise
             complain(f"{error}; until then the run trains, but does not evaluate")
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        raise UsageError(message(error)) from error
+        raise UsageError(explain_error(error)) from error
     return parts
 
 

@@ -142,8 +142,8 @@ def test_labels_of_given_images_reach_the_distances_within_classes(tmp_path: Pat
     [
         ([], "say what to compare it with"),
         (["--data", "digits", "--features", "none.pth"], "--features is 'none.pth'"),
-        (["--data", "digits", "--metrics", "best"], "there is no metrics=best; legal are"),
-        (["--data", "nothing"], "there is no data=nothing; legal are"),
+        (["--data", "digits", "--metrics", "best"], "best is not an option of metrics: choose from"),
+        (["--data", "nothing"], "nothing is not an option of data: choose from"),
         (["--data", "digits", "--set", "scores=[fid,is]"], r"there are 4 images; scores\.is needs 20"),
     ],
 )
