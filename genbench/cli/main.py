@@ -243,15 +243,18 @@ def schedules(
 ) -> None:
     """Draw alpha_bar and log-SNR of every noise schedule that is fixed; name those that no such T has."""
     check_out(out)
-    from genbench.diffusion.schedule import EDM, Cosine, Geometric, Linear, Sigmoid, ZeroTerminal
+    from genbench import app as application
     from genbench.evaluation.pictures import schedule_figure
 
     drawn = {}
-    for kind in (Linear, Cosine, Geometric, Sigmoid, EDM, ZeroTerminal):
+    for name in application.option_names("schedule"):
         try:
-            drawn[kind.__name__] = kind(steps).table.numpy()
+            schedule = application.make_option("schedule", name, {"T": steps})
         except ValueError as error:
-            complain(f"{kind.__name__} is left out: {error}")
+            complain(f"{name} is left out: {error}")
+            continue
+        if not any(True for _ in schedule.parameters()):  # a learned one is another after each training
+            drawn[name] = schedule.table.numpy()
     schedule_figure(drawn, out)
 
 

@@ -154,7 +154,7 @@ def test_schedules_names_what_no_grid_so_coarse_has_and_draws_the_others(tmp_pat
     done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 20)
     assert done.returncode == 0, done.stderr
     assert [line.rpartition(" is left out:")[0] for line in done.stderr.splitlines()] == [
-        "genbench: Linear",
-        "genbench: ZeroTerminal",
+        "genbench: linear",
+        "genbench: zero_terminal",
     ]
     assert (tmp_path / "s.png").exists()
