@@ -12,24 +12,19 @@ from genbench.records.identity import hashed
 from genbench.records.lines import parse_lines
 from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
 from genbench.records.metric_name import MetricName
+from genbench.records.result import NOT_FINITE, Cost, Likelihood, Part, Reconstruction, number, section
 from genbench.records.run_directory import read_json
 from genbench.records.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import config
 
-__all__ = ["Cell", "Row", "Runs", "of_folders", "read", "renamed"]
+__all__ = ["Cell", "Row", "Runs", "of_folders", "read"]
 
 Cell = str | float | None
 Row = dict[str, Cell]
-NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for these, results hold them as text
 FACTS = ("group", "status", "seed", "identity")
 EVALUATIONS = "evaluations.jsonl"
 SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and a result must agree in
 LIKELIHOOD = {"bound": "bound", "method": "method", "n": "likelihood_n"}  # under these names in the table
-EARLIER_KINDS = {
-    ("exact", "uniform dequantization"): ("lower", "one draw of uniform dequantization"),
-    ("lower", "variational dequantization"): ("lower", "one draw of variational dequantization"),
-}
-"""How results of earlier versions name a flow's bound and method -> the same numbers' names now."""
 
 
 class Runs(NamedTuple):
@@ -158,11 +153,11 @@ def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, 
     except ValueError as error:
         return [], str(error)
     lines = parse_lines(content)
-    for number, record in lines.objects.items():
+    for line, record in lines.objects.items():
         try:
             check_evaluation(record)
         except ValueError:
-            damaged.append(number)
+            damaged.append(line)
             continue
         if all(record.get(name) is not None and record[name] == known.get(name) for name in SAME):
             found.append(record)
@@ -190,20 +185,27 @@ def row(content: Mapping[str, Any]) -> Row:
     metrics = section(content, "metrics")
     for name in metrics:
         MetricName.parse(name)
-    cfg, reconstruction = section(content, "config"), section(content, "reconstruction")
-    measured, cost = section(content, "likelihood"), section(content, "cost")
-    words = config.budget(cfg, cost.get("device"))
+    cost = recorded(Cost, section(content, "cost"))
+    likelihood = recorded(Likelihood, section(content, "likelihood"))
+    reconstruction = recorded(Reconstruction, section(content, "reconstruction"))
+    words = config.budget(section(content, "config"), cost.get("device"))
     values = {
         **section(content, "choices"),
         **({"budget": words} if words else {}),
         **{name: number(name, value) for name, value in metrics.items()},
         **cost,
-        **{LIKELIHOOD.get(name, name): value for name, value in renamed(measured).items()},
+        **{LIKELIHOOD.get(name, name): value for name, value in likelihood.items()},
         **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
         **{fact: content[fact] for fact in FACTS if fact in content},
         **whoever_chose_its_precision(content),
     }
     return clean(values)
+
+
+def recorded(part: type[Part], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a section under today's names, of those that it records."""
+    values = part.of(found).to_record()
+    return {name: values.get(name) for name in found}
 
 
 def whoever_chose_its_precision(content: Mapping[str, Any]) -> dict[str, str]:
@@ -212,15 +214,6 @@ def whoever_chose_its_precision(content: Mapping[str, Any]) -> dict[str, str]:
     if "identity" not in content or "precision" not in cfg or not isinstance(cfg.get("data"), dict):
         return {}
     return {"identity": hashed(copy.deepcopy({key: cfg[key] for key in cfg if key != "precision"}))}
-
-
-def renamed(likelihood: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded likelihood with the kind of its number under today's names, see EARLIER_KINDS."""
-    bound, method = likelihood.get("bound"), likelihood.get("method")
-    for (old_bound, old_method), (new_bound, new_method) in EARLIER_KINDS.items():
-        if bound == old_bound and method == old_method:
-            return {**likelihood, "bound": new_bound, "method": new_method}
-    return dict(likelihood)
 
 
 def joined(results: Mapping[str, Result], left_out: dict[str, str], paths: dict[str, Path]) -> Runs:
@@ -240,23 +233,6 @@ def joined(results: Mapping[str, Result], left_out: dict[str, str], paths: dict[
         {run: found.passed_over for run, found in results.items() if found.passed_over},
         merged(found.kinds for found in results.values()),
     )
-
-
-def section(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """One object of a result, empty where the result has none."""
-    value = content.get(name, {})
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} holds a {type(value).__name__}, not an object")
-    return value
-
-
-def number(name: str, value: Any) -> Any:  # noqa: ANN401
-    """A metric's value, which must be a number or None."""
-    if isinstance(value, bool) or not (
-        value is None or isinstance(value, int | float) or value in NOT_FINITE
-    ):
-        raise ValueError(f"{name} is {value!r}, not a number")
-    return value
 
 
 def clean(values: Mapping[str, Any]) -> Row:

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.records.metric_name import OF, MetricName, rank
+from genbench.records.result import Likelihood, Reconstruction, Result
 from genbench.report.columns import CONVERGED_BITS
 from genbench.report.noise import Estimate
 from genbench.report.rounding import decimals, rounded
-from genbench.report.runs import renamed
 from genbench.report.written import spread, written
 
 __all__ = ["print_quality", "print_result"]
@@ -22,17 +22,17 @@ NOT_MEASURED = "not measured"  # as asked for by metrics=likelihood or metrics=n
 TITLES = {"ema": "EMA", "raw": "raw", "given": "given images", "test": "held-out test"}
 
 
-def print_result(result: Mapping[str, Any], console: Console) -> None:
+def print_result(result: Result, console: Console) -> None:
     """Print what a run is, how good (EMA, raw weights, real test images side by side), and what it cost."""
-    axes = {**result["choices"], "seed": result["seed"]}
-    console.print(pairs(f"{result['group']}/{result['run']}", axes))
-    for table in qualities(result["metrics"], console):
+    axes = {**result.choices, "seed": result.seed}
+    console.print(pairs(f"{result.group}/{result.run}", axes))
+    for table in qualities(result.metrics, console):
         console.print(table)
-    if not result["metrics"]:
+    if not result.metrics:
         console.print(pairs("quality", {"scores": NOT_MEASURED}))
-    real = {**bits(result["likelihood"]), **error(result.get("reconstruction", {}))}
+    real = {**bits(result.likelihood), **error(result.reconstruction)}
     console.print(pairs("real test images", real))
-    console.print(pairs("cost", result["cost"]))
+    console.print(pairs("cost", result.cost.to_record()))
 
 
 def print_quality(record: Mapping[str, Any], console: Console) -> None:
@@ -40,7 +40,7 @@ def print_quality(record: Mapping[str, Any], console: Console) -> None:
     for table in qualities(record["metrics"], console):
         console.print(table)
     if record["likelihood"] is not None:
-        console.print(pairs("real test images", bits(record["likelihood"])))
+        console.print(pairs("real test images", bits(Likelihood.of(record["likelihood"]))))
 
 
 def pairs(title: str, values: Mapping[str, Any]) -> Table:
@@ -101,27 +101,25 @@ def with_spread(metrics: Mapping[str, float | None], name: MetricName, between: 
     return f"{rounded(value, decimals(x))}{between}{words}" if words else shown(value)
 
 
-def bits(likelihood: Mapping[str, Any]) -> dict[str, str]:
+def bits(likelihood: Likelihood) -> dict[str, str]:
     """Bits per dimension with their kind, the error of their solver, and what no model can go below."""
-    if likelihood.get("n") == 0:
+    if likelihood.n == 0:
         return {"bits/dim": NOT_MEASURED}
-    likelihood = renamed(likelihood)
-    value, kind = likelihood["bits_per_dim"], (likelihood["bound"], likelihood.get("method"))
-    text = with_kind(value, ", ".join(word for word in kind if word))
-    if (change := likelihood.get("solver_error_bits")) is not None:
+    text = with_kind(likelihood.bits_per_dim, ", ".join(filter(None, (likelihood.bound, likelihood.method))))
+    if (change := likelihood.solver_error_bits) is not None:
         warning = "" if abs(change) < CONVERGED_BITS else ": not converged"
         text += f"; finer steps would change it by {change:+.4f}{warning}"
-    if (floor := likelihood.get("floor_bits_per_dim")) is not None:
-        gap, error = likelihood["gap_bits_per_dim"], likelihood["gap_se"]
+    if (floor := likelihood.floor_bits_per_dim) is not None:
+        gap, error = likelihood.gap_bits_per_dim, likelihood.gap_se
         text += f"; floor {shown(floor)}, gap {shown(gap)} ± {shown(error)}"
     return {"bits/dim": text}
 
 
-def error(reconstruction: Mapping[str, Any]) -> dict[str, str]:
+def error(reconstruction: Reconstruction) -> dict[str, str]:
     """The error of rebuilt images."""
-    if reconstruction.get("n") == 0:
+    if reconstruction.n == 0:
         return {"reconstruction MSE": NOT_MEASURED}
-    return {"reconstruction MSE": with_kind(reconstruction.get("mse"), "pixels in [0, 1]")}
+    return {"reconstruction MSE": with_kind(reconstruction.mse, "pixels in [0, 1]")}
 
 
 def with_kind(value: float | None, kind: str) -> str:

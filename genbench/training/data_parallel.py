@@ -1,4 +1,4 @@
-"""Gradients of a batch that several processes share, averaged by torch's own engine while they are computed."""
+"""Gradients of a batch that processes share, averaged by torch's own engine during the backward pass."""
 
 import warnings
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def backward(loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: P
 
 @contextmanager
 def noticed() -> Iterator[None]:
-    """Raise Lost for the error of a connection; other errors of a forward or backward pass stay as they are."""
+    """Raise Lost for the error of a connection; other errors inside the block stay as they are."""
     try:
         yield
     except (RuntimeError, ConnectionError) as error:
