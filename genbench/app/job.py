@@ -32,7 +32,7 @@ from genbench.records.sweep_ledger import Ledger, Outcome, Status
 from genbench.runtime.disk import explain
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import complain, spell_out_warnings
-from genbench.runtime.progress import terminal
+from genbench.runtime.progress import Progress, terminal
 from genbench.runtime.stop import Stopped, StopRequest, stop_signals
 from genbench.runtime.streams import harden_streams
 
@@ -64,7 +64,7 @@ def run(cfg: DictConfig) -> float:
     if torchrun_rank() is not None:
         check_torchrun(cfg)
     if torchrun_rank():
-        return assist(cfg, here)
+        return work_silently(cfg, here)
     launcher = str(HydraConfig.get().launcher._target_)
     alone = launcher.endswith(".BasicLauncher")
     if "joblib" in launcher:
@@ -217,12 +217,14 @@ def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
     return here.is_failed_for_good and not skips_now
 
 
-def assist(cfg: DictConfig, here: Run) -> float:
-    """The part of one of torchrun's processes that is not the first; nothing is said here."""
+def work_silently(cfg: DictConfig, here: Run) -> float:
+    """Do the same work as the first of torchrun's processes in another one, which prints no message and table
+    of its own: the first does.
+    """
     if here.finished_result() is None and not cfg.dry_run:
         try:
             work(task_of(cfg, here))
-        except (UsageError, Unmeasured, Failure, FloatingPointError):  # the first process says it
+        except (UsageError, Unmeasured, Failure, FloatingPointError):  # the first process prints it
             sys.exit(EXIT_FAILED)
         except Stopped:
             sys.exit(EXIT_STOPPED)
@@ -304,10 +306,11 @@ def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest
     with memory_for("building the model", FREE):
         parts = build(cfg)
         check_objective(cfg.objective, parts.metrics.kinds)
+        from genbench.session.parts import Configuration
         from genbench.session.session import Session
 
-        config = OmegaConf.to_container(cfg, resolve=True)
-        return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
+        configuration = Configuration(who, OmegaConf.to_container(cfg, resolve=True), chosen(cfg))
+        return Session(parts, here, configuration, parts.context(Progress(console), stop))
 
 
 def chosen(cfg: DictConfig) -> dict[str, str]:

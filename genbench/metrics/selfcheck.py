@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from genbench.data import Cifar10, ImageData, Split, cache_dir, prepare, to_float, to_uint8
+from genbench.data import Cifar10, ImageData, Split, prepare, to_float, to_uint8
 from genbench.metrics import (
     FID,
     InceptionFeatures,
@@ -176,7 +176,7 @@ def cifar10(data_root: str, progress: Progress) -> ImageData:
     """The images of the anchors; nothing is downloaded. Raises FileNotFoundError where they are not there."""
     if not Path(data_root).is_dir():
         raise FileNotFoundError(f"--data-root {data_root} is no folder: give the one of CIFAR-10")
-    return prepare(Cifar10(root=data_root, download=False), cache=cache_dir(), progress=progress)
+    return prepare(Cifar10(root=data_root, download=False), progress=progress)
 
 
 def reason(error: Exception) -> str:
