@@ -11,13 +11,13 @@ from rich.text import Text
 
 from genbench.records.metric_name import OF, MetricName, rank
 from genbench.report.columns import CONVERGED_BITS
-from genbench.report.noise import Estimate
-from genbench.report.rounding import decimals, rounded
-from genbench.report.runs import renamed
-from genbench.report.written import spread, written
+from genbench.report.numbers import decimals, rounded, uncertainty, written
+from genbench.report.one_run import renamed
+from genbench.report.statistics import Estimate
 
 __all__ = ["print_quality", "print_result"]
 
+ON_TEST = "likelihood and reconstruction on test images"
 NOT_MEASURED = "not measured"  # as asked for by metrics=likelihood or metrics=none
 TITLES = {"ema": "EMA", "raw": "raw", "given": "given images", "test": "held-out test"}
 
@@ -31,7 +31,7 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
     if not result["metrics"]:
         console.print(pairs("quality", {"scores": NOT_MEASURED}))
     real = {**bits(result["likelihood"]), **error(result.get("reconstruction", {}))}
-    console.print(pairs("real test images", real))
+    console.print(pairs(ON_TEST, real))
     console.print(pairs("cost", result["cost"]))
 
 
@@ -40,7 +40,7 @@ def print_quality(record: Mapping[str, Any], console: Console) -> None:
     for table in qualities(record["metrics"], console):
         console.print(table)
     if record["likelihood"] is not None:
-        console.print(pairs("real test images", bits(record["likelihood"])))
+        console.print(pairs(ON_TEST, bits(record["likelihood"])))
 
 
 def pairs(title: str, values: Mapping[str, Any]) -> Table:
@@ -97,7 +97,7 @@ def with_spread(metrics: Mapping[str, float | None], name: MetricName, between: 
     if not isinstance(value, int | float) or not math.isfinite(value):
         return shown(value)
     x = Estimate(float(value), None, 1, low, high) if low is not None else Estimate(float(value), std, 1)
-    words = spread(x, decimals(x))
+    words = uncertainty(x, decimals(x))
     return f"{rounded(value, decimals(x))}{between}{words}" if words else shown(value)
 
 
