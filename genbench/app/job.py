@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -26,6 +26,7 @@ from genbench.app.sweeps import ledger, stop_of_sweep, tell_upload
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import of_ema
+from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, Status
 from genbench.runtime.disk import explain
@@ -201,7 +202,7 @@ def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Sta
                 result = session.run()
             else:
                 del session  # each process has its own
-                result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task) or {}
+                result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task)
     show(result, console)
     return Stay("done", headline(result, cfg), objective(result, cfg))
 
@@ -250,7 +251,7 @@ def sweeping() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def show(result: dict[str, Any], console: Console, *, again: bool = False) -> None:
+def show(result: Result, console: Console, *, again: bool = False) -> None:
     """The tables of a run; in a sweep its headline is told, and at its end the comparison of all."""
     if sweeping():
         return
@@ -272,18 +273,18 @@ def estimated(session: "Session") -> Stay:
     return Stay("estimated", note, objective=0.0, seconds=found.seconds)
 
 
-def headline(result: dict[str, Any], cfg: DictConfig) -> str:
+def headline(result: Result, cfg: DictConfig) -> str:
     """The objective, as it is called."""
     value = objective(result, cfg)
     return f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
 
 
-def objective(result: dict[str, Any], cfg: DictConfig) -> float:
+def objective(result: Result, cfg: DictConfig) -> float:
     """Return what a search minimises: a distance of the EMA weights, or bits_per_dim; nan without one."""
     if cfg.objective == "bits_per_dim":
-        bits = result["likelihood"]["bits_per_dim"]
+        bits = result.likelihood.bits_per_dim
         return math.nan if bits is None else bits
-    return float(of_ema(result["metrics"]).get(cfg.objective, math.nan))
+    return float(of_ema(result.metrics).get(cfg.objective, math.nan))
 
 
 def check_objective(objective: str, kinds: Iterable[Kind]) -> None:

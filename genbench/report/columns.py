@@ -11,6 +11,7 @@ __all__ = [
     "CONVERGED_BITS",
     "COSTS",
     "LIKELIHOOD",
+    "LONG_TITLES",
     "MEASURES",
     "Column",
     "column",
@@ -60,6 +61,11 @@ MEASURES = {  # title and better side of the columns in tables that are no metri
     "device": ("device", 0),
     "group": ("name", 0),
 }
+LONG_TITLES = {
+    "passes_per_sample": "network evaluations per sample (NFE)",
+    "out_of_range": "share of pixels clipped",
+}
+"""Titles of costs where there is more room than in a table, others go by their names."""
 
 
 class Column(NamedTuple):
@@ -85,7 +91,8 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
     kinds: the kinds of scores, with those that runs recorded themselves; mark: see `Column`.
     """
     if not is_metric(name):
-        title, better = MEASURES.get(name, (name.replace("_", " ") if name in COSTS else name, 0))
+        own = LONG_TITLES.get(name, name.replace("_", " ")) if name in COSTS else name
+        title, better = MEASURES.get(name, (own, 0))
         return Column(name, title, better, mark)
     metric = MetricName.parse(name)
     kind = kinds.get(metric.kind, Kind(metric.kind, metric.kind))

@@ -11,23 +11,17 @@ from genbench.records.identity import hashed
 from genbench.records.lines import parse_lines
 from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
 from genbench.records.metric_name import MetricName
+from genbench.records.result import NOT_FINITE, Cost, Likelihood, Part, Reconstruction, number, section
 from genbench.records.run_directory import read_json
 from genbench.records.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import settings as flat
 from genbench.report.frame import Cell
 
-__all__ = ["RunRecord", "read_run", "renamed", "text"]
+__all__ = ["RunRecord", "read_run", "text"]
 
-NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for these, results hold them as text
 FACTS = ("group", "status", "seed", "identity")
 EVALUATIONS = "evaluations.jsonl"
 SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and a result must agree in
-LIKELIHOOD = {"bound": "bound", "method": "method", "n": "likelihood_n"}  # under these names in the table
-EARLIER_KINDS = {
-    ("exact", "uniform dequantization"): ("lower", "one draw of uniform dequantization"),
-    ("lower", "variational dequantization"): ("lower", "one draw of variational dequantization"),
-}
-"""How results of earlier versions name a flow's bound and method -> the same numbers' names now."""
 
 
 class RunRecord(NamedTuple):
@@ -120,27 +114,32 @@ def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, 
 
 def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     """One result as a flat row. Raises ValueError on names and values that cannot stand in a table."""
-    metrics, cfg, cost = (section(content, name) for name in ("metrics", "config", "cost"))
-    for name, value in metrics.items():
-        MetricName.parse(name)
-        if isinstance(value, bool) or not (
-            value is None or isinstance(value, int | float) or value in NOT_FINITE
-        ):
-            raise ValueError(f"{name} is {value!r}, not a number")
-    words = flat.budget(cfg, cost.get("device"))
-    likelihood, reconstruction = section(content, "likelihood"), section(content, "reconstruction")
+    metrics = {
+        name: number(str(MetricName.parse(name)), x) for name, x in section(content, "metrics").items()
+    }
+    cost, likelihood, reconstruction = (
+        recorded(part, section(content, name))
+        for part, name in ((Cost, "cost"), (Likelihood, "likelihood"), (Reconstruction, "reconstruction"))
+    )
+    words = flat.budget(section(content, "config"), cost.get("device"))
     return clean(
         {
             **section(content, "choices"),
             **({"budget": words} if words else {}),
             **metrics,
             **cost,
-            **{LIKELIHOOD.get(name, name): value for name, value in renamed(likelihood).items()},
+            **{"likelihood_n" if name == "n" else name: value for name, value in likelihood.items()},
             **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
             **{fact: content[fact] for fact in FACTS if fact in content},
             **without_precision(content),
         }
     )
+
+
+def recorded(part: type[Part], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a section under today's names, of those that it records."""
+    values = part.of(found).to_record()
+    return {name: values.get(name) for name in found}
 
 
 def without_precision(content: Mapping[str, Any]) -> dict[str, str]:
@@ -149,21 +148,6 @@ def without_precision(content: Mapping[str, Any]) -> dict[str, str]:
     if "identity" not in content or "precision" not in cfg or not isinstance(cfg.get("data"), dict):
         return {}
     return {"identity": hashed(copy.deepcopy({key: cfg[key] for key in cfg if key != "precision"}))}
-
-
-def renamed(likelihood: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recorded likelihood with the kind of its number under today's names, see EARLIER_KINDS."""
-    kind = (likelihood.get("bound"), likelihood.get("method"))
-    bound, method = next((new for old, new in EARLIER_KINDS.items() if old == kind), kind)
-    return {**likelihood, "bound": bound, "method": method} if kind != (bound, method) else dict(likelihood)
-
-
-def section(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return one object of a result, empty where the result has none. Raises ValueError on another type."""
-    value = content.get(name, {})
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} holds a {type(value).__name__}, not an object")
-    return value
 
 
 def clean(values: Mapping[str, Any]) -> dict[str, Cell]:

@@ -171,10 +171,11 @@ def test_reports_import_no_torch(tmp_path: Path, write: Write) -> None:
     write("a")
     code = (
         "import json, sys; from pathlib import Path; from rich.console import Console;"
+        "from genbench.records.result import Result;"
         "from genbench.report import load, print_result, Query; from genbench.report import compare as text;"
         "runs = Path(sys.argv[1]); load(runs); found = text.compare(runs, Query());"
         "text.as_markdown(found); text.as_csv(found); text.as_latex(found);"
-        "print_result(json.loads((runs / 'a' / 'result.json').read_text()), Console(quiet=True));"
+        "print_result(Result.of(json.loads((runs / 'a' / 'result.json').read_text())), Console(quiet=True));"
         "print([name for name in ('torch', 'torchmetrics', 'wandb') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
