@@ -237,7 +237,7 @@ def schedules(
         try:
             schedule = application.make_option("schedule", name, {"T": steps})
         except ValueError as error:
-            complain(f"{name} is left out: {error}")
+            complain(f"{name} is not included: {error}")
             continue
         if not any(True for _ in schedule.parameters()):  # a learned one is another after each training
             drawn[name] = schedule.table.numpy()
