@@ -86,8 +86,10 @@ def cache_dir() -> Path:
     return Path(os.environ.get("GENBENCH_CACHE") or "~/.cache/genbench").expanduser()
 
 
-def prepare(source: ImageSource, *, cache: Path, progress: Progress) -> ImageData:
+def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = None) -> ImageData:
     """The images of `source`, decoded into a store under `cache` unless a sound one is there.
+
+    cache: by default the folder of `cache_dir`.
 
     Several processes may prepare one set at once: one decodes, the others wait. A damaged store is made anew,
     with a warning. Raises whatever `source` raises, and ValueError where it does not keep its word.
@@ -95,7 +97,7 @@ def prepare(source: ImageSource, *, cache: Path, progress: Progress) -> ImageDat
     source.check()
     progress.say(source.remarks())
     key = source.key()
-    folder = cache / "data" / f"{source.name}-{key[:16]}"
+    folder = (cache or cache_dir()) / "data" / f"{source.name}-{key[:16]}"
     if fault(folder, key):
         check_cache(folder, source)
         with FileLock(f"{folder}.lock"):

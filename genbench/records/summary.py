@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from genbench.records.metric_name import is_metric, of_ema, parse, rank
+from genbench.records.metric_name import MetricName, is_metric, of_ema, rank
 
 __all__ = ["comparable", "on_the_way"]
 
@@ -48,4 +48,4 @@ def protocol(metrics: Mapping[str, float]) -> str | None:
     """Features and number of samples of the first distance or score: digits-cnn-v1,n=359."""
     if not metrics:
         return None
-    return parse(min(metrics, key=rank)).protocol.partition(",ref=")[0]
+    return MetricName.parse(min(metrics, key=rank)).basis

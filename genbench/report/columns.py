@@ -1,24 +1,22 @@
 """What stands in a column: its title, which way is better, and the protocol behind it."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from genbench.records.metric_name import SPREADS, is_detail, is_metric, parse, rank
+from genbench.records.metric_kinds import KINDS, Kind
+from genbench.records.metric_name import MetricName, is_metric, rank
 from genbench.report.runs import Runs
 
 __all__ = [
     "AXES",
     "CONVERGED_BITS",
     "COSTS",
-    "KINDS",
     "LIKELIHOOD",
     "MEASURES",
     "Column",
     "all_names",
     "column",
     "metrics",
-    "protocol",
     "shown_metrics",
 ]
 
@@ -64,25 +62,6 @@ MEASURES = {  # the columns of a table to be read that are no metrics: title, an
     "device": ("device", 0),
     "group": ("name", 0),
 }
-KINDS = {
-    "fid": ("FID", -1),
-    "is": ("IS", 1),
-    "kid": ("KID", -1),
-    "fid_inf": ("FID∞", -1),
-    "precision": ("precision", 1),
-    "recall": ("recall", 1),
-    "density": ("density", 1),
-    "coverage": ("coverage", 1),
-    "swd": ("SWD", -1),
-    "fid_class": ("FID/class", -1),
-    "fid_gap": ("FID gap", 0),
-    "authenticity": ("authentic", 0),
-    "fd_exact": ("exact FD", -1),
-    "modes": ("modes", 1),
-    "mode_tv": ("mode TV", -1),
-    "off_law": ("off law", -1),
-    "law_bits": ("law bits", 0),
-}
 
 
 class Column(NamedTuple):
@@ -102,15 +81,17 @@ class Column(NamedTuple):
         return {-1: "↓", 0: "", 1: "↑"}[self.better]
 
 
-def column(name: str, mark: int = 0) -> Column:
+def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Column:
     """The column of a name; a metric's title says what is unusual of it: the raw weights, the test split."""
     if not is_metric(name):
         title, better = MEASURES.get(name, (name.replace("_", " ") if name in COSTS else name, 0))
         return Column(name, title, better, mark)
-    kind, protocol, of = parse(name)
-    title, better = KINDS.get(kind, (kind, 0))
-    unusual = [*(["ref=test"] if "ref=test" in protocol.split(",") else []), *([of] if of != "ema" else [])]
-    return Column(name, " ".join([title, *unusual]), better, mark)
+    metric = MetricName.parse(name)
+    kind = kinds.get(metric.kind)
+    title, better = (metric.kind, 0) if kind is None else (kind.title, kind.better)
+    against = "ref=test" if metric.ref == "test" else ""
+    of = metric.of if metric.of != "ema" else ""
+    return Column(name, " ".join(filter(None, (title, against, of))), better, mark)
 
 
 def metrics(runs: Runs) -> list[str]:
@@ -126,20 +107,15 @@ def all_names(runs: Runs) -> set[str]:
 
 def is_spread(name: str, names: set[str]) -> bool:
     """Whether a metric is the spread or an end of the interval of another one."""
-    kind, bracket, rest = name.partition("[")
-    return any(f"{kind.removesuffix(end)}{bracket}{rest}" in names for end in SPREADS if kind.endswith(end))
+    metric = MetricName.parse(name)
+    return bool(metric.spread) and str(metric.beside("")) in names
 
 
-def shown_metrics(names: Iterable[str]) -> list[str]:
+def shown_metrics(names: Iterable[str], kinds: Mapping[str, Kind] = KINDS) -> list[str]:
     """Those that a table to be read has room for: of the EMA weights, against the training split."""
+    parsed = ((name, MetricName.parse(name)) for name in names)
     return [
         name
-        for name in names
-        if parse(name).of == "ema" and "ref=test" not in parse(name).protocol and not is_detail(name)
+        for name, metric in parsed
+        if metric.of == "ema" and metric.ref != "test" and not metric.is_detail(kinds)
     ]
-
-
-def protocol(name: str) -> str:
-    """Features and number of samples of a metric: digits-cnn-v1,n=359."""
-    match = re.search(r"\[(.*?\bn=\d+)", name)
-    return match[1] if match else parse(name).protocol

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from genbench.report.columns import column, metrics, shown_metrics
+from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.columns import Column, column, metrics, shown_metrics
 from genbench.report.group import Group, axes, data_sets, groups, identifying
 from genbench.report.noise import estimate
 from genbench.report.runs import Row, Runs, of_folders, read
@@ -34,6 +35,8 @@ class Line(NamedTuple):
     """What the probability comes from."""
     is_sure: bool = False
     """True if they differ at 95 %, two-sided, with Holm's correction over all tested measures."""
+    arrow: str = ""
+    """Which way is better, as the title of a column shows it."""
     is_tested: bool = False
     """True if both have two runs or more: one run says nothing of the noise of training."""
 
@@ -82,12 +85,13 @@ def duel(a: Runs, b: Runs) -> list[Line]:
     """
     check_sides(a, b)
     sides = [Side(Group((), list(runs.rows)), []) for runs in (a, b)]
-    names = [name for name in (*shown_metrics(metrics(a)), "bits_per_dim") if column(name).better]
+    known = [*shown_metrics(metrics(a), a.kinds), "bits_per_dim"]
+    names = [name for name in known if column(name, a.kinds).better]
     shared = [name for name in names if all(row.get(name) is not None for row in (*a.rows, *b.rows))]
     shared = [name for name in shared if comparable(sides, name)]
     if not shared:
         raise ValueError("the runs share no measure: compare runs of the same data and the same protocol")
-    return with_sure([line(name, a.rows, b.rows) for name in shared])
+    return with_sure([line(column(name, a.kinds), a.rows, b.rows) for name in shared])
 
 
 def with_sure(lines: Sequence[Line]) -> list[Line]:
@@ -97,24 +101,25 @@ def with_sure(lines: Sequence[Line]) -> list[Line]:
     return [x._replace(is_sure=sure.get(x.name, False)) for x in lines]
 
 
-def line(name: str, a: Sequence[Row], b: Sequence[Row]) -> Line:
+def line(col: Column, a: Sequence[Row], b: Sequence[Row]) -> Line:
     """One measure: paired where both have the same seeds, else by Welch's test; single runs over samples."""
-    higher = column(name).better > 0
+    name, higher = col.name, col.better > 0
     first, second = ({row["seed"]: float(row[name] or 0.0) for row in rows} for rows in (a, b))
     known = [estimate([float(row[name] or 0.0) for row in rows]) for rows in (a, b)]
     means = [x.mean for x in known]
     if min(len(a), len(b)) > 1:
         if first.keys() == second.keys() and len(first) == len(a) == len(b):
             p = paired(*([side[seed] for seed in first] for side in (first, second)), higher_is_better=higher)
-            return Line(name, *means, p, f"paired over {len(first)} seeds", is_tested=True)
+            return Line(name, *means, p, f"paired over {len(first)} seeds", arrow=col.arrow, is_tested=True)
         p = welch(*known, higher_is_better=higher)
-        return Line(name, *means, p, f"{len(a)} and {len(b)} runs", is_tested=True)
-    kind, bracket, rest = name.partition("[")
-    errors = [row.get(f"{kind}_se{bracket}{rest}") for row in (*a, *b)]
+        return Line(name, *means, p, f"{len(a)} and {len(b)} runs", arrow=col.arrow, is_tested=True)
+    se = str(MetricName.parse(name).beside("_se")) if is_metric(name) else f"{name}_se"
+    errors = [row.get(se) for row in (*a, *b)]
     if len(a) == len(b) == 1 and all(isinstance(se, float) and se > 0 for se in errors):
         sides = [Measured(mean, float(se)) for mean, se in zip(means, errors, strict=True)]
-        return Line(name, *means, verdict(*sides, higher_is_better=higher), "samples of one run each")
-    return Line(name, *means, math.nan, "nothing tells how sure")
+        p = verdict(*sides, higher_is_better=higher)
+        return Line(name, *means, p, "samples of one run each", arrow=col.arrow)
+    return Line(name, *means, math.nan, "nothing tells how sure", arrow=col.arrow)
 
 
 def duel_table(lines: Sequence[Line], a: str, b: str, budgets: Sequence[str] = ()) -> Table:
@@ -131,7 +136,7 @@ def duel_table(lines: Sequence[Line], a: str, b: str, budgets: Sequence[str] = (
     for x in lines:
         shown = "n/a" if math.isnan(x.p) else f"{x.p:.3f}"
         name = x.name.replace("[", " [").replace(",", ", ")  # a narrow terminal breaks it there
-        title = Text(f"{name} {column(x.name).arrow}")
+        title = Text(f"{name} {x.arrow}")
         grid.add_row(title, written(x.a), written(x.b), Text(shown, style="bold" if x.is_sure else ""), x.by)
     return grid
 

@@ -2,12 +2,14 @@
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from genbench.records.metric_kinds import Kind
+from genbench.records.metric_name import MetricName
 from genbench.report import folder
-from genbench.report.columns import Column, column, protocol
+from genbench.report.columns import Column, column
 from genbench.report.figures import Dot, Figure, Series, line_figure, scatter_figure
 from genbench.report.pictures import Pictures, pictures_of, rank
 from genbench.report.table import Line, Table, comparable, entry, leagues
@@ -100,14 +102,14 @@ def point(subject: Subject, cost: str, col: Column, league: str | None) -> Dot |
     return Dot(subject.number, subject.name, x.mean, y.mean, *ends, league)
 
 
-def training(subjects: Sequence[Subject]) -> list[Figure]:
+def training(subjects: Sequence[Subject], kinds: Mapping[str, Kind]) -> list[Figure]:
     """The curves of each logged loss and of each score during training, a line a row."""
     series: dict[str, list[Series]] = {}
     for subject in subjects[:LINES]:
         for name, (xs, ys) in folder.curves(subject.path).items():
             series.setdefault(name, []).append(Series(subject.number, subject.name, xs, ys))
     return drawn(
-        score_figure(metric, lines)
+        score_figure(column(metric, kinds), lines)
         if (metric := folder.score_of(name))
         else line_figure(lines, title=name, x_title="images seen", y_title=name, logarithmic_y=True)
         for name, lines in sorted(series.items())
@@ -121,10 +123,9 @@ def unread(subjects: Sequence[Subject]) -> str:
     return f" Not read of metrics.jsonl: {'; '.join(told)}." if told else ""
 
 
-def score_figure(metric: str, lines: Sequence[Series]) -> Figure | None:
+def score_figure(col: Column, lines: Sequence[Series]) -> Figure | None:
     """A score against the images seen, on the number of samples that the title says."""
-    col = column(metric)
-    title = f"{col.title} during training ({protocol(metric)})"
+    title = f"{col.title} during training ({MetricName.parse(col.name).basis})"
     return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
 
 

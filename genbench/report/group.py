@@ -3,8 +3,8 @@
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
-from genbench.records.metric_name import is_metric
-from genbench.report.columns import AXES, COSTS, metrics, protocol, shown_metrics
+from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.columns import AXES, COSTS, metrics, shown_metrics
 from genbench.report.runs import Cell, Row, Runs
 
 __all__ = ["Group", "axes", "constants", "data_sets", "groups", "is_own", "pooled", "protocols", "unseen"]
@@ -84,8 +84,11 @@ def protocols(runs: Runs) -> list[tuple[str, Runs]]:
     Metrics of later evaluations move no run, they are further columns of its table. Runs without any metric
     stand with those of the first protocol.
     """
-    names = shown_metrics(metrics(runs))
-    first = [next((protocol(name) for name in names if is_own(row, name, runs)), "") for row in runs.rows]
+    names = shown_metrics(metrics(runs), runs.kinds)
+    first = [
+        next((MetricName.parse(name).basis for name in names if is_own(row, name, runs)), "")
+        for row in runs.rows
+    ]
     known = list(dict.fromkeys(filter(None, first))) or [""]
     return [
         (

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from genbench.records.metric_name import is_metric, parse
-from genbench.report.columns import CONVERGED_BITS, MEASURES, column, protocol
+from genbench.records.metric_kinds import Kind
+from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.columns import CONVERGED_BITS, MEASURES, column
 from genbench.report.group import pooled, unseen
 from genbench.report.noise import estimate
 from genbench.report.table import NOT_MEASURED, Entry, Table, leaders
@@ -18,9 +19,8 @@ DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a 
 FEW = 10  # samples a dimension below which a Frechet distance is far from its limit
 NAMED = 8  # columns or runs that are named before they are counted
 DISTANCES = ("fid",)
+COUNT = re.compile(r"[1-9][0-9]{0,8}")
 PUBLISHED = 5000  # images a split of a published Inception score
-OVER_BOTH = ("fid_gap", "nearest_ratio")
-OF_REAL_IMAGES = ("recall", "coverage")
 
 
 def notes(table: Table) -> list[str]:
@@ -57,9 +57,9 @@ def title(name: str) -> str:
 def protocols(table: Table) -> Iterator[str]:
     """The names of the metrics, a note for each mark: what they share, then what each has of its own."""
     for mark in sorted({col.mark for col in table.columns if col.mark}):
-        names = [col.name for col in table.columns if col.mark == mark]
-        each = (f"{parse(name).kind} {name.partition(f'{protocol(name)},')[2][:-1]}" for name in names)
-        yield f"[{mark}] {protocol(names[0])}: {'; '.join(each)}."
+        names = [MetricName.parse(col.name) for col in table.columns if col.mark == mark]
+        each = (f"{name.kind} {','.join((*name.details, name.of))}" for name in names)
+        yield f"[{mark}] {names[0].basis}: {'; '.join(each)}."
 
 
 def legend(table: Table) -> Iterator[str]:
@@ -69,7 +69,7 @@ def legend(table: Table) -> Iterator[str]:
     if any("±" in words for words in (*spreads, *held_out(table))):
         yield f"± is the standard deviation over {repeats(table)}."
     if any(spread.startswith("[") for spread in spreads):
-        both = [col.title for col in table.columns if col.name.partition("[")[0] in OVER_BOTH]
+        both = titles_with_interval(table, "samples and real images")
         also = f", of {' and '.join(both)} over real images too" if both else ""
         yield f"[low, high] is the 95 % interval over samples{also}."
         yield from without_interval(table)
@@ -117,10 +117,22 @@ def skipped_batches(table: Table) -> Iterator[str]:
 
 def without_interval(table: Table) -> Iterator[str]:
     """Why some shares have none."""
-    titles = [col.title for col in table.columns if col.name.partition("[")[0] in OF_REAL_IMAGES]
+    titles = titles_with_interval(table, "none")
     if titles:
         has = "has" if len(titles) == 1 else "have"
         yield f"{' and '.join(titles)} {has} no interval: counted over real images, not over samples."
+
+
+def titles_with_interval(table: Table, interval: str) -> list[str]:
+    """The titles of the metrics whose kind has such an interval."""
+    return [
+        col.title for col in table.columns if (kind := kind_of(table, col.name)) and kind.interval == interval
+    ]
+
+
+def kind_of(table: Table, name: str) -> Kind | None:
+    """The kind of the metric in a column, None of other columns and of kinds that are unknown."""
+    return table.runs.kinds.get(MetricName.parse(name).kind) if is_metric(name) else None
 
 
 def repeats(table: Table) -> str:
@@ -170,7 +182,9 @@ def held_out(table: Table) -> Iterator[str]:
     """What real images score: the value of a perfect model."""
     scores = []
     for col in table.columns:
-        values = by_seed(table, col.name.replace(",ema]", ",test]")) if is_metric(col.name) else []
+        values = (
+            by_seed(table, str(MetricName.parse(col.name).of_images("test"))) if is_metric(col.name) else []
+        )
         if values:
             scores.append(f"{col.title} {whole(Entry(values[0], estimate(values)), col.name)}")
     if scores:
@@ -185,7 +199,9 @@ def by_seed(table: Table, name: str) -> list[float]:
 
 def few_samples(table: Table) -> Iterator[str]:
     """A warning where a distance is dominated by the number of samples."""
-    for name in (col.name for col in table.columns if col.name.partition("[")[0] in DISTANCES):
+    for name in (
+        col.name for col in table.columns if (kind := kind_of(table, col.name)) and kind.key in DISTANCES
+    ):
         n, size = samples(name), dimension(name)
         if n and size and n < FEW * size:
             yield (
@@ -209,19 +225,19 @@ def small_splits(table: Table) -> Iterator[str]:
 
 def parts_of(name: str) -> int:
     """The splits of an Inception score, 0 of other columns."""
-    match = re.search(r"^is\[.*\bsplits=([1-9]\d{0,8})\b", name)
-    return int(match[1]) if match else 0
+    metric = MetricName.parse(name) if is_metric(name) else None
+    splits = metric.setting("splits") if metric and metric.kind == "is" else None
+    return int(splits) if splits and COUNT.fullmatch(splits) else 0
 
 
 def samples(name: str) -> int:
     """How many samples a metric was measured on, 0 where its name does not say."""
-    match = re.search(r"\bn=(\d{1,18})\b", name)
-    return int(match[1]) if match else 0
+    return MetricName.parse(name).n or 0
 
 
 def dimension(name: str) -> int:
     """How many features a metric has, 0 where its name does not say."""
-    features = name.partition("[")[2].partition(",")[0]
+    features = MetricName.parse(name).protocol
     return next((size for word, size in DIMENSIONS.items() if word in features), 0)
 
 

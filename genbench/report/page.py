@@ -133,7 +133,7 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     for subject in subjects:
         pictures.refused |= folder.faults(subject.path)
     items = [item(*pair, table, found.runs) for pair in zip(subjects, rows, strict=True)]
-    figures, curves = exhibits.trade_offs(table, subjects), exhibits.training(subjects)
+    figures, curves = exhibits.trade_offs(table, subjects), exhibits.training(subjects, found.runs.kinds)
     return Section(
         number=number,
         title=table.title or "Runs",

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from genbench.records.identity import hashed
 from genbench.records.lines import parse_lines
-from genbench.records.metric_name import parse
+from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
+from genbench.records.metric_name import MetricName
 from genbench.records.run_directory import read_json
 from genbench.records.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import config
@@ -48,6 +49,8 @@ class Runs(NamedTuple):
     """The metrics of each run that are not of its result, but of evaluations afterwards."""
     passed_over: Mapping[str, str] = MappingProxyType({})
     """Runs of whose evaluations some cannot be read -> which."""
+    kinds: Mapping[str, Kind] = MappingProxyType(dict(KINDS))
+    """The table of kinds, with those that the runs recorded."""
 
     def with_rows(self, rows: list[Row]) -> "Runs":
         """The same with some of the rows, or with them in another order."""
@@ -62,6 +65,7 @@ class Result(NamedTuple):
     settings: dict[str, Cell]
     later: frozenset[str] = frozenset()
     passed_over: str = ""
+    kinds: Mapping[str, Kind] = MappingProxyType({})
 
 
 def read(runs_dir: str | Path, *, unfinished: bool = False) -> Runs:
@@ -116,10 +120,11 @@ def result(folder: Path) -> Result:
         if not isinstance(content, dict) or "genbench" not in content:
             raise ValueError("it is no result of genbench")
         found, passed_over = evaluations(folder, content)
+        kinds = merged([recorded_kinds(record) for record in (content, *found)])
         whole = with_later(content, found)
         new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
         flat = clean(config.settings(section(content, "config")))
-        return Result(row(whole), [*map(text, section(content, "choices"))], flat, new, passed_over)
+        return Result(row(whole), [*map(text, section(content, "choices"))], flat, new, passed_over, kinds)
     except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"damaged: {path.name}: {error}") from error
 
@@ -168,6 +173,7 @@ def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, 
 def check_evaluation(record: Mapping[str, Any]) -> None:
     """Raise ValueError where an evaluation could not stand in a row."""
     row({"metrics": record.get("metrics"), "likelihood": record.get("likelihood") or {}})
+    recorded_kinds(record)
 
 
 def unfinished(folder: Path) -> str:
@@ -183,7 +189,7 @@ def row(content: Mapping[str, Any]) -> Row:
     """One result as a flat row."""
     metrics = section(content, "metrics")
     for name in metrics:
-        parse(name)
+        MetricName.parse(name)
     cfg, reconstruction = section(content, "config"), section(content, "reconstruction")
     measured, cost = section(content, "likelihood"), section(content, "cost")
     words = config.budget(cfg, cost.get("device"))
@@ -232,6 +238,7 @@ def joined(results: Mapping[str, Result], left_out: dict[str, str], paths: dict[
         paths,
         {run: found.later for run, found in results.items() if found.later},
         {run: found.passed_over for run, found in results.items() if found.passed_over},
+        merged(found.kinds for found in results.values()),
     )
 
 

@@ -7,10 +7,9 @@ from difflib import SequenceMatcher, get_close_matches
 from itertools import accumulate
 from typing import TypeVar
 
-from genbench.records.metric_name import is_metric, parse
+from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import (
     COSTS,
-    KINDS,
     LIKELIHOOD,
     MEASURES,
     all_names,
@@ -169,7 +168,7 @@ def resolve(runs: Runs, name: str) -> list[str]:
     if any(name in row for row in runs.rows):
         return [name]
     titled = [key for key, (title, _) in MEASURES.items() if title == name]
-    kinds = [kind for kind, (title, _) in KINDS.items() if title == name]
+    kinds = [key for key, kind in runs.kinds.items() if kind.title == name]
     if found := titled or of_kind(runs, kinds[0] if kinds else name):
         return found
     advice = f"did you mean {' or '.join(found)}? " if (found := near(name, names(runs))) else ""
@@ -194,8 +193,8 @@ def measure(runs: Runs, name: str) -> list[str]:
 
 def of_kind(runs: Runs, kind: str) -> list[str]:
     """The metrics of a kind: those that are usually shown, or else all."""
-    found = [metric for metric in metrics(runs) if parse(metric).kind == kind.lower()]
-    return shown_metrics(found) or found
+    found = [metric for metric in metrics(runs) if MetricName.parse(metric).kind == kind.lower()]
+    return shown_metrics(found, runs.kinds) or found
 
 
 def keys(runs: Runs, *, every: bool = False) -> str:
@@ -229,7 +228,7 @@ def tells(runs: Runs, name: str) -> bool:
 def names(runs: Runs) -> list[str]:
     """What a user may call a column."""
     known = all_names(runs)
-    kinds = dict.fromkeys(parse(metric).kind for metric in metrics(runs))
+    kinds = dict.fromkeys(MetricName.parse(metric).kind for metric in metrics(runs))
     first = ["run", "group", "seed", *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
     found = [name for name in dict.fromkeys(first) if name in known or name in kinds]
     found += sorted(name for name in known if name not in found and not is_metric(name))
@@ -271,7 +270,7 @@ def same_run(row: Row, by: Sequence[str]) -> Hashable:
 def arranged(runs: Runs, sort: str) -> Runs:
     """The runs in the order of a column; with - before its name the other way round."""
     name, down = measure(runs, sort.removeprefix("-"))[0], sort.startswith("-")
-    best_first = column(name).better > 0
+    best_first = column(name, runs.kinds).better > 0
     return runs.with_rows(by_value([(row.get(name), row) for row in runs.rows], down=down != best_first))
 
 

@@ -1,10 +1,11 @@
 """Runs -> the comparison that a reader sees: one table a data set, a row a configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from genbench.records.metric_name import is_metric
-from genbench.report.columns import AXES, COSTS, LIKELIHOOD, Column, column, metrics, protocol, shown_metrics
+from genbench.records.metric_kinds import Kind
+from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.columns import AXES, COSTS, LIKELIHOOD, Column, column, metrics, shown_metrics
 from genbench.report.group import Group, axes, constants, data_sets, groups, identifying, is_own, protocols
 from genbench.report.noise import Estimate, estimate
 from genbench.report.rounding import shared_decimals
@@ -107,7 +108,7 @@ def table(title: str, runs: Runs, query: Query) -> Table:
         else constants(runs, [n for n in names if n in COSTS and (len(found) > 1 or n == "device")])
     )
     left = [*(by or shown_axes(runs)), *extra_axes(by, found, budgets)]
-    columns = [*map(column, left), *marked([name for name in names if name not in same])]
+    columns = [*map(column, left), *marked([name for name in names if name not in same], runs.kinds)]
     lines = [Line(group, [entry(group, col.name) for col in columns]) for group in found]
     lines = aligned(with_best(lines, columns))
     lines = ordered(lines, columns, query.sort, runs)
@@ -149,16 +150,16 @@ def measures(runs: Runs, query: Query) -> list[str]:
     there = {name for row in runs.rows for name, value in row.items() if value is not None}
     if all(str(row.get("budget")).endswith(" images") for row in runs.rows):
         there -= {"images_seen"}  # the budget says it
-    shown = shown_metrics(metrics(runs))
+    shown = shown_metrics(metrics(runs), runs.kinds)
     own = {name for name in shown if any(is_own(row, name, runs) for row in runs.rows)}
     return [*sorted(shown, key=lambda name: name not in own), *(name for name in MEASURED if name in there)]
 
 
-def marked(names: Sequence[str]) -> list[Column]:
+def marked(names: Sequence[str], kinds: Mapping[str, Kind]) -> list[Column]:
     """Their columns; metrics of the same features and number of samples share the mark of a foot-note."""
-    protocols = dict.fromkeys(protocol(name) for name in names if is_metric(name))
-    numbers = {name: number for number, name in enumerate(protocols, 1)}
-    return [column(name, numbers[protocol(name)] if is_metric(name) else 0) for name in names]
+    bases = {name: MetricName.parse(name).basis for name in names if is_metric(name)}
+    numbers = {basis: number for number, basis in enumerate(dict.fromkeys(bases.values()), 1)}
+    return [column(name, kinds, numbers[bases[name]] if name in bases else 0) for name in names]
 
 
 def entry(group: Group, name: str) -> Entry:
@@ -171,7 +172,7 @@ def entry(group: Group, name: str) -> Entry:
         return Entry(None, sign=NOT_MEASURED)
     if not numbers or len(numbers) < len(found) or not is_measure(name):
         return Entry(group.value(name))
-    low, high = (only(group, spread(name, end)) for end in ("_low", "_high"))
+    low, high = ends(group, name)
     known = estimate(numbers, low, high)
     value = numbers[0] if len(set(numbers)) == 1 else known.mean
     return Entry(value, known, sign(group, name), len(group.rows))
@@ -186,10 +187,12 @@ def is_measure(name: str) -> bool:
     )
 
 
-def spread(name: str, end: str) -> str:
-    """The column that belongs to another: fid[..] -> fid_low[..]."""
-    kind, bracket, rest = name.partition("[")
-    return f"{kind}{end}{bracket}{rest}"
+def ends(group: Group, name: str) -> tuple[float | None, float | None]:
+    """The recorded 95 % interval of a metric of one run; None and None where there is none."""
+    metric = MetricName.parse(name) if is_metric(name) else None
+    if metric is None or metric.spread:
+        return None, None
+    return only(group, str(metric.beside("_low"))), only(group, str(metric.beside("_high")))
 
 
 def only(group: Group, name: str) -> float | None:
@@ -281,7 +284,7 @@ def ordered(lines: list[Line], columns: Sequence[Column], sort: str, runs: Runs)
     """The lines from best to worst, or as the user wants; what has no value comes last."""
     backwards = sort.startswith("-")
     if sort:
-        col = column(measure(runs, sort.removeprefix("-"))[0])
+        col = column(measure(runs, sort.removeprefix("-"))[0], runs.kinds)
     else:
         col = next((col for col in columns if col.better), columns[0])
     down = (col.better > 0) != backwards

@@ -9,8 +9,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from genbench.records.metric_name import OF, SPREADS, base, parse, rank
-from genbench.report.columns import CONVERGED_BITS, protocol
+from genbench.records.metric_name import OF, MetricName, rank
+from genbench.report.columns import CONVERGED_BITS
 from genbench.report.noise import Estimate
 from genbench.report.rounding import decimals, rounded
 from genbench.report.runs import renamed
@@ -54,45 +54,46 @@ def pairs(title: str, values: Mapping[str, Any]) -> Table:
 
 def qualities(metrics: Mapping[str, float | None], console: Console) -> Iterator[Table]:
     """A table for each set of features and number of samples; where they are too wide, in more lines."""
-    found: dict[str, list[str]] = {}
-    for label in labels(metrics):
-        found.setdefault(protocol(f"{label},{OF[0]}]"), []).append(label)
+    found: dict[str, list[MetricName]] = {}
+    for name in values_of(metrics):
+        found.setdefault(name.basis, []).append(name)
     for shared, names in found.items():
         wide = quality(metrics, shared, names, " ")
         fits = Measurement.get(console, console.options, wide).maximum < console.width
         yield wide if fits else quality(metrics, shared, names, "\n")
 
 
-def quality(metrics: Mapping[str, float | None], shared: str, names: Sequence[str], between: str) -> Table:
+def quality(
+    metrics: Mapping[str, float | None], shared: str, names: Sequence[MetricName], between: str
+) -> Table:
     """One line a metric under one protocol, with its value on the images of each kind.
 
-    shared: the features and the number of samples; names: the metrics, without whose images these are.
+    shared: the features and the number of samples; names: the metrics, each once, whosever images.
     """
     title = f"quality: {shared.replace(',', ', ')}"
     grid = Table(title=Text(title), title_justify="left", min_width=len(title))
     grid.add_column("metric")
-    there = {parse(name).of for name in metrics}
+    there = {MetricName.parse(name).of for name in metrics}
     kinds = [of for of in OF if of in there]
     for of in kinds:
         grid.add_column(TITLES[of], justify="right")
     for name in names:
-        rest = name.partition("[")[2].removeprefix(shared).removeprefix(",")
-        title = " ".join(filter(None, (name.partition("[")[0], rest.replace(",", ", "))))
-        grid.add_row(Text(title), *(Text(with_spread(metrics, name, of, between)) for of in kinds))
+        title = " ".join(filter(None, (name.kind, ", ".join(name.details))))
+        grid.add_row(Text(title), *(Text(with_spread(metrics, name.of_images(of), between)) for of in kinds))
     return grid
 
 
-def labels(metrics: Iterable[str]) -> list[str]:
-    """The metrics' names up to whose images were measured, each once, without spreads and single classes."""
-    parsed = [(name, parse(name)) for name in sorted(metrics, key=rank)]
-    values = [name for name, (kind, on, _) in parsed if base(kind) == kind and ",class=" not in on]
-    return list(dict.fromkeys(name.rpartition(",")[0] for name in values))
+def values_of(metrics: Iterable[str]) -> list[MetricName]:
+    """The metrics, each once whosever images were measured, without spreads and single classes."""
+    names = map(MetricName.parse, sorted(metrics, key=rank))
+    values = (name for name in names if not name.spread and name.setting("class") is None)
+    return list(dict.fromkeys(name.of_images(OF[0]) for name in values))
 
 
-def with_spread(metrics: Mapping[str, float | None], label: str, of: str, between: str = " ") -> str:
+def with_spread(metrics: Mapping[str, float | None], name: MetricName, between: str = " ") -> str:
     """A value with its 95 % interval over samples, or the spread that belongs to it, where it has one."""
-    value = metrics.get(f"{label},{of}]")
-    std, low, high = (metrics.get(f"{label.replace('[', f'{end}[', 1)},{of}]") for end in SPREADS[:3])
+    value = metrics.get(str(name))
+    std, low, high = (metrics.get(str(name.beside(end))) for end in ("_std", "_low", "_high"))
     if not isinstance(value, int | float) or not math.isfinite(value):
         return shown(value)
     x = Estimate(float(value), None, 1, low, high) if low is not None else Estimate(float(value), std, 1)
