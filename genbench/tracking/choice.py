@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from genbench.records.flatten import flatten
 from genbench.runtime.printable import complain
 from genbench.tracking.jsonl import JsonLines
 from genbench.tracking.tracker import Tracker, Trackers
 from genbench.tracking.wandb import Mode, Wandb, WandbStartError
 
-__all__ = ["JsonlTracking", "Tracking", "WandbTracking", "flatten"]
+__all__ = ["JsonlTracking", "Tracking", "WandbTracking"]
 
 
 class Tracking(ABC):
@@ -101,12 +102,3 @@ def open_lines(run_dir: Path, resume_state: Mapping[str, Any] | None) -> JsonLin
     lines = JsonLines(Path(run_dir) / "metrics.jsonl")
     lines.truncate(0 if resume_state is None else resume_state["position"])
     return lines
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as one flat dict with dotted keys: {"optim": {"lr": 1}} -> {"optim.lr": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        nested = isinstance(value, Mapping) and len(value) > 0
-        flat |= flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return flat

@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from genbench import app
+from genbench.config.groups import options
 from genbench.data import Gaussians, Split
 from genbench.metrics import Drawn, Moments, Reference, Score
 from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName
 from tests.metrics.sets import correlated
 
-NAMES = app.option_names("scores")
+NAMES = options("scores")
 
 
 def made(name: str) -> Score:
