@@ -42,7 +42,7 @@ ROOT = {
 
 STEPS = ("sampler.steps", "solver.steps", "process.steps")
 SAMPLING = re.compile(
-    r"(sampler|solver)\.(?!_).+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
+    r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
 )
 """Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
 
@@ -121,11 +121,10 @@ def steps_key(keys: Iterable[str]) -> str:
 
 def check_sampling(key: str, keys: Iterable[str]) -> None:
     """Raise ValueError unless a key is one of a configuration's dotted keys that say how a model draws."""
-    legal = [name for name in keys if SAMPLING.fullmatch(name)]
-    if key not in legal:
-        raise ValueError(
-            f"{key} is not a setting of this model's sampling: choose from {', '.join(legal) or 'none'}"
-        )
+    there = [name for name in keys if SAMPLING.fullmatch(name)]
+    legal = there and f"choose from {', '.join(there)}"
+    if key not in there:
+        raise ValueError(f"{key} is not a setting of this model's sampling: {legal or 'it has none'}")
 
 
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401

@@ -71,7 +71,7 @@ def test_omegaconf_hands_over_where_a_reference_leads_nowhere() -> None:
     error = error_of("model=gan", "network=resnet_vae")
     assert isinstance(error, InterpolationKeyError)
     assert explain_error(error) == (
-        f"Interpolation key 'likelihood.answers' not found (in {error.full_key}): an option that was chosen "
+        f"Interpolation key 'network.generator' not found (in {error.full_key}): an option that was chosen "
         "belongs to another model"
     )
 

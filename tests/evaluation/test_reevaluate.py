@@ -238,6 +238,9 @@ def test_a_model_that_does_not_fit_the_data_is_refused_before_it_draws() -> None
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(run: Path) -> None:
-    for out, message in ((run, "no regular file"), (run / "none" / "x.jsonl", "in no folder that is there")):
+    for out, message in (
+        (run, "not a regular file"),
+        (run / "none" / "x.jsonl", "in a folder that does not exist"),
+    ):
         with pytest.raises(ValueError, match=message):
             evaluate(str(run), "--out", str(out))
