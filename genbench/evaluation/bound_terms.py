@@ -1,4 +1,6 @@
-"""Where the bits of a bound come from: its terms, step by step, on held-out images."""
+"""Terms of a diffusion model's bound on the likelihood, step by step on held-out images, as a table and a
+figure.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +23,9 @@ __all__ = ["Terms", "bound_figure"]
 
 
 class Terms(NamedTuple):
-    """A bound in bits a dimension, on average over images."""
+    """A bound in bits per dimension, on average over images, split into its three parts; their sum is the
+    bound.
+    """
 
     first: float
     """L_0: the decoder of the 8-bit image."""
@@ -32,8 +36,8 @@ class Terms(NamedTuple):
 
 
 def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, context: Context) -> Terms:
-    """Evaluate every term on n test images; write terms.csv and terms.png, bits a dimension against t.
-
+    """Compute every term on n test images, at once; write terms.csv and terms.png, bits per dimension against
+    t, and return their sums.
     Raises ValueError for a model whose bound is no sum over steps.
     """
     if not isinstance(model, BoundTerms):

@@ -37,7 +37,9 @@ SPLITS = ("train", "test")
 
 
 class Evaluation(NamedTuple):
-    """Scores of one set of weights, and the cost of the samples that they were taken on."""
+    """Scores of one set of weights, and the cost of the samples that they were taken on; the same in every
+    process but for `drawn`, which is too large to be sent.
+    """
 
     metrics: dict[str, float]
     """Under full protocol names."""
@@ -64,7 +66,9 @@ class Evaluator:
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
-        """The feature network; where it has to be trained, the first process does so."""
+        """The feature network, built when first needed; where it has to be trained, the first process does so
+        and the others read it from the cache.
+        """
         with self.context.processes.first_ahead():
             return self.metrics.extractor(
                 self.data, device=self.context.device, progress=self.context.progress
@@ -119,8 +123,8 @@ class Evaluator:
         return self.score_images(take_batch, count, "test", SPLITS[:1])
 
     def score_given(self, given: GivenImages) -> dict[str, float]:
-        """Score images that came from elsewhere, all of them, against both splits.
-
+        """Score images that came from elsewhere, all of them, against the training and the test images;
+        returns values by their full names.
         Raises ValueError where they are too few for one of the scores.
         """
         n = len(given.images)

@@ -1,4 +1,6 @@
-"""The pictures that a run leaves: sample grids, and the processes of models that have one."""
+"""Pictures that a run leaves: sample grids, and what only some models can show of how their samples come
+about.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +30,7 @@ ROWS, FRAMES = 6, 12  # images and states of a process, or of a way between two 
 
 
 class Picture(NamedTuple):
-    """Images in rows, as they are written to one file."""
+    """Images in rows, as they are written to one file: its name, the images, the number of columns."""
 
     name: str
     images: Tensor
@@ -58,13 +60,15 @@ class Gallery:
         self.order = held_out_order(data, context.seed)
 
     def real(self) -> None:
-        """Write a grid of training images, to compare with: real.png, once for all of a training."""
+        """Write a grid of training images to compare samples with, real.png, in the first process; once for
+        all of a training, from its start.
+        """
         if self.context.first:
             save_grid(self.data.train.images[:GRID], self.folder / "real.png")
 
     def samples(self, model: Generator, images_seen: int) -> Path:
-        """Draw a grid of samples, of a conditional model a row a class; returns the path of its file, whose
-        name holds images_seen.
+        """Draw a grid of samples, of a conditional model one row for each class, its work shared among the
+        processes; returns the path of its file, whose name holds images_seen.
         """
         device = self.context.device
         y = class_rows(model, self.samples_per_class, device)
@@ -164,12 +168,12 @@ class Gallery:
         return path
 
     def rng(self) -> torch.Generator:
-        """The same stream for every picture."""
+        """Make the same stream for every picture."""
         return self.context.generator("gallery")
 
 
 def frames(name: str, states: Tensor) -> Picture:
-    """A picture of processes, a row an image; states (F, N, C, H, W) in [-1, 1]."""
+    """Make a picture of processes, a row an image; states (F, N, C, H, W) in [-1, 1]."""
     return Picture(name, to_uint8(states).transpose(0, 1).flatten(0, 1).cpu(), len(states))
 
 
@@ -187,12 +191,14 @@ def nearest_rows(drawn: Drawn, train: Reference) -> Tensor:
 
 
 def classes_in_turn(model: Generator, n: int, device: torch.device) -> Tensor | None:
-    """Labels 0, 1, .., K - 1, 0, 1, .. for a conditional model: (n,), or None."""
+    """Return the labels 0, 1, .., K - 1, 0, 1, .. for a conditional model: (n,) int64 on `device`; None for
+    an unconditional one. So the columns of a grid are classes.
+    """
     return torch.arange(n, device=device) % model.num_classes if model.num_classes else None
 
 
 def class_rows(model: Generator, each: int, device: torch.device) -> Tensor | None:
-    """Labels 0, 0, .., 1, 1, .., `each` of them, for a conditional model, or None."""
+    """Return the labels 0, 0, .., 1, 1, .., `each` of them, for a conditional model, or None."""
     if not model.num_classes:
         return None
     return torch.arange(min(model.num_classes, CLASSES), device=device).repeat_interleave(each)

@@ -1,4 +1,4 @@
-"""Likelihood in bits per dimension and reconstruction error of models on held-out images."""
+"""Likelihood in bits per dimension, and reconstruction error, of models on held-out images."""
 
 import math
 from collections.abc import Callable
@@ -38,12 +38,11 @@ class HeldOut:
 
     @torch.no_grad()
     def likelihood(self, model: Generator) -> dict[str, Any]:
-        """Bits per dimension with what kind of number it is; all None for a model without a likelihood.
-
-        Of a likelihood that is integrated in steps also `solver_error_bits`: what finer steps would add
-        to the bits per dimension, the mean over the first `solver_error_n` images under equal draws.
-        Of data whose law is known also what is said of it by `against`.
-        Without images, n = 0, the kind alone.
+        """Measure bits per dimension, and state what kind of number it is; all None for a model without a
+        likelihood, and without images, n = 0, the kind alone.
+        Of a likelihood that is integrated in steps also `solver_error_bits`: what finer steps would add to
+        the bits per dimension, the mean over the first `solver_error_n` images under equal draws. Of data
+        whose distribution is known also the keys of `against`.
         Raises FloatingPointError where an image's log-probability is not finite.
         """
         if not isinstance(model, Likelihood):
@@ -64,10 +63,9 @@ class HeldOut:
 
     @torch.no_grad()
     def reconstruction(self, model: Generator) -> dict[str, Any]:
-        """Mean squared error of rebuilt images, as bytes scaled to [0, 1].
-
-        None for a model without codes, and for one that is inverted to decode: what it comes to then, 0,
-        is no quality that it could have less of.
+        """Measure the mean squared error of rebuilt images, as bytes scaled to [0, 1]: {"mse": .., "n": ..}.
+        None for a model without codes, and for one that is inverted to decode: its error is 0 by
+        construction, and no sign of quality.
         """
         if not isinstance(model, Latent) or model.inverts:
             return {"mse": None, "n": None}
@@ -76,7 +74,9 @@ class HeldOut:
         return {"mse": float(torch.cat(self.errors(model)).mean()), "n": self.n}
 
     def nats(self, model: Likelihood) -> list[Tensor]:
-        """log p(x) of test images under the model and, where it is known, their law: (1 or 2, B) a batch."""
+        """log p(x) of test images under the model and, where it is known, their own distribution: (1 or 2, B)
+        a batch.
+        """
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             law = self.data.law
@@ -131,10 +131,10 @@ class HeldOut:
 
 
 def against(log_p: Tensor, log_q: Tensor, dimensions: int) -> dict[str, float]:
-    """What the law itself needs in bits per dimension, and the gap: what a model needs more, with its error.
-
-    log_p, log_q: nats of the same n images under the law and under the model, (n,). The gap is paired, image
-    by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
+    """Compare log-probabilities with those of the data's own distribution: what it needs in bits per
+    dimension, and the gap, what a model needs more, with its standard error.
+    log_p, log_q: nats of the same n images under the distribution and under the model, (n,). The gap is
+    paired, image by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
     """
     gap = log_p - log_q
     error = gap.std() / math.sqrt(len(gap))

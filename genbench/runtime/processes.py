@@ -1,4 +1,6 @@
-"""Worker processes of one run: how they divide the work, and what they send each other."""
+"""Worker processes of one run: how they divide the work, and what they send each other. All of them call the
+same functions; collective methods have to be called by all at the same point.
+"""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -41,12 +43,14 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """True in the one process that writes files and prints; it computes as all others do."""
+        """True in the one process that writes files and prints; it guards nothing else, since in all other
+        respects the processes do the same work.
+        """
         return self.index == 0
 
     def check_batch(self, batch_size: int, accumulate: int) -> None:
-        """Raise UsageError unless a batch of so many images can be divided into `accumulate` equal parts for
-        each process.
+        """Raise UsageError unless a batch of batch_size images can be divided into `accumulate` equal parts
+        for each process, so that the mean over parts is the mean over the batch.
         """
         if batch_size % (accumulate * self.count):
             raise UsageError(
@@ -55,8 +59,8 @@ class Processes:
             )
 
     def check_same(self, place: Sequence[float]) -> None:
-        """Raise UsageError where this process would resume at another place (step, images) than the first,
-        since it read another file.
+        """Raise UsageError where this process would resume at another place (step, images seen) than the
+        first, which means that it read another file: runs_dir is no folder that all machines share.
         """
         if self.broadcast_numbers(place) != list(place):
             raise UsageError(
@@ -66,7 +70,9 @@ class Processes:
 
     @property
     def share(self) -> Part:
-        """This process's share of a batch, all of its parts together."""
+        """This process's share of a batch, all of its parts together; for what is drawn or learned once a
+        batch, before the parts.
+        """
         return Part(self.index, self.count, processes=self.count)
 
     def parts(self, index: Tensor, accumulate: int) -> list[tuple[Part, Tensor]]:
@@ -82,8 +88,8 @@ class Processes:
         ]
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor, of floats of any shape, by its mean over the processes; those of one dtype
-        travel as one flat tensor.
+        """Replace each tensor, of floats of any shape, by its mean over the processes, in place; those of one
+        dtype travel as one flat tensor. For losses and logged values; gradients go by torch's engine.
         """
         for mine in self.by_dtype(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in mine])
@@ -92,8 +98,8 @@ class Processes:
             write_back(flat / self.count, mine)
 
     def copy_first(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor, of any dtype and shape, by the first process's, so that weights and buffers
-        are the same everywhere.
+        """Replace each tensor, of any dtype and shape, by the first process's, in place, so that weights and
+        buffers are the same everywhere whatever each process computed.
         """
         for mine in self.by_dtype(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in mine])
@@ -110,8 +116,8 @@ class Processes:
         return kinds.values()
 
     def broadcast_numbers(self, values: Sequence[float]) -> list[float]:
-        """Return the first process's numbers (its clock, its stop request) as floats; one small message,
-        cheap enough for every step.
+        """Return the first process's numbers (its clock, its stop request) as floats in all processes; one
+        small message by the host's own group, cheap enough for every step.
         """
         if self.count == 1:
             return list(values)
@@ -121,8 +127,8 @@ class Processes:
         return sent.tolist()
 
     def broadcast(self, value: Result) -> Result:
-        """Return the first process's value in all of them: plain data and tensors, which arrive on the CPU
-        (see `runtime.exchange`).
+        """Return the first process's value in all of them: plain data and tensors of any size, which arrive
+        on the CPU (see `runtime.exchange`). The others pass what they have, which is ignored.
         """
         if self.count == 1:
             return value
@@ -280,7 +286,7 @@ def write_back(flat: Tensor, tensors: Sequence[Tensor]) -> None:
 
 def saved_buffers(model: nn.Module) -> list[Tensor]:
     """List the buffers that a checkpoint holds, which training or fitting may change; the others are
-    constants that every process computes for itself.
+    constants that every process computes for itself, and need not be copied between them.
     """
     saved = model.state_dict(keep_vars=True)
     return [buffer for name, buffer in model.named_buffers() if name in saved]

@@ -1,4 +1,6 @@
-"""Contents of a checkpoint, held to what its reader needs: keys, kinds, and the layout of weights."""
+"""Contents of a checkpoint, compared with what its reader needs: keys, kinds of values, and the names and
+shapes of weights. A file that somebody sent may hold anything.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,17 +38,23 @@ SKIPS = {"total": int, "in_a_row": int}  # as genbench.training.nonfinite.Skips 
 
 
 def origin(state: Mapping[str, Any]) -> None:
-    """Raise ValueError unless a checkpoint says how many images were seen."""
+    """Raise ValueError unless a checkpoint says how many images were seen, which is all that an evaluation of
+    a trained model needs besides the weights.
+    """
     check_kinds(state, COUNT)
 
 
 def weights(key: str, network: nn.Module) -> Check:
-    """A check that raises ValueError unless the state dict under `key` is one of this network."""
+    """Make a check that raises ValueError unless the state dict under `key`, "ema" or "model", has the names
+    and shapes of this network's; the message names the first that differs.
+    """
     return partial(check_layout, key=key, expected=network.state_dict())
 
 
 def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]) -> Check:
-    """A check that raises ValueError unless a training of `model` by `optim` can go on from a checkpoint."""
+    """Make a check that raises ValueError unless a training of `model` by `optim` can be resumed from a
+    checkpoint: its counts, both sets of weights, and the optimizer's state of each phase.
+    """
     layout = model.state_dict()
 
     def check(state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The exponential moving average of a model's weights."""
+"""Exponential moving average of a model's weights, which is what runs are evaluated by."""
 
 import copy
 
@@ -27,7 +27,9 @@ class Ema:
 
     @torch.no_grad()
     def update(self, *, images: int, images_seen: int) -> None:
-        """Follow the model after a step of `images` images, the last of `images_seen`."""
+        """Move the average towards the model after a step of `images` images, the last of `images_seen`: ema
+        <- ema + share (weight - ema); buffers are copied.
+        """
         seen = torch.tensor(images_seen, dtype=torch.float64)
         share = new_share(seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup)
         torch._foreach_lerp_(*self.parameters, float(share))
@@ -35,6 +37,8 @@ class Ema:
 
     @torch.no_grad()
     def copy_buffers(self) -> None:
-        """Set the copy's buffers to the model's, whatever was fitted to the averaged weights meanwhile."""
+        """Set the average's buffers to the model's, which undoes what was fitted to the averaged weights for
+        pictures or scores during training.
+        """
         for mine, theirs in self.buffers:
             mine.copy_(theirs)

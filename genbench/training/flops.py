@@ -1,4 +1,6 @@
-"""Floating-point operations of training and of sampling, counted and not declared."""
+"""Floating-point operations of training and of sampling, counted by running a step and a sample, not declared
+by models.
+"""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -75,7 +77,7 @@ def spent_flops(
 
 
 def stages_of(model: Generator) -> tuple[Stage, ...]:
-    """A model's stages, or the only one."""
+    """A model's stages, or the only one of all its phases."""
     return model.stages or (Stage(1.0, model.phases),)
 
 
@@ -103,6 +105,8 @@ def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str
 
 @torch.no_grad()
 def sampling_flops(model: Generator, y: Tensor | None, *, n: int, device: torch.device) -> float:
-    """Operations that one of n samples costs; y (n,) or None."""
+    """Count the operations that one of n samples costs, drawn at once; y (n,) int64 labels or None. The mean
+    over the n, of matrix products, convolutions and attentions.
+    """
     stream = torch.Generator(device=device).manual_seed(0)
     return count(lambda: model.sample(n, y, rng=stream)) / n

@@ -1,4 +1,6 @@
-"""The training loop: one for all families."""
+"""The one training loop for all families, and its settings. Read `train` from top to bottom: each paragraph
+has a title.
+"""
 
 import math
 import time
@@ -98,7 +100,9 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings and objects that a training is made of, besides its model and its images."""
+    """The choices that make up a training, besides its model and its images: settings of the loop, optimizer,
+    schedule of the learning rate, and budget.
+    """
 
     trainer: Trainer
     optim: OptimizerFactory
@@ -107,7 +111,9 @@ class Recipe:
 
 
 class Hooks(NamedTuple):
-    """Whatever happens beside a training: values that are logged, pictures and scores on the way."""
+    """Functions that a training calls on its way: a tracker of values, on_sample(ema_model, images_seen) for
+    pictures, and on_evaluate(ema_model), which returns scores by name.
+    """
 
     tracker: Tracker
     on_sample: OnSample
@@ -278,27 +284,27 @@ def train(
 
 
 def rates(optimizers: dict[str, Optimizer]) -> dict[str, float]:
-    """The learning rate of each phase."""
+    """The learning rate of each phase, by the name in the log."""
     return {f"{phase}/lr": optimizer.param_groups[0]["lr"] for phase, optimizer in optimizers.items()}
 
 
 def crossed(every: int | None, before: int, now: int) -> bool:
-    """Whether a multiple of `every` lies in (before, now]."""
+    """True where a multiple of `every` lies in (before, now]; never for None."""
     return every is not None and before // every < now // every
 
 
 def total_of(budget: Budget) -> int:
-    """The length of the progress bar: images where they are bounded, seconds otherwise."""
+    """Length of the progress bar: images where they are bounded, seconds otherwise."""
     return budget.images if budget.images is not None else math.ceil(budget.seconds or 0)
 
 
 def done_of(budget: Budget, spent: float) -> int:
-    """How much of the progress bar is done, in its own unit."""
+    """Part of the progress bar that is done, in its own unit."""
     return round(min(spent, 1.0) * total_of(budget))
 
 
 def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
-    """What stands beside the progress bar."""
+    """Text beside the progress bar: losses, skipped batches, images per second."""
     names = {phase: f"{phase}/loss" for phase in phases}
     losses = [f"{phase} loss {shown[name]:.4f}" for phase, name in names.items() if name in shown]
     skipped = [f"{shown['skipped_batches']:,} batches skipped"] if shown.get("skipped_batches") else []
