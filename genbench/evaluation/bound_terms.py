@@ -1,5 +1,5 @@
 """Terms of a diffusion model's bound on the likelihood, step by step on held-out images, as a table and a
-figure.
+figure; for `genbench bound`.
 """
 
 from pathlib import Path
@@ -23,8 +23,8 @@ __all__ = ["Terms", "bound_figure"]
 
 
 class Terms(NamedTuple):
-    """A bound in bits per dimension, on average over images, split into its three parts; their sum is the
-    bound.
+    """A bound in bits per dimension, on average over images, split into three sums of its terms; first +
+    between + last is the bound itself.
     """
 
     first: float
@@ -54,6 +54,7 @@ def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, co
     t = np.arange(1, len(bits) + 1) / (len(bits) - 1)
     with atomic_file(out / "terms.csv") as file:
         np.savetxt(file, np.stack([t[:-1], bits[:-1]], 1), delimiter=",", header="t,bits", comments="")
+    # A term may be 0 where a step adds nothing, which a logarithmic axis has no place for.
     lines = {"L at step k = t T": (t[:-1], bits[:-1].clip(min=1e-12))}
     curves_figure(lines, out / "terms.png", x="t", y="bits a dimension", logarithmic=True)
     return Terms(bits[0], bits[1:-1].sum(), bits[-1])

@@ -1,5 +1,5 @@
-"""Images of a trained model as files: samples, completed images, and variations of one image; for `genbench
-sample`.
+"""Images of a trained model as files: samples, completed images, and variations of one image, each as a PNG,
+in a grid and in an .npz; for `genbench sample`.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,9 @@ WHITE = 128  # a mask's grey level from which on a pixel is drawn anew
 
 
 class Drawing(NamedTuple):
-    """A function that draws images, with the images that are shown before them in the grid."""
+    """A function that draws images on demand, with the images that the grid shows before them, such as the
+    one to be completed; of plain samples there are none.
+    """
 
     draw: Callable[[int, Tensor | None, Rng], Tensor]
     """(n, y (n,) or None, rng) -> (n, C, H, W) in [-1, 1]."""
@@ -72,7 +74,9 @@ def unable(model: Generator, option: str) -> ValueError:
 
 
 def samples(model: Generator) -> Drawing:
-    """Draw images by the model itself, from noise; nothing is shown before them."""
+    """Draw images by the model itself, from noise, as the evaluation does: the function of (n, y, rng) is its
+    `sample`, and the grid shows nothing before them.
+    """
     nothing = torch.zeros(0, *model.shape, dtype=torch.uint8)
     return Drawing(lambda n, y, stream: model.sample(n, y, rng=stream), nothing)
 
@@ -148,13 +152,14 @@ def write(
     make_repeatable(device)
     keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
-    drawn, digits = [], len(str(n - 1))
+    drawn, digits = [], len(str(n - 1))  # digits: names that sort as numbers do
     with rng.fork(device), context.progress.bar("drawing", n) as bar:
         for start, count in batches(n, batch_size):
             stream = context.generator("evaluate", start)
             with memory_for(f"drawing {count} images at once (--batch-size) on {device}", smaller(count)):
                 x = drawing.draw(count, None if y is None else y[start : start + count], stream)
                 drawn.append(to_uint8(x).cpu())
+            # Written batch by batch, so that a long drawing that is stopped leaves what it has.
             for number, image in enumerate(pixels(drawn[-1]), start):
                 path = folder / f"{number:0{digits}d}.png"
                 with naming(path):

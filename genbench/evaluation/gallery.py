@@ -1,5 +1,5 @@
-"""Pictures that a run leaves: sample grids, and what only some models can show of how their samples come
-about.
+"""Pictures that a run leaves: sample grids, and, of models that can show it, how samples come about, what
+codes rebuild and interpolate, and which samples resemble training images.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ class Gallery:
 
     def real(self) -> None:
         """Write a grid of training images to compare samples with, real.png, in the first process; once for
-        all of a training, from its start.
+        all of a training, from its start, also where a run is resumed.
         """
         if self.context.first:
             save_grid(self.data.train.images[:GRID], self.folder / "real.png")
@@ -81,6 +81,7 @@ class Gallery:
         """Draw the pictures that only some models have: the way from noise to samples, from data to noise,
         rebuilt test images, and interpolations between two codes. Processes share them, one each.
         """
+        # In this order in the tracker; a model may be of several kinds.
         kinds = {
             Trajectory: self.trajectory,
             ForwardProcess: self.forward_process,
@@ -109,7 +110,7 @@ class Gallery:
 
     def reconstructions(self, model: Latent) -> Picture:
         """Rows of test images, each above what is rebuilt from their codes."""
-        n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)
+        n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)  # full rows alone
         x, y = self.test_images(model, self.order[:n])
         rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
         above = torch.cat([image for row in rows for image in row])
@@ -118,6 +119,7 @@ class Gallery:
     def interpolation(self, model: Decodes) -> Picture:
         """Images of codes on the arc between two codes, a row a pair."""
         start, end, y = self.ends(model)
+        # On the arc, not the line: see `slerp`.
         shares = torch.linspace(0, 1, FRAMES, device=self.context.device).tolist()
         return frames(
             "interpolation", torch.stack([model.decode(slerp(start, end, share), y) for share in shares])
@@ -142,7 +144,7 @@ class Gallery:
         labels = self.data.test.labels
         if labels is None or not model.num_classes:
             return self.order[torch.arange(2 * ROWS) % len(self.order)]
-        present = labels.unique()
+        present = labels.unique()  # a small test split may lack a class
         members = [(labels == present[row % len(present)]).nonzero().flatten() for row in range(ROWS)]
         return torch.stack([*(m[0] for m in members), *(m[-1] for m in members)])
 
@@ -156,8 +158,13 @@ class Gallery:
 
         drawn: the samples, in the first process; None in the others.
         """
-        if drawn is not None:
-            self.show(Picture("neighbours", nearest_rows(drawn, train), COLUMNS), images_seen)
+
+        def rows() -> Tensor:
+            assert drawn is not None
+            return nearest_rows(drawn, train)
+
+        images = self.context.processes.on_first(rows)
+        self.show(Picture("neighbours", images, COLUMNS), images_seen)
 
     def show(self, picture: Picture, images_seen: int) -> Path:
         """Write one picture and hand it to the tracker, in the first process; returns its path in all."""

@@ -1,5 +1,5 @@
 """Images that any tool made, read from disk to be scored; what is not bytes of the shape of the data is
-refused, not converted.
+refused, with the remedy, and nothing is converted.
 """
 
 import os
@@ -23,8 +23,8 @@ MODES = {1: ("L", "1"), 3: ("RGB",)}
 
 
 class GivenImages(NamedTuple):
-    """Images that any tool made, all in memory, to be scored; with the classes that were asked for, where
-    they are known.
+    """Images that any tool made, all in memory, to be scored as samples are; with the classes that were asked
+    for, where an .npz file states them.
     """
 
     images: Tensor
@@ -34,7 +34,7 @@ class GivenImages(NamedTuple):
 
     def part(self, start: int, count: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Return the images number start to start + count - 1, (count, C, H, W) uint8 on `device`, with their
-        labels (count,) or None.
+        labels (count,) int64 on the host, or None where there are none.
         """
         index = slice(start, start + count)
         return self.images[index].to(device), None if self.labels is None else self.labels[index]

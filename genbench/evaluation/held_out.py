@@ -1,4 +1,6 @@
-"""Likelihood in bits per dimension, and reconstruction error, of models on held-out images."""
+"""Likelihood in bits per dimension, and reconstruction error, of models on held-out images; every process
+measures its share of the batches, and all have the results.
+"""
 
 import math
 from collections.abc import Callable
@@ -49,7 +51,7 @@ class HeldOut:
             return {"bits_per_dim": None, "bound": None, "method": None, "n": None}
         if self.n == 0:
             return {"bits_per_dim": None, "bound": model.bound, "method": model.method, "n": 0}
-        log_q, *known = torch.cat(self.nats(model), dim=1)
+        log_q, *known = torch.cat(self.nats(model), dim=1)  # nats of the model, and of the distribution
         if not bool(log_q.isfinite().all()):
             raise FloatingPointError("log p(x) of a test image is not finite: train at a lower optim.lr")
         dimensions = self.data.test.images[0].numel()
@@ -90,10 +92,10 @@ class HeldOut:
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             coarse = model.log_prob(x, y)
-            torch.manual_seed(torch.initial_seed())
+            torch.manual_seed(torch.initial_seed())  # so that both draw the same
             return (model.refined_log_prob(x, y).double() - coarse.double()).cpu()
 
-        n = min(self.n, SOLVER_ERROR_IMAGES)
+        n = min(self.n, SOLVER_ERROR_IMAGES)  # twice the steps take twice the time of a likelihood
         return self.of_images(model, "error of the likelihood's solver", of_batch, n=n)
 
     def errors(self, model: Latent) -> list[Tensor]:

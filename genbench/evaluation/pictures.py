@@ -1,4 +1,6 @@
-"""Picture files of images, noise schedules and curves; knows no model and no data set."""
+"""Picture files: grids of images, noise schedules, curves, written whole or not at all; knows no model and no
+data set, and imports matplotlib when it is needed.
+"""
 
 import math
 from collections.abc import Mapping
@@ -97,8 +99,9 @@ def curves_figure(
     y: str,
     logarithmic: bool = False,
 ) -> None:
-    """Plot y against x, one line for each name, with markers where its points are few; logarithmic: both axes
-    are. lines: name -> (x (N,), y (N,)). The file's ending decides the format.
+    """Plot y against x, one line for each name, with markers where its points are few, and write the figure;
+    the file's ending decides the format.
+    lines: name -> (x (N,), y (N,)); x, y: titles of the axes; logarithmic: both are.
     """
     from matplotlib.figure import Figure
 

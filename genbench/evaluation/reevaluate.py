@@ -1,5 +1,5 @@
 """Measurements outside of a run: of a run's model under other metrics, or of images that any tool made; for
-`genbench evaluate`.
+`genbench evaluate`, one line of evaluations.jsonl each.
 """
 
 from collections.abc import Mapping
@@ -60,8 +60,8 @@ class Reevaluation:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """The evaluator, with the data prepared when first needed. Raises ValueError, or MissingWeights,
-        before anything is measured.
+        """The evaluator, with the data prepared when first needed; a property, since a refusal of images is
+        to come before minutes of decoding. Raises ValueError, or MissingWeights, before anything is measured.
         """
         self.metrics.check_source(self.source)
         data = prepare(self.source, progress=self.context.progress)
@@ -73,7 +73,7 @@ class Reevaluation:
 
         Raises ValueError where its images or classes are not those of the data.
         """
-        check_fits(model, self.source)
+        check_fits(model, self.source)  # before the data are prepared, which may take minutes
         quality: dict[str, float] = {}
         if self.metrics.scores:
             held_out = self.evaluator.score_held_out(labelled=model.num_classes > 0)

@@ -1,5 +1,5 @@
-"""One trained model, scored over settings of its sampling: samplers, their numbers of steps, scales of
-guidance.
+"""One trained model, scored over settings of its sampling (samplers, their numbers of steps, scales of
+guidance) without training again; for `genbench sampler-sweep`.
 """
 
 import itertools
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genbench.data import ImageSource, prepare, to_uint8
-from genbench.evaluation.draw import samples
 from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.gallery import classes_in_turn
 from genbench.evaluation.pictures import curves_figure, save_grid
@@ -56,7 +55,7 @@ def sampler_sweep(
     import pandas as pd
 
     for way in todo:
-        samples(load(way))  # refuses what the model lacks; not kept, since the ways may be many
+        load(way)  # refuses what the model lacks; built again later, since the ways may be many
     evaluator = Evaluator(prepare(source, progress=context.progress), metrics, context)
     rows: list[dict[str, Any]] = []
     for way in todo:
@@ -68,6 +67,7 @@ def sampler_sweep(
     table = pd.DataFrame(rows)
     distance_figure(table, out / "distance.png")
     if "guidance.scale" in table:
+        # The first setting with each scale, since one row shows one model.
         first = {way["guidance.scale"]: way for way in reversed(todo)}
         scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", context)
     return table

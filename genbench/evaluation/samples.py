@@ -1,5 +1,5 @@
-"""Samples of a model in batches, each sent through the feature network once; their number, labels and
-account.
+"""Samples of a model in batches, each sent through the feature network once; their number, their labels, and
+an account of what they took. Also the order of held-out images.
 """
 
 import time
@@ -24,7 +24,9 @@ Place = tuple[int, int]
 
 
 class Account(NamedTuple):
-    """Cost and faults of some samples; field by field, the sum of two accounts is the account of both."""
+    """Cost and faults of some samples: network evaluations, seconds, clipped pixels, samples that are not
+    finite. The sum of two accounts, field by field, is the account of both.
+    """
 
     passes: int = 0
     """Images that went through the networks, once for each pass."""

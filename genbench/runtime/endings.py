@@ -41,6 +41,7 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     """Describe an error as JSON can hold it: its type, the closest type that `rebuild_error` makes again, its
     message (of an OSError also number and path) and, in the same way, its cause.
     """
+    # An OSError is rebuilt from number, text and path, since its remedy follows from the number.
     of_system = isinstance(error, OSError) and error.errno is not None
     name = None if getattr(error, "filename", None) is None else str(error.filename)
     return {

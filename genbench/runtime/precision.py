@@ -141,6 +141,7 @@ class Autocast:
 
     def enter(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
         """Open a region before the forward pass."""
+        # A region for each call, since one object cannot be entered twice at once.
         region = torch.autocast(self.device.type, torch.bfloat16)
         region.__enter__()
         self.regions.append(region)

@@ -133,6 +133,7 @@ class Processes:
         if self.count == 1:
             return value
         data = to_bytes(value) if self.first else torch.empty(0, dtype=torch.uint8)
+        # The size first, since the others have to make room.
         size = torch.tensor([len(data)])
         with noticed():
             dist.broadcast(size, 0, group=self.host)
@@ -151,7 +152,7 @@ class Processes:
         mine, sizes = to_bytes(value), [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
         with noticed():
             dist.all_gather(sizes, torch.tensor([len(mine)]), group=self.host)
-            longest = max(map(int, sizes))
+            longest = max(map(int, sizes))  # torch gathers boxes of one size
             boxes = [torch.empty(longest, dtype=torch.uint8) for _ in sizes] if self.first else None
             dist.gather(F.pad(mine, (0, longest - len(mine))), boxes, dst=0, group=self.host)
         return [from_bytes(box[: int(size)]) for box, size in zip(boxes or [], sizes, strict=False)]
@@ -183,7 +184,7 @@ class Processes:
             done.extend((number, work(items[number])) for number in self.assigned(len(items)))
         except Exception as error:
             failure = error
-        self.raise_together(failure)
+        self.raise_together(failure)  # before the results, of which there may be much
         results = dict(pair for pairs in self.gather(done) for pair in pairs)
         return (results[number] for number in sorted(results))
 
@@ -213,6 +214,7 @@ class Processes:
         if self.count == 1 or n % self.count:
             return draw(n, y)
         each = n // self.count
+        # As a part of a batch, a model draws the noise of all n and takes its rows.
         with at_work(Part(self.index, self.count)):
             x = draw(each, None if y is None else y[self.index * each :][:each])
         return torch.cat(self.gather(x.cpu()) or [x])
@@ -220,7 +222,7 @@ class Processes:
     def assigned(self, n: int) -> Iterator[int]:
         """Numbers below n, each of which one process gets when it asks for the next."""
         assert self.store is not None
-        counter = f"items {next(self.counters)}"
+        counter = f"items {next(self.counters)}"  # the same name in all processes, another for each call
         with noticed():
             while (number := self.store.add(counter, 1) - 1) < n:
                 yield number
@@ -257,7 +259,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     """
     index, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device)  # NCCL takes the current one
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Processes(index, count, store=common_store(index, device))

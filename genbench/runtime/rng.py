@@ -13,7 +13,7 @@ def derive(seed: int, name: str, number: int = 0) -> int:
     """Hash (seed, name, number) to a 63-bit seed for the stream of this name and number; different ones are
     independent, and the same ones repeat on every machine.
     """
-    text = f"{seed}:{name}:{number}"
+    text = f"{seed}:{name}:{number}"  # recorded runs draw by these texts: they must not change
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 

@@ -87,7 +87,7 @@ def listening(stop: StopRequest, *, patient: bool = False) -> Iterator[None]:
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.signalled = True
-        if patient:
+        if patient:  # all later signals ask for the same
             return
         if say_stopping(number):
             signal.signal(signal.SIGINT, signal.default_int_handler)

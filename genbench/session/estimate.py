@@ -1,4 +1,6 @@
-"""Estimate of what a run would take, from a few steps and a few samples of it."""
+"""Estimate of what a run would take, from a few steps of its training and a few samples; for dry_run=true,
+which neither writes nor evaluates anything.
+"""
 
 import time
 from collections.abc import Mapping
@@ -28,8 +30,8 @@ WEIGHTS = 2  # sets of them that are evaluated, EMA and raw
 
 
 class Estimate(NamedTuple):
-    """Seconds, memory and parameters that one run is estimated to take, for training and sampling; features
-    and pictures are left out.
+    """Seconds, memory and parameters that one run is estimated to take, for training and sampling. What its
+    features and pictures take is left out, since it depends on caches.
     """
 
     training_seconds: float
@@ -51,7 +53,9 @@ class Estimate(NamedTuple):
 
 
 class Stopwatch(Tracker):
-    """A tracker that notes the time of every line of the log, and nothing else."""
+    """A tracker that notes the time of every line of the log, and nothing else; with a line for each step it
+    measures the rate of a training, here and in benchmarks.
+    """
 
     def __init__(self) -> None:
         self.times: list[tuple[int, float]] = []
@@ -84,10 +88,11 @@ def estimate(session: Session) -> Estimate:
     parts, watch = session.parts, Stopwatch()
     images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
     trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
+    # Every step is logged, so that the stopwatch sees it; pictures and scores are not timed.
     few = replace(parts, trainer=trainer, budget=Budget(images=images))
     with TemporaryDirectory() as folder:
         trial = Session(few, Run(Path(folder)), Configuration("", {}, {}), parts.context())
-        trial.prepare_device()
+        trial.prepare_device()  # it also chooses the precision, as the run would
         trained = trial.train(watch, lambda model, images_seen: None)
     sampling = seconds_a_sample(session, trained) * sample_count(parts.metrics, session.data) * WEIGHTS
     return Estimate(
@@ -99,14 +104,16 @@ def estimate(session: Session) -> Estimate:
 
 
 def training_seconds(budget: Budget, rate: float) -> float:
-    """Return the seconds that a budget lasts at `rate` images a second."""
+    """Convert a budget to seconds, at `rate` images a second: min(seconds, images / rate), of the limits that
+    it has.
+    """
     limits = (budget.seconds, None if budget.images is None else budget.images / rate)
     return min(limit for limit in limits if limit is not None)
 
 
 @torch.no_grad()
 def seconds_a_sample(session: Session, trained: Trained) -> float:
-    """Seconds of one sample, drawn with others of its batch."""
+    """Measure the seconds of one sample, drawn in a batch of at most 32 and copied to the host."""
     device, model = session.parts.device, trained.ema.model.eval()
     n = min(DRAWN, session.parts.metrics.batch_size)
     stream = rng.generator(device, session.parts.seed, "estimate")

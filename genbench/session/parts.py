@@ -1,4 +1,6 @@
-"""The objects that a run is made of, and the configuration that describes them, as a session takes both."""
+"""The objects that a run is made of, and the configuration that describes them: all that a session gets from
+the application, which alone knows Hydra.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One run from its beginning, or its last checkpoint, to its result: precision, training, pictures,
+"""One run from its beginning, or its last checkpoint, to its result: data, precision, training, pictures,
 evaluation, and the record of how it ended.
 """
 
@@ -57,6 +57,7 @@ class Session:
         self.checkpoint = self.checkpoints.load(torch.device("cpu"), is_sound)
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
+        # What can be refused is refused here, before the run begins and leaves a record.
         parts.metrics.check_data(self.data)
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples)
@@ -130,11 +131,11 @@ class Session:
 
     def prepare_device(self) -> None:
         """Choose kernels that repeat themselves and the precision of the networks, and count the peak of
-        memory from here on; before anything is computed.
+        memory from here on; to be called before anything is computed.
         """
         make_repeatable(self.parts.device)
         keep_memory()
-        _ = self.precision
+        _ = self.precision  # a measurement of its own, whose memory must not count
         reset_peak_memory(self.parts.device)
 
     @cached_property
@@ -196,7 +197,7 @@ class Session:
         )
         gallery.real()
         trained = self.train(tracker, gallery.samples)
-        self.context.check_stop()
+        self.context.check_stop()  # the loop ends on request as it does at the end of its budget
         if trained.skips.total:
             say([trained.skips.summary(trained.images_seen // parts.trainer.batch_size)])
         with evaluation_explained(parts.device):
@@ -239,7 +240,9 @@ class Session:
         return {}
 
     def budget(self, model: Generator) -> Budget:
-        """Return the budget in images and seconds; operations are counted on one batch of the model."""
+        """Return the budget of the training in images and seconds; a limit in operations is converted by
+        counting those of the model's loss, forward and backward, on two images.
+        """
         budget = self.parts.budget
         return budget if budget.flops is None else budget.in_images(training_flops(model, *self.pair(model)))
 

@@ -1,5 +1,5 @@
-"""Images per second of a model's training steps in each precision, measured beside the run and cached, for
-precision=auto.
+"""Images per second of a model's training steps in each precision, measured beside the run and cached for
+each machine, for precision=auto.
 """
 
 import copy
@@ -153,7 +153,7 @@ class StepRates:
 
 @contextmanager
 def applied(precision: FixedPrecision, networks: list[nn.Module], device: torch.device) -> Iterator[None]:
-    """Let networks compute in a precision inside the block; its hooks are removed afterwards."""
+    """Let networks compute in a precision inside the block, by hooks that are removed afterwards."""
     handles = precision.apply(networks, device)
     try:
         yield

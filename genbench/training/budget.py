@@ -1,4 +1,6 @@
-"""Budget of a training: images, seconds or floating-point operations, and the share of it that is spent."""
+"""Budget of a training, in images, seconds or floating-point operations, and the share of it that is spent,
+by which learning rates and stages go.
+"""
 
 from dataclasses import dataclass
 

@@ -62,8 +62,8 @@ def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]
         check_kinds(state["tracker"], {"position": int})  # in metrics.jsonl, which all trackers write
         for key in ("model", "ema"):
             check_layout(state, key, layout)
-        kept = {phase: kept_after_a_step(model.phase_parameters(phase), optim) for phase in model.phases}
-        check_optimizers(state["optimizers"], kept)
+        expected = {phase: state_after_a_step(model.phase_parameters(phase), optim) for phase in model.phases}
+        check_optimizers(state["optimizers"], expected)
         check_counts(state)
         if not all(map(is_losses, state["window"].values())):
             raise ValueError("its window holds something else than losses")
@@ -96,6 +96,7 @@ def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
             raise ValueError(f"it has no {key}")
         value = state[key]
         is_number = kind in (int, float)
+        # bool is a kind of int, and a number below 0 counts nothing.
         is_sound = isinstance(value, kind) and (not is_number or (type(value) is kind and value >= 0))
         if not is_sound:
             shown = repr(value)[:40] if isinstance(value, int | float) else f"a {type(value).__name__}"
@@ -127,7 +128,7 @@ def is_dense(tensor: Tensor) -> bool:
     return tensor.layout is torch.strided and not tensor.is_meta
 
 
-def kept_after_a_step(
+def state_after_a_step(
     parameters: Sequence[nn.Parameter], optim: Callable[[list[nn.Parameter]], Optimizer]
 ) -> list[dict[str, Any]]:
     """The state that an optimizer keeps of each parameter, found by one step on zeros of its shape.

@@ -83,7 +83,7 @@ def going_on(*, is_saved: bool, images: int | None = None) -> str:
 @contextmanager
 def evaluation_explained(device: torch.device) -> Iterator[None]:
     """Add to a lack of memory inside the block that the training is saved, so that the same command evaluates
-    again. Raises OutOfMemory.
+    again without training. Raises OutOfMemory.
     """
     try:
         with memory_for(f"the evaluation on {device}", FREE):

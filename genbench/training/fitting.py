@@ -1,5 +1,5 @@
 """Closed-form fits of what a model leaves to be found once its weights are trained, such as the reverse
-variance of a diffusion model.
+variance of a diffusion model, on a bounded number of training images.
 """
 
 import time

@@ -1,5 +1,5 @@
-"""Floating-point operations of training and of sampling, counted by running a step and a sample, not declared
-by models.
+"""Floating-point operations of training and of sampling, counted by running a step and a sample under torch's
+own formulas, not declared by models.
 """
 
 import copy
@@ -86,6 +86,7 @@ def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str
 
     The mean over one period of the model's steps. What is done at step 0 alone is left out.
     """
+    # A copy, so that neither gradients nor buffers of the model change.
     twin = copy.deepcopy(model).train().requires_grad_(True)
     learned = {phase: twin.phase_parameters(phase) for phase in twin.phases}
 
@@ -95,7 +96,7 @@ def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str
                 twin.loss(x, y, phase=phase, step=step).total.backward()
 
     def cost(phases: tuple[str, ...]) -> float:
-        usual = count(partial(pass_over, phases, 1))
+        usual = count(partial(pass_over, phases, 1))  # not step 0, which may do more for once
         rare = usual if model.period == 1 else count(partial(pass_over, phases, model.period))
         return (usual + (rare - usual) / model.period) / (len(x) * len(phases))
 

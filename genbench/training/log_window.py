@@ -1,5 +1,5 @@
-"""Values between two lines of the log: means of losses, the check that all of them were finite, and the clock
-of a training.
+"""Values between two lines of the log: means of losses and norms over updates, the check that all of them
+were finite, and the clock of a training.
 """
 
 import time
@@ -38,8 +38,8 @@ class Window:
             self.check()
 
     def check(self) -> None:
-        """Check that the losses and norms of all unchecked updates are finite, which waits for the device;
-        raises NotFinite.
+        """Check that the losses and norms of all updates that were not checked yet are finite, which waits
+        for the device; raises NotFinite, naming the first phase and step where one is not.
         """
         if not self.unchecked:
             return
@@ -52,7 +52,7 @@ class Window:
 
     def state(self, processes: Processes = ALONE) -> dict[str, Tensor]:
         """Return the values since the last flush for a checkpoint, (n,) each by name, averaged over the
-        processes, which all call this.
+        processes, all of which call this; a resumed training continues the line.
         """
         values = {name: torch.stack(values) for name, values in self.values.items()}
         processes.average(list(values.values()))
@@ -88,7 +88,7 @@ class Clock:
         self.last = (images_seen, seconds)
 
     def seconds(self) -> float:
-        """Return the seconds so far, of all sessions."""
+        """Return the seconds of training so far, of all sessions, without pauses."""
         return time.monotonic() - self.origin
 
     def rate(self, images_seen: int) -> float:

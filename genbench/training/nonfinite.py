@@ -1,5 +1,5 @@
-"""Batches whose loss or gradient is not finite: named by phase and step, and skipped where the user asks for
-it.
+"""Batches whose loss or gradient is not finite: named by phase and step, and skipped, within bounds, where
+trainer.on_nonfinite=skip asks for it.
 """
 
 from collections.abc import Mapping
@@ -47,8 +47,8 @@ class Guard:
 
     def __init__(self, model: nn.Module, skips: Skips, *, active: bool) -> None:
         self.model, self.skips, self.active = model, skips, active
-        kept = model.state_dict() if active else {}
-        self.buffers = {name: buffer for name, buffer in model.named_buffers() if name in kept}
+        saved = model.state_dict() if active else {}  # buffers that no checkpoint holds are constants
+        self.buffers = {name: buffer for name, buffer in model.named_buffers() if name in saved}
         self.before: dict[str, Tensor] = {}
 
     def remember(self) -> None:

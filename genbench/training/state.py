@@ -60,8 +60,8 @@ class Trained:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore weights, optimizers and counts from the content of a checkpoint, which
-        `checkpoint_contents.resumable` has accepted.
+        """Restore weights, optimizers and counts, in place, from the content of a checkpoint, which
+        `checkpoint_contents.resumable` has accepted; keys that earlier versions lack have defaults.
         """
         self.model.load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])

@@ -32,8 +32,8 @@ class Start:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Set torch's generators and the buffers back to the state in which this object was made, before the
-        next part.
+        """Set torch's generators and the buffers back to the state in which this object was made, before each
+        part of a batch: so all parts draw, and update buffers, alike.
         """
         rng.restore(self.stream, self.device)
         for buffer, value in zip(self.buffers, self.values, strict=True):
