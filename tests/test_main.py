@@ -327,8 +327,23 @@ def test_help_imports_neither_torch_nor_anything_heavy(environment: dict[str, st
     assert not imported & {"torch", "wandb", "matplotlib", "sklearn", "torchmetrics", "pandas"}
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"]])
+def test_help_that_a_full_disk_refuses_ends_with_one_message(
+    words: list[str], environment: dict[str, str]
+) -> None:
+    command = [sys.executable, str(ROOT / "main.py"), *words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("genbench: the output cannot be written: No space left")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_cfg_job_shows_the_whole_configuration(main: Command) -> None:
-    done = main("--cfg", "job", "schedule=linear")
+    done = main("schedule=linear", "--cfg", "job")
     assert done.returncode == 0
     assert "genbench.diffusion.schedule.Linear" in done.stdout
     assert "batch_size: 64" in done.stdout

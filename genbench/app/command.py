@@ -66,7 +66,10 @@ def variables(word: str) -> Iterator[str]:
 
 
 def parse_override(word: str) -> Override | None:
-    """Return an override as Hydra reads it, with its key and its value; None where it cannot be read."""
+    """Return an override as Hydra reads it, with its key and its value; None where it cannot be read.
+
+    Such a word is left to Hydra, whose message says what is wrong with it.
+    """
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException:
@@ -125,6 +128,9 @@ def escaped(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text as one value of Hydra's grammar, where backslashes before a quote count twice."""
+    """Return text as one quoted value of Hydra's grammar, which reads it back without any change.
+
+    There, a backslash is itself, but backslashes before a quote count twice: it's becomes 'it\\'s'.
+    """
     inner = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return f"'{inner}'"

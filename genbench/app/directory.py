@@ -41,16 +41,19 @@ WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state 
 
 
 class ChecksDirectory(Callback):
-    """Refuses, before Hydra makes or writes anything, a directory in which something else lies."""
+    """Hooks of Hydra that refuse a run's directory in which something else lies, before anything is written.
+
+    A refusal is printed, and the command exits with code 2.
+    """
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
-        """Hydra's hook before a single run."""
+        """Check the directory of a single run."""
         with leaving(), looked_up(config):
             check_outside_runs(Path(config.runs_dir) / "job")
             check_directory(Run(Path(config.hydra.run.dir)), identity(config))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
-        """Hydra's hook before a sweep, whose jobs are checked one by one when they start."""
+        """Check the folder of a sweep; its jobs check their own directories when they start."""
         with leaving(), looked_up(config):
             for folder in (Path(config.runs_dir), Path(config.hydra.sweep.dir)):
                 check_outside_runs(folder / "job")
@@ -58,7 +61,7 @@ class ChecksDirectory(Callback):
 
 @contextmanager
 def looked_up(config: DictConfig) -> Iterator[None]:
-    """Let ${hydra:..} refer to a composition inside the block, as it does in the job itself."""
+    """Let ${hydra:..} in a configuration be resolved inside the block, as it is in the job itself."""
     found = HydraConfig.instance()
     before = found.cfg
     found.set_config(copy.deepcopy(config))  # which makes it read-only
@@ -70,7 +73,10 @@ def looked_up(config: DictConfig) -> Iterator[None]:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Print what the block refuses and exit; of an exception in its hooks Hydra would make a warning."""
+    """Print what is wrong inside the block, and exit with code 2.
+
+    Hydra would turn an exception in one of its hooks into a warning, and go on.
+    """
     try:
         with refusing():
             yield
@@ -80,7 +86,10 @@ def leaving() -> Iterator[None]:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Raise UsageError, with one message, for what the block finds wrong before any work is done."""
+    """Raise UsageError for what the block finds wrong with paths or the configuration before any work.
+
+    The message is that of `explain_error`: what is wrong, what is legal, what to do.
+    """
     try:
         yield
     except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
@@ -179,7 +188,10 @@ def check_places(here: Run, model: "nn.Module") -> None:
 
 
 def write_composition(cfg: DictConfig, here: Run) -> None:
-    """Write what Hydra composed into .hydra/, under the names that Hydra gives its files."""
+    """Write into .hydra/ of a run what Hydra composed: config.yaml, hydra.yaml and overrides.yaml.
+
+    Hydra itself would write them before anything is checked. Each file appears whole or not at all.
+    """
     hydra = HydraConfig.instance().cfg
     assert hydra is not None
     parts = {"config": without_hydra(cfg), "hydra": hydra, "overrides": hydra.hydra.overrides.task}

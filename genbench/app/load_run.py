@@ -89,7 +89,7 @@ def progress_of(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str
 
 
 def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictConfig:
-    """The configuration of a run with other settings of the sampling, of which the model can be built.
+    """Return the configuration of a run with other settings of the sampling, ready to build the model from.
 
     Raises ValueError where the configuration, or a setting, cannot be used.
     """
@@ -105,7 +105,7 @@ def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictC
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """A configuration as plain data in which references are copies of what they refer to."""
+    """Return a configuration as plain data, in which each reference is a copy of what it refers to."""
     tree: Any = OmegaConf.to_container(cfg, resolve=True)
     return tree
 
@@ -133,9 +133,10 @@ def take_option(cfg: DictConfig, group: str, option: str) -> None:
 
 
 def classifier(run_dir: str) -> "nn.Module":
-    """The noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier), as it is.
+    """Return the noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier).
 
-    Raises ValueError where the run has none.
+    It is built by guidance=classifier_of_run, and keeps its weights. Raises ValueError where the run has
+    none.
     """
     from genbench.diffusion.guidance import Classifier
 
@@ -148,11 +149,11 @@ def classifier(run_dir: str) -> "nn.Module":
 def measuring(
     overrides: Sequence[str], *, of_run: str | Path | None = None
 ) -> "tuple[ImageSource, Metrics, int]":
-    """The data, the metrics and the seed that overrides of the configuration ask for, as for a run of them.
+    """Build the data set and the metrics that overrides of the configuration choose; also returns the seed.
 
     of_run: a run whose own data, metrics and seed stand where no override says otherwise; overrides of single
     settings change those of the run, another option of a group takes the place of all that the run had there.
-    Raises ValueError on overrides that cannot be, FileNotFoundError where there is no run.
+    Raises ValueError on overrides that cannot be used, FileNotFoundError where there is no run.
     """
     asked = {asked_group(word) for word in overrides}
     own = {} if of_run is None else recorded(of_run)
@@ -171,7 +172,7 @@ def measuring(
 
 
 def asked_group(word: str) -> str:
-    """The group that an override changes. Raises ValueError where no measurement has it."""
+    """Return the group that an override changes. Raises ValueError where an evaluation has no such group."""
     found, legal = re.match(r"[+~]*(\w*)", word), sorted(set().union(*ASKED_BY.values()))
     if found is None or found[1] not in legal:
         raise ValueError(
@@ -182,7 +183,7 @@ def asked_group(word: str) -> str:
 
 
 def needed_words(run_dir: str | Path | None, kept: Mapping[str, object]) -> list[str]:
-    """The overrides that a run was composed of; none are needed where its data and metrics are kept."""
+    """Return the overrides that a run was composed of; none where data and metrics are its own anyway."""
     return [] if run_dir is None or kept.keys() >= {"data", "metrics"} else words_of(Path(run_dir))
 
 
@@ -204,7 +205,7 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
 
 
 def recorded(run_dir: str | Path) -> dict[str, Any]:
-    """The configuration that a run was measured by: data, metrics and seed.
+    """Return the configuration that a run was measured by, as plain data: data, metrics and seed.
 
     Raises FileNotFoundError where there is no run, ValueError where its record cannot be used.
     """
@@ -218,8 +219,9 @@ def recorded(run_dir: str | Path) -> dict[str, Any]:
 
 
 def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
-    """The data, the metrics and the seed of a run: what its samples are measured by.
+    """Build the data set and the metrics that a run is measured by; return both and its seed.
 
-    Raises FileNotFoundError where there is no run.
+    Raises FileNotFoundError where there is no run, ValueError where its record is damaged or may not be
+    built.
     """
     return measuring([], of_run=run_dir)

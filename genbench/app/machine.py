@@ -61,5 +61,8 @@ def note(here: Run, what: str, *, is_machines: bool) -> None:
 
 
 def is_saved(here: Run) -> bool:
-    """Return True where a run has a file of a checkpoint, which is not opened here."""
+    """Return True where a run has a file of a checkpoint, so that the same command resumes it.
+
+    The file is not opened: that it can be used is not known yet.
+    """
     return any(here.checkpoints.glob("*.pt"))

@@ -133,7 +133,7 @@ def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_
 def test_a_combination_that_cannot_be_is_refused_alone_and_before_the_others_run(
     here: Here, tmp_path: Path
 ) -> None:
-    words = ("-m", "model=gan,vae,autoencoder", "likelihood=gaussian", "dry_run=true", f"runs_dir={tmp_path}")
+    words = ("model=gan,vae,autoencoder", "-m", "likelihood=gaussian", "dry_run=true", f"runs_dir={tmp_path}")
     done = here(*words)
     assert done.returncode == 1
     assert statuses(tmp_path) == ["estimated", "estimated", "refused"]
@@ -145,7 +145,7 @@ def test_a_combination_that_cannot_be_is_refused_alone_and_before_the_others_run
 def test_a_combination_that_refers_to_another_models_settings_is_refused_alone(
     here: Here, tmp_path: Path
 ) -> None:
-    done = here("-m", "model=vae,gan", "network=resnet_vae", "dry_run=true", f"runs_dir={tmp_path}")
+    done = here("model=vae,gan", "network=resnet_vae", "dry_run=true", f"runs_dir={tmp_path}", "--multirun")
     assert (done.returncode, statuses(tmp_path)) == (1, ["estimated", "refused"])
     assert "an option that was chosen belongs to another model" in done.stdout.replace("\n", " ")
 
