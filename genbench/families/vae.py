@@ -53,6 +53,7 @@ class VAE(Latent, Likelihood):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
+        # The weight of the KL at this step of the warm-up.
         beta = beta_at(step, self.beta, self.warmup_steps)
         q = self.infer(x, y)
         return Loss(*training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats))
@@ -73,6 +74,7 @@ class VAE(Latent, Likelihood):
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
+        # Noise 0: every layer takes its mean.
         mean: Inference = self.network(torch.zeros(len(x), *self.latent_shape, device=x.device), x, y)
         return mean.z
 
