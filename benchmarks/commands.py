@@ -54,8 +54,7 @@ def logged(folder: Path) -> bool:
 
 
 def run_to_end(overrides: Sequence[str], *, threads: int) -> dict[str, Any]:
-    """Run `python main.py` with some overrides in a temporary folder, and return the content of its
-    result.json.
+    """Run `python main.py` with some overrides in a temporary folder: the content of its result.json.
 
     Raises RuntimeError where the run fails.
     """

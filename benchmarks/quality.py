@@ -93,8 +93,9 @@ def run(
 
 
 def scorer(data: ImageData, console: Console) -> Callable[[Tensor], dict[str, float]]:
-    """A function of images (N, 1, 28, 28) uint8: FID to the training images and Inception score, by full
-    name.
+    """A function of images (N, 1, 28, 28) uint8 that answers FID and Inception score by full name.
+
+    FID is the distance to the training images.
     """
     cpu, progress = torch.device("cpu"), Progress(console)
     extractor = ClassifierFeatures(seed=SCORER_SEED).build(data, device=cpu, progress=progress)

@@ -65,5 +65,8 @@ def levels_of(
 
 
 def squeeze(shape: Shape) -> Squeeze:
-    """The squeeze of 2x2 pixels into channels for maps (C, H, W), of 1x1 (nothing) where a side is odd."""
+    """The squeeze of 2x2 pixels into channels for maps (C, H, W), of 1x1 where a side is odd.
+
+    The one of 1x1 is the identity. Its `shape` is that of the squeezed map.
+    """
     return Squeeze(shape, 2 if shape[1] % 2 == 0 and shape[2] % 2 == 0 else 1)

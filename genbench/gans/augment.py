@@ -11,7 +11,10 @@ __all__ = ["Augmentation", "DiffAugment", "NoAugmentation"]
 
 
 class Augmentation(ABC):
-    """A random, differentiable change of images, drawn for each image from torch's default generator."""
+    """A random, differentiable change of images, drawn for each image from torch's default generator.
+
+    It is applied to real and generated images alike, and gradients pass through it to the generator.
+    """
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:

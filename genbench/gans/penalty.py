@@ -43,7 +43,11 @@ class Penalties:
         self.r1, self.r2, self.gradient, self.every = r1, r2, gradient, every
 
     def watch(self, real: Tensor, fake: Tensor, *, step: int) -> tuple[Tensor, Tensor]:
-        """The images (B, C, H, W), requiring gradient where a penalty of this step needs the slope there."""
+        """The images, detached, requiring gradient where a penalty of this step needs the slope there.
+
+        real, fake (B, C, H, W). The discriminator must be called on the returned tensors, and `__call__` gets
+        them too.
+        """
         due = step % self.every == 0
         return (
             real.detach().requires_grad_(due and self.r1 > 0),
@@ -53,7 +57,11 @@ class Penalties:
     def __call__(
         self, critic: Critic, real: Tensor, fake: Tensor, *, logits: tuple[Tensor, Tensor], step: int
     ) -> Penalty:
-        """The penalty at a step, of images (B, C, H, W) that `watch` returned and their logits (B,) each."""
+        """The penalty at a step, of images that `watch` returned and of the discriminator's logits of them.
+
+        critic: the discriminator as a function of images alone. real, fake (B, C, H, W); logits: (B,) of
+        each.
+        """
         found: dict[str, tuple[float, Tensor]] = {}
         if step % self.every == 0:
             if self.r1:
@@ -81,6 +89,9 @@ def squared_slopes(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def mix(real: Tensor, fake: Tensor) -> Tensor:
-    """A random point on the line between each real and fake image, (B, C, H, W), requiring gradient."""
+    """u real + (1 - u) fake, u ~ U(0, 1) for each pair of images, requiring gradient.
+
+    real, fake (B, C, H, W), both detached -> (B, C, H, W).
+    """
     u = global_batch.uniform(len(real), (1, 1, 1), device=real.device)
     return torch.lerp(fake.detach(), real.detach(), u).requires_grad_()
