@@ -21,6 +21,7 @@ class VAE(Latent, Likelihood):
     each latent dimension has `free_nats` of KL for free. A sample is the mean of p(x | z).
     log_prob: the ELBO for importance_samples = 1, the importance-weighted bound for more, both at beta = 1.
     encode is the posterior mean, layer by layer given the means above.
+    Raises ValueError on numbers outside their range.
     Source: Kingma & Welling 2014; several layers: Sonderby et al. 2016, Child 2021.
     """
 
@@ -54,7 +55,7 @@ class VAE(Latent, Likelihood):
         self.check_batch(x, y)
         beta = beta_at(step, self.beta, self.warmup_steps)
         q = self.infer(x, y)
-        return Loss(*training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats))
+        return training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -80,5 +81,5 @@ class VAE(Latent, Likelihood):
         return self.likelihood.mean(self.network(z, y=y).output)
 
     def infer(self, x: Tensor, y: Tensor | None) -> Inference:
-        """Draw every layer from its posterior and decode; x (B, C, H, W)."""
+        """Draw every latent layer of x (B, C, H, W) from its posterior, and decode."""
         return self.network(global_batch.normal(len(x), self.latent_shape, device=x.device), x, y)

@@ -1,26 +1,17 @@
 """Gradient penalties: bounds on the slope of a discriminator, without which the training may diverge."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from genbench.probability.loss import Loss
 from genbench.runtime import global_batch
 
-__all__ = ["Penalties", "Penalty", "squared_slopes"]
+__all__ = ["Penalties", "squared_slopes"]
 
 Critic = Callable[[Tensor], Tensor]
 TINY = 1e-12  # the root of 0 has no slope: one image that moves no logit would turn the weights to NaN
-
-
-class Penalty(NamedTuple):
-    """The number that is added to the discriminator's loss, and its terms for the log."""
-
-    total: Tensor
-    """() float32, weighted and scaled."""
-    terms: dict[str, Tensor]
-    """() each, detached, without weights: "r1", "r2", "gradient"."""
 
 
 class Penalties:
@@ -56,11 +47,11 @@ class Penalties:
 
     def __call__(
         self, critic: Critic, real: Tensor, fake: Tensor, *, logits: tuple[Tensor, Tensor], step: int
-    ) -> Penalty:
+    ) -> Loss:
         """The penalty at a step, of images that `watch` returned and of the discriminator's logits of them.
 
         critic: the discriminator as a function of images alone. real, fake (B, C, H, W); logits: (B,) of
-        each.
+        each. The terms "r1", "r2" and "gradient" are without weights, of the penalties of this step alone.
         """
         found: dict[str, tuple[float, Tensor]] = {}
         if step % self.every == 0:
@@ -75,7 +66,7 @@ class Penalties:
         total = torch.zeros((), device=real.device)
         for weight, value in found.values():
             total = total + self.every * weight * value
-        return Penalty(total, {name: value.detach() for name, (_, value) in found.items()})
+        return Loss(total, {name: value.detach() for name, (_, value) in found.items()})
 
 
 def squared_slopes(logits: Tensor, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.probability.gaussian import gaussian_kl, normal_log_prob
+from genbench.probability.loss import Loss
 from genbench.vaes.likelihood import PixelLikelihood
 
 __all__ = [
@@ -38,7 +39,7 @@ class Inference(NamedTuple):
 
 def training_terms(
     q: Inference, x: Tensor, likelihood: PixelLikelihood, *, beta: float, free_nats: float
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> Loss:
     """The loss and its terms "kl", "reconstruction" and "active_units" for the log, all () float32.
 
     total = (reconstruction + beta KL) / D, each summed over dimensions and averaged over the batch, in nats;
@@ -54,7 +55,7 @@ def training_terms(
         "reconstruction": reconstruction,
         "active_units": active_units(q.mu),
     }
-    return total, {name: term.detach() for name, term in terms.items()}
+    return Loss(total, {name: term.detach() for name, term in terms.items()})
 
 
 def active_units(mu: Tensor) -> Tensor:
