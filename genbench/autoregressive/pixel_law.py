@@ -142,11 +142,12 @@ class LogisticMixture(PixelLaw):
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
         mixture = self.parts(output.float(), self.channels(output.shape[-1]))
-        k = global_batch.choice(mixture.log_pi.exp(), rng=rng)[:, 0]
+        k = global_batch.choice(mixture.log_pi.exp(), rng=rng)[:, 0]  # (B,), one component for all channels
         mu, log_scale, coupling = (part[torch.arange(len(k), device=k.device), k] for part in mixture[1:])
         x = torch.zeros_like(mu)
         for j in range(mu.shape[1]):
             u = global_batch.uniform(len(x), rng=rng, device=x.device)
+            # The logit of a uniform number is a draw from the standard logistic distribution.
             value = mu[:, j] + (coupling[:, j] * x).sum(1) + log_scale[:, j].exp() * u.logit()
             x[:, j] = self.to_value(self.to_level(value))
         return x
@@ -159,11 +160,11 @@ class LogisticMixture(PixelLaw):
         """The mixture that P = outputs(channels) numbers (..., P) describe for tokens of so many channels."""
         k, c = self.components, channels
         logits, raw_mu, raw_scale, raw = output.split((k, k * c, k * c, k * c * (c - 1) // 2), dim=-1)
-        start = torch.arange(1 - k, k, 2, device=output.device) / k
+        start = torch.arange(1 - k, k, 2, device=output.device) / k  # (K,), the middles of K parts of [-1, 1]
         mu = raw_mu.unflatten(-1, (k, c)) + start[:, None]
         log_scale = (raw_scale.unflatten(-1, (k, c)) - math.log(k)).clamp(min=self.min_log_scale)
         coupling = output.new_zeros(*output.shape[:-1], k, c, c)
-        before, after = torch.tril_indices(c, c, -1, device=output.device).flip(0)
+        before, after = torch.tril_indices(c, c, -1, device=output.device).flip(0)  # each pair before < after
         coupling[..., after, before] = torch.tanh(raw).unflatten(-1, (k, len(after)))
         return CoupledLogistics(logits.log_softmax(-1), mu, log_scale, coupling)
 

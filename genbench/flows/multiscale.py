@@ -36,7 +36,7 @@ class FactorOut(Transform):
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         fixed, moved = self.partition.split(x)
         moved, log_det = self.function.forward(moved, self.network(asinh(fixed), y))
-        z, of_rest = self.rest(fixed, y)
+        z, of_rest = self.rest(fixed, y)  # (B, latents of all later levels), and their log_det
         return torch.cat([z, moved.flatten(1)], dim=1), log_det + of_rest
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -57,7 +57,7 @@ def levels_of(
     bits.
     """
     after = squeeze(shape).shape
-    if levels == 1 or squeeze(after).side == 1:
+    if levels == 1 or squeeze(after).side == 1:  # the next level could not be squeezed
         return Composed([*build(shape), Flatten(after)])
     fixed = (Channels(after).channels[0], after[1], after[2])
     rest = levels_of(fixed, levels - 1, build, networks, bound=bound)

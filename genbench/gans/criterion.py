@@ -97,6 +97,7 @@ class Wasserstein(Criterion):
         return fake.float().mean() - real.float().mean()
 
     def check(self, discriminator: nn.Module, penalties: Penalties) -> None:
+        # Penalties at the images, of real or generated ones, aim at a slope of 0; the gradient penalty at 1.
         at_data = penalties.r1 > 0 or penalties.r2 > 0
         normalised = any(is_parametrized(module) for module in discriminator.modules())
         if not (penalties.gradient or at_data or normalised):
@@ -131,4 +132,4 @@ class Relativistic(Criterion):
     def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         if real is None:
             raise ValueError("real is None; the relativistic criterion needs the logits of real images too")
-        return self.disc(fake, real)
+        return self.disc(fake, real)  # the same loss with real and generated images exchanged

@@ -60,9 +60,10 @@ class Penalties:
             if self.r2:
                 found["r2"] = self.r2 / 2, squared_slopes(logits[1], fake).mean()
             if self.gradient:
-                mixed = mix(real, fake)
+                mixed = mix(real, fake)  # the one penalty that needs a pass of its own
                 norms = squared_slopes(critic(mixed), mixed).clamp_min(TINY).sqrt()
                 found["gradient"] = self.gradient, (norms - 1).square().mean()
+        # `every` times as strong at every `every`-th step: the same on average.
         total = torch.zeros((), device=real.device)
         for weight, value in found.values():
             total = total + self.every * weight * value

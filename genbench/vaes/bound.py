@@ -89,6 +89,7 @@ def importance_bound(
     """
     if samples == 1:
         return elbo(infer(), x, likelihood)
+    # One z at a time: k at once would take k times the memory of a decoder.
     log_sum = torch.full((len(x),), -math.inf, device=x.device)
     for _ in range(samples):
         log_sum = torch.logaddexp(log_sum, log_weight(infer(), x, likelihood))
@@ -101,7 +102,7 @@ def free_bits(kl: Tensor, nats: float) -> Tensor:
     kl (B, L) -> (). The groups of the source are single dimensions here; nats = 0 is the plain KL.
     Source: Kingma et al. 2016, Section C.8 of the appendix, Eq. 15.
     """
-    return kl.mean(0).clamp(min=nats).sum()
+    return kl.mean(0).clamp(min=nats).sum()  # no gradient where a dimension is below its free bits
 
 
 def beta_at(step: int, beta: float, warmup: int) -> float:

@@ -70,6 +70,7 @@ class Codebook(nn.Module):
             rows = self.rows.complete([vectors.detach(), index])
             if rows is not None:
                 self.update(rows[0].flatten(0, -2), rows[1].flatten())
+        # Straight-through: forward the codes, backward the identity.
         return Quantised(z + (codes - z).detach(), index, F.mse_loss(z, codes))
 
     def nearest(self, vectors: Tensor) -> Tensor:
@@ -93,6 +94,7 @@ class Codebook(nn.Module):
         assigned = F.one_hot(index, self.size).to(vectors.dtype)  # (N, size)
         self.counts.lerp_(assigned.sum(0), 1 - self.decay)
         self.sums.lerp_(assigned.T @ vectors, 1 - self.decay)
+        # With restart=0 codes that no vector ever chose still need a start: m / N would be 0 / 0.
         unused |= self.counts < EMPTY
         drawn = vectors[torch.randint(len(vectors), (self.size,), device=vectors.device)]
         self.counts.copy_(torch.where(unused, 1.0, self.counts))

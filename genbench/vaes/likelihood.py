@@ -134,6 +134,7 @@ class Bernoulli(PixelLikelihood):
     def training_nats(self, output: Tensor, x: Tensor) -> Tensor:
         self.check(output, x)
         grey = (x + 1) / 2
+        # Of grey levels between 0 and 1 too, as if a pixel were drawn black or white with this probability.
         return F.binary_cross_entropy_with_logits(output.float(), grey, reduction="none").flatten(1).sum(1)
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
@@ -169,7 +170,7 @@ class Pointwise(PixelLikelihood):
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         mean = output.float()
-        log_sum = torch.full_like(mean, -math.inf)
+        log_sum = torch.full_like(mean, -math.inf)  # log of the normaliser, (B, C, H, W)
         for levels in torch.linspace(-1, 1, LEVELS, device=x.device).split(self.chunk):
             each = levels.reshape(-1, 1, 1, 1, 1).expand(-1, *mean.shape)
             energies = self.objective.pointwise(mean.expand_as(each), each) / self.scale

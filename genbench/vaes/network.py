@@ -60,7 +60,7 @@ class OneLayerNetwork(LatentNetwork):
 
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
         if x is None:
-            mu = logvar = torch.zeros_like(eps)
+            mu = logvar = torch.zeros_like(eps)  # sampling: the posterior of no image is the prior
             z = eps
         else:
             mu, logvar = self.moments(x, y).float().chunk(2, dim=1)
