@@ -94,11 +94,11 @@ def parts(x: Tensor) -> Iterator[tuple[Tensor, None]]:
 
 def reference_of(extractor: InceptionExtractor, x: Tensor) -> Reference:
     """The statistics of real images (N, 3, 32, 32), as genbench caches them."""
-    moments, kept = Moments(extractor.num_features), []
+    moments, features = Moments(extractor.num_features), []
     for part, _ in parts(x):
-        kept.append(extractor(part).features)
-        moments.update(kept[-1])
-    return Reference("train", extractor.protocol, moments, torch.cat(kept), Split(x, None))
+        features.append(extractor(part).features)
+        moments.update(features[-1])
+    return Reference("train", extractor.protocol, moments, torch.cat(features), Split(x, None))
 
 
 def ours(extractor: InceptionExtractor, fake: Tensor, reference: Reference) -> dict[str, float]:
