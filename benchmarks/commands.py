@@ -1,4 +1,4 @@
-"""`python main.py` and `genbench` as their users call them: in processes of their own, which are measured."""
+"""`python main.py` and `genbench` in processes of their own, as users start them, and their cost."""
 
 import json
 import os
@@ -10,29 +10,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["ROOT", "Cost", "finished", "first_step", "helped"]
+__all__ = ["ROOT", "Cost", "measure_command", "measure_first_step", "run_to_end"]
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOK_SECONDS = 0.005
 
 
 class Cost(NamedTuple):
-    """Of a process."""
+    """Seconds of a process from its start to its end."""
 
     wall: float
     cpu: float
     """Seconds of all its threads and of those that it waited for."""
 
 
-def helped(command: Sequence[str], *, threads: int) -> Cost:
-    """A command to its end."""
+def measure_command(command: Sequence[str], *, threads: int) -> Cost:
+    """Run `python COMMAND` to its end on so many threads of torch, and return its cost; output is dropped."""
     started = time.perf_counter()
     process = begin(command, threads)
     return ended(process, started)
 
 
-def first_step(overrides: Sequence[str], *, threads: int) -> Cost:
-    """From the start of `python main.py` to the log of the first step of its training; then it is killed."""
+def measure_first_step(overrides: Sequence[str], *, threads: int) -> Cost:
+    """Run `python main.py` until the first step of its training is logged, then kill it: the cost until then.
+
+    overrides: of the configuration. Raises RuntimeError where the process ends before its first step.
+    """
     with tempfile.TemporaryDirectory() as folder:
         words = [*overrides, "trainer.log_every_images=1", f"runs_dir={folder}", "tracker=jsonl"]
         started = time.perf_counter()
@@ -46,12 +49,15 @@ def first_step(overrides: Sequence[str], *, threads: int) -> Cost:
 
 
 def logged(folder: Path) -> bool:
-    """Whether a run in the folder has logged a step."""
+    """True once a run in the folder has logged a training step."""
     return any(b"training_seconds" in path.read_bytes() for path in folder.rglob("*.jsonl"))
 
 
-def finished(overrides: Sequence[str], *, threads: int) -> dict[str, Any]:
-    """The record of a run of `python main.py`."""
+def run_to_end(overrides: Sequence[str], *, threads: int) -> dict[str, Any]:
+    """Run `python main.py` with some overrides in a temporary folder: the content of its result.json.
+
+    Raises RuntimeError where the run fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         process = begin(["main.py", *overrides, f"runs_dir={folder}", "tracker=jsonl"], threads)
         if process.wait():
@@ -60,14 +66,14 @@ def finished(overrides: Sequence[str], *, threads: int) -> dict[str, Any]:
 
 
 def begin(command: Sequence[str], threads: int) -> subprocess.Popen[bytes]:
-    """Start `python` with some words; what it prints is dropped, but for errors."""
+    """Start `python COMMAND` with so many threads; its output is dropped, its errors are shown."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles all modules anew
     return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
 
 def ended(process: subprocess.Popen[bytes], started: float) -> Cost:
-    """Wait for a process, and say what it cost."""
+    """Wait for a process that started at `started` (time.perf_counter), and return its cost."""
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return Cost(time.perf_counter() - started, used.ru_utime + used.ru_stime)

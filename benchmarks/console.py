@@ -1,4 +1,4 @@
-"""What the benchmarks ask and tell their users."""
+"""Options, progress lines and tables that the benchmarks share."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,25 @@ from rich.markdown import Markdown
 from genbench.cli.sample import listed
 from genbench.report import frame_markdown
 
-__all__ = ["Announcer", "Only", "Out", "Rounds", "Row", "Table", "Threads", "chosen", "show"]
+__all__ = ["Announcer", "Only", "Out", "Precision", "Rounds", "Row", "Table", "Threads", "chosen", "show"]
 
 Row = Mapping[str, str | float | None]
-Out = Annotated[Path | None, typer.Option(help="A file that the tables are written to, as Markdown.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Turns of each that count; one more comes first.")]
-Threads = Annotated[int, typer.Option(min=1, help="Of torch.")]
-Only = Annotated[str, typer.Option(help="Some of them, with commas; without it, all.")]
+Out = Annotated[Path | None, typer.Option(help="Output file, as Markdown.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Timed turns of each contender, after one turn of warm-up.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of torch.")]
+Precision = Annotated[str, typer.Option(help="Of ours: fp32, bf16 or auto. The peers train in fp32.")]
+Only = Annotated[str, typer.Option(help="Comma-separated names; default: all.")]
 
 
 class Table(NamedTuple):
-    """What a benchmark found."""
+    """The result of a benchmark: a title, rows of columns and foot-notes."""
 
     title: str
     rows: Sequence[Row]
     notes: Sequence[str] = ()
 
     def markdown(self) -> str:
-        """Title, rows and notes."""
+        """The table as Markdown, with the union of all rows' columns; a missing value is n/a."""
         titles = dict.fromkeys(title for row in self.rows for title in row)
         frame = pd.DataFrame([{t: row.get(t) for t in titles} for row in self.rows], dtype=object)
         notes = "".join(f"\n{note}\n" for note in self.notes)
@@ -38,7 +39,7 @@ class Table(NamedTuple):
 
 
 def show(tables: Sequence[Table], out: Path | None = None) -> None:
-    """Print tables, and write them to a file."""
+    """Print tables, formatted where stdout is a terminal, and write them to a file where one is given."""
     text, console = "\n".join(table.markdown() for table in tables), Console()
     if console.is_terminal:
         console.print(Markdown(text))
@@ -50,26 +51,29 @@ def show(tables: Sequence[Table], out: Path | None = None) -> None:
 
 
 def chosen(only: str, legal: Sequence[str]) -> list[str]:
-    """The names in a list with commas, or all where it is empty. Raises typer.BadParameter on others."""
+    """The names in a comma-separated list, or all legal ones where it is empty.
+
+    Raises typer.BadParameter on a name that is not legal.
+    """
     names = listed(only, str) or list(legal)
     if unknown := [name for name in names if name not in legal]:
-        raise typer.BadParameter(f"{unknown[0]!r} is nobody here; legal are {', '.join(legal)}")
+        raise typer.BadParameter(f"{unknown[0]!r} is unknown; choose from {', '.join(legal)}")
     return names
 
 
 class Announcer:
-    """A line on stderr before each of `total` pieces of work, with the time that is left."""
+    """A line on stderr before each of `total` steps of a benchmark, with an estimate of the time left."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.begun = total, 0, time.monotonic()
 
     def begin(self, name: str) -> None:
-        """Say that the next piece begins."""
+        """Print the line of the next step, which has a name."""
         typer.echo(f"[{self.done + 1}/{self.total}] {name}, {self.left()}", err=True)
         self.done += 1
 
     def left(self) -> str:
-        """As long as those before took in the mean, for each that is not done."""
+        """The estimate in minutes: the mean time of the steps before, for each step that is not done."""
         if not self.done:
             return "ETA ?"
         each = (time.monotonic() - self.begun) / self.done

@@ -1,4 +1,4 @@
-"""Who is compared: our presets and the peers, behind one interface."""
+"""The contenders of all comparisons: presets of genbench and the peers, behind one interface."""
 
 import dataclasses
 import tempfile
@@ -42,15 +42,15 @@ __all__ = [
     "OURS",
     "PEERS",
     "Contender",
-    "Fed",
-    "Missing",
     "Ours",
-    "Spent",
-    "Watched",
+    "PeerContender",
+    "PeerNotInstalled",
+    "TimedBudget",
+    "TrainingCost",
     "contender",
-    "drawn",
+    "draw_samples",
     "fashion_mnist",
-    "feeding",
+    "needs_library",
     "peer",
     "preset",
 ]
@@ -58,17 +58,17 @@ __all__ = [
 OURS = ("ddpm", "vae", "flow", "gan")
 """The presets experiment=fashion_mnist_*."""
 PEERS = ("diffusers", "ddpm_pytorch", "pythae", "normflows", "dcgan")
-BATCH = 256  # images that are drawn at once, by everybody
+BATCH = 256  # images of a batch of sampling, of all contenders
 CPU = torch.device("cpu")
-COUNTED = 2  # images of a batch whose operations are counted
+COUNTED = 2  # images of the batch whose operations are counted
 
 
-class Missing(Exception):  # noqa: N818 (what is the matter)
-    """A peer's library is not installed."""
+class PeerNotInstalled(Exception):  # noqa: N818 (no error of the program)
+    """The library of a peer is not installed."""
 
 
-class Spent(NamedTuple):
-    """What a training came to."""
+class TrainingCost(NamedTuple):
+    """Images and seconds of a training."""
 
     images: int
     """Steps times batch size: one batch of a GAN's step counts once, for both of its networks."""
@@ -77,12 +77,12 @@ class Spent(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Images a second."""
+        """Training speed in images a second."""
         return self.images / self.seconds
 
 
 class Contender(ABC):
-    """Somebody who learns to draw images."""
+    """A generative model with its own training step and its own sampler."""
 
     name: str
     parameters: int
@@ -90,30 +90,30 @@ class Contender(ABC):
     """Images of a step."""
 
     @abstractmethod
-    def train(self, seconds: float) -> Spent:
-        """Train for so long by the wall's clock, and finish the step."""
+    def train(self, seconds: float) -> TrainingCost:
+        """Train for so many seconds of wall-clock time, and finish the step."""
 
     @abstractmethod
     def sample(self, n: int) -> Tensor:
-        """(n, C, H, W) uint8."""
+        """Draw n images: (n, C, H, W) uint8."""
 
     @abstractmethod
     def training_work(self) -> float:
-        """Floating-point operations of a step for each of its images, forward and backward, of all networks.
+        """Floating-point operations of a training step for each image, forward and backward, of all networks.
 
-        Those of products, convolutions and attention; what else there is is left out.
+        Products, convolutions and attention are counted, all other operations are not.
         """
 
     def sampling_work(self) -> float:
-        """The same of a sample. Counted by torch's own counter, since it reads inference mode too."""
+        """Floating-point operations of a sample, of the same kinds as `training_work` counts."""
         with FlopCounterMode(display=False) as counter:
             self.sample(COUNTED)
         return counter.get_total_flops() / COUNTED
 
 
 @dataclass(frozen=True)
-class Watched(Budget):
-    """A budget that notes when the loop asks what is left of it: before its first step, and after each."""
+class TimedBudget(Budget):
+    """A budget that records the time of each call of `spent`: before the first step, and after each."""
 
     looks: list[float] = field(default_factory=list)
 
@@ -123,10 +123,10 @@ class Watched(Budget):
 
 
 class Ours(Contender):
-    """A configuration, trained as `main.py` trains it: its averages, its log and its checkpoints included.
+    """A configuration of genbench, trained as `main.py` trains it: with averages, log and checkpoints.
 
-    source: images to take instead of the configuration's.
-    A second training goes on with the weights of the first.
+    overrides: of the configuration. source: images to take instead of the configuration's.
+    A second training continues with the weights of the first.
     """
 
     def __init__(
@@ -149,20 +149,20 @@ class Ours(Contender):
         self.parameters, self.batch_size = parameter_count(self.parts.model), self.parts.trainer.batch_size
         self.drawing, self.drawn = self.parts.model, 0
 
-    def train(self, seconds: float) -> Spent:
-        return self.spend(Watched(seconds=seconds))
+    def train(self, seconds: float) -> TrainingCost:
+        return self.spend(TimedBudget(seconds=seconds))
 
-    def spend(self, budget: Watched) -> Spent:
-        """Train until a budget is spent."""
+    def spend(self, budget: TimedBudget) -> TrainingCost:
+        """Train until a budget is spent, in a run directory that is deleted afterwards."""
         with self.session(budget) as session:
             tracker = session.open_tracker()
             trained = self.trained(session, tracker)
             tracker.finish("done")
-        return Spent(trained.step * self.batch_size, budget.looks[-1] - budget.looks[0])
+        return TrainingCost(trained.step * self.batch_size, budget.looks[-1] - budget.looks[0])
 
     @contextmanager
     def session(self, budget: Budget) -> Iterator[Session]:
-        """A stay with a run whose folder is gone afterwards."""
+        """A session of a run whose directory is deleted afterwards."""
         parts = dataclasses.replace(self.parts, budget=budget)
         with tempfile.TemporaryDirectory() as folder:
             run = Run(Path(folder) / "run")
@@ -170,10 +170,10 @@ class Ours(Contender):
             yield Session(parts, run, configuration, parts.context(Progress(self.console)))
 
     def trained(self, session: Session, tracker: Tracker) -> Trained:
-        """What comes of a session."""
+        """Train in a session, and draw later samples from the averaged weights."""
         trained = session.train(tracker, no_pictures)
         self.drawing = trained.ema.model
-        self.parts = dataclasses.replace(self.parts, precision=Float32())  # its hooks are there, and stay
+        self.parts = dataclasses.replace(self.parts, precision=Float32())  # its hooks are there already
         return trained
 
     @torch.no_grad()
@@ -190,11 +190,14 @@ class Ours(Contender):
 
 
 def no_pictures(model: Generator, images_seen: int) -> None:
-    """What is shown of a training meanwhile."""
+    """Draw no samples during the training (a callback of the session)."""
 
 
-class Fed(Contender):
-    """A peer, and the images that it is fed with: from memory, in an order of its own for each epoch."""
+class PeerContender(Contender):
+    """A peer, trained on images from memory in a new random order for each epoch.
+
+    batch_size: images of a step, None as the peer's guide has it.
+    """
 
     def __init__(
         self,
@@ -210,7 +213,7 @@ class Fed(Contender):
         self.batch_size = peer.batch_size if batch_size is None else batch_size
         self.order, self.seen = EpochOrder(len(data.train), seed=0), 0
 
-    def train(self, seconds: float) -> Spent:
+    def train(self, seconds: float) -> TrainingCost:
         before, begun = self.seen, clock()
         started, spent = time.perf_counter(), 0.0
         with self.progress.bar(f"training {self.name}", round(seconds)) as bar:
@@ -218,10 +221,10 @@ class Fed(Contender):
                 self.step()
                 spent = time.perf_counter() - started
                 bar.advance(round(spent), f"{(self.seen - before) / spent:,.0f} images/s")
-        return Spent(self.seen - before, clock() - begun)
+        return TrainingCost(self.seen - before, clock() - begun)
 
     def step(self) -> None:
-        """One step on the next batch."""
+        """Train one step on the next batch."""
         index = self.order.take(self.seen, self.batch_size)
         self.peer.train_step(self.split.gather(index, self.device)[0])
         self.seen += self.batch_size
@@ -235,15 +238,15 @@ class Fed(Contender):
 
 
 def contender(name: str, *, data_root: Path, seed: int, console: Console | None) -> Contender:
-    """A preset of ours or a peer by its name, its weights drawn from the seed.
+    """A preset of genbench or a peer by its name, its weights drawn from the seed.
 
-    Raises ValueError on an unknown name, Missing where a peer is not installed.
+    Raises ValueError on an unknown name, PeerNotInstalled where a peer is not installed.
     """
     torch.manual_seed(seed)
     if name in OURS:
         return Ours(name, preset(name, data_root), seed=seed, console=console)
-    with feeding(name):
-        return Fed(peer(name), fashion_mnist(data_root, console), progress=Progress(console))
+    with needs_library(name):
+        return PeerContender(peer(name), fashion_mnist(data_root, console), progress=Progress(console))
 
 
 def preset(name: str, data_root: Path) -> list[str]:
@@ -252,18 +255,18 @@ def preset(name: str, data_root: Path) -> list[str]:
 
 
 @contextmanager
-def feeding(name: str) -> Iterator[None]:
-    """Raise Missing where a peer's library is not installed."""
+def needs_library(name: str) -> Iterator[None]:
+    """Within, an ImportError becomes PeerNotInstalled, which says how to install the peer."""
     try:
         yield
     except ImportError as error:
-        raise Missing(
+        raise PeerNotInstalled(
             f'{name} is left out ({error}): pip install -e ".[peers]" -c constraints.txt'
         ) from error
 
 
 def peer(name: str) -> Peer:
-    """A peer by its name, with its guide's settings."""
+    """A peer by its name, with its guide's settings. Raises ValueError on an unknown name."""
     match name:
         case "diffusers":
             from benchmarks.peers.diffusers import Diffusers
@@ -285,16 +288,16 @@ def peer(name: str) -> Peer:
             from benchmarks.peers.dcgan import DCGAN
 
             return DCGAN()
-    raise ValueError(f"{name!r} is no peer; legal are {', '.join(PEERS)}")
+    raise ValueError(f"{name!r} is no peer; choose from {', '.join(PEERS)}")
 
 
 def fashion_mnist(data_root: Path, console: Console | None) -> ImageData:
-    """The images, from a folder in torchvision's layout."""
+    """Fashion-MNIST from a folder in torchvision's layout, as genbench stores it."""
     return prepare(FashionMnist(str(data_root)), progress=Progress(console))
 
 
-def drawn(who: Contender, n: int, *, progress: Progress) -> tuple[Tensor, float]:
-    """n images (n, 1, 28, 28) uint8 and the seconds that drawing them took."""
+def draw_samples(who: Contender, n: int, *, progress: Progress) -> tuple[Tensor, float]:
+    """Draw n images in batches: (n, 1, 28, 28) uint8, and the seconds that it took."""
     images, seconds = [], 0.0
     with progress.bar(f"sampling {who.name}", n) as bar:
         for start, count in batches(n, BATCH):

@@ -1,6 +1,7 @@
-"""Sampling at equal quality: how few steps of ours give samples as good as a peer's, and what they cost.
+"""Sampling at equal quality: the fewest steps of our DDPM with samples as good as a peer's, and their cost.
 
-`python -m benchmarks.equal_quality --data-root PATH`, after `benchmarks.quality` with the peer.
+`python -m benchmarks.equal_quality --data-root PATH --quality FOLDER`, after `benchmarks.quality` with the
+peer.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.console import Out, Row, Table, Threads, show
-from benchmarks.contenders import Ours, drawn, fashion_mnist, preset
+from benchmarks.contenders import Ours, draw_samples, fashion_mnist, preset
 from benchmarks.one import facts_of, samples_of
 from benchmarks.quality import scorer
 from genbench.cli.main import listed
@@ -22,14 +23,14 @@ __all__ = ["main", "verdict"]
 
 def main(
     data_root: Annotated[Path, typer.Option(help="Fashion-MNIST in torchvision's layout.")],
-    quality: Annotated[Path, typer.Option(help="What `quality` left: a folder with one of the peer's name.")],
-    peer: Annotated[str, typer.Option(help="Whose quality is to be reached.")] = "diffusers",
+    quality: Annotated[Path, typer.Option(help="Output folder of `benchmarks.quality`, with the peer.")],
+    peer: Annotated[str, typer.Option(help="The peer whose quality is to be reached.")] = "diffusers",
     spent: Annotated[
-        float, typer.Option("--seconds", min=0.1, help="Of our training, as the peer had.")
+        float, typer.Option("--seconds", min=0.1, help="Seconds of our training, as the peer's.")
     ] = 240.0,
-    steps: Annotated[str, typer.Option(help="Of our sampling, with commas.")] = "2,3,5,8,12,20,50",
-    samples: Annotated[int, typer.Option(min=20, help="Scored at each.")] = 1000,
-    sampler: Annotated[str, typer.Option(help="Of conf/sampler.")] = "ddim",
+    steps: Annotated[str, typer.Option(help="Comma-separated counts of our steps.")] = "2,3,5,8,12,20,50",
+    samples: Annotated[int, typer.Option(min=20, help="Number of samples for each.")] = 1000,
+    sampler: Annotated[str, typer.Option(help="A sampler of conf/sampler.")] = "ddim",
     threads: Threads = 1,
     out: Out = None,
 ) -> None:
@@ -38,7 +39,7 @@ def main(
     console = Console(stderr=True)
     facts = facts_of(quality / peer)
     if facts is None:
-        raise typer.BadParameter(f"{quality} has no finished {peer}: run benchmarks.quality first")
+        raise typer.BadParameter(f"{quality} has no finished {peer}; run benchmarks.quality first")
     score = scorer(fashion_mnist(data_root, console), console)
     theirs = score(samples_of(quality / peer)) | {"seconds a sample": float(facts["seconds a sample"])}
     words = [*preset("ddpm", data_root), f"sampler={sampler}"]
@@ -48,7 +49,7 @@ def main(
     for count in listed(steps, int):
         drawer = Ours("ddpm", [*words, f"sampler.steps={count}"])
         drawer.drawing.load_state_dict(learner.drawing.state_dict())
-        images, seconds = drawn(drawer, samples, progress=Progress(console))
+        images, seconds = draw_samples(drawer, samples, progress=Progress(console))
         cost = {
             "seconds a sample": seconds / samples,
             "ratio": theirs["seconds a sample"] * samples / seconds,
@@ -58,7 +59,7 @@ def main(
 
 
 def verdict(rows: list[Row]) -> str:
-    """The fewest steps of ours at the distance of the peer, who stands in the first row, or below it."""
+    """A sentence on the fewest steps of ours whose distance is at most the peer's, which is the first row."""
     distance = next(title for title in rows[0] if title.startswith("fid"))
     goal = float(rows[0][distance] or 0)
     good = [row for row in rows[1:] if float(row[distance] or 0) <= goal]

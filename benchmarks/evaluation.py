@@ -28,10 +28,13 @@ BATCH = 50
 
 
 def main(
-    samples: Annotated[int, typer.Option(min=20, help="Images of 32x32 that are scored.")] = 200,
-    real: Annotated[int, typer.Option(min=20, help="Images of the reference, for torchmetrics anew.")] = 200,
-    dimensions: Annotated[int, typer.Option(min=2, help="Of the features of the distance alone.")] = 2048,
-    rounds: Annotated[int, typer.Option(min=1, help="Of which the median is taken.")] = 3,
+    samples: Annotated[int, typer.Option(min=20, help="Number of images of 32x32 that are scored.")] = 200,
+    real: Annotated[
+        int,
+        typer.Option(min=20, help="Number of real images (torchmetrics: a pass each)."),
+    ] = 200,
+    dimensions: Annotated[int, typer.Option(min=2, help="Feature dimensions of the distance alone.")] = 2048,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed rounds; the median counts.")] = 3,
     threads: Threads = 1,
     out: Out = None,
 ) -> None:
@@ -57,14 +60,14 @@ def main(
 def compared(
     name: str, mine: Callable[[], object], other: Callable[[], object], *, rounds: int
 ) -> dict[str, str | float]:
-    """Medians of both by turns, and their ratio."""
+    """A row: medians of both over some rounds by turns, and their ratio."""
     turns = [(seconds(mine), seconds(other)) for _ in range(rounds)]
     a, b = (median(column) for column in zip(*turns, strict=True))
     return {"ours | other": name, "ours, s": a, "other, s": b, "ratio": b / a}
 
 
 def inception() -> InceptionExtractor:
-    """The network of the published scores with random weights."""
+    """The network of the published scores with random weights, which cost the same time."""
     torch.manual_seed(0)
     network = empty_network().to_empty(device="cpu")
     for tensor in (*network.parameters(), *network.buffers()):
@@ -77,29 +80,29 @@ def inception() -> InceptionExtractor:
 
 
 def images(n: int, seed: int) -> Tensor:
-    """Random bytes, (n, 3, 32, 32)."""
+    """Random bytes by a seed: (n, 3, 32, 32) uint8."""
     return torch.randint(
         256, (n, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
     )
 
 
 def parts(x: Tensor) -> Iterator[tuple[Tensor, None]]:
-    """Images batch by batch."""
+    """Images (N, 3, 32, 32) in batches, without labels."""
     for part in x.split(BATCH):
         yield part, None
 
 
 def reference_of(extractor: InceptionExtractor, x: Tensor) -> Reference:
-    """What the cache holds of real images."""
-    moments, kept = Moments(extractor.num_features), []
+    """The statistics of real images (N, 3, 32, 32), as genbench caches them."""
+    moments, features = Moments(extractor.num_features), []
     for part, _ in parts(x):
-        kept.append(extractor(part).features)
-        moments.update(kept[-1])
-    return Reference("train", extractor.protocol, moments, torch.cat(kept), Split(x, None))
+        features.append(extractor(part).features)
+        moments.update(features[-1])
+    return Reference("train", extractor.protocol, moments, torch.cat(features), Split(x, None))
 
 
 def ours(extractor: InceptionExtractor, fake: Tensor, reference: Reference) -> dict[str, float]:
-    """All scores from one pass, against cached statistics."""
+    """FID, IS and KID by genbench: one pass of the fake images, against cached statistics."""
     scores = [FID(), InceptionScore(), KID(subset_size=min(len(fake), 1000))]
     return score_images(
         parts(fake), len(fake), scores=scores, extractor=extractor, references=[reference], of="given", seed=0
@@ -107,7 +110,7 @@ def ours(extractor: InceptionExtractor, fake: Tensor, reference: Reference) -> d
 
 
 def theirs(extractor: InceptionExtractor, fake: Tensor, real: Tensor) -> None:
-    """The same three as torchmetrics has them by default: each passes its images through the network."""
+    """The same three by torchmetrics with its defaults: each score passes its images through the network."""
     size = min(len(fake), len(real), 1000)
     features, logits = Output(extractor, "features"), Output(extractor, "logits")
     distances = (
@@ -127,7 +130,7 @@ def theirs(extractor: InceptionExtractor, fake: Tensor, real: Tensor) -> None:
 
 
 class Output(nn.Module):
-    """One output of the network, as torchmetrics wants it."""
+    """One output of the network by its name, as a module that torchmetrics takes."""
 
     num_features = 2048
 
@@ -140,14 +143,14 @@ class Output(nn.Module):
 
 
 def random_moments(d: int, seed: int) -> Moments:
-    """Moments of more samples than features."""
+    """Moments of d + 500 random vectors of d features, by a seed."""
     moments = Moments(d)
     moments.update(torch.randn(d + 500, d, generator=torch.Generator().manual_seed(seed)) * (1 + 0.1 * seed))
     return moments
 
 
 def by_scipy(a: Moments, b: Moments) -> float:
-    """The distance by the matrix root of the product."""
+    """The Frechet distance by scipy's square root of the product of the covariances."""
     root = sqrtm((a.cov @ b.cov).numpy())
     return float((a.mean - b.mean).square().sum() + a.cov.trace() + b.cov.trace()) - 2 * np.trace(root).real
 

@@ -15,17 +15,27 @@ from benchmarks.console import Announcer, Only, Threads, chosen
 
 __all__ = ["BENCHMARKS", "main"]
 
-BENCHMARKS = ("training", "sampling", "overhead", "startup", "memory", "growth", "machine", "evaluation")
+BENCHMARKS = (
+    "training",
+    "sampling",
+    "overhead",
+    "startup",
+    "memory",
+    "growth",
+    "machine",
+    "fast",
+    "evaluation",
+)
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="A folder that the tables are written to.")] = (
+    out: Annotated[Path, typer.Option(help="Output folder of the tables.")] = (
         ROOT / "runs" / "benchmarks" / "speed"
     ),
     threads: Threads = 1,
     only: Only = "",
 ) -> None:
-    """Run each and keep its table; those that fail are named at the end, with exit code 1."""
+    """Run each benchmark and write its table; failed ones are named at the end, with exit code 1."""
     names = chosen(only, BENCHMARKS)
     announcer, failed = Announcer(len(names)), []
     for name in names:

@@ -15,8 +15,8 @@ import typer
 from torch import Tensor
 
 from benchmarks.console import Announcer, Out, Rounds, Table, show
-from benchmarks.contenders import Contender, Fed, Missing, Ours, feeding
-from benchmarks.images import RandomImages, cache_of_its_own
+from benchmarks.contenders import Contender, Ours, PeerContender, PeerNotInstalled, needs_library
+from benchmarks.images import RandomImages, temporary_cache
 from benchmarks.machine import best, products
 from benchmarks.peers.peer import Peer
 from benchmarks.turns import medians, seconds
@@ -45,22 +45,27 @@ FAMILIES = {
 PRECISIONS = ("fp32", "bf16")
 LINES = 4  # of the log in a turn
 
+Timed = Ours | PeerContender
+
 
 def main(
-    batch: Annotated[int, typer.Option(min=1, help="Of training.")] = 128,
-    steps: Annotated[int, typer.Option(min=LINES, help="Of a turn of training.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size of training.")] = 128,
+    steps: Annotated[int, typer.Option(min=LINES, help="Steps of training in a turn.")] = 100,
     rounds: Rounds = 3,
-    samples: Annotated[int, typer.Option(min=1, help="Drawn by each family.")] = 10_000,
-    at_once: Annotated[int, typer.Option(min=1, help="Of them in a batch.")] = 1000,
-    device: Annotated[str, typer.Option(help="cuda, or another of torch's.")] = "cuda",
+    samples: Annotated[int, typer.Option(min=1, help="Number of samples of each family.")] = 10_000,
+    at_once: Annotated[int, typer.Option(min=1, help="Batch size of sampling.")] = 1000,
+    device: Annotated[str, typer.Option(help="cuda, or another device of torch.")] = "cuda",
     out: Out = None,
 ) -> None:
     """Train by turns in each precision, then draw by each family, and print tables."""
     where = torch.device(device)
     if where.type == "cuda" and not torch.cuda.is_available():
-        raise typer.BadParameter("torch sees no GPU here", param_hint="--device")
+        raise typer.BadParameter(
+            "torch finds no GPU; choose another device",
+            param_hint="--device",
+        )
     peak = best(products(where, torch.bfloat16, 8192), where, spent=1.0, rounds=3)
-    with cache_of_its_own():
+    with temporary_cache():
         tables = [
             training(
                 ours(UNET, where, batch, steps, compiles=(False, True) if can_compile() else (False,)),
@@ -76,7 +81,7 @@ def main(
 
 
 def peers(device: torch.device, *, width: int = 128) -> dict[str, Callable[[], Peer]]:
-    """diffusers' own U-Net of the paper, and the one of denoising-diffusion-pytorch's README: 35.7 M each."""
+    """Constructors of the peers' own U-Nets of the paper, 35.7 M parameters each at width 128."""
 
     def diffusers() -> Peer:
         from benchmarks.peers.diffusers import Diffusers, cifar_network
@@ -93,21 +98,24 @@ def peers(device: torch.device, *, width: int = 128) -> dict[str, Callable[[], P
 
 def training(
     mine: Mapping[str, Callable[[], Ours]],
-    others: Mapping[str, Callable[[], Fed]],
+    others: Mapping[str, Callable[[], PeerContender]],
     device: torch.device,
     *,
     peak: float,
     steps: int,
     rounds: int,
 ) -> Table:
-    """Images a second of everybody, by turns; peak: of bf16 products, in operations a second."""
+    """Training speed of ours and of the peers by turns.
+
+    mine, others: constructors by name. peak: of bf16 products, in operations a second. steps: of a turn.
+    """
     makes = {**mine, **others}
     announcer, met, memory = Announcer(len(makes)), {}, {}
     for name, make in makes.items():
         announcer.begin(name)
         try:
-            met[name], memory[name] = entered(make, device)
-        except Missing as missing:
+            met[name], memory[name] = warm_up(make, device)
+        except PeerNotInstalled as missing:
             typer.echo(str(missing), err=True)
     works = [partial(rate, who, device, steps) for who in met.values()]
     rates = dict(zip(met, medians(works, rounds), strict=True))
@@ -127,20 +135,20 @@ def training(
     ]
     notes = (
         f"Images of 3x32x32. Peak of square bf16 products: {peak / 1e12:.4g} TFLOP/s.",
-        "The peers' bf16 is autocast around their step. Memory: of each alone, its weights included.",
+        "The peers' bf16 is autocast around their step. Memory: of each alone, with its weights.",
     )
     return Table(f"Training on {describe(device)}", rows, notes)
 
 
 def can_compile() -> bool:
-    """Whether this version has trainer.compile."""
+    """True where this version of genbench has trainer.compile."""
     return "compile" in inspect.signature(Trainer).parameters
 
 
 def ours(
     unet: Sequence[str], device: torch.device, batch: int, steps: int, *, compiles: Sequence[bool]
 ) -> dict[str, Callable[[], Ours]]:
-    """Ours in each precision, as it is written and compiled."""
+    """Constructors of ours in each precision, compiled or not, by name."""
     makes: dict[str, Callable[[], Ours]] = {}
     for precision, compiled in product(PRECISIONS, compiles):
         words = [*unet, f"precision={precision}", f"trainer.batch_size={batch}"]
@@ -152,14 +160,14 @@ def ours(
 
 def theirs(
     others: Mapping[str, Callable[[], Peer]], device: torch.device, batch: int
-) -> dict[str, Callable[[], Fed]]:
-    """The peers in each precision."""
+) -> dict[str, Callable[[], PeerContender]]:
+    """Constructors of the peers in each precision, by name."""
 
-    def fed(name: str, make: Callable[[], Peer], precision: str) -> Fed:
+    def fed(name: str, make: Callable[[], Peer], precision: str) -> PeerContender:
         data = prepare(RandomImages(IMAGES, SHAPE), progress=Progress(None))
-        with feeding(name):
+        with needs_library(name):
             peer = make() if precision == "fp32" else Autocast(make(), device)
-        return Fed(peer, data, progress=Progress(None), batch_size=batch, device=device)
+        return PeerContender(peer, data, progress=Progress(None), batch_size=batch, device=device)
 
     return {
         f"{name} {precision}": partial(fed, name, make, precision)
@@ -169,7 +177,7 @@ def theirs(
 
 
 class Autocast(Peer):
-    """A peer whose steps and samples run under bf16 autocast."""
+    """A peer whose training steps and samples run under bf16 autocast."""
 
     def __init__(self, peer: Peer, device: torch.device) -> None:
         self.peer, self.device = peer, device
@@ -185,8 +193,8 @@ class Autocast(Peer):
             return self.peer.sample(n)
 
 
-def entered(make: Callable[[], Ours | Fed], device: torch.device) -> tuple[Ours | Fed, int]:
-    """Somebody who has taken the first steps, and the most memory that this took."""
+def warm_up(make: Callable[[], Timed], device: torch.device) -> tuple[Timed, int]:
+    """Construct a contender and train it for a second; also its peak memory in bytes."""
     gc.collect()
     reset_peak_memory(device)
     held = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
@@ -195,15 +203,15 @@ def entered(make: Callable[[], Ours | Fed], device: torch.device) -> tuple[Ours 
     return who, peak_memory_bytes(device) - held
 
 
-def rate(who: Ours | Fed, device: torch.device, steps: int) -> float:
-    """Images a second of one turn, to the end of the work on the device."""
+def rate(who: Timed, device: torch.device, steps: int) -> float:
+    """Training speed of one turn in images a second, to the end of the work on the device."""
     if isinstance(who, Ours):
         return logged_rate(who, steps)
-    return steps * who.batch_size / seconds(partial(some_steps, who, device, steps))
+    return steps * who.batch_size / seconds(partial(take_steps, who, device, steps))
 
 
-def some_steps(who: Fed, device: torch.device, steps: int) -> None:
-    """So many steps, to the end of the last."""
+def take_steps(who: PeerContender, device: torch.device, steps: int) -> None:
+    """Train a peer for some steps, and wait for the device."""
     for _ in range(steps):
         who.step()
     wait(device)
@@ -212,7 +220,7 @@ def some_steps(who: Fed, device: torch.device, steps: int) -> None:
 def logged_rate(who: Ours, steps: int) -> float:
     """Images a second between the first line of the log, before which networks compile, and the last.
 
-    What a line tells has to be computed, so that each waits for the device.
+    Each line of the log reads values from the device, so its time includes all work before it.
     """
     watch = Stopwatch()
     with who.session(Budget(images=steps * who.batch_size)) as session:
@@ -222,7 +230,7 @@ def logged_rate(who: Ours, steps: int) -> float:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -230,7 +238,7 @@ def wait(device: torch.device) -> None:
 def sampling(
     families: Mapping[str, Sequence[str]], device: torch.device, *, samples: int, at_once: int
 ) -> Table:
-    """Seconds of so many samples of each family; their weights are those of one step of training."""
+    """Seconds of drawing `samples` images by each family, with the weights of one training step."""
     announcer, rows = Announcer(len(families)), []
     for name, overrides in families.items():
         announcer.begin(name)
@@ -245,14 +253,14 @@ def sampling(
 
 
 def draw(who: Contender, samples: int, at_once: int, device: torch.device) -> None:
-    """So many samples, batch by batch."""
+    """Draw images in batches of `at_once`, and wait for the device."""
     for start in range(0, samples, at_once):
         who.sample(min(at_once, samples - start))
     wait(device)
 
 
 def describe(device: torch.device) -> str:
-    """The card's name."""
+    """The name of the GPU, or of the device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 

@@ -1,4 +1,4 @@
-"""How the cost grows: with the images' size, with the size of the data set, and with processes.
+"""Growth of the cost with the size of the images, with the size of the data set, and with processes.
 
 `python -m benchmarks.growth`
 """
@@ -12,10 +12,10 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.commands import finished
+from benchmarks.commands import run_to_end
 from benchmarks.console import Announcer, Out, Rounds, Table, Threads, show
 from benchmarks.contenders import Ours
-from benchmarks.images import RandomImages, cache_of_its_own
+from benchmarks.images import RandomImages, temporary_cache
 from benchmarks.matched import NOISE
 from benchmarks.turns import medians, seconds
 from genbench.cli.sample import listed
@@ -31,11 +31,11 @@ BATCH = 16  # of all resolutions
 
 
 def main(
-    sides: Annotated[str, typer.Option(help="Resolutions, with commas.")] = "8,16,32,64",
+    sides: Annotated[str, typer.Option(help="Comma-separated resolutions.")] = "8,16,32,64",
     images: Annotated[
-        str, typer.Option(help="Sizes of data sets, with commas.")
+        str, typer.Option(help="Comma-separated sizes of data sets.")
     ] = "1000,10000,100000,1000000",
-    spent: Annotated[float, typer.Option("--seconds", min=0.01, help="Of a turn.")] = 3.0,
+    spent: Annotated[float, typer.Option("--seconds", min=0.01, help="Seconds of a turn.")] = 3.0,
     rounds: Rounds = 3,
     threads: Threads = 1,
     out: Out = None,
@@ -51,7 +51,7 @@ def main(
 
 
 def resolutions(sides: Sequence[int], *, spent: float, rounds: int) -> Table:
-    """Images a second of one network at some resolutions; microseconds of a pixel should stay the same."""
+    """Training speed of one network at some resolutions; the time for a pixel should be constant."""
     small = [*NETWORK, *NOISE, f"trainer.batch_size={BATCH}"]
     trained = [Ours(f"{side}x{side}", [*small, f"data.size={side}"]) for side in sides]
     rates = medians([partial(rate, ours, spent) for ours in trained], rounds)
@@ -69,9 +69,9 @@ def resolutions(sides: Sequence[int], *, spent: float, rounds: int) -> Table:
 
 
 def data_sets(sizes: Sequence[int], *, spent: float, rounds: int) -> Table:
-    """Images a second of a network that costs little, on stores of some sizes that lie on the disk."""
+    """Training speed of a cheap network on stores of some sizes on the disk."""
     announcer, built, trained = Announcer(len(sizes)), [], []
-    with cache_of_its_own():
+    with temporary_cache():
         for n in sizes:
             announcer.begin(f"{n} images")
             ours = Ours(f"{n} images", CHEAP, source=RandomImages(n))
@@ -90,26 +90,26 @@ def data_sets(sizes: Sequence[int], *, spent: float, rounds: int) -> Table:
 
 
 def processes(*, threads: int) -> Table:
-    """Images a second of one process and of two, each with as many threads, at one global batch."""
+    """Training speed of one process and of two, each with as many threads, at one global batch."""
     title = "Growth with processes"
     if "devices" not in inspect.signature(Trainer).parameters:
         return Table(title, [], ("Left out: this version has no trainer.devices.",))
     if len(os.sched_getaffinity(0)) < 2 * threads:
         return Table(title, [], (f"Left out: two processes of {threads} threads need as many cores.",))
     words = ["model=ddpm", "network=unet_folded", *NOISE, "budget.images=4096"]
-    records = [finished([*words, f"trainer.devices={n}"], threads=threads) for n in (1, 2)]
+    records = [run_to_end([*words, f"trainer.devices={n}"], threads=threads) for n in (1, 2)]
     rates = [record["cost"]["images_per_second"] for record in records]
     rows = [{"processes": n, "images/s": images} for n, images in zip((1, 2), rates, strict=True)]
     return Table(title, rows, ("One global batch of 64; gloo.",))
 
 
 def rate(ours: Ours, spent: float) -> float:
-    """Images a second of one turn."""
+    """Training speed of one turn, in images a second."""
     return ours.train(spent).rate
 
 
 def store(ours: Ours) -> None:
-    """Make the store that the training reads."""
+    """Build the image store that the training reads."""
     prepare(ours.parts.source, progress=Progress(None))
 
 

@@ -1,4 +1,4 @@
-"""Sets of random bytes, of any size and shape."""
+"""Data sets of random bytes, of any size and shape."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ import numpy as np
 from genbench.data import ImageSource
 from genbench.data.source import digest
 
-__all__ = ["RandomImages", "cache_of_its_own"]
+__all__ = ["RandomImages", "temporary_cache"]
 
 TESTED = 16
 CHUNK = 1000
@@ -26,7 +26,7 @@ class RandomImages(ImageSource):
         self.name = f"random_{n}_{'x'.join(map(str, shape))}"
 
     def check(self) -> None:
-        """Nothing can be missing."""
+        """Return at once: no file can be missing."""
 
     def key(self) -> str:
         return digest([self.name])
@@ -44,8 +44,8 @@ class RandomImages(ImageSource):
 
 
 @contextmanager
-def cache_of_its_own() -> Iterator[None]:
-    """Stores go to a folder that is gone afterwards."""
+def temporary_cache() -> Iterator[None]:
+    """Within, genbench stores its data in a temporary folder (GENBENCH_CACHE)."""
     before = os.environ.get("GENBENCH_CACHE")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GENBENCH_CACHE"] = folder

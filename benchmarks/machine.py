@@ -1,4 +1,4 @@
-"""What this machine can do, and how much of it the training of a U-Net reaches.
+"""Peak speed of this machine, and the share of it that the training of a U-Net reaches.
 
 `python -m benchmarks.machine`
 """
@@ -26,12 +26,12 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 
 def main(
-    spent: Annotated[float, typer.Option("--seconds", min=0.001, help="Of a turn.")] = 1.0,
+    spent: Annotated[float, typer.Option("--seconds", min=0.001, help="Seconds of a turn.")] = 1.0,
     rounds: Rounds = 5,
     threads: Threads = 1,
     out: Out = None,
 ) -> None:
-    """Measure products and convolutions with one thread and all, then a U-Net's training step."""
+    """Measure products and convolutions on one thread and on all, then a U-Net's training step."""
     rows, single = [], {}
     for count in sorted({1, threads, len(os.sched_getaffinity(0))}):
         torch.set_num_threads(count)
@@ -43,7 +43,7 @@ def main(
 
 
 def peaks(device: torch.device, *, spent: float, rounds: int, size: int = 1024) -> dict[str, float]:
-    """The best rate of products and of 3x3 convolutions in each precision, in operations a second."""
+    """The best rates of products and of 3x3 convolutions in each precision, in operations a second."""
     found = {}
     for dtype in DTYPES:
         name = str(dtype).removeprefix("torch.")
@@ -53,12 +53,15 @@ def peaks(device: torch.device, *, spent: float, rounds: int, size: int = 1024) 
 
 
 def best(works: list[Callable[[], object]], device: torch.device, *, spent: float, rounds: int) -> float:
-    """Operations a second of the fastest of some works, medians by turns."""
+    """Operations a second of the fastest of some functions, each the median over turns."""
     return max(medians([partial(rate, work, device, spent, flops.count(work)) for work in works], rounds))
 
 
 def rate(work: Callable[[], object], device: torch.device, spent: float, operations: int) -> float:
-    """Operations a second of some work, repeated for so long."""
+    """Operations a second of a function that is repeated for `spent` seconds.
+
+    operations: of one call.
+    """
     done, passed, now = 0, 0.0, clock if device.type == "cpu" else time.perf_counter
     while passed < spent:
         count = max(1, done)  # twice as many each time, so that a look at the clock costs nothing
@@ -70,7 +73,7 @@ def rate(work: Callable[[], object], device: torch.device, spent: float, operati
 
 
 def repeated(work: Callable[[], object], device: torch.device, count: int) -> None:
-    """Some work so many times, to its end on the device."""
+    """Call a function `count` times, and wait for the device."""
     for _ in range(count):
         work()
     if device.type == "cuda":
@@ -78,12 +81,12 @@ def repeated(work: Callable[[], object], device: torch.device, count: int) -> No
 
 
 def products(device: torch.device, dtype: torch.dtype, size: int) -> list[Callable[[], Tensor]]:
-    """Square products."""
+    """Functions that multiply square matrices, of two sizes."""
     return [partial(torch.mm, *(torch.randn(2, n, n, device=device, dtype=dtype))) for n in (size // 2, size)]
 
 
 def convolutions(device: torch.device, dtype: torch.dtype, size: int) -> list[Callable[[], Tensor]]:
-    """3x3 convolutions forward, channels last, of few channels on large maps and of many on small ones."""
+    """3x3 convolutions forward, channels_last, of few channels on large maps and of many on small ones."""
     works: list[Callable[[], Tensor]] = []
     for channels, side in ((size // 16, 28), (size // 8, 14), (size // 4, 7)):
         x, weight = (
@@ -95,7 +98,10 @@ def convolutions(device: torch.device, dtype: torch.dtype, size: int) -> list[Ca
 
 
 def shares(machine: dict[str, float], *, spent: float, rounds: int) -> Table:
-    """Training of our U-Nets on one thread, as a share of the best convolution."""
+    """Training of our U-Nets on one thread, as a share of the best convolution.
+
+    machine: the result of `peaks`.
+    """
     peak, rows = machine["convolution float32"], []
     ours, _ = group("ddpm")
     rates = medians([lambda who=who: who.train(spent).rate for who in ours], rounds)

@@ -1,4 +1,4 @@
-"""Our networks at the sizes of the peers', so that both do as much work for an image."""
+"""Our networks at the sizes of the peers', so that both do the same work for an image."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -7,12 +7,12 @@ import torch
 import typer
 
 from benchmarks.console import Row
-from benchmarks.contenders import Contender, Fed, Missing, Ours, feeding, peer
+from benchmarks.contenders import Contender, Ours, PeerContender, PeerNotInstalled, needs_library, peer
 from benchmarks.peers.peer import Peer
 from genbench.data import Gaussians, ImageData, prepare
 from genbench.runtime.progress import Progress
 
-__all__ = ["GROUPS", "NOISE", "Group", "group", "noise", "teams"]
+__all__ = ["GROUPS", "NOISE", "Group", "comparison_rows", "group", "noise"]
 
 IMAGES = 4096
 NOISE = (
@@ -27,7 +27,7 @@ NOISE = (
 
 
 class Group(NamedTuple):
-    """One family: ours at the size of the peers', and they."""
+    """One family: configurations of ours at the size of the peers, and the peers."""
 
     ours: dict[str, Sequence[str]]
     """Overrides, by what is equal to the peers."""
@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
 
 def ddpm_pytorch() -> Peer:
-    """denoising-diffusion-pytorch as wide as diffusers' network, a batch in one part, which is faster."""
+    """denoising-diffusion-pytorch as wide as diffusers' network; a batch in one part, which is faster."""
     from benchmarks.peers.ddpm_pytorch import DDPMPytorch
 
     return DDPMPytorch(width=20, parts=1)
@@ -98,7 +98,7 @@ GROUPS = {
 
 
 def noise() -> ImageData:
-    """The images that NOISE describes."""
+    """The images that NOISE describes, as genbench stores them."""
     source = Gaussians(size=28, classes=1, shift=0, train=IMAGES)
     return prepare(source, progress=Progress(None))
 
@@ -106,9 +106,9 @@ def noise() -> ImageData:
 def group(
     name: str, *, precision: str = "fp32", batch: int | None = None
 ) -> tuple[list[Ours], list[Contender]]:
-    """Ours and the peers of a family, on the same images; a line on stderr for a peer that is missing.
+    """Ours and the peers of a family on the same images; a line on stderr for a peer that is not installed.
 
-    batch: images of a step, None for as many as the family has.
+    precision: of ours. batch: images of a step, None for as many as the family has.
     """
     wanted, data = GROUPS[name], noise()
     size = wanted.batch_size if batch is None else batch
@@ -123,20 +123,23 @@ def group(
     for who, make in wanted.peers.items():
         torch.manual_seed(0)
         try:
-            with feeding(who):
-                peers.append(Fed(make(), data, progress=Progress(None), batch_size=size))
-        except Missing as missing:
+            with needs_library(who):
+                peers.append(PeerContender(make(), data, progress=Progress(None), batch_size=size))
+        except PeerNotInstalled as missing:
             typer.echo(str(missing), err=True)
     return ours, peers
 
 
-def teams(
+def comparison_rows(
     ours: Sequence[Contender],
     peers: Sequence[Contender],
     rates: Sequence[float],
     work: Callable[[Contender], float],
 ) -> list[Row]:
-    """A row for each of ours against each peer; rates in images a second, ours first; work of an image."""
+    """A row for each of ours against each peer.
+
+    rates: in images a second, ours first. work: operations of an image.
+    """
     everybody = [*ours, *peers]
     cost = {who.name: work(who) for who in everybody}
     rate = dict(zip((who.name for who in everybody), rates, strict=True))

@@ -1,4 +1,4 @@
-"""Peak memory: against the batch of the training, and against the samples of the evaluation.
+"""Peak memory against the batch of the training, and against the samples of the evaluation.
 
 `python -m benchmarks.memory`
 """
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands import finished
+from benchmarks.commands import run_to_end
 from benchmarks.console import Announcer, Out, Table, Threads, show
 from benchmarks.matched import NOISE
 from genbench.cli.main import listed
@@ -22,12 +22,12 @@ EVALUATED = ["model=gan", "metrics.likelihood_samples=0", "budget.images=64"]
 
 
 def main(
-    batches: Annotated[str, typer.Option(help="Batch sizes, with commas.")] = "32,64,128,256",
-    samples: Annotated[str, typer.Option(help="Numbers of samples, with commas.")] = "200,2000,20000",
+    batches: Annotated[str, typer.Option(help="Comma-separated batch sizes.")] = "32,64,128,256",
+    samples: Annotated[str, typer.Option(help="Comma-separated numbers of samples.")] = "200,2000,20000",
     threads: Threads = 1,
     out: Out = None,
 ) -> None:
-    """Run `python main.py` for each, and print the peaks that it reports."""
+    """Run `python main.py` for each, and print the peak memory of its result."""
     show(
         [training(listed(batches, int), threads=threads), evaluation(listed(samples, int), threads=threads)],
         out,
@@ -35,12 +35,12 @@ def main(
 
 
 def training(batches: Sequence[int], *, threads: int) -> Table:
-    """Peak of a short training at some batch sizes, and what each image more adds to the smallest batch's."""
+    """Peak memory of a short training at some batch sizes, and the increase for each further image."""
     announcer, peaks = Announcer(len(batches)), {}
     for batch in batches:
         announcer.begin(f"batch {batch}")
         words = [*TRAINED, f"trainer.batch_size={batch}", f"budget.images={2 * batch}"]
-        peaks[batch] = finished(words, threads=threads)["cost"]["peak_memory_bytes"]
+        peaks[batch] = run_to_end(words, threads=threads)["cost"]["peak_memory_bytes"]
     first, least = batches[0], peaks[batches[0]]
     rows = [
         {
@@ -54,11 +54,11 @@ def training(batches: Sequence[int], *, threads: int) -> Table:
 
 
 def evaluation(samples: Sequence[int], *, threads: int) -> Table:
-    """Peak of runs that evaluate some numbers of samples."""
+    """Peak memory and seconds of runs that evaluate some numbers of samples."""
     announcer, rows = Announcer(len(samples)), []
     for n in samples:
         announcer.begin(f"{n} samples")
-        record = finished([*EVALUATED, f"metrics.samples={n}"], threads=threads)
+        record = run_to_end([*EVALUATED, f"metrics.samples={n}"], threads=threads)
         cost = record["cost"]
         rows.append(
             {

@@ -1,4 +1,7 @@
-"""One contender in a process of its own: train, draw, and leave samples and facts in a folder."""
+"""One contender in a process of its own: train, draw, write samples and facts to a folder.
+
+`python -m benchmarks.one NAME ...`; `benchmarks.quality` calls it.
+"""
 
 import json
 from pathlib import Path
@@ -9,7 +12,7 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks.contenders import Missing, contender, drawn
+from benchmarks.contenders import PeerNotInstalled, contender, draw_samples
 from genbench.evaluation.pictures import save_grid
 from genbench.records.files import write_json_atomic
 from genbench.runtime.progress import Progress
@@ -21,24 +24,24 @@ SHOWN = 64  # samples of a grid
 
 
 def main(
-    name: Annotated[str, typer.Argument(help="A preset of ours or a peer.")],
+    name: Annotated[str, typer.Argument(help="A preset of genbench or a peer.")],
     data_root: Annotated[Path, typer.Option(help="Fashion-MNIST in torchvision's layout.")],
-    out: Annotated[Path, typer.Option(help="The folder to write.")],
-    seconds: Annotated[float, typer.Option(help="Of training.")],
-    samples: Annotated[int, typer.Option(help="How many are drawn.")],
-    threads: Annotated[int, typer.Option(help="Of torch.")],
-    seed: Annotated[int, typer.Option(help="Of weights, training and samples.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")],
+    seconds: Annotated[float, typer.Option(help="Seconds of training.")],
+    samples: Annotated[int, typer.Option(help="Number of samples.")],
+    threads: Annotated[int, typer.Option(help="Threads of torch.")],
+    seed: Annotated[int, typer.Option(help="Random seed of weights, training and samples.")],
 ) -> None:
     """Train one contender and draw samples; `python -m benchmarks.quality` calls this."""
     torch.set_num_threads(threads)
     console = Console(stderr=True)
     try:
         who = contender(name, data_root=data_root, seed=seed, console=console)
-    except Missing as missing:
+    except PeerNotInstalled as missing:
         typer.echo(str(missing), err=True)
         raise typer.Exit(code=1) from None
     spent = who.train(seconds)
-    images, sampling_seconds = drawn(who, samples, progress=Progress(console))
+    images, sampling_seconds = draw_samples(who, samples, progress=Progress(console))
     out.mkdir(parents=True, exist_ok=True)
     np.save(out / SAMPLES, images.numpy())
     save_grid(images[:SHOWN], out / GRID)
@@ -53,13 +56,13 @@ def main(
 
 
 def facts_of(folder: Path) -> dict[str, str | float] | None:
-    """What is known of a finished contender, None of another."""
+    """The facts of a contender's folder, None where it is not finished."""
     path = folder / FACTS
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def samples_of(folder: Path) -> torch.Tensor:
-    """Its samples (N, 1, 28, 28) uint8."""
+    """The samples in a contender's folder, (N, 1, 28, 28) uint8."""
     return torch.from_numpy(np.load(folder / SAMPLES))
 
 

@@ -1,4 +1,4 @@
-"""What our loop adds to the bare forward and backward passes and updates of the same networks.
+"""Overhead of our loop over the bare forward and backward passes and updates of the same networks.
 
 `python -m benchmarks.overhead`
 """
@@ -15,7 +15,7 @@ import typer
 from torch.optim import AdamW
 
 from benchmarks.console import Announcer, Only, Out, Rounds, Table, Threads, chosen, show
-from benchmarks.contenders import CPU, Ours, Watched
+from benchmarks.contenders import CPU, Ours, TimedBudget
 from benchmarks.matched import NOISE
 from benchmarks.turns import by_turns, clock
 from genbench.data import prepare, to_float
@@ -30,13 +30,13 @@ CASES = {
 }
 NOTES = (
     "The loop: genbench.training.loop, with its data, seeds, clipping (GAN: none), averaged weights and log. "
-    "Bare: the losses of one batch that stays, backward, update. Both with fused AdamW.",
+    "Bare: losses of always the same batch, backward, update. Both with fused AdamW.",
     "Overhead: the median over the turns of bare over loop, less 1.",
 )
 
 
 def main(
-    seconds: Annotated[float, typer.Option(min=0.01, help="Of a turn.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of a turn.")] = 2.0,
     rounds: Rounds = 15,
     threads: Threads = 1,
     only: Only = "",
@@ -50,7 +50,7 @@ def main(
 
 
 def table(cases: Sequence[str], *, seconds: float, rounds: int) -> Table:
-    """Images a second of the loop and of the bare steps, and the overhead."""
+    """Training speed of the loop and of the bare steps by turns, and the overhead."""
     announcer, rows = Announcer(len(cases)), []
     for case in cases:
         announcer.begin(case)
@@ -71,13 +71,13 @@ def table(cases: Sequence[str], *, seconds: float, rounds: int) -> Table:
 
 
 def loop(ours: Ours, steps: int) -> float:
-    """Images a second of our loop."""
+    """Training speed of our loop over some steps, in images a second."""
     phases = len(ours.parts.model.phases)
-    return ours.spend(Watched(images=steps * ours.batch_size * phases)).rate
+    return ours.spend(TimedBudget(images=steps * ours.batch_size * phases)).rate
 
 
 def bare(step: Callable[[], None], batch_size: int, steps: int) -> float:
-    """Images a second of so many steps and nothing else."""
+    """Training speed of so many steps and nothing else, in images a second."""
     begun = clock()
     for _ in range(steps):
         step()
@@ -85,7 +85,7 @@ def bare(step: Callable[[], None], batch_size: int, steps: int) -> float:
 
 
 def bare_step(ours: Ours) -> Callable[[], None]:
-    """One step of all phases on a batch that stays."""
+    """A function that trains all phases for one step, always on the same batch."""
     model = copy.deepcopy(ours.parts.model).to(memory_format=torch.channels_last).train()
     learned = {phase: model.phase_parameters(phase) for phase in model.phases}
     optimizers = {phase: AdamW(learned[phase], lr=1e-5, fused=True) for phase in model.phases}

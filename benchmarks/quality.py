@@ -1,4 +1,4 @@
-"""Quality at equal time: everybody trains for so many seconds, and one classifier scores all samples.
+"""Quality at equal time: each contender trains for so many seconds, and one classifier scores all samples.
 
 `python -m benchmarks.quality --data-root PATH --seconds 240`
 """
@@ -29,7 +29,7 @@ from genbench.runtime.progress import Progress
 __all__ = ["main", "quality_table", "scorer"]
 
 ROOT = Path(__file__).resolve().parents[1]
-JUDGE = 7  # the classifier's seed: nobody was tuned to this one
+SCORER_SEED = 7  # of the classifier; no contender was tuned with this seed
 COSTS = ("name", "parameters", "images seen", "images/s", "seconds a sample")
 
 Facts = Mapping[str, str | float | None]
@@ -37,18 +37,18 @@ Facts = Mapping[str, str | float | None]
 
 def main(
     data_root: Annotated[Path, typer.Option(help="Fashion-MNIST in torchvision's layout.")],
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of training, for each.")] = 240.0,
-    samples: Annotated[int, typer.Option(min=20, help="How many are scored.")] = 2000,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch, for each.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, training and samples.")] = 0,
-    only: Annotated[str, typer.Option(help="Some contenders, with commas; without it, all.")] = "",
-    out: Annotated[Path, typer.Option(help="Where samples go; who is finished there is kept.")] = (
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of training of each contender.")] = 240.0,
+    samples: Annotated[int, typer.Option(min=20, help="Number of samples that are scored.")] = 2000,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch of each contender.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of weights, training and samples.")] = 0,
+    only: Annotated[str, typer.Option(help="Comma-separated contenders; default: all.")] = "",
+    out: Annotated[Path, typer.Option(help="Output folder; finished contenders are kept.")] = (
         ROOT / "runs" / "benchmarks"
     ),
 ) -> None:
     """Train every contender for the same time on as many threads, and compare their samples.
 
-    The table goes to the terminal and to table.md; each contender leaves samples.npy and grid.png.
+    The table is printed and written to table.md; each contender leaves samples.npy and grid.png.
     """
     torch.set_num_threads(threads)
     console = Console(stderr=True)
@@ -70,7 +70,10 @@ def main(
 def run(
     name: str, folder: Path, data_root: Path, *, seconds: float, samples: int, threads: int, seed: int
 ) -> None:
-    """Train and draw in a process of its own, unless that was done before; a line where it fails."""
+    """Train and draw in a process of its own, unless that was done before.
+
+    A failure is a line on stderr, and the contender is left out of the table.
+    """
     out = folder / name
     if facts_of(out) is not None:
         return
@@ -90,9 +93,12 @@ def run(
 
 
 def scorer(data: ImageData, console: Console) -> Callable[[Tensor], dict[str, float]]:
-    """Of images (N, 1, 28, 28) uint8: FID to the training images and Inception score, under full names."""
+    """A function of images (N, 1, 28, 28) uint8 that answers FID and Inception score by full name.
+
+    FID is the distance to the training images.
+    """
     cpu, progress = torch.device("cpu"), Progress(console)
-    extractor = ClassifierFeatures(seed=JUDGE).build(data, device=cpu, progress=progress)
+    extractor = ClassifierFeatures(seed=SCORER_SEED).build(data, device=cpu, progress=progress)
     real = reference(extractor, data, split="train", device=cpu, progress=progress)
 
     def score(images: Tensor) -> dict[str, float]:
@@ -115,7 +121,7 @@ def scorer(data: ImageData, console: Console) -> Callable[[Tensor], dict[str, fl
 
 
 def quality_table(rows: Sequence[Facts]) -> str:
-    """Markdown, the best distance first."""
+    """Markdown of all rows, the best distance first."""
     scores = sorted({title for row in rows for title in row} - {*COSTS})
     columns = [*COSTS, *scores]
     frame = pd.DataFrame([{title: row.get(title) for title in columns} for row in rows], dtype=object)

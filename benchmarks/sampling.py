@@ -1,4 +1,4 @@
-"""Sampling at equal sizes and equal steps (diffusion: DDIM, 50): ours and the peers by turns.
+"""Sampling speed at equal sizes and equal steps (diffusion: DDIM, 50): ours and the peers by turns.
 
 `python -m benchmarks.sampling`
 """
@@ -11,23 +11,26 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.console import Announcer, Only, Out, Rounds, Table, Threads, chosen, show
+from benchmarks.console import Announcer, Only, Out, Precision, Rounds, Table, Threads, chosen, show
 from benchmarks.contenders import Contender
-from benchmarks.matched import GROUPS, group, teams
+from benchmarks.matched import GROUPS, comparison_rows, group
 from benchmarks.turns import clock, medians
 
 __all__ = ["main", "table"]
 
-NOTES = ("MFLOP an image: of all its passes.", "Ratio: ours over the peer's; above 1, ours is faster.")
+NOTES = (
+    "MFLOP an image: of all its passes.",
+    "Ratio: ours over the peer's; above 1, ours is faster.",
+)
 
 
 def main(
     seconds: Annotated[
-        float, typer.Option(min=0.01, help="Of a turn, and to the end of its last batch.")
+        float, typer.Option(min=0.01, help="Seconds of a turn, which ends with a batch.")
     ] = 5.0,
     rounds: Rounds = 3,
     threads: Threads = 1,
-    precision: Annotated[str, typer.Option(help="Of ours: fp32, bf16 or auto. The peers' is fp32.")] = "fp32",
+    precision: Precision = "fp32",
     only: Only = "",
     out: Out = None,
 ) -> None:
@@ -44,20 +47,23 @@ def table(
     precision: str = "fp32",
     samples: int | None = None,
 ) -> Table:
-    """Images a second of everybody in some families; samples: in a batch, None as each family has it."""
+    """Sampling speed of ours and of the peers in some families.
+
+    samples: in a batch, None as each family has it.
+    """
     announcer, rows = Announcer(len(families)), []
     for name in families:
         announcer.begin(name)
         ours, peers = group(name, precision=precision, batch=samples)
         for who in (*ours, *peers):
-            who.train(1e-3)  # one step: flows start from their data
+            who.train(1e-3)  # one step: ActNorm starts from the statistics of data
         works = [partial(rate, who, seconds, samples or GROUPS[name].samples) for who in (*ours, *peers)]
-        rows += teams(ours, peers, medians(works, rounds), lambda who: who.sampling_work())
+        rows += comparison_rows(ours, peers, medians(works, rounds), lambda who: who.sampling_work())
     return Table(f"Sampling, ours in {precision}", rows, NOTES)
 
 
 def rate(who: Contender, seconds: float, samples: int) -> float:
-    """Images a second of one turn."""
+    """Sampling speed of one turn of at least `seconds`, in images a second."""
     drawn, begun, end = 0, clock(), time.perf_counter() + seconds
     while not drawn or time.perf_counter() < end:
         drawn += len(who.sample(samples))

@@ -1,4 +1,4 @@
-"""How long commands take to answer, and a run to its first step.
+"""Time of commands to their answer, and of a run to its first training step.
 
 `python -m benchmarks.startup`
 """
@@ -9,25 +9,28 @@ from statistics import median
 
 import typer
 
-from benchmarks.commands import Cost, first_step, helped
+from benchmarks.commands import Cost, measure_command, measure_first_step
 from benchmarks.console import Announcer, Out, Rounds, Table, Threads, show
 
 __all__ = ["main", "table"]
 
-NOTES = ("Medians; the first turn, which brings files into the system's cache, does not count.",)
+NOTES = ("Medians; the first turn, which fills the system's file cache, is left out.",)
 
 
 def main(rounds: Rounds = 5, threads: Threads = 1, out: Out = None) -> None:
-    """Start each command some times, and print medians."""
+    """Start each command several times, and print medians."""
     show([table(rounds=rounds, threads=threads)], out)
 
 
 def table(*, rounds: int, threads: int) -> Table:
-    """Seconds of each command."""
+    """Seconds of each command, medians over rounds, beside its target."""
     commands: dict[str, tuple[float, Callable[[], Cost]]] = {
-        "python main.py --help": (0.7, partial(helped, ["main.py", "--help"], threads=threads)),
-        "genbench --help": (0.7, partial(helped, ["-m", "genbench", "--help"], threads=threads)),
-        "python main.py, to the log of the first step": (6.0, partial(first_step, [], threads=threads)),
+        "python main.py --help": (0.7, partial(measure_command, ["main.py", "--help"], threads=threads)),
+        "genbench --help": (0.7, partial(measure_command, ["-m", "genbench", "--help"], threads=threads)),
+        "python main.py, to the log of the first step": (
+            6.0,
+            partial(measure_first_step, [], threads=threads),
+        ),
     }
     announcer, rows = Announcer(len(commands)), []
     for name, (target, command) in commands.items():

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from benchmarks import gpu, growth, machine, memory, overhead, sampling, startup, training
+from benchmarks import fast, gpu, growth, machine, memory, overhead, sampling, startup, training
 from benchmarks.console import Table, show
 from benchmarks.contenders import CPU
-from benchmarks.images import cache_of_its_own
+from benchmarks.images import temporary_cache
 from benchmarks.matched import GROUPS
 from benchmarks.peers.peer import Peer
 
@@ -29,7 +29,7 @@ def one_thread() -> Iterator[None]:
 
 
 def check(table: Table, count: int) -> None:
-    """Print a table, which has so many rows, each with numbers above 0 but for an overhead."""
+    """Print a table, and check the count of its rows and that all numbers but an overhead are above 0."""
     show([table])
     assert len(table.rows) == count
     numbers = {k: v for row in table.rows for k, v in row.items() if isinstance(v, float) and k != "overhead"}
@@ -67,6 +67,10 @@ def test_growth() -> None:
     show([growth.processes(threads=1)])
 
 
+def test_fast() -> None:
+    check(fast.table(batch=1, seconds=SHORT, rounds=1), len(fast.cases(1)))
+
+
 def test_machine() -> None:
     rates = machine.peaks(CPU, spent=0.001, rounds=1, size=64)
     assert len(rates) == 4
@@ -79,12 +83,12 @@ def trained(peers: dict[str, Callable[[], Peer]]) -> Table:
 
 
 def test_gpu_but_for_the_device() -> None:
-    with cache_of_its_own():
+    with temporary_cache():
         check(trained({}), 2)
         check(gpu.sampling(FAMILIES, CPU, samples=3, at_once=2), 2)
 
 
 @pytest.mark.parametrize("peer", ["diffusers", "ddpm_pytorch"])
 def test_a_peer_on_a_gpu_but_for_the_device(peer: str) -> None:
-    with cache_of_its_own():
+    with temporary_cache():
         show([trained({peer: gpu.peers(CPU, width=32)[peer]})])

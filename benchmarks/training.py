@@ -1,4 +1,4 @@
-"""Training at equal sizes: ours and the peers of each family by turns.
+"""Training speed at equal sizes: ours and the peers of each family by turns.
 
 `python -m benchmarks.training`
 """
@@ -10,9 +10,9 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.console import Announcer, Only, Out, Rounds, Table, Threads, chosen, show
+from benchmarks.console import Announcer, Only, Out, Precision, Rounds, Table, Threads, chosen, show
 from benchmarks.contenders import Contender
-from benchmarks.matched import GROUPS, group, teams
+from benchmarks.matched import GROUPS, comparison_rows, group
 from benchmarks.turns import medians
 
 __all__ = ["main", "table"]
@@ -24,10 +24,10 @@ NOTES = (
 
 
 def main(
-    seconds: Annotated[float, typer.Option(min=0.01, help="Of a turn.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of a turn.")] = 5.0,
     rounds: Rounds = 3,
     threads: Threads = 1,
-    precision: Annotated[str, typer.Option(help="Of ours: fp32, bf16 or auto. The peers' is fp32.")] = "fp32",
+    precision: Precision = "fp32",
     only: Only = "",
     out: Out = None,
 ) -> None:
@@ -44,18 +44,21 @@ def table(
     precision: str = "fp32",
     batch: int | None = None,
 ) -> Table:
-    """Images a second of everybody in some families; batch: images of a step, None as each family has it."""
+    """Training speed of ours and of the peers in some families.
+
+    batch: images of a step, None as each family has it.
+    """
     announcer, rows = Announcer(len(families)), []
     for name in families:
         announcer.begin(name)
         ours, peers = group(name, precision=precision, batch=batch)
         rates = medians([partial(rate, who, seconds) for who in (*ours, *peers)], rounds)
-        rows += teams(ours, peers, rates, lambda who: who.training_work())
+        rows += comparison_rows(ours, peers, rates, lambda who: who.training_work())
     return Table(f"Training, ours in {precision}", rows, NOTES)
 
 
 def rate(who: Contender, seconds: float) -> float:
-    """Images a second of one turn."""
+    """Training speed of one turn, in images a second."""
     return who.train(seconds).rate
 
 

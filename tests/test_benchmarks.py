@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import machine
-from benchmarks.commands import first_step, helped
+from benchmarks import fast, machine
+from benchmarks.commands import measure_command, measure_first_step
 from benchmarks.console import Row, Table, show
-from benchmarks.contenders import CPU, Contender, Fed, Spent, drawn, peer
+from benchmarks.contenders import CPU, Contender, PeerContender, TrainingCost, draw_samples, peer
 from benchmarks.equal_quality import verdict
-from benchmarks.images import RandomImages, cache_of_its_own
-from benchmarks.matched import GROUPS, group, teams
+from benchmarks.images import RandomImages, temporary_cache
+from benchmarks.matched import GROUPS, comparison_rows, group
 from benchmarks.peers.dcgan import DCGAN
 from benchmarks.quality import quality_table
 from benchmarks.turns import by_turns, medians
@@ -30,8 +30,8 @@ class Clockwork(Contender):
     def __init__(self, name: str, operations: float) -> None:
         self.name, self.operations = name, operations
 
-    def train(self, seconds: float) -> Spent:
-        return Spent(self.batch_size, seconds)
+    def train(self, seconds: float) -> TrainingCost:
+        return TrainingCost(self.batch_size, seconds)
 
     def sample(self, n: int) -> Tensor:
         return torch.full((n, 1, 28, 28), 7, dtype=torch.uint8)
@@ -84,7 +84,7 @@ def test_a_peer_is_fed_until_its_time_is_up_and_each_image_counts_once() -> None
         def train_step(self, images: Tensor) -> None:
             seen.append(len(images))
 
-    who = Fed(Counts(), random_images(20), progress=Progress(None))
+    who = PeerContender(Counts(), random_images(20), progress=Progress(None))
     started = time.perf_counter()
     spent = who.train(0.05)
     assert time.perf_counter() - started >= 0.05
@@ -93,7 +93,7 @@ def test_a_peer_is_fed_until_its_time_is_up_and_each_image_counts_once() -> None
 
 
 def test_as_many_images_are_drawn_as_were_asked_for() -> None:
-    images, seconds = drawn(Clockwork("ours", 1.0), 300, progress=Progress(None))
+    images, seconds = draw_samples(Clockwork("ours", 1.0), 300, progress=Progress(None))
     assert images.shape == (300, 1, 28, 28)
     assert seconds > 0
 
@@ -118,7 +118,7 @@ def test_the_median_of_the_turns_counts() -> None:
 
 def test_a_row_has_the_ratio_of_the_rates_and_the_work_done_in_a_second() -> None:
     ours, theirs = Clockwork("ours", 2e6), Clockwork("peer", 1e6)
-    (row,) = teams([ours], [theirs], [3000.0, 1000.0], lambda who: who.training_work())
+    (row,) = comparison_rows([ours], [theirs], [3000.0, 1000.0], lambda who: who.training_work())
     assert row["ratio"] == 3
     assert (row["MFLOP an image"], row["peer's MFLOP"]) == (2, 1)
     assert (row["GFLOP/s"], row["peer's GFLOP/s"]) == (6, 1)
@@ -132,7 +132,7 @@ def test_the_work_of_a_step_is_counted_forward_and_backward_for_both_networks() 
             x = torch.zeros(len(images), 256, 4, 4, requires_grad=True)
             self.discriminator[-2](x).sum().backward()
 
-    who = Fed(Last(), random_images(8), progress=Progress(None))
+    who = PeerContender(Last(), random_images(8), progress=Progress(None))
     assert who.training_work() == 3 * 2 * 4 * 4 * 256  # forward, by the input, by the weights
 
 
@@ -152,7 +152,7 @@ def test_ours_is_as_large_as_its_peer_and_does_as_much_work(family: str) -> None
 
 
 def test_random_images_come_from_a_store_on_the_disk_that_is_gone_afterwards() -> None:
-    with cache_of_its_own():
+    with temporary_cache():
         folder = cache_dir()
         data = prepare(RandomImages(1500, (3, 4, 4)), cache=folder, progress=Progress(None))
         images, _ = data.train.gather(EpochOrder(1500, seed=0).take(0, 1500), CPU)
@@ -172,16 +172,26 @@ def test_a_rate_of_the_machine_is_that_of_operations_and_work_is_repeated_for_it
     assert len(calls) > 2  # one is counted, and at least one in each of two turns
 
 
+@pytest.mark.parametrize("name", fast.cases(1))
+def test_layers_written_by_hand_are_timed_beside_the_same_function_of_torch(name: str) -> None:
+    torch.manual_seed(0)
+    x, ours, theirs = fast.cases(6)[name]  # so many images that group norm takes the way written by hand
+    mine, expected = ours(x), theirs(x)
+    assert mine.dtype == expected.dtype
+    error = 2e-2 if x.dtype == torch.bfloat16 else 1e-5  # 8 and 24 bits of mantissa, of numbers around 1
+    torch.testing.assert_close(mine.float(), expected.float(), rtol=error, atol=error)
+
+
 def test_a_command_is_waited_for_to_its_end(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    cost = helped(["-c", f"import time; time.sleep(0.2); open({str(trace)!r}, 'w')"], threads=1)
+    cost = measure_command(["-c", f"import time; time.sleep(0.2); open({str(trace)!r}, 'w')"], threads=1)
     assert trace.exists()
     assert cost.wall > 0
 
 
 def test_a_run_that_ends_before_its_first_step_is_told_apart_from_a_fast_one() -> None:
     with pytest.raises(RuntimeError, match="ended before its first step"):
-        first_step(["model=no_such_model"], threads=1)
+        measure_first_step(["model=no_such_model"], threads=1)
 
 
 def test_a_table_is_printed_and_kept_with_its_notes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -219,5 +229,5 @@ def test_the_table_has_the_best_distance_first_and_no_cost_of_real_images() -> N
 
 
 def test_an_unknown_peer_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ValueError, match=r"'dgan' is no peer; legal are diffusers, .*dcgan"):
+    with pytest.raises(ValueError, match=r"'dgan' is no peer; choose from diffusers, .*dcgan"):
         peer("dgan")

@@ -1,4 +1,4 @@
-"""PyTorch's DCGAN tutorial: its sizes, initial weights, losses and optimizers, in code of our own."""
+"""PyTorch's DCGAN tutorial: its sizes, initial weights, losses and optimizers, in our own code."""
 
 from itertools import pairwise
 
@@ -50,19 +50,19 @@ class DCGAN(Peer):
         self.of_generator.step()
 
     def surprise(self, x: Tensor, label: float) -> Tensor:
-        """The discriminator's cross-entropy where all of x (B, 1, 32, 32) has one label: ()."""
+        """The discriminator's cross-entropy where all images x (B, 1, 32, 32) have one label: ()."""
         answers = self.discriminator(x).flatten()
         return F.binary_cross_entropy(answers, torch.full_like(answers, label))
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        """In training mode, as the tutorial draws its grids: each batch is normalised by itself."""
+        """Draw in training mode, as the tutorial does: each batch is normalised by itself."""
         x = self.generator(torch.randn(n, LATENT, 1, 1))
         return to_uint8(x[:, :, BORDER:-BORDER, BORDER:-BORDER])
 
 
 def generator() -> nn.Sequential:
-    """z (B, 100, 1, 1) -> (B, 1, 32, 32) in [-1, 1]."""
+    """The generator: z (B, 100, 1, 1) -> (B, 1, 32, 32) in [-1, 1]."""
     widths = (LATENT, 4 * WIDTH, 2 * WIDTH, WIDTH)
     layers: list[nn.Module] = []
     for level, (inner, outer) in enumerate(pairwise(widths)):
@@ -73,7 +73,7 @@ def generator() -> nn.Sequential:
 
 
 def discriminator() -> nn.Sequential:
-    """x (B, 1, 32, 32) -> the probability that it is real (B, 1, 1, 1)."""
+    """The discriminator: x (B, 1, 32, 32) -> the probability that it is real (B, 1, 1, 1)."""
     widths = (1, WIDTH, 2 * WIDTH, 4 * WIDTH)
     layers: list[nn.Module] = []
     for level, (inner, outer) in enumerate(pairwise(widths)):

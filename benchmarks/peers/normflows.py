@@ -52,13 +52,13 @@ class NormflowsGlow(Peer):
 
 
 def blocks(level: int) -> list[nf.flows.Flow]:
-    """From the latents of a level, counted from the coarsest, to images of twice its side."""
+    """Flows from the latents of a level, counted from the coarsest, to maps of twice its side."""
     channels = 2 ** (LEVELS + 1 - level)
     glow = [nf.flows.GlowBlock(channels, WIDTH, split_mode="channel", scale=True) for _ in range(BLOCKS)]
     return [*glow, nf.flows.Squeeze()]
 
 
 def latent_shape(level: int) -> tuple[int, int, int]:
-    """What a level draws itself: all of the coarsest, half of the channels of the others."""
+    """The latents of a level: all channels of the coarsest, half of the channels of the others."""
     side = SIDE // 2 ** (LEVELS - level)
     return (2 ** (LEVELS + 1 - level) // (2 if level else 1), side, side)

@@ -1,4 +1,4 @@
-"""What every peer offers, whatever library it comes from."""
+"""The interface of every peer, whatever library it comes from."""
 
 from abc import ABC, abstractmethod
 

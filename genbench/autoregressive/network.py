@@ -13,7 +13,10 @@ __all__ = ["Cache", "CausalNetwork"]
 
 @dataclass
 class Cache:
-    """The state of a network between two tokens of sampling, so that no token is computed twice."""
+    """The state of a network between two tokens of sampling, so that nothing is computed twice.
+
+    A new one belongs to each batch of samples; the network fills it on the first token.
+    """
 
     position: int = 0
     """The number of the token whose answer is next."""
@@ -50,10 +53,13 @@ class CausalNetwork(nn.Module, ABC):
         """
 
     def to_tokens(self, x: Tensor) -> Tensor:
-        """Images as tokens in raster order: (B, C, H, W) -> (B, N, c)."""
+        """Images as tokens in raster order, channels last: (B, C, H, W) -> (B, N, c), of any dtype."""
         return x.permute(0, 2, 3, 1).reshape(len(x), self.length, self.channels)
 
     def to_images(self, tokens: Tensor) -> Tensor:
-        """Tokens as images that share their memory, the inverse of `to_tokens`: (B, N, c) -> (B, C, H, W)."""
+        """Tokens as images that share their memory, the inverse of `to_tokens`: (B, N, c) -> (B, C, H, W).
+
+        A token that is written afterwards shows in the images.
+        """
         channels, height, width = self.shape
         return tokens.view(-1, height, width, channels).permute(0, 3, 1, 2)

@@ -33,18 +33,30 @@ class PixelLaw(ABC):
 
     @abstractmethod
     def outputs(self, channels: int) -> int:
-        """P, the count of numbers that describe a token of so many channels."""
+        """P, the count of numbers that describe a token of `channels` channels.
+
+        A network's last layer has so many outputs for each token.
+        """
 
     @abstractmethod
     def log_prob(self, output: Tensor, tokens: Tensor) -> Tensor:
-        """log p of discrete tokens in nats, summed over them: (B, N, P), (B, N, c) -> (B,)."""
+        """log p of discrete tokens in nats, summed over the N tokens.
+
+        output (B, N, P), tokens (B, N, c) in [-1, 1], rounded to the nearest levels -> (B,) float32.
+        """
 
     @abstractmethod
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
-        """One token drawn for each answer: (B, P) -> (B, c), each value one of the L levels."""
+        """One token drawn for each answer: (B, P) -> (B, c) float32, each value one of the L levels.
+
+        The same rng gives the same tokens; None is torch's default generator.
+        """
 
     def fit(self, tokens: Tensor) -> None:  # noqa: B027  (most have nothing to fit)
-        """Set what is fitted to data, such as a palette, from the tokens (B, N, c) of the first batch."""
+        """Set what is fitted to data, such as a palette; by default nothing is.
+
+        tokens (B, N, c): those of the first training batch.
+        """
 
     def snapped(self, tokens: Tensor) -> Tensor:
         """The tokens rounded to the nearest levels: (..., c) -> (..., c) float32."""
@@ -130,11 +142,12 @@ class LogisticMixture(PixelLaw):
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
         mixture = self.parts(output.float(), self.channels(output.shape[-1]))
-        k = global_batch.choice(mixture.log_pi.exp(), rng=rng)[:, 0]
+        k = global_batch.choice(mixture.log_pi.exp(), rng=rng)[:, 0]  # (B,), one component for all channels
         mu, log_scale, coupling = (part[torch.arange(len(k), device=k.device), k] for part in mixture[1:])
         x = torch.zeros_like(mu)
         for j in range(mu.shape[1]):
             u = global_batch.uniform(len(x), rng=rng, device=x.device)
+            # The logit of a uniform number is a draw from the standard logistic distribution.
             value = mu[:, j] + (coupling[:, j] * x).sum(1) + log_scale[:, j].exp() * u.logit()
             x[:, j] = self.to_value(self.to_level(value))
         return x
@@ -144,18 +157,21 @@ class LogisticMixture(PixelLaw):
         return next(c for c in range(1, outputs + 1) if self.outputs(c) == outputs)
 
     def parts(self, output: Tensor, channels: int) -> CoupledLogistics:
-        """The mixture that numbers (..., P) describe for tokens of so many channels."""
+        """The mixture that P = outputs(channels) numbers (..., P) describe for tokens of so many channels."""
         k, c = self.components, channels
         logits, raw_mu, raw_scale, raw = output.split((k, k * c, k * c, k * c * (c - 1) // 2), dim=-1)
-        start = torch.arange(1 - k, k, 2, device=output.device) / k
+        start = torch.arange(1 - k, k, 2, device=output.device) / k  # (K,), the middles of K parts of [-1, 1]
         mu = raw_mu.unflatten(-1, (k, c)) + start[:, None]
         log_scale = (raw_scale.unflatten(-1, (k, c)) - math.log(k)).clamp(min=self.min_log_scale)
         coupling = output.new_zeros(*output.shape[:-1], k, c, c)
-        before, after = torch.tril_indices(c, c, -1, device=output.device).flip(0)
+        before, after = torch.tril_indices(c, c, -1, device=output.device).flip(0)  # each pair before < after
         coupling[..., after, before] = torch.tanh(raw).unflatten(-1, (k, len(after)))
         return CoupledLogistics(logits.log_softmax(-1), mu, log_scale, coupling)
 
 
 def softmax_log_prob(output: Tensor, level: Tensor) -> Tensor:
-    """log p of levels under a softmax of the answers, summed over tokens: (B, N, L), (B, N) -> (B,) nats."""
+    """log p of levels under a softmax of the answers, summed over tokens, in nats and float32.
+
+    output (B, N, L), level (B, N) int64 in 0..L-1 -> (B,).
+    """
     return -F.cross_entropy(output.float().transpose(1, 2), level, reduction="none").sum(1)

@@ -56,7 +56,7 @@ class VAE(Latent, Likelihood):
         # The weight of the KL at this step of the warm-up.
         beta = beta_at(step, self.beta, self.warmup_steps)
         q = self.infer(x, y)
-        return Loss(*training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats))
+        return training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -40,7 +40,7 @@ class ActNorm(Transform):
         if self.training and torch.is_grad_enabled() and not self.known_initialised:
             self.initialise(x.detach())
         log_scale = self.log_gain - self.log_std  # (C, 1, 1)
-        log_det = log_scale.sum() * (x[0].numel() // len(log_scale))
+        log_det = log_scale.sum() * (x[0].numel() // len(log_scale))  # H W times the sum over channels
         return torch.addcmul(self.bias, x - self.loc, log_scale.exp()), log_det.expand(len(x))
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -50,6 +50,7 @@ class ActNorm(Transform):
         """Set the statistics, unless they are set, to those of the whole batch that x (B, C, H, W) is of."""
         if not bool(self.initialised):
             mean = global_batch.mean(x.mean(dim=(0, 2, 3), keepdim=True))[0]  # (C, 1, 1)
+            # A second pass, since the variance is about the mean of the whole batch.
             variance = global_batch.mean((x - mean).square().mean(dim=(0, 2, 3), keepdim=True))[0]
             self.loc.copy_(mean)
             self.log_std.copy_(variance.sqrt().clamp(min=self.least_std).log())

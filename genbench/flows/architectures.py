@@ -47,7 +47,11 @@ class Levels(Composed, ABC):
 
     @abstractmethod
     def level(self, shape: Shape) -> list[Transform]:
-        """The transforms of one level for maps (C, H, W), in the order of x to z, a squeeze among them."""
+        """The transforms of one level for maps (C, H, W), in the order from x to z.
+
+        One of them is the squeeze of `multiscale.squeeze`, which levels_of relies on to know the shape of the
+        output.
+        """
 
 
 class Glow(Levels):

@@ -13,15 +13,25 @@ __all__ = ["Base", "StandardNormal", "StudentT"]
 
 
 class Base(ABC):
-    """A density p(z) over vectors of latents, all numbers independent and of the same distribution."""
+    """A density p(z) over vectors of latents, all numbers independent and of the same distribution.
+
+    A flow maps images to z; its likelihood is that of z times the change of volume.
+    """
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z) of each row, summed over its numbers, in nats and in the dtype of z: (B, ...) -> (B,)."""
+        """log p(z) of each row, summed over its numbers: (B, ...) -> (B,) nats.
+
+        In the dtype of z, so that tests can hold it to float64; gradients pass to z.
+        """
 
     @abstractmethod
     def sample(self, shape: tuple[int, ...], *, rng: Generator | None, device: torch.device) -> Tensor:
-        """Draw latents of a shape (B, ...), float32; the same rng gives the same latents."""
+        """Draw latents of a shape (B, ...) on a device, float32.
+
+        The same rng gives the same latents, however the batch is divided into parts or over processes; None
+        is torch's default generator.
+        """
 
 
 class StandardNormal(Base):

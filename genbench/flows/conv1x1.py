@@ -23,6 +23,7 @@ class Conv1x1(Transform):
     def __init__(self, channels: int) -> None:
         super().__init__()
         rotation, _ = torch.linalg.qr(torch.randn(channels, channels))
+        # A rotation changes no volume, so log_det starts at 0.
         permutation, lower, upper = torch.linalg.lu(rotation)
         diagonal = upper.diagonal()
         self.register_buffer("order", permutation.argmax(dim=1))  # row i of W is row order[i] of L U
@@ -34,11 +35,13 @@ class Conv1x1(Transform):
         log_det = self.log_s.sum() * (x[0].numel() // len(self.log_s))
         with torch.autocast(x.device.type, enabled=False):
             lower, upper = self.factors()
+            # (lower + I) upper = L U, row order[i] of which is row i of W.
             return mix(x, (lower @ upper + upper)[self.order]), log_det.expand(len(x))
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
             lower, upper = (factor.double() for factor in self.factors())
+            # W^-1 = U^-1 L^-1 P^T
             inverse = torch.eye(len(self.order), dtype=torch.float64, device=z.device)[self.order].T
             inverse = torch.linalg.solve_triangular(lower, inverse, upper=False, unitriangular=True)
             return mix(z, torch.linalg.solve_triangular(upper, inverse, upper=True).to(z.dtype))

@@ -104,6 +104,7 @@ class VariationalDequantization(Dequantization):
         """u (B, C, H, W) in (0, 1) and log q(u | k, y) (B,), of eps and levels (B, C, H, W)."""
         context = 2 * levels / (LEVELS - 1) - 1  # the levels in [-1, 1]
         h, log_q = eps, StandardNormal().log_prob(eps)
+        # As in CouplingLayer, but the networks read the levels beside the fixed part.
         for partition, network in zip(self.partitions, self.networks, strict=True):
             fixed, moved = partition.split(h)
             raw = partition.restrict(network(torch.cat([fixed, context], dim=1), y))

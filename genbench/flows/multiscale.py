@@ -36,7 +36,7 @@ class FactorOut(Transform):
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         fixed, moved = self.partition.split(x)
         moved, log_det = self.function.forward(moved, self.network(asinh(fixed), y))
-        z, of_rest = self.rest(fixed, y)
+        z, of_rest = self.rest(fixed, y)  # (B, latents of all later levels), and their log_det
         return torch.cat([z, moved.flatten(1)], dim=1), log_det + of_rest
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -57,7 +57,7 @@ def levels_of(
     bits.
     """
     after = squeeze(shape).shape
-    if levels == 1 or squeeze(after).side == 1:
+    if levels == 1 or squeeze(after).side == 1:  # the next level could not be squeezed
         return Composed([*build(shape), Flatten(after)])
     fixed = (Channels(after).channels[0], after[1], after[2])
     rest = levels_of(fixed, levels - 1, build, networks, bound=bound)
@@ -65,5 +65,8 @@ def levels_of(
 
 
 def squeeze(shape: Shape) -> Squeeze:
-    """The squeeze of 2x2 pixels into channels for maps (C, H, W), of 1x1 (nothing) where a side is odd."""
+    """The squeeze of 2x2 pixels into channels for maps (C, H, W), of 1x1 where a side is odd.
+
+    The one of 1x1 is the identity. Its `shape` is that of the squeezed map.
+    """
     return Squeeze(shape, 2 if shape[1] % 2 == 0 and shape[2] % 2 == 0 else 1)

@@ -27,4 +27,7 @@ class CouplingNets(ABC):
 
     @abstractmethod
     def build(self, inputs: int, outputs: int) -> nn.Module:
-        """A new network with weights of its own: (B, inputs, H, W) -> (B, outputs, H, W), 0 at first."""
+        """A new network with weights of its own, which answers 0 at first.
+
+        x (B, inputs, H, W), y (B,) int64 where num_classes > 0 -> (B, outputs, H, W), for maps of any size.
+        """

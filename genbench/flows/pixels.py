@@ -42,6 +42,7 @@ class Logit(Transform):
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         share = 1 - 2 * self.alpha
         z = torch.logit(self.alpha + share * x / LEVELS)
+        # log dz/dp = -log p (1 - p) = softplus(z) + softplus(-z), which keeps its digits for any z.
         return z, per_image(math.log(share / LEVELS) + F.softplus(z) + F.softplus(-z))
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:

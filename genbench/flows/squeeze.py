@@ -28,7 +28,7 @@ class Squeeze(Transform):
         """(C, H, W) of what comes out."""
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return F.pixel_unshuffle(x, self.side), x.new_zeros(len(x))
+        return F.pixel_unshuffle(x, self.side), x.new_zeros(len(x))  # a permutation changes no volume
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return F.pixel_shuffle(z, self.side)

@@ -22,11 +22,17 @@ class Transform(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z, and log_det (B,), of x (B, ...) and labels y (B,) int64 where there are classes."""
+        """z and log_det (B,), of x (B, ...) and labels y (B,) int64 where there are classes.
+
+        log_det = log |det dz/dx| in nats, in the dtype of x; gradients pass through both.
+        """
 
     @abstractmethod
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The x (B, ...) whose forward map under the same labels is z."""
+        """The x (B, ...) whose forward map under the same labels is z.
+
+        inverse(forward(x)) = x up to rounding.
+        """
 
 
 class Composed(Transform):
@@ -80,5 +86,8 @@ class TwoWay(nn.Module):
 
 
 def per_image(values: Tensor) -> Tensor:
-    """The sum of each image's values, sum over all but the first dimension: (B, ...) -> (B,)."""
+    """The sum of each image's values over all but the first dimension: (B, ...) -> (B,).
+
+    Log-determinants and log-likelihoods of single numbers become those of images by it.
+    """
     return values.flatten(1).sum(dim=1)

@@ -11,7 +11,10 @@ __all__ = ["Augmentation", "DiffAugment", "NoAugmentation"]
 
 
 class Augmentation(ABC):
-    """A random, differentiable change of images, drawn for each image from torch's default generator."""
+    """A random, differentiable change of images, drawn for each image from torch's default generator.
+
+    It is applied to real and generated images alike, and gradients pass through it to the generator.
+    """
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -96,12 +99,13 @@ def shift_matrix(x: Tensor, side: int, share: float) -> Tensor:
     most = int(side * share + 0.5)
     by = global_batch.integers(len(x), (1, 1, 1), low=-most, high=most + 1, device=x.device)
     i = torch.arange(side, device=x.device)
-    return (i[:, None] + by == i).to(x.dtype)
+    return (i[:, None] + by == i).to(x.dtype)  # rows without a 1 bring in the zeros
 
 
 def window(x: Tensor, side: int, share: float) -> Tensor:
     """True in a random window of `share` of `side` positions, one window for each image: (B, side) bool."""
     size = int(side * share + 0.5)
+    # As many windows reach over the left border as over the right one.
     start = global_batch.integers(len(x), (1,), low=0, high=side + 1 - size % 2, device=x.device) - size // 2
     i = torch.arange(side, device=x.device)
     return (i >= start) & (i < start + size)

@@ -12,21 +12,37 @@ __all__ = ["Criterion", "Hinge", "LeastSquares", "NonSaturating", "Relativistic"
 
 
 class Criterion(ABC):
-    """A pair of losses of logits (B,), each the mean over the batch, () float32."""
+    """A pair of losses of logits (B,), each the mean over the batch, () float32.
+
+    The discriminator minimises `disc`, the generator `gen`. Logits 0 are no decision: D(x) = 1/2 where there
+    is a probability.
+    """
 
     compares: bool = False
     """True where `gen` needs the logits of real images too; all others save the pass for them."""
 
     def check(self, discriminator: nn.Module, penalties: Penalties) -> None:  # noqa: B027 - most fit all
-        """Raise ValueError where these losses are undefined for such a discriminator; by default never."""
+        """Raise ValueError where these losses are undefined for such a discriminator; by default never.
+
+        penalties: of the discriminator's slope, which some criteria need. The message names the settings to
+        change.
+        """
 
     @abstractmethod
     def disc(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The discriminator's loss, () float32, of the logits (B,) of real and of generated images."""
+        """The discriminator's loss, () float32.
+
+        real, fake: logits (B,) of real images and of generated ones, the i-th of each as a pair where the
+        criterion compares.
+        """
 
     @abstractmethod
     def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """The generator's loss, () float32, of logits (B,); real is given where the criterion compares."""
+        """The generator's loss, () float32.
+
+        fake: logits (B,) of generated images, which gradients pass to; real: logits (B,) of real ones, given
+        where the criterion compares.
+        """
 
 
 class NonSaturating(Criterion):
@@ -81,6 +97,7 @@ class Wasserstein(Criterion):
         return fake.float().mean() - real.float().mean()
 
     def check(self, discriminator: nn.Module, penalties: Penalties) -> None:
+        # Penalties at the images, of real or generated ones, aim at a slope of 0; the gradient penalty at 1.
         at_data = penalties.r1 > 0 or penalties.r2 > 0
         normalised = any(is_parametrized(module) for module in discriminator.modules())
         if not (penalties.gradient or at_data or normalised):
@@ -115,4 +132,4 @@ class Relativistic(Criterion):
     def gen(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         if real is None:
             raise ValueError("real is None; the relativistic criterion needs the logits of real images too")
-        return self.disc(fake, real)
+        return self.disc(fake, real)  # the same loss with real and generated images exchanged

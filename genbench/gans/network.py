@@ -8,7 +8,11 @@ __all__ = ["DiscriminatorNetwork", "GeneratorNetwork"]
 
 
 class GeneratorNetwork(nn.Module, ABC):
-    """Latents z ~ N(0, I) of L numbers to images, one image for each latent and label."""
+    """Latents z ~ N(0, I) of L numbers to images, one image for each latent and label.
+
+    Each image follows from its own latent alone: statistics over the batch would couple samples, and their
+    averages would belong to the raw weights.
+    """
 
     @abstractmethod
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -16,7 +20,10 @@ class GeneratorNetwork(nn.Module, ABC):
 
 
 class DiscriminatorNetwork(nn.Module, ABC):
-    """Images to logits, above 0 where an image looks real (criteria that compare logits fix no zero)."""
+    """Images to logits, above 0 where an image looks real (criteria that compare logits fix no zero).
+
+    It must be twice differentiable where a gradient penalty is taken.
+    """
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -1,26 +1,17 @@
 """Gradient penalties: bounds on the slope of a discriminator, without which the training may diverge."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from genbench.probability.loss import Loss
 from genbench.runtime import global_batch
 
-__all__ = ["Penalties", "Penalty", "squared_slopes"]
+__all__ = ["Penalties", "squared_slopes"]
 
 Critic = Callable[[Tensor], Tensor]
 TINY = 1e-12  # the root of 0 has no slope: one image that moves no logit would turn the weights to NaN
-
-
-class Penalty(NamedTuple):
-    """The number that is added to the discriminator's loss, and its terms for the log."""
-
-    total: Tensor
-    """() float32, weighted and scaled."""
-    terms: dict[str, Tensor]
-    """() each, detached, without weights: "r1", "r2", "gradient"."""
 
 
 class Penalties:
@@ -43,7 +34,11 @@ class Penalties:
         self.r1, self.r2, self.gradient, self.every = r1, r2, gradient, every
 
     def watch(self, real: Tensor, fake: Tensor, *, step: int) -> tuple[Tensor, Tensor]:
-        """The images (B, C, H, W), requiring gradient where a penalty of this step needs the slope there."""
+        """The images, detached, requiring gradient where a penalty of this step needs the slope there.
+
+        real, fake (B, C, H, W). The discriminator must be called on the returned tensors, and `__call__` gets
+        them too.
+        """
         due = step % self.every == 0
         return (
             real.detach().requires_grad_(due and self.r1 > 0),
@@ -52,8 +47,12 @@ class Penalties:
 
     def __call__(
         self, critic: Critic, real: Tensor, fake: Tensor, *, logits: tuple[Tensor, Tensor], step: int
-    ) -> Penalty:
-        """The penalty at a step, of images (B, C, H, W) that `watch` returned and their logits (B,) each."""
+    ) -> Loss:
+        """The penalty at a step, of images that `watch` returned and of the discriminator's logits of them.
+
+        critic: the discriminator as a function of images alone. real, fake (B, C, H, W); logits: (B,) of
+        each. The terms "r1", "r2" and "gradient" are without weights, of the penalties of this step alone.
+        """
         found: dict[str, tuple[float, Tensor]] = {}
         if step % self.every == 0:
             if self.r1:
@@ -61,13 +60,14 @@ class Penalties:
             if self.r2:
                 found["r2"] = self.r2 / 2, squared_slopes(logits[1], fake).mean()
             if self.gradient:
-                mixed = mix(real, fake)
+                mixed = mix(real, fake)  # the one penalty that needs a pass of its own
                 norms = squared_slopes(critic(mixed), mixed).clamp_min(TINY).sqrt()
                 found["gradient"] = self.gradient, (norms - 1).square().mean()
+        # `every` times as strong at every `every`-th step: the same on average.
         total = torch.zeros((), device=real.device)
         for weight, value in found.values():
             total = total + self.every * weight * value
-        return Penalty(total, {name: value.detach() for name, (_, value) in found.items()})
+        return Loss(total, {name: value.detach() for name, (_, value) in found.items()})
 
 
 def squared_slopes(logits: Tensor, x: Tensor) -> Tensor:
@@ -81,6 +81,9 @@ def squared_slopes(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def mix(real: Tensor, fake: Tensor) -> Tensor:
-    """A random point on the line between each real and fake image, (B, C, H, W), requiring gradient."""
+    """u real + (1 - u) fake, u ~ U(0, 1) for each pair of images, requiring gradient.
+
+    real, fake (B, C, H, W), both detached -> (B, C, H, W).
+    """
     u = global_batch.uniform(len(real), (1, 1, 1), device=real.device)
     return torch.lerp(fake.detach(), real.detach(), u).requires_grad_()

@@ -53,7 +53,11 @@ class ResidualBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """A 3x3 convolution of stride 2, which halves each side of a map (B, C, h, w), rounding up."""
+    """A 3x3 convolution of stride 2 and padding 1, which halves each side of a map, rounding up.
+
+    (B, C, h, w) -> (B, C, (h + 1) // 2, (w + 1) // 2), in the place of pooling. Source: Ho et al. 2020,
+    Appendix B.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -115,7 +119,10 @@ class Condition(nn.Module):
 
 
 class NormConv(nn.Module):
-    """conv(silu(norm(h))), the last layer of a residual network: (B, inputs, h, w) -> (B, outputs, h, w)."""
+    """conv(silu(norm(h))), the last layer of a residual network: (B, inputs, h, w) -> (B, outputs, h, w).
+
+    The convolution is 3x3 and keeps the size of the map.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -136,17 +143,27 @@ def group_norm(channels: int) -> GroupNorm:
 
 
 def label_embedding(num_classes: int, numbers: int) -> nn.Embedding | None:
-    """A learned vector of each of `num_classes` labels, y (B,) -> (B, numbers); None where there are none."""
+    """A learned vector of each of `num_classes` labels, y (B,) int64 -> (B, numbers).
+
+    None where num_classes is 0, so that an unconditional network has no parameters for labels.
+    """
     return nn.Embedding(num_classes, numbers) if num_classes else None
 
 
 def with_label(h: Tensor, label: nn.Embedding | None, y: Tensor | None) -> Tensor:
-    """h (B, C, h, w) plus its label's embedding at every position; h itself where the model has no labels."""
+    """h (B, C, h, w) plus the embedding (B, C) of its label at every position.
+
+    h itself where the network has no labels; y (B,) int64 is read only where there is an embedding.
+    """
     return h if label is None else h + label(y)[:, :, None, None]
 
 
 def zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """The same layer with weights and bias 0, so that a residual branch starts as the identity."""
+    """The same convolution with weights and bias set to 0 in place.
+
+    The last layer of a residual branch or of a whole network starts so: the branch adds nothing at first, the
+    network answers 0.
+    """
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -109,7 +109,10 @@ class DCGANDiscriminator(DiscriminatorNetwork):
         return self.head(self.features(x), y)
 
     def features(self, x: Tensor) -> Tensor:
-        """The smallest map flattened, which the head reads: x (B, C, H, W) -> (B, F)."""
+        """The smallest map flattened, which the head reads: x (B, C, H, W) -> (B, F).
+
+        With minibatch_std the map has one more channel, the standard deviation over the batch.
+        """
         for down in self.down:
             x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))  # so that an odd side is rounded up
             x = F.leaky_relu(down(x), SLOPE)

@@ -128,7 +128,10 @@ class ResidualDiscriminator(DiscriminatorNetwork):
         return self.head(self.features(x), y)
 
     def features(self, x: Tensor) -> Tensor:
-        """Sums over the smallest map, which the head reads: x (B, C, H, W) -> (B, F)."""
+        """Sums over the positions of the smallest map, which the head reads: x (B, C, H, W) -> (B, F).
+
+        F is the number of channels of that map; the activation before the sum is the leaky ReLU.
+        """
         h = self.enter(x)  # (B, widths[0], H, W)
         for block in self.blocks:
             h = block(h)

@@ -235,7 +235,11 @@ class OneLayer(OneLayerNetwork):
 
 
 def check_latent(latent: int, moments: int = 1) -> None:
-    """Raise ValueError on a latent without numbers, or an encoder without moments of it."""
+    """Raise ValueError unless the latent has at least one number and the encoder at least one moment of it.
+
+    latent: numbers of a latent vector, of a ladder the least of its layers' settings. moments: vectors that
+    an encoder answers.
+    """
     if latent < 1 or moments < 1:
         raise ValueError(
             f"the latent has {latent} numbers (latent; of a ladder latent_top, latent_channels) and "

@@ -54,14 +54,17 @@ class Sizes:
 
     @property
     def widths(self) -> list[int]:
-        """Channels of each level, from the largest map to the smallest."""
+        """Channels of each level, width * multipliers[i], from the largest map to the smallest."""
         longer = max(self.shape[1:]) // self.patch
         multipliers = self.multipliers or multipliers_down_to(SMALLEST_MAP, longer)
         return [self.width * multiplier for multiplier in multipliers]
 
     @property
     def maps(self) -> list[tuple[int, int]]:
-        """(h, w) of each level's map, from the largest to the smallest."""
+        """(h, w) of each level's map, from the largest, (H, W) / patch, to the smallest.
+
+        Each is half of the one before, rounded up, as a convolution of stride 2 leaves it.
+        """
         sizes = [(self.shape[1] // self.patch, self.shape[2] // self.patch)]
         for _ in self.widths[1:]:
             sizes.append(halved(*sizes[-1]))
@@ -69,21 +72,24 @@ class Sizes:
 
     @property
     def smallest(self) -> tuple[int, int, int]:
-        """(C, h, w) of the last level's map."""
+        """(C, h, w) of the last level's map, which latent vectors are read from and written to."""
         return (self.widths[-1], *self.maps[-1])
 
     @property
     def embedding(self) -> int:
-        """E, numbers of the vector that conditions every block."""
+        """E = 4 width, the numbers of the vector that conditions every block."""
         return 4 * self.width
 
     def folded(self, channels: int) -> int:
-        """The number of channels that images of so many channels have once `patch` is folded in."""
+        """channels * patch^2, the channels of a map of so many channels once patches are folded in."""
         return channels * self.patch**2
 
 
 def halved(height: int, width: int) -> tuple[int, int]:
-    """The size of a map of height x width after a convolution of stride 2: each side halved, rounded up."""
+    """The size (h, w) of a map of height x width after a convolution of stride 2 and padding 1.
+
+    Each side is halved and rounded up, so that an odd map loses no row or column.
+    """
     return (height + 1) // 2, (width + 1) // 2
 
 

@@ -52,7 +52,9 @@ class UNet(nn.Module):
         self.down, skips, now = nn.ModuleList(), [width], width
         for level, out in enumerate(widths):
             for _ in range(blocks):
-                self.down.append(Stage(now, out, embedding, attends=attends[level], dropout=dropout))
+                self.down.append(
+                    BlockWithAttention(now, out, embedding, attends=attends[level], dropout=dropout)
+                )
                 now = out
                 skips.append(now)
             if level + 1 < len(widths):
@@ -60,15 +62,17 @@ class UNet(nn.Module):
                 skips.append(now)
         self.middle = nn.ModuleList(
             [
-                Stage(now, now, embedding, attends=attends[-1], dropout=dropout),
-                Stage(now, now, embedding, attends=False, dropout=dropout),
+                BlockWithAttention(now, now, embedding, attends=attends[-1], dropout=dropout),
+                BlockWithAttention(now, now, embedding, attends=False, dropout=dropout),
             ]
         )
         self.up = nn.ModuleList()
         for level, out in reversed(list(enumerate(widths))):
             for _ in range(blocks + 1):
                 self.up.append(
-                    Stage(now + skips.pop(), out, embedding, attends=attends[level], dropout=dropout)
+                    BlockWithAttention(
+                        now + skips.pop(), out, embedding, attends=attends[level], dropout=dropout
+                    )
                 )
                 now = out
             if level:
@@ -105,7 +109,7 @@ class UNet(nn.Module):
         return embedding + self.label(null if y is None else y)
 
 
-class Stage(nn.Module):
+class BlockWithAttention(nn.Module):
     """A residual block, followed by attention where the level has it."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int, *, attends: bool, dropout: float) -> None:

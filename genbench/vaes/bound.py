@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.probability.gaussian import gaussian_kl, normal_log_prob
+from genbench.probability.loss import Loss
 from genbench.vaes.likelihood import PixelLikelihood
 
 __all__ = [
@@ -38,7 +39,7 @@ class Inference(NamedTuple):
 
 def training_terms(
     q: Inference, x: Tensor, likelihood: PixelLikelihood, *, beta: float, free_nats: float
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> Loss:
     """The loss and its terms "kl", "reconstruction" and "active_units" for the log, all () float32.
 
     total = (reconstruction + beta KL) / D, each summed over dimensions and averaged over the batch, in nats;
@@ -54,7 +55,7 @@ def training_terms(
         "reconstruction": reconstruction,
         "active_units": active_units(q.mu),
     }
-    return total, {name: term.detach() for name, term in terms.items()}
+    return Loss(total, {name: term.detach() for name, term in terms.items()})
 
 
 def active_units(mu: Tensor) -> Tensor:
@@ -88,6 +89,7 @@ def importance_bound(
     """
     if samples == 1:
         return elbo(infer(), x, likelihood)
+    # One z at a time: k at once would take k times the memory of a decoder.
     log_sum = torch.full((len(x),), -math.inf, device=x.device)
     for _ in range(samples):
         log_sum = torch.logaddexp(log_sum, log_weight(infer(), x, likelihood))
@@ -100,7 +102,7 @@ def free_bits(kl: Tensor, nats: float) -> Tensor:
     kl (B, L) -> (). The groups of the source are single dimensions here; nats = 0 is the plain KL.
     Source: Kingma et al. 2016, Section C.8 of the appendix, Eq. 15.
     """
-    return kl.mean(0).clamp(min=nats).sum()
+    return kl.mean(0).clamp(min=nats).sum()  # no gradient where a dimension is below its free bits
 
 
 def beta_at(step: int, beta: float, warmup: int) -> float:

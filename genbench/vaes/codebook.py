@@ -57,7 +57,11 @@ class Codebook(nn.Module):
         self.rows = global_batch.StepRows()
 
     def forward(self, z: Tensor) -> Quantised:
-        """Quantise z (B, L, h, w); in training mode the last part of a batch updates the codebook."""
+        """Quantise z (B, L, h, w) in float32.
+
+        In training mode under gradient the codebook is updated once all parts of the batch are known, after
+        this batch is quantised by the old codes.
+        """
         z = z.float()
         vectors = z.movedim(1, -1)  # (B, h, w, L)
         index = self.nearest(vectors.detach())
@@ -66,14 +70,21 @@ class Codebook(nn.Module):
             rows = self.rows.complete([vectors.detach(), index])
             if rows is not None:
                 self.update(rows[0].flatten(0, -2), rows[1].flatten())
+        # Straight-through: forward the codes, backward the identity.
         return Quantised(z + (codes - z).detach(), index, F.mse_loss(z, codes))
 
     def nearest(self, vectors: Tensor) -> Tensor:
-        """The index 0..size-1 of the code nearest to each vector: (..., L) -> (...) int64."""
+        """The index in 0..size-1 of the code nearest to each vector: (..., L) -> (...) int64.
+
+        Nearest by the squared distance; the last dimension of the vectors holds their L numbers.
+        """
         return nearest(vectors, self.codes)
 
     def look_up(self, index: Tensor) -> Tensor:
-        """The codes e_i of indices (B, h, w) int64 as a map: (B, L, h, w)."""
+        """The codes e_i of a map of indices, as a map: (B, h, w) int64 in 0..size-1 -> (B, L, h, w).
+
+        No gradient passes to the codes, which are buffers.
+        """
         return self.codes[index].movedim(-1, 1)
 
     @torch.no_grad()
@@ -83,6 +94,7 @@ class Codebook(nn.Module):
         assigned = F.one_hot(index, self.size).to(vectors.dtype)  # (N, size)
         self.counts.lerp_(assigned.sum(0), 1 - self.decay)
         self.sums.lerp_(assigned.T @ vectors, 1 - self.decay)
+        # With restart=0 codes that no vector ever chose still need a start: m / N would be 0 / 0.
         unused |= self.counts < EMPTY
         drawn = vectors[torch.randint(len(vectors), (self.size,), device=vectors.device)]
         self.counts.copy_(torch.where(unused, 1.0, self.counts))
@@ -91,6 +103,9 @@ class Codebook(nn.Module):
 
 
 def perplexity(index: Tensor, size: int) -> Tensor:
-    """exp(-sum p log p) of the shares p of the codes, from 1 (one code) to size (all alike): (...) -> ()."""
+    """exp(-sum p log p) of the shares p of the codes in a batch, from 1 (one code) to size (all alike).
+
+    index (...) int64 in 0..size-1 -> () float32.
+    """
     share = F.one_hot(index.flatten(), size).float().mean(0)  # bincount would wait for the device
     return torch.exp(-torch.xlogy(share, share).sum())

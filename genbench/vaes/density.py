@@ -42,7 +42,10 @@ class GaussianDensity(nn.Module):
 
     @torch.no_grad()
     def update(self, z: Tensor, y: Tensor | None = None) -> None:
-        """Add latents (B, L) with their classes (B,) int64, once all parts of their batch are known."""
+        """Add latents (B, L) with their classes (B,) int64 to the moments, detached.
+
+        The moments change once all parts of a batch are known. Where y is None there is one Gaussian for all.
+        """
         z = z.detach().float()
         rows = self.rows.complete([z] if y is None else [z, y])
         if rows is not None:
@@ -67,7 +70,10 @@ class GaussianDensity(nn.Module):
         self.covariance.copy_((1 - w) * self.covariance + w * covariance + w * (1 - w) * between)
 
     def sample(self, n: int, y: Tensor | None = None, *, rng: Generator | None = None) -> Tensor:
-        """Draw n latents of classes y (n,) int64, or of the one Gaussian where y is None: (n, L) float32."""
+        """Draw n latents of classes y (n,) int64, or of the one Gaussian where y is None: (n, L) float32.
+
+        z = mean + root eps, root the Cholesky factor of the covariance; the same rng gives the same latents.
+        """
         eps = global_batch.normal(n, (self.dimensions,), rng=rng, device=self.mean.device)
         # Where the latents do not vary there is no variance to take a root of; the jitter adds some.
         scale = self.covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=self.jitter)

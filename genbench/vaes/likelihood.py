@@ -32,18 +32,31 @@ class PixelLikelihood(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
-        """log p of the discrete image in nats, summed over its D dimensions: (B,) float32."""
+        """log p of the discrete 8-bit image in nats, summed over its D dimensions.
+
+        output (B, outputs * C, H, W), x (B, C, H, W) in [-1, 1] -> (B,) float32. Raises ValueError where
+        their shapes differ.
+        """
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
-        """The mean image, which samples show without pixel noise: (B, C, H, W) float32, near [-1, 1]."""
+        """The mean image, which samples show without pixel noise.
+
+        output (B, outputs * C, H, W) -> (B, C, H, W) float32, near [-1, 1] and not clamped to it.
+        """
 
     def training_nats(self, output: Tensor, x: Tensor) -> Tensor:
-        """The training loss summed over D, (B,): -log_prob unless the likelihood has a surrogate of it."""
+        """The training loss summed over D: -log_prob unless a likelihood has a surrogate of it.
+
+        Arguments as for log_prob -> (B,) float32.
+        """
         return -self.log_prob(output, x)
 
     def check(self, output: Tensor, x: Tensor) -> None:
-        """Raise ValueError unless output (B, outputs * C, H, W) fits the images x (B, C, H, W)."""
+        """Raise ValueError unless output (B, outputs * C, H, W) fits the images x (B, C, H, W).
+
+        The message names the decoder's setting out_channels, which decides it.
+        """
         wanted = self.outputs * x.shape[1]
         if output.shape[1] != wanted or output.shape[2:] != x.shape[2:]:
             raise ValueError(
@@ -73,7 +86,7 @@ class Discretised(PixelLikelihood):
         self.raw_log_scale = nn.Parameter(torch.full((shape[0], 1, 1), raw))
 
     def log_scale(self) -> Tensor:
-        """The logarithm of each channel's scale, (C, 1, 1)."""
+        """The logarithm of each channel's scale, log(min_scale + e^raw): (C, 1, 1)."""
         return torch.log(self.min_scale + self.raw_log_scale.exp())
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
@@ -99,9 +112,10 @@ class Logistic(Discretised):
 
 
 class Gaussian(Discretised):
-    """Discretised Gaussian pixels with one learned scale a channel.
+    """Discretised Gaussian pixels with one learned standard deviation a channel.
 
-    Source: Ho et al. 2020, Eq. 13.
+    p(k) = Phi((x_k + 1/255 - mean) / scale) - Phi((x_k - 1/255 - mean) / scale), open at the ends. Source: Ho
+    et al. 2020, Eq. 13.
     """
 
     def bucket_log_prob(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -120,6 +134,7 @@ class Bernoulli(PixelLikelihood):
     def training_nats(self, output: Tensor, x: Tensor) -> Tensor:
         self.check(output, x)
         grey = (x + 1) / 2
+        # Of grey levels between 0 and 1 too, as if a pixel were drawn black or white with this probability.
         return F.binary_cross_entropy_with_logits(output.float(), grey, reduction="none").flatten(1).sum(1)
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
@@ -155,7 +170,7 @@ class Pointwise(PixelLikelihood):
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         mean = output.float()
-        log_sum = torch.full_like(mean, -math.inf)
+        log_sum = torch.full_like(mean, -math.inf)  # log of the normaliser, (B, C, H, W)
         for levels in torch.linspace(-1, 1, LEVELS, device=x.device).split(self.chunk):
             each = levels.reshape(-1, 1, 1, 1, 1).expand(-1, *mean.shape)
             energies = self.objective.pointwise(mean.expand_as(each), each) / self.scale

@@ -24,7 +24,10 @@ class LatentNetwork(nn.Module, ABC):
     """The number of latent dimensions of all layers together, L."""
 
     def map_shape(self) -> tuple[int, int, int]:
-        """The latent as a map (channels, h, w), of one pixel unless the network says otherwise."""
+        """The latent vector as a map (channels, h, w) with channels * h * w = L.
+
+        One pixel, (L, 1, 1), unless the network has latents of positions; models of latents work on it.
+        """
         return self.latent, 1, 1
 
     @abstractmethod
@@ -43,15 +46,21 @@ class OneLayerNetwork(LatentNetwork):
 
     @abstractmethod
     def moments(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Mean and log-variance of q(z | x), concatenated: x (B, C, H, W), y (B,) or None -> (B, 2 L)."""
+        """Mean and log-variance of q(z | x), concatenated in this order.
+
+        x (B, C, H, W), y (B,) int64 where there are classes -> (B, 2 L).
+        """
 
     @abstractmethod
     def output(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """The decoder's answer, which a pixel likelihood reads: (B, L) -> (B, outputs * C, H, W)."""
+        """The decoder's answer for latents, which a pixel likelihood reads.
+
+        z (B, L), y (B,) int64 where there are classes -> (B, outputs * C, H, W).
+        """
 
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
         if x is None:
-            mu = logvar = torch.zeros_like(eps)
+            mu = logvar = torch.zeros_like(eps)  # sampling: the posterior of no image is the prior
             z = eps
         else:
             mu, logvar = self.moments(x, y).float().chunk(2, dim=1)

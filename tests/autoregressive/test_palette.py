@@ -37,9 +37,9 @@ def test_clusters_that_stand_apart_are_found_with_their_means() -> None:
 def test_where_nothing_stands_apart_it_is_nearly_as_good_as_sklearns() -> None:
     points = torch.rand(2000, 3, generator=torch.Generator().manual_seed(0))
     centres = k_means(points, 12, rounds=20)
-    spread = float(torch.cdist(points, centres).min(1).values.square().sum())
+    inertia = float(torch.cdist(points, centres).min(1).values.square().sum())
     # One start against the best of ten: both end in local minima, which lie within some percent.
-    assert spread < 1.1 * KMeans(12, n_init=10, random_state=0).fit(points.numpy()).inertia_
+    assert inertia < 1.1 * KMeans(12, n_init=10, random_state=0).fit(points.numpy()).inertia_
 
 
 def test_more_centres_than_points_apart_keep_every_point() -> None:

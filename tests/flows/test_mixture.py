@@ -84,8 +84,8 @@ def test_bf16_reaches_the_network_alone() -> None:
     assert torch.allclose(back, x, atol=1e-4)  # the network answers alike both ways
 
 
-def test_without_a_word_of_the_network_zero_stays_with_slope_one() -> None:
-    """So that squares of a checkerboard which must stay cost no volume."""
+def test_where_the_network_answers_zero_the_number_zero_is_unchanged_with_slope_one() -> None:
+    """So that the fixed squares of a checkerboard change no volume."""
     function = MixtureCdf(4)
     z, log_det = function.forward(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2 * function.parameters, 3, 3))
     assert torch.allclose(z, torch.zeros_like(z), atol=1e-6)

@@ -32,8 +32,8 @@ def test_a_coupling_equals_that_of_zuko() -> None:
     coupling = shaken(CouplingLayer(Channels((4, 1, 1)), Affine(2.0), ConvNets(width=6)))
     x = noise(7, 4, 1, 1)
 
-    def meta(kept: Tensor) -> object:
-        raw = coupling.raw(kept[:, :, None, None], None).flatten(1)
+    def meta(fixed: Tensor) -> object:
+        raw = coupling.raw(fixed[:, :, None, None], None).flatten(1)
         s, t = (part.flatten(1) for part in coupling.function.scale_and_shift(raw[:, :, None, None]))
         unsquashed = s / (1 - (s / math.log(SLOPE)).abs())
         affine = zuko.transforms.MonotonicAffineTransform(t * s.exp(), unsquashed, slope=SLOPE)

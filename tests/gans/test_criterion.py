@@ -60,7 +60,7 @@ def test_criteria_have_their_closed_form(criterion: Criterion, disc: float, gen:
 
 
 @pytest.mark.parametrize("criterion", CRITERIA, ids=lambda c: type(c).__name__)
-def test_the_players_pull_in_opposite_directions(criterion: Criterion) -> None:
+def test_the_two_losses_have_opposite_slopes_by_the_logits_of_fakes(criterion: Criterion) -> None:
     real, fake = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
     down = torch.autograd.grad(criterion.disc(real, fake), (real, fake), allow_unused=True)
     (up,) = torch.autograd.grad(criterion.gen(fake, real), fake)
@@ -76,7 +76,7 @@ def test_criteria_are_float32_whatever_the_network_answers(criterion: Criterion)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA, ids=lambda c: type(c).__name__)
-def test_only_what_compares_needs_real_logits_for_the_generator(criterion: Criterion) -> None:
+def test_only_criteria_that_compare_need_real_logits_for_the_generator(criterion: Criterion) -> None:
     if not criterion.compares:
         assert torch.equal(criterion.gen(FAKE), criterion.gen(FAKE, REAL))
         return

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.gans.penalty import Critic, Penalties, Penalty, squared_slopes
+from genbench.gans.penalty import Critic, Penalties, squared_slopes
+from genbench.probability.loss import Loss
 
 WEIGHT = torch.tensor([3.0, -4.0, 12.0, 0.0]).reshape(1, 2, 2)  # of norm 13
 CHANNEL = {"r1": 13.0**2 / 2, "r2": 13.0**2 / 2, "gradient": 12.0**2}
@@ -20,7 +21,7 @@ def images() -> tuple[Tensor, Tensor]:
     return torch.randn(5, 1, 2, 2, generator=rng), torch.randn(5, 1, 2, 2, generator=rng)
 
 
-def penalty(penalties: Penalties, critic: Critic = linear, *, step: int = 0) -> Penalty:
+def penalty(penalties: Penalties, critic: Critic = linear, *, step: int = 0) -> Loss:
     real, fake = penalties.watch(*images(), step=step)
     return penalties(critic, real, fake, logits=(critic(real), critic(fake)), step=step)
 

@@ -1,4 +1,4 @@
-"""Generators and discriminators of GANs: plain and residual ones are held to the same laws."""
+"""Generators and discriminators of GANs: plain and residual ones are held to the same rules."""
 
 import copy
 
@@ -36,7 +36,7 @@ def test_generators_make_images_of_any_size_within_range(
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
-def test_discriminators_judge_images_of_any_size(discriminator: type, shape: tuple[int, int, int]) -> None:
+def test_discriminators_take_images_of_any_size(discriminator: type, shape: tuple[int, int, int]) -> None:
     logits = discriminator(shape, width=4, spectral_norm=True, minibatch_std=True)(torch.randn(3, *shape))
     assert logits.shape == (3,)
 

@@ -57,8 +57,8 @@ def data(n: int = 2000) -> Tensor:
     """Draws with two strong directions of unequal strength and weak noise: (n, 1, 2, 3) float64."""
     rng = torch.Generator().manual_seed(1)
     basis = torch.linalg.qr(torch.randn(D, D, generator=rng).double()).Q
-    spread = torch.tensor([2.0, 1.0, 0.3, 0.3, 0.3, 0.3]).double()
-    x = torch.randn(n, D, generator=rng).double() * spread @ basis.T + 0.5
+    deviations = torch.tensor([2.0, 1.0, 0.3, 0.3, 0.3, 0.3]).double()
+    x = torch.randn(n, D, generator=rng).double() * deviations @ basis.T + 0.5
     return x.reshape(n, 1, 2, 3)
 
 
@@ -87,8 +87,8 @@ def test_a_linear_vae_at_its_optimum_is_probabilistic_pca() -> None:
     def negative_bound() -> Tensor:
         mu = model.encoder(x.flatten(1))
         output = model.decoder(mu).reshape_as(x)
-        spread = (model.decoder.weight.square().sum(0) * model.logvar.exp()).sum()
-        nats = -model.likelihood.log_prob(output, x) + spread / 2 / (2 * model.likelihood.log_sigma).exp()
+        trace = (model.decoder.weight.square().sum(0) * model.logvar.exp()).sum()
+        nats = -model.likelihood.log_prob(output, x) + trace / 2 / (2 * model.likelihood.log_sigma).exp()
         return (nats + gaussian_kl(mu, model.logvar.expand_as(mu)).sum(1)).mean()
 
     def closure() -> Tensor:
@@ -120,7 +120,7 @@ def test_the_importance_weighted_bound_rises_with_k_towards_the_evidence() -> No
         for k in (1, 4, 32, 512)
     ]
     assert bounds == sorted(bounds)
-    assert bounds[-1] < evidence + 0.02  # a lower bound, up to the spread of its average over 400 images
+    assert bounds[-1] < evidence + 0.02  # a lower bound, up to the standard error over 400 images
     assert evidence - bounds[-1] < (evidence - bounds[0]) / 4
 
 
