@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from genbench.data import Gaussians, ImageData, KnownDistribution, prepare, to_uint8
-from genbench.evaluation.held_out import Fidelity
+from genbench.evaluation.held_out import HeldOut
 from genbench.generator import Generator, Likelihood, Loss
 from genbench.metrics import Metrics
+from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
 
 BIT = 64 * math.log(2)
 
@@ -44,15 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
 
 def measured(data: ImageData, model: Generator) -> dict[str, float]:
     metrics = Metrics(scores=[], batch_size=256)
-    found = Fidelity(
-        data,
-        metrics=metrics,
-        seed=0,
-        device=torch.device("cpu"),
-        progress=Progress(None),
-        stop=StopRequest(),
-    )
-    return found.likelihood(model)
+    return HeldOut(data, metrics, Context(torch.device("cpu"))).likelihood(model)
 
 
 @pytest.mark.parametrize("classes", [0, 4])

@@ -3,7 +3,7 @@
 The only package that imports Hydra, which it keeps from all others; it may import everything but `cli`.
 """
 
-from genbench.app.build import build, check_groups, make, seeded_model
+from genbench.app.build import build, check_groups, make, make_option, option_names, seeded_model
 from genbench.app.entry import door
 from genbench.app.job import run
 from genbench.app.load_run import classifier, load, measuring, protocol
@@ -17,7 +17,9 @@ __all__ = [
     "identity",
     "load",
     "make",
+    "make_option",
     "measuring",
+    "option_names",
     "protocol",
     "run",
     "seeded_model",

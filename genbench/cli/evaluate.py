@@ -11,7 +11,7 @@ from genbench.records.untrusted import check_appendable
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
-    from genbench.evaluation.reevaluate import Judge
+    from genbench.evaluation.reevaluate import Reevaluation
 
 __all__ = ["verbs"]
 
@@ -78,8 +78,8 @@ def evaluate(
     check_appendable(path)
     words = overrides(data, data_root, metrics, features) + (settings or [])
     with warnings_in_lines():
-        judge = judge_of(words, target if is_run else None, device)
-        record = of_run(judge, target, weights) if is_run else of_images(judge, target)
+        reevaluation = reevaluation_of(words, target if is_run else None, device)
+        record = of_run(reevaluation, target, weights) if is_run else of_images(reevaluation, target)
     from genbench.records.lines import append_line
     from genbench.report import print_quality
     from genbench.runtime.progress import terminal
@@ -104,33 +104,37 @@ def overrides(
     return [f"{key}={value}" for key, value in words.items() if value is not None]
 
 
-def judge_of(words: list[str], run_dir: Path | None, device: str) -> "Judge":
+def reevaluation_of(words: list[str], run_dir: Path | None, device: str) -> "Reevaluation":
     """The protocol that overrides ask for."""
     from genbench import app as application
-    from genbench.evaluation.reevaluate import Judge
+    from genbench.evaluation.reevaluate import Reevaluation
     from genbench.runtime import device as devices
+    from genbench.runtime.context import Context
     from genbench.runtime.progress import Progress, terminal
 
     source, metrics, seed = application.measuring(words, of_run=run_dir)
     devices.keep_memory()
-    return Judge(source, metrics, seed, devices.choose(device), Progress(terminal(stderr=True)))
+    context = Context(devices.choose(device), seed, Progress(terminal(stderr=True)))
+    return Reevaluation(source, metrics, context)
 
 
-def of_run(judge: "Judge", run_dir: Path, weights: Weights) -> dict[str, Any]:
+def of_run(reevaluation: "Reevaluation", run_dir: Path, weights: Weights) -> dict[str, Any]:
     """The measurements of a trained model."""
     from genbench import app as application
     from genbench.evaluation.reevaluate import Origin
 
     origin = Origin.of(run_dir)
-    return judge.model(application.load(run_dir, device=str(judge.device), weights=weights), weights, origin)
+    return reevaluation.model(
+        application.load(run_dir, device=str(reevaluation.context.device), weights=weights), weights, origin
+    )
 
 
-def of_images(judge: "Judge", target: Path) -> dict[str, Any]:
+def of_images(reevaluation: "Reevaluation", target: Path) -> dict[str, Any]:
     """The measurements of images on disk."""
     from genbench.evaluation.given_images import read
 
-    source = judge.source
-    return judge.images(read(target, shape=source.shape, num_classes=source.num_classes))
+    source = reevaluation.source
+    return reevaluation.images(read(target, shape=source.shape, num_classes=source.num_classes))
 
 
 def beside(target: Path) -> Path:

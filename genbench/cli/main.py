@@ -130,6 +130,7 @@ def sample(
     check_new(out)
     from genbench.app import load
     from genbench.evaluation.draw import choose, labels, write
+    from genbench.runtime.context import Context
     from genbench.runtime.progress import Progress, terminal
 
     asked = {"sampler": sampler, "steps": steps}
@@ -141,16 +142,8 @@ def sample(
     drawing = choose(model, inpaint=inpaint, mask=mask, vary=vary, strength=strength)
     asked_for = labels(model, n, label, device=place)
     with whole_folder(out):
-        write(
-            drawing,
-            n,
-            asked_for,
-            out,
-            seed=seed,
-            batch_size=batch_size,
-            device=place,
-            progress=Progress(terminal(stderr=True)),
-        )
+        context = Context(place, seed, Progress(terminal(stderr=True)))
+        write(drawing, n, asked_for, out, batch_size=batch_size, context=context)
     say(f"{n} images in {out}: a PNG each, grid.png, samples.npz")
 
 
@@ -181,6 +174,7 @@ def sampler_sweep(
     from genbench.evaluation.sampler_sweep import ways
     from genbench.report import frame_markdown
     from genbench.runtime import device as devices
+    from genbench.runtime.context import Context
     from genbench.runtime.progress import Progress, terminal
 
     todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
@@ -193,9 +187,7 @@ def sampler_sweep(
             out,
             source=source,
             metrics=metrics,
-            seed=seed,
-            device=devices.choose(device),
-            progress=Progress(terminal(stderr=True)),
+            context=Context(devices.choose(device), seed, Progress(terminal(stderr=True))),
         )
     say(frame_markdown(table), nl=False)
 
@@ -215,21 +207,15 @@ def bound(
     from genbench import app as application
     from genbench.evaluation.bound_terms import bound_figure
     from genbench.runtime import device as devices
+    from genbench.runtime.context import Context
     from genbench.runtime.progress import Progress, terminal
 
     source, _, seed = application.protocol(run_dir)
     with warnings_in_lines():
         model = application.load(run_dir, device=device)
     with warnings_in_lines(), whole_folder(out):
-        terms = bound_figure(
-            model,
-            source,
-            out,
-            n=n,
-            seed=seed,
-            device=devices.choose(device),
-            progress=Progress(terminal(stderr=True)),
-        )
+        context = Context(devices.choose(device), seed, Progress(terminal(stderr=True)))
+        terms = bound_figure(model, source, out, n=n, context=context)
     say(
         f"bits a dimension, at most: {sum(terms):.4f} = L_0 {terms.first:.4f} + L_1 .. L_(T-1) "
         f"{terms.between:.4f} + L_T {terms.last:.2e}"
@@ -243,15 +229,18 @@ def schedules(
 ) -> None:
     """Draw alpha_bar and log-SNR of every noise schedule that is fixed; name those that no such T has."""
     check_out(out)
-    from genbench.diffusion.schedule import EDM, Cosine, Geometric, Linear, Sigmoid, ZeroTerminal
+    from genbench import app as application
     from genbench.evaluation.pictures import schedule_figure
 
     drawn = {}
-    for kind in (Linear, Cosine, Geometric, Sigmoid, EDM, ZeroTerminal):
+    for name in application.option_names("schedule"):
         try:
-            drawn[kind.__name__] = kind(steps).table.numpy()
+            schedule = application.make_option("schedule", name, {"T": steps})
         except ValueError as error:
-            complain(f"{kind.__name__} is left out: {error}")
+            complain(f"{name} is not included: {error}")
+            continue
+        if not any(True for _ in schedule.parameters()):  # a learned one is another after each training
+            drawn[name] = schedule.table.numpy()
     schedule_figure(drawn, out)
 
 

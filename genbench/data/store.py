@@ -107,8 +107,10 @@ def cache_dir() -> Path:
     return Path(os.environ.get("GENBENCH_CACHE") or "~/.cache/genbench").expanduser()
 
 
-def prepare(source: ImageSource, *, cache: Path, progress: Progress) -> ImageData:
+def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = None) -> ImageData:
     """Return the images of `source`, decoded into a store under `cache` unless a sound one is there.
+
+    cache: by default the folder of `cache_dir`.
 
     Several processes may prepare one set at once: one decodes, the others wait. A damaged store is made anew,
     with a warning. Raises whatever `source` raises, and ValueError where its images are not as it states.
@@ -116,7 +118,7 @@ def prepare(source: ImageSource, *, cache: Path, progress: Progress) -> ImageDat
     source.check()
     progress.say(source.remarks())
     key = source.key()
-    folder = cache / "data" / f"{source.name}-{key[:16]}"
+    folder = (cache or cache_dir()) / "data" / f"{source.name}-{key[:16]}"
     if find_fault(folder, key):
         check_cache(folder, source)
         with FileLock(f"{folder}.lock"):

@@ -17,10 +17,10 @@ from genbench.evaluation.samples import batches
 from genbench.generator import Edits, Generator, Inpaints, Rng
 from genbench.records.files import atomic_file
 from genbench.runtime import rng
+from genbench.runtime.context import Context
 from genbench.runtime.device import keep_memory, make_repeatable
 from genbench.runtime.disk import naming
 from genbench.runtime.memory import FREE, memory_for
-from genbench.runtime.progress import Progress
 
 __all__ = ["Drawing", "choose", "completions", "labels", "samples", "variations", "write"]
 
@@ -128,28 +128,21 @@ def labels(model: Generator, n: int, label: int | None, *, device: torch.device)
 
 @torch.no_grad()
 def write(
-    drawing: Drawing,
-    n: int,
-    y: Tensor | None,
-    folder: Path,
-    *,
-    seed: int,
-    batch_size: int,
-    device: torch.device,
-    progress: Progress,
+    drawing: Drawing, n: int, y: Tensor | None, folder: Path, *, batch_size: int, context: Context
 ) -> None:
     """Draw n images, with labels y (n,) or None, into a folder: a PNG each, a grid of them, and their arrays.
 
     Batches and their random numbers are the evaluation's: with its seed, batch size, device and n an
     unconditional model draws the very images that were measured.
     """
+    device = context.device
     make_repeatable(device)
     keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
     drawn, digits = [], len(str(n - 1))
-    with rng.fork(device), progress.bar("drawing", n) as bar:
+    with rng.fork(device), context.progress.bar("drawing", n) as bar:
         for start, count in batches(n, batch_size):
-            stream = rng.generator(device, seed, "evaluate", start)
+            stream = context.generator("evaluate", start)
             with memory_for(f"drawing {count} images at once (--batch-size) on {device}", smaller(count)):
                 x = drawing.draw(count, None if y is None else y[start : start + count], stream)
                 drawn.append(to_uint8(x).cpu())

@@ -14,14 +14,14 @@ from torch import Tensor
 from genbench.data.tree import image_tree, remarks
 from genbench.records.untrusted import open_regular
 
-__all__ = ["Submission", "read"]
+__all__ = ["GivenImages", "read"]
 
 ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
 MODES = {1: ("L", "1"), 3: ("RGB",)}
 
 
-class Submission(NamedTuple):
-    """Images to be measured."""
+class GivenImages(NamedTuple):
+    """Images of any tool, to be scored."""
 
     images: Tensor
     """(N, C, H, W) uint8."""
@@ -34,7 +34,7 @@ class Submission(NamedTuple):
         return self.images[index].to(device), None if self.labels is None else self.labels[index]
 
 
-def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> Submission:
+def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> GivenImages:
     """The images of an .npz file (`samples`, and `labels` or not), or of all image files below a folder.
 
     Of a folder that `genbench sample` wrote, its samples.npz.
@@ -46,7 +46,7 @@ def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> Submis
     if (path / ARRAYS).is_file():
         return read_arrays(path / ARRAYS, shape, num_classes)
     if path.is_dir():
-        return Submission(read_folder(path, shape), None)
+        return GivenImages(read_folder(path, shape), None)
     if path.suffix == ".npz" and path.is_file():
         return read_arrays(path, shape, num_classes)
     raise ValueError(f"{path} is neither a run, nor a folder of images, nor an .npz file")
@@ -83,7 +83,7 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
     return torch.from_numpy(pixels).reshape(height, width, channels).movedim(2, 0)
 
 
-def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Submission:
+def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> GivenImages:
     """The arrays of an .npz file."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
@@ -99,8 +99,8 @@ def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Su
         raise ValueError(f"{file} has no array `samples`, uint8 [N, H, W] or [N, H, W, C]")
     samples = checked(found["samples"], shape, file)
     if "labels" not in found:
-        return Submission(samples, None)
-    return Submission(samples, checked_labels(found["labels"], len(samples), num_classes, file))
+        return GivenImages(samples, None)
+    return GivenImages(samples, checked_labels(found["labels"], len(samples), num_classes, file))
 
 
 def unpacked_bytes(file: Path) -> int:

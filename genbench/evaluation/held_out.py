@@ -1,4 +1,4 @@
-"""What a model makes of real images that it has not seen: how likely it finds them, how it rebuilds them."""
+"""Likelihood in bits per dimension and reconstruction error of models on held-out images."""
 
 import math
 from collections.abc import Callable
@@ -7,44 +7,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, to_float, to_uint8
-from genbench.evaluation.samples import batches, held_out_order
+from genbench.data import ImageData, to_uint8
+from genbench.evaluation.samples import Place, batches, held_out_order
 from genbench.generator import Generator, Latent, Likelihood
 from genbench.metrics import Metrics, bits_per_dim
 from genbench.runtime import rng
+from genbench.runtime.context import Context
 from genbench.runtime.memory import memory_for, smaller_evaluation
-from genbench.runtime.processes import ALONE, Ranks
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.training.step import model_batch
 
-__all__ = ["Fidelity"]
+__all__ = ["HeldOut"]
 
 SOLVER_ERROR_IMAGES = 64  # test images on which a likelihood is integrated again, in n and in 2n steps
 
 Measure = Callable[[Tensor, Tensor | None], Tensor]
 
 
-class Fidelity:
+class HeldOut:
     """Measures models on test images, `metrics.likelihood_samples` of them or all, or not at all if it is 0.
 
+    Every process of a run calls the same methods, which divide the images and return the same to all.
     Draws from its own random streams, so that nothing else changes.
     """
 
-    def __init__(
-        self,
-        data: ImageData,
-        *,
-        metrics: Metrics,
-        seed: int,
-        device: torch.device,
-        progress: Progress,
-        stop: StopRequest,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        self.ranks = ranks
-        self.data, self.seed, self.device = data, seed, device
-        self.progress, self.stop, self.batch_size = progress, stop, metrics.batch_size
-        self.order = held_out_order(data, seed)
+    def __init__(self, data: ImageData, metrics: Metrics, context: Context) -> None:
+        self.data, self.context, self.batch_size = data, context, metrics.batch_size
+        self.order = held_out_order(data, context.seed)
         asked = metrics.likelihood_samples
         self.n = len(data.test) if asked is None else min(asked, len(data.test))
 
@@ -87,16 +75,6 @@ class Fidelity:
             return {"mse": None, "n": 0}
         return {"mse": float(torch.cat(self.errors(model)).mean()), "n": self.n}
 
-    @torch.no_grad()
-    def assist(self, model: Generator) -> None:
-        """Measure a share of the images for the first process, which asks for both of the above."""
-        if isinstance(model, Likelihood) and self.n:
-            self.nats(model)
-            if model.discretized:
-                self.refinements(model)
-        if isinstance(model, Latent) and not model.inverts and self.n:
-            self.errors(model)
-
     def nats(self, model: Likelihood) -> list[Tensor]:
         """log p(x) of test images under the model and, where it is known, their law: (1 or 2, B) a batch."""
 
@@ -130,30 +108,26 @@ class Fidelity:
     def of_images(
         self, model: Generator, title: str, measure: Measure, *, n: int | None = None
     ) -> list[Tensor]:
-        """Return a measurement of each batch of the first n test images (None: all that are asked for).
-
-        For the first process; all share the work.
-        """
+        """Return a measurement of each batch of the first n test images (None: all that are asked for)."""
         n = self.n if n is None else n
         model.eval()
-        work = f"the {title} on {self.device}, {self.batch_size} images at a time (metrics.batch_size)"
+        context = self.context
+        work = f"the {title} on {context.device}, {self.batch_size} images at a time (metrics.batch_size)"
         explained = memory_for(work, smaller_evaluation(self.batch_size))
-        with rng.fork(self.device), explained, self.progress.bar(title, n) as bar:
+        with rng.fork(context.device), explained, context.progress.bar(title, n) as bar:
 
-            def of_batch(place: tuple[int, int]) -> Tensor:
-                self.stop.check()
-                torch.manual_seed(rng.derive(self.seed, title, place[0]))
-                measured = measure(*self.images(model, *place))
-                bar.advance(sum(place))
+            def of_batch(place: Place) -> Tensor:
+                context.stop.check()
+                start, count = place
+                # One stream for each batch, so that it matters to no number which process draws.
+                torch.manual_seed(rng.derive(context.seed, title, start))
+                index = self.order[start : start + count]
+                measured = measure(*model_batch(model, self.data.test, index, context.device))
+                bar.advance(start + count)
                 return measured
 
-            return list(self.ranks.map(of_batch, list(batches(n, self.batch_size))))
-
-    def images(self, model: Generator, start: int, count: int) -> tuple[Tensor, Tensor | None]:
-        """Test images in [-1, 1], with labels for a conditional model."""
-        images, y = self.data.test.gather(self.order[start : start + count], self.device)
-        x = to_float(images).contiguous(memory_format=torch.channels_last)
-        return x, y if model.num_classes else None
+            places = list(batches(n, self.batch_size))
+            return context.processes.broadcast(list(context.processes.map(of_batch, places)))
 
 
 def against(log_p: Tensor, log_q: Tensor, dimensions: int) -> dict[str, float]:

@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 
 import torch
 
-from genbench.data import ImageSource, cache_dir, prepare
-from genbench.evaluation.evaluator import Examiner
-from genbench.evaluation.given_images import Submission
+from genbench.data import ImageSource, prepare
+from genbench.evaluation.evaluator import Evaluator
+from genbench.evaluation.given_images import GivenImages
 from genbench.generator import Generator
 from genbench.metrics import Metrics
+from genbench.records.metric_kinds import to_record
 from genbench.records.run_directory import Run, version
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.runtime.context import Context
 from genbench.training import checkpoint_contents
 from genbench.training.checkpoint import CheckpointStore
 
-__all__ = ["Judge", "Origin", "check_fits"]
+__all__ = ["Origin", "Reevaluation", "check_fits"]
 
 
 class Origin(NamedTuple):
@@ -45,49 +45,55 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A protocol that is not yet prepared: where the data come from, what is measured, the seed."""
+class Reevaluation:
+    """Measures models and images by a data set and metrics, outside of any run.
+
+    Nothing is read before the first measurement. Results are the lines of evaluations.jsonl.
+    """
 
     source: ImageSource
     metrics: Metrics
-    seed: int
-    device: torch.device
-    progress: Progress
+    context: Context
 
     @cached_property
-    def examiner(self) -> Examiner:
+    def evaluator(self) -> Evaluator:
         """The protocol at work. Raises ValueError, or MissingWeights, before anything is measured."""
         self.metrics.check_source(self.source)
-        data = prepare(self.source, cache=cache_dir(), progress=self.progress)
+        data = prepare(self.source, progress=self.context.progress)
         self.metrics.check_data(data)
-        return Examiner(data, self.metrics, self.seed, self.device, self.progress, StopRequest())
+        return Evaluator(data, self.metrics, self.context)
 
     def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:
-        """The measurements of a model; `of` says which weights it has, "ema" or "raw"."""
+        """Measure a model, its scores and its likelihood; `of` says which weights it has, "ema" or "raw".
+
+        Raises ValueError where its images or classes are not those of the data.
+        """
         check_fits(model, self.source)
         quality: dict[str, float] = {}
         if self.metrics.scores:
-            held_out = self.examiner.held_out(labelled=model.num_classes > 0)
-            quality = self.examiner.model(model, of).metrics | held_out
-        fidelity = self.examiner.fidelity
-        return self.record(quality, fidelity.likelihood(model)) | origin._asdict() | {"weights": str(of)}
+            held_out = self.evaluator.score_held_out(labelled=model.num_classes > 0)
+            quality = self.evaluator.score_model(model, of).metrics | held_out
+        likelihood = self.evaluator.held_out.likelihood(model)
+        return self.record(quality, likelihood) | origin._asdict() | {"weights": str(of)}
 
-    def images(self, given: Submission) -> dict[str, Any]:
-        """The measurements of images that are given."""
-        quality = self.examiner.images(given)
-        held_out = self.examiner.held_out(labelled=given.labels is not None, n=len(given.images))
+    def images(self, given: GivenImages) -> dict[str, Any]:
+        """Measure images that are given, and as many held-out images beside them."""
+        quality = self.evaluator.score_given(given)
+        held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
         return self.record(quality | held_out, None)
 
     def record(self, quality: Mapping[str, float], likelihood: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What is kept of an evaluation."""
+        """Make a line of evaluations.jsonl."""
+        kinds = to_record(self.metrics.kinds)
         return {
             "genbench": version("genbench"),
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "data": self.examiner.data.name,
-            "data_key": self.examiner.data.key,
-            "seed": self.seed,
+            "data": self.evaluator.data.name,
+            "data_key": self.evaluator.data.key,
+            "seed": self.context.seed,
             "metrics": quality,
             "likelihood": likelihood,
+            **({"kinds": kinds} if kinds else {}),
         }
 
 

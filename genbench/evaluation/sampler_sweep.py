@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench.data import ImageSource, cache_dir, prepare, to_uint8
+from genbench.data import ImageSource, prepare, to_uint8
 from genbench.evaluation.draw import samples
+from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.gallery import classes_in_turn
 from genbench.evaluation.pictures import curves_figure, save_grid
-from genbench.evaluation.samples import evaluate
 from genbench.generator import Generator
-from genbench.metrics import Metrics, reference
+from genbench.metrics import Metrics
 from genbench.records.files import atomic_file
-from genbench.records.metric_name import is_metric
-from genbench.runtime import rng
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.records.metric_name import MetricName, is_metric
+from genbench.runtime.context import Context
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +42,7 @@ def sampler_sweep(
     *,
     source: ImageSource,
     metrics: Metrics,
-    seed: int,
-    device: torch.device,
-    progress: Progress,
+    context: Context,
 ) -> "pd.DataFrame":
     """Measure each way by the run's own protocol; write table.csv, distance.png and, for scales, scales.png.
 
@@ -57,23 +53,10 @@ def sampler_sweep(
 
     for way in todo:
         samples(load(way))  # refuses what the model lacks; not kept, since the ways may be many
-    data = prepare(source, cache=cache_dir(), progress=progress)
-    extractor = metrics.extractor(data, device=device, progress=progress)
-    train_set = reference(extractor, data, split="train", device=device, progress=progress)
+    evaluator = Evaluator(prepare(source, progress=context.progress), metrics, context)
     rows: list[dict[str, Any]] = []
     for way in todo:
-        found = evaluate(
-            load(way),
-            data,
-            metrics=metrics,
-            extractor=extractor,
-            references=[train_set],
-            of="ema",
-            seed=seed,
-            device=device,
-            progress=progress,
-            stop=StopRequest(),
-        )
+        found = evaluator.score_model(load(way), "ema", splits=["train"])
         cost = {"passes": found.passes_per_sample, "seconds_per_image": found.seconds_per_image}
         rows.append({**way, **cost, **found.metrics})
         with atomic_file(out / "table.csv") as file:
@@ -82,7 +65,7 @@ def sampler_sweep(
     distance_figure(table, out / "distance.png")
     if "guidance.scale" in table:
         first = {way["guidance.scale"]: way for way in reversed(todo)}
-        scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", seed, device)
+        scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", context)
     return table
 
 
@@ -91,7 +74,7 @@ def distance_figure(table: "pd.DataFrame", path: Path) -> None:
     first score where FID is none of them.
     """
     scores = [str(column) for column in table if is_metric(str(column))]
-    name = next((score for score in scores if score.startswith("fid[")), scores[0])
+    name = next((score for score in scores if MetricName.parse(score).kind == "fid"), scores[0])
     varied = [key for key in ("sampler", "steps", "guidance.scale") if key in table]
     against = "guidance.scale" if varied == ["guidance.scale"] else "passes"
     groups = [key for key in varied if key not in (against, "steps")]
@@ -102,12 +85,11 @@ def distance_figure(table: "pd.DataFrame", path: Path) -> None:
     curves_figure(lines, path, x=against, y=name, logarithmic=against == "passes")
 
 
-def scales_figure(models: Sequence[Generator], path: Path, seed: int, device: torch.device) -> None:
+def scales_figure(models: Sequence[Generator], path: Path, context: Context) -> None:
     """One row a scale, all from the same noise, the classes in turn."""
     rows = []
     for model in models:
-        stream = rng.generator(device, seed, "scales")
-        y = classes_in_turn(model, COLUMNS, device)
+        y = classes_in_turn(model, COLUMNS, context.device)
         with torch.no_grad():
-            rows.append(to_uint8(model.sample(COLUMNS, y, rng=stream)).cpu())
+            rows.append(to_uint8(model.sample(COLUMNS, y, rng=context.generator("scales"))).cpu())
     save_grid(torch.cat(rows), path, columns=COLUMNS)

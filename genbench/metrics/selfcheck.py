@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from genbench.data import Cifar10, ImageData, Split, cache_dir, prepare, to_float, to_uint8
+from genbench.data import Cifar10, ImageData, Split, prepare, to_float, to_uint8
 from genbench.metrics import (
     FID,
     InceptionFeatures,
@@ -24,6 +24,7 @@ from genbench.metrics import (
 from genbench.metrics.scores.inception_score import inception_score
 from genbench.metrics.scores.kid import kernel_distance
 from genbench.metrics.scores.manifold import manifold_scores
+from genbench.records.metric_name import MetricName
 from genbench.runtime.progress import Progress
 
 __all__ = ["Check", "check_all", "verdict_table"]
@@ -160,7 +161,7 @@ def anchors(
         seed=SEED,
     )
     for name, obtained in scores.items():
-        if (kind := name.partition("[")[0]) in ANCHORS:
+        if (kind := MetricName.parse(name).kind) in ANCHORS:
             what, expected, within = ANCHORS[kind]
             yield Check(what, expected, obtained, within)
 
@@ -175,7 +176,7 @@ def cifar10(data_root: str, progress: Progress) -> ImageData:
     """The images of the anchors; nothing is downloaded. Raises FileNotFoundError where they are not there."""
     if not Path(data_root).is_dir():
         raise FileNotFoundError(f"--data-root {data_root} is no folder: give the one of CIFAR-10")
-    return prepare(Cifar10(root=data_root, download=False), cache=cache_dir(), progress=progress)
+    return prepare(Cifar10(root=data_root, download=False), progress=progress)
 
 
 def reason(error: Exception) -> str:

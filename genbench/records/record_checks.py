@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["check_record", "check_result"]
+from genbench.records.result import NOT_FINITE, Result
+
+__all__ = ["check_record", "checked_result"]
 
 RECORD = {"identity": str, "status": str, "sessions": list}
 SESSION = {"started": str, "status": str}
@@ -18,7 +20,6 @@ RESULT = {
     "cost": dict,
 }
 WORDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
-NOT_FINITE = ("nan", "inf", "-inf")  # for which JSON has no number
 REMEDY = "restore it, or move its directory away"
 
 
@@ -34,11 +35,11 @@ def check_record(record: Mapping[str, Any], path: Path) -> None:
         check_kinds(session, SESSION, path)
 
 
-def check_result(result: Mapping[str, Any], path: Path) -> None:
-    """Raise ValueError unless the content of a result.json can be shown in a table and gives an objective.
+def checked_result(result: Mapping[str, Any], path: Path) -> Result:
+    """Read the content of a result.json, which must be fit for a table and give an objective.
 
-    Values must be numbers, None, or the words for numbers that are not finite. path: of the file, for the
-    message.
+    Raises ValueError otherwise: values must be numbers, None, or the words for numbers that are not finite.
+    path: of the file, for the message.
     """
     check_kinds(result, RESULT, path)
     for name, value in result["metrics"].items():
@@ -51,6 +52,10 @@ def check_result(result: Mapping[str, Any], path: Path) -> None:
     rebuilt = result.get("reconstruction", {})
     if not isinstance(rebuilt, dict) or not is_number_or_word(rebuilt.get("mse")):
         raise ValueError(f"{path} has a reconstruction without a number as its mse: {REMEDY}")
+    try:
+        return Result.of(result)
+    except ValueError as error:
+        raise ValueError(f"{path} has a value that cannot be read ({error}): {REMEDY}") from error
 
 
 def check_kinds(found: Mapping[str, Any], kinds: Mapping[str, type], path: Path) -> None:

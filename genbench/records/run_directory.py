@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from genbench.errors import Busy
 from genbench.records.files import read_json, remove_leftovers, write_json_atomic
-from genbench.records.record_checks import check_record, check_result
+from genbench.records.record_checks import check_record, checked_result
+from genbench.records.result import Result
 
 __all__ = ["Run", "git_state", "rerun_path", "version"]
 
@@ -46,13 +47,6 @@ class Run:
             check_record(found, path)
         return found
 
-    def result(self) -> dict[str, Any] | None:
-        """Read result.json, the final record; None where the run has not been evaluated yet.
-
-        Raises ValueError where it holds no JSON object.
-        """
-        return read_json(self.path / "result.json")
-
     @property
     def status(self) -> str | None:
         """The status of the run: running, done, failed or stopped; None where it has not begun.
@@ -62,15 +56,14 @@ class Run:
         record = self.record()
         return None if record is None else record.get("status")
 
-    def finished_result(self) -> dict[str, Any] | None:
+    def finished_result(self) -> Result | None:
         """Return the result of a run that is done, else None. It changes no more, so no lock is needed.
 
-        Raises ValueError where the result cannot be shown (see `check_result`).
+        Raises ValueError where the result cannot be shown (see `checked_result`).
         """
-        found = self.result() if self.status == "done" else None
-        if found is not None:
-            check_result(found, self.path / "result.json")
-        return found
+        path = self.path / "result.json"
+        found = read_json(path) if self.status == "done" else None
+        return None if found is None else checked_result(found, path)
 
     @property
     def is_failed_for_good(self) -> bool:
@@ -141,9 +134,9 @@ class Run:
             raise ValueError(f"{self.path} has no run.json: call begin before keep_precision")
         write_json_atomic(self.path / "run.json", record | {"precision": name})
 
-    def write_result(self, result: Mapping[str, Any]) -> None:
+    def write_result(self, result: Result) -> None:
         """Write result.json, the final record that reports read."""
-        write_json_atomic(self.path / "result.json", result)
+        write_json_atomic(self.path / "result.json", result.to_record())
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:

@@ -2,15 +2,18 @@
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from genbench.records.metric_kinds import Kind
+from genbench.records.metric_name import MetricName
 from genbench.report import folder
-from genbench.report.columns import Column, column, protocol
+from genbench.report.columns import Column, column
+from genbench.report.entry import comparable
 from genbench.report.figures import Dot, Figure, Series, line_figure, scatter_figure
 from genbench.report.pictures import Pictures, pictures_of, rank
-from genbench.report.table import Line, Table, comparable, entry, leagues
+from genbench.report.table import Line, Table, budget_groups
 
 __all__ = [
     "LINES",
@@ -69,8 +72,8 @@ def trade_offs(table: Table, subjects: Sequence[Subject]) -> list[Figure]:
         return []
     league = {
         place: budget
-        for budget, places in leagues(table.lines).items()
-        if comparable([table.lines[place] for place in places], col.name)
+        for budget, places in budget_groups(table.lines).items()
+        if comparable([table.lines[place].rows for place in places], col.name)
         for place in places
     }
     return drawn(
@@ -92,7 +95,7 @@ def drawn(figures: Iterable[Figure | None]) -> list[Figure]:
 
 def point(subject: Subject, cost: str, col: Column, league: str | None) -> Dot | None:
     """A row by its cost and its quality, with the spread over seeds or the interval."""
-    x, y = (entry(subject.line.group, name).estimate for name in (cost, col.name))
+    x, y = (subject.line.entry(name).estimate for name in (cost, col.name))
     if x is None or y is None:
         return None
     low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
@@ -100,14 +103,14 @@ def point(subject: Subject, cost: str, col: Column, league: str | None) -> Dot |
     return Dot(subject.number, subject.name, x.mean, y.mean, *ends, league)
 
 
-def training(subjects: Sequence[Subject]) -> list[Figure]:
+def training(subjects: Sequence[Subject], kinds: Mapping[str, Kind]) -> list[Figure]:
     """The curves of each logged loss and of each score during training, a line a row."""
     series: dict[str, list[Series]] = {}
     for subject in subjects[:LINES]:
         for name, (xs, ys) in folder.curves(subject.path).items():
             series.setdefault(name, []).append(Series(subject.number, subject.name, xs, ys))
     return drawn(
-        score_figure(metric, lines)
+        score_figure(column(metric, kinds), lines)
         if (metric := folder.score_of(name))
         else line_figure(lines, title=name, x_title="images seen", y_title=name, logarithmic_y=True)
         for name, lines in sorted(series.items())
@@ -121,10 +124,9 @@ def unread(subjects: Sequence[Subject]) -> str:
     return f" Not read of metrics.jsonl: {'; '.join(told)}." if told else ""
 
 
-def score_figure(metric: str, lines: Sequence[Series]) -> Figure | None:
+def score_figure(col: Column, lines: Sequence[Series]) -> Figure | None:
     """A score against the images seen, on the number of samples that the title says."""
-    col = column(metric)
-    title = f"{col.title} during training ({protocol(metric)})"
+    title = f"{col.title} during training ({MetricName.parse(col.name).basis})"
     return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
 
 

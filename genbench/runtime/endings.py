@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from genbench.errors import Busy, Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
+from genbench.errors import (
+    Busy,
+    Damaged,
+    Lost,
+    MachineFault,
+    MissingWeights,
+    OutOfMemory,
+    Unmeasured,
+    UsageError,
+)
 from genbench.runtime.stop import Stopped
 
 __all__ = ["describe_error", "rebuild_error"]
@@ -14,6 +23,7 @@ KINDS = (
     FloatingPointError,
     Lost,
     MachineFault,
+    MissingWeights,
     OSError,
     OutOfMemory,
     Stopped,

@@ -8,17 +8,17 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
 
 from genbench.evaluation.samples import sample_count, training_labels
 from genbench.metrics import parameter_count, peak_memory_bytes
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import duration
 from genbench.runtime import rng
+from genbench.session.parts import Configuration
 from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
-from genbench.training.loop import Trained
+from genbench.training.state import Trained
 
 __all__ = ["Estimate", "estimate"]
 
@@ -82,7 +82,7 @@ def estimate(session: Session) -> Estimate:
     trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
     few = replace(parts, trainer=trainer, budget=Budget(images=images))
     with TemporaryDirectory() as folder:
-        trial = Session(few, Run(Path(folder)), "", {}, {}, Console(quiet=True))
+        trial = Session(few, Run(Path(folder)), Configuration("", {}, {}), parts.context())
         trial.prepare_device()
         trained = trial.train(watch, lambda model, images_seen: None)
     sampling = seconds_a_sample(session, trained) * sample_count(parts.metrics, session.data) * WEIGHTS

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genbench.data import Split, cache_dir, to_float
+from genbench.data import Split, cache_dir
 from genbench.generator import Generator, Stage
 from genbench.records.files import clear, read_sealed, remove_leftovers, sealed, write_json_atomic
 from genbench.records.run_directory import version
@@ -25,7 +25,7 @@ from genbench.runtime.disk import locked, optional
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.precision import FIXED, FixedPrecision
 from genbench.session.parts import Parts
-from genbench.training.step import only, update
+from genbench.training.step import model_batch, only, update
 
 __all__ = ["step_rates"]
 
@@ -40,10 +40,9 @@ def step_rates(parts: Parts, split: Split, *, processes: int = 1) -> dict[str, f
     From the cache where it has them. Steps take the part of a batch that one process computes at a time.
     """
     size = parts.trainer.batch_size // (parts.trainer.accumulate * processes)
-    images, labels = split.gather(torch.arange(size) % len(split), parts.device)
     model = parts.model.to(parts.device, memory_format=torch.channels_last)
-    x = to_float(images).contiguous(memory_format=torch.channels_last)
-    return StepRates(model, x, labels if model.num_classes else None, parts).rates()
+    x, y = model_batch(model, split, torch.arange(size) % len(split), parts.device)
+    return StepRates(model, x, y, parts).rates()
 
 
 class StepRates:

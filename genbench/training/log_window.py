@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from genbench.runtime.processes import ALONE, Ranks
+from genbench.runtime.processes import ALONE, Processes
 from genbench.training.nonfinite import NotFinite, describe_update, mean
 
 __all__ = ["Clock", "Window"]
@@ -44,23 +44,23 @@ class Window:
             raise NotFinite(describe_update(values, phase, step))
         self.unchecked.clear()
 
-    def state(self, ranks: Ranks = ALONE) -> dict[str, Tensor]:
+    def state(self, processes: Processes = ALONE) -> dict[str, Tensor]:
         """What is averaged next, for a checkpoint."""
         values = {name: torch.stack(values) for name, values in self.values.items()}
-        ranks.average(list(values.values()))
+        processes.average(list(values.values()))
         return values
 
     def load(self, state: dict[str, Tensor], device: torch.device) -> None:
         """Go back to a checkpoint, on the device where the training goes on."""
         self.values = {name: list(values.to(device)) for name, values in state.items()}
 
-    def flush(self, ranks: Ranks = ALONE) -> dict[str, float]:
+    def flush(self, processes: Processes = ALONE) -> dict[str, float]:
         """The means since the last flush, over all processes."""
         self.check()
         if not self.values:  # all batches since the last flush were skipped
             return {}
         means = torch.stack([mean(values).float() for values in self.values.values()])
-        ranks.average([means])
+        processes.average([means])
         named = dict(zip(self.values, means.tolist(), strict=True))
         self.values.clear()
         return named

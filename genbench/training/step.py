@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genbench.data import Split, mirrored, to_float
+from genbench.generator import Generator
 from genbench.runtime import rng
 
-__all__ = ["Start", "batch", "only", "restore", "update"]
+__all__ = ["Start", "model_batch", "only", "restore", "update"]
 
 
 class Start:
@@ -35,13 +36,19 @@ class Start:
             buffer.copy_(value)
 
 
-def batch(split: Split, index: Tensor, device: torch.device, flip: bool) -> tuple[Tensor, Tensor | None]:
-    """The images at `index` in [-1, 1], each mirrored with probability 1/2 where `flip`, and their labels."""
+def model_batch(
+    model: Generator, split: Split, index: Tensor, device: torch.device, *, flip: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Gather what a model takes of the images at index (B,) int64: x (B, C, H, W) float32 in [-1, 1] in the
+    layout channels_last, and labels y (B,) int64, None for an unconditional model.
+
+    flip: mirror each image with probability 1/2, by torch's default generator.
+    """
     images, labels = split.gather(index, device)
     x = to_float(images)
     if flip:
         x = mirrored(x)
-    return x.contiguous(memory_format=torch.channels_last), labels
+    return x.contiguous(memory_format=torch.channels_last), labels if model.num_classes else None
 
 
 def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss: Tensor) -> Tensor:

@@ -12,11 +12,10 @@ from genbench.cli import main as cli
 from genbench.data import ImageData, Split
 from genbench.diffusion.sampler import DDIM
 from genbench.evaluation import draw
+from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.pictures import BORDER
-from genbench.evaluation.samples import evaluate
 from genbench.metrics import DigitsFeatures, Metrics, PassCounter
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.runtime.context import Context
 from tests.conftest import ROOT, Command, Make
 from tests.toys import TINY
 
@@ -91,23 +90,14 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(made: Make
 
 
 def test_an_unconditional_model_draws_what_the_evaluation_measures(made: Make, tmp_path: Path) -> None:
-    run, cpu, quiet = made(*DDPM), torch.device("cpu"), Progress(None)
+    run = made(*DDPM)
     empty = Split(torch.zeros(0, 1, 8, 8, dtype=torch.uint8), None)
     data = ImageData("toy", empty, empty, (), 0, False, "key", (1, 8, 8))
     metrics = Metrics(DigitsFeatures(), samples=22, batch_size=4)
-    measured = evaluate(
-        app.load(run, device="cpu"),
-        data,
-        metrics=metrics,
-        extractor=metrics.extractor(data, device=cpu, progress=quiet),
-        references=[],
-        of="ema",
-        seed=5,
-        device=cpu,
-        progress=quiet,
-        stop=StopRequest(),
-    )
+    evaluator = Evaluator(data, metrics, Context(torch.device("cpu"), seed=5))
+    measured = evaluator.score_model(app.load(run, device="cpu"), "ema", splits=[])
     arrays = drawn(run, tmp_path / "out", "--n", 22, "--batch-size", 4, "--seed", 5)
+    assert measured.drawn is not None
     assert np.array_equal(arrays["samples"], measured.drawn.images[:, 0].numpy())
 
 

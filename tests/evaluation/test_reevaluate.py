@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 from genbench import app
 from genbench.cli import evaluate as cli_evaluate
 from genbench.data import Digits
-from genbench.evaluation.given_images import read as read_submission
-from genbench.evaluation.reevaluate import Judge, check_fits
+from genbench.evaluation.given_images import read as read_given
+from genbench.evaluation.reevaluate import Reevaluation, check_fits
 from genbench.metrics import FID, DigitsFeatures, Manifold, Metrics, selfcheck
 from genbench.metrics.selfcheck import Check, check_all, verdict_table
 from genbench.records.lines import append_line
 from genbench.report.runs import read
+from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
 from tests.conftest import Make
 from tests.toys import toy_model
@@ -102,19 +103,15 @@ def test_real_test_images_get_what_the_held_out_column_says(tmp_path: Path) -> N
 def test_images_score_the_same_however_they_lie_in_memory_and_in_batches_of_any_size(tmp_path: Path) -> None:
     """The training images lie on the spheres of their like, where the last digit of a feature counts."""
     whole, by_seven = (
-        Judge(
-            Digits(),
-            Metrics(DigitsFeatures(), scores=[FID(), Manifold()], batch_size=size),
-            0,
-            CPU,
-            Progress(None),
+        Reevaluation(
+            Digits(), Metrics(DigitsFeatures(), scores=[FID(), Manifold()], batch_size=size), Context(CPU)
         )
         for size in (256, 7)
     )
 
-    def scores(judge: Judge, samples: np.ndarray) -> dict[str, float]:
+    def scores(again: Reevaluation, samples: np.ndarray) -> dict[str, float]:
         np.savez(tmp_path / "x.npz", samples=samples)
-        return judge.examiner.images(read_submission(tmp_path / "x.npz", shape=(1, 8, 8), num_classes=10))
+        return again.evaluator.score_given(read_given(tmp_path / "x.npz", shape=(1, 8, 8), num_classes=10))
 
     images = np.stack([image[..., 0] for image, _ in Digits().decode("train")])
     expected = scores(whole, images)

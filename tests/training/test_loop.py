@@ -11,16 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.data import Split
+from genbench.data import ImageData, Split
 from genbench.diffusion.variance import BetaTilde, Fitted, Variance
 from genbench.generator import Generator, Loss, Stage
-from genbench.runtime.progress import Progress
+from genbench.runtime.context import Context
 from genbench.runtime.stop import StopRequest
 from genbench.tracking import JsonLines, Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
-from genbench.training.loop import OnSample, OptimizerFactory, Trained, Trainer, train
+from genbench.training.loop import Hooks, OnSample, OptimizerFactory, Recipe, Trainer, train
 from genbench.training.lr_schedule import Cosine
+from genbench.training.state import Trained
 from tests.toys import toy_model, toy_process
 
 CPU = torch.device("cpu")
@@ -71,24 +72,16 @@ def run(
 ) -> Trained:
     store, stop = CheckpointStore(folder / "checkpoints"), stop or StopAt(stop_at)
     tracker: Tracker = Watched(folder / "metrics.jsonl", stop)
+    split = split if split is not None else images()
+    trainer = Trainer(**{"batch_size": 16, "log_every_images": 16, **settings})
     return train(
         model if model is not None else toy_model(),
-        split if split is not None else images(),
-        trainer=Trainer(**{"batch_size": 16, "log_every_images": 16, **settings}),
-        optim=optim,
-        lr_schedule=Cosine(64),
-        budget=limit or Budget(budget),
-        flip=True,
-        seed=seed,
-        device=CPU,
+        ImageData("toy", split, split, (), 0, True, "key", (1, 4, 4)),
+        Recipe(trainer, optim, Cosine(64), limit or Budget(budget)),
+        Hooks(tracker, on_sample, lambda model: {}),
         checkpoints=store,
         checkpoint=store.load(CPU),
-        data_key="key",
-        tracker=tracker,
-        progress=Progress(None),
-        stop=stop,
-        on_sample=on_sample,
-        on_evaluate=lambda model: {},
+        context=Context(CPU, seed, stop=stop),
     )
 
 

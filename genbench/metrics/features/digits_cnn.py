@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from genbench.data import Digits, cache_dir, prepare
+from genbench.data import Digits, prepare
 from genbench.data.source import file_digest
 from genbench.metrics.cache import save
 from genbench.metrics.features.cnn import train
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
     out = parser.parse_args().out
     progress = Progress(Console())
-    data = prepare(Digits(), cache=cache_dir(), progress=progress)
+    data = prepare(Digits(), progress=progress)
     stored = train(data, images=IMAGES, seed=SEED, progress=progress)
     save(out, stored)
     print(f"accuracy {stored.facts['accuracy']:.4f} on {len(data.test)} test images")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.data import ImageData, ImageSource
+from genbench.errors import MissingWeights
 from genbench.runtime.precision import full_precision
 from genbench.runtime.progress import Progress
 
@@ -20,10 +21,6 @@ class Features(NamedTuple):
     """(B, d) float32, for the distances."""
     logits: Tensor
     """(B, K) float32, for the Inception score."""
-
-
-class MissingWeights(FileNotFoundError):  # noqa: N818 (what is the matter, in two words)
-    """The weights of a feature network are not on this machine, and could not be downloaded."""
 
 
 class FeatureExtractor(nn.Module, ABC):

@@ -1,0 +1,65 @@
+"""A model in training with its average and its optimizers: what a checkpoint saves and restores."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from genbench.generator import Generator
+from genbench.tracking import Tracker
+from genbench.training.ema import Ema
+from genbench.training.nonfinite import Skips
+from genbench.training.step import restore
+
+__all__ = ["Trained"]
+
+
+@dataclass
+class Trained:
+    """A model in training: all that a checkpoint holds."""
+
+    model: Generator
+    ema: Ema
+    optimizers: dict[str, Optimizer]
+    step: int = 0
+    images_seen: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    fitting_seconds: float = 0.0
+    """Of what is found once the weights are trained; no part of `seconds`."""
+    images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
+    skips: Skips = field(default_factory=Skips)
+    saved_images: int | None = None
+    """Images seen by the last checkpoint, None before the first."""
+
+    def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
+        """The checkpoint."""
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.ema.model.state_dict(),
+            "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
+            "step": self.step,
+            "images_seen": self.images_seen,
+            "seconds": self.seconds,
+            "finished": self.finished,
+            "fitting_seconds": self.fitting_seconds,
+            "images_by_phases": self.images_by_phases,
+            "skips": asdict(self.skips),
+            "data_key": data_key,
+            "window": window,
+            "tracker": tracker.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.ema.model.load_state_dict(state["ema"])
+        for phase, optimizer in self.optimizers.items():
+            restore(optimizer, state["optimizers"][phase])
+        self.step, self.images_seen = state["step"], state["images_seen"]
+        self.seconds, self.finished = state["seconds"], state["finished"]
+        self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
+        self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
+        self.skips, self.saved_images = Skips(**state.get("skips", {})), self.images_seen
