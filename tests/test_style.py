@@ -28,8 +28,8 @@ FORBIDDEN = re.compile(
     re.IGNORECASE,
 )
 """Words with a plainer one in their place: quick evaluation, worker, assigned, partial, evaluate, .."""
-ALLOWED = ("features=law", "features/law", "data.spread", "spread eps", "/ spread")
-"""Keys, options and symbols of formulas, in which these words may stand."""
+ALLOWED = ("features=law", "features/law", "data.spread", "`spread`", "off law", "law bits")
+"""Keys, options and titles of columns, in which these words may stand."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -187,7 +187,10 @@ class IdxSource(TorchvisionSource, GreySource):
 
 
 class Mnist(IdxSource):
-    """MNIST, 60,000 + 10,000 handwritten digits, 28x28x1. Source: Y. LeCun, C. Cortes, C. Burges, 1998."""
+    """MNIST, 60,000 + 10,000 handwritten digits of ten classes, 28x28x1, in torchvision's splits.
+
+    Source: Y. LeCun, C. Cortes, C. Burges, 1998, The MNIST database of handwritten digits.
+    """
 
     name = "mnist"
     shape = (1, 28, 28)
@@ -205,7 +208,10 @@ class Mnist(IdxSource):
 
 
 class FashionMnist(IdxSource):
-    """Fashion-MNIST, 60,000 + 10,000 articles of clothing, 28x28x1. Source: Xiao, Rasul, Vollgraf 2017."""
+    """Fashion-MNIST, 60,000 + 10,000 articles of clothing of ten classes, 28x28x1, in torchvision's splits.
+
+    Source: Xiao, Rasul, Vollgraf 2017.
+    """
 
     name = "fashion_mnist"
     shape = (1, 28, 28)
@@ -226,7 +232,10 @@ class FashionMnist(IdxSource):
 
 
 class Cifar10(TorchvisionSource):
-    """CIFAR-10, 50,000 + 10,000 photographs, 32x32x3. Source: A. Krizhevsky, 2009."""
+    """CIFAR-10, 50,000 + 10,000 photographs of ten classes, 32x32x3, in torchvision's splits.
+
+    Source: A. Krizhevsky, 2009, Learning multiple layers of features from tiny images.
+    """
 
     name = "cifar10"
     shape = (3, 32, 32)

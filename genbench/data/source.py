@@ -80,11 +80,17 @@ class GreySource(ImageSource):
 
 
 def digest(parts: Sequence[str]) -> str:
-    """sha256 of a list of texts and the store's version, 64 hex digits."""
+    """Compute the sha256 of a list of texts and the version of the store, 64 hex digits.
+
+    Sources make their `key` with it, from everything that their decoded images follow from.
+    """
     return hashlib.sha256(json.dumps([STORE_VERSION, *parts]).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a regular file's bytes, 64 hex digits."""
+    """Compute the sha256 of a file's bytes, 64 hex digits.
+
+    Raises ValueError where it is not a regular file, OSError where it cannot be read.
+    """
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,7 +24,6 @@ from torch import Tensor
 
 from genbench.data.known_distribution import KnownDistribution
 from genbench.data.mapped import MappedFile
-from genbench.data.pixels import to_float
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
 from genbench.runtime.disk import check_writable, naming
@@ -69,16 +68,6 @@ class Split:
         images = move(self.images.index_select(0, index), device)
         return images, None if self.labels is None else move(self.labels.index_select(0, index), device)
 
-    def floats(self, index: Tensor, device: torch.device, *, labelled: bool) -> tuple[Tensor, Tensor | None]:
-        """Read the images at index (B,) int64 as a model takes them: x (B, C, H, W) in [-1, 1], with labels.
-
-        labelled: True for a conditional model, which gets y (B,); others get None. In memory the channels lie
-        innermost (channels_last), where convolutions are fastest.
-        """
-        images, labels = self.gather(index, device)
-        x = to_float(images).contiguous(memory_format=torch.channels_last)
-        return x, labels if labelled else None
-
 
 @dataclass(frozen=True)
 class ImageData:
@@ -108,7 +97,7 @@ def cache_dir() -> Path:
 
 
 def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = None) -> ImageData:
-    """The images of `source`, decoded into a store under `cache` unless a sound one is there.
+    """Return the images of `source`, decoded into a store under `cache` unless a sound one is there.
 
     cache: by default the folder of `cache_dir`.
 

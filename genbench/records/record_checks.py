@@ -36,9 +36,9 @@ def check_record(record: Mapping[str, Any], path: Path) -> None:
 
 
 def checked_result(result: Mapping[str, Any], path: Path) -> Result:
-    """Read the content of a result.json, once it can be shown in a table and gives an objective.
+    """Read the content of a result.json, which must be fit for a table and give an objective.
 
-    Raises ValueError where values are not numbers, None, or the words for numbers that are not finite.
+    Raises ValueError otherwise: values must be numbers, None, or the words for numbers that are not finite.
     path: of the file, for the message.
     """
     check_kinds(result, RESULT, path)
@@ -55,7 +55,7 @@ def checked_result(result: Mapping[str, Any], path: Path) -> Result:
     try:
         return Result.of(result)
     except ValueError as error:
-        raise ValueError(f"{path} has a value that is none ({error}): {REMEDY}") from error
+        raise ValueError(f"{path} has a value that cannot be read ({error}): {REMEDY}") from error
 
 
 def check_kinds(found: Mapping[str, Any], kinds: Mapping[str, type], path: Path) -> None:

@@ -57,9 +57,9 @@ class Run:
         return None if record is None else record.get("status")
 
     def finished_result(self) -> Result | None:
-        """Return the result of a run that is done, else None; it changes no more, so no lock is needed.
+        """Return the result of a run that is done, else None. It changes no more, so no lock is needed.
 
-        Raises ValueError where the result cannot be shown (see `check_result`).
+        Raises ValueError where the result cannot be shown (see `checked_result`).
         """
         path = self.path / "result.json"
         found = read_json(path) if self.status == "done" else None

@@ -63,7 +63,9 @@ class WandbStartError(RuntimeError):
 
 
 class RunLabels(NamedTuple):
-    """What wandb sorts and finds a run by."""
+    """Labels by which wandb groups, sorts and finds a run: its project, its group there, its own name, the
+    data as its job type, and tags such as the family.
+    """
 
     project: str
     group: str
