@@ -104,7 +104,7 @@ def report(
     measured; csv and json have one row a run, with each setting in which runs differ (--by: as the table).
     """
     from genbench.report import text
-    from genbench.report.html import html, write_folder
+    from genbench.report.page import html, write_folder
     from genbench.report.printed import print_comparison
     from genbench.runtime.progress import terminal
 
@@ -181,8 +181,8 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
 ) -> None:
     """Show the HTML report in a browser, made anew as the runs below the directory go on, until Ctrl-C."""
-    from genbench.report.html import html
-    from genbench.report.serve import LiveReport, server
+    from genbench.report.page import html
+    from genbench.report.page.serve import LiveReport, server
     from genbench.report.text import compare
 
     query, title = asked(by, sort, columns), runs_dir.resolve().name

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query
-from genbench.report.html import html
-from genbench.report.serve import LiveReport, is_loopback, server, state_of
+from genbench.report.page import html
+from genbench.report.page.serve import LiveReport, is_loopback, server, state_of
 from genbench.report.text import compare
 
 Write = Callable[..., Path]

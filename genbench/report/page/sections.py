@@ -1,0 +1,203 @@
+"""A comparison -> everything that the page shows of it, in the order in which it is read."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from genbench.report.columns import Column
+from genbench.report.group import unseen
+from genbench.report.notes import left_out as left_out_notes
+from genbench.report.notes import not_shown, notes
+from genbench.report.page import figures, run_folder
+from genbench.report.page.figures import Panel, Strip, Subject
+from genbench.report.page.pictures import Pictures, Place
+from genbench.report.runs import Row, Runs
+from genbench.report.table import Entry, Line, Table
+from genbench.report.text import Comparison
+from genbench.report.written import parts, written
+
+__all__ = ["Page", "page", "row_names"]
+
+LATE = ("budget", "device", "seeds")  # columns that name a row only where no other one tells it apart
+COMPARED = 8  # the most rows whose settings are listed side by side
+
+
+class Cell(NamedTuple):
+    """One cell of the leaderboard."""
+
+    value: str
+    uncertainty: str
+    key: str  # the number or the text by which rows are sorted, empty for nothing
+    is_best: bool
+
+
+class Item(NamedTuple):
+    """One row of the leaderboard."""
+
+    number: int
+    name: str
+    cells: list[Cell]
+    words: str  # the text that the filter searches
+    commands: list[tuple[str, str | None, str]]
+    """Of each run, that which is shown first: its seed, its command if that was recorded, its versions."""
+
+
+class Section(NamedTuple):
+    """The part of the page about one data set."""
+
+    number: int
+    title: str
+    heads: list[tuple[Column, bool, str]]
+    """Of each column: whether it holds numbers, and the order of the rows by it, ascending or descending."""
+    items: list[Item]
+    notes: list[tuple[str, str]]  # a mark, empty for none, and a text
+    costs: Panel
+    training: Panel
+    noise: Panel
+    strips: list[Strip]
+    strips_note: str
+    compared: list[str]
+    differences: list[tuple[str, list[str]]]
+    """A setting in which the compared rows differ, and its value in each of them."""
+
+
+class Page(NamedTuple):
+    """Everything on the page."""
+
+    title: str
+    sections: list[Section]
+    left_out: list[tuple[str, str, str]]  # a run, the reason, and the images that it has seen
+    beginning: list[str]
+    ending: list[str]
+
+
+def page(found: Comparison, *, place: Place, title: str) -> Page:
+    """Collect the contents of the page; `place` turns the bytes of a PNG into its `src` in the page.
+
+    Files of runs that cannot be shown are named, with the reason, at the end of the page.
+    """
+    pictures = Pictures(place)
+    sections = [section(number, table, found, pictures) for number, table in enumerate(found.tables)]
+    left_out = [
+        (name, reason, written(run_folder.images_seen(found.runs.paths[name])))
+        for name, reason in found.runs.left_out.items()
+    ]
+    ending = [*left_out_notes({}, found.runs.passed_over), *not_shown(pictures.refused)]
+    return Page(title, sections, left_out, found.beginning, ending)
+
+
+def section(number: int, table: Table, found: Comparison, pictures: Pictures) -> Section:
+    """One data set's part of the page."""
+    shown = shown_runs(table)
+    subjects = [
+        Subject(i, name, line, found.runs.paths[str(row["run"])])
+        for i, (name, line, row) in enumerate(zip(row_names(table), table.lines, shown, strict=True))
+    ]
+    strips = figures.strips(subjects, pictures)
+    for subject in subjects:
+        pictures.refused |= run_folder.unreadable_files(subject.path)
+    return Section(
+        number=number,
+        title=table.title or "Runs",
+        heads=heads(table, found.query.sort),
+        items=[item(*pair, table, found.runs) for pair in zip(subjects, shown, strict=True)],
+        notes=[split_mark(note) for note in notes(table)],
+        costs=figures.cost_panel(table, subjects),
+        training=figures.training_panel(subjects),
+        noise=figures.noise_panel(subjects),
+        strips=strips,
+        strips_note=seeds_note(shown) + figures.first_rows(len(shown), figures.PICTURED),
+        differences=differences(table),
+        compared=[subject.name for subject in subjects[:COMPARED]],
+    )
+
+
+def heads(table: Table, sort: str) -> list[tuple[Column, bool, str]]:
+    """See Section.heads. sort: the column that the user named, else rows are sorted by the first metric."""
+    first = next((col for col in table.columns if col.better), None)
+    orders = {-1: "ascending", 1: "descending"}
+    found = []
+    for place, col in enumerate(table.columns):
+        is_number = any(isinstance(line.entries[place].value, int | float) for line in table.lines)
+        found.append((col, is_number, orders[col.better] if first is col and not sort else ""))
+    return found
+
+
+def split_mark(note: str) -> tuple[str, str]:
+    """A footnote -> its mark and its text: "[1] f,n=9" -> ("1", "f,n=9")."""
+    match = re.fullmatch(r"\[(\d+)\] (.*)", note, re.DOTALL)
+    return (match[1], match[2]) if match else ("", note)
+
+
+def shown_runs(table: Table) -> list[Row]:
+    """The run that stands for each row of a table: of the seed that all rows have, else of its first."""
+    seeds = [{row.get("seed") for row in line.group.rows} for line in table.lines]
+    shared = sorted(set.intersection(*seeds), key=str)
+    return [
+        next((row for row in line.group.rows if shared and row.get("seed") == shared[0]), line.group.rows[0])
+        for line in table.lines
+    ]
+
+
+def seeds_note(rows: Sequence[Row]) -> str:
+    """A sentence that says whether the pictures start from the same random numbers."""
+    seeds = {row.get("seed") for row in rows}
+    if len(seeds) > 1:
+        return "Seeds differ: the pictures of each row start from other random numbers."
+    return (
+        f"All pictures are from seed {written(seeds.pop())} and start from the same random numbers:"
+        " models with the same noise shape use identical noise per position."
+    )
+
+
+def item(subject: Subject, shown: Row, table: Table, runs: Runs) -> Item:
+    """One row of the leaderboard, with the commands of its runs."""
+    line = subject.line
+    words = [subject.name, *line.runs, *map(str, table.constants.values())]
+    commands = []
+    for row in sorted(line.group.rows, key=lambda row: row is not shown):
+        path = runs.paths[str(row["run"])]
+        commands.append((written(row.get("seed")), run_folder.command(path), run_folder.made_by(path)))
+    cells = [cell(entry, col) for entry, col in zip(line.entries, table.columns, strict=True)]
+    return Item(subject.number, subject.name, cells, " ".join(words).lower(), commands)
+
+
+def cell(entry: Entry, col: Column) -> Cell:
+    """One cell of the leaderboard."""
+    value, uncertainty = parts(entry, col.name)
+    is_known = entry.value is not None and entry.value == entry.value  # not nan, which has no order
+    return Cell(value, uncertainty, str(entry.value) if is_known else "", entry.is_best)
+
+
+def row_names(table: Table) -> list[str]:
+    """The choices that tell each row from the others: ddpm · cosine · l2.
+
+    Budgets, then devices, then numbers of seeds are named where rows differ in nothing before them.
+    """
+    texts = [choices(line, table.columns) for line in table.lines]
+    names = [" · ".join(text for name, text in row.items() if name not in LATE) for row in texts]
+    for late in LATE:
+        twins: dict[str, set[str]] = {}
+        for name, row in zip(names, texts, strict=True):
+            twins.setdefault(name, set()).add(row.get(late, ""))
+        names = [
+            " · ".join(filter(None, (name, row.get(late, "") if len(twins[name]) > 1 else "")))
+            for name, row in zip(names, texts, strict=True)
+        ]
+    return [name or line.runs[0] for name, line in zip(names, table.lines, strict=True)]
+
+
+def choices(line: Line, columns: Sequence[Column]) -> dict[str, str]:
+    """A row's choices by the names of their columns; a number follows its column's title: optim.lr 0.001."""
+    return {
+        col.name: f"{'' if isinstance(entry.value, str) else f'{col.title} '}{written(entry.value)}"
+        for entry, col in zip(line.entries, columns, strict=True)
+        if entry.estimate is None and entry.value is not None
+    }
+
+
+def differences(table: Table) -> list[tuple[str, list[str]]]:
+    """The choices and settings in which the first rows differ, each with their values."""
+    lines = table.lines[:COMPARED]
+    runs = table.runs.with_rows([row for line in lines for row in line.group.rows])
+    return [(name, [written(line.group.value(name)) for line in lines]) for name in unseen(runs, [])]
