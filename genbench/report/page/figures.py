@@ -13,52 +13,35 @@ from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_f
 from genbench.report.table import Line as Row
 from genbench.report.table import Table, comparable, entry, leagues
 
-__all__ = ["CURVES", "Panel", "Strip", "Subject", "cost_panel", "noise_panel", "strips", "training_panel"]
+__all__ = ["Panel", "Picture", "Subject", "cost_panel", "noise_panel", "pictures_by_kind", "training_panel"]
 
 COSTS = {"seconds_per_image": "seconds per sample", "training_seconds": "seconds of training"}
-CURVES = 16  # the most rows whose curves stand in one figure
-FULL_SIZE = 12  # up to how many pictures of one kind are shown in full size
-PICTURED = 60  # the most rows whose pictures are in a page
+CURVES, PICTURED = 16, 60  # the most rows whose curves, and whose pictures, are shown
 
 
 class Subject(NamedTuple):
-    """One row of a table and the run that is shown of it."""
+    """One row of a table, and the directory of the run that is shown of it."""
 
     number: int
     name: str
     line: Row
     path: Path
-    """The run's directory."""
 
 
 class Panel(NamedTuple):
-    """Figures side by side with one legend."""
+    """Figures side by side with one legend: the number of a row, whose symbol is shown, and a name."""
 
     figures: list[Figure]
     legend: list[tuple[int, str]]
-    """The number of a row, whose colour and symbol are shown, and a name."""
     note: str = ""
 
 
 class Picture(NamedTuple):
-    """One picture of a strip."""
+    """One picture as the page shows it; row: None of training images, which belong to no row."""
 
     row: int | None
-    """None of real images, which belong to no row."""
     name: str
     source: str
-
-
-class Strip(NamedTuple):
-    """The pictures of one kind, side by side."""
-
-    title: str
-    pictures: list[Picture]
-
-    @property
-    def size(self) -> str:
-        """CSS class: those of many rows are small, so that the page stays short."""
-        return "many" if len(self.pictures) > FULL_SIZE else "few"
 
 
 def panel(figures: Iterable[Figure | None], subjects: Sequence[Subject], note: str = "") -> Panel:
@@ -69,7 +52,10 @@ def panel(figures: Iterable[Figure | None], subjects: Sequence[Subject], note: s
 
 
 def cost_panel(table: Table, subjects: Sequence[Subject]) -> Panel:
-    """The first metric that has a better side against the cost of sampling and of training, a point a row."""
+    """The first metric that has a better side against the cost of sampling and of training, a point a row.
+
+    A row that pools budgets, or whose numbers do not compare with those of its budget, is on no front.
+    """
     col = next((col for col in table.columns if col.better), None)
     if col is None:
         return Panel([], [])
@@ -79,16 +65,19 @@ def cost_panel(table: Table, subjects: Sequence[Subject]) -> Panel:
         if comparable([table.lines[place] for place in places], col.name)
         for place in places
     }
-    figures = [
-        scatter_figure(
-            [point for s in subjects if (point := point_of(s, cost, col, budgets.get(s.number)))],
-            title=f"{col.title} against {title}",
-            x_title=title,
-            y_title=f"{col.title} {col.arrow}",
-            better=col.better,
+    figures = []
+    for cost, title in COSTS.items():
+        points = [point_of(subject, cost, col, budgets.get(subject.number)) for subject in subjects]
+        y_title = f"{col.title} {col.arrow}"
+        figures.append(
+            scatter_figure(
+                [point for point in points if point],
+                title=f"{col.title} against {title}",
+                x_title=title,
+                y_title=y_title,
+                better=col.better,
+            )
         )
-        for cost, title in COSTS.items()
-    ]
     return panel(figures, subjects)
 
 
@@ -105,15 +94,13 @@ def point_of(subject: Subject, cost: str, col: Column, budget: str | None) -> Po
 def training_panel(subjects: Sequence[Subject]) -> Panel:
     """The curves of each logged loss and of each score during training, a line for each of the first rows."""
     lines: dict[str, list[Line]] = {}
-    unreadable = []
+    note = first_rows(len(subjects), CURVES)
     for subject in subjects[:CURVES]:
         curves, damaged = run_folder.read_log(subject.path)
         for name, (xs, ys) in curves.items():
             lines.setdefault(name, []).append(Line(subject.number, subject.name, xs, ys))
         if damaged:
-            unreadable.append(f"{subject.name}, line {', '.join(map(str, damaged))}")
-    note = first_rows(len(subjects), CURVES)
-    note += f" Unreadable in metrics.jsonl: {'; '.join(unreadable)}." if unreadable else ""
+            note += f" Unreadable in metrics.jsonl of {subject.name}: line {', '.join(map(str, damaged))}."
     return panel([training_figure(name, lines[name]) for name in sorted(lines)], subjects, note)
 
 
@@ -131,9 +118,12 @@ def noise_panel(subjects: Sequence[Subject]) -> Panel:
     """alpha_bar and log SNR against t of each noise schedule, in the colour of the first row that has it."""
     levels: dict[tuple[float, ...], Line] = {}
     for subject in subjects[:CURVES]:
-        if (noise := run_folder.noise_schedule(subject.path)) is not None:
-            levels.setdefault(tuple(noise.alpha_bar), Line(subject.number, *noise))
-    ratios = [log_snr(line) for line in levels.values()]
+        if schedule := run_folder.noise_schedule(subject.path):
+            levels.setdefault(tuple(schedule[2]), Line(subject.number, *schedule))
+    ratios = []
+    for line in levels.values():
+        inside = [(t, math.log(y / (1 - y))) for t, y in zip(line.xs, line.ys, strict=True) if 0 < y < 1]
+        ratios.append(line._replace(xs=[t for t, _ in inside], ys=[ratio for _, ratio in inside]))
     figures = [
         line_figure(lines, title=title, x_title="t", y_title=title)
         for title, lines in (("ᾱ", [*levels.values()]), ("log SNR = log(ᾱ / (1 − ᾱ))", ratios))
@@ -141,14 +131,8 @@ def noise_panel(subjects: Sequence[Subject]) -> Panel:
     return Panel([f for f in figures if f], [(line.row, line.name) for line in levels.values()])
 
 
-def log_snr(line: Line) -> Line:
-    """Alpha_bar -> log(alpha_bar / (1 - alpha_bar)), where that is finite."""
-    inside = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if 0 < y < 1]
-    return line._replace(xs=[x for x, _ in inside], ys=[math.log(y / (1 - y)) for _, y in inside])
-
-
-def strips(subjects: Sequence[Subject], pictures: Pictures) -> list[Strip]:
-    """The last pictures of each kind, side by side; training images follow the samples."""
+def pictures_by_kind(subjects: Sequence[Subject], pictures: Pictures) -> dict[str, list[Picture]]:
+    """The last pictures of each kind, one of each of the first rows; training images follow the samples."""
     found: dict[str, list[Picture]] = {}
     for subject in subjects[:PICTURED]:
         for kind, path in pictures_of(subject.path).items():
@@ -158,7 +142,7 @@ def strips(subjects: Sequence[Subject], pictures: Pictures) -> list[Strip]:
     sources = (pictures.source(path, run) for path, run in there if os.path.lexists(path))
     if source := next(filter(None, sources), None):
         found["samples"].append(Picture(None, "training images", source))
-    return [Strip(kind, found[kind]) for kind in sorted(found, key=rank)]
+    return {kind: found[kind] for kind in sorted(found, key=rank)}
 
 
 def first_rows(rows: int, shown: int) -> str:

@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.lines import parse_lines
@@ -20,18 +20,10 @@ from genbench.records.untrusted import (
 )
 from genbench.report.columns import shown_metrics
 
-__all__ = [
-    "Log",
-    "NoiseSchedule",
-    "command",
-    "images_seen",
-    "made_by",
-    "metric_of",
-    "noise_schedule",
-    "read_log",
-    "unreadable_files",
-]
+__all__ = ["command", "images_seen", "made_by", "metric_of", "noise_schedule", "read_log", "unreadable_files"]
 
+Curves = dict[str, tuple[list[float], list[float]]]
+"""Name of a logged value -> images seen, values."""
 LOSS = re.compile(r".*/loss")
 TRAINING = "training/"
 LAST = 10  # lines at the end of a log, one of which says how many images a run has seen
@@ -39,23 +31,6 @@ ONCE = ("dry_run=", "retry_failed=", "rerun=")
 """What a later command may have asked for; Hydra notes the last one's words, whatever it did."""
 FOREIGN = ("-", "hydra")
 """First letters of words that Hydra never notes there: a command with them may start another program."""
-
-
-class Log(NamedTuple):
-    """The curves in a run's metrics.jsonl."""
-
-    curves: dict[str, tuple[list[float], list[float]]]
-    """Name -> images seen, values."""
-    damaged: Sequence[int]
-    """Numbers of the lines that hold no event."""
-
-
-class NoiseSchedule(NamedTuple):
-    """The share of signal that a forward process leaves over time."""
-
-    name: str
-    t: list[float]
-    alpha_bar: list[float]
 
 
 def command(folder: Path) -> str | None:
@@ -88,10 +63,13 @@ def json_object(path: Path) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read_log(folder: Path) -> Log:
-    """Read every loss and every score of EMA weights that a run has logged; nothing without a log."""
+def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
+    """Read every loss and every score of EMA weights that a run has logged, nothing without a log.
+
+    Returns the curves, and the numbers of the lines that hold no event, which are passed over.
+    """
     objects, damaged = parse_lines(log_bytes(folder))
-    curves: dict[str, tuple[list[float], list[float]]] = {}
+    curves: Curves = {}
     for event in objects.values():
         for name, value in event.items():
             is_curve = LOSS.fullmatch(name) is not None or metric_of(name) is not None
@@ -99,7 +77,7 @@ def read_log(folder: Path) -> Log:
                 xs, ys = curves.setdefault(name, ([], []))
                 xs.append(event["images_seen"])
                 ys.append(value)
-    return Log(curves, damaged)
+    return curves, damaged
 
 
 def metric_of(name: str) -> str | None:
@@ -133,10 +111,10 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
-def noise_schedule(folder: Path) -> NoiseSchedule | None:
-    """The noise schedule that a run's result holds, under the name of its choice; None where it has none.
+def noise_schedule(folder: Path) -> tuple[str, list[float], list[float]] | None:
+    """The name of a run's noise schedule, or of its model, with t and alpha_bar(t), as its result holds them.
 
-    Both lists hold numbers from 0 to 1 and have the same length of 2 or more.
+    None where the lists are no numbers from 0 to 1, or have different lengths.
     """
     record = json_object(folder / "result.json")
     curve, choices = (
@@ -145,7 +123,7 @@ def noise_schedule(folder: Path) -> NoiseSchedule | None:
     t, alpha_bar = curve.get("t"), curve.get("alpha_bar")
     if not (is_shares(t) and is_shares(alpha_bar) and len(t) == len(alpha_bar)):
         return None
-    return NoiseSchedule(str(choices.get("schedule", choices.get("model", "noise"))), t, alpha_bar)
+    return str(choices.get("schedule", choices.get("model", "noise"))), t, alpha_bar
 
 
 def is_shares(values: object) -> TypeGuard[list[float]]:

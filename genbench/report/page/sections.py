@@ -9,7 +9,7 @@ from genbench.report.group import unseen
 from genbench.report.notes import left_out as left_out_notes
 from genbench.report.notes import not_shown, notes
 from genbench.report.page import figures, run_folder
-from genbench.report.page.figures import Panel, Strip, Subject
+from genbench.report.page.figures import Panel, Picture, Subject
 from genbench.report.page.pictures import Pictures, Place
 from genbench.report.runs import Row, Runs
 from genbench.report.table import Entry, Line, Table
@@ -54,8 +54,8 @@ class Section(NamedTuple):
     costs: Panel
     training: Panel
     noise: Panel
-    strips: list[Strip]
-    strips_note: str
+    pictures: dict[str, list[Picture]]  # by their kind
+    pictures_note: str
     compared: list[str]
     differences: list[tuple[str, list[str]]]
     """A setting in which the compared rows differ, and its value in each of them."""
@@ -93,7 +93,6 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         Subject(i, name, line, found.runs.paths[str(row["run"])])
         for i, (name, line, row) in enumerate(zip(row_names(table), table.lines, shown, strict=True))
     ]
-    strips = figures.strips(subjects, pictures)
     for subject in subjects:
         pictures.refused |= run_folder.unreadable_files(subject.path)
     return Section(
@@ -105,8 +104,8 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         costs=figures.cost_panel(table, subjects),
         training=figures.training_panel(subjects),
         noise=figures.noise_panel(subjects),
-        strips=strips,
-        strips_note=seeds_note(shown) + figures.first_rows(len(shown), figures.PICTURED),
+        pictures=figures.pictures_by_kind(subjects, pictures),
+        pictures_note=seeds_note(shown) + figures.first_rows(len(shown), figures.PICTURED),
         differences=differences(table),
         compared=[subject.name for subject in subjects[:COMPARED]],
     )
