@@ -34,7 +34,6 @@ SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "genbench", "font.size": 12,
 SHARED = ("xtick", "ytick", "axis", "front")  # parts that belong to no row, and stay when rows are filtered
 PARTS = (*SHARED, "bar", "line", "leader", "dot", "label")
 """Parts of matplotlib's SVG that the page uses: the group `dot-3-5` holds the symbols of rows 3 and 5."""
-HUNDREDTHS = re.compile(r"(\.\d\d)\d+")  # further decimals are below what a screen shows
 
 
 class Point(NamedTuple):
@@ -77,11 +76,11 @@ def scatter_figure(
     Lower x is better; better: 1 where higher y is, -1 where lower y is. None where fewer than two points have
     finite numbers, or all of them the same x.
     """
-    known = [point for point in points if all(map(is_drawable, (point.x, point.y, point.low, point.high)))]
-    xs = [point.x for point in known]
+    known = [p for p in points if is_drawable(p.x, p.y, p.low, p.high)]
+    xs = [p.x for p in known]
     if len(known) < 2 or max(xs) - min(xs) <= SAME * max(xs):
         return None
-    budgets = dict.fromkeys(point.budget for point in known if point.budget is not None)
+    budgets = dict.fromkeys(p.budget for p in known if p.budget is not None)
     fronts = {name: pareto_front([p for p in known if p.budget == name], better) for name in budgets}
     fronts = {name: front for name, front in fronts.items() if len(front) > 1}
     tips = {f"front-{i}": f"Pareto front of {name}".removesuffix(" of ") for i, name in enumerate(fronts)}
@@ -122,9 +121,9 @@ def ids(part: str, points: Sequence[Point]) -> str:
     return "-".join([part, *(str(point.row) for point in points)])
 
 
-def is_drawable(value: float) -> bool:
-    """True for numbers with which a scale can compute: finite, and so far from the ends of floats."""
-    return value == 0 or 1e-150 < abs(value) < 1e150
+def is_drawable(*values: float) -> bool:
+    """True where a scale can compute with all values: finite, and far from the ends of floats."""
+    return all(value == 0 or 1e-150 < abs(value) < 1e150 for value in values)
 
 
 def pareto_front(points: Sequence[Point], better: int) -> list[Point]:
@@ -138,7 +137,7 @@ def pareto_front(points: Sequence[Point], better: int) -> list[Point]:
 
 def averaged(line: Line) -> np.ndarray:
     """(n, 2) vertices of a line, n <= VERTICES: means of neighbours, without what cannot be drawn."""
-    pairs = [pair for pair in zip(line.xs, line.ys, strict=True) if all(map(is_drawable, pair))]
+    pairs = [pair for pair in zip(line.xs, line.ys, strict=True) if is_drawable(*pair)]
     size = -(-len(pairs) // VERTICES) or 1
     parts = np.split(np.array(pairs, dtype=float).reshape(-1, 2), range(size, len(pairs), size))
     return np.array([part.mean(axis=0) for part in parts if len(part)])
@@ -260,8 +259,7 @@ def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
         part, *numbers = re.split("[-_]", group.get("id", ""))
         if part not in PARTS:
             continue
-        shapes = [shape for node in group.iter() if (shape := to_shape(node)) is not None]
-        for shape, number in zip(shapes, itertools.cycle(map(int, numbers))):
+        for shape, number in zip(shapes_of(group), itertools.cycle(map(int, numbers))):
             kind = (number if part == "front" else number // COLOURS) % SHAPES
             shape.set("class", f"{part} c{number % COLOURS} d{kind}")
             if part not in SHARED:
@@ -274,19 +272,15 @@ def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
     return Markup(tostring(svg, encoding="unicode"))
 
 
-def to_shape(node: Element) -> Element | None:
-    """A path, symbol or text of matplotlib's SVG without its style; None of other nodes."""
-    tag = node.tag.rpartition("}")[2]
-    place = {name: HUNDREDTHS.sub(r"\1", node.get(name, "")) for name in ("x", "y")}
-    if tag == "path" and node.get("id") is None:  # those with an id are definitions of symbols
-        return Element("path", {"d": " ".join(HUNDREDTHS.sub(r"\1", node.get("d", "")).split())})
-    if tag == "use":
-        return Element("use", place)
-    if tag == "text":
-        anchor = re.search(r"text-anchor: (\w+)", node.get("style", ""))
-        text = Element("text", place | {"text-anchor": anchor[1] if anchor else "start"})
-        text.text = node.text
-        if node.get("transform", "").startswith("rotate(-90"):
-            text.set("transform", node.get("transform", ""))
-        return text
-    return None
+def shapes_of(group: Element) -> Iterator[Element]:
+    """The paths, symbols and texts of a group of matplotlib's SVG: their places without their style."""
+    for node in group.iter():
+        tag = node.tag.rpartition("}")[2]
+        if tag not in ("path", "use", "text") or "id" in node.attrib:  # a path with an id defines a symbol
+            continue
+        places = ((name, node.get(name, "").split()) for name in ("d", "x", "y", "transform"))
+        shape = Element(tag, {name: " ".join(words) for name, words in places if words})
+        if tag == "text":
+            shape.text = node.text
+            shape.set("text-anchor", node.get("style", "").rpartition("text-anchor: ")[2])
+        yield shape
