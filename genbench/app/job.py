@@ -5,9 +5,10 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -23,6 +24,9 @@ from genbench.app.recorded import at
 from genbench.app.run_names import identity, without_hydra
 from genbench.app.sweeps import ledger, stop_of_sweep, tell_upload
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
+from genbench.records.metric_kinds import KINDS, Kind
+from genbench.records.metric_name import of_ema
+from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, Status
 from genbench.runtime.disk import explain
@@ -198,7 +202,7 @@ def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Sta
                 result = session.run()
             else:
                 del session  # each process has its own
-                result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task) or {}
+                result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task)
     show(result, console)
     return Stay("done", headline(result, cfg), objective(result, cfg))
 
@@ -247,7 +251,7 @@ def sweeping() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def show(result: dict[str, Any], console: Console, *, again: bool = False) -> None:
+def show(result: Result, console: Console, *, again: bool = False) -> None:
     """The tables of a run; in a sweep its headline is told, and at its end the comparison of all."""
     if sweeping():
         return
@@ -269,37 +273,37 @@ def estimated(session: "Session") -> Stay:
     return Stay("estimated", note, objective=0.0, seconds=found.seconds)
 
 
-def headline(result: dict[str, Any], cfg: DictConfig) -> str:
+def headline(result: Result, cfg: DictConfig) -> str:
     """The objective, as it is called."""
     value = objective(result, cfg)
     return f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
 
 
-def objective(result: dict[str, Any], cfg: DictConfig) -> float:
+def objective(result: Result, cfg: DictConfig) -> float:
     """Return what a search minimises: a distance of the EMA weights, or bits_per_dim; nan without one."""
-    from genbench.records.metric_name import of_ema
-
     if cfg.objective == "bits_per_dim":
-        bits = result["likelihood"]["bits_per_dim"]
+        bits = result.likelihood.bits_per_dim
         return math.nan if bits is None else bits
-    return float(of_ema(result["metrics"]).get(cfg.objective, math.nan))
+    return float(of_ema(result.metrics).get(cfg.objective, math.nan))
 
 
-def check_objective(kind: str) -> None:
-    """Raise ValueError on what a search could not minimise."""
-    from genbench.report.columns import KINDS
+def check_objective(objective: str, kinds: Iterable[Kind]) -> None:
+    """Raise ValueError unless the objective is bits_per_dim or a metric kind of which lower is better.
 
-    legal = [name for name, (_, better) in KINDS.items() if better < 0] + ["bits_per_dim"]
-    if kind not in legal:
-        raise ValueError(f"objective is {kind!r}; lower must be better, so legal are {', '.join(legal)}")
+    kinds: those of the composed scores, among which may be some that genbench does not ship.
+    """
+    known = {**KINDS, **{kind.key: kind for kind in kinds}}.values()
+    legal = [kind.key for kind in known if kind.better < 0] + ["bits_per_dim"]
+    if objective not in legal:
+        raise ValueError(f"objective is {objective!r}; lower must be better, so legal are {', '.join(legal)}")
 
 
 def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> "Session":
     """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
-    check_objective(cfg.objective)
     who = identity(cfg)
     with memory_for("building the model", FREE):
         parts = build(cfg)
+        check_objective(cfg.objective, parts.metrics.kinds)
         from genbench.session.session import Session
 
         config = OmegaConf.to_container(cfg, resolve=True)

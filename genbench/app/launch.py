@@ -19,6 +19,7 @@ from genbench.app.build import build
 from genbench.app.machine import is_saved, machine_faults
 from genbench.app.sweeps import stop_of_sweep
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
+from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.runtime.endings import describe_error, rebuild_error
 from genbench.runtime.printable import printable, spell_out_warnings
@@ -58,7 +59,7 @@ def torchrun_rank() -> int | None:
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
-def launch(task: Task, devices: int) -> dict[str, Any]:
+def launch(task: Task, devices: int) -> Result:
     """Start the processes on this machine, wait for them, and return the run's result, as it is recorded.
 
     Raises what the first of them raised, Stopped on a signal, RuntimeError where one was killed.
@@ -70,7 +71,9 @@ def launch(task: Task, devices: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, as_before():  # a folder that nobody else can enter
         try:
             launcher(devices, worker, Path(folder).name)(task.to_json(), folder)
-            return here.result() or {}
+            finished = here.finished_result()
+            assert finished is not None  # the first process wrote it before it ended without an error
+            return finished
         except SignalException:
             ending: Exception = Stopped()
         except ChildFailedError as error:
@@ -121,7 +124,7 @@ def worker(task: str, folder: str) -> None:
         sys.exit(1)
 
 
-def work(task: Task) -> dict[str, Any] | None:
+def work(task: Task) -> Result | None:
     """The part of this process, whoever started it; the result, if it is the first."""
     import torch
 

@@ -117,8 +117,8 @@ def show_comparison(run_dirs: Sequence[Path], console: Console) -> None:
     """Print the table of the finished runs, and the command that makes it of all runs where they lie."""
     if len(run_dirs) < 2:
         return
-    from genbench.report.printed import print_comparison
-    from genbench.report.text import as_markdown, compare_runs
+    from genbench.report.compare import as_markdown, compare_runs
+    from genbench.report.formats.terminal import print_comparison
 
     try:
         found = compare_runs(run_dirs)

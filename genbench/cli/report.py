@@ -103,20 +103,22 @@ def report(
     A row is the mean over the seeds of one configuration, columns are what tells rows apart and what was
     measured; csv and json have one row a run, with each setting in which runs differ (--by: as the table).
     """
-    from genbench.report import text
+    from genbench.report import compare as comparison
+    from genbench.report.formats.terminal import print_comparison
     from genbench.report.page import html, write_folder
-    from genbench.report.printed import print_comparison
     from genbench.runtime.progress import terminal
 
     if every and not keys:
         raise ValueError("--all belongs to --keys: give both, or neither")
     if keys:
-        named = text.as_keys(text.compare(runs_dir, asked("", "", ""), conditions=filters or []), every=every)
+        named = comparison.as_keys(
+            comparison.compare(runs_dir, asked("", "", ""), conditions=filters or []), every=every
+        )
         deliver(named, out)
         return
     chosen = Format.html if assets and format is None else format_of(out, format, assets=assets)
     check_target(out, chosen, assets=assets)
-    found = text.compare(runs_dir, asked(by, sort, columns), conditions=filters or [])
+    found = comparison.compare(runs_dir, asked(by, sort, columns), conditions=filters or [])
     if chosen in (Format.csv, Format.json):
         # With a row a run all of them are there, also those that no table counts.
         for note in [*(found.beginning if by else ()), *found.ending]:
@@ -131,11 +133,11 @@ def report(
         say(f"{out / 'index.html'} is written")
         return
     write = {
-        Format.md: text.as_markdown,
-        Format.csv: text.as_csv,
-        Format.json: text.as_json,
-        Format.latex: text.as_latex,
-        Format.html: lambda comparison: html(comparison, title=title),
+        Format.md: comparison.as_markdown,
+        Format.csv: comparison.as_csv,
+        Format.json: comparison.as_json,
+        Format.latex: comparison.as_latex,
+        Format.html: lambda found: html(found, title=title),
     }
     deliver(write[chosen](found), out)
 
@@ -159,13 +161,13 @@ def compare(
     sure: they say nothing of the noise of training.
     Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
-    from genbench.report.duel import both, budgets, duel, duel_table
+    from genbench.report.two_sided import compare_sides, read_sides, side_budgets, sides_table
     from genbench.runtime.progress import terminal
 
-    sides = both(a, b, of_a or [], of_b or [])
-    lines = duel(*sides)
+    sides = read_sides(a, b, of_a or [], of_b or [])
+    measures = compare_sides(*sides)
     named = (" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b)))
-    terminal().print(duel_table(lines, *named, budgets(*sides)))
+    terminal().print(sides_table(measures, *named, side_budgets(*sides)))
 
 
 @verbs.command()
@@ -181,9 +183,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
 ) -> None:
     """Show the HTML report in a browser, made anew as the runs below the directory go on, until Ctrl-C."""
+    from genbench.report.compare import compare
     from genbench.report.page import html
     from genbench.report.page.serve import LiveReport, server
-    from genbench.report.text import compare
 
     query, title = asked(by, sort, columns), runs_dir.resolve().name
 
@@ -211,7 +213,7 @@ def serve(
 
 def asked(by: str, sort: str, columns: str) -> "Query":
     """What the options ask of the tables."""
-    from genbench.report.select import listed
+    from genbench.report.query import listed
     from genbench.report.table import Query
 
     return Query(by=listed(by), sort=sort, columns=listed(columns))

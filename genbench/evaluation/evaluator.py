@@ -13,7 +13,7 @@ from genbench.evaluation.held_out import Fidelity
 from genbench.evaluation.samples import Evaluation, assist, batches, evaluate, evaluate_held_out, scores_seed
 from genbench.generator import Generator, Noising
 from genbench.metrics import FeatureExtractor, Metrics, Reference, reference, score_images
-from genbench.records.metric_name import SPREADS, parse
+from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
 from genbench.runtime.processes import ALONE, Ranks
 from genbench.runtime.progress import Progress
@@ -75,7 +75,7 @@ class Examiner:
         found = self.examined(
             model, "ema", self.metrics.of_size(n), self.references[:1], rng.derive(self.seed, "glance")
         )
-        names = [name for name in found.metrics if not parse(name).kind.endswith(SPREADS)]
+        names = [name for name in found.metrics if not MetricName.parse(name).spread]
         return {name: found.metrics[name] for name in names}
 
     def examined(

@@ -14,7 +14,7 @@ from genbench.evaluation.pictures import curves_figure, save_grid
 from genbench.evaluation.samples import evaluate
 from genbench.generator import Generator
 from genbench.metrics import Metrics, reference
-from genbench.records.metric_name import is_metric
+from genbench.records.metric_name import MetricName, is_metric
 from genbench.records.run_directory import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.progress import Progress
@@ -91,7 +91,7 @@ def distance_figure(table: "pd.DataFrame", path: Path) -> None:
     first score where FID is none of them.
     """
     scores = [str(column) for column in table if is_metric(str(column))]
-    name = next((score for score in scores if score.startswith("fid[")), scores[0])
+    name = next((score for score in scores if MetricName.parse(score).kind == "fid"), scores[0])
     varied = [key for key in ("sampler", "steps", "guidance.scale") if key in table]
     against = "guidance.scale" if varied == ["guidance.scale"] else "passes"
     groups = [key for key in varied if key not in (against, "steps")]

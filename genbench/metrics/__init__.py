@@ -29,7 +29,6 @@ from genbench.metrics.scores.modes import Modes
 from genbench.metrics.scores.nearest import NearestImage, nearest_images
 from genbench.metrics.scores.score import Drawn, Score
 from genbench.metrics.scores.sliced import SlicedWasserstein
-from genbench.records.protocol import metric_name
 
 __all__ = [
     "FID",
@@ -67,7 +66,6 @@ __all__ = [
     "collect",
     "compute",
     "frechet_distance",
-    "metric_name",
     "nearest_features",
     "nearest_images",
     "parameter_count",

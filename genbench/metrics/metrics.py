@@ -14,6 +14,7 @@ from genbench.metrics.scores.kid import KID
 from genbench.metrics.scores.manifold import Manifold
 from genbench.metrics.scores.modes import Modes
 from genbench.metrics.scores.score import Score
+from genbench.records.metric_kinds import Kind
 from genbench.runtime.progress import Progress
 
 __all__ = ["STANDARD", "Metrics"]
@@ -58,6 +59,11 @@ class Metrics:
         self.batch_size = batch_size
         if samples is not None:
             self.check_count(samples, f"metrics.samples is {samples}", "draw more")
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of numbers that the scores compute, in their order, also those of other packages."""
+        return tuple(kind for score in self.scores for kind in score.kinds)
 
     def of_size(self, n: int) -> "Metrics":
         """The same of n samples. Raises ValueError where they are too few, or nothing is scored."""

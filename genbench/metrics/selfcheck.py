@@ -24,6 +24,7 @@ from genbench.metrics import (
 from genbench.metrics.scores.inception_score import inception_score
 from genbench.metrics.scores.kid import kernel_distance
 from genbench.metrics.scores.manifold import manifold_scores
+from genbench.records.metric_name import MetricName
 from genbench.runtime.progress import Progress
 
 __all__ = ["Check", "check_all", "verdict_table"]
@@ -160,7 +161,7 @@ def anchors(
         seed=SEED,
     )
     for name, obtained in scores.items():
-        if (kind := name.partition("[")[0]) in ANCHORS:
+        if (kind := MetricName.parse(name).kind) in ANCHORS:
             what, expected, within = ANCHORS[kind]
             yield Check(what, expected, obtained, within)
 

@@ -24,6 +24,7 @@ from genbench.metrics import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from genbench.records.result import Cost, Likelihood, Reconstruction, Result
 from genbench.records.run_directory import Run, version
 from genbench.records.summary import comparable
 from genbench.runtime.device import describe, keep_memory, make_repeatable
@@ -83,7 +84,7 @@ class Session:
                 "bring them back, or start afresh by rerun=true"
             )
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Result:
         """Do the work and return its record, which says how it ended whatever happens; close the tracker.
 
         Raises Stopped on request (its cause is what failed before that was done, if anything), Unmeasured
@@ -184,7 +185,7 @@ class Session:
         except (ValueError, OSError, RuntimeError) as error:
             raise UsageError(str(error)) from error
 
-    def train_and_evaluate(self, tracker: Tracker) -> dict[str, Any]:
+    def train_and_evaluate(self, tracker: Tracker) -> Result:
         """Train, draw the pictures, evaluate, and write the result, which is returned."""
         if self.checkpoint is not None:
             self.console.print(f"Going on from {self.checkpoint['images_seen']:,} images.", highlight=False)
@@ -198,7 +199,7 @@ class Session:
             gallery.processes(trained.ema.model, trained.images_seen)
             gallery.codes(trained.ema.model, trained.images_seen)
             result = self.measure(trained, gallery, grid)
-        tracker.summary({**comparable(result), **result["metrics"]})
+        tracker.summary({**comparable(result), **result.metrics})
         self.here.write_result(result)
         return result
 
@@ -270,29 +271,30 @@ class Session:
             self.data, parts.metrics, parts.seed, parts.device, self.progress, self.stop, self.ranks
         )
 
-    def measure(self, trained: Trained, gallery: Gallery, grid: Path) -> dict[str, Any]:
+    def measure(self, trained: Trained, gallery: Gallery, grid: Path) -> Result:
         """The final record."""
         started, model = time.monotonic(), trained.ema.model
         # Without scores nothing is drawn.
         quality, drawing = self.quality(trained, gallery) if self.parts.metrics.scores else ({}, None)
         fidelity = self.examiner.fidelity
-        return {
-            "genbench": version("genbench"),
-            "group": self.config["name"],
-            "run": self.here.path.name,
-            "status": "done",
-            "identity": self.identity,
-            "data_key": self.data.key,
-            "choices": self.choices,
-            "seed": self.parts.seed,
-            "config": self.config,
-            "metrics": quality,
-            "likelihood": fidelity.likelihood(model),
-            "reconstruction": fidelity.reconstruction(model),
-            "cost": self.cost(trained, drawing, time.monotonic() - started),
-            "samples": {"grid": str(grid.relative_to(self.here.path))},
-            "noise": noise(model),
-        }
+        return Result(
+            genbench=version("genbench"),
+            group=self.config["name"],
+            run=self.here.path.name,
+            status="done",
+            identity=self.identity,
+            data_key=self.data.key,
+            choices=self.choices,
+            seed=self.parts.seed,
+            config=self.config,
+            metrics=quality,
+            likelihood=Likelihood(**fidelity.likelihood(model)),
+            reconstruction=Reconstruction(**fidelity.reconstruction(model)),
+            cost=self.cost(trained, drawing, time.monotonic() - started),
+            samples={"grid": str(grid.relative_to(self.here.path))},
+            noise=noise(model),
+            kinds={kind.key: kind for kind in self.parts.metrics.kinds},
+        )
 
     def quality(self, trained: Trained, gallery: Gallery) -> tuple[dict[str, float], Evaluation]:
         """The scores of EMA weights, raw weights and held-out images, and what the EMA weights' came to."""
@@ -306,24 +308,24 @@ class Session:
             gallery.neighbours(ema.drawn, train_set, trained.images_seen)
         return ema.metrics | raw.metrics | held_out, ema
 
-    def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> dict[str, Any]:
+    def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> Cost:
         """What the run spent; sampling, if any, as the EMA weights' evaluation found it."""
-        return {
-            "device": describe(self.parts.device, self.ranks.count),
-            "parameters": parameter_count(trained.model),
-            "images_seen": trained.images_seen,
-            **({"skipped_batches": trained.skips.total} if trained.skips.total else {}),
+        return Cost(
+            device=describe(self.parts.device, self.ranks.count),
+            parameters=parameter_count(trained.model),
+            images_seen=trained.images_seen,
+            skipped_batches=trained.skips.total or None,
             **self.flops(trained),
-            "training_seconds": trained.seconds,
-            "fitting_seconds": trained.fitting_seconds,
-            "images_per_second": trained.images_seen / trained.seconds,
-            "passes_per_sample": drawing and drawing.passes_per_sample,
-            "seconds_per_image": drawing and drawing.seconds_per_image,
-            "sampling_batch": drawing and self.parts.metrics.batch_size,
-            "out_of_range": drawing and drawing.out_of_range,
-            "evaluation_seconds": seconds,
-            "peak_memory_bytes": peak_memory_bytes(self.parts.device),
-        }
+            training_seconds=trained.seconds,
+            fitting_seconds=trained.fitting_seconds,
+            images_per_second=trained.images_seen / trained.seconds,
+            passes_per_sample=drawing and drawing.passes_per_sample,
+            seconds_per_image=drawing and drawing.seconds_per_image,
+            sampling_batch=drawing and self.parts.metrics.batch_size,
+            out_of_range=drawing and drawing.out_of_range,
+            evaluation_seconds=seconds,
+            peak_memory_bytes=peak_memory_bytes(self.parts.device),
+        )
 
     def flops(self, trained: Trained) -> dict[str, float]:
         """Operations of the whole training and of one sample."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.config.groups import axes_asked_for
-from genbench.records.metric_name import is_metric, parse
+from genbench.records.metric_name import MetricName, is_metric
 from tests.conftest import Command
 from tests.toys import TINY
 
@@ -27,11 +27,11 @@ def test_full_takes_every_score_with_its_interval_and_shows_the_likeliest_copies
     result, run = result_of(main, tmp_path, *words, "metrics=full", "conditional=true")
     metrics = result["metrics"]
     assert all(map(is_metric, metrics))
-    kinds = {parse(name).kind for name in metrics}
+    kinds = {MetricName.parse(name).kind for name in metrics}
     assert {"is", "fid", "kid", "precision", "recall", "density", "coverage"} <= kinds
     assert {"fid_inf", "swd", "fid_class", "fid_gap", "authenticity", "nearest", "nearest_ratio"} <= kinds
     for name, value in metrics.items():
-        kind = parse(name).kind
+        kind = MetricName.parse(name).kind
         if f"{kind}_se" in kinds and ",class=" not in name:
             low, high, se = (metrics[name.replace("[", f"{end}[", 1)] for end in ("_low", "_high", "_se"))
             assert low <= value <= high

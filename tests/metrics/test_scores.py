@@ -36,7 +36,7 @@ from genbench.metrics import (
 from genbench.metrics import reference as take
 from genbench.metrics import take as sent
 from genbench.metrics.reference import Moments, kept
-from genbench.records.metric_name import SPREADS, parse
+from genbench.records.metric_name import SPREADS, MetricName
 from genbench.runtime.progress import Progress
 
 CPU = torch.device("cpu")
@@ -70,7 +70,7 @@ def scored(
         of="test",
         seed=0,
     )
-    return {name: value for name, value in found.items() if not parse(name).kind.endswith(SPREADS[1:])}
+    return {name: value for name, value in found.items() if MetricName.parse(name).spread not in SPREADS[1:]}
 
 
 def drawn(extractor: FeatureExtractor, images: torch.Tensor, seed: int = 0) -> Drawn:
@@ -138,7 +138,7 @@ def test_scores_carry_their_whole_protocol_and_the_report_can_read_it(
         "density[digits-cnn-v1,n=359,k=5,ref=train,test]",
         "coverage[digits-cnn-v1,n=359,k=5,ref=train,test]",
     ]
-    assert [parse(name).kind for name in scores] == [name.partition("[")[0] for name in scores]
+    assert [MetricName.parse(name).kind for name in scores] == [name.partition("[")[0] for name in scores]
 
 
 def test_neighbours_are_counted_among_equally_many_samples_and_real_images(
@@ -285,7 +285,7 @@ def test_a_generator_of_one_image_gets_every_score(
     others = (ClassFID(), FIDGap(), FIDInfinity(), SlicedWasserstein(), Authenticity(), NearestImage())
     found = compute(samples, (*STANDARD, *others), [reference, held_out])
     assert all(map(math.isfinite, found.values()))
-    kinds = {parse(name).kind: value for name, value in found.items()}
+    kinds = {MetricName.parse(name).kind: value for name, value in found.items()}
     assert (kinds["authenticity"], kinds["nearest"]) == (0, 0)
     # Samples that are all alike tell nothing of others: no interval, but that of a share has a width.
     assert "fid_se" not in kinds

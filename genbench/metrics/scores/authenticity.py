@@ -8,6 +8,7 @@ from torch import Tensor
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.manifold import radii, squared_distances
 from genbench.metrics.scores.score import Drawn, Score, of_split
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["Authenticity", "authentic", "nearest_features"]
 
@@ -23,14 +24,15 @@ class Authenticity(Score):
     """
 
     key = "authenticity"
+    kinds = (KINDS["authenticity"],)
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         train = of_split(references, "train")
         if train is None:
             return {}
         new = authentic(train.features, drawn.features)
-        extra, n = (f"among={len(train.features)}",), len(new)
-        return drawn.named("authenticity", float(new.double().mean()), extra=extra, n=n, influences=new)
+        name = drawn.name("authenticity", part=(f"among={len(train.features)}",), n=len(new))
+        return drawn.scored(name, float(new.double().mean()), influences=new)
 
 
 def authentic(real: Tensor, fake: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
 from genbench.metrics.scores.interval import Influences, on_roots
 from genbench.metrics.scores.score import Drawn, Score
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["ExactFD"]
 
@@ -20,6 +21,7 @@ class ExactFD(Score):
     """
 
     key = "fd_exact"
+    kinds = (KINDS["fd_exact"],)
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         law = references[0].law if references else None
@@ -27,11 +29,6 @@ class ExactFD(Score):
             return {}
         pixels, exact = to_float(drawn.images).flatten(1), exact_moments(law)
         moments = Moments.of(pixels)
-        return drawn.named(
-            "fd_exact",
-            frechet_distance(moments, exact),
-            ref="law",
-            n=len(pixels),
-            protocol=f"pixels-{law.key[:8]}",
-            influences=Influences(frechet_influences(pixels, moments, exact), scale=on_roots),
-        )
+        name = drawn.name("fd_exact", ref="law", n=len(pixels), protocol=f"pixels-{law.key[:8]}")
+        influences = Influences(frechet_influences(pixels, moments, exact), scale=on_roots)
+        return drawn.scored(name, frechet_distance(moments, exact), influences=influences)

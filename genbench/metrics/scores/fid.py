@@ -4,6 +4,7 @@ from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import frechet_distance, frechet_influences
 from genbench.metrics.scores.interval import Influences, on_roots
 from genbench.metrics.scores.score import Distance, Drawn
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["FID"]
 
@@ -12,10 +13,10 @@ class FID(Distance):
     """Between Gaussians with the moments of all samples, and of all images of a split."""
 
     key = "fid"
+    kinds = (KINDS["fid"],)
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         value = frechet_distance(drawn.moments, reference.moments)
         influences = frechet_influences(drawn.features, drawn.moments, reference.moments)
-        return drawn.named(
-            "fid", value, ref=reference.split, influences=Influences(influences, scale=on_roots)
-        )
+        name = drawn.name("fid", ref=reference.split)
+        return drawn.scored(name, value, influences=Influences(influences, scale=on_roots))

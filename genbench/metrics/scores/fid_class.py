@@ -9,6 +9,7 @@ from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
 from genbench.metrics.scores.interval import Influences, on_roots
 from genbench.metrics.scores.score import Distance, Drawn
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["ClassFID"]
 
@@ -22,6 +23,7 @@ class ClassFID(Distance):
     """
 
     key = "fid_class"
+    kinds = (KINDS["fid_class"],)
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         real = reference.images.labels
@@ -30,7 +32,6 @@ class ClassFID(Distance):
         pairs = dict(within(drawn.features, drawn.labels, reference.features, real[reference.index]))
         if not pairs:
             return {}
-        of_all = (f"classes={len(pairs)}",)
         n, influences = len(drawn.labels), torch.zeros(len(drawn.labels), dtype=torch.float64)
         distances: dict[str, float] = {}
         for k, (fake_k, real_k) in pairs.items():
@@ -38,13 +39,11 @@ class ClassFID(Distance):
             value = frechet_distance(fake_k, real_k)
             share = float(mine.double().mean()) * len(pairs)
             influences[mine] = frechet_influences(drawn.features[mine], fake_k, real_k) / share
-            distances |= drawn.named("fid_class", value, ref=reference.split, extra=(f"class={k}",), n=n)
+            of_class = drawn.name("fid_class", ref=reference.split, part=(f"class={k}",), n=n)
+            distances |= drawn.scored(of_class, value)
         mean = sum(distances.values()) / len(pairs)
-        spread = Influences(influences, scale=on_roots)
-        return (
-            drawn.named("fid_class", mean, ref=reference.split, extra=of_all, n=n, influences=spread)
-            | distances
-        )
+        of_all = drawn.name("fid_class", ref=reference.split, part=(f"classes={len(pairs)}",), n=n)
+        return drawn.scored(of_all, mean, influences=Influences(influences, scale=on_roots)) | distances
 
 
 def within(

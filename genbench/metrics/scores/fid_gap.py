@@ -7,6 +7,7 @@ from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_i
 from genbench.metrics.scores.interval import Influences
 from genbench.metrics.scores.manifold import subset
 from genbench.metrics.scores.score import Drawn, Score, of_split
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["FIDGap"]
 
@@ -23,6 +24,7 @@ class FIDGap(Score):
     """
 
     key = "fid_gap"
+    kinds = (KINDS["fid_gap"],)
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         train, test = (of_split(references, split) for split in ("train", "test"))
@@ -37,5 +39,5 @@ class FIDGap(Score):
             frechet_influences(x, each, drawn.moments) for x, each in zip(real, moments, strict=True)
         )
         spread = Influences(away - towards, real=(of_test, -of_train))
-        extra = (f"among={among}",)
-        return drawn.named("fid_gap", far - near, ref="test-train", extra=extra, influences=spread)
+        name = drawn.name("fid_gap", ref="test-train", part=(f"among={among}",))
+        return drawn.scored(name, far - near, influences=spread)

@@ -9,6 +9,7 @@ from torch import Tensor
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
 from genbench.metrics.scores.score import Distance, Drawn
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["FIDInfinity", "extrapolated"]
 
@@ -34,6 +35,7 @@ class FIDInfinity(Distance):
     """
 
     key = "fid_inf"
+    kinds = (KINDS["fid_inf"],)
     smallest = 20
 
     def __init__(self, sizes: int = 15, share: float = 0.25) -> None:
@@ -60,10 +62,9 @@ class FIDInfinity(Distance):
         influences = frechet_influences(drawn.features, drawn.moments, reference.moments)
         # The line's own error, beside the samples'; which have none where all are equal.
         spread = (1 + noise**2 * n / influences.var().clamp(min=1e-300)).sqrt()
-        extra = (f"sizes={self.sizes}x{smallest / n:.3g}",)
-        return drawn.named(
-            "fid_inf", value, ref=reference.split, extra=extra, n=n, influences=influences * spread
-        )
+        part = (f"sizes={self.sizes}x{smallest / n:.3g}",)
+        name = drawn.name("fid_inf", ref=reference.split, part=part, n=n)
+        return drawn.scored(name, value, influences=influences * spread)
 
 
 def extrapolated(features: Tensor, real: Moments, sizes: list[int]) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.interval import Influences, on_logs
 from genbench.metrics.scores.score import Drawn, Score
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["InceptionScore", "inception_score", "split_count"]
 
@@ -22,6 +23,7 @@ class InceptionScore(Score):
     """
 
     key = "is"
+    kinds = (KINDS["is"],)
 
     def __init__(self, splits: int = 10) -> None:
         if splits < 2:
@@ -34,9 +36,9 @@ class InceptionScore(Score):
         if classes == 0:
             return {}
         mean, std = inception_score(drawn.logits, splits=self.splits, seed=drawn.seed)
-        extra = (f"splits={split_count(n, self.splits)}",)
+        name = drawn.name("is", ref=None, part=(f"splits={split_count(n, self.splits)}",), n=n)
         influences = Influences(score_influences(drawn.logits), scale=on_logs)
-        return drawn.named("is", mean, ref=None, extra=extra, n=n, std=std, influences=influences)
+        return drawn.scored(name, mean, std=std, influences=influences)
 
 
 def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[float, float]:

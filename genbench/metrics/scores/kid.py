@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.manifold import subset
 from genbench.metrics.scores.score import Distance, Drawn
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["KID", "kernel_distance", "kernel_influences"]
 
@@ -21,6 +22,7 @@ class KID(Distance):
     """
 
     key = "kid"
+    kinds = (KINDS["kid"],)
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:
         if subsets < 1 or subset_size < 2:
@@ -35,15 +37,10 @@ class KID(Distance):
         fake, real = drawn.features, reference.features
         size = min(self.subset_size, len(fake), len(real))
         mean, std = kernel_distance(real, fake, subsets=self.subsets, subset_size=size, seed=drawn.seed)
-        return drawn.named(
-            "kid",
-            mean,
-            ref=reference.split,
-            extra=(f"subsets={self.subsets}x{size}",),
-            n=len(fake),
-            std=std,
-            influences=kernel_influences(*(subset(x, min(len(x), SPREAD_OF)) for x in (real, fake))),
-        )
+        part = (f"subsets={self.subsets}x{size}",)
+        name = drawn.name("kid", ref=reference.split, part=part, n=len(fake))
+        influences = kernel_influences(*(subset(x, min(len(x), SPREAD_OF)) for x in (real, fake)))
+        return drawn.scored(name, mean, std=std, influences=influences)
 
 
 def kernel_distance(

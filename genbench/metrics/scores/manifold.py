@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.score import Distance, Drawn
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["Manifold", "ManifoldScores", "manifold_scores", "radii", "squared_distances", "subset"]
 
@@ -32,6 +33,7 @@ class Manifold(Distance):
     """
 
     key = "precision_recall"
+    kinds = (KINDS["precision"], KINDS["recall"], KINDS["density"], KINDS["coverage"])
 
     def __init__(self, neighbours: int = 5) -> None:
         if neighbours < 1:
@@ -47,13 +49,11 @@ class Manifold(Distance):
             "precision": balls.holding > 0,
             "density": balls.holding.double() / k,
         }
-        return {
-            name: value
-            for kind, score in scores_of(balls, k)._asdict().items()
-            for name, value in drawn.named(
-                kind, score, ref=reference.split, extra=(f"k={k}",), n=n, influences=influences.get(kind)
-            ).items()
-        }
+        found: dict[str, float] = {}
+        for kind, score in scores_of(balls, k)._asdict().items():
+            name = drawn.name(kind, ref=reference.split, part=(f"k={k}",), n=n)
+            found |= drawn.scored(name, score, influences=influences.get(kind))
+        return found
 
 
 class ManifoldScores(NamedTuple):

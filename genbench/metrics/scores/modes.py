@@ -9,6 +9,7 @@ from genbench.data import KnownLaw
 from genbench.metrics.bits import bits_per_dim
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.score import Drawn, Score
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["Modes", "coverage", "modes_of", "total_variation"]
 
@@ -25,6 +26,7 @@ class Modes(Score):
     """
 
     key = "modes"
+    kinds = (KINDS["modes"], KINDS["mode_tv"], KINDS["off_law"], KINDS["law_bits"])
 
     def __init__(self, radius: float = 2.0, tail: float = 1e-3) -> None:
         if not radius > 0:
@@ -48,11 +50,10 @@ class Modes(Score):
             "law_bits": (float(bits.double().mean()), bits),
         }
         place, n = f"law-{law.key[:8]}", len(drawn.images)
-        named = (
-            drawn.named(kind, value, ref=None, n=n, protocol=place, influences=each)
-            for kind, (value, each) in found.items()
-        )
-        return {name: value for values in named for name, value in values.items()}
+        scores: dict[str, float] = {}
+        for kind, (value, each) in found.items():
+            scores |= drawn.scored(drawn.name(kind, ref=None, n=n, protocol=place), value, influences=each)
+        return scores
 
 
 def modes_of(images: Tensor, law: KnownLaw, *, radius: float = 2.0) -> Tensor:

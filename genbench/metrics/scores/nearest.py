@@ -1,6 +1,7 @@
 """Do samples repeat training images? By distances between pixels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from genbench.metrics.reference import Reference
 from genbench.metrics.scores.interval import Influences, at_least_0
 from genbench.metrics.scores.manifold import subset
 from genbench.metrics.scores.score import Drawn, Score, of_split
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["NearestImage", "nearest_images"]
 
@@ -26,6 +28,7 @@ class NearestImage(Score):
     """
 
     key = "nearest"
+    kinds = (KINDS["nearest"], KINDS["nearest_ratio"])
 
     def __init__(self, samples: int = 1000) -> None:
         if samples < 2:
@@ -37,8 +40,9 @@ class NearestImage(Score):
         if train is None:
             return {}
         distances = self.to(train.images, drawn.images)
-        mean, extra = float(distances.mean()), (f"among={len(train.images)}",)
-        found = self.named(drawn, "nearest", mean, Influences(distances), extra)
+        mean, part = float(distances.mean()), (f"among={len(train.images)}",)
+        name = drawn.name("nearest", part=part, n=len(distances), protocol="pixels")
+        found = drawn.scored(name, mean, influences=Influences(distances))
         if test is None:
             return found
         real = self.to(train.images, test.images.images)
@@ -46,19 +50,12 @@ class NearestImage(Score):
         if held_out > 0:
             ratio = mean / held_out
             spread = Influences(distances / held_out, real=(-ratio * real / held_out,), scale=at_least_0)
-            found |= self.named(drawn, "nearest_ratio", ratio, spread, extra)
+            found |= drawn.scored(replace(name, kind="nearest_ratio"), ratio, influences=spread)
         return found
 
     def to(self, real: Split, images: Tensor) -> Tensor:
         """The distances of a fixed random part of images (N, C, H, W) to those of a split."""
         return nearest_images(real, subset(images, min(self.samples, len(images))))[0]
-
-    def named(
-        self, drawn: Drawn, kind: str, value: float, influences: Influences, extra: tuple[str, ...]
-    ) -> dict[str, float]:
-        """A value of pixels under its full name."""
-        n = len(influences.samples)
-        return drawn.named(kind, value, extra=extra, n=n, protocol="pixels", influences=influences)
 
 
 def nearest_images(real: Split, fake: Tensor) -> tuple[Tensor, Tensor]:

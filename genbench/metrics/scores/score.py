@@ -10,7 +10,8 @@ from torch import Tensor
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments
 from genbench.metrics.scores.interval import Influences, Interval, interval, share_interval
-from genbench.records.protocol import metric_name
+from genbench.records.metric_kinds import Kind
+from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
 
 __all__ = ["Distance", "Drawn", "Score", "of_split"]
@@ -37,35 +38,42 @@ class Drawn:
     logits: Tensor
     """(at most 50,000, K) float32; K = 0 of a network that knows no classes."""
 
-    def named(
+    def name(
         self,
         kind: str,
-        value: float,
         *,
         ref: str | None = "train",
-        extra: tuple[str, ...] = (),
+        part: tuple[str, ...] = (),
         n: int | None = None,
         protocol: str | None = None,
+    ) -> MetricName:
+        """The full name of a value of these images; by default of a distance to the training split.
+
+        ref: the split that they are compared with, None of a value without a reference; part: settings of the
+        score, such as k=5. n: how many images were compared, if not all; protocol: on what, if not on the
+        features.
+        """
+        return MetricName(kind, protocol or self.protocol, n or self.n, ref, self.of, part)
+
+    def scored(
+        self,
+        name: MetricName,
+        value: float,
+        *,
         std: float | None = None,
         influences: Tensor | Influences | None = None,
     ) -> dict[str, float]:
-        """A value under its full name, and what is known of its spread under `_std`, `_low`, `_high`, `_se`.
+        """A value under its name, with its uncertainty, where known, under `_std`, `_low`, `_high` and `_se`.
 
-        n: how many images were compared, if not all; protocol: what they were compared on, if not features;
-        std: over parts of the samples; influences (N,): what each of them adds, for an interval, which is
-        left out where all add the same and it would be a point; bool of a share: which samples count;
-        `Influences` of a score that real images move too, or that has a least value.
+        std: over parts of the samples. influences (N,): how much each sample moves the value, for a 95 %
+        interval, which is left out where all move it equally; of a share the samples that count, as bool;
+        `Influences` where real images move the value too, or where it has a least value.
         """
-        count = n or self.n
         details = {"": value} if std is None else {"": value, "_std": std}
-        found = None if influences is None else self.spread(value, influences, count)
+        found = None if influences is None or name.n is None else self.spread(value, influences, name.n)
         if found is not None and found.se > 0:
             details |= {f"_{part}": number for part, number in found._asdict().items()}
-        place = protocol or self.protocol
-        return {
-            metric_name(kind + part, place, n=count, ref=ref, of=self.of, extra=extra): number
-            for part, number in details.items()
-        }
+        return {str(name.beside(ending)): number for ending, number in details.items()}
 
     def spread(self, value: float, influences: Tensor | Influences, n: int) -> Interval:
         """How far a value of n samples would move with others."""
@@ -81,6 +89,8 @@ class Score(ABC):
 
     key: str
     """Its name under `scores` in the configuration."""
+    kinds: tuple[Kind, ...]
+    """Of the values that it computes: entries of `KINDS`, or kinds of its own, which a run then records."""
     smallest: int = 2
     """Of how many images it can be taken at least."""
 

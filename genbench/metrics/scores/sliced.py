@@ -7,6 +7,7 @@ from genbench.metrics.reference import Reference
 from genbench.metrics.scores.interval import Influences, at_least_0
 from genbench.metrics.scores.manifold import subset
 from genbench.metrics.scores.score import Distance, Drawn
+from genbench.records.metric_kinds import KINDS
 
 __all__ = ["SlicedWasserstein", "sliced_distance"]
 
@@ -20,6 +21,7 @@ class SlicedWasserstein(Distance):
     """
 
     key = "swd"
+    kinds = (KINDS["swd"],)
 
     def __init__(self, directions: int = 256) -> None:
         if directions < 1:
@@ -30,8 +32,8 @@ class SlicedWasserstein(Distance):
         n = min(len(drawn.features), len(reference.features))
         real, fake = (subset(x, n) for x in (reference.features, drawn.features))
         value, influences = sliced_distance(real, fake, directions=self.directions)
-        extra, spread = (f"k={self.directions}",), Influences(influences, scale=at_least_0)
-        return drawn.named("swd", value, ref=reference.split, extra=extra, n=n, influences=spread)
+        name = drawn.name("swd", ref=reference.split, part=(f"k={self.directions}",), n=n)
+        return drawn.scored(name, value, influences=Influences(influences, scale=at_least_0))
 
 
 def sliced_distance(real: Tensor, fake: Tensor, *, directions: int) -> tuple[float, Tensor]:

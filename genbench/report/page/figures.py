@@ -2,16 +2,19 @@
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from genbench.report.columns import Column, column, protocol
+from genbench.records.metric_kinds import Kind
+from genbench.records.metric_name import MetricName
+from genbench.report.columns import Column, column
+from genbench.report.entry import comparable
 from genbench.report.page import run_folder
 from genbench.report.page.pictures import Pictures, pictures_of, rank
 from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
 from genbench.report.table import Line as Row
-from genbench.report.table import Table, comparable, entry, leagues
+from genbench.report.table import Table, budget_groups
 
 __all__ = ["Panel", "Picture", "Subject", "cost_panel", "noise_panel", "pictures_by_kind", "training_panel"]
 
@@ -61,8 +64,8 @@ def cost_panel(table: Table, subjects: Sequence[Subject]) -> Panel:
         return Panel([], [])
     budgets = {
         place: budget
-        for budget, places in leagues(table.lines).items()
-        if comparable([table.lines[place] for place in places], col.name)
+        for budget, places in budget_groups(table.lines).items()
+        if comparable([table.lines[place].rows for place in places], col.name)
         for place in places
     }
     figures = []
@@ -83,7 +86,7 @@ def cost_panel(table: Table, subjects: Sequence[Subject]) -> Panel:
 
 def point_of(subject: Subject, cost: str, col: Column, budget: str | None) -> Point | None:
     """A row by its cost and its quality +- the standard deviation over seeds, else with its interval."""
-    x, y = (entry(subject.line.group, name).estimate for name in (cost, col.name))
+    x, y = (subject.line.entry(name).estimate for name in (cost, col.name))
     if x is None or y is None:
         return None
     low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
@@ -91,7 +94,7 @@ def point_of(subject: Subject, cost: str, col: Column, budget: str | None) -> Po
     return Point(subject.number, subject.name, x.mean, y.mean, *ends, budget)
 
 
-def training_panel(subjects: Sequence[Subject]) -> Panel:
+def training_panel(subjects: Sequence[Subject], kinds: Mapping[str, Kind]) -> Panel:
     """The curves of each logged loss and of each score during training, a line for each of the first rows."""
     lines: dict[str, list[Line]] = {}
     note = first_rows(len(subjects), CURVES)
@@ -101,16 +104,16 @@ def training_panel(subjects: Sequence[Subject]) -> Panel:
             lines.setdefault(name, []).append(Line(subject.number, subject.name, xs, ys))
         if damaged:
             note += f" Unreadable in metrics.jsonl of {subject.name}: line {', '.join(map(str, damaged))}."
-    return panel([training_figure(name, lines[name]) for name in sorted(lines)], subjects, note)
+    return panel([training_figure(name, lines[name], kinds) for name in sorted(lines)], subjects, note)
 
 
-def training_figure(name: str, lines: Sequence[Line]) -> Figure | None:
+def training_figure(name: str, lines: Sequence[Line], kinds: Mapping[str, Kind]) -> Figure | None:
     """A loss on a logarithmic axis, or a score, whose title says on how many samples it was measured."""
     metric = run_folder.metric_of(name)
     if metric is None:
         return line_figure(lines, title=name, x_title="images seen", y_title=name, logarithmic_y=True)
-    col = column(metric)
-    title = f"{col.title} during training ({protocol(metric)})"
+    col = column(metric, kinds)
+    title = f"{col.title} during training ({MetricName.parse(metric).basis})"
     return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
 
 

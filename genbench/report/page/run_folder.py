@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.lines import parse_lines
-from genbench.records.metric_name import SPREADS, is_metric, parse
+from genbench.records.metric_name import MetricName, is_metric
 from genbench.records.untrusted import (
     LOG_BYTES,
     RECORD_BYTES,
@@ -86,7 +86,7 @@ def metric_of(name: str) -> str | None:
     training/fid[f,n=200,ref=train,ema] -> fid[f,n=200,ref=train,ema]
     """
     metric = name.removeprefix(TRAINING)
-    if metric == name or not is_metric(metric) or parse(metric).kind.endswith(SPREADS):
+    if metric == name or not is_metric(metric) or MetricName.parse(metric).spread:
         return None
     return next(iter(shown_metrics([metric])), None)
 

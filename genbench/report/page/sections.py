@@ -1,20 +1,21 @@
 """A comparison -> everything that the page shows of it, in the order in which it is read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from genbench.report.columns import Column
-from genbench.report.group import unseen
-from genbench.report.notes import left_out as left_out_notes
-from genbench.report.notes import not_shown, notes
+from genbench.report.compare import Comparison
+from genbench.report.entry import Entry
+from genbench.report.footnotes import left_out as left_out_notes
+from genbench.report.footnotes import not_shown, notes
+from genbench.report.frame import Cell
+from genbench.report.numbers import parts, written
 from genbench.report.page import figures, run_folder
 from genbench.report.page.figures import Panel, Picture, Subject
 from genbench.report.page.pictures import Pictures, Place
-from genbench.report.runs import Row, Runs
-from genbench.report.table import Entry, Line, Table
-from genbench.report.text import Comparison
-from genbench.report.written import parts, written
+from genbench.report.runs import Runs
+from genbench.report.table import Line, Table, differences
 
 __all__ = ["Page", "page", "row_names"]
 
@@ -22,7 +23,7 @@ LATE = ("budget", "device", "seeds")  # columns that name a row only where no ot
 COMPARED = 8  # the most rows whose settings are listed side by side
 
 
-class Cell(NamedTuple):
+class BoardCell(NamedTuple):
     """One cell of the leaderboard."""
 
     value: str
@@ -36,7 +37,7 @@ class Item(NamedTuple):
 
     number: int
     name: str
-    cells: list[Cell]
+    cells: list[BoardCell]
     words: str  # the text that the filter searches
     commands: list[tuple[str, str | None, str]]
     """Of each run, that which is shown first: its seed, its command if that was recorded, its versions."""
@@ -90,23 +91,24 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     """One data set's part of the page."""
     shown = shown_runs(table)
     subjects = [
-        Subject(i, name, line, found.runs.paths[str(row["run"])])
-        for i, (name, line, row) in enumerate(zip(row_names(table), table.lines, shown, strict=True))
+        Subject(i, name, line, found.runs.paths[line.runs[place]])
+        for i, (name, line, place) in enumerate(zip(row_names(table), table.lines, shown, strict=True))
     ]
+    seeds = {line.cells("seed")[place] for line, place in zip(table.lines, shown, strict=True)}
     for subject in subjects:
         pictures.refused |= run_folder.unreadable_files(subject.path)
     return Section(
         number=number,
         title=table.title or "Runs",
         heads=heads(table, found.query.sort),
-        items=[item(*pair, table, found.runs) for pair in zip(subjects, shown, strict=True)],
+        items=[item(subject, table, found.runs) for subject in subjects],
         notes=[split_mark(note) for note in notes(table)],
         costs=figures.cost_panel(table, subjects),
-        training=figures.training_panel(subjects),
+        training=figures.training_panel(subjects, table.runs.kinds),
         noise=figures.noise_panel(subjects),
         pictures=figures.pictures_by_kind(subjects, pictures),
-        pictures_note=seeds_note(shown) + figures.first_rows(len(shown), figures.PICTURED),
-        differences=differences(table),
+        pictures_note=seeds_note(seeds) + figures.first_rows(len(subjects), figures.PICTURED),
+        differences=differences(table, COMPARED),
         compared=[subject.name for subject in subjects[:COMPARED]],
     )
 
@@ -128,44 +130,40 @@ def split_mark(note: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else ("", note)
 
 
-def shown_runs(table: Table) -> list[Row]:
-    """The run that stands for each row of a table: of the seed that all rows have, else of its first."""
-    seeds = [{row.get("seed") for row in line.group.rows} for line in table.lines]
-    shared = sorted(set.intersection(*seeds), key=str)
-    return [
-        next((row for row in line.group.rows if shared and row.get("seed") == shared[0]), line.group.rows[0])
-        for line in table.lines
-    ]
+def shown_runs(table: Table) -> list[int]:
+    """Of each row the place of the run that is shown: of the seed that all rows have, else its first."""
+    shared = sorted(set.intersection(*(set(line.seeds) for line in table.lines)), key=str)
+    return [line.cells("seed").index(shared[0]) if shared else 0 for line in table.lines]
 
 
-def seeds_note(rows: Sequence[Row]) -> str:
-    """A sentence that says whether the pictures start from the same random numbers."""
-    seeds = {row.get("seed") for row in rows}
+def seeds_note(seeds: Set[Cell]) -> str:
+    """A sentence on whether pictures of runs of these seeds start from the same random numbers."""
     if len(seeds) > 1:
         return "Seeds differ: the pictures of each row start from other random numbers."
     return (
-        f"All pictures are from seed {written(seeds.pop())} and start from the same random numbers:"
+        f"All pictures are from seed {written(next(iter(seeds)))} and start from the same random numbers:"
         " models with the same noise shape use identical noise per position."
     )
 
 
-def item(subject: Subject, shown: Row, table: Table, runs: Runs) -> Item:
+def item(subject: Subject, table: Table, runs: Runs) -> Item:
     """One row of the leaderboard, with the commands of its runs."""
     line = subject.line
     words = [subject.name, *line.runs, *map(str, table.constants.values())]
     commands = []
-    for row in sorted(line.group.rows, key=lambda row: row is not shown):
-        path = runs.paths[str(row["run"])]
-        commands.append((written(row.get("seed")), run_folder.command(path), run_folder.made_by(path)))
+    for run, seed in zip(line.runs, line.cells("seed"), strict=True):
+        path = runs.paths[run]
+        command = written(seed), run_folder.command(path), run_folder.made_by(path)
+        commands.insert(0 if path == subject.path else len(commands), command)
     cells = [cell(entry, col) for entry, col in zip(line.entries, table.columns, strict=True)]
     return Item(subject.number, subject.name, cells, " ".join(words).lower(), commands)
 
 
-def cell(entry: Entry, col: Column) -> Cell:
+def cell(entry: Entry, col: Column) -> BoardCell:
     """One cell of the leaderboard."""
     value, uncertainty = parts(entry, col.name)
     is_known = entry.value is not None and entry.value == entry.value  # not nan, which has no order
-    return Cell(value, uncertainty, str(entry.value) if is_known else "", entry.is_best)
+    return BoardCell(value, uncertainty, str(entry.value) if is_known else "", entry.is_best)
 
 
 def row_names(table: Table) -> list[str]:
@@ -193,10 +191,3 @@ def choices(line: Line, columns: Sequence[Column]) -> dict[str, str]:
         for entry, col in zip(line.entries, columns, strict=True)
         if entry.estimate is None and entry.value is not None
     }
-
-
-def differences(table: Table) -> list[tuple[str, list[str]]]:
-    """The choices and settings in which the first rows differ, each with their values."""
-    lines = table.lines[:COMPARED]
-    runs = table.runs.with_rows([row for line in lines for row in line.group.rows])
-    return [(name, [written(line.group.value(name)) for line in lines]) for name in unseen(runs, [])]

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from genbench.report import Query
+from genbench.report.compare import compare
 from genbench.report.page import html
 from genbench.report.page.serve import LiveReport, server
-from genbench.report.text import compare
 from tests.report.page.browser import CHROMIUM, Browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
