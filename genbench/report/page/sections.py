@@ -1,20 +1,19 @@
 """A comparison -> everything that the page shows of it, in the order in which it is read."""
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
 from typing import NamedTuple
 
 from genbench.report.columns import Column
 from genbench.report.compare import Comparison
-from genbench.report.entry import Entry
 from genbench.report.footnotes import left_out as left_out_notes
 from genbench.report.footnotes import not_shown, notes
 from genbench.report.frame import Cell
-from genbench.report.numbers import parts, written
+from genbench.report.numbers import written
 from genbench.report.page import figures, run_folder
 from genbench.report.page.figures import Panel, Picture, Subject
 from genbench.report.page.pictures import Pictures, Place
-from genbench.report.runs import Runs
 from genbench.report.table import Line, Table, differences
 
 __all__ = ["Page", "page", "row_names"]
@@ -23,43 +22,24 @@ LATE = ("budget", "device", "seeds")  # columns that name a row only where no ot
 COMPARED = 8  # the most rows whose settings are listed side by side
 
 
-class BoardCell(NamedTuple):
-    """One cell of the leaderboard."""
-
-    value: str
-    uncertainty: str
-    key: str  # the number or the text by which rows are sorted, empty for nothing
-    is_best: bool
-
-
-class Item(NamedTuple):
-    """One row of the leaderboard."""
-
-    number: int
-    name: str
-    cells: list[BoardCell]
-    words: str  # the text that the filter searches
-    commands: list[tuple[str, str | None, str]]
-    """Of each run, that which is shown first: its seed, its command if that was recorded, its versions."""
-
-
 class Section(NamedTuple):
     """The part of the page about one data set."""
 
     number: int
-    title: str
+    table: Table
     heads: list[tuple[Column, bool, str]]
     """Of each column: whether it holds numbers, and the order of the rows by it, ascending or descending."""
-    items: list[Item]
+    rows: list[Subject]
+    commands: list[list[tuple[str, str | None, str]]]
+    """Of each run of a row, that which is shown first: its seed, its command if recorded, its versions."""
     notes: list[tuple[str, str]]  # a mark, empty for none, and a text
     costs: Panel
     training: Panel
     noise: Panel
     pictures: dict[str, list[Picture]]  # by their kind
     pictures_note: str
-    compared: list[str]
     differences: list[tuple[str, list[str]]]
-    """A setting in which the compared rows differ, and its value in each of them."""
+    """A setting in which the first rows differ, and its value in each of them."""
 
 
 class Page(NamedTuple):
@@ -99,9 +79,10 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         pictures.refused |= run_folder.unreadable_files(subject.path)
     return Section(
         number=number,
-        title=table.title or "Runs",
+        table=table,
         heads=heads(table, found.query.sort),
-        items=[item(subject, table, found.runs) for subject in subjects],
+        rows=subjects,
+        commands=[commands(subject, found.runs.paths) for subject in subjects],
         notes=[split_mark(note) for note in notes(table)],
         costs=figures.cost_panel(table, subjects),
         training=figures.training_panel(subjects, table.runs.kinds),
@@ -109,7 +90,6 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         pictures=figures.pictures_by_kind(subjects, pictures),
         pictures_note=seeds_note(seeds) + figures.first_rows(len(subjects), figures.PICTURED),
         differences=differences(table, COMPARED),
-        compared=[subject.name for subject in subjects[:COMPARED]],
     )
 
 
@@ -146,24 +126,14 @@ def seeds_note(seeds: Set[Cell]) -> str:
     )
 
 
-def item(subject: Subject, table: Table, runs: Runs) -> Item:
-    """One row of the leaderboard, with the commands of its runs."""
-    line = subject.line
-    words = [subject.name, *line.runs, *map(str, table.constants.values())]
-    commands = []
-    for run, seed in zip(line.runs, line.cells("seed"), strict=True):
-        path = runs.paths[run]
+def commands(subject: Subject, paths: Mapping[str, Path]) -> list[tuple[str, str | None, str]]:
+    """See Section.commands. paths: the directories of all runs by their names."""
+    found = []
+    for run, seed in zip(subject.line.runs, subject.line.cells("seed"), strict=True):
+        path = paths[run]
         command = written(seed), run_folder.command(path), run_folder.made_by(path)
-        commands.insert(0 if path == subject.path else len(commands), command)
-    cells = [cell(entry, col) for entry, col in zip(line.entries, table.columns, strict=True)]
-    return Item(subject.number, subject.name, cells, " ".join(words).lower(), commands)
-
-
-def cell(entry: Entry, col: Column) -> BoardCell:
-    """One cell of the leaderboard."""
-    value, uncertainty = parts(entry, col.name)
-    is_known = entry.value is not None and entry.value == entry.value  # not nan, which has no order
-    return BoardCell(value, uncertainty, str(entry.value) if is_known else "", entry.is_best)
+        found.insert(0 if path == subject.path else len(found), command)
+    return found
 
 
 def row_names(table: Table) -> list[str]:

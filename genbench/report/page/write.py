@@ -6,6 +6,7 @@ from pathlib import Path
 
 from genbench.records.run_directory import atomic_file
 from genbench.report.compare import Comparison
+from genbench.report.numbers import parts
 from genbench.report.page.pictures import Place, embedded
 from genbench.report.page.sections import page
 from genbench.runtime.printable import printable
@@ -35,6 +36,7 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["parts"] = parts
     style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
     return environment.get_template("page.html").render(
         page=page(found, place=place, title=title),
