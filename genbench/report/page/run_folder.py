@@ -7,17 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from genbench.records import untrusted
 from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.lines import parse_lines
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.records.untrusted import (
-    LOG_BYTES,
-    RECORD_BYTES,
-    YAML_BYTES,
-    open_regular,
-    parse_json,
-    read_regular,
-)
 from genbench.report.columns import shown_metrics
 
 __all__ = ["command", "images_seen", "made_by", "metric_of", "noise_schedule", "read_log", "unreadable_files"]
@@ -57,7 +50,9 @@ def made_by(folder: Path) -> str:
 def json_object(path: Path) -> Mapping[str, Any]:
     """The object in a file, an empty one where there is none."""
     try:
-        content = parse_json(read_regular(path, at_most=RECORD_BYTES, inside=path.parent))
+        content = untrusted.parse_json(
+            untrusted.read_regular(path, at_most=untrusted.RECORD_BYTES, inside=path.parent)
+        )
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -101,7 +96,7 @@ def images_seen(folder: Path) -> int | None:
 def log_bytes(folder: Path) -> bytes:
     """The content of a run's log; nothing where it cannot be read."""
     try:
-        return read_regular(folder / "metrics.jsonl", at_most=LOG_BYTES, inside=folder)
+        return untrusted.read_regular(folder / "metrics.jsonl", at_most=untrusted.LOG_BYTES, inside=folder)
     except (OSError, ValueError):
         return b""
 
@@ -135,11 +130,11 @@ def is_shares(values: object) -> TypeGuard[list[float]]:
 def unreadable_files(folder: Path) -> dict[Path, str]:
     """The files behind a run's command and its curves that exist and cannot be read -> reason."""
     found = {}
-    for name, at_most in ((OVERRIDES, YAML_BYTES), ("metrics.jsonl", LOG_BYTES)):
+    for name, at_most in ((OVERRIDES, untrusted.YAML_BYTES), ("metrics.jsonl", untrusted.LOG_BYTES)):
         path = folder / name
         try:
             if os.path.lexists(path):
-                open_regular(path, at_most=at_most, inside=folder).close()
+                untrusted.open_regular(path, at_most=at_most, inside=folder).close()
         except (OSError, ValueError) as error:
             found[path] = str(error)
     return found

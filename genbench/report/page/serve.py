@@ -124,21 +124,18 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
             self.connection.settimeout(ANSWER_SECONDS)
             name, colon, number = self.headers.get("Host", "").rpartition(":")
             asked = name if colon and number.isdigit() else name + colon + number
+            content = {"/": live.page, "/state": live.state}.get(self.path)
             if made.is_local and asked not in (*LOOPBACK, host):
                 self.answer(403, b"genbench serve answers requests to localhost only\n")
-            elif self.path not in ("/", "/state"):
+            elif content is None:
                 self.answer(404, b"Only / and /state exist\n")
             else:
-                self.show(live.page if self.path == "/" else live.state)
-
-        def show(self, content: Callable[[], bytes]) -> None:
-            """Send the page or its state, or the error: runs may be moved away while they are read."""
-            try:
-                body = content()
-            except (OSError, ValueError) as error:
-                self.answer(500, printable(f"{error}\n").encode())
-            else:
-                self.answer(200, body, "text/html" if content == live.page else "text/plain")
+                try:
+                    body = content()
+                except (OSError, ValueError) as error:  # runs may be moved away while they are read
+                    self.answer(500, printable(f"{error}\n").encode())
+                else:
+                    self.answer(200, body, "text/html" if self.path == "/" else "text/plain")
 
         def answer(self, status: int, body: bytes, kind: str = "text/plain") -> None:
             """Send a body."""

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 import numpy as np
 from markupsafe import Markup
 
-from genbench.report.page.label_positions import SYMBOL, Label, place_labels
+from genbench.report.page.label_positions import SYMBOL, place_labels
 from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
@@ -89,8 +89,9 @@ def scatter_figure(
         for i, front in enumerate(fronts.values()):
             axes.step([p.x for p in front], [p.y for p in front], where="post", gid=f"front-{i}")
         bars = [p for p in known if p.low < p.high]
-        axes.vlines([p.x for p in bars], [p.low for p in bars], [p.high for p in bars], gid=ids("bar", bars))
-        axes.plot(xs, [p.y for p in known], "o", gid=ids("dot", known))
+        names = ["-".join([kind, *(str(p.row) for p in ps)]) for kind, ps in (("bar", bars), ("dot", known))]
+        axes.vlines([p.x for p in bars], [p.low for p in bars], [p.high for p in bars], gid=names[0])
+        axes.plot(xs, [p.y for p in known], "o", gid=names[1])
         tips |= {f"dot-{p.row}": f"{p.name}: {y_title} {p.y:.4g}, {x_title} {p.x:.4g}" for p in known}
         set_scale(axes.xaxis, xs, logarithmic=True)
         set_scale(axes.yaxis, [end for p in known for end in (p.low, p.high)])
@@ -114,11 +115,6 @@ def line_figure(
         set_scale(axes.yaxis, ys, logarithmic=logarithmic_y)
         tips = {f"line-{line.row}": line.name for line, _ in known}
         return Figure(title, to_svg(axes, title, tips), [line.row for line, _ in known])
-
-
-def ids(part: str, points: Sequence[Point]) -> str:
-    """The id of a group that holds one shape for each of some points: dot-3-5."""
-    return "-".join([part, *(str(point.row) for point in points)])
 
 
 def is_drawable(*values: float) -> bool:
@@ -223,25 +219,21 @@ def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[
         texts = [str(p.row + 1) for p in points]
         labels = place(texts, pixels(np.reshape([(p.x, p.y) for p in points], (-1, 2))), every=True)
     for point, text, label in zip(points, texts, labels, strict=True):
-        if label:
-            add_label(axes, point, text, label)
+        if label is None:
+            continue
+        leader = {"arrowstyle": "-", "relpos": ((1 - label.side) / 2, 0.5), "shrinkB": SYMBOL}
+        axes.annotate(
+            text,
+            (point.x, point.y),
+            (label.x, label.y),
+            textcoords="offset points",
+            ha=("center", "left", "right")[int(label.side)],
+            va="center_baseline",
+            gid=f"label-{point.row}",
+            parse_math=False,
+            arrowprops=leader | {"gid": f"leader-{point.row}"} if label.has_leader else None,
+        )
     return [p.row for p in points] if is_numbered else []
-
-
-def add_label(axes: "Axes", point: Point, text: str, label: Label) -> None:
-    """Write a text beside a point, with a leader line if it stands farther off."""
-    leader = {"arrowstyle": "-", "relpos": ((1 - label.side) / 2, 0.5), "shrinkB": SYMBOL}
-    axes.annotate(
-        text,
-        (point.x, point.y),
-        (label.x, label.y),
-        textcoords="offset points",
-        ha=("center", "left", "right")[int(label.side)],
-        va="center_baseline",
-        gid=f"label-{point.row}",
-        parse_math=False,
-        arrowprops=leader | {"gid": f"leader-{point.row}"} if label.has_leader else None,
-    )
 
 
 def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
