@@ -70,17 +70,8 @@ def cost_panel(table: Table, subjects: Sequence[Subject]) -> Panel:
     }
     figures = []
     for cost, title in COSTS.items():
-        points = [point_of(subject, cost, col, budgets.get(subject.number)) for subject in subjects]
-        y_title = f"{col.title} {col.arrow}"
-        figures.append(
-            scatter_figure(
-                [point for point in points if point],
-                title=f"{col.title} against {title}",
-                x_title=title,
-                y_title=y_title,
-                better=col.better,
-            )
-        )
+        points = [p for s in subjects if (p := point_of(s, cost, col, budgets.get(s.number)))]
+        figures.append(scatter_figure(points, x_title=title, y_title=col.title, better=col.better))
     return panel(figures, subjects)
 
 
@@ -111,7 +102,7 @@ def training_figure(name: str, lines: Sequence[Line], kinds: Mapping[str, Kind])
     """A loss on a logarithmic axis, or a score, whose title says on how many samples it was measured."""
     metric = run_folder.metric_of(name)
     if metric is None:
-        return line_figure(lines, title=name, x_title="images seen", y_title=name, logarithmic_y=True)
+        return line_figure(lines, x_title="images seen", y_title=name, logarithmic_y=True)
     col = column(metric, kinds)
     title = f"{col.title} during training ({MetricName.parse(metric).basis})"
     return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
@@ -128,7 +119,7 @@ def noise_panel(subjects: Sequence[Subject]) -> Panel:
         inside = [(t, math.log(y / (1 - y))) for t, y in zip(line.xs, line.ys, strict=True) if 0 < y < 1]
         ratios.append(line._replace(xs=[t for t, _ in inside], ys=[ratio for _, ratio in inside]))
     figures = [
-        line_figure(lines, title=title, x_title="t", y_title=title)
+        line_figure(lines, x_title="t", y_title=title)
         for title, lines in (("ᾱ", [*levels.values()]), ("log SNR = log(ᾱ / (1 − ᾱ))", ratios))
     ]
     return Panel([f for f in figures if f], [(line.row, line.name) for line in levels.values()])

@@ -68,9 +68,7 @@ class Figure(NamedTuple):
     """The rows that need a legend: all that have a line, or whose points are labelled with a number."""
 
 
-def scatter_figure(
-    points: Sequence[Point], *, title: str, x_title: str, y_title: str, better: int
-) -> Figure | None:
+def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, better: int) -> Figure | None:
     """Points with labels, the interval of y, and the Pareto front of each budget with two points or more.
 
     Lower x is better; better: 1 where higher y is, -1 where lower y is. None where fewer than two points have
@@ -84,6 +82,7 @@ def scatter_figure(
     fronts = {name: pareto_front([p for p in known if p.budget == name], better) for name in budgets}
     fronts = {name: front for name, front in fronts.items() if len(front) > 1}
     tips = {f"front-{i}": f"Pareto front of {name}".removesuffix(" of ") for i, name in enumerate(fronts)}
+    title, y_title = f"{y_title} against {x_title}", f"{y_title} {'↓' if better < 0 else '↑'}"
     with default_style():
         axes = new_axes(x_title, y_title)
         for i, front in enumerate(fronts.values()):
@@ -100,9 +99,12 @@ def scatter_figure(
 
 
 def line_figure(
-    lines: Sequence[Line], *, title: str, x_title: str, y_title: str, logarithmic_y: bool = False
+    lines: Sequence[Line], *, x_title: str, y_title: str, title: str = "", logarithmic_y: bool = False
 ) -> Figure | None:
-    """Lines of finite numbers, each of at most VERTICES vertices. None where no line has two points."""
+    """Lines of finite numbers, each of at most VERTICES vertices. None where no line has two points.
+
+    title: of the figure, by default that of the y axis.
+    """
     known = [(line, vertices) for line in lines if len(vertices := averaged(line)) > 1]
     if not known:
         return None
@@ -114,6 +116,7 @@ def line_figure(
         set_scale(axes.xaxis, xs)
         set_scale(axes.yaxis, ys, logarithmic=logarithmic_y)
         tips = {f"line-{line.row}": line.name for line, _ in known}
+        title = title or y_title
         return Figure(title, to_svg(axes, title, tips), [line.row for line, _ in known])
 
 

@@ -48,7 +48,7 @@ def crowd(n: int) -> list[Point]:
 
 
 def scatter(points: list[Point], *, better: int = -1) -> Figure:
-    figure = scatter_figure(points, title="t", x_title="x", y_title="y", better=better)
+    figure = scatter_figure(points, x_title="x", y_title="y", better=better)
     assert figure is not None
     return figure
 
@@ -56,7 +56,7 @@ def scatter(points: list[Point], *, better: int = -1) -> Figure:
 def curves(ys: list[float], *, logarithmic_y: bool = False) -> Figure:
     """A figure of one line over 0, 1, 2, .."""
     line = Line(0, "a", range(len(ys)), ys)
-    figure = line_figure([line], title="t", x_title="x", y_title="y", logarithmic_y=logarithmic_y)
+    figure = line_figure([line], x_title="x", y_title="y", logarithmic_y=logarithmic_y)
     assert figure is not None
     return figure
 
@@ -230,8 +230,8 @@ def test_of_very_many_points_the_front_alone_has_numbers() -> None:
 def test_there_is_no_figure_of_one_point_of_equal_costs_or_of_no_numbers() -> None:
     one = Point(0, "a", 1.0, 1.0, 1.0, 1.0)
     for points in ([], [one], [one, one._replace(x=1.001)], [one, one._replace(y=math.nan)]):
-        assert scatter_figure(points, title="t", x_title="x", y_title="y", better=-1) is None
-    assert line_figure([Line(0, "a", [1], [1])], title="t", x_title="x", y_title="y") is None
+        assert scatter_figure(points, x_title="x", y_title="y", better=-1) is None
+    assert line_figure([Line(0, "a", [1], [1])], x_title="x", y_title="y") is None
 
 
 def test_a_long_line_is_averaged_and_what_is_not_finite_is_left_out() -> None:
@@ -252,7 +252,7 @@ def test_points_intervals_and_lines_stand_where_their_numbers_are() -> None:
     assert low[:, 1] == pytest.approx([a[1] + per_unit, a[1] - per_unit], abs=0.05)
     assert high[:, 1] == pytest.approx([b[1] + 2 * per_unit, b[1] - 2 * per_unit], abs=0.05)
     assert [shape.get("data-row") for shape in parts(figure, "dot")] == ["4", "17"]
-    assert parts(figure, "dot")[0][0].text == "a: y 10, x 1"
+    assert parts(figure, "dot")[0][0].text == "a: y ↓ 10, x 1"
     assert LEFT < a[0] < b[0] < WIDTH - RIGHT
 
 
@@ -261,7 +261,7 @@ def test_rows_of_one_colour_differ_in_symbol_and_in_dash() -> None:
     figure = scatter([Point(row, "a", 1.0 + row, 2.0 + row, 2.0 + row, 2.0 + row) for row in rows])
     assert [dot.get("href") for dot in parts(figure, "dot")] == [f"#shape{i}" for i in range(SHAPES)]
     lines = [Line(row, "a", [0, 1], [0, row]) for row in rows]
-    drawn = line_figure(lines, title="t", x_title="x", y_title="y")
+    drawn = line_figure(lines, x_title="x", y_title="y")
     assert drawn is not None
     assert [line.get("class") for line in parts(drawn, "line")] == [f"line c0 d{i}" for i in range(SHAPES)]
 
@@ -272,13 +272,13 @@ def test_rows_of_one_colour_differ_in_symbol_and_in_dash() -> None:
 def test_texts_are_shown_as_they_are_and_escaped() -> None:
     hostile = "$\\frac{a}$ <b>&amp; \x1b[1m\u202e $x_1$"
     points = [Point(i, hostile, 1.0 + i, 1.0 + i, 1.0 + i, 1.0 + i, hostile) for i in range(2)]
-    figure = scatter_figure(points, title=hostile, x_title=hostile, y_title=hostile, better=1)
+    figure = scatter_figure(points, x_title=hostile, y_title=hostile, better=1)
     assert figure is not None
     shown = "$\\frac{a}$ <b>&amp; \\x1b[1m\\u202e $x_1$"
     assert texts(figure, "label") == [shown, shown]
-    assert texts(figure, "axis") == [shown, shown]
-    assert fromstring(figure.svg).get("aria-label") == shown
-    assert parts(figure, "dot")[0][0].text == f"{shown}: {shown} 1, {shown} 1"
+    assert texts(figure, "axis") == [shown, f"{shown} ↑"]
+    assert fromstring(figure.svg).get("aria-label") == f"{shown} against {shown}"
+    assert parts(figure, "dot")[0][0].text == f"{shown}: {shown} ↑ 1, {shown} 1"
     assert parts(figure, "front")[0][0].text == f"Pareto front of {shown}"
     assert "<b>" not in figure.svg
 
@@ -286,7 +286,7 @@ def test_texts_are_shown_as_they_are_and_escaped() -> None:
 def test_a_very_long_name_is_cut_where_it_has_no_room() -> None:
     name = "a" * 100_000
     points = [Point(i, name, 1.0 + i, 1.0 + i, 1.0 + i, 1.0 + i) for i in range(2)]
-    figure = scatter_figure(points, title="t", x_title=name, y_title=name, better=1)
+    figure = scatter_figure(points, x_title=name, y_title=name, better=1)
     assert figure is not None
     assert figure.rows == [0, 1]
     assert all(len(text) < 100 for text in texts(figure, "axis"))
@@ -308,7 +308,7 @@ def test_equal_numbers_give_equal_bytes_whatever_the_users_settings_are() -> Non
 
 
 def test_matplotlib_is_imported_where_a_figure_is_made_and_pyplot_never() -> None:
-    figure = "svg.line_figure([svg.Line(0, 'a', [0, 1], [0, 1])], title='t', x_title='x', y_title='y')"
+    figure = "svg.line_figure([svg.Line(0, 'a', [0, 1], [0, 1])], x_title='x', y_title='y')"
     program = f"""
 import sys
 from genbench.report.page import html, svg
