@@ -105,8 +105,9 @@ def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
         return []
     others = filtered(runs, [condition for condition in conditions if condition not in on_measures])
     left = set(filtered(others, on_measures).frame["run"])
-    parts = [(rows["run"].isin(left).sum(), len(rows)) for rows in groups(others.frame, identifying(runs))]
-    partial = [f"{some} of {whole} runs" for some, whole in parts if 0 < some < whole]
+    is_left = others.frame["run"].isin(left).tolist()
+    parts = [[is_left[i] for i in places] for places in groups(others.frame, identifying(runs))]
+    partial = [f"{sum(part)} of {len(part)} runs" for part in parts if any(part) and not all(part)]
     if not partial:
         return []
     conditions_text = (
