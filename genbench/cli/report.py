@@ -132,7 +132,7 @@ class Report:
         """Write a comparison in a format to the terminal, a pipe, a file or a folder, as the options say."""
         from genbench.report import compare as comparison
         from genbench.report.formats.terminal import print_comparison
-        from genbench.report.html import html, write_folder
+        from genbench.report.page import html, write_folder
         from genbench.runtime.progress import terminal
 
         if chosen in (Format.csv, Format.json):
@@ -230,8 +230,8 @@ def serve(
 ) -> None:
     """Show the HTML report in a browser, updated while the runs below the directory go on, until Ctrl-C."""
     from genbench.report.compare import compare
-    from genbench.report.html import html
-    from genbench.report.serve import LiveReport, server
+    from genbench.report.page import html
+    from genbench.report.page.serve import LiveReport, server
 
     query, title = asked(by, sort, columns), runs_dir.resolve().name
 

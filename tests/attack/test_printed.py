@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from genbench import app
-from genbench.report.serve import LiveReport, server
+from genbench.report.page.serve import LiveReport, server
 from genbench.runtime.progress import Progress, terminal
 from tests.attack.verbs import FID, finished_run, genbench
 from tests.conftest import Command
@@ -225,10 +225,10 @@ def test_a_command_that_starts_more_than_a_run_is_not_offered(tmp_path: Path) ->
 
 
 @contextmanager
-def listening(page: str, *, ask_seconds: float = 10.0) -> Iterator[int]:
+def listening(page: str, *, request_seconds: float = 10.0) -> Iterator[int]:
     """A served page; yields its port."""
     live = LiveReport(Path("/nowhere"), lambda state: page)
-    with server(live, "127.0.0.1", 0, ask_seconds=ask_seconds) as made:
+    with server(live, "127.0.0.1", 0, request_seconds=request_seconds) as made:
         thread = threading.Thread(target=made.serve_forever, daemon=True)
         thread.start()
         yield made.server_port
@@ -262,7 +262,7 @@ def test_a_client_that_hangs_up_in_the_middle_of_an_answer_is_no_news(
 
 
 def test_clients_that_send_nothing_or_a_byte_at_a_time_are_hung_up_on() -> None:
-    with listening("page", ask_seconds=0.3) as port:
+    with listening("page", request_seconds=0.3) as port:
         silent = socket.create_connection(("127.0.0.1", port), timeout=60)
         slow = socket.create_connection(("127.0.0.1", port), timeout=60)
         assert drip(slow)
@@ -292,7 +292,7 @@ def drip(client: socket.socket) -> bool:
 
 
 def test_more_clients_than_there_are_threads_for_do_not_keep_others_out() -> None:
-    with listening("page", ask_seconds=0.5) as port:
+    with listening("page", request_seconds=0.5) as port:
         crowd = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(80)]
         assert sum("process_request" in thread.name for thread in threading.enumerate()) <= 64
         for client in crowd:
@@ -305,7 +305,7 @@ def test_more_clients_than_there_are_threads_for_do_not_keep_others_out() -> Non
 def test_any_host_but_loopback_is_warned_of_once(
     runs: Path, monkeypatch: pytest.MonkeyPatch, host: str, warned: bool
 ) -> None:
-    from genbench.report.serve import Server
+    from genbench.report.page.serve import Server
 
     monkeypatch.setattr(Server, "serve_forever", lambda self: None)
     done = genbench("serve", runs, "--host", host, "--port", 0)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from genbench.report import Query, load
 from genbench.report.compare import compare
-from genbench.report.html import html
-from genbench.report.serve import LiveReport, server
+from genbench.report.page import html
+from genbench.report.page.serve import LiveReport, server
 from tests.attack.strange import KINDS, SHADE, claiming
 from tests.attack.verbs import finished_run, genbench, not_waiting
 
@@ -140,7 +140,7 @@ def test_a_picture_is_shown_only_from_inside_its_run(tmp_path: Path) -> None:
     for told in (
         "outer_000000512.png is a link out of",
         "climbing_000000512.png is a link out of",
-        "text_000000512.png is no PNG",
+        "text_000000512.png is not a PNG file",
         "bomb_000000512.png has 40000 x 40000 pixels",
     ):
         assert told in text

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genbench.report import Query, folder
+from genbench.report import Query
 from genbench.report.compare import Comparison, compare
-from genbench.report.exhibits import LINES
-from genbench.report.html import html, write_folder
-from genbench.report.page import names, page
-from genbench.report.pictures import read_picture
+from genbench.report.page import html, run_folder, write_folder
+from genbench.report.page.figures import CURVES
+from genbench.report.page.pictures import read_picture
+from genbench.report.page.sections import page, row_names
 
 Write = Callable[..., Path]
 FID = "fid[f-cnn,n=1000,ref=train,{}]"
@@ -69,7 +69,7 @@ def text(found: Comparison) -> str:
 
 def test_everything_that_was_asked_for_is_on_the_page(found: Comparison) -> None:
     page = text(found)
-    assert "FID against seconds a sample" in page
+    assert "FID against seconds per sample" in page
     assert "FID against seconds of training" in page
     assert "Pareto front" in page
     assert "net/loss" in page
@@ -79,7 +79,7 @@ def test_everything_that_was_asked_for_is_on_the_page(found: Comparison) -> None
     assert "python main.py model=ddpm &#39;name=a b&#39;" in page
     assert "commit 0123456789ab with changes, torch 2" in page
     assert "<summary>trajectory</summary>" in page
-    assert "All from seed 1" in page
+    assert "All pictures are from seed 1" in page
 
 
 def test_it_is_one_file_that_asks_for_nothing(found: Comparison) -> None:
@@ -149,7 +149,7 @@ def test_the_run_that_is_shown_is_of_a_seed_that_all_rows_have(
             choices = result["choices"] | {"loss": loss}
             furnish(write(f"{loss}{seed}", choices=choices, seed=seed), overrides=f"- seed={seed}\n")
     page = text(compare(tmp_path, Query()))
-    assert "All from seed 2" in page
+    assert "All pictures are from seed 2" in page
     first = re.findall(r'<dd>\s*<div class="command">\s*<code tabindex="0">python main.py seed=(\d)', page)
     assert first == ["2", "2"]
 
@@ -158,16 +158,17 @@ def test_a_command_is_what_a_shell_reads_back(tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text("- model=ddpm\n- data.root='/a b'\n- x=$(reboot)\n")
     assert (
-        folder.command(tmp_path) == """python main.py model=ddpm 'data.root='"'"'/a b'"'"'' 'x=$(reboot)'"""
+        run_folder.command(tmp_path)
+        == """python main.py model=ddpm 'data.root='"'"'/a b'"'"'' 'x=$(reboot)'"""
     )
-    assert folder.command(tmp_path / "nowhere") is None
+    assert run_folder.command(tmp_path / "nowhere") is None
     (tmp_path / ".hydra" / "overrides.yaml").write_text("{a: [")
-    assert folder.command(tmp_path) is None
+    assert run_folder.command(tmp_path) is None
 
 
 def test_what_is_no_picture_is_not_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("<svg onload=alert(1)>")
-    with pytest.raises(ValueError, match=r"a\.png is no PNG"):
+    with pytest.raises(ValueError, match=r"a\.png is not a PNG file"):
         read_picture(tmp_path / "a.png", tmp_path)
 
 
@@ -182,7 +183,9 @@ def test_scores_during_training_are_curves_whose_titles_say_of_how_many_samples(
         "training/fid": 2.0,
     }
     path.write_text("".join(json.dumps({"images_seen": i} | logged) + "\n" for i in (1, 2)))
-    assert folder.curves(path.parent) == {"training/fid[f,n=200,ref=train,ema]": ([1, 2], [2.0, 2.0])}
+    assert run_folder.read_log(path.parent)[0] == {
+        "training/fid[f,n=200,ref=train,ema]": ([1, 2], [2.0, 2.0])
+    }
     page = text(compare(tmp_path, Query()))
     assert "<figcaption>FID during training (f,n=200)</figcaption>" in page
     assert page.count("during training (") == 2  # the caption, and the label of the figure
@@ -195,7 +198,7 @@ def test_rows_that_differ_in_their_budget_alone_have_names_that_say_it(
         choices = result["choices"] | {"loss": "l1" if number < 2 else "l2"}
         write(f"run{number}", choices=choices, config={"budget": {"images": images}})
     (table,) = compare(tmp_path, Query()).tables
-    assert sorted(names(table)) == ["l1 · 1,000 images", "l1 · 2,000 images", "l2"]
+    assert sorted(row_names(table)) == ["l1 · 1,000 images", "l1 · 2,000 images", "l2"]
 
 
 def test_rows_that_differ_in_numbers_of_seeds_and_choices_have_names_of_their_choices(
@@ -204,7 +207,7 @@ def test_rows_that_differ_in_numbers_of_seeds_and_choices_have_names_of_their_ch
     for loss, seed in (("l1", 0), ("l1", 1), ("l2", 0)):
         write(f"{loss}{seed}", choices=result["choices"] | {"loss": loss}, seed=seed)
     (table,) = compare(tmp_path, Query()).tables
-    assert sorted(names(table)) == ["l1", "l2"]
+    assert sorted(row_names(table)) == ["l1", "l2"]
 
 
 @pytest.mark.parametrize(
@@ -221,16 +224,16 @@ def test_rows_that_differ_in_numbers_of_seeds_and_choices_have_names_of_their_ch
     ],
 )
 def test_a_way_to_noise_that_is_none_is_left_out(noise: object, write: Write) -> None:
-    assert folder.noise(write("run", noise=noise).parent) is None
+    assert run_folder.noise_schedule(write("run", noise=noise).parent) is None
 
 
 def test_a_way_to_noise_is_named_by_its_schedule_or_else_its_model(write: Write) -> None:
     noise = {"t": [0, 1], "alpha_bar": [1, 0.25]}
-    found = folder.noise(write("a", noise=noise).parent)
-    assert found == folder.Noise("cosine", [0, 1], [1, 0.25])
-    other = folder.noise(write("b", noise=noise, choices={"model": "flow_matching"}).parent)
+    found = run_folder.noise_schedule(write("a", noise=noise).parent)
+    assert found == ("cosine", [0, 1], [1, 0.25])
+    other = run_folder.noise_schedule(write("b", noise=noise, choices={"model": "flow_matching"}).parent)
     assert other is not None
-    assert other.name == "flow_matching"
+    assert other[0] == "flow_matching"
 
 
 def test_rows_that_a_budget_tells_apart_are_not_named_by_devices_and_seeds_too(
@@ -240,13 +243,13 @@ def test_rows_that_a_budget_tells_apart_are_not_named_by_devices_and_seeds_too(
         cost = result["cost"] | {"device": device}
         write(f"run{number}", seed=number, cost=cost, config={"budget": {"images": images}})
     (table,) = compare(tmp_path, Query()).tables
-    assert sorted(names(table)) == ["ddpm · 1,000 images", "ddpm · 2,000 images"]
+    assert sorted(row_names(table)) == ["ddpm · 1,000 images", "ddpm · 2,000 images"]
 
 
 def fronts(found: Comparison) -> list[str]:
     """What each front of the first figure is of."""
     (section,) = page(found, place=lambda path: None, title="runs").sections
-    return [front.tip for front in section.figures[0].fronts]
+    return re.findall(r'class="front[^>]*><title>(.*?)</title>', section.costs.figures[0].svg)
 
 
 def test_a_front_is_of_rows_that_the_table_would_rank(tmp_path: Path, write: Write, result: dict) -> None:
@@ -264,7 +267,7 @@ def test_a_front_is_of_rows_that_the_table_would_rank(tmp_path: Path, write: Wri
 
 
 def test_a_legend_of_curves_names_the_rows_that_have_one(tmp_path: Path, write: Write, result: dict) -> None:
-    for number in range(LINES + 4):
+    for number in range(CURVES + 4):
         furnish(write(f"r{number}", choices=result["choices"] | {"loss": f"l{number:02}"}))
     (section,) = page(compare(tmp_path, Query()), place=lambda path: None, title="runs").sections
-    assert [item.number for item in section.curves_of] == list(range(LINES))
+    assert [row for row, _ in section.training.legend] == list(range(CURVES))

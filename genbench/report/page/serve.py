@@ -1,4 +1,4 @@
-"""The HTML report on a local port, made anew as runs progress."""
+"""The HTML page on a local port, made anew when a run below its directory has changed."""
 
 import io
 import os
@@ -14,59 +14,55 @@ from typing import Any
 
 from genbench.runtime.printable import printable
 
-__all__ = ["LiveReport", "server", "state_of"]
+__all__ = ["LiveReport", "Server", "is_loopback", "server", "state_of"]
 
 OF_RUN = ("result.json", "run.json", "metrics.jsonl")
 WATCHED = (*OF_RUN, "evaluations.jsonl")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-ASK_SECONDS, ANSWER_SECONDS = 10.0, 300.0  # that a client has for its whole request, and to take the answer
-CLIENTS = 64  # served at once, each by a thread of its own; more are hung up on
+REQUEST_SECONDS, ANSWER_SECONDS = 10.0, 300.0  # for the whole request, and for each part of the answer
+CLIENTS = 64  # served at once, each by a thread of its own; more connections are closed at once
 
 
 def state_of(runs_dir: Path) -> str:
-    """What changes when a run goes on: a number of all watched files' sizes and times."""
+    """A hash of the sizes and times of all result files below a directory: another one when a run goes on."""
     facts = []
     for folder, subfolders, files in os.walk(runs_dir):
         found = [name for name in WATCHED if name in files]
         if any(name in OF_RUN for name in found):  # evaluations may lie above runs, by --out
             subfolders.clear()  # a run holds no runs
-        facts += [(folder, name, *size_and_time(os.path.join(folder, name))) for name in found]
+        for name in found:
+            try:
+                file = os.stat(os.path.join(folder, name))
+                facts.append((folder, name, file.st_size, file.st_mtime_ns))
+            except OSError:  # a link that leads nowhere, or a file that has just been removed
+                facts.append((folder, name, 0, 0))
     return f"{hash(tuple(sorted(facts))) & 0xFFFFFFFFFFFF:x}"
 
 
-def size_and_time(path: str) -> tuple[int, int]:
-    """Bytes of a file and nanoseconds of its last change; zeros of a link that leads nowhere."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
-
-
 class LiveReport:
-    """The page of a directory; written again only when something below it has changed."""
+    """The page of a directory; `write` (state -> page) is called when a run below it has changed."""
 
     def __init__(self, runs_dir: Path, write: Callable[[str], str]) -> None:
         self.runs_dir, self.write = runs_dir, write
-        self.lock, self.state, self.text = Lock(), "", b""
+        self.lock, self.last, self.text = Lock(), "", b""
 
     def page(self) -> bytes:
-        """The page as it is now."""
+        """The page as it is now. Raises OSError or ValueError where the runs cannot be compared."""
         with self.lock:
             state = state_of(self.runs_dir)
-            if state != self.state:
-                self.text, self.state = self.write(state).encode(), state
+            if state != self.last:
+                self.text, self.last = self.write(state).encode(), state
             return self.text
 
-    def state_now(self) -> bytes:
-        """What changes when a run goes on."""
+    def state(self) -> bytes:
+        """The state as it is now, which open pages ask for."""
         return state_of(self.runs_dir).encode()
 
 
 class Request(io.RawIOBase):
-    """The bytes that a client sends, as long as its time lasts; then reading raises TimeoutError.
+    """The bytes that a client sends within some seconds; later reading raises TimeoutError.
 
-    A timeout of the socket alone would start again with each byte, and a client hold its thread for ever.
+    A timeout of the socket alone would start again with each byte: a client could hold its thread forever.
     """
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
@@ -81,7 +77,7 @@ class Request(io.RawIOBase):
 
 
 class Server(ThreadingHTTPServer):
-    """A server to a bounded number of clients at once, silent where one hangs up in mid-answer."""
+    """A server to a bounded number of clients at once that prints nothing where one closes its connection."""
 
     request_queue_size = CLIENTS
 
@@ -108,42 +104,40 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def server(live: LiveReport, host: str, port: int, *, ask_seconds: float = ASK_SECONDS) -> Server:
-    """A server of two paths: / is the page, /state is what changes with it. Port 0 takes a free one.
+def server(live: LiveReport, host: str, port: int, *, request_seconds: float = REQUEST_SECONDS) -> Server:
+    """Return a server of two paths: / is the page, /state its state. Port 0 takes a free one.
 
-    On a loopback address it answers requests that name such a host alone, so that no page of another site
-    can read it under a name of its own (DNS rebinding). A client that does not finish its request within
-    ask_seconds is hung up on.
+    On a loopback address it answers only requests to such a host, so that no page of another site can read it
+    under a name of its own (DNS rebinding). A client that takes longer than request_seconds is disconnected.
     """
 
     class Handler(BaseHTTPRequestHandler):
-        """One request; nothing is written, and no file is named by it."""
+        """One request; nothing is logged, and no file is named by it."""
 
         log_message = staticmethod(lambda *_: None)  # the terminal belongs to the user
 
         def setup(self) -> None:
             super().setup()
-            self.rfile = io.BufferedReader(Request(self.connection, ask_seconds))
+            self.rfile = io.BufferedReader(Request(self.connection, request_seconds))
 
         def do_GET(self) -> None:
             self.connection.settimeout(ANSWER_SECONDS)
-            if made.is_local and host_name(self.headers.get("Host", "")) not in (*LOOPBACK, host):
-                self.answer(403, b"genbench serve answers to localhost alone\n", "text/plain")
-            elif self.path not in ("/", "/state"):
-                self.answer(404, b"there is / alone\n", "text/plain")
+            name, colon, number = self.headers.get("Host", "").rpartition(":")
+            asked = name if colon and number.isdigit() else name + colon + number
+            content = {"/": live.page, "/state": live.state}.get(self.path)
+            if made.is_local and asked not in (*LOOPBACK, host):
+                self.answer(403, b"genbench serve answers requests to localhost only\n")
+            elif content is None:
+                self.answer(404, b"Only / and /state exist\n")
             else:
-                self.show(live.page if self.path == "/" else live.state_now)
+                try:
+                    body = content()
+                except (OSError, ValueError) as error:  # runs may be moved away while they are read
+                    self.answer(500, printable(f"{error}\n").encode())
+                else:
+                    self.answer(200, body, "text/html" if self.path == "/" else "text/plain")
 
-        def show(self, content: Callable[[], bytes]) -> None:
-            """The page or its state, or why there is none: runs may be moved away while they are read."""
-            try:
-                body = content()
-            except (OSError, ValueError) as error:
-                self.answer(500, printable(f"{error}\n").encode(), "text/plain")
-            else:
-                self.answer(200, body, "text/html" if content == live.page else "text/plain")
-
-        def answer(self, status: int, body: bytes, kind: str) -> None:
+        def answer(self, status: int, body: bytes, kind: str = "text/plain") -> None:
             """Send a body."""
             self.send_response(status)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
@@ -158,14 +152,8 @@ def server(live: LiveReport, host: str, port: int, *, ask_seconds: float = ASK_S
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server there can be reached from this machine alone."""
+    """True for an address that only this machine can reach."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def host_name(header: str) -> str:
-    """The host of a request without its port."""
-    name, colon, port = header.rpartition(":")
-    return name if colon and port.isdigit() else header

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from genbench.records.files import atomic_file
 from genbench.report.compare import Comparison
-from genbench.report.page import page
-from genbench.report.pictures import Place, embedded
+from genbench.report.numbers import parts
+from genbench.report.page.pictures import Place, embedded
+from genbench.report.page.sections import page
 from genbench.runtime.printable import printable
 
 __all__ = ["html", "write_folder"]
@@ -15,14 +16,12 @@ __all__ = ["html", "write_folder"]
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def html(
-    found: Comparison,
-    *,
-    title: str,
-    place: Place = embedded,
-    state: str = "",
-) -> str:
-    """The page as text. With a `state` it is served, and asks for a newer one when that changes."""
+def html(found: Comparison, *, title: str, place: Place = embedded, state: str = "") -> str:
+    """Return the page of a comparison as text, in which every text of a run is escaped.
+
+    place: turns the bytes of a picture into its `src`; by default the page holds them. With a `state`, see
+    `serve.state_of`, the page is served and reloads itself when the server's state is another one.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -37,6 +36,7 @@ def html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["parts"] = parts
     style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
     return environment.get_template("page.html").render(
         page=page(found, place=place, title=title),
@@ -49,12 +49,15 @@ def html(
 
 
 def digest(text: str) -> str:
-    """How a page's policy names the one style and the one script that it may run."""
+    """The hash by which the page's content security policy allows its one style sheet or its one script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def write_folder(found: Comparison, out: Path, *, title: str) -> None:
-    """The page as index.html with its pictures as files in assets/."""
+    """Write the page as index.html of a folder, with its pictures as files in assets/, equal ones once.
+
+    Raises OSError, which names the file, where one cannot be written.
+    """
 
     def copied(content: bytes) -> str:
         name = f"assets/{hashlib.sha256(content).hexdigest()[:16]}.png"

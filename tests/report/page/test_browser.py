@@ -13,9 +13,9 @@ from PIL import Image
 
 from genbench.report import Query
 from genbench.report.compare import compare
-from genbench.report.html import html
-from genbench.report.serve import LiveReport, server
-from tests.report.browser import CHROMIUM, Browser
+from genbench.report.page import html
+from genbench.report.page.serve import LiveReport, server
+from tests.report.page.browser import CHROMIUM, Browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
@@ -143,7 +143,7 @@ def test_it_is_legible_in_light_and_in_dark_and_fits_the_screen(page: Browser, w
     for scheme, is_ground in (("light", lambda grey: grey > 240), ("dark", lambda grey: grey < 40)):
         page.media(scheme=scheme, width=width)
         assert is_ground(np.median(pixels(page)))
-        for part in ("h1", ".board td", ".notes li", ".hint", ".ticks text", ".dot text", "code"):
+        for part in ("h1", ".board td", ".notes li", ".hint", "text.xtick", "text.label", "code"):
             assert contrast(page, part) >= 4.5, part
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
 
@@ -176,7 +176,7 @@ def test_figures_are_drawn_inside_their_frames(page: Browser) -> None:
     outside: Any = page.run(
         "[...document.querySelectorAll('.chart svg')].flatMap((svg) => {"
         " const frame = svg.getBoundingClientRect();"
-        " return [...svg.querySelectorAll('path, text')].filter((part) => {"
+        " return [...svg.querySelectorAll('path, text, use')].filter((part) => {"
         "  const box = part.getBoundingClientRect();"
         "  return box.left < frame.left - 1 || box.right > frame.right + 1"
         "   || box.top < frame.top - 1 || box.bottom > frame.bottom + 1; }).map((part) => part.outerHTML); })"
@@ -238,11 +238,11 @@ def test_labels_that_are_drawn_do_not_touch(wide: Browser) -> None:
     """What the figures take a text's size for is at least its size."""
     touching = wide.run(
         "[...document.querySelectorAll('.chart')].flatMap((chart) => {"
-        " const boxes = [...chart.querySelectorAll('.dot text')].map((text) => text.getBoundingClientRect());"
+        " const boxes = [...chart.querySelectorAll('text.label')].map((t) => t.getBoundingClientRect());"
         " return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) =>"
         "  a.left < b.right && b.left < a.right && a.top + 2 < b.bottom - 2 && b.top + 2 < a.bottom - 2)); })"
     )
-    assert wide.run("document.querySelectorAll('.dot text').length") == 4
+    assert wide.run("document.querySelectorAll('text.label').length") == 4
     assert touching == []
 
 

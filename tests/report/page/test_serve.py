@@ -9,8 +9,8 @@ import pytest
 
 from genbench.report import Query
 from genbench.report.compare import compare
-from genbench.report.html import html
-from genbench.report.serve import LiveReport, is_loopback, server, state_of
+from genbench.report.page import html
+from genbench.report.page.serve import LiveReport, is_loopback, server, state_of
 
 Write = Callable[..., Path]
 

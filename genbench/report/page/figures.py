@@ -1,0 +1,144 @@
+"""The figures and pictures that a page shows of a table's rows."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from genbench.records.metric_kinds import Kind
+from genbench.records.metric_name import MetricName
+from genbench.report.columns import Column, column
+from genbench.report.entry import comparable
+from genbench.report.page import run_folder
+from genbench.report.page.pictures import Pictures, pictures_of, rank
+from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
+from genbench.report.table import Line as Row
+from genbench.report.table import Table, budget_groups
+
+__all__ = ["Panel", "Picture", "Subject", "cost_panel", "noise_panel", "pictures_by_kind", "training_panel"]
+
+COSTS = {"seconds_per_image": "seconds per sample", "training_seconds": "seconds of training"}
+CURVES, PICTURED = 16, 60  # the most rows whose curves, and whose pictures, are shown
+
+
+class Subject(NamedTuple):
+    """One row of a table, and the directory of the run that is shown of it."""
+
+    number: int
+    name: str
+    line: Row
+    path: Path
+
+
+class Panel(NamedTuple):
+    """Figures side by side with one legend: the number of a row, whose symbol is shown, and a name."""
+
+    figures: list[Figure]
+    legend: list[tuple[int, str]]
+    note: str = ""
+
+
+class Picture(NamedTuple):
+    """One picture as the page shows it; row: None of training images, which belong to no row."""
+
+    row: int | None
+    name: str
+    source: str
+
+
+def panel(figures: Iterable[Figure | None], subjects: Sequence[Subject], note: str = "") -> Panel:
+    """A panel of the figures that are not None, with a legend of the rows that they do not name."""
+    found = [figure for figure in figures if figure]
+    rows = sorted({row for figure in found for row in figure.rows})
+    return Panel(found, [(row, subjects[row].name) for row in rows], note)
+
+
+def cost_panel(table: Table, subjects: Sequence[Subject]) -> Panel:
+    """The first metric that has a better side against the cost of sampling and of training, a point a row.
+
+    A row that pools budgets, or whose numbers do not compare with those of its budget, is on no front.
+    """
+    col = next((col for col in table.columns if col.better), None)
+    if col is None:
+        return Panel([], [])
+    budgets = {
+        place: budget
+        for budget, places in budget_groups(table.lines).items()
+        if comparable([table.lines[place].rows for place in places], col.name)
+        for place in places
+    }
+    figures = []
+    for cost, title in COSTS.items():
+        points = [p for s in subjects if (p := point_of(s, cost, col, budgets.get(s.number)))]
+        figures.append(scatter_figure(points, x_title=title, y_title=col.title, better=col.better))
+    return panel(figures, subjects)
+
+
+def point_of(subject: Subject, cost: str, col: Column, budget: str | None) -> Point | None:
+    """A row by its cost and its quality +- the standard deviation over seeds, else with its interval."""
+    x, y = (subject.line.entry(name).estimate for name in (cost, col.name))
+    if x is None or y is None:
+        return None
+    low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
+    ends = (y.mean, y.mean) if low is None or high is None else (low, high)
+    return Point(subject.number, subject.name, x.mean, y.mean, *ends, budget)
+
+
+def training_panel(subjects: Sequence[Subject], kinds: Mapping[str, Kind]) -> Panel:
+    """The curves of each logged loss and of each score during training, a line for each of the first rows."""
+    lines: dict[str, list[Line]] = {}
+    note = first_rows(len(subjects), CURVES)
+    for subject in subjects[:CURVES]:
+        curves, damaged = run_folder.read_log(subject.path)
+        for name, (xs, ys) in curves.items():
+            lines.setdefault(name, []).append(Line(subject.number, subject.name, xs, ys))
+        if damaged:
+            note += f" Unreadable in metrics.jsonl of {subject.name}: line {', '.join(map(str, damaged))}."
+    return panel([training_figure(name, lines[name], kinds) for name in sorted(lines)], subjects, note)
+
+
+def training_figure(name: str, lines: Sequence[Line], kinds: Mapping[str, Kind]) -> Figure | None:
+    """A loss on a logarithmic axis, or a score, whose title says on how many samples it was measured."""
+    metric = run_folder.metric_of(name)
+    if metric is None:
+        return line_figure(lines, x_title="images seen", y_title=name, logarithmic_y=True)
+    col = column(metric, kinds)
+    title = f"{col.title} during training ({MetricName.parse(metric).basis})"
+    return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
+
+
+def noise_panel(subjects: Sequence[Subject]) -> Panel:
+    """alpha_bar and log SNR against t of each noise schedule, in the colour of the first row that has it."""
+    levels: dict[tuple[float, ...], Line] = {}
+    for subject in subjects[:CURVES]:
+        if schedule := run_folder.noise_schedule(subject.path):
+            levels.setdefault(tuple(schedule[2]), Line(subject.number, *schedule))
+    ratios = []
+    for line in levels.values():
+        inside = [(t, math.log(y / (1 - y))) for t, y in zip(line.xs, line.ys, strict=True) if 0 < y < 1]
+        ratios.append(line._replace(xs=[t for t, _ in inside], ys=[ratio for _, ratio in inside]))
+    figures = [
+        line_figure(lines, x_title="t", y_title=title)
+        for title, lines in (("ᾱ", [*levels.values()]), ("log SNR = log(ᾱ / (1 − ᾱ))", ratios))
+    ]
+    return Panel([f for f in figures if f], [(line.row, line.name) for line in levels.values()])
+
+
+def pictures_by_kind(subjects: Sequence[Subject], pictures: Pictures) -> dict[str, list[Picture]]:
+    """The last pictures of each kind, one of each of the first rows; training images follow the samples."""
+    found: dict[str, list[Picture]] = {}
+    for subject in subjects[:PICTURED]:
+        for kind, path in pictures_of(subject.path).items():
+            if source := pictures.source(path, subject.path):
+                found.setdefault(kind, []).append(Picture(subject.number, subject.name, source))
+    there = ((s.path / "samples" / "real.png", s.path) for s in subjects if "samples" in found)
+    sources = (pictures.source(path, run) for path, run in there if os.path.lexists(path))
+    if source := next(filter(None, sources), None):
+        found["samples"].append(Picture(None, "training images", source))
+    return {kind: found[kind] for kind in sorted(found, key=rank)}
+
+
+def first_rows(rows: int, shown: int) -> str:
+    """Return a note where only some rows are shown, else an empty text."""
+    return f" Only the first {shown} of {rows} rows are shown." if rows > shown else ""

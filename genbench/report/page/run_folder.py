@@ -1,0 +1,140 @@
+"""Contents of a run's directory that the page shows: its command, its curves, its noise schedule."""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from genbench.records import untrusted
+from genbench.records.composition import OVERRIDES, read_overrides
+from genbench.records.lines import parse_lines
+from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.columns import shown_metrics
+
+__all__ = ["command", "images_seen", "made_by", "metric_of", "noise_schedule", "read_log", "unreadable_files"]
+
+Curves = dict[str, tuple[list[float], list[float]]]
+"""Name of a logged value -> images seen, values."""
+LOSS = re.compile(r".*/loss")
+TRAINING = "training/"
+LAST = 10  # lines at the end of a log, one of which says how many images a run has seen
+ONCE = ("dry_run=", "retry_failed=", "rerun=")
+"""What a later command may have asked for; Hydra notes the last one's words, whatever it did."""
+FOREIGN = ("-", "hydra")
+"""First letters of words that Hydra never notes there: a command with them may start another program."""
+
+
+def command(folder: Path) -> str | None:
+    """The shell command that makes a run again, as its composition recorded it; None where nothing did."""
+    try:
+        words = [word for word in read_overrides(folder) if not word.startswith(ONCE)]
+    except (OSError, ValueError):
+        return None
+    if any(word.lstrip("+~").startswith(FOREIGN) for word in words):
+        return None
+    return shlex.join(["python", "main.py", *words])
+
+
+def made_by(folder: Path) -> str:
+    """The git commit and the versions of genbench and torch that run.json names, empty where it has none."""
+    record = json_object(folder / "run.json")
+    git, versions = (node if isinstance(node := record.get(key), dict) else {} for key in ("git", "versions"))
+    words = [f"{name} {versions[name]}" for name in ("genbench", "torch") if versions.get(name)]
+    if git.get("commit"):
+        words.insert(0, f"commit {str(git['commit'])[:12]}{' with changes' if git.get('dirty') else ''}")
+    return ", ".join(words)
+
+
+def json_object(path: Path) -> Mapping[str, Any]:
+    """The object in a file, an empty one where there is none."""
+    try:
+        content = untrusted.parse_json(
+            untrusted.read_regular(path, at_most=untrusted.RECORD_BYTES, inside=path.parent)
+        )
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
+    """Read every loss and every score of EMA weights that a run has logged, nothing without a log.
+
+    Returns the curves, and the numbers of the lines that hold no event, which are passed over.
+    """
+    objects, damaged = parse_lines(log_bytes(folder))
+    curves: Curves = {}
+    for event in objects.values():
+        for name, value in event.items():
+            is_curve = LOSS.fullmatch(name) is not None or metric_of(name) is not None
+            if is_curve and is_number(value) and is_number(event.get("images_seen")):
+                xs, ys = curves.setdefault(name, ([], []))
+                xs.append(event["images_seen"])
+                ys.append(value)
+    return curves, damaged
+
+
+def metric_of(name: str) -> str | None:
+    """The metric whose value during training is logged under a name, if tables show it; else None.
+
+    training/fid[f,n=200,ref=train,ema] -> fid[f,n=200,ref=train,ema]
+    """
+    metric = name.removeprefix(TRAINING)
+    if metric == name or not is_metric(metric) or MetricName.parse(metric).spread:
+        return None
+    return next(iter(shown_metrics([metric])), None)
+
+
+def images_seen(folder: Path) -> int | None:
+    """Training images that an unfinished run has seen, by the last events that can be read of its log."""
+    last = log_bytes(folder).splitlines()[-LAST:]
+    counts = [event.get("images_seen") for event in parse_lines(b"\n".join(last)).objects.values()]
+    return next((count for count in reversed(counts) if type(count) is int), None)
+
+
+def log_bytes(folder: Path) -> bytes:
+    """The content of a run's log; nothing where it cannot be read."""
+    try:
+        return untrusted.read_regular(folder / "metrics.jsonl", at_most=untrusted.LOG_BYTES, inside=folder)
+    except (OSError, ValueError):
+        return b""
+
+
+def is_number(value: object) -> bool:
+    """True for a number that a figure can show; a bool is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def noise_schedule(folder: Path) -> tuple[str, list[float], list[float]] | None:
+    """The name of a run's noise schedule, or of its model, with t and alpha_bar(t), as its result holds them.
+
+    None where the lists are no numbers from 0 to 1, or have different lengths.
+    """
+    record = json_object(folder / "result.json")
+    curve, choices = (
+        node if isinstance(node := record.get(key), dict) else {} for key in ("noise", "choices")
+    )
+    t, alpha_bar = curve.get("t"), curve.get("alpha_bar")
+    if not (is_shares(t) and is_shares(alpha_bar) and len(t) == len(alpha_bar)):
+        return None
+    return str(choices.get("schedule", choices.get("model", "noise"))), t, alpha_bar
+
+
+def is_shares(values: object) -> TypeGuard[list[float]]:
+    """True for a list of two or more numbers from 0 to 1."""
+    is_list = isinstance(values, list) and len(values) > 1
+    return is_list and all(isinstance(value, int | float) and 0 <= value <= 1 for value in values)
+
+
+def unreadable_files(folder: Path) -> dict[Path, str]:
+    """The files behind a run's command and its curves that exist and cannot be read -> reason."""
+    found = {}
+    for name, at_most in ((OVERRIDES, untrusted.YAML_BYTES), ("metrics.jsonl", untrusted.LOG_BYTES)):
+        path = folder / name
+        try:
+            if os.path.lexists(path):
+                untrusted.open_regular(path, at_most=at_most, inside=folder).close()
+        except (OSError, ValueError) as error:
+            found[path] = str(error)
+    return found
