@@ -23,7 +23,10 @@ CURVES, PICTURED = 16, 60  # the most rows whose curves, and whose pictures, are
 
 
 class Subject(NamedTuple):
-    """One row of a table, and the directory of the run that is shown of it."""
+    """One row of a table: its number from 0, which gives its colour and symbol, its name, and its line.
+
+    path: the directory of the one run whose curves, pictures and noise schedule are shown of it.
+    """
 
     number: int
     name: str
@@ -32,19 +35,18 @@ class Subject(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Figures side by side with one legend: the number of a row, whose symbol is shown, and a name."""
+    """Figures side by side with one legend, which has the number of a row, whose symbol is shown, and a name.
+
+    note: a sentence on what the figures lack, empty where that is nothing.
+    """
 
     figures: list[Figure]
     legend: list[tuple[int, str]]
     note: str = ""
 
 
-class Picture(NamedTuple):
-    """One picture as the page shows it; row: None of training images, which belong to no row."""
-
-    row: int | None
-    name: str
-    source: str
+Picture = tuple[int | None, str, str]
+"""The number of a row, None of training images, which belong to no row; a name; the picture's `src`."""
 
 
 def panel(figures: Iterable[Figure | None], subjects: Sequence[Subject], note: str = "") -> Panel:
@@ -86,7 +88,10 @@ def point_of(subject: Subject, cost: str, col: Column, budget: str | None) -> Po
 
 
 def training_panel(subjects: Sequence[Subject], kinds: Mapping[str, Kind]) -> Panel:
-    """The curves of each logged loss and of each score during training, a line for each of the first rows."""
+    """The curves of each logged loss and of each score during training, a line for each of the first rows.
+
+    kinds: of metrics, from the runs. The note says how many rows are shown, and which lines are unreadable.
+    """
     lines: dict[str, list[Line]] = {}
     note = first_rows(len(subjects), CURVES)
     for subject in subjects[:CURVES]:
@@ -109,7 +114,10 @@ def training_figure(name: str, lines: Sequence[Line], kinds: Mapping[str, Kind])
 
 
 def noise_panel(subjects: Sequence[Subject]) -> Panel:
-    """alpha_bar and log SNR against t of each noise schedule, in the colour of the first row that has it."""
+    """alpha_bar and log SNR = log(alpha_bar / (1 - alpha_bar)) against t of each noise schedule.
+
+    Rows with the same schedule share a line in the colour of the first; log SNR is shown where it is finite.
+    """
     levels: dict[tuple[float, ...], Line] = {}
     for subject in subjects[:CURVES]:
         if schedule := run_folder.noise_schedule(subject.path):
@@ -126,16 +134,19 @@ def noise_panel(subjects: Sequence[Subject]) -> Panel:
 
 
 def pictures_by_kind(subjects: Sequence[Subject], pictures: Pictures) -> dict[str, list[Picture]]:
-    """The last pictures of each kind, one of each of the first rows; training images follow the samples."""
+    """The last pictures of each kind, one of each of the first rows; training images follow the samples.
+
+    pictures: brings their files into the page, and records those that it refuses.
+    """
     found: dict[str, list[Picture]] = {}
     for subject in subjects[:PICTURED]:
         for kind, path in pictures_of(subject.path).items():
             if source := pictures.source(path, subject.path):
-                found.setdefault(kind, []).append(Picture(subject.number, subject.name, source))
+                found.setdefault(kind, []).append((subject.number, subject.name, source))
     there = ((s.path / "samples" / "real.png", s.path) for s in subjects if "samples" in found)
     sources = (pictures.source(path, run) for path, run in there if os.path.lexists(path))
     if source := next(filter(None, sources), None):
-        found["samples"].append(Picture(None, "training images", source))
+        found["samples"].append((None, "training images", source))
     return {kind: found[kind] for kind in sorted(found, key=rank)}
 
 

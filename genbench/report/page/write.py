@@ -6,9 +6,12 @@ from pathlib import Path
 
 from genbench.records.run_directory import atomic_file
 from genbench.report.compare import Comparison
-from genbench.report.numbers import parts
-from genbench.report.page.pictures import Place, embedded
-from genbench.report.page.sections import page
+from genbench.report.footnotes import left_out as left_out_notes
+from genbench.report.footnotes import not_shown
+from genbench.report.numbers import parts, written
+from genbench.report.page.pictures import Pictures, Place, embedded
+from genbench.report.page.run_folder import images_seen
+from genbench.report.page.sections import sections
 from genbench.runtime.printable import printable
 
 __all__ = ["html", "write_folder"]
@@ -38,8 +41,18 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
     )
     environment.globals["parts"] = parts
     style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    pictures = Pictures(place)
+    parts_of_page = sections(found, pictures)
+    left_out = [
+        (name, reason, written(images_seen(found.runs.paths[name])))
+        for name, reason in found.runs.left_out.items()
+    ]
     return environment.get_template("page.html").render(
-        page=page(found, place=place, title=title),
+        title=title,
+        beginning=found.beginning,
+        sections=parts_of_page,
+        left_out=left_out,
+        ending=[*left_out_notes({}, found.runs.passed_over), *not_shown(pictures.refused)],
         style=Markup(style),
         script=Markup(script),
         style_hash=digest(style),
