@@ -103,7 +103,11 @@ def report(
     A row is the mean over the seeds of one configuration, columns are what tells rows apart and what was
     measured; csv and json have one row a run, with each setting in which runs differ (--by: as the table).
     """
-    from genbench.report import compare as comparison
+    from genbench.report import query
+    from genbench.report.compare import compare
+    from genbench.report.formats.data import csv_text, json_text
+    from genbench.report.formats.latex import latex
+    from genbench.report.formats.markdown import markdown
     from genbench.report.formats.terminal import print_comparison
     from genbench.report.page import html, write_folder
     from genbench.runtime.progress import terminal
@@ -111,14 +115,13 @@ def report(
     if every and not keys:
         raise ValueError("--all belongs to --keys: give both, or neither")
     if keys:
-        named = comparison.as_keys(
-            comparison.compare(runs_dir, asked("", "", ""), conditions=filters or []), every=every
-        )
+        found = compare(runs_dir, asked("", "", ""), conditions=filters or [])
+        named = query.keys(found.runs, every=every)
         deliver(named, out)
         return
     chosen = Format.html if assets and format is None else format_of(out, format, assets=assets)
     check_target(out, chosen, assets=assets)
-    found = comparison.compare(runs_dir, asked(by, sort, columns), conditions=filters or [])
+    found = compare(runs_dir, asked(by, sort, columns), conditions=filters or [])
     if chosen in (Format.csv, Format.json):
         # With a row a run all of them are there, also those that no table counts.
         for note in [*(found.beginning if by else ()), *found.ending]:
@@ -133,10 +136,10 @@ def report(
         say(f"{out / 'index.html'} is written")
         return
     write = {
-        Format.md: comparison.as_markdown,
-        Format.csv: comparison.as_csv,
-        Format.json: comparison.as_json,
-        Format.latex: comparison.as_latex,
+        Format.md: markdown,
+        Format.csv: csv_text,
+        Format.json: json_text,
+        Format.latex: latex,
         Format.html: lambda found: html(found, title=title),
     }
     deliver(write[chosen](found), out)
@@ -161,13 +164,13 @@ def compare(
     sure: they say nothing of the noise of training.
     Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
-    from genbench.report.two_sided import compare_sides, read_sides, side_budgets, sides_table
+    from genbench.report.two_sided import compare_sides, read_sides, sides_table
     from genbench.runtime.progress import terminal
 
     sides = read_sides(a, b, of_a or [], of_b or [])
     measures = compare_sides(*sides)
-    named = (" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b)))
-    terminal().print(sides_table(measures, *named, side_budgets(*sides)))
+    named = [" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b))]
+    terminal().print(sides_table(measures, named, sides))
 
 
 @verbs.command()

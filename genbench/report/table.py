@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import AXES, COSTS, Column, column, measured_metrics, shown_metrics
+from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
 from genbench.report.entry import Entry, comparable, entries, entry, joined
 from genbench.report.frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import axes, constants, data_sets, identifying, protocols, unseen
@@ -17,21 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
-
-MEASURED = (
-    "bits_per_dim",
-    "solver_error_bits",
-    "floor_bits_per_dim",
-    "gap_bits_per_dim",
-    "reconstruction_mse",
-    "parameters",
-    "images_seen",
-    "training_seconds",
-    "passes_per_sample",
-    "seconds_per_image",
-    "device",
-)
-"""The columns behind the metrics, where some run has a value there."""
 
 
 class Query(NamedTuple):
@@ -118,7 +103,11 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     # No table is read without budgets and numbers of seeds where they differ.
     seeds = {x.value for x in entries(runs.frame, parts, "seeds")}
     wanted = {"budget": len(set(words)) > 1, "seeds": not by and len(seeds) > 1}
-    left = by or shown_axes(runs)
+    left = (
+        by
+        or [name for name in axes(runs) if name.partition(".")[0] != "budget" and name != "data"]
+        or ["model"]
+    )
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
@@ -129,17 +118,11 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     return Table(title, columns, [lines[i] for i in order], choices | same, sorted(set(words)), runs, tested)
 
 
-def shown_axes(runs: Runs) -> list[str]:
-    """Columns that tell rows apart; budgets are one column of words."""
-    told = [name for name in axes(runs) if name not in ("budget", "data") and not name.startswith("budget.")]
-    return told or ["model"]
-
-
 def measures(runs: Runs, query: Query) -> list[str]:
     """Columns of numbers: those asked for, or the usual ones that some run has."""
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
-    there = [name for name in MEASURED if present(cells(runs.frame, name))]
+    there = [name for name in MEASURES if present(cells(runs.frame, name))]
     if all(str(words).endswith(" images") for words in cells(runs.frame, "budget")):
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame), runs.kinds)
