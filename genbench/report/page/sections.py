@@ -13,7 +13,7 @@ from genbench.report.page.figures import Panel, Picture, Subject
 from genbench.report.page.pictures import Pictures
 from genbench.report.table import Line, Table, differences
 
-__all__ = ["Section", "row_names", "sections"]
+__all__ = ["Section", "row_names", "section"]
 
 LATE = ("budget", "device", "seeds")  # columns that name a row only where no other one tells it apart
 COMPARED = 8  # the most rows whose settings are listed side by side
@@ -40,16 +40,11 @@ class Section(NamedTuple):
     """A setting in which the first rows differ, and its value in each of them."""
 
 
-def sections(found: Comparison, pictures: Pictures) -> list[Section]:
-    """Collect what the page shows of each table of a comparison, from the table and its runs' files.
+def section(number: int, table: Table, found: Comparison, pictures: Pictures) -> Section:
+    """Collect what the page shows of one table of a comparison, from the table and from its runs' files.
 
     pictures: brings the pictures into the page, and records which files of the runs cannot be shown, and why.
     """
-    return [section(number, table, found, pictures) for number, table in enumerate(found.tables)]
-
-
-def section(number: int, table: Table, found: Comparison, pictures: Pictures) -> Section:
-    """The part of the page about one table."""
     shown = shown_runs(table)
     rows = [
         Subject(i, name, line, found.runs.paths[line.runs[place]])

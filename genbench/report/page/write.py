@@ -6,12 +6,11 @@ from pathlib import Path
 
 from genbench.records.run_directory import atomic_file
 from genbench.report.compare import Comparison
-from genbench.report.footnotes import left_out as left_out_notes
-from genbench.report.footnotes import not_shown
+from genbench.report.footnotes import left_out, not_shown
 from genbench.report.numbers import parts, written
 from genbench.report.page.pictures import Pictures, Place, embedded
 from genbench.report.page.run_folder import images_seen
-from genbench.report.page.sections import sections
+from genbench.report.page.sections import section
 from genbench.runtime.printable import printable
 
 __all__ = ["html", "write_folder"]
@@ -39,26 +38,13 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["parts"] = parts
-    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
+    environment.globals |= {"parts": parts, "written": written, "images_seen": images_seen, "digest": digest}
+    style, script = (Markup((TEMPLATES / name).read_text()) for name in ("page.css", "page.js"))
     pictures = Pictures(place)
-    parts_of_page = sections(found, pictures)
-    left_out = [
-        (name, reason, written(images_seen(found.runs.paths[name])))
-        for name, reason in found.runs.left_out.items()
-    ]
-    return environment.get_template("page.html").render(
-        title=title,
-        beginning=found.beginning,
-        sections=parts_of_page,
-        left_out=left_out,
-        ending=[*left_out_notes({}, found.runs.passed_over), *not_shown(pictures.refused)],
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=digest(style),
-        script_hash=digest(script),
-        state=state,
-    )
+    sections = [section(number, table, found, pictures) for number, table in enumerate(found.tables)]
+    ending = [*left_out({}, found.runs.passed_over), *not_shown(pictures.refused)]
+    page = {"title": title, "state": state, "found": found, "sections": sections, "ending": ending}
+    return environment.get_template("page.html").render(page, style=style, script=script)
 
 
 def digest(text: str) -> str:

@@ -14,7 +14,7 @@ from genbench.report.compare import Comparison, compare
 from genbench.report.page import html, run_folder, write_folder
 from genbench.report.page.figures import CURVES
 from genbench.report.page.pictures import Pictures, embedded, read_picture
-from genbench.report.page.sections import row_names, sections
+from genbench.report.page.sections import row_names, section
 
 Write = Callable[..., Path]
 FID = "fid[f-cnn,n=1000,ref=train,{}]"
@@ -248,8 +248,8 @@ def test_rows_that_a_budget_tells_apart_are_not_named_by_devices_and_seeds_too(
 
 def fronts(found: Comparison) -> list[str]:
     """What each front of the first figure is of."""
-    (section,) = sections(found, Pictures(embedded))
-    return re.findall(r'class="front[^>]*><title>(.*?)</title>', section.costs.figures[0].svg)
+    shown = section(0, found.tables[0], found, Pictures(embedded))
+    return re.findall(r'class="front[^>]*><title>(.*?)</title>', shown.costs.figures[0].svg)
 
 
 def test_a_front_is_of_rows_that_the_table_would_rank(tmp_path: Path, write: Write, result: dict) -> None:
@@ -269,5 +269,6 @@ def test_a_front_is_of_rows_that_the_table_would_rank(tmp_path: Path, write: Wri
 def test_a_legend_of_curves_names_the_rows_that_have_one(tmp_path: Path, write: Write, result: dict) -> None:
     for number in range(CURVES + 4):
         furnish(write(f"r{number}", choices=result["choices"] | {"loss": f"l{number:02}"}))
-    (section,) = sections(compare(tmp_path, Query()), Pictures(embedded))
-    assert [row for row, _ in section.training.legend] == list(range(CURVES))
+    found = compare(tmp_path, Query())
+    shown = section(0, found.tables[0], found, Pictures(embedded))
+    assert [row for row, _ in shown.training.legend] == list(range(CURVES))
