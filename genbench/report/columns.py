@@ -90,7 +90,10 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
 
 
 def measured_metrics(names: Iterable[str]) -> list[str]:
-    """Return the metrics among some columns in their order, without ends of intervals and standard errors."""
+    """Return the metrics among some columns in the order of tables, see `MetricName.rank`.
+
+    Ends of intervals, standard errors and the like of a metric that is there are left out.
+    """
     found = {name: MetricName.parse(name) for name in names if is_metric(name)}
     spreads = [name for name, metric in found.items() if metric.spread and str(metric.beside("")) in found]
     return sorted(found.keys() - {*spreads}, key=lambda name: found[name].rank)

@@ -13,7 +13,7 @@ __all__ = ["Comparison", "compare", "compare_runs"]
 
 
 class Comparison(NamedTuple):
-    """The tables of some runs, and what they were made from."""
+    """The tables of some runs with the notes before and behind them, and what they were made from."""
 
     runs: Runs
     """Those that meet the filters."""

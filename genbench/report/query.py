@@ -170,7 +170,10 @@ def near(name: str, known: Sequence[str]) -> list[str]:
 
 
 def measure(runs: Runs, name: str) -> list[str]:
-    """Return the columns of a name where a measure is meant: `precision` is the metric, no option."""
+    """Return the columns that a user means where only a measure makes sense, see `resolve`.
+
+    `precision` is then the metric, not the option by which a run computed. Raises ValueError as `resolve`.
+    """
     return of_kind(runs, name) or resolve(runs, name)
 
 
@@ -217,7 +220,10 @@ def names(runs: Runs) -> list[str]:
 
 
 def listed(text: str) -> list[str]:
-    """Split a list at its commas, but for those inside the brackets of a metric's name."""
+    """Split a list of names, values or conditions at its commas, without the white space around them.
+
+    Commas inside the brackets of a metric's name do not split: "fid[f,n=9,ref=train,ema],run" has two parts.
+    """
     return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
 
 
@@ -242,7 +248,10 @@ def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, 
 
 
 def arranged(runs: Runs, sort: str) -> Runs:
-    """Return the runs in the order of a column, metrics from best to worst; with - in front backwards."""
+    """Return the runs in the order of a column, see `in_order`; metrics go from best to worst.
+
+    sort: name of the column, with - before it the other way round. Raises ValueError as `resolve`.
+    """
     name, is_backwards = measure(runs, sort.removeprefix("-"))[0], sort.startswith("-")
     best_first = column(name, runs.kinds).better > 0
     places = in_order(cells(runs.frame, name), down=is_backwards != best_first)

@@ -11,7 +11,7 @@ from genbench.report.groups import axes, constants, data_sets, identifying, prot
 from genbench.report.numbers import shared_decimals, written
 from genbench.report.query import in_order, measure, resolve
 from genbench.report.runs import Runs
-from genbench.report.statistics import Estimate, Leader, holm, leader
+from genbench.report.statistics import Leader, holm, leader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", 
 
 
 class Query(NamedTuple):
-    """What a user asks for."""
+    """Rows, order and columns that a user asks for, as typed on the command line and split at commas."""
 
     by: Sequence[str] = ()
     """The columns whose values a row stands for; by default all but the seed."""
@@ -31,7 +31,7 @@ class Query(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One row of a table."""
+    """One row of a table: the runs of one configuration, or of what the user takes as a row."""
 
     rows: "pd.DataFrame"
     """Its runs."""
@@ -64,7 +64,7 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The comparison of one data set under one protocol."""
+    """The comparison of one data set under one protocol, laid out but not yet text."""
 
     title: str
     columns: list[Column]
@@ -103,11 +103,8 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     # No table is read without budgets and numbers of seeds where they differ.
     seeds = {x.value for x in entries(runs.frame, parts, "seeds")}
     wanted = {"budget": len(set(words)) > 1, "seeds": not by and len(seeds) > 1}
-    left = (
-        by
-        or [name for name in axes(runs) if name.partition(".")[0] != "budget" and name != "data"]
-        or ["model"]
-    )
+    telling = [name for name in axes(runs) if name != "data" and name.partition(".")[0] != "budget"]
+    left = by or telling or ["model"]
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
@@ -171,24 +168,23 @@ def leaders(
     """
     if list(budget_groups(lines).values()) != [list(range(len(lines)))]:
         return {}
-    found = {
-        place: leader([rankable(x, col.name) for x in content[place]], col.better)
-        for place, col in enumerate(columns)
-        if col.better and comparable([runs.frame], col.name)
-    }
-    return {place: first for place, first in found.items() if first is not None}
-
-
-def rankable(entry: Entry, name: str) -> Estimate | None:
-    """Estimate that takes part in a ranking: no error of exactly 0, which only models that are inverted have.
-
-    Records of today have none of these (see `Latent.inverts`), earlier ones do.
-    """
-    return None if name == "reconstruction_mse" and entry.value == 0 else entry.estimate
+    found = {}
+    for place, col in enumerate(columns):
+        # An error of exactly 0 is not ranked: earlier records have it of models that invert themselves.
+        is_exact = [col.name == "reconstruction_mse" and x.value == 0 for x in content[place]]
+        known = [None if exact else x.estimate for x, exact in zip(content[place], is_exact, strict=True)]
+        first = leader(known, col.better) if comparable([runs.frame], col.name) else None
+        if first is not None:
+            found[place] = first
+    return found
 
 
 def budgets(frame: "pd.DataFrame") -> list[str]:
-    """Return the training budget of each run in words; seconds are equal on one device alone."""
+    """Return the training budget of each run in words, which runs that may be ranked share.
+
+    Seconds are equal on one device alone: 600 seconds on cpu. Runs whose record names no budget have the
+    number of images that they saw.
+    """
     facts = zip(*(cells(frame, name) for name in ("budget", "device", "images_seen")), strict=True)
     return [
         f"{'unknown' if seen is None else seen} images seen"
@@ -222,7 +218,10 @@ def ranked(parts: Sequence[Sequence[int]], columns: Sequence[Column], sort: str,
 
 
 def differences(table: Table, rows: int) -> list[tuple[str, list[str]]]:
-    """Return the choices and settings in which the first rows of a table differ, with the text of each."""
+    """Return the choices and settings in which the first rows of a table differ, with the text of each row.
+
+    rows: how many of them. A setting that some runs lack is one in which they differ only if the others do.
+    """
     lines = table.lines[:rows]
     places = [place for line in lines for place in line.rows.index]
     names = unseen(table.runs._replace(frame=table.runs.frame.loc[places]), [])

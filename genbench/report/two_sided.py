@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Values(NamedTuple):
-    """One measure of the runs of one side."""
+    """One measure of the runs of one side: values with their seeds and standard errors, one each a run."""
 
     values: list[float]
     seeds: list[Cell]
@@ -45,7 +45,7 @@ class Values(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """One measure of both sides."""
+    """One measure of both sides, with the probability that A is better and the test that it comes from."""
 
     column: Column
     a: float

@@ -434,6 +434,43 @@ def test_runs_that_are_left_out_and_reruns_are_named(tmp_path: Path, sow: Sow, w
     assert "left out are r for r-2. --by run shows every run." in text
 
 
+def test_many_runs_with_one_reason_are_one_line_and_many_reasons_are_counted(
+    tmp_path: Path, sow: Sow, write: Write
+) -> None:
+    sow("l1", [1.0])
+    for i in range(20):
+        for name, record in (
+            ("on", '{"status": "running"}'),
+            ("off", f'{{"status": "failed", "error": "{i}"}}'),
+        ):
+            (tmp_path / f"{name}-{i:02d}").mkdir()
+            (tmp_path / f"{name}-{i:02d}" / "run.json").write_text(record)
+    lines = [line for line in markdown(compare(tmp_path, Query())).splitlines() if "Not included" in line]
+    assert len(lines) == 9
+    assert "- Not included: off-00 (failed: 0)." in lines
+    assert lines[-1] == "- Not included: 32 more of 40 runs, for other reasons."
+    sow("l2", [1.0])
+    for i in range(20):
+        (tmp_path / f"off-{i:02d}" / "run.json").write_text('{"status": "running"}')
+    (line,) = [line for line in markdown(compare(tmp_path, Query())).splitlines() if "Not included" in line]
+    assert line.endswith("off-07 and 32 more (still running or killed).")
+
+
+def test_a_kind_that_runs_recorded_themselves_has_its_title_and_its_better_side(
+    tmp_path: Path, sow: Sow
+) -> None:
+    name = "sharpness[f-cnn,n=1000,ema]"
+    kinds = {"sharpness": {"title": "Sharp", "better": 1, "interval": "none", "in_tables": True}}
+    for loss, level in (("l1", 1.0), ("l2", 2.0)):
+        for seed, move in enumerate((0.0, 0.01, 0.02)):
+            metrics = {name: level + move}
+            sow(f"{loss}-{seed}", [0.0], metrics=metrics, seed=seed, choices={"loss": loss}, kinds=kinds)
+    table = the_table(tmp_path, Query(columns=["Sharp"]))
+    assert [(col.title, col.arrow) for col in table.columns][1:] == [("Sharp", "↑")]
+    assert cells(table, "loss") == ["l2", "l1"]
+    assert bold(table) == [("l2", "Sharp")]
+
+
 def test_runs_of_two_names_count_once_and_it_is_said_first_with_the_remedy(
     tmp_path: Path, sow: Sow, write: Write
 ) -> None:

@@ -198,3 +198,12 @@ def test_of_reruns_the_last_counts(tmp_path: Path) -> None:
         save(tmp_path / run, fid)
     (line,) = compare_sides(*read_sides(tmp_path / "a", tmp_path / "b"))
     assert (line.a, line.b) == (1.0, 2.0)
+
+
+def test_runs_without_a_seed_are_compared_too(tmp_path: Path) -> None:
+    for name, fid in (("a", 1.0), ("b", 2.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "result.json").write_text(json.dumps({"genbench": "0", "metrics": {FID: fid}}))
+    (line,) = compare_sides(*read_sides(tmp_path / "a", tmp_path / "b"))
+    assert (line.a, line.b) == (1.0, 2.0)
