@@ -9,7 +9,7 @@ from genbench.report.compare import Comparison
 from genbench.report.footnotes import notes
 from genbench.report.numbers import written
 from genbench.report.page import figures, run_folder
-from genbench.report.page.figures import Panel, Picture, Subject
+from genbench.report.page.figures import Panel, Picture, ShownRow
 from genbench.report.page.pictures import Pictures
 from genbench.report.table import Line, Table, differences
 
@@ -26,7 +26,7 @@ class Section(NamedTuple):
     table: Table
     heads: list[tuple[Column, bool, str]]
     """Of each column: whether it holds numbers, and the order of the rows by it, ascending or descending."""
-    rows: list[Subject]
+    rows: list[ShownRow]
     commands: list[list[tuple[str, str | None, str]]]
     """Of each run of a row, that which is shown first: its seed, its command if recorded, its versions."""
     notes: list[str]
@@ -47,7 +47,7 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     """
     shown = shown_runs(table)
     rows = [
-        Subject(i, name, line, found.runs.paths[line.runs[place]])
+        ShownRow(i, name, line, found.runs.paths[line.runs[place]])
         for i, (name, line, place) in enumerate(zip(row_names(table), table.lines, shown, strict=True))
     ]
     for row in rows:
@@ -88,13 +88,13 @@ def shown_runs(table: Table) -> list[int]:
     return [line.cells("seed").index(shared[0]) if shared else 0 for line in table.lines]
 
 
-def commands(subject: Subject, paths: Mapping[str, Path]) -> list[tuple[str, str | None, str]]:
+def commands(shown: ShownRow, paths: Mapping[str, Path]) -> list[tuple[str, str | None, str]]:
     """See Section.commands. paths: the directories of all runs by their names."""
     found = []
-    for run, seed in zip(subject.line.runs, subject.line.cells("seed"), strict=True):
+    for run, seed in zip(shown.line.runs, shown.line.cells("seed"), strict=True):
         path = paths[run]
         command = written(seed), run_folder.command(path), run_folder.made_by(path)
-        found.insert(0 if path == subject.path else len(found), command)
+        found.insert(0 if path == shown.path else len(found), command)
     return found
 
 
