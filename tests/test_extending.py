@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from genbench.diffusion.schedule import Schedule
 from genbench.generator import Generator, Loss, Rng
 
+__all__ = ["Pixelwise"]
+
 
 class Pixelwise(Generator):
     """p(x) = prod_i N(x_i; m_i, exp(2 s_i))."""
@@ -67,12 +69,14 @@ from torch import Tensor
 
 from genbench.diffusion.schedule import Fixed
 
+__all__ = ["Ogive"]
+
 
 class Ogive(Fixed):
-    """beta_k = 15 / T (k / T)^2."""
+    """beta_k = 40 / T (k / T)^2."""
 
     def betas(self) -> Tensor:
-        return 15 / self.T * (torch.arange(1, self.T + 1, dtype=torch.float64) / self.T).square()
+        return 40 / self.T * (torch.arange(1, self.T + 1, dtype=torch.float64) / self.T).square()
 ''',
     "conf/schedule/ogive.yaml": """
 # Betas that rise as a square.
@@ -85,6 +89,8 @@ T: 1000
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.score import Distance, Drawn
 from genbench.records.metric_kinds import Kind
+
+__all__ = ["Greyness"]
 
 
 class Greyness(Distance):
