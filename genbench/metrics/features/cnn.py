@@ -1,4 +1,4 @@
-"""A small classifier, its training, and the features that it gives."""
+"""A small classifier of images, its training, and the features of its penultimate layer."""
 
 import hashlib
 from collections.abc import Iterator
@@ -145,7 +145,7 @@ def one_thread() -> Iterator[None]:
 
 
 def initial(data: ImageData, seed: int, width: int) -> SmallCNN:
-    """A network in training mode with random weights of its own seed."""
+    """A network in training mode with random weights from a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return SmallCNN(data.shape[0], data.num_classes, width=width).train()
@@ -153,7 +153,7 @@ def initial(data: ImageData, seed: int, width: int) -> SmallCNN:
 
 @torch.no_grad()
 def accuracy(network: SmallCNN, split: Split) -> float:
-    """Share of the split's images whose class is found."""
+    """Share of a split's images that the network classifies correctly, in [0, 1]."""
     correct = 0
     for index in torch.arange(len(split)).split(1024):
         images, labels = split.gather(index, CPU)

@@ -54,7 +54,7 @@ class InceptionFeatures(FeatureSource):
         return InceptionExtractor(network, file_digest(path), data.shape[0]).eval().to(device)
 
     def locate(self) -> Path:
-        """The weights file, downloaded if need be."""
+        """The path of the weights file, downloaded where it is not there yet."""
         if self.weights is None:
             path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
             return path if path.is_file() else download(path)

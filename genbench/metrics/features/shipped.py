@@ -1,4 +1,4 @@
-"""Classifiers whose weights come with the package: the distances on their features compare everywhere."""
+"""Classifiers whose weights come with the package, so that distances compare across machines."""
 
 from pathlib import Path
 
