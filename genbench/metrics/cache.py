@@ -18,7 +18,9 @@ __all__ = ["Stored", "cached", "key", "load", "save"]
 
 
 class Stored(NamedTuple):
-    """The content of one cache file: named tensors, and facts about them that are JSON values."""
+    """The content of one cache file: named tensors, and facts about them that are JSON values, such as
+    counts; checked as a whole when it is read.
+    """
 
     tensors: dict[str, Tensor]
     facts: dict[str, object]

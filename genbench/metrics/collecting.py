@@ -18,7 +18,9 @@ LOGITS = 50_000  # as many as the Inception score is published on
 
 
 class Taken(NamedTuple):
-    """A batch of images with its features and logits, all on the CPU."""
+    """A batch of images with what the feature network gives for them, all on the CPU, so that the memory of a
+    GPU does not limit how many are evaluated.
+    """
 
     images: Tensor
     """(B, C, H, W) uint8."""

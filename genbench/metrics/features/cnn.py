@@ -25,7 +25,11 @@ RECIPE = 1  # raise it when the network or its training changes: cached weights 
 
 
 class SmallCNN(nn.Module):
-    """Three convolutions and two linear layers: x (B, C, H, W) in [-1, 1] -> 64 features, K logits."""
+    """Three convolutions and two linear layers: x (B, C, H, W) in [-1, 1] -> 64 features, K logits.
+
+    Images larger than 32 pixels a side are averaged down first, which bounds the cost of its training. width:
+    channels after the first convolution, which double after each.
+    """
 
     def __init__(
         self, channels: int, num_classes: int, *, width: int = WIDTH, num_features: int = 64
@@ -50,12 +54,16 @@ class SmallCNN(nn.Module):
 
 
 def block(inner: int, outer: int, pool: nn.Module) -> list[nn.Module]:
-    """Convolution, pooling at once (all that follows is cheaper on less), batch norm, ReLU."""
+    """Convolution, max pooling, batch norm, ReLU; pooled early, since all that follows then costs less."""
     return [nn.Conv2d(inner, outer, 3, padding=1, bias=False), pool, nn.BatchNorm2d(outer), nn.ReLU()]
 
 
 class CNNExtractor(FeatureExtractor):
-    """The penultimate layer of a trained SmallCNN."""
+    """A trained SmallCNN as a feature network: bytes (B, C, H, W) -> its features before the last layer, and
+    its logits.
+
+    stored: weights and sizes as `train` returns them. protocol: the features' name in metric names.
+    """
 
     def __init__(self, stored: Stored, protocol: str) -> None:
         head = stored.tensors["head.weight"]
@@ -134,7 +142,7 @@ def normalise(network: SmallCNN, images: Tensor) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums in one order, whatever the number of threads around; no autocast."""
+    """Compute on one thread without autocast inside the block, so that sums have one order everywhere."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

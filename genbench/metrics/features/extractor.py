@@ -15,7 +15,9 @@ __all__ = ["FeatureExtractor", "FeatureSource", "Features", "MissingWeights"]
 
 
 class Features(NamedTuple):
-    """Output of one pass through a feature network, which all scores share."""
+    """Output of one pass of images through a feature network, which all scores share, so that each image
+    passes it once: features (B, d), logits (B, K) with K = 0 of a network that knows no classes.
+    """
 
     features: Tensor
     """(B, d) float32, for the distances."""
@@ -24,7 +26,11 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor(nn.Module, ABC):
-    """A frozen network from images as bytes to features and logits; subclasses implement `extract`."""
+    """A frozen network from images as bytes to features and logits; subclasses implement `extract`.
+
+    protocol names the features with all that changes them, since values on other features do not compare;
+    num_features: d.
+    """
 
     def __init__(self, protocol: str, weights_sha256: str, num_features: int) -> None:
         super().__init__()
@@ -57,7 +63,11 @@ class FeatureExtractor(nn.Module, ABC):
 
 
 class FeatureSource(ABC):
-    """A recipe for a feature network, which a configuration names; making it costs nothing."""
+    """A recipe for a feature network, which a configuration names; making it costs nothing.
+
+    `check` is called before training, so that a run does not fail after hours for want of weights; `build`
+    makes the network when it is first needed.
+    """
 
     @abstractmethod
     def check(self, source: ImageSource) -> None:

@@ -43,7 +43,9 @@ class LawExtractor(FeatureExtractor):
 
 
 def exact_moments(law: KnownLaw) -> Moments:
-    """Mean and covariance of the known distribution's pixels in [-1, 1], without any image."""
+    """Mean and covariance of the known distribution's pixels in [-1, 1], computed without any image, in
+    float64; what a sample of infinitely many images would have.
+    """
     moments = Moments(law.dimensions)
     moments.n = PLENTY
     moments.mean, moments.scatter = law.mean / 127.5 - 1, law.cov * ((PLENTY - 1) / 127.5**2)

@@ -92,11 +92,11 @@ class Score(ABC):
     """
 
     key: str
-    """Its name under `scores` in the configuration."""
-    kinds: tuple[Kind, ...]
-    """Of the values that it computes: entries of `KINDS`, or kinds of its own, which a run then records."""
+    """Its name under `scores` in the configuration, and that of its YAML file."""
+    kinds: tuple[Kind, ...] = ()
+    """Of the values that it computes: entries of `KINDS`, or its own, which a run records for reports."""
     smallest: int = 2
-    """Of how many images it can be taken at least."""
+    """The fewest images that it can be computed on."""
 
     @abstractmethod
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
@@ -119,5 +119,8 @@ class Distance(Score):
 
 
 def of_split(references: Sequence[Reference], split: str) -> Reference | None:
-    """Find the reference of a split, "train" or "test", among several; None where it is not there."""
+    """Find the reference of a split, "train" or "test", among several.
+
+    None where it is not there, so that a score that needs it has no value.
+    """
     return next((reference for reference in references if reference.split == split), None)
