@@ -25,7 +25,7 @@ SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and
 
 
 class RunRecord(NamedTuple):
-    """What one finished run gives to the table of all."""
+    """One finished run as the data frame of all takes it: a flat row, and which of its columns are what."""
 
     row: dict[str, Cell]
     choices: list[str]
@@ -114,9 +114,9 @@ def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, 
 
 def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     """One result as a flat row. Raises ValueError on names and values that cannot stand in a table."""
-    metrics = {
-        name: number(str(MetricName.parse(name)), x) for name, x in section(content, "metrics").items()
-    }
+    metrics = section(content, "metrics")
+    for name in metrics:
+        MetricName.parse(name)
     cost, likelihood, reconstruction = (
         recorded(part, section(content, name))
         for part, name in ((Cost, "cost"), (Likelihood, "likelihood"), (Reconstruction, "reconstruction"))
@@ -126,7 +126,7 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
         {
             **section(content, "choices"),
             **({"budget": words} if words else {}),
-            **metrics,
+            **{name: number(name, value) for name, value in metrics.items()},
             **cost,
             **{"likelihood_n" if name == "n" else name: value for name, value in likelihood.items()},
             **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
@@ -167,5 +167,5 @@ def cell(name: str, value: Any) -> Cell:  # noqa: ANN401
 
 
 def text(value: str) -> str:
-    """Return text without lone surrogates, which JSON may hold and no file can."""
+    """Return text without lone surrogates, which JSON may hold and no file can: \\ud800 is spelt out."""
     return value if value.isascii() else value.encode(errors="backslashreplace").decode()

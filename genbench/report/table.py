@@ -4,38 +4,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import AXES, COSTS, Column, column, measured_metrics, shown_metrics
-from genbench.report.entry import Entry, comparable, entry, joined
+from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
+from genbench.report.entry import Entry, comparable, entries, entry, joined
 from genbench.report.frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import axes, constants, data_sets, identifying, protocols, unseen
 from genbench.report.numbers import shared_decimals, written
 from genbench.report.query import in_order, measure, resolve
 from genbench.report.runs import Runs
-from genbench.report.statistics import Estimate, Leader, holm, leader
+from genbench.report.statistics import Leader, holm, leader
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "leaders", "tables"]
-
-MEASURED = (
-    "bits_per_dim",
-    "solver_error_bits",
-    "floor_bits_per_dim",
-    "gap_bits_per_dim",
-    "reconstruction_mse",
-    "parameters",
-    "images_seen",
-    "training_seconds",
-    "passes_per_sample",
-    "seconds_per_image",
-    "device",
-)
-"""The columns behind the metrics, where some run has a value there."""
+__all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
 
 class Query(NamedTuple):
-    """What a user asks for."""
+    """Rows, order and columns that a user asks for, as typed on the command line and split at commas."""
 
     by: Sequence[str] = ()
     """The columns whose values a row stands for; by default all but the seed."""
@@ -46,12 +31,14 @@ class Query(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One row of a table."""
+    """One row of a table: the runs of one configuration, or of what the user takes as a row."""
 
     rows: "pd.DataFrame"
     """Its runs."""
     entries: list[Entry]
     """One in each column of the table."""
+    budgets: set[str]
+    """The training budgets of its runs in words."""
 
     @property
     def runs(self) -> list[str]:
@@ -77,7 +64,7 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The comparison of one data set under one protocol."""
+    """The comparison of one data set under one protocol, laid out but not yet text."""
 
     title: str
     columns: list[Column]
@@ -87,6 +74,8 @@ class Table(NamedTuple):
     budgets: list[str]
     """The training budgets of the runs in words; several make the rows unequal."""
     runs: Runs
+    tested: int
+    """Number of the columns in which rows were tested against one another."""
 
 
 def tables(runs: Runs, query: Query) -> list[Table]:
@@ -106,37 +95,31 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     """Lay out one table, of runs of one data set and protocol."""
     by = [name for word in query.by for name in resolve(runs, word)]
     parts = groups(runs.frame, by or identifying(runs))
-    allowed = sorted(set(budgets(runs.frame)))
+    words = budgets(runs.frame)
     names = measures(runs, query)
     # A cost that is the same in all rows is said once below the table, unless it was asked for.
     costs = [name for name in names if name in COSTS and (len(parts) > 1 or name == "device")]
     same = {} if query.columns else constants(runs, costs)
-    left = by or shown_axes(runs)
     # No table is read without budgets and numbers of seeds where they differ.
-    seeds = {len(distinct(cells(rows, "seed"))) for rows in parts}
-    wanted = {"budget": len(allowed) > 1, "seeds": not by and len(seeds) > 1}
+    seeds = {x.value for x in entries(runs.frame, parts, "seeds")}
+    wanted = {"budget": len(set(words)) > 1, "seeds": not by and len(seeds) > 1}
+    telling = [name for name in axes(runs) if name != "data" and name.partition(".")[0] != "budget"]
+    left = by or telling or ["model"]
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
-    columns = [
-        *(column(name, runs.kinds) for name in left),
-        *marked([n for n in names if n not in same], runs),
-    ]
-    lines = finished([[entry(rows, col.name) for col in columns] for rows in parts], parts, columns)
-    lines = [lines[place] for place in ranked(lines, columns, query.sort, runs)]
+    columns = [column(name, runs.kinds) for name in left]
+    columns += marked([name for name in names if name not in same], runs)
+    lines = [Line(runs.frame.iloc[places], [], {words[i] for i in places}) for places in parts]
+    tested = fill(lines, [entries(runs.frame, parts, col.name) for col in columns], columns, runs)
     choices = {n: value for n, value in constants(runs, ["data", *AXES, "budget"]).items() if n not in left}
-    return Table(title, columns, lines, choices | same, allowed, runs)
-
-
-def shown_axes(runs: Runs) -> list[str]:
-    """Columns that tell rows apart; budgets are one column of words."""
-    told = [name for name in axes(runs) if name not in ("budget", "data") and not name.startswith("budget.")]
-    return told or ["model"]
+    order = ranked(parts, columns, query.sort, runs)
+    return Table(title, columns, [lines[i] for i in order], choices | same, sorted(set(words)), runs, tested)
 
 
 def measures(runs: Runs, query: Query) -> list[str]:
     """Columns of numbers: those asked for, or the usual ones that some run has."""
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
-    there = [name for name in MEASURED if present(cells(runs.frame, name))]
+    there = [name for name in MEASURES if present(cells(runs.frame, name))]
     if all(str(words).endswith(" images") for words in cells(runs.frame, "budget")):
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame), runs.kinds)
@@ -151,53 +134,57 @@ def marked(names: Sequence[str], runs: Runs) -> list[Column]:
     return [column(name, runs.kinds, marks[basis[name]] if name in basis else 0) for name in names]
 
 
-def finished(
-    entries: list[list[Entry]], parts: Sequence["pd.DataFrame"], columns: Sequence[Column]
-) -> list[Line]:
-    """Lines of a table with the best of each column marked, and with the decimals that a column shares.
+def fill(
+    lines: Sequence[Line], content: Sequence[Sequence[Entry]], columns: Sequence[Column], runs: Runs
+) -> int:
+    """Put the entries of each column into the lines; return the number of columns whose rows are tested.
 
-    The best beats every other row at 95 %, by two-sided tests with Holm's correction over the columns. What
-    lacks some of its row's runs is compared with, but never the best.
+    The best of a column is marked where it beats every other row at 95 %, by two-sided tests with Holm's
+    correction over the columns. What lacks some of its row's runs is compared with, but never the best. All
+    values of a column get the decimals that it shares.
     """
-    lines = [Line(rows, row) for rows, row in zip(parts, entries, strict=True)]
-    found = leaders(lines, columns)
-    for place, col in enumerate(zip(*entries, strict=True)):
-        digits = shared_decimals([x.estimate for x in col if x.estimate])
-        for row, x in zip(entries, col, strict=True):
-            row[place] = x._replace(digits=digits)
+    found = leaders(lines, content, columns, runs)
     significant = holm([first.p_value for first in found.values()])
-    for (place, first), is_significant in zip(found.items(), significant, strict=True):
-        x = entries[first.place][place]
-        entries[first.place][place] = x._replace(is_best=is_significant and not x.is_partial)
-    return lines
+    best = {
+        place: first.place
+        for (place, first), is_sure in zip(found.items(), significant, strict=True)
+        if is_sure
+    }
+    for place, col in enumerate(content):
+        digits = shared_decimals([x.estimate for x in col if x.estimate])
+        for i, (line, x) in enumerate(zip(lines, col, strict=True)):
+            is_best = best.get(place) == i and not x.is_partial
+            line.entries.append(x._replace(is_best=is_best, digits=digits))
+    return len(found)
 
 
-def leaders(lines: Sequence[Line], columns: Sequence[Column]) -> dict[int, Leader]:
-    """Return the first row of each column in which rows can be tested, by the column's place.
+def leaders(
+    lines: Sequence[Line], content: Sequence[Sequence[Entry]], columns: Sequence[Column], runs: Runs
+) -> dict[int, Leader]:
+    """First row of each column in which rows can be tested, by the column's place.
 
     None where budgets differ; not of a column whose numbers are of several kinds, or in which a row has a
     single run.
     """
     if list(budget_groups(lines).values()) != [list(range(len(lines)))]:
         return {}
-    found = {
-        place: leader([rankable(line.entries[place], col.name) for line in lines], col.better)
-        for place, col in enumerate(columns)
-        if col.better and comparable([line.rows for line in lines], col.name)
-    }
-    return {place: first for place, first in found.items() if first is not None}
-
-
-def rankable(entry: Entry, name: str) -> Estimate | None:
-    """Estimate that takes part in a ranking: no error of exactly 0, which only models that are inverted have.
-
-    Records of today have none of these (see `Latent.inverts`), earlier ones do.
-    """
-    return None if name == "reconstruction_mse" and entry.value == 0 else entry.estimate
+    found = {}
+    for place, col in enumerate(columns):
+        # An error of exactly 0 is not ranked: earlier records have it of models that invert themselves.
+        is_exact = [col.name == "reconstruction_mse" and x.value == 0 for x in content[place]]
+        known = [None if exact else x.estimate for x, exact in zip(content[place], is_exact, strict=True)]
+        first = leader(known, col.better) if comparable([runs.frame], col.name) else None
+        if first is not None:
+            found[place] = first
+    return found
 
 
 def budgets(frame: "pd.DataFrame") -> list[str]:
-    """Return the training budget of each run in words; seconds are equal on one device alone."""
+    """Return the training budget of each run in words, which runs that may be ranked share.
+
+    Seconds are equal on one device alone: 600 seconds on cpu. Runs whose record names no budget have the
+    number of images that they saw.
+    """
     facts = zip(*(cells(frame, name) for name in ("budget", "device", "images_seen")), strict=True)
     return [
         f"{'unknown' if seen is None else seen} images seen"
@@ -216,23 +203,25 @@ def budget_groups(lines: Sequence[Line]) -> dict[str, list[int]]:
     """
     found: dict[str, list[int]] = {}
     for place, line in enumerate(lines):
-        words = set(budgets(line.rows))
-        if len(words) == 1:
-            found.setdefault(words.pop(), []).append(place)
+        if len(line.budgets) == 1:
+            found.setdefault(*line.budgets, []).append(place)
     return found
 
 
-def ranked(lines: Sequence[Line], columns: Sequence[Column], sort: str, runs: Runs) -> list[int]:
-    """Places of the lines from best to worst, or as the user wants; what has no value comes last."""
+def ranked(parts: Sequence[Sequence[int]], columns: Sequence[Column], sort: str, runs: Runs) -> list[int]:
+    """Places of the groups from best to worst, or as the user wants; what has no value comes last."""
     col = next((col for col in columns if col.better), columns[0])
     if sort:
         col = column(measure(runs, sort.removeprefix("-"))[0], runs.kinds)
     down = (col.better > 0) != sort.startswith("-")
-    return in_order([line.entry(col.name).value for line in lines], down=down)
+    return in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
 
 
 def differences(table: Table, rows: int) -> list[tuple[str, list[str]]]:
-    """Return the choices and settings in which the first rows of a table differ, with the text of each."""
+    """Return the choices and settings in which the first rows of a table differ, with the text of each row.
+
+    rows: how many of them. A setting that some runs lack is one in which they differ only if the others do.
+    """
     lines = table.lines[:rows]
     places = [place for line in lines for place in line.rows.index]
     names = unseen(table.runs._replace(frame=table.runs.frame.loc[places]), [])

@@ -18,6 +18,7 @@ from genbench.evaluation.reevaluate import Reevaluation, check_fits
 from genbench.metrics import FID, DigitsFeatures, Manifold, Metrics, selfcheck
 from genbench.metrics.selfcheck import Check, check_all, verdict_table
 from genbench.records.lines import append_line
+from genbench.report.frame import cells
 from genbench.report.runs import read
 from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
@@ -68,7 +69,7 @@ def test_an_evaluation_says_of_which_training_it_is_and_joins_the_result_of_that
     for images, expected in ((64, record["metrics"][name]), (128, None)):  # 128: it was trained further
         content = result | {"cost": {"images_seen": images}}
         (run / "result.json").write_text(json.dumps(content))
-        assert read(run).rows[0].get(name) == expected
+        assert cells(read(run).frame, name) == [expected]
 
 
 def test_a_record_begins_a_new_line_after_a_torn_one(tmp_path: Path) -> None:
