@@ -100,10 +100,10 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def title(outcomes: Sequence[Outcome]) -> str:
-    """The sweep in a line: 3 done, 1 failed; 12:30."""
+    """The sweep in a line: 3 done, 1 failed; total run time 12:30."""
     statuses = [outcome.status for outcome in outcomes]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-    return f"sweep: {counts}; {duration(sum(outcome.seconds for outcome in outcomes))} of work"
+    return f"sweep: {counts}; total run time {duration(sum(outcome.seconds for outcome in outcomes))}"
 
 
 def duration(seconds: float) -> str:

@@ -367,7 +367,7 @@ def test_the_last_word_of_a_job_counts_and_one_that_never_ended_is_to_be_looked_
     console = Console(width=100)
     with console.capture() as shown:
         console.print(outcome_table(found))
-    assert "sweep: 1 done, 1 running, 1 not started; 0:01 of" in shown.get()
+    assert "sweep: 1 done, 1 running, 1 not started; total run time 0:01" in shown.get()
     assert "runs/b" in shown.get()
 
 

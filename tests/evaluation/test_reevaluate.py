@@ -212,10 +212,10 @@ def test_without_the_run_s_words_only_what_is_recorded_stands(run: Path) -> None
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("optim.lr=5", "which has data, features, metrics, scores, seed"),
-        ("++model.process=1", "no setting of an evaluation"),
-        ("~trainer", "no setting of an evaluation"),
-        ("~metrics", "metrics cannot be taken away"),
+        ("optim.lr=5", "choose from data, features, metrics, scores, seed"),
+        ("++model.process=1", "not a setting of an evaluation"),
+        ("~trainer", "not a setting of an evaluation"),
+        ("~metrics", "an evaluation needs metrics"),
         ("++metrics.sample=5", "metrics.sample is unknown"),
         ("seed=-1", "must be at least 0"),
         ("seed=x", "seed is 'x'"),
