@@ -75,7 +75,8 @@ def config(*overrides: str) -> DictConfig:
 def build(*overrides: str) -> Generator:
     """A family as its YAML describes it, small."""
     cfg = config(*overrides)
-    for node in (cfg.network, *cfg.network.values()):
+    network = cfg.get("network", {})
+    for node in (network, *network.values()):
         if isinstance(node, DictConfig) and "width" in node:
             node.width = min(node.width, WIDTH)
     OmegaConf.update(cfg, "image.shape", list(SHAPE))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -27,6 +27,7 @@ from genbench.app.sweeps import ledger, stop_of_sweep
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import of_ema
+from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Outcome, Status
 from genbench.runtime.disk import explain
@@ -258,7 +259,7 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def show_result(result: dict[str, Any], console: Console, *, again: bool = False) -> None:
+def show_result(result: Result, console: Console, *, again: bool = False) -> None:
     """Print the tables of a finished run; nothing in a sweep, which ends in a comparison of all its runs."""
     if in_sweep():
         return
@@ -280,18 +281,18 @@ def estimated(session: "Session") -> JobEnd:
     return JobEnd("estimated", note, objective=0.0, seconds=found.seconds)
 
 
-def headline(result: dict[str, Any], cfg: DictConfig) -> str:
+def headline(result: Result, cfg: DictConfig) -> str:
     """Return the objective with its name, as in fid=12.3, for the line of a job."""
     value = objective(result, cfg)
     return f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
 
 
-def objective(result: dict[str, Any], cfg: DictConfig) -> float:
+def objective(result: Result, cfg: DictConfig) -> float:
     """Return what a search minimises: a distance of the EMA weights, or bits_per_dim; nan without one."""
     if cfg.objective == "bits_per_dim":
-        bits = result["likelihood"]["bits_per_dim"]
+        bits = result.likelihood.bits_per_dim
         return math.nan if bits is None else bits
-    return float(of_ema(result["metrics"]).get(cfg.objective, math.nan))
+    return float(of_ema(result.metrics).get(cfg.objective, math.nan))
 
 
 def check_objective(objective: str, kinds: Iterable[Kind]) -> None:

@@ -19,6 +19,7 @@ from genbench.app.build import build
 from genbench.app.machine import is_saved, machine_faults
 from genbench.app.sweeps import stop_of_sweep
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
+from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.runtime.endings import describe_error, rebuild_error
 from genbench.runtime.printable import printable, spell_out_warnings
@@ -62,7 +63,7 @@ def torchrun_rank() -> int | None:
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
-def launch(task: Task, devices: int) -> dict[str, Any]:
+def launch(task: Task, devices: int) -> Result:
     """Start `devices` processes of a task on this machine, wait for them, and return the run's result, as it
     is recorded.
 
@@ -75,7 +76,9 @@ def launch(task: Task, devices: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, signals_restored():  # a folder that nobody else can enter
         try:
             launcher(devices, worker, Path(folder).name)(task.to_json(), folder)
-            return here.result() or {}
+            finished = here.finished_result()
+            assert finished is not None  # the first process wrote it before it ended without an error
+            return finished
         except SignalException:
             ending: Exception = Stopped()
         except ChildFailedError as error:
@@ -129,7 +132,7 @@ def worker(task: str, folder: str) -> None:
         sys.exit(1)
 
 
-def work(task: Task) -> dict[str, Any]:
+def work(task: Task) -> Result:
     """Run a task together with the other processes of it, as one of those that a launcher started; returns
     the result.
 

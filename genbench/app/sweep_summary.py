@@ -38,8 +38,8 @@ def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
     """Print the table of two or more finished runs, and the command that shows it again."""
     if len(run_dirs) < 2:
         return
-    from genbench.report.printed import print_comparison
-    from genbench.report.text import as_markdown, compare_runs
+    from genbench.report.compare import as_markdown, compare_runs
+    from genbench.report.formats.terminal import print_comparison
 
     try:
         found = compare_runs(run_dirs)

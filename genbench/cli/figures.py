@@ -61,13 +61,17 @@ def schedules(
 ) -> None:
     """Draw alpha_bar and log-SNR of every noise schedule that is fixed; name those that no such T has."""
     check_out(out)
-    from genbench.diffusion.schedule import EDM, Cosine, Geometric, Linear, Sigmoid, ZeroTerminal
+    from genbench import app
+    from genbench.config.groups import options
     from genbench.evaluation.pictures import schedule_figure
 
     drawn = {}
-    for kind in (Linear, Cosine, Geometric, Sigmoid, EDM, ZeroTerminal):
+    for name in options("schedule"):
         try:
-            drawn[kind.__name__] = kind(steps).table.numpy()
+            schedule = app.make_option("schedule", name, {"T": steps})
         except ValueError as error:
-            complain(f"{kind.__name__} is left out: {error}")
+            complain(f"{name} is not included: {error}")
+            continue
+        if not any(True for _ in schedule.parameters()):  # a learned one is another after each training
+            drawn[name] = schedule.table.numpy()
     schedule_figure(drawn, out)

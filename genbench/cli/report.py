@@ -115,24 +115,24 @@ class Report:
 
     def run(self) -> None:
         """Read the runs and write the report, after all options have been checked."""
-        from genbench.report import text
+        from genbench.report import compare as comparison
 
         if self.every and not self.keys:
             raise ValueError("--all belongs to --keys: give both, or neither")
         if self.keys:
-            found = text.compare(self.runs_dir, asked("", "", ""), conditions=self.filters or [])
-            deliver(text.as_keys(found, every=self.every), self.out)
+            found = comparison.compare(self.runs_dir, asked("", "", ""), conditions=self.filters or [])
+            deliver(comparison.as_keys(found, every=self.every), self.out)
             return
         chosen = Format.html if self.assets and self.format is None else self.format_of_output()
         self.check_target(chosen)
         query = asked(self.by, self.sort, self.columns)
-        self.write(text.compare(self.runs_dir, query, conditions=self.filters or []), chosen)
+        self.write(comparison.compare(self.runs_dir, query, conditions=self.filters or []), chosen)
 
     def write(self, found: "Comparison", chosen: Format) -> None:
         """Write a comparison in a format to the terminal, a pipe, a file or a folder, as the options say."""
-        from genbench.report import text
+        from genbench.report import compare as comparison
+        from genbench.report.formats.terminal import print_comparison
         from genbench.report.html import html, write_folder
-        from genbench.report.printed import print_comparison
         from genbench.runtime.progress import terminal
 
         if chosen in (Format.csv, Format.json):
@@ -149,11 +149,11 @@ class Report:
             say(f"{self.out / 'index.html'} is written")
             return
         write = {
-            Format.md: text.as_markdown,
-            Format.csv: text.as_csv,
-            Format.json: text.as_json,
-            Format.latex: text.as_latex,
-            Format.html: lambda comparison: html(comparison, title=title),
+            Format.md: comparison.as_markdown,
+            Format.csv: comparison.as_csv,
+            Format.json: comparison.as_json,
+            Format.latex: comparison.as_latex,
+            Format.html: lambda found: html(found, title=title),
         }
         deliver(write[chosen](found), self.out)
 
@@ -207,13 +207,13 @@ def compare(
     significance: they do not include the variation between trainings.
     Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
-    from genbench.report.duel import both, budgets, duel, duel_table
+    from genbench.report.two_sided import compare_sides, read_sides, side_budgets, sides_table
     from genbench.runtime.progress import terminal
 
-    sides = both(a, b, of_a or [], of_b or [])
-    lines = duel(*sides)
+    sides = read_sides(a, b, of_a or [], of_b or [])
+    measures = compare_sides(*sides)
     named = (" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b)))
-    terminal().print(duel_table(lines, *named, budgets(*sides)))
+    terminal().print(sides_table(measures, *named, side_budgets(*sides)))
 
 
 @verbs.command()
@@ -229,9 +229,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
 ) -> None:
     """Show the HTML report in a browser, updated while the runs below the directory go on, until Ctrl-C."""
+    from genbench.report.compare import compare
     from genbench.report.html import html
     from genbench.report.serve import LiveReport, server
-    from genbench.report.text import compare
 
     query, title = asked(by, sort, columns), runs_dir.resolve().name
 
@@ -259,7 +259,7 @@ def serve(
 
 def asked(by: str, sort: str, columns: str) -> "Query":
     """Return the query of the tables: keys of a row, a column to sort by, columns to show."""
-    from genbench.report.select import listed
+    from genbench.report.query import listed
     from genbench.report.table import Query
 
     return Query(by=listed(by), sort=sort, columns=listed(columns))

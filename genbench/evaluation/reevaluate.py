@@ -14,6 +14,7 @@ from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.given_images import GivenImages
 from genbench.generator import Generator
 from genbench.metrics import Metrics
+from genbench.records.metric_kinds import to_record
 from genbench.records.run_directory import Run, version
 from genbench.runtime.context import Context
 from genbench.training import checkpoint_contents
@@ -83,6 +84,7 @@ class Reevaluation:
 
     def record(self, quality: Mapping[str, float], likelihood: Mapping[str, Any] | None) -> dict[str, Any]:
         """Make a line of evaluations.jsonl."""
+        kinds = to_record(self.metrics.kinds)
         return {
             "genbench": version("genbench"),
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,6 +93,7 @@ class Reevaluation:
             "seed": self.context.seed,
             "metrics": quality,
             "likelihood": likelihood,
+            **({"kinds": kinds} if kinds else {}),
         }
 
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["check_record", "check_result"]
+from genbench.records.result import NOT_FINITE, Result
+
+__all__ = ["check_record", "checked_result"]
 
 RECORD = {"identity": str, "status": str, "sessions": list}
 SESSION = {"started": str, "status": str}
@@ -18,7 +20,6 @@ RESULT = {
     "cost": dict,
 }
 WORDS = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
-NOT_FINITE = ("nan", "inf", "-inf")  # for which JSON has no number
 REMEDY = "restore it, or move its directory away"
 
 
@@ -31,8 +32,8 @@ def check_record(record: Mapping[str, Any], path: Path) -> None:
         check_kinds(session, SESSION, path)
 
 
-def check_result(result: Mapping[str, Any], path: Path) -> None:
-    """Raise ValueError unless the content of a result.json can be shown, and gives an objective."""
+def checked_result(result: Mapping[str, Any], path: Path) -> Result:
+    """Read the content of a result.json. Raises ValueError unless it can be shown, and gives an objective."""
     check_kinds(result, RESULT, path)
     for name, value in result["metrics"].items():
         if not is_measured(value):
@@ -42,6 +43,10 @@ def check_result(result: Mapping[str, Any], path: Path) -> None:
     rebuilt = result.get("reconstruction", {})
     if not isinstance(rebuilt, dict) or not is_measured(rebuilt.get("mse")):
         raise ValueError(f"{path} has a reconstruction that is none: {REMEDY}")
+    try:
+        return Result.of(result)
+    except ValueError as error:
+        raise ValueError(f"{path} has a value that is none ({error}): {REMEDY}") from error
 
 
 def check_kinds(found: Mapping[str, Any], kinds: Mapping[str, type], path: Path) -> None:

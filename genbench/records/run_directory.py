@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 
 from genbench.errors import Busy
 from genbench.records.files import clear, remove_leftovers, temporary_path
-from genbench.records.record_checks import check_record, check_result
+from genbench.records.record_checks import check_record, checked_result
+from genbench.records.result import Result
 from genbench.records.untrusted import RECORD_BYTES, parse_json, read_regular
 from genbench.runtime.disk import naming
 
@@ -54,10 +55,6 @@ class Run:
             check_record(found, path)
         return found
 
-    def result(self) -> dict[str, Any] | None:
-        """The content of result.json, None where the run has not got that far."""
-        return read_json(self.path / "result.json")
-
     @property
     def status(self) -> str | None:
         """running, done, failed or stopped; None where the run has not begun.
@@ -67,15 +64,14 @@ class Run:
         record = self.record()
         return None if record is None else record.get("status")
 
-    def finished_result(self) -> dict[str, Any] | None:
+    def finished_result(self) -> Result | None:
         """Return the result of a run that is done, else None; it changes no more, so no lock is needed.
 
         Raises ValueError where it is not one that can be shown.
         """
-        found = self.result() if self.status == "done" else None
-        if found is not None:
-            check_result(found, self.path / "result.json")
-        return found
+        path = self.path / "result.json"
+        found = read_json(path) if self.status == "done" else None
+        return None if found is None else checked_result(found, path)
 
     @property
     def is_failed_for_good(self) -> bool:
@@ -144,9 +140,9 @@ class Run:
         """Write run.json."""
         write_json_atomic(self.path / "run.json", record)
 
-    def write_result(self, result: Mapping[str, Any]) -> None:
+    def write_result(self, result: Result) -> None:
         """Write result.json, the final record that reports read."""
-        write_json_atomic(self.path / "result.json", result)
+        write_json_atomic(self.path / "result.json", result.to_record())
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:

@@ -1,16 +1,16 @@
 """What a run comes to, in the keys by which runs of all families are compared."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from genbench.records.metric_name import MetricName, is_metric, of_ema, rank
+from genbench.records.result import Result
 
 __all__ = ["comparable", "on_the_way"]
 
 TRAINING = "training/"
 
 
-def comparable(result: Mapping[str, Any]) -> dict[str, float | str | None]:
+def comparable(result: Result) -> dict[str, float | str | None]:
     """The short keys of a result: family, data, protocol, fid, is, kid, .., bits_per_dim, bound, the cost.
 
     Distances and scores are the EMA weights', those against the training split; only runs of one `protocol`
@@ -18,19 +18,19 @@ def comparable(result: Mapping[str, Any]) -> dict[str, float | str | None]:
     _estimate, since an exact number and a bound do not compare either; solver_error_bits is what finer
     steps of an integrated likelihood would add to them.
     """
-    bits, bound = result["likelihood"]["bits_per_dim"], result["likelihood"]["bound"]
-    solver_error = result["likelihood"].get("solver_error_bits")
+    bits, bound = result.likelihood.bits_per_dim, result.likelihood.bound
+    solver_error = result.likelihood.solver_error_bits
     return {
-        "family": result["choices"]["model"],
-        "data": result["choices"]["data"],
-        "protocol": protocol(result["metrics"]),
-        **of_ema(result["metrics"]),
+        "family": result.choices["model"],
+        "data": result.choices["data"],
+        "protocol": protocol(result.metrics),
+        **of_ema(result.metrics),
         "bits_per_dim": bits,
         "bound": bound,
         **({} if bits is None else {f"bits_per_dim_{bound}": bits}),
         **({} if solver_error is None else {"solver_error_bits": solver_error}),
-        "reconstruction_mse": result["reconstruction"]["mse"],
-        **result["cost"],
+        "reconstruction_mse": result.reconstruction.mse,
+        **result.cost.to_record(),
     }
 
 

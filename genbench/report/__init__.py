@@ -1,23 +1,11 @@
-"""Result files -> tables, comparisons and the HTML report.
+"""Result files -> a data frame of runs -> tables, comparisons and the HTML page.
 
-Reads records alone, imports no torch, and is imported by `app` and `cli` only.
+Reads records alone; imports no torch, and pandas only when runs are read. Only `app` and `cli` import it.
 """
 
-from genbench.report.frame import load
-from genbench.report.markdown import frame_markdown, markdown
-from genbench.report.runs import Runs, read
-from genbench.report.table import Query, Table, tables
-from genbench.report.terminal import print_quality, print_result
+from genbench.report.formats.markdown import frame_markdown
+from genbench.report.formats.one_result import print_quality, print_result
+from genbench.report.load import load
+from genbench.report.table import Query, Table
 
-__all__ = [
-    "Query",
-    "Runs",
-    "Table",
-    "frame_markdown",
-    "load",
-    "markdown",
-    "print_quality",
-    "print_result",
-    "read",
-    "tables",
-]
+__all__ = ["Query", "Table", "frame_markdown", "load", "print_quality", "print_result"]

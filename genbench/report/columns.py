@@ -1,22 +1,21 @@
-"""What stands in a column: its title, which way is better, and the protocol behind it."""
+"""Columns of the tables: their titles, which way is better, and which of them have room."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from genbench.records.metric_kinds import KINDS, Kind
-from genbench.records.metric_name import MetricName, is_metric, rank
-from genbench.report.runs import Runs
+from genbench.records.metric_name import MetricName, is_metric
 
 __all__ = [
     "AXES",
     "CONVERGED_BITS",
     "COSTS",
     "LIKELIHOOD",
+    "LONG_TITLES",
     "MEASURES",
     "Column",
-    "all_names",
     "column",
-    "metrics",
+    "measured_metrics",
     "shown_metrics",
 ]
 
@@ -31,7 +30,7 @@ LIKELIHOOD = (
     "likelihood_n",
     "solver_error_n",
 )
-CONVERGED_BITS = 0.005  # a dimension: what finer steps of an integrated likelihood may change
+CONVERGED_BITS = 0.005  # per dimension: what finer steps of an integrated likelihood may change
 COSTS = (
     "parameters",
     "images_seen",
@@ -47,7 +46,7 @@ COSTS = (
     "sampling_batch",
     "device",
 )
-MEASURES = {  # the columns of a table to be read that are no metrics: title, and which way is better
+MEASURES = {  # title and better side of the columns in tables that are no metrics
     "bits_per_dim": ("bits/dim", -1),
     "solver_error_bits": ("solver error", 0),
     "floor_bits_per_dim": ("floor", 0),
@@ -56,66 +55,68 @@ MEASURES = {  # the columns of a table to be read that are no metrics: title, an
     "parameters": ("params", 0),
     "images_seen": ("images", 0),
     "training_seconds": ("train s", 0),
-    "passes_per_sample": ("passes", 0),
+    "passes_per_sample": ("NFE", 0),
     "seconds_per_image": ("s/sample", 0),
     "training_flops": ("train FLOPs", 0),
     "device": ("device", 0),
     "group": ("name", 0),
 }
+LONG_TITLES = {
+    "passes_per_sample": "network evaluations per sample (NFE)",
+    "out_of_range": "share of pixels clipped",
+}
+"""Titles of costs where there is more room than in a table, others go by their names."""
 
 
 class Column(NamedTuple):
-    """A column of a table to be read."""
+    """A column of a table for readers."""
 
     name: str
-    """In the rows; of a metric its full name."""
+    """Its name in the data frame; of a metric its full name."""
     title: str
     better: int = 0
-    """-1: lower is better, 1: higher is, 0: neither is said."""
+    """-1: lower is better, 1: higher is better, 0: neither."""
     mark: int = 0
-    """Number of the foot-note that holds its protocol, 0 for none."""
+    """Number of the footnote that holds its protocol, 0 for none."""
 
     @property
     def arrow(self) -> str:
-        """Which way is better."""
+        """Arrow to the better side, empty where there is none."""
         return {-1: "↓", 0: "", 1: "↑"}[self.better]
 
 
 def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Column:
-    """The column of a name; a metric's title says what is unusual of it: the raw weights, the test split."""
+    """Return the column of a name; the title of a metric says what is unusual: raw weights, the test split.
+
+    kinds: the kinds of scores, with those that runs recorded themselves; mark: see `Column`.
+    """
     if not is_metric(name):
-        title, better = MEASURES.get(name, (name.replace("_", " ") if name in COSTS else name, 0))
+        own = LONG_TITLES.get(name, name.replace("_", " ")) if name in COSTS else name
+        title, better = MEASURES.get(name, (own, 0))
         return Column(name, title, better, mark)
     metric = MetricName.parse(name)
     kind = kinds.get(metric.kind)
     title, better = (metric.kind, 0) if kind is None else (kind.title, kind.better)
-    against = "ref=test" if metric.ref == "test" else ""
-    of = metric.of if metric.of != "ema" else ""
-    return Column(name, " ".join(filter(None, (title, against, of))), better, mark)
+    split = ["ref=test"] if metric.ref == "test" else []
+    weights = [metric.of] if metric.of != "ema" else []
+    return Column(name, " ".join([title, *split, *weights]), better, mark)
 
 
-def metrics(runs: Runs) -> list[str]:
-    """All metrics that some run has, without what belongs to others as their spread, in their order."""
-    names = {name for name in all_names(runs) if is_metric(name)}
-    return sorted((name for name in names if not is_spread(name, names)), key=rank)
-
-
-def all_names(runs: Runs) -> set[str]:
-    """Every column that some run has."""
-    return set().union(*runs.rows)
-
-
-def is_spread(name: str, names: set[str]) -> bool:
-    """Whether a metric is the spread or an end of the interval of another one."""
-    metric = MetricName.parse(name)
-    return bool(metric.spread) and str(metric.beside("")) in names
+def measured_metrics(names: Iterable[str]) -> list[str]:
+    """Return the metrics among some columns in their order, without ends of intervals and standard errors."""
+    found = {name: MetricName.parse(name) for name in names if is_metric(name)}
+    spreads = [name for name, metric in found.items() if metric.spread and str(metric.beside("")) in found]
+    return sorted(found.keys() - {*spreads}, key=lambda name: found[name].rank)
 
 
 def shown_metrics(names: Iterable[str], kinds: Mapping[str, Kind] = KINDS) -> list[str]:
-    """Those that a table to be read has room for: of the EMA weights, against the training split."""
-    parsed = ((name, MetricName.parse(name)) for name in names)
+    """Return those metrics for which a table has room: of the EMA weights, against the training split.
+
+    kinds: the kinds of scores; some of them stand in CSV and JSON alone, as single classes do.
+    """
+    found = {name: MetricName.parse(name) for name in names}
     return [
         name
-        for name, metric in parsed
+        for name, metric in found.items()
         if metric.of == "ema" and metric.ref != "test" and not metric.is_detail(kinds)
     ]

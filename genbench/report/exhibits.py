@@ -10,9 +10,10 @@ from genbench.records.metric_kinds import Kind
 from genbench.records.metric_name import MetricName
 from genbench.report import folder
 from genbench.report.columns import Column, column
+from genbench.report.entry import comparable
 from genbench.report.figures import Dot, Figure, Series, line_figure, scatter_figure
 from genbench.report.pictures import Pictures, pictures_of, rank
-from genbench.report.table import Line, Table, comparable, entry, leagues
+from genbench.report.table import Line, Table, budget_groups
 
 __all__ = [
     "LINES",
@@ -71,8 +72,8 @@ def trade_offs(table: Table, subjects: Sequence[Subject]) -> list[Figure]:
         return []
     league = {
         place: budget
-        for budget, places in leagues(table.lines).items()
-        if comparable([table.lines[place] for place in places], col.name)
+        for budget, places in budget_groups(table.lines).items()
+        if comparable([table.lines[place].rows for place in places], col.name)
         for place in places
     }
     return drawn(
@@ -94,7 +95,7 @@ def drawn(figures: Iterable[Figure | None]) -> list[Figure]:
 
 def point(subject: Subject, cost: str, col: Column, league: str | None) -> Dot | None:
     """A row by its cost and its quality, with the spread over seeds or the interval."""
-    x, y = (entry(subject.line.group, name).estimate for name in (cost, col.name))
+    x, y = (subject.line.entry(name).estimate for name in (cost, col.name))
     if x is None or y is None:
         return None
     low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)

@@ -1,51 +1,51 @@
-"""The runs below a directory as one pandas data frame."""
+"""Runs as a pandas data frame of objects: what a record holds stays as it is, 2**63 + 1 and True alike.
 
-import warnings
-from pathlib import Path
+A missing value is None; nan is a measured value that is no number.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
-
-from genbench.report.runs import Cell, read
-from genbench.report.select import without_reruns
-from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load"]
+__all__ = ["Cell", "cells", "distinct", "exact", "frame_of", "groups", "present"]
+
+Cell = str | float | None
 
 
-def load(runs_dir: str | Path) -> "pd.DataFrame":
-    """Every finished run below a directory, one row a run, as a data frame.
-
-    Columns: `run` (its path below runs_dir), `group`, `status`, `seed`, `identity`, `budget`; the option
-    chosen in each group (`model`, `schedule`, ..); each setting in which runs differ, under its key
-    (`sampler.steps`); each metric under its full name, with `_std`, `_se`, `_low`, `_high` where they were
-    recorded; `bits_per_dim`, its `bound`, `method` and `likelihood_n`; `reconstruction_mse`; each cost.
-    Numbers are numbers and missing ones nan; other columns hold Python objects, None where there is none.
-    `counted` is False of a run that the tables leave out, since another of the same configuration and seed
-    stands for it. `attrs`: "choices" and "settings" name those columns, "left_out" says which runs are
-    missing, and why, as a warning does.
-    Raises FileNotFoundError where there is no such directory, or no result in it.
-    """
+def frame_of(rows: Sequence[Mapping[str, Cell]]) -> "pd.DataFrame":
+    """Return rows as a data frame of objects with every column that some row has, in order of appearance."""
     import pandas as pd
 
-    runs = read(runs_dir)
-    for run, why in runs.left_out.items():
-        warnings.warn(in_one_line(f"{run} is left out: {why}"), stacklevel=2)
-    for run, lines in runs.passed_over.items():
-        warnings.warn(in_one_line(f"{run}: passed over what cannot be read: {lines}"), stacklevel=2)
-    columns = dict.fromkeys(name for row in runs.rows for name in row)
-    frame = pd.DataFrame({name: series([row.get(name) for row in runs.rows]) for name in columns})
-    frame["counted"] = ~frame["run"].isin([*without_reruns(runs)[1]])
-    frame.attrs |= {"choices": runs.choices, "settings": runs.settings, "left_out": runs.left_out}
-    return frame
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    content = [[row.get(name) for name in names] for row in rows]
+    return pd.DataFrame(content, columns=pd.Index(names, dtype=object), dtype=object)
 
 
-def series(values: list[Cell]) -> "pd.Series":
-    """A column of a data frame."""
-    import pandas as pd
+def cells(frame: "pd.DataFrame", name: str) -> list[Cell]:
+    """Return the values of a column, one a row, as they were recorded; None in all rows without it."""
+    return frame[name].tolist() if name in frame.columns else [None] * len(frame)
 
-    kinds = {type(value) for value in values}
-    if (float in kinds and kinds <= {int, float, type(None)}) or kinds == {int, type(None)}:
-        return pd.Series(values, dtype=float)
-    return pd.Series(values, dtype=None if len(kinds) == 1 else object)
+
+def present(values: Iterable[Cell]) -> list[Cell]:
+    """Return values without the missing ones."""
+    return [value for value in values if value is not None]
+
+
+def distinct(values: Iterable[Cell]) -> list[Cell]:
+    """Return the different ones of some values, as they appear; 1, 1.0 and True differ, all nan are one."""
+    return list({repr(value): value for value in values}.values())
+
+
+def exact(frame: "pd.DataFrame", names: Iterable[str]) -> "pd.DataFrame":
+    """Return some columns as text that is equal only where type and value are: pandas takes 1 for True."""
+    return frame[[name for name in names if name in frame.columns]].map(repr)
+
+
+def groups(frame: "pd.DataFrame", by: Sequence[str]) -> list["pd.DataFrame"]:
+    """Return the rows that are alike in the columns `by` together, in the order of their first ones."""
+    keys = exact(frame, by)
+    if frame.empty or keys.columns.empty:
+        return [frame] if len(frame) else []
+    return [rows for _, rows in frame.groupby([keys[name] for name in keys], sort=False)]

@@ -5,9 +5,9 @@ import hashlib
 from pathlib import Path
 
 from genbench.records.run_directory import atomic_file
+from genbench.report.compare import Comparison
 from genbench.report.page import page
 from genbench.report.pictures import Place, embedded
-from genbench.report.text import Comparison
 from genbench.runtime.printable import printable
 
 __all__ = ["html", "write_folder"]

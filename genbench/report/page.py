@@ -6,16 +6,19 @@ from typing import NamedTuple
 
 from genbench.report import exhibits, folder
 from genbench.report.columns import Column
+from genbench.report.compare import Comparison
+from genbench.report.entry import Entry
 from genbench.report.exhibits import Strip, Subject
 from genbench.report.figures import COLOURS, Figure, symbol
-from genbench.report.group import unseen
-from genbench.report.notes import left_out as left_out_notes
-from genbench.report.notes import not_shown, notes
+from genbench.report.footnotes import left_out as left_out_notes
+from genbench.report.footnotes import not_shown, notes
+from genbench.report.numbers import parts, written
 from genbench.report.pictures import Pictures, Place
-from genbench.report.runs import Row, Runs
-from genbench.report.table import Entry, Line, Table
-from genbench.report.text import Comparison
-from genbench.report.written import parts, written
+from genbench.report.runs import Runs
+from genbench.report.table import Line, Table
+from genbench.report.table import differences as table_differences
+
+Row = dict
 
 __all__ = ["Page", "page"]
 
@@ -179,12 +182,17 @@ def mark_apart(note: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else ("", note)
 
 
+def rows_of(line: Line) -> list[Row]:
+    """Runs of a line with their seeds."""
+    return [{"run": r, "seed": s} for r, s in zip(line.cells("run"), line.cells("seed"), strict=True)]
+
+
 def chosen(table: Table) -> list[Row]:
     """The run that stands for each row of a table: of the seed that all rows have, else of its first."""
-    seeds = [{row.get("seed") for row in line.group.rows} for line in table.lines]
+    seeds = [set(line.seeds) for line in table.lines]
     shared = sorted(set.intersection(*seeds), key=str)
     return [
-        next((row for row in line.group.rows if shared and row.get("seed") == shared[0]), line.group.rows[0])
+        next((row for row in rows_of(line) if shared and row.get("seed") == shared[0]), rows_of(line)[0])
         for line in table.lines
     ]
 
@@ -216,7 +224,9 @@ def item(subject: Subject, row: Row, table: Table, runs: Runs) -> Item:
         symbol=symbol(subject.number, 8, 8),
         cells=[cell(entry, col) for entry, col in zip(line.entries, table.columns, strict=True)],
         words=" ".join(words).lower(),
-        commands=[command(other, runs) for other in sorted(line.group.rows, key=lambda r: r is not row)],
+        commands=[
+            command(other, runs) for other in sorted(rows_of(line), key=lambda r: r["run"] != row["run"])
+        ],
     )
 
 
@@ -262,6 +272,4 @@ def cell(entry: Entry, col: Column) -> Cell:
 
 def differences(table: Table) -> list[tuple[str, list[str]]]:
     """The choices and settings in which the first rows differ: a line a key, a column a row."""
-    lines = table.lines[:DIFFERENCES]
-    runs = table.runs.with_rows([row for line in lines for row in line.group.rows])
-    return [(name, [written(line.group.value(name)) for line in lines]) for name in unseen(runs, [])]
+    return table_differences(table, DIFFERENCES)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from genbench.evaluation.evaluator import SPLITS, Evaluation, Evaluator, noise
 from genbench.evaluation.gallery import Gallery
 from genbench.generator import Generator
 from genbench.metrics import NearestImage, parameter_count, peak_memory_bytes, reset_peak_memory
+from genbench.records.result import Cost, Likelihood, Reconstruction, Result
 from genbench.records.run_directory import Run, version
 from genbench.records.summary import comparable
 from genbench.runtime.context import Context
@@ -65,7 +65,7 @@ class Session:
             )
         self.evaluator = Evaluator(self.data, parts.metrics, context)
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Result:
         """Train, evaluate and return the record of the run, which says how it ended whatever happens; close
         the tracker.
 
@@ -176,7 +176,7 @@ class Session:
         except (ValueError, OSError, RuntimeError) as error:
             raise UsageError(str(error)) from error
 
-    def train_and_evaluate(self, tracker: Tracker) -> dict[str, Any]:
+    def train_and_evaluate(self, tracker: Tracker) -> Result:
         """Train, draw the pictures, evaluate, and write the result, which is returned."""
         parts, say = self.parts, self.context.progress.say
         if self.checkpoint is not None:
@@ -197,7 +197,7 @@ class Session:
             grid = gallery.samples(trained.ema.model, trained.images_seen)
             gallery.details(trained.ema.model, trained.images_seen)
             result = self.measure(trained, gallery, grid)
-        tracker.summary({**comparable(result), **result["metrics"]})
+        tracker.summary({**comparable(result), **result.metrics})
         if self.context.first:
             self.here.write_result(result)
         return result
@@ -237,29 +237,30 @@ class Session:
         budget = self.parts.budget
         return budget if budget.flops is None else budget.in_images(training_flops(model, *self.pair(model)))
 
-    def measure(self, trained: Trained, gallery: Gallery, grid: Path) -> dict[str, Any]:
+    def measure(self, trained: Trained, gallery: Gallery, grid: Path) -> Result:
         """Evaluate the trained model and make the final record; grid: the path of its samples."""
         started, model = time.monotonic(), trained.ema.model
         # Without scores nothing is drawn.
         quality, drawing = self.quality(trained, gallery) if self.parts.metrics.scores else ({}, None)
         held_out = self.evaluator.held_out
-        return {
-            "genbench": version("genbench"),
-            "group": self.configuration.values["name"],
-            "run": self.here.path.name,
-            "status": "done",
-            "identity": self.configuration.identity,
-            "data_key": self.data.key,
-            "choices": self.configuration.choices,
-            "seed": self.parts.seed,
-            "config": self.configuration.values,
-            "metrics": quality,
-            "likelihood": held_out.likelihood(model),
-            "reconstruction": held_out.reconstruction(model),
-            "cost": self.cost(trained, drawing, time.monotonic() - started),
-            "samples": {"grid": str(grid.relative_to(self.here.path))},
-            "noise": noise(model),
-        }
+        return Result(
+            genbench=version("genbench"),
+            group=self.configuration.values["name"],
+            run=self.here.path.name,
+            status="done",
+            identity=self.configuration.identity,
+            data_key=self.data.key,
+            choices=self.configuration.choices,
+            seed=self.parts.seed,
+            config=self.configuration.values,
+            metrics=quality,
+            likelihood=Likelihood(**held_out.likelihood(model)),
+            reconstruction=Reconstruction(**held_out.reconstruction(model)),
+            cost=self.cost(trained, drawing, time.monotonic() - started),
+            samples={"grid": str(grid.relative_to(self.here.path))},
+            noise=noise(model),
+            kinds={kind.key: kind for kind in self.parts.metrics.kinds},
+        )
 
     def quality(self, trained: Trained, gallery: Gallery) -> tuple[dict[str, float], Evaluation]:
         """Score EMA weights, raw weights and held-out images; also returns what the EMA weights' took."""
@@ -273,30 +274,30 @@ class Session:
             gallery.neighbours(ema.drawn, train_set, trained.images_seen)
         return ema.metrics | raw.metrics | held_out, ema
 
-    def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> dict[str, Any]:
+    def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> Cost:
         """Sum up what the run spent; sampling, if any, as the EMA weights' evaluation found it.
 
         seconds: of the evaluation.
         """
         model, (x, y) = trained.model, self.pair(trained.model)
         images = trained.images_by_phases
-        return {
-            "device": describe(self.parts.device, self.context.processes.count),
-            "parameters": parameter_count(model),
-            "images_seen": trained.images_seen,
-            **({"skipped_batches": trained.skips.total} if trained.skips.total else {}),
-            "training_flops": spent_flops(model, x, y, images=images, images_seen=trained.images_seen),
-            "flops_per_sample": sampling_flops(trained.ema.model, y, n=2, device=self.parts.device),
-            "training_seconds": trained.seconds,
-            "fitting_seconds": trained.fitting_seconds,
-            "images_per_second": trained.images_seen / trained.seconds,
-            "passes_per_sample": drawing and drawing.passes_per_sample,
-            "seconds_per_image": drawing and drawing.seconds_per_image,
-            "sampling_batch": drawing and self.parts.metrics.batch_size,
-            "out_of_range": drawing and drawing.out_of_range,
-            "evaluation_seconds": seconds,
-            "peak_memory_bytes": peak_memory_bytes(self.parts.device),
-        }
+        return Cost(
+            device=describe(self.parts.device, self.context.processes.count),
+            parameters=parameter_count(model),
+            images_seen=trained.images_seen,
+            skipped_batches=trained.skips.total or None,
+            training_flops=spent_flops(model, x, y, images=images, images_seen=trained.images_seen),
+            flops_per_sample=sampling_flops(trained.ema.model, y, n=2, device=self.parts.device),
+            training_seconds=trained.seconds,
+            fitting_seconds=trained.fitting_seconds,
+            images_per_second=trained.images_seen / trained.seconds,
+            passes_per_sample=drawing and drawing.passes_per_sample,
+            seconds_per_image=drawing and drawing.seconds_per_image,
+            sampling_batch=drawing and self.parts.metrics.batch_size,
+            out_of_range=drawing and drawing.out_of_range,
+            evaluation_seconds=seconds,
+            peak_memory_bytes=peak_memory_bytes(self.parts.device),
+        )
 
     def pair(self, model: Generator) -> tuple[Tensor, Tensor | None]:
         """Two training images, with labels for a conditional model."""

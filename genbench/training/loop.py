@@ -20,6 +20,7 @@ from genbench.runtime.processes import saved_buffers
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
+from genbench.training.data_parallel import backward, phase_losses
 from genbench.training.ema import Ema
 from genbench.training.faults import training_explained
 from genbench.training.fitting import FEWEST, fit, fit_images
@@ -156,6 +157,7 @@ def train(
     learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}  # walking takes time
     moving = saved_buffers(model)
     processes.copy_first([*model.parameters(), *moving])
+    loss_of = phase_losses(model, learned, processes.count)
 
     # What it is trained on, and what is watched meanwhile
     order = EpochOrder(len(data.train), context.seed)
@@ -209,14 +211,10 @@ def train(
                     for k, (part, mine) in enumerate(parts):
                         rows = slice(k * len(mine), (k + 1) * len(mine))
                         start.restore()
-                        with global_batch.at_work(part):
-                            loss = model.loss(
-                                x[rows], y if y is None else y[rows], phase=phase, step=run.step
-                            )
-                        (loss.total / trainer.accumulate).backward()
-                        losses.append(loss)
+                        labels = y if y is None else y[rows]
+                        losses.append(backward(loss_of[phase], x[rows], labels, step=run.step, part=part))
                 loss = mean([loss.total.detach() for loss in losses])
-                processes.average([loss, *(p.grad for p in learned[phase] if p.grad is not None)])
+                processes.average([loss])
                 norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss)
                 values = values_of(losses, loss, norm)
                 run.images_seen += len(index)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from genbench.report import Query, load
+from genbench.report.compare import compare
 from genbench.report.html import html
 from genbench.report.serve import LiveReport, server
-from genbench.report.text import compare
 from tests.attack.strange import KINDS, SHADE, claiming
 from tests.attack.verbs import finished_run, genbench, not_waiting
 

@@ -153,8 +153,8 @@ def test_schedules_draws_a_picture(tmp_path: Path) -> None:
 def test_schedules_names_what_no_grid_so_coarse_has_and_draws_the_others(tmp_path: Path) -> None:
     done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 20)
     assert done.returncode == 0, done.stderr
-    assert [line.rpartition(" is left out:")[0] for line in done.stderr.splitlines()] == [
-        "genbench: Linear",
-        "genbench: ZeroTerminal",
+    assert [line.rpartition(" is not included:")[0] for line in done.stderr.splitlines()] == [
+        "genbench: linear",
+        "genbench: zero_terminal",
     ]
     assert (tmp_path / "s.png").exists()

@@ -50,7 +50,7 @@ def test_a_report_is_a_row_a_configuration_with_its_seeds_and_what_is_left_out(r
     assert head[:2] == ["loss", "FID¹ ↓"]
     assert first[:2] == ["l1", "**1.12 ± 0.18**"]
     assert second[:2] == ["l2", "5.12 ± 0.18"]
-    assert "Left out: failed (failed: FloatingPointError: loss)." in call("report", runs).stdout
+    assert "Not included: failed (failed: FloatingPointError: loss)." in call("report", runs).stdout
 
 
 def test_rows_columns_order_and_runs_can_be_chosen(runs: Path) -> None:
@@ -64,7 +64,7 @@ def test_rows_columns_order_and_runs_can_be_chosen(runs: Path) -> None:
 def test_csv_has_a_line_a_run_and_names_what_is_left_out_on_stderr(runs: Path) -> None:
     done = call("report", runs, "--format", "csv")
     assert len(done.stdout.splitlines()) == 5
-    assert "Left out: failed" in done.stderr
+    assert "Not included: failed" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from genbench.records import run_directory as module
-from genbench.records.run_directory import Run, atomic_file, git_state, rerun_path, version, write_json_atomic
+from genbench.records.run_directory import (
+    Run,
+    atomic_file,
+    git_state,
+    read_json,
+    rerun_path,
+    version,
+    write_json_atomic,
+)
 
 CONFIG = {"model": {"_target_": "genbench.families.diffusion.DDPM"}, "seed": 1}
 
@@ -21,7 +29,7 @@ def test_a_run_that_has_not_begun_has_no_status_and_no_directory(tmp_path: Path)
     run = Run(tmp_path / "group" / "run")
     assert run.status is None
     assert run.record() is None
-    assert run.result() is None
+    assert run.finished_result() is None
     assert not run.path.exists()
 
 
@@ -83,10 +91,12 @@ def test_a_damaged_record_is_an_error_that_names_the_file(tmp_path: Path, conten
         Run(tmp_path).status  # noqa: B018
 
 
-def test_a_result_comes_back_with_words_for_what_json_cannot_hold(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.write_result({"a": [float("nan"), (float("inf"),)], "b": {"c": -float("inf")}, "d": None, "e": 1.5})
-    assert run.result() == {"a": ["nan", ["inf"]], "b": {"c": "-inf"}, "d": None, "e": 1.5}
+def test_json_comes_back_with_words_for_what_it_cannot_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json_atomic(
+        path, {"a": [float("nan"), (float("inf"),)], "b": {"c": -float("inf")}, "d": None, "e": 1.5}
+    )
+    assert read_json(path) == {"a": ["nan", ["inf"]], "b": {"c": "-inf"}, "d": None, "e": 1.5}
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

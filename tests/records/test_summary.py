@@ -1,5 +1,6 @@
 from typing import Any
 
+from genbench.records.result import Result
 from genbench.records.summary import comparable, on_the_way
 
 RESULT: dict[str, Any] = {
@@ -21,7 +22,7 @@ RESULT: dict[str, Any] = {
 
 
 def test_short_keys_are_the_ema_weights_against_the_training_split() -> None:
-    short = comparable(RESULT)
+    short = comparable(Result.of(RESULT))
     scores = {"fid": 1.0, "is": 7.0, "is_std": 0.1, "precision": 0.5}
     assert scores.items() <= short.items()
     assert "fid_class" not in short
@@ -31,13 +32,13 @@ def test_short_keys_are_the_ema_weights_against_the_training_split() -> None:
 
 def test_bits_stand_under_their_kind_of_bound_too() -> None:
     assert {"bits_per_dim": 3.5, "bound": "lower", "bits_per_dim_lower": 3.5}.items() <= comparable(
-        RESULT
+        Result.of(RESULT)
     ).items()
     estimate = {"bits_per_dim": 3.5, "bound": "estimate", "method": "ode", "solver_error_bits": -0.02}
-    assert comparable(RESULT | {"likelihood": estimate})["solver_error_bits"] == -0.02
-    assert "solver_error_bits" not in comparable(RESULT)
+    assert comparable(Result.of(RESULT | {"likelihood": estimate}))["solver_error_bits"] == -0.02
+    assert "solver_error_bits" not in comparable(Result.of(RESULT))
     nothing = {"bits_per_dim": None, "bound": None, "method": None, "n": None}
-    short = comparable(RESULT | {"likelihood": nothing, "metrics": {}})
+    short = comparable(Result.of(RESULT | {"likelihood": nothing, "metrics": {}}))
     assert [key for key in short if key.startswith("bits_per_dim")] == ["bits_per_dim"]
     assert short["protocol"] is None
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from genbench.report import Query
+from genbench.report.compare import compare
 from genbench.report.html import html
 from genbench.report.serve import LiveReport, server
-from genbench.report.text import compare
 from tests.report.browser import CHROMIUM, Browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")

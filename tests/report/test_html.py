@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from genbench.report import Query, folder
+from genbench.report.compare import Comparison, compare
 from genbench.report.exhibits import LINES
 from genbench.report.html import html, write_folder
 from genbench.report.page import names, page
 from genbench.report.pictures import read_picture
-from genbench.report.text import Comparison, compare
 
 Write = Callable[..., Path]
 FID = "fid[f-cnn,n=1000,ref=train,{}]"
@@ -137,7 +137,7 @@ def test_runs_that_are_not_finished_are_listed_with_how_far_they_came(
     (run / "run.json").write_text('{"status": "running", "error": null}')
     (run / "metrics.jsonl").write_text('{"images_seen": 12345, "net/loss": 1}\n{"imag')
     page = text(compare(tmp_path, Query()))
-    assert "unfinished (running, or killed)" in page
+    assert "still running or killed" in page
     assert "12,345" in page
 
 

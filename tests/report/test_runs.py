@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query, load
+from genbench.report.compare import as_markdown, compare
 from genbench.report.runs import read
-from genbench.report.text import as_markdown, compare
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]
@@ -59,12 +59,12 @@ def test_runs_without_a_result_are_named_with_the_reason(tmp_path: Path, write: 
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text(json.dumps({"status": status, "error": error}))
-    with pytest.warns(UserWarning, match="is left out"):
+    with pytest.warns(UserWarning, match="is not included"):
         left_out = load(tmp_path).attrs["left_out"]
     assert left_out == {
         "a": "failed: FloatingPointError: loss",
-        "b": "unfinished (stopped)",
-        "c": "unfinished (running, or killed)",
+        "b": "stopped before its end",
+        "c": "still running or killed",
     }
 
 
@@ -75,7 +75,7 @@ def test_a_runs_own_directory_can_be_reported(tmp_path: Path, write: Write) -> N
 
 def test_a_value_that_is_not_finite_differs_from_a_missing_one(tmp_path: Path, write: Write) -> None:
     write("a", metrics={FID.format("ema"): "nan", FID.format("raw"): "-inf", FID.format("test"): None})
-    (row,) = read(tmp_path).rows
+    (row,) = read(tmp_path).frame.to_dict("records")
     assert math.isnan(row[FID.format("ema")])
     assert row[FID.format("raw")] == -math.inf
     assert row[FID.format("test")] is None
@@ -127,7 +127,7 @@ def test_a_foreign_or_damaged_file_is_named_in_a_warning_and_the_others_still_lo
     write("good")
     bad = write("bad")
     bad.write_bytes(content)
-    with pytest.warns(UserWarning, match="bad is left out: damaged: result.json"):
+    with pytest.warns(UserWarning, match="bad is not included: damaged: result.json"):
         runs = load(tmp_path)
     assert list(runs["run"]) == ["good"]
 
@@ -171,10 +171,11 @@ def test_reports_import_no_torch(tmp_path: Path, write: Write) -> None:
     write("a")
     code = (
         "import json, sys; from pathlib import Path; from rich.console import Console;"
-        "from genbench.report import load, print_result, Query; from genbench.report import text;"
+        "from genbench.records.result import Result;"
+        "from genbench.report import load, print_result, Query; from genbench.report import compare as text;"
         "runs = Path(sys.argv[1]); load(runs); found = text.compare(runs, Query());"
         "text.as_markdown(found); text.as_csv(found); text.as_latex(found);"
-        "print_result(json.loads((runs / 'a' / 'result.json').read_text()), Console(quiet=True));"
+        "print_result(Result.of(json.loads((runs / 'a' / 'result.json').read_text())), Console(quiet=True));"
         "print([name for name in ('torch', 'torchmetrics', 'wandb') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -252,7 +253,7 @@ def test_a_bad_line_of_evaluations_is_named_and_the_others_join(
     tmp_path: Path, write: Write, evaluated: Evaluated, line: bytes
 ) -> None:
     evaluated(write("a"), {"metrics": {NEW: 7.0}}, line)
-    with pytest.warns(UserWarning, match=r"a: passed over what cannot be read: evaluations.jsonl, line 2"):
+    with pytest.warns(UserWarning, match=r"a: evaluations that cannot be read: evaluations.jsonl, line 2"):
         row = load(tmp_path).iloc[0]
     assert row[NEW] == 7.0
     assert row[FID.format("ema")] == 3.14159

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query
+from genbench.report.compare import compare
 from genbench.report.html import html
 from genbench.report.serve import LiveReport, is_loopback, server, state_of
-from genbench.report.text import compare
 
 Write = Callable[..., Path]
 
@@ -45,7 +45,7 @@ def test_the_page_and_its_state_change_when_a_run_goes_on(
     (tmp_path / "new" / "run.json").write_text(json.dumps({"status": "running", "error": None}))
     running = get(listening, "/state")
     assert running != before
-    assert "unfinished (running, or killed)" in get(listening, "/")[1]
+    assert "still running or killed" in get(listening, "/")[1]
     write("new")
     status, finished = get(listening, "/")
     assert status == 200

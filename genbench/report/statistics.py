@@ -1,4 +1,4 @@
-"""How sure a comparison is: the one rule for all that is called better or set in bold.
+"""Means over seeds, and how sure a comparison is: the one rule for all that is called better or set in bold.
 
 Every test is two-sided at 95 %, with Holm's correction where several measures are compared at once. A single
 training does not show how much results vary between seeds, so a row of fewer than two runs is never called
@@ -9,18 +9,34 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from genbench.report.noise import ROUNDING, Estimate, estimate
-
-__all__ = ["LEVEL", "Leader", "Measured", "holm", "leader", "paired", "two_sided", "verdict", "welch"]
+__all__ = [
+    "LEVEL",
+    "Estimate",
+    "Leader",
+    "estimate",
+    "holm",
+    "leader",
+    "p_lower_normal",
+    "p_lower_paired",
+    "p_lower_welch",
+    "two_sided",
+]
 
 LEVEL = 0.95
+ROUNDING = 1e-9  # relative differences up to here come of the order of sums, not of a seed
 
 
-class Measured(NamedTuple):
-    """A value with its standard error."""
+class Estimate(NamedTuple):
+    """Mean of a measure over the seeds of a row, with its standard deviation or its interval over samples."""
 
-    value: float
-    se: float
+    mean: float
+    std: float | None
+    """Over seeds, with n - 1 in the denominator; None for one seed."""
+    n: int
+    """Number of seeds."""
+    low: float | None = None
+    high: float | None = None
+    """Ends of a 95 % interval over samples, of one seed that recorded them."""
 
 
 class Leader(NamedTuple):
@@ -32,15 +48,28 @@ class Leader(NamedTuple):
     """The largest of its two-sided p values against the other rows, see `leader`."""
 
 
-def verdict(a: Measured, b: Measured, *, higher_is_better: bool = False) -> float:
-    """The probability that A's true value is better than B's, of two independent normal ones.
+def estimate(values: Sequence[float], low: float | None = None, high: float | None = None) -> Estimate:
+    """Return mean m = sum x / n and standard deviation (sum (x - m)^2 / (n - 1))^(1/2) of a value over seeds.
 
-    P = Phi((b - a) / (se_a^2 + se_b^2)^(1/2)), a and b exchanged where higher is better
+    low, high: ends of the interval over samples, which only a single seed keeps. An interval that is a point
+    is dropped: a bootstrap of samples that are all alike knows nothing of others.
+    """
+    n = len(values)
+    mean = sum(values) / n
+    if n == 1:
+        return Estimate(mean, None, 1, low, high) if low != high else Estimate(mean, None, 1)
+    std = math.sqrt(sum((value - mean) * (value - mean) for value in values) / (n - 1))
+    return Estimate(mean, 0.0 if std < ROUNDING * abs(mean) else std, n)
+
+
+def p_lower_normal(a: float, b: float, se_a: float, se_b: float) -> float:
+    """Return the probability that A's true value is below B's, for independent normal errors.
+
+    P = Phi((b - a) / (se_a^2 + se_b^2)^(1/2))
     1/2 for equal values; nan for different ones without error, which says that it was not measured and not
     that there is none, and where a number is not finite.
     """
-    difference = a.value - b.value if higher_is_better else b.value - a.value
-    error = math.hypot(a.se, b.se)
+    difference, error = b - a, math.hypot(se_a, se_b)
     if not math.isfinite(difference) or not math.isfinite(error):
         return math.nan
     if error == 0:
@@ -48,33 +77,33 @@ def verdict(a: Measured, b: Measured, *, higher_is_better: bool = False) -> floa
     return 0.5 * math.erfc(-difference / error / math.sqrt(2))
 
 
-def paired(a: Sequence[float], b: Sequence[float], *, higher_is_better: bool = False) -> float:
-    """The probability that A is better than B on average over pairs, of two or more: Student's posterior.
+def p_lower_paired(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the probability that A is below B on average over pairs, of two or more: Student's posterior.
 
-    P = F_(n-1)(mean / (s / sqrt(n))) of the differences, the one-sided t test's p value from 1.
+    P = F_(n-1)(mean / (s / sqrt(n))) of the differences b - a, 1 - p of the one-sided t test.
     1/2 for pairs that are equal up to rounding; nan for other differences that are all the same, which do not
     say how far another pair would be from them. Source: Student 1908.
     """
     size = ROUNDING * max(map(abs, (*a, *b)))
-    ahead = [(x - y) * (1 if higher_is_better else -1) for x, y in zip(a, b, strict=True)]
+    ahead = [y - x for x, y in zip(a, b, strict=True)]
     found = estimate([x if abs(x) > size else 0.0 for x in ahead])
     if not found.std or found.std <= size:
         return math.nan if found.mean else 0.5
     return student(found.mean / (found.std / math.sqrt(found.n)), found.n - 1)
 
 
-def welch(a: Estimate, b: Estimate, *, higher_is_better: bool = False) -> float:
-    """The probability that A is better than B, of means over two or more independent runs each.
+def p_lower_welch(a: Estimate, b: Estimate) -> float:
+    """Return the probability that A's mean is below B's, of means over two or more independent runs each.
 
-    P = F_nu((b - a) / (v_a + v_b)^(1/2)), v = s^2 / n, a and b exchanged where higher is better,
+    P = F_nu((b - a) / (v_a + v_b)^(1/2)), v = s^2 / n,
     nu = (v_a + v_b)^2 / (v_a^2 / (n_a - 1) + v_b^2 / (n_b - 1)), at most 2 (min(n_a, n_b) - 1), which equal
     numbers of runs never exceed: without it 2 runs differ from 10 of an equal model in 10 % of all cases, not
     in at most 5 %.
-    nan where either is a single run, and where neither has a spread (such as shares that are all or none of
-    few samples in each run), unless the means are equal: 1/2.
+    nan where either is a single run, and where neither has a standard deviation (such as shares that are all
+    or none of few samples in each run), unless the means are equal: 1/2.
     Source: Welch 1947; the bound by simulation of equal models.
     """
-    difference = a.mean - b.mean if higher_is_better else b.mean - a.mean
+    difference = b.mean - a.mean
     if a.std is None or b.std is None or not math.isfinite(difference + a.std + b.std):
         return math.nan
     of_a, of_b = a.std * a.std / a.n, b.std * b.std / b.n
@@ -85,14 +114,14 @@ def welch(a: Estimate, b: Estimate, *, higher_is_better: bool = False) -> float:
 
 
 def student(t: float, freedom: float) -> float:
-    """The share of Student's distribution below t."""
-    from scipy.special import stdtr
+    """Distribution function of Student's t."""
+    from scipy.special import stdtr  # a part of scipy that imports fast, unlike scipy.stats
 
     return float(stdtr(freedom, t))
 
 
 def two_sided(p: float) -> float:
-    """The two-sided p value of a probability that A is better: 2 min(P, 1 - P), and 1 where P is unknown.
+    """Two-sided p value 2 min(P, 1 - P) of a probability P that A is lower (or better), 1 where P is unknown.
 
     It is below 0.05 where |P - 1/2| > 0.475.
     """
@@ -100,7 +129,7 @@ def two_sided(p: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[bool]:
-    """Which of several two-sided tests find a difference; any of them errs in at most 5 % of all cases.
+    """Return for each of several two-sided tests True if it finds a difference; any errs in at most 5 %.
 
     The i-th smallest of m p values must be below 0.05 / (m - i + 1), and all smaller ones theirs. It holds
     however the tests depend on one another. Source: Holm 1979.
@@ -114,16 +143,16 @@ def holm(p_values: Sequence[float]) -> list[bool]:
 
 
 def leader(column: Sequence[Estimate | None], better: int) -> Leader | None:
-    """The best row of a column with the largest of its two-sided p values against all others.
+    """Return the best row of a column with the largest of its two-sided p values against all others.
 
     It beats them all where that is below 0.05: of equal rows one does so in at most 5 % of all cases, since
     the best of two does in 5 % and a third one only makes it harder.
     better: -1 where lower is, 1 where higher is. Rows without a value do not count. None where there is
     nothing to test: neither way is better, fewer than two rows have a value, or one has a single run.
     """
-    known = [i for i, x in enumerate(column) if x is not None and not math.isnan(x.mean)]
-    if not better or len(known) < 2 or any(column[i].std is None for i in known):
+    known = {i: x for i, x in enumerate(column) if x is not None and not math.isnan(x.mean)}
+    if not better or len(known) < 2 or any(x.std is None for x in known.values()):
         return None
-    first = max(known, key=lambda i: better * column[i].mean)
-    others = [i for i in known if i != first]
-    return Leader(first, max(two_sided(welch(column[first], column[i])) for i in others))
+    first = max(known, key=lambda i: better * known[i].mean)
+    others = [x for i, x in known.items() if i != first]
+    return Leader(first, max(two_sided(p_lower_welch(known[first], x)) for x in others))

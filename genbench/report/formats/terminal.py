@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rich import box
 from rich.cells import cell_len
@@ -9,28 +10,38 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from genbench.report.markdown import head, raised
-from genbench.report.notes import notes
+from genbench.report.compare import Comparison
+from genbench.report.footnotes import notes
+from genbench.report.formats.markdown import head, raised
+from genbench.report.numbers import whole
 from genbench.report.table import Table
-from genbench.report.text import Comparison
-from genbench.report.written import whole
 from genbench.runtime.printable import in_one_line, printable
 
 __all__ = ["print_comparison"]
 
 BETWEEN = 2  # letters between two columns
-Shown = tuple[str, list[Text], bool]
-"""A column: its title, what stands in its rows, and whether these are numbers."""
+
+
+class Shown(NamedTuple):
+    """One column as it is printed."""
+
+    title: str
+    cells: list[Text]
+    """One a row."""
+    is_number: bool
 
 
 def print_comparison(found: Comparison, console: Console) -> None:
-    """Print all tables with their foot-notes; what is too wide for one block goes on in another below it."""
+    """Print all tables with their footnotes; what is too wide for one block goes on in another below it.
+
+    found: a comparison, whose texts may come from anybody: control characters are spelt out.
+    """
     for note in found.beginning:
         console.print(wrapped(note, console.width), end="\n\n", soft_wrap=True)
     for table in found.tables:
         if len(found.tables) > 1:
             console.print(Text(in_one_line(table.title), style="bold"))
-        for block in blocks([number(table), *shown(table)], console.width):
+        for block in blocks(shown(table), console.width):
             console.print(grid(block), end="\n\n")
         for note in notes(table):
             console.print(wrapped(raised(note), console.width), soft_wrap=True)
@@ -47,33 +58,30 @@ def wrapped(note: str, width: int) -> Text:
     return Text("\n".join(lines))
 
 
-def number(table: Table) -> Shown:
-    """The numbers of the rows, which stand in for what tells them apart where that is too wide to repeat."""
-    return "#", [Text(str(i)) for i in range(1, len(table.lines) + 1)], True
-
-
-def shown(table: Table) -> Iterator[Shown]:
-    """The columns of a table."""
+def shown(table: Table) -> list[Shown]:
+    """The numbers of the rows, then the columns of a table."""
+    found = [Shown("#", [Text(str(i)) for i in range(1, len(table.lines) + 1)], True)]
     for place, col in enumerate(table.columns):
         entries = [line.entries[place] for line in table.lines]
         cells = [
             Text(in_one_line(whole(entry, col.name)), style="bold" if entry.is_best else "")
             for entry in entries
         ]
-        yield in_one_line(head(col)), cells, any(entry.estimate for entry in entries)
+        found.append(Shown(in_one_line(head(col)), cells, any(entry.estimate for entry in entries)))
+    return found
 
 
 def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:
     """Columns in blocks no wider than the terminal, each with what tells the rows apart in front.
 
-    columns: the rows' numbers first; they are left out where all fits, or what tells rows apart takes no
-    more than half of the width.
+    columns: the rows' numbers first, which stand in for text that is too wide to repeat: they are left out
+    where all fits, or what tells rows apart takes no more than half of the width.
     """
     numbers, *rest = columns
-    labels = [column for column in rest if not column[2]]
-    widest = max((room([column]) for column in rest if column[2]), default=0)
+    labels = [column for column in rest if not column.is_number]
+    widest = max((room([column]) for column in rest if column.is_number), default=0)
     if room(rest) <= width or (labels and room(labels) <= min(width // 2, width - widest)):
-        front, rest = labels, [column for column in rest if column[2]]
+        front, rest = labels, [column for column in rest if column.is_number]
     else:
         front = [numbers]
     block = [*front]
@@ -86,13 +94,13 @@ def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:
 
 
 def room(columns: Sequence[Shown]) -> int:
-    """How many letters wide columns are."""
+    """Width of some columns side by side, in letters."""
     sizes = (max(map(cell_len, (title, *(cell.plain for cell in cells)))) for title, cells, _ in columns)
     return sum(sizes) + BETWEEN * len(columns)
 
 
 def grid(block: Sequence[Shown]) -> Grid:
-    """Columns below their titles."""
+    """A block of columns as rich prints it."""
     made = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, BETWEEN - 1, 0, 0))
     for title, _, is_number in block:
         # Numbers are never broken; what is longer than the terminal can only be text.

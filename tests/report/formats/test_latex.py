@@ -3,8 +3,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genbench.report import Query
-from genbench.report.latex import escape
-from genbench.report.text import as_latex, compare
+from genbench.report.compare import as_latex, compare
+from genbench.report.formats.latex import escape
 
 Write = Callable[..., Path]
 

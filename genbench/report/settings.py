@@ -9,21 +9,28 @@ __all__ = ["budget", "differing", "settings"]
 
 ELSEWHERE = ("name", "seed", "device", "precision", "runs_dir", "rerun", "image", "tracker", "conditional")
 """Keys that are columns of their own, or that move no number."""
-IMPLIED = ("_target_", "_partial_", "shape", "num_classes")  # what the choices and the data say
+IMPLIED = ("_target_", "_partial_", "shape", "num_classes")  # follow from the choices and the data
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, str | float | None]:
-    """Each setting under its key: sampler.steps -> 50. What a group repeats of another is left out."""
+    """Return each setting of a configuration under its dotted key: sampler.steps -> 50.
+
+    A copy of one group inside another (interpolations resolve to copies) is left out, lists are text as on
+    the command line, and where a data set that can be downloaded lies is no setting.
+    """
     groups = {key: node for key, node in config.items() if key not in ELSEWHERE}
     parts = [node for node in groups.values() if isinstance(node, dict)]
-    flat = {key: leaf(value) for key, value in leaves(groups, parts)}
-    if "download" in (config.get("data") or {}):  # such a set is the same wherever it lies
+    flat = {
+        key: value if value is None or isinstance(value, str | int | float) else json.dumps(value)
+        for key, value in leaves(groups, parts)
+    }
+    if "download" in (config.get("data") or {}):
         flat = {key: value for key, value in flat.items() if key not in ("data.root", "data.download")}
     return flat
 
 
 def leaves(node: Mapping[str, Any], known: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a tree under their dotted keys, without copies of known parts below others."""
+    """Yield the values of a tree under their dotted keys, without copies of known parts below others."""
     for key, value in node.items():
         name = f"{prefix}{key}"
         if key in IMPLIED:
@@ -34,25 +41,23 @@ def leaves(node: Mapping[str, Any], known: Sequence[Any], prefix: str = "") -> I
             yield from leaves(value, known, f"{name}.")
 
 
-def leaf(value: object) -> str | float | None:
-    """One value of a table: a list as it is written on the command line."""
-    return value if value is None or isinstance(value, str | int | float) else json.dumps(value)
-
-
 def differing(all_settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys in which runs differ, by name; a run that lacks a key differs from those that have it."""
+    """Return the keys in which runs differ, by name; a run without a key differs from those that have it.
+
+    all_settings: the settings of each run. 1 and True differ, as they do in YAML, and so do 1 and 1.0.
+    """
     keys = dict.fromkeys(key for settings in all_settings for key in settings)
     absent = object()
-    # 1 and True, 1 and 1.0 are equal and hash alike; repr tells the first two apart, which YAML does too.
+    # 1, 1.0 and True are equal and hash alike; repr tells them apart.
     return sorted(
         key for key in keys if len({repr(settings.get(key, absent)) for settings in all_settings}) > 1
     )
 
 
 def budget(config: Mapping[str, Any], device: object = None) -> str | None:
-    """What a run was allowed, in words: 60,000 images; 600 seconds. None where its record does not say.
+    """Return the training budget of a run in words: 60,000 images; 600 seconds. None where it has none.
 
-    device: as a result tells it; of several (8 x NVIDIA ..) the seconds of all of them count: 600 seconds
+    device: as a result names it. Of several (8 x NVIDIA ..) the seconds of all of them count: 600 seconds
     are 4,800 device-seconds.
     """
     limits = config.get("budget")

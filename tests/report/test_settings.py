@@ -1,6 +1,6 @@
 import pytest
 
-from genbench.report.config import budget, differing, settings
+from genbench.report.settings import budget, differing, settings
 
 
 def test_settings_are_flat_and_what_is_said_elsewhere_is_left_out() -> None:

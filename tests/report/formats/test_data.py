@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query
-from genbench.report.text import as_csv, as_json, compare
+from genbench.report.compare import as_csv, as_json, compare
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]

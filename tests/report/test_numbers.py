@@ -4,10 +4,9 @@ import math
 
 import pytest
 
-from genbench.report.noise import Estimate
-from genbench.report.rounding import decimals, rounded, shared_decimals
-from genbench.report.table import Entry
-from genbench.report.written import whole
+from genbench.report.entry import Entry
+from genbench.report.numbers import decimals, rounded, shared_decimals, short, whole, written
+from genbench.report.statistics import Estimate
 
 FID = "fid[f,n=9,ref=train,ema]"
 
@@ -66,3 +65,39 @@ def test_values_without_spreads_that_span_powers_of_ten_keep_their_own_figures()
 
 def test_a_value_without_a_spread_keeps_two_figures_beside_those_that_have_one() -> None:
     assert column(seeds(9.46, 0.37), seeds(8.46, 0.38), Estimate(0.0123, None, 1))[2] == "0.01230"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "n/a"),
+        ("x", "x"),
+        (True, "true"),
+        (3, "3"),
+        (1234567, "1,234,567"),
+        (3.14159, "3.142"),
+        (-0.00012345, "-0.0001234"),
+        (12345.6, "12,346"),
+        (1e300, "1e+300"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_are_written_to_four_figures(value: str | float | None, expected: str) -> None:
+    assert written(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (359, "359"),
+        (9999, "9,999"),
+        (1153.4, "1,153"),
+        (60032, "60k"),
+        (1.5e12, "1.5T"),
+        (0.02582, "0.0258"),
+        (None, "n/a"),
+    ],
+)
+def test_costs_are_written_to_three_figures(value: float | None, expected: str) -> None:
+    assert short(value) == expected

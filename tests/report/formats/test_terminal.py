@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from genbench.report import Query
-from genbench.report.printed import print_comparison
-from genbench.report.text import Comparison, as_markdown, compare
+from genbench.report.compare import Comparison, as_markdown, compare
+from genbench.report.formats.terminal import print_comparison
 
 Write = Callable[..., Path]
 KINDS = ("fid", "is", "kid", "precision", "recall", "swd", "authenticity")

@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from genbench.records.result import Result
 from genbench.report import print_result
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
@@ -10,7 +11,7 @@ FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 
 def printed(result: dict, width: int = 140, **changes: object) -> str:
     console = Console(file=io.StringIO(), width=width)
-    print_result(result | changes, console)
+    print_result(Result.of(result | changes), console)
     return console.file.getvalue()
 
 

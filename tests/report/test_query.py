@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from genbench.report import Query, Runs, read
-from genbench.report.select import arranged, filtered, keys, listed, measure, resolve, without_reruns
-from genbench.report.text import compare
+from genbench.report import Query
+from genbench.report.compare import compare
+from genbench.report.query import arranged, filtered, keys, listed, measure, resolve, without_reruns
+from genbench.report.runs import Runs, read
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]
@@ -20,7 +21,7 @@ def runs(tmp_path: Path, write: Write) -> Runs:
 
 
 def names(runs: Runs) -> list[str]:
-    return [str(row["run"]).partition("-")[0] for row in runs.rows]
+    return [str(run).partition("-")[0] for run in runs.frame["run"]]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_of_reruns_the_last_one_counts(tmp_path: Path, write: Write) -> None:
         write(name, identity="same")
     write("b")
     kept, replaced = without_reruns(read(tmp_path))
-    assert [row["run"] for row in kept.rows] == ["a-10", "b"]
+    assert list(kept.frame["run"]) == ["a-10", "b"]
     assert replaced == {"a": "a-10", "a-2": "a-10"}
 
 
@@ -94,7 +95,7 @@ def test_runs_that_took_the_same_precision_are_one_whoever_chose_it(
         config = {"data": {"name": "digits"}, "precision": {"_target_": option}}
         write(name, config=config, choices=result["choices"] | {"precision": taken})
     kept, replaced = without_reruns(read(tmp_path))
-    assert [row["run"] for row in kept.rows] == ["b", "c"]
+    assert list(kept.frame["run"]) == ["b", "c"]
     assert replaced == {"a": "b"}
 
 
@@ -114,7 +115,7 @@ def test_in_equal_seconds_another_number_of_devices_makes_another_run(
         for name, device in (("a", "cpu"), ("a-2", "8 x cpu")):
             cost = result["cost"] | {"device": device}
             write(name, identity="same", cost=cost, config={"budget": limits})
-        assert [row["run"] for row in without_reruns(read(tmp_path))[0].rows] == kept
+        assert list(without_reruns(read(tmp_path))[0].frame["run"]) == kept
 
 
 def test_precision_is_the_metric_where_a_measure_is_meant_and_the_choice_elsewhere(
@@ -200,5 +201,5 @@ def test_a_filter_on_a_measure_that_splits_a_configuration_is_told(tmp_path: Pat
         return compare(tmp_path, Query(), conditions=conditions).beginning
 
     (warning,) = told("fid<3")
-    assert warning.startswith("--filter fid<3 leaves 2 of 3 runs of a configuration: means over what was")
+    assert warning.startswith("--filter fid<3 leaves 2 of 3 runs of a configuration: means over runs chosen")
     assert told("fid<10") == told("loss=l2") == told("seed=0,1") == told("loss=l2", "fid<3") == []

@@ -1,0 +1,214 @@
+"""The final record of a run as a typed object: a session writes it, trackers, reports and commands read it.
+
+Results of earlier versions and results that other people made are read too: a key that is missing is None or
+empty, and a key that this version does not know is carried along.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar, get_type_hints
+
+from genbench.records.metric_kinds import Kind, recorded_kinds, to_record
+
+__all__ = [
+    "NOT_FINITE",
+    "VERSION",
+    "Cost",
+    "Likelihood",
+    "Part",
+    "Reconstruction",
+    "Result",
+    "number",
+    "section",
+]
+
+VERSION = 2
+"""Of the record. 1, which says no version, has the same keys but for `version` and `kinds`."""
+NOT_FINITE = ("nan", "inf", "-inf")  # in the place of numbers for which JSON has no word
+WORDS = ("genbench", "group", "run", "status", "identity", "data_key")
+EARLIER_KINDS = {
+    ("exact", "uniform dequantization"): ("lower", "one draw of uniform dequantization"),
+    ("lower", "variational dequantization"): ("lower", "one draw of variational dequantization"),
+}
+"""How results of earlier versions name a flow's bound and method -> the same numbers' names now."""
+Section = TypeVar("Section", bound="Part")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of a result: numbers and words by name, None for what was not measured or not recorded."""
+
+    more: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    """Values under names that this version does not know, as another version recorded them."""
+
+    @classmethod
+    def of(cls: type[Section], found: Mapping[str, Any]) -> Section:
+        """Read a section of a result.json. Raises ValueError where a number is none."""
+        kinds = {name: kind for name, kind in get_type_hints(cls).items() if name != "more"}
+        known = {name: found[name] for name in kinds if name in found}
+        for name, value in known.items():
+            known[name] = word(name, value) if kinds[name] == str | None else number(name, value)
+        return cls(**known, more={name: found[name] for name in found if name not in kinds})
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the section as result.json holds it; of what only some runs have, what this one has."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "more"}
+        rare = {item.name for item in fields(self) if item.metadata.get("rare")}
+        return {
+            name: value for name, value in values.items() if value is not None or name not in rare
+        } | dict(self.more)
+
+
+def rare() -> Any:  # noqa: ANN401 (as dataclasses.field is typed)
+    """A field that stands in the records of those runs alone that have it."""
+    return field(default=None, metadata={"rare": True})
+
+
+@dataclass(frozen=True)
+class Likelihood(Part):
+    """Bits per dimension of n held-out images and the kind of that number; n is 0 where none was asked for.
+
+    bound: "exact", "lower" (of the likelihood, so the bits are too high) or "estimate". method: in words.
+    solver_error_bits: what finer steps of an integrated likelihood would add, on solver_error_n images.
+    floor_bits_per_dim, gap_bits_per_dim, gap_se: the entropy of data whose distribution is known, what the
+    model needs above it, and that difference's standard error.
+    """
+
+    bits_per_dim: float | None = None
+    bound: str | None = None
+    method: str | None = None
+    n: int | None = None
+    solver_error_bits: float | None = rare()
+    solver_error_n: int | None = rare()
+    floor_bits_per_dim: float | None = rare()
+    gap_bits_per_dim: float | None = rare()
+    gap_se: float | None = rare()
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> "Likelihood":
+        """Read a recorded likelihood, with the kind of its number under today's names, see EARLIER_KINDS."""
+        read = super().of(found)
+        bound, method = EARLIER_KINDS.get((read.bound, read.method), (read.bound, read.method))
+        return replace(read, bound=bound, method=method)
+
+
+@dataclass(frozen=True)
+class Reconstruction(Part):
+    """Mean squared error of n rebuilt held-out images, as bytes in [0, 1]; None for models without codes."""
+
+    mse: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class Cost(Part):
+    """Device, time, memory and floating-point operations that a run took; None where nothing was sampled.
+
+    flops_per_sample, passes_per_sample, seconds_per_image: of one sample, sampling_batch of them at a time.
+    out_of_range: share of pixels that rounding to 8 bits clamped. fitting_seconds: of the training, what a
+    phase that is fitted in closed form took.
+    """
+
+    device: str | None = None
+    parameters: int | None = None
+    images_seen: int | None = None
+    skipped_batches: int | None = rare()
+    training_flops: float | None = None
+    flops_per_sample: float | None = None
+    training_seconds: float | None = None
+    fitting_seconds: float | None = None
+    images_per_second: float | None = None
+    passes_per_sample: float | None = None
+    seconds_per_image: float | None = None
+    sampling_batch: int | None = None
+    out_of_range: float | None = None
+    evaluation_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that a finished run leaves for comparisons: what it is, how good, and what it cost.
+
+    genbench: the version of the package. group, run: its place below runs_dir. identity: the hash of its
+    configuration, data_key that of its images. choices: the option chosen in each group. metrics: values by
+    their full names, see `MetricName`; kinds: of those that genbench does not ship, see `recorded_kinds`.
+    samples: paths of pictures within the run. noise: alpha_bar over t, of models that have it. version: of
+    this record.
+    """
+
+    genbench: str | None = None
+    group: str | None = None
+    run: str | None = None
+    status: str | None = None
+    identity: str | None = None
+    data_key: str | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    likelihood: Likelihood = field(default_factory=Likelihood)
+    reconstruction: Reconstruction = field(default_factory=Reconstruction)
+    cost: Cost = field(default_factory=Cost)
+    samples: Mapping[str, str] = field(default_factory=dict)
+    noise: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    version: int = VERSION
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Result":
+        """Read the content of a result.json of this version or an earlier one; missing keys are empty.
+
+        Raises ValueError where a section is no object, or a number is none.
+        """
+        words = {name: word(name, record.get(name)) for name in WORDS}
+        values = section(record, "metrics")
+        return cls(
+            **words,
+            choices=section(record, "choices"),
+            seed=number("seed", record.get("seed")),
+            config=section(record, "config"),
+            metrics={name: number(name, value) for name, value in values.items()},
+            likelihood=Likelihood.of(section(record, "likelihood")),
+            reconstruction=Reconstruction.of(section(record, "reconstruction")),
+            cost=Cost.of(section(record, "cost")),
+            samples=record.get("samples", {}),
+            noise=record.get("noise", {}),
+            kinds=recorded_kinds(record),
+            version=number("version", record.get("version", 1)),
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the result as plain data, as result.json holds it; `kinds` only where there are some."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        sections = {name: part.to_record() for name, part in found.items() if isinstance(part, Part)}
+        kinds = to_record(self.kinds.values())
+        return {
+            name: value
+            for name, value in (found | sections | {"kinds": kinds}).items()
+            if kinds or name != "kinds"
+        }
+
+
+def section(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """One object of a record, empty where it has none. Raises ValueError where another thing stands there."""
+    value = record.get(name, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} holds a {type(value).__name__}, not an object")
+    return value
+
+
+def number(name: str, value: Any) -> Any:  # noqa: ANN401
+    """A recorded number or None; a float for the words nan, inf and -inf. Raises ValueError on all else."""
+    if isinstance(value, str) and value in NOT_FINITE:
+        return float(value)
+    if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
+        raise ValueError(f"{name} is {str(value)[:40]!r}, not a number")
+    return value
+
+
+def word(name: str, value: Any) -> Any:  # noqa: ANN401
+    """A recorded text or None. Raises ValueError on all else."""
+    if not (value is None or isinstance(value, str)):
+        raise ValueError(f"{name} holds a {type(value).__name__}, not one value")
+    return value

@@ -1,0 +1,134 @@
+"""One result, or one evaluation, on the terminal."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from genbench.records.metric_name import OF, MetricName, rank
+from genbench.records.result import Likelihood, Reconstruction, Result
+from genbench.report.columns import CONVERGED_BITS, LONG_TITLES
+from genbench.report.numbers import decimals, rounded, uncertainty, written
+from genbench.report.statistics import Estimate
+
+__all__ = ["print_quality", "print_result"]
+
+ON_TEST = "likelihood and reconstruction on test images"
+NOT_MEASURED = "not measured"  # as asked for by metrics=likelihood or metrics=none
+TITLES = {"ema": "EMA", "raw": "raw", "given": "given images", "test": "held-out test"}
+
+
+def print_result(result: Result, console: Console) -> None:
+    """Print a result as tables: choices, scores (EMA, raw weights, test images side by side), costs.
+
+    result: as a run wrote it, or as it was read; console: where to, which also says how wide it may be.
+    """
+    console.print(pairs(f"{result.group}/{result.run}", {**result.choices, "seed": result.seed}))
+    for table in qualities(result.metrics, console):
+        console.print(table)
+    if not result.metrics:
+        console.print(pairs("quality", {"scores": NOT_MEASURED}))
+    console.print(pairs(ON_TEST, {**bits(result.likelihood), **error(result.reconstruction)}))
+    cost = {LONG_TITLES.get(name, name): value for name, value in result.cost.to_record().items()}
+    console.print(pairs("cost", cost))
+
+
+def print_quality(record: Mapping[str, Any], console: Console) -> None:
+    """Print the scores and the likelihood of one evaluation, as a line of evaluations.jsonl holds it."""
+    for table in qualities(record["metrics"], console):
+        console.print(table)
+    if record["likelihood"] is not None:
+        console.print(pairs(ON_TEST, bits(Likelihood.of(record["likelihood"]))))
+
+
+def pairs(title: str, values: Mapping[str, Any]) -> Table:
+    """Keys and values, one a line."""
+    # Text throughout: names hold brackets, which rich would take for markup.
+    grid = Table(title=Text(title), show_header=False, title_justify="left", min_width=len(title))
+    for key, value in values.items():
+        grid.add_row(Text(key.replace("_", " ")), Text(shown(value)))
+    return grid
+
+
+def qualities(metrics: Mapping[str, float | None], console: Console) -> Iterator[Table]:
+    """A table for each set of features and number of samples; intervals below values where it is too wide."""
+    found: dict[str, list[MetricName]] = {}
+    for name in values_of(metrics):
+        found.setdefault(name.basis, []).append(name)
+    for names in found.values():
+        wide = quality(metrics, names, " ")
+        fits = Measurement.get(console, console.options, wide).maximum < console.width
+        yield wide if fits else quality(metrics, names, "\n")
+
+
+def quality(metrics: Mapping[str, float | None], names: Sequence[MetricName], between: str) -> Table:
+    """One line a metric of one basis, with its value on the images of each kind.
+
+    names: the metrics, each once; between: what separates a value from its interval.
+    """
+    title = f"quality: {names[0].basis.replace(',', ', ')}"
+    grid = Table(title=Text(title), title_justify="left", min_width=len(title))
+    grid.add_column("metric")
+    there = {MetricName.parse(name).of for name in metrics}
+    kinds = [of for of in OF if of in there]
+    for of in kinds:
+        grid.add_column(TITLES[of], justify="right")
+    for name in names:
+        label = " ".join(filter(None, (name.kind, ", ".join(name.details))))
+        grid.add_row(
+            Text(label), *(Text(with_interval(metrics, name.of_images(of), between)) for of in kinds)
+        )
+    return grid
+
+
+def values_of(metrics: Iterable[str]) -> list[MetricName]:
+    """The metrics, each once for all kinds of images, without uncertainties and single classes."""
+    names = map(MetricName.parse, sorted(metrics, key=rank))
+    values = (name for name in names if not name.spread and name.setting("class") is None)
+    return list(dict.fromkeys(name.of_images(OF[0]) for name in values))
+
+
+def with_interval(metrics: Mapping[str, float | None], name: MetricName, between: str) -> str:
+    """A value with its 95 % interval over samples, or its standard deviation over parts of them, if any."""
+    value = metrics.get(str(name))
+    std, low, high = (metrics.get(str(name.beside(end))) for end in ("_std", "_low", "_high"))
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return shown(value)
+    x = Estimate(float(value), None, 1, low, high) if low is not None else Estimate(float(value), std, 1)
+    words = uncertainty(x, decimals(x))
+    return f"{rounded(value, decimals(x))}{between}{words}" if words else shown(value)
+
+
+def bits(likelihood: Likelihood) -> dict[str, str]:
+    """Bits per dimension with their kind, the error of their solver, and the least that any model needs."""
+    if likelihood.n == 0:
+        return {"bits/dim": NOT_MEASURED}
+    text = with_kind(likelihood.bits_per_dim, ", ".join(filter(None, (likelihood.bound, likelihood.method))))
+    if (change := likelihood.solver_error_bits) is not None:
+        warning = "" if abs(change) < CONVERGED_BITS else ": not converged"
+        text += f"; finer steps would change it by {change:+.4f}{warning}"
+    if (floor := likelihood.floor_bits_per_dim) is not None:
+        gap, se = likelihood.gap_bits_per_dim, likelihood.gap_se
+        text += f"; floor {shown(floor)}, gap {shown(gap)} ± {shown(se)}"
+    return {"bits/dim": text}
+
+
+def error(reconstruction: Reconstruction) -> dict[str, str]:
+    """Mean squared error of rebuilt images, with its unit."""
+    if reconstruction.n == 0:
+        return {"reconstruction MSE": NOT_MEASURED}
+    return {"reconstruction MSE": with_kind(reconstruction.mse, "pixels in [0, 1]")}
+
+
+def with_kind(value: float | None, kind: str) -> str:
+    """A number with its kind in brackets; n/a alone where there is none."""
+    return shown(value) if value is None else f"{shown(value)} ({kind})"
+
+
+def shown(value: object) -> str:
+    """Numbers to four figures, all else as it is."""
+    return written(value) if value is None or isinstance(value, int | float) else str(value)

@@ -1,0 +1,129 @@
+"""Numbers and places of a table -> text, to as many digits as the uncertainty allows."""
+
+import math
+from collections.abc import Sequence
+from statistics import median_high
+
+from genbench.report.columns import COSTS
+from genbench.report.entry import Entry
+from genbench.report.statistics import Estimate
+
+__all__ = [
+    "MISSING",
+    "decimals",
+    "parts",
+    "rounded",
+    "shared_decimals",
+    "short",
+    "uncertainty",
+    "whole",
+    "written",
+]
+
+MISSING = "n/a"
+MOST = 9  # decimals
+UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+"""From where on a unit is used, its size, and its sign."""
+
+
+def written(value: str | float | None) -> str:
+    """Return a value as text for a reader: 3.142, 12,346, true, n/a; integers with all their digits."""
+    if value is None or isinstance(value, str):
+        return MISSING if value is None else value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,d}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def short(value: str | float | None) -> str:
+    """Return a cost to three figures with a unit: 190k, 1.48T, 0.0258; no finite number: as `written`."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return written(value)
+    for least, size, unit in UNITS:
+        if abs(value) >= least:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.3g}"
+
+
+def whole(entry: Entry, name: str) -> str:
+    """Return the text of one place of a table: ≤ 3.60, 1.44 ± 0.39, 1.16 [1.02, 1.31], n/a."""
+    return " ".join(filter(None, parts(entry, name)))
+
+
+def parts(entry: Entry, name: str) -> tuple[str, str]:
+    """Return the text of a place of column `name`, and of its uncertainty, to as many digits as that allows.
+
+    Behind the uncertainty stands how many of the row's runs have the value where some do not: (1 of 3).
+    """
+    x = entry.estimate
+    if entry.value is None and entry.sign:
+        return entry.sign, ""
+    if x is None:
+        return short(entry.value) if name in COSTS else written(entry.value), ""
+    value, spread = written(entry.value), ""
+    if name in COSTS:
+        value = short(entry.value)
+    elif not isinstance(entry.value, int) and (half_width(x) > 0 or x.mean == 0 or abs(x.mean) >= 1e-4):
+        digits = decimals(x, entry.digits)
+        value, spread = rounded(x.mean, digits), uncertainty(x, digits)
+    if entry.sign:
+        value = f"{entry.sign} {value}"
+    return value, f"{spread} ({x.n} of {entry.runs})".lstrip() if entry.is_partial else spread
+
+
+def uncertainty(x: Estimate, digits: int) -> str:
+    """Return ± 0.39 over seeds, or a recorded interval [1.02, 1.31]; empty where there is neither."""
+    if x.std and math.isfinite(x.std):
+        return f"± {rounded(x.std, digits)}"
+    return f"[{rounded(x.low, digits)}, {rounded(x.high, digits)}]" if has_interval(x) else ""
+
+
+def decimals(x: Estimate, shared: int | None = None) -> int:
+    """Return the decimals of a value and its uncertainty: its column's, unless these leave too little.
+
+    Too little is no figure of an uncertainty, or one alone of a value without any.
+    """
+    half = half_width(x)
+    number = half or x.mean
+    if not number or not math.isfinite(number):
+        return shared or 0
+    if shared is not None and shared >= places(number, 1 if half else 2):
+        return shared
+    return places(number, 2 if half else 4)
+
+
+def shared_decimals(column: Sequence[Estimate]) -> int | None:
+    """Return the decimals that all values of a column get, None where each has its own.
+
+    Two figures of each uncertainty where these are alike; where they are not, what the middle one of them
+    wants. Without uncertainties four figures of the greatest values; None where they span powers of ten.
+    """
+    known = [x for x in column if half_width(x)]
+    wanted = [decimals(x) for x in known or column if x.mean and math.isfinite(x.mean)]
+    if wanted and max(wanted) - min(wanted) <= 1:
+        return max(wanted) if known else min(wanted)
+    return median_high(wanted) if known and wanted else None
+
+
+def half_width(x: Estimate) -> float:
+    """Standard deviation over seeds, or half the interval over samples; 0 where there is neither."""
+    if x.std and math.isfinite(x.std):
+        return x.std
+    return (x.high - x.low) / 2 if has_interval(x) else 0.0
+
+
+def has_interval(x: Estimate) -> bool:
+    """Return True where a finite interval over samples was recorded."""
+    return x.low is not None and x.high is not None and math.isfinite(x.low + x.high)
+
+
+def places(number: float, figures: int) -> int:
+    """Decimals that show so many figures of a number."""
+    return min(MOST, max(0, figures - 1 - math.floor(math.log10(abs(number)))))
+
+
+def rounded(value: float, digits: int) -> str:
+    """Return a number with so many decimals, and without a sign where nothing else of it is left."""
+    return f"{value:z,.{digits}f}" if abs(value) < 1e15 else f"{value:.4g}"

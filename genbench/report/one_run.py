@@ -1,0 +1,171 @@
+"""A run's result.json and its later evaluations -> one row of a table."""
+
+import copy
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genbench.records.identity import hashed
+from genbench.records.lines import parse_lines
+from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
+from genbench.records.metric_name import MetricName
+from genbench.records.result import NOT_FINITE, Cost, Likelihood, Part, Reconstruction, number, section
+from genbench.records.run_directory import read_json
+from genbench.records.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
+from genbench.report import settings as flat
+from genbench.report.frame import Cell
+
+__all__ = ["RunRecord", "read_run", "text"]
+
+FACTS = ("group", "status", "seed", "identity")
+EVALUATIONS = "evaluations.jsonl"
+SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and a result must agree in
+
+
+class RunRecord(NamedTuple):
+    """What one finished run gives to the table of all."""
+
+    row: dict[str, Cell]
+    choices: list[str]
+    """The columns that hold the option of a group."""
+    settings: dict[str, Cell]
+    later: frozenset[str] = frozenset()
+    """Metrics of evaluations after the run."""
+    passed_over: str = ""
+    """The evaluations that cannot be read."""
+    kinds: Mapping[str, Kind] = KINDS
+    """The kinds of scores, with those that the run recorded itself."""
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read the result of one run with what was measured afterwards.
+
+    Raises ValueError where it has none that can be read, with what became of the run, and OSError.
+    """
+    path = folder / "result.json"
+    if not os.path.lexists(path):
+        raise ValueError(unfinished(folder))
+    read = read_regular(path, at_most=RECORD_BYTES, inside=folder)
+    try:
+        content = parse_json(read)
+        if not isinstance(content, dict) or "genbench" not in content:
+            raise ValueError("it is no result of genbench")
+        found, passed_over = evaluations(folder, content)
+        whole = with_later(content, found)
+        new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
+        settings = clean(flat.settings(section(content, "config")))
+        choices = [*map(text, section(content, "choices"))]
+        kinds = merged(recorded_kinds(record) for record in (content, *found))
+        return RunRecord(row(whole), choices, settings, new, passed_over, kinds)
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise ValueError(f"damaged: {path.name}: {error}") from error
+
+
+def unfinished(folder: Path) -> str:
+    """State of a run that has no result, in words, with the error that it ended with."""
+    record = read_json(folder / "run.json") or {}  # of which a table needs less than a run that goes on
+    status, error = record.get("status"), record.get("error")
+    known = {"running": "still running or killed", "stopped": "stopped before its end"}
+    told = "without a status" if status is None else str(status)
+    return known.get(told, told) if not error else f"{told}: {error}"
+
+
+def with_later(content: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a result with the newest of each metric that it lacks, and a likelihood (EMA) if it has none."""
+    metrics, likelihood = {}, section(content, "likelihood")
+    is_measured = likelihood.get("bits_per_dim") is not None
+    for record in found:
+        metrics |= record["metrics"]
+        later = record.get("likelihood") or {}
+        if not is_measured and record.get("weights") == "ema" and later.get("bits_per_dim") is not None:
+            likelihood = later
+    return {**content, "metrics": {**metrics, **section(content, "metrics")}, "likelihood": likelihood}
+
+
+def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Read what `genbench evaluate` found of the model of a result on its own data; name damaged lines.
+
+    Of the model: the same configuration (identity), trained as far; an evaluation of a run that had not
+    finished is of another one.
+    """
+    path = folder / EVALUATIONS
+    known = {**final, "images_seen": section(final, "cost").get("images_seen")}
+    try:
+        content = read_regular(path, at_most=LOG_BYTES, inside=folder) if os.path.lexists(path) else b""
+    except OSError as error:
+        return [], f"{path.name} ({error.strerror})"
+    except ValueError as error:
+        return [], str(error)
+    lines = parse_lines(content)
+    found, damaged = [], list(lines.damaged)
+    for line, record in lines.objects.items():
+        try:  # what could not stand in a row is damage too
+            row({"metrics": record.get("metrics"), "likelihood": record.get("likelihood") or {}})
+            recorded_kinds(record)
+        except ValueError:
+            damaged.append(line)
+            continue
+        if all(record.get(name) is not None and record[name] == known.get(name) for name in SAME):
+            found.append(record)
+    return found, f"{path.name}, line {', '.join(map(str, sorted(damaged)))}" if damaged else ""
+
+
+def row(content: Mapping[str, Any]) -> dict[str, Cell]:
+    """One result as a flat row. Raises ValueError on names and values that cannot stand in a table."""
+    metrics = {
+        name: number(str(MetricName.parse(name)), x) for name, x in section(content, "metrics").items()
+    }
+    cost, likelihood, reconstruction = (
+        recorded(part, section(content, name))
+        for part, name in ((Cost, "cost"), (Likelihood, "likelihood"), (Reconstruction, "reconstruction"))
+    )
+    words = flat.budget(section(content, "config"), cost.get("device"))
+    return clean(
+        {
+            **section(content, "choices"),
+            **({"budget": words} if words else {}),
+            **metrics,
+            **cost,
+            **{"likelihood_n" if name == "n" else name: value for name, value in likelihood.items()},
+            **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
+            **{fact: content[fact] for fact in FACTS if fact in content},
+            **without_precision(content),
+        }
+    )
+
+
+def recorded(part: type[Part], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a section under today's names, of those that it records."""
+    values = part.of(found).to_record()
+    return {name: values.get(name) for name in found}
+
+
+def without_precision(content: Mapping[str, Any]) -> dict[str, str]:
+    """Identity without the option of precision: what was taken is a choice, `auto` and `fp32` alike."""
+    cfg = section(content, "config")
+    if "identity" not in content or "precision" not in cfg or not isinstance(cfg.get("data"), dict):
+        return {}
+    return {"identity": hashed(copy.deepcopy({key: cfg[key] for key in cfg if key != "precision"}))}
+
+
+def clean(values: Mapping[str, Any]) -> dict[str, Cell]:
+    """Return values and names as they can stand in a table. Raises ValueError on what is no single value."""
+    return {text(name): cell(name, value) for name, value in values.items()}
+
+
+def cell(name: str, value: Any) -> Cell:  # noqa: ANN401
+    """Return one value of the table: a number, text that can be written anywhere, or None."""
+    if isinstance(value, str):
+        return float(value) if value in NOT_FINITE else text(value)
+    if not (value is None or isinstance(value, int | float)):
+        raise ValueError(f"{name} holds a {type(value).__name__}, not one value")
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ValueError(f"{name} holds a number of {value.bit_length()} bits, which no measurement gives")
+    return value
+
+
+def text(value: str) -> str:
+    """Return text without lone surrogates, which JSON may hold and no file can."""
+    return value if value.isascii() else value.encode(errors="backslashreplace").decode()

@@ -1,0 +1,258 @@
+"""Which runs and which columns: filters, names as users type them, order."""
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from itertools import accumulate
+
+from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.columns import COSTS, LIKELIHOOD, MEASURES, column, measured_metrics, shown_metrics
+from genbench.report.frame import Cell, cells, distinct, groups, present
+from genbench.report.groups import identifying
+from genbench.report.runs import Runs
+from genbench.runtime.printable import in_one_line
+
+__all__ = [
+    "arranged",
+    "chosen_by_outcome",
+    "filtered",
+    "in_order",
+    "keys",
+    "listed",
+    "measure",
+    "resolve",
+    "without_reruns",
+]
+
+NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take
+EARLIER_TITLES = {"passes_per_sample": "passes"}
+NAME = "name"  # as the user gives it to a group of runs, whose column results call `group`
+LIKENESS = 0.66  # difflib's ratio of a name to another with two letters exchanged: fdi and fid
+MARGIN = 0.1  # how far behind the nearest name others may be
+CONDITION = re.compile(r"(?P<key>[^=!<>\[]+(?:\[[^\]]*\])?)(?P<sign>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
+ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def filtered(runs: Runs, conditions: Sequence[str]) -> Runs:
+    """Return the runs that meet all conditions, such as model=ddpm,vae, schedule!=linear, fid<3, run=*seed1*.
+
+    Raises ValueError on a condition that cannot be read, or that no run meets.
+    """
+    for condition in conditions:
+        found = meets(runs, condition)
+        if not any(found):
+            key = parted(condition)[0]
+            raise ValueError(f"--filter {condition}: no run is left; {key} is {values(runs, key)}")
+        runs = runs.with_frame(runs.frame.loc[found])
+    return runs
+
+
+def meets(runs: Runs, condition: str) -> list[bool]:
+    """Answer of each run to a condition; a run without a value meets only `!=`."""
+    key, sign, value = parted(condition)
+    found = first_of(runs, resolve(runs, key))
+    if sign in ORDERS:
+        try:
+            limit = float(value)
+        except ValueError as error:
+            raise ValueError(f"--filter {condition}: {value!r} is no number") from error
+        return [isinstance(x, int | float) and ORDERS[sign](x, limit) for x in found]
+    patterns = [value, *listed(value)]  # a value may hold commas itself: 60,000 images
+    return [any(same(x, pattern) for pattern in patterns) == (sign == "=") for x in found]
+
+
+def parted(condition: str) -> tuple[str, str, str]:
+    """Key, sign and value of a condition. Raises ValueError where it has no such parts."""
+    match = CONDITION.fullmatch(condition.strip())
+    if match is None:
+        raise ValueError(f"--filter is {condition!r}; it must be KEY=VALUE[,VALUE], or with != < <= > >=")
+    return match["key"].strip(), match["sign"], match["value"].strip()
+
+
+def first_of(runs: Runs, names: Sequence[str]) -> list[Cell]:
+    """Value of each run in one of several columns, of which it has one: the metric under its own protocol."""
+    rows = zip(*(cells(runs.frame, name) for name in names), strict=True)
+    return [next(iter(present(row)), None) for row in rows]
+
+
+def same(value: Cell, pattern: str) -> bool:
+    """Return True where a value is what a user wrote: n/a, a number in any writing, text with * and ?."""
+    if value is None or isinstance(value, bool):
+        return pattern.lower() == {None: "n/a", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return value == pattern or fnmatch.fnmatchcase(value, pattern)
+    try:
+        return float(pattern) == value
+    except ValueError:
+        return False
+
+
+def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
+    """Return a warning where conditions on measures leave only some runs of a configuration, else nothing.
+
+    The mean over runs that were chosen by their outcome is better than the configuration is.
+    """
+    facts = ("run", "group", "seed", "status", "identity", "budget", "device")
+    identity = {*runs.choices, *runs.settings, *facts}
+    on_measures = [c for c in conditions if not identity.issuperset(resolve(runs, parted(c)[0]))]
+    if not on_measures:
+        return []
+    others = filtered(runs, [condition for condition in conditions if condition not in on_measures])
+    left = set(filtered(others, on_measures).frame["run"])
+    parts = [(rows["run"].isin(left).sum(), len(rows)) for rows in groups(others.frame, identifying(runs))]
+    partial = [f"{some} of {whole} runs" for some, whole in parts if 0 < some < whole]
+    if not partial:
+        return []
+    conditions_text = (
+        f"--filter {' '.join(on_measures)} leaves {', '.join(partial[:NEAR])} of a configuration"
+    )
+    return [f"{conditions_text}: means over runs chosen by their outcome are too good."]
+
+
+def values(runs: Runs, name: str) -> str:
+    """Text with the different values that runs have in a column, as many as have room."""
+    found = there(runs, name)
+    rest = ["n/a"] if None in first_of(runs, resolve(runs, name)) else []
+    texts = [f"{x:.4g}" if isinstance(x, float) else str(x) for x in found]
+    texts = [text.lower() if isinstance(x, bool) else text for x, text in zip(found, texts, strict=True)]
+    shown = texts[: sum(size <= ROOM for size in accumulate(len(text) + 2 for text in texts)) or 1]
+    if len(shown) == len(texts):
+        return ", ".join([*texts, *rest])
+    if all(isinstance(value, int | float) for value in found):
+        return ", ".join([f"{texts[0]} to {texts[-1]}", *rest])
+    return ", ".join([*shown, *rest, f".. ({len(texts)} values)"])
+
+
+def there(runs: Runs, name: str) -> list[Cell]:
+    """The different values that runs have in a column, in their order."""
+    return sorted(distinct(present(first_of(runs, resolve(runs, name)))), key=sort_key)
+
+
+def resolve(runs: Runs, name: str) -> list[str]:
+    """Return the columns that a user means: a column's own name, a title, or the kind of a metric.
+
+    A kind (fid) stands for the columns that are usually shown. Raises ValueError with names near it.
+    """
+    if name in runs.frame.columns:
+        return [name]
+    titled = [key for key, (title, _) in MEASURES.items() if name in (title, EARLIER_TITLES.get(key))]
+    kinds = [key for key, kind in runs.kinds.items() if kind.title == name]
+    if found := titled or of_kind(runs, kinds[0] if kinds else name):
+        return found
+    advice = f"did you mean {' or '.join(found)}? " if (found := near(name, names(runs))) else ""
+    raise ValueError(
+        f"{name!r} is no column of these runs; {advice}`genbench report RUNS_DIR --keys` lists them"
+    )
+
+
+def near(name: str, known: Sequence[str]) -> list[str]:
+    """Of known names those that a misspelt one may stand for: with that ending, or else nearest to it."""
+    if ending := [key for key in known if key.endswith(f".{name}")]:
+        return ending[:NEAR]
+    alike = {key: SequenceMatcher(None, key, name).ratio() for key in known}
+    least = max(LIKENESS, max(alike.values(), default=0.0) - MARGIN)
+    return get_close_matches(name, known, n=NEAR, cutoff=min(1.0, least))
+
+
+def measure(runs: Runs, name: str) -> list[str]:
+    """Return the columns of a name where a measure is meant: `precision` is the metric, no option."""
+    return of_kind(runs, name) or resolve(runs, name)
+
+
+def of_kind(runs: Runs, kind: str) -> list[str]:
+    """The metrics of a kind: those that are usually shown, or else all."""
+    metrics = measured_metrics(runs.frame)
+    found = [metric for metric in metrics if MetricName.parse(metric).kind == kind.lower()]
+    return shown_metrics(found, runs.kinds) or found
+
+
+def keys(runs: Runs, *, every: bool = False) -> str:
+    """Return the names by which columns can be given, one a line, with the values that the runs have there.
+
+    every: also names without a value, and choices and settings in which those that have them do not differ.
+    """
+    known = names(runs)
+    shown = [name for name in known if every or is_telling(runs, name)]
+    size = max(map(len, shown))
+    lines = []
+    for name in shown:
+        # --columns and --sort may take a choice's name for a metric: precision
+        other = measure(runs, name)
+        also = "" if other == resolve(runs, name) else f"; as a measure {values(runs, other[0])}"
+        lines.append(in_one_line(f"{name:{size}}  {values(runs, name)}{also}") + "\n")
+    rest = len(known) - len(shown)
+    more = f"{rest} more, in which these runs do not differ: --keys --all\n" if rest else ""
+    return "".join(lines) + more
+
+
+def is_telling(runs: Runs, name: str) -> bool:
+    """Return True where some run has a column, and it is a measure, or runs differ in it."""
+    is_choice = name in (*runs.choices, *runs.settings, NAME, "status", "budget") and not of_kind(runs, name)
+    return len(there(runs, name)) > is_choice and name != "identity"
+
+
+def names(runs: Runs) -> list[str]:
+    """Names by which a user may call a column, in the order in which they are listed."""
+    known = list(runs.frame)
+    kinds = dict.fromkeys(MetricName.parse(metric).kind for metric in measured_metrics(known))
+    first = ["run", "group", "seed", *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
+    found = [name for name in dict.fromkeys(first) if name in known or name in kinds]
+    found += sorted(name for name in known if name not in found and not is_metric(name))
+    return [NAME if name == "group" else name for name in found]
+
+
+def listed(text: str) -> list[str]:
+    """Split a list at its commas, but for those inside the brackets of a metric's name."""
+    return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
+
+
+def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, str]]:
+    """Return the last run of each identity alone, and for each run left out the one that stands for it.
+
+    Two runs of one identity do not count as separate seeds: they hold the same numbers, bit for bit, but
+    where the clock ended them. In equal seconds other devices come to other numbers, so the device counts.
+    by: columns that tell runs apart all the same.
+    """
+    run, device, budget = (cells(runs.frame, name) for name in ("run", "device", "budget"))
+    keys = zip(
+        (identity or name for identity, name in zip(cells(runs.frame, "identity"), run, strict=True)),
+        (x if "seconds" in str(words) else None for x, words in zip(device, budget, strict=True)),
+        *(map(repr, cells(runs.frame, name)) for name in ("precision", *by)),
+        strict=True,
+    )
+    same_run = dict(zip(run, keys, strict=True))
+    last = {same_run[name]: name for name in sorted(run, key=lambda name: natural(str(name)))}
+    replaced = {str(name): str(last[key]) for name, key in same_run.items() if last[key] != name}
+    return runs.with_frame(runs.frame.loc[[name not in replaced for name in run]]), replaced
+
+
+def arranged(runs: Runs, sort: str) -> Runs:
+    """Return the runs in the order of a column, metrics from best to worst; with - in front backwards."""
+    name, is_backwards = measure(runs, sort.removeprefix("-"))[0], sort.startswith("-")
+    best_first = column(name, runs.kinds).better > 0
+    places = in_order(cells(runs.frame, name), down=is_backwards != best_first)
+    return runs._replace(frame=runs.frame.iloc[places])
+
+
+def in_order(values: Sequence[Cell], *, down: bool) -> list[int]:
+    """Return the places of values in their order, numbers before text; None and nan come last either way."""
+    missing = [i for i, value in enumerate(values) if value is None or value != value]
+    known = [i for i, value in enumerate(values) if value is not None and value == value]
+    return sorted(known, key=lambda i: sort_key(values[i]), reverse=down) + missing
+
+
+def sort_key(value: Cell) -> tuple[bool, float, str]:
+    """Sort key that puts numbers before text."""
+    return (True, 0.0, value) if isinstance(value, str) else (False, float(value or 0), "")
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Sort key by which run-2 comes after run and before run-10."""
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part]
