@@ -6,6 +6,7 @@ empty, and a key that this version does not know is carried along.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
 from genbench.records.metric_kinds import Kind, recorded_kinds, to_record
@@ -34,6 +35,9 @@ EARLIER_KINDS = {
 Section = TypeVar("Section", bound="Part")
 
 
+hints = lru_cache(get_type_hints)  # a report reads the same few classes a thousand times
+
+
 @dataclass(frozen=True)
 class Part:
     """One section of a result: numbers and words by name, None for what was not measured or not recorded."""
@@ -44,7 +48,7 @@ class Part:
     @classmethod
     def of(cls: type[Section], found: Mapping[str, Any]) -> Section:
         """Read a section of a result.json. Raises ValueError where a number is none."""
-        kinds = {name: kind for name, kind in get_type_hints(cls).items() if name != "more"}
+        kinds = {name: kind for name, kind in hints(cls).items() if name != "more"}
         known = {name: found[name] for name in kinds if name in found}
         for name, value in known.items():
             known[name] = word(name, value) if kinds[name] == str | None else number(name, value)

@@ -1,6 +1,6 @@
 """One place of a table: what the runs of its row have in its column."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
@@ -11,7 +11,7 @@ from genbench.report.statistics import Estimate, estimate
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NOT_MEASURED", "Entry", "comparable", "entry", "joined"]
+__all__ = ["NOT_MEASURED", "Entry", "comparable", "entries", "entry", "joined"]
 
 NOT_MEASURED = "–"  # of a model that has the number, where none was asked for
 SIGNS = {"exact": "", "lower": "≤", "estimate": "≈"}
@@ -39,27 +39,46 @@ class Entry(NamedTuple):
 
 
 def entry(rows: "pd.DataFrame", name: str) -> Entry:
-    """Return what the runs of a row have in a column: the mean of a measure, else the value that they share.
+    """Return what the runs of one row have in a column, see `entries`; rows: these runs alone."""
+    return entries(rows, [range(len(rows))], name)[0]
 
-    rows: these runs; name: any column, or `seeds` for their number. Several values of what is no measure
-    stand as text with commas, and a missing value is None.
+
+def entries(frame: "pd.DataFrame", groups: Iterable[Sequence[int]], name: str) -> list[Entry]:
+    """Return what each group of runs has in a column: the mean of a measure, else the value that they share.
+
+    frame: all runs; groups: the places of the runs of each row; name: any column, or `seeds` for the number
+    of different seeds. Several values of what is no measure stand as text with commas, None is a missing one.
     """
+    names = (name, beside(name, "_low"), beside(name, "_high"), "bound", "likelihood_n", "seed")
+    columns = [cells(frame, key) for key in names]
+    return [entry_of(name, *([column[i] for i in places] for column in columns)) for places in groups]
+
+
+def entry_of(
+    name: str,
+    values: list[Cell],
+    lows: list[Cell],
+    highs: list[Cell],
+    bounds: list[Cell],
+    counts: list[Cell],
+    seeds: list[Cell],
+) -> Entry:
+    """Entry of one group of runs, from the values of its column and of those that go with it."""
     if name == "seeds":
-        return Entry(len(distinct(cells(rows, "seed"))))
-    values = cells(rows, name)
+        return Entry(len(distinct(seeds)))
     found = present(values)
     numbers = [x for x in found if isinstance(x, int | float) and not isinstance(x, bool)]
-    if name == "bits_per_dim" and not found and 0 in cells(rows, "likelihood_n"):
+    if name == "bits_per_dim" and not found and 0 in counts:
         return Entry(None, sign=NOT_MEASURED)
     if not numbers or len(numbers) < len(found) or not is_measure(name):
         return Entry(joined(values))
-    known = estimate(numbers, *(only_number(rows, beside(name, end)) for end in ("_low", "_high")))
+    known = estimate(numbers, only_number(lows), only_number(highs))
     value = numbers[0] if len(set(numbers)) == 1 else known.mean
     sign = ""
     if name == "bits_per_dim":
-        signs = {SIGNS.get(str(bound), "?") for bound in present(cells(rows, "bound"))}
+        signs = {SIGNS.get(str(bound), "?") for bound in present(bounds)}
         sign = signs.pop() if len(signs) == 1 else "?"
-    return Entry(value, known, sign, len(rows))
+    return Entry(value, known, sign, len(values))
 
 
 def is_measure(name: str) -> bool:
@@ -73,9 +92,9 @@ def beside(name: str, end: str) -> str:
     return str(MetricName.parse(name).beside(end)) if is_metric(name) else f"{name}{end}"
 
 
-def only_number(rows: "pd.DataFrame", name: str) -> float | None:
-    """Return the number that one run alone has in a column; None where no run or several have one."""
-    found = [value for value in cells(rows, name) if isinstance(value, int | float)]
+def only_number(values: Iterable[Cell]) -> float | None:
+    """The number that one run alone has; None where no run or several have one."""
+    found = [value for value in values if isinstance(value, int | float)]
     return found[0] if len(found) == 1 else None
 
 
@@ -86,12 +105,14 @@ def joined(values: Iterable[Cell]) -> Cell:
 
 
 def comparable(parts: Iterable["pd.DataFrame"], name: str) -> bool:
-    """Return True where a column's numbers are of one kind: a bound says nothing against an estimate.
+    """Return True where a column's numbers are of one kind: a bound does not compare with an estimate.
 
-    parts: the runs of each row to compare; only bits per dimension have several kinds.
+    parts: the runs to compare, in one data frame or several; only bits per dimension have several kinds.
     """
-    kinds = set()
-    for rows in parts if name == "bits_per_dim" else ():
-        facts = zip(*(cells(rows, key) for key in (name, "bound", "method", "likelihood_n")), strict=True)
-        kinds |= {kind for bits, *kind_of in facts if bits is not None and (kind := tuple(kind_of))}
-    return name != "bits_per_dim" or len(kinds) == 1
+    if name != "bits_per_dim":
+        return True
+    facts = (
+        zip(*(cells(rows, key) for key in (name, "bound", "method", "likelihood_n")), strict=True)
+        for rows in parts
+    )
+    return len({tuple(kind) for of_part in facts for bits, *kind in of_part if bits is not None}) == 1

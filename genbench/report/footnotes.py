@@ -12,7 +12,7 @@ from genbench.report.frame import cells
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
 from genbench.report.statistics import estimate
-from genbench.report.table import Table, leaders
+from genbench.report.table import Table
 
 __all__ = ["counted_once", "left_out", "not_shown", "notes", "some"]
 
@@ -28,7 +28,8 @@ def notes(table: Table) -> list[str]:
 
     A note on the metrics that share a mark begins with it: "[1] digits-cnn-v1,n=359: fid ref=train,ema."
     """
-    repeats = "runs" if pooled(table.runs, [line.rows for line in table.lines]) else "seeds"
+    mixed = pooled(table.runs, [line.rows for line in table.lines])
+    repeats = "runs" if mixed else "seeds"
     return [
         *same_for_all(table),
         *protocols(table),
@@ -39,7 +40,7 @@ def notes(table: Table) -> list[str]:
         *held_out(table),
         *small_samples(table),
         *small_splits(table),
-        *hidden(table),
+        *hidden(table, mixed),
     ]
 
 
@@ -128,12 +129,12 @@ def bold(table: Table, repeats: str) -> Iterator[str]:
     """Note on when a value is set in bold, or on why none is."""
     if len(table.lines) < 2 or not any(col.better for col in table.columns):
         return
-    tested, single, a_run = leaders(table.lines, table.columns), single_runs(table), repeats[:-1]
+    single, a_run = single_runs(table), repeats[:-1]
     if len(table.budgets) > 1:
         yield f"Budgets differ ({some(table.budgets)}), so the rows are not ranked."
-    elif tested:
+    elif table.tested:
         any_best = any(entry.is_best for line in table.lines for entry in line.entries)
-        holms = f", with Holm's correction over {len(tested)} columns" if len(tested) > 1 else ""
+        holms = f", with Holm's correction over {table.tested} columns" if table.tested > 1 else ""
         test = f"by Welch's two-sided test over {repeats}{holms}"
         yield (
             f"Bold: better than every other row at 95 %, {test}."
@@ -206,10 +207,9 @@ def small_splits(table: Table) -> Iterator[str]:
             return
 
 
-def hidden(table: Table) -> Iterator[str]:
+def hidden(table: Table, mixed: Sequence[str]) -> Iterator[str]:
     """Notes on the columns that are not shown and in which rows, or the runs of a row, differ."""
     shown = [*(col.name for col in table.columns), "budget", "data"]
-    mixed = pooled(table.runs, [line.rows for line in table.lines])
     if mixed:
         yield f"Rows pool runs that differ in {some(mixed)}."
     others = [name for name in unseen(table.runs, shown) if name not in mixed]

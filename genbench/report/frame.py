@@ -43,9 +43,10 @@ def exact(frame: "pd.DataFrame", names: Iterable[str]) -> "pd.DataFrame":
     return frame[[name for name in names if name in frame.columns]].map(repr)
 
 
-def groups(frame: "pd.DataFrame", by: Sequence[str]) -> list["pd.DataFrame"]:
-    """Return the rows that are alike in the columns `by` together, in the order of their first ones."""
+def groups(frame: "pd.DataFrame", by: Sequence[str]) -> list[list[int]]:
+    """Return the places of rows that are alike in the columns `by`, a list a group, by their first ones."""
     keys = exact(frame, by)
     if frame.empty or keys.columns.empty:
-        return [frame] if len(frame) else []
-    return [rows for _, rows in frame.groupby([keys[name] for name in keys], sort=False)]
+        return [list(range(len(frame)))] if len(frame) else []
+    number = keys.groupby(list(keys.columns), sort=False).ngroup()
+    return [places.tolist() for places in number.groupby(number).indices.values()]

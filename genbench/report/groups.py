@@ -48,8 +48,10 @@ def data_sets(runs: Runs) -> list[tuple[str, Runs]]:
     A name: digits (data.binarize=true).
     """
     names = ["data", *(name for name in runs.settings if name.startswith("data."))]
-    found = [(set_name(rows, names), runs.with_frame(rows)) for rows in groups(runs.frame, names)]
-    return sorted(found, key=lambda pair: pair[0])
+    parts = [runs.frame.iloc[places] for places in groups(runs.frame, names)]
+    return sorted(
+        ((set_name(rows, names), runs.with_frame(rows)) for rows in parts), key=lambda pair: pair[0]
+    )
 
 
 def set_name(rows: "pd.DataFrame", names: Sequence[str]) -> str:

@@ -114,9 +114,9 @@ def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, 
 
 def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     """One result as a flat row. Raises ValueError on names and values that cannot stand in a table."""
-    metrics = {
-        name: number(str(MetricName.parse(name)), x) for name, x in section(content, "metrics").items()
-    }
+    metrics = section(content, "metrics")
+    for name in metrics:
+        MetricName.parse(name)
     cost, likelihood, reconstruction = (
         recorded(part, section(content, name))
         for part, name in ((Cost, "cost"), (Likelihood, "likelihood"), (Reconstruction, "reconstruction"))
@@ -126,7 +126,7 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
         {
             **section(content, "choices"),
             **({"budget": words} if words else {}),
-            **metrics,
+            **{name: number(name, value) for name, value in metrics.items()},
             **cost,
             **{"likelihood_n" if name == "n" else name: value for name, value in likelihood.items()},
             **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},

@@ -7,7 +7,15 @@ from difflib import SequenceMatcher, get_close_matches
 from itertools import accumulate
 
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import COSTS, LIKELIHOOD, MEASURES, column, measured_metrics, shown_metrics
+from genbench.report.columns import (
+    COSTS,
+    LIKELIHOOD,
+    MEASURES,
+    TITLES,
+    column,
+    measured_metrics,
+    shown_metrics,
+)
 from genbench.report.frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import identifying
 from genbench.report.runs import Runs
@@ -105,8 +113,9 @@ def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
         return []
     others = filtered(runs, [condition for condition in conditions if condition not in on_measures])
     left = set(filtered(others, on_measures).frame["run"])
-    parts = [(rows["run"].isin(left).sum(), len(rows)) for rows in groups(others.frame, identifying(runs))]
-    partial = [f"{some} of {whole} runs" for some, whole in parts if 0 < some < whole]
+    is_left = others.frame["run"].isin(left).tolist()
+    parts = [[is_left[i] for i in places] for places in groups(others.frame, identifying(runs))]
+    partial = [f"{sum(part)} of {len(part)} runs" for part in parts if any(part) and not all(part)]
     if not partial:
         return []
     conditions_text = (
@@ -141,7 +150,7 @@ def resolve(runs: Runs, name: str) -> list[str]:
     """
     if name in runs.frame.columns:
         return [name]
-    titled = [key for key, (title, _) in MEASURES.items() if name in (title, EARLIER_TITLES.get(key))]
+    titled = [key for key in (*MEASURES, *TITLES) if name in (column(key).title, EARLIER_TITLES.get(key))]
     kinds = [key for key, kind in runs.kinds.items() if kind.title == name]
     if found := titled or of_kind(runs, kinds[0] if kinds else name):
         return found

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import AXES, COSTS, Column, column, measured_metrics, shown_metrics
-from genbench.report.entry import Entry, comparable, entry, joined
+from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
+from genbench.report.entry import Entry, comparable, entries, entry, joined
 from genbench.report.frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import axes, constants, data_sets, identifying, protocols, unseen
 from genbench.report.numbers import shared_decimals, written
@@ -16,22 +16,7 @@ from genbench.report.statistics import Estimate, Leader, holm, leader
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "leaders", "tables"]
-
-MEASURED = (
-    "bits_per_dim",
-    "solver_error_bits",
-    "floor_bits_per_dim",
-    "gap_bits_per_dim",
-    "reconstruction_mse",
-    "parameters",
-    "images_seen",
-    "training_seconds",
-    "passes_per_sample",
-    "seconds_per_image",
-    "device",
-)
-"""The columns behind the metrics, where some run has a value there."""
+__all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
 
 class Query(NamedTuple):
@@ -52,6 +37,8 @@ class Line(NamedTuple):
     """Its runs."""
     entries: list[Entry]
     """One in each column of the table."""
+    budgets: set[str]
+    """The training budgets of its runs in words."""
 
     @property
     def runs(self) -> list[str]:
@@ -87,6 +74,8 @@ class Table(NamedTuple):
     budgets: list[str]
     """The training budgets of the runs in words; several make the rows unequal."""
     runs: Runs
+    tested: int
+    """Number of the columns in which rows were tested against one another."""
 
 
 def tables(runs: Runs, query: Query) -> list[Table]:
@@ -106,37 +95,34 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     """Lay out one table, of runs of one data set and protocol."""
     by = [name for word in query.by for name in resolve(runs, word)]
     parts = groups(runs.frame, by or identifying(runs))
-    allowed = sorted(set(budgets(runs.frame)))
+    words = budgets(runs.frame)
     names = measures(runs, query)
     # A cost that is the same in all rows is said once below the table, unless it was asked for.
     costs = [name for name in names if name in COSTS and (len(parts) > 1 or name == "device")]
     same = {} if query.columns else constants(runs, costs)
-    left = by or shown_axes(runs)
     # No table is read without budgets and numbers of seeds where they differ.
-    seeds = {len(distinct(cells(rows, "seed"))) for rows in parts}
-    wanted = {"budget": len(allowed) > 1, "seeds": not by and len(seeds) > 1}
+    seeds = {x.value for x in entries(runs.frame, parts, "seeds")}
+    wanted = {"budget": len(set(words)) > 1, "seeds": not by and len(seeds) > 1}
+    left = (
+        by
+        or [name for name in axes(runs) if name.partition(".")[0] != "budget" and name != "data"]
+        or ["model"]
+    )
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
-    columns = [
-        *(column(name, runs.kinds) for name in left),
-        *marked([n for n in names if n not in same], runs),
-    ]
-    lines = finished([[entry(rows, col.name) for col in columns] for rows in parts], parts, columns)
-    lines = [lines[place] for place in ranked(lines, columns, query.sort, runs)]
+    columns = [column(name, runs.kinds) for name in left]
+    columns += marked([name for name in names if name not in same], runs)
+    lines = [Line(runs.frame.iloc[places], [], {words[i] for i in places}) for places in parts]
+    tested = fill(lines, [entries(runs.frame, parts, col.name) for col in columns], columns, runs)
     choices = {n: value for n, value in constants(runs, ["data", *AXES, "budget"]).items() if n not in left}
-    return Table(title, columns, lines, choices | same, allowed, runs)
-
-
-def shown_axes(runs: Runs) -> list[str]:
-    """Columns that tell rows apart; budgets are one column of words."""
-    told = [name for name in axes(runs) if name not in ("budget", "data") and not name.startswith("budget.")]
-    return told or ["model"]
+    order = ranked(parts, columns, query.sort, runs)
+    return Table(title, columns, [lines[i] for i in order], choices | same, sorted(set(words)), runs, tested)
 
 
 def measures(runs: Runs, query: Query) -> list[str]:
     """Columns of numbers: those asked for, or the usual ones that some run has."""
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
-    there = [name for name in MEASURED if present(cells(runs.frame, name))]
+    there = [name for name in MEASURES if present(cells(runs.frame, name))]
     if all(str(words).endswith(" images") for words in cells(runs.frame, "budget")):
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame), runs.kinds)
@@ -151,29 +137,34 @@ def marked(names: Sequence[str], runs: Runs) -> list[Column]:
     return [column(name, runs.kinds, marks[basis[name]] if name in basis else 0) for name in names]
 
 
-def finished(
-    entries: list[list[Entry]], parts: Sequence["pd.DataFrame"], columns: Sequence[Column]
-) -> list[Line]:
-    """Lines of a table with the best of each column marked, and with the decimals that a column shares.
+def fill(
+    lines: Sequence[Line], content: Sequence[Sequence[Entry]], columns: Sequence[Column], runs: Runs
+) -> int:
+    """Put the entries of each column into the lines; return the number of columns whose rows are tested.
 
-    The best beats every other row at 95 %, by two-sided tests with Holm's correction over the columns. What
-    lacks some of its row's runs is compared with, but never the best.
+    The best of a column is marked where it beats every other row at 95 %, by two-sided tests with Holm's
+    correction over the columns. What lacks some of its row's runs is compared with, but never the best. All
+    values of a column get the decimals that it shares.
     """
-    lines = [Line(rows, row) for rows, row in zip(parts, entries, strict=True)]
-    found = leaders(lines, columns)
-    for place, col in enumerate(zip(*entries, strict=True)):
-        digits = shared_decimals([x.estimate for x in col if x.estimate])
-        for row, x in zip(entries, col, strict=True):
-            row[place] = x._replace(digits=digits)
+    found = leaders(lines, content, columns, runs)
     significant = holm([first.p_value for first in found.values()])
-    for (place, first), is_significant in zip(found.items(), significant, strict=True):
-        x = entries[first.place][place]
-        entries[first.place][place] = x._replace(is_best=is_significant and not x.is_partial)
-    return lines
+    best = {
+        place: first.place
+        for (place, first), is_sure in zip(found.items(), significant, strict=True)
+        if is_sure
+    }
+    for place, col in enumerate(content):
+        digits = shared_decimals([x.estimate for x in col if x.estimate])
+        for i, (line, x) in enumerate(zip(lines, col, strict=True)):
+            is_best = best.get(place) == i and not x.is_partial
+            line.entries.append(x._replace(is_best=is_best, digits=digits))
+    return len(found)
 
 
-def leaders(lines: Sequence[Line], columns: Sequence[Column]) -> dict[int, Leader]:
-    """Return the first row of each column in which rows can be tested, by the column's place.
+def leaders(
+    lines: Sequence[Line], content: Sequence[Sequence[Entry]], columns: Sequence[Column], runs: Runs
+) -> dict[int, Leader]:
+    """First row of each column in which rows can be tested, by the column's place.
 
     None where budgets differ; not of a column whose numbers are of several kinds, or in which a row has a
     single run.
@@ -181,9 +172,9 @@ def leaders(lines: Sequence[Line], columns: Sequence[Column]) -> dict[int, Leade
     if list(budget_groups(lines).values()) != [list(range(len(lines)))]:
         return {}
     found = {
-        place: leader([rankable(line.entries[place], col.name) for line in lines], col.better)
+        place: leader([rankable(x, col.name) for x in content[place]], col.better)
         for place, col in enumerate(columns)
-        if col.better and comparable([line.rows for line in lines], col.name)
+        if col.better and comparable([runs.frame], col.name)
     }
     return {place: first for place, first in found.items() if first is not None}
 
@@ -216,19 +207,18 @@ def budget_groups(lines: Sequence[Line]) -> dict[str, list[int]]:
     """
     found: dict[str, list[int]] = {}
     for place, line in enumerate(lines):
-        words = set(budgets(line.rows))
-        if len(words) == 1:
-            found.setdefault(words.pop(), []).append(place)
+        if len(line.budgets) == 1:
+            found.setdefault(*line.budgets, []).append(place)
     return found
 
 
-def ranked(lines: Sequence[Line], columns: Sequence[Column], sort: str, runs: Runs) -> list[int]:
-    """Places of the lines from best to worst, or as the user wants; what has no value comes last."""
+def ranked(parts: Sequence[Sequence[int]], columns: Sequence[Column], sort: str, runs: Runs) -> list[int]:
+    """Places of the groups from best to worst, or as the user wants; what has no value comes last."""
     col = next((col for col in columns if col.better), columns[0])
     if sort:
         col = column(measure(runs, sort.removeprefix("-"))[0], runs.kinds)
     down = (col.better > 0) != sort.startswith("-")
-    return in_order([line.entry(col.name).value for line in lines], down=down)
+    return in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
 
 
 def differences(table: Table, rows: int) -> list[tuple[str, list[str]]]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query, Table
-from genbench.report.compare import as_markdown, compare
+from genbench.report.compare import compare
 from genbench.report.footnotes import notes
+from genbench.report.formats.markdown import markdown
 from genbench.report.numbers import whole
 from genbench.report.table import budget_groups
 
@@ -162,7 +163,7 @@ def test_a_best_outside_the_noise_is_bold(tmp_path: Path, sow: Sow) -> None:
     sow("l2", [2.0, 2.1, 1.9])
     table = the_table(tmp_path)
     assert bold(table) == [("l1", "FID")]
-    assert "**1.00 ± 0.10**" in as_markdown(compare(tmp_path, Query()))
+    assert "**1.00 ± 0.10**" in markdown(compare(tmp_path, Query()))
     assert "Welch" in said(table)
 
 
@@ -427,7 +428,7 @@ def test_runs_that_are_left_out_and_reruns_are_named(tmp_path: Path, sow: Sow, w
     write("r", identity="same")
     write("r-2", identity="same")
     write("bad").write_text("{")
-    text = as_markdown(compare(tmp_path, Query()))
+    text = markdown(compare(tmp_path, Query()))
     assert "Not included: bad (damaged: result.json" in text
     assert text.startswith("Runs of the same configuration and seed count once, as they do not")
     assert "left out are r for r-2. --by run shows every run." in text
@@ -438,7 +439,7 @@ def test_runs_of_two_names_count_once_and_it_is_said_first_with_the_remedy(
 ) -> None:
     for name in ("a", "b"):
         write(f"{name}/ddpm", identity="same", group=name)
-    text = as_markdown(compare(tmp_path, Query()))
+    text = markdown(compare(tmp_path, Query()))
     assert "left out are those in a for those in b (ddpm). --by name,model shows" in text.splitlines()[0]
     apart = compare(tmp_path, Query(by=["name", "model"]))
     assert cells(apart.tables[0], "name") == ["a", "b"]
@@ -447,7 +448,7 @@ def test_runs_of_two_names_count_once_and_it_is_said_first_with_the_remedy(
 
 def test_a_result_with_nothing_in_it_is_a_row(tmp_path: Path, write: Write) -> None:
     write("a").write_text('{"genbench": "0.1.0"}')
-    assert as_markdown(compare(tmp_path, Query())).startswith("| model |\n| ----- |\n| n/a   |\n")
+    assert markdown(compare(tmp_path, Query())).startswith("| model |\n| ----- |\n| n/a   |\n")
 
 
 # Hostile names
@@ -460,7 +461,7 @@ def test_hostile_names_stay_in_their_cells(tmp_path: Path, sow: Sow) -> None:
     for i in range(2):
         choices = {"model": f"{HOSTILE}{i}", "run": "x", fid: "y", "fid": HOSTILE}
         sow(f"a{i}", [1.0], choices=choices, metrics={fid: float(i)})
-    text = as_markdown(compare(tmp_path, Query()))
+    text = markdown(compare(tmp_path, Query()))
     lines = [line for line in text.split("\n") if line.startswith("|")]
     bare = [line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines]
     assert len(lines) == 4

@@ -38,7 +38,7 @@ def print_result(result: Result, console: Console) -> None:
 
 
 def print_quality(record: Mapping[str, Any], console: Console) -> None:
-    """Print the scores and the likelihood of one evaluation, as a line of evaluations.jsonl holds it."""
+    """Print the scores and the likelihood of one evaluation, as a line of evaluations.jsonl holds them."""
     for table in qualities(record["metrics"], console):
         console.print(table)
     if record["likelihood"] is not None:
@@ -55,7 +55,7 @@ def pairs(title: str, values: Mapping[str, Any]) -> Table:
 
 
 def qualities(metrics: Mapping[str, float | None], console: Console) -> Iterator[Table]:
-    """A table for each set of features and number of samples; intervals below values where it is too wide."""
+    """A table for each set of features and number of samples; if it is too wide, intervals get own lines."""
     found: dict[str, list[MetricName]] = {}
     for name in values_of(metrics):
         found.setdefault(name.basis, []).append(name)
