@@ -134,7 +134,7 @@ def test_a_run_that_was_killed_goes_on_and_equals_an_uninterrupted_one(
     assert not torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["finished"]
     again = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=killed")
     assert again.returncode == 0, again.stderr
-    assert "Going on from" in again.stdout
+    assert "Resuming at" in again.stdout
     straight = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=straight")
     assert straight.returncode == 0, straight.stderr
     other = only_run(tmp_path, "straight")

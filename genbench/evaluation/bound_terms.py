@@ -1,4 +1,6 @@
-"""Where the bits of a bound come from: its terms, step by step, on held-out images."""
+"""Terms of a diffusion model's bound on the likelihood, step by step on held-out images, as a table and a
+figure; for `genbench bound`.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +23,9 @@ __all__ = ["Terms", "bound_figure"]
 
 
 class Terms(NamedTuple):
-    """A bound in bits a dimension, on average over images."""
+    """A bound in bits per dimension, on average over images, split into three sums of its terms; first +
+    between + last is the bound itself.
+    """
 
     first: float
     """L_0: the decoder of the 8-bit image."""
@@ -32,8 +36,8 @@ class Terms(NamedTuple):
 
 
 def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, context: Context) -> Terms:
-    """Evaluate every term on n test images; write terms.csv and terms.png, bits a dimension against t.
-
+    """Compute every term on n test images, at once; write terms.csv and terms.png, bits per dimension against
+    t, and return their sums.
     Raises ValueError for a model whose bound is no sum over steps.
     """
     if not isinstance(model, BoundTerms):
@@ -50,6 +54,7 @@ def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, co
     t = np.arange(1, len(bits) + 1) / (len(bits) - 1)
     with atomic_file(out / "terms.csv") as file:
         np.savetxt(file, np.stack([t[:-1], bits[:-1]], 1), delimiter=",", header="t,bits", comments="")
+    # A term may be 0 where a step adds nothing, which a logarithmic axis has no place for.
     lines = {"L at step k = t T": (t[:-1], bits[:-1].clip(min=1e-12))}
     curves_figure(lines, out / "terms.png", x="t", y="bits a dimension", logarithmic=True)
     return Terms(bits[0], bits[1:-1].sum(), bits[-1])

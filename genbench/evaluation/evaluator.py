@@ -37,7 +37,9 @@ SPLITS = ("train", "test")
 
 
 class Evaluation(NamedTuple):
-    """Scores of one set of weights, and the cost of the samples that they were taken on."""
+    """Scores of one set of weights, by their full names, and the cost of the samples that they were taken on.
+    All fields are the same in every process but `drawn`, which is too large to be sent.
+    """
 
     metrics: dict[str, float]
     """Under full protocol names."""
@@ -64,7 +66,9 @@ class Evaluator:
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
-        """The feature network; where it has to be trained, the first process does so."""
+        """The feature network, built when first needed; where it has to be trained, the first process does so
+        and the others read it from the cache.
+        """
         with self.context.processes.first_ahead():
             return self.metrics.extractor(
                 self.data, device=self.context.device, progress=self.context.progress
@@ -74,7 +78,7 @@ class Evaluator:
         """Return the statistics of the real images of a split, "train" or "test", in the evaluator's
         features; from the cache where they were taken before.
         """
-        if split not in self.references:
+        if split not in self.references:  # a sweep of samplers needs the training images alone
             extractor, context = self.extractor, self.context
             with context.processes.first_ahead():
                 self.references[split] = reference(
@@ -119,8 +123,8 @@ class Evaluator:
         return self.score_images(take_batch, count, "test", SPLITS[:1])
 
     def score_given(self, given: GivenImages) -> dict[str, float]:
-        """Score images that came from elsewhere, all of them, against both splits.
-
+        """Score images that came from elsewhere, all of them, against the training and the test images;
+        returns values by their full names.
         Raises ValueError where they are too few for one of the scores.
         """
         n = len(given.images)
@@ -137,7 +141,10 @@ class Evaluator:
     def score_images(
         self, take_batch: Callable[[Place], Sequence[Any]], n: int, of: str, splits: Sequence[str]
     ) -> dict[str, float]:
-        """Score n images, of which take_batch gives the fields of a Taken for a place (start, count)."""
+        """Score n images, which the processes gather together: take_batch(place) gives the fields of a Taken
+        for the images start to start + count - 1.
+        of: whose they are, in names; splits: of the real images to compare with.
+        """
         references, processes = [self.reference(split) for split in splits], self.context.processes
         with rng.fork(self.context.device):
             results = processes.map(take_batch, list(batches(n, self.metrics.batch_size)))
@@ -152,8 +159,9 @@ class Evaluator:
     def evaluation(
         self, model: Generator, of: str, metrics: Metrics, splits: Sequence[str], seed: int
     ) -> Evaluation:
-        """Score a model by some metrics, its samples and the draws of scores from a seed."""
+        """Score a model by some metrics; both its samples and what scores draw follow from a seed."""
         context, n = replace(self.context, seed=seed), sample_count(metrics, self.data)
+        # Before any sample is drawn: where weights of the feature network are missing, nothing was in vain.
         references, drawn = [self.reference(split) for split in splits], list[Drawn]()
         device, bar = context.device, context.progress.bar(f"evaluating {of} weights", n)
         with torch.no_grad(), rng.fork(device), bar as shown:
@@ -164,6 +172,7 @@ class Evaluator:
                 drawn.append(self.collected(samples.taken(results), n, of, seed))
                 return compute(drawn[0], metrics.scores, references), tuple(samples.account)
 
+            # The first process has all samples; what it computes of them is small enough to be sent.
             values, account = context.processes.on_first(score)
         passes, seconds, outside, _ = Account(*account)
         return Evaluation(values, passes / n, seconds / n, outside / n, next(iter(drawn), None))

@@ -1,4 +1,6 @@
-"""The pictures that a run leaves: sample grids, and the processes of models that have one."""
+"""Pictures that a run leaves: sample grids, and, of models that can show it, how samples come about, what
+codes rebuild and interpolate, and which samples resemble training images.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +30,7 @@ ROWS, FRAMES = 6, 12  # images and states of a process, or of a way between two 
 
 
 class Picture(NamedTuple):
-    """Images in rows, as they are written to one file."""
+    """Images in rows, as they are written to one file: its name, the images, the number of columns."""
 
     name: str
     images: Tensor
@@ -58,13 +60,15 @@ class Gallery:
         self.order = held_out_order(data, context.seed)
 
     def real(self) -> None:
-        """Write a grid of training images, to compare with: real.png, once for all of a training."""
+        """Write a grid of training images to compare samples with, real.png, in the first process; once for
+        all of a training, from its start, also where a run is resumed.
+        """
         if self.context.first:
             save_grid(self.data.train.images[:GRID], self.folder / "real.png")
 
     def samples(self, model: Generator, images_seen: int) -> Path:
-        """Draw a grid of samples, of a conditional model a row a class; returns the path of its file, whose
-        name holds images_seen.
+        """Draw a grid of samples, of a conditional model one row for each class, its work shared among the
+        processes; returns the path of its file, whose name holds images_seen.
         """
         device = self.context.device
         y = class_rows(model, self.samples_per_class, device)
@@ -77,6 +81,7 @@ class Gallery:
         """Draw the pictures that only some models have: the way from noise to samples, from data to noise,
         rebuilt test images, and interpolations between two codes. Processes share them, one each.
         """
+        # In this order in the tracker; a model may be of several kinds.
         kinds = {
             Trajectory: self.trajectory,
             ForwardProcess: self.forward_process,
@@ -105,7 +110,7 @@ class Gallery:
 
     def reconstructions(self, model: Latent) -> Picture:
         """Rows of test images, each above what is rebuilt from their codes."""
-        n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)
+        n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)  # full rows alone
         x, y = self.test_images(model, self.order[:n])
         rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
         above = torch.cat([image for row in rows for image in row])
@@ -114,6 +119,7 @@ class Gallery:
     def interpolation(self, model: Decodes) -> Picture:
         """Images of codes on the arc between two codes, a row a pair."""
         start, end, y = self.ends(model)
+        # On the arc, not the line: see `slerp`.
         shares = torch.linspace(0, 1, FRAMES, device=self.context.device).tolist()
         return frames(
             "interpolation", torch.stack([model.decode(slerp(start, end, share), y) for share in shares])
@@ -138,7 +144,7 @@ class Gallery:
         labels = self.data.test.labels
         if labels is None or not model.num_classes:
             return self.order[torch.arange(2 * ROWS) % len(self.order)]
-        present = labels.unique()
+        present = labels.unique()  # a small test split may lack a class
         members = [(labels == present[row % len(present)]).nonzero().flatten() for row in range(ROWS)]
         return torch.stack([*(m[0] for m in members), *(m[-1] for m in members)])
 
@@ -152,8 +158,13 @@ class Gallery:
 
         drawn: the samples, in the first process; None in the others.
         """
-        if drawn is not None:
-            self.show(Picture("neighbours", nearest_rows(drawn, train), COLUMNS), images_seen)
+
+        def rows() -> Tensor:
+            assert drawn is not None
+            return nearest_rows(drawn, train)
+
+        images = self.context.processes.on_first(rows)
+        self.show(Picture("neighbours", images, COLUMNS), images_seen)
 
     def show(self, picture: Picture, images_seen: int) -> Path:
         """Write one picture and hand it to the tracker, in the first process; returns its path in all."""
@@ -164,12 +175,12 @@ class Gallery:
         return path
 
     def rng(self) -> torch.Generator:
-        """The same stream for every picture."""
+        """Make the same stream for every picture."""
         return self.context.generator("gallery")
 
 
 def frames(name: str, states: Tensor) -> Picture:
-    """A picture of processes, a row an image; states (F, N, C, H, W) in [-1, 1]."""
+    """Make a picture of processes, a row an image; states (F, N, C, H, W) in [-1, 1]."""
     return Picture(name, to_uint8(states).transpose(0, 1).flatten(0, 1).cpu(), len(states))
 
 
@@ -187,12 +198,14 @@ def nearest_rows(drawn: Drawn, train: Reference) -> Tensor:
 
 
 def classes_in_turn(model: Generator, n: int, device: torch.device) -> Tensor | None:
-    """Labels 0, 1, .., K - 1, 0, 1, .. for a conditional model: (n,), or None."""
+    """Return the labels 0, 1, .., K - 1, 0, 1, .. for a conditional model: (n,) int64 on `device`; None for
+    an unconditional one. So the columns of a grid are classes.
+    """
     return torch.arange(n, device=device) % model.num_classes if model.num_classes else None
 
 
 def class_rows(model: Generator, each: int, device: torch.device) -> Tensor | None:
-    """Labels 0, 0, .., 1, 1, .., `each` of them, for a conditional model, or None."""
+    """Return the labels 0, 0, .., 1, 1, .., `each` of them, for a conditional model, or None."""
     if not model.num_classes:
         return None
     return torch.arange(min(model.num_classes, CLASSES), device=device).repeat_interleave(each)

@@ -1,4 +1,6 @@
-"""Likelihood in bits per dimension and reconstruction error of models on held-out images."""
+"""Likelihood in bits per dimension, and reconstruction error, of models on held-out images; every process
+measures its share of the batches, and all have the results.
+"""
 
 import math
 from collections.abc import Callable
@@ -38,19 +40,18 @@ class HeldOut:
 
     @torch.no_grad()
     def likelihood(self, model: Generator) -> dict[str, Any]:
-        """Bits per dimension with what kind of number it is; all None for a model without a likelihood.
-
-        Of a likelihood that is integrated in steps also `solver_error_bits`: what finer steps would add
-        to the bits per dimension, the mean over the first `solver_error_n` images under equal draws.
-        Of data whose law is known also what is said of it by `against`.
-        Without images, n = 0, the kind alone.
+        """Measure bits per dimension, and state what kind of number it is; all None for a model without a
+        likelihood, and without images, n = 0, the kind alone.
+        Of a likelihood that is integrated in steps also `solver_error_bits`: what finer steps would add to
+        the bits per dimension, the mean over the first `solver_error_n` images under equal draws. Of data
+        whose distribution is known also the keys of `against`.
         Raises FloatingPointError where an image's log-probability is not finite.
         """
         if not isinstance(model, Likelihood):
             return {"bits_per_dim": None, "bound": None, "method": None, "n": None}
         if self.n == 0:
             return {"bits_per_dim": None, "bound": model.bound, "method": model.method, "n": 0}
-        log_q, *known = torch.cat(self.nats(model), dim=1)
+        log_q, *known = torch.cat(self.nats(model), dim=1)  # nats of the model, and of the distribution
         if not bool(log_q.isfinite().all()):
             raise FloatingPointError("log p(x) of a test image is not finite: train at a lower optim.lr")
         dimensions = self.data.test.images[0].numel()
@@ -64,10 +65,9 @@ class HeldOut:
 
     @torch.no_grad()
     def reconstruction(self, model: Generator) -> dict[str, Any]:
-        """Mean squared error of rebuilt images, as bytes scaled to [0, 1].
-
-        None for a model without codes, and for one that is inverted to decode: what it comes to then, 0,
-        is no quality that it could have less of.
+        """Measure the mean squared error of rebuilt images, as bytes scaled to [0, 1]: {"mse": .., "n": ..}.
+        None for a model without codes, and for one that is inverted to decode: its error is 0 by
+        construction, and no sign of quality.
         """
         if not isinstance(model, Latent) or model.inverts:
             return {"mse": None, "n": None}
@@ -76,7 +76,9 @@ class HeldOut:
         return {"mse": float(torch.cat(self.errors(model)).mean()), "n": self.n}
 
     def nats(self, model: Likelihood) -> list[Tensor]:
-        """log p(x) of test images under the model and, where it is known, their law: (1 or 2, B) a batch."""
+        """log p(x) of test images under the model and, where it is known, their own distribution: (1 or 2, B)
+        a batch.
+        """
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             law = self.data.law
@@ -90,10 +92,10 @@ class HeldOut:
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             coarse = model.log_prob(x, y)
-            torch.manual_seed(torch.initial_seed())
+            torch.manual_seed(torch.initial_seed())  # so that both draw the same
             return (model.refined_log_prob(x, y).double() - coarse.double()).cpu()
 
-        n = min(self.n, SOLVER_ERROR_IMAGES)
+        n = min(self.n, SOLVER_ERROR_IMAGES)  # twice the steps take twice the time of a likelihood
         return self.of_images(model, "error of the likelihood's solver", of_batch, n=n)
 
     def errors(self, model: Latent) -> list[Tensor]:
@@ -131,10 +133,10 @@ class HeldOut:
 
 
 def against(log_p: Tensor, log_q: Tensor, dimensions: int) -> dict[str, float]:
-    """What the law itself needs in bits per dimension, and the gap: what a model needs more, with its error.
-
-    log_p, log_q: nats of the same n images under the law and under the model, (n,). The gap is paired, image
-    by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
+    """Compare log-probabilities with those of the data's own distribution: what it needs in bits per
+    dimension, and the gap, what a model needs more, with its standard error.
+    log_p, log_q: nats of the same n images under the distribution and under the model, (n,). The gap is
+    paired, image by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
     """
     gap = log_p - log_q
     error = gap.std() / math.sqrt(len(gap))

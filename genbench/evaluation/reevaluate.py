@@ -1,4 +1,6 @@
-"""Anything measured again: a run under other metrics, or images that came from any other tool."""
+"""Measurements outside of a run: of a run's model under other metrics, or of images that any tool made; for
+`genbench evaluate`, one line of evaluations.jsonl each.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,16 +26,17 @@ __all__ = ["Origin", "Reevaluation", "check_fits"]
 
 
 class Origin(NamedTuple):
-    """The training that a model came from, by which reports join what is measured later to its result."""
+    """The training that a model came from: the run's identity and the images of its last checkpoint, by which
+    reports join later measurements to its result.
+    """
 
     identity: str
     images_seen: int
 
     @classmethod
     def of(cls, run_dir: Path) -> "Origin":
-        """Who a run is and how far its last checkpoint has come.
-
-        Read before the model: of a run that goes on meanwhile it then says too few images, never too many.
+        """Read the identity of a run and how far its last checkpoint has come.
+        Read before the model: of a run that is still training it then says too few images, never too many.
         Raises FileNotFoundError where there is no checkpoint yet, Damaged where none can be used.
         """
         here = Run(run_dir)
@@ -57,7 +60,9 @@ class Reevaluation:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """The protocol at work. Raises ValueError, or MissingWeights, before anything is measured."""
+        """The evaluator, with the data prepared when first needed; a property, since a refusal of images is
+        to come before minutes of decoding. Raises ValueError, or MissingWeights, before anything is measured.
+        """
         self.metrics.check_source(self.source)
         data = prepare(self.source, progress=self.context.progress)
         self.metrics.check_data(data)
@@ -68,7 +73,7 @@ class Reevaluation:
 
         Raises ValueError where its images or classes are not those of the data.
         """
-        check_fits(model, self.source)
+        check_fits(model, self.source)  # before the data are prepared, which may take minutes
         quality: dict[str, float] = {}
         if self.metrics.scores:
             held_out = self.evaluator.score_held_out(labelled=model.num_classes > 0)
@@ -77,13 +82,15 @@ class Reevaluation:
         return self.record(quality, likelihood) | origin._asdict() | {"weights": str(of)}
 
     def images(self, given: GivenImages) -> dict[str, Any]:
-        """Measure images that are given, and as many held-out images beside them."""
+        """Score images that are given, and as many held-out images beside them, with labels where those have
+        some; returns a line of evaluations.jsonl.
+        """
         quality = self.evaluator.score_given(given)
         held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
         return self.record(quality | held_out, None)
 
     def record(self, quality: Mapping[str, float], likelihood: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Make a line of evaluations.jsonl."""
+        """Make a line of evaluations.jsonl from the measurements."""
         kinds = to_record(self.metrics.kinds)
         return {
             "genbench": version("genbench"),

@@ -1,5 +1,5 @@
-"""Samples of a model in batches, each through the feature network once; how many, in which order, which
-labels.
+"""Samples of a model in batches, each sent through the feature network once; their number, their labels, and
+an account of what they took. Also the order of held-out images.
 """
 
 import time
@@ -24,7 +24,9 @@ Place = tuple[int, int]
 
 
 class Account(NamedTuple):
-    """Cost and faults of some samples; sums of it are those of all."""
+    """Cost and faults of some samples: network evaluations, seconds, clipped pixels, samples that are not
+    finite. The sum of two accounts, field by field, is the account of both.
+    """
 
     passes: int = 0
     """Images that went through the networks, once for each pass."""
@@ -116,7 +118,9 @@ def sample_count(metrics: Metrics, data: ImageData) -> int:
 
 
 def batches(n: int, size: int) -> Iterator[Place]:
-    """Split n images into batches (start, count) of `size`, the last one cut."""
+    """Split n images into batches (start, count) of `size`, in order, the last one cut; random numbers follow
+    from start, so the size of batches changes samples.
+    """
     return ((start, min(size, n - start)) for start in range(0, n, size))
 
 

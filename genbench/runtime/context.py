@@ -1,4 +1,6 @@
-"""Circumstances of a computation, as one object: device, seed, progress, stop request, processes."""
+"""Circumstances of a computation, as one object: device, seed, progress, stop request and processes.
+Functions that need several of them take the Context; it knows nothing of models and data.
+"""
 
 from dataclasses import dataclass, field
 
@@ -29,7 +31,9 @@ class Context:
 
     @property
     def first(self) -> bool:
-        """True in the process that writes and prints for all of a run; the others compute with it."""
+        """True in the process that writes and prints for all of a run. It guards writing alone: the other
+        processes call the same functions and compute their share.
+        """
         return self.processes.first
 
     def generator(self, name: str, number: int = 0) -> torch.Generator:

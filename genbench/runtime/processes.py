@@ -1,4 +1,6 @@
-"""Worker processes of one run: how they divide the work, and what they send each other."""
+"""Worker processes of one run: how they divide the work, and what they send each other. All of them call the
+same functions; collective methods have to be called by all at the same point.
+"""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -41,12 +43,14 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """True in the one process that writes files and prints; it computes as all others do."""
+        """True in the one process that writes files and prints; it guards nothing else, since in all other
+        respects the processes do the same work.
+        """
         return self.index == 0
 
     def check_batch(self, batch_size: int, accumulate: int) -> None:
-        """Raise UsageError unless a batch of so many images can be divided into `accumulate` equal parts for
-        each process.
+        """Raise UsageError unless a batch of batch_size images can be divided into `accumulate` equal parts
+        for each process, so that the mean over parts is the mean over the batch.
         """
         if batch_size % (accumulate * self.count):
             raise UsageError(
@@ -55,8 +59,8 @@ class Processes:
             )
 
     def check_same(self, place: Sequence[float]) -> None:
-        """Raise UsageError where this process would resume at another place (step, images) than the first,
-        since it read another file.
+        """Raise UsageError where this process would resume at another place (step, images seen) than the
+        first, which means that it read another file: runs_dir is no folder that all machines share.
         """
         if self.broadcast_numbers(place) != list(place):
             raise UsageError(
@@ -66,7 +70,9 @@ class Processes:
 
     @property
     def share(self) -> Part:
-        """This process's share of a batch, all of its parts together."""
+        """This process's share of a batch, all of its parts together; for what is drawn or learned once a
+        batch, before the parts.
+        """
         return Part(self.index, self.count, processes=self.count)
 
     def parts(self, index: Tensor, accumulate: int) -> list[tuple[Part, Tensor]]:
@@ -82,8 +88,8 @@ class Processes:
         ]
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor, of floats of any shape, by its mean over the processes; those of one dtype
-        travel as one flat tensor.
+        """Replace each tensor, of floats of any shape, by its mean over the processes, in place; those of one
+        dtype travel as one flat tensor. For losses and logged values; gradients go by torch's engine.
         """
         for mine in self.by_dtype(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in mine])
@@ -92,8 +98,8 @@ class Processes:
             write_back(flat / self.count, mine)
 
     def copy_first(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor, of any dtype and shape, by the first process's, so that weights and buffers
-        are the same everywhere.
+        """Replace each tensor, of any dtype and shape, by the first process's, in place, so that weights and
+        buffers are the same everywhere whatever each process computed.
         """
         for mine in self.by_dtype(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in mine])
@@ -110,8 +116,8 @@ class Processes:
         return kinds.values()
 
     def broadcast_numbers(self, values: Sequence[float]) -> list[float]:
-        """Return the first process's numbers (its clock, its stop request) as floats; one small message,
-        cheap enough for every step.
+        """Return the first process's numbers (its clock, its stop request) as floats in all processes; one
+        small message by the host's own group, cheap enough for every step.
         """
         if self.count == 1:
             return list(values)
@@ -121,12 +127,13 @@ class Processes:
         return sent.tolist()
 
     def broadcast(self, value: Result) -> Result:
-        """Return the first process's value in all of them: plain data and tensors, which arrive on the CPU
-        (see `runtime.exchange`).
+        """Return the first process's value in all of them: plain data and tensors of any size, which arrive
+        on the CPU (see `runtime.exchange`). The others pass what they have, which is ignored.
         """
         if self.count == 1:
             return value
         data = to_bytes(value) if self.first else torch.empty(0, dtype=torch.uint8)
+        # The size first, since the others have to make room.
         size = torch.tensor([len(data)])
         with noticed():
             dist.broadcast(size, 0, group=self.host)
@@ -145,7 +152,7 @@ class Processes:
         mine, sizes = to_bytes(value), [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
         with noticed():
             dist.all_gather(sizes, torch.tensor([len(mine)]), group=self.host)
-            longest = max(map(int, sizes))
+            longest = max(map(int, sizes))  # torch gathers boxes of one size
             boxes = [torch.empty(longest, dtype=torch.uint8) for _ in sizes] if self.first else None
             dist.gather(F.pad(mine, (0, longest - len(mine))), boxes, dst=0, group=self.host)
         return [from_bytes(box[: int(size)]) for box, size in zip(boxes or [], sizes, strict=False)]
@@ -177,7 +184,7 @@ class Processes:
             done.extend((number, work(items[number])) for number in self.assigned(len(items)))
         except Exception as error:
             failure = error
-        self.raise_together(failure)
+        self.raise_together(failure)  # before the results, of which there may be much
         results = dict(pair for pairs in self.gather(done) for pair in pairs)
         return (results[number] for number in sorted(results))
 
@@ -207,6 +214,7 @@ class Processes:
         if self.count == 1 or n % self.count:
             return draw(n, y)
         each = n // self.count
+        # As a part of a batch, a model draws the noise of all n and takes its rows.
         with at_work(Part(self.index, self.count)):
             x = draw(each, None if y is None else y[self.index * each :][:each])
         return torch.cat(self.gather(x.cpu()) or [x])
@@ -214,7 +222,7 @@ class Processes:
     def assigned(self, n: int) -> Iterator[int]:
         """Numbers below n, each of which one process gets when it asks for the next."""
         assert self.store is not None
-        counter = f"items {next(self.counters)}"
+        counter = f"items {next(self.counters)}"  # the same name in all processes, another for each call
         with noticed():
             while (number := self.store.add(counter, 1) - 1) < n:
                 yield number
@@ -251,7 +259,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     """
     index, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device)  # NCCL takes the current one
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Processes(index, count, store=common_store(index, device))
@@ -280,7 +288,7 @@ def write_back(flat: Tensor, tensors: Sequence[Tensor]) -> None:
 
 def saved_buffers(model: nn.Module) -> list[Tensor]:
     """List the buffers that a checkpoint holds, which training or fitting may change; the others are
-    constants that every process computes for itself.
+    constants that every process computes for itself, and need not be copied between them.
     """
     saved = model.state_dict(keep_vars=True)
     return [buffer for name, buffer in model.named_buffers() if name in saved]

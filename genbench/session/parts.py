@@ -1,4 +1,6 @@
-"""The objects that a run is made of."""
+"""The objects that a run is made of, and the configuration that describes them: all that a session gets from
+the application, which alone knows Hydra.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ __all__ = ["Configuration", "Parts"]
 
 
 class Configuration(NamedTuple):
-    """A run's configuration, as its directory records it."""
+    """The configuration of a run in the form that its directory records: the session writes it into run.json
+    and result.json, and computes nothing from it.
+    """
 
     identity: str
     """Hash of all that its numbers follow from."""
@@ -36,7 +40,7 @@ class Configuration(NamedTuple):
 @dataclass(frozen=True)
 class Parts:
     """The objects that a configuration describes, each made and checked by its own constructor; what a
-    session trains, evaluates and records.
+    session trains, evaluates and records. The device and the seed become the session's Context.
     """
 
     source: ImageSource
@@ -53,7 +57,9 @@ class Parts:
 
     @property
     def recipe(self) -> Recipe:
-        """What a training needs of them, besides model and images."""
+        """The four of them that make up a training besides model and images: trainer, optimizer, schedule of
+        the learning rate, budget.
+        """
         return Recipe(self.trainer, self.optim, self.lr_schedule, self.budget)
 
     def context(
@@ -70,7 +76,9 @@ class Parts:
         return Context(self.device, self.seed, progress or Progress(None), stop, processes)
 
     def check_optim(self) -> None:
-        """An optimizer refuses its settings only when it is made. Raises ValueError."""
+        """Raise ValueError where the optimizer refuses its settings, which torch finds out only when one is
+        made; here it is made of the model's parameters and thrown away.
+        """
         try:
             self.optim(self.model.parameters())
         except (ValueError, TypeError, RuntimeError) as error:

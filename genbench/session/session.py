@@ -1,4 +1,6 @@
-"""One run from its beginning, or its last checkpoint, to its result."""
+"""One run from its beginning, or its last checkpoint, to its result: data, precision, training, pictures,
+evaluation, and the record of how it ended.
+"""
 
 import time
 from collections.abc import Iterator
@@ -55,6 +57,7 @@ class Session:
         self.checkpoint = self.checkpoints.load(torch.device("cpu"), is_sound)
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
+        # What can be refused is refused here, before the run begins and leaves a record.
         parts.metrics.check_data(self.data)
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples)
@@ -127,15 +130,19 @@ class Session:
             yield
 
     def prepare_device(self) -> None:
-        """Choose kernels that repeat themselves and the precision; count memory from here on."""
+        """Choose kernels that repeat themselves and the precision of the networks, and count the peak of
+        memory from here on; to be called before anything is computed.
+        """
         make_repeatable(self.parts.device)
         keep_memory()
-        _ = self.precision
+        _ = self.precision  # a measurement of its own, whose memory must not count
         reset_peak_memory(self.parts.device)
 
     @cached_property
     def precision(self) -> FixedPrecision:
-        """Precision of the networks, chosen by the first process for all, which says why."""
+        """Precision of the networks: the one that an earlier session took, else the first process chooses for
+        all, and prints why. Cached, since a choice may be a measurement.
+        """
 
         def choose() -> str:
             taken, reason = self.precision_choice()
@@ -180,7 +187,7 @@ class Session:
         """Train, draw the pictures, evaluate, and write the result, which is returned."""
         parts, say = self.parts, self.context.progress.say
         if self.checkpoint is not None:
-            say([f"Going on from {self.checkpoint['images_seen']:,} images."])
+            say([f"Resuming at {self.checkpoint['images_seen']:,} images."])
         gallery = Gallery(
             self.here.samples,
             tracker,
@@ -190,7 +197,7 @@ class Session:
         )
         gallery.real()
         trained = self.train(tracker, gallery.samples)
-        self.context.check_stop()
+        self.context.check_stop()  # the loop ends on request as it does at the end of its budget
         if trained.skips.total:
             say([trained.skips.summary(trained.images_seen // parts.trainer.batch_size)])
         with evaluation_explained(parts.device):
@@ -203,9 +210,9 @@ class Session:
         return result
 
     def train(self, tracker: Tracker, on_sample: OnSample) -> Trained:
-        """Train the model until the budget is spent or a stop is requested.
-
-        on_sample: draws pictures on the way.
+        """Move the model to the device and train it, from the checkpoint if there is one, until the budget is
+        spent or a stop is requested.
+        tracker: gets the values; on_sample: draws pictures on the way.
         """
         parts = self.parts
         model = parts.model.to(parts.device, memory_format=torch.channels_last)
@@ -221,24 +228,28 @@ class Session:
         )
 
     def quick_scores(self, model: Generator) -> dict[str, float]:
-        """Evaluate during training: scores by their names, none where that failed, which is printed and costs
-        the training nothing.
+        """Evaluate during training: scores by their names, or none where that failed for lack of memory or
+        samples that are not finite, which is printed and does not end the training.
         """
         try:
             return self.evaluator.quick_scores(model, self.parts.trainer.evaluate_samples)
         except (FloatingPointError, OutOfMemory) as error:
-            self.context.progress.say([f"not evaluated on the way: {error}"])
+            self.context.progress.say([f"quick evaluation skipped: {error}"])
         except Stopped:  # the loop, which was asked too, saves and ends
             pass
         return {}
 
     def budget(self, model: Generator) -> Budget:
-        """Return what may be spent, in images and seconds."""
+        """Return the budget of the training in images and seconds; a limit in operations is converted by
+        counting those of the model's loss, forward and backward, on two images.
+        """
         budget = self.parts.budget
         return budget if budget.flops is None else budget.in_images(training_flops(model, *self.pair(model)))
 
     def measure(self, trained: Trained, gallery: Gallery, grid: Path) -> Result:
-        """Evaluate the trained model and make the final record; grid: the path of its samples."""
+        """Evaluate the trained model and make the final record; grid: the path of its samples. Every process
+        makes one, the first one's is written.
+        """
         started, model = time.monotonic(), trained.ema.model
         # Without scores nothing is drawn.
         quality, drawing = self.quality(trained, gallery) if self.parts.metrics.scores else ({}, None)
@@ -263,7 +274,9 @@ class Session:
         )
 
     def quality(self, trained: Trained, gallery: Gallery) -> tuple[dict[str, float], Evaluation]:
-        """Score EMA weights, raw weights and held-out images; also returns what the EMA weights' took."""
+        """Score EMA weights, raw weights and held-out images, and draw the samples nearest to training
+        images; returns all scores by name and the evaluation of the EMA weights.
+        """
         evaluator = self.evaluator
         train_set, _ = (evaluator.reference(split) for split in SPLITS)
         self.context.check_stop()
@@ -275,9 +288,8 @@ class Session:
         return ema.metrics | raw.metrics | held_out, ema
 
     def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> Cost:
-        """Sum up what the run spent; sampling, if any, as the EMA weights' evaluation found it.
-
-        seconds: of the evaluation.
+        """Sum up what the run spent; sampling, if any, as the EMA weights' evaluation found it; seconds: of
+        the whole evaluation. Operations are counted here.
         """
         model, (x, y) = trained.model, self.pair(trained.model)
         images = trained.images_by_phases
@@ -300,5 +312,5 @@ class Session:
         )
 
     def pair(self, model: Generator) -> tuple[Tensor, Tensor | None]:
-        """Two training images, with labels for a conditional model."""
+        """Two training images as the model takes them, on which operations are counted."""
         return model_batch(model, self.data.train, torch.arange(2), self.parts.device)

@@ -1,4 +1,6 @@
-"""Images per second of a model's training steps in each precision, measured once and cached."""
+"""Images per second of a model's training steps in each precision, measured beside the run and cached for
+each machine, for precision=auto.
+"""
 
 import copy
 import hashlib
@@ -139,7 +141,7 @@ class StepRates:
         return (time.perf_counter() - begun) / steps
 
     def step(self, twin: Generator, optimizers: dict[str, Optimizer], stage: Stage) -> None:
-        """One training step of a stage."""
+        """Make one training step of a stage, without moving the weights."""
         learned = {phase: twin.phase_parameters(phase) for phase in optimizers}
         for phase in stage.phases:
             with only(learned, phase):
@@ -151,7 +153,7 @@ class StepRates:
 
 @contextmanager
 def applied(precision: FixedPrecision, networks: list[nn.Module], device: torch.device) -> Iterator[None]:
-    """Networks compute in a precision within the block."""
+    """Let networks compute in a precision inside the block, by hooks that are removed afterwards."""
     handles = precision.apply(networks, device)
     try:
         yield

@@ -42,7 +42,9 @@ class CheckpointStore:
         """Of `last.pt`, when this store loaded or wrote it."""
 
     def exists(self) -> bool:
-        """True where anything stands under the name of a checkpoint."""
+        """True where anything lies under the name of a checkpoint, sound or not, which a new run must not
+        overwrite.
+        """
         return self.last.exists() or self.previous.exists()
 
     def save(self, state: State) -> None:

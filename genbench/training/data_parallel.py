@@ -1,4 +1,6 @@
-"""Gradients of a batch that processes share, averaged by torch's own engine during the backward pass."""
+"""Gradients of a batch that several processes share, averaged by torch's own engine (DistributedDataParallel)
+during the backward pass, with one engine for each phase of a model.
+"""
 
 import warnings
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""Closed-form fits after training, such as the reverse variance of a diffusion model."""
+"""Closed-form fits of what a model leaves to be found once its weights are trained, such as the reverse
+variance of a diffusion model, on a bounded number of training images.
+"""
 
 import time
 from collections.abc import Iterator

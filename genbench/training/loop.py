@@ -1,8 +1,11 @@
-"""The training loop: one for all families."""
+"""The one training loop for all families, and its settings. Read `train` from top to bottom: each paragraph
+has a title, and each part of a step stands in one file beside it.
+"""
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -34,7 +37,9 @@ __all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 OnSample = Callable[[Generator, int], None]
+"""(averaged model, images seen) -> None."""
 OnEvaluate = Callable[[Generator], dict[str, float]]
+"""Averaged model -> scores by name, none where they could not be taken."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,9 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings and objects that a training is made of, besides its model and its images."""
+    """The choices that make up a training, besides its model and its images: settings of the loop, optimizer,
+    schedule of the learning rate, and budget.
+    """
 
     trainer: Trainer
     optim: OptimizerFactory
@@ -107,7 +114,9 @@ class Recipe:
 
 
 class Hooks(NamedTuple):
-    """Whatever happens beside a training: values that are logged, pictures and scores on the way."""
+    """Functions that a training calls on its way: a tracker of logged values, on_sample(averaged model,
+    images seen) for pictures, and on_evaluate(averaged model), which returns scores by name.
+    """
 
     tracker: Tracker
     on_sample: OnSample
@@ -141,7 +150,7 @@ def train(
     trainer, budget, tracker = recipe.trainer, recipe.budget, hooks.tracker
     device, processes = context.device, context.processes
 
-    # What is trained
+    # Model, average and optimizers, new or as the checkpoint has them
     model.train()
     ema = Ema(model, halflife_images=trainer.ema_halflife_images, rampup=trainer.ema_rampup)
     run = Trained(model, ema, {phase: recipe.optim(model.phase_parameters(phase)) for phase in model.phases})
@@ -154,12 +163,13 @@ def train(
     processes.check_same([run.step, run.images_seen])
     if run.finished:
         return run
-    learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}  # walking takes time
-    moving = saved_buffers(model)
-    processes.copy_first([*model.parameters(), *moving])
+    # Listed once: to walk through the modules takes as long as a small step.
+    learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}
+    buffers = saved_buffers(model)
+    processes.copy_first([*model.parameters(), *buffers])
     loss_of = phase_losses(model, learned, processes.count)
 
-    # What it is trained on, and what is watched meanwhile
+    # Order of the images, values for the log, clock
     order = EpochOrder(len(data.train), context.seed)
     window = Window(patience=1 if device.type == "cpu" else 50)  # reading stalls a GPU, not a CPU
     if checkpoint is not None:
@@ -167,7 +177,7 @@ def train(
     clock = Clock(run.seconds, run.images_seen)
     saved, (stopping,) = time.monotonic(), processes.broadcast_numbers([context.stop.requested])
 
-    def keep() -> None:
+    def save() -> None:
         window.check()
         state = run.state(tracker, window.state(processes), data.key)
         if context.first:
@@ -179,6 +189,13 @@ def train(
         processes.copy_first(saved_buffers(weights))
         return seconds
 
+    @contextmanager
+    def fitted_average() -> Iterator[Generator]:
+        with clock.paused():
+            fit_weights(ema.model, FEWEST)
+            yield ema.model
+            ema.copy_buffers()  # a checkpoint before the end has nothing that is fitted
+
     guard = Guard(model, run.skips, active=trainer.on_nonfinite == "skip")
     networks = model.networks() if trainer.compile else []
     explained = partial(
@@ -188,8 +205,8 @@ def train(
         bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
         while not run.finished and not stopping:
             # One step: every phase on its own batch
-            before, moved = run.images_seen, False
-            rng.seed_step(context.seed, before)
+            before, moved = run.images_seen, False  # moved: at least one phase made an update
+            rng.seed_step(context.seed, before)  # so that a resumed training draws the same
             spent = budget.spent(before, run.seconds)
             (share, phases), begun = model.stage(spent)
             model.begin_step(spent)
@@ -205,12 +222,12 @@ def train(
                     with global_batch.at_work(processes.share):
                         own = torch.cat([mine for _, mine in parts])
                         x, y = model_batch(model, data.train, own, device, flip=data.flip)
-                        if not global_batch.is_whole() or len(parts) > 1:
+                        if not global_batch.is_whole() or len(parts) > 1:  # else `loss` does it itself
                             model.prepare(x, y, phase=phase, step=run.step)
-                    start = Start(device, moving if len(parts) > 1 else [])
+                    start = Start(device, buffers if len(parts) > 1 else [])
                     for k, (part, mine) in enumerate(parts):
                         rows = slice(k * len(mine), (k + 1) * len(mine))
-                        start.restore()
+                        start.restore()  # each part draws what the whole batch would
                         labels = y if y is None else y[rows]
                         losses.append(backward(loss_of[phase], x[rows], labels, step=run.step, part=part))
                 loss = mean([loss.total.detach() for loss in losses])
@@ -223,15 +240,15 @@ def train(
                     moved = True
             seen = run.images_seen - before
             run.images_by_phases[phases] = run.images_by_phases.get(phases, 0) + seen
-            processes.copy_first(moving)
+            processes.copy_first(buffers)  # what a module learned outside the gradient
             if moved:
                 ema.update(images=seen, images_seen=run.images_seen)
             run.step += 1
-            (run.seconds,) = processes.broadcast_numbers([clock.seconds()])
+            (run.seconds,) = processes.broadcast_numbers([clock.seconds()])  # one clock decides for all
             spent = budget.spent(run.images_seen, run.seconds)
             run.finished = spent >= 1
 
-            # What the user sees
+            # Log, pictures and scores
             if crossed(trainer.log_every_images, before, run.images_seen) or run.finished:
                 shown = {
                     **window.flush(processes),
@@ -243,62 +260,57 @@ def train(
                 tracker.log(shown, images_seen=run.images_seen)
                 bar.advance(done_of(budget, spent), note_of(shown, phases))
             if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
-                with clock.paused():
-                    fit_weights(ema.model, FEWEST)
-                    hooks.on_sample(ema.model, run.images_seen)
-                    ema.copy_buffers()  # a checkpoint before the end has nothing that is fitted
+                with fitted_average() as average:
+                    hooks.on_sample(average, run.images_seen)
             if crossed(trainer.evaluate_every_images, before, run.images_seen) and not run.finished:
-                with clock.paused():
-                    fit_weights(ema.model, FEWEST)
-                    found = {
-                        f"training/{name}": value for name, value in hooks.on_evaluate(ema.model).items()
-                    }
-                    ema.copy_buffers()
-                    if found:
-                        found["training_seconds"] = run.seconds
-                        tracker.log(found, images_seen=run.images_seen)
+                with fitted_average() as average:
+                    scores = hooks.on_evaluate(average)
+                if scores:
+                    named = {f"training/{name}": value for name, value in scores.items()}
+                    named["training_seconds"] = run.seconds
+                    tracker.log(named, images_seen=run.images_seen)
 
-            # What survives a kill
+            # Checkpoint
             due = time.monotonic() - saved >= trainer.checkpoint_every_seconds
             stopping, due = processes.broadcast_numbers([context.stop.requested, due])
             context.stop.signalled = bool(stopping)  # what the first process was asked counts for all
             if due and not run.finished and not stopping:
                 with clock.paused():
-                    keep()
+                    save()
                 saved = time.monotonic()
 
-    # What follows from the trained weights in closed form
+    # Fits in closed form, once the weights are trained, and the last checkpoint
     with explained():
         if run.finished:
             window.check()  # before anything is made of weights that may not be finite
             images = fit_images(run.images_seen)
             run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
-        keep()
+        save()
     return run
 
 
 def rates(optimizers: dict[str, Optimizer]) -> dict[str, float]:
-    """The learning rate of each phase."""
+    """The learning rate of each phase, by the name in the log."""
     return {f"{phase}/lr": optimizer.param_groups[0]["lr"] for phase, optimizer in optimizers.items()}
 
 
 def crossed(every: int | None, before: int, now: int) -> bool:
-    """Whether a multiple of `every` lies in (before, now]."""
+    """True where a multiple of `every` lies in (before, now]; never for None."""
     return every is not None and before // every < now // every
 
 
 def total_of(budget: Budget) -> int:
-    """The length of the progress bar: images where they are bounded, seconds otherwise."""
+    """Length of the progress bar: images where they are bounded, seconds otherwise."""
     return budget.images if budget.images is not None else math.ceil(budget.seconds or 0)
 
 
 def done_of(budget: Budget, spent: float) -> int:
-    """How much of the progress bar is done, in its own unit."""
+    """Part of the progress bar that is done, in its own unit."""
     return round(min(spent, 1.0) * total_of(budget))
 
 
 def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
-    """What stands beside the progress bar."""
+    """Text beside the progress bar: losses, skipped batches, images per second."""
     names = {phase: f"{phase}/loss" for phase in phases}
     losses = [f"{phase} loss {shown[name]:.4f}" for phase, name in names.items() if name in shown]
     skipped = [f"{shown['skipped_batches']:,} batches skipped"] if shown.get("skipped_batches") else []

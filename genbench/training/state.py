@@ -1,4 +1,6 @@
-"""A model in training with its average and its optimizers: what a checkpoint saves and restores."""
+"""A model in training with its average and its optimizers: the object that a checkpoint saves and a resumed
+run restores.
+"""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,7 +19,9 @@ __all__ = ["Trained"]
 
 @dataclass
 class Trained:
-    """A model in training: all that a checkpoint holds."""
+    """A model in training, or trained: its weights, their average, the optimizer of each phase, and counts of
+    steps, images and seconds over all sessions.
+    """
 
     model: Generator
     ema: Ema
@@ -35,7 +39,10 @@ class Trained:
     """Images seen by the last checkpoint, None before the first."""
 
     def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
-        """The checkpoint."""
+        """Return the content of a checkpoint: state dicts, numbers and strings.
+        tracker, window: whose own states it holds too; data_key: of the images, with which alone a run may be
+        resumed.
+        """
         return {
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
@@ -53,7 +60,9 @@ class Trained:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go back to a checkpoint."""
+        """Restore weights, optimizers and counts, in place, from the content of a checkpoint, which
+        `checkpoint_contents.resumable` has accepted; keys that earlier versions lack have defaults.
+        """
         self.model.load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])
         for phase, optimizer in self.optimizers.items():

@@ -1,4 +1,6 @@
-"""The pieces of one training step: its batch, which parameters learn, the update of the weights."""
+"""Pieces of one training step: its batch, the parameters that learn, the update of the weights, restored
+random numbers.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +32,9 @@ class Start:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Set the generators and the buffers to the state in which this object was made."""
+        """Set torch's generators and the buffers back to the state in which this object was made, before each
+        part of a batch: so all parts draw, and update buffers, alike.
+        """
         rng.restore(self.stream, self.device)
         for buffer, value in zip(self.buffers, self.values, strict=True):
             buffer.copy_(value)
@@ -77,7 +81,10 @@ def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss
 
 @contextmanager
 def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
-    """Let gradient reach the parameters of one phase alone."""
+    """Let gradient reach the parameters of one phase alone inside the block, by requires_grad; afterwards all
+    learn again.
+    learned: the parameters of each phase, by its name.
+    """
     mine = set(learned[phase])
     others = [p for parameters in learned.values() for p in parameters if p.requires_grad and p not in mine]
     for parameter in others:

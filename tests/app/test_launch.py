@@ -99,7 +99,7 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(
 
     went_on = main(*words, f"runs_dir={tmp_path / 'killed'}")
     assert went_on.returncode == 0, went_on.stderr
-    assert "Going on from" in went_on.stdout
+    assert "Resuming at" in went_on.stdout
     whole = main(*words, f"runs_dir={tmp_path / 'whole'}")
     assert whole.returncode == 0, whole.stderr
     assert curve(tmp_path / "killed") == pytest.approx(curve(tmp_path / "whole"), rel=2e-2)

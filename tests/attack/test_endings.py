@@ -147,7 +147,7 @@ def test_a_second_signal_acts_at_once(
     """In the middle of a step, which takes seconds; what a killed run says, the same command mends."""
     run = start(*LONG, "network.width=32", "trainer.batch_size=1024", "trainer.log_every_images=1")
     run.send_signal(number)
-    while "a second signal stops at once" not in said(tmp_path):
+    while "Ctrl-C again to stop now" not in said(tmp_path):
         time.sleep(0.01)
     run.send_signal(number)
     assert run.wait(timeout=60) == code

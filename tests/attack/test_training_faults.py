@@ -159,7 +159,7 @@ def test_out_of_memory_later_names_the_images_from_which_the_same_command_goes_o
     faulty(nothing, nothing)
     done = here(*words)
     assert done.code == 0, done.complained
-    assert "Going on from 384 images" in done.said
+    assert "Resuming at 384 images" in done.said
 
 
 def test_out_of_memory_in_drawing_names_the_batch_size_that_may_fit(
@@ -208,7 +208,7 @@ def test_batches_that_are_not_finite_stop_a_run_and_skip_goes_on_from_its_checkp
     assert "trainer.on_nonfinite=skip goes on from the checkpoint without such batches" in told
     done = here(*words, "trainer.on_nonfinite=skip")
     assert done.code == 0, done.complained
-    assert "Going on from" in done.said
+    assert "Resuming at" in done.said
     result = json.loads((run_of(tmp_path) / "result.json").read_text())
     skipped = result["cost"]["skipped_batches"]
     assert f"{skipped} of 8 batches were skipped" in done.said
