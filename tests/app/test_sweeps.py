@@ -1,8 +1,10 @@
 """Sweeps as a user meets them: what fails stays alone, what is finished is skipped, nothing is done twice."""
 
+import importlib
 import json
 import logging
 import os
+import pickle
 import re
 import runpy
 import signal
@@ -15,11 +17,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
-from genbench.app.sweeps import LEDGER, KeepsLedger
+from genbench.app.sweeps import LEDGER, Combinations, KeepsLedger, register_sweeper
 from genbench.records.sweep_ledger import Ledger, Outcome, duration, outcome_table
 from genbench.runtime.stop import StopRequest
 from genbench.session.session import Session
@@ -249,6 +253,17 @@ def test_two_processes_on_one_sweep_share_its_jobs(
     assert ended.count("done") == 2
     assert set(ended) <= {"done", "skipped", "busy"}
     assert list(sessions(tmp_path).values()) == [["done"]] * 2
+
+
+def test_hydra_finds_the_sweeper_by_a_name_that_needs_no_folder_of_plugins() -> None:
+    name = register_sweeper()
+    assert Plugins.instance().class_name_to_class[name] is Combinations
+    assert Combinations in Plugins.instance().discover(Sweeper)
+    assert (
+        pickle.loads(pickle.dumps(Combinations)) is Combinations
+    )  # as launchers do with what they are given
+    with pytest.raises(ImportError):
+        importlib.import_module(name.rpartition(".")[0])
 
 
 LAUNCHERS = {
