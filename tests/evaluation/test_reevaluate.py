@@ -140,7 +140,7 @@ def test_labels_of_given_images_reach_the_distances_within_classes(tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "choose one by --data"),
+        ([], "choose the data set to compare it with by --data"),
         (["--data", "digits", "--features", "none.pth"], "--features is 'none.pth'"),
         (["--data", "digits", "--metrics", "best"], "best is not an option of metrics: choose from"),
         (["--data", "nothing"], "nothing is not an option of data: choose from"),
