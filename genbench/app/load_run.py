@@ -62,6 +62,7 @@ def load(
     if record is None or not checkpoints.exists():
         what = "holds no trained model" if here.path.is_dir() else "is not a directory"
         raise FileNotFoundError(f"{run_dir} {what}: give the directory of a run")
+    # The record may be a stranger's: each node is checked against conf/ before it is built.
     config = configuration(record, here.path)
     with opened(here.path):
         cfg = drawing_as(overrides or {}, config)
@@ -70,7 +71,7 @@ def load(
         except (HydraException, OmegaConfBaseException, TypeError) as error:
             raise ValueError(explain_error(error)) from error
     checkpoint = checkpoints.load(target, checkpoint_contents.weights(names[weights], model))
-    if checkpoint is None:
+    if checkpoint is None:  # removed since `exists` above
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
     if checkpoint.get("finished") is False:
         warnings.warn(
@@ -123,9 +124,10 @@ def change(cfg: DictConfig, key: str, value: object) -> None:
 
 
 def take_option(cfg: DictConfig, group: str, option: str) -> None:
-    """Put an option of conf/ in the place of the one that is there, with the axes that it pulls in."""
+    """Put an option of conf/ in the place of the one that is there, with the groups that it pulls in."""
     if option not in options(group):
         raise ValueError(f"{option} is not an option of {group}: choose from {', '.join(options(group))}")
+    # Composed by Hydra, since an option may be made of others; its references lead into `cfg` afterwards.
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
     for key, node in composed.items():
