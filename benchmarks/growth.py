@@ -18,7 +18,7 @@ from benchmarks.contenders import Ours
 from benchmarks.images import RandomImages, cache_of_its_own
 from benchmarks.matched import NOISE
 from benchmarks.turns import medians, seconds
-from genbench.cli.main import listed
+from genbench.cli.sample import listed
 from genbench.data import prepare
 from genbench.runtime.progress import Progress
 from genbench.training.loop import Trainer

@@ -119,9 +119,8 @@ SHORT = (
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with the new members."""
     copy = tmp_path_factory.mktemp("project")
-    for name in ("genbench", "conf", "hydra_plugins"):
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("genbench", "conf"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "main.py", copy)
     for name, text in FILES.items():
         assert not (copy / name).exists()

@@ -203,7 +203,7 @@ def test_a_signal_saves_and_ends_as_stopped(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["schedule=quadratic"], "there is no schedule=quadratic; legal are cosine"),
+        (["schedule=quadratic"], "quadratic is not an option of schedule: choose from cosine"),
         (["sampler.stepz=3"], "there is no key sampler.stepz; near: sampler.steps"),
         (["data=image_folder", "data.root=/nowhere"], "/nowhere"),
         (["schedule=linear", "schedule.T=10"], "larger T"),

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import message
+from genbench.app.messages import explain_error
 from genbench.app.run_names import without_hydra
 from genbench.config import schema
 from genbench.config.groups import CONF
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.session.parts import Parts
 
-__all__ = ["build", "check_groups", "make", "make_option", "option_names", "seeded_model"]
+__all__ = ["build", "check_groups", "make", "make_option", "seeded_model"]
 
 
 def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int | None = None) -> "Parts":
@@ -38,7 +38,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
     try:
         tree: Any = OmegaConf.to_container(cfg, resolve=True)
         schema.check_root(tree)
-        schema.check_axes(OmegaConf.to_container(without_hydra(cfg)))
+        schema.check_accepted(OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
         job = job_number() if job is None else job
         each = tree["trainer"].get("devices", 1) if each is None else each
@@ -74,7 +74,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
                 raise
             complain(f"{error}; until then the run trains, but does not evaluate")
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        raise UsageError(message(error)) from error
+        raise UsageError(explain_error(error)) from error
     return parts
 
 
@@ -97,11 +97,6 @@ def make(node: DictConfig) -> Any:  # noqa: ANN401
         raise
 
 
-def option_names(group: str) -> list[str]:
-    """The options of a configuration group by name, as its YAML files in conf/ are found; sorted."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
 def make_option(group: str, option: str, changes: Mapping[str, object]) -> Any:  # noqa: ANN401
     """Build the object of one option that refers to no other group, with some of its settings changed.
 
@@ -114,7 +109,7 @@ def make_option(group: str, option: str, changes: Mapping[str, object]) -> Any: 
     try:
         return make(node)
     except InstantiationException as error:
-        raise ValueError(message(error)) from error
+        raise ValueError(explain_error(error)) from error
 
 
 def seeded_model(cfg: DictConfig) -> "Generator":

@@ -14,8 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.entry import leave
-from genbench.app.messages import message
+from genbench.app.messages import explain_error, leave
 from genbench.app.run_names import identity, without_hydra
 from genbench.errors import UsageError
 from genbench.records.files import atomic_file
@@ -85,7 +84,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-        raise UsageError(message(error)) from error
+        raise UsageError(explain_error(error)) from error
 
 
 def check_directory(here: Run, identity: str) -> None:

@@ -1,6 +1,7 @@
 """Trained models, from the directories of their runs."""
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.build import make
-from genbench.app.messages import message
-from genbench.app.recorded import buildable, configuration, opened, referring, root_of, words_of
+from genbench.app.messages import explain_error
+from genbench.app.recorded import buildable, configuration, opened, referring, root_of, value_at, words_of
 from genbench.config import schema
-from genbench.config.groups import CONF
+from genbench.config.groups import CONF, options
+from genbench.records.flatten import flatten
 from genbench.records.run_directory import Run
 
 if TYPE_CHECKING:
@@ -40,11 +42,12 @@ def load(
     weights: str = "ema",
     overrides: Mapping[str, object] | None = None,
 ) -> "Generator":
-    """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
+    """Return the trained model of a run, in evaluation mode and without gradients.
 
-    overrides: other ways of drawing: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}.
-    Raises FileNotFoundError where the run has no checkpoint yet, Damaged where none can be used, ValueError
-    on a setting that is not there.
+    weights: "ema" for the averaged ones, "raw" for those of the last step. overrides: other settings of the
+    sampling: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}. Warns where the training has not
+    ended. Raises FileNotFoundError where the run has no checkpoint yet, Damaged where none can be used,
+    ValueError on a setting that the model does not have.
     """
     from genbench.runtime import device as devices
     from genbench.runtime.precision import recorded_precision
@@ -57,19 +60,32 @@ def load(
         raise ValueError(f"weights is {weights!r}; it must be ema or raw")
     record, checkpoints = here.record(), CheckpointStore(here.checkpoints)
     if record is None or not checkpoints.exists():
-        raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
+        what = "holds no trained model" if here.path.is_dir() else "is not a directory"
+        raise FileNotFoundError(f"{run_dir} {what}: give the directory of a run")
+    config = configuration(record, here.path)
     with opened(here.path):
-        cfg = drawing_as(overrides or {}, configuration(record, here.path))
+        cfg = drawing_as(overrides or {}, config)
         try:
             model, precision = make(cfg.model).to(target), make(cfg.precision)
         except (HydraException, OmegaConfBaseException, TypeError) as error:
-            raise ValueError(message(error)) from error
+            raise ValueError(explain_error(error)) from error
     checkpoint = checkpoints.load(target, checkpoint_contents.weights(names[weights], model))
     if checkpoint is None:
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
+    if checkpoint.get("finished") is False:
+        warnings.warn(
+            f"the training of {run_dir} has not ended: {progress_of(checkpoint, config)}", stacklevel=2
+        )
     model.load_state_dict(checkpoint[names[weights]])
     recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
+
+
+def progress_of(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return which checkpoint is used and how many images of the budget it has seen, as text."""
+    counts = (checkpoint.get("images_seen"), value_at(config, ("budget", "images")))
+    seen = " of ".join(f"{count:,}" for count in counts if isinstance(count, int))
+    return f"its last checkpoint is used, after {seen} images"
 
 
 def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictConfig:
@@ -85,7 +101,7 @@ def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictC
             config = resolved(cfg)
         return buildable(config, ("model", "precision"))
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
-        raise ValueError(message(error)) from error
+        raise ValueError(explain_error(error)) from error
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
@@ -99,18 +115,17 @@ def change(cfg: DictConfig, key: str, value: object) -> None:
     if key == "sampler" and key in cfg:
         take_option(cfg, key, str(value))
         return
-    tree = resolved(cfg)
-    key = schema.steps_key(tree) if key == "steps" else key
-    schema.check_sampling(key, tree)
+    keys = flatten(resolved(cfg))
+    key = schema.steps_key(keys) if key == "steps" else key
+    schema.check_sampling(key, keys)
     node, _, leaf = key.rpartition(".")
     OmegaConf.select(cfg, node)[leaf] = value
 
 
 def take_option(cfg: DictConfig, group: str, option: str) -> None:
     """Put an option of conf/ in the place of the one that is there, with the axes that it pulls in."""
-    options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    if option not in options:
-        raise ValueError(f"{group} is {option!r}; it must be one of {', '.join(options)}")
+    if option not in options(group):
+        raise ValueError(f"{option} is not an option of {group}: choose from {', '.join(options(group))}")
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
     for key, node in composed.items():
@@ -152,7 +167,7 @@ def measuring(
             chosen = buildable(tree, ("data", "metrics"))
         return make(chosen.data), make(chosen.metrics), tree["seed"]
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
-        raise ValueError(message(error)) from error
+        raise ValueError(explain_error(error, overrides)) from error
 
 
 def asked_group(word: str) -> str:
@@ -182,7 +197,7 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     if lost := sorted(ASKED_BY.keys() - tree.keys()):
         raise ValueError(f"{', '.join(lost)} cannot be taken away from a measurement")
     schema.check_root(tree)
-    schema.check_axes(OmegaConf.to_container(cfg))
+    schema.check_accepted(OmegaConf.to_container(cfg))
     if tree["seed"] < 0:
         raise ValueError(f"seed is {tree['seed']}; it must be at least 0")
     return tree

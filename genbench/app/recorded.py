@@ -19,7 +19,7 @@ from genbench.config.groups import CONF
 from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.moved import with_current_paths
 
-__all__ = ["at", "buildable", "configuration", "opened", "referring", "root_of", "words_of"]
+__all__ = ["buildable", "configuration", "opened", "referring", "root_of", "value_at", "words_of"]
 
 UNMEASURED = {
     *("runs_dir", "name", "rerun", "retry_failed", "dry_run", "objective"),
@@ -39,6 +39,10 @@ def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     config = record.get("config")
     if not isinstance(config, dict):
         raise ValueError(f"{path}/run.json holds no configuration: restore it, or train the run anew")
+    if "hydra" in config:  # it would be ignored: no run records how Hydra is configured
+        raise ValueError(
+            f"the configuration in {path}/run.json has a node hydra, which no run writes: take it out"
+        )
     check_plain(config, "")
     return with_current_paths(config)
 
@@ -63,15 +67,15 @@ def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ())
     node: what config holds at a place, by default all of it. So a change of `sampler` reaches each copy.
     """
     for origin in origins_of(place):
-        if isinstance(source := at(config, origin), Mapping) and source == node:
+        if isinstance(source := value_at(config, origin), Mapping) and source == node:
             return f"${{{'.'.join(origin)}}}"
     if not isinstance(node, Mapping):
         return node
     return {key: referring(child, config, (*place, key)) for key, child in node.items()}
 
 
-def at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
-    """Return the node of plain data at a place, None where they do not have it."""
+def value_at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
+    """Return the node of plain data at a place, such as ("budget", "images"); None where there is none."""
     for key in place:
         node = node.get(key) if isinstance(node, Mapping) else None
     return node

@@ -1,4 +1,4 @@
-"""What the verbs of the console script share: complaints, and files that are written with care."""
+"""Functions and texts that verbs of the console script share: output, warnings, checks of --out."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,27 +12,39 @@ from genbench.records.files import atomic_file
 from genbench.runtime.disk import check_writable, explain
 from genbench.runtime.printable import complain, flat, printable
 
-__all__ = ["OUT_HELP", "Weights", "check_new", "check_out", "deliver", "say", "warnings_in_lines"]
+__all__ = [
+    "DEVICE_HELP",
+    "NEW_FOLDER_HELP",
+    "OUT_HELP",
+    "Weights",
+    "check_new",
+    "check_out",
+    "deliver",
+    "say",
+    "warnings_in_lines",
+]
 
 
 class Weights(StrEnum):
-    """Which weights of a run."""
+    """Weights of a run: the exponential moving average over its training, or those of its last step."""
 
     ema = "ema"
     raw = "raw"
 
 
-OUT_HELP = "The file to write; a regular file of that name is replaced, anything else is refused."
+OUT_HELP = "Output file; replaces an existing file."
+NEW_FOLDER_HELP = "Output folder; must be new or empty."
+DEVICE_HELP = "auto, cpu or cuda."
 
 
 def say(text: str, *, nl: bool = True) -> None:
-    """Text on stdout, with control characters spelt out."""
+    """Print text on stdout, with control characters as escapes; nl: with a line break at its end."""
     typer.echo(printable(text), nl=nl)
 
 
 @contextmanager
 def warnings_in_lines() -> Iterator[None]:
-    """Each warning is one line on stderr."""
+    """Print each warning of the block as one line on stderr, without its place in the code."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -47,14 +59,14 @@ def check_out(out: Path | None) -> None:
     if out is None:
         return
     if out.exists() and not out.is_file():
-        raise ValueError(f"--out {out} is there and is no regular file: name a file")
+        raise ValueError(f"--out {out} exists and is not a regular file: choose another path")
     check_folder(out, out.parent)
 
 
 def check_new(folder: Path) -> None:
     """Raise ValueError where there is something that writing into a folder could overwrite."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"--out {folder} is there and is no empty folder: name another")
+        raise ValueError(f"--out {folder} exists and is not an empty folder: choose another path")
     check_folder(folder, folder)
 
 
@@ -63,11 +75,13 @@ def check_folder(out: Path, folder: Path) -> None:
     try:
         check_writable(folder)
     except OSError as error:
-        raise ValueError(f"{out} cannot be written: {explain(error)} --out names one.") from error
+        raise ValueError(
+            f"{out} cannot be written: {explain(error)} Choose another path for --out."
+        ) from error
 
 
 def deliver(text: str, out: Path | None) -> None:
-    """Write text to the terminal, or to a file, and say so."""
+    """Write text to stdout, or whole to the file `out`, whose path is then printed."""
     if out is None:
         say(text, nl=False)
         return

@@ -4,10 +4,10 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["check", "check_axes", "check_root", "check_sampling", "check_value", "steps_key"]
+__all__ = ["check", "check_accepted", "check_root", "check_sampling", "check_value", "steps_key"]
 
 TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")  # torch.hub and torch.load run code
 
@@ -23,7 +23,9 @@ CORE = (
     "metrics",
     "tracker",
 )
-"""The nodes that every run has; all others are axes that a model refers to."""
+"""The nodes that every run has; all others are groups that a model refers to."""
+INTERPOLATION = re.compile(r"\$\{(?:[\w.]+:)?(?P<root>\w+)")
+"""An interpolation of OmegaConf, ${sampler.steps} or ${oc.dict.values:scores}; root: sampler, scores."""
 
 ROOT = {
     "name": str,
@@ -40,9 +42,9 @@ ROOT = {
 
 STEPS = ("sampler.steps", "solver.steps", "process.steps")
 SAMPLING = re.compile(
-    r"sampler\..+|solver\..+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
+    r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
 )
-"""What may be changed in a trained model: how it draws."""
+"""Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
 
 
 def check(node: object, path: str) -> None:
@@ -84,12 +86,24 @@ def check_root(tree: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
 
 
-def check_axes(tree: Mapping[str, Any]) -> None:
-    """Raise ValueError on an axis that nothing in the tree, whose references are not resolved, refers to."""
-    text = str(tree)
+def check_accepted(tree: Mapping[str, Any]) -> None:
+    """Raise ValueError on a group that nothing in an unresolved configuration refers to.
+
+    Such a group, added by a plus on the command line, would be ignored: the model has no part for it.
+    """
+    referred = set(roots(tree))
     for key, node in tree.items():
-        if isinstance(node, Mapping) and key not in CORE and not re.search(rf"[{{:]{key}[}}.]", text):
-            raise ValueError(f"{key} is no axis of {tree['model']['_target_']}: leave it out")
+        if isinstance(node, Mapping) and key not in CORE and key not in referred:
+            raise ValueError(f"{tree['model']['_target_']} does not accept {key}: leave it out")
+
+
+def roots(node: object) -> Iterator[str]:
+    """Yield the first name of each interpolation below a node: schedule of ${schedule.T}."""
+    if isinstance(node, str):
+        yield from (found["root"] for found in INTERPOLATION.finditer(node))
+    elif isinstance(node, Mapping | list):
+        for child in node.values() if isinstance(node, Mapping) else node:
+            yield from roots(child)
 
 
 def describes_objects(value: object) -> bool:
@@ -99,27 +113,18 @@ def describes_objects(value: object) -> bool:
     return "_target_" in value or all(map(describes_objects, value.values()))
 
 
-def steps_key(tree: object) -> str:
-    """The setting that holds the steps of a model's sampling, or the usual one where it has none."""
-    found = [key for key in STEPS if key in leaves(tree)]
-    return (found or STEPS)[0]
+def steps_key(keys: Iterable[str]) -> str:
+    """Return which of a configuration's dotted keys holds the steps of the sampling, by default the first."""
+    there = set(keys)
+    return next((key for key in STEPS if key in there), STEPS[0])
 
 
-def check_sampling(key: str, tree: object) -> None:
-    """Raise ValueError unless a key is there and changes nothing but how a trained model draws."""
-    legal = [name for name in leaves(tree) if SAMPLING.fullmatch(name)]
-    if key not in legal:
-        raise ValueError(
-            f"{key} is no setting of this model's sampling, which has {', '.join(legal) or 'none'}"
-        )
-
-
-def leaves(node: object, path: str = "") -> list[str]:
-    """The dotted keys of all values below a node, without those that say what is built."""
-    if not isinstance(node, Mapping):
-        return [path]
-    children = [(f"{path}.{key}".lstrip("."), child) for key, child in node.items() if key[0] != "_"]
-    return [leaf for key, child in children for leaf in leaves(child, key)]
+def check_sampling(key: str, keys: Iterable[str]) -> None:
+    """Raise ValueError unless a key is one of a configuration's dotted keys that say how a model draws."""
+    there = [name for name in keys if SAMPLING.fullmatch(name)]
+    legal = there and f"choose from {', '.join(there)}"
+    if key not in there:
+        raise ValueError(f"{key} is not a setting of this model's sampling: {legal or 'it has none'}")
 
 
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from genbench.records.flatten import flatten
 from genbench.runtime.printable import complain
 from genbench.tracking.jsonl import JsonLines
 from genbench.tracking.tracker import Tracker, Trackers
 from genbench.tracking.wandb import Mode, RunLabels, Wandb, WandbStartError
 
-__all__ = ["JsonlTracking", "Tracking", "WandbTracking", "flatten"]
+__all__ = ["JsonlTracking", "Tracking", "WandbTracking"]
 
 
 class Tracking(ABC):
@@ -108,15 +109,3 @@ def open_lines(run_dir: Path, resume_state: Mapping[str, Any] | None) -> JsonLin
     lines = JsonLines(Path(run_dir) / "metrics.jsonl")
     lines.truncate(0 if resume_state is None else resume_state["position"])
     return lines
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten a nested configuration to dotted keys: {"optim": {"lr": 1}} -> {"optim.lr": 1}.
-
-    Empty dicts and lists are values.
-    """
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        nested = isinstance(value, Mapping) and len(value) > 0
-        flat |= flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return flat

@@ -316,6 +316,6 @@ def test_a_run_is_not_repeated_from_a_pickle(
     """Hydra's own way to repeat a run unpickles a file of its directory."""
     monkeypatch.setattr(sys, "argv", ["main.py", flag, str(tmp_path / "config.pickle")])
     with pytest.raises(SystemExit) as left:
-        app.door(lambda: pytest.fail("Hydra was started"))
+        app.run_command(lambda: pytest.fail("Hydra was started"))
     assert left.value.code == 2
     assert "reads a pickle, which can execute code" in capsys.readouterr().err

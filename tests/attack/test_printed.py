@@ -358,7 +358,7 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["main.py", word.format(SECRET)])
     with pytest.raises(SystemExit) as ending:
-        app.door(lambda: None)
+        app.run_command(lambda: None)
     assert ending.value.code == 2
     said = capsys.readouterr()
     assert "hydra.job.env_set would write" in said.err
@@ -369,5 +369,5 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
 def test_other_variables_may_be_set_for_jobs(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["main.py", f"+hydra.job.env_set{word}"])
     called = []
-    app.door(lambda: called.append(True))
+    app.run_command(lambda: called.append(True))
     assert called

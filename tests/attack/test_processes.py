@@ -21,7 +21,7 @@ from tests.toys import TINY
 
 SOURCES = sorted(
     path
-    for folder in ("genbench", "hydra_plugins", "examples", "main.py")
+    for folder in ("genbench", "examples", "main.py")
     for path in ([ROOT / folder] if folder.endswith(".py") else (ROOT / folder).rglob("*.py"))
 )
 UNSAFE_MODULES = {"cloudpickle", "code", "dill", "joblib", "jsonpickle", "marshal", "pickle", "shelve"}

@@ -219,19 +219,19 @@ REFUSED = [
     (DDPM, ["--label", 3], "this model knows none"),
     (GUIDED, ["--label", 10], "--label is 10; it must be from 0 to 9"),
     (DDPM, ["--steps", 2000], "sampler.steps is 2000; it must be from 1 to schedule.T=1000"),
-    (DDPM, ["--sampler", "euler_"], "sampler is 'euler_'; it must be one of ancestral, .*ddim"),
-    (DDPM, ["--set", "sampler.etta=1"], "sampler.etta is no setting .* which has .*sampler.steps"),
-    (DDPM, ["--set", "network.width=16"], "network.width is no setting"),
-    (DDPM, ["--set", "guidance.scale=3"], "guidance.scale is no setting"),
+    (DDPM, ["--sampler", "euler_"], "euler_ is not an option of sampler: choose from ancestral, .*ddim"),
+    (DDPM, ["--set", "sampler.etta=1"], "sampler.etta is not a setting .* choose from .*sampler.steps"),
+    (DDPM, ["--set", "network.width=16"], "network.width is not a setting"),
+    (DDPM, ["--set", "guidance.scale=3"], "guidance.scale is not a setting"),
     (DDPM, ["--set", "sampler.steps=many"], "sampler.steps is 'many'; it must be a whole number"),
     (DDPM, ["--set", "sampler.steps"], "--set is 'sampler.steps'; it must be KEY=VALUE"),
-    (GUIDED, ["--set", "guidance.p_uncond=0.5"], "guidance.p_uncond .* which has .*guidance.scale"),
+    (GUIDED, ["--set", "guidance.p_uncond=0.5"], "guidance.p_uncond .* choose from .*guidance.scale"),
     (DDPM, ["--mask", "m.png"], "give both"),
     (DDPM, ["--inpaint", "i.png", "--mask", "m.png", "--vary", "i.png"], "give one"),
     (DDPM, ["--vary", "nowhere.png"], "nowhere.png is no file"),
     (DDPM, ["--vary", ROOT / "README.md"], "README.md cannot be read"),
     (DDPM, ["--vary", "i.png", "--strength", 0], "--strength is 0.0; it must be above 0"),
-    (GAN, ["--steps", 3], "sampler.steps is no setting of this model's sampling, which has none"),
+    (GAN, ["--steps", 3], "sampler.steps is not a setting of this model's sampling: it has none"),
     (GAN, ["--vary", "i.png"], "--vary needs a model that edits images.* GAN does not"),
 ]
 
@@ -251,7 +251,7 @@ def test_what_is_there_is_never_overwritten(made: Make, tmp_path: Path) -> None:
     drawn(made(*GAN), tmp_path / "out", "--n", 2)  # an empty folder will do
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     for place in (tmp_path / "out", tmp_path / "out" / "0.png"):
-        with pytest.raises(ValueError, match="is there and is no empty folder"):
+        with pytest.raises(ValueError, match="exists and is not an empty folder"):
             drawn(made(*GAN), place, "--n", 2)
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
@@ -276,7 +276,7 @@ def test_users_read_one_line(verb: Command, trained: Path, tmp_path: Path) -> No
     again = verb(*arguments)
     assert (again.returncode, again.stdout) == (2, "")
     (line,) = again.stderr.splitlines()
-    assert "is no empty folder" in line
+    assert "is not an empty folder" in line
 
 
 def test_settings_of_a_run_that_say_what_it_recorded_change_nothing(trained: Path, tmp_path: Path) -> None:

@@ -142,8 +142,8 @@ def test_labels_of_given_images_reach_the_distances_within_classes(tmp_path: Pat
     [
         ([], "say what to compare it with"),
         (["--data", "digits", "--features", "none.pth"], "--features is 'none.pth'"),
-        (["--data", "digits", "--metrics", "best"], "there is no metrics=best; legal are"),
-        (["--data", "nothing"], "there is no data=nothing; legal are"),
+        (["--data", "digits", "--metrics", "best"], "best is not an option of metrics: choose from"),
+        (["--data", "nothing"], "nothing is not an option of data: choose from"),
         (["--data", "digits", "--set", "scores=[fid,is]"], r"there are 4 images; scores\.is needs 20"),
     ],
 )
@@ -238,6 +238,9 @@ def test_a_model_that_does_not_fit_the_data_is_refused_before_it_draws() -> None
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(run: Path) -> None:
-    for out, message in ((run, "no regular file"), (run / "none" / "x.jsonl", "in no folder that is there")):
+    for out, message in (
+        (run, "not a regular file"),
+        (run / "none" / "x.jsonl", "in a folder that does not exist"),
+    ):
         with pytest.raises(ValueError, match=message):
             evaluate(str(run), "--out", str(out))
