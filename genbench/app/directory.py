@@ -17,7 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app.messages import explain_error, leave
 from genbench.app.run_names import identity, without_hydra
 from genbench.errors import UsageError
-from genbench.records.run_directory import Run, atomic_file
+from genbench.records.files import atomic_file
+from genbench.records.run_directory import Run
 from genbench.records.untrusted import YAML_BYTES, check_appendable, read_regular
 from genbench.runtime.disk import check_file_size, check_room, check_writable
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 from genbench.runtime.disk import check_writable, explain
 from genbench.runtime.printable import complain, flat, printable
 
