@@ -194,7 +194,7 @@ ALIKE = {sizes: [e for e in EXPERIMENTS if SIZES[e] == sizes] for sizes in SIZES
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", ALIKE, ids=lambda sizes: "-".join(ALIKE[sizes]))
-def test_every_experiment_runs(sizes: tuple[str, ...], main: Command, tmp_path: Path) -> None:
+def test_every_experiment_runs(sizes: tuple[str, ...], process: Command, tmp_path: Path) -> None:
     """On a few images of one size, with networks of a few weights; those alike in one process."""
     rng = torch.Generator().manual_seed(0)
     for k in range(60):
@@ -202,7 +202,7 @@ def test_every_experiment_runs(sizes: tuple[str, ...], main: Command, tmp_path: 
         folder.mkdir(parents=True, exist_ok=True)
         pixels = torch.randint(0, 256, (32, 32, 3), generator=rng, dtype=torch.uint8).numpy()
         Image.fromarray(pixels).save(folder / f"{k}.png")
-    done = main(
+    done = process(
         "-m",
         f"experiment={','.join(ALIKE[sizes])}",
         *sizes,

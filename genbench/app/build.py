@@ -25,10 +25,11 @@ __all__ = ["build", "check_groups", "make", "make_option", "seeded_model"]
 
 
 def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int | None = None) -> "Parts":
-    """The objects of a configuration, and the facts that hold between them; no image is read.
+    """Build the objects of a configuration, and check the facts that hold between them; no image is read.
 
-    job: its number in a sweep, by default as Hydra says. local: which of its `each` processes here.
-    Fills in `image`. Raises UsageError on whatever cannot be built.
+    job: its number in a sweep, by default as Hydra says; it decides the device. local: the number of this
+    process among the `each` processes of the run on this machine. Fills in `image` of the configuration.
+    Raises UsageError on whatever cannot be built.
     """
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices
@@ -36,6 +37,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
     from genbench.session.parts import Parts
 
     try:
+        # Keys first, then the data, whose shape the values of all other groups refer to.
         tree: Any = OmegaConf.to_container(cfg, resolve=True)
         schema.check_root(tree)
         schema.check_accepted(OmegaConf.to_container(without_hydra(cfg)))
@@ -63,6 +65,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
             device=device,
             seed=cfg.seed,
         )
+        # What no constructor can check alone, since it is a fact of two objects.
         parts.model.check_trainable()
         parts.check_optim()
         if parts.trainer.compile:
@@ -72,6 +75,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
         except MissingWeights as error:
             if parts.trainer.evaluate_every_images is not None:
                 raise
+            # A training takes longer than to fetch the weights, after which the same command evaluates.
             complain(f"{error}; until then the run trains, but does not evaluate")
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
         raise UsageError(explain_error(error)) from error
@@ -79,15 +83,16 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
 
 
 def job_number() -> int:
-    """The number of this job in its sweep, 0 where there is none."""
+    """Return the number of this job in its sweep, 0 outside of a sweep."""
     number = HydraConfig.get().job.get("num") if HydraConfig.initialized() else None
     return number or 0
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401
-    """The object that a node of the configuration describes; the one place that instantiates.
+    """Build the object that a node of the configuration describes; no other function instantiates.
 
-    Raises a lack of memory as it is: Hydra would wrap it as a fault of the configuration.
+    Raises ValueError, TypeError or OSError wrapped by Hydra, as `explain_error` reads them; a lack of memory
+    as it is, since Hydra would wrap it as a fault of the configuration.
     """
     try:
         return instantiate(node, _convert_="all")
@@ -113,7 +118,10 @@ def make_option(group: str, option: str, changes: Mapping[str, object]) -> Any: 
 
 
 def seeded_model(cfg: DictConfig) -> "Generator":
-    """The model with its random start fixed by the seed."""
+    """Build the model of a configuration on the CPU, with initial weights that follow from `seed` alone.
+
+    Random numbers outside are not touched. Raises ValueError on a negative seed, and on what `make` refuses.
+    """
     import torch
 
     from genbench.runtime import rng
@@ -126,7 +134,11 @@ def seeded_model(cfg: DictConfig) -> "Generator":
 
 
 def check_groups(cfg: DictConfig) -> None:
-    """Hold every value to the constructor that it goes to; the parts first, then what is made of them."""
+    """Check every value of a composed configuration against the constructor that it goes to.
+
+    Parts are checked before the model that is made of them, so that the message names the part at fault.
+    Raises ValueError with the key, the value and what is legal.
+    """
     tree: Any = OmegaConf.to_container(cfg, resolve=True)
     for key in sorted(tree, key=lambda name: name == "model"):
         schema.check(tree[key], key)

@@ -32,7 +32,7 @@ OPEN: ContextVar[tuple[Path, ...]] = ContextVar("OPEN", default=())
 
 
 def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The configuration in the record of a run at `path`, with the current paths of classes.
+    """Return the configuration in the record of a run at `path`, with the current paths of moved classes.
 
     Raises ValueError where there is none, or where it holds anything but plain values.
     """
@@ -62,9 +62,9 @@ def check_plain(node: object, path: str) -> None:
 
 
 def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
-    """The same plain data with the references of installed options wherever both sides agree.
+    """Return plain data with the references of installed options put back wherever both sides agree.
 
-    node: what config holds at a place, by default all of it. So a change of `sampler` reaches each copy.
+    node: what `config` holds at a place, by default all of it. So a change of `sampler` reaches each copy.
     """
     for origin in origins_of(place):
         if isinstance(source := value_at(config, origin), Mapping) and source == node:
@@ -75,14 +75,17 @@ def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ())
 
 
 def value_at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
-    """Return the node of plain data at a place, such as ("budget", "images"); None where there is none."""
+    """Return the value or node of plain data at a place, such as ("budget", "images"), None if none is there.
+
+    place: the keys that lead to it, from the outermost to the innermost one.
+    """
     for key in place:
         node = node.get(key) if isinstance(node, Mapping) else None
     return node
 
 
 def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
-    """The named nodes of a resolved configuration, ready to be built.
+    """Return the named nodes of a resolved configuration that came with a run, checked and ready to be built.
 
     Raises ValueError where one of them is missing or would build what it must not.
     """
@@ -98,7 +101,10 @@ def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
-    """Load a run inside. Raises ValueError where the run is needed to load itself."""
+    """Note inside the block that a run is being loaded, since it may name other runs as parts of its model.
+
+    Raises ValueError where a run is needed to load itself, which would never end.
+    """
     path = path.resolve()
     if path in OPEN.get():
         raise ValueError(f"{path} takes a part of its model from itself: name another run as run_dir")
@@ -124,7 +130,10 @@ def words_of(run_dir: Path) -> list[str]:
 
 
 def root_of(word: str) -> str:
-    """Return the first name in the key of an override: trainer of +trainer.batch_size=8."""
+    """Return the first name in the key of an override: trainer of +trainer.batch_size=8.
+
+    A group, a package and a deletion are read alike: data of data@x=digits, tuned of ~tuned.
+    """
     return re.split(r"[.=@]", word.lstrip("+~"))[0]
 
 
@@ -136,5 +145,5 @@ def check_word(word: str, path: Path) -> None:
     leads_out = is_group and not re.fullmatch(r"[\w, \[\]'\"-]*", value)
     if not is_key or leads_out or "${" in word or not (equals or word.startswith("~")):
         raise ValueError(
-            f"{path} holds {word!r}; legal are options of conf/ and values, as in model=ddpm seed=1"
+            f"{path} holds {word!r}: it may hold only options of conf/ and values, as in model=ddpm seed=1"
         )

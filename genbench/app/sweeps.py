@@ -35,7 +35,10 @@ LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launche
 
 
 class KeepsLedger(Callback):
-    """Hooks of Hydra by which a sweep gets its ledger and its sweeper before the first job starts."""
+    """Hooks of Hydra by which a sweep gets its ledger and its sweeper before the first job starts.
+
+    conf/config.yaml names this class. The hooks run in the process that starts the jobs.
+    """
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Name the ledger to all jobs, and put `Combinations` in the place of Hydra's own sweeper."""
@@ -162,13 +165,19 @@ def enter_plan(jobs: Sequence[Sequence[str]], refused: Sequence[tuple[Sequence[s
 
 
 def ledger() -> Ledger | None:
-    """Return the ledger of the sweep that this process belongs to, None outside of a sweep."""
+    """Return the ledger of the sweep that this process belongs to, None outside of a sweep.
+
+    Its path is in the environment of every job, wherever a launcher starts it.
+    """
     path = os.environ.get(LEDGER)
     return None if path is None else Ledger(Path(path))
 
 
 def stop_of_sweep() -> StopRequest:
-    """Return the request to stop that all jobs of a sweep share; outside of a sweep, this process's own."""
+    """Return the request to stop that all jobs of a sweep share; outside of a sweep, this process's own.
+
+    In a sweep, a file beside the ledger carries the request from one process to the others.
+    """
     record = ledger()
     return StopRequest(None if record is None else record.path.with_suffix(".stop"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 from genbench.runtime.disk import check_writable, explain
 from genbench.runtime.printable import complain, flat, printable
 
@@ -26,7 +26,10 @@ __all__ = [
 
 
 class Weights(StrEnum):
-    """Weights of a run: the exponential moving average over its training, or those of its last step."""
+    """Weights of a run: `ema`, the exponential moving average over its training, or `raw`, of its last step.
+
+    Their names stand in metric names too, as in fid[..,ema].
+    """
 
     ema = "ema"
     raw = "raw"
@@ -38,13 +41,19 @@ DEVICE_HELP = "auto, cpu or cuda."
 
 
 def say(text: str, *, nl: bool = True) -> None:
-    """Print text on stdout, with control characters as escapes; nl: with a line break at its end."""
+    """Print text on stdout, with control characters as escapes, since it may quote what a run's files hold.
+
+    nl: end it with a line break.
+    """
     typer.echo(printable(text), nl=nl)
 
 
 @contextmanager
 def warnings_in_lines() -> Iterator[None]:
-    """Print each warning of the block as one line on stderr, without its place in the code."""
+    """Print each warning of the block as one line on stderr, without its place in the code.
+
+    They appear at the end of the block, also where it raises.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -55,7 +64,10 @@ def warnings_in_lines() -> Iterator[None]:
 
 
 def check_out(out: Path | None) -> None:
-    """Raise ValueError where `out` is no regular file or cannot be written, before any work is done."""
+    """Raise ValueError where `out` is not a regular file or cannot be written, before any work is done.
+
+    None stands for stdout, and is always accepted. The folder of the file need not exist yet.
+    """
     if out is None:
         return
     if out.exists() and not out.is_file():
@@ -64,7 +76,10 @@ def check_out(out: Path | None) -> None:
 
 
 def check_new(folder: Path) -> None:
-    """Raise ValueError where there is something that writing into a folder could overwrite."""
+    """Raise ValueError where a folder that is to be written exists and is not empty, or cannot be made.
+
+    Verbs that write several files check it before any work is done.
+    """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ValueError(f"--out {folder} exists and is not an empty folder: choose another path")
     check_folder(folder, folder)
@@ -81,7 +96,10 @@ def check_folder(out: Path, folder: Path) -> None:
 
 
 def deliver(text: str, out: Path | None) -> None:
-    """Write text to stdout, or whole to the file `out`, whose path is then printed."""
+    """Write text to stdout, or whole to the file `out`, whose path is then printed.
+
+    A failure half-way leaves the earlier file as it was. Raises OSError where the disk does not allow it.
+    """
     if out is None:
         say(text, nl=False)
         return

@@ -44,7 +44,10 @@ app = assembled()
 
 
 def main() -> None:
-    """Run a verb; what the user can mend is one line on stderr and exit code 2, failures and damage are 1."""
+    """Run the verb of the command line, with its exit code where it is not 0.
+
+    2: what the user can mend, in one line on stderr; 1: failures of a run, damaged files, the machine.
+    """
     harden_streams(output_is_result=True)
     spell_out_warnings()
     try:
@@ -66,4 +69,4 @@ def run_verb() -> None:
     try:
         app(prog_name="genbench")
     finally:
-        sys.stdout.flush()  # where that fails, it is told like any error, and not by the interpreter's exit
+        sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at its exit

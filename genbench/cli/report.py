@@ -15,8 +15,8 @@ from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
+    from genbench.report.compare import Comparison
     from genbench.report.table import Query
-    from genbench.report.text import Comparison
 
 __all__ = ["verbs"]
 
@@ -126,8 +126,8 @@ class Report:
             return
         chosen = Format.html if self.assets and self.format is None else self.format_of_output()
         self.check_target(chosen)
-        wanted = asked(self.by, self.sort, self.columns)
-        self.write(compare(self.runs_dir, wanted, conditions=self.filters or []), chosen)
+        tables = asked(self.by, self.sort, self.columns)
+        self.write(compare(self.runs_dir, tables, conditions=self.filters or []), chosen)
 
     def write(self, found: "Comparison", chosen: Format) -> None:
         """Write a comparison in a format to the terminal, a pipe, a file or a folder, as the options say."""

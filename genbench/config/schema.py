@@ -78,7 +78,10 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
 
 
 def check_root(tree: Mapping[str, Any]) -> None:
-    """Raise ValueError on a root key that is neither a group nor a known setting of its type."""
+    """Raise ValueError on a root key that is neither a group nor a known setting of its type.
+
+    tree: the resolved configuration as plain data, without Hydra's part.
+    """
     for key, value in tree.items():
         if key in ROOT:
             check_value(value, ROOT[key], key)
@@ -107,20 +110,27 @@ def roots(node: object) -> Iterator[str]:
 
 
 def describes_objects(value: object) -> bool:
-    """Whether a node is one object's description, or holds several under names and nothing else."""
+    """Return True for a node that describes one object, or holds several under names and nothing else."""
     if not isinstance(value, Mapping) or not value:
         return False
     return "_target_" in value or all(map(describes_objects, value.values()))
 
 
 def steps_key(keys: Iterable[str]) -> str:
-    """Return which of a configuration's dotted keys holds the steps of the sampling, by default the first."""
+    """Return which of a configuration's dotted keys holds the number of sampling steps.
+
+    keys: all keys of the configuration. Where none of them does, the usual one, which is then refused by
+    name.
+    """
     there = set(keys)
     return next((key for key in STEPS if key in there), STEPS[0])
 
 
 def check_sampling(key: str, keys: Iterable[str]) -> None:
-    """Raise ValueError unless a key is one of a configuration's dotted keys that say how a model draws."""
+    """Raise ValueError unless a key may be changed in a trained model.
+
+    It must be one of the dotted keys of its configuration, and one of those that say how the model draws.
+    """
     there = [name for name in keys if SAMPLING.fullmatch(name)]
     legal = there and f"choose from {', '.join(there)}"
     if key not in there:
@@ -128,14 +138,17 @@ def check_sampling(key: str, keys: Iterable[str]) -> None:
 
 
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
-    """Raise ValueError unless a value fits an annotation."""
+    """Raise ValueError unless a plain value fits the annotation of the argument that it goes to.
+
+    path: the place of the value in the configuration, with which the message begins.
+    """
     if not fits(value, hint):
         shown = value.get("_target_", value) if isinstance(value, Mapping) else value
         raise ValueError(f"{path} is {shown!r}; it must be {written(hint)}")
 
 
 def locate(name: str, path: str) -> Any:  # noqa: ANN401
-    """The class or function that a target names."""
+    """Import and return the class or function that a target names."""
     if not name.startswith(TARGETS):
         raise ValueError(f"{path}._target_ is {name!r}; it must start with one of {', '.join(TARGETS)}")
     module, _, attribute = name.rpartition(".")
@@ -146,7 +159,7 @@ def locate(name: str, path: str) -> Any:  # noqa: ANN401
 
 
 def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
-    """Whether a plain value can be what an annotation says (annotations of objects fit any description)."""
+    """Return True where a plain value can be what an annotation says; objects fit by their description."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return any(fits(value, argument) for argument in arguments)
@@ -164,13 +177,13 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
 
 
 def makes(node: Mapping[str, Any], hint: Any) -> bool:  # noqa: ANN401
-    """Whether a description makes an object of a class (anything else is taken on trust)."""
+    """Return True where a description makes an object of a class; a function is trusted to."""
     target = locate(str(node["_target_"]), "")
     return not (inspect.isclass(target) and inspect.isclass(hint)) or issubclass(target, hint)
 
 
 def written(hint: Any) -> str:  # noqa: ANN401
-    """An annotation as a reader would write it."""
+    """Return an annotation in words: a number or null."""
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(written(argument) for argument in get_args(hint))

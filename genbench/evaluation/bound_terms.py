@@ -13,7 +13,7 @@ from genbench.evaluation.pictures import curves_figure
 from genbench.evaluation.samples import held_out_order
 from genbench.generator import BoundTerms, Generator
 from genbench.metrics import bits_per_dim
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.memory import memory_for

@@ -17,7 +17,7 @@ from genbench.evaluation.gallery import CLASSES, classes_in_turn
 from genbench.evaluation.pictures import GREY, save_grid
 from genbench.evaluation.samples import batches
 from genbench.generator import Edits, Generator, Inpaints, Rng
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.device import keep_memory, make_repeatable

@@ -81,7 +81,7 @@ class HeldOut:
         """
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
-            law = self.data.law
+            law = self.data.distribution
             known = [] if law is None else [law.log_prob(to_uint8(x), y).double().cpu()]
             return torch.stack([model.log_prob(x, y).double().cpu(), *known])
 

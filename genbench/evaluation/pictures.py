@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

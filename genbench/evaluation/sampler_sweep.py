@@ -15,8 +15,8 @@ from genbench.evaluation.gallery import classes_in_turn
 from genbench.evaluation.pictures import curves_figure, save_grid
 from genbench.generator import Generator
 from genbench.metrics import Metrics
+from genbench.records.files import atomic_file
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.records.run_directory import atomic_file
 from genbench.runtime.context import Context
 
 if TYPE_CHECKING:

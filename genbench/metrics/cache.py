@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from genbench.records.files import checksum, clear, remove_leftovers, state_of
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file, checksum, clear, remove_leftovers, state_of
 from genbench.runtime.disk import locked, optional
 
 __all__ = ["Stored", "cached", "key", "load", "save"]

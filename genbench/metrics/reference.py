@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, KnownLaw, Split, cache_dir
+from genbench.data import ImageData, KnownDistribution, Split, cache_dir
 from genbench.metrics import cache
 from genbench.metrics.features.extractor import FeatureExtractor
 from genbench.metrics.scores.frechet import Moments
@@ -31,7 +31,7 @@ class Reference(NamedTuple):
     """(at most 10,000, d) float32, a fixed random subset, for KID and for what counts neighbours."""
     images: Split
     """All images of the split, and their labels."""
-    law: KnownLaw | None = None
+    law: KnownDistribution | None = None
     """The exact law of the images, where it is known."""
 
     @property
@@ -71,7 +71,7 @@ def reference(
     mean, scatter, features = (stored.tensors[name] for name in ("mean", "scatter", "features"))
     moments = Moments(len(mean))
     moments.n, moments.mean, moments.scatter = int(str(stored.facts["n"])), mean, scatter
-    return Reference(split, extractor.protocol, moments, features, splits[split], data.law)
+    return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution)
 
 
 def retained(n: int, most: int) -> Tensor:

@@ -19,8 +19,8 @@ from torch.optim import Optimizer
 
 from genbench.data import Split, cache_dir
 from genbench.generator import Generator, Stage
-from genbench.records.files import clear, read_sealed, remove_leftovers, sealed
-from genbench.records.run_directory import version, write_json_atomic
+from genbench.records.files import clear, read_sealed, remove_leftovers, sealed, write_json_atomic
+from genbench.records.run_directory import version
 from genbench.runtime import rng
 from genbench.runtime.device import describe, processor
 from genbench.runtime.disk import locked, optional

@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 import torch
 
 from genbench.errors import Damaged
-from genbench.records.files import FileState, state_of
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import FileState, atomic_file, state_of
 from genbench.records.untrusted import open_regular
 
 __all__ = ["CheckpointStore"]

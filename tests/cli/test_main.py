@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from genbench.cli import main as cli
 from genbench.cli.sample import setting
+from tests.conftest import Done, in_this_process
 
 ROOT = Path(__file__).parents[2]
 VERBS = ("report", "serve", "sample", "sampler-sweep", "bound", "schedules", "dashboard")
@@ -22,13 +24,13 @@ def write(runs: Path, run: str) -> Path:
     return path
 
 
-def genbench(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "genbench", *map(str, arguments)]
-    environment = dict(os.environ) | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"} | variables
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+def genbench(*arguments: object) -> Done:
+    """A verb in this process, on a terminal without colours."""
+    environment = dict(os.environ) | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"}
+    return in_this_process(cli.main, ["genbench", *arguments], environment)
 
 
-def refused(done: subprocess.CompletedProcess[str]) -> str:
+def refused(done: Done) -> str:
     """The one line that a refusal consists of."""
     assert done.returncode == 2
     assert done.stdout == ""

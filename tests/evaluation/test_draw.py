@@ -1,7 +1,5 @@
 """What people do with a trained model: `genbench sample`."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -270,13 +268,12 @@ def test_a_flow_at_temperature_zero_draws_its_mode(made: Make, tmp_path: Path) -
     assert len({image.tobytes() for image in samples}) == 1
 
 
-def test_users_read_one_line(trained: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    arguments = ["sample", str(trained), "--out", str(tmp_path / "o"), "--n", "3"]
-    command = [sys.executable, "-m", "genbench", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+def test_users_read_one_line(verb: Command, trained: Path, tmp_path: Path) -> None:
+    arguments = ("sample", trained, "--out", tmp_path / "o", "--n", 3)
+    done = verb(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"3 images in {tmp_path / 'o'}: a PNG each, grid.png, samples.npz\n"
-    again = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+    again = verb(*arguments)
     assert (again.returncode, again.stdout) == (2, "")
     (line,) = again.stderr.splitlines()
     assert "is not an empty folder" in line

@@ -141,7 +141,7 @@ def test_labels_of_given_images_reach_the_distances_within_classes(tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "say what to compare it with"),
+        ([], "choose the data set to compare it with by --data"),
         (["--data", "digits", "--features", "none.pth"], "--features is 'none.pth'"),
         (["--data", "digits", "--metrics", "best"], "best is not an option of metrics: choose from"),
         (["--data", "nothing"], "nothing is not an option of data: choose from"),
@@ -213,10 +213,10 @@ def test_without_the_run_s_words_only_what_is_recorded_stands(run: Path) -> None
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("optim.lr=5", "which has data, features, metrics, scores, seed"),
-        ("++model.process=1", "no setting of an evaluation"),
-        ("~trainer", "no setting of an evaluation"),
-        ("~metrics", "metrics cannot be taken away"),
+        ("optim.lr=5", "choose from data, features, metrics, scores, seed"),
+        ("++model.process=1", "not a setting of an evaluation"),
+        ("~trainer", "not a setting of an evaluation"),
+        ("~metrics", "an evaluation needs metrics"),
         ("++metrics.sample=5", "metrics.sample is unknown"),
         ("seed=-1", "must be at least 0"),
         ("seed=x", "seed is 'x'"),

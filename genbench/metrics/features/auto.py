@@ -41,7 +41,7 @@ class AutoFeatures(FeatureSource):
 
     def choice(self, data: ImageSource | ImageData) -> FeatureSource:
         """The recipe that fits a data set, see the class."""
-        if data.law is not None:
+        if data.distribution is not None:
             return LawFeatures()
         if data.name == "digits_binary":
             return ClassifierFeatures(60_000)

@@ -12,7 +12,7 @@ from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource, MissingWeights
 from genbench.metrics.features.weights import check_layout, read_tensors
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 from genbench.runtime.progress import Progress
 
 if TYPE_CHECKING:

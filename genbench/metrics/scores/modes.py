@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genbench.data import KnownLaw
+from genbench.data import KnownDistribution
 from genbench.metrics.bits import bits_per_dim
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.score import Drawn, Score
@@ -57,7 +57,7 @@ class Modes(Score):
         return scores
 
 
-def modes_of(images: Tensor, law: KnownLaw, *, radius: float = 2.0) -> Tensor:
+def modes_of(images: Tensor, law: KnownDistribution, *, radius: float = 2.0) -> Tensor:
     """The mode that each image (n, ..) uint8 lies on, -1 for none: (n,) int64.
 
     m = argmax_m p(m | u)  where  |u - mu_m|^2 <= radius^2 E|u - mu_m|^2, the expectation over images of m.
@@ -71,12 +71,12 @@ def modes_of(images: Tensor, law: KnownLaw, *, radius: float = 2.0) -> Tensor:
     return torch.where(on, nearest, -1)
 
 
-def coverage(modes: Tensor, law: KnownLaw) -> float:
+def coverage(modes: Tensor, law: KnownDistribution) -> float:
     """Share of the distribution's modes that occur among modes (n,), where -1 stands for none."""
     return len(modes[modes >= 0].unique()) / len(law.weights)
 
 
-def total_variation(modes: Tensor, law: KnownLaw) -> float:
+def total_variation(modes: Tensor, law: KnownDistribution) -> float:
     """(sum_m |n_m / n - w_m| + n_none / n) / 2 of modes (n,): 0 at the law's frequencies, 1 for junk alone.
 
     Above 0 by chance at any n: compare with real images.
