@@ -12,4 +12,4 @@ def main(cfg: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    app.door(main)
+    app.run_command(main)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from genbench.cli.main import listed
+from genbench.cli.sample import listed
 from genbench.report import frame_markdown
 
 __all__ = ["Announcer", "Only", "Out", "Rounds", "Row", "Table", "Threads", "chosen", "show"]

@@ -21,7 +21,7 @@ from benchmarks.peers.peer import Peer
 from benchmarks.turns import clock
 from genbench import app
 from genbench.config.groups import CONF
-from genbench.data import EpochOrder, FashionMnist, ImageData, ImageSource, cache_dir, prepare, to_uint8
+from genbench.data import EpochOrder, FashionMnist, ImageData, ImageSource, prepare, to_uint8
 from genbench.evaluation.samples import batches
 from genbench.generator import Generator
 from genbench.metrics import parameter_count
@@ -29,11 +29,12 @@ from genbench.records.run_directory import Run
 from genbench.runtime import rng
 from genbench.runtime.precision import Float32
 from genbench.runtime.progress import Progress
+from genbench.session.parts import Configuration
 from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training import flops
 from genbench.training.budget import Budget
-from genbench.training.loop import Trained
+from genbench.training.state import Trained
 
 __all__ = [
     "BATCH",
@@ -164,7 +165,9 @@ class Ours(Contender):
         """A stay with a run whose folder is gone afterwards."""
         parts = dataclasses.replace(self.parts, budget=budget)
         with tempfile.TemporaryDirectory() as folder:
-            yield Session(parts, Run(Path(folder) / "run"), "", self.config, {}, self.console)
+            run = Run(Path(folder) / "run")
+            configuration = Configuration("", self.config, {})
+            yield Session(parts, run, configuration, parts.context(Progress(self.console)))
 
     def trained(self, session: Session, tracker: Tracker) -> Trained:
         """What comes of a session."""
@@ -287,7 +290,7 @@ def peer(name: str) -> Peer:
 
 def fashion_mnist(data_root: Path, console: Console | None) -> ImageData:
     """The images, from a folder in torchvision's layout."""
-    return prepare(FashionMnist(str(data_root)), cache=cache_dir(), progress=Progress(console))
+    return prepare(FashionMnist(str(data_root)), progress=Progress(console))
 
 
 def drawn(who: Contender, n: int, *, progress: Progress) -> tuple[Tensor, float]:

@@ -20,7 +20,7 @@ from benchmarks.images import RandomImages, cache_of_its_own
 from benchmarks.machine import best, products
 from benchmarks.peers.peer import Peer
 from benchmarks.turns import medians, seconds
-from genbench.data import cache_dir, prepare
+from genbench.data import prepare
 from genbench.metrics import peak_memory_bytes, reset_peak_memory
 from genbench.runtime.progress import Progress
 from genbench.session.estimate import Stopwatch
@@ -156,7 +156,7 @@ def theirs(
     """The peers in each precision."""
 
     def fed(name: str, make: Callable[[], Peer], precision: str) -> Fed:
-        data = prepare(RandomImages(IMAGES, SHAPE), cache=cache_dir(), progress=Progress(None))
+        data = prepare(RandomImages(IMAGES, SHAPE), progress=Progress(None))
         with feeding(name):
             peer = make() if precision == "fp32" else Autocast(make(), device)
         return Fed(peer, data, progress=Progress(None), batch_size=batch, device=device)

@@ -18,8 +18,8 @@ from benchmarks.contenders import Ours
 from benchmarks.images import RandomImages, cache_of_its_own
 from benchmarks.matched import NOISE
 from benchmarks.turns import medians, seconds
-from genbench.cli.main import listed
-from genbench.data import cache_dir, prepare
+from genbench.cli.sample import listed
+from genbench.data import prepare
 from genbench.runtime.progress import Progress
 from genbench.training.loop import Trainer
 
@@ -110,7 +110,7 @@ def rate(ours: Ours, spent: float) -> float:
 
 def store(ours: Ours) -> None:
     """Make the store that the training reads."""
-    prepare(ours.parts.source, cache=cache_dir(), progress=Progress(None))
+    prepare(ours.parts.source, progress=Progress(None))
 
 
 if __name__ == "__main__":

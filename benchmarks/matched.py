@@ -9,7 +9,7 @@ import typer
 from benchmarks.console import Row
 from benchmarks.contenders import Contender, Fed, Missing, Ours, feeding, peer
 from benchmarks.peers.peer import Peer
-from genbench.data import Gaussians, ImageData, cache_dir, prepare
+from genbench.data import Gaussians, ImageData, prepare
 from genbench.runtime.progress import Progress
 
 __all__ = ["GROUPS", "NOISE", "Group", "group", "noise", "teams"]
@@ -100,7 +100,7 @@ GROUPS = {
 def noise() -> ImageData:
     """The images that NOISE describes."""
     source = Gaussians(size=28, classes=1, shift=0, train=IMAGES)
-    return prepare(source, cache=cache_dir(), progress=Progress(None))
+    return prepare(source, progress=Progress(None))
 
 
 def group(

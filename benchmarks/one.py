@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.contenders import Missing, contender, drawn
 from genbench.evaluation.pictures import save_grid
-from genbench.records.run_directory import write_json_atomic
+from genbench.records.files import write_json_atomic
 from genbench.runtime.progress import Progress
 
 __all__ = ["FACTS", "GRID", "SAMPLES", "facts_of", "main", "samples_of"]

@@ -18,7 +18,7 @@ from benchmarks.console import Announcer, Only, Out, Rounds, Table, Threads, cho
 from benchmarks.contenders import CPU, Ours, Watched
 from benchmarks.matched import NOISE
 from benchmarks.turns import by_turns, clock
-from genbench.data import cache_dir, prepare, to_float
+from genbench.data import prepare, to_float
 from genbench.runtime.progress import Progress
 
 __all__ = ["CASES", "main", "table"]
@@ -91,7 +91,7 @@ def bare_step(ours: Ours) -> Callable[[], None]:
     optimizers = {phase: AdamW(learned[phase], lr=1e-5, fused=True) for phase in model.phases}
     # One phase needs no list of what its gradient goes to, and torch is slower with one.
     inputs = learned if len(model.phases) > 1 else dict.fromkeys(model.phases)
-    data = prepare(ours.parts.source, cache=cache_dir(), progress=Progress(None))
+    data = prepare(ours.parts.source, progress=Progress(None))
     images, _ = data.train.gather(torch.arange(ours.batch_size), CPU)
     x = to_float(images).contiguous(memory_format=torch.channels_last)
     steps = itertools.count()

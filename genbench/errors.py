@@ -1,6 +1,16 @@
 """Errors that end a command: told in one message, without the interpreter's context."""
 
-__all__ = ["Busy", "Damaged", "Failure", "Lost", "MachineFault", "OutOfMemory", "Unmeasured", "UsageError"]
+__all__ = [
+    "Busy",
+    "Damaged",
+    "Failure",
+    "Lost",
+    "MachineFault",
+    "MissingWeights",
+    "OutOfMemory",
+    "Unmeasured",
+    "UsageError",
+]
 
 
 class UsageError(Exception):
@@ -36,3 +46,7 @@ class OutOfMemory(Failure):
 
 class Unmeasured(Exception):  # noqa: N818 (the training succeeded)
     """A run is trained and saved, but could not be evaluated; the message says how it can be later."""
+
+
+class MissingWeights(FileNotFoundError):  # noqa: N818 (what is the matter, in two words)
+    """The weights of a feature network are not on this machine, and could not be downloaded."""

@@ -1,11 +1,18 @@
-"""What several test files share: the project's commands in a subprocess, and runs with random weights."""
+"""What several test files share: the project's commands, and runs with random weights."""
 
+import logging
 import os
+import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,12 +21,23 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from genbench import app
+from genbench.cli.main import main as run_verb
 from genbench.records.run_directory import Run
 from genbench.training.checkpoint import CheckpointStore
 
 ROOT = Path(__file__).resolve().parents[1]
-Command = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., Path]
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
 
 # One thread: the toy networks are too small to share, and two cores serve several test processes.
 torch.set_num_threads(1)
@@ -40,14 +58,87 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def main(environment: dict[str, str]) -> Command:
-    """`python main.py ...` as a user calls it, from another directory."""
+def process(environment: dict[str, str]) -> Command:
+    """`python main.py ...` as a user calls it, in a process of its own; to load torch there takes seconds."""
 
-    def call(*arguments: str, env: dict[str, str] = environment) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "main.py"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
+    def call(*words: object, env: Mapping[str, str] = environment) -> Done:
+        command = [sys.executable, str(ROOT / "main.py"), *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def main(environment: dict[str, str]) -> Command:
+    """`python main.py ...` in this process, which has loaded torch already: for all that needs no other."""
+
+    def call(*words: object, env: Mapping[str, str] = environment) -> Done:
+        script = str(ROOT / "main.py")
+        return in_this_process(lambda: runpy.run_path(script, run_name="__main__"), [script, *words], env)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def verb(environment: dict[str, str]) -> Command:
+    """`genbench VERB ...` in this process."""
+
+    def call(*words: object, env: Mapping[str, str] = environment) -> Done:
+        return in_this_process(run_verb, ["genbench", *words], env)
+
+    return call
+
+
+def in_this_process(work: Callable[[], object], words: list[object], env: Mapping[str, str]) -> Done:
+    """Run a command with the arguments, environment and streams of a process of its own, and undo all of it.
+
+    Anything but SystemExit is raised: it would be a traceback.
+    """
+    root, code = logging.getLogger(), 0
+    handlers, level = root.handlers[:], root.level
+    with redirected() as streams, patch.dict(os.environ, env, clear=True), warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.showwarning = shown_on_stderr
+        with patch.object(sys, "argv", list(map(str, words))):
+            try:
+                work()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+            finally:
+                root.handlers[:], root.level = handlers, level
+        for name in ("stdout", "stderr"):
+            getattr(sys, name).flush()
+        return Done(code, *(read_all(stream) for stream in streams))
+
+
+def shown_on_stderr(
+    message: Warning | str, category: type[Warning], name: str, line: int, *_: object
+) -> None:
+    """Print a warning as a process does whose warnings no pytest collects."""
+    if not issubclass(category, DeprecationWarning | PendingDeprecationWarning | ResourceWarning):
+        sys.stderr.write(warnings.formatwarning(message, category, name, line))
+
+
+@contextmanager
+def redirected() -> Iterator[list[IO[bytes]]]:
+    """Let stdout and stderr, also of libraries and child processes, go to two files."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(TemporaryFile()) for _ in range(2)]
+        for number, name, file in zip((1, 2), ("stdout", "stderr"), files, strict=True):
+            getattr(sys, name).flush()
+            before = os.dup(number)
+            stack.callback(os.close, before)
+            stack.callback(os.dup2, before, number)
+            os.dup2(file.fileno(), number)
+            stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            stack.enter_context(patch.object(sys, name, stream))
+        yield files
+
+
+def read_all(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """What every family is held to, whatever it is; families are found by their YAML in conf/model."""
 
 import copy
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -74,8 +74,15 @@ def config(*overrides: str) -> DictConfig:
 
 def build(*overrides: str) -> Generator:
     """A family as its YAML describes it, small."""
+    return copy.deepcopy(built(*overrides))
+
+
+@cache
+def built(*overrides: str) -> Generator:
+    """The same for all tests, which take copies of it."""
     cfg = config(*overrides)
-    for node in (cfg.network, *cfg.network.values()):
+    network = cfg.get("network", {})
+    for node in (network, *network.values()):
         if isinstance(node, DictConfig) and "width" in node:
             node.width = min(node.width, WIDTH)
     OmegaConf.update(cfg, "image.shape", list(SHAPE))
@@ -100,9 +107,14 @@ def model(case: tuple[str, ...]) -> Generator:
 
 
 @pytest.fixture
-def sampler(model: Generator) -> Generator:
+def sampler(case: tuple[str, ...]) -> Generator:
     """The model after a few steps, in evaluation mode."""
-    return awake(model).eval()
+    return copy.deepcopy(trained_a_little(*case))
+
+
+@cache
+def trained_a_little(*overrides: str) -> Generator:
+    return awake(build(*overrides)).eval()
 
 
 def awake(model: Generator) -> Generator:

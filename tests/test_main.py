@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in a subprocess, from another directory."""
+"""The command line as a user meets it; in a process of its own where that is what is tested."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,13 @@ from PIL import Image
 
 from genbench import app
 from genbench.runtime.precision import has_bf16_units
+from genbench.runtime.stop import StopRequest
+from genbench.tracking import JsonLines
 from tests.conftest import ROOT, Command
 from tests.toys import TINY
+
+LONGER = ("budget.images=4096", "metrics.likelihood_samples=32", "scores=[fid]")
+"""A run that lasts long enough to be killed in the middle, and is evaluated in no time."""
 
 
 def only_run(runs_dir: Path, group: str = "default") -> Path:
@@ -25,10 +31,10 @@ def only_run(runs_dir: Path, group: str = "default") -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs_dir(main: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs_dir(process: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One finished run, which the tests below only read."""
     folder = tmp_path_factory.mktemp("runs")
-    done = main(*TINY, f"runs_dir={folder}")
+    done = process(*TINY, f"runs_dir={folder}")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -82,9 +88,8 @@ def test_rerun_starts_afresh_beside_the_first_and_gives_the_same_numbers(
     second.rename(tmp_path / "second")  # the other tests find one run
 
 
-def test_the_report_tables_the_run(runs_dir: Path, environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "genbench", "report", str(runs_dir), "--format", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=True)
+def test_the_report_tables_the_run(verb: Command, runs_dir: Path) -> None:
+    done = verb("report", runs_dir, "--format", "json")
     (row,) = json.loads(done.stdout)
     assert (row["model"], row["data"], row["seed"]) == ("ddpm", "digits", 0)
     assert row["fid[digits-cnn-v1,n=64,ref=train,ema]"] > 0
@@ -122,7 +127,7 @@ def test_a_run_that_was_killed_goes_on_and_equals_an_uninterrupted_one(
     main: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """kill -9 in the middle, the same command again: the same weights, log and metrics, bit for bit."""
-    settings = ("trainer.checkpoint_every_seconds=0.05", "budget.images=4096", "name=killed")
+    settings = ("trainer.checkpoint_every_seconds=0.05", *LONGER, "name=killed")
     killed = start(tmp_path, environment, *settings)
     wait_for(tmp_path, "previous.pt")
     os.kill(killed.pid, signal.SIGKILL)
@@ -132,10 +137,10 @@ def test_a_run_that_was_killed_goes_on_and_equals_an_uninterrupted_one(
     seen = torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["images_seen"]
     assert 0 < seen < 4096
     assert not torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["finished"]
-    again = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=killed")
+    again = main(*TINY, *LONGER, f"runs_dir={tmp_path}", "name=killed")
     assert again.returncode == 0, again.stderr
-    assert "Going on from" in again.stdout
-    straight = main(*TINY, "budget.images=4096", f"runs_dir={tmp_path}", "name=straight")
+    assert "Resuming at" in again.stdout
+    straight = main(*TINY, *LONGER, f"runs_dir={tmp_path}", "name=straight")
     assert straight.returncode == 0, straight.stderr
     other = only_run(tmp_path, "straight")
     expected = final_weights(other)
@@ -153,20 +158,14 @@ def logged_losses(run: Path) -> dict[int, float]:
 
 
 def test_a_run_goes_on_in_the_precision_that_it_began_in(
-    main: Command, environment: dict[str, str], tmp_path: Path
+    main: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the machine that goes on would have chosen: here the record says bf16, the command auto."""
     words = [word for word in TINY if not word.startswith("precision")]
-    command = (*words, "budget.images=4096", f"runs_dir={tmp_path}")
-    killed = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), *command, "trainer.checkpoint_every_seconds=0.05"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
-    wait_for(tmp_path, "previous.pt")
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
+    command = (*words, *LONGER, f"runs_dir={tmp_path}")
+    with monkeypatch.context() as asked:
+        asked.setattr(StopRequest, "requested", True)
+        assert main(*command).returncode == 130
     run = only_run(tmp_path)
     record = json.loads((run / "run.json").read_text())
     assert record["precision"] in ("fp32", "bf16")
@@ -181,18 +180,22 @@ def test_a_run_goes_on_in_the_precision_that_it_began_in(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_ends_as_stopped(
-    environment: dict[str, str], tmp_path: Path, number: signal.Signals
+    main: Command, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = start(tmp_path, environment)
-    wait_for(tmp_path, "metrics.jsonl")
-    while not any(path.read_text() for path in tmp_path.rglob("metrics.jsonl")):
-        time.sleep(0.02)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert "the same command goes on" in output
+    """A sweep gets its signal from another process (tests/app/test_sweeps.py)."""
+    log = JsonLines.log
+
+    def signalled(self: JsonLines, values: Mapping[str, float], *, images_seen: int) -> None:
+        log(self, values, images_seen=images_seen)
+        os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as sent:
+        sent.setattr(JsonLines, "log", signalled)
+        stopped = main(*TINY, "trainer.log_every_images=64", f"runs_dir={tmp_path}")
+    assert stopped.returncode == 130, stopped.stdout + stopped.stderr
+    assert "the same command goes on" in stopped.stdout
     run = only_run(tmp_path)
-    assert output.strip().splitlines()[-1] == str(run)
+    assert stopped.stdout.strip().splitlines()[-1] == str(run)
     assert json.loads((run / "run.json").read_text())["status"] == "stopped"
     assert (run / "checkpoints" / "last.pt").exists()
 
@@ -200,7 +203,7 @@ def test_a_signal_saves_and_ends_as_stopped(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["schedule=quadratic"], "there is no schedule=quadratic; legal are cosine"),
+        (["schedule=quadratic"], "quadratic is not an option of schedule: choose from cosine"),
         (["sampler.stepz=3"], "there is no key sampler.stepz; near: sampler.steps"),
         (["data=image_folder", "data.root=/nowhere"], "/nowhere"),
         (["schedule=linear", "schedule.T=10"], "larger T"),
@@ -327,8 +330,23 @@ def test_help_imports_neither_torch_nor_anything_heavy(environment: dict[str, st
     assert not imported & {"torch", "wandb", "matplotlib", "sklearn", "torchmetrics", "pandas"}
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"]])
+def test_help_that_a_full_disk_refuses_ends_with_one_message(
+    words: list[str], environment: dict[str, str]
+) -> None:
+    command = [sys.executable, str(ROOT / "main.py"), *words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("genbench: the output cannot be written: No space left")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_cfg_job_shows_the_whole_configuration(main: Command) -> None:
-    done = main("--cfg", "job", "schedule=linear")
+    done = main("schedule=linear", "--cfg", "job")
     assert done.returncode == 0
     assert "genbench.diffusion.schedule.Linear" in done.stdout
     assert "batch_size: 64" in done.stdout
@@ -342,7 +360,9 @@ def test_completion_offers_the_options_of_a_group(environment: dict[str, str]) -
 
 
 def test_a_multirun_runs_every_combination(main: Command, tmp_path: Path) -> None:
-    done = main("-m", *TINY, "schedule=linear,cosine", f"runs_dir={tmp_path}", "budget.images=128")
+    done = main(
+        "-m", *TINY, "schedule=linear,cosine", "scores=[fid]", f"runs_dir={tmp_path}", "budget.images=128"
+    )
     assert done.returncode == 0, done.stderr
     results = sorted((tmp_path / "default").glob("*/result.json"))
     assert {json.loads(path.read_text())["choices"]["schedule"] for path in results} == {"linear", "cosine"}

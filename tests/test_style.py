@@ -1,27 +1,149 @@
-"""The code reads as it should: what a machine can hold it to."""
+"""The code reads as it should: what a machine can check of it."""
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted(path for folder in ("genbench", "hydra_plugins") for path in (ROOT / folder).rglob("*.py"))
-FUNCTIONS = [
-    (path, node)
-    for path in MODULES
-    for node in ast.walk(ast.parse(path.read_text()))
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-]
+MODULES = sorted((ROOT / "genbench").rglob("*.py"))
+NOT_YET = pytest.mark.xfail(reason="the redesign is under way", strict=False)
+
+MOST_ARGUMENTS, MOST_OPTIONS = 7, 12
+"""Arguments of a function; of a constructor that a YAML file of conf/ fills key by key."""
+FEWEST_WORDS, MEDIAN_WORDS, MEDIAN_LINES = 4, 25, 5
+
+FORBIDDEN = re.compile(
+    r"\b(assist\w*|glanc\w+|desks?|dealt|told|torn|leagues?|examin\w+|judg\w+|chances?|doors?|houses?|laws?"
+    r"|spread|makes of)\b",
+    re.IGNORECASE,
+)
+"""Words with a plainer one in their place: quick evaluation, worker, assigned, partial, evaluate, .."""
+ALLOWED = ("features=law", "features/law", "data.spread", "`spread`", "off law", "law bits")
+"""Keys, options and titles of columns, in which these words may stand."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of a function's body without its docstring."""
-    first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
-    return (node.end_lineno or 0) - first.lineno + 1
+class Definition(NamedTuple):
+    """A module, class or function of the package, with where it stands."""
+
+    path: Path
+    node: ast.AST
+    owner: ast.ClassDef | None
+    """The class that a method is of."""
+
+    @property
+    def name(self) -> str:
+        return getattr(self.node, "name", "")
+
+    @property
+    def doc(self) -> str:
+        assert isinstance(self.node, ast.Module | ast.ClassDef | Function)
+        return ast.get_docstring(self.node) or ""
+
+    @property
+    def dotted(self) -> str:
+        """The class path of a class, or of the class of a method: genbench.nn.unet.UNet."""
+        module = self.path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        return f"{module}.{self.owner.name if self.owner else self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{getattr(self.node, 'lineno', 1)} {self.name}"
+
+
+def definitions(path: Path) -> Iterator[Definition]:
+    def below(node: ast.AST, owner: ast.ClassDef | None) -> Iterator[Definition]:
+        if isinstance(node, ast.Module | ast.ClassDef | Function):
+            yield Definition(path, node, owner)
+        inner = node if isinstance(node, ast.ClassDef) else None if isinstance(node, Function) else owner
+        for child in ast.iter_child_nodes(node):
+            yield from below(child, inner)
+
+    return below(tree(path), None)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+DEFINITIONS = [found for path in MODULES for found in definitions(path)]
+FUNCTIONS = [found for found in DEFINITIONS if isinstance(found.node, Function)]
+
+
+def decorators(node: Function) -> str:
+    return " ".join(map(ast.unparse, node.decorator_list))
+
+
+def statements(node: Function) -> list[ast.stmt]:
+    """The body of a function without its docstring."""
+    return node.body[1:] if ast.get_docstring(node) else node.body
+
+
+def body_lines(node: Function) -> int:
+    own = statements(node)
+    return own[-1].end_lineno - own[0].lineno + 1 if own and own[-1].end_lineno else 0
+
+
+def is_written_out(found: Definition, abstract: set[str]) -> bool:
+    """True for a function with work of its own: no property, no answer in one line to an abstract method."""
+    node = found.node
+    assert isinstance(node, Function)
+    if re.search("abstract|property|overload", decorators(node)) or not statements(node):
+        return False
+    is_answer = len(statements(node)) == 1 and isinstance(statements(node)[0], ast.Return | ast.Expr)
+    return not (found.owner and node.name in abstract and is_answer)
+
+
+def arguments(node: Function) -> list[str]:
+    given = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+    return [argument.arg for argument in given if argument.arg not in ("self", "cls")]
+
+
+def targets() -> set[str]:
+    """The class paths that the options in conf/ name."""
+    texts = "".join(path.read_text() for path in (ROOT / "conf").rglob("*.yaml"))
+    return set(re.findall(r"_target_:\s*([\w.]+)", texts))
+
+
+def public() -> Iterator[Definition]:
+    """Classes and functions that a module offers by `__all__`, and the public methods of these classes."""
+    for found in DEFINITIONS:
+        outermost = found.owner.name if found.owner else found.name
+        is_listed = f'"{outermost}"' in listed(found.path) and not found.name.startswith("_")
+        if found.name and is_listed and found.doc and is_outermost(found):
+            yield found
+
+
+def is_outermost(found: Definition) -> bool:
+    scope = found.owner.body if found.owner else tree(found.path).body
+    return found.node in scope
+
+
+@cache
+def listed(path: Path) -> str:
+    """The text of a module's `__all__`."""
+    for node in tree(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.unparse(node.value).replace("'", '"')
+    return ""
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Docstrings and messages of a file with their lines: all strings with a space in them."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            yield node.lineno, node.value
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
@@ -38,16 +160,48 @@ def test_files_are_short(path: Path) -> None:
 
 
 def test_functions_are_short() -> None:
-    lengths = sorted(body_lines(node) for _, node in FUNCTIONS)
+    lengths = sorted(body_lines(found.node) for found in FUNCTIONS if isinstance(found.node, Function))
     assert statistics.median(lengths) <= 8
     assert lengths[int(0.9 * len(lengths))] <= 30
 
 
+@NOT_YET
+def test_functions_do_something() -> None:
+    """A helper that says no more than its code is a hop for nothing."""
+    abstract = {
+        found.name
+        for found in FUNCTIONS
+        if isinstance(found.node, Function) and "abstract" in decorators(found.node)
+    }
+    lengths = [
+        (body_lines(found.node), is_written_out(found, abstract))
+        for found in FUNCTIONS
+        if isinstance(found.node, Function)
+    ]
+    own = [lines for lines, is_own in lengths if is_own]
+    median = statistics.median(own)
+    of_all = statistics.median(lines for lines, _ in lengths)
+    assert median >= MEDIAN_LINES, (
+        f"median body: {median} lines of {len(own)} written out, {of_all} of {len(lengths)}"
+    )
+
+
+@NOT_YET
+def test_functions_take_few_arguments() -> None:
+    filled, many = targets(), []
+    for found in FUNCTIONS:
+        assert isinstance(found.node, Function)
+        is_filled = found.name == "__init__" and found.dotted in filled
+        if len(arguments(found.node)) > (MOST_OPTIONS if is_filled else MOST_ARGUMENTS):
+            many.append(f"{found}: {len(arguments(found.node))}")
+    assert many == []
+
+
 def test_signatures_are_closed() -> None:
     open_ones = [
-        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
-        for path, node in FUNCTIONS
-        if node.args.vararg or node.args.kwarg
+        str(found)
+        for found in FUNCTIONS
+        if isinstance(found.node, Function) and (found.node.args.vararg or found.node.args.kwarg)
     ]
     assert open_ones == []
 
@@ -56,21 +210,59 @@ def test_public_modules_say_what_they_offer() -> None:
     silent = [
         str(path.relative_to(ROOT))
         for path in MODULES
-        if path.name not in ("__init__.py", "__main__.py") and "__all__" not in path.read_text()
+        if path.name not in ("__init__.py", "__main__.py") and not listed(path)
     ]
     assert silent == []
 
 
 def test_public_functions_have_docstrings() -> None:
     """Of every class and function at the top level; methods often implement a documented abstract one."""
-    bare = []
-    for path in MODULES:
-        tree = ast.parse(path.read_text())
-        for node in tree.body:
-            is_public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
-            if is_public and not ast.get_docstring(node):
-                bare.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    bare = [
+        str(found)
+        for found in DEFINITIONS
+        if found.name and not found.owner and is_outermost(found)
+        if not found.name.startswith("_") and not found.doc
+    ]
     assert bare == []
+
+
+@NOT_YET
+def test_no_docstring_is_a_riddle() -> None:
+    short = [str(found) for found in DEFINITIONS if found.doc and len(found.doc.split()) < FEWEST_WORDS]
+    assert short == []
+
+
+@NOT_YET
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    asked = [
+        f"{found}: {found.doc.splitlines()[0]}"
+        for found in DEFINITIONS
+        if re.match(r"(What|Whether|How|Who|Where)\b", found.doc)
+    ]
+    assert asked == []
+
+
+@NOT_YET
+def test_docstrings_of_what_others_call_say_what_goes_in_and_out() -> None:
+    names = [len(found.doc.split()) for found in public() if not found.owner]
+    methods = [len(found.doc.split()) for found in public() if found.owner]
+    median = statistics.median(names)
+    assert median >= MEDIAN_WORDS, (
+        f"median {median} words of {len(names)} names, {statistics.median(methods)} of {len(methods)} methods"
+    )
+
+
+@NOT_YET
+def test_words_are_plain() -> None:
+    found, counts = [], Counter[str]()
+    for path in MODULES:
+        for line, text in texts(path):
+            for allowed in ALLOWED:
+                text = text.replace(allowed, "")
+            for word in FORBIDDEN.findall(text):
+                counts[word.lower()] += 1
+                found.append(f"{path.relative_to(ROOT)}:{line} {word}")
+    assert found == [], counts.most_common()
 
 
 def test_there_are_tests_for_the_code() -> None:
@@ -78,3 +270,14 @@ def test_there_are_tests_for_the_code() -> None:
         return sum(len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py"))
 
     assert count("tests") >= 0.4 * count("genbench")
+
+
+def test_benchmarks_stand_beside_the_tests() -> None:
+    assert (ROOT / "benchmarks").is_dir()
+    assert not (ROOT / "tests" / "benchmarks").exists()
+
+
+def test_conf_is_read_by_the_rules_above() -> None:
+    """A class path that no longer exists would except nothing, and nobody would see it."""
+    assert "genbench.nn.unet.UNet" in targets()
+    assert all(yaml.safe_load(path.read_text()) is not None for path in (ROOT / "conf" / "network").glob("*"))

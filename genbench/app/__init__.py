@@ -3,8 +3,8 @@
 The only package that imports Hydra, which it keeps from all others; it may import everything but `cli`.
 """
 
-from genbench.app.build import build, check_groups, make, seeded_model
-from genbench.app.entry import door
+from genbench.app.build import build, check_groups, make, make_option, seeded_model
+from genbench.app.entry import run_command
 from genbench.app.job import run
 from genbench.app.load_run import classifier, load, measuring, protocol
 from genbench.app.run_names import identity
@@ -13,12 +13,13 @@ __all__ = [
     "build",
     "check_groups",
     "classifier",
-    "door",
     "identity",
     "load",
     "make",
+    "make_option",
     "measuring",
     "protocol",
     "run",
+    "run_command",
     "seeded_model",
 ]

@@ -1,5 +1,6 @@
 """From a configuration to objects."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -8,9 +9,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import message
+from genbench.app.messages import explain_error
 from genbench.app.run_names import without_hydra
 from genbench.config import schema
+from genbench.config.groups import CONF
 from genbench.errors import UsageError
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.session.parts import Parts
 
-__all__ = ["build", "check_groups", "make", "seeded_model"]
+__all__ = ["build", "check_groups", "make", "make_option", "seeded_model"]
 
 
 def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int | None = None) -> "Parts":
-    """The objects of a configuration, and the facts that hold between them; no image is read.
+    """Build the objects of a configuration, and check the facts that hold between them; no image is read.
 
-    job: its number in a sweep, by default as Hydra says. local: which of its `each` processes here.
-    Fills in `image`. Raises UsageError on whatever cannot be built.
+    job: its number in a sweep, by default as Hydra says; it decides the device. local: the number of this
+    process among the `each` processes of the run on this machine. Fills in `image` of the configuration.
+    Raises UsageError on whatever cannot be built.
     """
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices
@@ -34,9 +37,10 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
     from genbench.session.parts import Parts
 
     try:
+        # Keys first, then the data, whose shape the values of all other groups refer to.
         tree: Any = OmegaConf.to_container(cfg, resolve=True)
         schema.check_root(tree)
-        schema.check_axes(OmegaConf.to_container(without_hydra(cfg)))
+        schema.check_accepted(OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
         job = job_number() if job is None else job
         each = tree["trainer"].get("devices", 1) if each is None else each
@@ -61,6 +65,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
             device=device,
             seed=cfg.seed,
         )
+        # What no constructor can check alone, since it is a fact of two objects.
         parts.model.check_trainable()
         parts.check_optim()
         if parts.trainer.compile:
@@ -70,22 +75,24 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
         except MissingWeights as error:
             if parts.trainer.evaluate_every_images is not None:
                 raise
+            # A training takes longer than to fetch the weights, after which the same command evaluates.
             complain(f"{error}; until then the run trains, but does not evaluate")
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        raise UsageError(message(error)) from error
+        raise UsageError(explain_error(error)) from error
     return parts
 
 
 def job_number() -> int:
-    """The number of this job in its sweep, 0 where there is none."""
+    """Return the number of this job in its sweep, 0 outside of a sweep."""
     number = HydraConfig.get().job.get("num") if HydraConfig.initialized() else None
     return number or 0
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401
-    """The object that a node of the configuration describes; the one place that instantiates.
+    """Build the object that a node of the configuration describes; no other function instantiates.
 
-    Raises a lack of memory as it is: Hydra would wrap it as a fault of the configuration.
+    Raises ValueError, TypeError or OSError wrapped by Hydra, as `explain_error` reads them; a lack of memory
+    as it is, since Hydra would wrap it as a fault of the configuration.
     """
     try:
         return instantiate(node, _convert_="all")
@@ -95,8 +102,26 @@ def make(node: DictConfig) -> Any:  # noqa: ANN401
         raise
 
 
+def make_option(group: str, option: str, changes: Mapping[str, object]) -> Any:  # noqa: ANN401
+    """Build the object of one option that refers to no other group, with some of its settings changed.
+
+    changes: dotted keys within the option -> values. Raises ValueError where the constructor refuses them.
+    """
+    node = OmegaConf.load(CONF / group / f"{option}.yaml")
+    assert isinstance(node, DictConfig)
+    for key, value in changes.items():
+        OmegaConf.update(node, key, value)
+    try:
+        return make(node)
+    except InstantiationException as error:
+        raise ValueError(explain_error(error)) from error
+
+
 def seeded_model(cfg: DictConfig) -> "Generator":
-    """The model with its random start fixed by the seed."""
+    """Build the model of a configuration on the CPU, with initial weights that follow from `seed` alone.
+
+    Random numbers outside are not touched. Raises ValueError on a negative seed, and on what `make` refuses.
+    """
     import torch
 
     from genbench.runtime import rng
@@ -109,7 +134,11 @@ def seeded_model(cfg: DictConfig) -> "Generator":
 
 
 def check_groups(cfg: DictConfig) -> None:
-    """Hold every value to the constructor that it goes to; the parts first, then what is made of them."""
+    """Check every value of a composed configuration against the constructor that it goes to.
+
+    Parts are checked before the model that is made of them, so that the message names the part at fault.
+    Raises ValueError with the key, the value and what is legal.
+    """
     tree: Any = OmegaConf.to_container(cfg, resolve=True)
     for key in sorted(tree, key=lambda name: name == "model"):
         schema.check(tree[key], key)

@@ -14,11 +14,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.entry import leave
-from genbench.app.messages import message
+from genbench.app.messages import explain_error, leave
 from genbench.app.run_names import identity, without_hydra
 from genbench.errors import UsageError
-from genbench.records.run_directory import Run, atomic_file
+from genbench.records.files import atomic_file
+from genbench.records.run_directory import Run
 from genbench.records.untrusted import YAML_BYTES, check_appendable, read_regular
 from genbench.runtime.disk import check_file_size, check_room, check_writable
 
@@ -41,16 +41,19 @@ WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state 
 
 
 class ChecksDirectory(Callback):
-    """Refuses, before Hydra makes or writes anything, a directory in which something else lies."""
+    """Hooks of Hydra that refuse a run's directory in which something else lies, before anything is written.
+
+    A refusal is printed, and the command exits with code 2.
+    """
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
-        """Hydra's hook before a single run."""
+        """Check the directory of a single run."""
         with leaving(), looked_up(config):
             check_outside_runs(Path(config.runs_dir) / "job")
             check_directory(Run(Path(config.hydra.run.dir)), identity(config))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
-        """Hydra's hook before a sweep, whose jobs are checked one by one when they start."""
+        """Check the folder of a sweep; its jobs check their own directories when they start."""
         with leaving(), looked_up(config):
             for folder in (Path(config.runs_dir), Path(config.hydra.sweep.dir)):
                 check_outside_runs(folder / "job")
@@ -58,7 +61,7 @@ class ChecksDirectory(Callback):
 
 @contextmanager
 def looked_up(config: DictConfig) -> Iterator[None]:
-    """Let ${hydra:..} refer to a composition inside the block, as it does in the job itself."""
+    """Let ${hydra:..} in a configuration be resolved inside the block, as it is in the job itself."""
     found = HydraConfig.instance()
     before = found.cfg
     found.set_config(copy.deepcopy(config))  # which makes it read-only
@@ -70,7 +73,10 @@ def looked_up(config: DictConfig) -> Iterator[None]:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Print what the block refuses and exit; of an exception in its hooks Hydra would make a warning."""
+    """Print what is wrong inside the block, and exit with code 2.
+
+    Hydra would turn an exception in one of its hooks into a warning, and go on.
+    """
     try:
         with refusing():
             yield
@@ -80,11 +86,14 @@ def leaving() -> Iterator[None]:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Raise UsageError, with one message, for what the block finds wrong before any work is done."""
+    """Raise UsageError for what the block finds wrong with paths or the configuration before any work.
+
+    The message is that of `explain_error`: what is wrong, what is legal, what to do.
+    """
     try:
         yield
     except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-        raise UsageError(message(error)) from error
+        raise UsageError(explain_error(error)) from error
 
 
 def check_directory(here: Run, identity: str) -> None:
@@ -104,8 +113,8 @@ def check_directory(here: Run, identity: str) -> None:
     files = foreign_files(here.path)
     if files and here.record() is None:  # in this order: another process may begin the run meanwhile
         raise ValueError(
-            f"{here.path} is no run's directory and holds {', '.join(files[:3])}, which a run would "
-            "overwrite: move that away, or name another directory"
+            f"{here.path} is not a run's directory and holds {', '.join(files[:3])}, which a run would "
+            "overwrite: move that away, or choose another directory"
         )
 
 
@@ -145,7 +154,8 @@ def foreign_files(folder: Path) -> list[str]:
     """
     ours = BEFORE_RUN if (folder / ".lock").exists() or is_composed_here(folder) else set()
     there = [name for name in REPLACED if name not in ours and (folder / name).exists()]
-    return [name for name in there if not is_empty(folder / name)]
+    # A folder without anything in it loses nothing.
+    return [name for name in there if not (folder / name).is_dir() or any((folder / name).iterdir())]
 
 
 def is_composed_here(folder: Path) -> bool:
@@ -154,11 +164,6 @@ def is_composed_here(folder: Path) -> bool:
         path = folder / ".hydra" / "config.yaml"
         return b"_target_: genbench." in read_regular(path, at_most=YAML_BYTES, inside=folder)
     return False
-
-
-def is_empty(path: Path) -> bool:
-    """Return True for a folder without anything in it."""
-    return path.is_dir() and not any(path.iterdir())
 
 
 def check_places(here: Run, model: "nn.Module") -> None:
@@ -179,7 +184,10 @@ def check_places(here: Run, model: "nn.Module") -> None:
 
 
 def write_composition(cfg: DictConfig, here: Run) -> None:
-    """Write what Hydra composed into .hydra/, under the names that Hydra gives its files."""
+    """Write into .hydra/ of a run what Hydra composed: config.yaml, hydra.yaml and overrides.yaml.
+
+    Hydra itself would write them before anything is checked. Each file appears whole or not at all.
+    """
     hydra = HydraConfig.instance().cfg
     assert hydra is not None
     parts = {"config": without_hydra(cfg), "hydra": hydra, "overrides": hydra.hydra.overrides.task}

@@ -1,30 +1,27 @@
-"""The door of main.py: names runs, runs them, and turns a refusal into one message and an exit code."""
+"""Entry point of main.py: the command line is checked, Hydra runs its jobs, errors become exit codes."""
 
 import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
-from typing import NoReturn
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app import sweeps
-from genbench.app.credentials import check_credentials
-from genbench.app.held_overrides import SEVERAL, hold
-from genbench.app.messages import message
+from genbench.app.command import check_command, parse_command, words_for_hydra
+from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
+from genbench.app.sweep_summary import print_summary
 from genbench.config.help import help_text
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.sweep_ledger import BAD
-from genbench.runtime.printable import complain, spell_out_warnings
+from genbench.runtime.printable import spell_out_warnings
 from genbench.runtime.progress import terminal
 from genbench.runtime.streams import harden_streams
 
-__all__ = ["door", "leave"]
+__all__ = ["run_command"]
 
-EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
-HELP = {"--help", "-h"}
-TOLD = (
+EXPECTED = (
     UsageError,
     Unmeasured,
     Failure,
@@ -33,59 +30,51 @@ TOLD = (
     HydraException,
     OmegaConfBaseException,
 )
-"""Errors that end a command in one message."""
+"""Errors that end a command in one message; any other is a bug, and shows its traceback."""
 
 
-def door(main: Callable[[], None]) -> None:
-    """Run Hydra's main: a wrong configuration is one clear message and exit code 2, not a traceback."""
-    harden_streams()
+def run_command(main: Callable[[], None]) -> None:
+    """Run the command line of this process by Hydra's main, and exit with its code where it is not 0.
+
+    2: the user's fault, in one message; 1: a run or the machine failed; 3: trained, but not evaluated;
+    130: stopped by a signal, to be continued by the same command.
+    """
+    words = sys.argv[1:]
+    args = parse_command(words)
+    harden_streams(output_is_result=bool(args.help or args.cfg or args.info))
     spell_out_warnings()
-    if HELP & set(sys.argv[1:]):
-        show_help([word for word in sys.argv[1:] if not word.startswith("-")])
+    if args.help:
+        show_help(args.overrides)
         return
     try:
-        check_command(sys.argv[1:])
+        check_command(args)
     except ValueError as error:
         leave(UsageError(str(error)))
-    sys.argv[1:] = hold(sys.argv[1:])
+    sys.argv[1:] = words_for_hydra(words, args)
     os.environ.pop(sweeps.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        run_hydra(main)
+        run_hydra(main, args.overrides)
     finally:
-        ends = sweeps.summarise(terminal())
+        ends = print_summary(terminal())
     if "stopped" in ends or sweeps.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
     if ends & (BAD | {"not started"}):
         sys.exit(EXIT_USAGE if ends == {"refused"} else EXIT_FAILED)
 
 
-def check_command(words: Sequence[str]) -> None:
-    """Raise ValueError on words of a command that Hydra would take and that must not be.
-
-    They are a key or password that the run would record, a configuration of several values that is to be
-    shown, and a run that is to be repeated from a pickle.
-    """
-    if SEVERAL & set(words) and {"--cfg", "-c"} & set(words):
-        raise ValueError("--cfg shows one configuration: leave out -m, and name one value of each")
-    check_credentials(words)
-    if any(word.startswith("--e") for word in words):  # also abbreviated, as Hydra's parser takes it
-        raise ValueError(
-            "--experimental-rerun reads a pickle, which can execute code: repeat the run's command"
-        )
-
-
-def run_hydra(main: Callable[[], None]) -> None:
+def run_hydra(main: Callable[[], None], overrides: Sequence[str]) -> None:
     """Run Hydra's main; its errors and ours leave by one message, or as they are with HYDRA_FULL_ERROR=1."""
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print and exit with 1 by itself; its errors come here
     try:
         main()
-    except TOLD as error:
+        sys.stdout.flush()  # where a full disk refuses what --cfg shows, it is one of the errors below
+    except EXPECTED as error:
         if tracebacks:
             raise
-        leave(error)
+        leave(error, overrides)
     except KeyboardInterrupt:
         sys.exit(EXIT_STOPPED)
     except BrokenExecutor:
@@ -98,16 +87,8 @@ def run_hydra(main: Callable[[], None]) -> None:
 
 
 def show_help(words: Sequence[str]) -> None:
-    """Print the help on some words, and exit with code 2 where one of them names nothing."""
+    """Print the help on some groups and options; exit with code 2 where one of them does not exist."""
     try:
-        print(help_text(words))
-    except ValueError as error:
-        leave(UsageError(str(error)))
-
-
-def leave(error: Exception) -> NoReturn:
-    """Say what is wrong, and exit with the code that belongs to it."""
-    complain(message(error))
-    codes = {FloatingPointError: EXIT_FAILED, Unmeasured: EXIT_UNMEASURED}
-    failed = isinstance(error, Failure)
-    sys.exit(EXIT_FAILED if failed else codes.get(type(error), EXIT_USAGE))
+        print(help_text(words), flush=True)
+    except (ValueError, OSError) as error:
+        leave(error)

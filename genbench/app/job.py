@@ -17,22 +17,23 @@ from rich.console import Console
 
 from genbench.app.build import build
 from genbench.app.directory import check_directory, check_places, refusing, write_composition
-from genbench.app.entry import EXIT_FAILED, EXIT_STOPPED, leave
 from genbench.app.launch import Task, launch, torchrun_rank, work
 from genbench.app.machine import is_saved, machine_faults
-from genbench.app.recorded import at
+from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave
+from genbench.app.recorded import value_at
 from genbench.app.run_names import identity, without_hydra
-from genbench.app.sweeps import ledger, stop_of_sweep, tell_upload
+from genbench.app.sweep_summary import print_upload_command
+from genbench.app.sweeps import ledger, stop_of_sweep
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import of_ema
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
-from genbench.records.sweep_ledger import Ledger, Outcome, Status
+from genbench.records.sweep_ledger import Outcome, Status
 from genbench.runtime.disk import explain
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import complain, spell_out_warnings
-from genbench.runtime.progress import terminal
+from genbench.runtime.progress import Progress, terminal
 from genbench.runtime.stop import Stopped, StopRequest, stop_signals
 from genbench.runtime.streams import harden_streams
 
@@ -42,20 +43,23 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-class Stay(NamedTuple):
-    """Ending of one job: its status, a note for the table, and the objective, nan where it has none."""
+class JobEnd(NamedTuple):
+    """End of one job: its status, a note for the sweep's table, and the objective, nan where it has none.
+
+    seconds: the time that an estimate found; else None, and the clock says it.
+    """
 
     status: Status
     note: str
     objective: float = math.nan
     seconds: float | None = None
-    """Of an estimate; else the clock says it."""
 
 
 def run(cfg: DictConfig) -> float:
-    """One job, from its configuration to its result; returns what a search would minimise.
+    """Run one job, from its configuration to its result, and return the objective, which a search minimises.
 
-    Goes on where an earlier one of the same configuration left off.
+    A run of the same configuration that was interrupted is resumed, a finished one is shown. A single job
+    that fails or is stopped exits with the code that `leave` documents; one of a sweep never raises.
     """
     logging.raiseExceptions = False  # or a full disk prints a traceback for each line of main.log
     harden_streams()
@@ -64,15 +68,16 @@ def run(cfg: DictConfig) -> float:
     if torchrun_rank() is not None:
         check_torchrun(cfg)
     if torchrun_rank():
-        return assist(cfg, here)
+        return work_silently(cfg, here)
     launcher = str(HydraConfig.get().launcher._target_)
     alone = launcher.endswith(".BasicLauncher")
     if "joblib" in launcher:
         ignore_terminal()
+    # Jobs that run at the same time share the terminal: each line says whose it is.
     console = terminal("" if alone else f"job {HydraConfig.get().job.get('num', 0)}: ")
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return one_of_many(cfg, here, console, alone=alone)
-    return single(cfg, here, console)
+        return run_in_sweep(cfg, here, console, alone=alone)
+    return run_alone(cfg, here, console)
 
 
 def ignore_terminal() -> None:
@@ -85,99 +90,101 @@ def ignore_terminal() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def single(cfg: DictConfig, here: Run, console: Console) -> float:
+def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
     """Run the one job of a command and return its objective; exit with a message where it fails or stops."""
     try:
-        end = stay(cfg, here, console, StopRequest())
+        end = carry_out(cfg, here, console, StopRequest())
         if end.status == "estimated":
             console.print(end.note, highlight=False)
         return end.objective
     except (UsageError, Unmeasured, Failure, FloatingPointError) as error:
         leave(error)
     except Stopped as stopped:
-        end = interrupted(stopped, here)
+        end = stopped_end(stopped, here)
         console.print(f"{end.status.capitalize()}; {end.note}.", markup=False, highlight=False)
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
-        tell_upload([here.path], console)
-        point_to(here, console)
+        print_upload_command([here.path], console)
+        print_path(here, console)
 
 
-def one_of_many(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -> float:
-    """A job of a sweep: whatever becomes of it is told at once and kept, and the others follow.
+def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -> float:
+    """Run a job of a sweep and return its objective; however it ends is printed and entered in the ledger.
 
-    alone: no other one is at work, so that the process of the sweep ends with a job that is stopped.
+    alone: no other job runs at the same time, so that the sweep's process ends with a job that is stopped.
     """
     stop = stop_of_sweep()
     if stop.requested:
         return math.inf
-    started, end = time.monotonic(), interrupted(Stopped(), here)
-    keep(Stay("running", "it did not come to its end: killed, or still at work", seconds=0.0), here, started)
+    started, end = time.monotonic(), stopped_end(Stopped(), here)
+    enter_end(JobEnd("running", "it did not end: killed, or still at work", seconds=0.0), here, started)
     try:
-        end = stay(cfg, here, console, stop)
+        end = carry_out(cfg, here, console, stop)
     except Busy as error:
-        end = Stay("busy", str(error))
+        end = JobEnd("busy", str(error))
     except (UsageError, Unmeasured) as error:
-        end = Stay("refused", str(error))
+        end = JobEnd("refused", str(error))
     except Stopped as stopped:
-        end = interrupted(stopped, here)
+        end = stopped_end(stopped, here)
     except Exception as error:
-        end = failed(error)
+        end = failed_end(error)
     finally:
-        number = keep(end, here, started)
+        number = enter_end(end, here, started)
         console.print(f"job {number} {end.status}: {end.note}", markup=False, highlight=False)
-        point_to(here, console)
+        print_path(here, console)
     if alone and (stop.requested or end.status == "stopped"):  # also where the job was done before it heard
         sys.exit(EXIT_STOPPED)
     return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
 
 
-def interrupted(stopped: Stopped, here: Run) -> Stay:
-    """A job that was asked to stop, and may have failed before it did: neither hides the other."""
+def stopped_end(stopped: Stopped, here: Run) -> JobEnd:
+    """Return the end of a job that was asked to stop: "failed" where an error came first, else "stopped"."""
     if stopped.__cause__ is not None:
-        return failed(stopped.__cause__)
+        return failed_end(stopped.__cause__)
     if is_saved(here):
-        return Stay("stopped", "the same command goes on from here")
-    return Stay("stopped", "nothing was saved: the same command starts from the beginning")
+        return JobEnd("stopped", "the same command goes on from here")
+    return JobEnd("stopped", "nothing was saved: the same command starts from the beginning")
 
 
-def failed(error: BaseException) -> Stay:
-    """A job that ended in an error, whose traceback is kept in main.log."""
+def failed_end(error: BaseException) -> JobEnd:
+    """Return the end of a job that an error ended, and write the traceback to main.log."""
     if isinstance(error, MachineFault):
-        return Stay("failed", str(error))
+        return JobEnd("failed", str(error))
     with suppress(OSError):  # main.log may lie on a full disk
         logging.getLogger(__name__).error("the job failed", exc_info=error)
-    return Stay("failed", f"{type(error).__name__}: {error}")
+    return JobEnd("failed", f"{type(error).__name__}: {error}")
 
 
-def keep(end: Stay, here: Run, started: float) -> int:
-    """Enter in the sweep's ledger how this job stands; returns its number."""
+def enter_end(end: JobEnd, here: Run, started: float) -> int:
+    """Enter the end of this job, or its start, in the sweep's ledger; returns the number of the job.
+
+    started: as time.monotonic() said. A disk that refuses the ledger does not end the sweep.
+    """
     job = HydraConfig.get()
     seconds = time.monotonic() - started if end.seconds is None else end.seconds
     words = tuple(OmegaConf.to_container(job.overrides.task))
     outcome = Outcome(job.job.num, end.status, words, str(here.path), seconds, end.note)
-    if (kept := ledger()) is not None:
-        enter(outcome, kept)
-    return outcome.job
-
-
-def enter(outcome: Outcome, kept: Ledger) -> None:
-    """Add an outcome to the ledger; a disk that does not allow it must not end the sweep."""
     try:
-        kept.add(outcome)
+        if (record := ledger()) is not None:
+            record.add(outcome)
     except (OSError, ValueError) as error:  # a full disk, or a link in the place of the ledger
         why = explain(error) if isinstance(error, OSError) else str(error)
         complain(f"job {outcome.job} is not in the sweep's table. {why}")
+    return outcome.job
 
 
-def point_to(here: Run, console: Console) -> None:
-    """Say where the run is, if there is one."""
+def print_path(here: Run, console: Console) -> None:
+    """Print the directory of a run, if it was made."""
     if here.path.exists():
         console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
-def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Stay:
-    """Show the result of a run that is finished, estimate one for dry_run=true, work on any other."""
+def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> JobEnd:
+    """Show the result of a finished run, estimate one for dry_run=true, or else train and evaluate it.
+
+    Raises UsageError where the run cannot begin, Busy where another process works on it, Unmeasured where it
+    cannot be evaluated, Failure or FloatingPointError where it fails, Stopped on a request to stop.
+    """
     task = task_of(cfg, here)  # building changes the configuration
     with ExitStack() as locked:
         with refusing():
@@ -187,10 +194,10 @@ def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Sta
                 locked.enter_context(here.exclusively())
                 finished = here.finished_result()  # by another process, meanwhile
             if finished is not None:
-                show(finished, console, again=True)
-                return Stay("skipped", f"finished; {headline(finished, cfg)}", objective(finished, cfg))
-            if sweeping() and not cfg.retry_failed and is_failed_for_good(here, cfg):
-                return Stay("unmended", "failed before; retry_failed=true tries it again")
+                show_result(finished, console, again=True)
+                return JobEnd("skipped", f"finished; {headline(finished, cfg)}", objective(finished, cfg))
+            if in_sweep() and not cfg.retry_failed and is_failed_for_good(here, cfg):
+                return JobEnd("unmended", "failed before; retry_failed=true tries it again")
             session = open_session(cfg, here, console, stop)
             if not cfg.dry_run:
                 check_places(here, session.parts.model)
@@ -203,8 +210,8 @@ def stay(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> Sta
             else:
                 del session  # each process has its own
                 result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task)
-    show(result, console)
-    return Stay("done", headline(result, cfg), objective(result, cfg))
+    show_result(result, console)
+    return JobEnd("done", headline(result, cfg), objective(result, cfg))
 
 
 def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
@@ -212,17 +219,19 @@ def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
 
     It would not where the machine was at fault, nor where trainer.on_nonfinite=skip was added meanwhile.
     """
-    before = at(here.record(), ("config", "trainer", "on_nonfinite"))
+    before = value_at(here.record(), ("config", "trainer", "on_nonfinite"))
     skips_now = cfg.trainer.on_nonfinite == "skip" and before == "stop"
     return here.is_failed_for_good and not skips_now
 
 
-def assist(cfg: DictConfig, here: Run) -> float:
-    """The part of one of torchrun's processes that is not the first; nothing is said here."""
+def work_silently(cfg: DictConfig, here: Run) -> float:
+    """Do the same work as the first of torchrun's processes in another one, which prints no message and table
+    of its own: the first does.
+    """
     if here.finished_result() is None and not cfg.dry_run:
         try:
             work(task_of(cfg, here))
-        except (UsageError, Unmeasured, Failure, FloatingPointError):  # the first process says it
+        except (UsageError, Unmeasured, Failure, FloatingPointError):  # the first process prints it
             sys.exit(EXIT_FAILED)
         except Stopped:
             sys.exit(EXIT_STOPPED)
@@ -231,7 +240,7 @@ def assist(cfg: DictConfig, here: Run) -> float:
 
 def check_torchrun(cfg: DictConfig) -> None:
     """Raise UsageError on what torchrun's processes cannot do, each of which composes for itself."""
-    if sweeping() or cfg.rerun:
+    if in_sweep() or cfg.rerun:
         raise UsageError(
             "torchrun starts the processes of one run: leave out -m and rerun=true, or leave out torchrun "
             "and take trainer.devices=N"
@@ -243,17 +252,17 @@ def check_torchrun(cfg: DictConfig) -> None:
 def task_of(cfg: DictConfig, here: Run) -> Task:
     """Return the task that each of several processes is handed, from a copy of the configuration."""
     words = without_hydra(cfg)  # a copy
-    return Task(words, here.path, identity(cfg), chosen(cfg), HydraConfig.get().job.get("num") or 0)
+    return Task(words, here.path, identity(cfg), chosen_options(cfg), HydraConfig.get().job.get("num") or 0)
 
 
-def sweeping() -> bool:
+def in_sweep() -> bool:
     """Return True in a job of a sweep (-m), False in a command for one run."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def show(result: Result, console: Console, *, again: bool = False) -> None:
-    """The tables of a run; in a sweep its headline is told, and at its end the comparison of all."""
-    if sweeping():
+def show_result(result: Result, console: Console, *, again: bool = False) -> None:
+    """Print the tables of a finished run; nothing in a sweep, which ends in a comparison of all its runs."""
+    if in_sweep():
         return
     from genbench.report import print_result
 
@@ -262,7 +271,7 @@ def show(result: Result, console: Console, *, again: bool = False) -> None:
     print_result(result, console)
 
 
-def estimated(session: "Session") -> Stay:
+def estimated(session: "Session") -> JobEnd:
     """Measure a few steps and return the estimated cost of the run, in seconds and memory."""
     from genbench.session.estimate import estimate
 
@@ -270,11 +279,11 @@ def estimated(session: "Session") -> Stay:
         found = estimate(session)
     several = session.parts.trainer.devices > 1
     note = f"{found.note}; for one device alone" if several else found.note
-    return Stay("estimated", note, objective=0.0, seconds=found.seconds)
+    return JobEnd("estimated", note, objective=0.0, seconds=found.seconds)
 
 
 def headline(result: Result, cfg: DictConfig) -> str:
-    """The objective, as it is called."""
+    """Return the objective with its name, as in fid=12.3, for the line of a job."""
     value = objective(result, cfg)
     return f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
 
@@ -295,23 +304,30 @@ def check_objective(objective: str, kinds: Iterable[Kind]) -> None:
     known = {**KINDS, **{kind.key: kind for kind in kinds}}.values()
     legal = [kind.key for kind in known if kind.better < 0] + ["bits_per_dim"]
     if objective not in legal:
-        raise ValueError(f"objective is {objective!r}; lower must be better, so legal are {', '.join(legal)}")
+        raise ValueError(f"objective is {objective!r}; lower must be better: choose from {', '.join(legal)}")
 
 
 def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> "Session":
-    """All that the user may have to mend: the configuration, the data, the checkpoint, another process."""
+    """Return the session of a run, for which all is checked: configuration, data and checkpoint.
+
+    Raises UsageError or ValueError on what the user has to mend, OutOfMemory where the model has no room.
+    """
     who = identity(cfg)
     with memory_for("building the model", FREE):
         parts = build(cfg)
         check_objective(cfg.objective, parts.metrics.kinds)
+        from genbench.session.parts import Configuration
         from genbench.session.session import Session
 
-        config = OmegaConf.to_container(cfg, resolve=True)
-        return Session(parts, here, who, config, chosen(cfg), console, stop=stop)
+        configuration = Configuration(who, OmegaConf.to_container(cfg, resolve=True), chosen_options(cfg))
+        return Session(parts, here, configuration, parts.context(Progress(console), stop))
 
 
-def chosen(cfg: DictConfig) -> dict[str, str]:
-    """The option chosen in each group: model -> ddpm, schedule -> cosine, .."""
+def chosen_options(cfg: DictConfig) -> dict[str, str]:
+    """Return the option chosen in each group, which results are grouped by: {"model": "ddpm", ..}.
+
+    With them goes `conditional`, which is no group.
+    """
     options = {
         group.partition("@")[0]: option
         for group, option in HydraConfig.get().runtime.choices.items()

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,13 +28,15 @@ from genbench.runtime.streams import harden_streams
 
 __all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
 
-TOLD = (UsageError, Unmeasured, Damaged, MachineFault, OutOfMemory, FloatingPointError, OSError, Stopped)
-"""Endings that a process tells its parent in its own words."""
+REPORTED = (UsageError, Unmeasured, Damaged, MachineFault, OutOfMemory, FloatingPointError, OSError, Stopped)
+"""Errors that a process hands its parent by type and message; any other is a bug, with a traceback."""
 NOTICED_SECONDS = 30.0  # in which the parent has seen that a process ended, and ends the others
 
 
 class Task(NamedTuple):
-    """Configuration, directory and identity of a run, as each of its processes gets them."""
+    """Configuration, directory and identity of a run, as each of its processes gets them; job: its number in
+    a sweep.
+    """
 
     cfg: DictConfig
     path: Path
@@ -43,32 +45,35 @@ class Task(NamedTuple):
     job: int
 
     def to_json(self) -> str:
-        """The task as text, which is all that a process is handed."""
+        """Encode the task as JSON: text is all that a process is handed, since text executes nothing."""
         tree = OmegaConf.to_container(self.cfg)
         return json.dumps([tree, str(self.path), self.identity, dict(self.choices), self.job])
 
     @classmethod
     def from_json(cls, text: str) -> "Task":
-        """The task that `to_json` wrote."""
+        """Decode the task that `to_json` encoded."""
         tree, path, *rest = json.loads(text)
         return cls(OmegaConf.create(tree), Path(path), *rest)
 
 
 def torchrun_rank() -> int | None:
-    """Return the rank of this process among torchrun's, None where torchrun did not start it."""
+    """Return the rank of this process among torchrun's, 0 for the first one, and None where torchrun did not
+    start it: then this process may start others itself.
+    """
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
 def launch(task: Task, devices: int) -> Result:
-    """Start the processes on this machine, wait for them, and return the run's result, as it is recorded.
+    """Start `devices` processes of a task on this machine, wait for them, and return the run's result, as it
+    is recorded.
 
-    Raises what the first of them raised, Stopped on a signal, RuntimeError where one was killed.
+    Raises what the first of them raised, Stopped on a signal, Lost where one was killed or has a bug.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     here = Run(task.path)
-    with tempfile.TemporaryDirectory() as folder, as_before():  # a folder that nobody else can enter
+    with tempfile.TemporaryDirectory() as folder, signals_restored():  # a folder that nobody else can enter
         try:
             launcher(devices, worker, Path(folder).name)(task.to_json(), folder)
             finished = here.finished_result()
@@ -77,13 +82,14 @@ def launch(task: Task, devices: int) -> Result:
         except SignalException:
             ending: Exception = Stopped()
         except ChildFailedError as error:
-            ending = told(Path(folder), devices) or lost(error, here)
-        close(here, ending)
+            ending = reported_error(Path(folder), devices) or lost(error, here)
+        record_ending(here, ending)
         raise ending
 
 
 def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[..., object]:
-    """Calls `work` in so many processes of this machine, with the strings that the result is called with.
+    """Make a function that calls `work` in `devices` processes of this machine, with the strings that it is
+    called with itself; name: of the group of processes.
 
     Strings alone, and nothing is returned, since the launcher would pickle it.
     """
@@ -103,51 +109,56 @@ def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[...
         monitor_interval=0.2,
         start_method="spawn",
     )
-    # No other signals: who says nohup means it. Torch before 2.9 takes them from the environment.
+    # No other signals: under nohup SIGHUP is to be ignored. Torch before 2.9 takes them from the environment.
     signals = ",".join(number.name for number in stop_signals())
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = config.signals_to_handle = signals
     return elastic_launch(config, work)
 
 
 def worker(task: str, folder: str) -> None:
-    """One process: its part of the work on a task, as JSON; how it ended goes to a file in the folder."""
+    """Work on a task, as JSON, in a process that `launch` started; its error goes to a file in the folder,
+    named by its rank.
+    """
     harden_streams()
     spell_out_warnings()
     try:
         work(Task.from_json(task))
-    except TOLD as ending:
-        if not isinstance(ending.__cause__, Lost):  # whom its parent stopped, since another one ended
+    except REPORTED as ending:
+        if not isinstance(ending.__cause__, Lost):  # its parent stopped it, since another one ended
             Path(folder, os.environ["RANK"]).write_text(json.dumps(describe_error(ending)))
         sys.exit(1)
-    except Lost:  # another one's end, which the parent tells of: it must not see this one's before
+    except Lost:  # the other's error is the one to report: the parent must not see this exit first
         time.sleep(NOTICED_SECONDS)
         sys.exit(1)
 
 
-def work(task: Task) -> Result | None:
-    """The part of this process, whoever started it; the result, if it is the first."""
+def work(task: Task) -> Result:
+    """Run a task together with the other processes of it, as one of those that a launcher started; returns
+    the result.
+
+    Every process calls the same; the first alone prints, and notes in run.json what the machine failed.
+    """
     import torch
 
     from genbench.runtime.processes import joined
-    from genbench.runtime.progress import terminal
+    from genbench.runtime.progress import Progress, terminal
+    from genbench.session.parts import Configuration
     from genbench.session.session import Session
 
     local, each = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     torch.set_num_threads(max(torch.get_num_threads() // each, 1))
     parts = build(task.cfg, job=task.job, local=local, each=each)
-    config = OmegaConf.to_container(task.cfg, resolve=True)
-    with joined(parts.device) as ranks:
-        who = (task.identity, config, task.choices)
-        session = Session(parts, Run(task.path), *who, terminal(), ranks, stop_of_sweep())
-        if ranks.first:
-            with machine_faults(session.here):
-                return session.run()
-        session.assist()
-    return None
+    values: Any = OmegaConf.to_container(task.cfg, resolve=True)
+    here = Run(task.path)
+    with joined(parts.device) as processes:
+        context = parts.context(Progress(terminal() if processes.first else None), stop_of_sweep(), processes)
+        session = Session(parts, here, Configuration(task.identity, values, task.choices), context)
+        with machine_faults(here) if processes.first else nullcontext():
+            return session.run()
 
 
-def told(folder: Path, devices: int) -> Exception | None:
-    """The error that the first of the processes ended with, None where none wrote one.
+def reported_error(folder: Path, devices: int) -> Exception | None:
+    """Read the error of the first process that wrote one, None where none did.
 
     A process that failed comes before those that were stopped, which may be on its account.
     """
@@ -160,7 +171,7 @@ def told(folder: Path, devices: int) -> Exception | None:
 
 
 def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
-    """Return the error that says which process ended how, and where the same command goes on."""
+    """Make the error that says which process was killed or failed, and where the same command resumes."""
     from genbench.training.faults import going_on
 
     rank, failure = error.get_first_failure()
@@ -174,7 +185,7 @@ def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is impo
     return Lost(f"process {rank} of this run {how}. {after}, also with another trainer.devices")
 
 
-def close(here: Run, ending: Exception) -> None:
+def record_ending(here: Run, ending: Exception) -> None:
     """Record how a run ended where its first process could not, or knew only that another was gone."""
     record = here.record()
     if record is None or not (record["status"] == "running" or str(record["error"]).startswith("Lost")):
@@ -184,7 +195,7 @@ def close(here: Run, ending: Exception) -> None:
 
 
 def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported late)
-    """The exception that ended a process; its traceback goes to the terminal, since it is a bug of ours."""
+    """Return the message of the exception that ended a process, and print its traceback: it is a bug."""
     story = failure.error_file_data.get("message", {})
     if not isinstance(story, Mapping):
         return failure.message
@@ -193,10 +204,12 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
 
 
 @contextmanager
-def as_before() -> Iterator[None]:
-    """Leave signals and the launcher's log as they were; what it tells is told here in other words."""
+def signals_restored() -> Iterator[None]:
+    """Restore signal handlers and the level of the launcher's log after the block; inside, that log is
+    silent, since its messages are printed here in other words.
+    """
     handlers = {number: signal.getsignal(number) for number in stop_signals()}
-    # The work in hand may be a batch of samples on a CPU.
+    # A process finishes its batch before it stops, and a batch of samples on a CPU takes long.
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of sockets, when a process is gone
     with ignoring_hangup():

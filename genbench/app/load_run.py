@@ -1,6 +1,7 @@
 """Trained models, from the directories of their runs."""
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.build import make
-from genbench.app.messages import message
-from genbench.app.recorded import buildable, configuration, opened, referring, root_of, words_of
+from genbench.app.messages import explain_error
+from genbench.app.recorded import buildable, configuration, opened, referring, root_of, value_at, words_of
 from genbench.config import schema
-from genbench.config.groups import CONF
+from genbench.config.groups import CONF, options
+from genbench.records.flatten import flatten
 from genbench.records.run_directory import Run
 
 if TYPE_CHECKING:
@@ -40,11 +42,12 @@ def load(
     weights: str = "ema",
     overrides: Mapping[str, object] | None = None,
 ) -> "Generator":
-    """The trained model of a run, in evaluation mode; weights is "ema" or "raw".
+    """Return the trained model of a run, in evaluation mode and without gradients.
 
-    overrides: other ways of drawing: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}.
-    Raises FileNotFoundError where the run has no checkpoint yet, Damaged where none can be used, ValueError
-    on a setting that is not there.
+    weights: "ema" for the averaged ones, "raw" for those of the last step. overrides: other settings of the
+    sampling: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}. Warns where the training has not
+    ended. Raises FileNotFoundError where the run has no checkpoint yet, Damaged where none can be used,
+    ValueError on a setting that the model does not have.
     """
     from genbench.runtime import device as devices
     from genbench.runtime.precision import recorded_precision
@@ -57,23 +60,37 @@ def load(
         raise ValueError(f"weights is {weights!r}; it must be ema or raw")
     record, checkpoints = here.record(), CheckpointStore(here.checkpoints)
     if record is None or not checkpoints.exists():
-        raise FileNotFoundError(f"{run_dir} holds no trained model: give the directory of a run")
+        what = "holds no trained model" if here.path.is_dir() else "is not a directory"
+        raise FileNotFoundError(f"{run_dir} {what}: give the directory of a run")
+    # The record may be a stranger's: each node is checked against conf/ before it is built.
+    config = configuration(record, here.path)
     with opened(here.path):
-        cfg = drawing_as(overrides or {}, configuration(record, here.path))
+        cfg = drawing_as(overrides or {}, config)
         try:
             model, precision = make(cfg.model).to(target), make(cfg.precision)
         except (HydraException, OmegaConfBaseException, TypeError) as error:
-            raise ValueError(message(error)) from error
+            raise ValueError(explain_error(error)) from error
     checkpoint = checkpoints.load(target, checkpoint_contents.weights(names[weights], model))
-    if checkpoint is None:
+    if checkpoint is None:  # removed since `exists` above
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
+    if checkpoint.get("finished") is False:
+        warnings.warn(
+            f"the training of {run_dir} has not ended: {progress_of(checkpoint, config)}", stacklevel=2
+        )
     model.load_state_dict(checkpoint[names[weights]])
     recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
 
 
+def progress_of(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return which checkpoint is used and how many images of the budget it has seen, as text."""
+    counts = (checkpoint.get("images_seen"), value_at(config, ("budget", "images")))
+    seen = " of ".join(f"{count:,}" for count in counts if isinstance(count, int))
+    return f"its last checkpoint is used, after {seen} images"
+
+
 def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictConfig:
-    """The configuration of a run with other settings of the sampling, of which the model can be built.
+    """Return the configuration of a run with other settings of the sampling, ready to build the model from.
 
     Raises ValueError where the configuration, or a setting, cannot be used.
     """
@@ -85,11 +102,11 @@ def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictC
             config = resolved(cfg)
         return buildable(config, ("model", "precision"))
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
-        raise ValueError(message(error)) from error
+        raise ValueError(explain_error(error)) from error
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """A configuration as plain data in which references are copies of what they refer to."""
+    """Return a configuration as plain data, in which each reference is a copy of what it refers to."""
     tree: Any = OmegaConf.to_container(cfg, resolve=True)
     return tree
 
@@ -99,18 +116,18 @@ def change(cfg: DictConfig, key: str, value: object) -> None:
     if key == "sampler" and key in cfg:
         take_option(cfg, key, str(value))
         return
-    tree = resolved(cfg)
-    key = schema.steps_key(tree) if key == "steps" else key
-    schema.check_sampling(key, tree)
+    keys = flatten(resolved(cfg))
+    key = schema.steps_key(keys) if key == "steps" else key
+    schema.check_sampling(key, keys)
     node, _, leaf = key.rpartition(".")
     OmegaConf.select(cfg, node)[leaf] = value
 
 
 def take_option(cfg: DictConfig, group: str, option: str) -> None:
-    """Put an option of conf/ in the place of the one that is there, with the axes that it pulls in."""
-    options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    if option not in options:
-        raise ValueError(f"{group} is {option!r}; it must be one of {', '.join(options)}")
+    """Put an option of conf/ in the place of the one that is there, with the groups that it pulls in."""
+    if option not in options(group):
+        raise ValueError(f"{option} is not an option of {group}: choose from {', '.join(options(group))}")
+    # Composed by Hydra, since an option may be made of others; its references lead into `cfg` afterwards.
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
     for key, node in composed.items():
@@ -118,9 +135,10 @@ def take_option(cfg: DictConfig, group: str, option: str) -> None:
 
 
 def classifier(run_dir: str) -> "nn.Module":
-    """The noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier), as it is.
+    """Return the noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier).
 
-    Raises ValueError where the run has none.
+    It is built by guidance=classifier_of_run, and keeps its weights. Raises ValueError where the run has
+    none.
     """
     from genbench.diffusion.guidance import Classifier
 
@@ -133,63 +151,60 @@ def classifier(run_dir: str) -> "nn.Module":
 def measuring(
     overrides: Sequence[str], *, of_run: str | Path | None = None
 ) -> "tuple[ImageSource, Metrics, int]":
-    """The data, the metrics and the seed that overrides of the configuration ask for, as for a run of them.
+    """Build the data set and the metrics that overrides of the configuration choose; also returns the seed.
 
     of_run: a run whose own data, metrics and seed stand where no override says otherwise; overrides of single
     settings change those of the run, another option of a group takes the place of all that the run had there.
-    Raises ValueError on overrides that cannot be, FileNotFoundError where there is no run.
+    Raises ValueError on overrides that cannot be used, FileNotFoundError where there is no run.
     """
     asked = {asked_group(word) for word in overrides}
     own = {} if of_run is None else recorded(of_run)
-    kept = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
+    unchanged = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
     try:
-        tree = composed_over(needed_words(of_run, kept) if asked else [], overrides) | kept
+        # A run whose data and metrics both stay may have lost the overrides that it was composed of.
+        needs_words = of_run is not None and asked and not unchanged.keys() >= {"data", "metrics"}
+        tree = composed_over(words_of(Path(of_run)) if needs_words else [], overrides) | unchanged
         if of_run is None:
             for key in ("data", "metrics"):
                 schema.check(tree[key], key)
-            chosen = OmegaConf.create(tree)
+            cfg = OmegaConf.create(tree)
         else:
-            chosen = buildable(tree, ("data", "metrics"))
-        return make(chosen.data), make(chosen.metrics), tree["seed"]
+            cfg = buildable(tree, ("data", "metrics"))
+        return make(cfg.data), make(cfg.metrics), tree["seed"]
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
-        raise ValueError(message(error)) from error
+        raise ValueError(explain_error(error, overrides)) from error
 
 
 def asked_group(word: str) -> str:
-    """The group that an override changes. Raises ValueError where no measurement has it."""
+    """Return the group that an override changes. Raises ValueError where an evaluation has no such group."""
     found, legal = re.match(r"[+~]*(\w*)", word), sorted(set().union(*ASKED_BY.values()))
     if found is None or found[1] not in legal:
         raise ValueError(
-            f"{word} is no setting of an evaluation, which has {', '.join(legal)}: what belongs to the model "
-            "needs a run of its own"
+            f"{word} is not a setting of an evaluation: choose from {', '.join(legal)}; what belongs to the "
+            "model needs a run of its own"
         )
     return found[1]
-
-
-def needed_words(run_dir: str | Path | None, kept: Mapping[str, object]) -> list[str]:
-    """The overrides that a run was composed of; none are needed where its data and metrics are kept."""
-    return [] if run_dir is None or kept.keys() >= {"data", "metrics"} else words_of(Path(run_dir))
 
 
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the resolved configuration of a run's own overrides, changed by others."""
     chosen = {word.partition("=")[0].lstrip("+~") for word in overrides}
     replaced = {name for group in chosen for name in BELOW.get(group, (group,))}
-    stay = [word for word in own if root_of(word) not in replaced]
+    remaining = [word for word in own if root_of(word) not in replaced]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=[*stay, *overrides])
+        cfg = compose("config", overrides=[*remaining, *overrides])
     tree = resolved(cfg)
-    if lost := sorted(ASKED_BY.keys() - tree.keys()):
-        raise ValueError(f"{', '.join(lost)} cannot be taken away from a measurement")
+    if missing := sorted(ASKED_BY.keys() - tree.keys()):
+        raise ValueError(f"an evaluation needs {', '.join(missing)}: leave out the deletion")
     schema.check_root(tree)
-    schema.check_axes(OmegaConf.to_container(cfg))
+    schema.check_accepted(OmegaConf.to_container(cfg))
     if tree["seed"] < 0:
         raise ValueError(f"seed is {tree['seed']}; it must be at least 0")
     return tree
 
 
 def recorded(run_dir: str | Path) -> dict[str, Any]:
-    """The configuration that a run was measured by: data, metrics and seed.
+    """Return the configuration that a run was measured by, as plain data: data, metrics and seed.
 
     Raises FileNotFoundError where there is no run, ValueError where its record cannot be used.
     """
@@ -197,14 +212,17 @@ def recorded(run_dir: str | Path) -> dict[str, Any]:
     if record is None:
         raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
     config = configuration(record, Path(run_dir))
-    if lost := sorted(ASKED_BY.keys() - config.keys()):
-        raise ValueError(f"the configuration in {run_dir}/run.json has no {', '.join(lost)}: it is damaged")
+    if missing := sorted(ASKED_BY.keys() - config.keys()):
+        raise ValueError(
+            f"the configuration in {run_dir}/run.json has no {', '.join(missing)}: it is damaged"
+        )
     return {key: config[key] for key in ASKED_BY}
 
 
 def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
-    """The data, the metrics and the seed of a run: what its samples are measured by.
+    """Build the data set and the metrics that a run is measured by; return both and its seed.
 
-    Raises FileNotFoundError where there is no run.
+    Raises FileNotFoundError where there is no run, ValueError where its record is damaged or may not be
+    built.
     """
     return measuring([], of_run=run_dir)

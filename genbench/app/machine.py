@@ -36,10 +36,10 @@ def machine_faults(here: Run) -> Iterator[None]:
             if isinstance(failure := error.__cause__, RETRIED):
                 note(here, f"{type(failure).__name__}: {failure}", is_machines=True)
             raise
-        raise told(here, cause, error) from error
+        raise machine_error(here, cause, error) from error
 
 
-def told(here: Run, cause: OSError, error: BaseException) -> Failure:
+def machine_error(here: Run, cause: OSError, error: BaseException) -> Failure:
     """Note the cause of an error in run.json and main.log; returns the one message to the user."""
     from genbench.training.faults import going_on
 
@@ -61,5 +61,8 @@ def note(here: Run, what: str, *, is_machines: bool) -> None:
 
 
 def is_saved(here: Run) -> bool:
-    """Return True where a run has a file of a checkpoint, which is not opened here."""
+    """Return True where a run has a file of a checkpoint, so that the same command resumes it.
+
+    The file is not opened: that it can be used is not known yet.
+    """
     return any(here.checkpoints.glob("*.pt"))

@@ -1,123 +1,149 @@
-"""Messages of refusals: the error in words that help, without the interpreter's and Hydra's context."""
+"""Error messages: what is wrong in the user's words, what to choose from, and the exit code."""
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 
-from genbench.app.held_overrides import waits
-from genbench.config.groups import CONF, axes_asked_for
-from genbench.runtime.disk import explain
+from genbench.app.command import parse_override
+from genbench.config.groups import CONF, accepted_groups
+from genbench.errors import Failure, Unmeasured
+from genbench.records.flatten import flatten
+from genbench.runtime.disk import explain, is_machine_fault
+from genbench.runtime.printable import complain
 
-__all__ = ["message", "why"]
+__all__ = ["EXIT_FAILED", "EXIT_STOPPED", "EXIT_USAGE", "explain_error", "leave"]
 
-LACKING = re.compile(r"Could not override '(?P<axis>\w+)'\.\s+No match in the defaults list")
-UNKNOWN = re.compile(r"Could not override '(?P<key>[\w.]+)'\.$", re.MULTILINE)
-PLUGIN = re.compile(r"Could not find 'hydra/(launcher|sweeper)/")
-UNSCORED = re.compile(r"Could not override '(?P<key>metrics\.(samples|batch_size))'")
-OPTION = re.compile(r"Could not find '(?P<group>\w+)/(?P<option>[^'/]+)'")
-DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
-RESOLVING = " raised while resolving interpolation: "  # stands before the words of naming.run_dir
+EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
+
+UNKNOWN = re.compile(r"Could not override '(?P<key>[^']+)'")
+"""Hydra's message on an override of a key, or of a group, that the configuration lacks.
+
+The exception holds the key in its text alone. tests/app/test_messages.py provokes it in the installed Hydra.
+"""
+OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
+"""Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
 CLOSE = 0.75
 """Least similarity of two names, of 1 at most (difflib), for one to be taken as the other misspelt."""
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
-def message(error: BaseException) -> str:
-    """Return the message of an error of this command, with where to read on."""
-    told = why(error, sys.argv[1:])
-    return f"{told}\n{HINT}" if isinstance(error, HydraException) and inner(error) is None else told
+def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
+    """Print the message of an error that ends a command, and exit with the code that belongs to it.
+
+    words: the overrides of the command, by which a misspelt one is explained. The user's faults exit with 2,
+    failures of a run or of the machine with 1, a run that is trained but could not be evaluated with 3.
+    """
+    text = explain_error(error, words)
+    complain(f"{text}\n{HINT}" if isinstance(error, HydraException) else text)
+    if isinstance(error, Unmeasured):
+        sys.exit(EXIT_UNMEASURED)
+    is_machines = isinstance(error, OSError) and is_machine_fault(error)
+    sys.exit(EXIT_FAILED if is_machines or isinstance(error, Failure | FloatingPointError) else EXIT_USAGE)
 
 
-def why(error: BaseException, words: Sequence[str]) -> str:
-    """Return the message of an error that came of these overrides; where Hydra wraps one of ours, ours."""
-    if (own := inner(error)) is not None:
-        return own
-    if isinstance(error, OSError) and not isinstance(error, HydraException):  # of a missing option it is both
+def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
+    """Return the message of an error: what is wrong, what to choose from, without the interpreter's context.
+
+    words: the overrides that Hydra composed when it raised the error. Where Hydra or OmegaConf wrap an error
+    of genbench, the message is that error's.
+    """
+    if (own := wrapped_error(error)) is not None:
+        return str(own)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        return missing_option(error.missing_cfg_file, error.options or ())
+    if isinstance(error, OverrideParseException):
+        reason = error.message.splitlines()[1:2]  # between what was read and where to read on
+        return f"{error.override!r} cannot be read as KEY=VALUE: {', '.join(reason)}"
+    if isinstance(error, OSError):
         return explain(error)
-    lines = str(error).partition("Config search path:")[0].strip().splitlines()
+    text = str(error).strip()
     if isinstance(error, InterpolationKeyError):
-        return f"{lines[0]} (in {error.full_key}): an option that was chosen belongs to another model"
-    if isinstance(error, InterpolationResolutionError) and error.full_key in DIRECTORIES:
-        return lines[0].partition(RESOLVING)[2] or lines[0]
-    # Hydra's advice to append an unknown key with a plus leads into the next refusal.
-    text = "\n".join(line for line in lines if not line.startswith("To append to your"))
-    return explained(text, words) if isinstance(error, HydraException) else text
+        what = f"{text.splitlines()[0]} (in {error.full_key})"
+        return f"{what}: an option that was chosen belongs to another model"
+    found = UNKNOWN.search(text) if isinstance(error, HydraException) else None
+    return text if found is None else unknown_key(found["key"], words)
 
 
-def inner(error: BaseException) -> str | None:
-    """The message of an error of ours that Hydra wrapped."""
-    cause = error.__cause__ if isinstance(error, InstantiationException) else None
-    return str(cause) if isinstance(cause, ValueError | TypeError | OSError) else None
+def wrapped_error(error: BaseException) -> BaseException | None:
+    """Return the error of genbench that Hydra's `instantiate` or OmegaConf's resolution wraps, else None."""
+    inner: BaseException | None = (
+        error if isinstance(error, InstantiationException | InterpolationResolutionError) else None
+    )
+    while isinstance(inner, HydraException | OmegaConfBaseException):
+        inner = inner.__cause__ or inner.__context__
+    return inner if isinstance(inner, ValueError | TypeError | OSError) else None
 
 
-def explained(text: str, words: Sequence[str]) -> str:
-    """Hydra's message in the user's terms, with what to do, where it is one of the usual ones."""
-    if lacking := LACKING.search(text):
-        axis = lacking["axis"]
-        known = (CONF / axis).is_dir()
-        return f"{axis} is no axis of {axes_asked_for(words)}" if known else unknown(axis, words)
-    if unscored := UNSCORED.search(text):
-        return f"{unscored['key']} is of samples, and metrics=none and =likelihood score none: leave it out"
-    if found := UNKNOWN.search(text):
-        return unknown(found["key"], words)
-    if PLUGIN.search(text):
+def missing_option(path: str, known: Sequence[str]) -> str:
+    """Return the message that a group (path without its last part) has no option of this name."""
+    group, _, option = path.rpartition("/")
+    text = f"{option} is not an option of {group}: choose from {', '.join(sorted(known))}"
+    if group in ("hydra/launcher", "hydra/sweeper"):
         return (
-            f"{text}\nLaunchers and Optuna come with "
+            f"{text}. Launchers and Optuna come with "
             'pip install -e ".[sweep]" -c constraints.txt, Ray with ".[ray]"'
         )
-    if missing := OPTION.search(text):
-        return no_option(missing["group"], missing["option"])
-    return text
+    near = get_close_matches(option, known, n=1)
+    return f"{text}. Did you mean {near[0]}?" if near else text
 
 
-def unknown(key: str, words: Sequence[str]) -> str:
-    """That there is no such key, its neighbours, and what is near it, as a whole or by the last name."""
-    there = without(key, words)
-    last = {path: path.rpartition(".")[2] for path in paths(there)}
+def unknown_key(key: str, words: Sequence[str]) -> str:
+    """Return the message that the configuration of some overrides lacks a key, with the keys near it."""
+    if (CONF / key).is_dir():
+        who, accepted = accepted_groups(words)
+        return f"{who} does not accept {key}; its groups are {', '.join(accepted)}"
+    if key in OF_SAMPLES:
+        return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
+    # Similar as a whole (budget.imagess), or by the last name alone (batch_size for trainer.batch_size).
+    tree = composed_without(key, words)
+    last = {path: path.rpartition(".")[2] for path in keys_of(tree)}
     named = get_close_matches(key.rpartition(".")[2], set(last.values()), n=1, cutoff=CLOSE)
     near = [*get_close_matches(key, last, n=2, cutoff=CLOSE), *(path for path in last if last[path] in named)]
-    told = [f"there is no key {key}"]
+    parts = [f"there is no key {key}"]
     if near:
-        told.append(f"near: {', '.join(list(dict.fromkeys(near))[:4])}")
+        parts.append(f"near: {', '.join(list(dict.fromkeys(near))[:4])}")
     above = key.rpartition(".")[0]
-    around = OmegaConf.select(there, above, throw_on_resolution_failure=False) if above else None
-    if isinstance(around, DictConfig):
-        told.append(f"{above} has {', '.join(str(one) for one in around if one != '_target_')}")
-    return "; ".join(told)
+    if children := [path for path in last if path.rpartition(".")[0] == above != ""]:
+        parts.append(f"{above} has {', '.join(last[path] for path in children)}")
+    return "; ".join(parts)
 
 
-def no_option(group: str, option: str) -> str:
-    """That a group has no such option, which it has, and which of them is near."""
-    legal = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    near = get_close_matches(option, legal, n=1)
-    told = f"there is no {group}={option}; legal are {', '.join(legal)}"
-    return f"{told}. Is it {near[0]}?" if near else told
+def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:
+    """Return the unresolved configuration of all overrides that hold one value, but for that of one key.
 
-
-def without(key: str, words: Sequence[str]) -> DictConfig:
-    """The configuration of the words but one, and but those that vary; empty where there is none."""
-    usable = [word for word in words if waits(word) and word.lstrip("+").partition("=")[0] != key]
+    It is empty where they cannot be composed.
+    """
+    parsed = {word: parse_override(word) for word in words}
+    usable = [
+        word
+        for word, override in parsed.items()
+        if override and not override.is_sweep_override() and override.key_or_group != key
+    ]
     try:
         within_sweep = GlobalHydra.instance().is_initialized()
         with nullcontext() if within_sweep else initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", overrides=usable)
+            tree: Any = OmegaConf.to_container(compose("config", overrides=usable))
     except (HydraException, OmegaConfBaseException):
-        return OmegaConf.create()
+        return {}
+    return tree
 
 
-def paths(node: DictConfig, above: str = "") -> Iterator[str]:
-    """The dotted names of all keys that can be set."""
-    for key in node:
-        if key == "_target_":
-            continue
-        yield f"{above}{key}"
-        if not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
-            yield from paths(node[key], f"{above}{key}.")
+def keys_of(tree: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys of all settings and of the nodes that hold them, in the order of the tree."""
+    leaves = (key.split(".") for key in flatten(tree) if not key.endswith("_target_"))
+    every = (".".join(parts[: end + 1]) for parts in leaves for end in range(len(parts)))
+    return list(dict.fromkeys(every))

@@ -19,7 +19,7 @@ from genbench.config.groups import CONF
 from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.moved import with_current_paths
 
-__all__ = ["at", "buildable", "configuration", "opened", "referring", "root_of", "words_of"]
+__all__ = ["buildable", "configuration", "opened", "referring", "root_of", "value_at", "words_of"]
 
 UNMEASURED = {
     *("runs_dir", "name", "rerun", "retry_failed", "dry_run", "objective"),
@@ -32,13 +32,17 @@ OPEN: ContextVar[tuple[Path, ...]] = ContextVar("OPEN", default=())
 
 
 def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The configuration in the record of a run at `path`, with the current paths of classes.
+    """Return the configuration in the record of a run at `path`, with the current paths of moved classes.
 
     Raises ValueError where there is none, or where it holds anything but plain values.
     """
     config = record.get("config")
     if not isinstance(config, dict):
         raise ValueError(f"{path}/run.json holds no configuration: restore it, or train the run anew")
+    if "hydra" in config:  # it would be ignored: no run records how Hydra is configured
+        raise ValueError(
+            f"the configuration in {path}/run.json has a node hydra, which no run writes: take it out"
+        )
     check_plain(config, "")
     return with_current_paths(config)
 
@@ -58,27 +62,30 @@ def check_plain(node: object, path: str) -> None:
 
 
 def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
-    """The same plain data with the references of installed options wherever both sides agree.
+    """Return plain data with the references of installed options put back wherever both sides agree.
 
-    node: what config holds at a place, by default all of it. So a change of `sampler` reaches each copy.
+    node: what `config` holds at a place, by default all of it. So a change of `sampler` reaches each copy.
     """
     for origin in origins_of(place):
-        if isinstance(source := at(config, origin), Mapping) and source == node:
+        if isinstance(source := value_at(config, origin), Mapping) and source == node:
             return f"${{{'.'.join(origin)}}}"
     if not isinstance(node, Mapping):
         return node
     return {key: referring(child, config, (*place, key)) for key, child in node.items()}
 
 
-def at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
-    """Return the node of plain data at a place, None where they do not have it."""
+def value_at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
+    """Return the value or node of plain data at a place, such as ("budget", "images"), None if none is there.
+
+    place: the keys that lead to it, from the outermost to the innermost one.
+    """
     for key in place:
         node = node.get(key) if isinstance(node, Mapping) else None
     return node
 
 
 def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
-    """The named nodes of a resolved configuration, ready to be built.
+    """Return the named nodes of a resolved configuration that came with a run, checked and ready to be built.
 
     Raises ValueError where one of them is missing or would build what it must not.
     """
@@ -94,7 +101,10 @@ def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
-    """Load a run inside. Raises ValueError where the run is needed to load itself."""
+    """Note inside the block that a run is being loaded, since it may name other runs as parts of its model.
+
+    Raises ValueError where a run is needed to load itself, which would never end.
+    """
     path = path.resolve()
     if path in OPEN.get():
         raise ValueError(f"{path} takes a part of its model from itself: name another run as run_dir")
@@ -120,7 +130,10 @@ def words_of(run_dir: Path) -> list[str]:
 
 
 def root_of(word: str) -> str:
-    """Return the first name in the key of an override: trainer of +trainer.batch_size=8."""
+    """Return the first name in the key of an override: trainer of +trainer.batch_size=8.
+
+    A group, a package and a deletion are read alike: data of data@x=digits, tuned of ~tuned.
+    """
     return re.split(r"[.=@]", word.lstrip("+~"))[0]
 
 
@@ -132,5 +145,5 @@ def check_word(word: str, path: Path) -> None:
     leads_out = is_group and not re.fullmatch(r"[\w, \[\]'\"-]*", value)
     if not is_key or leads_out or "${" in word or not (equals or word.startswith("~")):
         raise ValueError(
-            f"{path} holds {word!r}; legal are options of conf/ and values, as in model=ddpm seed=1"
+            f"{path} holds {word!r}: it may hold only options of conf/ and values, as in model=ddpm seed=1"
         )

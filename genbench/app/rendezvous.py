@@ -18,7 +18,7 @@ LOOPBACK = "loopback"
 
 
 class Loopback(RendezvousHandler):
-    """A store that listens on the loopback interface alone, for the launcher and its processes.
+    """Meeting point of one launcher and its processes: a store that listens on the loopback interface alone.
 
     torch's own c10d backend listens on every interface, and unpickles what it reads from its store.
     """
@@ -29,14 +29,14 @@ class Loopback(RendezvousHandler):
 
     @property
     def use_agent_store(self) -> bool:
-        """The processes meet in this same store."""
+        """Say that the processes meet in this same store."""
         return True
 
     def get_backend(self) -> str:
         return LOOPBACK
 
     def next_rendezvous(self) -> RendezvousInfo:
-        """The store, for a group of one launcher."""
+        """Return the store, for a group of one launcher, which has rank 0."""
         place = RendezvousStoreInfo(HERE, self.store.port)
         return RendezvousInfo(PrefixStore(self.name, self.store), 0, 1, place)
 
@@ -57,5 +57,8 @@ class Loopback(RendezvousHandler):
 
 
 def register() -> None:
-    """Make the backend known to torch's launcher; to do so again changes nothing."""
+    """Make the backend `LOOPBACK` known to torch's launcher, by which `launch` names it.
+
+    A second call changes nothing, so that each launch may call it.
+    """
     rendezvous_handler_registry.register(LOOPBACK, Loopback)

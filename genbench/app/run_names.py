@@ -16,7 +16,11 @@ NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def run_dir(cfg: DictConfig) -> Path:
-    """runs_dir/name/run, with a number behind it where rerun=true finds it taken."""
+    """Return the directory of a run: runs_dir/name/run, numbered where rerun=true finds one that exists.
+
+    runs_dir is made. Raises ValueError on a name that is no plain file name, or where runs_dir cannot be
+    made.
+    """
     if not NAME.fullmatch(str(cfg.name)):
         raise ValueError(f"name is {cfg.name!r}; it must be letters, digits, '.', '_', '-', not '.' first")
     try:
@@ -28,25 +32,31 @@ def run_dir(cfg: DictConfig) -> Path:
 
 
 def run_name(cfg: DictConfig) -> str:
-    """The model, the data, the seed, and the identity of the rest."""
+    """Return the name of a run: its model, its data, its seed, and eight digits of its identity.
+
+    ddpm-digits-seed0-f687925f; runs of one configuration and seed have the same name.
+    """
     choices = cfg.hydra.runtime.choices
     return f"{choices['model']}-{choices['data']}-seed{cfg.seed}-{identity(cfg)[:8]}"
 
 
 def identity(cfg: DictConfig) -> str:
-    """The hash of the resolved configuration (see genbench.records.identity), without Hydra's own.
+    """Return the hash of the resolved configuration (genbench.records.identity) without Hydra's own part.
 
-    Taken before the facts of the data are filled in, which follow from the rest.
+    It is taken before the facts of the data are filled in, which follow from the rest.
     """
     tree: Any = OmegaConf.to_container(without_hydra(cfg), resolve=True)
     return hashed(tree)
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
-    """Return a copy of the configuration without the part that configures Hydra."""
+    """Return a copy of the configuration without the node `hydra`, which configures Hydra.
+
+    Changes of the copy do not reach the original; references stay unresolved.
+    """
     return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
 
 
-# At import, since the workers of parallel launchers come in by no other door.
+# At import, since the workers of parallel launchers run no other entry point before they resolve a name.
 OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
 OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)

@@ -1,41 +1,54 @@
-"""Several jobs of one command: the ledger that they write to, and what is said at the end."""
+"""A sweep: its jobs, the ledger that they write to, and the request to stop."""
 
+import itertools
 import os
-import re
-import shlex
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
-from rich.console import Console
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from genbench.records.sweep_ledger import Ledger, Outcome, Status, outcome_table
+from genbench.app.command import quoted
+from genbench.app.directory import check_outside_runs
+from genbench.app.messages import explain_error
+from genbench.app.run_names import identity
+from genbench.errors import UsageError
+from genbench.records.sweep_ledger import Ledger, Outcome
 from genbench.runtime.progress import terminal
 from genbench.runtime.stop import StopRequest, ignoring_hangup, say_stopping, stop_signals
 
-__all__ = ["KeepsLedger", "ledger", "plan", "stop_of_sweep", "summarise", "tell_upload"]
+__all__ = ["Combinations", "KeepsLedger", "ledger", "stop_of_sweep"]
 
 LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launcher starts it
 
 
 class KeepsLedger(Callback):
-    """Gives a sweep its ledger before its first job starts."""
+    """Hooks of Hydra by which a sweep gets its ledger and its sweeper before the first job starts.
+
+    conf/config.yaml names this class. The hooks run in the process that starts the jobs.
+    """
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
-        """Hydra's hook."""
+        """Name the ledger to all jobs, and put `Combinations` in the place of Hydra's own sweeper."""
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         path = Path(config.runs_dir).resolve() / ".sweeps" / f"{moment}-{os.getpid()}.jsonl"
         os.environ[LEDGER] = str(path)
         # The workers of a cluster that runs already do not inherit this process's environment.
         config.hydra.overrides.hydra.append(f"++hydra.job.env_set.{LEDGER}={quoted(str(path))}")
-        if (sweeper := config.hydra.sweeper)._target_.endswith(f".{BasicSweeper.__name__}"):
-            sweeper._target_ = "hydra_plugins.combinations.Combinations"
+        if (sweeper := config.hydra.sweeper)._target_.endswith(".BasicSweeper"):  # Hydra's
+            sweeper._target_ = register_sweeper()
         if "joblib" in config.hydra.launcher._target_:
             ask_workers_to_stop()
 
@@ -44,14 +57,133 @@ class KeepsLedger(Callback):
         job_return.cfg = job_return.hydra_cfg = None
 
 
+def register_sweeper() -> str:
+    """Register `Combinations` with Hydra, and return the name by which a configuration asks for it.
+
+    Hydra 1.3 instantiates no plugin whose name begins otherwise than `hydra_plugins.` (or is its own), even
+    if it is registered; but it looks classes up by that name and imports none (hydra/core/plugins.py,
+    `_instantiate`). So the name below needs no package `hydra_plugins` of ours, while the class keeps its
+    real module, by which it can be pickled. Only the process that starts the jobs needs it: the workers of
+    parallel launchers get composed jobs, and find Hydra's plugins anew.
+    """
+    name = f"hydra_plugins.genbench.{Combinations.__name__}"
+    plugins = Plugins.instance()
+    plugins.register(Combinations)
+    plugins.class_name_to_class[name] = Combinations
+    return name
+
+
+class Combinations(Sweeper):
+    """Sweeper that runs all combinations of values, and refuses alone what cannot be composed or written.
+
+    Hydra's own sweeper ends the whole sweep at the first such job. What is refused is printed and entered in
+    the ledger before the first job starts. max_batch_size: jobs that a launcher gets at once, None for all;
+    params: overrides of every job.
+    """
+
+    def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
+        self.max_batch_size = max_batch_size
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra hands to each sweeper, and make the launcher of the jobs."""
+        self.config_loader, self.config = hydra_context.config_loader, config
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Run the jobs of a command's overrides; raises UsageError where none of them can be composed."""
+        words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        jobs = self.accepted(combinations(OverridesParser.create(self.config_loader).parse_overrides(words)))
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")  # as Hydra's own sweeper does
+        size, done = self.max_batch_size or len(jobs), list[JobReturn]()
+        for start in range(0, len(jobs), size):
+            done += self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
+        for job in done:
+            _ = job.return_value  # which raises what ended the job, if it did not end by itself
+        return done
+
+    def accepted(self, jobs: Sequence[list[str]]) -> list[list[str]]:
+        """Return the jobs that can be composed and written, after all of them were entered in the ledger.
+
+        Raises UsageError, with the reason of the first, where all are refused.
+        """
+        refusals = [(words, self.refusal(words)) for words in jobs]
+        good = [words for words, refusal in refusals if refusal is None]
+        bad = [(words, refusal) for words, refusal in refusals if refusal is not None]
+        if not good:
+            several = f"all {len(bad)} jobs are refused, the first since " if len(bad) > 1 else ""
+            raise UsageError(several + bad[0][1])
+        enter_plan(good, bad)
+        return good
+
+    def refusal(self, words: list[str]) -> str | None:
+        """Return the reason why a job cannot be composed, or written into its directory; else None."""
+        try:
+            cfg = self.config_loader.load_sweep_config(self.config, words)
+            # What an option of another model refers to is missed only when all is resolved, as here.
+            identity(cfg)
+        except (HydraException, OmegaConfBaseException) as error:
+            return explain_error(error, words)
+        with suppress(OmegaConfBaseException):  # a directory that only the job itself can name
+            # Hydra would make the directory, also within another run.
+            path = Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir
+            if path.exists() and not path.is_dir():
+                return f"{path} is not a folder, and the run would write into one: move it away"
+            try:
+                check_outside_runs(path)
+            except ValueError as error:
+                return str(error)
+        return None
+
+
+def combinations(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the overrides of each job: the product of all values; of two with one key the last counts."""
+    values: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        varies = override.is_sweep_override()
+        values[key] = (
+            [f"{key}={value}" for value in override.sweep_string_iterator()]
+            if varies
+            else [str(override.input_line)]
+        )
+    return [list(job) for job in itertools.product(*values.values())]
+
+
+def enter_plan(jobs: Sequence[Sequence[str]], refused: Sequence[tuple[Sequence[str], str]]) -> None:
+    """Enter the jobs to run in the ledger, then those that are refused, which are also printed."""
+    record, console = ledger(), terminal()
+    assert record is not None
+    for number, words in enumerate(jobs):
+        record.add(Outcome(number, "not started", tuple(words), "", 0.0, ""))
+    for number, (words, why) in enumerate(refused, len(jobs)):
+        record.add(Outcome(number, "refused", tuple(words), "", 0.0, why))
+        line = f"job {number} refused ({' '.join(words)}): {why}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def ledger() -> Ledger | None:
+    """Return the ledger of the sweep that this process belongs to, None outside of a sweep.
+
+    Its path is in the environment of every job, wherever a launcher starts it.
+    """
+    path = os.environ.get(LEDGER)
+    return None if path is None else Ledger(Path(path))
+
+
 def stop_of_sweep() -> StopRequest:
-    """Return the request that tells a job that its sweep, if there is one, was asked to stop."""
-    kept = ledger()
-    return StopRequest(None if kept is None else kept.path.with_suffix(".stop"))
+    """Return the request to stop that all jobs of a sweep share; outside of a sweep, this process's own.
+
+    In a sweep, a file beside the ledger carries the request from one process to the others.
+    """
+    record = ledger()
+    return StopRequest(None if record is None else record.path.with_suffix(".stop"))
 
 
 def ask_workers_to_stop() -> None:
-    """Pass the first SIGINT, SIGTERM or SIGHUP on to this sweep's processes, which save what they have.
+    """Pass the first SIGINT, SIGTERM or SIGHUP on to this sweep's worker processes, which then save and end.
 
     joblib by itself kills them at once, as it does at a second signal.
     """
@@ -70,74 +202,3 @@ def ask_workers_to_stop() -> None:
 
     for number in stop_signals():
         signal.signal(number, ask)
-
-
-def plan(jobs: Sequence[Sequence[str]], refused: Sequence[tuple[Sequence[str], str]]) -> None:
-    """Enter in the ledger what is to be done, and, last, what cannot be, which is told at once."""
-    kept, console = ledger(), terminal()
-    assert kept is not None
-    for number, words in enumerate(jobs):
-        kept.add(Outcome(number, "not started", tuple(words), "", 0.0, ""))
-    for number, (words, why) in enumerate(refused, len(jobs)):
-        kept.add(Outcome(number, "refused", tuple(words), "", 0.0, why))
-        told = f"job {number} refused ({' '.join(words)}): {why}"
-        console.print(told, soft_wrap=True, markup=False, highlight=False)
-
-
-def quoted(text: str) -> str:
-    """Text as one value of Hydra's grammar, where a backslash is itself unless it stands before a quote."""
-    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
-
-
-def ledger() -> Ledger | None:
-    """The ledger of the sweep that this process belongs to, if any."""
-    path = os.environ.get(LEDGER)
-    return None if path is None else Ledger(Path(path))
-
-
-def summarise(console: Console) -> set[Status]:
-    """Print what became of the jobs of this command, if it was a sweep; returns how they ended."""
-    kept = ledger()
-    outcomes: Sequence[Outcome] = kept.outcomes() if kept is not None else ()
-    if not outcomes:
-        return set()
-    console.print(outcome_table(outcomes))
-    show_comparison([Path(one.run) for one in outcomes if one.status in ("done", "skipped")], console)
-    if busy := sum(one.status == "busy" for one in outcomes):
-        console.print(
-            f"Another process is at work on {busy} of these jobs, which the comparison lacks: the same "
-            "command shows it when they are finished.",
-            soft_wrap=True,
-        )
-    tell_upload([Path(outcome.run) for outcome in outcomes if outcome.run], console)
-    return {outcome.status for outcome in outcomes}
-
-
-def show_comparison(run_dirs: Sequence[Path], console: Console) -> None:
-    """Print the table of the finished runs, and the command that makes it of all runs where they lie."""
-    if len(run_dirs) < 2:
-        return
-    from genbench.report.compare import compare_runs
-    from genbench.report.formats.markdown import markdown
-    from genbench.report.formats.terminal import print_comparison
-
-    try:
-        found = compare_runs(run_dirs)
-    except (OSError, ValueError) as error:  # a run that was moved away meanwhile is no failed sweep
-        console.print(f"no table: {error}", soft_wrap=True, markup=False, highlight=False)
-        return
-    if console.is_terminal:
-        print_comparison(found, console)
-    else:
-        console.print(markdown(found), soft_wrap=True, markup=False, highlight=False)
-    place = Path(os.path.relpath(os.path.commonpath([path.parent for path in run_dirs])))
-    command = shlex.join(["genbench", "report", str(place)])
-    console.print(f"To compare with all runs there: {command}", soft_wrap=True, markup=False, highlight=False)
-
-
-def tell_upload(run_dirs: Iterable[Path], console: Console) -> None:
-    """Print the one command that uploads what wandb keeps offline of some runs, if it keeps anything."""
-    from genbench.tracking.wandb import upload_command
-
-    if (command := upload_command(run_dirs)) is not None:
-        console.print(f"To upload: {command}", soft_wrap=True, markup=False, highlight=False)

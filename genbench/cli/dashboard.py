@@ -1,4 +1,4 @@
-"""The verb of the console script that sets wandb up; what it needs is imported when it runs."""
+"""Verb that makes a workspace in wandb; what it needs is imported when it runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.files import OUT_HELP, check_out, deliver, say
-from genbench.config.groups import CONF
+from genbench.config.groups import options
 
 __all__ = ["verbs"]
 
@@ -15,21 +15,20 @@ verbs = typer.Typer()
 
 @verbs.command()
 def dashboard(
-    project: Annotated[str, typer.Option(help="The project in wandb, as tracker.project of the runs.")],
+    project: Annotated[str, typer.Option(help="wandb project, as tracker.project of the runs.")],
     entity: Annotated[
-        str | None, typer.Option(help="The account or team; without it, the one that runs go to.")
+        str | None, typer.Option(help="wandb account or team. Default: that of the runs.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Only runs on this data set; on several, distances do not compare.")
+        str | None,
+        typer.Option(help="Only runs on this data set; distances on different ones do not compare."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write the specification as JSON; nothing is sent.")
+        bool, typer.Option("--dry-run", help="Write the specification as JSON; send nothing.")
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help=f"{OUT_HELP} Of --dry-run; without it: the terminal.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} For --dry-run. Default: stdout.")] = None,
 ) -> None:
-    """Make a workspace in wandb that compares families, each time a new one; print its address.
+    """Make a new workspace in wandb that compares families, and print its address.
 
     Panels: distance and score against images seen and against seconds, Pareto fronts, likelihood by kind of
     bound, a table of samples by family, losses.
@@ -52,10 +51,9 @@ def dashboard(
 
 
 def check(data: str | None, out: Path | None, *, dry_run: bool) -> None:
-    """Raise ValueError on options that cannot be."""
-    sets = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-    if data is not None and data not in sets:
-        raise ValueError(f"--data is {data!r}; it must be one of {', '.join(sets)}")
+    """Raise ValueError on an unknown data set, and on an output file that is not wanted or not writable."""
+    if data is not None and data not in options("data"):
+        raise ValueError(f"--data is {data!r}: choose from {', '.join(options('data'))}")
     if out is not None and not dry_run:
-        raise ValueError(f"--out {out} is for --dry-run: a workspace that is saved leaves no file")
+        raise ValueError(f"--out {out} needs --dry-run: a workspace that is saved leaves no file")
     check_out(out)

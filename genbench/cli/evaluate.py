@@ -1,47 +1,52 @@
-"""The verbs of the console script that measure; what they need is imported when they run."""
+"""Verbs that evaluate: runs and images by any protocol, and the metrics themselves against known values."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from genbench.cli.files import Weights, check_out, warnings_in_lines
-from genbench.config.groups import CONF
+from genbench.cli.files import DEVICE_HELP, Weights, check_out, warnings_in_lines
+from genbench.cli.verb import RunsItself
+from genbench.config.groups import options
 from genbench.records.untrusted import check_appendable
 from genbench.runtime.printable import complain
-
-if TYPE_CHECKING:
-    from genbench.evaluation.reevaluate import Judge
 
 __all__ = ["verbs"]
 
 verbs = typer.Typer()
 
 
-@verbs.command()
-def evaluate(
+@verbs.command("evaluate", cls=RunsItself)
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a run again, or images from any other tool.
+
+    Each result is recorded under its own protocol beside the earlier ones; nothing is overwritten.
+    """
+
     target: Annotated[
         Path,
         typer.Argument(
             help="A run's directory, a folder of images, or an .npz file with `samples`, uint8 [N, H, W] or "
             "[N, H, W, C], and optionally `labels`, [N]."
         ),
-    ],
+    ]
     data: Annotated[
-        str | None, typer.Option(help="What to compare with; a run's own data where it is left out.")
-    ] = None,
-    data_root: Annotated[str | None, typer.Option(help="The folder of that data.")] = None,
+        str | None, typer.Option(help="Data set to compare with. Default: the run's own data.")
+    ] = None
+    data_root: Annotated[str | None, typer.Option(help="Folder of that data set.")] = None
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="standard, full, likelihood, or another option of conf/metrics: all of it, in the place of"
-            " what a run was measured by; --set changes single settings of that."
+            help="standard, full, likelihood, or another option of conf/metrics, which replaces all that the"
+            " run was evaluated by; --set changes single settings of it."
         ),
-    ] = None,
+    ] = None
     features: Annotated[
         str | None,
         typer.Option(help="inception, classifier, digits, .., or the path of a file of Inception weights."),
-    ] = None,
+    ] = None
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,105 +55,104 @@ def evaluate(
             help="Any other setting of data and metrics: metrics.samples=10000, 'scores=[fid,kid]', "
             "data.size=64, seed=1. May be repeated.",
         ),
-    ] = None,
-    weights: Annotated[Weights, typer.Option(help="Of a run.")] = Weights.ema,
+    ] = None
+    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights, of a run.")] = Weights.ema
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The file that the result is appended to, as a line of JSON. Without it: evaluations.jsonl"
-            " in a run's directory, NAME.evaluations.jsonl beside images."
+            help="File to append the result to, as a line of JSON. Default: evaluations.jsonl in a run's"
+            " directory, NAME.evaluations.jsonl beside images."
         ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
-    """Measure a run again, or images that came from any tool.
+    ] = None
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto"
 
-    Each result stands under its own protocol beside those that are there; nothing is overwritten.
-    """
-    if not target.exists():
-        raise ValueError(f"{target} does not exist: give a run's directory, a folder of images, or FILE.npz")
-    is_run = (target / "run.json").is_file()
-    if data is None and not is_run:
-        raise ValueError(f"{target} is no run: say what to compare it with by --data, e.g. --data digits")
-    path = out or (target / "evaluations.jsonl" if is_run else beside(target))
+    def run(self) -> None:
+        """Evaluate, append the result to its file, and print it."""
+        path, words = self.checked_out(), [*self.overrides(), *(self.settings or [])]
+        with warnings_in_lines():
+            record = self.evaluated(words)
+        from genbench.records.lines import append_line
+        from genbench.report import print_quality
+        from genbench.runtime.progress import terminal
 
-    if not path.parent.is_dir():
-        raise ValueError(f"--out {path} is in no folder that is there: make {path.parent} first")
-    check_out(path)
-    check_appendable(path)
-    words = overrides(data, data_root, metrics, features) + (settings or [])
-    with warnings_in_lines():
-        judge = judge_of(words, target if is_run else None, device)
-        record = of_run(judge, target, weights) if is_run else of_images(judge, target)
-    from genbench.records.lines import append_line
-    from genbench.report import print_quality
-    from genbench.runtime.progress import terminal
+        append_line(
+            {"target": str(self.target), "overrides": words, **record}, path
+        )  # first: printing may fail
+        print_quality(record, terminal())
+        complain(f"appended to {path}")
 
-    append_line({"target": str(target), "overrides": words, **record}, path)  # first: printing may fail
-    print_quality(record, terminal())
-    complain(f"appended to {path}")
+    @property
+    def is_run(self) -> bool:
+        """True for a run's directory, False for images."""
+        return (self.target / "run.json").is_file()
 
+    def checked_out(self) -> Path:
+        """Return the file to append to. Raises ValueError where the options cannot be, before any work."""
+        target = self.target
+        if not target.exists():
+            raise ValueError(
+                f"{target} does not exist: give a run's directory, a folder of images, or FILE.npz"
+            )
+        if self.data is None and not self.is_run:
+            raise ValueError(
+                f"{target} is not a run's directory: choose the data set to compare it with by --data, e.g. "
+                "--data digits"
+            )
+        beside = target.with_name(f"{target.name.removesuffix('.npz')}.evaluations.jsonl")
+        path = self.out or (target / "evaluations.jsonl" if self.is_run else beside)
+        if not path.parent.is_dir():
+            raise ValueError(f"--out {path} is in a folder that does not exist: make {path.parent} first")
+        check_out(path)
+        check_appendable(path)
+        return path
 
-def overrides(
-    data: str | None, data_root: str | None, metrics: str | None, features: str | None
-) -> list[str]:
-    """The options as overrides of the configuration."""
-    words = {"data": data, "data.root": data_root, "metrics": metrics}
-    options = sorted(path.stem for path in (CONF / "features").glob("*.yaml"))
-    if features is not None and features not in options:
-        if not Path(features).is_file():
-            raise ValueError(f"--features is {features!r}; it must be {', '.join(options)}, or a file")
-        words |= {"features": "inception", "features.weights": features}
-    else:
-        words["features"] = features
-    return [f"{key}={value}" for key, value in words.items() if value is not None]
+    def overrides(self) -> list[str]:
+        """Return the options as overrides of the configuration. Raises ValueError on unknown features."""
+        words = {"data": self.data, "data.root": self.data_root, "metrics": self.metrics}
+        known = options("features")
+        if self.features is not None and self.features not in known:
+            if not Path(self.features).is_file():
+                raise ValueError(
+                    f"--features is {self.features!r}: choose from {', '.join(known)}, or give a file"
+                )
+            words |= {"features": "inception", "features.weights": self.features}
+        else:
+            words["features"] = self.features
+        return [f"{key}={value}" for key, value in words.items() if value is not None]
 
+    def evaluated(self, words: list[str]) -> dict[str, Any]:
+        """Return the record of the target's evaluation by the data and metrics that overrides choose."""
+        from genbench import app as application
+        from genbench.evaluation.given_images import read
+        from genbench.evaluation.reevaluate import Origin, Reevaluation
+        from genbench.runtime import device as devices
+        from genbench.runtime.context import Context
+        from genbench.runtime.progress import Progress, terminal
 
-def judge_of(words: list[str], run_dir: Path | None, device: str) -> "Judge":
-    """The protocol that overrides ask for."""
-    from genbench import app as application
-    from genbench.evaluation.reevaluate import Judge
-    from genbench.runtime import device as devices
-    from genbench.runtime.progress import Progress, terminal
-
-    source, metrics, seed = application.measuring(words, of_run=run_dir)
-    devices.keep_memory()
-    return Judge(source, metrics, seed, devices.choose(device), Progress(terminal(stderr=True)))
-
-
-def of_run(judge: "Judge", run_dir: Path, weights: Weights) -> dict[str, Any]:
-    """The measurements of a trained model."""
-    from genbench import app as application
-    from genbench.evaluation.reevaluate import Origin
-
-    origin = Origin.of(run_dir)
-    return judge.model(application.load(run_dir, device=str(judge.device), weights=weights), weights, origin)
-
-
-def of_images(judge: "Judge", target: Path) -> dict[str, Any]:
-    """The measurements of images on disk."""
-    from genbench.evaluation.given_images import read
-
-    source = judge.source
-    return judge.images(read(target, shape=source.shape, num_classes=source.num_classes))
-
-
-def beside(target: Path) -> Path:
-    """Where the evaluations of images go: next to them."""
-    return target.with_name(f"{target.name.removesuffix('.npz')}.evaluations.jsonl")
+        source, metrics, seed = application.measuring(words, of_run=self.target if self.is_run else None)
+        devices.keep_memory()
+        context = Context(devices.choose(self.device), seed, Progress(terminal(stderr=True)))
+        reevaluation = Reevaluation(source, metrics, context)
+        if not self.is_run:
+            return reevaluation.images(read(self.target, shape=source.shape, num_classes=source.num_classes))
+        origin = Origin.of(self.target)  # before the model, of a run that goes on meanwhile
+        model = application.load(self.target, device=str(context.device), weights=self.weights)
+        return reevaluation.model(model, self.weights, origin)
 
 
 @verbs.command()
 def selfcheck(
     data_root: Annotated[
-        str | None, typer.Option(help="The folder of CIFAR-10, for the published anchors.")
+        str | None, typer.Option(help="Folder of CIFAR-10, for the published reference values.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="A file of Inception weights, for the published anchors.")
+        str | None, typer.Option(help="A file of Inception weights, for the published reference values.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda; of the anchors.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda, for the published reference values.")
+    ] = "auto",
 ) -> None:
-    """Hold the metrics to closed forms, other libraries and published numbers; exit code 1 on a miss."""
+    """Check the metrics against closed forms, other libraries, published numbers; exit code 1 on mismatch."""
     from genbench.metrics.selfcheck import check_all, verdict_table
     from genbench.runtime import device as devices
     from genbench.runtime.progress import Progress, terminal

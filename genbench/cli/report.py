@@ -1,7 +1,8 @@
-"""The verbs of the console script that compare runs; what they need is imported when they run."""
+"""Verbs that compare runs: tables, two models side by side, the HTML report; they import late."""
 
 import signal
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,47 +10,53 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genbench.cli.files import OUT_HELP, check_new, check_out, deliver, say
+from genbench.cli.verb import RunsItself
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
+    from genbench.report.compare import Comparison
     from genbench.report.table import Query
 
 __all__ = ["verbs"]
 
 verbs = typer.Typer()
 
-RunsDir = Annotated[Path, typer.Argument(help="The directory that holds the runs, at any depth.")]
+RunsDir = Annotated[Path, typer.Argument(help="Directory that holds the runs, at any depth.")]
 Filters = Annotated[
     list[str] | None,
     typer.Option(
         "--filter",
         metavar="KEY=VALUE",
-        help="Only runs with model=ddpm,vae, schedule!=linear, run=*seed1*, fid<3, ..; all of them where"
-        " it is repeated.",
+        help="Only runs with model=ddpm,vae, schedule!=linear, run=*seed1*, fid<3, ..; repeat to combine"
+        " (AND).",
     ),
 ]
 By = Annotated[
     str,
     typer.Option(
         metavar="KEYS",
-        help="What a row stands for, with commas, such as model,schedule,loss: the mean over its runs. By"
-        " default everything but the seed; `run`: one row a run.",
+        help="Keys of a row, separated by commas, such as model,schedule,loss; a row is the mean over its"
+        " runs. Default: everything but the seed; `run`: one row per run.",
     ),
 ]
 Columns = Annotated[
     str,
     typer.Option(
-        metavar="KEYS", help="The measures to show, with commas, such as fid,recall,bits/dim,passes."
+        metavar="KEYS", help="Metrics to show, separated by commas, such as fid,recall,bits/dim,passes."
     ),
 ]
 Sort = Annotated[
-    str, typer.Option(metavar="KEY", help="A column: metrics from best to worst, others upwards; -KEY: back.")
+    str,
+    typer.Option(
+        metavar="KEY",
+        help="Sort by a column: metrics from best to worst, others ascending; -KEY: descending.",
+    ),
 ]
 
 
 class Format(StrEnum):
-    """How a report is written."""
+    """Format of a report: Markdown, CSV, JSON, LaTeX or one HTML page."""
 
     md = "md"
     csv = "csv"
@@ -69,99 +76,138 @@ ENDINGS = {
 }
 
 
-@verbs.command()
-def report(
-    runs_dir: RunsDir,
-    by: By = "",
-    filters: Filters = None,
-    sort: Sort = "",
-    columns: Columns = "",
+@verbs.command("report", cls=RunsItself)
+@dataclass(frozen=True)
+class Report:
+    """Compare all finished runs below a directory: a table for each data set and protocol.
+
+    A row is the mean over the seeds of one configuration, columns are the settings in which rows differ and
+    the metrics; csv and json have one row per run, with each setting in which runs differ (--by: as the
+    table).
+    """
+
+    runs_dir: RunsDir
+    by: By = ""
+    filters: Filters = None
+    sort: Sort = ""
+    columns: Columns = ""
     format: Annotated[
         Format | None,
         typer.Option(
-            help="How the report is written; by default as --out ends. To a terminal: tables as wide as it"
-            " is, to a pipe: md."
+            help="Output format. Default: by the ending of --out, else md (on a terminal, tables as wide as"
+            " it is)."
         ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} Without it: the terminal.")] = None,
+    ] = None
+    out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} Default: stdout.")] = None
     assets: Annotated[
-        bool, typer.Option("--assets", help="Of html: --out is a new folder, with pictures as files.")
-    ] = False,
+        bool, typer.Option("--assets", help="With html: --out is a new folder, with pictures as files.")
+    ] = False
     keys: Annotated[
         bool,
         typer.Option(
-            "--keys", help="List what the options above may name, with its values, instead of a table."
+            "--keys", help="List the keys for the options above, with their values, instead of a table."
         ),
-    ] = False,
+    ] = False
     every: Annotated[
         bool,
-        typer.Option("--all", help="With --keys: also what no run has, and what tells none apart."),
-    ] = False,
-) -> None:
-    """Compare all finished runs below a directory: a table for each data set and protocol.
+        typer.Option("--all", help="With --keys: also keys that no run has or that are equal in all runs."),
+    ] = False
 
-    A row is the mean over the seeds of one configuration, columns are what tells rows apart and what was
-    measured; csv and json have one row a run, with each setting in which runs differ (--by: as the table).
-    """
-    from genbench.report import query
-    from genbench.report.compare import compare
-    from genbench.report.formats.data import csv_text, json_text
-    from genbench.report.formats.latex import latex
-    from genbench.report.formats.markdown import markdown
-    from genbench.report.formats.terminal import print_comparison
-    from genbench.report.page import html, write_folder
-    from genbench.runtime.progress import terminal
+    def run(self) -> None:
+        """Read the runs and write the report, after all options have been checked."""
+        from genbench.report import query
+        from genbench.report.compare import compare
 
-    if every and not keys:
-        raise ValueError("--all belongs to --keys: give both, or neither")
-    if keys:
-        found = compare(runs_dir, asked("", "", ""), conditions=filters or [])
-        named = query.keys(found.runs, every=every)
-        deliver(named, out)
-        return
-    chosen = Format.html if assets and format is None else format_of(out, format, assets=assets)
-    check_target(out, chosen, assets=assets)
-    found = compare(runs_dir, asked(by, sort, columns), conditions=filters or [])
-    if chosen in (Format.csv, Format.json):
-        # With a row a run all of them are there, also those that no table counts.
-        for note in [*(found.beginning if by else ()), *found.ending]:
-            complain(note)
-    if out is None and format is None and sys.stdout.isatty():
-        print_comparison(found, terminal())
-        return
-    title = runs_dir.resolve().name
-    if out is not None and assets:
-        with whole_folder(out):
-            write_folder(found, out, title=title)
-        say(f"{out / 'index.html'} is written")
-        return
-    write = {
-        Format.md: markdown,
-        Format.csv: csv_text,
-        Format.json: json_text,
-        Format.latex: latex,
-        Format.html: lambda found: html(found, title=title),
-    }
-    deliver(write[chosen](found), out)
+        if self.every and not self.keys:
+            raise ValueError("--all belongs to --keys: give both, or neither")
+        if self.keys:
+            found = compare(self.runs_dir, asked("", "", ""), conditions=self.filters or [])
+            deliver(query.keys(found.runs, every=self.every), self.out)
+            return
+        chosen = Format.html if self.assets and self.format is None else self.format_of_output()
+        self.check_target(chosen)
+        tables = asked(self.by, self.sort, self.columns)
+        self.write(compare(self.runs_dir, tables, conditions=self.filters or []), chosen)
+
+    def write(self, found: "Comparison", chosen: Format) -> None:
+        """Write a comparison in a format to the terminal, a pipe, a file or a folder, as the options say."""
+        from genbench.report.formats.data import csv_text, json_text
+        from genbench.report.formats.latex import latex
+        from genbench.report.formats.markdown import markdown
+        from genbench.report.formats.terminal import print_comparison
+        from genbench.report.page import html, write_folder
+        from genbench.runtime.progress import terminal
+
+        if chosen in (Format.csv, Format.json):
+            # With a row per run all of them are there, also those that no table counts.
+            for note in [*(found.beginning if self.by else ()), *found.ending]:
+                complain(note)
+        if self.out is None and self.format is None and sys.stdout.isatty():
+            print_comparison(found, terminal())
+            return
+        title = self.runs_dir.resolve().name
+        if self.out is not None and self.assets:
+            with whole_folder(self.out):
+                write_folder(found, self.out, title=title)
+            say(f"{self.out / 'index.html'} is written")
+            return
+        write = {
+            Format.md: markdown,
+            Format.csv: csv_text,
+            Format.json: json_text,
+            Format.latex: latex,
+            Format.html: lambda found: html(found, title=title),
+        }
+        deliver(write[chosen](found), self.out)
+
+    def check_target(self, chosen: Format) -> None:
+        """Raise ValueError where the report cannot be written, before any work is done."""
+        if not self.assets:
+            check_out(self.out)
+            return
+        if chosen is not Format.html or self.out is None:
+            raise ValueError("--assets writes a folder of html: give --format html --out DIR")
+        check_new(self.out)
+
+    def format_of_output(self) -> Format:
+        """Return the format that --format or the ending of --out names; Markdown without either.
+
+        Raises ValueError where an ending names none, or another one than --format.
+        """
+        out, asked = self.out, self.format
+        if out is None or self.assets:
+            return asked or Format.md
+        ending = out.suffix.lower().removeprefix(".")
+        named = ENDINGS.get(ending)
+        if ending and named is None and asked is None:
+            known = ", ".join(f".{known}" for known in ENDINGS)
+            raise ValueError(
+                f"--out {out}: its ending names no format: choose from {known}; or give --format"
+            )
+        if asked is not None and named not in (None, asked):
+            raise ValueError(
+                f"--out {out} ends as {named} does, --format is {asked}: leave out one, or change the ending"
+            )
+        return asked or named or Format.md
 
 
 @verbs.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="A run, or a directory with runs of one configuration.")],
-    b: Annotated[Path, typer.Argument(help="Another one, of the same data and protocol.")],
+    b: Annotated[Path, typer.Argument(help="Another one, on the same data and protocol.")],
     of_a: Annotated[
         list[str] | None,
-        typer.Option("--a", metavar="KEY=VALUE", help="Only these runs of A, as --filter of a report."),
+        typer.Option("--a", metavar="KEY=VALUE", help="Only these runs of A, as --filter of report."),
     ] = None,
     of_b: Annotated[
         list[str] | None, typer.Option("--b", metavar="KEY=VALUE", help="Only these runs of B.")
     ] = None,
 ) -> None:
-    """Say which of two models is better, and how sure that is.
+    """Compare two models, with significance tests.
 
     Runs of the same seeds are compared pair by pair (Student's t), others by Welch's test: two-sided at 95 %,
-    with Holm's correction over the measures. Of single runs, intervals over samples are shown and nothing is
-    sure: they say nothing of the noise of training.
+    with Holm's correction over the metrics. For single runs, intervals over samples are shown, and no
+    significance: they do not include the variation between trainings.
     Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
     from genbench.report.two_sided import compare_sides, read_sides, sides_table
@@ -181,11 +227,11 @@ def serve(
     sort: Sort = "",
     columns: Columns = "",
     host: Annotated[
-        str, typer.Option(help="The address to listen at. Another than localhost shows the runs to others.")
+        str, typer.Option(help="Address to listen at; any other than localhost shows the runs to others.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
 ) -> None:
-    """Show the HTML report in a browser, made anew as the runs below the directory go on, until Ctrl-C."""
+    """Show the HTML report in a browser, updated while the runs below the directory go on, until Ctrl-C."""
     from genbench.report.compare import compare
     from genbench.report.page import html
     from genbench.report.page.serve import LiveReport, server
@@ -215,37 +261,8 @@ def serve(
 
 
 def asked(by: str, sort: str, columns: str) -> "Query":
-    """What the options ask of the tables."""
+    """Return the query of the tables: keys of a row, a column to sort by, columns to show."""
     from genbench.report.query import listed
     from genbench.report.table import Query
 
     return Query(by=listed(by), sort=sort, columns=listed(columns))
-
-
-def check_target(out: Path | None, format: Format, *, assets: bool) -> None:
-    """Raise ValueError where the report cannot be written, before any work is done."""
-    if not assets:
-        check_out(out)
-        return
-    if format is not Format.html or out is None:
-        raise ValueError("--assets writes a folder of html: give --format html --out DIR")
-    check_new(out)
-
-
-def format_of(out: Path | None, asked: Format | None, *, assets: bool) -> Format:
-    """The format that is asked for, or that a file's ending names; Markdown without either.
-
-    Raises ValueError where an ending names none, or another one than that which is asked for.
-    """
-    if out is None or assets:
-        return asked or Format.md
-    ending = out.suffix.lower().removeprefix(".")
-    named = ENDINGS.get(ending)
-    if ending and named is None and asked is None:
-        legal = ", ".join(f".{known}" for known in ENDINGS)
-        raise ValueError(f"--out {out} says no format by its ending: legal are {legal}; or give --format")
-    if asked is not None and named not in (None, asked):
-        raise ValueError(
-            f"--out {out} ends as {named} does, --format is {asked}: leave out one, or change the ending"
-        )
-    return asked or named or Format.md

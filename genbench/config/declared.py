@@ -27,7 +27,7 @@ REFERENCE = re.compile(r"\$\{(?P<values>oc\.dict\.values:)?(?P<place>\w+(\.\w+)*
 
 
 class Call(NamedTuple):
-    """A class or function, and if it waits for more arguments."""
+    """Class or function that a node builds; partial: it is left waiting for more arguments."""
 
     target: str
     partial: bool = False
@@ -77,7 +77,7 @@ class Declared:
         return found
 
     def origins(self, place: Place) -> set[Place]:
-        """The places that options copy to a place; to items of a list of values, all nodes of a group."""
+        """Return the places that options copy to a place; to items of a list, all nodes of a group."""
         copied = self.references.get(place, set())
         if place[-1:] != (ITEM,):
             return copied
@@ -85,7 +85,7 @@ class Declared:
 
 
 def package(text: str, folder: Path) -> Place:
-    """The place in the configuration where the content of an option goes."""
+    """Return the place in the configuration where the content of an option goes."""
     said = PACKAGE.match(text)
     name = said[1] if said else ".".join(folder.parts)
     return tuple(part for part in name.split(".") if part and part != "_global_")
@@ -98,7 +98,10 @@ def declared() -> Declared:
 
 
 def origins_of(place: Place) -> list[Place]:
-    """The places that installed options copy to a place, in a fixed order."""
+    """Return the places that installed options copy to a place of the configuration, in a fixed order.
+
+    ("process",) for ("model", "process"), since conf/model/ddpm.yaml says process: ${process} there.
+    """
     return sorted(declared().references.get(place, ()))
 
 

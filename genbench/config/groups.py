@@ -1,4 +1,4 @@
-"""Which axes a model has, as its YAML and those that it pulls in say."""
+"""The groups and options in conf/, and which groups an option accepts, as the YAML files say."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,34 +6,68 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["CONF", "axes_asked_for", "axes_of"]
+__all__ = ["CONF", "accepted_groups", "defaults", "groups", "groups_of", "options"]
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
+HIDDEN = ("hydra", "tuned")
+"""Folders of the configuration that nobody chooses from."""
 
-def axes_asked_for(overrides: Sequence[str]) -> str:
-    """The model that overrides ask for, or the default one, with the axes that it pulls in."""
+
+def groups() -> list[str]:
+    """Return the names of the groups that can be chosen from on a command line, in alphabetical order.
+
+    They are the folders of conf/ without those that no command chooses from.
+    """
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in HIDDEN)
+
+
+def options(group: str) -> list[str]:
+    """Return the names of a group's options, in alphabetical order; none where there is no such group.
+
+    They are its YAML files: conf/schedule/cosine.yaml is schedule=cosine.
+    """
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def accepted_groups(overrides: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the choices among overrides that decide which groups are accepted, as text, and these groups.
+
+    The first choice is that of the model, by default model=ddpm; options that pull in groups of their own,
+    such as prior=flow_matching, and a choice of metrics follow.
+    """
     asked = dict(word.split("=", 1) for word in overrides if re.match(r"\w+=", word))
     name = asked.get("model", "ddpm")
-    axes = axes_of("model", name, asked)
-    # What pulls in axes of its own is named too, since another option would pull in others.
-    chosen = [f"{key}={asked[key]}" for key in axes if key in asked and axes_of(key, asked[key], asked)]
+    found = groups_of("model", name, asked)
+    # What pulls in groups of its own is named too, since another option would pull in others.
+    chosen = [f"{key}={asked[key]}" for key in found if key in asked and groups_of(key, asked[key], asked)]
     if "metrics" in asked:
         chosen.append(f"metrics={asked['metrics']}")
-        axes = [*axes, *axes_of("metrics", asked["metrics"], asked)]
-    who = " ".join([f"model={name}", *chosen])
-    return f"{who}, which has {', '.join(axes)}" if axes else who
+        found = [*found, *groups_of("metrics", asked["metrics"], asked)]
+    return " ".join([f"model={name}", *chosen]), found
 
 
-def axes_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
-    """The groups that an option pulls in, and those that their chosen options pull in; none for a sweep."""
+def groups_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
+    """Return the groups that an option pulls in, and those that their chosen options pull in.
+
+    asked: the options that are chosen in other groups; the default is taken in the rest. Nothing is found
+    where the option does not exist, such as the several values of a sweep.
+    """
+    found = []
+    for key, default in defaults(group, option).items():
+        # Overrides are of a group that is there; what is below /tuned nobody chooses.
+        if not key.startswith(("override", "/tuned/")):
+            name = key.partition("@")[0][1:]
+            found += [name, *groups_of(name, asked.get(name, default), asked)]
+    return found
+
+
+def defaults(group: str, option: str) -> dict[str, str]:
+    """Return the groups that an option pulls in or overrides, as its file writes them, with their options.
+
+    {"/schedule@_global_.schedule": "cosine", "override /hydra/sweeper": "optuna"}; plain names, which are
+    options of the same group, are left out. Nothing is found where there is no such option.
+    """
     path = CONF / group / f"{option}.yaml"
     entries = yaml.safe_load(path.read_text()).get("defaults", []) if path.exists() else []
-    found = []
-    for entry in entries:
-        key, default = next(iter(entry.items())) if isinstance(entry, dict) else ("override", entry)
-        # Overrides are of an axis that is there, plain names siblings; what is below /tuned nobody chooses.
-        if not key.startswith(("override", "/tuned/")):
-            axis = key.partition("@")[0][1:]
-            found += [axis, *axes_of(axis, asked.get(axis, default), asked)]
-    return found
+    return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}

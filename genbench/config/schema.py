@@ -4,10 +4,10 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["check", "check_axes", "check_root", "check_sampling", "check_value", "steps_key"]
+__all__ = ["check", "check_accepted", "check_root", "check_sampling", "check_value", "steps_key"]
 
 TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")  # torch.hub and torch.load run code
 
@@ -23,7 +23,9 @@ CORE = (
     "metrics",
     "tracker",
 )
-"""The nodes that every run has; all others are axes that a model refers to."""
+"""The nodes that every run has; all others are groups that a model refers to."""
+INTERPOLATION = re.compile(r"\$\{(?:[\w.]+:)?(?P<root>\w+)")
+"""An interpolation of OmegaConf, ${sampler.steps} or ${oc.dict.values:scores}; root: sampler, scores."""
 
 ROOT = {
     "name": str,
@@ -40,9 +42,9 @@ ROOT = {
 
 STEPS = ("sampler.steps", "solver.steps", "process.steps")
 SAMPLING = re.compile(
-    r"sampler\..+|solver\..+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
+    r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
 )
-"""What may be changed in a trained model: how it draws."""
+"""Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
 
 
 def check(node: object, path: str) -> None:
@@ -76,7 +78,10 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
 
 
 def check_root(tree: Mapping[str, Any]) -> None:
-    """Raise ValueError on a root key that is neither a group nor a known setting of its type."""
+    """Raise ValueError on a root key that is neither a group nor a known setting of its type.
+
+    tree: the resolved configuration as plain data, without Hydra's part.
+    """
     for key, value in tree.items():
         if key in ROOT:
             check_value(value, ROOT[key], key)
@@ -84,53 +89,66 @@ def check_root(tree: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
 
 
-def check_axes(tree: Mapping[str, Any]) -> None:
-    """Raise ValueError on an axis that nothing in the tree, whose references are not resolved, refers to."""
-    text = str(tree)
+def check_accepted(tree: Mapping[str, Any]) -> None:
+    """Raise ValueError on a group that nothing in an unresolved configuration refers to.
+
+    Such a group, added by a plus on the command line, would be ignored: the model has no part for it.
+    """
+    referred = set(roots(tree))
     for key, node in tree.items():
-        if isinstance(node, Mapping) and key not in CORE and not re.search(rf"[{{:]{key}[}}.]", text):
-            raise ValueError(f"{key} is no axis of {tree['model']['_target_']}: leave it out")
+        if isinstance(node, Mapping) and key not in CORE and key not in referred:
+            raise ValueError(f"{tree['model']['_target_']} does not accept {key}: leave it out")
+
+
+def roots(node: object) -> Iterator[str]:
+    """Yield the first name of each interpolation below a node: schedule of ${schedule.T}."""
+    if isinstance(node, str):
+        yield from (found["root"] for found in INTERPOLATION.finditer(node))
+    elif isinstance(node, Mapping | list):
+        for child in node.values() if isinstance(node, Mapping) else node:
+            yield from roots(child)
 
 
 def describes_objects(value: object) -> bool:
-    """Whether a node is one object's description, or holds several under names and nothing else."""
+    """Return True for a node that describes one object, or holds several under names and nothing else."""
     if not isinstance(value, Mapping) or not value:
         return False
     return "_target_" in value or all(map(describes_objects, value.values()))
 
 
-def steps_key(tree: object) -> str:
-    """The setting that holds the steps of a model's sampling, or the usual one where it has none."""
-    found = [key for key in STEPS if key in leaves(tree)]
-    return (found or STEPS)[0]
+def steps_key(keys: Iterable[str]) -> str:
+    """Return which of a configuration's dotted keys holds the number of sampling steps.
+
+    keys: all keys of the configuration. Where none of them does, the usual one, which is then refused by
+    name.
+    """
+    there = set(keys)
+    return next((key for key in STEPS if key in there), STEPS[0])
 
 
-def check_sampling(key: str, tree: object) -> None:
-    """Raise ValueError unless a key is there and changes nothing but how a trained model draws."""
-    legal = [name for name in leaves(tree) if SAMPLING.fullmatch(name)]
-    if key not in legal:
-        raise ValueError(
-            f"{key} is no setting of this model's sampling, which has {', '.join(legal) or 'none'}"
-        )
+def check_sampling(key: str, keys: Iterable[str]) -> None:
+    """Raise ValueError unless a key may be changed in a trained model.
 
-
-def leaves(node: object, path: str = "") -> list[str]:
-    """The dotted keys of all values below a node, without those that say what is built."""
-    if not isinstance(node, Mapping):
-        return [path]
-    children = [(f"{path}.{key}".lstrip("."), child) for key, child in node.items() if key[0] != "_"]
-    return [leaf for key, child in children for leaf in leaves(child, key)]
+    It must be one of the dotted keys of its configuration, and one of those that say how the model draws.
+    """
+    there = [name for name in keys if SAMPLING.fullmatch(name)]
+    legal = there and f"choose from {', '.join(there)}"
+    if key not in there:
+        raise ValueError(f"{key} is not a setting of this model's sampling: {legal or 'it has none'}")
 
 
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
-    """Raise ValueError unless a value fits an annotation."""
+    """Raise ValueError unless a plain value fits the annotation of the argument that it goes to.
+
+    path: the place of the value in the configuration, with which the message begins.
+    """
     if not fits(value, hint):
         shown = value.get("_target_", value) if isinstance(value, Mapping) else value
         raise ValueError(f"{path} is {shown!r}; it must be {written(hint)}")
 
 
 def locate(name: str, path: str) -> Any:  # noqa: ANN401
-    """The class or function that a target names."""
+    """Import and return the class or function that a target names."""
     if not name.startswith(TARGETS):
         raise ValueError(f"{path}._target_ is {name!r}; it must start with one of {', '.join(TARGETS)}")
     module, _, attribute = name.rpartition(".")
@@ -141,7 +159,7 @@ def locate(name: str, path: str) -> Any:  # noqa: ANN401
 
 
 def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
-    """Whether a plain value can be what an annotation says (annotations of objects fit any description)."""
+    """Return True where a plain value can be what an annotation says; objects fit by their description."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return any(fits(value, argument) for argument in arguments)
@@ -159,13 +177,13 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
 
 
 def makes(node: Mapping[str, Any], hint: Any) -> bool:  # noqa: ANN401
-    """Whether a description makes an object of a class (anything else is taken on trust)."""
+    """Return True where a description makes an object of a class; a function is trusted to."""
     target = locate(str(node["_target_"]), "")
     return not (inspect.isclass(target) and inspect.isclass(hint)) or issubclass(target, hint)
 
 
 def written(hint: Any) -> str:  # noqa: ANN401
-    """An annotation as a reader would write it."""
+    """Return an annotation in words: a number or null."""
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(written(argument) for argument in get_args(hint))

@@ -6,7 +6,7 @@ Knows files and arrays, and no model, metric or training.
 from genbench.data.augment import mirrored, shifted
 from genbench.data.folder import ImageFolder
 from genbench.data.gaussians import Gaussians
-from genbench.data.law import KnownLaw
+from genbench.data.known_distribution import KnownDistribution
 from genbench.data.order import EpochOrder
 from genbench.data.pixels import out_of_range, to_float, to_uint8
 from genbench.data.sets import Cifar10, Digits, FashionMnist, Mnist
@@ -22,7 +22,7 @@ __all__ = [
     "ImageData",
     "ImageFolder",
     "ImageSource",
-    "KnownLaw",
+    "KnownDistribution",
     "Mnist",
     "Split",
     "cache_dir",

@@ -1,4 +1,4 @@
-"""Augmentations, made after the store so that it holds each image once."""
+"""Augmentations, computed on batches, so that the store holds each image once."""
 
 import torch
 from torch import Generator, Tensor
@@ -10,15 +10,18 @@ __all__ = ["mirrored", "shifted"]
 
 
 def mirrored(x: Tensor, *, rng: Generator | None = None) -> Tensor:
-    """Each image of x (B, C, H, W) turned left to right with probability 1/2; rng None is torch's own."""
-    turned = global_batch.uniform(len(x), (1, 1, 1), rng=rng, device=x.device) < 0.5
-    return torch.where(turned, x.flip(3), x)
+    """Mirror each image of x (B, C, H, W) left to right with probability 1/2.
+
+    rng: None takes torch's default generator; the draws are made for the whole batch of all processes.
+    """
+    is_mirrored = global_batch.uniform(len(x), (1, 1, 1), rng=rng, device=x.device) < 0.5
+    return torch.where(is_mirrored, x.flip(3), x)
 
 
 def shifted(x: Tensor, most: int, *, rng: Generator) -> Tensor:
-    """Each image of x (B, C, H, W) in [-1, 1] moved by -most to most pixels down and across, both uniform.
+    """Move each image of x (B, C, H, W) in [-1, 1] by -most to most pixels down and across, both uniform.
 
-    Pixels that come in at the border are black (-1).
+    Pixels that come in at the border are black (-1). rng: a CPU generator.
     """
     h, w = x.shape[2:]
     corners = torch.randint(2 * most + 1, (len(x), 2), generator=rng).tolist()

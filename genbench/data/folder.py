@@ -1,4 +1,4 @@
-"""Any tree of image files as a set."""
+"""A set made of any tree of image files."""
 
 import hashlib
 import os
@@ -26,9 +26,10 @@ class ImageFolder(ImageSource):
     Splits: the folders `train/` and `test/` (or else `val/`) where both exist; otherwise the test_fraction of
     the files (at least one) whose relative paths have the smallest sha256.
     Labels: the folders below a split's root, where every image lies in one of two or more; otherwise none.
-    Images: turned as EXIF says; transparency laid on white; the centre square, whose side is the shorter
-    side, resized by Lanczos. An image more than six times too large is first averaged over whole blocks.
-    Hidden files and folders are passed over; so is what is no image file, which `remarks` counts. Links are
+    Images: turned as EXIF says; transparency laid on white; center-cropped to a square, whose side is the
+    shorter side, and resized by Lanczos. An image more than six times too large is first averaged over whole
+    blocks.
+    Hidden files and folders are passed over; so are files of other kinds, which `remarks` counts. Links are
     followed (see `image_tree`).
     """
 
@@ -46,7 +47,7 @@ class ImageFolder(ImageSource):
         if channels not in (1, 3):
             raise ValueError(f"channels is {channels}; legal are 1 (grey) and 3 (RGB)")
         if not 0 < test_fraction < 1:
-            raise ValueError(f"test_fraction is {test_fraction}; legal is what lies between 0 and 1")
+            raise ValueError(f"test_fraction is {test_fraction}; legal are numbers between 0 and 1")
         self.root = None if root is None else Path(root).expanduser()
         self.shape = (channels, size, size)
         self.flip = flip
@@ -69,10 +70,10 @@ class ImageFolder(ImageSource):
 
     @cached_property
     def bases(self) -> dict[str, Path]:
-        """The folder of each split; one and the same where the split is drawn."""
+        """The folder of each split; the same one for both where files are assigned to the splits by hash."""
         if self.root is None or not self.root.is_dir():
             raise FileNotFoundError(
-                f"data.root is {self.root}, which is no folder; name one with images by data.root=PATH"
+                f"data.root is {self.root}, which is no folder: give a folder of images by data.root=PATH"
             )
         held_out = next((self.root / name for name in ("test", "val") if (self.root / name).is_dir()), None)
         if held_out is None or not (self.root / "train").is_dir():
@@ -126,7 +127,7 @@ class ImageFolder(ImageSource):
                 yield from zip(images, map(self.label, chunk), strict=True)
 
     def label(self, file: str) -> int:
-        """The class of a file, -1 where there are no classes."""
+        """Return the class of a file, by the folder that it lies in; -1 where there are no classes."""
         return self.class_numbers[os.path.dirname(file)] if self.class_names else -1
 
     @cached_property
@@ -135,14 +136,16 @@ class ImageFolder(ImageSource):
 
 
 def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """One image file as (H, W, C) uint8. Raises ValueError naming the file where it is damaged."""
+    """Read an image file, center-crop and resize it: (H, W, C) uint8 for shape (C, H, W).
+
+    Raises ValueError, which names the file, where it is missing, damaged or no image.
+    """
     c, h, w = shape
     try:
         with open_regular(path) as file, Image.open(file) as found:
             image = flatten(ImageOps.exif_transpose(found), "L" if c == 1 else "RGB")
-    except (
-        Exception
-    ) as error:  # on damage Pillow's decoders raise a dozen types, SyntaxError and zlib's among them
+    # On damage Pillow's decoders raise a dozen types, SyntaxError and zlib's among them.
+    except Exception as error:
         reason = "it is no image" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(
             f"{path} cannot be read ({reason}); repair it, or take it out of the folder"
@@ -155,11 +158,10 @@ def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def flatten(image: Image.Image, mode: str) -> Image.Image:
-    """An image of any kind as "L" or "RGB"."""
+    """Convert an image of any mode to "L" (grey) or "RGB"; transparent parts become white."""
     if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
-        return Image.fromarray(((np.asarray(image).astype(np.int64) + 128) // 257).astype(np.uint8)).convert(
-            mode
-        )
+        levels = (np.asarray(image).astype(np.int64) + 128) // 257
+        return Image.fromarray(levels.astype(np.uint8)).convert(mode)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))

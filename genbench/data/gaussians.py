@@ -1,4 +1,4 @@
-"""A set of images whose law is known exactly."""
+"""A set of images whose distribution is known exactly."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.data.law import KnownLaw, rounded_normal
+from genbench.data.known_distribution import KnownDistribution, rounded_normal
 from genbench.data.source import ImageSource, digest
 from genbench.runtime import rng
 
@@ -21,12 +21,12 @@ CHUNK = 1000
 class Gaussians(ImageSource):
     """Pictures of Gaussian blobs, moved a little, under noise: size x size x 1, drawn from a seed.
 
-    u_i = round(m_i(k, d) + spread eps_i), clamped to 0 ... 255, eps ~ N(0, I)
+    u_i = round(m_i(k, d) + s eps_i), clamped to 0 ... 255, eps ~ N(0, I), s the option `spread`
     k: the picture, with probability proportional to 1 / (k + 1); it is the label.
-    d: how far it is moved, by at most `shift` pixels down and right, all ways equally likely.
-    So p(u) is a mixture of classes (2 shift + 1)^2 modes of independent pixels, and `law` is exact.
+    d: how far it is moved, by at most `shift` pixels down and right, each equally likely.
+    So p(u) is a mixture of classes (2 shift + 1)^2 modes of independent pixels: `distribution`, exactly.
     The pictures follow from (classes, size, seed); fewer images are the first of more.
-    Raises ValueError on settings of which there are no such images.
+    Raises ValueError on settings for which there are no such images.
     """
 
     name = "gaussians"
@@ -43,8 +43,14 @@ class Gaussians(ImageSource):
         test: int = 1_000,
         seed: int = 0,
     ) -> None:
-        at_least = {"size": (size, 4), "classes": (classes, 1), "shift": (shift, 0), "seed": (seed, 0)}
-        at_least |= {"train": (train, 1), "test": (test, 1)}
+        at_least = {
+            "size": (size, 4),
+            "classes": (classes, 1),
+            "shift": (shift, 0),
+            "seed": (seed, 0),
+            "train": (train, 1),
+            "test": (test, 1),
+        }
         for key, (value, smallest) in at_least.items():
             if value < smallest:
                 raise ValueError(f"data.{key} is {value}; legal are {smallest} and above")
@@ -59,36 +65,39 @@ class Gaussians(ImageSource):
         self.sizes = {"train": train, "test": test}
 
     @cached_property
-    def law(self) -> KnownLaw:
-        """The exact law of the images."""
+    def distribution(self) -> KnownDistribution:
+        """The exact distribution of the images, computed at the first use."""
         size, classes = self.shape[1], self.num_classes
         means = blobs(classes, size, shift=self.shift, seed=self.seed)  # (K, S, D)
         shifts = means.shape[1]
-        return KnownLaw(
+        return KnownDistribution(
             (1 / torch.arange(1, classes + 1)).repeat_interleave(shifts),
             rounded_normal(means.flatten(0, 1), self.spread),
             torch.arange(classes).repeat_interleave(shifts),
-            key=self.law_key,
+            key=self.distribution_key,
         )
 
     @property
-    def law_key(self) -> str:
-        """The law's key, which costs no law; it changes with whatever changes the law."""
+    def distribution_key(self) -> str:
+        """The key of the distribution, from the settings alone: 64 hex digits that change whenever it
+        does.
+        """
         return digest([self.name, f"{self.shape} {self.num_classes} {self.shift} {self.spread} {self.seed}"])
 
     def check(self) -> None:
-        """Nothing can be missing."""
+        """The images are computed, so that nothing can be missing."""
 
     def key(self) -> str:
-        return digest([self.law_key, str(self.sizes)])
+        return digest([self.distribution_key, str(self.sizes)])
 
     def counts(self) -> dict[str, int]:
         return self.sizes
 
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
         for start in range(0, self.sizes[split], CHUNK):
+            # A whole chunk whatever the size of the set: fewer images are the first of more.
             stream = rng.generator(torch.device("cpu"), self.seed, f"gaussians {split}", start)
-            images, labels = self.law.draw(CHUNK, stream)
+            images, labels = self.distribution.draw(CHUNK, stream)
             n = min(CHUNK, self.sizes[split] - start)
             squares = images[:n].reshape(n, *self.shape[1:], 1).numpy()
             yield from zip(squares, labels[:n].tolist(), strict=True)
@@ -104,6 +113,6 @@ def blobs(classes: int, size: int, *, shift: int, seed: int) -> Tensor:
     centres, radii = size * (0.15 + 0.7 * drawn[..., :2]), size * (0.08 + 0.08 * drawn[..., 2])
     pixels = torch.cartesian_prod(*2 * [torch.arange(size) + 0.5])
     moves = torch.cartesian_prod(*2 * [torch.arange(-shift, shift + 1.0)])
-    ways = pixels - moves[:, None] - centres[:, :, None, None]  # (K, BLOBS, S, size^2, 2)
-    bumps = torch.exp(-ways.square().sum(-1) / (2 * radii.square()[..., None, None]))
+    distances = pixels - moves[:, None] - centres[:, :, None, None]  # (K, BLOBS, S, size^2, 2)
+    bumps = torch.exp(-distances.square().sum(-1) / (2 * radii.square()[..., None, None]))
     return DARK + (BRIGHT - DARK) * (1 - (1 - bumps).prod(1))

@@ -1,4 +1,4 @@
-"""Files of an image store as tensors that cost no memory until they are read."""
+"""Files of an image store, mapped into memory as tensors: they take no memory until they are read."""
 
 import os
 import weakref
@@ -16,18 +16,18 @@ __all__ = ["MappedFile"]
 
 
 class MappedFile:
-    """A file that is mapped into memory, of a known CRC-32.
+    """A file of numbers under a known CRC-32, mapped into memory: `tensor`, of the given dtype and shape.
 
     A file that others delete or replace lives on in the mapping. What they write into it shows up there,
     and to read beyond the end of a file that was cut ends the process: `check` finds both before a read.
+    Not `np.load(mmap_mode="c")`, which opens the file a second time, by its name: what is checked has to be
+    the very file that is mapped.
     """
 
     def __init__(self, path: Path, dtype: type[np.generic], shape: tuple[int, ...], crc: int) -> None:
         self.path, self.crc = path, crc
         with path.open("rb") as file:
-            self.descriptor = os.dup(
-                file.fileno()
-            )  # of the file that is mapped, whatever becomes of its name
+            self.descriptor = os.dup(file.fileno())  # of the mapped file, even when its name leads elsewhere
             weakref.finalize(self, os.close, self.descriptor)
             self.state = state_of(self.descriptor)
             # The mapping is copy-on-write: torch has no read-only tensors, and so no write reaches the file.
@@ -38,11 +38,10 @@ class MappedFile:
         found = state_of(self.descriptor)
         if found == self.state:
             return
-        # A file of which the times alone have changed, as `touch` does it, is as good as before.
+        # A file of which the times alone have changed, as `touch` does it, is still sound.
         if found is None or found.size < self.tensor.nbytes or zlib.crc32(self.tensor.numpy()) != self.crc:
             raise Damaged(
-                f"{self.path} was changed while this process read its images from it: end the program "
-                "that does so; the same command then makes the store anew, and goes on from the last "
-                "checkpoint"
+                f"{self.path} was changed while this process read images from it: end the program that does "
+                "so. The same command then decodes the images again, and resumes at the last checkpoint"
             )
         self.state = found

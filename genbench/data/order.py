@@ -23,10 +23,13 @@ class EpochOrder:
             raise ValueError(f"seed is {seed}; legal are 0 and above")
         self.n = n
         self.seed = seed
-        self.held: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
+        self.cached: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
 
     def take(self, start: int, count: int) -> Tensor:
-        """Images number start ... start + count - 1 of the stream, across epochs: (count,) int64."""
+        """Return the images number start ... start + count - 1 of the stream, across epochs: (count,) int64.
+
+        Raises ValueError on a negative start or count.
+        """
         if start < 0 or count < 0:
             raise ValueError(f"start is {start} and count is {count}; legal are 0 and above")
         pieces = [torch.empty(0, dtype=torch.int64)]
@@ -38,10 +41,10 @@ class EpochOrder:
         return torch.cat(pieces)
 
     def permutation(self, epoch: int) -> Tensor:
-        """The order of one epoch, (n,) int64; the last one asked for is kept."""
-        if self.held[0] != epoch:
+        """The order of one epoch, (n,) int64; the one that was asked for last is cached."""
+        if self.cached[0] != epoch:
             # A hash of the words keeps (seed, epoch) apart from any other use of the same seed.
             words = f"genbench epoch order: seed {self.seed}, epoch {epoch}"
             rng = np.random.default_rng(int.from_bytes(hashlib.sha256(words.encode()).digest()))
-            self.held = (epoch, torch.from_numpy(rng.permutation(self.n)))
-        return self.held[1]
+            self.cached = (epoch, torch.from_numpy(rng.permutation(self.n)))
+        return self.cached[1]

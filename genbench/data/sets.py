@@ -48,7 +48,7 @@ class Digits(GreySource):
     flip = False
 
     def check(self) -> None:
-        """Nothing can be missing."""
+        """The images come with scikit-learn, so that nothing can be missing."""
 
     def key(self) -> str:
         return digest([self.name, "test where i % 5 == 4"])
@@ -87,7 +87,7 @@ class TorchvisionSource(ImageSource):
 
     @abstractmethod
     def official(self) -> "tuple[type[MNIST] | type[CIFAR10], list[str]]":
-        """Torchvision's class, and the md5 sum of each archive."""
+        """Return torchvision's class, and the published md5 sum of each archive."""
 
     def check(self) -> None:
         """Raise FileNotFoundError where `root` was given and lacks the files."""
@@ -124,7 +124,9 @@ class TorchvisionSource(ImageSource):
 
     @contextmanager
     def readable(self, home: Path) -> Iterator[Path]:
-        """A folder with the unpacked files of the folder `home` alone, for the length of a `with` block."""
+        """A temporary folder with the unpacked files of the folder `home` alone, for the length of a `with`
+        block.
+        """
         with tempfile.TemporaryDirectory() as scratch:
             if self.packed(home):
                 for archive, md5 in zip(self.archives, self.official()[1], strict=True):
@@ -135,10 +137,11 @@ class TorchvisionSource(ImageSource):
             yield Path(scratch)
 
     def fetched(self) -> Path:
-        """The copy in the cache, downloaded where it is missing."""
-        home = (
-            cache_dir() / "torchvision" / type(self).name
-        )  # in black and white, too, they are the same files
+        """The folder of the copy in the cache, downloaded first where it is missing.
+
+        Raises FileNotFoundError where a download is not allowed or fails.
+        """
+        home = cache_dir() / "torchvision" / type(self).name  # the same files in black and white, too
         if self.packed(home):
             return home
         if not self.download:
@@ -173,7 +176,7 @@ class TorchvisionSource(ImageSource):
 
 
 class IdxSource(TorchvisionSource, GreySource):
-    """One of torchvision's grey sets, as it is or in black and white."""
+    """One of torchvision's sets of grey images, as it is or in black and white (`binarize`)."""
 
     def __init__(self, root: str | None = None, *, download: bool = True, binarize: bool = False) -> None:
         TorchvisionSource.__init__(self, root, download=download)
@@ -184,7 +187,10 @@ class IdxSource(TorchvisionSource, GreySource):
 
 
 class Mnist(IdxSource):
-    """MNIST, 60,000 + 10,000 handwritten digits, 28x28x1. Source: Y. LeCun, C. Cortes, C. Burges, 1998."""
+    """MNIST, 60,000 + 10,000 handwritten digits of ten classes, 28x28x1, in torchvision's splits.
+
+    Source: Y. LeCun, C. Cortes, C. Burges, 1998, The MNIST database of handwritten digits.
+    """
 
     name = "mnist"
     shape = (1, 28, 28)
@@ -202,7 +208,10 @@ class Mnist(IdxSource):
 
 
 class FashionMnist(IdxSource):
-    """Fashion-MNIST, 60,000 + 10,000 articles of clothing, 28x28x1. Source: Xiao, Rasul, Vollgraf 2017."""
+    """Fashion-MNIST, 60,000 + 10,000 articles of clothing of ten classes, 28x28x1, in torchvision's splits.
+
+    Source: Xiao, Rasul, Vollgraf 2017.
+    """
 
     name = "fashion_mnist"
     shape = (1, 28, 28)
@@ -223,7 +232,10 @@ class FashionMnist(IdxSource):
 
 
 class Cifar10(TorchvisionSource):
-    """CIFAR-10, 50,000 + 10,000 photographs, 32x32x3. Source: A. Krizhevsky, 2009."""
+    """CIFAR-10, 50,000 + 10,000 photographs of ten classes, 32x32x3, in torchvision's splits.
+
+    Source: A. Krizhevsky, 2009, Learning multiple layers of features from tiny images.
+    """
 
     name = "cifar10"
     shape = (3, 32, 32)
@@ -267,7 +279,7 @@ def copy(path: Path, target: Path) -> None:
 
 @contextmanager
 def short_timeout() -> Iterator[None]:
-    """Give up silent connections after TIMEOUT_SECONDS: torchvision's own calls wait for ever."""
+    """Give up silent connections after TIMEOUT_SECONDS inside a `with` block: torchvision sets no limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:

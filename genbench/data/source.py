@@ -8,55 +8,65 @@ from pathlib import Path
 
 import numpy as np
 
-from genbench.data.law import KnownLaw
+from genbench.data.known_distribution import KnownDistribution
 from genbench.records.untrusted import open_regular
 
 __all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest"]
 
 SPLITS = ("train", "test")
-STORE_VERSION = 1  # raise it when the store's layout changes: every key changes with it
+STORE_VERSION = 1  # part of every key: raise it when sources decode other bytes than before
 
 
 class ImageSource(ABC):
-    """A set of images that can be decoded; all but `decode` answers without decoding anything."""
+    """A set of images that can be decoded: the base class of every option of `data=`.
+
+    A subclass states the facts below and implements `check`, `key`, `counts` and `decode`; only `decode` may
+    read the images themselves. `prepare` decodes a source once into a store, and from then on maps that.
+    """
 
     name: str
-    """Short and fit for a file's name; it stands in tables."""
+    """A short name for tables, made of characters that a file name may have."""
     shape: tuple[int, int, int]
     """(C, H, W) of every image."""
     num_classes: int
-    """0 = no labels."""
+    """Number of classes; 0 where the images have no labels."""
     class_names: tuple[str, ...]
     flip: bool
     """True where a mirrored image is as likely as the image itself."""
-    law: KnownLaw | None = None
-    """The exact law of the images, of sets for which it is known."""
+    distribution: KnownDistribution | None = None
+    """The exact distribution of the images, of sets for which it is known."""
 
     @abstractmethod
     def check(self) -> None:
-        """Raise ValueError or FileNotFoundError, before any work, on what would fail later."""
+        """Raise ValueError or FileNotFoundError, before any work, on what would fail in `key` or `decode`."""
 
     @abstractmethod
     def key(self) -> str:
-        """64 hex digits that change with the images: their files, the preprocessing, the store's version."""
+        """A digest of all that the decoded bytes follow from: files, preprocessing, the version of the store.
+
+        64 hex digits. Stores, cached statistics and classifiers are found by it, so it must change with them.
+        """
 
     def remarks(self) -> list[str]:
-        """Remarks on the files for the user, such as that some are not read: a sentence each."""
+        """Remarks on the files for the user, a sentence each, such as how many of them are not read."""
         return []
 
     @abstractmethod
     def counts(self) -> dict[str, int]:
-        """Number of images of "train" and of "test"."""
+        """Return the number of images of each split: {"train": n, "test": m}."""
 
     @abstractmethod
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
-        """Images (H, W, C) uint8 with their labels (-1 = none), always in the same order."""
+        """Read the images of a split, one at a time, always in the same order.
+
+        Yields (H, W, C) uint8 arrays with their labels, -1 for none.
+        """
 
 
 class GreySource(ImageSource):
-    """A set of grey images that can also be had in black and white, as a set of another name.
+    """A set of grey images with the option `binarize`, under which it is a set of another name.
 
-    binarize: bytes of at least 128 become 255, all others 0.
+    binarize: bytes of at least 128 become 255, all others 0, so that an image is black and white.
     """
 
     def __init__(self, *, binarize: bool = False) -> None:
@@ -65,16 +75,22 @@ class GreySource(ImageSource):
             self.name = f"{self.name}_binary"
 
     def toned(self, images: np.ndarray) -> np.ndarray:
-        """Grey images (..) uint8 as the set has them."""
+        """Grey images (..) uint8, made black and white where `binarize` says so."""
         return np.where(images >= 128, 255, 0).astype(np.uint8) if self.binarize else images
 
 
 def digest(parts: Sequence[str]) -> str:
-    """sha256 of a list of texts and the store's version, 64 hex digits."""
+    """Compute the sha256 of a list of texts and the version of the store, 64 hex digits.
+
+    Sources make their `key` with it, from everything that their decoded images follow from.
+    """
     return hashlib.sha256(json.dumps([STORE_VERSION, *parts]).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a regular file's bytes, 64 hex digits."""
+    """Compute the sha256 of a file's bytes, 64 hex digits.
+
+    Raises ValueError where it is not a regular file, OSError where it cannot be read.
+    """
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

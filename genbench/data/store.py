@@ -2,8 +2,9 @@
 
 A store is a folder `<cache>/data/<name>-<key>/`. Of each split it holds the images, (N, C, H, W) uint8, and,
 where there are classes, the labels, (N,) int64; `header.json` describes them under a checksum, with the
-CRC-32 of each file, which every process verifies before it uses it.
-It appears under its name by one rename, complete, or not at all.
+CRC-32 of each file, which every process verifies before it uses the file.
+A store appears under its name by one rename, complete, or not at all. Its files are written, not mapped: a
+full disk is then an error of a write, where a mapping would end the process.
 """
 
 import json
@@ -21,7 +22,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from genbench.data.law import KnownLaw
+from genbench.data.known_distribution import KnownDistribution
 from genbench.data.mapped import MappedFile
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
@@ -32,10 +33,10 @@ __all__ = ["ImageData", "Split", "cache_dir", "prepare"]
 
 
 class Split:
-    """Images (N, C, H, W) uint8, and their labels (N,) int64 or None.
+    """One split of a set: images (N, C, H, W) uint8, and their labels (N,) int64 or None.
 
     files: those that the tensors are mapped from; each use of the images raises Damaged once one of them
-    was changed.
+    was changed. Raises ValueError on tensors of another shape or dtype.
     """
 
     def __init__(self, images: Tensor, labels: Tensor | None, files: Sequence[MappedFile] = ()) -> None:
@@ -53,13 +54,16 @@ class Split:
 
     @property
     def images(self) -> Tensor:
-        """The images, of files that are as they were."""
+        """All images, (N, C, H, W) uint8. Raises Damaged where a file has changed since it was mapped."""
         for file in self.files:
             file.check()
         return self.unchecked_images
 
     def gather(self, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
-        """Images (B, C, H, W) uint8 and labels (B,) or None of index (B,) int64, on `device`."""
+        """Read the images at index (B,) int64: (B, C, H, W) uint8, and labels (B,) or None, on `device`.
+
+        Raises Damaged where a file of the store has changed.
+        """
         index = index.cpu()
         images = move(self.images.index_select(0, index), device)
         return images, None if self.labels is None else move(self.labels.index_select(0, index), device)
@@ -67,7 +71,10 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A prepared set: both splits, and what its source said of it."""
+    """A prepared set: both splits, mapped from the store, and the facts that its source states.
+
+    flip, num_classes and the others mean what they do in ImageSource; key is the digest that it gave.
+    """
 
     name: str
     train: Split
@@ -77,31 +84,36 @@ class ImageData:
     flip: bool
     key: str
     shape: tuple[int, int, int]
-    law: KnownLaw | None = None
-    """The exact law of the images, where it is known."""
+    distribution: KnownDistribution | None = None
+    """The exact distribution of the images, where it is known."""
 
 
 def cache_dir() -> Path:
-    """The folder for whatever can be made again: $GENBENCH_CACHE, or ~/.cache/genbench."""
+    """Return the folder for files that can be made again: $GENBENCH_CACHE, or ~/.cache/genbench.
+
+    Image stores, downloaded sets, reference statistics, trained classifiers and measured rates lie there.
+    """
     return Path(os.environ.get("GENBENCH_CACHE") or "~/.cache/genbench").expanduser()
 
 
-def prepare(source: ImageSource, *, cache: Path, progress: Progress) -> ImageData:
-    """The images of `source`, decoded into a store under `cache` unless a sound one is there.
+def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = None) -> ImageData:
+    """Return the images of `source`, decoded into a store under `cache` unless a sound one is there.
+
+    cache: by default the folder of `cache_dir`.
 
     Several processes may prepare one set at once: one decodes, the others wait. A damaged store is made anew,
-    with a warning. Raises whatever `source` raises, and ValueError where it does not keep its word.
+    with a warning. Raises whatever `source` raises, and ValueError where its images are not as it states.
     """
     source.check()
     progress.say(source.remarks())
     key = source.key()
-    folder = cache / "data" / f"{source.name}-{key[:16]}"
-    if fault(folder, key):
+    folder = (cache or cache_dir()) / "data" / f"{source.name}-{key[:16]}"
+    if find_fault(folder, key):
         check_cache(folder, source)
         with FileLock(f"{folder}.lock"):
-            if reason := fault(folder, key):  # else another process has made it meanwhile
-                build(source, folder, key, reason, progress)
-    return read(source, folder, key)
+            if reason := find_fault(folder, key):  # else another process has made it meanwhile
+                make_store(source, folder, key, reason, progress)
+    return open_store(source, folder, key)
 
 
 def check_cache(folder: Path, source: ImageSource) -> None:
@@ -112,25 +124,25 @@ def check_cache(folder: Path, source: ImageSource) -> None:
     except OSError as error:
         raise ValueError(
             f"the cache does not hold {source.name} yet and cannot be written ({error.strerror}: "
-            f"{error.filename}): mend that, or name another folder by the variable GENBENCH_CACHE"
+            f"{error.filename}): make it writable, or name another folder by the variable GENBENCH_CACHE"
         ) from error
 
 
-def fault(folder: Path, key: str) -> str:
-    """Describe the fault of the store at `folder`; "" for a sound one."""
+def find_fault(folder: Path, key: str) -> str:
+    """Describe what is wrong with the store at `folder`; "" for a sound one, of images with this key."""
     try:
         header = read_sealed(folder / "header.json", "header")
         if header["key"] != key:
             return "is of other images"
         if "crc32" not in header:
             return "was written by an earlier version, without checksums of its images"
-        return next(filter(None, (wrong(folder / name, header) for name in header["crc32"])), "")
+        return next(filter(None, (file_fault(folder / name, header) for name in header["crc32"])), "")
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"is damaged ({error})"
 
 
-def wrong(path: Path, header: dict[str, Any]) -> str:
-    """Describe the fault of one file of a store; "" for a sound one. Reads all of it once a process."""
+def file_fault(path: Path, header: dict[str, Any]) -> str:
+    """Describe what is wrong with one file of a store, "" if nothing; reads all of it, once a process."""
     state = state_of(path)
     if state is None or state.size != header["bytes"][path.name]:
         return f"is damaged ({path.name} is missing, or its size wrong)"
@@ -139,7 +151,7 @@ def wrong(path: Path, header: dict[str, Any]) -> str:
     return ""
 
 
-def build(source: ImageSource, folder: Path, key: str, reason: str, progress: Progress) -> None:
+def make_store(source: ImageSource, folder: Path, key: str, reason: str, progress: Progress) -> None:
     """Decode `source` beside `folder`, then put the result in its place by one rename.
 
     Raises ValueError where the images change meanwhile.
@@ -152,9 +164,9 @@ def build(source: ImageSource, folder: Path, key: str, reason: str, progress: Pr
     part.mkdir()
     try:
         with naming(part):
-            write(source, part, key, progress)
+            write_store(source, part, key, progress)
         if source.key() != key:
-            raise ValueError(f"files of {source.name} changed while they were decoded: repeat the command")
+            raise ValueError(f"files of {source.name} changed while they were decoded: run the command again")
         clear(folder)
         part.rename(folder)
     finally:
@@ -163,17 +175,17 @@ def build(source: ImageSource, folder: Path, key: str, reason: str, progress: Pr
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what killed processes left of other stores beside `folder`, where nobody holds their locks.
+    """Remove parts of stores beside `folder` that killed processes left and on which nobody holds a lock.
 
-    Those of other users, who may share the cache, are left to them.
+    Those of other users, who may share the cache, cannot be removed and are passed over.
     """
     for part in folder.parent.glob("*.part"):
-        # A Timeout too: at work, this process on `folder` itself or another.
+        # A Timeout too: a process is decoding there, such as this one in `folder` itself.
         with suppress(OSError), FileLock(f"{part.with_suffix('')}.lock", timeout=0):
             clear(part)
 
 
-def write(source: ImageSource, folder: Path, key: str, progress: Progress) -> None:
+def write_store(source: ImageSource, folder: Path, key: str, progress: Progress) -> None:
     """Write all files of a store into an empty folder, one image at a time."""
     counts = source.counts()
     if min(counts[split] for split in SPLITS) < 1:
@@ -196,7 +208,7 @@ def write(source: ImageSource, folder: Path, key: str, progress: Progress) -> No
 
 
 def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict[str, int]:
-    """Write the images of one split, and its labels where there are any; the CRC-32 of each file by name."""
+    """Write the images of one split, and its labels if there are any: file name -> CRC-32."""
     expected = source.counts()[split]
     labels = np.full(expected, -1, np.int64)
     count = crc = 0
@@ -221,22 +233,22 @@ def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict
 
 
 def check_item(source: ImageSource, split: str, number: int, image: np.ndarray, label: int) -> None:
-    """Raise ValueError unless an image and its label are what the source promised."""
+    """Raise ValueError unless an image and its label are as the source states."""
     c, h, w = source.shape
     if number >= source.counts()[split] or image.shape != (h, w, c) or image.dtype != np.uint8:
         raise ValueError(
             f"{split} image {number} of {source.name} is {image.shape} {image.dtype}; "
-            f"legal are {source.counts()[split]} images of {(h, w, c)} uint8: mend the source"
+            f"legal are {source.counts()[split]} images of {(h, w, c)} uint8: correct the source"
         )
     if not (0 <= label < source.num_classes or (label == -1 and source.num_classes == 0)):
         raise ValueError(
             f"{split} image {number} of {source.name} has label {label}; "
-            f"legal are 0 to {source.num_classes - 1}, or -1 where there are no classes: mend the source"
+            f"legal are 0 to {source.num_classes - 1}, or -1 where there are no classes: correct the source"
         )
 
 
-def read(source: ImageSource, folder: Path, key: str) -> ImageData:
-    """Map a sound store into memory."""
+def open_store(source: ImageSource, folder: Path, key: str) -> ImageData:
+    """Map the files of a sound store into memory."""
     header = read_sealed(folder / "header.json", "header")
     shape = (header["shape"][0], header["shape"][1], header["shape"][2])
     splits = {}
@@ -257,25 +269,25 @@ def read(source: ImageSource, folder: Path, key: str) -> ImageData:
         flip=source.flip,
         key=key,
         shape=shape,
-        law=source.law,
+        distribution=source.distribution,
     )
 
 
 def move(batch: Tensor, device: torch.device) -> Tensor:
-    """A host batch on `device`; the copy to a GPU goes through pinned memory and is not waited for."""
+    """Copy a batch to `device`; the copy to a GPU goes through pinned memory and is not waited for."""
     if device.type == "cuda":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
 
 
 def sync(file: BinaryIO) -> None:
-    """Bring what was written onto the disk."""
+    """Flush a file and have the system write it to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder onto the disk."""
+    """Have the system write the names in a folder to the disk, such as one that a rename has just given."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,6 @@
-"""Where the bits of a bound come from: its terms, step by step, on held-out images."""
+"""Terms of a diffusion model's bound on the likelihood, step by step on held-out images, as a table and a
+figure; for `genbench bound`.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,21 +8,24 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from genbench.data import ImageSource, cache_dir, prepare, to_float
+from genbench.data import ImageSource, prepare
 from genbench.evaluation.pictures import curves_figure
 from genbench.evaluation.samples import held_out_order
 from genbench.generator import BoundTerms, Generator
 from genbench.metrics import bits_per_dim
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 from genbench.runtime import rng
+from genbench.runtime.context import Context
 from genbench.runtime.memory import memory_for
-from genbench.runtime.progress import Progress
+from genbench.training.step import model_batch
 
 __all__ = ["Terms", "bound_figure"]
 
 
 class Terms(NamedTuple):
-    """A bound in bits a dimension, on average over images."""
+    """A bound in bits per dimension, on average over images, split into three sums of its terms; first +
+    between + last is the bound itself.
+    """
 
     first: float
     """L_0: the decoder of the 8-bit image."""
@@ -30,35 +35,26 @@ class Terms(NamedTuple):
     """L_T: what the last state still tells of the image."""
 
 
-def bound_figure(
-    model: Generator,
-    source: ImageSource,
-    out: Path,
-    *,
-    n: int,
-    seed: int,
-    device: torch.device,
-    progress: Progress,
-) -> Terms:
-    """Evaluate every term on n test images; write terms.csv and terms.png, bits a dimension against t.
-
+def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, context: Context) -> Terms:
+    """Compute every term on n test images, at once; write terms.csv and terms.png, bits per dimension against
+    t, and return their sums.
     Raises ValueError for a model whose bound is no sum over steps.
     """
     if not isinstance(model, BoundTerms):
         raise ValueError(f"{type(model).__name__} has no bound that is a sum over steps: model=ddpm has one")
-    data = prepare(source, cache=cache_dir(), progress=progress)
-    images, y = data.test.gather(held_out_order(data, seed)[:n], device)
-    x = to_float(images).contiguous(memory_format=torch.channels_last)
+    device = context.device
+    data = prepare(source, progress=context.progress)
+    x, y = model_batch(model, data.test, held_out_order(data, context.seed)[:n], device)
     explained = memory_for(f"the bound of {n} images at once (--n) on {device}", f"take --n {max(n // 2, 1)}")
-    with rng.fork(device), explained, progress.bar("terms of the bound", len(x)) as bar:
-        torch.manual_seed(rng.derive(seed, "terms"))
-        terms = model.bound_terms(x, y if model.num_classes else None)
-        nats = [float(term.double().mean()) for term in terms]
+    with rng.fork(device), explained, context.progress.bar("terms of the bound", len(x)) as bar:
+        torch.manual_seed(rng.derive(context.seed, "terms"))
+        nats = [float(term.double().mean()) for term in model.bound_terms(x, y)]
         bar.advance(len(x))
     bits = np.array([bits_per_dim(-term, x[0].numel()) for term in nats])
     t = np.arange(1, len(bits) + 1) / (len(bits) - 1)
     with atomic_file(out / "terms.csv") as file:
         np.savetxt(file, np.stack([t[:-1], bits[:-1]], 1), delimiter=",", header="t,bits", comments="")
+    # A term may be 0 where a step adds nothing, which a logarithmic axis has no place for.
     lines = {"L at step k = t T": (t[:-1], bits[:-1].clip(min=1e-12))}
     curves_figure(lines, out / "terms.png", x="t", y="bits a dimension", logarithmic=True)
     return Terms(bits[0], bits[1:-1].sum(), bits[-1])

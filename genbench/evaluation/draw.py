@@ -1,4 +1,6 @@
-"""A trained model at work: images of its own, completed ones and variations of one, as files."""
+"""Images of a trained model as files: samples, completed images, and variations of one image, each as a PNG,
+in a grid and in an .npz; for `genbench sample`.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +17,12 @@ from genbench.evaluation.gallery import CLASSES, classes_in_turn
 from genbench.evaluation.pictures import GREY, save_grid
 from genbench.evaluation.samples import batches
 from genbench.generator import Edits, Generator, Inpaints, Rng
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 from genbench.runtime import rng
+from genbench.runtime.context import Context
 from genbench.runtime.device import keep_memory, make_repeatable
 from genbench.runtime.disk import naming
 from genbench.runtime.memory import FREE, memory_for
-from genbench.runtime.progress import Progress
 
 __all__ = ["Drawing", "choose", "completions", "labels", "samples", "variations", "write"]
 
@@ -29,7 +31,9 @@ WHITE = 128  # a mask's grey level from which on a pixel is drawn anew
 
 
 class Drawing(NamedTuple):
-    """A way to images."""
+    """A function that draws images on demand, with the images that the grid shows before them, such as the
+    one to be completed; of plain samples there are none.
+    """
 
     draw: Callable[[int, Tensor | None, Rng], Tensor]
     """(n, y (n,) or None, rng) -> (n, C, H, W) in [-1, 1]."""
@@ -40,7 +44,10 @@ class Drawing(NamedTuple):
 def choose(
     model: Generator, *, inpaint: Path | None, mask: Path | None, vary: Path | None, strength: float | None
 ) -> Drawing:
-    """What the options ask for. Raises ValueError where they do not go together, or the model lacks them."""
+    """Choose samples, completions or variations by the options of `genbench sample`: paths of an image, a
+    mask, an image to vary, and how far.
+    Raises ValueError where the options do not go together, or the model cannot do it.
+    """
     if (inpaint is None) != (mask is None):
         raise ValueError("--inpaint IMAGE and --mask MASK go together: give both")
     if inpaint is not None and vary is not None:
@@ -59,7 +66,7 @@ def choose(
 
 
 def unable(model: Generator, option: str) -> ValueError:
-    """The refusal of an option that asks for more than the model can."""
+    """Make the error for an option that the model cannot serve."""
     return ValueError(
         f"{option} needs a model that edits images, such as model=ddpm, and {type(model).__name__} does "
         "not: without --inpaint, --mask, --vary and --strength it draws images of its own"
@@ -67,13 +74,17 @@ def unable(model: Generator, option: str) -> ValueError:
 
 
 def samples(model: Generator) -> Drawing:
-    """Images of the model's own."""
+    """Draw images by the model itself, from noise, as the evaluation does: the function of (n, y, rng) is its
+    `sample`, and the grid shows nothing before them.
+    """
     nothing = torch.zeros(0, *model.shape, dtype=torch.uint8)
     return Drawing(lambda n, y, stream: model.sample(n, y, rng=stream), nothing)
 
 
 def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
-    """One image with the white part of a mask drawn anew."""
+    """Draw one image again and again where a mask is white; the image and its masked copy are shown before
+    them.
+    """
     given = read(image, model.shape)
     wanted = read(mask, (1, *model.shape[1:])) >= WHITE
     if not bool(wanted.any()):
@@ -87,7 +98,7 @@ def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
 
 
 def variations(model: Edits, image: Path, strength: float) -> Drawing:
-    """Images near one."""
+    """Draw images near one, which is shown before them; strength in (0, 1]."""
     if not 0 < strength <= 1:
         raise ValueError(f"--strength is {strength}; it must be above 0 (the image itself) and at most 1")
     given = read(image, model.shape)
@@ -99,20 +110,22 @@ def variations(model: Edits, image: Path, strength: float) -> Drawing:
 
 
 def read(path: Path, shape: tuple[int, int, int]) -> Tensor:
-    """An image file in a model's shape (C, H, W), as image folders are read: (1, C, H, W) uint8."""
+    """Read an image file, RGB or grey of any size, in a model's shape (C, H, W), cropped and resized as image
+    folders are: (1, C, H, W) uint8. Raises FileNotFoundError.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file: give an image")
     return torch.from_numpy(load(path, shape).copy()).permute(2, 0, 1)[None]
 
 
 def repeated(tensor: Tensor, n: int, device: torch.device) -> Tensor:
-    """(1, ..) -> (n, ..) on a device."""
+    """Repeat one image: (1, ..) -> (n, ..) on a device."""
     return tensor.to(device).expand(n, *tensor.shape[1:]).contiguous()
 
 
 def labels(model: Generator, n: int, label: int | None, *, device: torch.device) -> Tensor | None:
-    """One label for all images, or all labels in turn: (n,) int64, None for an unconditional model.
-
+    """Choose labels: one for all images, or all classes in turn where label is None: (n,) int64 on `device`,
+    None for an unconditional model.
     Raises ValueError on a label that the model does not know.
     """
     if label is None:
@@ -128,31 +141,25 @@ def labels(model: Generator, n: int, label: int | None, *, device: torch.device)
 
 @torch.no_grad()
 def write(
-    drawing: Drawing,
-    n: int,
-    y: Tensor | None,
-    folder: Path,
-    *,
-    seed: int,
-    batch_size: int,
-    device: torch.device,
-    progress: Progress,
+    drawing: Drawing, n: int, y: Tensor | None, folder: Path, *, batch_size: int, context: Context
 ) -> None:
     """Draw n images, with labels y (n,) or None, into a folder: a PNG each, a grid of them, and their arrays.
 
     Batches and their random numbers are the evaluation's: with its seed, batch size, device and n an
     unconditional model draws the very images that were measured.
     """
+    device = context.device
     make_repeatable(device)
     keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
-    drawn, digits = [], len(str(n - 1))
-    with rng.fork(device), progress.bar("drawing", n) as bar:
+    drawn, digits = [], len(str(n - 1))  # digits: names that sort as numbers do
+    with rng.fork(device), context.progress.bar("drawing", n) as bar:
         for start, count in batches(n, batch_size):
-            stream = rng.generator(device, seed, "evaluate", start)
+            stream = context.generator("evaluate", start)
             with memory_for(f"drawing {count} images at once (--batch-size) on {device}", smaller(count)):
                 x = drawing.draw(count, None if y is None else y[start : start + count], stream)
                 drawn.append(to_uint8(x).cpu())
+            # Written batch by batch, so that a long drawing that is stopped leaves what it has.
             for number, image in enumerate(pixels(drawn[-1]), start):
                 path = folder / f"{number:0{digits}d}.png"
                 with naming(path):
@@ -167,17 +174,19 @@ def write(
 
 
 def smaller(count: int) -> str:
-    """The remedy where so many images at once do not fit into memory."""
+    """Return the remedy, for a message, where so many images at once do not fit into memory."""
     return FREE if count == 1 else f"take --batch-size {count // 2} (the images are then others)"
 
 
 def pixels(images: Tensor) -> np.ndarray:
-    """(N, C, H, W) -> (N, H, W) for one channel, (N, H, W, C) for more."""
+    """Arrange images as files hold them: (N, C, H, W) -> (N, H, W) for one channel, (N, H, W, C) for more."""
     channels_last = images.permute(0, 2, 3, 1).contiguous().numpy()
     return channels_last[..., 0] if images.shape[1] == 1 else channels_last
 
 
 def columns(y: Tensor | None) -> int | None:
-    """A column a class, where there are several and they find room; near a square otherwise."""
+    """Number of columns of the grid: one for each class, where there are several and they fit; None, near a
+    square, otherwise.
+    """
     classes = 1 if y is None else int(y.max()) + 1 - int(y.min())
     return classes if 1 < classes <= CLASSES else None

@@ -1,160 +1,192 @@
-"""One protocol applied to whatever has images: models, held-out images, and images that are given."""
+"""One protocol applied to whatever has images: models, held-out images, and images that are given.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Every process of a run calls the same methods: they draw, or gather, batches of images together, the first
+process computes the scores, and all of them return the numbers.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from genbench.data import ImageData
-from genbench.evaluation.given_images import Submission
-from genbench.evaluation.held_out import Fidelity
-from genbench.evaluation.samples import Evaluation, assist, batches, evaluate, evaluate_held_out, scores_seed
+from genbench.evaluation.given_images import GivenImages
+from genbench.evaluation.held_out import HeldOut
+from genbench.evaluation.samples import Account, Place, Samples, batches, held_out_order, sample_count
 from genbench.generator import Generator, Noising
-from genbench.metrics import FeatureExtractor, Metrics, Reference, reference, score_images
+from genbench.metrics import (
+    Drawn,
+    FeatureExtractor,
+    Metrics,
+    Reference,
+    Taken,
+    collect,
+    compute,
+    reference,
+    take,
+)
 from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
-from genbench.runtime.processes import ALONE, Ranks
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.runtime.context import Context
 
-__all__ = ["Examiner", "noise"]
+__all__ = ["SPLITS", "Evaluation", "Evaluator", "noise"]
 
 SPLITS = ("train", "test")
 
 
-@dataclass(frozen=True)
-class Examiner:
-    """The data, what is measured, and the seed of what is drawn; features are taken when first needed."""
+class Evaluation(NamedTuple):
+    """Scores of one set of weights, by their full names, and the cost of the samples that they were taken on.
+    All fields are the same in every process but `drawn`, which is too large to be sent.
+    """
 
-    data: ImageData
-    metrics: Metrics
-    seed: int
-    device: torch.device
-    progress: Progress
-    stop: StopRequest
-    ranks: Ranks = ALONE
+    metrics: dict[str, float]
+    """Under full protocol names."""
+    passes_per_sample: float
+    seconds_per_image: float
+    """Of sampling alone, at the evaluation's batch size."""
+    out_of_range: float
+    """Share of pixels that rounding to 8 bits had to clamp."""
+    drawn: Drawn | None
+    """The samples that were measured; in the first process alone."""
+
+
+class Evaluator:
+    """Measures models and images against a data set, by metrics, from the seed of a context.
+
+    The feature network and the statistics of real images are made when first needed, and then held.
+    """
+
+    def __init__(self, data: ImageData, metrics: Metrics, context: Context) -> None:
+        self.data, self.metrics, self.context = data, metrics, context
+        self.held_out = HeldOut(data, metrics, context)
+        """Measures likelihood and reconstruction."""
+        self.references: dict[str, Reference] = {}
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
-        """The feature network."""
-        with self.ranks.first_ahead():  # it may have to be trained
-            return self.metrics.extractor(self.data, device=self.device, progress=self.progress)
-
-    @cached_property
-    def references(self) -> list[Reference]:
-        """What it makes of the training and of the test images."""
-        return [
-            reference(self.extractor, self.data, split=split, device=self.device, progress=self.progress)
-            for split in SPLITS
-        ]
-
-    def model(self, model: Generator, of: str) -> Evaluation:
-        """The scores of a model; `of` says which weights it has, "ema" or "raw"."""
-        return self.examined(model, of, self.metrics, self.references, self.seed)
-
-    @cached_property
-    def fidelity(self) -> Fidelity:
-        """The same for what models make of real images."""
-        return Fidelity(
-            self.data,
-            metrics=self.metrics,
-            seed=self.seed,
-            device=self.device,
-            progress=self.progress,
-            stop=self.stop,
-            ranks=self.ranks,
-        )
-
-    def glance(self, model: Generator, n: int) -> dict[str, float]:
-        """The scores of a few samples against the training images, without their spreads.
-
-        From a random stream of their own, so that what is looked at in training is not what is reported.
+        """The feature network, built when first needed; where it has to be trained, the first process does so
+        and the others read it from the cache.
         """
-        found = self.examined(
-            model, "ema", self.metrics.of_size(n), self.references[:1], rng.derive(self.seed, "glance")
-        )
-        names = [name for name in found.metrics if not MetricName.parse(name).spread]
-        return {name: found.metrics[name] for name in names}
+        with self.context.processes.first_ahead():
+            return self.metrics.extractor(
+                self.data, device=self.context.device, progress=self.context.progress
+            )
 
-    def examined(
-        self, model: Generator, of: str, metrics: Metrics, references: list[Reference], seed: int
-    ) -> Evaluation:
-        """A model under some metrics."""
-        return evaluate(
-            model,
-            self.data,
-            metrics=metrics,
-            extractor=self.extractor,
-            references=references,
-            of=of,
-            seed=seed,
-            device=self.device,
-            progress=self.progress,
-            stop=self.stop,
-            ranks=self.ranks,
-        )
+    def reference(self, split: str) -> Reference:
+        """Return the statistics of the real images of a split, "train" or "test", in the evaluator's
+        features; from the cache where they were taken before.
+        """
+        if split not in self.references:  # a sweep of samplers needs the training images alone
+            extractor, context = self.extractor, self.context
+            with context.processes.first_ahead():
+                self.references[split] = reference(
+                    extractor, self.data, split=split, device=context.device, progress=context.progress
+                )
+        return self.references[split]
 
-    def assist(self, model: Generator, of: str) -> None:
-        """Draw batches for the first process, which asks for the scores of the same model."""
-        self.help(model, of, self.metrics, self.seed)
+    def score_model(self, model: Generator, of: str, splits: Sequence[str] = SPLITS) -> Evaluation:
+        """Draw metrics.samples samples of a model and score them; `of` says which weights it has: "ema",
+        "raw".
 
-    def assist_glance(self, model: Generator, n: int) -> None:
-        """The same where it glances."""
-        self.help(model, "ema", self.metrics.of_size(n), rng.derive(self.seed, "glance"))
+        splits: of the real images that scores compare with. Draws from its own generators alone.
+        Raises Stopped on request, FloatingPointError where samples are not finite, OutOfMemory.
+        """
+        return self.evaluation(model, of, self.metrics, splits, self.context.seed)
 
-    def help(self, model: Generator, of: str, metrics: Metrics, seed: int) -> None:
-        """A share of the samples of a model under some metrics."""
-        assist(
-            model,
-            self.data,
-            metrics=metrics,
-            extractor=self.extractor,
-            of=of,
-            seed=seed,
-            device=self.device,
-            stop=self.stop,
-            ranks=self.ranks,
-        )
+    def quick_scores(self, model: Generator, n: int) -> dict[str, float]:
+        """Score n samples of the averaged weights against the training images during training: values by
+        their full names, without intervals.
 
-    def held_out(self, *, labelled: bool, n: int | None = None) -> dict[str, float]:
-        """The scores of n held-out images, or as many as samples are drawn."""
-        return evaluate_held_out(
-            self.data,
-            metrics=self.metrics if n is None else self.metrics.of_size(n),
-            extractor=self.extractor,
-            references=self.references[:1],
-            seed=self.seed,
-            device=self.device,
-            labelled=labelled,
-        )
+        From a random stream of their own, so that the samples seen in training are not those reported.
+        """
+        seed = rng.derive(self.context.seed, "glance")  # as streams were named when the first runs were made
+        found = self.evaluation(model, "ema", self.metrics.of_size(n), SPLITS[:1], seed)
+        return {name: value for name, value in found.metrics.items() if not MetricName.parse(name).spread}
 
-    def images(self, given: Submission) -> dict[str, float]:
-        """The scores of images that came from elsewhere, all of them."""
+    def score_held_out(self, *, labelled: bool, n: int | None = None) -> dict[str, float]:
+        """Score n held-out images, or as many as samples are drawn, as far as the test split has them: the
+        values that a perfect model would get.
+
+        labelled: whether they come with their labels, to be compared with a conditional model's samples.
+        """
+        asked = sample_count(self.metrics if n is None else self.metrics.of_size(n), self.data)
+        count = min(asked, len(self.data.test))
+        order = held_out_order(self.data, self.context.seed)
+
+        def take_batch(place: Place) -> tuple[Any, ...]:
+            start, size = place
+            images, y = self.data.test.gather(order[start : start + size], self.context.device)
+            return tuple(take(self.extractor, images, y if labelled else None))
+
+        return self.score_images(take_batch, count, "test", SPLITS[:1])
+
+    def score_given(self, given: GivenImages) -> dict[str, float]:
+        """Score images that came from elsewhere, all of them, against the training and the test images;
+        returns values by their full names.
+        Raises ValueError where they are too few for one of the scores.
+        """
         n = len(given.images)
         self.metrics.check_count(n, f"there are {n} images", "bring more")
+        with self.context.progress.bar("measuring images", n) as bar:
 
-        def stream() -> Iterator[tuple[Tensor, Tensor | None]]:
-            with self.progress.bar("measuring images", n) as bar:
-                for start, count in batches(n, self.metrics.batch_size):
-                    yield given.part(start, count, self.device)
-                    bar.advance(start + count)
+            def take_batch(place: Place) -> tuple[Any, ...]:
+                taken = take(self.extractor, *given.part(*place, self.context.device))
+                bar.advance(sum(place))
+                return tuple(taken)
 
-        with rng.fork(self.device):
-            return score_images(
-                stream(),
-                n,
-                scores=self.metrics.scores,
-                extractor=self.extractor,
-                references=self.references,
-                of="given",
-                seed=scores_seed(self.seed),
+            return self.score_images(take_batch, n, "given", SPLITS)
+
+    def score_images(
+        self, take_batch: Callable[[Place], Sequence[Any]], n: int, of: str, splits: Sequence[str]
+    ) -> dict[str, float]:
+        """Score n images, which the processes gather together: take_batch(place) gives the fields of a Taken
+        for the images start to start + count - 1.
+        of: whose they are, in names; splits: of the real images to compare with.
+        """
+        references, processes = [self.reference(split) for split in splits], self.context.processes
+        with rng.fork(self.context.device):
+            results = processes.map(take_batch, list(batches(n, self.metrics.batch_size)))
+            return processes.on_first(
+                lambda: compute(
+                    self.collected((Taken(*result) for result in results), n, of, self.context.seed),
+                    self.metrics.scores,
+                    references,
+                )
             )
+
+    def evaluation(
+        self, model: Generator, of: str, metrics: Metrics, splits: Sequence[str], seed: int
+    ) -> Evaluation:
+        """Score a model by some metrics; both its samples and what scores draw follow from a seed."""
+        context, n = replace(self.context, seed=seed), sample_count(metrics, self.data)
+        # Before any sample is drawn: where weights of the feature network are missing, nothing was in vain.
+        references, drawn = [self.reference(split) for split in splits], list[Drawn]()
+        device, bar = context.device, context.progress.bar(f"evaluating {of} weights", n)
+        with torch.no_grad(), rng.fork(device), bar as shown:
+            samples = Samples(model, self.data, self.extractor, context, n=n, of=of, bar=shown)
+            results = context.processes.map(samples.batch, list(batches(n, metrics.batch_size)))
+
+            def score() -> tuple[Any, ...]:
+                drawn.append(self.collected(samples.taken(results), n, of, seed))
+                return compute(drawn[0], metrics.scores, references), tuple(samples.account)
+
+            # The first process has all samples; what it computes of them is small enough to be sent.
+            values, account = context.processes.on_first(score)
+        passes, seconds, outside, _ = Account(*account)
+        return Evaluation(values, passes / n, seconds / n, outside / n, next(iter(drawn), None))
+
+    def collected(self, taken: Iterable[Taken], n: int, of: str, seed: int) -> Drawn:
+        """Collect n images for scores, which draw their splits and subsets from a stream of the seed."""
+        return collect(taken, n, extractor=self.extractor, of=of, seed=rng.derive(seed, "scores"))
 
 
 def noise(model: Generator) -> dict[str, list[float]]:
-    """alpha_bar over t of a model that goes back from noise; of others nothing."""
+    """List alpha_bar over t, under the keys "t" and "alpha_bar", of a model that denoises; nothing of others.
+
+    Some hundred times in [0, 1], from data to noise, for figures.
+    """
     if not isinstance(model, Noising):
         return {}
     t, alpha_bar = model.noise_levels()

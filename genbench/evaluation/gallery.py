@@ -1,6 +1,10 @@
-"""The pictures that a run leaves: sample grids, and the processes of models that have one."""
+"""Pictures that a run leaves: sample grids, and, of models that can show it, how samples come about, what
+codes rebuild and interpolate, and which samples resemble training images.
+"""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,9 +15,10 @@ from genbench.evaluation.samples import held_out_order
 from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory
 from genbench.metrics import Drawn, Reference, nearest_features, nearest_images
 from genbench.runtime import rng
+from genbench.runtime.context import Context
 from genbench.runtime.memory import FREE, memory_for
-from genbench.runtime.processes import ALONE, Ranks
 from genbench.tracking import Tracker
+from genbench.training.step import model_batch
 
 __all__ = ["Gallery"]
 
@@ -24,10 +29,21 @@ SOUGHT = 1000  # samples whose nearest training images are looked for
 ROWS, FRAMES = 6, 12  # images and states of a process, or of a way between two codes
 
 
+class Picture(NamedTuple):
+    """Images in rows, as they are written to one file: its name, the images, the number of columns."""
+
+    name: str
+    images: Tensor
+    """(N, C, H, W) uint8."""
+    columns: int | None
+    """None: near a square."""
+
+
 class Gallery:
-    """Draws pictures into a run's `samples/` folder and shows them to the tracker.
+    """Draws pictures of a model; the first process writes them into a folder and shows them to the tracker.
 
     Every picture starts from the same random numbers: the grids of one training show the same images grow.
+    samples_per_class: columns of a conditional model's grid.
     """
 
     def __init__(
@@ -35,50 +51,79 @@ class Gallery:
         folder: Path,
         tracker: Tracker,
         data: ImageData,
+        context: Context,
         *,
-        seed: int,
-        device: torch.device,
         samples_per_class: int = 8,
-        ranks: Ranks = ALONE,
     ) -> None:
-        self.ranks = ranks
-        self.folder, self.tracker, self.data = folder, tracker, data
-        self.seed, self.device, self.samples_per_class = seed, device, samples_per_class
-        self.order = held_out_order(data, seed)
+        self.folder, self.tracker, self.data, self.context = folder, tracker, data, context
+        self.samples_per_class = samples_per_class
+        self.order = held_out_order(data, context.seed)
 
     def real(self) -> None:
-        """Training images, to compare with."""
-        save_grid(self.data.train.images[:GRID], self.folder / "real.png")
+        """Write a grid of training images to compare samples with, real.png, in the first process; once for
+        all of a training, from its start, also where a run is resumed.
+        """
+        if self.context.first:
+            save_grid(self.data.train.images[:GRID], self.folder / "real.png")
 
     def samples(self, model: Generator, images_seen: int) -> Path:
-        """A grid of samples; of a conditional model, a row a class."""
-        y = class_rows(model, self.samples_per_class, self.device)
+        """Draw a grid of samples, of a conditional model one row for each class, its work shared among the
+        processes; returns the path of its file, whose name holds images_seen.
+        """
+        device = self.context.device
+        y = class_rows(model, self.samples_per_class, device)
         n, columns = (GRID, None) if y is None else (len(y), self.samples_per_class)
-        with rng.fork(self.device), memory_for(f"drawing {n} samples at once on {self.device}", FREE):
-            x = self.ranks.images(n, y, lambda n, y: model.sample(n, y, rng=self.rng()))
-        return self.show("samples", to_uint8(x), images_seen, columns)
+        with rng.fork(device), memory_for(f"drawing {n} samples at once on {device}", FREE):
+            x = self.context.processes.images(n, y, lambda n, y: model.sample(n, y, rng=self.rng()))
+        return self.show(Picture("samples", to_uint8(x), columns), images_seen)
+
+    def details(self, model: Generator, images_seen: int) -> None:
+        """Draw the pictures that only some models have: the way from noise to samples, from data to noise,
+        rebuilt test images, and interpolations between two codes. Processes share them, one each.
+        """
+        # In this order in the tracker; a model may be of several kinds.
+        kinds = {
+            Trajectory: self.trajectory,
+            ForwardProcess: self.forward_process,
+            Latent: self.reconstructions,
+            Decodes: self.interpolation,
+        }
+        drawings = [draw for kind, draw in kinds.items() if isinstance(model, kind)]
+        for picture in self.context.processes.map(lambda draw: tuple(self.drawn(draw, model)), drawings):
+            self.show(Picture(*picture), images_seen)
 
     @torch.no_grad()
-    def codes(self, model: Generator, images_seen: int) -> None:
-        """What becomes of codes, of models that have some: rebuilt test images, ways between two codes."""
-        if isinstance(model, Latent):
-            self.reconstructions(model, images_seen)
-        if isinstance(model, Decodes):
-            with rng.fork(self.device):
-                start, end, y = self.ends(model)
-                shares = torch.linspace(0, 1, FRAMES, device=self.device).tolist()
-                states = torch.stack([model.decode(slerp(start, end, share), y) for share in shares])
-            self.frames("interpolation", states, images_seen)
+    def drawn(self, draw: Callable[[Any], Picture], model: Generator) -> Picture:
+        """Draw one picture and leave torch's generators as they were."""
+        with rng.fork(self.context.device):
+            return draw(model)
 
-    @torch.no_grad()
-    def reconstructions(self, model: Latent, images_seen: int) -> Path:
+    def trajectory(self, model: Trajectory) -> Picture:
+        """States on the way from noise to samples, a row a sample."""
+        y = classes_in_turn(model, ROWS, self.context.device)
+        return frames("trajectory", model.trajectory(ROWS, y, rng=self.rng(), frames=FRAMES))
+
+    def forward_process(self, model: ForwardProcess) -> Picture:
+        """Training images on their way to noise, a row each."""
+        x = to_float(self.data.train.images[:ROWS]).to(self.context.device)
+        return frames("forward", model.forward_process(x, rng=self.rng(), frames=FRAMES))
+
+    def reconstructions(self, model: Latent) -> Picture:
         """Rows of test images, each above what is rebuilt from their codes."""
-        n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)
-        with rng.fork(self.device):
-            x, y = self.test_images(model, self.order[:n])
-            rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
+        n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)  # full rows alone
+        x, y = self.test_images(model, self.order[:n])
+        rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
         above = torch.cat([image for row in rows for image in row])
-        return self.show("reconstructions", to_uint8(above), images_seen, COLUMNS)
+        return Picture("reconstructions", to_uint8(above), COLUMNS)
+
+    def interpolation(self, model: Decodes) -> Picture:
+        """Images of codes on the arc between two codes, a row a pair."""
+        start, end, y = self.ends(model)
+        # On the arc, not the line: see `slerp`.
+        shares = torch.linspace(0, 1, FRAMES, device=self.context.device).tolist()
+        return frames(
+            "interpolation", torch.stack([model.decode(slerp(start, end, share), y) for share in shares])
+        )
 
     def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Tensor | None]:
         """Two codes a row, (ROWS, *latent_shape) each, with one label for both (of a conditional model)."""
@@ -86,7 +131,7 @@ class Gallery:
             x, y = self.test_images(model, self.pairs(model))
             start, end = model.encode(x, y).chunk(2)
             return start, end, None if y is None else y[:ROWS]
-        y = classes_in_turn(model, ROWS, self.device)
+        y = classes_in_turn(model, ROWS, self.context.device)
         both = None if y is None else torch.cat([y, y])
         start, end = model.prior(2 * ROWS, both, rng=self.rng()).chunk(2)
         return start, end, y
@@ -99,68 +144,68 @@ class Gallery:
         labels = self.data.test.labels
         if labels is None or not model.num_classes:
             return self.order[torch.arange(2 * ROWS) % len(self.order)]
-        present = labels.unique()
+        present = labels.unique()  # a small test split may lack a class
         members = [(labels == present[row % len(present)]).nonzero().flatten() for row in range(ROWS)]
         return torch.stack([*(m[0] for m in members), *(m[-1] for m in members)])
 
     def test_images(self, model: Generator, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Test images in [-1, 1], with labels for a conditional model."""
-        images, y = self.data.test.gather(index, self.device)
-        return to_float(images), y if model.num_classes else None
+        return model_batch(model, self.data.test, index, self.context.device)
 
-    def processes(self, model: Generator, images_seen: int) -> None:
-        """The way from noise to samples and from data to noise, of models that have one."""
-        with rng.fork(self.device):
-            if isinstance(model, Trajectory):
-                y = classes_in_turn(model, ROWS, self.device)
-                self.frames(
-                    "trajectory", model.trajectory(ROWS, y, rng=self.rng(), frames=FRAMES), images_seen
-                )
-            if isinstance(model, ForwardProcess):
-                x = to_float(self.data.train.images[:ROWS]).to(self.device)
-                self.frames("forward", model.forward_process(x, rng=self.rng(), frames=FRAMES), images_seen)
+    def neighbours(self, drawn: Drawn | None, train: Reference, images_seen: int) -> None:
+        """Show the samples that come nearest to training images; beneath each the training image nearest to
+        it in pixels, and the one nearest in features, of those that the reference holds.
 
-    def neighbours(self, drawn: Drawn, train: Reference, images_seen: int) -> Path:
-        """The samples that come nearest to training images; beneath each the training image nearest to it in
-        pixels, and the one nearest in features.
-
-        Of features, the nearest of those that the reference keeps.
+        drawn: the samples, in the first process; None in the others.
         """
-        distances, in_pixels = nearest_images(train.images, drawn.images[:SOUGHT])
-        nearest = distances.argsort()[: 2 * COLUMNS]
-        in_features = train.index[nearest_features(train.features, drawn.features[nearest])[1]]
-        rows = (part.split(COLUMNS) for part in (nearest, in_pixels[nearest], in_features))
-        images = [
-            torch.cat([drawn.images[mine], *(train.images.images[index] for index in theirs)])
-            for mine, *theirs in zip(*rows, strict=True)
-        ]
-        return self.show("neighbours", torch.cat(images), images_seen, COLUMNS)
 
-    def frames(self, name: str, states: Tensor, images_seen: int) -> None:
-        """One process, a row an image; states (F, N, C, H, W)."""
-        self.show(name, to_uint8(states).transpose(0, 1).flatten(0, 1), images_seen, len(states))
+        def rows() -> Tensor:
+            assert drawn is not None
+            return nearest_rows(drawn, train)
 
-    def show(self, name: str, images: Tensor, images_seen: int, columns: int | None) -> Path:
-        """Write one grid and hand it to the tracker, once for all processes; images (N, C, H, W) uint8."""
-        path = self.folder / f"{name}_{images_seen:09d}.png"
-        if not self.ranks.first:
-            return path
-        save_grid(images, path, columns=columns)
-        self.tracker.image(name, path, images_seen=images_seen)
+        images = self.context.processes.on_first(rows)
+        self.show(Picture("neighbours", images, COLUMNS), images_seen)
+
+    def show(self, picture: Picture, images_seen: int) -> Path:
+        """Write one picture and hand it to the tracker, in the first process; returns its path in all."""
+        path = self.folder / f"{picture.name}_{images_seen:09d}.png"
+        if self.context.first:
+            save_grid(picture.images, path, columns=picture.columns)
+            self.tracker.image(picture.name, path, images_seen=images_seen)
         return path
 
     def rng(self) -> torch.Generator:
-        """The same stream for every picture."""
-        return rng.generator(self.device, self.seed, "gallery")
+        """Make the same stream for every picture."""
+        return self.context.generator("gallery")
+
+
+def frames(name: str, states: Tensor) -> Picture:
+    """Make a picture of processes, a row an image; states (F, N, C, H, W) in [-1, 1]."""
+    return Picture(name, to_uint8(states).transpose(0, 1).flatten(0, 1).cpu(), len(states))
+
+
+def nearest_rows(drawn: Drawn, train: Reference) -> Tensor:
+    """Rows of samples, of training images nearest in pixels, and of those nearest in features, in turn."""
+    distances, in_pixels = nearest_images(train.images, drawn.images[:SOUGHT])
+    nearest = distances.argsort()[: 2 * COLUMNS]
+    in_features = train.index[nearest_features(train.features, drawn.features[nearest])[1]]
+    rows = (part.split(COLUMNS) for part in (nearest, in_pixels[nearest], in_features))
+    images = [
+        torch.cat([drawn.images[mine], *(train.images.images[index] for index in theirs)])
+        for mine, *theirs in zip(*rows, strict=True)
+    ]
+    return torch.cat(images)
 
 
 def classes_in_turn(model: Generator, n: int, device: torch.device) -> Tensor | None:
-    """Labels 0, 1, .., K - 1, 0, 1, .. for a conditional model: (n,), or None."""
+    """Return the labels 0, 1, .., K - 1, 0, 1, .. for a conditional model: (n,) int64 on `device`; None for
+    an unconditional one. So the columns of a grid are classes.
+    """
     return torch.arange(n, device=device) % model.num_classes if model.num_classes else None
 
 
 def class_rows(model: Generator, each: int, device: torch.device) -> Tensor | None:
-    """Labels 0, 0, .., 1, 1, .., `each` of them, for a conditional model, or None."""
+    """Return the labels 0, 0, .., 1, 1, .., `each` of them, for a conditional model, or None."""
     if not model.num_classes:
         return None
     return torch.arange(min(model.num_classes, CLASSES), device=device).repeat_interleave(each)

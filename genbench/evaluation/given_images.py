@@ -1,4 +1,6 @@
-"""Images that came from any tool, as they lie on disk: bytes of the size of the data, or refused."""
+"""Images that any tool made, read from disk to be scored; what is not bytes of the shape of the data is
+refused, with the remedy, and nothing is converted.
+"""
 
 import os
 import warnings
@@ -14,14 +16,16 @@ from torch import Tensor
 from genbench.data.tree import image_tree, remarks
 from genbench.records.untrusted import open_regular
 
-__all__ = ["Submission", "read"]
+__all__ = ["GivenImages", "read"]
 
 ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
 MODES = {1: ("L", "1"), 3: ("RGB",)}
 
 
-class Submission(NamedTuple):
-    """Images to be measured."""
+class GivenImages(NamedTuple):
+    """Images that any tool made, all in memory, to be scored as samples are; with the classes that were asked
+    for, where an .npz file states them.
+    """
 
     images: Tensor
     """(N, C, H, W) uint8."""
@@ -29,24 +33,24 @@ class Submission(NamedTuple):
     """(N,) int64, the classes that were asked for, where they are known."""
 
     def part(self, start: int, count: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
-        """Some of the images with their labels, on a device."""
+        """Return the images number start to start + count - 1, (count, C, H, W) uint8 on `device`, with their
+        labels (count,) int64 on the host, or None where there are none.
+        """
         index = slice(start, start + count)
         return self.images[index].to(device), None if self.labels is None else self.labels[index]
 
 
-def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> Submission:
-    """The images of an .npz file (`samples`, and `labels` or not), or of all image files below a folder.
-
-    Of a folder that `genbench sample` wrote, its samples.npz.
-
-    Nothing is resized or converted: what is not bytes of the shape (C, H, W) of the data is refused.
-    Raises ValueError where it is not, or where the path is neither.
+def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> GivenImages:
+    """Read the images of an .npz file (`samples`, and `labels` or not), or of all image files below a folder;
+    of a folder that `genbench sample` wrote, its samples.npz.
+    Nothing is resized or converted. Raises ValueError on what is not bytes of the shape (C, H, W) of the
+    data, and where the path is neither.
     """
     path = Path(path)
     if (path / ARRAYS).is_file():
         return read_arrays(path / ARRAYS, shape, num_classes)
     if path.is_dir():
-        return Submission(read_folder(path, shape), None)
+        return GivenImages(read_folder(path, shape), None)
     if path.suffix == ".npz" and path.is_file():
         return read_arrays(path, shape, num_classes)
     raise ValueError(f"{path} is neither a run, nor a folder of images, nor an .npz file")
@@ -83,7 +87,7 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
     return torch.from_numpy(pixels).reshape(height, width, channels).movedim(2, 0)
 
 
-def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Submission:
+def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> GivenImages:
     """The arrays of an .npz file."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
@@ -99,24 +103,24 @@ def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Su
         raise ValueError(f"{file} has no array `samples`, uint8 [N, H, W] or [N, H, W, C]")
     samples = checked(found["samples"], shape, file)
     if "labels" not in found:
-        return Submission(samples, None)
-    return Submission(samples, checked_labels(found["labels"], len(samples), num_classes, file))
+        return GivenImages(samples, None)
+    return GivenImages(samples, checked_labels(found["labels"], len(samples), num_classes, file))
 
 
 def unpacked_bytes(file: Path) -> int:
-    """Bytes of the arrays of an .npz file, of which a thousand may stand for one of the file's own."""
+    """Count the bytes of the arrays of an .npz file: a thousand may stand for one of the file's own."""
     with open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
         return sum(member.file_size for member in archive.infolist())
 
 
 def arrays(file: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file that images are read from."""
+    """Load the arrays of an .npz file that images are read from."""
     with open_regular(file) as opened, np.load(opened, allow_pickle=False) as found:
         return {name: found[name] for name in ("samples", "labels") if name in found}
 
 
 def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Tensor:
-    """Bytes of the shape of the data, (N, C, H, W)."""
+    """Check an array of images and arrange it: (N, H, W[, C]) -> (N, C, H, W)."""
     if samples.dtype != np.uint8:
         broken = int((~np.isfinite(samples)).sum()) if np.issubdtype(samples.dtype, np.floating) else 0
         told = f", {broken:,} of its numbers not finite" if broken else ""
@@ -133,7 +137,7 @@ def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Ten
 
 
 def checked_labels(labels: np.ndarray, n: int, num_classes: int, file: Path) -> Tensor:
-    """Classes of the data, (N,) int64."""
+    """Check that labels are classes of the data: (N,) int64."""
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             f"{file}: labels has shape {list(labels.shape)} and dtype {labels.dtype}; it must be {n} integers"

@@ -1,4 +1,6 @@
-"""What a model makes of real images that it has not seen: how likely it finds them, how it rebuilds them."""
+"""Likelihood in bits per dimension, and reconstruction error, of models on held-out images; every process
+measures its share of the batches, and all have the results.
+"""
 
 import math
 from collections.abc import Callable
@@ -7,62 +9,49 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, to_float, to_uint8
-from genbench.evaluation.samples import batches, held_out_order
+from genbench.data import ImageData, to_uint8
+from genbench.evaluation.samples import Place, batches, held_out_order
 from genbench.generator import Generator, Latent, Likelihood
 from genbench.metrics import Metrics, bits_per_dim
 from genbench.runtime import rng
+from genbench.runtime.context import Context
 from genbench.runtime.memory import memory_for, smaller_evaluation
-from genbench.runtime.processes import ALONE, Ranks
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.training.step import model_batch
 
-__all__ = ["Fidelity"]
+__all__ = ["HeldOut"]
 
 SOLVER_ERROR_IMAGES = 64  # test images on which a likelihood is integrated again, in n and in 2n steps
 
 Measure = Callable[[Tensor, Tensor | None], Tensor]
 
 
-class Fidelity:
+class HeldOut:
     """Measures models on test images, `metrics.likelihood_samples` of them or all, or not at all if it is 0.
 
+    Every process of a run calls the same methods, which divide the images and return the same to all.
     Draws from its own random streams, so that nothing else changes.
     """
 
-    def __init__(
-        self,
-        data: ImageData,
-        *,
-        metrics: Metrics,
-        seed: int,
-        device: torch.device,
-        progress: Progress,
-        stop: StopRequest,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        self.ranks = ranks
-        self.data, self.seed, self.device = data, seed, device
-        self.progress, self.stop, self.batch_size = progress, stop, metrics.batch_size
-        self.order = held_out_order(data, seed)
+    def __init__(self, data: ImageData, metrics: Metrics, context: Context) -> None:
+        self.data, self.context, self.batch_size = data, context, metrics.batch_size
+        self.order = held_out_order(data, context.seed)
         asked = metrics.likelihood_samples
         self.n = len(data.test) if asked is None else min(asked, len(data.test))
 
     @torch.no_grad()
     def likelihood(self, model: Generator) -> dict[str, Any]:
-        """Bits per dimension with what kind of number it is; all None for a model without a likelihood.
-
-        Of a likelihood that is integrated in steps also `solver_error_bits`: what finer steps would add
-        to the bits per dimension, the mean over the first `solver_error_n` images under equal draws.
-        Of data whose law is known also what is said of it by `against`.
-        Without images, n = 0, the kind alone.
+        """Measure bits per dimension, and state what kind of number it is; all None for a model without a
+        likelihood, and without images, n = 0, the kind alone.
+        Of a likelihood that is integrated in steps also `solver_error_bits`: what finer steps would add to
+        the bits per dimension, the mean over the first `solver_error_n` images under equal draws. Of data
+        whose distribution is known also the keys of `against`.
         Raises FloatingPointError where an image's log-probability is not finite.
         """
         if not isinstance(model, Likelihood):
             return {"bits_per_dim": None, "bound": None, "method": None, "n": None}
         if self.n == 0:
             return {"bits_per_dim": None, "bound": model.bound, "method": model.method, "n": 0}
-        log_q, *known = torch.cat(self.nats(model), dim=1)
+        log_q, *known = torch.cat(self.nats(model), dim=1)  # nats of the model, and of the distribution
         if not bool(log_q.isfinite().all()):
             raise FloatingPointError("log p(x) of a test image is not finite: train at a lower optim.lr")
         dimensions = self.data.test.images[0].numel()
@@ -76,10 +65,9 @@ class Fidelity:
 
     @torch.no_grad()
     def reconstruction(self, model: Generator) -> dict[str, Any]:
-        """Mean squared error of rebuilt images, as bytes scaled to [0, 1].
-
-        None for a model without codes, and for one that is inverted to decode: what it comes to then, 0,
-        is no quality that it could have less of.
+        """Measure the mean squared error of rebuilt images, as bytes scaled to [0, 1]: {"mse": .., "n": ..}.
+        None for a model without codes, and for one that is inverted to decode: its error is 0 by
+        construction, and no sign of quality.
         """
         if not isinstance(model, Latent) or model.inverts:
             return {"mse": None, "n": None}
@@ -87,21 +75,13 @@ class Fidelity:
             return {"mse": None, "n": 0}
         return {"mse": float(torch.cat(self.errors(model)).mean()), "n": self.n}
 
-    @torch.no_grad()
-    def assist(self, model: Generator) -> None:
-        """Measure a share of the images for the first process, which asks for both of the above."""
-        if isinstance(model, Likelihood) and self.n:
-            self.nats(model)
-            if model.discretized:
-                self.refinements(model)
-        if isinstance(model, Latent) and not model.inverts and self.n:
-            self.errors(model)
-
     def nats(self, model: Likelihood) -> list[Tensor]:
-        """log p(x) of test images under the model and, where it is known, their law: (1 or 2, B) a batch."""
+        """log p(x) of test images under the model and, where it is known, their own distribution: (1 or 2, B)
+        a batch.
+        """
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
-            law = self.data.law
+            law = self.data.distribution
             known = [] if law is None else [law.log_prob(to_uint8(x), y).double().cpu()]
             return torch.stack([model.log_prob(x, y).double().cpu(), *known])
 
@@ -112,10 +92,10 @@ class Fidelity:
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             coarse = model.log_prob(x, y)
-            torch.manual_seed(torch.initial_seed())
+            torch.manual_seed(torch.initial_seed())  # so that both draw the same
             return (model.refined_log_prob(x, y).double() - coarse.double()).cpu()
 
-        n = min(self.n, SOLVER_ERROR_IMAGES)
+        n = min(self.n, SOLVER_ERROR_IMAGES)  # twice the steps take twice the time of a likelihood
         return self.of_images(model, "error of the likelihood's solver", of_batch, n=n)
 
     def errors(self, model: Latent) -> list[Tensor]:
@@ -130,37 +110,33 @@ class Fidelity:
     def of_images(
         self, model: Generator, title: str, measure: Measure, *, n: int | None = None
     ) -> list[Tensor]:
-        """Return a measurement of each batch of the first n test images (None: all that are asked for).
-
-        For the first process; all share the work.
-        """
+        """Return a measurement of each batch of the first n test images (None: all that are asked for)."""
         n = self.n if n is None else n
         model.eval()
-        work = f"the {title} on {self.device}, {self.batch_size} images at a time (metrics.batch_size)"
+        context = self.context
+        work = f"the {title} on {context.device}, {self.batch_size} images at a time (metrics.batch_size)"
         explained = memory_for(work, smaller_evaluation(self.batch_size))
-        with rng.fork(self.device), explained, self.progress.bar(title, n) as bar:
+        with rng.fork(context.device), explained, context.progress.bar(title, n) as bar:
 
-            def of_batch(place: tuple[int, int]) -> Tensor:
-                self.stop.check()
-                torch.manual_seed(rng.derive(self.seed, title, place[0]))
-                measured = measure(*self.images(model, *place))
-                bar.advance(sum(place))
+            def of_batch(place: Place) -> Tensor:
+                context.stop.check()
+                start, count = place
+                # One stream for each batch, so that it matters to no number which process draws.
+                torch.manual_seed(rng.derive(context.seed, title, start))
+                index = self.order[start : start + count]
+                measured = measure(*model_batch(model, self.data.test, index, context.device))
+                bar.advance(start + count)
                 return measured
 
-            return list(self.ranks.map(of_batch, list(batches(n, self.batch_size))))
-
-    def images(self, model: Generator, start: int, count: int) -> tuple[Tensor, Tensor | None]:
-        """Test images in [-1, 1], with labels for a conditional model."""
-        images, y = self.data.test.gather(self.order[start : start + count], self.device)
-        x = to_float(images).contiguous(memory_format=torch.channels_last)
-        return x, y if model.num_classes else None
+            places = list(batches(n, self.batch_size))
+            return context.processes.broadcast(list(context.processes.map(of_batch, places)))
 
 
 def against(log_p: Tensor, log_q: Tensor, dimensions: int) -> dict[str, float]:
-    """What the law itself needs in bits per dimension, and the gap: what a model needs more, with its error.
-
-    log_p, log_q: nats of the same n images under the law and under the model, (n,). The gap is paired, image
-    by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
+    """Compare log-probabilities with those of the data's own distribution: what it needs in bits per
+    dimension, and the gap, what a model needs more, with its standard error.
+    log_p, log_q: nats of the same n images under the distribution and under the model, (n,). The gap is
+    paired, image by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
     """
     gap = log_p - log_q
     error = gap.std() / math.sqrt(len(gap))

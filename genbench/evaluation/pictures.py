@@ -1,4 +1,6 @@
-"""Images and schedules -> picture files; knows no model."""
+"""Picture files: grids of images, noise schedules, curves, written whole or not at all; knows no model and no
+data set, and imports matplotlib when it is needed.
+"""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +26,8 @@ VISIBLE = 48  # pixels; smaller tiles are enlarged to at least this
 
 def save_grid(images: Tensor, path: Path, *, columns: int | None = None, scale: int | None = None) -> None:
     """Write images as one PNG, row by row; small ones are enlarged by repeating pixels.
-
-    images (N, C, H, W) uint8, C = 1 or 3. `columns` is near a square by default, each pixel becomes
-    scale x scale. Raises ValueError on other shapes and types.
+    images (N, C, H, W) uint8, C = 1 or 3. columns: near a square by default; each pixel becomes scale x
+    scale. Raises ValueError on other shapes and types.
     """
     from PIL import Image
 
@@ -47,7 +48,7 @@ def check(images: Tensor) -> None:
 
 
 def tile(images: Tensor, columns: int, scale: int) -> np.ndarray:
-    """The canvas, (rows, columns) or (rows, columns, 3) uint8, with a grey line around each tile."""
+    """Arrange images on a canvas, (rows H, columns W) or (.., 3) uint8, with a grey line around each tile."""
     if columns < 1 or scale < 1:
         raise ValueError(f"columns is {columns} and scale is {scale}; both must be at least 1")
     n, c = images.shape[:2]
@@ -83,7 +84,7 @@ def schedule_figure(schedules: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def draw(left: "Axes", right: "Axes", name: str, alpha_bar: np.ndarray) -> None:
-    """One schedule's two lines."""
+    """Plot the two lines of one schedule."""
     t = np.linspace(0.0, 1.0, len(alpha_bar))
     left.plot(t, alpha_bar, label=name)
     inside = (alpha_bar > 0) & (alpha_bar < 1)  # at t = 0 the ratio is infinite
@@ -98,7 +99,10 @@ def curves_figure(
     y: str,
     logarithmic: bool = False,
 ) -> None:
-    """Draw y against x, a line with its points for each name; logarithmic: both axes are."""
+    """Plot y against x, one line for each name, with markers where its points are few, and write the figure;
+    the file's ending decides the format.
+    lines: name -> (x (N,), y (N,)); x, y: titles of the axes; logarithmic: both are.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 5), layout="constrained")

@@ -1,4 +1,6 @@
-"""Anything measured again: a run under other metrics, or images that came from any other tool."""
+"""Measurements outside of a run: of a run's model under other metrics, or of images that any tool made; for
+`genbench evaluate`, one line of evaluations.jsonl each.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,31 +11,32 @@ from typing import Any, NamedTuple
 
 import torch
 
-from genbench.data import ImageSource, cache_dir, prepare
-from genbench.evaluation.evaluator import Examiner
-from genbench.evaluation.given_images import Submission
+from genbench.data import ImageSource, prepare
+from genbench.evaluation.evaluator import Evaluator
+from genbench.evaluation.given_images import GivenImages
 from genbench.generator import Generator
 from genbench.metrics import Metrics
+from genbench.records.metric_kinds import to_record
 from genbench.records.run_directory import Run, version
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.runtime.context import Context
 from genbench.training import checkpoint_contents
 from genbench.training.checkpoint import CheckpointStore
 
-__all__ = ["Judge", "Origin", "check_fits"]
+__all__ = ["Origin", "Reevaluation", "check_fits"]
 
 
 class Origin(NamedTuple):
-    """The training that a model came from, by which reports join what is measured later to its result."""
+    """The training that a model came from: the run's identity and the images of its last checkpoint, by which
+    reports join later measurements to its result.
+    """
 
     identity: str
     images_seen: int
 
     @classmethod
     def of(cls, run_dir: Path) -> "Origin":
-        """Who a run is and how far its last checkpoint has come.
-
-        Read before the model: of a run that goes on meanwhile it then says too few images, never too many.
+        """Read the identity of a run and how far its last checkpoint has come.
+        Read before the model: of a run that is still training it then says too few images, never too many.
         Raises FileNotFoundError where there is no checkpoint yet, Damaged where none can be used.
         """
         here = Run(run_dir)
@@ -45,49 +48,59 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A protocol that is not yet prepared: where the data come from, what is measured, the seed."""
+class Reevaluation:
+    """Measures models and images by a data set and metrics, outside of any run.
+
+    Nothing is read before the first measurement. Results are the lines of evaluations.jsonl.
+    """
 
     source: ImageSource
     metrics: Metrics
-    seed: int
-    device: torch.device
-    progress: Progress
+    context: Context
 
     @cached_property
-    def examiner(self) -> Examiner:
-        """The protocol at work. Raises ValueError, or MissingWeights, before anything is measured."""
+    def evaluator(self) -> Evaluator:
+        """The evaluator, with the data prepared when first needed; a property, since a refusal of images is
+        to come before minutes of decoding. Raises ValueError, or MissingWeights, before anything is measured.
+        """
         self.metrics.check_source(self.source)
-        data = prepare(self.source, cache=cache_dir(), progress=self.progress)
+        data = prepare(self.source, progress=self.context.progress)
         self.metrics.check_data(data)
-        return Examiner(data, self.metrics, self.seed, self.device, self.progress, StopRequest())
+        return Evaluator(data, self.metrics, self.context)
 
     def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:
-        """The measurements of a model; `of` says which weights it has, "ema" or "raw"."""
-        check_fits(model, self.source)
+        """Measure a model, its scores and its likelihood; `of` says which weights it has, "ema" or "raw".
+
+        Raises ValueError where its images or classes are not those of the data.
+        """
+        check_fits(model, self.source)  # before the data are prepared, which may take minutes
         quality: dict[str, float] = {}
         if self.metrics.scores:
-            held_out = self.examiner.held_out(labelled=model.num_classes > 0)
-            quality = self.examiner.model(model, of).metrics | held_out
-        fidelity = self.examiner.fidelity
-        return self.record(quality, fidelity.likelihood(model)) | origin._asdict() | {"weights": str(of)}
+            held_out = self.evaluator.score_held_out(labelled=model.num_classes > 0)
+            quality = self.evaluator.score_model(model, of).metrics | held_out
+        likelihood = self.evaluator.held_out.likelihood(model)
+        return self.record(quality, likelihood) | origin._asdict() | {"weights": str(of)}
 
-    def images(self, given: Submission) -> dict[str, Any]:
-        """The measurements of images that are given."""
-        quality = self.examiner.images(given)
-        held_out = self.examiner.held_out(labelled=given.labels is not None, n=len(given.images))
+    def images(self, given: GivenImages) -> dict[str, Any]:
+        """Score images that are given, and as many held-out images beside them, with labels where those have
+        some; returns a line of evaluations.jsonl.
+        """
+        quality = self.evaluator.score_given(given)
+        held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
         return self.record(quality | held_out, None)
 
     def record(self, quality: Mapping[str, float], likelihood: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What is kept of an evaluation."""
+        """Make a line of evaluations.jsonl from the measurements."""
+        kinds = to_record(self.metrics.kinds)
         return {
             "genbench": version("genbench"),
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "data": self.examiner.data.name,
-            "data_key": self.examiner.data.key,
-            "seed": self.seed,
+            "data": self.evaluator.data.name,
+            "data_key": self.evaluator.data.key,
+            "seed": self.context.seed,
             "metrics": quality,
             "likelihood": likelihood,
+            **({"kinds": kinds} if kinds else {}),
         }
 
 

@@ -1,4 +1,6 @@
-"""One trained model measured over ways of drawing from it: samplers, their steps, scales of guidance."""
+"""One trained model, scored over settings of its sampling (samplers, their numbers of steps, scales of
+guidance) without training again; for `genbench sampler-sweep`.
+"""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -7,18 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench.data import ImageSource, cache_dir, prepare, to_uint8
-from genbench.evaluation.draw import samples
+from genbench.data import ImageSource, prepare, to_uint8
+from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.gallery import classes_in_turn
 from genbench.evaluation.pictures import curves_figure, save_grid
-from genbench.evaluation.samples import evaluate
 from genbench.generator import Generator
-from genbench.metrics import Metrics, reference
+from genbench.metrics import Metrics
+from genbench.records.files import atomic_file
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.records.run_directory import atomic_file
-from genbench.runtime import rng
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.runtime.context import Context
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +30,9 @@ COLUMNS = 10  # of the picture of scales
 
 
 def ways(samplers: Sequence[str], steps: Sequence[int], scales: Sequence[float]) -> list[Way]:
-    """Every combination; what is not varied is left to the run's own configuration."""
+    """Combine samplers, numbers of steps and scales of guidance to all settings of the sampling; an axis
+    without values is left to the run's own configuration.
+    """
     axes = {"sampler": samplers, "steps": steps, "guidance.scale": scales}
     varied = {key: values for key, values in axes.items() if values}
     return [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())]
@@ -44,36 +45,21 @@ def sampler_sweep(
     *,
     source: ImageSource,
     metrics: Metrics,
-    seed: int,
-    device: torch.device,
-    progress: Progress,
+    context: Context,
 ) -> "pd.DataFrame":
-    """Measure each way by the run's own protocol; write table.csv, distance.png and, for scales, scales.png.
-
-    load: the trained model for a way. The table grows on disk as rows come about, a line each.
-    Raises ValueError on a way that the model does not have, before any is measured.
+    """Score the model under each setting by the run's own protocol; write table.csv, distance.png and, for
+    scales, scales.png, and return the table.
+    load: builds the trained model with a setting. The table grows on disk by a row after each.
+    Raises ValueError on a setting that the model does not have, before any is measured.
     """
     import pandas as pd
 
     for way in todo:
-        samples(load(way))  # refuses what the model lacks; not kept, since the ways may be many
-    data = prepare(source, cache=cache_dir(), progress=progress)
-    extractor = metrics.extractor(data, device=device, progress=progress)
-    train_set = reference(extractor, data, split="train", device=device, progress=progress)
+        load(way)  # refuses what the model lacks; built again later, since the ways may be many
+    evaluator = Evaluator(prepare(source, progress=context.progress), metrics, context)
     rows: list[dict[str, Any]] = []
     for way in todo:
-        found = evaluate(
-            load(way),
-            data,
-            metrics=metrics,
-            extractor=extractor,
-            references=[train_set],
-            of="ema",
-            seed=seed,
-            device=device,
-            progress=progress,
-            stop=StopRequest(),
-        )
+        found = evaluator.score_model(load(way), "ema", splits=["train"])
         cost = {"passes": found.passes_per_sample, "seconds_per_image": found.seconds_per_image}
         rows.append({**way, **cost, **found.metrics})
         with atomic_file(out / "table.csv") as file:
@@ -81,14 +67,15 @@ def sampler_sweep(
     table = pd.DataFrame(rows)
     distance_figure(table, out / "distance.png")
     if "guidance.scale" in table:
+        # The first setting with each scale, since one row shows one model.
         first = {way["guidance.scale"]: way for way in reversed(todo)}
-        scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", seed, device)
+        scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", context)
     return table
 
 
 def distance_figure(table: "pd.DataFrame", path: Path) -> None:
-    """The distance to the training images against passes of the network, or scales where they alone vary; the
-    first score where FID is none of them.
+    """Plot the distance to the training images against network evaluations, or against scales where they
+    alone vary; of FID, or of the first score where there is none.
     """
     scores = [str(column) for column in table if is_metric(str(column))]
     name = next((score for score in scores if MetricName.parse(score).kind == "fid"), scores[0])
@@ -102,12 +89,11 @@ def distance_figure(table: "pd.DataFrame", path: Path) -> None:
     curves_figure(lines, path, x=against, y=name, logarithmic=against == "passes")
 
 
-def scales_figure(models: Sequence[Generator], path: Path, seed: int, device: torch.device) -> None:
-    """One row a scale, all from the same noise, the classes in turn."""
+def scales_figure(models: Sequence[Generator], path: Path, context: Context) -> None:
+    """Write a grid of samples, one row a scale, all from the same noise, the classes in turn."""
     rows = []
     for model in models:
-        stream = rng.generator(device, seed, "scales")
-        y = classes_in_turn(model, COLUMNS, device)
+        y = classes_in_turn(model, COLUMNS, context.device)
         with torch.no_grad():
-            rows.append(to_uint8(model.sample(COLUMNS, y, rng=stream)).cpu())
+            rows.append(to_uint8(model.sample(COLUMNS, y, rng=context.generator("scales"))).cpu())
     save_grid(torch.cat(rows), path, columns=COLUMNS)

@@ -1,4 +1,4 @@
-"""The overrides that a run was composed of, as Hydra noted them in .hydra/ (imports no torch)."""
+"""The overrides that a run was composed of, as Hydra records them in .hydra/."""
 
 from pathlib import Path
 
@@ -12,7 +12,8 @@ OVERRIDES = Path(".hydra") / "overrides.yaml"
 
 
 def read_overrides(run_dir: Path) -> list[str]:
-    """Return the overrides of a run, which may be a stranger's: text alone, of which no object is made.
+    """Return the overrides of a run: KEY=VALUE texts, of which no object is made, as other people may have
+    written them.
 
     Raises OSError where there is no such file, ValueError where it is no list of overrides.
     """

@@ -1,4 +1,4 @@
-"""Which run a configuration describes."""
+"""The identity of a run: a hash of the configuration, without what changes none of its numbers."""
 
 import hashlib
 import json
@@ -26,17 +26,21 @@ MACHINE_ONLY = (
     "trainer.devices",
     "trainer.compile",
 )
-"""Keys that change where and how a run is kept, but none of its numbers: the identity leaves them out.
+"""Keys that change where and how a run is computed and stored, but none of its numbers.
 
-trainer.on_nonfinite changes no number of a training that meets no such batch; one that stopped at one can go
-on from its checkpoint without it.
+trainer.on_nonfinite changes no number of a training without such batches; one that stopped at such a batch
+can resume from its checkpoint with `skip`.
 """
 
 
 def hashed(tree: dict[str, Any]) -> str:
-    """The hash of a resolved configuration without machine-only keys: 64 hex digits."""
+    """Compute the identity of a resolved configuration: a hash without machine-only keys, 64 hex digits.
+
+    Classes count by their first paths, so that moving a class changes no identity. Runs of one identity are
+    one run: the same command finds its directory by it.
+    """
     tree = with_first_paths(tree)
-    # Sets that can be downloaded have published sums, wherever they lie; any other folder is its content.
+    # Sets that can be downloaded have published checksums, wherever they lie; other folders count by path.
     machine_only = (*MACHINE_ONLY, "data.root") if "download" in tree["data"] else MACHINE_ONLY
     for key in machine_only:
         *parents, leaf = key.split(".")

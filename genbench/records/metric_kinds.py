@@ -26,7 +26,8 @@ class Kind:
 
     key: in metric names, `fid` of fid[digits-cnn-v1,n=359,ref=train,ema]. title: of its column, one short
     line. better: -1 where lower is, 1 where higher is, 0 where neither can be said, so that nothing is ranked
-    by it. interval: over what its recorded 95 % interval is. in_tables: False leaves it to CSV and JSON.
+    by it. interval: over what its recorded 95 % interval is, where it has one; "none" of a share of
+    real images, which other samples do not move at random. in_tables: False leaves it to CSV and JSON.
     Raises ValueError on anything else, for records of runs may come from anybody.
     """
 

@@ -1,4 +1,4 @@
-"""Paths of classes in earlier versions, which recorded configurations and identities are made of."""
+"""Old paths of classes that have moved: recorded configurations and identities are made of these."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,17 +22,24 @@ FIRST = {now: first for first, now in MOVED.items()}
 
 
 def with_current_paths(node: Any) -> Any:  # noqa: ANN401
-    """Return the same plain data with the current path of each class that has moved since it was recorded."""
+    """Return a recorded configuration with the current path of each class that has moved since.
+
+    node: dicts, lists and values, as JSON or YAML hold them; only the values of `_target_` are changed.
+    """
     return renamed(node, MOVED)
 
 
 def with_first_paths(node: Any) -> Any:  # noqa: ANN401
-    """Return the same plain data with the first path of each class, so that a move changes no identity."""
+    """Return a configuration with the first path that each class ever had, so that a move changes no
+    identity.
+
+    The inverse of `with_current_paths`; classes that never moved are unchanged.
+    """
     return renamed(node, FIRST)
 
 
 def renamed(node: Any, paths: Mapping[str, str]) -> Any:  # noqa: ANN401
-    """Return plain data with other paths in the place of those that `paths` names."""
+    """Return plain data in which each `_target_` that is a key of `paths` has its value instead."""
     if isinstance(node, list):
         return [renamed(child, paths) for child in node]
     if not isinstance(node, Mapping):

@@ -1,4 +1,4 @@
-"""Records of runs that other people may have written, held to what their readers need."""
+"""Checks of the records of runs, which other people may have written, for what their readers need."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,10 @@ REMEDY = "restore it, or move its directory away"
 
 
 def check_record(record: Mapping[str, Any], path: Path) -> None:
-    """Raise ValueError unless the content of a run.json says who the run is, and what became of it."""
+    """Raise ValueError unless the content of a run.json has an identity, a status and a list of sessions.
+
+    path: of the file, for the message.
+    """
     check_kinds(record, RECORD, path)
     for session in record["sessions"]:
         if not isinstance(session, dict):
@@ -33,20 +36,26 @@ def check_record(record: Mapping[str, Any], path: Path) -> None:
 
 
 def checked_result(result: Mapping[str, Any], path: Path) -> Result:
-    """Read the content of a result.json. Raises ValueError unless it can be shown, and gives an objective."""
+    """Read the content of a result.json, which must be fit for a table and give an objective.
+
+    Raises ValueError otherwise: values must be numbers, None, or the words for numbers that are not finite.
+    path: of the file, for the message.
+    """
     check_kinds(result, RESULT, path)
     for name, value in result["metrics"].items():
-        if not is_measured(value):
+        if not is_number_or_word(value):
             raise ValueError(f"{path} has {repr(value)[:40]} as {name}, not a number: {REMEDY}")
     if not is_likelihood(result["likelihood"]):
-        raise ValueError(f"{path} has a likelihood that is none: {REMEDY}")
+        raise ValueError(
+            f"{path} has a likelihood without bits per dimension or the kind of their bound: {REMEDY}"
+        )
     rebuilt = result.get("reconstruction", {})
-    if not isinstance(rebuilt, dict) or not is_measured(rebuilt.get("mse")):
-        raise ValueError(f"{path} has a reconstruction that is none: {REMEDY}")
+    if not isinstance(rebuilt, dict) or not is_number_or_word(rebuilt.get("mse")):
+        raise ValueError(f"{path} has a reconstruction without a number as its mse: {REMEDY}")
     try:
         return Result.of(result)
     except ValueError as error:
-        raise ValueError(f"{path} has a value that is none ({error}): {REMEDY}") from error
+        raise ValueError(f"{path} has a value that cannot be read ({error}): {REMEDY}") from error
 
 
 def check_kinds(found: Mapping[str, Any], kinds: Mapping[str, type], path: Path) -> None:
@@ -56,20 +65,22 @@ def check_kinds(found: Mapping[str, Any], kinds: Mapping[str, type], path: Path)
             raise ValueError(f"{path} has no {key} that is {WORDS[kind]}: {REMEDY}")
 
 
-def is_measured(value: object) -> bool:
+def is_number_or_word(value: object) -> bool:
     """True for a number, a word for one that is not finite, and None, which stands for what has no value."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value is None or is_number or (isinstance(value, str) and value in NOT_FINITE)
+    is_numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or is_numeric or (isinstance(value, str) and value in NOT_FINITE)
 
 
 def is_likelihood(found: Mapping[str, Any]) -> bool:
-    """True for bits per dimension with the kind of their number, and what was found besides, if it was."""
+    """True for bits per dimension with the kind of their bound, and a gap and its error where a floor
+    stands.
+    """
     kinds = [found.get(key) for key in ("bound", "method")]
     besides = {"gap_bits_per_dim", "gap_se"} if found.get("floor_bits_per_dim") is not None else set[str]()
     change = found.get("solver_error_bits")
     return (
         found.keys() >= {"bits_per_dim", "bound"} | besides
-        and is_measured(found["bits_per_dim"])
+        and is_number_or_word(found["bits_per_dim"])
         and all(kind is None or isinstance(kind, str) for kind in kinds)
         and (change is None or isinstance(change, int | float))
     )

@@ -1,4 +1,4 @@
-"""What became of the jobs of a sweep (imports no torch)."""
+"""The ledger of a sweep: the outcome of each of its jobs, and the table of them."""
 
 import math
 import warnings
@@ -26,42 +26,51 @@ Status = Literal[
     "stopped",
 ]
 COLOURS = {"done": "green", "stopped": "yellow", "busy": "yellow", "not started": "yellow"}
-BAD = {"refused", "failed", "unmended", "running"}  # red; who is at work when all has ended was killed
+BAD = {"refused", "failed", "unmended", "running"}  # red; a job that "runs" when all has ended was killed
 
 
 class Outcome(NamedTuple):
-    """What became of one job."""
+    """The outcome of one job of a sweep: a line of its ledger, and a row of its table."""
 
     job: int
-    """Its number in the sweep."""
+    """The number of the job in the sweep, from 0."""
     status: Status
     overrides: tuple[str, ...]
     run: str
-    """Its directory."""
+    """The directory of its run."""
     seconds: float
-    """That it took, or is estimated to take."""
+    """The seconds that it took, or is estimated to take."""
     note: str
-    """The result's headline, or why there is none."""
+    """The headline of the result, or the reason why there is none."""
 
     @property
     def bad(self) -> bool:
-        """Whether somebody has to look at it."""
+        """True where the user has to act: the job was refused, failed, or was killed."""
         return self.status in BAD
 
 
 class Ledger:
-    """A file of outcomes, JSON lines, that the processes of a sweep add to; the last one of a job counts."""
+    """A file of outcomes as JSON lines, which all processes of a sweep append to.
+
+    Of several outcomes of one job the last one counts.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
 
     def add(self, outcome: Outcome) -> None:
-        """Append one line. Raises OSError where the disk does not allow it."""
+        """Append an outcome, in one write that other processes cannot split.
+
+        Raises OSError where the disk does not allow it.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         append_line(outcome._asdict(), self.path)
 
     def outcomes(self) -> list[Outcome]:
-        """Return the outcomes so far, by job; lines that hold none are passed over, with one warning."""
+        """Return the latest outcome of each job so far, sorted by job.
+
+        Lines that hold no outcome are skipped, with one warning for all of them.
+        """
         lines = parse_lines(self.path.read_bytes() if self.path.exists() else b"")
         damaged, found = list(lines.damaged), {}
         for number, line in lines.objects.items():
@@ -71,12 +80,14 @@ class Ledger:
                 found[outcome.job] = outcome
         if damaged:
             numbers = ", ".join(map(str, sorted(damaged)))
-            warnings.warn(f"{self.path}: line {numbers} is no outcome and passed over", stacklevel=2)
+            warnings.warn(f"{self.path}: line {numbers} is no outcome and is skipped", stacklevel=2)
         return sorted(found.values(), key=lambda outcome: outcome.job)
 
 
 def outcome_of(line: Mapping[str, Any]) -> Outcome | None:
-    """Return one line of a ledger as an outcome, None where it is something else."""
+    """Return the object of a line as an outcome; None where it has other keys or values than an outcome
+    has.
+    """
     kinds = {"job": int, "status": str, "overrides": list, "run": str, "seconds": int | float, "note": str}
     if line.keys() != kinds.keys() or not all(isinstance(line[key], kinds[key]) for key in kinds):
         return None
@@ -86,7 +97,10 @@ def outcome_of(line: Mapping[str, Any]) -> Outcome | None:
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:
-    """One line a job; overrides that all of them share are left out."""
+    """Make a table of outcomes, one row a job; overrides that all jobs share are left out.
+
+    Bad outcomes are red and carry the directory of their run.
+    """
     shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes)) if outcomes[1:] else set()
     grid = Table(title=Text(title(outcomes)), title_justify="left")
     for name in ("job", "status", "overrides", "time", "result"):
@@ -100,14 +114,15 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def title(outcomes: Sequence[Outcome]) -> str:
-    """The sweep in a line: 3 done, 1 failed; 12:30."""
+    """Describe a sweep in a line: "3 done, 1 failed; total run time 12:30"."""
     statuses = [outcome.status for outcome in outcomes]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-    return f"sweep: {counts}; {duration(sum(outcome.seconds for outcome in outcomes))} of work"
+    total = duration(sum(outcome.seconds for outcome in outcomes))
+    return f"sweep: {counts}; total run time {total}"
 
 
 def duration(seconds: float) -> str:
-    """1:05, or 2:00:05."""
+    """Write seconds as minutes and seconds, 1:05, or as hours too, 2:00:05."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

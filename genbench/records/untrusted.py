@@ -1,4 +1,4 @@
-"""Files that other people may have made: only regular ones are opened, none is waited for, each up to a size.
+"""Opening files that other people may have made: regular ones only, up to a size, without waiting.
 
 A run directory or an image folder can hold a FIFO, a device or a link in the place of any file. Reading one
 of those may never end, may never begin, or may show a file from elsewhere on the disk. Everything that reads
@@ -23,9 +23,9 @@ __all__ = [
     "read_regular",
 ]
 
-RECORD_BYTES = 16 * 2**20  # of run.json and result.json; those of today have some kB
+RECORD_BYTES = 16 * 2**20  # of run.json and result.json; those of today have a few kB
 YAML_BYTES = 2**20  # of Hydra's files, which take a hundred times as long to parse
-LOG_BYTES = 256 * 2**20  # of metrics.jsonl and evaluations.jsonl; a line has some 200 bytes
+LOG_BYTES = 256 * 2**20  # of metrics.jsonl and evaluations.jsonl; a line has about 200 bytes
 DEPTH = 64  # of objects and lists inside each other; a configuration has 6
 KINDS = {
     stat.S_IFDIR: "folder",
@@ -34,15 +34,15 @@ KINDS = {
     stat.S_IFCHR: "device",
     stat.S_IFBLK: "device",
 }
-"""Kinds of what is no regular file, as stat knows them -> their names, which take an s in the plural."""
+"""Kinds of files that are not regular, as `stat` numbers them -> their names (plural: with an s)."""
 
 
 def open_regular(path: Path, *, at_most: int | None = None, inside: Path | None = None) -> BinaryIO:
-    """Open a regular file for reading, at once.
+    """Open a regular file for reading, without waiting for a writer as a pipe would.
 
     at_most: bytes that it may have. inside: the folder that it must lie in, however many links lead to it;
     without one, links to regular files anywhere are followed.
-    Raises ValueError on anything else, with what it is; OSError where it cannot be opened.
+    Raises ValueError on anything else, saying what it is; OSError where it cannot be opened.
     """
     if inside is not None:
         target = os.path.realpath(path)
@@ -65,7 +65,10 @@ def open_regular(path: Path, *, at_most: int | None = None, inside: Path | None 
 
 
 def read_regular(path: Path, *, at_most: int, inside: Path | None = None) -> bytes:
-    """The content of a regular file of no more than `at_most` bytes. Raises as `open_regular` does."""
+    """Read a regular file of no more than `at_most` bytes. Raises as `open_regular` does.
+
+    Also where the size that the file states is wrong, as it is below /proc.
+    """
     with open_regular(path, at_most=at_most, inside=inside) as file:
         content = file.read(at_most + 1)  # a file may say 0 bytes, as those of /proc do, and go on for ever
     if len(content) > at_most:
@@ -90,7 +93,7 @@ def open_to_append(path: Path) -> int:
 
 
 def check_appendable(path: Path) -> None:
-    """Raise ValueError where there is anything but a regular file at a path.
+    """Raise ValueError where anything but a regular file, or nothing, is at a path.
 
     Links are refused, since a run that somebody sends could name any file of the user by one.
     """
@@ -101,14 +104,17 @@ def check_appendable(path: Path) -> None:
 
 
 def check_regular(path: Path, found: os.stat_result) -> None:
-    """Raise ValueError unless a file is a regular one."""
+    """Raise ValueError unless `found`, the status of the file at `path`, is that of a regular file."""
     if not stat.S_ISREG(found.st_mode):
         kind = KINDS.get(stat.S_IFMT(found.st_mode), "link")
-        raise ValueError(f"{path} is a {kind}, not a regular file: take it away")
+        raise ValueError(f"{path} is a {kind}, not a regular file: remove it")
 
 
 def parse_json(content: bytes) -> Any:  # noqa: ANN401
-    """JSON as Python's objects. Raises ValueError also where it is nested deeper than any record is."""
+    """Parse JSON into Python's objects.
+
+    Raises ValueError where it is no JSON, and where it is nested deeper than any record of a run.
+    """
     try:
         found = json.loads(content)
     except RecursionError as error:
@@ -128,6 +134,6 @@ def parse_json(content: bytes) -> Any:  # noqa: ANN401
 
 
 def children(node: object) -> list[object]:
-    """The objects and lists directly inside one."""
+    """Return the objects and lists directly inside an object or a list."""
     inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     return [part for part in inner if isinstance(part, dict | list)]

@@ -83,10 +83,11 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
         title, better = MEASURES.get(name, ({**LONG_TITLES, **TITLES}.get(name, own), 0))
         return Column(name, title, better, mark)
     metric = MetricName.parse(name)
-    kind = kinds.get(metric.kind, Kind(metric.kind, metric.kind))
+    kind = kinds.get(metric.kind)
+    title, better = (metric.kind, 0) if kind is None else (kind.title, kind.better)
     split = ["ref=test"] if metric.ref == "test" else []
     weights = [metric.of] if metric.of != "ema" else []
-    return Column(name, " ".join([kind.title, *split, *weights]), kind.better, mark)
+    return Column(name, " ".join([title, *split, *weights]), better, mark)
 
 
 def measured_metrics(names: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Networks compiled by torch.compile for the time of a training."""
+"""Networks compiled by torch.compile for the length of a training; a check that a compiler is installed."""
 
 import os
 import shutil
@@ -17,7 +17,9 @@ OPTIONS: dict[str, str | int | bool | Callable[..., object]] = {"fallback_random
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raise ValueError where torch.compile would find no compiler for this device."""
+    """Raise ValueError where torch.compile would find no compiler for this device: g++, or the one in the
+    variable CXX; on a GPU also triton. Asked before any work, since torch finds out minutes later.
+    """
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise ValueError(
@@ -33,10 +35,11 @@ def check_compiler(device: torch.device) -> None:
 
 @contextmanager
 def compiled(networks: Sequence[nn.Module]) -> Iterator[None]:
-    """Within, the forward pass of each network runs compiled; hooks run around it as ever, names stay.
-
-    Afterwards it runs as it was written: samples come in batches of many sizes, each to be compiled anew.
-    No network may be copied within, since its copy would compute by the weights of the original.
+    """Compile the forward pass of each network for the length of the block; hooks run around it as before,
+    and the names of weights stay the same.
+    Afterwards a network runs as it was written: samples come in batches of many sizes, each of which would be
+    compiled anew.
+    No network may be copied within the block, since its copy would compute by the weights of the original.
     """
     for network in networks:
         network.forward = torch.compile(network.forward, dynamic=False, options=OPTIONS)

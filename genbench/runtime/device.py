@@ -1,4 +1,6 @@
-"""The device that computes: which one, what it is called, and kernels that repeat themselves."""
+"""The device that computes: its choice, its name, kernels that give the same bits every time, and the memory
+that a process holds on to.
+"""
 
 import ctypes
 import os
@@ -13,9 +15,10 @@ M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 
 
 def choose(name: str, *, job: int = 0, together: int = 1) -> torch.device:
-    """auto is CUDA where there is one, else the CPU; several cards are dealt to the jobs of a sweep in turn.
-
-    together: cards that one run asks for. Raises ValueError on what is not there.
+    """Choose a device by name: auto is CUDA where there is a GPU, else the CPU; of several GPUs the jobs of a
+    sweep take one after the other.
+    job: its number in the sweep. together: GPUs that one run asks for. Raises ValueError on what is not
+    there.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -30,7 +33,9 @@ def choose(name: str, *, job: int = 0, together: int = 1) -> torch.device:
 
 
 def describe(device: torch.device, count: int = 1) -> str:
-    """The name of the card, or cpu with its number of threads; how many of them work together."""
+    """Name a device as results record it: the model of the GPU, or cpu with its number of threads; preceded
+    by the number of processes where there are several, as in "2 x cpu (4 threads)".
+    """
     one = f"cpu ({torch.get_num_threads()} threads)"
     if device.type == "cuda":
         one = torch.cuda.get_device_name(device)
@@ -38,7 +43,9 @@ def describe(device: torch.device, count: int = 1) -> str:
 
 
 def processor() -> str:
-    """The model name of the CPU; empty where the system does not say."""
+    """Return the model name of the CPU, on Linux from /proc/cpuinfo, elsewhere as Python's platform says;
+    empty where the system does not tell. It identifies a machine in a cache of measured rates.
+    """
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text().splitlines() if facts.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -59,8 +66,7 @@ def make_repeatable(device: torch.device) -> None:
 
 
 def keep_memory() -> None:
-    """Let freed memory stay with this process, where glibc would return large pieces and fetch them anew.
-
+    """Let freed memory remain with this process, where glibc would return large pieces and fetch them anew.
     Each page that comes back costs a fault: 12,000 a step of Fashion-MNIST's U-Net, 7 percent of its time.
     Source: mallopt(3).
     """
@@ -72,6 +78,8 @@ def keep_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Return freed memory to the system, lest it count as this run's where an earlier one freed it."""
+    """Return freed memory to the system, where the C library is glibc. Otherwise the peak of a run would
+    contain what an earlier run in the same process freed.
+    """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

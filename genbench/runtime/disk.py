@@ -1,4 +1,6 @@
-"""Failures of disks and of limits: named with their path and remedy, and looked for before any work."""
+"""Failures of disks and of limits of the machine: found before any work where possible, and reported with
+their path and remedy.
+"""
 
 import errno
 import os
@@ -63,12 +65,16 @@ def system_error(error: BaseException | None) -> OSError | None:
 
 
 def is_machine_fault(error: OSError) -> bool:
-    """Return True for a full disk or a limit of the machine, False for a path that the user chose wrongly."""
+    """Return True for a full disk or a limit of the machine, which can strike in the midst of work; False for
+    a path that the user chose wrongly. The exit code follows from it.
+    """
     return error.errno in MACHINE
 
 
 def explain(error: OSError) -> str:
-    """Return cause, path and remedy of an error of the operating system, in one or two sentences."""
+    """Return cause, path and remedy of an error of the operating system, in one or two sentences; for an
+    error of another origin the text that it has.
+    """
     if error.errno is None or error.strerror is None:
         return str(error)
     what = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
@@ -96,7 +102,9 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def optional(path: Path) -> Iterator[None]:
-    """Warn where a file that only saves time later cannot be written inside the block."""
+    """Warn, with path and remedy, where a file that only saves time later cannot be written inside the block;
+    any OSError ends there, and the work goes on without the file.
+    """
     try:
         yield
     except OSError as error:
@@ -105,7 +113,9 @@ def optional(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a cached file inside the block, or none where nothing can be written."""
+    """Hold the lock of a cached file inside the block, so that one process makes it and others wait; hold
+    none where nothing can be written, since then nothing can be cached either.
+    """
     with ExitStack() as held:
         with suppress(OSError):  # what cannot be locked cannot be saved, which is said there
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +165,9 @@ def check_writable(folder: Path) -> None:
 
 
 def check_room(folder: Path, size: int, what: str) -> None:
-    """Raise ValueError where the disk of a folder has fewer than `size` bytes free; `what` needs them."""
+    """Raise ValueError where the disk of a folder has fewer than `size` bytes free, before a run begins.
+    what: the files that need them, as the message names them.
+    """
     usage = shutil.disk_usage(folder)
     if usage.total and usage.free < size:  # some network disks do not say how large they are
         raise ValueError(
@@ -165,7 +177,9 @@ def check_room(folder: Path, size: int, what: str) -> None:
 
 
 def check_file_size(size: int, what: str) -> None:
-    """Raise ValueError where a limit of this process forbids files of `size` bytes; `what` is one."""
+    """Raise ValueError where a limit of this process (ulimit -f) forbids files of `size` bytes.
+    what: the file, as the message names it, such as a checkpoint.
+    """
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit not in (resource.RLIM_INFINITY, -1) and limit < size:
         raise ValueError(

@@ -1,9 +1,20 @@
-"""Errors that one process hands another as plain data, which can execute nothing (imports no torch)."""
+"""Errors that one process sends another as plain data, which can execute nothing: type, message and cause
+(imports no torch).
+"""
 
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from genbench.errors import Busy, Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
+from genbench.errors import (
+    Busy,
+    Damaged,
+    Lost,
+    MachineFault,
+    MissingWeights,
+    OutOfMemory,
+    Unmeasured,
+    UsageError,
+)
 from genbench.runtime.stop import Stopped
 
 __all__ = ["describe_error", "rebuild_error"]
@@ -14,6 +25,7 @@ KINDS = (
     FloatingPointError,
     Lost,
     MachineFault,
+    MissingWeights,
     OSError,
     OutOfMemory,
     Stopped,
@@ -26,7 +38,10 @@ KINDS = (
 
 
 def describe_error(error: BaseException) -> dict[str, Any]:
-    """The type, the message and the cause of an error, as JSON can hold them."""
+    """Describe an error as JSON can hold it: its type, the closest type that `rebuild_error` makes again, its
+    message (of an OSError also number and path) and, in the same way, its cause.
+    """
+    # An OSError is rebuilt from number, text and path, since its remedy follows from the number.
     of_system = isinstance(error, OSError) and error.errno is not None
     name = None if getattr(error, "filename", None) is None else str(error.filename)
     return {
@@ -38,13 +53,13 @@ def describe_error(error: BaseException) -> dict[str, Any]:
 
 
 def kind_of(error: BaseException) -> str | None:
-    """The name of the closest type in the list above, None where there is none."""
+    """The name of the closest type in KINDS, None where there is none."""
     return next((t.__name__ for t in type(error).__mro__ if t in KINDS), None)
 
 
 def rebuild_error(record: object) -> Exception:
-    """The error that a record describes; a type that is not in the list becomes a RuntimeError that names it.
-
+    """Make the error that a record of `describe_error` describes; a type that is not in KINDS becomes a
+    RuntimeError that names it.
     Raises ValueError on anything that is no such record.
     """
     if not is_record(record):

@@ -1,4 +1,6 @@
-"""Values that processes hand each other as plain data and tensors, which can execute nothing."""
+"""Values that processes send each other as plain data and tensors; decoding them can execute nothing, whoever
+wrote the bytes.
+"""
 
 import io
 from typing import Any
@@ -20,7 +22,9 @@ def to_bytes(value: Any) -> Tensor:  # noqa: ANN401
 
 
 def from_bytes(data: Tensor) -> Any:  # noqa: ANN401
-    """Decode what `to_bytes` encoded, (N,) uint8; no class or function is looked up."""
+    """Decode what `to_bytes` encoded, (N,) uint8 -> the value, with tensors on the CPU. No class or function
+    is looked up, so that foreign bytes execute nothing.
+    """
     return torch.load(io.BytesIO(data.numpy().tobytes()), map_location="cpu", weights_only=True)
 
 

@@ -1,6 +1,5 @@
-"""Chance for the images of a batch of which this process may hold only a part.
-
-What is drawn for images is drawn for the whole batch, of which a part keeps its rows. What a module learns
+"""Random numbers and statistics of a batch of which this process may hold only a part.
+What is drawn for images is drawn for the whole batch, of which a part takes its rows. What a module learns
 outside the gradient it learns once a step, from the rows of all parts and processes. So the number of parts
 changes no result but by rounding, unless a loss compares the images of a batch with one another.
 """
@@ -40,7 +39,9 @@ __all__ = [
 
 
 class Part(NamedTuple):
-    """Which of how many equal parts of a batch is at work."""
+    """The place of the rows at work in their batch: number `index` of `of` equal parts. By default the whole
+    batch; the training loop sets it for each part of a batch.
+    """
 
     index: int
     of: int
@@ -56,7 +57,9 @@ AT_WORK: ContextVar[Part] = ContextVar("AT_WORK", default=WHOLE)
 
 @contextmanager
 def at_work(part: Part) -> Iterator[None]:
-    """Work on a part of a batch."""
+    """Declare inside the block that the rows at work are a part of a batch, which all functions of this
+    module then take into account.
+    """
     before = AT_WORK.set(part)
     try:
         yield
@@ -66,7 +69,9 @@ def at_work(part: Part) -> Iterator[None]:
 
 @contextmanager
 def noticed() -> Iterator[None]:
-    """Say in plain words that a connection to another process broke."""
+    """Raise Lost, in plain words, where a collective operation inside the block fails since a connection to
+    another process broke; for blocks that do nothing else. A lack of memory passes as it is.
+    """
     try:
         yield
     except torch.OutOfMemoryError:
@@ -76,7 +81,9 @@ def noticed() -> Iterator[None]:
 
 
 def last_part() -> bool:
-    """Whether this process has seen its whole share of the batch with the part at work."""
+    """True where the part at work is the last that falls to this process, so that modules which learn from a
+    whole batch have then seen their share of it.
+    """
     return AT_WORK.get().last
 
 
@@ -87,17 +94,21 @@ def first_part() -> bool:
 
 
 def is_whole() -> bool:
-    """True where the batch is in one part: none falls to another pass or process."""
+    """True where the batch is in one part: none of it falls to another forward pass or to another process, so
+    that no statistic has to be gathered.
+    """
     return AT_WORK.get().of == 1
 
 
 def size(n: int) -> int:
-    """Rows of the whole batch where a part has n."""
+    """Count the rows of the whole batch where the part at work has n: n times the number of parts."""
     return n * AT_WORK.get().of
 
 
 def rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
-    """This part's n rows of what `draw` gives for as many rows as the whole batch has: (n, ...)."""
+    """Return this part's n rows, (n, ...), of what `draw` gives for as many rows as the whole batch has; so
+    each part draws all, and the parts together have the batch's draws.
+    """
     here = AT_WORK.get()
     return draw(n) if here.of == 1 else draw(n * here.of)[here.index * n : (here.index + 1) * n]
 
@@ -110,7 +121,9 @@ def normal(
     dtype: torch.dtype = torch.float32,
     rng: Generator | None = None,
 ) -> Tensor:
-    """N(0, 1) for each of n images: (n, *shape). rng None is torch's own."""
+    """Draw N(0, 1) for each of the n images of the part at work: (n, *shape) on `device`, its rows of the
+    draws for the whole batch. rng None is torch's own generator.
+    """
     return rows(n, lambda m: torch.randn(m, *shape, generator=rng, dtype=dtype, device=device))
 
 
@@ -122,7 +135,9 @@ def uniform(
     dtype: torch.dtype = torch.float32,
     rng: Generator | None = None,
 ) -> Tensor:
-    """U[0, 1) for each of n images: (n, *shape)."""
+    """Draw U[0, 1) for each of the n images of the part at work: (n, *shape) on `device`, its rows of the
+    draws for the whole batch. rng None is torch's own generator.
+    """
     return rows(n, lambda m: torch.rand(m, *shape, generator=rng, dtype=dtype, device=device))
 
 
@@ -135,7 +150,9 @@ def integers(
     device: torch.device,
     rng: Generator | None = None,
 ) -> Tensor:
-    """Whole numbers from low to high - 1 for each of n images: (n, *shape) int64."""
+    """Draw whole numbers from low to high - 1 for each of the n images of the part at work: (n, *shape)
+    int64, its rows of the draws for the whole batch. rng None is torch's own generator.
+    """
     return rows(n, lambda m: torch.randint(low, high, (m, *shape), generator=rng, device=device))
 
 
@@ -151,17 +168,23 @@ def choice(p: Tensor, *, rng: Generator | None = None) -> Tensor:
 
 
 def normal_like(x: Tensor) -> Tensor:
-    """N(0, 1) in the shape and layout of a batch x (B, ...)."""
+    """Draw N(0, 1) in the shape, dtype and memory layout of x (B, ...), the part's rows of the draws for the
+    whole batch, by torch's own generator.
+    """
     return rows(len(x), lambda n: torch.randn_like(laid_out(x, n)))
 
 
 def uniform_like(x: Tensor) -> Tensor:
-    """U[0, 1) in the shape and layout of a batch x (B, ...)."""
+    """Draw U[0, 1) in the shape, dtype and memory layout of x (B, ...), the part's rows of the draws for the
+    whole batch, by torch's own generator.
+    """
     return rows(len(x), lambda n: torch.rand_like(laid_out(x, n)))
 
 
 class Dropout(nn.Module):
-    """As torch's; each part of a batch takes its rows of one mask."""
+    """Dropout as torch has it, x -> x m / (1 - p) with m ~ Bernoulli(1 - p); each part of a batch takes its
+    rows of one mask.
+    """
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -174,7 +197,9 @@ class Dropout(nn.Module):
 
 
 def laid_out(x: Tensor, n: int) -> Tensor:
-    """An empty batch of n in the layout of x (B, ...), since chance fills memory in its own order."""
+    """An empty batch of n in the memory layout of x (B, ...), since random numbers fill memory in its own
+    order.
+    """
     if n == len(x):
         return x
     last = x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
@@ -183,7 +208,9 @@ def laid_out(x: Tensor, n: int) -> Tensor:
 
 
 def whole(x: Tensor) -> Tensor:
-    """The rows of all processes that are at work on the batch, of which x (B, ...) are this one's."""
+    """Gather the rows of all processes that are at work on the batch, of which x (B, ...) are this one's: (B
+    * processes, ...) in the order of the processes. No gradient passes.
+    """
     processes = AT_WORK.get().processes
     if processes == 1:
         return x
@@ -203,7 +230,9 @@ class StepRows:
         self.held: list[Sequence[Tensor]] = []
 
     def complete(self, rows: Sequence[Tensor]) -> list[Tensor] | None:
-        """Add a part's rows, (n, ...) each; returns the batch's, (B, ...) each, after the last."""
+        """Add the rows (n, ...) of a part, one tensor for each thing that is learned from; returns the
+        batch's, (B, ...) each, with the last part, and None before it.
+        """
         self.held = [rows] if first_part() else [*self.held, rows]
         if not last_part():
             return None
@@ -214,7 +243,9 @@ class StepRows:
 
 
 def total(x: Tensor) -> Tensor:
-    """The sum of x over the processes that are at work on the batch."""
+    """Sum x over the processes that are at work on the batch, in the shape of x; x itself where this process
+    is alone. No gradient passes.
+    """
     if AT_WORK.get().processes > 1:
         x = x.clone()
         with noticed():
@@ -223,5 +254,7 @@ def total(x: Tensor) -> Tensor:
 
 
 def mean(x: Tensor) -> Tensor:
-    """The mean of x over the processes that are at work on the batch."""
+    """Average x over the processes that are at work on the batch, in the shape of x; x itself where this
+    process is alone. No gradient passes.
+    """
     return total(x) / AT_WORK.get().processes

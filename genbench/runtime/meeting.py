@@ -1,4 +1,6 @@
-"""Stores where the processes of a run meet; those of one machine listen to that machine alone."""
+"""Key-value stores through which the processes of a run find each other; those of one machine listen to that
+machine alone.
+"""
 
 import os
 import socket
@@ -12,8 +14,7 @@ LOCAL = (HERE, "localhost", "::1")
 
 
 def local_store() -> TCPStore:
-    """A store on a free port of the loopback interface.
-
+    """Open a store on a free port of the loopback interface.
     torch by itself listens on every interface, where whoever reaches the port can write to the store.
     """
     listener = socket.create_server((HERE, 0))
@@ -25,8 +26,7 @@ def local_store() -> TCPStore:
 
 
 def common_host() -> str:
-    """The host at which all processes find the first, as the environment of torch's launchers says.
-
+    """Return the host at which all processes find the first, as the environment of torch's launchers says.
     It is the loopback address where all are on one machine, whatever name the launcher gives that machine.
     """
     master = os.environ["MASTER_ADDR"]
@@ -35,7 +35,9 @@ def common_host() -> str:
 
 
 def open_store(host: str) -> TCPStore:
-    """The first process's store at `host`; several machines reach it on every interface."""
+    """Open the first process's store at `host` on a free port: on the loopback interface where all processes
+    are on one machine, else on every interface, since other machines have to reach it.
+    """
     if host == HERE:
         return local_store()
     return TCPStore(host, 0, is_master=True, wait_for_workers=False)

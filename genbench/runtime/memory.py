@@ -1,4 +1,6 @@
-"""Memory that does not suffice: recognised wherever torch, numpy or Python say so (imports no torch)."""
+"""Lack of memory, recognised wherever torch, numpy or Python report it, and explained with its remedy
+(imports no torch).
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,9 @@ FREE = "free memory on that device, or train a smaller network"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for the errors of a lack of memory, which have no common type."""
+    """True for the errors of a lack of memory, which have no common type: MemoryError, torch's
+    OutOfMemoryError, and RuntimeErrors of allocators, cuBLAS and C++ that say so in their text.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
@@ -43,7 +47,9 @@ def reason(error: BaseException) -> str:
 
 
 def smaller_evaluation(batch_size: int) -> str:
-    """The remedy where batches of so many images do not fit into memory in an evaluation."""
+    """Return the remedy, for a message, where an evaluation's batches of `batch_size` images do not fit into
+    memory: half the batch, or free memory where a batch is one image.
+    """
     if batch_size == 1:
         return FREE
     return (
@@ -53,9 +59,8 @@ def smaller_evaluation(batch_size: int) -> str:
 
 
 def next_accumulate(batch_size: int, accumulate: int, processes: int) -> int | None:
-    """The least trainer.accumulate that halves a part or more; None where a part is of one image.
-
-    A part is what one of the processes computes at a time: batch_size / (accumulate * processes) images.
+    """Find the least trainer.accumulate that at least halves the part of a batch that one process computes at
+    a time, batch_size / (accumulate * processes) images; None where a part is one image already.
     """
     legal = range(2 * accumulate, batch_size // processes + 1)
     return next((k for k in legal if batch_size % (k * processes) == 0), None)

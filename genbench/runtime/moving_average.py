@@ -1,4 +1,6 @@
-"""Share of new weights in a moving average, one formula for all such averages."""
+"""Share of new weights in a moving average: one formula for the average of a model's weights and for teachers
+that follow it.
+"""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,6 @@
-"""In which precision the networks compute; losses and everything else stay in float32."""
+"""Precision in which networks compute: float32 or bfloat16, by choice or by measuring; losses and everything
+else remain in float32.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +26,9 @@ __all__ = [
 
 
 class Precision(ABC):
-    """Chooses the dtype of matrix products and convolutions inside networks."""
+    """A choice of the dtype of matrix products and convolutions inside networks; either fixed, or found by
+    measuring how fast the device trains in each. Options of conf/precision.
+    """
 
     @abstractmethod
     def choose(self, device: torch.device, measure: "Callable[[], dict[str, float]]") -> "Choice":
@@ -35,7 +39,9 @@ class Precision(ABC):
 
 
 class FixedPrecision(Precision):
-    """One precision, whatever the device."""
+    """One precision, whatever the device. Its name stands in run.json and in tables, and a resumed run
+    computes in the precision that its record names.
+    """
 
     name: str
     """As it stands in records and tables."""
@@ -45,14 +51,13 @@ class FixedPrecision(Precision):
 
     @abstractmethod
     def apply(self, networks: list[nn.Module], device: torch.device) -> list[RemovableHandle]:
-        """Make each network compute so and answer in float32, in training and in sampling alike.
-
-        Returns the hooks, which can be removed.
+        """Register hooks with which each network computes in this precision and returns float32, in training
+        and in sampling alike; returns them, so that they can be removed.
         """
 
 
 class Float32(FixedPrecision):
-    """Full precision."""
+    """Full precision: networks compute as they are written."""
 
     name = "fp32"
 
@@ -61,7 +66,9 @@ class Float32(FixedPrecision):
 
 
 class BFloat16(FixedPrecision):
-    """Mixed precision by autocast."""
+    """Mixed precision by autocast: matrix products and convolutions inside networks take bfloat16, while
+    weights, gradients, optimizers and what a network returns are float32.
+    """
 
     name = "bf16"
 
@@ -74,7 +81,9 @@ FIXED: dict[str, FixedPrecision] = {each.name: each for each in (Float32(), BFlo
 
 
 class Choice(NamedTuple):
-    """A precision, and why it was taken."""
+    """A precision, and the reason why it was taken in words, which is printed; empty where the user asked for
+    it. The first process makes the choice for all.
+    """
 
     taken: FixedPrecision
     reason: str = ""
@@ -124,26 +133,29 @@ class Autocast:
         self.regions: list[torch.autocast] = []  # a stack: a network may call itself
 
     def attach(self, network: nn.Module) -> list[RemovableHandle]:
-        """Register the hooks."""
+        """Register both hooks on a network; returns them."""
         return [
             network.register_forward_pre_hook(self.enter),
             network.register_forward_hook(self.leave, always_call=True),
         ]
 
     def enter(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
-        """Open the region."""
+        """Open a region before the forward pass."""
+        # A region for each call, since one object cannot be entered twice at once.
         region = torch.autocast(self.device.type, torch.bfloat16)
         region.__enter__()
         self.regions.append(region)
 
     def leave(self, network: nn.Module, inputs: tuple[Any, ...], output: Tensor | None) -> Tensor | None:
-        """Close the region, also where the forward pass failed; the answer leaves it in float32."""
+        """Close the region, also where the forward pass failed; the output is returned in float32."""
         self.regions.pop().__exit__(None, None, None)
         return output.float() if isinstance(output, Tensor) else output
 
 
 def has_bf16_units(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
+    """True where the device multiplies bfloat16 matrices in hardware: a GPU of Ampere or later, a CPU with
+    AMX tiles. Emulation would be slower than float32.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
@@ -151,7 +163,9 @@ def has_bf16_units(device: torch.device) -> bool:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Plain float32 and repeatable kernels: no autocast, no TF32, no choice of algorithms by timing."""
+    """Compute in plain float32 with repeatable kernels inside the block: no autocast, no TF32, no choice of
+    algorithms by timing. For metrics and flows, whose numbers must not depend on the precision of training.
+    """
     matmul = torch.get_float32_matmul_precision()
     cudnn = torch.backends.cudnn.flags(
         enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False

@@ -25,12 +25,16 @@ def printable(text: str) -> str:
 
 
 def in_one_line(text: str) -> str:
-    r"""The same with line breaks as \n, for what stands in a cell or a name."""
+    """Return text as `printable` does, with line breaks written as \\n too: for a cell of a table or a name,
+    which must remain one line.
+    """
     return text if text.isprintable() else spelt(text)
 
 
 def flat(text: str) -> str:
-    """Text in one line, with a space for each stretch of white space."""
+    """Return text in one line, with one space for each stretch of white space; for messages of libraries that
+    are wrapped or indented for a terminal of their own.
+    """
     return " ".join(text.split())
 
 
@@ -40,12 +44,16 @@ def spelt(text: str) -> str:
 
 
 def complain(message: str) -> None:
-    """Print a message on stderr under the program's name."""
+    """Print a message on stderr under the program's name, with control characters spelt out. Every refusal,
+    failure and warning of a command comes this way.
+    """
     print(f"genbench: {printable(message)}", file=sys.stderr)
 
 
 def spell_out_warnings() -> None:
-    """Let warnings of this process pass `printable`: of a damaged file they may quote what it holds."""
+    """Let the warnings of this process pass `printable`, since those about a damaged file may quote what it
+    holds; those of genbench itself are printed as `complain` does.
+    """
     warnings.formatwarning = formatted
 
 

@@ -1,4 +1,6 @@
-"""The processes that work on one run together, and how they divide the work."""
+"""Worker processes of one run: how they divide the work, and what they send each other. All of them call the
+same functions; collective methods have to be called by all at the same point.
+"""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -18,32 +20,38 @@ from genbench.runtime.exchange import from_bytes, to_bytes
 from genbench.runtime.global_batch import Part, at_work, noticed
 from genbench.runtime.meeting import common_host, open_store
 
-__all__ = ["ALONE", "Ranks", "changing", "joined"]
+__all__ = ["ALONE", "Processes", "joined", "saved_buffers"]
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 PATIENCE = timedelta(days=7)  # a process that is gone is noticed by its connection, one at work may take long
 
 
-class Ranks:
-    """One of `count` processes of a run, number `index`; alone, nothing here costs anything.
+class Processes:
+    """The worker processes of one run, seen from number `index` of `count`; alone, nothing here costs
+    anything.
 
-    Each holds the whole model. A step's batch is divided among them, and so are the batches of samples.
-    Raises Lost from every method where another process is gone.
+    Each holds the whole model and calls the same functions at the same points; a step's batch is divided
+    among them, and so are the batches of an evaluation. store: a key-value store that all of them reach.
+    Every method raises Lost where another process is gone.
     """
 
-    def __init__(self, index: int = 0, count: int = 1, *, desk: dist.Store | None = None) -> None:
-        self.index, self.count, self.desk = index, count, desk
+    def __init__(self, index: int = 0, count: int = 1, *, store: dist.Store | None = None) -> None:
+        self.index, self.count, self.store = index, count, store
         # Numbers of the host go by a group of their own, so that no GPU has to be waited for.
         self.host = dist.new_group(backend="gloo", timeout=PATIENCE) if count > 1 else None
-        self.tables = numbers()
+        self.counters = numbers()
 
     @property
     def first(self) -> bool:
-        """Whether this process writes, draws and prints for all."""
+        """True in the one process that writes files and prints; it guards nothing else, since in all other
+        respects the processes do the same work.
+        """
         return self.index == 0
 
     def check_batch(self, batch_size: int, accumulate: int) -> None:
-        """Raise UsageError unless a batch can be divided into equal parts."""
+        """Raise UsageError unless a batch of batch_size images can be divided into `accumulate` equal parts
+        for each process, so that the mean over parts is the mean over the batch.
+        """
         if batch_size % (accumulate * self.count):
             raise UsageError(
                 f"trainer.batch_size={batch_size} is no multiple of the {self.count} processes times "
@@ -51,8 +59,10 @@ class Ranks:
             )
 
     def check_same(self, place: Sequence[float]) -> None:
-        """Raise UsageError where this process would go on from another place than the first."""
-        if self.agree(place) != list(place):
+        """Raise UsageError where this process would resume at another place (step, images seen) than the
+        first, which means that it read another file: runs_dir is no folder that all machines share.
+        """
+        if self.broadcast_numbers(place) != list(place):
             raise UsageError(
                 "this process found another checkpoint than the first one: runs_dir must be one folder that "
                 "all machines share"
@@ -60,11 +70,15 @@ class Ranks:
 
     @property
     def share(self) -> Part:
-        """This process's share of a batch, all of its parts together."""
+        """This process's share of a batch, all of its parts together; for what is drawn or learned once a
+        batch, before the parts.
+        """
         return Part(self.index, self.count, processes=self.count)
 
     def parts(self, index: Tensor, accumulate: int) -> list[tuple[Part, Tensor]]:
-        """This process's share of a batch's indices (B,), in `accumulate` parts."""
+        """Split this process's share of a batch's indices (B,) into `accumulate` parts: each with its place
+        in the whole batch and its indices (B / (count * accumulate),).
+        """
         of = accumulate * self.count
         mine = range(self.index * accumulate, (self.index + 1) * accumulate)
         parts = index.chunk(of)
@@ -74,155 +88,207 @@ class Ranks:
         ]
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor, of floats, by its mean over the processes."""
-        for mine in self.by_kind(tensors):
+        """Replace each tensor, of floats of any shape, by its mean over the processes, in place; those of one
+        dtype travel as one flat tensor. For losses and logged values; gradients go by torch's engine.
+        """
+        for mine in self.by_dtype(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in mine])
             with noticed():
                 dist.all_reduce(flat)
-            spread(flat / self.count, mine)
+            write_back(flat / self.count, mine)
 
-    def follow_first(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by the first process's."""
-        for mine in self.by_kind(tensors):
+    def copy_first(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor, of any dtype and shape, by the first process's, in place, so that weights and
+        buffers are the same everywhere whatever each process computed.
+        """
+        for mine in self.by_dtype(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in mine])
             flat = flat.byte() if flat.dtype == torch.bool else flat
             with noticed():
                 dist.broadcast(flat, 0)
-            spread(flat, mine)
+            write_back(flat, mine)
 
-    def by_kind(self, tensors: Iterable[Tensor]) -> Collection[list[Tensor]]:
+    def by_dtype(self, tensors: Iterable[Tensor]) -> Collection[list[Tensor]]:
         """Tensors of one dtype together, which travel as one; none where there is nobody to send them to."""
         kinds: dict[torch.dtype, list[Tensor]] = {}
         for tensor in tensors if self.count > 1 else ():
             kinds.setdefault(tensor.dtype, []).append(tensor)
         return kinds.values()
 
-    def agree(self, values: Sequence[float]) -> list[float]:
-        """The first process's numbers (its clock, its wishes), which count for all."""
-        if self.count == 1:
-            return list(values)
-        said = torch.tensor(values, dtype=torch.float64)
-        with noticed():
-            dist.broadcast(said, 0, group=self.host)
-        return said.tolist()
-
-    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        """The result of each item, in their order, for the first process; none for the others.
-
-        Results are plain data and tensors (see `runtime.exchange`). Items are dealt one by one to whoever is
-        free, so that nobody waits for a process that is late. What one process raises, all raise.
+    def broadcast_numbers(self, values: Sequence[float]) -> list[float]:
+        """Return the first process's numbers (its clock, its stop request) as floats in all processes; one
+        small message by the host's own group, cheap enough for every step.
         """
         if self.count == 1:
-            yield from map(work, items)
-            return
+            return list(values)
+        sent = torch.tensor(values, dtype=torch.float64)
+        with noticed():
+            dist.broadcast(sent, 0, group=self.host)
+        return sent.tolist()
+
+    def broadcast(self, value: Result) -> Result:
+        """Return the first process's value in all of them: plain data and tensors of any size, which arrive
+        on the CPU (see `runtime.exchange`). The others pass what they have, which is ignored.
+        """
+        if self.count == 1:
+            return value
+        data = to_bytes(value) if self.first else torch.empty(0, dtype=torch.uint8)
+        # The size first, since the others have to make room.
+        size = torch.tensor([len(data)])
+        with noticed():
+            dist.broadcast(size, 0, group=self.host)
+            data = data if self.first else torch.empty(int(size), dtype=torch.uint8)
+            dist.broadcast(data, 0, group=self.host)
+        return from_bytes(data)
+
+    def gather(self, value: Result) -> list[Result]:
+        """Return the values of all processes, in the order of their numbers, to the first; none to the
+        others.
+
+        value: plain data and tensors, which arrive on the CPU.
+        """
+        if self.count == 1:
+            return [value]
+        mine, sizes = to_bytes(value), [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+        with noticed():
+            dist.all_gather(sizes, torch.tensor([len(mine)]), group=self.host)
+            longest = max(map(int, sizes))  # torch gathers boxes of one size
+            boxes = [torch.empty(longest, dtype=torch.uint8) for _ in sizes] if self.first else None
+            dist.gather(F.pad(mine, (0, longest - len(mine))), boxes, dst=0, group=self.host)
+        return [from_bytes(box[: int(size)]) for box, size in zip(boxes or [], sizes, strict=False)]
+
+    def raise_together(self, failure: Exception | None = None) -> None:
+        """Raise in every process what any of them failed with, the first in the order of their numbers; all
+        call it at the same point, with their own failure or None.
+
+        Without it, those that did not fail would wait for a message of one that did.
+        """
+        found = self.gather(None if failure is None else describe_error(failure))
+        first = self.broadcast(next((each for each in found if each is not None), None))
+        if first is not None:
+            raise failure or rebuild_error(first)
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Do the work on each item, shared among the processes; the first gets the results in the order of
+        the items, the others get none.
+
+        Results are plain data and tensors. Items are assigned one by one to whichever process is free, so
+        that nobody waits for a slow one. One process alone works as the results are asked for; several have
+        done all of it when this returns. What one process raises, all raise.
+        """
+        if self.count == 1:
+            return map(work, items)
         done: list[tuple[int, Result]] = []
         failure: Exception | None = None
         try:
-            done.extend((number, work(items[number])) for number in self.dealt(len(items)))
-        except Exception as error:  # the others must learn of it, or they would wait for this process
+            done.extend((number, work(items[number])) for number in self.assigned(len(items)))
+        except Exception as error:
             failure = error
-        results, failures = dict[int, Result](), list[Any]()
-        for pairs, theirs in self.gathered((done, None if failure is None else describe_error(failure))):
-            results.update(pairs)
-            failures.append(theirs)
-        first = self.told(next((error for error in failures if error is not None), None))
-        if first is not None:
-            raise failure or rebuild_error(first)
-        yield from (results[number] for number in sorted(results))
+        self.raise_together(failure)  # before the results, of which there may be much
+        results = dict(pair for pairs in self.gather(done) for pair in pairs)
+        return (results[number] for number in sorted(results))
+
+    def on_first(self, work: Callable[[], Result]) -> Result:
+        """Do the work in the first process and return its result, plain data, in all of them.
+
+        For what cannot be divided, such as a score over all samples. What it raises, all raise.
+        """
+        if self.count == 1:
+            return work()
+        result: Any = None
+        failure: Exception | None = None
+        if self.first:
+            try:
+                result = work()
+            except Exception as error:
+                failure = error
+        self.raise_together(failure)
+        return self.broadcast(result)
 
     def images(self, n: int, y: Tensor | None, draw: Callable[[int, Tensor | None], Tensor]) -> Tensor:
-        """n images, (n, C, H, W), as one process would draw them; the others than the first get their part.
+        """Draw n images, (n, C, H, W), each process its part of what one would draw; the first gets all of
+        them, the others their own part.
 
         draw(n, y): labels y (n,) or None. Where n cannot be divided each process draws all.
         """
         if self.count == 1 or n % self.count:
             return draw(n, y)
         each = n // self.count
+        # As a part of a batch, a model draws the noise of all n and takes its rows.
         with at_work(Part(self.index, self.count)):
             x = draw(each, None if y is None else y[self.index * each :][:each])
-        return torch.cat(self.gathered(x.cpu()) or [x])
+        return torch.cat(self.gather(x.cpu()) or [x])
 
-    def gathered(self, value: Result) -> list[Result]:
-        """The values of all processes, in their order, for the first; none for the others.
-
-        value: plain data and tensors, which arrive on the CPU.
-        """
-        mine, sizes = to_bytes(value), [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+    def assigned(self, n: int) -> Iterator[int]:
+        """Numbers below n, each of which one process gets when it asks for the next."""
+        assert self.store is not None
+        counter = f"items {next(self.counters)}"  # the same name in all processes, another for each call
         with noticed():
-            dist.all_gather(sizes, torch.tensor([len(mine)]), group=self.host)
-            longest = max(map(int, sizes))
-            boxes = [torch.empty(longest, dtype=torch.uint8) for _ in sizes] if self.first else None
-            dist.gather(F.pad(mine, (0, longest - len(mine))), boxes, dst=0, group=self.host)
-        return [from_bytes(box[: int(size)]) for box, size in zip(boxes or [], sizes, strict=False)]
-
-    def told(self, value: Result) -> Result:
-        """The first process's value: plain data and tensors."""
-        said = to_bytes(value)
-        size = torch.tensor([len(said)])
-        with noticed():
-            dist.broadcast(size, 0, group=self.host)
-            said = said if self.first else torch.empty(int(size), dtype=torch.uint8)
-            dist.broadcast(said, 0, group=self.host)
-        return from_bytes(said)
-
-    def dealt(self, n: int) -> Iterator[int]:
-        """Numbers below n, each of which one process gets."""
-        assert self.desk is not None
-        table = f"table {next(self.tables)}"
-        with noticed():
-            while (number := self.desk.add(table, 1) - 1) < n:
+            while (number := self.store.add(counter, 1) - 1) < n:
                 yield number
 
     @contextmanager
     def first_ahead(self) -> Iterator[None]:
-        """The first process goes through the block, then the others, who find in the cache what it made."""
+        """Let the first process go through the block, then the others, which find in the cache what it made.
+
+        What one process raises inside, all raise; so all of them know whether the block was done.
+        """
+        if self.count == 1:
+            yield
+            return
+        failure: Exception | None = None
         if not self.first:
-            self.wait()
-        yield
+            self.raise_together()  # where the first failed
+        try:
+            yield
+        except Exception as error:
+            failure = error
         if self.first:
-            self.wait()
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.count > 1:
-            with noticed():
-                dist.barrier(group=self.host)
+            self.raise_together(failure)
+        self.raise_together(failure)
 
 
-ALONE = Ranks()
+ALONE = Processes()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
-    """Join the other processes, as the environment of torch's launchers says who they are."""
+def joined(device: torch.device) -> Iterator[Processes]:
+    """Join the other processes of a run inside the block; device: of this one's model.
+
+    Number, count and address come from the environment that torch's launchers set (RANK, WORLD_SIZE, ...).
+    """
     index, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device)  # NCCL takes the current one
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield Ranks(index, count, desk=common_desk(index, device))
+        yield Processes(index, count, store=common_store(index, device))
     finally:
         dist.destroy_process_group()
 
 
-def common_desk(index: int, device: torch.device) -> dist.Store:
-    """A store of the first process, where work is dealt out; its port goes by a tensor on `device`."""
+def common_store(index: int, device: torch.device) -> dist.Store:
+    """Connect to the first process's store, where items are counted out; its port goes by a tensor on
+    `device`.
+    """
     host = common_host()
-    desk = open_store(host) if index == 0 else None
-    port = torch.tensor([0 if desk is None else desk.port], device=device)
+    store = open_store(host) if index == 0 else None
+    port = torch.tensor([0 if store is None else store.port], device=device)
     dist.broadcast(port, 0)
-    return desk if desk is not None else dist.TCPStore(host, int(port), is_master=False)
+    return store if store is not None else dist.TCPStore(host, int(port), is_master=False)
 
 
-def spread(flat: Tensor, tensors: Sequence[Tensor]) -> None:
-    """Write consecutive numbers (N,) back to where they came from."""
+def write_back(flat: Tensor, tensors: Sequence[Tensor]) -> None:
+    """Write consecutive numbers (N,) back into the tensors that they were made from."""
     parts = flat.split([tensor.numel() for tensor in tensors])
     with torch.no_grad():
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view(tensor.shape))
 
 
-def changing(model: nn.Module) -> list[Tensor]:
-    """The buffers that a checkpoint keeps: the others are constants."""
-    kept = model.state_dict(keep_vars=True)
-    return [buffer for name, buffer in model.named_buffers() if name in kept]
+def saved_buffers(model: nn.Module) -> list[Tensor]:
+    """List the buffers that a checkpoint holds, which training or fitting may change; the others are
+    constants that every process computes for itself, and need not be copied between them.
+    """
+    saved = model.state_dict(keep_vars=True)
+    return [buffer for name, buffer in model.named_buffers() if name in saved]

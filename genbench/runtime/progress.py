@@ -1,4 +1,6 @@
-"""Progress of long work on the terminal: bars with ETA, or plain lines where there is no terminal."""
+"""Progress of long work on the terminal: bars with the time left, or plain lines every few seconds where
+there is no terminal.
+"""
 
 import sys
 import time
@@ -36,13 +38,13 @@ class PlainConsole(Console):
         super().__init__(stderr=stderr, width=width, force_terminal=is_terminal, markup=False, emoji=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """The segments of what is printed, with control characters spelt out."""
+        """Spell out control characters in the segments of what is printed."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
 
 
 class Lines(PlainConsole):
-    """Plain lines, of one process of several if it says whose they are."""
+    """A console of plain lines, each preceded by the name of one process of several, if it has one."""
 
     def __init__(self, whose: str = "") -> None:
         super().__init__(width=PLAIN_WIDTH, is_terminal=False)
@@ -61,7 +63,9 @@ def terminal(whose: str = "", *, stderr: bool = False) -> Console:
 
 
 class Bar:
-    """One piece of work of known length; `advance` is cheap enough to be called every step."""
+    """One piece of work of known length, shown as a line every few seconds; `advance` is cheap enough to be
+    called every step. What it counts (images, seconds) is the caller's affair.
+    """
 
     def __init__(self, title: str, total: int, console: Console | None) -> None:
         self.title, self.total, self.console = title, total, console
@@ -70,7 +74,9 @@ class Bar:
         self.first: int | None = None  # `done` at the first report: a resumed run's ETA counts from it
 
     def advance(self, done: int, note: str = "") -> None:
-        """Report that `done` units in all are finished; `note` stands behind the bar."""
+        """Report that `done` units in all are finished; `note`, such as a rate, is shown behind the bar until
+        the next one replaces it.
+        """
         if self.first is None:
             self.first = self.done
         self.done, self.note = done, note or self.note
@@ -103,19 +109,25 @@ class TerminalBar(Bar):
 
 
 class Progress:
-    """Where progress is shown; `Progress(None)` shows nothing."""
+    """The place where progress is shown: bars of work and single lines on a console; `Progress(None)` shows
+    nothing, as in all processes of a run but the first.
+    """
 
     def __init__(self, console: Console | None) -> None:
         self.console = console
 
     def say(self, sentences: Iterable[str]) -> None:
-        """Print sentences, a line each, where progress is shown."""
+        """Print sentences, a line each, where progress is shown, without markup or wrapping; nothing in a
+        Progress that is silent.
+        """
         for sentence in sentences if self.console is not None else ():
             self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Bar]:
-        """Show one bar for the length of a `with` block."""
+        """Show one bar for the length of a `with` block and yield it, to be advanced; total: the length of
+        the work in its own unit.
+        """
         if self.console is None or not self.console.is_terminal:
             whose = self.console.whose if isinstance(self.console, Lines) else ""
             yield Bar(f"{whose}{title}", total, self.console)

@@ -1,4 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a polite request: the work in hand is finished and saved first."""
+"""Requests to stop: SIGINT (Ctrl-C), SIGTERM and SIGHUP let the current step finish and be saved, instead of
+ending the process at once.
+"""
 
 import signal
 import sys
@@ -20,12 +22,13 @@ HANGUP = "SIGHUP"
 
 
 class Stopped(Exception):  # noqa: N818 (it is no error)
-    """The user asked the run to stop; everything is saved."""
+    """The user asked the run to stop, and everything is saved; the same command resumes it. Its cause, if
+    any, is an error that happened before that was done.
+    """
 
 
 class StopRequest:
-    """A request to stop, which signals or a file make.
-
+    """A request to stop, made by a signal or a file, which loops ask for between steps and batches.
     sign: a file that means so when it appears, for processes that no terminal signals.
     """
 
@@ -34,11 +37,15 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """True once somebody asked to stop."""
+        """True once a signal asked to stop, or the file that stands for one is there; costs a look at the
+        disk where there is such a file.
+        """
         return self.signalled or (self.sign is not None and self.sign.exists())
 
     def check(self) -> None:
-        """Raise Stopped where somebody asked to stop."""
+        """Raise Stopped where somebody asked to stop, for work of this process alone; processes that work
+        together ask `Context.check_stop` at points where they must agree.
+        """
         if self.requested:
             raise Stopped
 
@@ -55,7 +62,9 @@ def stop_signals() -> list[signal.Signals]:
 
 @contextmanager
 def ignoring_hangup() -> Iterator[None]:
-    """Let helper processes that are started in the block ignore SIGHUP, which a terminal sends to all."""
+    """Ignore SIGHUP inside the block, which a terminal sends to all: helper processes that are started there
+    inherit that, and outlive it together with this process.
+    """
     before = {number: signal.getsignal(number) for number in stop_signals() if number.name == HANGUP}
     for number in before:
         signal.signal(number, signal.SIG_IGN)
@@ -78,7 +87,7 @@ def listening(stop: StopRequest, *, patient: bool = False) -> Iterator[None]:
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.signalled = True
-        if patient:
+        if patient:  # all later signals ask for the same
             return
         if say_stopping(number):
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -100,7 +109,7 @@ def say_stopping(number: int) -> bool:
     login manager each send theirs, SIGTERM among them.
     """
     insists = signal.Signals(number).name != HANGUP
-    more = "; a second signal stops at once" if insists else ""
+    more = "; Ctrl-C again to stop now" if insists else ""
     with suppress(RuntimeError):  # the signal came while this thread was printing
-        print(f"\nStopping after the work in hand{more}.", file=sys.stderr, flush=True)
+        print(f"\nStopping after the current step{more}.", file=sys.stderr, flush=True)
     return insists

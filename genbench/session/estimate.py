@@ -1,4 +1,6 @@
-"""What a run would take, from a few steps of it."""
+"""Estimate of what a run would take, from a few steps of its training and a few samples; for dry_run=true,
+which neither writes nor evaluates anything.
+"""
 
 import time
 from collections.abc import Mapping
@@ -8,17 +10,17 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
 
 from genbench.evaluation.samples import sample_count, training_labels
 from genbench.metrics import parameter_count, peak_memory_bytes
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import duration
 from genbench.runtime import rng
+from genbench.session.parts import Configuration
 from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
-from genbench.training.loop import Trained
+from genbench.training.state import Trained
 
 __all__ = ["Estimate", "estimate"]
 
@@ -28,7 +30,9 @@ WEIGHTS = 2  # sets of them that are evaluated, EMA and raw
 
 
 class Estimate(NamedTuple):
-    """Of one run, training and sampling; what its features and pictures take is left out."""
+    """Seconds, memory and parameters that one run is estimated to take, for training and sampling. What its
+    features and pictures take is left out, since it depends on caches.
+    """
 
     training_seconds: float
     sampling_seconds: float
@@ -37,19 +41,21 @@ class Estimate(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Seconds of training and sampling together."""
         return self.training_seconds + self.sampling_seconds
 
     @property
     def note(self) -> str:
-        """In words."""
+        """The estimate as one line for a table."""
         training, sampling = duration(self.training_seconds), duration(self.sampling_seconds)
         memory = self.peak_memory_bytes / 2**20
         return f"training {training}, sampling {sampling}, {memory:,.0f} MiB, {self.parameters:,} parameters"
 
 
 class Stopwatch(Tracker):
-    """Keeps the time of every step."""
+    """A tracker that notes the time of every line of the log, and nothing else; with a line for each step it
+    measures the rate of a training, here and in benchmarks.
+    """
 
     def __init__(self) -> None:
         self.times: list[tuple[int, float]] = []
@@ -58,32 +64,35 @@ class Stopwatch(Tracker):
         self.times.append((images_seen, time.perf_counter()))
 
     def image(self, name: str, path: Path, *, images_seen: int) -> None:
-        """No picture is drawn."""
+        """Ignore the picture, of which there is none here."""
 
     def summary(self, values: Mapping[str, float | str | None]) -> None:
-        """Nothing comes of it."""
+        """Ignore the result, of which there is none here."""
 
     def state(self) -> dict[str, Any]:
         return {}
 
     def finish(self, status: str) -> None:
-        """Nothing is open."""
+        """Close nothing, since nothing is open."""
 
     def rate(self) -> float:
-        """Images a second, without the first steps."""
+        """Return images per second, without the first steps, which also make buffers and choose kernels."""
         (images, begun), (seen, ended) = self.times[WARM - 1], self.times[-1]
         return (seen - images) / (ended - begun)
 
 
 def estimate(session: Session) -> Estimate:
-    """Train a copy of the run for a few steps, beside it and without a trace, and draw a few samples."""
+    """Train a copy of a session's run for a few steps in a temporary folder, which leaves no trace, draw a
+    few samples, and extrapolate both to the whole run.
+    """
     parts, watch = session.parts, Stopwatch()
     images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
     trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
+    # Every step is logged, so that the stopwatch sees it; pictures and scores are not timed.
     few = replace(parts, trainer=trainer, budget=Budget(images=images))
     with TemporaryDirectory() as folder:
-        trial = Session(few, Run(Path(folder)), "", {}, {}, Console(quiet=True))
-        trial.prepare_device()
+        trial = Session(few, Run(Path(folder)), Configuration("", {}, {}), parts.context())
+        trial.prepare_device()  # it also chooses the precision, as the run would
         trained = trial.train(watch, lambda model, images_seen: None)
     sampling = seconds_a_sample(session, trained) * sample_count(parts.metrics, session.data) * WEIGHTS
     return Estimate(
@@ -95,14 +104,16 @@ def estimate(session: Session) -> Estimate:
 
 
 def training_seconds(budget: Budget, rate: float) -> float:
-    """How long a budget lasts at some images a second."""
+    """Convert a budget to seconds, at `rate` images a second: min(seconds, images / rate), of the limits that
+    it has.
+    """
     limits = (budget.seconds, None if budget.images is None else budget.images / rate)
     return min(limit for limit in limits if limit is not None)
 
 
 @torch.no_grad()
 def seconds_a_sample(session: Session, trained: Trained) -> float:
-    """Time of one of a few samples."""
+    """Measure the seconds of one sample, drawn in a batch of at most 32 and copied to the host."""
     device, model = session.parts.device, trained.ema.model.eval()
     n = min(DRAWN, session.parts.metrics.batch_size)
     stream = rng.generator(device, session.parts.seed, "estimate")

@@ -1,24 +1,47 @@
-"""The objects that a run is made of."""
+"""The objects that a run is made of, and the configuration that describes them: all that a session gets from
+the application, which alone knows Hydra.
+"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 
 from genbench.data import ImageSource
 from genbench.generator import Generator
 from genbench.metrics import Metrics
+from genbench.runtime.context import Context
 from genbench.runtime.precision import Precision
+from genbench.runtime.processes import ALONE, Processes
+from genbench.runtime.progress import Progress
+from genbench.runtime.stop import StopRequest
 from genbench.tracking import Tracking
 from genbench.training.budget import Budget
-from genbench.training.loop import OptimizerFactory, Trainer
+from genbench.training.loop import OptimizerFactory, Recipe, Trainer
 from genbench.training.lr_schedule import LrSchedule
 
-__all__ = ["Parts"]
+__all__ = ["Configuration", "Parts"]
+
+
+class Configuration(NamedTuple):
+    """The configuration of a run in the form that its directory records: the session writes it into run.json
+    and result.json, and computes nothing from it.
+    """
+
+    identity: str
+    """Hash of all that its numbers follow from."""
+    values: Mapping[str, Any]
+    """The resolved tree; "name" is the group of runs that it belongs to."""
+    choices: Mapping[str, str]
+    """The option chosen in each group: model -> ddpm, .."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The objects that a configuration describes."""
+    """The objects that a configuration describes, each made and checked by its own constructor; what a
+    session trains, evaluates and records. The device and the seed become the session's Context.
+    """
 
     source: ImageSource
     model: Generator
@@ -32,8 +55,30 @@ class Parts:
     device: torch.device
     seed: int
 
+    @property
+    def recipe(self) -> Recipe:
+        """The four of them that make up a training besides model and images: trainer, optimizer, schedule of
+        the learning rate, budget.
+        """
+        return Recipe(self.trainer, self.optim, self.lr_schedule, self.budget)
+
+    def context(
+        self,
+        progress: Progress | None = None,
+        stop: StopRequest | None = None,
+        processes: Processes = ALONE,
+    ) -> Context:
+        """Make the context of a session on the device and from the seed of the configuration.
+
+        By default it is silent, nobody asks it to stop, and it is one process.
+        """
+        stop = stop or StopRequest()
+        return Context(self.device, self.seed, progress or Progress(None), stop, processes)
+
     def check_optim(self) -> None:
-        """An optimizer refuses its settings only when it is made. Raises ValueError."""
+        """Raise ValueError where the optimizer refuses its settings, which torch finds out only when one is
+        made; here it is made of the model's parameters and thrown away.
+        """
         try:
             self.optim(self.model.parameters())
         except (ValueError, TypeError, RuntimeError) as error:

@@ -1,4 +1,6 @@
-"""Images per second of a model's training steps in each precision, measured once and cached."""
+"""Images per second of a model's training steps in each precision, measured beside the run and cached for
+each machine, for precision=auto.
+"""
 
 import copy
 import hashlib
@@ -15,17 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genbench.data import Split, cache_dir, to_float
+from genbench.data import Split, cache_dir
 from genbench.generator import Generator, Stage
-from genbench.records.files import clear, read_sealed, remove_leftovers, sealed
-from genbench.records.run_directory import version, write_json_atomic
+from genbench.records.files import clear, read_sealed, remove_leftovers, sealed, write_json_atomic
+from genbench.records.run_directory import version
 from genbench.runtime import rng
 from genbench.runtime.device import describe, processor
 from genbench.runtime.disk import locked, optional
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.precision import FIXED, FixedPrecision
 from genbench.session.parts import Parts
-from genbench.training.step import only, update
+from genbench.training.step import model_batch, only, update
 
 __all__ = ["step_rates"]
 
@@ -40,10 +42,9 @@ def step_rates(parts: Parts, split: Split, *, processes: int = 1) -> dict[str, f
     From the cache where it has them. Steps take the part of a batch that one process computes at a time.
     """
     size = parts.trainer.batch_size // (parts.trainer.accumulate * processes)
-    images, labels = split.gather(torch.arange(size) % len(split), parts.device)
     model = parts.model.to(parts.device, memory_format=torch.channels_last)
-    x = to_float(images).contiguous(memory_format=torch.channels_last)
-    return StepRates(model, x, labels if model.num_classes else None, parts).rates()
+    x, y = model_batch(model, split, torch.arange(size) % len(split), parts.device)
+    return StepRates(model, x, y, parts).rates()
 
 
 class StepRates:
@@ -140,7 +141,7 @@ class StepRates:
         return (time.perf_counter() - begun) / steps
 
     def step(self, twin: Generator, optimizers: dict[str, Optimizer], stage: Stage) -> None:
-        """One training step of a stage."""
+        """Make one training step of a stage, without moving the weights."""
         learned = {phase: twin.phase_parameters(phase) for phase in optimizers}
         for phase in stage.phases:
             with only(learned, phase):
@@ -152,7 +153,7 @@ class StepRates:
 
 @contextmanager
 def applied(precision: FixedPrecision, networks: list[nn.Module], device: torch.device) -> Iterator[None]:
-    """Networks compute in a precision within the block."""
+    """Let networks compute in a precision inside the block, by hooks that are removed afterwards."""
     handles = precision.apply(networks, device)
     try:
         yield

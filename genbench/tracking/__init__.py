@@ -3,7 +3,7 @@
 Each library of a tracker is imported by its own file alone; knows values and files, and no model.
 """
 
-from genbench.tracking.choice import JsonlTracking, Tracking, WandbTracking, flatten
+from genbench.tracking.choice import JsonlTracking, Tracking, WandbTracking
 from genbench.tracking.jsonl import JsonLines
 from genbench.tracking.tracker import Tracker, Trackers
 from genbench.tracking.wandb import upload_command
@@ -15,6 +15,5 @@ __all__ = [
     "Trackers",
     "Tracking",
     "WandbTracking",
-    "flatten",
     "upload_command",
 ]

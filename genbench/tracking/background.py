@@ -1,4 +1,4 @@
-"""Calls to a service that may stop answering, made in a thread of their own."""
+"""Calls to a service that may stop answering, made in a background thread."""
 
 import queue
 import threading
@@ -7,13 +7,13 @@ from collections.abc import Callable
 __all__ = ["Background"]
 
 LIMIT = 10_000
-"""Calls that may wait. They are a few kilobytes each, and a service that is so far behind has stopped."""
+"""Calls that may wait, a few kilobytes each; a service that is further behind has stopped answering."""
 
 
 class Background:
-    """Calls made one after another in a daemon thread, so that who asks for them never waits.
+    """Makes calls one after another in a daemon thread, so that the caller never waits for them.
 
-    on_failure: told the error of the first call that raises, or TimeoutError where too many calls wait; all
+    on_failure: gets the error of the first call that raises, or TimeoutError where too many calls wait; all
     later calls are dropped. at_end: called last, in the same thread, in either case; its errors are ignored.
     """
 
@@ -24,26 +24,29 @@ class Background:
         self.thread.start()
 
     def call(self, work: Callable[[], object]) -> None:
-        """Have `work()` called after all earlier ones; returns at once."""
+        """Have `work()` called after all earlier calls; returns at once, and never raises."""
         if self.waiting.qsize() >= LIMIT:
             self.fail(TimeoutError(f"{LIMIT} calls wait for an answer"))
         if not self.failed:
             self.waiting.put(work)
 
     def close(self, seconds: float) -> bool:
-        """Wait until all calls are made, but not longer than so many seconds; returns whether they are."""
+        """Wait until all calls are made, but at most so many seconds; return True where they are.
+
+        No call may follow.
+        """
         self.waiting.put(None)
         self.thread.join(seconds)
         return not self.thread.is_alive()
 
     def fail(self, error: BaseException) -> None:
-        """Drop all calls from now on; the first time, tell why."""
+        """Drop all calls from now on; the first time, pass the error to `on_failure`."""
         if not self.failed:
             self.failed = True
             self.on_failure(error)
 
     def work(self) -> None:
-        """Make the calls; what runs in the thread."""
+        """Make the calls in their order until `close` ends them; this runs in the thread."""
         while (work := self.waiting.get()) is not None:
             if not self.failed:
                 self.attempt(work, self.fail)

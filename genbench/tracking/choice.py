@@ -1,4 +1,4 @@
-"""The trackers that a config can choose, each a recipe that opens when a run begins."""
+"""The options of `tracker=`: recipes that open a run's trackers when it begins."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from genbench.records.flatten import flatten
 from genbench.runtime.printable import complain
 from genbench.tracking.jsonl import JsonLines
 from genbench.tracking.tracker import Tracker, Trackers
-from genbench.tracking.wandb import Mode, Wandb, WandbStartError
+from genbench.tracking.wandb import Mode, RunLabels, Wandb, WandbStartError
 
-__all__ = ["JsonlTracking", "Tracking", "WandbTracking", "flatten"]
+__all__ = ["JsonlTracking", "Tracking", "WandbTracking"]
 
 
 class Tracking(ABC):
-    """A recipe for a run's tracker."""
+    """A recipe for a run's tracker: the base class of every option of `tracker=`.
+
+    It carries the settings of its option; the tracker itself is opened only when a run begins.
+    """
 
     @abstractmethod
     def open(
@@ -28,17 +32,17 @@ class Tracking(ABC):
         config: Mapping[str, Any],
         resume_state: Mapping[str, Any] | None = None,
     ) -> Tracker:
-        """Open metrics.jsonl in `run_dir`, and what else the recipe has, for the (nested) config.
+        """Open metrics.jsonl in `run_dir`, and the other trackers of the recipe.
 
-        choices: the option chosen in each group, {"model": "ddpm", "data": "digits", ..}.
-        `resume_state` is a tracker's `state` from the checkpoint that the run goes on from: events
-        logged after it are cut off. None is a run from its beginning: all its earlier events are.
+        group, name: of the run. choices: the option chosen in each group, {"model": "ddpm", ..}. config: the
+        resolved configuration, nested. resume_state: the tracker's `state` in the checkpoint that the run
+        resumes at; later events are cut off. None starts the run anew: all earlier events are cut off.
         """
 
 
 @dataclass(frozen=True)
 class JsonlTracking(Tracking):
-    """JSON lines alone."""
+    """The option `jsonl`: metrics.jsonl in the run's directory, and no other tracker."""
 
     def open(
         self,
@@ -55,7 +59,11 @@ class JsonlTracking(Tracking):
 
 @dataclass(frozen=True)
 class WandbTracking(Tracking):
-    """JSON lines, mirrored by wandb; where that does not start: an error if `required`, else a note."""
+    """The options `wandb` and `auto`: metrics.jsonl, mirrored by wandb in `project`.
+
+    required: raise WandbStartError where wandb does not start, instead of a note. mode: auto (online with a
+    key), online or offline. Raises ValueError on another mode.
+    """
 
     project: str
     required: bool
@@ -63,7 +71,7 @@ class WandbTracking(Tracking):
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
-            raise ValueError(f"mode is {self.mode!r}; it must be one of {', '.join(get_args(Mode))}")
+            raise ValueError(f"tracker.mode is {self.mode!r}; choose from {', '.join(get_args(Mode))}")
 
     def open(
         self,
@@ -77,10 +85,10 @@ class WandbTracking(Tracking):
     ) -> Tracker:
         lines = open_lines(run_dir, resume_state)
         run_id = (resume_state or {}).get("wandb_id")
-        about = {"project": self.project, "group": group, "name": name, "job_type": choices["data"]}
+        about = RunLabels(self.project, group, name, job_type=choices["data"], tags=tags(choices))
         known = {**choices, **flatten(config), "family": choices["model"]}
         try:
-            mirror = Wandb(run_dir, **about, tags=tags(choices), config=known, mode=self.mode, run_id=run_id)
+            mirror = Wandb(run_dir, about, config=known, mode=self.mode, run_id=run_id)
             return Trackers([lines, mirror])
         except WandbStartError as error:
             if self.required:
@@ -90,23 +98,14 @@ class WandbTracking(Tracking):
             return lines
 
 
-def tags(choices: Mapping[str, str]) -> list[str]:
-    """What a run is found by: its family, its data, whether it has labels."""
+def tags(choices: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the tags by which a run is found in wandb: its family, its data, whether it has labels."""
     labels = "conditional" if choices["conditional"] == "true" else "unconditional"
-    return [choices["model"], choices["data"], labels]
+    return choices["model"], choices["data"], labels
 
 
 def open_lines(run_dir: Path, resume_state: Mapping[str, Any] | None) -> JsonLines:
-    """The run's JSON lines, cut to where the checkpoint left them."""
+    """Open the run's metrics.jsonl, cut to its length at the checkpoint; emptied where there is none."""
     lines = JsonLines(Path(run_dir) / "metrics.jsonl")
     lines.truncate(0 if resume_state is None else resume_state["position"])
     return lines
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as one flat dict with dotted keys: {"optim": {"lr": 1}} -> {"optim.lr": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        nested = isinstance(value, Mapping) and len(value) > 0
-        flat |= flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return flat

@@ -1,4 +1,4 @@
-"""The log of a run as JSON lines: the source of truth."""
+"""The log of a run as JSON lines, metrics.jsonl: the source of truth, which other trackers mirror."""
 
 import os
 import time
@@ -17,7 +17,10 @@ RESERVED = {"images_seen", "time"}
 
 
 class JsonLines(Tracker):
-    """One line an event, {"images_seen": ..., "time": ..., key: value}, appended at once."""
+    """A log file of JSON lines, one an event, appended at once: {"images_seen": .., "time": .., key: value}.
+
+    Raises ValueError where `path` is a link or no regular file, OSError where it cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -26,29 +29,32 @@ class JsonLines(Tracker):
 
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
         if taken := RESERVED & values.keys():
-            raise ValueError(f"values hold {sorted(taken)}, which each line has already: use other names")
-        self.write({"images_seen": images_seen, "time": time.time(), **values})
+            raise ValueError(f"values hold {sorted(taken)}, which every line has already: use other names")
+        append_line({"images_seen": images_seen, "time": time.time(), **values}, self.path)
 
     def image(self, name: str, path: Path, *, images_seen: int) -> None:
         # Relative to the log, so that a run's directory can be moved.
         relative = os.path.relpath(path, self.path.parent)
-        self.write({"images_seen": images_seen, "time": time.time(), "image": name, "path": relative})
-
-    def summary(self, values: Mapping[str, float | str | None]) -> None:
-        self.write({"time": time.time(), "summary": values})
-
-    def write(self, event: Mapping[str, Any]) -> None:
-        """Append one event. Raises OSError where the disk does not allow it."""
+        event = {"images_seen": images_seen, "time": time.time(), "image": name, "path": relative}
         append_line(event, self.path)
 
+    def summary(self, values: Mapping[str, float | str | None]) -> None:
+        append_line({"time": time.time(), "summary": values}, self.path)
+
     def position(self) -> int:
-        """Length of the file in bytes, all of it on the disk."""
+        """Have the system write the file to the disk, and return its length in bytes.
+
+        Raises OSError where the disk does not allow it.
+        """
         with naming(self.path), self.path.open("rb") as file:
             os.fsync(file.fileno())
             return os.fstat(file.fileno()).st_size
 
     def truncate(self, position: int) -> None:
-        """Cut the file to its first `position` bytes: a resumed run writes anew what came after."""
+        """Cut the file to its first `position` bytes, since a resumed run logs again what came after.
+
+        Raises ValueError where the file is shorter.
+        """
         size = self.path.stat().st_size
         if not 0 <= position <= size:
             raise ValueError(
@@ -61,4 +67,4 @@ class JsonLines(Tracker):
         return {"position": self.position()}
 
     def finish(self, status: str) -> None:
-        """No file stays open between two events."""
+        """Nothing is to be closed: no file is open between two events."""

@@ -1,4 +1,4 @@
-"""What a run tells while it lasts, and to whom."""
+"""The interface of trackers, which receive what a run logs, and several of them as one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,31 +10,47 @@ __all__ = ["Tracker", "Trackers"]
 
 
 class Tracker(ABC):
-    """Somebody who listens to a run."""
+    """A place that a run is logged to: the base class of metrics.jsonl, wandb and others.
+
+    A tracker never holds up the training, and is opened by a recipe (see `Tracking`).
+    """
 
     @abstractmethod
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
-        """Values at one point of training."""
+        """Log values by name, as they are after training on `images_seen` images.
+
+        Names are stable ("net/loss"); a value may be infinite or NaN.
+        """
 
     @abstractmethod
     def image(self, name: str, path: Path, *, images_seen: int) -> None:
-        """A picture that lies at `path`."""
+        """Log the picture at `path`, as it is after training on `images_seen` images.
+
+        name: what it shows, such as "samples"; a later picture of the same name is a further one, not a new
+        version.
+        """
 
     @abstractmethod
     def summary(self, values: Mapping[str, float | str | None]) -> None:
-        """What the run comes to."""
+        """Log the result of the run: its short keys (see `comparable`) and metrics under their full names."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, so that a resumed run goes on here; strings and numbers only."""
+        """Return what a checkpoint needs to store for this tracker to be resumed: strings and numbers only.
+
+        `Tracking.open` gets it back as `resume_state`.
+        """
 
     @abstractmethod
     def finish(self, status: str) -> None:
-        """Close, on every exit path; `status` is done, failed or stopped. A second call does nothing."""
+        """Close the tracker, however the run ends; `status` is done, failed or stopped.
+
+        A second call does nothing.
+        """
 
 
 class Trackers(Tracker):
-    """Several trackers as one."""
+    """Several trackers as one: each call goes to all of them, in their order."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self.trackers = tuple(trackers)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from genbench.records.summary import on_the_way
 from genbench.runtime.printable import complain
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     import wandb
 
-__all__ = ["Mode", "Wandb", "WandbStartError", "at_the_server", "default_entity", "upload_command"]
+__all__ = [
+    "Mode",
+    "RunLabels",
+    "Wandb",
+    "WandbStartError",
+    "at_the_server",
+    "default_entity",
+    "upload_command",
+]
 
 Mode = Literal["auto", "online", "offline"]
 
@@ -33,7 +41,7 @@ BOUNDS = {
     "x_graphql_retry_wait_max_seconds": 1,
 }
 END_SECONDS = 9
-"""For all that wandb still has to do when a run ends; its process is killed after it."""
+"""Seconds for all that wandb still has to do when a run ends; its process is killed after that."""
 KILL_SECONDS = 1
 API_SECONDS = 5
 # The run's own record has the git commit and the versions; the terminal belongs to the progress bars.
@@ -51,16 +59,29 @@ SHOWN = ("family", "data", "fid", "is", "kid", "bits_per_dim", "bound", "images_
 
 
 class WandbStartError(RuntimeError):
-    """wandb is not installed, or does not start."""
+    """wandb is not installed, or does not start even offline; the message says why in one line."""
+
+
+class RunLabels(NamedTuple):
+    """Labels by which wandb groups, sorts and finds a run: its project, its group there, its own name, the
+    data as its job type, and tags such as the family.
+    """
+
+    project: str
+    group: str
+    name: str
+    job_type: str
+    tags: tuple[str, ...] = ()
 
 
 class Wandb(Tracker):
     """One wandb run with its files below `run_dir`; offline where there is no key or no server.
 
-    mode "auto" is online where a key is configured and WANDB_MODE does not say otherwise. It never asks
+    mode "auto" is online where a key is configured and WANDB_MODE does not say otherwise. wandb never asks
     for anything. `run_id` continues an earlier run online; offline it starts a new one of the same id.
-    All that is logged goes through a thread of its own: a wandb that hangs never holds up the run, and its
-    end for 10 s at most. Where wandb's process is lost, that is said once, and nothing more is mirrored.
+    All that is logged goes through a background thread: a wandb that hangs never holds up the training, and
+    the end of the run for 10 s at most. Where wandb's process is lost, one warning says so, and nothing more
+    is mirrored.
 
     Raises WandbStartError where wandb is not installed or does not start even offline.
     """
@@ -68,23 +89,15 @@ class Wandb(Tracker):
     def __init__(
         self,
         run_dir: Path,
+        labels: RunLabels,
         *,
-        project: str,
-        group: str,
-        name: str,
-        job_type: str,
-        tags: Sequence[str],
         config: Mapping[str, Any],
         mode: Mode = "auto",
         run_id: str | None = None,
     ) -> None:
-        arguments = {
+        arguments = labels._asdict() | {
             "dir": str(run_dir),
-            "project": project,
-            "group": group,
-            "name": name,
-            "job_type": job_type,
-            "tags": list(tags),
+            "tags": list(labels.tags),
             "id": run_id or uuid.uuid4().hex[:8],
         }
         try:
@@ -116,7 +129,7 @@ class Wandb(Tracker):
         self.background.call(lambda: self.summarise(values))
 
     def summarise(self, values: Mapping[str, float | str | None]) -> None:
-        """What the run comes to, for panels and for tables."""
+        """Log the result for panels and for tables: short keys as values, all of it as the summary."""
         # wandb makes panels of what is logged, not of summaries: short keys, which runs share, are both.
         short = {k: v for k, v in values.items() if isinstance(v, int | float) and "[" not in k}
         with staged(self.folder):
@@ -126,7 +139,7 @@ class Wandb(Tracker):
             self.run.tags = (*self.run.tags, str(protocol))
 
     def table(self, values: Mapping[str, float | str | None]) -> dict[str, Any]:
-        """One row of a table that the panels of several runs join."""
+        """Make the row of the table of results; panels of several runs join these tables."""
         import wandb
 
         if self.samples is None:
@@ -150,27 +163,30 @@ class Wandb(Tracker):
                 self.background.close(KILL_SECONDS)
 
     def lose(self, error: BaseException) -> None:
-        """Say that wandb has not got all, and how it gets it: a mirror that breaks must not end the run."""
+        """Warn that wandb has not received everything, with the command that uploads the rest.
+
+        A mirror that breaks must not end the run.
+        """
         later = shlex.join(["wandb", "sync", str(self.unsent)])
         complain(
-            f"wandb was lost ({one_line(error)}); metrics.jsonl has all. To upload what is on the disk: "
-            f"{later}"
+            f"the connection to wandb was lost ({one_line(error)}); metrics.jsonl is complete. To upload "
+            f"what is on the disk: {later}"
         )
 
 
 def service_process() -> "subprocess.Popen[bytes] | None":
-    """wandb's own process, where this process started it; wandb has no public way to it."""
+    """Return wandb's own process, where this process started it; wandb has no public access to it."""
     import wandb
 
     try:
         return wandb.setup()._connection._proc._process
-    except AttributeError:  # an agent's, or a later wandb keeps it elsewhere: then it cannot be killed
+    except AttributeError:  # an agent's, or of a later wandb with other names: then it cannot be killed
         return None
 
 
 @contextmanager
 def quiet_threads() -> Iterator[None]:
-    """Let threads of wandb that lose their process end without a traceback each."""
+    """Let threads of wandb that lose their process end without printing a traceback each."""
     before = threading.excepthook
     threading.excepthook = lambda given: None
     try:
@@ -195,7 +211,7 @@ def tear_down() -> None:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[None]:
-    """Let the files of tables wait for their upload in `folder`, not in the user's home as wandb does it."""
+    """Have wandb store files of tables in `folder` until their upload, not in the user's home."""
     chosen = os.environ.get("WANDB_DATA_DIR")
     os.environ["WANDB_DATA_DIR"] = chosen or str(folder.resolve())
     try:
@@ -206,9 +222,10 @@ def staged(folder: Path) -> Iterator[None]:
 
 
 def upload_command(run_dirs: Iterable[Path]) -> str | None:
-    """The shell command that uploads what wandb keeps offline in the directories of runs, if there is any.
+    """Return the shell command that uploads the offline files of wandb in these run directories.
 
-    Where these are all that there is in runs side by side, a pattern names them: the shell's * takes them.
+    None where there are none. Where they are those of all runs in a folder, a pattern with the shell's *
+    names them.
     """
     folders: dict[Path, list[Path]] = {}
     for run in dict.fromkeys(map(Path, run_dirs)):
@@ -219,12 +236,12 @@ def upload_command(run_dirs: Iterable[Path]) -> str | None:
 
 
 def offline(run_dirs: Iterable[Path]) -> list[Path]:
-    """What wandb keeps offline below the directories of runs."""
+    """Return the folders that wandb wrote offline in these run directories."""
     return [folder for run in run_dirs for folder in sorted((run / "wandb").glob("offline-run-*"))]
 
 
 def named(parent: Path, folders: Sequence[Path]) -> list[str]:
-    """Folders of runs below `parent` as a shell takes them: one pattern, where it is exactly they."""
+    """Write folders of runs below `parent` for a shell: one pattern where it matches exactly these."""
     seen = offline(run for run in parent.iterdir() if not run.name.startswith(".")) if folders else []
     if len(folders) > 1 and sorted(seen) == sorted(folders):
         return [f"{shlex.quote(str(parent))}/*/wandb/offline-run-*"]
@@ -233,7 +250,10 @@ def named(parent: Path, folders: Sequence[Path]) -> list[str]:
 
 @contextmanager
 def at_the_server() -> Iterator[None]:
-    """For what cannot be done offline. Raises ValueError where nobody is logged in, or no answer comes."""
+    """A `with` block for work that needs wandb's server.
+
+    Raises ValueError, with the remedy, where nobody is logged in or wandb raises one of its errors.
+    """
     import wandb
 
     if resolve() != "online":
@@ -247,14 +267,14 @@ def at_the_server() -> Iterator[None]:
 
 
 def default_entity() -> str:
-    """The account or team that runs go to, by the server's word."""
+    """Ask the server for the account or team that runs go to by default. Call it inside `at_the_server`."""
     import wandb
 
     return str(wandb.Api(timeout=API_SECONDS).default_entity)
 
 
 def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
-    """Start a run online if it may be and can be, else offline, in seconds either way."""
+    """Start a run online if that is allowed and possible, else offline; takes seconds either way."""
     # wandb's own error reports wait 12 s more, at start and exit, for a server that does not answer.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
@@ -264,7 +284,7 @@ def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
         try:
             return init(arguments | {"resume": "allow"}, "online")
         except wandb.errors.Error as error:
-            complain(f"wandb goes on offline: {one_line(error)}")
+            complain(f"wandb runs offline: {one_line(error)}")
             with suppress(SystemExit):  # of a process of wandb's that failed
                 tear_down()  # the failed start still holds the run's id
             chosen = "offline"
@@ -272,7 +292,7 @@ def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
 
 
 def resolve() -> str:
-    """What "auto" means here: WANDB_MODE and `wandb offline` first, then whether there is a key."""
+    """Resolve the mode "auto": WANDB_MODE and `wandb offline` come first, then whether there is a key."""
     import wandb
 
     configured = wandb.setup(wandb.Settings(silent=True)).settings.mode
@@ -281,17 +301,17 @@ def resolve() -> str:
     try:
         return "online" if wandb.login(prompt=False, verify=False) else "offline"
     except wandb.errors.AuthenticationError as error:
-        complain(f"wandb goes on offline: {one_line(error)}")
+        complain(f"wandb runs offline: {one_line(error)}")
         return "offline"
 
 
 def init(arguments: dict[str, Any], mode: str) -> "wandb.Run":
-    """wandb.init with bounds on every wait, a quiet console, and no run left over from before."""
+    """Call wandb.init with a limit on every wait, a quiet console, and no earlier run left open."""
     import wandb
 
     settings = wandb.Settings(**BOUNDS, **QUIET)
     run = wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")
-    with suppress(ImportError, AttributeError):  # a later wandb may keep them elsewhere
+    with suppress(ImportError, AttributeError):  # a later wandb may have them elsewhere
         from wandb.sdk.lib import import_hooks
 
         # They send a message from inside `import sklearn`, in the thread of the training, and fail with it.
@@ -300,5 +320,5 @@ def init(arguments: dict[str, Any], mode: str) -> "wandb.Run":
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error."""
+    """Return the first line of an error's message, or the name of its class."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

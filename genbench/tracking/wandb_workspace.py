@@ -1,4 +1,4 @@
-"""The workspace by which wandb compares families; built without a network or a login."""
+"""The wandb workspace that compares families; built without a network or a login."""
 
 import json
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ LEGEND = "${config:family} ${run:displayName}"
 
 
 def workspace(project: str, entity: str, *, data: str | None = None) -> ws.Workspace:
-    """Distance and score against what was spent on them, likelihood, samples, losses; nothing is sent.
+    """Build a workspace: distance and score against cost, likelihoods, samples, losses; nothing is sent.
 
-    data: only runs on this data set, since distances on several do not compare; None: all runs.
+    data: only runs on this data set, since distances on different sets do not compare; None: all runs.
     """
     return ws.Workspace(
         entity=entity,
@@ -45,13 +45,13 @@ def workspace(project: str, entity: str, *, data: str | None = None) -> ws.Works
 
 
 def specification(made: ws.Workspace) -> str:
-    """What saving a workspace sends, as JSON; the names of its panels are drawn anew each time."""
-    view = made._to_model()  # the library's public way to it needs a login
+    """Return the JSON that saving a workspace would send; the ids of its panels are random each time."""
+    view = made._to_model()  # the library's public method needs a login
     return json.dumps(view.model_dump(by_alias=True, exclude_none=True), indent=2)
 
 
 def sections() -> list[ws.Section]:
-    """What is looked at, from top to bottom."""
+    """List the sections of the workspace, from top to bottom."""
     spent = [
         section(
             f"Distance and score against {title}",
@@ -74,7 +74,7 @@ def section(name: str, panels: Sequence[PanelTypes]) -> ws.Section:
 
 
 def results(axis: str, key: str) -> wr.ScatterPlot:
-    """A dot a run: its result."""
+    """Plot the results of runs, a dot each: a metric against a cost on a logarithmic axis."""
     return wr.ScatterPlot(
         title=f"{key} by {axis}",
         x=wr.SummaryMetric(axis),
@@ -85,14 +85,14 @@ def results(axis: str, key: str) -> wr.ScatterPlot:
 
 
 def frontier(cost: str, key: str) -> wr.ScatterPlot:
-    """A dot a run, and the least of `key` that is had for at most that cost."""
+    """Plot the results of runs, a dot each, and the Pareto front: the least of `key` at up to each cost."""
     plot = results(cost, key)
     plot.running_ymin = True
     return plot
 
 
 def curve(axis: str, key: str) -> wr.LinePlot:
-    """A line a family, the mean of its runs, of evaluations during training, where there are some."""
+    """Plot evaluations during training, where there are some: a line a family, the mean of its runs."""
     return wr.LinePlot(
         title=f"training/{key} by {axis}",
         x=axis,
@@ -103,17 +103,17 @@ def curve(axis: str, key: str) -> wr.LinePlot:
 
 
 def bars(key: str, title: str) -> wr.BarPlot:
-    """A bar a family: the mean of its runs, with the spread between them."""
+    """Plot a bar for each family: the mean of its runs, with their minimum and maximum."""
     return wr.BarPlot(
         title=title, metrics=[key], groupby=FAMILY, groupby_aggfunc="mean", groupby_rangefunc="minmax"
     )
 
 
 def gallery(name: str) -> wr.MediaBrowser:
-    """The pictures of a name, run beside run."""
+    """Show the pictures of one name, such as "samples", run beside run."""
     return wr.MediaBrowser(title=name, media_keys=[name])
 
 
 def losses(axis: str) -> wr.LinePlot:
-    """The loss of each phase."""
+    """Plot the loss of each phase of every run."""
     return wr.LinePlot(title=f"loss by {axis}", x=axis, metric_regex="^[a-z_]+/loss$", legend_template=LEGEND)

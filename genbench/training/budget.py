@@ -1,4 +1,6 @@
-"""How much a training may spend."""
+"""Budget of a training, in images, seconds or floating-point operations, and the share of it that is spent,
+by which learning rates and stages go.
+"""
 
 from dataclasses import dataclass
 
@@ -27,14 +29,18 @@ class Budget:
                 raise ValueError(f"budget.{name} is {value}; it must be above 0, or null for no limit")
 
     def in_images(self, flops_per_image: float) -> "Budget":
-        """The same budget, its operations as the images that they suffice for."""
+        """Return the same budget with its operations as the images that they suffice for, at flops_per_image
+        operations, forward and backward; the lower of two limits on images counts.
+        """
         if self.flops is None:
             return self
         images = max(int(self.flops / flops_per_image), 1)
         return Budget(images if self.images is None else min(images, self.images), self.seconds)
 
     def spent(self, images_seen: int, seconds: float) -> float:
-        """The share of the budget that is spent; 1 or more is the end."""
+        """Return the share of the budget that is spent after so many images and seconds, the larger of both;
+        1 or more is the end of the training.
+        """
         of_images = images_seen / self.images if self.images is not None else 0.0
         of_seconds = seconds / self.seconds if self.seconds is not None else 0.0
         return max(of_images, of_seconds)

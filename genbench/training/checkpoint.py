@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 import torch
 
 from genbench.errors import Damaged
-from genbench.records.files import FileState, state_of
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import FileState, atomic_file, state_of
 from genbench.records.untrusted import open_regular
 
 __all__ = ["CheckpointStore"]
@@ -42,7 +41,9 @@ class CheckpointStore:
         """Of `last.pt`, when this store loaded or wrote it."""
 
     def exists(self) -> bool:
-        """True where anything stands under the name of a checkpoint."""
+        """True where anything lies under the name of a checkpoint, sound or not, which a new run must not
+        overwrite.
+        """
         return self.last.exists() or self.previous.exists()
 
     def save(self, state: State) -> None:

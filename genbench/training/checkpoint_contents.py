@@ -1,4 +1,6 @@
-"""Contents of a checkpoint, held to what its reader needs: keys, kinds, and the layout of weights."""
+"""Contents of a checkpoint, compared with what its reader needs: keys, kinds of values, and the names and
+shapes of weights. A file that somebody sent may hold anything.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,17 +38,23 @@ SKIPS = {"total": int, "in_a_row": int}  # as genbench.training.nonfinite.Skips 
 
 
 def origin(state: Mapping[str, Any]) -> None:
-    """Raise ValueError unless a checkpoint says how many images were seen."""
+    """Raise ValueError unless a checkpoint says how many images were seen, which is all that an evaluation of
+    a trained model needs besides the weights.
+    """
     check_kinds(state, COUNT)
 
 
 def weights(key: str, network: nn.Module) -> Check:
-    """A check that raises ValueError unless the state dict under `key` is one of this network."""
+    """Make a check that raises ValueError unless the state dict under `key`, "ema" or "model", has the names
+    and shapes of this network's; the message names the first that differs.
+    """
     return partial(check_layout, key=key, expected=network.state_dict())
 
 
 def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]) -> Check:
-    """A check that raises ValueError unless a training of `model` by `optim` can go on from a checkpoint."""
+    """Make a check that raises ValueError unless a training of `model` by `optim` can be resumed from a
+    checkpoint: its counts, both sets of weights, and the optimizer's state of each phase.
+    """
     layout = model.state_dict()
 
     def check(state: dict[str, Any]) -> None:
@@ -54,8 +62,8 @@ def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]
         check_kinds(state["tracker"], {"position": int})  # in metrics.jsonl, which all trackers write
         for key in ("model", "ema"):
             check_layout(state, key, layout)
-        kept = {phase: kept_after_a_step(model.phase_parameters(phase), optim) for phase in model.phases}
-        check_optimizers(state["optimizers"], kept)
+        expected = {phase: state_after_a_step(model.phase_parameters(phase), optim) for phase in model.phases}
+        check_optimizers(state["optimizers"], expected)
         check_counts(state)
         if not all(map(is_losses, state["window"].values())):
             raise ValueError("its window holds something else than losses")
@@ -88,6 +96,7 @@ def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
             raise ValueError(f"it has no {key}")
         value = state[key]
         is_number = kind in (int, float)
+        # bool is a kind of int, and a number below 0 counts nothing.
         is_sound = isinstance(value, kind) and (not is_number or (type(value) is kind and value >= 0))
         if not is_sound:
             shown = repr(value)[:40] if isinstance(value, int | float) else f"a {type(value).__name__}"
@@ -119,7 +128,7 @@ def is_dense(tensor: Tensor) -> bool:
     return tensor.layout is torch.strided and not tensor.is_meta
 
 
-def kept_after_a_step(
+def state_after_a_step(
     parameters: Sequence[nn.Parameter], optim: Callable[[list[nn.Parameter]], Optimizer]
 ) -> list[dict[str, Any]]:
     """The state that an optimizer keeps of each parameter, found by one step on zeros of its shape.

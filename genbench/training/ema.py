@@ -1,4 +1,6 @@
-"""The exponential moving average of a model's weights."""
+"""Exponential moving average of a model's weights, by half-lives in images; it is what runs are evaluated by,
+beside the raw weights at the end.
+"""
 
 import copy
 
@@ -27,14 +29,19 @@ class Ema:
 
     @torch.no_grad()
     def update(self, *, images: int, images_seen: int) -> None:
-        """Follow the model after a step of `images` images, the last of `images_seen`."""
+        """Move the average towards the model after a step of `images` images, the last of `images_seen`: ema
+        <- ema + share (weight - ema); buffers are copied.
+        """
         seen = torch.tensor(images_seen, dtype=torch.float64)
         share = new_share(seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup)
+        # All parameters by a few kernels: one call for each would take longer than a small step.
         torch._foreach_lerp_(*self.parameters, float(share))
         self.copy_buffers()
 
     @torch.no_grad()
     def copy_buffers(self) -> None:
-        """Set the copy's buffers to the model's, whatever was fitted to the averaged weights meanwhile."""
+        """Set the average's buffers to the model's. It undoes what was fitted to the averaged weights for
+        pictures or scores during training, so that checkpoints do not depend on them.
+        """
         for mine, theirs in self.buffers:
             mine.copy_(theirs)

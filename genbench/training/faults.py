@@ -1,4 +1,6 @@
-"""Messages about trainings that fail: the cause, what is saved, and what the user can do."""
+"""Messages about trainings that fail: the cause, what is saved, and what the user can change; they extend the
+errors that arise deeper down.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +28,9 @@ NEW_RUN = "starts a run of its own, from its beginning"
 def training_explained(
     batch_size: int, accumulate: int, processes: int, device: torch.device, run: Saves
 ) -> Iterator[None]:
-    """Add to the errors of a training what is saved and what to change.
-
+    """Add to errors inside the block what is saved and what to change, for batches of batch_size images in
+    `accumulate` parts by so many processes.
+    run: the training, of which the images of its last checkpoint are read when an error comes.
     Raises FloatingPointError or OutOfMemory.
     """
     part = batch_size // (accumulate * processes)
@@ -79,7 +82,9 @@ def going_on(*, is_saved: bool, images: int | None = None) -> str:
 
 @contextmanager
 def evaluation_explained(device: torch.device) -> Iterator[None]:
-    """Add to a lack of memory after the training that nothing of the training is lost."""
+    """Add to a lack of memory inside the block that the training is saved, so that the same command evaluates
+    again without training. Raises OutOfMemory.
+    """
     try:
         with memory_for(f"the evaluation on {device}", FREE):
             yield

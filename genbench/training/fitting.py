@@ -1,4 +1,6 @@
-"""Closed-form fits after training, such as the reverse variance of a diffusion model."""
+"""Closed-form fits of what a model leaves to be found once its weights are trained, such as the reverse
+variance of a diffusion model, on a bounded number of training images.
+"""
 
 import time
 from collections.abc import Iterator
@@ -6,9 +8,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from genbench.data import Split, to_float
+from genbench.data import Split
 from genbench.generator import FitsAfterTraining, Generator
 from genbench.runtime import rng
+from genbench.runtime.context import Context
+from genbench.training.step import model_batch
 
 __all__ = ["FEWEST", "fit", "fit_images"]
 
@@ -28,7 +32,7 @@ def fit_images(images_seen: int) -> int:
 
 
 @torch.no_grad()
-def fit(model: Generator, split: Split, *, images: int, seed: int, device: torch.device) -> float:
+def fit(model: Generator, split: Split, images: int, context: Context) -> float:
     """Fit a model, where it has something to be fitted, to so many images of a training split.
 
     The images and all randomness follow from the seed alone: a resumed training fits what an uninterrupted
@@ -38,19 +42,18 @@ def fit(model: Generator, split: Split, *, images: int, seed: int, device: torch
     if not isinstance(model, FitsAfterTraining):
         return 0.0
     training, started, drawn = model.training, time.monotonic(), 0
-    order = torch.randperm(len(split), generator=rng.generator(torch.device("cpu"), seed, "fit"))
+    host = rng.generator(torch.device("cpu"), context.seed, "fit")
+    order = torch.randperm(len(split), generator=host)
 
     def batches() -> Iterator[tuple[Tensor, Tensor | None]]:
         nonlocal drawn
         for start in range(0, images, BATCH):
             index = order[torch.arange(start, min(start + BATCH, images)) % len(split)]
-            x, y = split.gather(index, device)
-            x = to_float(x).contiguous(memory_format=torch.channels_last)
-            drawn += len(x)
-            yield x, y if model.num_classes else None
+            drawn += len(index)
+            yield model_batch(model, split, index, context.device)
 
-    with rng.fork(device):
-        torch.manual_seed(rng.derive(seed, "fit"))
+    with rng.fork(context.device):
+        torch.manual_seed(rng.derive(context.seed, "fit"))
         model.eval()
         model.fit(batches())
         model.train(training)

@@ -1,4 +1,6 @@
-"""Floating-point operations of training and of sampling, counted and not declared."""
+"""Floating-point operations of training and of sampling, counted by running a step and a sample under torch's
+own formulas, not declared by models.
+"""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -75,7 +77,7 @@ def spent_flops(
 
 
 def stages_of(model: Generator) -> tuple[Stage, ...]:
-    """A model's stages, or the only one."""
+    """A model's stages, or the only one of all its phases."""
     return model.stages or (Stage(1.0, model.phases),)
 
 
@@ -84,6 +86,7 @@ def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str
 
     The mean over one period of the model's steps. What is done at step 0 alone is left out.
     """
+    # A copy, so that neither gradients nor buffers of the model change.
     twin = copy.deepcopy(model).train().requires_grad_(True)
     learned = {phase: twin.phase_parameters(phase) for phase in twin.phases}
 
@@ -93,7 +96,7 @@ def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str
                 twin.loss(x, y, phase=phase, step=step).total.backward()
 
     def cost(phases: tuple[str, ...]) -> float:
-        usual = count(partial(pass_over, phases, 1))
+        usual = count(partial(pass_over, phases, 1))  # not step 0, which may do more for once
         rare = usual if model.period == 1 else count(partial(pass_over, phases, model.period))
         return (usual + (rare - usual) / model.period) / (len(x) * len(phases))
 
@@ -103,6 +106,8 @@ def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str
 
 @torch.no_grad()
 def sampling_flops(model: Generator, y: Tensor | None, *, n: int, device: torch.device) -> float:
-    """Operations that one of n samples costs; y (n,) or None."""
+    """Count the operations that one of n samples costs, drawn at once; y (n,) int64 labels or None. The mean
+    over the n, of matrix products, convolutions and attentions.
+    """
     stream = torch.Generator(device=device).manual_seed(0)
     return count(lambda: model.sample(n, y, rng=stream)) / n

@@ -1,4 +1,6 @@
-"""What a training loop keeps an eye on: means for the log, values that are not finite, and the clock."""
+"""Values between two lines of the log: means of losses and norms over updates, the check that all of them
+were finite, and the clock of a training.
+"""
 
 import time
 from collections.abc import Iterator
@@ -7,17 +9,17 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from genbench.runtime.processes import ALONE, Ranks
+from genbench.runtime.processes import ALONE, Processes
 from genbench.training.nonfinite import NotFinite, describe_update, mean
 
 __all__ = ["Clock", "Window"]
 
 
 class Window:
-    """What the log shows, kept on the device and averaged when it is asked for.
-
-    Every `patience` updates it looks whether all was finite. Raises NotFinite naming the first phase and
-    step where it was not.
+    """Losses of the updates since the last line of the log, kept on the device and averaged when the log
+    asks.
+    patience: updates after which it is checked that all were finite. Raises NotFinite naming the first phase
+    and step where one was not.
     """
 
     def __init__(self, patience: int) -> None:
@@ -26,7 +28,9 @@ class Window:
         self.unchecked: list[tuple[str, int, dict[str, Tensor]]] = []
 
     def add(self, phase: str, step: int, values: dict[str, Tensor]) -> None:
-        """Take in one update: its loss, the terms of it and the norm of its gradient, () each."""
+        """Add the values of one update, () each on the device: its loss, the terms of the loss, and the norm
+        of its gradient; checks them once `patience` are waiting.
+        """
         for name, value in values.items():
             self.values.setdefault(f"{phase}/{name}", []).append(value)
         self.unchecked.append((phase, step, values))
@@ -34,7 +38,9 @@ class Window:
             self.check()
 
     def check(self) -> None:
-        """Look at all updates that were not looked at yet."""
+        """Check that the losses and norms of all updates that were not checked yet are finite, which waits
+        for the device; raises NotFinite, naming the first phase and step where one is not.
+        """
         if not self.unchecked:
             return
         decisive = [values["loss"] + values["grad_norm"] for _, _, values in self.unchecked]
@@ -44,48 +50,58 @@ class Window:
             raise NotFinite(describe_update(values, phase, step))
         self.unchecked.clear()
 
-    def state(self, ranks: Ranks = ALONE) -> dict[str, Tensor]:
-        """What is averaged next, for a checkpoint."""
+    def state(self, processes: Processes = ALONE) -> dict[str, Tensor]:
+        """Return the values since the last flush for a checkpoint, (n,) each by name, averaged over the
+        processes, all of which call this; a resumed training continues the line.
+        """
         values = {name: torch.stack(values) for name, values in self.values.items()}
-        ranks.average(list(values.values()))
+        processes.average(list(values.values()))
         return values
 
     def load(self, state: dict[str, Tensor], device: torch.device) -> None:
-        """Go back to a checkpoint, on the device where the training goes on."""
+        """Take the values of a checkpoint, so that the next means are those of an uninterrupted training;
+        device: the one on which it goes on.
+        """
         self.values = {name: list(values.to(device)) for name, values in state.items()}
 
-    def flush(self, ranks: Ranks = ALONE) -> dict[str, float]:
-        """The means since the last flush, over all processes."""
+    def flush(self, processes: Processes = ALONE) -> dict[str, float]:
+        """Return the means of all values since the last flush, by name, over all processes, and forget the
+        values; {} where every batch was skipped.
+        """
         self.check()
         if not self.values:  # all batches since the last flush were skipped
             return {}
         means = torch.stack([mean(values).float() for values in self.values.values()])
-        ranks.average([means])
+        processes.average([means])
         named = dict(zip(self.values, means.tolist(), strict=True))
         self.values.clear()
         return named
 
 
 class Clock:
-    """Seconds of training, over all sessions, without pauses; and the rate since the last question."""
+    """Seconds of training over all sessions, without pauses, and images per second since it was last asked.
+    seconds, images_seen: of the sessions before this one.
+    """
 
     def __init__(self, seconds: float, images_seen: int) -> None:
         self.origin = time.monotonic() - seconds
         self.last = (images_seen, seconds)
 
     def seconds(self) -> float:
-        """Seconds so far."""
+        """Return the seconds of training so far, of all sessions, without pauses."""
         return time.monotonic() - self.origin
 
     def rate(self, images_seen: int) -> float:
-        """Images a second since the last question."""
+        """Return images per second since the last call, or since the session began, when images_seen were
+        seen in all.
+        """
         (images, seconds), now = self.last, self.seconds()
         self.last = (images_seen, now)
         return (images_seen - images) / max(now - seconds, 1e-9)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time that does not count."""
+        """Leave the time inside the block, such as that of pictures, out of the seconds of training."""
         start = time.monotonic()
         yield
         self.origin += time.monotonic() - start

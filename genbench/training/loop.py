@@ -1,39 +1,45 @@
-"""The training loop: one for all families."""
+"""The one training loop for all families, and its settings. Read `train` from top to bottom: each paragraph
+has a title, and each part of a step stands in one file beside it.
+"""
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
-from genbench.data import EpochOrder, Split
+from genbench.data import EpochOrder, ImageData
 from genbench.generator import Generator
 from genbench.runtime import global_batch, rng
 from genbench.runtime.compile import compiled
-from genbench.runtime.processes import ALONE, Ranks, changing
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.runtime.context import Context
+from genbench.runtime.processes import saved_buffers
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
+from genbench.training.data_parallel import backward, phase_losses
 from genbench.training.ema import Ema
 from genbench.training.faults import training_explained
 from genbench.training.fitting import FEWEST, fit, fit_images
 from genbench.training.log_window import Clock, Window
 from genbench.training.lr_schedule import LrSchedule
-from genbench.training.nonfinite import Guard, Skips, mean, values_of
-from genbench.training.step import Start, batch, only, restore, update
+from genbench.training.nonfinite import Guard, mean, values_of
+from genbench.training.state import Trained
+from genbench.training.step import Start, model_batch, only, update
 
-__all__ = ["OnSample", "OptimizerFactory", "Trained", "Trainer", "train"]
+__all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"]
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 OnSample = Callable[[Generator, int], None]
+"""(averaged model, images seen) -> None."""
 OnEvaluate = Callable[[Generator], dict[str, float]]
+"""Averaged model -> scores by name, none where they could not be taken."""
 
 
 @dataclass(frozen=True)
@@ -95,79 +101,42 @@ class Trainer:
                 raise ValueError(f"trainer.{name} is {value}; it must be above 0")
 
 
-@dataclass
-class Trained:
-    """A model in training: all that a checkpoint holds."""
+@dataclass(frozen=True)
+class Recipe:
+    """The choices that make up a training, besides its model and its images: settings of the loop, optimizer,
+    schedule of the learning rate, and budget.
+    """
 
-    model: Generator
-    ema: Ema
-    optimizers: dict[str, Optimizer]
-    step: int = 0
-    images_seen: int = 0
-    seconds: float = 0.0
-    finished: bool = False
-    fitting_seconds: float = 0.0
-    """Of what is found once the weights are trained; no part of `seconds`."""
-    images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
-    """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
-    skips: Skips = field(default_factory=Skips)
-    saved_images: int | None = None
-    """Images seen by the last checkpoint, None before the first."""
+    trainer: Trainer
+    optim: OptimizerFactory
+    lr_schedule: LrSchedule
+    budget: Budget
 
-    def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
-        """The checkpoint."""
-        return {
-            "model": self.model.state_dict(),
-            "ema": self.ema.model.state_dict(),
-            "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
-            "step": self.step,
-            "images_seen": self.images_seen,
-            "seconds": self.seconds,
-            "finished": self.finished,
-            "fitting_seconds": self.fitting_seconds,
-            "images_by_phases": self.images_by_phases,
-            "skips": asdict(self.skips),
-            "data_key": data_key,
-            "window": window,
-            "tracker": tracker.state(),
-        }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go back to a checkpoint."""
-        self.model.load_state_dict(state["model"])
-        self.ema.model.load_state_dict(state["ema"])
-        for phase, optimizer in self.optimizers.items():
-            restore(optimizer, state["optimizers"][phase])
-        self.step, self.images_seen = state["step"], state["images_seen"]
-        self.seconds, self.finished = state["seconds"], state["finished"]
-        self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
-        self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
-        self.skips, self.saved_images = Skips(**state.get("skips", {})), self.images_seen
+class Hooks(NamedTuple):
+    """Functions that a training calls on its way: a tracker of logged values, on_sample(averaged model,
+    images seen) for pictures, and on_evaluate(averaged model), which returns scores by name.
+    """
+
+    tracker: Tracker
+    on_sample: OnSample
+    on_evaluate: OnEvaluate
 
 
 def train(
     model: Generator,
-    split: Split,
+    data: ImageData,
+    recipe: Recipe,
+    hooks: Hooks,
     *,
-    trainer: Trainer,
-    optim: OptimizerFactory,
-    lr_schedule: LrSchedule,
-    budget: Budget,
-    flip: bool,
-    seed: int,
-    device: torch.device,
     checkpoints: CheckpointStore,
     checkpoint: dict[str, Any] | None,
-    data_key: str,
-    tracker: Tracker,
-    progress: Progress,
-    stop: StopRequest,
-    on_sample: OnSample,
-    on_evaluate: OnEvaluate,
-    ranks: Ranks = ALONE,
+    context: Context,
 ) -> Trained:
-    """Train `model` on `split` until the budget is spent or a stop is requested; go on from `checkpoint`.
+    """Train a model on data.train until the budget is spent or a stop is requested; returns it with its
+    average and its optimizers.
 
+    checkpoint: the state to resume from, None for a new training; checkpoints: where states are saved.
     Each step draws its randomness from (seed, images seen), so that a resumed training equals an
     uninterrupted one bit for bit (under budget.seconds the clock has a say in the learning rate too).
     Several processes compute what one would, each on its share of every batch; the first keeps time and
@@ -178,79 +147,91 @@ def train(
     fitted is that of variance=posterior there).
     Raises FloatingPointError where a loss or gradient is not finite.
     """
-    # What is trained
+    trainer, budget, tracker = recipe.trainer, recipe.budget, hooks.tracker
+    device, processes = context.device, context.processes
+
+    # Model, average and optimizers, new or as the checkpoint has them
     model.train()
     ema = Ema(model, halflife_images=trainer.ema_halflife_images, rampup=trainer.ema_rampup)
-    run = Trained(model, ema, {phase: optim(model.phase_parameters(phase)) for phase in model.phases})
+    run = Trained(model, ema, {phase: recipe.optim(model.phase_parameters(phase)) for phase in model.phases})
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     if checkpoint is not None:
         run.load(checkpoint)
-    ranks.check_batch(trainer.batch_size, trainer.accumulate)
-    ranks.check_same([run.step, run.images_seen])
+    processes.check_batch(trainer.batch_size, trainer.accumulate)
+    processes.check_same([run.step, run.images_seen])
     if run.finished:
         return run
-    learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}  # walking takes time
-    moving = changing(model)
-    ranks.follow_first([*model.parameters(), *moving])
+    # Listed once: to walk through the modules takes as long as a small step.
+    learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}
+    buffers = saved_buffers(model)
+    processes.copy_first([*model.parameters(), *buffers])
+    loss_of = phase_losses(model, learned, processes.count)
 
-    # What it is trained on, and what is watched meanwhile
-    order = EpochOrder(len(split), seed)
+    # Order of the images, values for the log, clock
+    order = EpochOrder(len(data.train), context.seed)
     window = Window(patience=1 if device.type == "cpu" else 50)  # reading stalls a GPU, not a CPU
     if checkpoint is not None:
         window.load(checkpoint["window"], device)
     clock = Clock(run.seconds, run.images_seen)
-    saved, (stopping,) = time.monotonic(), ranks.agree([stop.requested])
+    saved, (stopping,) = time.monotonic(), processes.broadcast_numbers([context.stop.requested])
 
-    def keep() -> None:
+    def save() -> None:
         window.check()
-        state = run.state(tracker, window.state(ranks), data_key)
-        if ranks.first:
+        state = run.state(tracker, window.state(processes), data.key)
+        if context.first:
             checkpoints.save(state)
         run.saved_images = run.images_seen
 
     def fit_weights(weights: Generator, images: int) -> float:
-        seconds = fit(weights, split, images=images, seed=seed, device=device)
-        ranks.follow_first(changing(weights))
+        seconds = fit(weights, data.train, images, context)
+        processes.copy_first(saved_buffers(weights))
         return seconds
+
+    @contextmanager
+    def fitted_average() -> Iterator[Generator]:
+        with clock.paused():
+            fit_weights(ema.model, FEWEST)
+            yield ema.model
+            ema.copy_buffers()  # a checkpoint before the end has nothing that is fitted
 
     guard = Guard(model, run.skips, active=trainer.on_nonfinite == "skip")
     networks = model.networks() if trainer.compile else []
-    explained = partial(training_explained, trainer.batch_size, trainer.accumulate, ranks.count, device, run)
-    with compiled(networks), explained(), progress.bar("training", total_of(budget)) as bar:
+    explained = partial(
+        training_explained, trainer.batch_size, trainer.accumulate, processes.count, device, run
+    )
+    with compiled(networks), explained(), context.progress.bar("training", total_of(budget)) as bar:
         bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
         while not run.finished and not stopping:
             # One step: every phase on its own batch
-            before, moved = run.images_seen, False
-            rng.seed_step(seed, before)
+            before, moved = run.images_seen, False  # moved: at least one phase made an update
+            rng.seed_step(context.seed, before)  # so that a resumed training draws the same
             spent = budget.spent(before, run.seconds)
             (share, phases), begun = model.stage(spent)
             model.begin_step(spent)
             of_stage = spent - begun  # the learning rate begins anew with each stage
-            factor = lr_schedule.factor(round(before * (of_stage / spent)) if spent else 0, of_stage / share)
+            factor = recipe.lr_schedule.factor(
+                round(before * (of_stage / spent)) if spent else 0, of_stage / share
+            )
             for phase in phases:
                 index = order.take(run.images_seen, trainer.batch_size)
-                losses, parts = [], ranks.parts(index, trainer.accumulate)
+                losses, parts = [], processes.parts(index, trainer.accumulate)
                 guard.remember()
                 with only(learned, phase):
-                    with global_batch.at_work(ranks.share):
-                        x, y = batch(split, torch.cat([mine for _, mine in parts]), device, flip)
-                        y = y if model.num_classes else None
-                        if not global_batch.is_whole() or len(parts) > 1:
+                    with global_batch.at_work(processes.share):
+                        own = torch.cat([mine for _, mine in parts])
+                        x, y = model_batch(model, data.train, own, device, flip=data.flip)
+                        if not global_batch.is_whole() or len(parts) > 1:  # else `loss` does it itself
                             model.prepare(x, y, phase=phase, step=run.step)
-                    start = Start(device, moving if len(parts) > 1 else [])
+                    start = Start(device, buffers if len(parts) > 1 else [])
                     for k, (part, mine) in enumerate(parts):
                         rows = slice(k * len(mine), (k + 1) * len(mine))
-                        start.restore()
-                        with global_batch.at_work(part):
-                            loss = model.loss(
-                                x[rows], y if y is None else y[rows], phase=phase, step=run.step
-                            )
-                        (loss.total / trainer.accumulate).backward()
-                        losses.append(loss)
+                        start.restore()  # each part draws what the whole batch would
+                        labels = y if y is None else y[rows]
+                        losses.append(backward(loss_of[phase], x[rows], labels, step=run.step, part=part))
                 loss = mean([loss.total.detach() for loss in losses])
-                ranks.average([loss, *(p.grad for p in learned[phase] if p.grad is not None)])
+                processes.average([loss])
                 norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss)
                 values = values_of(losses, loss, norm)
                 run.images_seen += len(index)
@@ -259,18 +240,18 @@ def train(
                     moved = True
             seen = run.images_seen - before
             run.images_by_phases[phases] = run.images_by_phases.get(phases, 0) + seen
-            ranks.follow_first(moving)
+            processes.copy_first(buffers)  # what a module learned outside the gradient
             if moved:
                 ema.update(images=seen, images_seen=run.images_seen)
             run.step += 1
-            (run.seconds,) = ranks.agree([clock.seconds()])
+            (run.seconds,) = processes.broadcast_numbers([clock.seconds()])  # one clock decides for all
             spent = budget.spent(run.images_seen, run.seconds)
             run.finished = spent >= 1
 
-            # What the user sees
+            # Log, pictures and scores
             if crossed(trainer.log_every_images, before, run.images_seen) or run.finished:
                 shown = {
-                    **window.flush(ranks),
+                    **window.flush(processes),
                     **rates(run.optimizers),
                     **({"skipped_batches": run.skips.total} if guard.active else {}),
                     "images_per_second": clock.rate(run.images_seen),
@@ -279,60 +260,57 @@ def train(
                 tracker.log(shown, images_seen=run.images_seen)
                 bar.advance(done_of(budget, spent), note_of(shown, phases))
             if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
-                with clock.paused():
-                    fit_weights(ema.model, FEWEST)
-                    on_sample(ema.model, run.images_seen)
-                    ema.copy_buffers()  # a checkpoint before the end has nothing that is fitted
+                with fitted_average() as average:
+                    hooks.on_sample(average, run.images_seen)
             if crossed(trainer.evaluate_every_images, before, run.images_seen) and not run.finished:
-                with clock.paused():
-                    fit_weights(ema.model, FEWEST)
-                    found = {f"training/{name}": value for name, value in on_evaluate(ema.model).items()}
-                    ema.copy_buffers()
-                    if found:
-                        found["training_seconds"] = run.seconds
-                        tracker.log(found, images_seen=run.images_seen)
+                with fitted_average() as average:
+                    scores = hooks.on_evaluate(average)
+                if scores:
+                    named = {f"training/{name}": value for name, value in scores.items()}
+                    named["training_seconds"] = run.seconds
+                    tracker.log(named, images_seen=run.images_seen)
 
-            # What survives a kill
+            # Checkpoint
             due = time.monotonic() - saved >= trainer.checkpoint_every_seconds
-            stopping, due = ranks.agree([stop.requested, due])
-            stop.signalled = bool(stopping)  # what the first process was asked counts for all
+            stopping, due = processes.broadcast_numbers([context.stop.requested, due])
+            context.stop.signalled = bool(stopping)  # what the first process was asked counts for all
             if due and not run.finished and not stopping:
                 with clock.paused():
-                    keep()
+                    save()
                 saved = time.monotonic()
 
-    # What follows from the trained weights in closed form
+    # Fits in closed form, once the weights are trained, and the last checkpoint
     with explained():
         if run.finished:
             window.check()  # before anything is made of weights that may not be finite
             images = fit_images(run.images_seen)
             run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
-        keep()
+        save()
     return run
 
 
 def rates(optimizers: dict[str, Optimizer]) -> dict[str, float]:
-    """The learning rate of each phase."""
+    """The learning rate of each phase, by the name in the log."""
     return {f"{phase}/lr": optimizer.param_groups[0]["lr"] for phase, optimizer in optimizers.items()}
 
 
 def crossed(every: int | None, before: int, now: int) -> bool:
-    """Whether a multiple of `every` lies in (before, now]."""
+    """True where a multiple of `every` lies in (before, now]; never for None."""
     return every is not None and before // every < now // every
 
 
 def total_of(budget: Budget) -> int:
-    """The length of the progress bar: images where they are bounded, seconds otherwise."""
+    """Length of the progress bar: images where they are bounded, seconds otherwise."""
     return budget.images if budget.images is not None else math.ceil(budget.seconds or 0)
 
 
 def done_of(budget: Budget, spent: float) -> int:
-    """How much of the progress bar is done, in its own unit."""
+    """Part of the progress bar that is done, in its own unit."""
     return round(min(spent, 1.0) * total_of(budget))
 
 
 def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
-    """What stands beside the progress bar."""
+    """Text beside the progress bar: losses, skipped batches, images per second."""
     names = {phase: f"{phase}/loss" for phase in phases}
     losses = [f"{phase} loss {shown[name]:.4f}" for phase, name in names.items() if name in shown]
     skipped = [f"{shown['skipped_batches']:,} batches skipped"] if shown.get("skipped_batches") else []

@@ -1,4 +1,4 @@
-"""The learning rate over a training: a warm-up, then a decay over the share of the budget that is spent."""
+"""Learning rate over a training: a linear warm-up, then a decay over the share of the budget used."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,7 +7,9 @@ __all__ = ["Constant", "Cosine", "Linear", "LrSchedule"]
 
 
 class LrSchedule(ABC):
-    """A factor on the optimizer's learning rate: a linear rise over warmup_images, times the decay."""
+    """A factor on the optimizer's learning rate: min(images_seen / warmup_images, 1) * decay(spent), with
+    decay by the subclass; warmup_images = 0 is no warm-up.
+    """
 
     def __init__(self, warmup_images: int = 0) -> None:
         if warmup_images < 0:
@@ -15,7 +17,9 @@ class LrSchedule(ABC):
         self.warmup_images = warmup_images
 
     def factor(self, images_seen: int, spent: float) -> float:
-        """The factor after `images_seen` images, when the share `spent` (0..1) of the budget is gone."""
+        """Return the factor for the step after `images_seen` images, when the share `spent` (0 to 1) of the
+        budget is used up; it multiplies the learning rate that the optimizer was made with.
+        """
         warmup = min((images_seen + 1) / self.warmup_images, 1.0) if self.warmup_images else 1.0
         return warmup * self.decay(min(spent, 1.0))
 
@@ -25,14 +29,14 @@ class LrSchedule(ABC):
 
 
 class Constant(LrSchedule):
-    """No decay."""
+    """No decay: decay(spent) = 1."""
 
     def decay(self, spent: float) -> float:
         return 1.0
 
 
 class Linear(LrSchedule):
-    """From 1 straight down to 0."""
+    """Straight down to 0: decay(spent) = 1 - spent."""
 
     def decay(self, spent: float) -> float:
         return 1.0 - spent

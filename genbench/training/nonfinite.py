@@ -1,4 +1,6 @@
-"""Batches whose loss or gradient is not finite: described, and skipped where the user asks for it."""
+"""Batches whose loss or gradient is not finite: named by phase and step, and skipped, within bounds, where
+trainer.on_nonfinite=skip asks for it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +19,22 @@ SHARE = 0.05
 
 
 class NotFinite(FloatingPointError):  # noqa: N818 (it says what is the matter)
-    """The loss or the gradient of a batch is not finite; without this batch a training could go on."""
+    """The loss or the gradient of one batch is not finite. Without this batch the training could go on, so
+    its message can offer trainer.on_nonfinite=skip.
+    """
 
 
 @dataclass
 class Skips:
-    """The batches of a training that made no update: of all, and of the last ones without a break."""
+    """Counts of batches that made no update, since their loss or gradient was not finite: in all, and the
+    last ones without a break. A checkpoint holds both.
+    """
 
     total: int = 0
     in_a_row: int = 0
 
     def summary(self, batches: int) -> str:
-        """One line on how many of all batches were skipped."""
+        """Return one sentence on how many of all batches were skipped and why."""
         return f"{self.total:,} of {batches:,} batches were skipped: their loss or gradient was not finite."
 
 
@@ -41,12 +47,12 @@ class Guard:
 
     def __init__(self, model: nn.Module, skips: Skips, *, active: bool) -> None:
         self.model, self.skips, self.active = model, skips, active
-        kept = model.state_dict() if active else {}
-        self.buffers = {name: buffer for name, buffer in model.named_buffers() if name in kept}
+        saved = model.state_dict() if active else {}  # buffers that no checkpoint holds are constants
+        self.buffers = {name: buffer for name, buffer in model.named_buffers() if name in saved}
         self.before: dict[str, Tensor] = {}
 
     def remember(self) -> None:
-        """Keep the values of the buffers before a batch, which its forward pass may change."""
+        """Copy the values of the buffers before a batch, which its forward pass may change."""
         self.before = {name: buffer.clone() for name, buffer in self.buffers.items()}
 
     def admits(self, values: Mapping[str, Tensor], *, phase: str, step: int, batches: int) -> bool:
@@ -71,17 +77,21 @@ class Guard:
 
 
 def values_of(losses: list[Loss], loss: Tensor, grad_norm: Tensor) -> dict[str, Tensor]:
-    """The numbers of one update, () each: its loss over all processes, its terms, and its gradient's norm."""
+    """Collect the numbers of one update, () each on the device, by name: "loss", its mean over all processes;
+    the terms of the loss, of this process; "grad_norm".
+    """
     terms = {name: mean([loss.terms[name] for loss in losses]) for name in losses[0].terms}
     return {"loss": loss, **terms, "grad_norm": grad_norm}
 
 
 def describe_update(values: Mapping[str, Tensor], phase: str, step: int) -> str:
-    """Name the phase and the step at which a training was not finite, with the numbers of that update."""
+    """Name the phase and the step at which a training was not finite, with the numbers of that update by
+    name, as the first sentence of an error.
+    """
     shown = ", ".join(f"{name}={float(value):.4g}" for name, value in values.items())
     return f"not finite in phase {phase!r} at step {step}: {shown}"
 
 
 def mean(values: list[Tensor]) -> Tensor:
-    """The mean of some () tensors."""
+    """Average () tensors: their sum / their number; one alone is returned as it is, bit for bit."""
     return torch.stack(values).mean() if len(values) > 1 else values[0]

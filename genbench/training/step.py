@@ -1,4 +1,6 @@
-"""The pieces of one training step: its batch, which parameters learn, the update of the weights."""
+"""Pieces of one training step: its batch, the parameters that learn, the update of the weights, restored
+random numbers.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genbench.data import Split, mirrored, to_float
+from genbench.generator import Generator
 from genbench.runtime import rng
 
-__all__ = ["Start", "batch", "only", "restore", "update"]
+__all__ = ["Start", "model_batch", "only", "restore", "update"]
 
 
 class Start:
@@ -29,19 +32,27 @@ class Start:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Set the generators and the buffers to the state in which this object was made."""
+        """Set torch's generators and the buffers back to the state in which this object was made, before each
+        part of a batch: so all parts draw, and update buffers, alike.
+        """
         rng.restore(self.stream, self.device)
         for buffer, value in zip(self.buffers, self.values, strict=True):
             buffer.copy_(value)
 
 
-def batch(split: Split, index: Tensor, device: torch.device, flip: bool) -> tuple[Tensor, Tensor | None]:
-    """The images at `index` in [-1, 1], each mirrored with probability 1/2 where `flip`, and their labels."""
+def model_batch(
+    model: Generator, split: Split, index: Tensor, device: torch.device, *, flip: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Gather what a model takes of the images at index (B,) int64: x (B, C, H, W) float32 in [-1, 1] in the
+    layout channels_last, and labels y (B,) int64, None for an unconditional model.
+
+    flip: mirror each image with probability 1/2, by torch's default generator.
+    """
     images, labels = split.gather(index, device)
     x = to_float(images)
     if flip:
         x = mirrored(x)
-    return x.contiguous(memory_format=torch.channels_last), labels
+    return x.contiguous(memory_format=torch.channels_last), labels if model.num_classes else None
 
 
 def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss: Tensor) -> Tensor:
@@ -70,7 +81,10 @@ def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss
 
 @contextmanager
 def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
-    """Let gradient reach the parameters of one phase alone."""
+    """Let gradient reach the parameters of one phase alone inside the block, by requires_grad; afterwards all
+    learn again.
+    learned: the parameters of each phase, by its name.
+    """
     mine = set(learned[phase])
     others = [p for parameters in learned.values() for p in parameters if p.requires_grad and p not in mine]
     for parameter in others:

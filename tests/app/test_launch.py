@@ -18,9 +18,10 @@ TOY = (
     "metrics.samples=48",
     "metrics.batch_size=16",
     "metrics.likelihood_samples=32",
+    "scores=[fid,precision_recall]",  # is and kid would load torchmetrics in every process
     "tracker=jsonl",
 )
-DDPM = ("model=ddpm", "network.width=8", "sampler.steps=4", "schedule.T=100", *TOY)
+DDPM = ("model=ddpm", "network.width=8", "network.blocks=1", "sampler.steps=4", "schedule.T=100", *TOY)
 
 
 def only(folder: Path, pattern: str) -> Path:
@@ -37,19 +38,21 @@ def result(runs: Path) -> dict[str, Any]:
     return json.loads(only(runs, "result.json").read_text())
 
 
-def test_two_processes_have_the_curve_samples_and_scores_of_one(tmp_path: Path, main: Command) -> None:
-    for devices in (1, 2):
+def test_two_processes_have_the_curve_samples_and_scores_of_one(
+    tmp_path: Path, main: Command, process: Command
+) -> None:
+    for devices, command in ((1, main), (2, process)):
         words = (*DDPM, "budget.images=512", "trainer.sample_every_images=256", f"trainer.devices={devices}")
-        done = main(*words, f"runs_dir={tmp_path / str(devices)}")
+        done = command(*words, f"runs_dir={tmp_path / str(devices)}")
         assert done.returncode == 0, done.stderr
     same_but_for_rounding(*(only(tmp_path / name, "ddpm-*") for name in "12"))
 
 
 @pytest.mark.slow
-def test_the_runs_of_a_sweep_have_two_processes_each(tmp_path: Path, main: Command) -> None:
+def test_the_runs_of_a_sweep_have_two_processes_each(tmp_path: Path, process: Command) -> None:
     words = ("-m", "model=gan,flow,latent_diffusion", "budget.images=512", *TOY)
     for devices in (1, 2):
-        done = main(*words, f"runs_dir={tmp_path / str(devices)}", f"trainer.devices={devices}")
+        done = process(*words, f"runs_dir={tmp_path / str(devices)}", f"trainer.devices={devices}")
         assert done.returncode == 0, done.stderr
     for model in ("gan", "flow"):
         same_but_for_rounding(*(only(tmp_path / name, f"{model}-*") for name in "12"))
@@ -84,7 +87,7 @@ def pixels(path: Path) -> Any:
 def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(
     tmp_path: Path, main: Command, environment: dict[str, str]
 ) -> None:
-    words = (*DDPM, "budget.images=6400", "trainer.checkpoint_every_seconds=0.2")
+    words = (*DDPM, "budget.images=3200", "trainer.checkpoint_every_seconds=0.1")
     going = start(tmp_path / "killed", *words, "trainer.devices=2", env=environment)
     wait_for(tmp_path / "killed", "last.pt")
     os.kill(workers_of(going.pid)[1], signal.SIGKILL)
@@ -99,12 +102,12 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(
 
     went_on = main(*words, f"runs_dir={tmp_path / 'killed'}")
     assert went_on.returncode == 0, went_on.stderr
-    assert "Going on from" in went_on.stdout
+    assert "Resuming at" in went_on.stdout
     whole = main(*words, f"runs_dir={tmp_path / 'whole'}")
     assert whole.returncode == 0, whole.stderr
     assert curve(tmp_path / "killed") == pytest.approx(curve(tmp_path / "whole"), rel=2e-2)
     one, other = (result(tmp_path / name)["likelihood"]["bits_per_dim"] for name in ("killed", "whole"))
-    assert one == pytest.approx(other, rel=1e-2)  # 100 steps of Adam let rounding grow
+    assert one == pytest.approx(other, rel=1e-2)  # 50 steps of Adam let rounding grow
 
 
 @pytest.mark.slow

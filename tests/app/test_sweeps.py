@@ -1,25 +1,27 @@
 """Sweeps as a user meets them: what fails stays alone, what is finished is skipped, nothing is done twice."""
 
+import importlib
 import json
-import logging
 import os
+import pickle
 import re
-import runpy
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
-from genbench.app.sweeps import LEDGER, KeepsLedger
+from genbench.app.sweeps import LEDGER, Combinations, KeepsLedger, register_sweeper
 from genbench.records.sweep_ledger import Ledger, Outcome, duration, outcome_table
 from genbench.runtime.stop import StopRequest
 from genbench.session.session import Session
@@ -29,42 +31,6 @@ from tests.toys import TINY
 SMALL = (*TINY, "budget.images=128", "schedule.T=30", "scores=[fid]", "metrics.likelihood_samples=0")
 UNMEASURED = (*(word for word in TINY if "samples" not in word), "budget.images=128", "metrics=none")
 BAD_AND_GOOD = ("optim.lr=1e30,0.001", "trainer.clip_norm=null")  # the first diverges at its first steps
-
-
-class Done(NamedTuple):
-    """What a command came to."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Here = Callable[..., Done]
-
-
-@pytest.fixture
-def here(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], environment: dict[str, str]
-) -> Iterator[Here]:
-    """`python main.py ...` in this process, which has loaded torch already, and without a trace in it."""
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
-    # Set, so that what the command itself sets or takes away is undone in the end.
-    for name in (LEDGER, "HYDRA_FULL_ERROR", "OMP_WAIT_POLICY"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setenv("GENBENCH_CACHE", environment["GENBENCH_CACHE"])
-
-    def call(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", [str(ROOT / "main.py"), *words])
-        try:
-            runpy.run_path(sys.argv[0], run_name="__main__")
-            code: object = 0
-        except SystemExit as ended:
-            code = ended.code
-        return Done(int(str(code)), *capfd.readouterr())
-
-    yield call
-    root.handlers[:], root.level = before
 
 
 def later_than(looks: int) -> property:
@@ -85,9 +51,9 @@ def sessions(runs_dir: Path) -> dict[str, list[str]]:
     return {record["identity"]: [one["status"] for one in record["sessions"]] for record in records}
 
 
-def test_a_failed_job_is_told_at_once_and_the_others_follow(here: Here, tmp_path: Path) -> None:
+def test_a_failed_job_is_told_at_once_and_the_others_follow(main: Command, tmp_path: Path) -> None:
     sweep = ("-m", *SMALL, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
-    done = here(*sweep)
+    done = main(*sweep)
     assert done.returncode == 1
     assert statuses(tmp_path) == ["failed", "done"]
     told = done.stdout.replace("\n", "")
@@ -96,23 +62,23 @@ def test_a_failed_job_is_told_at_once_and_the_others_follow(here: Here, tmp_path
     assert "bits/dim" not in told  # the tables of a job are left to the report
 
     # The same command again does no work, and says so
-    again = here(*sweep)
+    again = main(*sweep)
     assert (again.returncode, statuses(tmp_path)) == (1, ["unmended", "skipped"])
     assert "retry_failed=true" in again.stdout
     assert sorted(map(len, sessions(tmp_path).values())) == [1, 1]
 
     # What failed is tried again where that is asked for
-    retried = here(*sweep, "retry_failed=true")
+    retried = main(*sweep, "retry_failed=true")
     assert (retried.returncode, statuses(tmp_path)) == (1, ["failed", "skipped"])
 
 
 def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_comparison(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    main: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = ("-m", *SMALL, "loss=l1,l2", f"runs_dir='{tmp_path}/it\\'s'")
     with monkeypatch.context() as asked:
         asked.setattr(StopRequest, "requested", later_than(1))
-        stopped = here(*sweep)
+        stopped = main(*sweep)
     runs_dir = tmp_path / "it's"
     assert stopped.returncode == 130
     assert statuses(runs_dir) == ["stopped", "not started"]
@@ -120,7 +86,7 @@ def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_
     assert "loss=l2" in stopped.stdout
     assert "genbench report" not in stopped.stdout
 
-    done = here(*sweep)
+    done = main(*sweep)
     assert (done.returncode, statuses(runs_dir)) == (0, ["done", "done"])
     assert sorted(sessions(runs_dir).values()) == [["done"], ["stopped", "done"]]
     rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")]
@@ -131,27 +97,27 @@ def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_
 
 
 def test_a_combination_that_cannot_be_is_refused_alone_and_before_the_others_run(
-    here: Here, tmp_path: Path
+    main: Command, tmp_path: Path
 ) -> None:
-    words = ("-m", "model=gan,vae,autoencoder", "likelihood=gaussian", "dry_run=true", f"runs_dir={tmp_path}")
-    done = here(*words)
+    words = ("model=gan,vae,autoencoder", "-m", "likelihood=gaussian", "dry_run=true", f"runs_dir={tmp_path}")
+    done = main(*words)
     assert done.returncode == 1
     assert statuses(tmp_path) == ["estimated", "estimated", "refused"]
     refused = done.stdout.index("job 2 refused (model=gan ")
-    assert done.stdout.index("likelihood is no axis of model=gan, which has network") > refused
+    assert done.stdout.index("model=gan does not accept likelihood; its groups are network") > refused
     assert refused < done.stdout.index("job 0 estimated")
 
 
 def test_a_combination_that_refers_to_another_models_settings_is_refused_alone(
-    here: Here, tmp_path: Path
+    main: Command, tmp_path: Path
 ) -> None:
-    done = here("-m", "model=vae,gan", "network=resnet_vae", "dry_run=true", f"runs_dir={tmp_path}")
+    done = main("model=vae,gan", "network=resnet_vae", "dry_run=true", f"runs_dir={tmp_path}", "--multirun")
     assert (done.returncode, statuses(tmp_path)) == (1, ["estimated", "refused"])
     assert "an option that was chosen belongs to another model" in done.stdout.replace("\n", " ")
 
 
 def test_a_signal_that_comes_when_all_is_measured_still_ends_the_sweep(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    main: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cost = Session.cost
 
@@ -161,26 +127,27 @@ def test_a_signal_that_comes_when_all_is_measured_still_ends_the_sweep(
 
     with monkeypatch.context() as late:
         late.setattr(Session, "cost", interrupted)
-        stopped = here("-m", *UNMEASURED, "seed=0,1", f"runs_dir={tmp_path}")
+        stopped = main("-m", *UNMEASURED, "seed=0,1", f"runs_dir={tmp_path}")
     assert stopped.returncode == 130
     assert statuses(tmp_path) == ["done", "not started"]
 
 
-def test_a_sweep_whose_jobs_are_all_refused_is_one_message(here: Here, tmp_path: Path) -> None:
-    done = here("-m", "model=ddpm,gan", "likelihood=gaussian", f"runs_dir={tmp_path}")
+def test_a_sweep_whose_jobs_are_all_refused_is_one_message(main: Command, tmp_path: Path) -> None:
+    done = main("-m", "model=ddpm,gan", "likelihood=gaussian", f"runs_dir={tmp_path}")
     assert done.returncode == 2
     assert (
-        "genbench: all 2 jobs are refused, the first since likelihood is no axis of model=ddpm" in done.stderr
+        "genbench: all 2 jobs are refused, the first since model=ddpm does not accept likelihood"
+        in done.stderr
     )
     assert "sweep:" not in done.stdout
 
 
 def test_a_job_that_fails_once_it_was_asked_to_stop_is_told_as_failed_and_ends_the_sweep(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    main: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as asked:
         asked.setattr(StopRequest, "requested", later_than(3))  # after a first step; the second one diverges
-        stopped = here("-m", *SMALL, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
+        stopped = main("-m", *SMALL, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
     assert stopped.returncode == 130
     assert statuses(tmp_path) == ["failed", "not started"]
     assert "job 0 failed: FloatingPointError: not finite" in stopped.stdout.replace("\n", "")
@@ -189,16 +156,16 @@ def test_a_job_that_fails_once_it_was_asked_to_stop_is_told_as_failed_and_ends_t
     assert "Traceback" in log.read_text()
 
 
-def test_a_dry_run_estimates_every_job_and_leaves_nothing(here: Here, tmp_path: Path) -> None:
-    done = here("-m", *SMALL, "seed=0,1", f"runs_dir={tmp_path}", "dry_run=true")
+def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_path: Path) -> None:
+    done = main("-m", *SMALL, "seed=0,1", f"runs_dir={tmp_path}", "dry_run=true")
     assert done.returncode == 0
     assert statuses(tmp_path) == ["estimated", "estimated"]
     assert "MiB" in done.stdout
     assert [path for path in (tmp_path / "default").rglob("*") if path.name != "multirun.yaml"] == []
 
 
-def test_a_dry_run_of_one_run_tells_what_it_would_take(here: Here, tmp_path: Path) -> None:
-    done = here(*SMALL, f"runs_dir={tmp_path}", "dry_run=true")
+def test_a_dry_run_of_one_run_tells_what_it_would_take(main: Command, tmp_path: Path) -> None:
+    done = main(*SMALL, f"runs_dir={tmp_path}", "dry_run=true")
     assert done.returncode == 0
     assert "training 0:0" in done.stdout
     assert "parameters" in done.stdout
@@ -206,14 +173,16 @@ def test_a_dry_run_of_one_run_tells_what_it_would_take(here: Here, tmp_path: Pat
 
 
 @pytest.mark.parametrize("objective", ["fdi", "is"])
-def test_an_objective_that_cannot_be_minimised_is_refused(objective: str, here: Here, tmp_path: Path) -> None:
-    done = here(*SMALL, f"runs_dir={tmp_path}", f"objective={objective}")
+def test_an_objective_that_cannot_be_minimised_is_refused(
+    objective: str, main: Command, tmp_path: Path
+) -> None:
+    done = main(*SMALL, f"runs_dir={tmp_path}", f"objective={objective}")
     assert done.returncode == 2
-    assert f"objective is '{objective}'; lower must be better, so legal are fid," in done.stderr
+    assert f"objective is '{objective}'; lower must be better: choose from fid," in done.stderr
 
 
 def test_a_sweep_that_was_killed_goes_on_where_it_was(
-    here: Here, tmp_path: Path, environment: dict[str, str]
+    main: Command, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     """That the numbers are those of an uninterrupted run, tests/test_main.py holds of each run."""
     small = [word for word in SMALL if "budget" not in word]
@@ -229,12 +198,12 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert statuses(tmp_path) == ["running", "not started"]
-    assert here(*words).returncode == 0
+    assert main(*words).returncode == 0
     assert sorted(sessions(tmp_path).values()) == [["done"], ["stopped", "done"]]
 
 
 def test_two_processes_on_one_sweep_share_its_jobs(
-    here: Here, tmp_path: Path, environment: dict[str, str]
+    main: Command, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     words = ["-m", *UNMEASURED, "seed=0,1", f"runs_dir={tmp_path}"]
     command = [sys.executable, str(ROOT / "main.py"), *words]
@@ -242,12 +211,23 @@ def test_two_processes_on_one_sweep_share_its_jobs(
     while not list(tmp_path.glob("default/*/run.json")):
         assert other.poll() is None, "it ended before it had begun"
         time.sleep(0.02)
-    assert [here(*words).returncode, other.wait(timeout=300)] == [0, 0]
+    assert [main(*words).returncode, other.wait(timeout=300)] == [0, 0]
     ledgers = [Ledger(path).outcomes() for path in (tmp_path / ".sweeps").iterdir()]
     ended = sorted(outcome.status for outcomes in ledgers for outcome in outcomes)
     assert ended.count("done") == 2
     assert set(ended) <= {"done", "skipped", "busy"}
     assert list(sessions(tmp_path).values()) == [["done"]] * 2
+
+
+def test_hydra_finds_the_sweeper_by_a_name_that_needs_no_folder_of_plugins() -> None:
+    name = register_sweeper()
+    assert Plugins.instance().class_name_to_class[name] is Combinations
+    assert Combinations in Plugins.instance().discover(Sweeper)
+    assert (
+        pickle.loads(pickle.dumps(Combinations)) is Combinations
+    )  # as launchers do with what they are given
+    with pytest.raises(ImportError):
+        importlib.import_module(name.rpartition(".")[0])
 
 
 LAUNCHERS = {
@@ -258,17 +238,22 @@ LAUNCHERS = {
 EXTRAS = {"joblib": "sweep", "submitit": "sweep", "ray": "ray"}
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit", pytest.param("ray", marks=pytest.mark.slow)])
-def test_parallel_launchers_run_the_same_sweep(launcher: str, main: Command, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit", "ray"])
+def test_parallel_launchers_run_the_same_sweep(launcher: str, process: Command, tmp_path: Path) -> None:
     extra = f'pip install "genbench[{EXTRAS[launcher]}]"'
     pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher", reason=extra)
-    done = main("-m", *LAUNCHERS[launcher], *UNMEASURED, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
+    done = process("-m", *LAUNCHERS[launcher], *UNMEASURED, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert statuses(tmp_path) == ["failed", "done"]
     assert "sweep: 1 failed, 1 done" in done.stdout
 
 
-@pytest.mark.parametrize("whole_group", [True, False], ids=["as a terminal does", "by its number"])
+@pytest.mark.parametrize(
+    "whole_group",
+    [True, pytest.param(False, marks=pytest.mark.slow)],
+    ids=["as a terminal does", "by its number"],
+)
 def test_a_signal_to_parallel_jobs_saves_all_and_starts_no_other(
     whole_group: bool, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -339,7 +324,7 @@ def test_jobs_find_the_ledger_where_they_do_not_inherit_the_environment(
     assert of_job[LEDGER] == os.environ[LEDGER]
 
 
-def test_the_ledger_of_a_sweep_begins_with_all_its_jobs(here: Here, tmp_path: Path) -> None:
+def test_the_ledger_of_a_sweep_begins_with_all_its_jobs(main: Command, tmp_path: Path) -> None:
     """A dry run of each would take long; none starts where a stop is asked for at once."""
     planned: list[Outcome] = []
     add = Ledger.add
@@ -347,10 +332,10 @@ def test_the_ledger_of_a_sweep_begins_with_all_its_jobs(here: Here, tmp_path: Pa
     with pytest.MonkeyPatch.context() as watched:
         watched.setattr(Ledger, "add", lambda self, outcome: (planned.append(outcome), add(self, outcome))[1])
         watched.setattr(StopRequest, "requested", True)
-        here("sweep=schedule_x_loss", "seed=1,2", "budget.images=64", f"runs_dir={tmp_path}")
-    assert [(one.job, one.status) for one in planned] == [(job, "not started") for job in range(18)]
-    assert planned[-1].overrides[1:4] == ("schedule=sigmoid", "loss=huber", "sweep=schedule_x_loss")
-    assert {"seed=2", "budget.images=64"} <= set(planned[-1].overrides)
+        main("sweep=schedule_x_loss", "seed=2", "budget.images=64", f"runs_dir={tmp_path}")
+    assert [(one.job, one.status) for one in planned] == [(job, "not started") for job in range(9)]
+    assert planned[-1].overrides[:3] == ("model=ddpm", "schedule=sigmoid", "loss=huber")
+    assert {"seed=2", "budget.images=64", "sweep=schedule_x_loss"} <= set(planned[-1].overrides)
 
 
 def test_the_last_word_of_a_job_counts_and_one_that_never_ended_is_to_be_looked_at(tmp_path: Path) -> None:
@@ -366,7 +351,8 @@ def test_the_last_word_of_a_job_counts_and_one_that_never_ended_is_to_be_looked_
     console = Console(width=100)
     with console.capture() as shown:
         console.print(outcome_table(found))
-    assert "sweep: 1 done, 1 running, 1 not started; 0:01 of" in shown.get()
+    title = " ".join(shown.get().split())
+    assert "sweep: 1 done, 1 running, 1 not started; total run time 0:01" in title
     assert "runs/b" in shown.get()
 
 

@@ -121,7 +121,7 @@ def check_resumed(killed: Path, finished: Path, name: str) -> None:
     assert done.code == 0, (name, done.told)
     assert "last.pt cannot be used" in done.told, name
     assert "previous.pt is taken in its place" in done.told, name
-    assert "Going on from 192 images" in done.told, name
+    assert "Resuming at 192 images" in done.told, name
     assert all(torch.equal(value, expected[key]) for key, value in checkpoint(run).items()), name
     assert torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["images_seen"] == 192
 

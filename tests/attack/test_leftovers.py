@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from genbench.data import Digits, prepare
-from genbench.records.files import remove_leftovers
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file, remove_leftovers
 from tests.attack.harm import QUIET
 
 
@@ -23,7 +22,7 @@ def test_a_leftover_that_cannot_be_locked_keeps_no_store_from_being_made(tmp_pat
 def test_a_folder_named_like_a_temporary_file_goes_with_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genbench.records.files.is_at_work", lambda pid: False)
+    monkeypatch.setattr("genbench.records.files.is_running", lambda pid: False)
     (tmp_path / ".run.json.7.tmp" / "inside").mkdir(parents=True)
     (tmp_path / ".metrics.jsonl.7.tmp").symlink_to("nowhere")
     remove_leftovers([tmp_path])

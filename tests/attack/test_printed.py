@@ -321,7 +321,7 @@ def test_any_host_but_loopback_is_warned_of_once(
 @pytest.mark.slow
 @pytest.mark.parametrize("tracker", ["tracker=jsonl", "tracker=wandb"])
 def test_keys_and_tokens_of_the_environment_reach_no_file(
-    main: Command, environment: dict[str, str], tmp_path: Path, tracker: str
+    process: Command, environment: dict[str, str], tmp_path: Path, tracker: str
 ) -> None:
     names = ("WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN")
     secrets = {name: f"{SECRET}{number}"[-40:] for number, name in enumerate(names)}
@@ -330,9 +330,11 @@ def test_keys_and_tokens_of_the_environment_reach_no_file(
         Path(place).mkdir()
     env = environment | secrets | places | {"WANDB_MODE": "offline", "WANDB_DIR": places["HOME"]}
     words = [word for word in TINY if not word.startswith("tracker=")]
-    done = main(*words, tracker, f"runs_dir={tmp_path / 'runs'}", env=env)
+    done = process(*words, tracker, f"runs_dir={tmp_path / 'runs'}", env=env)
     assert done.returncode == 0, done.stderr
-    failed = main(*words, "optim.lr=1e9", "trainer.batch_size=-1", f"runs_dir={tmp_path / 'runs'}", env=env)
+    failed = process(
+        *words, "optim.lr=1e9", "trainer.batch_size=-1", f"runs_dir={tmp_path / 'runs'}", env=env
+    )
     assert failed.returncode != 0
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 10
@@ -356,7 +358,7 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["main.py", word.format(SECRET)])
     with pytest.raises(SystemExit) as ending:
-        app.door(lambda: None)
+        app.run_command(lambda: None)
     assert ending.value.code == 2
     said = capsys.readouterr()
     assert "hydra.job.env_set would write" in said.err
@@ -367,5 +369,5 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
 def test_other_variables_may_be_set_for_jobs(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["main.py", f"+hydra.job.env_set{word}"])
     called = []
-    app.door(lambda: called.append(True))
+    app.run_command(lambda: called.append(True))
     assert called

@@ -21,7 +21,7 @@ from tests.toys import TINY
 
 SOURCES = sorted(
     path
-    for folder in ("genbench", "hydra_plugins", "examples", "main.py")
+    for folder in ("genbench", "examples", "main.py")
     for path in ([ROOT / folder] if folder.endswith(".py") else (ROOT / folder).rglob("*.py"))
 )
 UNSAFE_MODULES = {"cloudpickle", "code", "dill", "joblib", "jsonpickle", "marshal", "pickle", "shelve"}
@@ -189,10 +189,10 @@ def record_of(runs: Path) -> dict[str, Any]:
     ids=["memory", "not finite", "bug", "killed"],
 )
 def test_the_fault_of_one_process_is_told_in_its_own_words_and_without_a_checkpoint(
-    tmp_path: Path, main: Command, environment: dict[str, str], fault: str, told: str
+    tmp_path: Path, process: Command, environment: dict[str, str], fault: str, told: str
 ) -> None:
     words = (*TINY, "trainer.devices=2", f"runs_dir={tmp_path / 'runs'}")
-    done = main(*words, env=sabotaged(tmp_path / "site", environment, fault))
+    done = process(*words, env=sabotaged(tmp_path / "site", environment, fault))
     assert done.returncode == 1, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("genbench: ")]
     assert told in line
@@ -205,11 +205,11 @@ def test_the_fault_of_one_process_is_told_in_its_own_words_and_without_a_checkpo
 
 @pytest.mark.slow
 def test_all_processes_skip_what_is_not_finite_in_one(
-    tmp_path: Path, main: Command, environment: dict[str, str]
+    tmp_path: Path, process: Command, environment: dict[str, str]
 ) -> None:
     words = (*TINY, "trainer.devices=2", "trainer.on_nonfinite=skip", f"runs_dir={tmp_path / 'runs'}")
     fault = "x = x * torch.nan if torch.initial_seed() % 5 == 4 else x"  # in steps 4 and 6 of 8
-    done = main(*words, env=sabotaged(tmp_path / "site", environment, fault))
+    done = process(*words, env=sabotaged(tmp_path / "site", environment, fault))
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "runs").rglob("result.json")
     assert json.loads(path.read_text())["cost"]["skipped_batches"] == 2

@@ -66,11 +66,11 @@ def test_a_file_that_a_sent_run_links_to_is_not_appended_to(sent: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_a_run_is_not_resumed_onto_links_and_pipes(main: Command, tmp_path: Path) -> None:
+def test_a_run_is_not_resumed_onto_links_and_pipes(process: Command, tmp_path: Path) -> None:
     """Of the files that a run writes where they stand, and of those that it reads first."""
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    done = main(*TINY, f"runs_dir={tmp_path / 'runs'}")
+    done = process(*TINY, f"runs_dir={tmp_path / 'runs'}")
     assert done.returncode == 0, done.stderr
     (run,) = (path.parent for path in (tmp_path / "runs").rglob("result.json"))
     record = json.loads((run / "run.json").read_text())
@@ -82,7 +82,7 @@ def test_a_run_is_not_resumed_onto_links_and_pipes(main: Command, tmp_path: Path
             (run / name).rename(kept)
         for make in (lambda path: os.mkfifo(path), lambda path: path.symlink_to(precious)):
             make(run / name)
-            again = main(*TINY, f"runs_dir={tmp_path / 'runs'}")
+            again = process(*TINY, f"runs_dir={tmp_path / 'runs'}")
             assert again.returncode in (1, 2), (name, again.stdout)
             assert name in again.stderr
             assert "Traceback" not in again.stderr

@@ -1,20 +1,15 @@
 """A training that meets what is not finite, or runs out of memory, says so once, and loses nothing."""
 
 import json
-import logging
-import os
-import runpy
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from genbench.cli import main as cli
-from tests.conftest import ROOT, Make
+from tests.conftest import Command, Done, Make
 from tests.toys import TINY
 
 QUICK = (
@@ -29,44 +24,6 @@ LEAST = (*QUICK[: len(QUICK) - 3], "metrics=none", "variance=posterior")
 """The same without any evaluation."""
 
 Fault = Callable[[Tensor], Tensor]
-
-
-class Done(NamedTuple):
-    """A command that ended."""
-
-    code: int
-    said: str
-    complained: str
-
-
-Here = Callable[..., Done]
-
-
-@pytest.fixture
-def here(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], environment: dict[str, str]
-) -> Iterator[Here]:
-    """`python main.py ...`, or `genbench VERB ...`, in this process, which has loaded torch already."""
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
-    for name in ("GENBENCH_SWEEP", "HYDRA_FULL_ERROR", "OMP_WAIT_POLICY"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setenv("GENBENCH_CACHE", environment["GENBENCH_CACHE"])
-
-    def call(*words: object, verb: bool = False) -> Done:
-        monkeypatch.setattr(sys, "argv", [str(ROOT / "main.py"), *map(str, words)])
-        try:
-            if verb:
-                cli.main()
-            else:
-                runpy.run_path(sys.argv[0], run_name="__main__")
-            code: object = 0
-        except SystemExit as ended:
-            code = ended.code
-        return Done(int(str(code or 0)), *capfd.readouterr())
-
-    yield call
-    root.handlers[:], root.level = before
 
 
 @pytest.fixture
@@ -128,18 +85,18 @@ def record_of(runs: Path) -> dict[str, Any]:
 
 def checked(done: Done, code: int) -> str:
     """The one message that a command complained in."""
-    assert done.code == code, done.said + done.complained
-    assert "Traceback" not in done.said + done.complained
-    (line,) = [line for line in done.complained.splitlines() if line.startswith("genbench: ")]
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("genbench: ")]
     return line
 
 
 @pytest.mark.parametrize("fault", [out_of_memory, out_of_host_memory])
 def test_out_of_memory_at_the_first_step_names_batch_device_and_remedy(
-    here: Here, faulty: Callable[[Fault, Fault], None], tmp_path: Path, fault: Fault
+    main: Command, faulty: Callable[[Fault, Fault], None], tmp_path: Path, fault: Fault
 ) -> None:
     faulty(fault, nothing)
-    told = checked(here(*QUICK, f"runs_dir={tmp_path}"), 1)
+    told = checked(main(*QUICK, f"runs_dir={tmp_path}"), 1)
     assert "out of memory in training on cpu, 64 images at a time (trainer.batch_size=64)" in told
     assert "trainer.accumulate=2 computes 32 at a time and starts a run of its own" in told
     assert "Nothing was saved yet" in told
@@ -150,30 +107,30 @@ def test_out_of_memory_at_the_first_step_names_batch_device_and_remedy(
 
 
 def test_out_of_memory_later_names_the_images_from_which_the_same_command_goes_on(
-    here: Here, faulty: Callable[[Fault, Fault], None], tmp_path: Path
+    main: Command, faulty: Callable[[Fault, Fault], None], tmp_path: Path
 ) -> None:
     words = (*LEAST, "trainer.checkpoint_every_seconds=1e-6", f"runs_dir={tmp_path}")
     faulty(after(6, out_of_memory), nothing)
-    told = checked(here(*words), 1)
+    told = checked(main(*words), 1)
     assert "The same command goes on from the last checkpoint, of 384 images" in told
     faulty(nothing, nothing)
-    done = here(*words)
-    assert done.code == 0, done.complained
-    assert "Going on from 384 images" in done.said
+    done = main(*words)
+    assert done.returncode == 0, done.stderr
+    assert "Resuming at 384 images" in done.stdout
 
 
 def test_out_of_memory_in_drawing_names_the_batch_size_that_may_fit(
-    here: Here, faulty: Callable[[Fault, Fault], None], made: Make, tmp_path: Path
+    verb: Command, faulty: Callable[[Fault, Fault], None], made: Make, tmp_path: Path
 ) -> None:
     words = ("sample", made("model=ddpm", "network.width=8"), "--n", 8, "--device", "cpu")
     faulty(nothing, of_size(8, out_of_memory))  # loading tries an image alone
-    told = checked(here(*words, "--out", tmp_path / "drawn", verb=True), 1)
+    told = checked(verb(*words, "--out", tmp_path / "drawn"), 1)
     assert "out of memory in drawing 8 images at once (--batch-size) on cpu" in told
     assert "take --batch-size 4" in told
 
 
-def test_a_network_that_is_larger_than_the_memory_leaves_nothing(here: Here, tmp_path: Path) -> None:
-    told = checked(here(*LEAST, "network.width=8000000", f"runs_dir={tmp_path}"), 1)
+def test_a_network_that_is_larger_than_the_memory_leaves_nothing(main: Command, tmp_path: Path) -> None:
+    told = checked(main(*LEAST, "network.width=8000000", f"runs_dir={tmp_path}"), 1)
     assert "out of memory in building the model" in told
     assert "a smaller network" in told
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -181,57 +138,57 @@ def test_a_network_that_is_larger_than_the_memory_leaves_nothing(here: Here, tmp
 
 @pytest.mark.slow
 def test_out_of_memory_after_the_training_loses_nothing_of_it(
-    here: Here, faulty: Callable[[Fault, Fault], None], tmp_path: Path
+    main: Command, verb: Command, faulty: Callable[[Fault, Fault], None], tmp_path: Path
 ) -> None:
     words = (*TINY, "metrics.samples=48", f"runs_dir={tmp_path / 'runs'}")
     faulty(nothing, of_size(48, out_of_memory))
-    told = checked(here(*words), 1)
+    told = checked(main(*words), 1)
     assert "48 images at a time (metrics.batch_size)" in told
     assert "`genbench evaluate RUN --set metrics.batch_size=24" in told
     assert "The training is saved: the same command evaluates again" in told
     run = run_of(tmp_path / "runs")
-    told = checked(here("evaluate", run, verb=True), 1)
+    told = checked(verb("evaluate", run), 1)
     assert "--set metrics.batch_size=24" in told
     faulty(nothing, nothing)
-    assert here(*words).code == 0
+    assert main(*words).returncode == 0
     assert record_of(tmp_path / "runs")["status"] == "done"
 
 
 def test_batches_that_are_not_finite_stop_a_run_and_skip_goes_on_from_its_checkpoint(
-    here: Here, faulty: Callable[[Fault, Fault], None], tmp_path: Path
+    main: Command, verb: Command, faulty: Callable[[Fault, Fault], None], tmp_path: Path
 ) -> None:
     """What is skipped is counted in the log, on the terminal, in the result and below the table."""
     words = (*QUICK, "trainer.checkpoint_every_seconds=1e-6", f"runs_dir={tmp_path}")
     faulty(poisoned, nothing)
-    told = checked(here(*words), 1)
+    told = checked(main(*words), 1)
     assert "not finite in phase 'net' at step" in told
     assert "trainer.on_nonfinite=skip goes on from the checkpoint without such batches" in told
-    done = here(*words, "trainer.on_nonfinite=skip")
-    assert done.code == 0, done.complained
-    assert "Going on from" in done.said
+    done = main(*words, "trainer.on_nonfinite=skip")
+    assert done.returncode == 0, done.stderr
+    assert "Resuming at" in done.stdout
     result = json.loads((run_of(tmp_path) / "result.json").read_text())
     skipped = result["cost"]["skipped_batches"]
-    assert f"{skipped} of 8 batches were skipped" in done.said
-    reported = here("report", tmp_path, verb=True)
-    told = " ".join(reported.said.split())
+    assert f"{skipped} of 8 batches were skipped" in done.stdout
+    reported = verb("report", tmp_path)
+    told = " ".join(reported.stdout.split())
     assert f"(trainer.on_nonfinite=skip): default/{run_of(tmp_path).name} ({skipped})" in told
 
 
 def test_a_sweep_tries_again_what_need_not_come_again_or_is_now_skipped(
-    here: Here, faulty: Callable[[Fault, Fault], None], tmp_path: Path
+    main: Command, faulty: Callable[[Fault, Fault], None], tmp_path: Path
 ) -> None:
     sweep = (*LEAST, "-m", "seed=0", f"runs_dir={tmp_path}")
     for fault, told in ((after(2, out_of_memory), "out of memory"), (poisoned, "not finite")):
         faulty(fault, nothing)
-        done = here(*sweep)
-        assert done.code == 1
-        assert told in done.said.replace("\n", " ")
-    done = here(*sweep, "trainer.on_nonfinite=skip")
-    assert done.code == 0, done.said
+        done = main(*sweep)
+        assert done.returncode == 1
+        assert told in done.stdout.replace("\n", " ")
+    done = main(*sweep, "trainer.on_nonfinite=skip")
+    assert done.returncode == 0, done.stdout
     assert record_of(tmp_path)["machine_fault"] is False
 
 
-def test_another_word_for_it_is_refused(here: Here, tmp_path: Path) -> None:
-    told = checked(here(*QUICK, "trainer.on_nonfinite=ignore", f"runs_dir={tmp_path}"), 2)
+def test_another_word_for_it_is_refused(main: Command, tmp_path: Path) -> None:
+    told = checked(main(*QUICK, "trainer.on_nonfinite=ignore", f"runs_dir={tmp_path}"), 2)
     assert "trainer.on_nonfinite is 'ignore'; it must be" in told
     assert "skip" in told

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from genbench.cli import main as cli
+from genbench.cli.sample import setting
+from tests.conftest import Done, in_this_process
 
 ROOT = Path(__file__).parents[2]
 VERBS = ("report", "serve", "sample", "sampler-sweep", "bound", "schedules", "dashboard")
@@ -22,13 +24,13 @@ def write(runs: Path, run: str) -> Path:
     return path
 
 
-def genbench(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "genbench", *map(str, arguments)]
-    environment = dict(os.environ) | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"} | variables
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+def genbench(*arguments: object) -> Done:
+    """A verb in this process, on a terminal without colours."""
+    environment = dict(os.environ) | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"}
+    return in_this_process(cli.main, ["genbench", *arguments], environment)
 
 
-def refused(done: subprocess.CompletedProcess[str]) -> str:
+def refused(done: Done) -> str:
     """The one line that a refusal consists of."""
     assert done.returncode == 2
     assert done.stdout == ""
@@ -62,7 +64,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_the_help_of_sample_says_what_is_written_and_what_may_be_set() -> None:
     done = genbench("sample", "--help")
-    words = ("samples.npz", "[N, H, W]", "--inpaint", "--vary", "guidance.scale", "in turn", "evaluation's")
+    words = ("samples.npz", "[N, H, W]", "--inpaint", "--vary", "guidance.scale", "turn", "evaluation's")
     assert [word for word in words if word not in done.stdout] == []
 
 
@@ -104,9 +106,9 @@ def test_an_out_that_cannot_be_written_is_one_line_and_exit_code_two(tmp_path: P
     write(tmp_path / "runs", "a")
     file = tmp_path / "file"
     file.write_text("kept")
-    assert "no regular file" in refused(genbench("report", tmp_path / "runs", "--out", tmp_path))
+    assert "is not a regular file" in refused(genbench("report", tmp_path / "runs", "--out", tmp_path))
     assert "file" in refused(genbench("report", tmp_path / "runs", "--out", file / "below.md"))
-    assert "no regular file" in refused(genbench("schedules", "--out", tmp_path))
+    assert "is not a regular file" in refused(genbench("schedules", "--out", tmp_path))
     assert file.read_text() == "kept"
 
 
@@ -131,7 +133,7 @@ def test_sampling_without_a_model_or_an_empty_folder_is_one_line_and_exit_code_t
     (tmp_path / "kept").write_text("kept")
     out = ("--out", tmp_path / "out")
     assert "holds no trained model" in refused(genbench("sample", tmp_path, *out))
-    assert "no empty folder" in refused(genbench("sample", tmp_path, "--out", tmp_path))
+    assert "is not an empty folder" in refused(genbench("sample", tmp_path, "--out", tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
@@ -140,7 +142,7 @@ def test_sampling_without_a_model_or_an_empty_folder_is_one_line_and_exit_code_t
     [("20", 20), ("0.5", 0.5), ("1e-3", 1e-3), ("[0, 0.5]", [0, 0.5]), ("null", None), ("ddim", "ddim")],
 )
 def test_a_setting_is_read_as_what_it_looks_like(text: str, value: object) -> None:
-    assert cli.setting(f"sampler.x={text}") == ("sampler.x", value)
+    assert setting(f"sampler.x={text}") == ("sampler.x", value)
 
 
 def test_schedules_draws_a_picture(tmp_path: Path) -> None:
@@ -153,8 +155,8 @@ def test_schedules_draws_a_picture(tmp_path: Path) -> None:
 def test_schedules_names_what_no_grid_so_coarse_has_and_draws_the_others(tmp_path: Path) -> None:
     done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 20)
     assert done.returncode == 0, done.stderr
-    assert [line.rpartition(" is left out:")[0] for line in done.stderr.splitlines()] == [
-        "genbench: Linear",
-        "genbench: ZeroTerminal",
+    assert [line.rpartition(" is not included:")[0] for line in done.stderr.splitlines()] == [
+        "genbench: linear",
+        "genbench: zero_terminal",
     ]
     assert (tmp_path / "s.png").exists()

@@ -82,7 +82,7 @@ def test_assets_are_a_new_folder_of_html(runs: Path, tmp_path: Path) -> None:
     done = call("report", runs, "--assets", "--out", out)
     assert (done.exit_code, done.stdout) == (0, f"{out}/index.html is written\n")
     assert (out / "index.html").read_text().lstrip().startswith("<!doctype html>")
-    assert "is no empty folder" in str(call("report", runs, "--assets", "--out", out).exception)
+    assert "is not an empty folder" in str(call("report", runs, "--assets", "--out", out).exception)
     assert "--format html --out DIR" in str(call("report", runs, "--assets").exception)
     wrong = call("report", runs, "--assets", "--out", tmp_path / "new", "--format", "md")
     assert "--format html --out DIR" in str(wrong.exception)
@@ -139,7 +139,7 @@ def test_keys_lists_what_can_be_asked_for(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--out", "x.foo"], "--out x.foo says no format by its ending: legal are .md, .csv, .json, .tex,"),
+        (["--out", "x.foo"], "--out x.foo: its ending names no format: choose from .md, .csv, .json, .tex,"),
         (["--out", "x.html", "--format", "csv"], "--out x.html ends as html does, --format is csv"),
         (["--out", "x.tex", "--format", "md"], "--out x.tex ends as latex does, --format is md"),
     ],

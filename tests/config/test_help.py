@@ -3,8 +3,8 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from genbench.config.groups import CONF
-from genbench.config.help import HIDDEN, brings, groups, help_text
+from genbench.config.groups import CONF, HIDDEN, groups, options
+from genbench.config.help import accepted, help_text
 
 EVERY = [path.name for path in CONF.iterdir() if path.is_dir() and path.name not in HIDDEN]
 
@@ -14,7 +14,7 @@ def test_the_page_names_every_option_of_every_group() -> None:
     for group in EVERY:
         (line,) = [line for line in page if line.startswith(f"{group}: ")]
         listed = line.removeprefix(f"{group}: ").split(", ")
-        assert listed == sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+        assert listed == options(group)
     assert groups() == sorted(EVERY)
 
 
@@ -32,14 +32,17 @@ def test_every_option_says_what_it_is(group: str) -> None:
 def test_the_groups_of_a_model_are_those_that_hydra_gives_it(model: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = compose("config", overrides=[f"model={model}"])
-    named = [line.split(":")[0].strip() for line in brings(f"model={model}").splitlines()[1:]]
+    named = [line.split(":")[0].strip() for line in accepted(f"model={model}").splitlines()[1:]]
     assert named
     assert set(named) <= set(composed)
 
 
 @pytest.mark.parametrize(
     ("word", "refusal"),
-    [("nonsense", "there is no such group; legal are augmentation"), ("model=nonsense", "legal are autoenc")],
+    [
+        ("nonsense", "there is no such group: choose from augmentation"),
+        ("model=nonsense", "nonsense is not an option of model: choose from autoenc"),
+    ],
 )
 def test_what_is_not_there_is_refused_with_what_is(word: str, refusal: str) -> None:
     with pytest.raises(ValueError, match=refusal):

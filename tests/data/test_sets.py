@@ -1,4 +1,3 @@
-import os
 import shutil
 import socket
 import subprocess
@@ -223,11 +222,3 @@ def test_a_source_tells_its_facts_without_its_files(source: ImageSource) -> None
 
 def test_class_names_are_torchvisions() -> None:
     assert list(FashionMnist.class_names) == torchvision.datasets.FashionMNIST.classes
-
-
-def test_importing_the_package_imports_neither_torchvision_nor_sklearn() -> None:
-    code = "import sys, genbench.data; print([m for m in ('torchvision', 'sklearn') if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
-    assert done.stdout.strip() == "[]"

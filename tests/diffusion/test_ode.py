@@ -78,7 +78,7 @@ def test_shorter_steps_near_the_data_keep_variance_that_equal_ones_lose() -> Non
 
 def test_the_exact_velocity_of_the_gaussians_gives_samples_as_likely_as_the_data() -> None:
     """law_bits: 4.96 in the equal steps of Heun's method, 5.15 of the law itself."""
-    law, spread = Gaussians().law, 8 / 127.5
+    law, spread = Gaussians().distribution, 8 / 127.5
     means, weights = law.means / 127.5 - 1, law.weights.log()
 
     def mixture(x: Tensor, t: Tensor) -> Tensor:

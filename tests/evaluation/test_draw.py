@@ -1,7 +1,5 @@
 """What people do with a trained model: `genbench sample`."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +12,10 @@ from genbench.cli import main as cli
 from genbench.data import ImageData, Split
 from genbench.diffusion.sampler import DDIM
 from genbench.evaluation import draw
+from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.pictures import BORDER
-from genbench.evaluation.samples import evaluate
 from genbench.metrics import DigitsFeatures, Metrics, PassCounter
-from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
+from genbench.runtime.context import Context
 from tests.conftest import ROOT, Command, Make
 from tests.toys import TINY
 
@@ -93,23 +90,14 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(made: Make
 
 
 def test_an_unconditional_model_draws_what_the_evaluation_measures(made: Make, tmp_path: Path) -> None:
-    run, cpu, quiet = made(*DDPM), torch.device("cpu"), Progress(None)
+    run = made(*DDPM)
     empty = Split(torch.zeros(0, 1, 8, 8, dtype=torch.uint8), None)
     data = ImageData("toy", empty, empty, (), 0, False, "key", (1, 8, 8))
     metrics = Metrics(DigitsFeatures(), samples=22, batch_size=4)
-    measured = evaluate(
-        app.load(run, device="cpu"),
-        data,
-        metrics=metrics,
-        extractor=metrics.extractor(data, device=cpu, progress=quiet),
-        references=[],
-        of="ema",
-        seed=5,
-        device=cpu,
-        progress=quiet,
-        stop=StopRequest(),
-    )
+    evaluator = Evaluator(data, metrics, Context(torch.device("cpu"), seed=5))
+    measured = evaluator.score_model(app.load(run, device="cpu"), "ema", splits=[])
     arrays = drawn(run, tmp_path / "out", "--n", 22, "--batch-size", 4, "--seed", 5)
+    assert measured.drawn is not None
     assert np.array_equal(arrays["samples"], measured.drawn.images[:, 0].numpy())
 
 
@@ -231,19 +219,19 @@ REFUSED = [
     (DDPM, ["--label", 3], "this model knows none"),
     (GUIDED, ["--label", 10], "--label is 10; it must be from 0 to 9"),
     (DDPM, ["--steps", 2000], "sampler.steps is 2000; it must be from 1 to schedule.T=1000"),
-    (DDPM, ["--sampler", "euler_"], "sampler is 'euler_'; it must be one of ancestral, .*ddim"),
-    (DDPM, ["--set", "sampler.etta=1"], "sampler.etta is no setting .* which has .*sampler.steps"),
-    (DDPM, ["--set", "network.width=16"], "network.width is no setting"),
-    (DDPM, ["--set", "guidance.scale=3"], "guidance.scale is no setting"),
+    (DDPM, ["--sampler", "euler_"], "euler_ is not an option of sampler: choose from ancestral, .*ddim"),
+    (DDPM, ["--set", "sampler.etta=1"], "sampler.etta is not a setting .* choose from .*sampler.steps"),
+    (DDPM, ["--set", "network.width=16"], "network.width is not a setting"),
+    (DDPM, ["--set", "guidance.scale=3"], "guidance.scale is not a setting"),
     (DDPM, ["--set", "sampler.steps=many"], "sampler.steps is 'many'; it must be a whole number"),
     (DDPM, ["--set", "sampler.steps"], "--set is 'sampler.steps'; it must be KEY=VALUE"),
-    (GUIDED, ["--set", "guidance.p_uncond=0.5"], "guidance.p_uncond .* which has .*guidance.scale"),
+    (GUIDED, ["--set", "guidance.p_uncond=0.5"], "guidance.p_uncond .* choose from .*guidance.scale"),
     (DDPM, ["--mask", "m.png"], "give both"),
     (DDPM, ["--inpaint", "i.png", "--mask", "m.png", "--vary", "i.png"], "give one"),
     (DDPM, ["--vary", "nowhere.png"], "nowhere.png is no file"),
     (DDPM, ["--vary", ROOT / "README.md"], "README.md cannot be read"),
     (DDPM, ["--vary", "i.png", "--strength", 0], "--strength is 0.0; it must be above 0"),
-    (GAN, ["--steps", 3], "sampler.steps is no setting of this model's sampling, which has none"),
+    (GAN, ["--steps", 3], "sampler.steps is not a setting of this model's sampling: it has none"),
     (GAN, ["--vary", "i.png"], "--vary needs a model that edits images.* GAN does not"),
 ]
 
@@ -263,7 +251,7 @@ def test_what_is_there_is_never_overwritten(made: Make, tmp_path: Path) -> None:
     drawn(made(*GAN), tmp_path / "out", "--n", 2)  # an empty folder will do
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     for place in (tmp_path / "out", tmp_path / "out" / "0.png"):
-        with pytest.raises(ValueError, match="is there and is no empty folder"):
+        with pytest.raises(ValueError, match="exists and is not an empty folder"):
             drawn(made(*GAN), place, "--n", 2)
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
@@ -280,16 +268,15 @@ def test_a_flow_at_temperature_zero_draws_its_mode(made: Make, tmp_path: Path) -
     assert len({image.tobytes() for image in samples}) == 1
 
 
-def test_users_read_one_line(trained: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    arguments = ["sample", str(trained), "--out", str(tmp_path / "o"), "--n", "3"]
-    command = [sys.executable, "-m", "genbench", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+def test_users_read_one_line(verb: Command, trained: Path, tmp_path: Path) -> None:
+    arguments = ("sample", trained, "--out", tmp_path / "o", "--n", 3)
+    done = verb(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"3 images in {tmp_path / 'o'}: a PNG each, grid.png, samples.npz\n"
-    again = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+    again = verb(*arguments)
     assert (again.returncode, again.stdout) == (2, "")
     (line,) = again.stderr.splitlines()
-    assert "is no empty folder" in line
+    assert "is not an empty folder" in line
 
 
 def test_settings_of_a_run_that_say_what_it_recorded_change_nothing(trained: Path, tmp_path: Path) -> None:

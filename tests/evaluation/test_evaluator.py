@@ -13,7 +13,7 @@ def only(folder: Path) -> Path:
 
 
 def test_a_curve_of_scores_on_the_way_leaves_the_training_as_it_is(main: Command, tmp_path: Path) -> None:
-    words = (*TINY, "sampler.steps=2", "schedule.T=30")
+    words = (*TINY, "sampler.steps=2", "schedule.T=30", "scores=[fid]", "metrics.likelihood_samples=32")
     curve = ("trainer.evaluate_every_images=128", "trainer.evaluate_samples=32")
     plain = main(*words, f"runs_dir={tmp_path}/plain")
     watched = main(*words, *curve, f"runs_dir={tmp_path}/watched")

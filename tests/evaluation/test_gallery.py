@@ -13,6 +13,7 @@ from genbench.evaluation.gallery import Gallery, slerp
 from genbench.evaluation.pictures import BORDER, save_grid
 from genbench.generator import Latent, Loss
 from genbench.metrics import Drawn, Moments, Reference
+from genbench.runtime.context import Context
 from genbench.tracking import JsonLines
 from tests.toys import toy_model
 
@@ -25,7 +26,7 @@ def gallery(tmp_path: Path) -> Gallery:
     images = torch.randint(0, 256, (70, 1, 4, 4), generator=rng, dtype=torch.uint8)
     split = Split(images, None)
     data = ImageData("toy", split, split, (), 0, False, "key", (1, 4, 4))
-    return Gallery(tmp_path / "samples", JsonLines(tmp_path / "metrics.jsonl"), data, seed=0, device=CPU)
+    return Gallery(tmp_path / "samples", JsonLines(tmp_path / "metrics.jsonl"), data, Context(CPU))
 
 
 def test_grids_along_a_training_show_the_same_noise(gallery: Gallery) -> None:
@@ -42,13 +43,13 @@ def test_pictures_leave_the_training_stream_untouched(gallery: Gallery) -> None:
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
     gallery.samples(toy_model().eval(), 100)
-    gallery.processes(toy_model().eval(), 100)
+    gallery.details(toy_model().eval(), 100)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_processes_are_drawn_of_models_that_have_one(gallery: Gallery) -> None:
     gallery.real()
-    gallery.processes(toy_model().eval(), 100)
+    gallery.details(toy_model().eval(), 100)
     names = {path.name for path in gallery.folder.iterdir()}
     assert names == {"real.png", "trajectory_000000100.png", "forward_000000100.png"}
     with Image.open(gallery.folder / "trajectory_000000100.png") as image:
@@ -88,7 +89,7 @@ class Halves(Latent):
 
 
 def test_rebuilt_images_stand_below_the_test_images(gallery: Gallery) -> None:
-    gallery.codes(Halves((1, 4, 4)).eval(), 100)
+    gallery.details(Halves((1, 4, 4)).eval(), 100)
     with Image.open(gallery.folder / "reconstructions_000000100.png") as image:
         pixels = np.asarray(image)
     scale = 12  # 4x4 tiles are enlarged to 48x48, with a line between
@@ -121,9 +122,8 @@ def test_neighbours_show_the_likeliest_copies_first_above_what_they_resemble(gal
     samples, train = features_of(fake), features_of(real)
     drawn = Drawn("f", "ema", 0, 20, Moments.of(samples), samples, fake, None, samples)
     reference = Reference("train", "f", Moments.of(train), train, Split(real, None))
-    path = gallery.neighbours(drawn, reference, 100)
-    assert path.name == "neighbours_000000100.png"
-    with Image.open(path) as image:
+    gallery.neighbours(drawn, reference, 100)
+    with Image.open(gallery.folder / "neighbours_000000100.png") as image:
         tiles = np.asarray(image)
     size = 4 * 12 + BORDER  # enlarged to 48 pixels, with a line before each
     assert tiles.shape == (6 * size + BORDER, 8 * size + BORDER)  # 16 samples, two rows beneath each row

@@ -1,4 +1,4 @@
-"""What a model makes of real images: likelihood in bits and the error of rebuilt images."""
+"""Likelihood in bits and reconstruction error on held-out images."""
 
 import math
 
@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from genbench.data import Digits, ImageData, prepare, to_uint8
-from genbench.evaluation.held_out import Fidelity
+from genbench.evaluation.held_out import HeldOut
 from genbench.evaluation.samples import held_out_order
 from genbench.generator import Generator, Latent, Likelihood, Loss
 from genbench.metrics import DigitsFeatures, Metrics
+from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
-from genbench.runtime.stop import StopRequest
 
 CPU = torch.device("cpu")
 
@@ -60,15 +60,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
     return prepare(Digits(), cache=tmp_path_factory.mktemp("cache"), progress=Progress(None))
 
 
-def fidelity(data: ImageData, n: int | None = None, batch_size: int = 100) -> Fidelity:
+def held_out(data: ImageData, n: int | None = None, batch_size: int = 100) -> HeldOut:
     metrics = Metrics(DigitsFeatures(), likelihood_samples=n, batch_size=batch_size)
-    return Fidelity(data, metrics=metrics, seed=0, device=CPU, progress=Progress(None), stop=StopRequest())
+    return HeldOut(data, metrics, Context(CPU))
 
 
 @pytest.mark.parametrize("classes", [0, 10])
 def test_a_uniform_model_needs_8_bits_a_dimension(data: ImageData, classes: int) -> None:
     model = Uniform(classes)
-    record = fidelity(data).likelihood(model)
+    record = held_out(data).likelihood(model)
     assert record["bits_per_dim"] == pytest.approx(8, rel=1e-6)  # float32 log-probabilities
     assert (record["bound"], record["method"], record["n"]) == ("exact", "closed form", 359)
     seen = to_uint8(torch.cat(model.seen))
@@ -77,38 +77,37 @@ def test_a_uniform_model_needs_8_bits_a_dimension(data: ImageData, classes: int)
 
 def test_as_many_test_images_as_asked_for_are_measured(data: ImageData) -> None:
     model = Uniform()
-    assert fidelity(data, 150).likelihood(model)["n"] == 150
+    assert held_out(data, 150).likelihood(model)["n"] == 150
     assert [len(x) for x in model.seen] == [100, 50]
 
 
 def test_no_test_image_is_measured_where_none_is_asked_for(data: ImageData) -> None:
     model = Uniform()
-    record = fidelity(data, 0).likelihood(model)
+    record = held_out(data, 0).likelihood(model)
     assert record == {"bits_per_dim": None, "bound": "exact", "method": "closed form", "n": 0}
-    assert fidelity(data, 0).reconstruction(model) == {"mse": None, "n": 0}
+    assert held_out(data, 0).reconstruction(model) == {"mse": None, "n": 0}
     assert model.seen == []
 
 
 def test_the_error_is_that_of_bytes_scaled_to_one(data: ImageData) -> None:
-    assert fidelity(data).reconstruction(Uniform())["mse"] == 0
+    assert held_out(data).reconstruction(Uniform())["mse"] == 0
     # Digits hold levels up to 255, where one more level cannot be shown.
     free = float((data.test.images < 255).double().mean())
-    mse = fidelity(data).reconstruction(Uniform(off=1))["mse"]
+    mse = held_out(data).reconstruction(Uniform(off=1))["mse"]
     assert mse == pytest.approx(free / 255**2, rel=1e-9)
 
 
 def test_a_model_that_is_inverted_to_decode_has_no_error_of_rebuilt_images(data: ImageData) -> None:
     model = Uniform()
     model.inverts = True
-    assert fidelity(data).reconstruction(model) == {"mse": None, "n": None}
-    fidelity(data).assist(model)
-    assert len(model.seen) == 4  # batches of 100 for the likelihood alone
+    assert held_out(data).reconstruction(model) == {"mse": None, "n": None}
+    assert model.seen == []
 
 
 def test_a_model_without_likelihood_or_codes_has_no_number(data: ImageData) -> None:
     model = Mute((1, 8, 8))
-    assert set(fidelity(data).likelihood(model).values()) == {None}
-    assert set(fidelity(data).reconstruction(model).values()) == {None}
+    assert set(held_out(data).likelihood(model).values()) == {None}
+    assert set(held_out(data).reconstruction(model).values()) == {None}
 
 
 class Stepped(Uniform):
@@ -123,34 +122,28 @@ class Stepped(Uniform):
 def test_a_likelihood_in_steps_comes_with_what_twice_the_steps_change_under_the_same_draws(
     data: ImageData,
 ) -> None:
-    record = fidelity(data, 150, batch_size=50).likelihood(Stepped(noise=10.0))
+    model = Stepped(noise=10.0)
+    record = held_out(data, 150, batch_size=50).likelihood(model)
+    # Three batches of the likelihood, and 64 images in two batches in both numbers of steps.
+    assert [len(x) for x in model.seen] == [50, 50, 50, 50, 50, 14, 14]
     # Whatever the noise; float32 log-probabilities of 355 nats are good to 3e-5.
     assert record["solver_error_bits"] == pytest.approx(-0.5 / 64 / math.log(2), abs=2e-6)
     assert (record["n"], record["solver_error_n"]) == (150, 64)
-    assert fidelity(data, 20).likelihood(Stepped())["solver_error_n"] == 20
-    assert "solver_error_bits" not in fidelity(data, 20).likelihood(Uniform())
-    plain = fidelity(data, 150, batch_size=50).likelihood(Uniform(noise=10.0))
+    assert held_out(data, 20).likelihood(Stepped())["solver_error_n"] == 20
+    assert "solver_error_bits" not in held_out(data, 20).likelihood(Uniform())
+    plain = held_out(data, 150, batch_size=50).likelihood(Uniform(noise=10.0))
     assert plain["bits_per_dim"] == record["bits_per_dim"]
-
-
-def test_another_process_helps_with_the_error_too(data: ImageData) -> None:
-    alone, helping = Stepped(), Stepped()
-    fidelity(data, 150).likelihood(alone)
-    fidelity(data, 150).assist(helping)
-    assert (
-        len(alone.seen) == len(helping.seen) == 2 + 2
-    )  # two batches, and one batch in both numbers of steps
 
 
 def test_a_log_probability_that_is_not_finite_stops(data: ImageData) -> None:
     with pytest.raises(FloatingPointError, match="not finite"):
-        fidelity(data).likelihood(Uniform(noise=float("nan")))
+        held_out(data).likelihood(Uniform(noise=float("nan")))
 
 
 def test_measuring_repeats_and_leaves_the_training_stream_alone(data: ImageData) -> None:
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
-    first = fidelity(data).likelihood(Uniform(noise=1.0))
+    first = held_out(data).likelihood(Uniform(noise=1.0))
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.rand(5)
-    assert fidelity(data).likelihood(Uniform(noise=1.0)) == first
+    assert held_out(data).likelihood(Uniform(noise=1.0)) == first

@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 from genbench import app
 from genbench.cli import evaluate as cli_evaluate
 from genbench.data import Digits
-from genbench.evaluation.given_images import read as read_submission
-from genbench.evaluation.reevaluate import Judge, check_fits
+from genbench.evaluation.given_images import read as read_given
+from genbench.evaluation.reevaluate import Reevaluation, check_fits
 from genbench.metrics import FID, DigitsFeatures, Manifold, Metrics, selfcheck
 from genbench.metrics.selfcheck import Check, check_all, verdict_table
 from genbench.records.lines import append_line
 from genbench.report.frame import cells
 from genbench.report.runs import read
+from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
 from tests.conftest import Make
 from tests.toys import toy_model
@@ -103,19 +104,15 @@ def test_real_test_images_get_what_the_held_out_column_says(tmp_path: Path) -> N
 def test_images_score_the_same_however_they_lie_in_memory_and_in_batches_of_any_size(tmp_path: Path) -> None:
     """The training images lie on the spheres of their like, where the last digit of a feature counts."""
     whole, by_seven = (
-        Judge(
-            Digits(),
-            Metrics(DigitsFeatures(), scores=[FID(), Manifold()], batch_size=size),
-            0,
-            CPU,
-            Progress(None),
+        Reevaluation(
+            Digits(), Metrics(DigitsFeatures(), scores=[FID(), Manifold()], batch_size=size), Context(CPU)
         )
         for size in (256, 7)
     )
 
-    def scores(judge: Judge, samples: np.ndarray) -> dict[str, float]:
+    def scores(again: Reevaluation, samples: np.ndarray) -> dict[str, float]:
         np.savez(tmp_path / "x.npz", samples=samples)
-        return judge.examiner.images(read_submission(tmp_path / "x.npz", shape=(1, 8, 8), num_classes=10))
+        return again.evaluator.score_given(read_given(tmp_path / "x.npz", shape=(1, 8, 8), num_classes=10))
 
     images = np.stack([image[..., 0] for image, _ in Digits().decode("train")])
     expected = scores(whole, images)
@@ -144,10 +141,10 @@ def test_labels_of_given_images_reach_the_distances_within_classes(tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "say what to compare it with"),
+        ([], "choose the data set to compare it with by --data"),
         (["--data", "digits", "--features", "none.pth"], "--features is 'none.pth'"),
-        (["--data", "digits", "--metrics", "best"], "there is no metrics=best; legal are"),
-        (["--data", "nothing"], "there is no data=nothing; legal are"),
+        (["--data", "digits", "--metrics", "best"], "best is not an option of metrics: choose from"),
+        (["--data", "nothing"], "nothing is not an option of data: choose from"),
         (["--data", "digits", "--set", "scores=[fid,is]"], r"there are 4 images; scores\.is needs 20"),
     ],
 )
@@ -216,10 +213,10 @@ def test_without_the_run_s_words_only_what_is_recorded_stands(run: Path) -> None
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("optim.lr=5", "which has data, features, metrics, scores, seed"),
-        ("++model.process=1", "no setting of an evaluation"),
-        ("~trainer", "no setting of an evaluation"),
-        ("~metrics", "metrics cannot be taken away"),
+        ("optim.lr=5", "choose from data, features, metrics, scores, seed"),
+        ("++model.process=1", "not a setting of an evaluation"),
+        ("~trainer", "not a setting of an evaluation"),
+        ("~metrics", "an evaluation needs metrics"),
         ("++metrics.sample=5", "metrics.sample is unknown"),
         ("seed=-1", "must be at least 0"),
         ("seed=x", "seed is 'x'"),
@@ -242,6 +239,9 @@ def test_a_model_that_does_not_fit_the_data_is_refused_before_it_draws() -> None
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(run: Path) -> None:
-    for out, message in ((run, "no regular file"), (run / "none" / "x.jsonl", "in no folder that is there")):
+    for out, message in (
+        (run, "not a regular file"),
+        (run / "none" / "x.jsonl", "in a folder that does not exist"),
+    ):
         with pytest.raises(ValueError, match=message):
             evaluate(str(run), "--out", str(out))

@@ -57,10 +57,10 @@ def test_scales_are_measured_and_shown_from_the_same_noise(made: Make, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--samplers", "nonsense"), "sampler is 'nonsense'; it must be one of ancestral"),
-        (("--steps", "2,many"), "'2,many' is no list of ints"),
+        (("--samplers", "nonsense"), "nonsense is not an option of sampler: choose from ancestral"),
+        (("--steps", "2,many"), "'2,many' is not a list of int values"),
         (("--steps", "0"), r"sampler.steps is 0"),
-        (("--scales", "2"), "guidance.scale is no setting of this model's sampling"),
+        (("--scales", "2"), "guidance.scale is not a setting of this model's sampling"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(

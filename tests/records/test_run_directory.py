@@ -6,15 +6,8 @@ from pathlib import Path
 import pytest
 
 from genbench.records import run_directory as module
-from genbench.records.run_directory import (
-    Run,
-    atomic_file,
-    git_state,
-    read_json,
-    rerun_path,
-    version,
-    write_json_atomic,
-)
+from genbench.records.files import atomic_file, read_json, write_json_atomic
+from genbench.records.run_directory import Run, git_state, rerun_path, version
 
 CONFIG = {"model": {"_target_": "genbench.families.diffusion.DDPM"}, "seed": 1}
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.runtime.compile import check_compiler, compiled
-from genbench.training.loop import Trained
+from genbench.training.state import Trained
 from tests.toys import toy_model
 from tests.training.test_loop import run, same
 

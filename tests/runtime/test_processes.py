@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,38 +13,54 @@ from torch.distributed import TCPStore
 from genbench.app.launch import launcher
 from genbench.errors import UsageError
 from genbench.runtime import global_batch
-from genbench.runtime.processes import ALONE, Ranks, changing, joined
+from genbench.runtime.processes import ALONE, Processes, joined, saved_buffers
 from tests.toys import toy_model
 
 
-def together(ranks: Ranks) -> dict[str, object]:
-    """What two processes make of the laws; seen from one of them."""
-    me = ranks.index
+def together(processes: Processes) -> dict[str, object]:
+    """Results of what two processes do together, as one of them has them."""
+    me = processes.index
     mean = [torch.full((2, 2), float(me)), torch.tensor([me + 2**-40], dtype=torch.float64)]
-    ranks.average(mean)
+    processes.average(mean)
     first = [torch.tensor([me, 7]), torch.tensor([me == 0, True]), torch.tensor(me + 0.5)]
-    ranks.follow_first(first)
-    drawn = ranks.images(6, torch.arange(6), draw)
+    processes.copy_first(first)
+    drawn = processes.images(6, torch.arange(6), draw)
     index, rows = torch.arange(8), global_batch.StepRows()
     learned = []
-    for part, mine in ranks.parts(index, 2):
+    for part, mine in processes.parts(index, 2):
         with global_batch.at_work(part):
             learned.append(rows.complete([mine, mine.float()]))
-    try:
-        list(ranks.map(broken, list(range(4))))
-    except FloatingPointError as error:
-        raised = str(error)
     return {
-        "raised": raised,
+        "raised": raised(lambda: list(processes.map(broken, list(range(4))))),
+        "raised by the first": raised(lambda: processes.on_first(lambda: broken(2))),
+        "raised ahead": [raised(partial(ahead, processes, failing)) for failing in (0, 1)],
+        "of the first": processes.on_first(lambda: {"index": me}),
+        "broadcast": processes.broadcast([me, torch.tensor(me)])[0],
+        "gathered": processes.gather(me),
         "mean": [tensor.tolist() for tensor in mean],
         "first": [tensor.tolist() for tensor in first],
-        "agreed": ranks.agree([me + 0.25, float(me == 0)]),
-        "mapped": list(ranks.map(lambda item: item**2, list(range(11)))),
-        "again": list(ranks.map(str, ["a"])),
+        "agreed": processes.broadcast_numbers([me + 0.25, float(me == 0)]),
+        "mapped": list(processes.map(lambda item: item**2, list(range(11)))),
+        "again": list(processes.map(str, ["a"])),
         "images": drawn.tolist(),
         "learned": [found and [column.tolist() for column in found] for found in learned],
-        "parts": [(part.index, part.of, part.last, mine.tolist()) for part, mine in ranks.parts(index, 2)],
+        "parts": [
+            (part.index, part.of, part.last, mine.tolist()) for part, mine in processes.parts(index, 2)
+        ],
     }
+
+
+def raised(work: Callable[[], object]) -> str:
+    """The message that some work fails with."""
+    with pytest.raises(FloatingPointError) as error:
+        work()
+    return str(error.value)
+
+
+def ahead(processes: Processes, failing: int) -> None:
+    """Go through a block after the first process; one fails in it, or this one where it is alone."""
+    with processes.first_ahead():
+        broken(2 if processes.index == min(failing, processes.count - 1) else 0)
 
 
 def broken(item: int) -> int:
@@ -65,8 +83,13 @@ def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> No
         assert seen["mean"] == [[[0.5, 0.5], [0.5, 0.5]], [0.5 + 2**-40]]
         assert seen["first"] == [[0, 7], [True, True], 0.5]
         assert seen["agreed"] == [0.25, 1.0]
-        assert seen["raised"] == "item 2 is not finite"
+        assert {seen["raised"], seen["raised by the first"], *seen["raised ahead"]} == {
+            "item 2 is not finite"
+        }
+        assert seen["of the first"] == {"index": 0}
+        assert seen["broadcast"] == 0
         assert seen["learned"] == [None, [list(range(8)), [float(row) for row in range(8)]]]
+    assert (first["gathered"], second["gathered"]) == ([0, 1], [])
     assert first["mapped"] == [item**2 for item in range(11)]
     assert first["again"] == ["a"]
     assert (second["mapped"], second["again"]) == ([], [])
@@ -83,18 +106,18 @@ def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> No
 
 def process(path: str, folder: str) -> None:
     sys.path[:] = json.loads(path)
-    with joined(torch.device("cpu")) as ranks:
-        seen = together(ranks) | {"listening": listening(ranks)}
-        Path(folder, str(ranks.index)).write_text(json.dumps(seen))
+    with joined(torch.device("cpu")) as processes:
+        seen = together(processes) | {"listening": listening(processes)}
+        Path(folder, str(processes.index)).write_text(json.dumps(seen))
 
 
-def listening(ranks: Ranks) -> list[str]:
+def listening(processes: Processes) -> list[str]:
     """The addresses on which this machine listens at the port of the common store, where Linux tells them."""
-    assert isinstance(ranks.desk, TCPStore)
+    assert isinstance(processes.store, TCPStore)
     tables = [path.read_text().splitlines()[1:] for path in Path("/proc/self/net").glob("tcp*")]
     lines = [line.split() for table in tables for line in table]
     sockets = [local.partition(":") for _, local, _, state, *_ in lines if state == "0A"]
-    return [address for address, _, port in sockets if int(port, 16) == ranks.desk.port]
+    return [address for address, _, port in sockets if int(port, 16) == processes.store.port]
 
 
 def test_alone_all_of_it_is_what_was_given() -> None:
@@ -114,4 +137,4 @@ def test_what_changes_are_the_buffers_that_a_checkpoint_keeps() -> None:
     model = toy_model()
     model.register_buffer("kept", torch.zeros(2))
     model.register_buffer("constant", torch.zeros(3), persistent=False)
-    assert [len(buffer) for buffer in changing(model) if buffer.dim()] == [2]
+    assert [len(buffer) for buffer in saved_buffers(model) if buffer.dim()] == [2]

@@ -8,7 +8,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from genbench.tracking import JsonLines, JsonlTracking, WandbTracking, flatten
+from genbench.tracking import JsonLines, JsonlTracking, WandbTracking
 
 CONF = Path(__file__).parents[2] / "conf" / "tracker"
 CHOICES = {"model": "ddpm", "data": "digits", "conditional": "false"}
@@ -29,11 +29,6 @@ def test_every_preset_builds_its_tracking(name: str, expected: object) -> None:
 
 def test_every_preset_is_tested() -> None:
     assert {path.stem for path in CONF.glob("*.yaml")} == {"auto", "wandb", "jsonl"}
-
-
-def test_flattening_joins_keys_by_dots_and_keeps_leaves() -> None:
-    config = {"a": {"b": {"c": 1}, "d": [1, {"e": 2}]}, "f": None, "g": {}}
-    assert flatten(config) == {"a.b.c": 1, "a.d": [1, {"e": 2}], "f": None, "g": {}}
 
 
 def test_an_unknown_mode_is_refused_before_a_run_begins() -> None:

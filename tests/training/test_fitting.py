@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genbench.data import Split, to_uint8
 from genbench.generator import FitsAfterTraining
+from genbench.runtime.context import Context
 from genbench.training.fitting import FEWEST, MOST, fit, fit_images
 from tests.training.test_loop import CPU, Quadratic, images
 
@@ -34,7 +35,7 @@ class Noting(Quadratic, FitsAfterTraining):
 
 def fitted(split: Split, *, n: int = 50, seed: int = 0) -> Noting:
     model = Noting()
-    assert fit(model, split, images=n, seed=seed, device=CPU) > 0
+    assert fit(model, split, n, Context(CPU, seed)) > 0
     return model
 
 
@@ -57,14 +58,14 @@ def test_the_generators_and_the_mode_stay_and_the_fit_is_made_in_evaluation_mode
     model = Noting().train()
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    fit(model, images(), images=32, seed=0, device=CPU)
+    fit(model, images(), 32, Context(CPU))
     assert torch.equal(torch.get_rng_state(), before)
     assert model.training
     assert model.modes == [False, False]
 
 
 def test_a_model_with_nothing_to_fit_takes_no_time() -> None:
-    assert fit(Quadratic(), images(), images=32, seed=0, device=CPU) == 0
+    assert fit(Quadratic(), images(), 32, Context(CPU)) == 0
 
 
 @pytest.mark.parametrize("seen", [10_000, 60_000, 1_000_000])

@@ -11,16 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.data import Split
+from genbench.data import ImageData, Split
 from genbench.diffusion.variance import BetaTilde, Fitted, Variance
 from genbench.generator import Generator, Loss, Stage
-from genbench.runtime.progress import Progress
+from genbench.runtime.context import Context
 from genbench.runtime.stop import StopRequest
 from genbench.tracking import JsonLines, Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
-from genbench.training.loop import OnSample, OptimizerFactory, Trained, Trainer, train
+from genbench.training.loop import Hooks, OnSample, OptimizerFactory, Recipe, Trainer, train
 from genbench.training.lr_schedule import Cosine
+from genbench.training.state import Trained
 from tests.toys import toy_model, toy_process
 
 CPU = torch.device("cpu")
@@ -71,24 +72,16 @@ def run(
 ) -> Trained:
     store, stop = CheckpointStore(folder / "checkpoints"), stop or StopAt(stop_at)
     tracker: Tracker = Watched(folder / "metrics.jsonl", stop)
+    split = split if split is not None else images()
+    trainer = Trainer(**{"batch_size": 16, "log_every_images": 16, **settings})
     return train(
         model if model is not None else toy_model(),
-        split if split is not None else images(),
-        trainer=Trainer(**{"batch_size": 16, "log_every_images": 16, **settings}),
-        optim=optim,
-        lr_schedule=Cosine(64),
-        budget=limit or Budget(budget),
-        flip=True,
-        seed=seed,
-        device=CPU,
+        ImageData("toy", split, split, (), 0, True, "key", (1, 4, 4)),
+        Recipe(trainer, optim, Cosine(64), limit or Budget(budget)),
+        Hooks(tracker, on_sample, lambda model: {}),
         checkpoints=store,
         checkpoint=store.load(CPU),
-        data_key="key",
-        tracker=tracker,
-        progress=Progress(None),
-        stop=stop,
-        on_sample=on_sample,
-        on_evaluate=lambda model: {},
+        context=Context(CPU, seed, stop=stop),
     )
 
 
@@ -456,8 +449,9 @@ def test_impossible_settings_are_refused(settings: dict[str, Any], message: str)
 
 
 class Staged(Generator):
-    """Half of the budget for each of two layers; steps of the second are slow."""
+    """Half of the budget for each of two layers; steps of the second are slow by a clock of the class."""
 
+    seconds = 0.0
     phases = ("fast", "slow")
     stages = (Stage(0.5, ("fast",)), Stage(0.5, ("slow",)))
 
@@ -467,8 +461,7 @@ class Staged(Generator):
         self.layers = torch.nn.ModuleDict({phase: torch.nn.Linear(16, 1) for phase in self.phases})
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "fast", step: int = 0) -> Loss:
-        if phase == "slow":
-            time.sleep(0.02)
+        Staged.seconds += 0.02 if phase == "slow" else 0.001
         return Loss(self.layers[phase](x.flatten(1)).square().mean(), {})
 
     def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
@@ -485,12 +478,16 @@ def test_images_are_counted_by_stage_through_a_stop_and_a_resume(tmp_path: Path)
     assert whole.images_by_phases == cut.images_by_phases == {("fast",): 128, ("slow",): 128}
 
 
-def test_under_a_budget_in_seconds_a_slow_stage_sees_fewer_images_than_its_share(tmp_path: Path) -> None:
+def test_under_a_budget_in_seconds_a_slow_stage_sees_fewer_images_than_its_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: Staged.seconds)
     trained = run(tmp_path, model=Staged(), limit=Budget(seconds=0.4))
     fast, slow = (trained.images_by_phases[(phase,)] for phase in Staged.phases)
     assert fast + slow == trained.images_seen
-    assert 0 < slow <= 16 * (0.4 / 0.02 + 1) < trained.images_seen
-    assert fast > 2 * slow
+    # Batches of 16, 0.001 s and 0.02 s each, for half of the time; the step that ends a stage counts.
+    assert fast == pytest.approx(16 * 200, abs=32)
+    assert slow == pytest.approx(16 * 10, abs=32)
 
 
 def test_a_checkpoint_of_before_that_counts_no_stages_goes_on(tmp_path: Path) -> None:

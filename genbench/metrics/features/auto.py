@@ -40,8 +40,8 @@ class AutoFeatures(FeatureSource):
         return self.choice(data).build(data, device=device, progress=progress)
 
     def choice(self, data: ImageSource | ImageData) -> FeatureSource:
-        """The source for a set."""
-        if data.law is not None:
+        """The recipe that fits a data set, see the class."""
+        if data.distribution is not None:
             return LawFeatures()
         if data.name == "digits_binary":
             return ClassifierFeatures(60_000)

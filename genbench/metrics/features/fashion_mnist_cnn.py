@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from genbench.data import FashionMnist, cache_dir, prepare
+from genbench.data import FashionMnist, prepare
 from genbench.data.source import file_digest
 from genbench.metrics.cache import save
 from genbench.metrics.features.cnn import train
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--data-root", help="Fashion-MNIST in torchvision's layout; without it, downloaded")
     arguments = parser.parse_args()
     progress = Progress(Console())
-    data = prepare(FashionMnist(arguments.data_root), cache=cache_dir(), progress=progress)
+    data = prepare(FashionMnist(arguments.data_root), progress=progress)
     stored = train(data, images=IMAGES, seed=SEED, progress=progress, width=WIDTH, shift=SHIFT)
     save(arguments.out, stored)
     print(f"accuracy {stored.facts['accuracy']:.4f} on {len(data.test)} test images")

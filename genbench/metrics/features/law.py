@@ -1,9 +1,9 @@
-"""Features of sets whose law is known: the pixels themselves, and the exact posterior over classes."""
+"""Features of data whose distribution is known: the pixels, and the exact posterior over classes."""
 
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, ImageSource, KnownLaw, to_float
+from genbench.data import ImageData, ImageSource, KnownDistribution, to_float
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource
 from genbench.metrics.scores.frechet import Moments
 from genbench.runtime.progress import Progress
@@ -21,16 +21,16 @@ class LawFeatures(FeatureSource):
 
     def check(self, source: ImageSource) -> None:
         """Raise ValueError on a set whose law is not known."""
-        known(source.law, source.name)
+        known(source.distribution, source.name)
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        return LawExtractor(known(data.law, data.name))
+        return LawExtractor(known(data.distribution, data.name))
 
 
 class LawExtractor(FeatureExtractor):
-    """The pixels, and the law's own classifier, in one pass."""
+    """The pixels as features and the exact log-posterior over classes as logits, in one pass."""
 
-    def __init__(self, law: KnownLaw) -> None:
+    def __init__(self, law: KnownDistribution) -> None:
         super().__init__(f"pixels-{law.key[:8]}", law.key, law.dimensions)
         self.law = law
         self.eval()
@@ -42,16 +42,18 @@ class LawExtractor(FeatureExtractor):
         return Features(to_float(images).flatten(1), logits.float().to(images.device))
 
 
-def exact_moments(law: KnownLaw) -> Moments:
-    """Mean and covariance of the law's pixels in [-1, 1], without any image."""
+def exact_moments(law: KnownDistribution) -> Moments:
+    """Mean and covariance of the known distribution's pixels in [-1, 1], computed without any image, in
+    float64; what a sample of infinitely many images would have.
+    """
     moments = Moments(law.dimensions)
     moments.n = PLENTY
     moments.mean, moments.scatter = law.mean / 127.5 - 1, law.cov * ((PLENTY - 1) / 127.5**2)
     return moments
 
 
-def known(law: KnownLaw | None, name: str) -> KnownLaw:
-    """The law of a set. Raises ValueError where it is not known."""
+def known(law: KnownDistribution | None, name: str) -> KnownDistribution:
+    """The known distribution of a data set. Raises ValueError where there is none."""
     if law is None:
         raise ValueError(f"the law of {name} is not known; take metrics=auto, or data=gaussians")
     return law

@@ -1,11 +1,11 @@
-"""Scores of images whose law is known: which modes they reach, how often, and how likely they are."""
+"""Scores of images whose distribution is known: modes reached, their frequencies, likelihood."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from genbench.data import KnownLaw
+from genbench.data import KnownDistribution
 from genbench.metrics.bits import bits_per_dim
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.score import Drawn, Score
@@ -15,14 +15,15 @@ __all__ = ["Modes", "coverage", "modes_of", "total_variation"]
 
 
 class Modes(Score):
-    """Of at most 10,000 samples; none where the law of the data is not known.
+    """Modes and likelihood of at most 10,000 samples; no values where the data's distribution is not known.
 
-    modes: share of the law's modes that one sample at least lies on.
-    mode_tv: total variation between the samples' frequencies of the modes, or of none, and the law's.
-    off_law: share of samples less likely than all but a share `tail` of the law's own images.
-    law_bits: -log2 p(u) / D, the mean over samples: the law's entropy for images of the law, less for images
-    that are too smooth.
-    Raises ValueError on settings under which no image, or each, is off the law.
+    modes: share of the distribution's modes that at least one sample lies on.
+    mode_tv: total variation between the frequencies of the modes, or of none, among the samples and their
+    true weights.
+    off_law: share of samples less likely than all but a share `tail` of images drawn from the distribution.
+    law_bits: -log2 p(u) / D, the mean over samples: the entropy for images of the distribution, less for
+    images that are too smooth.
+    Raises ValueError on settings under which no image, or each, counts as off the distribution.
     """
 
     key = "modes"
@@ -56,7 +57,7 @@ class Modes(Score):
         return scores
 
 
-def modes_of(images: Tensor, law: KnownLaw, *, radius: float = 2.0) -> Tensor:
+def modes_of(images: Tensor, law: KnownDistribution, *, radius: float = 2.0) -> Tensor:
     """The mode that each image (n, ..) uint8 lies on, -1 for none: (n,) int64.
 
     m = argmax_m p(m | u)  where  |u - mu_m|^2 <= radius^2 E|u - mu_m|^2, the expectation over images of m.
@@ -70,12 +71,12 @@ def modes_of(images: Tensor, law: KnownLaw, *, radius: float = 2.0) -> Tensor:
     return torch.where(on, nearest, -1)
 
 
-def coverage(modes: Tensor, law: KnownLaw) -> float:
-    """Share of the law's modes that occur among modes (n,)."""
+def coverage(modes: Tensor, law: KnownDistribution) -> float:
+    """Share of the distribution's modes that occur among modes (n,), where -1 stands for none."""
     return len(modes[modes >= 0].unique()) / len(law.weights)
 
 
-def total_variation(modes: Tensor, law: KnownLaw) -> float:
+def total_variation(modes: Tensor, law: KnownDistribution) -> float:
     """(sum_m |n_m / n - w_m| + n_none / n) / 2 of modes (n,): 0 at the law's frequencies, 1 for junk alone.
 
     Above 0 by chance at any n: compare with real images.

@@ -7,8 +7,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from genbench.records.files import plain
 from genbench.records.metric_name import is_metric, rank
-from genbench.records.run_directory import plain
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD
 from genbench.report.compare import Comparison
 from genbench.report.frame import Cell, cells

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from pathlib import Path
 
-from genbench.records.run_directory import atomic_file
+from genbench.records.files import atomic_file
 from genbench.report.compare import Comparison
 from genbench.report.footnotes import left_out, not_shown
 from genbench.report.numbers import parts, written

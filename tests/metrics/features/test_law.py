@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from genbench.data import Digits, Gaussians, KnownLaw, Split
+from genbench.data import Digits, Gaussians, KnownDistribution, Split
 from genbench.metrics.features.law import LawExtractor, LawFeatures, exact_moments
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.fd_exact import ExactFD
@@ -15,11 +15,11 @@ from genbench.metrics.scores.score import Drawn
 
 
 @pytest.fixture(scope="module")
-def law() -> KnownLaw:
-    return Gaussians(classes=3, shift=1).law
+def law() -> KnownDistribution:
+    return Gaussians(classes=3, shift=1).distribution
 
 
-def test_the_exact_moments_are_those_of_many_images(law: KnownLaw) -> None:
+def test_the_exact_moments_are_those_of_many_images(law: KnownDistribution) -> None:
     """The distance of n draws to their law falls as 1/n: each sixteenfold n takes a sixteenth, by half."""
     exact, rng = exact_moments(law), torch.Generator().manual_seed(0)
     distances = []
@@ -30,13 +30,13 @@ def test_the_exact_moments_are_those_of_many_images(law: KnownLaw) -> None:
     assert frechet_distance(exact, exact) == pytest.approx(0, abs=1e-9)
 
 
-def test_a_shift_of_all_pixels_is_its_square(law: KnownLaw) -> None:
+def test_a_shift_of_all_pixels_is_its_square(law: KnownDistribution) -> None:
     exact, moved = exact_moments(law), exact_moments(law)
     moved.mean = moved.mean + 0.5
     assert frechet_distance(moved, exact) == pytest.approx(64 * 0.25, rel=1e-9)
 
 
-def test_the_logits_are_the_laws_own_classifier(law: KnownLaw) -> None:
+def test_the_logits_are_the_laws_own_classifier(law: KnownDistribution) -> None:
     images, labels = law.draw(300, torch.Generator().manual_seed(0))
     features, logits = LawExtractor(law)(images.reshape(-1, 1, 8, 8))
     assert torch.equal(features, images.float() / 127.5 - 1)
@@ -46,7 +46,7 @@ def test_the_logits_are_the_laws_own_classifier(law: KnownLaw) -> None:
     assert torch.equal(posterior.argmax(1), labels)
 
 
-def test_the_distance_is_taken_on_pixels_whatever_the_features(law: KnownLaw) -> None:
+def test_the_distance_is_taken_on_pixels_whatever_the_features(law: KnownDistribution) -> None:
     images = law.draw(500, torch.Generator().manual_seed(0)).images.reshape(-1, 1, 8, 8)
     x = torch.zeros(500, 1)
     drawn = Drawn("other", "ema", 0, 500, Moments.of(x), x, images, None, x)
@@ -66,7 +66,7 @@ def test_a_set_whose_law_is_not_known_has_no_such_features() -> None:
         LawFeatures().check(Digits())
 
 
-def test_images_of_a_single_class_have_an_inception_score_of_one(law: KnownLaw) -> None:
+def test_images_of_a_single_class_have_an_inception_score_of_one(law: KnownDistribution) -> None:
     """The other classes have no share that a float could hold, and still no nan."""
     images, labels = law.draw(400, torch.Generator().manual_seed(1))
     alike = images[labels == 0][:1].expand(40, -1).reshape(-1, 1, 8, 8)

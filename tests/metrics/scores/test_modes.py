@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.data import Gaussians, KnownLaw, Split
+from genbench.data import Gaussians, KnownDistribution, Split
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments
 from genbench.metrics.scores.modes import Modes, coverage, modes_of, total_variation
@@ -16,8 +16,8 @@ LEAST, MOST = 5.04, 5.08  # bits: the entropy given the mode, and with the modes
 
 
 @pytest.fixture(scope="module")
-def law() -> KnownLaw:
-    return Gaussians(classes=4, shift=0).law
+def law() -> KnownDistribution:
+    return Gaussians(classes=4, shift=0).distribution
 
 
 def drawn(images: Tensor) -> Drawn:
@@ -27,7 +27,7 @@ def drawn(images: Tensor) -> Drawn:
     return Drawn("none", "ema", 0, len(x), Moments.of(x), x, images, None, x)
 
 
-def scores(images: Tensor, law: KnownLaw | None) -> dict[str, float]:
+def scores(images: Tensor, law: KnownDistribution | None) -> dict[str, float]:
     """The values of Modes by their kinds alone."""
     reference = Reference("train", "none", Moments(1), torch.empty(0), empty_split(), law)
     return {
@@ -39,11 +39,11 @@ def empty_split() -> Split:
     return Split(torch.zeros(0, 1, 8, 8, dtype=torch.uint8), None)
 
 
-def of_law(law: KnownLaw, n: int) -> Tensor:
+def of_law(law: KnownDistribution, n: int) -> Tensor:
     return law.draw(n, torch.Generator().manual_seed(9)).images
 
 
-def test_images_of_the_law_lie_on_it(law: KnownLaw) -> None:
+def test_images_of_the_law_lie_on_it(law: KnownDistribution) -> None:
     found = scores(of_law(law, 4000), law)
     assert found["modes"] == 1
     # The total variation of n draws is about sum_m sqrt(2 w (1 - w) / (pi n)) / 2 = 0.011.
@@ -55,7 +55,7 @@ def test_images_of_the_law_lie_on_it(law: KnownLaw) -> None:
     assert found["law_bits_low"] < found["law_bits"] < found["law_bits_high"]
 
 
-def test_one_mode_alone_is_one_share_and_misses_the_rest_of_the_weight(law: KnownLaw) -> None:
+def test_one_mode_alone_is_one_share_and_misses_the_rest_of_the_weight(law: KnownDistribution) -> None:
     images, labels = law.draw(2000, torch.Generator().manual_seed(9))
     modes = modes_of(images[labels == 2], law)
     assert bool((modes == 2).all())
@@ -63,7 +63,7 @@ def test_one_mode_alone_is_one_share_and_misses_the_rest_of_the_weight(law: Know
     assert total_variation(modes, law) == pytest.approx(1 - float(law.weights[2]), abs=1e-12)
 
 
-def test_wrong_frequencies_are_the_total_variation(law: KnownLaw) -> None:
+def test_wrong_frequencies_are_the_total_variation(law: KnownDistribution) -> None:
     """As many images of each mode: half the sum of |1/4 - w|, exactly."""
     modes = modes_of(law.means.round().byte().repeat(10, 1), law)
     assert modes.tolist() == 10 * [0, 1, 2, 3]
@@ -72,7 +72,7 @@ def test_wrong_frequencies_are_the_total_variation(law: KnownLaw) -> None:
 
 
 @pytest.mark.parametrize("kind", ["noise", "black", "white"])
-def test_junk_lies_on_no_mode(law: KnownLaw, kind: str) -> None:
+def test_junk_lies_on_no_mode(law: KnownDistribution, kind: str) -> None:
     images = torch.full((300, 64), 255 * (kind == "white"), dtype=torch.uint8)
     if kind == "noise":
         images.random_(0, 256, generator=torch.Generator().manual_seed(0))
@@ -81,12 +81,12 @@ def test_junk_lies_on_no_mode(law: KnownLaw, kind: str) -> None:
     assert found["law_bits"] > 8
 
 
-def test_an_image_between_two_modes_lies_on_neither(law: KnownLaw) -> None:
+def test_an_image_between_two_modes_lies_on_neither(law: KnownDistribution) -> None:
     between = ((law.means[0] + law.means[1]) / 2).round().byte()[None]
     assert modes_of(between, law).tolist() == [-1]
 
 
-def test_images_without_noise_are_on_the_modes_and_too_likely(law: KnownLaw) -> None:
+def test_images_without_noise_are_on_the_modes_and_too_likely(law: KnownDistribution) -> None:
     """Bits below the entropy tell what a distance to the modes cannot."""
     m = torch.multinomial(law.weights, 1000, replacement=True)
     found = scores(law.means[m].round().byte(), law)
@@ -95,7 +95,9 @@ def test_images_without_noise_are_on_the_modes_and_too_likely(law: KnownLaw) -> 
     assert found["law_bits"] == pytest.approx(LEAST - 0.5 / math.log(2), abs=0.05)
 
 
-def test_images_with_too_much_noise_are_off_the_law_and_still_near_their_modes(law: KnownLaw) -> None:
+def test_images_with_too_much_noise_are_off_the_law_and_near_their_modes(
+    law: KnownDistribution,
+) -> None:
     images = of_law(law, 500)
     more = images + 8 * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
     found = scores(more.round().clamp(0, 255).byte(), law)
@@ -103,7 +105,7 @@ def test_images_with_too_much_noise_are_off_the_law_and_still_near_their_modes(l
     assert found["off_law"] > 0.5  # twice the variance costs 32 nats; the threshold lies 18 below the mean
 
 
-def test_a_set_whose_law_is_not_known_has_no_such_scores(law: KnownLaw) -> None:
+def test_a_set_whose_law_is_not_known_has_no_such_scores(law: KnownDistribution) -> None:
     assert scores(of_law(law, 30), None) == {}
 
 

@@ -8,17 +8,17 @@ import torch
 from scipy import integrate, stats
 from torch import Tensor
 
-from genbench.data.law import LEVELS, KnownLaw, rounded_normal
+from genbench.data.known_distribution import LEVELS, KnownDistribution, rounded_normal
 
 
-def tiny(levels: int = 4, *, dimensions: int = 3) -> KnownLaw:
+def tiny(levels: int = 4, *, dimensions: int = 3) -> KnownDistribution:
     """Three modes of two classes on images of 3 pixels that have 4 levels: 64 images in all."""
     rng = torch.Generator().manual_seed(5)
     logits = torch.full((3, dimensions, LEVELS), -math.inf, dtype=torch.float64)
     logits[..., :levels] = 2 * torch.randn(3, dimensions, levels, generator=rng, dtype=torch.float64)
     # No mass is not 0 times minus infinity: e^-800 is 0 in float64, and stays finite as a logarithm.
     log_levels = logits.log_softmax(-1).clamp(min=-800)
-    return KnownLaw(torch.tensor([5.0, 3.0, 2.0]), log_levels, torch.tensor([0, 1, 0]), key="00")
+    return KnownDistribution(torch.tensor([5.0, 3.0, 2.0]), log_levels, torch.tensor([0, 1, 0]), key="00")
 
 
 def all_images(levels: int = 4, dimensions: int = 3) -> Tensor:
@@ -73,7 +73,7 @@ def test_the_mean_of_minus_log_p_is_the_entropy_that_enumeration_gives() -> None
 
 def test_the_bounds_of_the_entropy_meet_where_modes_do_not_overlap() -> None:
     apart = rounded_normal(torch.tensor([[30.0], [200.0]]), 4.0)
-    law = KnownLaw(torch.ones(2), apart, torch.tensor([0, 1]), key="00")
+    law = KnownDistribution(torch.ones(2), apart, torch.tensor([0, 1]), key="00")
     log_p = law.log_prob(torch.arange(LEVELS, dtype=torch.uint8)[:, None])
     assert law.entropy_bounds()[1] == pytest.approx(-float((log_p.exp() * log_p).sum()), abs=1e-9)
 
@@ -106,6 +106,6 @@ def test_a_rounded_normal_keeps_its_digits_in_both_tails() -> None:
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"legal are \(M,\), \(M, D, 256\)"):
-        KnownLaw(torch.ones(2), torch.zeros(2, 3, 255), torch.zeros(2).long(), key="00")
-    with pytest.raises(ValueError, match="the law is of 3 bytes"):
+        KnownDistribution(torch.ones(2), torch.zeros(2, 3, 255), torch.zeros(2).long(), key="00")
+    with pytest.raises(ValueError, match="the distribution is of images of 3 bytes"):
         tiny().log_prob(torch.zeros(2, 4, dtype=torch.uint8))

@@ -1,0 +1,125 @@
+"""Words of a command line, checked and ordered before Hydra reads them."""
+
+import re
+from argparse import Namespace
+from collections.abc import Sequence
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from genbench.config.groups import defaults, groups, options
+from genbench.records.flatten import flatten
+
+__all__ = ["check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
+
+SET = re.compile(r"(?P<key>\+{0,2}[A-Za-z_][\w./@-]*)=(?P<value>.*)", re.DOTALL)
+"""An override that sets a key or chooses an option: KEY=VALUE, +KEY=VALUE or ++KEY=VALUE."""
+OF_THE_SWEEP = ("sweep", "runs_dir", "name")
+"""Keys that a sweep needs itself: which jobs it has, and where its ledger is."""
+VARIABLES = "hydra.job.env_set."
+SECRET = {
+    *("KEY", "KEYS", "APIKEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "AUTH"),
+    *("PASS", "PASSWD", "PASSWORD", "PASSWORDS", "CREDENTIAL", "CREDENTIALS"),
+}
+"""Segments in the names of variables that hold a secret, such as in HF_TOKEN."""
+
+
+def parse_command(words: Sequence[str]) -> Namespace:
+    """Return the options and overrides of a command line, named as Hydra's parser does: args.multirun, ..
+
+    Unlike there, options may stand anywhere among the overrides. Exits with code 2 on an unknown option.
+    """
+    return get_args_parser().parse_intermixed_args(list(words))
+
+
+def check_command(args: Namespace) -> None:
+    """Raise ValueError on what Hydra would accept and genbench must not.
+
+    It is a configuration of several values that is to be shown (-m with --cfg), a pickle to run from, a group
+    without an option (group=null), and a key or password, which every run of the command would record.
+    """
+    if args.multirun and args.cfg:
+        raise ValueError("--cfg shows one configuration: leave out -m, and give each key one value")
+    if args.experimental_rerun is not None:
+        raise ValueError(
+            "--experimental-rerun reads a pickle, which can execute code: repeat the run's command"
+        )
+    for word in args.overrides:
+        override = parse_override(word)
+        if override is None or override.is_sweep_override():
+            continue  # Hydra's to refuse, which varies none of its own settings either
+        group = override.key_or_group
+        if group in groups() and override.value() is None and not override.is_delete():
+            raise ValueError(f"{word} chooses no option of {group}: choose from {', '.join(options(group))}")
+        check_variables(override)
+
+
+def check_variables(override: Override) -> None:
+    """Raise ValueError where an override would set a key or password in the environment of jobs."""
+    for key in flatten({override.key_or_group: override.value()}):
+        name = key.removeprefix(VARIABLES)
+        if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
+            raise ValueError(
+                f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
+                f"variable before the command (export {name}=..), from where jobs inherit it"
+            )
+
+
+def parse_override(word: str) -> Override | None:
+    """Return an override as Hydra reads it, with its key and its value; None where it cannot be read.
+
+    Such a word is left to Hydra, whose message says what is wrong with it.
+    """
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException:
+        return None
+
+
+def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
+    """Return the words of a command as Hydra takes them: its options, then all overrides in one piece.
+
+    words: the command line; args: the same, parsed. Overrides of the jobs of a sweep become one of
+    `hydra.sweeper.params`. Hydra composes a sweep once before its jobs, without what varies. Where that is
+    the model, a setting that only some of the models accept would be refused there, although the jobs accept
+    it. Parameters of the sweeper are read when the jobs are composed, and not before.
+    """
+    own = [word for word in words if word not in args.overrides]
+    if not is_product(args):
+        return [*own, *args.overrides]
+    params, rest = [], []
+    for word in args.overrides:
+        found = SET.fullmatch(word)
+        name = found["key"].lstrip("+") if found else ""
+        if found is None or name.startswith("hydra") or name in OF_THE_SWEEP:
+            rest.append(word)
+        else:
+            # OmegaConf must not resolve ${seed} before the jobs do: \${seed} is the text ${seed}.
+            value = re.sub(r"(\\*)\$\{", r"\1\1\\${", found["value"])
+            params.append(f"{found['key']}: {quoted(value)}")
+    return [*own, *rest, f"++hydra.sweeper={{params: {{{', '.join(params)}}}}}"]
+
+
+def is_product(args: Namespace) -> bool:
+    """Return True for a command that runs all combinations of values, False for one run or a search.
+
+    A search chooses its jobs one after another, by a sweeper of its own that reads all overrides itself.
+    """
+    shows = args.cfg or args.info or args.shell_completion
+    chosen = [word.partition("=")[2] for word in args.overrides if word.startswith("sweep=")]
+    presets = [name for name in chosen if name in options("sweep")]
+    chooses_sweeper = [word for word in args.overrides if word.startswith("hydra/sweeper=")]
+    for name in presets:
+        chooses_sweeper += [key for key in defaults("sweep", name) if "hydra/sweeper" in key]
+    return bool(args.multirun or presets) and not shows and not chooses_sweeper
+
+
+def quoted(text: str) -> str:
+    """Return text as one quoted value of Hydra's grammar, which reads it back without any change.
+
+    There, a backslash is itself, but backslashes before a quote count twice: it's becomes 'it\\'s'.
+    """
+    inner = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return f"'{inner}'"

@@ -1,0 +1,77 @@
+"""Verbs that draw figures: the terms of a diffusion model's bound, and the noise schedules."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genbench.cli.files import (
+    DEVICE_HELP,
+    NEW_FOLDER_HELP,
+    OUT_HELP,
+    check_new,
+    check_out,
+    say,
+    warnings_in_lines,
+)
+from genbench.runtime.disk import whole_folder
+from genbench.runtime.printable import complain
+
+__all__ = ["verbs"]
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def bound(
+    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
+    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)],
+    n: Annotated[
+        int, typer.Option("--n", min=1, help="Test images; each takes one network evaluation per step.")
+    ] = 32,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+) -> None:
+    """Show where the bits of a diffusion model's variational bound come from, step by step.
+
+    Written are terms.csv and terms.png: each term in bits per dimension against t, on the run's test images.
+    """
+    check_new(out)
+    from genbench import app as application
+    from genbench.evaluation.bound_terms import bound_figure
+    from genbench.runtime import device as devices
+    from genbench.runtime.context import Context
+    from genbench.runtime.progress import Progress, terminal
+
+    source, _, seed = application.protocol(run_dir)
+    with warnings_in_lines():
+        model = application.load(run_dir, device=device)
+    with warnings_in_lines(), whole_folder(out):
+        context = Context(devices.choose(device), seed, Progress(terminal(stderr=True)))
+        terms = bound_figure(model, source, out, n=n, context=context)
+    say(
+        f"bits per dimension, at most: {sum(terms):.4f} = L_0 {terms.first:.4f} + L_1 .. L_(T-1) "
+        f"{terms.between:.4f} + L_T {terms.last:.2e}"
+    )
+
+
+@verbs.command()
+def schedules(
+    out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
+    steps: Annotated[int, typer.Option("--T", min=1, help="Number of diffusion steps.")] = 1000,
+) -> None:
+    """Draw alpha_bar and log-SNR of every noise schedule that is fixed; name those that no such T has."""
+    check_out(out)
+    from genbench import app
+    from genbench.config.groups import options
+    from genbench.evaluation.pictures import schedule_figure
+
+    drawn = {}
+    for name in options("schedule"):
+        try:
+            schedule = app.make_option("schedule", name, {"T": steps})
+        except ValueError as error:
+            complain(f"{name} is not included: {error}")
+            continue
+        if not any(True for _ in schedule.parameters()):  # a learned one is another after each training
+            drawn[name] = schedule.table.numpy()
+    schedule_figure(drawn, out)

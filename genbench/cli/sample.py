@@ -1,0 +1,161 @@
+"""Verbs that draw from a trained model: its images, and its scores over samplers, steps and guidance."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from genbench.cli.files import DEVICE_HELP, NEW_FOLDER_HELP, Weights, check_new, say, warnings_in_lines
+from genbench.cli.verb import RunsItself
+from genbench.runtime.disk import whole_folder
+
+__all__ = ["verbs"]
+
+T = TypeVar("T")
+
+verbs = typer.Typer()
+
+
+@verbs.command("sample", cls=RunsItself)
+@dataclass(frozen=True)
+class Sample:
+    """Draw images of a trained model into a folder.
+
+    Written are a PNG an image (00.png, 01.png, ..), grid.png, and samples.npz: samples, uint8 [N, H, W] or
+    [N, H, W, 3], and labels, int64 [N], of a conditional model. Nothing is overwritten.
+
+    Any family draws images of its own. A diffusion model also completes (--inpaint) or varies (--vary) an
+    image, PNG or JPEG of any size, center-cropped and resized to the model's. The grid then begins with it.
+
+    Batches are drawn like the evaluation's: the same seed, batch size and device give the same bytes.
+    """
+
+    run_dir: Annotated[Path, typer.Argument(help="The directory of a run, finished or not.")]
+    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)]
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 64
+    label: Annotated[
+        int | None,
+        typer.Option(help="Class of all images, for a conditional model. Default: all classes in turn."),
+    ] = None
+    steps: Annotated[int | None, typer.Option(help="Sampling steps, of a model that samples in steps.")] = (
+        None
+    )
+    sampler: Annotated[
+        str | None, typer.Option(help="Another sampler: an option of conf/sampler, with its own settings.")
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
+            "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
+        ),
+    ] = None
+    inpaint: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="Redraw a part of this image; needs --mask.")
+    ] = None
+    mask: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="White (128 and more) is redrawn, black stays.")
+    ] = None
+    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw images similar to this one.")] = (
+        None
+    )
+    strength: Annotated[
+        float | None,
+        typer.Option(help="How far --vary goes: near 0 is the image itself, 1 ignores it. Default: 0.5."),
+    ] = None
+    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of images drawn at once.")] = 64
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto"
+
+    def run(self) -> None:
+        """Draw and write the images, after all that can be refused has been checked."""
+        check_new(self.out)
+        from genbench.app import load
+        from genbench.evaluation.draw import choose, labels, write
+        from genbench.runtime.context import Context
+        from genbench.runtime.progress import Progress, terminal
+
+        asked = {"sampler": self.sampler, "steps": self.steps}
+        overrides = {key: value for key, value in asked.items() if value is not None}
+        overrides |= dict(map(setting, self.settings or []))
+        with warnings_in_lines():
+            model = load(self.run_dir, device=self.device, weights=self.weights, overrides=overrides)
+        place = next(model.parameters()).device
+        drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
+        asked_for = labels(model, self.n, self.label, device=place)
+        with whole_folder(self.out):
+            context = Context(place, self.seed, Progress(terminal(stderr=True)))
+            write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
+        say(f"{self.n} images in {self.out}: a PNG each, grid.png, samples.npz")
+
+
+@verbs.command()
+def sampler_sweep(
+    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
+    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)],
+    samplers: Annotated[
+        str, typer.Option(help="Options of conf/sampler, separated by commas. Default: the run's own.")
+    ] = "",
+    steps: Annotated[
+        str, typer.Option(help="Numbers of steps, separated by commas, such as 5,10,20,50.")
+    ] = "",
+    scales: Annotated[str, typer.Option(help="Guidance scales, separated by commas, such as 0,1,2,4.")] = "",
+    n: Annotated[
+        int | None, typer.Option("--n", min=20, help="Samples per row. Default: as many as the run drew.")
+    ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+) -> None:
+    """Evaluate one trained model over samplers, their steps and guidance scales, without training again.
+
+    Written are table.csv (a row for each combination: network evaluations per sample, seconds per image, all
+    metrics under the run's own protocol), distance.png (the distance against evaluations) and, over scales,
+    scales.png (one row of samples per scale, from the same noise).
+    """
+    check_new(out)
+
+    from genbench import app as application
+    from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
+    from genbench.evaluation.sampler_sweep import ways
+    from genbench.report import frame_markdown
+    from genbench.runtime import device as devices
+    from genbench.runtime.context import Context
+    from genbench.runtime.progress import Progress, terminal
+
+    todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
+    source, metrics, seed = application.protocol(run_dir)
+    metrics.samples = n or metrics.samples
+    with warnings_in_lines(), whole_folder(out):
+        table = sweep(
+            lambda way: application.load(run_dir, device=device, overrides=way),
+            todo,
+            out,
+            source=source,
+            metrics=metrics,
+            context=Context(devices.choose(device), seed, Progress(terminal(stderr=True))),
+        )
+    say(frame_markdown(table), nl=False)
+
+
+def setting(text: str) -> tuple[str, object]:
+    """Return KEY=VALUE as a key and a value: a number, list, true, false or null as in JSON, or else text."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set is {text!r}; it must be KEY=VALUE, such as sampler.steps=20")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def listed(text: str, kind: Callable[[str], T]) -> list[T]:
+    """Return the parts of a comma-separated list. Raises ValueError where one is not of its kind."""
+    try:
+        return [kind(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a list of {kind.__name__} values separated by commas") from error

@@ -1,0 +1,81 @@
+"""Gradients of a batch that several processes share, averaged by torch's own engine (DistributedDataParallel)
+during the backward pass, with one engine for each phase of a model.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from genbench.errors import Lost
+from genbench.generator import Generator, Loss
+from genbench.runtime.global_batch import Part, at_work
+from genbench.training.step import only
+
+__all__ = ["backward", "phase_losses"]
+
+CONNECTION = ("gloo", "NCCL", "Connection")
+"""Words in the errors of a lost connection, which torch's engine raises from the midst of a backward pass."""
+
+
+class PhaseLoss(nn.Module):
+    """The loss of one phase of a model, as the forward pass of a module, which torch's engine can wrap."""
+
+    def __init__(self, model: Generator, phase: str) -> None:
+        super().__init__()
+        self.model, self.phase = model, phase
+
+    def forward(self, x: Tensor, y: Tensor | None, step: int) -> Loss:
+        return self.model.loss(x, y, phase=self.phase, step=step)
+
+
+def phase_losses(
+    model: Generator, learned: dict[str, list[nn.Parameter]], count: int
+) -> dict[str, nn.Module]:
+    """Make the loss of each phase, to be given to `backward`; of `count` processes, one engine for each
+    phase, which averages the gradients of that phase's parameters alone.
+
+    learned: the parameters of each phase. The model itself stays as it is, and so do its state dicts.
+    """
+    losses: dict[str, nn.Module] = {phase: PhaseLoss(model, phase) for phase in model.phases}
+    if count == 1:
+        return losses
+    # The layouts of a kernel for one channel are equal, though torch takes their strides for different ones.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    for phase in losses:
+        with only(learned, phase), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of broadcast_buffers, from torch 2.10 on
+            # Buffers are the loop's affair: it copies them once a step, and not before each part.
+            # Parameters without a gradient in some steps are found out, lest the others wait for them.
+            losses[phase] = DistributedDataParallel(
+                losses[phase], broadcast_buffers=False, find_unused_parameters=True
+            )
+    return losses
+
+
+def backward(loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: Part) -> Loss:
+    """Compute the loss of one part of a batch, x (B, C, H, W) and y (B,) or None, and add its share of the
+    gradient to that of the parts before it.
+
+    After the last part that falls to each process, gradients are the means over all of them.
+    Returns the part's own loss. Raises Lost where another process is gone.
+    """
+    several = isinstance(loss, DistributedDataParallel)
+    with noticed(), loss.no_sync() if several and not part.last else nullcontext():
+        with at_work(part):
+            found: Loss = loss(x, y, step)
+        (found.total / (part.of // part.processes)).backward()
+    return found
+
+
+@contextmanager
+def noticed() -> Iterator[None]:
+    """Raise Lost for the error of a connection; other errors inside the block stay as they are."""
+    try:
+        yield
+    except (RuntimeError, ConnectionError) as error:
+        if not any(word in str(error) for word in CONNECTION):
+            raise
+        raise Lost(f"another process of this run is gone ({str(error).splitlines()[0]})") from error

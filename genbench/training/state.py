@@ -1,0 +1,74 @@
+"""A model in training with its average and its optimizers: the object that a checkpoint saves and a resumed
+run restores.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from genbench.generator import Generator
+from genbench.tracking import Tracker
+from genbench.training.ema import Ema
+from genbench.training.nonfinite import Skips
+from genbench.training.step import restore
+
+__all__ = ["Trained"]
+
+
+@dataclass
+class Trained:
+    """A model in training, or trained: its weights, their average, the optimizer of each phase, and counts of
+    steps, images and seconds over all sessions.
+    """
+
+    model: Generator
+    ema: Ema
+    optimizers: dict[str, Optimizer]
+    step: int = 0
+    images_seen: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    fitting_seconds: float = 0.0
+    """Of what is found once the weights are trained; no part of `seconds`."""
+    images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
+    skips: Skips = field(default_factory=Skips)
+    saved_images: int | None = None
+    """Images seen by the last checkpoint, None before the first."""
+
+    def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
+        """Return the content of a checkpoint: state dicts, numbers and strings.
+        tracker, window: whose own states it holds too; data_key: of the images, with which alone a run may be
+        resumed.
+        """
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.ema.model.state_dict(),
+            "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
+            "step": self.step,
+            "images_seen": self.images_seen,
+            "seconds": self.seconds,
+            "finished": self.finished,
+            "fitting_seconds": self.fitting_seconds,
+            "images_by_phases": self.images_by_phases,
+            "skips": asdict(self.skips),
+            "data_key": data_key,
+            "window": window,
+            "tracker": tracker.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restore weights, optimizers and counts, in place, from the content of a checkpoint, which
+        `checkpoint_contents.resumable` has accepted; keys that earlier versions lack have defaults.
+        """
+        self.model.load_state_dict(state["model"])
+        self.ema.model.load_state_dict(state["ema"])
+        for phase, optimizer in self.optimizers.items():
+            restore(optimizer, state["optimizers"][phase])
+        self.step, self.images_seen = state["step"], state["images_seen"]
+        self.seconds, self.finished = state["seconds"], state["finished"]
+        self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
+        self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
+        self.skips, self.saved_images = Skips(**state.get("skips", {})), self.images_seen

@@ -1,0 +1,48 @@
+"""What each score says of itself, held for all scores that conf/scores has."""
+
+import pytest
+import torch
+
+from genbench import app
+from genbench.config.groups import options
+from genbench.data import Gaussians, Split
+from genbench.metrics import Drawn, Moments, Reference, Score
+from genbench.records.metric_kinds import KINDS
+from genbench.records.metric_name import MetricName
+from tests.metrics.sets import correlated
+
+NAMES = options("scores")
+
+
+def made(name: str) -> Score:
+    return app.make_option("scores", name, {})[name]
+
+
+@pytest.fixture(scope="module")
+def sets() -> tuple[Drawn, list[Reference]]:
+    """Labelled images of a known distribution and two splits of real ones, so that every score has values."""
+    law, rng = Gaussians(classes=4, shift=0).law, torch.Generator().manual_seed(0)
+    x, splits = [correlated(90, 6, seed) for seed in range(3)], [law.draw(90, rng) for _ in range(3)]
+    images = [split.images.reshape(-1, 1, 8, 8) for split in splits]
+    drawn = Drawn("f", "ema", 0, 90, Moments.of(x[0]), x[0], images[0], splits[0].labels, x[0])
+    references = [
+        Reference(name, "f", Moments.of(x[i]), x[i], Split(images[i], splits[i].labels), law)
+        for i, name in ((1, "train"), (2, "test"))
+    ]
+    return drawn, references
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_score_stands_under_its_key_and_computes_the_kinds_that_it_declares(
+    name: str, sets: tuple[Drawn, list[Reference]]
+) -> None:
+    score = made(name)
+    names = [MetricName.parse(text) for text in score.compute(*sets)]
+    assert score.key == name
+    assert {metric.value_kind for metric in names} == {kind.key for kind in score.kinds}
+    with_interval = {metric.value_kind for metric in names if metric.spread == "_low"}
+    assert with_interval.isdisjoint(kind.key for kind in score.kinds if kind.interval == "none")
+
+
+def test_the_table_has_no_kind_that_no_score_computes() -> None:
+    assert {kind for name in NAMES for kind in made(name).kinds} >= {*KINDS.values()}

@@ -1,0 +1,127 @@
+"""Two real processes train as one does: gradients are averaged by torch's engine, whatever the family."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genbench.app.launch import launcher
+from genbench.data import ImageData, Split
+from genbench.generator import Generator, Loss
+from genbench.runtime.context import Context
+from genbench.runtime.processes import ALONE, Processes, joined
+from genbench.tracking import Tracker
+from genbench.training.budget import Budget
+from genbench.training.checkpoint import CheckpointStore
+from genbench.training.loop import Hooks, Recipe, Trainer, train
+from genbench.training.lr_schedule import Constant
+from tests.test_contract import MODELS, build
+
+STEPS, BATCH = 6, 8
+CRITICAL = (
+    ("model=ddpm", "conditional=true", "guidance=classifier"),  # two stages
+    ("model=gan", "criterion=wasserstein", "penalty=gradient", "model.critic_steps=2"),  # double backward
+    ("model=gan", "network=resnet_gan", "network.discriminator.spectral_norm=true", "penalty=none"),
+)
+
+
+class Sparse(Generator):
+    """Two phases; a layer of the first gets a gradient in every other step alone, another one never."""
+
+    phases = ("first", "second")
+
+    def __init__(self) -> None:
+        super().__init__((1, 8, 8))
+        torch.manual_seed(0)
+        self.layers = nn.ModuleDict({name: nn.Linear(64, 1) for name in ("always", "odd", "never", "second")})
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "first", step: int = 0) -> Loss:
+        names = ["second"] if phase == "second" else ["always", "odd"] if step % 2 else ["always"]
+        rows = x.flatten(1)
+        return Loss(sum(self.layers[name](rows).square().mean() for name in names), {})
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        raise AssertionError("nothing is drawn here")
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        own = {"first": ("always", "odd", "never"), "second": ("second",)}[phase]
+        return [p for name in own for p in self.layers[name].parameters()]
+
+
+class Losses(Tracker):
+    """Every value of the log but times."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
+        self.seen += [values[name] for name in sorted(values) if name.endswith(("/loss", "/grad_norm"))]
+
+    def image(self, name: str, path: Path, *, images_seen: int) -> None:
+        """Draw nothing."""
+
+    def summary(self, values: Mapping[str, float | str | None]) -> None:
+        """Sum up nothing."""
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def finish(self, status: str) -> None:
+        """Close nothing."""
+
+
+def losses(model: Generator, folder: Path, processes: Processes, accumulate: int) -> list[float]:
+    """The losses and gradient norms of a few steps."""
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 1, 8, 8), generator=rng, dtype=torch.uint8)
+    split = Split(images, torch.randint(10, (40,), generator=rng))
+    data = ImageData("toy", split, split, tuple("0123456789"), 10, True, "key", (1, 8, 8))
+    tracker = Losses()
+    trainer = Trainer(batch_size=BATCH, accumulate=accumulate, log_every_images=1)
+    budget = Budget(images=BATCH * STEPS * len(model.phases))
+    train(
+        model,
+        data,
+        Recipe(trainer, partial(torch.optim.Adam, lr=1e-3), Constant(), budget),
+        Hooks(tracker, lambda model, images_seen: None, lambda model: {}),
+        checkpoints=CheckpointStore(folder / "checkpoints"),
+        checkpoint=None,
+        context=Context(torch.device("cpu"), processes=processes),
+    )
+    return tracker.seen
+
+
+def makers(which: str) -> list[Callable[[], Generator]]:
+    """Functions that make the models of one test: every family and what is hard for the engine, or a toy."""
+    if which == "toy":
+        return [Sparse]
+    return [partial(build, *words) for words in (*((f"model={name}",) for name in MODELS), *CRITICAL)]
+
+
+def process(path: str, folder: str, which: str) -> None:
+    sys.path[:] = json.loads(path)
+    with joined(torch.device("cpu")) as processes:
+        for number, make in enumerate(makers(which)):
+            for accumulate in (1, 2):
+                place = Path(folder, f"{number}-{accumulate}")
+                one = losses(make(), place / f"alone-{processes.index}", ALONE, accumulate)
+                two = losses(make(), place / "together", processes, accumulate)
+                if processes.first:
+                    (place / "losses.json").write_text(json.dumps([one, two]))
+
+
+@pytest.mark.parametrize("which", ["toy", pytest.param("families", marks=pytest.mark.slow)])
+def test_two_processes_have_the_losses_and_gradient_norms_of_one(tmp_path: Path, which: str) -> None:
+    launcher(2, process, tmp_path.name)(json.dumps(sys.path), str(tmp_path), which)
+    found = sorted(tmp_path.rglob("losses.json"))
+    assert found
+    for path in found:
+        one, two = json.loads(path.read_text())
+        assert len(one) >= STEPS
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-6), path.parent.name  # sums in another order
