@@ -81,7 +81,8 @@ def build(*overrides: str) -> Generator:
 def built(*overrides: str) -> Generator:
     """The same for all tests, which take copies of it."""
     cfg = config(*overrides)
-    for node in (cfg.network, *cfg.network.values()):
+    network = cfg.get("network", {})
+    for node in (network, *network.values()):
         if isinstance(node, DictConfig) and "width" in node:
             node.width = min(node.width, WIDTH)
     OmegaConf.update(cfg, "image.shape", list(SHAPE))

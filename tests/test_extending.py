@@ -15,13 +15,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
     "genbench/families/pixelwise.py": '''
-"""Pixels that are independent Gaussians, fitted to images under noise."""
+"""Pixels that are independent Gaussians, fitted to images under a little noise."""
 
 import torch
 from torch import Tensor, nn
 
 from genbench.diffusion.schedule import Schedule
 from genbench.generator import Generator, Loss, Rng
+
+__all__ = ["Pixelwise"]
 
 
 class Pixelwise(Generator):
@@ -34,13 +36,14 @@ class Pixelwise(Generator):
         self.log_scale = nn.Parameter(torch.zeros(self.shape))
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        self.check_phase(phase)
         self.check_batch(x, y)
-        alpha, sigma = self.schedule.level(torch.randint(1, self.schedule.T, (len(x),)) / self.schedule.T)
-        xt = alpha * x + sigma * torch.randn_like(x)
-        variance = alpha.square() * (2 * self.log_scale).exp() + sigma.square()
-        nll = ((xt - alpha * self.mean).square() / variance + variance.log()).mean() / 2
+        _, sigma = self.schedule.level(torch.full((1,), 0.5, device=x.device))
+        variance = (2 * self.log_scale).exp() + sigma.square() / 100
+        nll = ((x - self.mean).square() / variance + variance.log()).mean() / 2
         return Loss(nll, {"nll": nll.detach()})
 
+    @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         noise = torch.randn(n, *self.shape, generator=rng, device=self.mean.device)
@@ -67,12 +70,14 @@ from torch import Tensor
 
 from genbench.diffusion.schedule import Fixed
 
+__all__ = ["Ogive"]
+
 
 class Ogive(Fixed):
-    """beta_k = 15 / T (k / T)^2."""
+    """beta_k = 40 / T (k / T)^2."""
 
     def betas(self) -> Tensor:
-        return 15 / self.T * (torch.arange(1, self.T + 1, dtype=torch.float64) / self.T).square()
+        return 40 / self.T * (torch.arange(1, self.T + 1, dtype=torch.float64) / self.T).square()
 ''',
     "conf/schedule/ogive.yaml": """
 # Betas that rise as a square.
@@ -85,6 +90,8 @@ T: 1000
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.score import Distance, Drawn
 from genbench.records.metric_kinds import Kind
+
+__all__ = ["Greyness"]
 
 
 class Greyness(Distance):

@@ -12,7 +12,8 @@ SHORT = (
     "budget.images=256",
     "metrics.samples=40",
     "metrics.likelihood_samples=20",
-    "trainer.sample_every_images=128",
+    "scores=[fid]",
+    "trainer.sample_every_images=256",
     "tracker=jsonl",
     "device=cpu",
 )

@@ -37,6 +37,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
     from genbench.session.parts import Parts
 
     try:
+        # Keys first, then the data, whose shape the values of all other groups refer to.
         tree: Any = OmegaConf.to_container(cfg, resolve=True)
         schema.check_root(tree)
         schema.check_accepted(OmegaConf.to_container(without_hydra(cfg)))
@@ -64,6 +65,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
             device=device,
             seed=cfg.seed,
         )
+        # What no constructor can check alone, since it is a fact of two objects.
         parts.model.check_trainable()
         parts.check_optim()
         if parts.trainer.compile:
@@ -73,6 +75,7 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
         except MissingWeights as error:
             if parts.trainer.evaluate_every_images is not None:
                 raise
+            # A training takes longer than to fetch the weights, after which the same command evaluates.
             complain(f"{error}; until then the run trains, but does not evaluate")
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
         raise UsageError(explain_error(error)) from error

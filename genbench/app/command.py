@@ -2,15 +2,14 @@
 
 import re
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from genbench.config.groups import CONF, options
+from genbench.config.groups import defaults, groups, options
 from genbench.records.flatten import flatten
 
 __all__ = ["check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
@@ -38,8 +37,8 @@ def parse_command(words: Sequence[str]) -> Namespace:
 def check_command(args: Namespace) -> None:
     """Raise ValueError on what Hydra would accept and genbench must not.
 
-    It is a configuration of several values that is to be shown (-m with --cfg), a pickle to run from, and a
-    key or password, which every run of the command would record.
+    It is a configuration of several values that is to be shown (-m with --cfg), a pickle to run from, a group
+    without an option (group=null), and a key or password, which every run of the command would record.
     """
     if args.multirun and args.cfg:
         raise ValueError("--cfg shows one configuration: leave out -m, and give each key one value")
@@ -47,22 +46,25 @@ def check_command(args: Namespace) -> None:
         raise ValueError(
             "--experimental-rerun reads a pickle, which can execute code: repeat the run's command"
         )
-    for name in (name for word in args.overrides for name in variables(word)):
-        if SECRET & set(name.upper().split("_")):
+    for word in args.overrides:
+        override = parse_override(word)
+        if override is None or override.is_sweep_override():
+            continue  # Hydra's to refuse, which varies none of its own settings either
+        group = override.key_or_group
+        if group in groups() and override.value() is None and not override.is_delete():
+            raise ValueError(f"{word} chooses no option of {group}: choose from {', '.join(options(group))}")
+        check_variables(override)
+
+
+def check_variables(override: Override) -> None:
+    """Raise ValueError where an override would set a key or password in the environment of jobs."""
+    for key in flatten({override.key_or_group: override.value()}):
+        name = key.removeprefix(VARIABLES)
+        if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
             raise ValueError(
                 f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
                 f"variable before the command (export {name}=..), from where jobs inherit it"
             )
-
-
-def variables(word: str) -> Iterator[str]:
-    """Yield the names of the environment variables that an override sets for jobs, without their values."""
-    override = parse_override(word)
-    if override is None or override.is_sweep_override():  # Hydra refuses to vary its own settings
-        return
-    for key in flatten({override.key_or_group: override.value()}):
-        if key.startswith(VARIABLES):
-            yield key.removeprefix(VARIABLES)
 
 
 def parse_override(word: str) -> Override | None:
@@ -87,14 +89,17 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
     own = [word for word in words if word not in args.overrides]
     if not is_product(args):
         return [*own, *args.overrides]
-    sets = {
-        word: found
-        for word in args.overrides
-        if (found := SET.fullmatch(word)) and not of_sweep(found["key"])
-    }
-    params = ", ".join(f"{one['key']}: {quoted(escaped(one['value']))}" for one in sets.values())
-    rest = [word for word in args.overrides if word not in sets]
-    return [*own, *rest, f"++hydra.sweeper={{params: {{{params}}}}}"]
+    params, rest = [], []
+    for word in args.overrides:
+        found = SET.fullmatch(word)
+        name = found["key"].lstrip("+") if found else ""
+        if found is None or name.startswith("hydra") or name in OF_THE_SWEEP:
+            rest.append(word)
+        else:
+            # OmegaConf must not resolve ${seed} before the jobs do: \${seed} is the text ${seed}.
+            value = re.sub(r"(\\*)\$\{", r"\1\1\\${", found["value"])
+            params.append(f"{found['key']}: {quoted(value)}")
+    return [*own, *rest, f"++hydra.sweeper={{params: {{{', '.join(params)}}}}}"]
 
 
 def is_product(args: Namespace) -> bool:
@@ -102,29 +107,13 @@ def is_product(args: Namespace) -> bool:
 
     A search chooses its jobs one after another, by a sweeper of its own that reads all overrides itself.
     """
+    shows = args.cfg or args.info or args.shell_completion
     chosen = [word.partition("=")[2] for word in args.overrides if word.startswith("sweep=")]
     presets = [name for name in chosen if name in options("sweep")]
-    searches = any(word.startswith("hydra/sweeper=") for word in args.overrides) or any(
-        map(brings_sweeper, presets)
-    )
-    runs = not (args.cfg or args.info or args.shell_completion)
-    return runs and bool(args.multirun or presets) and not searches
-
-
-def brings_sweeper(preset: str) -> bool:
-    """Return True where an option of conf/sweep chooses another sweeper than Hydra's basic one."""
-    entries = yaml.safe_load((CONF / "sweep" / f"{preset}.yaml").read_text()).get("defaults", [])
-    return any("hydra/sweeper" in key for entry in entries if isinstance(entry, dict) for key in entry)
-
-
-def of_sweep(key: str) -> bool:
-    """Return True for a key of Hydra's own or of the sweep as a whole, False for a setting of its jobs."""
-    return key.lstrip("+").startswith("hydra") or key.lstrip("+") in OF_THE_SWEEP
-
-
-def escaped(text: str) -> str:
-    r"""Return text in which OmegaConf resolves no interpolation yet: \${seed} for ${seed}."""
-    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    chooses_sweeper = [word for word in args.overrides if word.startswith("hydra/sweeper=")]
+    for name in presets:
+        chooses_sweeper += [key for key in defaults("sweep", name) if "hydra/sweeper" in key]
+    return bool(args.multirun or presets) and not shows and not chooses_sweeper
 
 
 def quoted(text: str) -> str:

@@ -113,8 +113,8 @@ def check_directory(here: Run, identity: str) -> None:
     files = foreign_files(here.path)
     if files and here.record() is None:  # in this order: another process may begin the run meanwhile
         raise ValueError(
-            f"{here.path} is no run's directory and holds {', '.join(files[:3])}, which a run would "
-            "overwrite: move that away, or name another directory"
+            f"{here.path} is not a run's directory and holds {', '.join(files[:3])}, which a run would "
+            "overwrite: move that away, or choose another directory"
         )
 
 
@@ -154,7 +154,8 @@ def foreign_files(folder: Path) -> list[str]:
     """
     ours = BEFORE_RUN if (folder / ".lock").exists() or is_composed_here(folder) else set()
     there = [name for name in REPLACED if name not in ours and (folder / name).exists()]
-    return [name for name in there if not is_empty(folder / name)]
+    # A folder without anything in it loses nothing.
+    return [name for name in there if not (folder / name).is_dir() or any((folder / name).iterdir())]
 
 
 def is_composed_here(folder: Path) -> bool:
@@ -163,11 +164,6 @@ def is_composed_here(folder: Path) -> bool:
         path = folder / ".hydra" / "config.yaml"
         return b"_target_: genbench." in read_regular(path, at_most=YAML_BYTES, inside=folder)
     return False
-
-
-def is_empty(path: Path) -> bool:
-    """Return True for a folder without anything in it."""
-    return path.is_dir() and not any(path.iterdir())
 
 
 def check_places(here: Run, model: "nn.Module") -> None:

@@ -36,7 +36,7 @@ EXPECTED = (
 def run_command(main: Callable[[], None]) -> None:
     """Run the command line of this process by Hydra's main, and exit with its code where it is not 0.
 
-    2: the user's fault, told in one message; 1: a run or the machine failed; 3: trained, but not evaluated;
+    2: the user's fault, in one message; 1: a run or the machine failed; 3: trained, but not evaluated;
     130: stopped by a signal, to be continued by the same command.
     """
     words = sys.argv[1:]

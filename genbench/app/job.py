@@ -73,6 +73,7 @@ def run(cfg: DictConfig) -> float:
     alone = launcher.endswith(".BasicLauncher")
     if "joblib" in launcher:
         ignore_terminal()
+    # Jobs that run at the same time share the terminal: each line says whose it is.
     console = terminal("" if alone else f"job {HydraConfig.get().job.get('num', 0)}: ")
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return run_in_sweep(cfg, here, console, alone=alone)

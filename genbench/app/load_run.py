@@ -62,6 +62,7 @@ def load(
     if record is None or not checkpoints.exists():
         what = "holds no trained model" if here.path.is_dir() else "is not a directory"
         raise FileNotFoundError(f"{run_dir} {what}: give the directory of a run")
+    # The record may be a stranger's: each node is checked against conf/ before it is built.
     config = configuration(record, here.path)
     with opened(here.path):
         cfg = drawing_as(overrides or {}, config)
@@ -70,7 +71,7 @@ def load(
         except (HydraException, OmegaConfBaseException, TypeError) as error:
             raise ValueError(explain_error(error)) from error
     checkpoint = checkpoints.load(target, checkpoint_contents.weights(names[weights], model))
-    if checkpoint is None:
+    if checkpoint is None:  # removed since `exists` above
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
     if checkpoint.get("finished") is False:
         warnings.warn(
@@ -123,9 +124,10 @@ def change(cfg: DictConfig, key: str, value: object) -> None:
 
 
 def take_option(cfg: DictConfig, group: str, option: str) -> None:
-    """Put an option of conf/ in the place of the one that is there, with the axes that it pulls in."""
+    """Put an option of conf/ in the place of the one that is there, with the groups that it pulls in."""
     if option not in options(group):
         raise ValueError(f"{option} is not an option of {group}: choose from {', '.join(options(group))}")
+    # Composed by Hydra, since an option may be made of others; its references lead into `cfg` afterwards.
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
     for key, node in composed.items():
@@ -157,16 +159,18 @@ def measuring(
     """
     asked = {asked_group(word) for word in overrides}
     own = {} if of_run is None else recorded(of_run)
-    kept = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
+    unchanged = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
     try:
-        tree = composed_over(needed_words(of_run, kept) if asked else [], overrides) | kept
+        # A run whose data and metrics both stay may have lost the overrides that it was composed of.
+        needs_words = of_run is not None and asked and not unchanged.keys() >= {"data", "metrics"}
+        tree = composed_over(words_of(Path(of_run)) if needs_words else [], overrides) | unchanged
         if of_run is None:
             for key in ("data", "metrics"):
                 schema.check(tree[key], key)
-            chosen = OmegaConf.create(tree)
+            cfg = OmegaConf.create(tree)
         else:
-            chosen = buildable(tree, ("data", "metrics"))
-        return make(chosen.data), make(chosen.metrics), tree["seed"]
+            cfg = buildable(tree, ("data", "metrics"))
+        return make(cfg.data), make(cfg.metrics), tree["seed"]
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
         raise ValueError(explain_error(error, overrides)) from error
 
@@ -176,27 +180,22 @@ def asked_group(word: str) -> str:
     found, legal = re.match(r"[+~]*(\w*)", word), sorted(set().union(*ASKED_BY.values()))
     if found is None or found[1] not in legal:
         raise ValueError(
-            f"{word} is no setting of an evaluation, which has {', '.join(legal)}: what belongs to the model "
-            "needs a run of its own"
+            f"{word} is not a setting of an evaluation: choose from {', '.join(legal)}; what belongs to the "
+            "model needs a run of its own"
         )
     return found[1]
-
-
-def needed_words(run_dir: str | Path | None, kept: Mapping[str, object]) -> list[str]:
-    """Return the overrides that a run was composed of; none where data and metrics are its own anyway."""
-    return [] if run_dir is None or kept.keys() >= {"data", "metrics"} else words_of(Path(run_dir))
 
 
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the resolved configuration of a run's own overrides, changed by others."""
     chosen = {word.partition("=")[0].lstrip("+~") for word in overrides}
     replaced = {name for group in chosen for name in BELOW.get(group, (group,))}
-    stay = [word for word in own if root_of(word) not in replaced]
+    remaining = [word for word in own if root_of(word) not in replaced]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=[*stay, *overrides])
+        cfg = compose("config", overrides=[*remaining, *overrides])
     tree = resolved(cfg)
-    if lost := sorted(ASKED_BY.keys() - tree.keys()):
-        raise ValueError(f"{', '.join(lost)} cannot be taken away from a measurement")
+    if missing := sorted(ASKED_BY.keys() - tree.keys()):
+        raise ValueError(f"an evaluation needs {', '.join(missing)}: leave out the deletion")
     schema.check_root(tree)
     schema.check_accepted(OmegaConf.to_container(cfg))
     if tree["seed"] < 0:
@@ -213,8 +212,10 @@ def recorded(run_dir: str | Path) -> dict[str, Any]:
     if record is None:
         raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
     config = configuration(record, Path(run_dir))
-    if lost := sorted(ASKED_BY.keys() - config.keys()):
-        raise ValueError(f"the configuration in {run_dir}/run.json has no {', '.join(lost)}: it is damaged")
+    if missing := sorted(ASKED_BY.keys() - config.keys()):
+        raise ValueError(
+            f"the configuration in {run_dir}/run.json has no {', '.join(missing)}: it is damaged"
+        )
     return {key: config[key] for key in ASKED_BY}
 
 

@@ -36,10 +36,10 @@ def machine_faults(here: Run) -> Iterator[None]:
             if isinstance(failure := error.__cause__, RETRIED):
                 note(here, f"{type(failure).__name__}: {failure}", is_machines=True)
             raise
-        raise told(here, cause, error) from error
+        raise machine_error(here, cause, error) from error
 
 
-def told(here: Run, cause: OSError, error: BaseException) -> Failure:
+def machine_error(here: Run, cause: OSError, error: BaseException) -> Failure:
     """Note the cause of an error in run.json and main.log; returns the one message to the user."""
     from genbench.training.faults import going_on
 

@@ -108,6 +108,7 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
         return f"{who} does not accept {key}; its groups are {', '.join(accepted)}"
     if key in OF_SAMPLES:
         return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
+    # Similar as a whole (budget.imagess), or by the last name alone (batch_size for trainer.batch_size).
     tree = composed_without(key, words)
     last = {path: path.rpartition(".")[2] for path in keys_of(tree)}
     named = get_close_matches(key.rpartition(".")[2], set(last.values()), n=1, cutoff=CLOSE)

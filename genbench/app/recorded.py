@@ -145,5 +145,5 @@ def check_word(word: str, path: Path) -> None:
     leads_out = is_group and not re.fullmatch(r"[\w, \[\]'\"-]*", value)
     if not is_key or leads_out or "${" in word or not (equals or word.startswith("~")):
         raise ValueError(
-            f"{path} holds {word!r}; legal are options of conf/ and values, as in model=ddpm seed=1"
+            f"{path} holds {word!r}: it may hold only options of conf/ and values, as in model=ddpm seed=1"
         )

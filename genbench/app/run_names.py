@@ -57,6 +57,6 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
 
 
-# At import, since the workers of parallel launchers come in by no other door.
+# At import, since the workers of parallel launchers run no other entry point before they resolve a name.
 OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
 OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)

@@ -38,7 +38,8 @@ def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
     """Print the table of two or more finished runs, and the command that shows it again."""
     if len(run_dirs) < 2:
         return
-    from genbench.report.compare import as_markdown, compare_runs
+    from genbench.report.compare import compare_runs
+    from genbench.report.formats.markdown import markdown
     from genbench.report.formats.terminal import print_comparison
 
     try:
@@ -49,7 +50,7 @@ def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
     if console.is_terminal:
         print_comparison(found, console)
     else:
-        console.print(as_markdown(found), soft_wrap=True, markup=False, highlight=False)
+        console.print(markdown(found), soft_wrap=True, markup=False, highlight=False)
     place = Path(os.path.relpath(os.path.commonpath([path.parent for path in run_dirs])))
     command = shlex.join(["genbench", "report", str(place)])
     console.print(f"Show this table again: {command}", soft_wrap=True, markup=False, highlight=False)

@@ -95,8 +95,8 @@ class Evaluate:
             )
         if self.data is None and not self.is_run:
             raise ValueError(
-                f"{target} is not a run's directory, which would say the data set to compare it with: choose "
-                "one by --data, e.g. --data digits"
+                f"{target} is not a run's directory: choose the data set to compare it with by --data, e.g. "
+                "--data digits"
             )
         beside = target.with_name(f"{target.name.removesuffix('.npz')}.evaluations.jsonl")
         path = self.out or (target / "evaluations.jsonl" if self.is_run else beside)

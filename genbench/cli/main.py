@@ -69,4 +69,4 @@ def run_verb() -> None:
     try:
         app(prog_name="genbench")
     finally:
-        sys.stdout.flush()  # where that fails, it is told like any error, and not by the interpreter's exit
+        sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at its exit

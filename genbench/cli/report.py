@@ -15,8 +15,8 @@ from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
+    from genbench.report.compare import Comparison
     from genbench.report.table import Query
-    from genbench.report.text import Comparison
 
 __all__ = ["verbs"]
 
@@ -115,22 +115,25 @@ class Report:
 
     def run(self) -> None:
         """Read the runs and write the report, after all options have been checked."""
-        from genbench.report import compare as comparison
+        from genbench.report import query
+        from genbench.report.compare import compare
 
         if self.every and not self.keys:
             raise ValueError("--all belongs to --keys: give both, or neither")
         if self.keys:
-            found = comparison.compare(self.runs_dir, asked("", "", ""), conditions=self.filters or [])
-            deliver(comparison.as_keys(found, every=self.every), self.out)
+            found = compare(self.runs_dir, asked("", "", ""), conditions=self.filters or [])
+            deliver(query.keys(found.runs, every=self.every), self.out)
             return
         chosen = Format.html if self.assets and self.format is None else self.format_of_output()
         self.check_target(chosen)
-        query = asked(self.by, self.sort, self.columns)
-        self.write(comparison.compare(self.runs_dir, query, conditions=self.filters or []), chosen)
+        tables = asked(self.by, self.sort, self.columns)
+        self.write(compare(self.runs_dir, tables, conditions=self.filters or []), chosen)
 
     def write(self, found: "Comparison", chosen: Format) -> None:
         """Write a comparison in a format to the terminal, a pipe, a file or a folder, as the options say."""
-        from genbench.report import compare as comparison
+        from genbench.report.formats.data import csv_text, json_text
+        from genbench.report.formats.latex import latex
+        from genbench.report.formats.markdown import markdown
         from genbench.report.formats.terminal import print_comparison
         from genbench.report.page import html, write_folder
         from genbench.runtime.progress import terminal
@@ -149,10 +152,10 @@ class Report:
             say(f"{self.out / 'index.html'} is written")
             return
         write = {
-            Format.md: comparison.as_markdown,
-            Format.csv: comparison.as_csv,
-            Format.json: comparison.as_json,
-            Format.latex: comparison.as_latex,
+            Format.md: markdown,
+            Format.csv: csv_text,
+            Format.json: json_text,
+            Format.latex: latex,
             Format.html: lambda found: html(found, title=title),
         }
         deliver(write[chosen](found), self.out)
@@ -207,13 +210,13 @@ def compare(
     significance: they do not include the variation between trainings.
     Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
-    from genbench.report.two_sided import compare_sides, read_sides, side_budgets, sides_table
+    from genbench.report.two_sided import compare_sides, read_sides, sides_table
     from genbench.runtime.progress import terminal
 
     sides = read_sides(a, b, of_a or [], of_b or [])
     measures = compare_sides(*sides)
-    named = (" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b)))
-    terminal().print(sides_table(measures, *named, side_budgets(*sides)))
+    named = [" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b))]
+    terminal().print(sides_table(measures, named, sides))
 
 
 @verbs.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["CONF", "accepted_groups", "groups", "groups_of", "options"]
+__all__ = ["CONF", "accepted_groups", "defaults", "groups", "groups_of", "options"]
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -53,13 +53,21 @@ def groups_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
     asked: the options that are chosen in other groups; the default is taken in the rest. Nothing is found
     where the option does not exist, such as the several values of a sweep.
     """
-    path = CONF / group / f"{option}.yaml"
-    entries = yaml.safe_load(path.read_text()).get("defaults", []) if path.exists() else []
     found = []
-    for entry in entries:
-        key, default = next(iter(entry.items())) if isinstance(entry, dict) else ("override", entry)
-        # Overrides are of a group that is there, plain names siblings; what is below /tuned nobody chooses.
+    for key, default in defaults(group, option).items():
+        # Overrides are of a group that is there; what is below /tuned nobody chooses.
         if not key.startswith(("override", "/tuned/")):
             name = key.partition("@")[0][1:]
             found += [name, *groups_of(name, asked.get(name, default), asked)]
     return found
+
+
+def defaults(group: str, option: str) -> dict[str, str]:
+    """Return the groups that an option pulls in or overrides, as its file writes them, with their options.
+
+    {"/schedule@_global_.schedule": "cosine", "override /hydra/sweeper": "optuna"}; plain names, which are
+    options of the same group, are left out. Nothing is found where there is no such option.
+    """
+    path = CONF / group / f"{option}.yaml"
+    entries = yaml.safe_load(path.read_text()).get("defaults", []) if path.exists() else []
+    return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}

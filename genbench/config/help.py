@@ -1,4 +1,4 @@
-"""What `python main.py --help` says, read from the folder of the configuration.
+"""Help page of `python main.py --help`, read from the folder of the configuration.
 
 Hydra's own list of groups and options takes it several seconds here.
 """
@@ -12,19 +12,19 @@ from genbench.config.groups import CONF, groups, groups_of, options
 __all__ = ["help_text"]
 
 HEAD = """\
-genbench trains, measures and compares families of generative image models under one protocol.
+genbench trains, evaluates and compares families of generative image models under one protocol.
 
-python main.py model=ddpm schedule=cosine                   train, evaluate and table a DDPM on digits
+python main.py model=ddpm schedule=cosine                   train and evaluate a DDPM on digits
 python main.py data=fashion_mnist data.root=PATH budget.seconds=600
 python main.py -m schedule=linear,cosine loss=l1,l2,huber   all six combinations; then: genbench report runs
 python main.py -m model=ddpm,vae,flow,gan seed=0,1          four families, two seeds (dry_run=true: estimate)
-python main.py --help schedule loss                         what the options of some groups are
-python main.py --help model=gan                             the groups that a model has
+python main.py --help schedule loss                         describe the options of groups
+python main.py --help model=gan                             list the groups that a model accepts
 """
 FOOT = """\
 Any key of the configuration can be set as key=value (nested: sampler.steps=20); --cfg job shows all of them.
 Options: --cfg job [--resolve], -m (multirun over comma-separated values), -sc install=bash (completion in the
-shell), --hydra-help. The same command again finds its own run and goes on with it; rerun=true starts afresh.
+shell), --hydra-help. The same command again resumes its own run; rerun=true starts a new one.
 """
 
 

@@ -1,4 +1,4 @@
-"""Tensors kept on disk between runs: complete and sound, or made anew."""
+"""Files of tensors in the cache: written whole, checked when read, and computed again where damaged."""
 
 import hashlib
 import json
@@ -17,17 +17,19 @@ __all__ = ["Stored", "cached", "key", "load", "save"]
 
 
 class Stored(NamedTuple):
-    """Named tensors, and what is to be said of them (JSON values)."""
+    """The content of one cache file: named tensors, and facts about them that are JSON values, such as
+    counts; checked as a whole when it is read.
+    """
 
     tensors: dict[str, Tensor]
     facts: dict[str, object]
 
 
 def cached(path: Path, make: Callable[[], Stored]) -> Stored:
-    """What lies at `path`; made there by `make` where it is missing, or damaged (with a warning).
+    """Read the cache file at `path`, or compute it by `make` and write it where it is missing or damaged.
 
-    Of several processes one makes it, the others wait. Where nothing can be written it is made for this
-    process alone (with a warning).
+    A damaged file is reported by a warning. Of several processes one computes, the others wait for its file.
+    Where nothing can be written a warning says so, and the result serves this process alone.
     """
     if (found := sound(path)) is not None:
         return found
@@ -43,7 +45,7 @@ def cached(path: Path, make: Callable[[], Stored]) -> Stored:
 
 
 def sound(path: Path, *, warn: bool = False) -> Stored | None:
-    """Return what `save` wrote at `path`, None where it is missing or damaged, which a warning may tell."""
+    """Return what `save` wrote at `path`; None where it is missing, or damaged, which `warn` reports."""
     if not os.path.lexists(path):
         return None
     try:
@@ -55,12 +57,14 @@ def sound(path: Path, *, warn: bool = False) -> Stored | None:
 
 
 def key(parts: Mapping[str, object]) -> str:
-    """16 hex digits that change with any of the named parts."""
+    """Hash named parts to 16 hex digits, which change with any of them, for a file name in the cache."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def save(path: Path, stored: Stored) -> None:
-    """Write a safetensors file under its name by one rename; equal contents give equal bytes."""
+    """Write tensors and facts as one safetensors file with checksums, by one rename, so that no reader sees a
+    part of it; equal contents give equal bytes. Raises OSError where the disk does not allow it.
+    """
     from safetensors.torch import save as to_bytes
 
     facts = stored.facts
@@ -72,7 +76,10 @@ def save(path: Path, stored: Stored) -> None:
 
 
 def load(path: Path) -> Stored:
-    """Read what `save` wrote. Raises ValueError where the file is damaged."""
+    """Read the tensors and facts that `save` wrote and compare their checksums.
+
+    Raises ValueError where the file is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     if state_of(path) is None:
@@ -90,7 +97,7 @@ def load(path: Path) -> Stored:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 of named tensors, whatever their order."""
+    """sha256 over names, shapes, types and bytes of tensors, in the order of their names."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
         sha.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())

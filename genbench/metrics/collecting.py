@@ -1,4 +1,4 @@
-"""A stream of images -> what scores are taken on: each image once through the feature network."""
+"""A stream of images -> what scores are computed on: each image passes the feature network once."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.features.extractor import FeatureExtractor
-from genbench.metrics.reference import KEPT, Reference, kept
+from genbench.metrics.reference import RETAINED, Reference, retained
 from genbench.metrics.scores.frechet import Moments
 from genbench.metrics.scores.score import Drawn, Score
 from genbench.runtime.memory import memory_for, smaller_evaluation
@@ -18,7 +18,9 @@ LOGITS = 50_000  # as many as the Inception score is published on
 
 
 class Taken(NamedTuple):
-    """What a batch of images comes to, on the host."""
+    """A batch of images with what the feature network gives for them, all on the CPU, so that the memory of a
+    GPU does not limit how many are evaluated.
+    """
 
     images: Tensor
     """(B, C, H, W) uint8."""
@@ -31,7 +33,11 @@ class Taken(NamedTuple):
 
 
 def take(extractor: FeatureExtractor, images: Tensor, labels: Tensor | None) -> Taken:
-    """Send images (B, C, H, W) uint8 through the feature network."""
+    """Send a batch of images (B, C, H, W) uint8 through the feature network, with labels (B,) or None.
+
+    All tensors of the result are on the CPU. Raises OutOfMemory, with a smaller batch as the remedy, where
+    the device cannot hold it.
+    """
     work = f"the features on {images.device} of {len(images)} images at a time (metrics.batch_size)"
     with memory_for(work, smaller_evaluation(len(images))):
         features, logits = (part.cpu() for part in extractor(images))
@@ -48,11 +54,11 @@ def score_images(
     of: str,
     seed: int,
 ) -> dict[str, float]:
-    """All scores of n images, under their full names; the one way from images to numbers.
+    """Compute all scores of n images under their full names; the one way from images to numbers.
 
     stream: images (B, C, H, W) uint8, each batch with labels (B,) int64 or None.
-    n, extractor, of, seed: as `collect` takes them.
-    Raises ValueError where a reference was taken on other features, and what `collect` raises.
+    n, extractor, of, seed: as for `collect`.
+    Raises ValueError where a reference has other features, and what `collect` raises.
     """
     check_protocols(extractor, references)
     taken = (take(extractor, images, labels) for images, labels in stream)
@@ -61,13 +67,17 @@ def score_images(
 
 
 def compute(drawn: Drawn, scores: Sequence[Score], references: Sequence[Reference]) -> dict[str, float]:
-    """All scores of what was drawn."""
+    """Compute scores of collected samples against references.
+
+    Returns values by full metric names, in the order of the scores. Scores that lack what they need, such as
+    labels, add none.
+    """
     found = (score.compute(drawn, references) for score in scores)
     return {name: value for values in found for name, value in values.items()}
 
 
 def check_protocols(extractor: FeatureExtractor, references: Sequence[Reference]) -> None:
-    """Raise ValueError where a reference was taken on other features than the extractor gives."""
+    """Raise ValueError where a reference was computed on other features than the extractor's."""
     for reference in references:
         if reference.protocol != extractor.protocol:
             raise ValueError(
@@ -89,7 +99,7 @@ def collect(
     of: whose images these are, as it stands in names: "ema", "raw" or "test"; seed: of what scores draw.
     Raises ValueError where there are not n images, FloatingPointError on features that are not finite.
     """
-    chosen, classed = kept(n, KEPT), kept(n, LOGITS)
+    chosen, classed = retained(n, RETAINED), retained(n, LOGITS)
     moments, parts = Moments(extractor.num_features), []
     for images, labels, features, logits in stream:
         start = moments.n

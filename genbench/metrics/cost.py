@@ -1,4 +1,4 @@
-"""What a model costs: network passes, parameters, memory."""
+"""The cost of a model: network evaluations, parameters, peak memory."""
 
 import resource
 import sys
@@ -42,21 +42,24 @@ class PassCounter:
     def count(
         self, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: object
     ) -> None:
-        """The hook: add the batch size of the first tensor that went in."""
+        """Forward hook: add the batch size of the first tensor among the inputs."""
         self.rows += next(len(value) for value in (*inputs, *named.values()) if isinstance(value, Tensor))
 
     def passes(self, n: int) -> float:
-        """Network passes a sample, where n samples were drawn."""
+        """Network evaluations per sample, for n samples that were drawn inside the block."""
         return self.rows / n
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Number of parameters, shared ones once."""
+    """Count the parameters of a module, trained or not; one that several layers share counts once."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start anew, so that a run does not report the peak of an earlier one in the same process."""
+    """Reset the device's peak memory, so that a run does not report that of an earlier one in its process.
+
+    On a GPU torch's counter is reset, on a CPU that of the process where the system has /proc.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif PROCESS_CLEAR.exists():

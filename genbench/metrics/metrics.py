@@ -1,4 +1,4 @@
-"""What is measured, on which features."""
+"""The settings of an evaluation: which scores, on which features, of how many images."""
 
 import copy
 from collections.abc import Sequence
@@ -66,7 +66,10 @@ class Metrics:
         return tuple(kind for score in self.scores for kind in score.kinds)
 
     def of_size(self, n: int) -> "Metrics":
-        """The same of n samples. Raises ValueError where they are too few, or nothing is scored."""
+        """Return the same settings for n samples.
+
+        Raises ValueError where they are too few for a score, or where there are no scores.
+        """
         if not self.scores:
             raise ValueError("there are no scores to evaluate samples by: take metrics=standard")
         self.check_count(n, f"n is {n}", "take more")
@@ -75,7 +78,7 @@ class Metrics:
         return same
 
     def check_count(self, n: int, fact: str, remedy: str) -> None:
-        """Raise ValueError, with a fact and a remedy, where n images are too few for one of the scores."""
+        """Raise ValueError, with a fact and a remedy in its text, where n images are too few for a score."""
         score = max(self.scores, key=lambda score: score.smallest, default=None)
         if score is not None and n < score.smallest:
             raise ValueError(
@@ -84,17 +87,24 @@ class Metrics:
             )
 
     def check_source(self, source: ImageSource) -> None:
-        """Raise ValueError or MissingWeights where the features cannot be taken of such images."""
+        """Raise ValueError or MissingWeights where the feature network cannot be had or cannot take images of
+        this source; called before training, so that no run fails after it.
+        """
         if self.features is not None:
             self.features.check(source)
 
     def check_data(self, data: ImageData) -> None:
-        """Raise ValueError where the held-out images are too few to be scored beside the samples."""
+        """Raise ValueError where the test split has fewer images than a score needs, since held-out images
+        are scored beside the samples.
+        """
         fact = f"the test split of {data.name} has {len(data.test)} images"
         self.check_count(len(data.test), fact, "add images")
 
     def extractor(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        """The feature network for this data. Raises ValueError where no scores are taken."""
+        """Build the feature network for this data on a device.
+
+        Raises ValueError where there are no scores, which alone need one.
+        """
         if self.features is None:
             raise ValueError("metrics.features is null: there are no scores without; take metrics=standard")
         return self.features.build(data, device=device, progress=progress)

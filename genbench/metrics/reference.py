@@ -1,4 +1,4 @@
-"""Statistics of real images, computed once and kept."""
+"""Statistics of real images, which samples are compared with; computed once and cached."""
 
 from importlib.metadata import version
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from genbench.metrics.features.extractor import FeatureExtractor
 from genbench.metrics.scores.frechet import Moments
 from genbench.runtime.progress import Progress
 
-__all__ = ["KEPT", "Reference", "kept", "reference"]
+__all__ = ["RETAINED", "Reference", "reference", "retained"]
 
 BATCH = 256
-KEPT = 10_000
-LAYOUT = 1  # raise it when what is kept, or how images come to features, changes
+RETAINED = 10_000  # images of a set whose features are held in memory
+LAYOUT = 1  # raise it when the content of the cache file, or the way from images to features, changes
 
 
 class Reference(NamedTuple):
-    """What samples are compared with."""
+    """Statistics of one split of the real images under one feature network."""
 
     split: str
     protocol: str
@@ -37,7 +37,7 @@ class Reference(NamedTuple):
     @property
     def index(self) -> Tensor:
         """Which images the features are of: (at most 10,000,) int64."""
-        return kept(len(self.images), KEPT).nonzero().flatten()
+        return retained(len(self.images), RETAINED).nonzero().flatten()
 
 
 def reference(
@@ -48,9 +48,10 @@ def reference(
     device: torch.device,
     progress: Progress,
 ) -> Reference:
-    """Statistics of a split's images, never augmented; from the cache where the same were taken before.
+    """Compute statistics of a split's images, without augmentation, or read them from the cache.
 
-    Raises ValueError on another split than "train" and "test".
+    The cache knows the data, the split, the features and their weights, and the versions of torch and
+    torchmetrics. Raises ValueError on another split than "train" and "test".
     """
     splits = {"train": data.train, "test": data.test}
     if split not in splits:
@@ -58,7 +59,7 @@ def reference(
     identity = {
         "data": data.key,
         "split": split,
-        "kept": KEPT,
+        "kept": RETAINED,
         "layout": LAYOUT,
         "protocol": extractor.protocol,
         "weights": extractor.weights_sha256,
@@ -67,12 +68,17 @@ def reference(
     }
     path = cache_dir() / "reference" / f"{data.name}-{split}-{cache.key(identity)}.safetensors"
     stored = cache.cached(path, lambda: measure(extractor, splits[split], device, progress))
-    features = stored.tensors["features"]
-    return Reference(split, extractor.protocol, restored(stored), features, splits[split], data.distribution)
+    mean, scatter, features = (stored.tensors[name] for name in ("mean", "scatter", "features"))
+    moments = Moments(len(mean))
+    moments.n, moments.mean, moments.scatter = int(str(stored.facts["n"])), mean, scatter
+    return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution)
 
 
-def kept(n: int, most: int) -> Tensor:
-    """Which of n images are kept where only `most` can be: (n,) bool, the same random ones every time."""
+def retained(n: int, most: int) -> Tensor:
+    """A fixed random choice of at most `most` of n images, the same every time, whatever the seed: (n,) bool.
+
+    Random, since files often lie by class, so that the first ones would be of a few classes alone.
+    """
     chosen = torch.zeros(n, dtype=torch.bool)
     chosen[torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most]] = True
     return chosen
@@ -81,9 +87,9 @@ def kept(n: int, most: int) -> Tensor:
 def measure(
     extractor: FeatureExtractor, images: Split, device: torch.device, progress: Progress
 ) -> cache.Stored:
-    """Send every image of a split through the network once."""
+    """Send every image of a split through the feature network once, in batches."""
     n = len(images)
-    chosen = kept(n, KEPT)
+    chosen = retained(n, RETAINED)
     moments, parts = Moments(extractor.num_features), []
     with progress.bar("features of real images", n) as bar:
         for index in torch.arange(n).split(BATCH):
@@ -93,11 +99,3 @@ def measure(
             bar.advance(moments.n)
     tensors = {"mean": moments.mean, "scatter": moments.scatter, "features": torch.cat(parts)}
     return cache.Stored(tensors, {"n": n})
-
-
-def restored(stored: cache.Stored) -> Moments:
-    """Moments as they were kept."""
-    moments = Moments(len(stored.tensors["mean"]))
-    moments.n = int(str(stored.facts["n"]))
-    moments.mean, moments.scatter = stored.tensors["mean"], stored.tensors["scatter"]
-    return moments

@@ -1,4 +1,4 @@
-"""Whether the metrics say here what they should: closed forms, other implementations, published numbers."""
+"""Checks of the metrics on this machine: closed forms, other implementations, published numbers."""
 
 import math
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ ANCHORS = {"is": ("Inception score of CIFAR-10", 11.2368, 0.05), "fid": ("FID of
 
 
 class Check(NamedTuple):
-    """One figure with the one that it must have."""
+    """One number with its expected value and an absolute tolerance, or the reason why it was skipped."""
 
     what: str
     expected: float
@@ -49,20 +49,26 @@ class Check(NamedTuple):
 
     @property
     def missed(self) -> bool:
-        """Whether the figure is another one; what is not finite is."""
+        """True where the number is off by more than the tolerance, or not finite."""
         return not self.skipped and not abs(self.obtained - self.expected) <= self.tolerance
 
 
 def check_all(
     *, data_root: str | None, weights: str | None, device: torch.device, progress: Progress
 ) -> list[Check]:
-    """All checks, the published anchors among them where their images and weights are there."""
+    """Run all checks.
+
+    Those with published numbers where their images and weights are given, else they are skipped.
+
+    data_root: folder of CIFAR-10; weights: file of Inception weights. Raises ValueError or OSError where
+    these are given and cannot be used.
+    """
     local = [*closed_forms(), *other_implementations()]
     return [*local, *anchors(data_root, weights, device, progress)]
 
 
 def closed_forms() -> Iterator[Check]:
-    """Figures that a pencil gives."""
+    """Checks against values that follow by hand from the definitions."""
     one, two = moments_of([0.0, 0.0], [1.0, 4.0]), moments_of([3.0, 4.0], [4.0, 1.0])
     # |m1 - m2|^2 + sum (s1 - s2)^2 of commuting covariances
     yield Check("Frechet distance of two Gaussians", 25 + 1 + 1, frechet_distance(one, two), 1e-9)
@@ -70,19 +76,19 @@ def closed_forms() -> Iterator[Check]:
     sure = torch.eye(K).repeat(60, 1) * 1e3
     yield Check("Inception score, K sure classes", K, inception_score(sure, splits=1, seed=SEED)[0], 1e-6)
     unsure = torch.zeros(N, K)
-    yield Check("Inception score, no class told", 1.0, inception_score(unsure, splits=10, seed=SEED)[0], 1e-9)
+    yield Check("Inception score, equal classes", 1.0, inception_score(unsure, splits=10, seed=SEED)[0], 1e-9)
     x, far = features(0), features(1) + 1e3
     same, apart = manifold_scores(x, x), manifold_scores(x, far)
     yield Check("precision + recall, equal sets", 2.0, same.precision + same.recall, 0.0)
     yield Check("precision + recall, sets far apart", 0.0, apart.precision + apart.recall, 0.0)
-    yield Check("bits/dim of the uniform law over bytes", 8.0, bits_per_dim(-64 * math.log(256), 64), 1e-12)
+    yield Check("bits/dim of uniform bytes", 8.0, bits_per_dim(-64 * math.log(256), 64), 1e-12)
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
-    kept = (to_uint8(to_float(levels)) == levels).sum()
-    yield Check("grey levels that survive rounding", 256, float(kept), 0.0)
+    equal = (to_uint8(to_float(levels)) == levels).sum()
+    yield Check("grey levels that survive rounding", 256, float(equal), 0.0)
 
 
 def other_implementations() -> Iterator[Check]:
-    """Figures that other libraries give for the same random features."""
+    """Checks against scipy, torchmetrics and torch-fidelity on the same random features."""
     from scipy.linalg import sqrtm
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_isc import isc_features_to_metric
@@ -99,7 +105,7 @@ def other_implementations() -> Iterator[Check]:
     statistics = (fid_features_to_statistics(z.double()) for z in (x, y))
     fidelity = fid_statistics_to_metric(*statistics, verbose=False)
     yield Check("FID by torch-fidelity", fidelity["frechet_inception_distance"], ours, 1e-6)
-    # One subset of all images: no chance is left.
+    # One subset of all images: nothing is random.
     settings = {"kid_subsets": 1, "kid_subset_size": N, "rng_seed": SEED, "verbose": False}
     kid = kid_features_to_metric(x.double(), y.double(), **settings)["kernel_inception_distance_mean"]
     mine, _ = kernel_distance(x, y, subsets=1, subset_size=N, seed=SEED)
@@ -111,7 +117,7 @@ def other_implementations() -> Iterator[Check]:
 
 
 def torchmetrics_fid(x: Tensor, y: Tensor) -> float:
-    """The same distance by torchmetrics, in float64."""
+    """FID of features x and y (N, D) by torchmetrics, in float64."""
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     class Given(torch.nn.Module):
@@ -167,25 +173,28 @@ def anchors(
 
 
 def left_out(why: str) -> Iterator[Check]:
-    """The anchors, none of them taken."""
+    """The checks with published numbers, each marked as skipped for one reason."""
     for what, expected, within in ANCHORS.values():
         yield Check(what, expected, math.nan, within, why)
 
 
 def cifar10(data_root: str, progress: Progress) -> ImageData:
-    """The images of the anchors; nothing is downloaded. Raises FileNotFoundError where they are not there."""
+    """The images of the published numbers, nothing downloaded.
+
+    Raises FileNotFoundError without the folder.
+    """
     if not Path(data_root).is_dir():
         raise FileNotFoundError(f"--data-root {data_root} is no folder: give the one of CIFAR-10")
     return prepare(Cifar10(root=data_root, download=False), progress=progress)
 
 
 def reason(error: Exception) -> str:
-    """Why anchors are left out, in a line."""
+    """The message of an error in one line of at most 120 characters."""
     return " ".join(str(error).split())[:120]
 
 
 def stream(split: Split, device: torch.device, progress: Progress) -> Iterator[tuple[Tensor, None]]:
-    """The images of a split in order."""
+    """Images of a split in their order, (B, C, H, W) uint8 on a device, without labels."""
     with progress.bar("features of CIFAR-10", len(split)) as bar:
         for index in torch.arange(len(split)).split(BATCH):
             yield split.gather(index, device)[0], None
@@ -199,14 +208,14 @@ def features(stream_number: int) -> Tensor:
 
 
 def gathered(x: Tensor) -> Moments:
-    """The moments of features."""
+    """The moments of features (N, D), collected by `Moments.update`."""
     moments = Moments(x.shape[1])
     moments.update(x)
     return moments
 
 
 def moments_of(mean: list[float], variances: list[float]) -> Moments:
-    """Moments that are given: those of a fictitious set with a diagonal covariance."""
+    """Moments with a given mean and a diagonal covariance, of no actual set."""
     moments = Moments(len(mean))
     moments.n = 2
     moments.mean = torch.tensor(mean, dtype=torch.float64)
@@ -215,7 +224,7 @@ def moments_of(mean: list[float], variances: list[float]) -> Moments:
 
 
 def verdict_table(checks: list[Check]) -> Table:
-    """Expected, obtained, verdict."""
+    """The checks as a table for the terminal: expected, obtained, tolerance, verdict."""
     grid = Table(title="selfcheck", title_justify="left")
     for name in ("what", "expected", "obtained", "within", "verdict"):
         grid.add_column(name, justify="left" if name in ("what", "verdict") else "right", overflow="fold")

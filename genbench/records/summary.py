@@ -1,4 +1,4 @@
-"""What a run comes to, in the keys by which runs of all families are compared."""
+"""The summary of a run for trackers, in short keys by which runs of all families are compared."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,12 @@ TRAINING = "training/"
 
 
 def comparable(result: Result) -> dict[str, float | str | None]:
-    """The short keys of a result: family, data, protocol, fid, is, kid, .., bits_per_dim, bound, the cost.
+    """Return the short keys of a result: family, data, protocol, fid, is, .., bits_per_dim, bound, costs.
 
-    Distances and scores are the EMA weights', those against the training split; only runs of one `protocol`
-    (features and number of samples) compare. The bits also stand under bits_per_dim_exact, _lower or
-    _estimate, since an exact number and a bound do not compare either; solver_error_bits is what finer
-    steps of an integrated likelihood would add to them.
+    Distances and scores are those of the EMA weights against the training split; compare only runs of one
+    `protocol` (features and number of samples). The bits also stand under bits_per_dim_exact, _lower or
+    _estimate, since an exact number and a bound do not compare either; solver_error_bits is what finer steps
+    of an integrated likelihood would add to them.
     """
     bits, bound = result.likelihood.bits_per_dim, result.likelihood.bound
     solver_error = result.likelihood.solver_error_bits
@@ -35,9 +35,9 @@ def comparable(result: Result) -> dict[str, float | str | None]:
 
 
 def on_the_way(values: Mapping[str, float]) -> dict[str, float]:
-    """The short keys of an evaluation during training: training/fid[..,n=200,ref=train,ema] -> training/fid.
+    """Return the short keys of an evaluation during training: training/fid[..,ref=train,ema] -> training/fid.
 
-    They keep their prefix: fewer samples than those of the result, so the two do not compare.
+    They keep their prefix: the samples are fewer than those of the result, so the two do not compare.
     """
     names = {key.removeprefix(TRAINING): value for key, value in values.items() if key.startswith(TRAINING)}
     short = of_ema({name: value for name, value in names.items() if is_metric(name)})

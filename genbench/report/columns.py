@@ -6,21 +6,10 @@ from typing import NamedTuple
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import MetricName, is_metric
 
-__all__ = [
-    "AXES",
-    "CONVERGED_BITS",
-    "COSTS",
-    "LIKELIHOOD",
-    "LONG_TITLES",
-    "MEASURES",
-    "Column",
-    "column",
-    "measured_metrics",
-    "shown_metrics",
-]
+__all__ = ["AXES", "COSTS", "LIKELIHOOD", "MEASURES", "Column", "column", "measured_metrics", "shown_metrics"]
 
 AXES = ("model", "process", "schedule", "loss", "parameterization", "sampler")  # in this order, before others
-LIKELIHOOD = (
+LIKELIHOOD = [
     "bits_per_dim",
     "solver_error_bits",
     "floor_bits_per_dim",
@@ -29,9 +18,9 @@ LIKELIHOOD = (
     "method",
     "likelihood_n",
     "solver_error_n",
-)
+]
 CONVERGED_BITS = 0.005  # per dimension: what finer steps of an integrated likelihood may change
-COSTS = (
+COSTS = [
     "parameters",
     "images_seen",
     "training_flops",
@@ -45,8 +34,8 @@ COSTS = (
     "out_of_range",
     "sampling_batch",
     "device",
-)
-MEASURES = {  # title and better side of the columns in tables that are no metrics
+]
+MEASURES = {  # title and better side of the columns that tables show behind the metrics
     "bits_per_dim": ("bits/dim", -1),
     "solver_error_bits": ("solver error", 0),
     "floor_bits_per_dim": ("floor", 0),
@@ -57,10 +46,9 @@ MEASURES = {  # title and better side of the columns in tables that are no metri
     "training_seconds": ("train s", 0),
     "passes_per_sample": ("NFE", 0),
     "seconds_per_image": ("s/sample", 0),
-    "training_flops": ("train FLOPs", 0),
     "device": ("device", 0),
-    "group": ("name", 0),
 }
+TITLES = {"training_flops": "train FLOPs", "group": "name"}  # of columns that only those see who ask for them
 LONG_TITLES = {
     "passes_per_sample": "network evaluations per sample (NFE)",
     "out_of_range": "share of pixels clipped",
@@ -91,8 +79,8 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
     kinds: the kinds of scores, with those that runs recorded themselves; mark: see `Column`.
     """
     if not is_metric(name):
-        own = LONG_TITLES.get(name, name.replace("_", " ")) if name in COSTS else name
-        title, better = MEASURES.get(name, (own, 0))
+        own = name.replace("_", " ") if name in COSTS else name
+        title, better = MEASURES.get(name, ({**LONG_TITLES, **TITLES}.get(name, own), 0))
         return Column(name, title, better, mark)
     metric = MetricName.parse(name)
     kind = kinds.get(metric.kind)
@@ -103,7 +91,10 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
 
 
 def measured_metrics(names: Iterable[str]) -> list[str]:
-    """Return the metrics among some columns in their order, without ends of intervals and standard errors."""
+    """Return the metrics among some columns in the order of tables, see `MetricName.rank`.
+
+    Ends of intervals, standard errors and the like of a metric that is there are left out.
+    """
     found = {name: MetricName.parse(name) for name in names if is_metric(name)}
     spreads = [name for name, metric in found.items() if metric.spread and str(metric.beside("")) in found]
     return sorted(found.keys() - {*spreads}, key=lambda name: found[name].rank)

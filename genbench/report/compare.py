@@ -1,30 +1,19 @@
-"""A directory of runs -> the comparison that a user asks for, and its text in each format."""
+"""A directory of runs -> the comparison that a user asks for, which the formats write."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from genbench.report.footnotes import counted_once, left_out
-from genbench.report.formats.data import csv_text, json_text, line_records, run_records
-from genbench.report.formats.latex import latex
-from genbench.report.formats.markdown import markdown
-from genbench.report.query import (
-    arranged,
-    chosen_by_outcome,
-    filtered,
-    keys,
-    measure,
-    resolve,
-    without_reruns,
-)
+from genbench.report.query import chosen_by_outcome, filtered, resolve, without_reruns
 from genbench.report.runs import Runs, of_folders, read
 from genbench.report.table import Query, Table, tables
 
-__all__ = ["Comparison", "as_csv", "as_json", "as_keys", "as_latex", "as_markdown", "compare", "compare_runs"]
+__all__ = ["Comparison", "compare", "compare_runs"]
 
 
 class Comparison(NamedTuple):
-    """The tables of some runs, and what they were made from."""
+    """The tables of some runs with the notes before and behind them, and what they were made from."""
 
     runs: Runs
     """Those that meet the filters."""
@@ -71,37 +60,3 @@ def compared(runs: Runs, query: Query) -> Comparison:
     apart = [name for word in query.by for name in resolve(runs, word) if name in ("run", "group")]
     counted, replaced = without_reruns(runs, apart)
     return Comparison(runs, query, tables(counted, query), replaced)
-
-
-def as_markdown(found: Comparison) -> str:
-    """Return the tables as Markdown that can be read as it is, with their notes as lists."""
-    return markdown(found.tables, found.ending, found.beginning)
-
-
-def as_latex(found: Comparison) -> str:
-    """Return the tables as LaTeX environments for a paper, with their notes below them."""
-    return latex(found.tables, [*found.beginning, *found.ending])
-
-
-def as_csv(found: Comparison) -> str:
-    """Return CSV with one line a run, or one a row of the tables where the user says what a row is."""
-    return csv_text(records(found))
-
-
-def as_json(found: Comparison) -> str:
-    """Return a JSON list with one object a run, or one a row of the tables, with the columns of the CSV."""
-    return json_text(records(found))
-
-
-def as_keys(found: Comparison, *, every: bool = False) -> str:
-    """Return the names by which columns can be given, with their values, see `query.keys`."""
-    return keys(found.runs, every=every)
-
-
-def records(found: Comparison) -> Sequence[dict]:
-    """Records that CSV and JSON hold, in the order that the user asks for."""
-    runs, query = found.runs, found.query
-    if query.by:
-        return line_records(found.tables)
-    only = [name for word in query.columns for name in measure(runs, word)]
-    return run_records(arranged(runs, query.sort) if query.sort else runs, only)

@@ -19,7 +19,7 @@ SIGNS = {"exact": "", "lower": "≤", "estimate": "≈"}
 
 
 class Entry(NamedTuple):
-    """What stands in one place of a table."""
+    """Value of one place of a table, with the estimate behind a number and the signs that stand beside it."""
 
     value: Cell
     estimate: Estimate | None = None

@@ -15,7 +15,10 @@ Cell = str | float | None
 
 
 def frame_of(rows: Sequence[Mapping[str, Cell]]) -> "pd.DataFrame":
-    """Return rows as a data frame of objects with every column that some row has, in order of appearance."""
+    """Return rows as a data frame of objects with every column that some row has, in order of appearance.
+
+    A value that a row lacks is None; pandas takes no text for a number and makes no integer a float.
+    """
     import pandas as pd
 
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -24,12 +27,15 @@ def frame_of(rows: Sequence[Mapping[str, Cell]]) -> "pd.DataFrame":
 
 
 def cells(frame: "pd.DataFrame", name: str) -> list[Cell]:
-    """Return the values of a column, one a row, as they were recorded; None in all rows without it."""
+    """Return the values of a column as Python objects, one a row.
+
+    Where the frame has no such column all of them are None, as of a column that no run has a value in.
+    """
     return frame[name].tolist() if name in frame.columns else [None] * len(frame)
 
 
 def present(values: Iterable[Cell]) -> list[Cell]:
-    """Return values without the missing ones."""
+    """Return values without the missing ones, which are None; nan was measured and stays."""
     return [value for value in values if value is not None]
 
 

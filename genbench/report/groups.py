@@ -19,7 +19,10 @@ LAST = ("experiment", "budget", "metrics", "precision", "trainer")
 
 
 def identifying(runs: Runs) -> list[str]:
-    """Return the columns in which runs may differ other than in their seed: choices first, then settings."""
+    """Return the columns in which runs may differ other than in their seed: choices first, then settings.
+
+    Choices that change no number are left out; groups that follow from others as a rule come last.
+    """
     measured = (*COSTS, "run", "group", "seed", "identity")
     choices = [n for n in runs.choices if n not in (*IDLE, *measured) and not is_metric(n)]
     names = dict.fromkeys([*(name for name in AXES if name in choices), *choices, *runs.settings])
@@ -48,19 +51,15 @@ def data_sets(runs: Runs) -> list[tuple[str, Runs]]:
     A name: digits (data.binarize=true).
     """
     names = ["data", *(name for name in runs.settings if name.startswith("data."))]
-    parts = [runs.frame.iloc[places] for places in groups(runs.frame, names)]
-    return sorted(
-        ((set_name(rows, names), runs.with_frame(rows)) for rows in parts), key=lambda pair: pair[0]
-    )
-
-
-def set_name(rows: "pd.DataFrame", names: Sequence[str]) -> str:
-    """Name of a set of images with the settings of its own; rows: runs on it, names: its columns."""
-    data, *values = [cells(rows, name)[0] for name in names]
-    pairs = zip(names[1:], values, strict=True)
-    extra = [f"{name}={str(value).lower()}" for name, value in pairs if value is not None]
-    name = "" if data is None else str(data)
-    return f"{name} ({', '.join(extra)})" if extra else name
+    found = []
+    for places in groups(runs.frame, names):
+        part = runs.with_frame(runs.frame.iloc[places])
+        data, *values = [cells(part.frame, name)[0] for name in names]
+        pairs = zip(names[1:], values, strict=True)
+        extra = ", ".join(f"{name}={str(value).lower()}" for name, value in pairs if value is not None)
+        title = "" if data is None else str(data)
+        found.append((f"{title} ({extra})" if extra else title, part))
+    return sorted(found, key=lambda pair: pair[0])
 
 
 def protocols(runs: Runs) -> list[tuple[str, Runs]]:
@@ -83,7 +82,7 @@ def protocols(runs: Runs) -> list[tuple[str, Runs]]:
 
 
 def unseen(runs: Runs, shown: Sequence[str]) -> list[str]:
-    """Return the columns that are not shown and in which runs that have a value there differ."""
+    """Return the columns in which runs that have a value there differ, but for those that a table shows."""
     names = [name for name in identifying(runs) if name not in shown]
     return [name for name in names if len(distinct(present(cells(runs.frame, name)))) > 1]
 

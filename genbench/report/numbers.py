@@ -48,7 +48,10 @@ def short(value: str | float | None) -> str:
 
 
 def whole(entry: Entry, name: str) -> str:
-    """Return the text of one place of a table: ≤ 3.60, 1.44 ± 0.39, 1.16 [1.02, 1.31], n/a."""
+    """Return all that stands in one place of a table as one text: ≤ 3.60, 1.44 ± 0.39, n/a.
+
+    entry: what its runs have; name: of the column, which says whether it is a cost, see `parts`.
+    """
     return " ".join(filter(None, parts(entry, name)))
 
 

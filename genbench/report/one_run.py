@@ -25,7 +25,7 @@ SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and
 
 
 class RunRecord(NamedTuple):
-    """What one finished run gives to the table of all."""
+    """One finished run as the data frame of all takes it: a flat row, and which of its columns are what."""
 
     row: dict[str, Cell]
     choices: list[str]
@@ -167,5 +167,5 @@ def cell(name: str, value: Any) -> Cell:  # noqa: ANN401
 
 
 def text(value: str) -> str:
-    """Return text without lone surrogates, which JSON may hold and no file can."""
+    """Return text without lone surrogates, which JSON may hold and no file can: \\ud800 is spelt out."""
     return value if value.isascii() else value.encode(errors="backslashreplace").decode()

@@ -7,7 +7,15 @@ from difflib import SequenceMatcher, get_close_matches
 from itertools import accumulate
 
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import COSTS, LIKELIHOOD, MEASURES, column, measured_metrics, shown_metrics
+from genbench.report.columns import (
+    COSTS,
+    LIKELIHOOD,
+    MEASURES,
+    TITLES,
+    column,
+    measured_metrics,
+    shown_metrics,
+)
 from genbench.report.frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import identifying
 from genbench.report.runs import Runs
@@ -142,7 +150,7 @@ def resolve(runs: Runs, name: str) -> list[str]:
     """
     if name in runs.frame.columns:
         return [name]
-    titled = [key for key, (title, _) in MEASURES.items() if name in (title, EARLIER_TITLES.get(key))]
+    titled = [key for key in (*MEASURES, *TITLES) if name in (column(key).title, EARLIER_TITLES.get(key))]
     kinds = [key for key, kind in runs.kinds.items() if kind.title == name]
     if found := titled or of_kind(runs, kinds[0] if kinds else name):
         return found
@@ -162,7 +170,10 @@ def near(name: str, known: Sequence[str]) -> list[str]:
 
 
 def measure(runs: Runs, name: str) -> list[str]:
-    """Return the columns of a name where a measure is meant: `precision` is the metric, no option."""
+    """Return the columns that a user means where only a measure makes sense, see `resolve`.
+
+    `precision` is then the metric, not the option by which a run computed. Raises ValueError as `resolve`.
+    """
     return of_kind(runs, name) or resolve(runs, name)
 
 
@@ -209,7 +220,10 @@ def names(runs: Runs) -> list[str]:
 
 
 def listed(text: str) -> list[str]:
-    """Split a list at its commas, but for those inside the brackets of a metric's name."""
+    """Split a list of names, values or conditions at its commas, without the white space around them.
+
+    Commas inside the brackets of a metric's name do not split: "fid[f,n=9,ref=train,ema],run" has two parts.
+    """
     return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
 
 
@@ -234,7 +248,10 @@ def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, 
 
 
 def arranged(runs: Runs, sort: str) -> Runs:
-    """Return the runs in the order of a column, metrics from best to worst; with - in front backwards."""
+    """Return the runs in the order of a column, see `in_order`; metrics go from best to worst.
+
+    sort: name of the column, with - before it the other way round. Raises ValueError as `resolve`.
+    """
     name, is_backwards = measure(runs, sort.removeprefix("-"))[0], sort.startswith("-")
     best_first = column(name, runs.kinds).better > 0
     places = in_order(cells(runs.frame, name), down=is_backwards != best_first)

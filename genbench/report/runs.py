@@ -18,7 +18,7 @@ __all__ = ["Runs", "of_folders", "read"]
 
 
 class Runs(NamedTuple):
-    """What a directory of runs holds."""
+    """The finished runs of a directory as a data frame, what its columns are, and the runs not in it."""
 
     frame: "pd.DataFrame"
     """A row a finished run, in the order of their paths; columns hold objects, None is a missing value."""

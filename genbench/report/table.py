@@ -4,38 +4,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import AXES, COSTS, Column, column, measured_metrics, shown_metrics
+from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
 from genbench.report.entry import Entry, comparable, entries, entry, joined
 from genbench.report.frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import axes, constants, data_sets, identifying, protocols, unseen
 from genbench.report.numbers import shared_decimals, written
 from genbench.report.query import in_order, measure, resolve
 from genbench.report.runs import Runs
-from genbench.report.statistics import Estimate, Leader, holm, leader
+from genbench.report.statistics import Leader, holm, leader
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
-MEASURED = (
-    "bits_per_dim",
-    "solver_error_bits",
-    "floor_bits_per_dim",
-    "gap_bits_per_dim",
-    "reconstruction_mse",
-    "parameters",
-    "images_seen",
-    "training_seconds",
-    "passes_per_sample",
-    "seconds_per_image",
-    "device",
-)
-"""The columns behind the metrics, where some run has a value there."""
-
 
 class Query(NamedTuple):
-    """What a user asks for."""
+    """Rows, order and columns that a user asks for, as typed on the command line and split at commas."""
 
     by: Sequence[str] = ()
     """The columns whose values a row stands for; by default all but the seed."""
@@ -46,7 +31,7 @@ class Query(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One row of a table."""
+    """One row of a table: the runs of one configuration, or of what the user takes as a row."""
 
     rows: "pd.DataFrame"
     """Its runs."""
@@ -79,7 +64,7 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The comparison of one data set under one protocol."""
+    """The comparison of one data set under one protocol, laid out but not yet text."""
 
     title: str
     columns: list[Column]
@@ -118,7 +103,8 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     # No table is read without budgets and numbers of seeds where they differ.
     seeds = {x.value for x in entries(runs.frame, parts, "seeds")}
     wanted = {"budget": len(set(words)) > 1, "seeds": not by and len(seeds) > 1}
-    left = by or shown_axes(runs)
+    telling = [name for name in axes(runs) if name != "data" and name.partition(".")[0] != "budget"]
+    left = by or telling or ["model"]
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
@@ -129,17 +115,11 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     return Table(title, columns, [lines[i] for i in order], choices | same, sorted(set(words)), runs, tested)
 
 
-def shown_axes(runs: Runs) -> list[str]:
-    """Columns that tell rows apart; budgets are one column of words."""
-    told = [name for name in axes(runs) if name not in ("budget", "data") and not name.startswith("budget.")]
-    return told or ["model"]
-
-
 def measures(runs: Runs, query: Query) -> list[str]:
     """Columns of numbers: those asked for, or the usual ones that some run has."""
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
-    there = [name for name in MEASURED if present(cells(runs.frame, name))]
+    there = [name for name in MEASURES if present(cells(runs.frame, name))]
     if all(str(words).endswith(" images") for words in cells(runs.frame, "budget")):
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame), runs.kinds)
@@ -188,24 +168,23 @@ def leaders(
     """
     if list(budget_groups(lines).values()) != [list(range(len(lines)))]:
         return {}
-    found = {
-        place: leader([rankable(x, col.name) for x in content[place]], col.better)
-        for place, col in enumerate(columns)
-        if col.better and comparable([runs.frame], col.name)
-    }
-    return {place: first for place, first in found.items() if first is not None}
-
-
-def rankable(entry: Entry, name: str) -> Estimate | None:
-    """Estimate that takes part in a ranking: no error of exactly 0, which only models that are inverted have.
-
-    Records of today have none of these (see `Latent.inverts`), earlier ones do.
-    """
-    return None if name == "reconstruction_mse" and entry.value == 0 else entry.estimate
+    found = {}
+    for place, col in enumerate(columns):
+        # An error of exactly 0 is not ranked: earlier records have it of models that invert themselves.
+        is_exact = [col.name == "reconstruction_mse" and x.value == 0 for x in content[place]]
+        known = [None if exact else x.estimate for x, exact in zip(content[place], is_exact, strict=True)]
+        first = leader(known, col.better) if comparable([runs.frame], col.name) else None
+        if first is not None:
+            found[place] = first
+    return found
 
 
 def budgets(frame: "pd.DataFrame") -> list[str]:
-    """Return the training budget of each run in words; seconds are equal on one device alone."""
+    """Return the training budget of each run in words, which runs that may be ranked share.
+
+    Seconds are equal on one device alone: 600 seconds on cpu. Runs whose record names no budget have the
+    number of images that they saw.
+    """
     facts = zip(*(cells(frame, name) for name in ("budget", "device", "images_seen")), strict=True)
     return [
         f"{'unknown' if seen is None else seen} images seen"
@@ -239,7 +218,10 @@ def ranked(parts: Sequence[Sequence[int]], columns: Sequence[Column], sort: str,
 
 
 def differences(table: Table, rows: int) -> list[tuple[str, list[str]]]:
-    """Return the choices and settings in which the first rows of a table differ, with the text of each."""
+    """Return the choices and settings in which the first rows of a table differ, with the text of each row.
+
+    rows: how many of them. A setting that some runs lack is one in which they differ only if the others do.
+    """
     lines = table.lines[:rows]
     places = [place for line in lines for place in line.rows.index]
     names = unseen(table.runs._replace(frame=table.runs.frame.loc[places]), [])

@@ -31,13 +31,12 @@ __all__ = [
     "compare_sides",
     "compare_values",
     "read_sides",
-    "side_budgets",
     "sides_table",
 ]
 
 
 class Values(NamedTuple):
-    """One measure of the runs of one side."""
+    """One measure of the runs of one side: values with their seeds and standard errors, one each a run."""
 
     values: list[float]
     seeds: list[Cell]
@@ -46,7 +45,7 @@ class Values(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """One measure of both sides."""
+    """One measure of both sides, with the probability that A is better and the test that it comes from."""
 
     column: Column
     a: float
@@ -95,11 +94,6 @@ def compare_sides(a: Runs, b: Runs) -> list[Measure]:
     return compare_values([(col, values_of(a, col.name), values_of(b, col.name)) for col in shared])
 
 
-def side_budgets(a: Runs, b: Runs) -> list[str]:
-    """Return the different training budgets of the runs of both sides in words; several make them unequal."""
-    return sorted({*budgets(a.frame), *budgets(b.frame)})
-
-
 def check_sides(a: Runs, b: Runs) -> None:
     """Raise ValueError where a side is several configurations, or the sides are of other data."""
     for name, runs in (("A", a), ("B", b)):
@@ -145,21 +139,20 @@ def compared(col: Column, a: Values, b: Values) -> Measure:
             p = p_lower_paired(*([side[seed] for seed in pairs[0]] for side in pairs))
             by = f"paired over {of_a.n} seeds"
     elif of_a.n == of_b.n and all(isinstance(se, float) and se > 0 for se in (*low.errors, *high.errors)):
-        p, by = (
-            p_lower_normal(*low.values, *high.values, *low.errors, *high.errors),
-            "samples of one run each",
-        )
+        p = p_lower_normal(*low.values, *high.values, *low.errors, *high.errors)
+        by = "samples of one run each"
     return Measure(col, of_a.mean, of_b.mean, p, by, is_tested)
 
 
-def sides_table(measures: Sequence[Measure], a: str, b: str, allowed: Sequence[str] = ()) -> Table:
+def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequence[Runs]) -> Table:
     """Return the measures as a table for the terminal, and below them when a probability is in bold.
 
-    a, b: names of the sides; allowed: the budgets of their runs, see `side_budgets`, in the title if unequal.
+    names, sides: of A and B; where their training budgets differ the title says so.
     """
+    allowed = sorted({words for runs in sides for words in budgets(runs.frame)})
     unequal = f"\nunequal budgets: {'; '.join(allowed)}" if len(allowed) > 1 else ""
     grid = Table(
-        title=Text(f"A is {a}\nB is {b}{unequal}"),
+        title=Text(f"A is {names[0]}\nB is {names[1]}{unequal}"),
         title_justify="left",
         caption=Text(rule(measures)),
         caption_justify="left",

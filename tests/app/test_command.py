@@ -85,6 +85,7 @@ def test_no_value_is_changed_on_its_way_to_the_jobs(value: str) -> None:
         (["--exp=x.pickle"], "--experimental-rerun reads a pickle"),
         (["-m", "--cfg", "job"], "--cfg shows one configuration"),
         (["+hydra={job: {env_set: {HF_TOKEN: x}}}"], "would write HF_TOKEN into the run"),
+        (["schedule=null"], "schedule=null chooses no option of schedule: choose from cosine, edm"),
     ],
 )
 def test_what_hydra_would_take_and_must_not_be_is_refused(words: list[str], says: str) -> None:

@@ -1,7 +1,9 @@
 """Sweeps as a user meets them: what fails stays alone, what is finished is skipped, nothing is done twice."""
 
+import importlib
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -13,11 +15,13 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
-from genbench.app.sweeps import LEDGER, KeepsLedger
+from genbench.app.sweeps import LEDGER, Combinations, KeepsLedger, register_sweeper
 from genbench.records.sweep_ledger import Ledger, Outcome, duration, outcome_table
 from genbench.runtime.stop import StopRequest
 from genbench.session.session import Session
@@ -215,6 +219,17 @@ def test_two_processes_on_one_sweep_share_its_jobs(
     assert list(sessions(tmp_path).values()) == [["done"]] * 2
 
 
+def test_hydra_finds_the_sweeper_by_a_name_that_needs_no_folder_of_plugins() -> None:
+    name = register_sweeper()
+    assert Plugins.instance().class_name_to_class[name] is Combinations
+    assert Combinations in Plugins.instance().discover(Sweeper)
+    assert (
+        pickle.loads(pickle.dumps(Combinations)) is Combinations
+    )  # as launchers do with what they are given
+    with pytest.raises(ImportError):
+        importlib.import_module(name.rpartition(".")[0])
+
+
 LAUNCHERS = {
     "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
     "submitit": ("hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10"),
@@ -317,8 +332,8 @@ def test_the_ledger_of_a_sweep_begins_with_all_its_jobs(main: Command, tmp_path:
     with pytest.MonkeyPatch.context() as watched:
         watched.setattr(Ledger, "add", lambda self, outcome: (planned.append(outcome), add(self, outcome))[1])
         watched.setattr(StopRequest, "requested", True)
-        main("sweep=schedule_x_loss", "seed=1,2", "budget.images=64", f"runs_dir={tmp_path}")
-    assert [(one.job, one.status) for one in planned] == [(job, "not started") for job in range(18)]
+        main("sweep=schedule_x_loss", "seed=2", "budget.images=64", f"runs_dir={tmp_path}")
+    assert [(one.job, one.status) for one in planned] == [(job, "not started") for job in range(9)]
     assert planned[-1].overrides[:3] == ("model=ddpm", "schedule=sigmoid", "loss=huber")
     assert {"seed=2", "budget.images=64", "sweep=schedule_x_loss"} <= set(planned[-1].overrides)
 

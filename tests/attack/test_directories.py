@@ -68,7 +68,7 @@ def file_of_the_user(run: Path, mine: Path) -> list[str]:
         (runs_dir_is_a_run, ["is the directory of a run"]),
         (sweep_into_a_run, ["is the directory of a run"]),
         (job_of_a_sweep_within_a_run, ["is the directory of a run"]),
-        (folder_of_the_user, ["is no run's directory and holds .hydra, main.log"]),
+        (folder_of_the_user, ["is not a run's directory and holds .hydra, main.log"]),
         (file_of_the_user, ["Not a directory"]),
     ],
 )

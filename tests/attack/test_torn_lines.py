@@ -98,7 +98,7 @@ def test_a_foreign_line_in_evaluations_costs_that_line_alone_and_is_told_once(ru
     assert frame["kid[f,n=1,ref=train,ema]"].tolist() == [1.0]
     assert frame["kid[f,n=2,ref=train,ema]"].tolist() == [2.0]
     assert [str(one.message) for one in told] == [
-        "a: passed over what cannot be read: evaluations.jsonl, line 2"
+        "a: evaluations that cannot be read: evaluations.jsonl, line 2"
     ]
 
 

@@ -18,6 +18,7 @@ from genbench.evaluation.reevaluate import Reevaluation, check_fits
 from genbench.metrics import FID, DigitsFeatures, Manifold, Metrics, selfcheck
 from genbench.metrics.selfcheck import Check, check_all, verdict_table
 from genbench.records.lines import append_line
+from genbench.report.frame import cells
 from genbench.report.runs import read
 from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
@@ -68,7 +69,7 @@ def test_an_evaluation_says_of_which_training_it_is_and_joins_the_result_of_that
     for images, expected in ((64, record["metrics"][name]), (128, None)):  # 128: it was trained further
         content = result | {"cost": {"images_seen": images}}
         (run / "result.json").write_text(json.dumps(content))
-        assert read(run).rows[0].get(name) == expected
+        assert cells(read(run).frame, name) == [expected]
 
 
 def test_a_record_begins_a_new_line_after_a_torn_one(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_labels_of_given_images_reach_the_distances_within_classes(tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "choose one by --data"),
+        ([], "choose the data set to compare it with by --data"),
         (["--data", "digits", "--features", "none.pth"], "--features is 'none.pth'"),
         (["--data", "digits", "--metrics", "best"], "best is not an option of metrics: choose from"),
         (["--data", "nothing"], "nothing is not an option of data: choose from"),
@@ -212,10 +213,10 @@ def test_without_the_run_s_words_only_what_is_recorded_stands(run: Path) -> None
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("optim.lr=5", "which has data, features, metrics, scores, seed"),
-        ("++model.process=1", "no setting of an evaluation"),
-        ("~trainer", "no setting of an evaluation"),
-        ("~metrics", "metrics cannot be taken away"),
+        ("optim.lr=5", "choose from data, features, metrics, scores, seed"),
+        ("++model.process=1", "not a setting of an evaluation"),
+        ("~trainer", "not a setting of an evaluation"),
+        ("~metrics", "an evaluation needs metrics"),
         ("++metrics.sample=5", "metrics.sample is unknown"),
         ("seed=-1", "must be at least 0"),
         ("seed=x", "seed is 'x'"),

@@ -44,5 +44,5 @@ def test_a_score_stands_under_its_key_and_computes_the_kinds_that_it_declares(
     assert with_interval.isdisjoint(kind.key for kind in score.kinds if kind.interval == "none")
 
 
-def test_the_table_has_the_kinds_of_the_shipped_scores_and_no_others() -> None:
-    assert {kind for name in NAMES for kind in made(name).kinds} == {*KINDS.values()}
+def test_the_table_has_no_kind_that_no_score_computes() -> None:
+    assert {kind for name in NAMES for kind in made(name).kinds} >= {*KINDS.values()}

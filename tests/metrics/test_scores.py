@@ -35,7 +35,7 @@ from genbench.metrics import (
 )
 from genbench.metrics import reference as take
 from genbench.metrics import take as sent
-from genbench.metrics.reference import Moments, kept
+from genbench.metrics.reference import Moments, retained
 from genbench.records.metric_name import SPREADS, MetricName
 from genbench.runtime.progress import Progress
 
@@ -253,14 +253,14 @@ def test_of_many_images_a_fixed_random_part_is_kept_and_all_count_in_the_moments
     extractor: FeatureExtractor, digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the first ones, which may all be of one class."""
-    monkeypatch.setattr("genbench.metrics.collecting.KEPT", 40)
+    monkeypatch.setattr("genbench.metrics.collecting.RETAINED", 40)
     monkeypatch.setattr("genbench.metrics.collecting.LOGITS", 60)
     images, labels = digits.train.images[:200], digits.train.labels
     assert labels is not None
     batches = zip(images.split(64), labels[:200].split(64), strict=True)
     stream = (sent(extractor, *batch) for batch in batches)
     samples = collect(stream, 200, extractor=extractor, of="ema", seed=0)
-    index = kept(200, 40).nonzero().flatten()
+    index = retained(200, 40).nonzero().flatten()
     assert 0 < int((index >= 100).sum()) < 40
     assert torch.equal(samples.images, images[index])
     assert samples.labels is not None

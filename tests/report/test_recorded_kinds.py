@@ -8,7 +8,8 @@ import pytest
 
 from genbench.report import Query, load
 from genbench.report.columns import column
-from genbench.report.compare import as_markdown, compare
+from genbench.report.compare import compare
+from genbench.report.formats.markdown import markdown
 
 Write = Callable[..., Path]
 OWN = "own[f,n=9,ref=train,ema]"
@@ -19,7 +20,7 @@ def kind(title: str = "my score", better: int = -1, **more: object) -> dict[str,
 
 
 def heads(folder: Path) -> str:
-    return as_markdown(compare(folder, Query())).splitlines()[0]
+    return markdown(compare(folder, Query())).splitlines()[0]
 
 
 def test_a_recorded_kind_gives_a_column_its_title_and_arrow_and_names_it_for_users(
@@ -28,7 +29,7 @@ def test_a_recorded_kind_gives_a_column_its_title_and_arrow_and_names_it_for_use
     for name, value in (("a", 2.0), ("b", 1.0)):
         write(name, metrics={OWN: value}, kinds=kind(), choices={"model": name})
     assert "my score¹ ↓" in heads(tmp_path)
-    shown = as_markdown(compare(tmp_path, Query(columns=["my score"], sort="my score")))
+    shown = markdown(compare(tmp_path, Query(columns=["my score"], sort="my score")))
     assert [line.split()[1] for line in shown.splitlines()[2:4]] == ["b", "a"]
 
 

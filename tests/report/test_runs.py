@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query, load
-from genbench.report.compare import as_markdown, compare
+from genbench.report.compare import compare
+from genbench.report.formats.markdown import markdown
 from genbench.report.runs import read
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
@@ -161,7 +162,7 @@ def test_a_thousand_runs_are_reported_in_two_seconds(tmp_path: Path, write: Writ
         )
     assert (tmp_path / "group0" / "run0" / "result.json").stat().st_size > 4000
     started = time.process_time()
-    text = as_markdown(compare(tmp_path, Query()))
+    text = markdown(compare(tmp_path, Query()))
     # Processor time, so that a busy machine does not fail it; 0.6 s where it was written.
     assert time.process_time() - started < 2
     assert text.count("\n| ddpm") + text.count("\n| loss") == 250
@@ -172,9 +173,11 @@ def test_reports_import_no_torch(tmp_path: Path, write: Write) -> None:
     code = (
         "import json, sys; from pathlib import Path; from rich.console import Console;"
         "from genbench.records.result import Result;"
-        "from genbench.report import load, print_result, Query; from genbench.report import compare as text;"
-        "runs = Path(sys.argv[1]); load(runs); found = text.compare(runs, Query());"
-        "text.as_markdown(found); text.as_csv(found); text.as_latex(found);"
+        "from genbench.report import load, print_result, Query; from genbench.report.compare import compare;"
+        "from genbench.report.formats.data import csv_text; from genbench.report.formats.latex import latex;"
+        "from genbench.report.formats.markdown import markdown;"
+        "runs = Path(sys.argv[1]); load(runs); found = compare(runs, Query());"
+        "markdown(found); csv_text(found); latex(found);"
         "print_result(Result.of(json.loads((runs / 'a' / 'result.json').read_text())), Console(quiet=True));"
         "print([name for name in ('torch', 'torchmetrics', 'wandb') if name in sys.modules])"
     )
@@ -257,5 +260,5 @@ def test_a_bad_line_of_evaluations_is_named_and_the_others_join(
         row = load(tmp_path).iloc[0]
     assert row[NEW] == 7.0
     assert row[FID.format("ema")] == 3.14159
-    said = as_markdown(compare(tmp_path, Query()))
+    said = markdown(compare(tmp_path, Query()))
     assert "Evaluations that cannot be read: a (evaluations.jsonl, line 2)." in said

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query, Table
-from genbench.report.compare import as_markdown, compare
+from genbench.report.compare import compare
 from genbench.report.footnotes import notes
+from genbench.report.formats.markdown import markdown
 from genbench.report.numbers import whole
 from genbench.report.table import budget_groups
 
@@ -162,7 +163,7 @@ def test_a_best_outside_the_noise_is_bold(tmp_path: Path, sow: Sow) -> None:
     sow("l2", [2.0, 2.1, 1.9])
     table = the_table(tmp_path)
     assert bold(table) == [("l1", "FID")]
-    assert "**1.00 ± 0.10**" in as_markdown(compare(tmp_path, Query()))
+    assert "**1.00 ± 0.10**" in markdown(compare(tmp_path, Query()))
     assert "Welch" in said(table)
 
 
@@ -427,10 +428,47 @@ def test_runs_that_are_left_out_and_reruns_are_named(tmp_path: Path, sow: Sow, w
     write("r", identity="same")
     write("r-2", identity="same")
     write("bad").write_text("{")
-    text = as_markdown(compare(tmp_path, Query()))
+    text = markdown(compare(tmp_path, Query()))
     assert "Not included: bad (damaged: result.json" in text
     assert text.startswith("Runs of the same configuration and seed count once, as they do not")
     assert "left out are r for r-2. --by run shows every run." in text
+
+
+def test_many_runs_with_one_reason_are_one_line_and_many_reasons_are_counted(
+    tmp_path: Path, sow: Sow, write: Write
+) -> None:
+    sow("l1", [1.0])
+    for i in range(20):
+        for name, record in (
+            ("on", '{"status": "running"}'),
+            ("off", f'{{"status": "failed", "error": "{i}"}}'),
+        ):
+            (tmp_path / f"{name}-{i:02d}").mkdir()
+            (tmp_path / f"{name}-{i:02d}" / "run.json").write_text(record)
+    lines = [line for line in markdown(compare(tmp_path, Query())).splitlines() if "Not included" in line]
+    assert len(lines) == 9
+    assert "- Not included: off-00 (failed: 0)." in lines
+    assert lines[-1] == "- Not included: 32 more of 40 runs, for other reasons."
+    sow("l2", [1.0])
+    for i in range(20):
+        (tmp_path / f"off-{i:02d}" / "run.json").write_text('{"status": "running"}')
+    (line,) = [line for line in markdown(compare(tmp_path, Query())).splitlines() if "Not included" in line]
+    assert line.endswith("off-07 and 32 more (still running or killed).")
+
+
+def test_a_kind_that_runs_recorded_themselves_has_its_title_and_its_better_side(
+    tmp_path: Path, sow: Sow
+) -> None:
+    name = "sharpness[f-cnn,n=1000,ema]"
+    kinds = {"sharpness": {"title": "Sharp", "better": 1, "interval": "none", "in_tables": True}}
+    for loss, level in (("l1", 1.0), ("l2", 2.0)):
+        for seed, move in enumerate((0.0, 0.01, 0.02)):
+            metrics = {name: level + move}
+            sow(f"{loss}-{seed}", [0.0], metrics=metrics, seed=seed, choices={"loss": loss}, kinds=kinds)
+    table = the_table(tmp_path, Query(columns=["Sharp"]))
+    assert [(col.title, col.arrow) for col in table.columns][1:] == [("Sharp", "↑")]
+    assert cells(table, "loss") == ["l2", "l1"]
+    assert bold(table) == [("l2", "Sharp")]
 
 
 def test_runs_of_two_names_count_once_and_it_is_said_first_with_the_remedy(
@@ -438,7 +476,7 @@ def test_runs_of_two_names_count_once_and_it_is_said_first_with_the_remedy(
 ) -> None:
     for name in ("a", "b"):
         write(f"{name}/ddpm", identity="same", group=name)
-    text = as_markdown(compare(tmp_path, Query()))
+    text = markdown(compare(tmp_path, Query()))
     assert "left out are those in a for those in b (ddpm). --by name,model shows" in text.splitlines()[0]
     apart = compare(tmp_path, Query(by=["name", "model"]))
     assert cells(apart.tables[0], "name") == ["a", "b"]
@@ -447,7 +485,7 @@ def test_runs_of_two_names_count_once_and_it_is_said_first_with_the_remedy(
 
 def test_a_result_with_nothing_in_it_is_a_row(tmp_path: Path, write: Write) -> None:
     write("a").write_text('{"genbench": "0.1.0"}')
-    assert as_markdown(compare(tmp_path, Query())).startswith("| model |\n| ----- |\n| n/a   |\n")
+    assert markdown(compare(tmp_path, Query())).startswith("| model |\n| ----- |\n| n/a   |\n")
 
 
 # Hostile names
@@ -460,7 +498,7 @@ def test_hostile_names_stay_in_their_cells(tmp_path: Path, sow: Sow) -> None:
     for i in range(2):
         choices = {"model": f"{HOSTILE}{i}", "run": "x", fid: "y", "fid": HOSTILE}
         sow(f"a{i}", [1.0], choices=choices, metrics={fid: float(i)})
-    text = as_markdown(compare(tmp_path, Query()))
+    text = markdown(compare(tmp_path, Query()))
     lines = [line for line in text.split("\n") if line.startswith("|")]
     bare = [line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines]
     assert len(lines) == 4

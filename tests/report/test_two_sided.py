@@ -17,7 +17,6 @@ from genbench.report.two_sided import (
     compare_sides,
     compare_values,
     read_sides,
-    side_budgets,
     sides_table,
 )
 
@@ -73,7 +72,7 @@ def test_single_runs_without_a_spread_of_samples_leave_it_open() -> None:
 def test_what_nothing_tells_is_not_told() -> None:
     (line,) = compare_sides(runs({"bits_per_dim": 3.1}), runs({"bits_per_dim": 3.2}))
     assert math.isnan(line.p)
-    assert sides_table([line, Measure(column(FID), 1, 2, 0.99, "x")], "A", "B").row_count == 2
+    assert sides_table([line, Measure(column(FID), 1, 2, 0.99, "x")], "AB", []).row_count == 2
 
 
 def test_equal_runs_are_even_and_constant_differences_say_nothing() -> None:
@@ -131,7 +130,7 @@ def test_one_run_on_a_side_sets_nothing_in_bold_and_says_why() -> None:
     a, b = ({FID: f, FID.replace("[", "_se[", 1): 0.01} for f in (1.0, 9.0))
     for lines in (compare_sides(runs(a), runs(b)), compare_sides(runs(a, a), runs(b))):
         assert bold(lines) == []
-        assert "one run does not show how much training varies" in str(sides_table(lines, "A", "B").caption)
+        assert "one run does not show how much training varies" in str(sides_table(lines, "AB", []).caption)
 
 
 def test_other_protocols_are_not_compared() -> None:
@@ -166,10 +165,9 @@ def test_likelihoods_of_other_kinds_are_left_out() -> None:
 
 def test_unequal_budgets_stand_in_the_title() -> None:
     a, b = (runs({FID: 1.0, "budget": words}) for words in ("100 images", "200 images"))
-    assert "unequal budgets: 100 images; 200 images" in str(
-        sides_table(compare_sides(a, b), "A", "B", side_budgets(a, b)).title
-    )
-    assert "unequal" not in str(sides_table(compare_sides(a, a), "A", "B", side_budgets(a, a)).title)
+    title = str(sides_table(compare_sides(a, b), "AB", [a, b]).title)
+    assert "unequal budgets: 100 images; 200 images" in title
+    assert "unequal" not in str(sides_table(compare_sides(a, a), "AB", [a, a]).title)
 
 
 def save(folder: Path, fid: float, *, binarize: bool = False) -> None:
@@ -198,5 +196,14 @@ def test_directories_are_read_together_so_that_a_setting_of_one_side_is_seen(tmp
 def test_of_reruns_the_last_counts(tmp_path: Path) -> None:
     for run, fid in (("a/run", 9.0), ("a/run-2", 1.0), ("b/run", 2.0)):
         save(tmp_path / run, fid)
+    (line,) = compare_sides(*read_sides(tmp_path / "a", tmp_path / "b"))
+    assert (line.a, line.b) == (1.0, 2.0)
+
+
+def test_runs_without_a_seed_are_compared_too(tmp_path: Path) -> None:
+    for name, fid in (("a", 1.0), ("b", 2.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "result.json").write_text(json.dumps({"genbench": "0", "metrics": {FID: fid}}))
     (line,) = compare_sides(*read_sides(tmp_path / "a", tmp_path / "b"))
     assert (line.a, line.b) == (1.0, 2.0)

@@ -36,7 +36,9 @@ def upload(stdout: str) -> str:
     return line.removeprefix("To upload: ")
 
 
-def test_one_printed_command_uploads_all_offline_runs_of_a_sweep(process: Command, tmp_path: Path) -> None:
+def test_one_printed_command_uploads_all_offline_runs_of_a_sweep(
+    process: Command, main: Command, tmp_path: Path
+) -> None:
     runs_dir = tmp_path / "my runs"
     done = process("-m", *SMALL, "seed=0,1", f"runs_dir={runs_dir}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -55,7 +57,7 @@ def test_one_printed_command_uploads_all_offline_runs_of_a_sweep(process: Comman
     assert all(folder.name in dry.stderr for folder in kept)
 
     # A single run has its own command, above its directory, until it is uploaded
-    again = process(*SMALL, "seed=0", f"runs_dir={runs_dir}")
+    again = main(*SMALL, "seed=0", f"runs_dir={runs_dir}")  # it is finished
     (folder,) = [folder for folder in kept if "seed0" in str(folder)]
     assert shlex.split(upload(again.stdout)) == ["wandb", "sync", str(folder)]
     assert again.stdout.splitlines()[-1] == str(folder.parents[1])
@@ -101,9 +103,11 @@ def test_the_example_sweep_calls_main_with_jobs_that_compose() -> None:
             app.build(compose("config", overrides=words))
 
 
+@pytest.mark.slow
 def test_a_job_as_an_agent_starts_it_runs_under_the_agents_id(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
+    """As tests/tracking/test_wandb.py holds it of the tracker alone."""
     utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils")
     sweep = yaml.safe_load((ROOT / "examples" / "wandb_sweep.yaml").read_text())
     chosen = {key: {"value": each["values"][0]} for key, each in sweep["parameters"].items()}

@@ -40,7 +40,7 @@ class AutoFeatures(FeatureSource):
         return self.choice(data).build(data, device=device, progress=progress)
 
     def choice(self, data: ImageSource | ImageData) -> FeatureSource:
-        """The source for a set."""
+        """The recipe that fits a data set, see the class."""
         if data.distribution is not None:
             return LawFeatures()
         if data.name == "digits_binary":

@@ -12,10 +12,11 @@ __all__ = ["ClassifierFeatures"]
 
 
 class ClassifierFeatures(FeatureSource):
-    """A small classifier of the set's own classes, trained on `images` images of its training split and kept.
+    """A small classifier of the data set's own classes, trained once and cached, as a feature network.
 
-    The protocol carries 8 digits of the weights' sha256: distances on two trainings never share a column.
-    Raises ValueError on fewer images than one batch.
+    images: how many training images it sees; seed: of its weights and batches. The protocol carries 8 digits
+    of the weights' sha256: distances on two trainings never share a column. Raises ValueError on fewer images
+    than one batch.
     """
 
     def __init__(self, images: int = 120_000, seed: int = 0) -> None:
@@ -27,7 +28,7 @@ class ClassifierFeatures(FeatureSource):
         self.seed = seed
 
     def check(self, source: ImageSource) -> None:
-        """Raise ValueError where there are no classes to tell apart, or images too small for the network."""
+        """Raise ValueError where there are no classes to learn, or images too small for the network."""
         check(source.name, source.num_classes, source.shape)
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:

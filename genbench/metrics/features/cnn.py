@@ -1,4 +1,4 @@
-"""A small classifier, its training, and the features that it gives."""
+"""A small classifier of images, its training, and the features of its penultimate layer."""
 
 import hashlib
 from collections.abc import Iterator
@@ -25,7 +25,11 @@ RECIPE = 1  # raise it when the network or its training changes: cached weights 
 
 
 class SmallCNN(nn.Module):
-    """Three convolutions and two linear layers: x (B, C, H, W) in [-1, 1] -> 64 features, K logits."""
+    """Three convolutions and two linear layers: x (B, C, H, W) in [-1, 1] -> 64 features, K logits.
+
+    Images larger than 32 pixels a side are averaged down first, which bounds the cost of its training. width:
+    channels after the first convolution, which double after each.
+    """
 
     def __init__(
         self, channels: int, num_classes: int, *, width: int = WIDTH, num_features: int = 64
@@ -50,12 +54,16 @@ class SmallCNN(nn.Module):
 
 
 def block(inner: int, outer: int, pool: nn.Module) -> list[nn.Module]:
-    """Convolution, pooling at once (all that follows is cheaper on less), batch norm, ReLU."""
+    """Convolution, max pooling, batch norm, ReLU; pooled early, since all that follows then costs less."""
     return [nn.Conv2d(inner, outer, 3, padding=1, bias=False), pool, nn.BatchNorm2d(outer), nn.ReLU()]
 
 
 class CNNExtractor(FeatureExtractor):
-    """The penultimate layer of a trained SmallCNN."""
+    """A trained SmallCNN as a feature network: bytes (B, C, H, W) -> its features before the last layer, and
+    its logits.
+
+    stored: weights and sizes as `train` returns them. protocol: the features' name in metric names.
+    """
 
     def __init__(self, stored: Stored, protocol: str) -> None:
         head = stored.tensors["head.weight"]
@@ -134,7 +142,7 @@ def normalise(network: SmallCNN, images: Tensor) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums in one order, whatever the number of threads around; no autocast."""
+    """Compute on one thread without autocast inside the block, so that sums have one order everywhere."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -145,7 +153,7 @@ def one_thread() -> Iterator[None]:
 
 
 def initial(data: ImageData, seed: int, width: int) -> SmallCNN:
-    """A network in training mode with random weights of its own seed."""
+    """A network in training mode with random weights from a seed of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return SmallCNN(data.shape[0], data.num_classes, width=width).train()
@@ -153,7 +161,7 @@ def initial(data: ImageData, seed: int, width: int) -> SmallCNN:
 
 @torch.no_grad()
 def accuracy(network: SmallCNN, split: Split) -> float:
-    """Share of the split's images whose class is found."""
+    """Share of a split's images that the network classifies correctly, in [0, 1]."""
     correct = 0
     for index in torch.arange(len(split)).split(1024):
         images, labels = split.gather(index, CPU)

@@ -18,7 +18,7 @@ SEED = 0
 
 
 def main() -> None:
-    """Train, write the file, and say what it is worth."""
+    """Train the classifier, write its weights, and print its accuracy on the test split and its sha256."""
     parser = argparse.ArgumentParser(description="Train the digits classifier whose features are shipped.")
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
     out = parser.parse_args().out

@@ -53,7 +53,7 @@ class DINOv2Features(FeatureSource):
         return DINOv2Extractor(protocol, digest, network).eval().to(device)
 
     def locate(self) -> Path:
-        """The weights file."""
+        """The path of the weights file, as given or in the cache."""
         path = Path(self.weights).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"features.weights is {path}, which is no file; {REMEDY}")

@@ -1,4 +1,4 @@
-"""What a feature network is, and the recipe that builds one for a data set."""
+"""The interface of feature networks, and of the recipes that build one for a data set."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -15,7 +15,9 @@ __all__ = ["FeatureExtractor", "FeatureSource", "Features", "MissingWeights"]
 
 
 class Features(NamedTuple):
-    """What one pass through a feature network gives: all metrics share it."""
+    """Output of one pass of images through a feature network, which all scores share, so that each image
+    passes it once: features (B, d), logits (B, K) with K = 0 of a network that knows no classes.
+    """
 
     features: Tensor
     """(B, d) float32, for the distances."""
@@ -24,7 +26,11 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor(nn.Module, ABC):
-    """A frozen network from bytes to features; `extract` is what each kind fills in."""
+    """A frozen network from images as bytes to features and logits; subclasses implement `extract`.
+
+    protocol names the features with all that changes them, since values on other features do not compare;
+    num_features: d.
+    """
 
     def __init__(self, protocol: str, weights_sha256: str, num_features: int) -> None:
         super().__init__()
@@ -53,11 +59,15 @@ class FeatureExtractor(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, images: Tensor) -> Features:
-        """Features of images (B, C, H, W) uint8."""
+        """Features and logits of images (B, C, H, W) uint8 on this network's device."""
 
 
 class FeatureSource(ABC):
-    """A recipe for a feature extractor; building it costs nothing."""
+    """A recipe for a feature network, which a configuration names; making it costs nothing.
+
+    `check` is called before training, so that a run does not fail after hours for want of weights; `build`
+    makes the network when it is first needed.
+    """
 
     @abstractmethod
     def check(self, source: ImageSource) -> None:
@@ -65,4 +75,8 @@ class FeatureSource(ABC):
 
     @abstractmethod
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        """The extractor for this data, in eval mode on `device`."""
+        """Build the network for this data on `device`, in evaluation mode.
+
+        Trained or downloaded where it must be, with a bar in `progress`. Raises ValueError or MissingWeights
+        as `check` does.
+        """

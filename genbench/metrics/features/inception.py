@@ -54,7 +54,7 @@ class InceptionFeatures(FeatureSource):
         return InceptionExtractor(network, file_digest(path), data.shape[0]).eval().to(device)
 
     def locate(self) -> Path:
-        """The weights file, downloaded if need be."""
+        """The path of the weights file, downloaded where it is not there yet."""
         if self.weights is None:
             path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
             return path if path.is_file() else download(path)
@@ -126,14 +126,21 @@ def empty_network() -> "FeatureExtractorInceptionV3":
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file, none of its code; ValueError where they are not this network's."""
+    """Read the weights of the Inception network from a file, without running code in it.
+
+    Raises ValueError where they are not this network's, by names and shapes.
+    """
     state = read_tensors(path, f"give {FILE}, or null to download it")
     check_layout(state, empty_network(), path, of="Inception-2015", remedy=f"give {FILE}")
     return state
 
 
 def download(path: Path) -> Path:
-    """Fetch the published weights to `path`; MissingWeights where that fails within seconds."""
+    """Download the published weights to `path`, checked by their sha256.
+
+    Raises MissingWeights, with the address and the place, where that fails; it does so within seconds without
+    a network.
+    """
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
     try:

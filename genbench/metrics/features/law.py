@@ -1,4 +1,4 @@
-"""Features of sets whose law is known: the pixels themselves, and the exact posterior over classes."""
+"""Features of data whose distribution is known: the pixels, and the exact posterior over classes."""
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class LawFeatures(FeatureSource):
 
 
 class LawExtractor(FeatureExtractor):
-    """The pixels, and the law's own classifier, in one pass."""
+    """The pixels as features and the exact log-posterior over classes as logits, in one pass."""
 
     def __init__(self, law: KnownDistribution) -> None:
         super().__init__(f"pixels-{law.key[:8]}", law.key, law.dimensions)
@@ -43,7 +43,9 @@ class LawExtractor(FeatureExtractor):
 
 
 def exact_moments(law: KnownDistribution) -> Moments:
-    """Mean and covariance of the law's pixels in [-1, 1], without any image."""
+    """Mean and covariance of the known distribution's pixels in [-1, 1], computed without any image, in
+    float64; what a sample of infinitely many images would have.
+    """
     moments = Moments(law.dimensions)
     moments.n = PLENTY
     moments.mean, moments.scatter = law.mean / 127.5 - 1, law.cov * ((PLENTY - 1) / 127.5**2)
@@ -51,7 +53,7 @@ def exact_moments(law: KnownDistribution) -> Moments:
 
 
 def known(law: KnownDistribution | None, name: str) -> KnownDistribution:
-    """The law of a set. Raises ValueError where it is not known."""
+    """The known distribution of a data set. Raises ValueError where there is none."""
     if law is None:
         raise ValueError(f"the law of {name} is not known; take metrics=auto, or data=gaussians")
     return law

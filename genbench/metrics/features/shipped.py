@@ -1,4 +1,4 @@
-"""Classifiers whose weights come with the package: the distances on their features compare everywhere."""
+"""Classifiers whose weights come with the package, so that distances compare across machines."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class ShippedFeatures(FeatureSource):
 
     @property
     def path(self) -> Path:
-        """The file of the weights, beside this module."""
+        """The file of the weights, which is installed beside this module."""
         return Path(__file__).with_name(f"{self.protocol.replace('-', '_')}.safetensors")
 
     def check(self, source: ImageSource) -> None:

@@ -10,7 +10,10 @@ __all__ = ["check_layout", "read_tensors"]
 
 
 def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
-    """The tensors of a weights file, none of its code. Raises ValueError where it holds anything else."""
+    """Read the tensors of a weights file without running any code in it, by name, on the CPU.
+
+    Raises ValueError where it holds anything else, with the path.
+    """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises whatever its bytes spell
@@ -21,7 +24,7 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
 def check_layout(
     state: Mapping[str, Tensor], network: nn.Module, path: Path, *, of: str, remedy: str
 ) -> None:
-    """Raise ValueError, with the first entries that differ, where a file's tensors are not a network's."""
+    """Raise ValueError where a file's tensors are not those of a network, naming the first that differ."""
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
     # Files are published without the batch counters, which play no part in eval mode.

@@ -1,4 +1,4 @@
-"""Do samples repeat training images? By distances between features."""
+"""Copies of training images among samples, by distances between features."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,8 @@ BLOCK = 512
 class Authenticity(Score):
     """The share of samples that are no copies, among at most 10,000 training images.
 
-    A sample is a copy where it is nearer to its nearest training image than any other training image is. Of
-    new images of the same law some are, too: held-out images show how many.
+    A sample is a copy where it is nearer to its nearest training image than any other training image is. Some
+    new images of the same distribution are, too: held-out images show how many.
     Source: Alaa et al. 2022, Section 3.3.
     """
 
@@ -46,6 +46,6 @@ def authentic(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def nearest_features(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distances of fake points (M, d) to the next real one (N, d), and which one: (M,) each."""
+    """Squared distances of fake points (M, d) to the nearest real one (N, d), and its index: (M,) each."""
     rows = [squared_distances(part, real.double()).min(1) for part in fake.double().split(BLOCK)]
     return torch.cat([row.values for row in rows]), torch.cat([row.indices for row in rows])

@@ -1,4 +1,4 @@
-"""The Frechet distance of pixels to the moments of a known law."""
+"""The Frechet distance of pixels to the exact moments of a known distribution."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ __all__ = ["ExactFD"]
 
 
 class ExactFD(Score):
-    """Between the pixels, in [-1, 1], of at most 10,000 samples and the law itself, on whatever features the
-    other scores are taken; none where the law of the data is not known.
+    """Frechet distance between the pixels, in [-1, 1], of at most 10,000 samples and the known distribution
+    of the data, on whatever features the other scores are computed; no value where it is not known.
 
-    The samples' own bias, which falls as 1/n, is all that images of the law get.
+    For images of that distribution only the samples' own bias is left, which falls as 1/n.
     """
 
     key = "fd_exact"

@@ -1,4 +1,4 @@
-"""The Frechet distance as a score."""
+"""The Frechet distance of features (FID) as a score."""
 
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import frechet_distance, frechet_influences
@@ -10,7 +10,11 @@ __all__ = ["FID"]
 
 
 class FID(Distance):
-    """Between Gaussians with the moments of all samples, and of all images of a split."""
+    """FID between Gaussians with the moments of all samples and of all images of a split.
+
+    Biased upwards by an amount that falls as 1/n, so it compares at equal n alone; `fid_inf` has no such bias
+    to first order. Source: Heusel et al. 2017.
+    """
 
     key = "fid"
     kinds = (KINDS["fid"],)

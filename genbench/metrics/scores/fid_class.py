@@ -15,11 +15,11 @@ __all__ = ["ClassFID"]
 
 
 class ClassFID(Distance):
-    """Each class's samples against the real images of that class: the mean over classes, and each of them.
+    """FID of each class's samples to the real images of that class: the mean over classes, and each of them.
 
-    Of conditional models. Of at most 10,000 samples and 10,000 real images; classes with fewer than two of
-    either are left out, and the number of those that are not stands in the name. n in the name of a class
-    is that of all samples, of which the class has its share: its own count is drawn anew with each seed.
+    For conditional models. Of at most 10,000 samples and 10,000 real images; classes with fewer than two of
+    either are left out, and the number of those that are not stands in the name. n in the name of a class is
+    that of all samples, of which the class has its share: its own count is drawn anew with each seed.
     """
 
     key = "fid_class"
@@ -49,7 +49,7 @@ class ClassFID(Distance):
 def within(
     fake: Tensor, fake_labels: Tensor, real: Tensor, real_labels: Tensor
 ) -> Iterator[tuple[int, tuple[Moments, Moments]]]:
-    """The moments of both sets in each class that has two or more of both."""
+    """The moments of samples and real images in each class that has two or more of both, by class."""
     for k in fake_labels.unique().tolist():
         parts = fake[fake_labels == k], real[real_labels == k]
         if min(map(len, parts)) >= 2:

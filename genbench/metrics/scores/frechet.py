@@ -20,13 +20,16 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> "Moments":
-        """The moments of features (N, d)."""
+        """Mean and covariance of features (N, d), all at once; raises as `update` does."""
         moments = cls(features.shape[1])
         moments.update(features)
         return moments
 
     def update(self, features: Tensor) -> None:
-        """Take in (B, d) features. Raises ValueError on other shapes, FloatingPointError where not finite."""
+        """Add a batch of features (B, d).
+
+        Raises ValueError on other shapes, FloatingPointError where a value is not finite.
+        """
         if features.dim() != 2 or features.shape[1] != len(self.mean):
             raise ValueError(f"features have shape {tuple(features.shape)}; legal is (B, {len(self.mean)})")
         if not bool(features.isfinite().all()):
@@ -92,5 +95,5 @@ def frechet_influences(x: Tensor, a: Moments, b: Moments) -> Tensor:
 def square_root(cov: Tensor) -> Tensor:
     """R (d, r) with R R^T = cov (d, d), where r leaves out eigenvalues that are rounding noise."""
     values, vectors = torch.linalg.eigh(cov)
-    kept = values > values[-1] * len(cov) * torch.finfo(cov.dtype).eps
-    return vectors[:, kept] * values[kept].sqrt()
+    large = values > values[-1] * len(cov) * torch.finfo(cov.dtype).eps
+    return vectors[:, large] * values[large].sqrt()

@@ -1,4 +1,4 @@
-"""The Inception score."""
+"""The Inception score: how sure a classifier is of each sample, and how many classes there are."""
 
 import math
 import warnings
@@ -16,10 +16,10 @@ __all__ = ["InceptionScore", "inception_score", "split_count"]
 
 
 class InceptionScore(Score):
-    """Of at most 50,000 samples; none on features of a network that knows no classes.
+    """Inception score of at most 50,000 samples; no value on features of a network that knows no classes.
 
     Biased low where n / splits images are few: published scores have 5,000 a split.
-    Raises ValueError on fewer than two splits, which have no spread.
+    Raises ValueError on fewer than two splits, which have no standard deviation.
     """
 
     key = "is"

@@ -1,4 +1,4 @@
-"""How far a score would move if other samples were drawn: the bootstrap over samples, Wilson's of a share."""
+"""Uncertainty of a score over the choice of samples: the bootstrap, and Wilson's interval of a share."""
 
 import math
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def at_least_0(value: float, move: float) -> float:
 
 
 class Influences(NamedTuple):
-    """Influence of single images on a score, to first order."""
+    """Influence of single images on a score, to first order: its derivative in the weight of each."""
 
     samples: Tensor
     """(N,): of the samples or, where they are very many, of a random part."""
@@ -96,7 +96,7 @@ def interval(value: float, influences: Influences, *, n: int, seed: int) -> Inte
 
 
 def resampled(influences: Tensor, n: int, rng: torch.Generator) -> Tensor:
-    """Means of influences (N,), drawn anew with replacement, with the spread of those of n: (REPLICATES,)."""
+    """Means of influences (N,) drawn anew with replacement, as uncertain as those of n: (REPLICATES,)."""
     size = len(influences)
     centred = (influences - influences.mean()).double() * (size / n) ** 0.5
     rows = max(1, AT_ONCE // size)

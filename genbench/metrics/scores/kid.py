@@ -1,4 +1,4 @@
-"""The Kernel Inception Distance."""
+"""The Kernel Inception Distance: an unbiased distance of features under a polynomial kernel."""
 
 import warnings
 
@@ -12,13 +12,14 @@ from genbench.records.metric_kinds import KINDS
 
 __all__ = ["KID", "kernel_distance", "kernel_influences"]
 
-SPREAD_OF = 2000  # images whose influences are taken: they tell the spread to two per cent
+INFLUENCES_OF = 2000  # images, enough for a standard error to two per cent
 
 
 class KID(Distance):
-    """Over random subsets of the samples and of the real images, 10,000 each at most.
+    """Kernel distance over random subsets of the samples and of the real images, 10,000 each at most.
 
-    A subset is at most as large as the sets. Raises ValueError on settings that it cannot be taken under.
+    A subset is at most as large as the sets. subsets: how many, subset_size: images in each of both sets.
+    Raises ValueError on less than 1 and 2.
     """
 
     key = "kid"
@@ -39,7 +40,7 @@ class KID(Distance):
         mean, std = kernel_distance(real, fake, subsets=self.subsets, subset_size=size, seed=drawn.seed)
         part = (f"subsets={self.subsets}x{size}",)
         name = drawn.name("kid", ref=reference.split, part=part, n=len(fake))
-        influences = kernel_influences(*(subset(x, min(len(x), SPREAD_OF)) for x in (real, fake)))
+        influences = kernel_influences(*(subset(x, min(len(x), INFLUENCES_OF)) for x in (real, fake)))
         return drawn.scored(name, mean, std=std, influences=influences)
 
 

@@ -19,17 +19,17 @@ Features of one image differ by 3 eps of their length between two sizes of a bat
 
 
 class Manifold(Distance):
-    """Precision, recall, density and coverage, of equally many samples and real images.
+    """Precision, recall, density and coverage of equally many samples and real images, 10,000 at most.
 
-    At most the 10,000 images that are kept of either; of the larger set a fixed random subset, since another
-    one moves precision by several hundredths at n = 359. Equal numbers, as in Kynkaanniemi et al. 2019, since
-    the scores change with both.
+    Of the larger set a fixed random subset is taken, since another one moves precision by several hundredths
+    at n = 359. Equal numbers, as in Kynkaanniemi et al. 2019, since the scores change with both.
     Recall and coverage have no interval: they are shares of real images, and an interval beside a score says
-    how far other samples would move it. Wilson's over the real images speaks of other real images, while all
-    models are measured on the same ones. For recall it is that of independent draws, given the samples; the
-    balls of coverage end at other real images, so its draws are not (of two Gaussians in 8 dimensions at
-    n = 359, coverage 0.89, Wilson's standard error was 0.72 of the spread over real images).
-    neighbours: k, or as many as the images allow.
+    how far other samples would move it. Wilson's interval over the real images is about other real images,
+    while all models are measured on the same ones. For recall it is that of independent draws, given the
+    samples; the balls of coverage end at other real images, so its draws are not (of two Gaussians in 8
+    dimensions at n = 359, coverage 0.89, Wilson's standard error was 0.72 of the standard deviation over real
+    images).
+    neighbours: k, or as many as the images allow. Raises ValueError below 1.
     """
 
     key = "precision_recall"
@@ -57,7 +57,7 @@ class Manifold(Distance):
 
 
 class ManifoldScores(NamedTuple):
-    """How real the samples are (precision, density), and how much of the real images they reach."""
+    """Shares in [0, 1], but for density, of samples among real images and of real images among samples."""
 
     precision: float
     recall: float
@@ -66,7 +66,7 @@ class ManifoldScores(NamedTuple):
 
 
 class Balls(NamedTuple):
-    """Which points lie in which balls, counted."""
+    """Counts of points in the balls around points of the other set, from which all four scores follow."""
 
     holding: Tensor
     """(M,): how many real balls hold each fake point."""
@@ -93,7 +93,7 @@ def manifold_scores(real: Tensor, fake: Tensor, *, k: int = 5, block_size: int =
 
 
 def scores_of(balls: Balls, k: int) -> ManifoldScores:
-    """The scores that the counts amount to."""
+    """Precision, recall, density and coverage from the counts, see `manifold_scores` for the formulas."""
     return ManifoldScores(
         precision=mean(balls.holding > 0),
         recall=mean(balls.recalled),
@@ -152,10 +152,10 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 def mean(x: Tensor) -> float:
-    """Of counts, or of truths."""
+    """Mean of counts or of truth values as a float, in float64."""
     return float(x.double().mean())
 
 
 def subset(features: Tensor, n: int) -> Tensor:
-    """n of the features (N, d): the same random ones in each run, whatever its seed."""
+    """A fixed random part of n features (N, d), the same in each run whatever its seed: (n, d)."""
     return features[torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:n]]

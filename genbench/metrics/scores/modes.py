@@ -1,4 +1,4 @@
-"""Scores of images whose law is known: which modes they reach, how often, and how likely they are."""
+"""Scores of images whose distribution is known: modes reached, their frequencies, likelihood."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,15 @@ __all__ = ["Modes", "coverage", "modes_of", "total_variation"]
 
 
 class Modes(Score):
-    """Of at most 10,000 samples; none where the law of the data is not known.
+    """Modes and likelihood of at most 10,000 samples; no values where the data's distribution is not known.
 
-    modes: share of the law's modes that one sample at least lies on.
-    mode_tv: total variation between the samples' frequencies of the modes, or of none, and the law's.
-    off_law: share of samples less likely than all but a share `tail` of the law's own images.
-    law_bits: -log2 p(u) / D, the mean over samples: the law's entropy for images of the law, less for images
-    that are too smooth.
-    Raises ValueError on settings under which no image, or each, is off the law.
+    modes: share of the distribution's modes that at least one sample lies on.
+    mode_tv: total variation between the frequencies of the modes, or of none, among the samples and their
+    true weights.
+    off_law: share of samples less likely than all but a share `tail` of images drawn from the distribution.
+    law_bits: -log2 p(u) / D, the mean over samples: the entropy for images of the distribution, less for
+    images that are too smooth.
+    Raises ValueError on settings under which no image, or each, counts as off the distribution.
     """
 
     key = "modes"
@@ -71,7 +72,7 @@ def modes_of(images: Tensor, law: KnownDistribution, *, radius: float = 2.0) -> 
 
 
 def coverage(modes: Tensor, law: KnownDistribution) -> float:
-    """Share of the law's modes that occur among modes (n,)."""
+    """Share of the distribution's modes that occur among modes (n,), where -1 stands for none."""
     return len(modes[modes >= 0].unique()) / len(law.weights)
 
 

@@ -1,4 +1,4 @@
-"""Do samples repeat training images? By distances between pixels."""
+"""Copies of training images among samples, by distances between pixels."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,11 +20,11 @@ CPU = torch.device("cpu")
 
 
 class NearestImage(Score):
-    """How far the nearest training image is in pixels, of all of them, and that as a ratio to how far it is
-    from held-out images: a ratio well below 1 comes from repeated training images. The ratio's interval is
-    over the held-out images too.
+    """Mean distance in pixels to the nearest of all training images, and its ratio to that of held-out
+    images.
 
-    samples: how many are compared at most.
+    A ratio well below 1 comes from repeated training images. The ratio's interval is over the held-out images
+    too. samples: how many are compared at most. Raises ValueError below 2.
     """
 
     key = "nearest"
@@ -54,7 +54,7 @@ class NearestImage(Score):
         return found
 
     def to(self, real: Split, images: Tensor) -> Tensor:
-        """The distances of a fixed random part of images (N, C, H, W) to those of a split."""
+        """Distances of a fixed random part of images (N, C, H, W) to a split, `samples` of them at most."""
         return nearest_images(real, subset(images, min(self.samples, len(images))))[0]
 
 

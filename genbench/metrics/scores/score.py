@@ -1,4 +1,4 @@
-"""What a score is, and what it is taken on."""
+"""The base classes of scores, and the collected samples that they are computed on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ __all__ = ["Distance", "Drawn", "Score", "of_split"]
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a stream of n images came to; `collect` makes it."""
+    """n images after the feature network, as `collect` returns them: all that a score is computed on."""
 
     protocol: str
     """Of the extractor that gave the features."""
@@ -76,7 +76,7 @@ class Drawn:
         return {str(name.beside(ending)): number for ending, number in details.items()}
 
     def spread(self, value: float, influences: Tensor | Influences, n: int) -> Interval:
-        """How far a value of n samples would move with others."""
+        """Interval of a value of n samples from influences (N,), by the bootstrap or Wilson's of a share."""
         if isinstance(influences, Tensor):
             if influences.dtype == torch.bool:
                 return share_interval(value, n=n)
@@ -85,22 +85,29 @@ class Drawn:
 
 
 class Score(ABC):
-    """One kind of number that samples are given; it knows neither models nor configurations."""
+    """One score of samples: computes values of its kinds; knows neither models nor configurations.
+
+    A new score is a subclass in a file of its own and a YAML file in conf/scores. Kinds that are not in
+    `KINDS` are declared beside it, and a run records them for reports.
+    """
 
     key: str
-    """Its name under `scores` in the configuration."""
-    kinds: tuple[Kind, ...]
-    """Of the values that it computes: entries of `KINDS`, or kinds of its own, which a run then records."""
+    """Its name under `scores` in the configuration, and that of its YAML file."""
+    kinds: tuple[Kind, ...] = ()
+    """Of the values that it computes: entries of `KINDS`, or its own, which a run records for reports."""
     smallest: int = 2
-    """Of how many images it can be taken at least."""
+    """The fewest images that it can be computed on."""
 
     @abstractmethod
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
-        """The values under their full names; none where what it needs (labels, a split) is not there."""
+        """Values of the samples under their full names, see `Drawn.scored`.
+
+        Empty where what the score needs, such as labels, a split or a known distribution, is not there.
+        """
 
 
 class Distance(Score):
-    """A score that compares samples with each reference for itself."""
+    """A score that compares samples with each reference separately, so that it has a value for each."""
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         found = (self.distance(drawn, reference) for reference in references)
@@ -108,9 +115,12 @@ class Distance(Score):
 
     @abstractmethod
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
-        """The values against one reference, under their full names."""
+        """Values of the samples against one reference under their full names, see `Drawn.scored`."""
 
 
 def of_split(references: Sequence[Reference], split: str) -> Reference | None:
-    """The reference of a split, if it is among them."""
+    """Find the reference of a split, "train" or "test", among several.
+
+    None where it is not there, so that a score that needs it has no value.
+    """
     return next((reference for reference in references if reference.split == split), None)

@@ -15,9 +15,10 @@ SEED = 0  # of the directions: part of the protocol
 
 
 class SlicedWasserstein(Distance):
-    """Of equally many samples and real images, 10,000 at most; assumes no law of the features.
+    """Sliced Wasserstein distance of equally many samples and real images, 10,000 at most.
 
-    directions: that the features are projected on.
+    It makes no assumption about the distribution of the features. directions: number of random directions on
+    which the features are projected. Raises ValueError below 1.
     """
 
     key = "swd"

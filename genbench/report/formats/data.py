@@ -5,29 +5,55 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 from genbench.records.files import plain
 from genbench.records.metric_name import is_metric, rank
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD
-from genbench.report.entry import Entry
+from genbench.report.compare import Comparison
 from genbench.report.frame import Cell, cells
 from genbench.report.numbers import MISSING
-from genbench.report.query import without_reruns
+from genbench.report.query import arranged, measure, without_reruns
 from genbench.report.runs import Runs
-from genbench.report.table import Table
+from genbench.report.table import Line, Table
 from genbench.runtime.printable import in_one_line
 
-__all__ = ["csv_text", "json_text", "line_records", "run_records"]
+__all__ = ["csv_text", "json_text"]
 
 FIRST = ("run", "group", "status", "seed", "model", "data", *AXES[1:])
-Record = Mapping[str, Cell]
 FORMULA = re.compile(r"(?:^|(?<=;))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """Where a cell begins that spreadsheets compute: at its start, and after a semicolon, at which some split."""
 
 
-def run_records(runs: Runs, only: Sequence[str] = ()) -> list[dict[str, Cell]]:
-    """Return one record a run: its name and choices, the settings in which runs differ, all measurements.
+def csv_text(found: Comparison) -> str:
+    """Return CSV with one line a run, or one a row of the tables where the user says what a row is (--by).
+
+    A missing value is n/a, text that a spreadsheet would compute begins with an apostrophe.
+    """
+    lines = records(found)
+    file, names = io.StringIO(), dict.fromkeys(name for record in lines for name in record)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(field, names))
+    writer.writerows([field(record.get(name)) for name in names] for record in lines)
+    return file.getvalue()
+
+
+def json_text(found: Comparison) -> str:
+    """Return a JSON list with one object a run or row, see `csv_text`; missing is null, nan is text."""
+    return f"{json.dumps(plain(records(found)), indent=2, allow_nan=False)}\n"
+
+
+def records(found: Comparison) -> list[dict[str, Cell]]:
+    """Records of a comparison with all digits, in the order that the user asks for."""
+    runs, query = found.runs, found.query
+    if query.by:
+        return [line_record(table, line) for table in found.tables for line in table.lines]
+    only = [name for word in query.columns for name in measure(runs, word)]
+    return run_records(arranged(runs, query.sort) if query.sort else runs, only)
+
+
+def run_records(runs: Runs, only: Sequence[str]) -> list[dict[str, Cell]]:
+    """One record a run: its name and choices, the settings in which runs differ, all measurements.
 
     only: the columns to keep beside the run's name and seed, by default all. `counted` says whether tables
     count a run, or another of the same configuration and seed in its place.
@@ -46,37 +72,18 @@ def run_records(runs: Runs, only: Sequence[str] = ()) -> list[dict[str, Cell]]:
     return [record | {"counted": record["run"] not in repeats} for record in records]
 
 
-def line_records(tables: Iterable[Table]) -> list[dict[str, Cell]]:
-    """Return one record a row of the tables, with each number's mean under its name.
+def line_record(table: Table, line: Line) -> dict[str, Cell]:
+    """Record of one row of a table, with each number's mean under its name.
 
     Behind it stand `(std)` over seeds, `(low)` and `(high)` of one seed's interval, and `(n)` seeds.
     """
-    found = []
-    for table in tables:
-        for line in table.lines:
-            record: dict[str, Cell] = {"data": table.title, "runs": len(line.runs)}
-            for col, entry in zip(table.columns, line.entries, strict=True):
-                record |= fields(col.name, entry)
-            found.append(record)
-    return found
-
-
-def fields(name: str, entry: Entry) -> dict[str, Cell]:
-    """One place of the table as columns of a record."""
-    x = entry.estimate
-    if x is None:
-        return {name: entry.value}
-    rest = {"std": x.std, "low": x.low, "high": x.high, "n": x.n}
-    return {name: entry.value, **{f"{name} ({key})": value for key, value in rest.items()}}
-
-
-def csv_text(records: Sequence[Record]) -> str:
-    """Return CSV; a missing value is n/a, text that a spreadsheet would compute begins with an apostrophe."""
-    file, names = io.StringIO(), dict.fromkeys(name for record in records for name in record)
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(map(field, names))
-    writer.writerows([field(record.get(name)) for name in names] for record in records)
-    return file.getvalue()
+    record: dict[str, Cell] = {"data": table.title, "runs": len(line.runs)}
+    for col, entry in zip(table.columns, line.entries, strict=True):
+        record[col.name] = entry.value
+        if x := entry.estimate:
+            rest = {"std": x.std, "low": x.low, "high": x.high, "n": x.n}
+            record |= {f"{col.name} ({key})": value for key, value in rest.items()}
+    return record
 
 
 def field(value: Cell) -> Cell:
@@ -92,8 +99,3 @@ def is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def json_text(records: Sequence[Record]) -> str:
-    """Return a JSON list of objects; a missing value is null, nan and inf are text."""
-    return f"{json.dumps(plain(records), indent=2, allow_nan=False)}\n"

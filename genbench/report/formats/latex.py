@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from genbench.report.columns import Column
+from genbench.report.compare import Comparison
 from genbench.report.footnotes import notes
 from genbench.report.numbers import whole
 from genbench.report.table import Table
@@ -11,31 +12,28 @@ from genbench.runtime.printable import in_one_line
 
 __all__ = ["latex"]
 
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "[": "{[}",  # a row that begins with one would be an argument of the line break before it
-    "]": "{]}",
-    "*": "{*}",  # likewise the starred form of it
-    "±": r"$\pm$",
-    "≤": r"$\le$",
-    "≈": r"$\approx$",
-    "∞": r"$\infty$",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
+    letter: f"\\text{name}{{}}"
+    for letter, name in zip(
+        '\\~^<>|"',
+        ["backslash", "asciitilde", "asciicircum", "less", "greater", "bar", "quotedbl"],
+        strict=True,
+    )
 }
+# "[" at the beginning of a row would be an argument of the line break before it, "*" its starred form.
+SPECIAL |= {letter: f"{{{letter}}}" for letter in "[]*"}
+SYMBOLS = {"±": "pm", "≤": "le", "≈": "approx", "∞": "infty", "↓": "downarrow", "↑": "uparrow"}
+SPECIAL |= {letter: f"$\\{name}$" for letter, name in SYMBOLS.items()}
 HEAD = "% needs \\usepackage{booktabs}\n"
 
 
-def latex(tables: Sequence[Table], ending: Sequence[str]) -> str:
-    """Return a table environment for each data set, its footnotes and those of `ending` below it."""
-    return HEAD + "\n".join(environment(table, ending) for table in tables)
+def latex(found: Comparison) -> str:
+    """Return a comparison as LaTeX: a table environment for each data set, with its footnotes below it.
+
+    The notes on all tables stand below each. Special characters of the texts are escaped.
+    """
+    notes_on_all = [*found.beginning, *found.ending]
+    return HEAD + "\n".join(environment(table, notes_on_all) for table in found.tables)
 
 
 def environment(table: Table, ending: Sequence[str]) -> str:

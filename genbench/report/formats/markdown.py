@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from genbench.report.columns import Column
+from genbench.report.compare import Comparison
 from genbench.report.footnotes import notes
 from genbench.report.numbers import whole, written
 from genbench.report.table import Table
@@ -19,14 +20,14 @@ __all__ = ["frame_markdown", "head", "markdown", "raised"]
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def markdown(tables: Sequence[Table], ending: Sequence[str], beginning: Sequence[str] = ()) -> str:
-    """Return a Markdown table for each data set with its footnotes as a list.
+def markdown(found: Comparison) -> str:
+    """Return a comparison as Markdown: a table for each data set with its footnotes as a list.
 
-    beginning, ending: notes on all tables, before and behind them.
+    Texts of runs, which may come from anybody, stay in their cells, and control characters are spelt out.
     """
-    parts = [part for table in tables for part in section(table, with_title=len(tables) > 1)]
-    lead = [f"{escape(words)}\n" for words in beginning]
-    return printable("\n".join([*lead, *parts, *map(note, ending)]).rstrip() + "\n")
+    parts = [part for table in found.tables for part in section(table, with_title=len(found.tables) > 1)]
+    lead = [f"{escape(words)}\n" for words in found.beginning]
+    return printable("\n".join([*lead, *parts, *map(note, found.ending)]).rstrip() + "\n")
 
 
 def section(table: Table, *, with_title: bool) -> list[str]:

@@ -13,48 +13,50 @@ from genbench.report.entry import comparable
 from genbench.report.page import run_folder
 from genbench.report.page.pictures import Pictures, pictures_of, rank
 from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
-from genbench.report.table import Line as Row
+from genbench.report.table import Line as TableRow
 from genbench.report.table import Table, budget_groups
 
-__all__ = ["Panel", "Picture", "Subject", "cost_panel", "noise_panel", "pictures_by_kind", "training_panel"]
+__all__ = ["Panel", "Picture", "ShownRow", "cost_panel", "noise_panel", "pictures_by_kind", "training_panel"]
 
 COSTS = {"seconds_per_image": "seconds per sample", "training_seconds": "seconds of training"}
 CURVES, PICTURED = 16, 60  # the most rows whose curves, and whose pictures, are shown
 
 
-class Subject(NamedTuple):
-    """One row of a table, and the directory of the run that is shown of it."""
+class ShownRow(NamedTuple):
+    """One row of a table: its number from 0, which gives its colour and symbol, its name, and its line.
+
+    path: the directory of the one run whose curves, pictures and noise schedule are shown of it.
+    """
 
     number: int
     name: str
-    line: Row
+    line: TableRow
     path: Path
 
 
 class Panel(NamedTuple):
-    """Figures side by side with one legend: the number of a row, whose symbol is shown, and a name."""
+    """Figures side by side with one legend, which has the number of a row, whose symbol is shown, and a name.
+
+    note: a sentence on what the figures lack, empty where that is nothing.
+    """
 
     figures: list[Figure]
     legend: list[tuple[int, str]]
     note: str = ""
 
 
-class Picture(NamedTuple):
-    """One picture as the page shows it; row: None of training images, which belong to no row."""
-
-    row: int | None
-    name: str
-    source: str
+Picture = tuple[int | None, str, str]
+"""The number of a row, None of training images, which belong to no row; a name; the picture's `src`."""
 
 
-def panel(figures: Iterable[Figure | None], subjects: Sequence[Subject], note: str = "") -> Panel:
+def panel(figures: Iterable[Figure | None], rows: Sequence[ShownRow], note: str = "") -> Panel:
     """A panel of the figures that are not None, with a legend of the rows that they do not name."""
     found = [figure for figure in figures if figure]
-    rows = sorted({row for figure in found for row in figure.rows})
-    return Panel(found, [(row, subjects[row].name) for row in rows], note)
+    numbers = sorted({number for figure in found for number in figure.rows})
+    return Panel(found, [(number, rows[number].name) for number in numbers], note)
 
 
-def cost_panel(table: Table, subjects: Sequence[Subject]) -> Panel:
+def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
     """The first metric that has a better side against the cost of sampling and of training, a point a row.
 
     A row that pools budgets, or whose numbers do not compare with those of its budget, is on no front.
@@ -70,32 +72,35 @@ def cost_panel(table: Table, subjects: Sequence[Subject]) -> Panel:
     }
     figures = []
     for cost, title in COSTS.items():
-        points = [p for s in subjects if (p := point_of(s, cost, col, budgets.get(s.number)))]
+        points = [p for row in rows if (p := point_of(row, cost, col, budgets.get(row.number)))]
         figures.append(scatter_figure(points, x_title=title, y_title=col.title, better=col.better))
-    return panel(figures, subjects)
+    return panel(figures, rows)
 
 
-def point_of(subject: Subject, cost: str, col: Column, budget: str | None) -> Point | None:
+def point_of(row: ShownRow, cost: str, col: Column, budget: str | None) -> Point | None:
     """A row by its cost and its quality +- the standard deviation over seeds, else with its interval."""
-    x, y = (subject.line.entry(name).estimate for name in (cost, col.name))
+    x, y = (row.line.entry(name).estimate for name in (cost, col.name))
     if x is None or y is None:
         return None
     low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
     ends = (y.mean, y.mean) if low is None or high is None else (low, high)
-    return Point(subject.number, subject.name, x.mean, y.mean, *ends, budget)
+    return Point(row.number, row.name, x.mean, y.mean, *ends, budget)
 
 
-def training_panel(subjects: Sequence[Subject], kinds: Mapping[str, Kind]) -> Panel:
-    """The curves of each logged loss and of each score during training, a line for each of the first rows."""
+def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel:
+    """The curves of each logged loss and of each score during training, a line for each of the first rows.
+
+    kinds: of metrics, from the runs. The note says how many rows are shown, and which lines are unreadable.
+    """
     lines: dict[str, list[Line]] = {}
-    note = first_rows(len(subjects), CURVES)
-    for subject in subjects[:CURVES]:
-        curves, damaged = run_folder.read_log(subject.path)
+    note = first_rows(len(rows), CURVES)
+    for row in rows[:CURVES]:
+        curves, damaged = run_folder.read_log(row.path)
         for name, (xs, ys) in curves.items():
-            lines.setdefault(name, []).append(Line(subject.number, subject.name, xs, ys))
+            lines.setdefault(name, []).append(Line(row.number, row.name, xs, ys))
         if damaged:
-            note += f" Unreadable in metrics.jsonl of {subject.name}: line {', '.join(map(str, damaged))}."
-    return panel([training_figure(name, lines[name], kinds) for name in sorted(lines)], subjects, note)
+            note += f" Unreadable in metrics.jsonl of {row.name}: line {', '.join(map(str, damaged))}."
+    return panel([training_figure(name, lines[name], kinds) for name in sorted(lines)], rows, note)
 
 
 def training_figure(name: str, lines: Sequence[Line], kinds: Mapping[str, Kind]) -> Figure | None:
@@ -108,12 +113,15 @@ def training_figure(name: str, lines: Sequence[Line], kinds: Mapping[str, Kind])
     return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
 
 
-def noise_panel(subjects: Sequence[Subject]) -> Panel:
-    """alpha_bar and log SNR against t of each noise schedule, in the colour of the first row that has it."""
+def noise_panel(rows: Sequence[ShownRow]) -> Panel:
+    """alpha_bar and log SNR = log(alpha_bar / (1 - alpha_bar)) against t of each noise schedule.
+
+    Rows with the same schedule share a line in the colour of the first; log SNR is shown where it is finite.
+    """
     levels: dict[tuple[float, ...], Line] = {}
-    for subject in subjects[:CURVES]:
-        if schedule := run_folder.noise_schedule(subject.path):
-            levels.setdefault(tuple(schedule[2]), Line(subject.number, *schedule))
+    for row in rows[:CURVES]:
+        if schedule := run_folder.noise_schedule(row.path):
+            levels.setdefault(tuple(schedule[2]), Line(row.number, *schedule))
     ratios = []
     for line in levels.values():
         inside = [(t, math.log(y / (1 - y))) for t, y in zip(line.xs, line.ys, strict=True) if 0 < y < 1]
@@ -125,17 +133,20 @@ def noise_panel(subjects: Sequence[Subject]) -> Panel:
     return Panel([f for f in figures if f], [(line.row, line.name) for line in levels.values()])
 
 
-def pictures_by_kind(subjects: Sequence[Subject], pictures: Pictures) -> dict[str, list[Picture]]:
-    """The last pictures of each kind, one of each of the first rows; training images follow the samples."""
+def pictures_by_kind(rows: Sequence[ShownRow], pictures: Pictures) -> dict[str, list[Picture]]:
+    """The last pictures of each kind, one of each of the first rows; training images follow the samples.
+
+    pictures: brings their files into the page, and records those that it refuses.
+    """
     found: dict[str, list[Picture]] = {}
-    for subject in subjects[:PICTURED]:
-        for kind, path in pictures_of(subject.path).items():
-            if source := pictures.source(path, subject.path):
-                found.setdefault(kind, []).append(Picture(subject.number, subject.name, source))
-    there = ((s.path / "samples" / "real.png", s.path) for s in subjects if "samples" in found)
+    for row in rows[:PICTURED]:
+        for kind, path in pictures_of(row.path).items():
+            if source := pictures.source(path, row.path):
+                found.setdefault(kind, []).append((row.number, row.name, source))
+    there = ((row.path / "samples" / "real.png", row.path) for row in rows if "samples" in found)
     sources = (pictures.source(path, run) for path, run in there if os.path.lexists(path))
     if source := next(filter(None, sources), None):
-        found["samples"].append(Picture(None, "training images", source))
+        found["samples"].append((None, "training images", source))
     return {kind: found[kind] for kind in sorted(found, key=rank)}
 
 

@@ -23,7 +23,10 @@ Place = Callable[[bytes], str]
 
 
 class Pictures:
-    """Brings the pictures of one page in, up to PAGE_BYTES in all, and records those that it refuses."""
+    """Brings the pictures of one page in, up to PAGE_BYTES in all, and records those that it refuses.
+
+    place: turns the bytes of a PNG into its `src`, as data in the page or as a file beside it.
+    """
 
     def __init__(self, place: Place) -> None:
         self.place, self.left = place, PAGE_BYTES
@@ -47,7 +50,10 @@ class Pictures:
 
 
 def pictures_of(run: Path) -> dict[str, Path]:
-    """Kind -> the picture of that kind in a run's `samples` made after the most training images."""
+    """Kind -> the file of that kind in a run's `samples` that was made after the most training images.
+
+    samples_000000512.png is of the kind `samples`; kinds come in the order of the page, see `rank`.
+    """
     last: dict[str, tuple[int, Path]] = {}
     for path in (run / "samples").glob("*.png"):
         match = STEP.fullmatch(path.name)

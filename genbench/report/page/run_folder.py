@@ -27,7 +27,10 @@ FOREIGN = ("-", "hydra")
 
 
 def command(folder: Path) -> str | None:
-    """The shell command that makes a run again, as its composition recorded it; None where nothing did."""
+    """The shell command that makes a run again, from the overrides that Hydra recorded.
+
+    None where they were not recorded, cannot be read, or hold a word that could start another program.
+    """
     try:
         words = [word for word in read_overrides(folder) if not word.startswith(ONCE)]
     except (OSError, ValueError):
@@ -38,7 +41,10 @@ def command(folder: Path) -> str | None:
 
 
 def made_by(folder: Path) -> str:
-    """The git commit and the versions of genbench and torch that run.json names, empty where it has none."""
+    """The git commit and the versions of genbench and torch that run.json names.
+
+    "commit 0123456789ab with changes, genbench 0.1.0, torch 2.8.0"; empty where it names none of them.
+    """
     record = json_object(folder / "run.json")
     git, versions = (node if isinstance(node := record.get(key), dict) else {} for key in ("git", "versions"))
     words = [f"{name} {versions[name]}" for name in ("genbench", "torch") if versions.get(name)]
@@ -68,7 +74,7 @@ def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
     for event in objects.values():
         for name, value in event.items():
             is_curve = LOSS.fullmatch(name) is not None or metric_of(name) is not None
-            if is_curve and is_number(value) and is_number(event.get("images_seen")):
+            if is_curve and {type(value), type(event.get("images_seen"))} <= {int, float}:  # no bool
                 xs, ys = curves.setdefault(name, ([], []))
                 xs.append(event["images_seen"])
                 ys.append(value)
@@ -87,7 +93,10 @@ def metric_of(name: str) -> str | None:
 
 
 def images_seen(folder: Path) -> int | None:
-    """Training images that an unfinished run has seen, by the last events that can be read of its log."""
+    """Number of training images that an unfinished run has seen, by the last events of its log.
+
+    The very last line may be partial; None where none of the last ten says a number.
+    """
     last = log_bytes(folder).splitlines()[-LAST:]
     counts = [event.get("images_seen") for event in parse_lines(b"\n".join(last)).objects.values()]
     return next((count for count in reversed(counts) if type(count) is int), None)
@@ -99,11 +108,6 @@ def log_bytes(folder: Path) -> bytes:
         return untrusted.read_regular(folder / "metrics.jsonl", at_most=untrusted.LOG_BYTES, inside=folder)
     except (OSError, ValueError):
         return b""
-
-
-def is_number(value: object) -> bool:
-    """True for a number that a figure can show; a bool is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def noise_schedule(folder: Path) -> tuple[str, list[float], list[float]] | None:
@@ -128,7 +132,10 @@ def is_shares(values: object) -> TypeGuard[list[float]]:
 
 
 def unreadable_files(folder: Path) -> dict[Path, str]:
-    """The files behind a run's command and its curves that exist and cannot be read -> reason."""
+    """The files behind a run's command and its curves that exist but cannot be read -> reason.
+
+    Such are links that lead out of the run, pipes, and files beyond the limits of `records.untrusted`.
+    """
     found = {}
     for name, at_most in ((OVERRIDES, untrusted.YAML_BYTES), ("metrics.jsonl", untrusted.LOG_BYTES)):
         path = folder / name

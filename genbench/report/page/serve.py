@@ -24,7 +24,10 @@ CLIENTS = 64  # served at once, each by a thread of its own; more connections ar
 
 
 def state_of(runs_dir: Path) -> str:
-    """A hash of the sizes and times of all result files below a directory: another one when a run goes on."""
+    """A hash of the sizes and times of all result files below a directory: another one when a run goes on.
+
+    Watched are results, run records, logs and later evaluations; reading them takes no part of their content.
+    """
     facts = []
     for folder, subfolders, files in os.walk(runs_dir):
         found = [name for name in WATCHED if name in files]
@@ -40,7 +43,10 @@ def state_of(runs_dir: Path) -> str:
 
 
 class LiveReport:
-    """The page of a directory; `write` (state -> page) is called when a run below it has changed."""
+    """The page of a directory, for `server`, which may ask for it in several threads at once.
+
+    write: state -> page, called one at a time, and only when a run below the directory has changed.
+    """
 
     def __init__(self, runs_dir: Path, write: Callable[[str], str]) -> None:
         self.runs_dir, self.write = runs_dir, write
@@ -53,10 +59,6 @@ class LiveReport:
             if state != self.last:
                 self.text, self.last = self.write(state).encode(), state
             return self.text
-
-    def state(self) -> bytes:
-        """The state as it is now, which open pages ask for."""
-        return state_of(self.runs_dir).encode()
 
 
 class Request(io.RawIOBase):
@@ -124,7 +126,7 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
             self.connection.settimeout(ANSWER_SECONDS)
             name, colon, number = self.headers.get("Host", "").rpartition(":")
             asked = name if colon and number.isdigit() else name + colon + number
-            content = {"/": live.page, "/state": live.state}.get(self.path)
+            content = {"/": live.page, "/state": lambda: state_of(live.runs_dir).encode()}.get(self.path)
             if made.is_local and asked not in (*LOOPBACK, host):
                 self.answer(403, b"genbench serve answers requests to localhost only\n")
             elif content is None:

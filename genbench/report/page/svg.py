@@ -43,11 +43,9 @@ class Point(NamedTuple):
     name: str
     x: float
     y: float
-    low: float
+    low: float  # the ends of y's interval, y where it has none
     high: float
-    """The ends of y's interval; y where it has none."""
-    budget: str | None = ""
-    """Only points of one budget compete for a front; None competes with no other."""
+    budget: str | None = ""  # only points of one budget compete for a front; None competes with no other
 
 
 class Line(NamedTuple):
@@ -74,7 +72,7 @@ def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, bette
     Lower x is better; better: 1 where higher y is, -1 where lower y is. None where fewer than two points have
     finite numbers, or all of them the same x.
     """
-    known = [p for p in points if is_drawable(p.x, p.y, p.low, p.high)]
+    known = [p for p in points if are_drawable((p.x, p.y, p.low, p.high))]
     xs = [p.x for p in known]
     if len(known) < 2 or max(xs) - min(xs) <= SAME * max(xs):
         return None
@@ -120,13 +118,16 @@ def line_figure(
         return Figure(title, to_svg(axes, title, tips), [line.row for line, _ in known])
 
 
-def is_drawable(*values: float) -> bool:
+def are_drawable(values: Iterable[float]) -> bool:
     """True where a scale can compute with all values: finite, and far from the ends of floats."""
     return all(value == 0 or 1e-150 < abs(value) < 1e150 for value in values)
 
 
 def pareto_front(points: Sequence[Point], better: int) -> list[Point]:
-    """The points that no other one beats in both, sorted by x: lower x, and y as `better` (1 or -1) says."""
+    """The points that no other one beats in both numbers, sorted by x.
+
+    Lower x is better, and higher y for better = 1, lower y for -1. Of equal points the first is taken.
+    """
     front: list[Point] = []
     for point in sorted(points, key=lambda point: (point.x, -better * point.y)):
         if not front or better * point.y > better * front[-1].y:
@@ -136,7 +137,7 @@ def pareto_front(points: Sequence[Point], better: int) -> list[Point]:
 
 def averaged(line: Line) -> np.ndarray:
     """(n, 2) vertices of a line, n <= VERTICES: means of neighbours, without what cannot be drawn."""
-    pairs = [pair for pair in zip(line.xs, line.ys, strict=True) if is_drawable(*pair)]
+    pairs = [pair for pair in zip(line.xs, line.ys, strict=True) if are_drawable(pair)]
     size = -(-len(pairs) // VERTICES) or 1
     parts = np.split(np.array(pairs, dtype=float).reshape(-1, 2), range(size, len(pairs), size))
     return np.array([part.mean(axis=0) for part in parts if len(part)])

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from genbench.records.files import atomic_file
 from genbench.report.compare import Comparison
-from genbench.report.numbers import parts
-from genbench.report.page.pictures import Place, embedded
-from genbench.report.page.sections import page
+from genbench.report.footnotes import left_out, not_shown
+from genbench.report.numbers import parts, written
+from genbench.report.page.pictures import Pictures, Place, embedded
+from genbench.report.page.run_folder import images_seen
+from genbench.report.page.sections import section
 from genbench.runtime.printable import printable
 
 __all__ = ["html", "write_folder"]
@@ -36,16 +38,13 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["parts"] = parts
-    style, script = ((TEMPLATES / name).read_text() for name in ("page.css", "page.js"))
-    return environment.get_template("page.html").render(
-        page=page(found, place=place, title=title),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=digest(style),
-        script_hash=digest(script),
-        state=state,
-    )
+    environment.globals |= {"parts": parts, "written": written, "images_seen": images_seen, "digest": digest}
+    style, script = (Markup((TEMPLATES / name).read_text()) for name in ("page.css", "page.js"))
+    pictures = Pictures(place)
+    sections = [section(number, table, found, pictures) for number, table in enumerate(found.tables)]
+    ending = [*left_out({}, found.runs.passed_over), *not_shown(pictures.refused)]
+    page = {"title": title, "state": state, "found": found, "sections": sections, "ending": ending}
+    return environment.get_template("page.html").render(page, style=style, script=script)
 
 
 def digest(text: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from genbench.report import Query
-from genbench.report.compare import as_csv, as_json, compare
+from genbench.report.compare import compare
+from genbench.report.formats.data import csv_text, json_text
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]
@@ -31,7 +32,7 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 def test_csv_has_a_row_a_run_with_each_setting_that_differs_and_all_digits(runs: Path, result: dict) -> None:
-    ddpm, vae = table(as_csv(compare(runs, Query())))
+    ddpm, vae = table(csv_text(compare(runs, Query())))
     assert list(ddpm)[:6] == ["run", "group", "status", "seed", "model", "data"]
     assert float(ddpm[FID.format("ema")]) == result["metrics"][FID.format("ema")]
     assert (ddpm["sampler.steps"], vae["sampler.steps"]) == ("50", "n/a")
@@ -40,7 +41,7 @@ def test_csv_has_a_row_a_run_with_each_setting_that_differs_and_all_digits(runs:
 
 
 def test_json_is_valid_and_a_missing_value_is_null(runs: Path, result: dict) -> None:
-    text = as_json(compare(runs, Query()))
+    text = json_text(compare(runs, Query()))
     ddpm, vae = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     assert ddpm[FID.format("ema")] == result["metrics"][FID.format("ema")]
     assert ddpm["parameters"] == 1234567
@@ -48,7 +49,7 @@ def test_json_is_valid_and_a_missing_value_is_null(runs: Path, result: dict) -> 
 
 
 def test_columns_and_sorting_hold_for_csv_too(runs: Path) -> None:
-    rows = table(as_csv(compare(runs, Query(columns=["model", "passes"], sort="-model"))))
+    rows = table(csv_text(compare(runs, Query(columns=["model", "passes"], sort="-model"))))
     assert [list(row.items())[2:] for row in rows] == [
         [("model", "vae"), ("passes_per_sample", "50.0")],
         [("model", "ddpm"), ("passes_per_sample", "50.0")],
@@ -59,7 +60,7 @@ def test_columns_and_sorting_hold_for_csv_too(runs: Path) -> None:
 def test_with_by_a_record_is_a_row_of_the_table_with_its_spread(tmp_path: Path, write: Write) -> None:
     for seed, fid in enumerate((1.0, 3.0)):
         write(f"a{seed}", seed=seed, metrics={FID.format("ema"): fid})
-    (row,) = json.loads(as_json(compare(tmp_path, Query(by=["model"]))))
+    (row,) = json.loads(json_text(compare(tmp_path, Query(by=["model"]))))
     name = FID.format("ema")
     assert (row["model"], row["runs"], row[name], row[f"{name} (n)"]) == ("ddpm", 2, 2.0, 2)
     assert row[f"{name} (std)"] == pytest.approx(2**0.5)
@@ -69,7 +70,7 @@ def test_hostile_names_come_back_from_json_and_in_one_line_from_csv(tmp_path: Pa
     hostile = 'a|b\\c\nd\r\n,"e" <script> \ud800'
     write("a", choices={"model": hostile})
     found = compare(tmp_path, Query())
-    (row,) = table(as_csv(found))
+    (row,) = table(csv_text(found))
     expected = hostile.encode(errors="backslashreplace").decode()
-    assert json.loads(as_json(found))[0]["model"] == expected
+    assert json.loads(json_text(found))[0]["model"] == expected
     assert row["model"] == expected.replace("\r", "\\r").replace("\n", "\\n")

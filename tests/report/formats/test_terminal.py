@@ -10,7 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from genbench.report import Query
-from genbench.report.compare import Comparison, as_markdown, compare
+from genbench.report.compare import Comparison, compare
+from genbench.report.formats.markdown import markdown
 from genbench.report.formats.terminal import print_comparison
 
 Write = Callable[..., Path]
@@ -64,7 +65,7 @@ def test_rows_are_numbered_where_what_tells_them_apart_is_wide(found: Comparison
 
 
 def test_what_a_wide_terminal_shows_is_what_markdown_says(found: Comparison) -> None:
-    rows = [line.strip("| ").split(" | ") for line in as_markdown(found).splitlines() if line[:1] == "|"]
+    rows = [line.strip("| ").split(" | ") for line in markdown(found).splitlines() if line[:1] == "|"]
     lines = printed(found, 400)
     for row in (rows[0], *rows[2:]):
         cells = [cell.strip().replace("**", "") for cell in row]

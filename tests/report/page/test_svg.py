@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from genbench.report.page.label_positions import LETTER, LINE, OFFSETS, overlaps, place_labels
+from genbench.report.page.label_positions import LETTER, LINE, overlaps
 from genbench.report.page.svg import (
     BOTTOM,
     COLOURS,
@@ -189,25 +189,6 @@ def test_every_point_has_a_label_that_nothing_crosses(points: list[Point]) -> No
     crossing = [*parts(figure, "front"), *parts(figure, "bar")]
     assert not any(overlaps(labels, boxes_of(path)).any() for path in crossing)
     assert overlaps(labels, labels).sum() == len(labels)  # each with itself
-
-
-def test_a_label_without_room_beside_its_point_has_a_leader_that_crosses_no_other() -> None:
-    points = np.array([(200.0 + 12 * i, 150.0) for i in range(7)])
-    symbols, nothing = np.hstack([points - 6, points + 6]), np.empty((0, 4))
-    room = np.array([0, 0, 600, 300])
-    found = place_labels(["a name"] * 7, points, symbols=symbols, lines=nothing, room=room)
-    assert {label.has_leader for label in found if label} == {False, True}
-    wide, boxes = LETTER * len("a name"), []
-    for (x, y), label in zip(points, found, strict=True):
-        assert label is not None
-        left = x + label.x - wide * (1 - label.side) / 2
-        boxes.append((left, y + label.y - LINE / 2, left + wide, y + label.y + LINE / 2))
-    for i, ((x, y), label) in enumerate(zip(points, found, strict=True)):
-        if label and label.has_leader:
-            way = np.linspace((x, y), (x + label.x, y + label.y), 50)
-            others = np.array([box for k, box in enumerate(boxes) if k != i])
-            assert not overlaps(np.hstack([way, way]), others).any()
-    assert (abs(np.array([label[:2] for label in found if label])) <= abs(OFFSETS).max()).all()
 
 
 def test_points_whose_names_have_no_room_have_their_rows_numbers() -> None:

@@ -13,8 +13,8 @@ from genbench.report import Query
 from genbench.report.compare import Comparison, compare
 from genbench.report.page import html, run_folder, write_folder
 from genbench.report.page.figures import CURVES
-from genbench.report.page.pictures import read_picture
-from genbench.report.page.sections import page, row_names
+from genbench.report.page.pictures import Pictures, embedded
+from genbench.report.page.sections import row_names, section
 
 Write = Callable[..., Path]
 FID = "fid[f-cnn,n=1000,ref=train,{}]"
@@ -154,24 +154,6 @@ def test_the_run_that_is_shown_is_of_a_seed_that_all_rows_have(
     assert first == ["2", "2"]
 
 
-def test_a_command_is_what_a_shell_reads_back(tmp_path: Path) -> None:
-    (tmp_path / ".hydra").mkdir()
-    (tmp_path / ".hydra" / "overrides.yaml").write_text("- model=ddpm\n- data.root='/a b'\n- x=$(reboot)\n")
-    assert (
-        run_folder.command(tmp_path)
-        == """python main.py model=ddpm 'data.root='"'"'/a b'"'"'' 'x=$(reboot)'"""
-    )
-    assert run_folder.command(tmp_path / "nowhere") is None
-    (tmp_path / ".hydra" / "overrides.yaml").write_text("{a: [")
-    assert run_folder.command(tmp_path) is None
-
-
-def test_what_is_no_picture_is_not_read_as_one(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_text("<svg onload=alert(1)>")
-    with pytest.raises(ValueError, match=r"a\.png is not a PNG file"):
-        read_picture(tmp_path / "a.png", tmp_path)
-
-
 def test_scores_during_training_are_curves_whose_titles_say_of_how_many_samples(
     tmp_path: Path, write: Write
 ) -> None:
@@ -210,32 +192,6 @@ def test_rows_that_differ_in_numbers_of_seeds_and_choices_have_names_of_their_ch
     assert sorted(row_names(table)) == ["l1", "l2"]
 
 
-@pytest.mark.parametrize(
-    "noise",
-    [
-        None,
-        "x",
-        {"t": [0.0, 1.0]},
-        {"t": [0.0, 1.0], "alpha_bar": [1.0]},
-        {"t": [0.0, 1.0], "alpha_bar": [1.0, "<b>"]},
-        {"t": [0.0, 1.0], "alpha_bar": [1.0, float("nan")]},
-        {"t": [0.0, 2.0], "alpha_bar": [1.0, 0.5]},
-        {"t": {}, "alpha_bar": "1"},
-    ],
-)
-def test_a_way_to_noise_that_is_none_is_left_out(noise: object, write: Write) -> None:
-    assert run_folder.noise_schedule(write("run", noise=noise).parent) is None
-
-
-def test_a_way_to_noise_is_named_by_its_schedule_or_else_its_model(write: Write) -> None:
-    noise = {"t": [0, 1], "alpha_bar": [1, 0.25]}
-    found = run_folder.noise_schedule(write("a", noise=noise).parent)
-    assert found == ("cosine", [0, 1], [1, 0.25])
-    other = run_folder.noise_schedule(write("b", noise=noise, choices={"model": "flow_matching"}).parent)
-    assert other is not None
-    assert other[0] == "flow_matching"
-
-
 def test_rows_that_a_budget_tells_apart_are_not_named_by_devices_and_seeds_too(
     tmp_path: Path, write: Write, result: dict
 ) -> None:
@@ -248,8 +204,8 @@ def test_rows_that_a_budget_tells_apart_are_not_named_by_devices_and_seeds_too(
 
 def fronts(found: Comparison) -> list[str]:
     """What each front of the first figure is of."""
-    (section,) = page(found, place=lambda path: None, title="runs").sections
-    return re.findall(r'class="front[^>]*><title>(.*?)</title>', section.costs.figures[0].svg)
+    shown = section(0, found.tables[0], found, Pictures(embedded))
+    return re.findall(r'class="front[^>]*><title>(.*?)</title>', shown.costs.figures[0].svg)
 
 
 def test_a_front_is_of_rows_that_the_table_would_rank(tmp_path: Path, write: Write, result: dict) -> None:
@@ -269,5 +225,6 @@ def test_a_front_is_of_rows_that_the_table_would_rank(tmp_path: Path, write: Wri
 def test_a_legend_of_curves_names_the_rows_that_have_one(tmp_path: Path, write: Write, result: dict) -> None:
     for number in range(CURVES + 4):
         furnish(write(f"r{number}", choices=result["choices"] | {"loss": f"l{number:02}"}))
-    (section,) = page(compare(tmp_path, Query()), place=lambda path: None, title="runs").sections
-    assert [row for row, _ in section.training.legend] == list(range(CURVES))
+    found = compare(tmp_path, Query())
+    shown = section(0, found.tables[0], found, Pictures(embedded))
+    assert [row for row, _ in shown.training.legend] == list(range(CURVES))

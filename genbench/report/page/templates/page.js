@@ -39,7 +39,7 @@ function filter(section, text) {
   section.querySelector(".count").textContent = `${shown.size} of ${rows.length} rows`;
 }
 
-function remember(section, table) {
+function save(section, table) {
   const head = table.querySelector("[aria-sort]");
   sessionStorage.setItem(section.id, JSON.stringify({
     text: section.querySelector(".filter").value,
@@ -48,18 +48,18 @@ function remember(section, table) {
   }));
 }
 
-function recall(section, table) {
-  const kept = JSON.parse(sessionStorage.getItem(section.id) || "null");
-  if (!kept) return;
-  section.querySelector(".filter").value = kept.text;
-  filter(section, kept.text);
-  const head = table.tHead.rows[0].cells[kept.place];
-  if (head) sort(table, head, kept.down);
+function restore(section, table) {
+  const saved = JSON.parse(sessionStorage.getItem(section.id) || "null");
+  if (!saved) return;
+  section.querySelector(".filter").value = saved.text;
+  filter(section, saved.text);
+  const head = table.tHead.rows[0].cells[saved.place];
+  if (head) sort(table, head, saved.down);
 }
 
-function tellOfMore(section) {
-  const box = section.querySelector(".scroll"), cue = section.querySelector(".more");
-  new ResizeObserver(() => { cue.hidden = box.scrollWidth <= box.clientWidth + 1; }).observe(box);
+function showScrollHint(section) {
+  const box = section.querySelector(".scroll"), hint = section.querySelector(".more");
+  new ResizeObserver(() => { hint.hidden = box.scrollWidth <= box.clientWidth + 1; }).observe(box);
 }
 
 const served = document.documentElement.dataset.state;
@@ -73,12 +73,12 @@ for (const section of document.querySelectorAll("section.set")) {
       sort(table, head, before ? before === "ascending" : head.dataset.better === "1");
     });
   }
-  tellOfMore(section);
+  showScrollHint(section);
   section.querySelector(".filter").addEventListener("input", (event) => filter(section, event.target.value));
   if (served) {
-    recall(section, table);
-    section.addEventListener("input", () => remember(section, table));
-    section.addEventListener("click", () => remember(section, table));
+    restore(section, table);
+    section.addEventListener("input", () => save(section, table));
+    section.addEventListener("click", () => save(section, table));
   }
 }
 

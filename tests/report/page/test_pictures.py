@@ -1,0 +1,37 @@
+"""The PNG files of runs, as far as a page shows them."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from genbench.report.page.pictures import Pictures, pictures_of, read_picture
+
+
+def test_what_is_no_picture_is_not_read_as_one(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("<svg onload=alert(1)>")
+    with pytest.raises(ValueError, match=r"a\.png is not a PNG file"):
+        read_picture(tmp_path / "a.png", tmp_path)
+
+
+def test_the_last_picture_of_each_kind_is_shown_in_the_order_of_the_page(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    for name in ("other_000000001", "samples_000000009", "samples_000000010", "forward_000000009", "real"):
+        (tmp_path / "samples" / f"{name}.png").touch()
+    assert [(kind, path.stem) for kind, path in pictures_of(tmp_path).items()] == [
+        ("samples", "samples_000000010"),
+        ("forward", "forward_000000009"),
+        ("other", "other_000000001"),
+    ]
+
+
+def test_a_page_holds_pictures_up_to_its_limit_and_names_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{name}.png" for name in "ab"]
+    for path in paths:
+        Image.new("L", (8, 8), 9).save(path)
+    monkeypatch.setattr("genbench.report.page.pictures.PAGE_BYTES", paths[0].stat().st_size + 1)
+    pictures = Pictures(lambda content: f"{len(content)} bytes")
+    assert [pictures.source(path, tmp_path) for path in paths] == [f"{paths[0].stat().st_size} bytes", None]
+    assert "b.png does not fit" in pictures.refused[paths[1]]
