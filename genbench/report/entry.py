@@ -50,6 +50,7 @@ def entries(frame: "pd.DataFrame", groups: Iterable[Sequence[int]], name: str) -
     of different seeds. Several values of what is no measure stand as text with commas, None is a missing one.
     """
     names = (name, beside(name, "_low"), beside(name, "_high"), "bound", "likelihood_n", "seed")
+    # Lists: a slice of a data frame for each of a thousand rows and each column takes seconds.
     columns = [cells(frame, key) for key in names]
     return [entry_of(name, *([column[i] for i in places] for column in columns)) for places in groups]
 
@@ -73,6 +74,7 @@ def entry_of(
     if not numbers or len(numbers) < len(found) or not is_measure(name):
         return Entry(joined(values))
     known = estimate(numbers, only_number(lows), only_number(highs))
+    # A value that all runs share stays as it was recorded, an integer too.
     value = numbers[0] if len(set(numbers)) == 1 else known.mean
     sign = ""
     if name == "bits_per_dim":

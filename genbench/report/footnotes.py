@@ -20,7 +20,7 @@ DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a 
 FEW = 10  # samples per feature below which a Frechet distance is far from its limit
 NAMED = 8  # columns or runs that are named before they are counted
 PUBLISHED = 5000  # images per split of a published Inception score
-COUNT = re.compile(r"[1-9][0-9]{0,8}")
+COUNT = re.compile(r"[1-9][0-9]{0,8}")  # names may come from anybody: no numbers of thousands of digits
 
 
 def notes(table: Table) -> list[str]:
@@ -28,6 +28,7 @@ def notes(table: Table) -> list[str]:
 
     A note on the metrics that share a mark begins with it: "[1] digits-cnn-v1,n=359: fid ref=train,ema."
     """
+    # Rows that pool more than seeds vary for other reasons too, so their notes speak of runs.
     mixed = pooled(table.runs, [line.rows for line in table.lines])
     repeats = "runs" if mixed else "seeds"
     return [
@@ -38,8 +39,7 @@ def notes(table: Table) -> list[str]:
         *skipped_batches(table),
         *bold(table, repeats),
         *held_out(table),
-        *small_samples(table),
-        *small_splits(table),
+        *biases(table),
         *hidden(table, mixed),
     ]
 
@@ -178,33 +178,28 @@ def held_out(table: Table) -> Iterator[str]:
         yield f"Score of real held-out images (reference for a perfect model): {', '.join(scores)}."
 
 
-def small_samples(table: Table) -> Iterator[str]:
-    """Warning where a Frechet distance is dominated by the number of samples."""
+def biases(table: Table) -> Iterator[str]:
+    """Warnings where a Frechet distance or an Inception score is dominated by the number of samples."""
+    found: dict[str, str] = {}
     for col in table.columns:
-        name = MetricName.parse(col.name) if is_metric(col.name) else None
-        if name is None or name.kind != "fid" or not name.n:
+        if not is_metric(col.name):
             continue
+        name = MetricName.parse(col.name)
+        n, splits = name.n or 0, name.setting("splits") or ""
         size = next((size for word, size in DIMENSIONS.items() if word in name.protocol), 0)
-        if name.n < FEW * size:
-            yield (
-                f"Biased: n={name.n} is below {FEW} x {size} features; {column(col.name).title} is too high "
+        a_split = n // int(splits) if COUNT.fullmatch(splits) else 0
+        # One warning of each kind, of the first column that it applies to.
+        if name.kind == "fid" and 0 < n < FEW * size and "fid" not in found:
+            found["fid"] = (
+                f"Biased: n={n} is below {FEW} x {size} features; {column(col.name).title} is too high "
                 "by an amount that falls as 1/n, so compare only runs with the same n."
             )
-            return
-
-
-def small_splits(table: Table) -> Iterator[str]:
-    """Warning where an Inception score comes from splits of few images."""
-    for col in table.columns:
-        name = MetricName.parse(col.name) if is_metric(col.name) else None
-        splits = name.setting("splits") if name and name.kind == "is" else None
-        size = (name.n or 0) // int(splits) if name and splits and COUNT.fullmatch(splits) else 0
-        if 0 < size < PUBLISHED:
-            yield (
+        if name.kind == "is" and 0 < a_split < PUBLISHED and "is" not in found:
+            found["is"] = (
                 f"Biased: {column(col.name).title} is too low by an amount that falls with the images per "
-                f"split, here {size:,} (published: {PUBLISHED:,}), so compare only runs with the same n."
+                f"split, here {a_split:,} (published: {PUBLISHED:,}), so compare only runs with the same n."
             )
-            return
+    yield from found.values()
 
 
 def hidden(table: Table, mixed: Sequence[str]) -> Iterator[str]:
@@ -246,6 +241,7 @@ def left_out(runs: Mapping[str, str], passed_over: Mapping[str, str]) -> list[st
     runs, passed_over: name of a run -> why. Runs with one reason share a note; there are at most NAMED of
     these, and one that counts the rest.
     """
+    # Most runs share a reason (a sweep that is at work), and a line each would bury the table.
     by_reason: dict[str, list[str]] = {}
     for run, why in runs.items():
         by_reason.setdefault(why, []).append(run)

@@ -54,5 +54,6 @@ def groups(frame: "pd.DataFrame", by: Sequence[str]) -> list[list[int]]:
     keys = exact(frame, by)
     if frame.empty or keys.columns.empty:
         return [list(range(len(frame)))] if len(frame) else []
+    # Text keys: pandas would put 1 and True into one group, and drop rows whose key is None.
     number = keys.groupby(list(keys.columns), sort=False).ngroup()
     return [places.tolist() for places in number.groupby(number).indices.values()]

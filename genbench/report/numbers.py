@@ -63,6 +63,7 @@ def parts(entry: Entry, name: str) -> tuple[str, str]:
     x = entry.estimate
     if entry.value is None and entry.sign:
         return entry.sign, ""
+    # Costs have units instead of uncertainties; very small values have an exponent instead of decimals.
     if x is None:
         return short(entry.value) if name in COSTS else written(entry.value), ""
     value, spread = written(entry.value), ""

@@ -53,6 +53,7 @@ def read_run(folder: Path) -> RunRecord:
         if not isinstance(content, dict) or "genbench" not in content:
             raise ValueError("it is no result of genbench")
         found, passed_over = evaluations(folder, content)
+        # The run's own numbers stand; later evaluations only add what it lacks.
         whole = with_later(content, found)
         new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
         settings = clean(flat.settings(section(content, "config")))

@@ -162,6 +162,7 @@ def resolve(runs: Runs, name: str) -> list[str]:
 
 def near(name: str, known: Sequence[str]) -> list[str]:
     """Of known names those that a misspelt one may stand for: with that ending, or else nearest to it."""
+    # "lr" is meant to be optim.lr, which is far from it by its letters.
     if ending := [key for key in known if key.endswith(f".{name}")]:
         return ending[:NEAR]
     alike = {key: SequenceMatcher(None, key, name).ratio() for key in known}
@@ -241,6 +242,7 @@ def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, 
         *(map(repr, cells(runs.frame, name)) for name in ("precision", *by)),
         strict=True,
     )
+    # Of equal keys the last name in natural order wins: run-10 is newer than run-2.
     same_run = dict(zip(run, keys, strict=True))
     last = {same_run[name]: name for name in sorted(run, key=lambda name: natural(str(name)))}
     replaced = {str(name): str(last[key]) for name, key in same_run.items() if last[key] != name}

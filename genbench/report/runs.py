@@ -39,6 +39,7 @@ class Runs(NamedTuple):
 
     def with_frame(self, frame: "pd.DataFrame") -> "Runs":
         """Return the same with some of the rows, or another order, without measures that none of them has."""
+        # Tables show a column for each measure, so those of other data sets and protocols must go.
         names = (*self.choices, *self.settings)
         there = frame.map(lambda value: value is not None).any()
         return self._replace(frame=frame[[name for name in frame if there[name] or name in names]])
@@ -62,7 +63,7 @@ def read(runs_dir: str | Path, *, unfinished: bool = False) -> Runs:
     for name, folder in paths.items():
         try:
             records[name] = read_run(folder)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # one bad run costs no report
             left_out[name] = " ".join(text(str(error)).split())
     if not records and not unfinished:
         why = "".join(f"; {name} is {reason}" for name, reason in left_out.items())

@@ -108,6 +108,7 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
+    # Entries are computed column by column, then put into the lines.
     lines = [Line(runs.frame.iloc[places], [], {words[i] for i in places}) for places in parts]
     tested = fill(lines, [entries(runs.frame, parts, col.name) for col in columns], columns, runs)
     choices = {n: value for n, value in constants(runs, ["data", *AXES, "budget"]).items() if n not in left}

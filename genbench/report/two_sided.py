@@ -68,6 +68,7 @@ def read_sides(a: Path, b: Path, of_a: Sequence[str] = (), of_b: Sequence[str] =
     """
     sides = [filtered(read(folder), conditions) for folder, conditions in ((a, of_a), (b, of_b))]
     names = [[str(runs.paths[str(run)]) for run in runs.frame["run"]] for runs in sides]
+    # Read anew together: a setting in which only the two sides differ is none within either.
     both = of_folders([Path(name) for name in (*names[0], *names[1])])
     one, two = (both.with_frame(both.frame.loc[both.frame["run"].isin(side)]) for side in names)
     return without_reruns(one)[0], without_reruns(two)[0]
