@@ -33,7 +33,7 @@ def cached(path: Path, make: Callable[[], Stored]) -> Stored:
     """
     if (found := sound(path)) is not None:
         return found
-    with locked(path):
+    with locked(path):  # an hour of features should be computed once, not by each job of a sweep
         if (found := sound(path, warn=True)) is not None:  # by another process, meanwhile
             return found
         stored = make()

@@ -99,12 +99,13 @@ def collect(
     of: whose images these are, as it stands in names: "ema", "raw" or "test"; seed: of what scores draw.
     Raises ValueError where there are not n images, FloatingPointError on features that are not finite.
     """
+    # Memory stays bounded: moments need no image, features and images a part, logits a larger one.
     chosen, classed = retained(n, RETAINED), retained(n, LOGITS)
     moments, parts = Moments(extractor.num_features), []
     for images, labels, features, logits in stream:
         start = moments.n
         moments.update(features)
-        if moments.n > n:
+        if moments.n > n:  # the masks below have n entries; the error follows
             break
         mine, its = (which[start : moments.n] for which in (chosen, classed))
         parts.append((features[mine], images[mine], None if labels is None else labels[mine], logits[its]))

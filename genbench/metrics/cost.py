@@ -63,7 +63,7 @@ def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif PROCESS_CLEAR.exists():
-        give_memory_back()
+        give_memory_back()  # freed pages that the process still holds would count as its peak
         PROCESS_CLEAR.write_text("5")  # resets VmHWM (man 5 proc)
 
 

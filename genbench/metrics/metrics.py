@@ -79,6 +79,7 @@ class Metrics:
 
     def check_count(self, n: int, fact: str, remedy: str) -> None:
         """Raise ValueError, with a fact and a remedy in its text, where n images are too few for a score."""
+        # The most demanding score decides, and the message names it.
         score = max(self.scores, key=lambda score: score.smallest, default=None)
         if score is not None and n < score.smallest:
             raise ValueError(

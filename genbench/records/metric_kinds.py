@@ -104,6 +104,7 @@ def recorded_kinds(record: Mapping[str, Any]) -> dict[str, Kind]:
         or not all(isinstance(x, dict) for x in found.values())
     ):
         raise ValueError(f"kinds is not an object of at most {MOST} metric kinds")
+    # What another version may record beside these is passed over, as in the rest of a result.
     fields = [name for name in Kind.__dataclass_fields__ if name != "key"]
     kinds = {
         key: Kind(key, **{"title": None} | {name: x[name] for name in fields if name in x})
@@ -117,5 +118,6 @@ def merged(several: Iterable[Mapping[str, Kind]]) -> dict[str, Kind]:
     found = dict(KINDS)
     for kinds in several:
         for key, kind in kinds.items():
+            # Whose title and direction would be right, no reader can know.
             found[key] = kind if found.get(key, kind) == kind else Kind(key, key, in_tables=kind.in_tables)
     return found

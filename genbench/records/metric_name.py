@@ -52,6 +52,7 @@ class MetricName:
                 f"metric {text!r} does not state its protocol; a name is kind[...,of], of one of {OF},"
                 " as in fid[digits-cnn-v1,n=359,ref=train,ema]"
             )
+        # The protocol is never empty, so that its first part is not taken for a count or a reference.
         first, *rest = match["inside"].split(",")
         ref = rest.pop().removeprefix("ref=") if rest and rest[-1].startswith("ref=") else None
         place = next((i for i, item in enumerate(rest) if COUNT.fullmatch(item)), None)

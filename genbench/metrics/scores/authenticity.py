@@ -41,6 +41,7 @@ def authentic(real: Tensor, fake: Tensor) -> Tensor:
     Equal distances, up to rounding (see `radii`), are none.
     real (N, d), N >= 2, fake (M, d).
     """
+    # Squared distances on both sides, with the same tolerance for rounding as the balls of `manifold`.
     squares, index = nearest_features(real, fake)
     return squares > radii(real, 1, BLOCK)[index]
 

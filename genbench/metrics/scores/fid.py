@@ -22,5 +22,6 @@ class FID(Distance):
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         value = frechet_distance(drawn.moments, reference.moments)
         influences = frechet_influences(drawn.features, drawn.moments, reference.moments)
+        # On the scale of roots, since a squared distance is never below 0.
         name = drawn.name("fid", ref=reference.split)
         return drawn.scored(name, value, influences=Influences(influences, scale=on_roots))

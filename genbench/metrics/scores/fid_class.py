@@ -37,6 +37,7 @@ class ClassFID(Distance):
         for k, (fake_k, real_k) in pairs.items():
             mine = drawn.labels == k
             value = frechet_distance(fake_k, real_k)
+            # A sample moves the mean over classes by its own class alone, of which it is one of few.
             share = float(mine.double().mean()) * len(pairs)
             influences[mine] = frechet_influences(drawn.features[mine], fake_k, real_k) / share
             of_class = drawn.name("fid_class", ref=reference.split, part=(f"class={k}",), n=n)
@@ -52,5 +53,5 @@ def within(
     """The moments of samples and real images in each class that has two or more of both, by class."""
     for k in fake_labels.unique().tolist():
         parts = fake[fake_labels == k], real[real_labels == k]
-        if min(map(len, parts)) >= 2:
+        if min(map(len, parts)) >= 2:  # one image has no covariance
             yield k, (Moments.of(parts[0]), Moments.of(parts[1]))

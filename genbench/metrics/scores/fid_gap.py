@@ -30,6 +30,7 @@ class FIDGap(Score):
         train, test = (of_split(references, split) for split in ("train", "test"))
         if train is None or test is None:
             return {}
+        # Equally many of both: the bias of a distance falls with the size of its reference.
         among = min(len(train.features), len(test.features))
         real = [subset(reference.features, among) for reference in (test, train)]
         moments = [Moments.of(x) for x in real]
@@ -38,6 +39,6 @@ class FIDGap(Score):
         of_test, of_train = (
             frechet_influences(x, each, drawn.moments) for x, each in zip(real, moments, strict=True)
         )
-        spread = Influences(away - towards, real=(of_test, -of_train))
+        influences = Influences(away - towards, real=(of_test, -of_train))
         name = drawn.name("fid_gap", ref="test-train", part=(f"among={among}",))
-        return drawn.scored(name, far - near, influences=spread)
+        return drawn.scored(name, far - near, influences=influences)

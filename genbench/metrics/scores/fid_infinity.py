@@ -61,10 +61,10 @@ class FIDInfinity(Distance):
         value, noise = extrapolated(drawn.features, reference.moments, sizes)
         influences = frechet_influences(drawn.features, drawn.moments, reference.moments)
         # The line's own error, beside the samples'; which have none where all are equal.
-        spread = (1 + noise**2 * n / influences.var().clamp(min=1e-300)).sqrt()
+        widening = (1 + noise**2 * n / influences.var().clamp(min=1e-300)).sqrt()
         part = (f"sizes={self.sizes}x{smallest / n:.3g}",)
         name = drawn.name("fid_inf", ref=reference.split, part=part, n=n)
-        return drawn.scored(name, value, influences=influences * spread)
+        return drawn.scored(name, value, influences=influences * widening)
 
 
 def extrapolated(features: Tensor, real: Moments, sizes: list[int]) -> tuple[float, float]:

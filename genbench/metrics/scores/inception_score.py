@@ -60,6 +60,7 @@ def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[flo
         warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
         metric = InceptionScore(feature=nn.Identity(), splits=splits, sync_on_compute=False)
     metric.update(logits.detach().cpu().double())
+    # torchmetrics shuffles by torch's default generator, which a run's other draws must not depend on.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"std\(\): degrees of freedom")
         torch.default_generator.manual_seed(seed)

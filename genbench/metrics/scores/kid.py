@@ -70,7 +70,7 @@ def kernel_distance(
         )
     metric.update(real.detach().cpu().double(), real=True)
     metric.update(fake.detach().cpu().double(), real=False)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # torchmetrics draws subsets by torch's default generator
         torch.default_generator.manual_seed(seed)
         mean, std = metric.compute()
     return float(mean), float(std)

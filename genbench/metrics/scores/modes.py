@@ -43,6 +43,7 @@ class Modes(Score):
         modes = modes_of(drawn.images, law, radius=self.radius)
         log_prob = law.log_prob(drawn.images)
         off = log_prob < law.quantile(self.tail)
+        # Each sample's own bits, whose mean is the value, so that its interval follows from them.
         bits = torch.tensor([bits_per_dim(nats, law.dimensions) for nats in log_prob.tolist()])
         found = {
             "modes": (coverage(modes, law), None),

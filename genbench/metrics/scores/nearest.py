@@ -47,10 +47,11 @@ class NearestImage(Score):
             return found
         real = self.to(train.images, test.images.images)
         held_out = float(real.mean())
-        if held_out > 0:
+        if held_out > 0:  # 0 where all held-out images are among the training images
             ratio = mean / held_out
-            spread = Influences(distances / held_out, real=(-ratio * real / held_out,), scale=at_least_0)
-            found |= drawn.scored(replace(name, kind="nearest_ratio"), ratio, influences=spread)
+            # d(m / h) = dm / h - (m / h) dh / h, of the means m over samples and h over held-out images
+            influences = Influences(distances / held_out, real=(-ratio * real / held_out,), scale=at_least_0)
+            found |= drawn.scored(replace(name, kind="nearest_ratio"), ratio, influences=influences)
         return found
 
     def to(self, real: Split, images: Tensor) -> Tensor:

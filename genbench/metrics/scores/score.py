@@ -71,7 +71,7 @@ class Drawn:
         """
         details = {"": value} if std is None else {"": value, "_std": std}
         found = None if influences is None or name.n is None else self.spread(value, influences, name.n)
-        if found is not None and found.se > 0:
+        if found is not None and found.se > 0:  # an interval of one point would claim certainty
             details |= {f"_{part}": number for part, number in found._asdict().items()}
         return {str(name.beside(ending)): number for ending, number in details.items()}
 
