@@ -123,9 +123,9 @@ def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Ten
     """Check an array of images and arrange it: (N, H, W[, C]) -> (N, C, H, W)."""
     if samples.dtype != np.uint8:
         broken = int((~np.isfinite(samples)).sum()) if np.issubdtype(samples.dtype, np.floating) else 0
-        told = f", {broken:,} of its numbers not finite" if broken else ""
+        note = f", {broken:,} of its numbers not finite" if broken else ""
         raise ValueError(
-            f"{file}: samples has dtype {samples.dtype}{told}; it must be uint8: round to 0 .. 255 first"
+            f"{file}: samples has dtype {samples.dtype}{note}; it must be uint8: round to 0 .. 255 first"
         )
     channels, height, width = shape
     images = samples[..., None] if samples.ndim == 3 else samples

@@ -36,7 +36,7 @@ def check_compiler(device: torch.device) -> None:
 @contextmanager
 def compiled(networks: Sequence[nn.Module]) -> Iterator[None]:
     """Compile the forward pass of each network for the length of the block; hooks run around it as before,
-    and the names of weights stay the same.
+    and the names of weights remain.
     Afterwards a network runs as it was written: samples come in batches of many sizes, each of which would be
     compiled anew.
     No network may be copied within the block, since its copy would compute by the weights of the original.

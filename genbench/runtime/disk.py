@@ -127,7 +127,7 @@ def locked(path: Path) -> Iterator[None]:
 def whole_folder(folder: Path) -> Iterator[None]:
     """Remove what the block wrote into a folder that was new or empty, where an error of the system ends it.
 
-    A folder that was there before stays, as does all that was in it.
+    A folder that was there before remains, as does all that was in it.
     """
     before = set(folder.iterdir()) if folder.is_dir() else None
     try:

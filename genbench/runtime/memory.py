@@ -28,7 +28,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def memory_for(work: str, remedy: str) -> Iterator[None]:
     """Turn a lack of memory inside the block into one message: for what, what torch says, what to change.
 
-    work: what is done, with its batch size and device. Raises OutOfMemory; one from within stays as it is.
+    work: what is done, with its batch size and device. Raises OutOfMemory; one from within passes unchanged.
     """
     try:
         yield

@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def printable(text: str) -> str:
-    r"""Text in which each control character is spelt out as Python writes it: \x1b, \u202e; line breaks stay.
+    r"""Text in which each control character is spelt out as Python writes it: \x1b, \u202e; line breaks
+    remain.
 
     So are lone surrogates, which no file can hold, and characters of format, such as the zero-width ones.
     """

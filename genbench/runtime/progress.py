@@ -29,7 +29,7 @@ PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 class PlainConsole(Console):
     """A console to which text is text: no markup or emoji codes in it, and no escape sequences.
 
-    All that is printed passes `render`, whoever made the text; what rich itself tells the terminal stays.
+    All that is printed passes `render`, whoever made the text; what rich itself sends to the terminal passes.
     """
 
     def __init__(

@@ -146,13 +146,14 @@ def state_after_a_step(
     return found
 
 
-def check_optimizers(found: Mapping[str, Any], kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Raise ValueError unless each phase has the state of an optimizer that keeps `kept` of its parameters.
+def check_optimizers(found: Mapping[str, Any], layouts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Raise ValueError unless each phase has the state of an optimizer that keeps `layouts` of its
+    parameters.
 
     Tensors of other shapes would be written beyond their ends: torch's fast steps do not look. A parameter
     that had no gradient yet has no state.
     """
-    for phase, expected in kept.items():
+    for phase, expected in layouts.items():
         try:
             ((numbers, state),) = [(g["params"], found[phase]["state"]) for g in found[phase]["param_groups"]]
             is_sound = numbers == list(range(len(expected))) and state.keys() <= set(numbers)

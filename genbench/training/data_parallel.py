@@ -37,7 +37,7 @@ def phase_losses(
     """Make the loss of each phase, to be given to `backward`; of `count` processes, one engine for each
     phase, which averages the gradients of that phase's parameters alone.
 
-    learned: the parameters of each phase. The model itself stays as it is, and so do its state dicts.
+    learned: the parameters of each phase. The model itself and its state dicts are not changed.
     """
     losses: dict[str, nn.Module] = {phase: PhaseLoss(model, phase) for phase in model.phases}
     if count == 1:
@@ -46,9 +46,9 @@ def phase_losses(
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     for phase in losses:
         with only(learned, phase), warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of broadcast_buffers, from torch 2.10 on
+            warnings.simplefilter("ignore", FutureWarning)  # of broadcast_buffers, in recent versions
             # Buffers are the loop's affair: it copies them once a step, and not before each part.
-            # Parameters without a gradient in some steps are found out, lest the others wait for them.
+            # Parameters without a gradient in some steps are found, or the engine would wait for them.
             losses[phase] = DistributedDataParallel(
                 losses[phase], broadcast_buffers=False, find_unused_parameters=True
             )
@@ -72,7 +72,7 @@ def backward(loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: P
 
 @contextmanager
 def noticed() -> Iterator[None]:
-    """Raise Lost for the error of a connection; other errors inside the block stay as they are."""
+    """Raise Lost for the error of a connection; other errors inside the block pass unchanged."""
     try:
         yield
     except (RuntimeError, ConnectionError) as error:

@@ -16,7 +16,7 @@ class Ema:
     """A copy of a model that follows it: ema <- ema + share (weight - ema), share by `new_share`.
 
     halflife_images: images after which a weight's share has halved.
-    rampup: bounds the half-life to this share of the images seen, lest the random start dominate a
+    rampup: bounds the half-life to this share of the images seen, or the random start would dominate a
     short training (None: no bound). Buffers are copied.
     """
 

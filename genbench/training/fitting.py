@@ -36,7 +36,7 @@ def fit(model: Generator, split: Split, images: int, context: Context) -> float:
     """Fit a model, where it has something to be fitted, to so many images of a training split.
 
     The images and all randomness follow from the seed alone: a resumed training fits what an uninterrupted
-    one does. torch's generators and the mode of the model stay as they were.
+    one does. torch's generators and the mode of the model are left as they were.
     Returns the seconds that it took, 0 where the model asked for no image.
     """
     if not isinstance(model, FitsAfterTraining):

@@ -16,7 +16,7 @@ __all__ = ["Clock", "Window"]
 
 
 class Window:
-    """Losses of the updates since the last line of the log, kept on the device and averaged when the log
+    """Losses of the updates since the last line of the log, held on the device and averaged when the log
     asks.
     patience: updates after which it is checked that all were finite. Raises NotFinite naming the first phase
     and step where one was not.

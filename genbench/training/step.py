@@ -58,9 +58,9 @@ def model_batch(
 def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss: Tensor) -> Tensor:
     """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
 
-    Where the loss, (), or the norm is not finite, weights and optimizer stay as they are: the flag is read by
-    the fused kernels on the device itself, so that no step waits for it (it is what torch's GradScaler uses).
-    Optimizers without fused kernels do wait.
+    Where the loss, (), or the norm is not finite, weights and optimizer remain as they are: the flag is read
+    by the fused kernels on the device itself, so that no step waits for it (it is what torch's GradScaler
+    uses). Optimizers without fused kernels do wait.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -97,7 +97,8 @@ def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
 
 
 def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Give an optimizer the state of a checkpoint (see contents.resumable); its settings stay its own.
+    """Give an optimizer the state of a checkpoint (see checkpoint_contents.resumable); its settings remain
+    its own.
 
     Every tensor is a new one of its parameter's layout: steps write to its memory as if it had that, where
     the tensor in a file may be one number seen many times.
