@@ -1,4 +1,8 @@
-"""Errors that end a command: told in one message, without the interpreter's context."""
+"""Errors that end a command with one message, without the interpreter's traceback.
+
+UsageError is the user's fault, exit code 2; Failure is the machine's, exit code 1. A message says what is
+wrong, what is legal, and what to do.
+"""
 
 __all__ = [
     "Busy",
@@ -14,11 +18,17 @@ __all__ = [
 
 
 class UsageError(Exception):
-    """What was asked for cannot be; the message says what was given, what is legal and what to do."""
+    """A command line, configuration or file that cannot be used as asked; exit code 2.
+
+    The message says what was given, what is legal and what to do.
+    """
 
 
 class Busy(UsageError):  # noqa: N818 (the work is done, elsewhere)
-    """Another process is at it."""
+    """A run directory that another process is working on, so that this one must not write to it.
+
+    The message names the directory; the remedy is to wait for the other process, or to stop it.
+    """
 
 
 class Failure(RuntimeError):  # noqa: N818 (it says what happened)
@@ -29,23 +39,32 @@ class Failure(RuntimeError):  # noqa: N818 (it says what happened)
 
 
 class Lost(Failure):
-    """A process of a run is gone before the work was done."""
+    """A process of a run that ended before the run did, so that the others cannot go on.
+
+    The same command again resumes the run from its last checkpoint.
+    """
 
 
 class Damaged(Failure):
-    """Files that a run needs are damaged, and nothing can stand in for them."""
+    """Files that a run needs and that cannot be read, with no other file to take their place.
+
+    The message names each file; a checkpoint with an intact predecessor is no such case.
+    """
 
 
 class MachineFault(Failure):
-    """A full disk or a limit of the machine ended a run."""
+    """A full disk, or another limit of the machine, that ended a run; the same command again resumes it.
+
+    The message names the limit and the file or device that met it.
+    """
 
 
 class OutOfMemory(Failure):
-    """Memory did not suffice; the message says for what, on which device, and what to change."""
+    """A lack of memory; the message says for what, on which device, and which setting to change."""
 
 
 class Unmeasured(Exception):  # noqa: N818 (the training succeeded)
-    """A run is trained and saved, but could not be evaluated; the message says how it can be later."""
+    """A run that is trained and saved but could not be evaluated; the message says how to do it later."""
 
 
 class MissingWeights(FileNotFoundError):  # noqa: N818 (what is the matter, in two words)

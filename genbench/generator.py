@@ -1,4 +1,9 @@
-"""The contract between the families of generative models and all that trains, measures or uses them."""
+"""The contract between the families of generative models and all code that trains, evaluates or uses them.
+
+A family implements `Generator` and, by further abstract classes, what else it can do: `Likelihood`, `Latent`,
+`Trajectory`, `Inpaints`, .. Callers ask with isinstance. Images are (B, C, H, W) in [-1, 1], labels y (B,)
+int64, or None for an unconditional model.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -7,6 +12,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator as Rng
 from torch import Tensor, nn
+
+from genbench.probability.loss import Loss
 
 __all__ = [
     "BoundTerms",
@@ -28,33 +35,32 @@ __all__ = [
 ]
 
 
-class Loss(NamedTuple):
-    """What a training step minimises, and what it tells the log."""
-
-    total: Tensor
-    """() float32, mean over the batch; what is differentiated."""
-    terms: dict[str, Tensor]
-    """() each, detached, under stable names ("kl", "nll", "disc_real")."""
-
-
 class Stage(NamedTuple):
-    """A part of the training."""
+    """A part of the training with phases of its own; stages follow one another.
+
+    An autoencoder trained before its prior is one: (0.4, ("autoencoder",)), then (0.6, ("net",)).
+    """
 
     share: float
     """Of the budget; those of all stages sum to 1."""
     phases: tuple[str, ...]
-    """What one step of it passes over."""
+    """The phases that each of its steps passes over."""
 
 
 class Generator(nn.Module, ABC):
-    """p(x), or p(x | y), over images x in [-1, 1] of shape (C, H, W)."""
+    """p(x), or p(x | y), over images x in [-1, 1] of shape (C, H, W); abstract.
+
+    shape: (C, H, W). num_classes: K, 0 for an unconditional model, which takes y=None alone.
+    A family implements `loss` and `sample`, and sets `phases` where several networks are trained in turn; it
+    never logs, steps an optimizer or moves a device. Raises ValueError on a shape or K that cannot be.
+    """
 
     phases: tuple[str, ...] = ("net",)
     """One training step is one pass over this tuple; each phase has its own batch and optimizer."""
     stages: tuple["Stage", ...] = ()
     """Parts of the training, one after the other; () is a single one of all phases."""
     period: int = 1
-    """Steps 0, period, 2 period, .. do more than the others, such as a penalty that is taken now and then."""
+    """Steps 0, period, 2 period, .. do more than the others, such as a penalty of every 16th step."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int = 0) -> None:
         super().__init__()
@@ -62,43 +68,53 @@ class Generator(nn.Module, ABC):
             raise ValueError(f"shape is {shape}; it must be (C, H, W), each at least 1")
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}; it must be 0 (unconditional) or more")
-        self.shape = (shape[0], shape[1], shape[2])
+        self.shape = (shape[0], shape[1], shape[2])  # a tuple, whatever sequence the configuration has
         self.num_classes = num_classes
 
     @abstractmethod
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
-        """Loss of one batch in one phase.
+        """Compute the loss of one batch in one phase; `step` counts training steps from 0.
 
-        x (B, C, H, W) in [-1, 1]; y (B,) int64 or None. Randomness is torch's default generator,
-        which the training loop seeds anew at every step. Raises ValueError on a wrong shape or label.
+        x (B, C, H, W) in [-1, 1]; y (B,) int64 or None. Randomness is torch's default generator, which the
+        training loop seeds anew at every step. Raises ValueError on a wrong shape or label.
         """
 
     def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
-        """Learn from the whole batch what the loss of each part needs, such as statistics of the first.
+        """Update from the whole batch what the losses of its parts read, such as statistics of latents. The
+        training loop calls it before the losses of a batch that is split; where a batch is whole, `loss` does
+        the same itself. By default it does nothing."""
 
-        The training loop calls it before the losses of a batch that is split; where a batch is whole, `loss`
-        does the same itself. Most models have nothing of the kind.
-        """
+    def example(self) -> tuple[Tensor, Tensor | None]:
+        """Return a grey image (1, C, H, W) and a label (1,) or None, to learn output shapes from."""
+        return torch.zeros(1, *self.shape), torch.zeros(1, dtype=torch.int64) if self.num_classes else None
 
     @abstractmethod
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        """Draw n images: (n, C, H, W) float32, not clamped; the same rng gives the same images."""
+        """Draw n images: (n, C, H, W) float32, not clamped; the same rng gives the same images.
+
+        y (n,) int64 or None. rng None is torch's default generator. The number of steps, guidance and
+        temperature belong to objects of the constructor. Raises ValueError on wrong labels.
+        """
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
-        """The parameters that `phase` trains, and no others."""
+        """Return the parameters that `phase` trains, and no others: its optimizer gets these. By default all
+        parameters of the model. Raises ValueError on an unknown phase."""
         self.check_phase(phase)
         return list(self.parameters())
 
     def networks(self) -> list[nn.Module]:
-        """The modules whose forward passes are the cost of a sample: every child with parameters."""
+        """Return the modules whose forward passes are counted as the cost of a sample (NFE). By default every
+        child module with parameters."""
         return [child for child in self.children() if any(True for _ in child.parameters())]
 
     def autocast_networks(self) -> list[nn.Module]:
-        """The modules that may compute in bfloat16: by default those of `networks`."""
+        """Return the modules that may compute in bfloat16 under precision=bf16; all else is float32. By
+        default those of `networks`."""
         return self.networks()
 
     def stage(self, spent: float) -> tuple[Stage, float]:
-        """The stage of a step that begins at a share `spent` of the budget, and what was spent before it."""
+        """Return the stage of a step that begins at a share `spent` of the budget, and the share before it. A
+        model without stages has a single one of all its phases."""
         begun = 0.0
         for stage in self.stages[:-1]:
             if spent < begun + stage.share:
@@ -107,24 +123,25 @@ class Generator(nn.Module, ABC):
         return (self.stages[-1] if self.stages else Stage(1.0, self.phases)), begun
 
     def begin_step(self, spent: float) -> None:
-        """Called before each training step with the share of the budget that is spent (0 to 1).
-
-        By default it does nothing; models whose loss changes during training override it.
-        """
+        """Prepare for the next training step, given the share of the budget that is spent (0 to 1). By
+        default it does nothing; models whose loss changes during training override it."""
 
     def check_trainable(self) -> None:
-        """Raise ValueError on settings with which training means nothing; loaded models are not asked."""
+        """Raise ValueError on settings with which training would have no meaning. Called before a training
+        starts, and not when a trained model is loaded; by default all are legal."""
 
     def check_unbounded(self) -> None:
-        """Raise ValueError where data have to be images in [-1, 1]; by default they need not."""
+        """Raise ValueError where a setting needs images in [-1, 1]: a model of latents sees other numbers.
+        Called by a model of latents on its prior; by default any data are legal."""
 
     def check_phase(self, phase: str) -> None:
-        """Raise ValueError unless `phase` is one of this model's."""
+        """Raise ValueError unless `phase` is one of this model's phases, which the message lists."""
         if phase not in self.phases:
-            raise ValueError(f"phase {phase!r} is unknown; this model has {', '.join(self.phases)}")
+            names = ", ".join(dict.fromkeys(self.phases))
+            raise ValueError(f"phase {phase!r} is unknown; choose from {names}")
 
     def check_images(self, x: Tensor) -> None:
-        """Raise ValueError unless x is a batch of this model's images."""
+        """Raise ValueError unless x is a batch of this model's images: (B, C, H, W), floating point."""
         if x.dim() != 4 or tuple(x.shape[1:]) != self.shape:
             raise ValueError(
                 f"images have shape {tuple(x.shape)}; this model takes (B, *{self.shape}): "
@@ -137,12 +154,14 @@ class Generator(nn.Module, ABC):
             )
 
     def check_batch(self, x: Tensor, y: Tensor | None) -> None:
-        """Raise ValueError unless x and y are a batch of this model's images with their labels."""
+        """Raise ValueError unless x (B, C, H, W), floating point, and y (B,), in 0..K-1 or None, are a batch
+        of this model's images with their labels."""
         self.check_images(x)
         self.check_labels(y, len(x))
 
     def check_labels(self, y: Tensor | None, n: int) -> None:
-        """Raise ValueError unless y is a legal batch of n >= 1 labels (None for an unconditional model)."""
+        """Raise ValueError unless y is a legal batch of n >= 1 labels (None for an unconditional model). The
+        message has the value that was given, the legal ones and the remedy."""
         if n < 1:
             raise ValueError(f"n is {n}; it must be at least 1 image")
         if self.num_classes == 0:
@@ -160,50 +179,63 @@ class Generator(nn.Module, ABC):
 
 
 class Likelihood(ABC):
-    """A model that gives log p(x)."""
+    """A model that gives log p(x) of images, or a bound on it; abstract.
+
+    Bits per dimension follow from it. The kind of number travels with it into every table, since bounds and
+    exact values do not compare.
+    """
 
     bound: Literal["exact", "lower", "estimate"]
     """Kind of log_prob: log p(x), a lower bound (in expectation over its own draws), or an estimate."""
     method: str
-    """How, as tables say it: "elbo", "iwae-64", "one draw of uniform dequantization"."""
+    """The method as tables name it: "elbo", "iwae-64", "one draw of uniform dequantization"."""
     discretized: bool = False
     """True where log_prob integrates in steps, whose error falls with their number."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Log-probability of the DISCRETE 8-bit image in nats, (B,)."""
+        """log p(x | y) of the DISCRETE 8-bit images x (B, C, H, W) in [-1, 1]: (B,) nats.
+
+        The probabilities of all 256^D images sum to 1 (to at most 1 for a lower bound). Randomness is torch's
+        default generator. Raises ValueError on a wrong shape or label.
+        """
 
     def refined_log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """log_prob as finer steps have it where it is `discretized`, (B,) nats; log_prob itself elsewhere.
-
-        From the same state of torch's default generator both draw the same, so that they differ by the error
-        of the steps alone.
-        """
+        """Compute log_prob in finer steps where it is `discretized`: (B,) nats; elsewhere it is log_prob
+        itself. From the same state of torch's default generator both draw the same, so that their difference
+        is the error of the steps alone."""
         return self.log_prob(x, y)
 
 
 class Decodes(Generator):
-    """A model whose images are functions of latents of a known law: sample = decode(prior).
+    """A model whose images are functions of latents of a known distribution; abstract.
 
-    Apart from Latent, since a GAN has no way back from images to latents.
+    sample = decode(prior). Not the same as Latent, since a GAN has no way back from images to latents.
     """
 
     latent_shape: tuple[int, ...]
+    """The shape of one image's latents, without the batch."""
 
     @abstractmethod
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        """Latents of n images: (n, *latent_shape)."""
+        """Draw the latents of n images, of labels y (n,) or None: (n, *latent_shape) float32. The same rng
+        gives the same latents; None is torch's default generator."""
 
     def latent_map(self) -> tuple[int, int, int]:
-        """The shape that a model of the latents, as if they were images, would see: (L, h, w)."""
+        """Return the shape (L, h, w) of the latents as images of L channels, for a model of the latents.
+        Vectors (L,) are maps of one pixel. Raises ValueError on latents of any other number of dimensions."""
         if len(self.latent_shape) not in (1, 3):
-            raise ValueError(f"latents of shape {self.latent_shape} are no maps: (L,) or (L, h, w) can be")
+            raise ValueError(
+                f"latents have shape {self.latent_shape}; a model of them needs (L,) or (L, h, w): "
+                "take another autoencoder"
+            )
         channels, height, width = (*self.latent_shape, 1, 1)[:3]
         return channels, height, width
 
     @abstractmethod
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """Images of latents: (B, *latent_shape) -> (B, C, H, W)."""
+        """Map latents to images, without randomness: (B, *latent_shape) -> (B, C, H, W) float32, not clamped.
+        y (B,) int64, or None for an unconditional model."""
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
@@ -211,83 +243,83 @@ class Decodes(Generator):
 
 
 class Latent(Decodes):
-    """A model that maps images to latents and back."""
+    """A model that maps images to latents and back, so that images can be reconstructed; abstract."""
 
     inverts: bool = False
-    """Whether decode undoes encode by construction: an error of rebuilt images would be rounding alone."""
+    """True where decode inverts encode by construction: reconstructions differ by rounding alone."""
 
     @abstractmethod
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Latents of images, without chance: (B, C, H, W) -> (B, *latent_shape)."""
+        """Map images to latents, without randomness: (B, C, H, W) -> (B, *latent_shape). Where the model has
+        a distribution of latents it is that distribution's mean."""
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """decode(encode(x)), (B, C, H, W)."""
+        """Return decode(encode(x)): (B, C, H, W) -> (B, C, H, W), without randomness."""
         return self.decode(self.encode(x, y), y)
 
 
 class FitsAfterTraining(ABC):
-    """A model with numbers beside its weights that are found, in closed form, once the weights are trained.
+    """A model with numbers beside its weights that follow from trained weights in closed form; abstract.
 
-    They stand in buffers, so that checkpoints keep them; each set of weights (averaged, raw) has its own. In
+    They are buffers, so that checkpoints contain them; each set of weights (averaged, raw) has its own. In
     the checkpoint of an unfinished training they are as they were at the start.
     """
 
     @abstractmethod
     def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-        """Find them from training images (B, C, H, W) in [-1, 1] with labels (B,) or None.
-
-        Models without such numbers draw no batch. The network is in evaluation mode; randomness is torch's
-        default generator.
-        """
+        """Set these numbers from training images (B, C, H, W) in [-1, 1] with labels (B,) or None. A model
+        without such numbers reads no batch. The network is in evaluation mode."""
 
 
 class BoundTerms(ABC):
-    """A model whose bound on the likelihood is a sum over steps, which can be shown."""
+    """A model whose bound on the likelihood is a sum over steps, which a figure can show; abstract."""
 
     @abstractmethod
     def bound_terms(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:
-        """Terms of a bound on -log p(x), from the data's step to the noise's: (B,) nats each."""
+        """Yield the terms of a bound on -log p(x) of images (B, C, H, W), from the data's step to the
+        noise's: (B,) nats each. Raises ValueError where the bound is no such sum."""
 
 
 class Trajectory(ABC):
-    """A model whose samples come about step by step."""
+    """A model that draws samples step by step, so that the states on the way can be shown; abstract."""
 
     @abstractmethod
     def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
-        """States on the way from noise to n images, the last one the samples: (frames, n, C, H, W)."""
+        """Draw n samples, and return states on the way: (frames, n, C, H, W), the last one the samples.
+        The same rng gives the images of `sample`. Raises ValueError on fewer than two frames."""
 
 
 class Noising(ABC):
-    """A model that goes back from noise, of images or of what they are coded as."""
+    """A model that reverses a noising process, of images or of their latents; abstract."""
 
     @abstractmethod
     def noise_levels(self) -> tuple[Tensor, Tensor]:
-        """Some hundred times t in [0, 1], and alpha_bar there, what is left of the data: (n,) float64 each.
-
-        Under Gaussian noise signal^2 / (signal^2 + noise^2); of bits, the share that was not drawn anew.
-        """
+        """Return some hundred times t in [0, 1] and the share of data there, alpha_bar: (n,) float64 each.
+        Under Gaussian noise signal^2 / (signal^2 + noise^2); of bits, the share that was not drawn anew."""
 
 
 class ForwardProcess(Noising):
-    """A model that learns to undo a process from data to noise, which can be shown.
+    """A model that learns to reverse a process from images to noise, which a figure can show; abstract.
 
-    Apart from Trajectory, since an autoregressive model has a way to its samples but none to noise.
+    Not the same as Trajectory, since an autoregressive model draws step by step but has no noising process.
     """
 
     @abstractmethod
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
-        """One batch on its way from data to noise, the first state x itself: (frames, B, C, H, W)."""
+        """Noise one batch x (B, C, H, W) more and more: (frames, B, C, H, W), the first state x itself.
+        Raises ValueError on fewer than two frames."""
 
 
 class Inpaints(Generator):
-    """A model that completes images."""
+    """A model that completes images of which some pixels are given; abstract."""
 
     @abstractmethod
     def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        """x (B, C, H, W), drawn anew given the rest where mask (B, 1, H, W), bool, is True."""
+        """Draw the pixels where mask (B, 1, H, W), bool, is True, given the others: (B, C, H, W) -> the same.
+        The given pixels are unchanged. Raises ValueError on another mask."""
 
     def check_mask(self, x: Tensor, mask: Tensor) -> None:
-        """Raise ValueError unless mask says of each pixel of x whether it is to be drawn."""
+        """Raise ValueError unless mask is (B, 1, H, W), bool, for x (B, C, H, W)."""
         wanted = (len(x), 1, *self.shape[1:])
         if tuple(mask.shape) != wanted or mask.dtype != torch.bool:
             raise ValueError(
@@ -297,20 +329,22 @@ class Inpaints(Generator):
 
 
 class Edits(Inpaints):
-    """A model that also varies images."""
+    """A model that also draws variations of images; abstract."""
 
     @abstractmethod
     def vary(self, x: Tensor, y: Tensor | None = None, *, strength: float, rng: Rng | None = None) -> Tensor:
-        """Images near x (B, C, H, W); strength in (0, 1]: near 0 is x itself, 1 ignores it."""
+        """Draw images near x: (B, C, H, W) -> (B, C, H, W). strength in (0, 1]: near 0 gives x itself, 1 a
+        sample that does not depend on x. Raises ValueError on any other."""
 
 
 def check_frames(frames: int) -> None:
-    """Raise ValueError unless there are at least two frames."""
+    """Raise ValueError unless there are at least two frames, the first state and the last."""
     if frames < 2:
         raise ValueError(f"frames is {frames}; it must be at least 2, the first state and the last")
 
 
 def frame_indices(states: int, frames: int) -> list[int]:
-    """Indices of `frames` states, evenly spaced from the first to the last (repeated where they are few)."""
+    """Return the indices of `frames` out of `states` states, evenly spaced from the first to the last.
+    Indices repeat where there are fewer states than frames. Raises ValueError on fewer than two frames."""
     check_frames(frames)
     return [round(i * (states - 1) / (frames - 1)) for i in range(frames)]

@@ -3,16 +3,16 @@
 import torch
 
 from genbench.diffusion.density import Bound, Density
-from genbench.diffusion.gaussian import Gaussian
+from genbench.diffusion.gaussian import GaussianDiffusion
 from genbench.diffusion.guidance import Guidance, Unguided
 from genbench.diffusion.objective import L2, Objective
 from genbench.diffusion.parameterization import Parameterization, V
 from genbench.diffusion.process import Process
 from genbench.diffusion.sampler import DDIM, Sampler
-from genbench.diffusion.schedule import Cosine, Schedule
+from genbench.diffusion.schedule import CosineSchedule, Schedule
 from genbench.diffusion.times import Stratified, Times
 from genbench.diffusion.variance import BetaTilde, Variance
-from genbench.diffusion.weighting import Plain, Weighting
+from genbench.diffusion.weighting import Unweighted, Weighting
 from genbench.families.diffusion import Diffusion
 from genbench.nn.unet import UNet
 
@@ -41,13 +41,13 @@ def toy_process(
     sampler: Sampler | None = None,
     guidance: Guidance | None = None,
     density: Density | None = None,
-) -> Gaussian:
+) -> GaussianDiffusion:
     """A Gaussian process of 50 steps, any part of it exchanged."""
-    return Gaussian(
-        schedule=schedule or Cosine(50),
+    return GaussianDiffusion(
+        schedule=schedule or CosineSchedule(50),
         parameterization=parameterization or V(),
         objective=objective or L2(),
-        weighting=weighting or Plain(),
+        weighting=weighting or Unweighted(),
         variance=variance or BetaTilde(),
         times=times or Stratified(),
         sampler=sampler or DDIM(5),
@@ -59,7 +59,7 @@ def toy_process(
 def toy_model(num_classes: int = 0, *, seed: int = 0, process: Process | None = None) -> Diffusion:
     """A DDPM on 4x4 images that trains in milliseconds."""
     process = process or toy_process()
-    answers = process.variance.answers if isinstance(process, Gaussian) else 1
+    answers = process.variance.answers if isinstance(process, GaussianDiffusion) else 1
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = UNet((1, 4, 4), num_classes, width=8, blocks=1, patch=1, multipliers=[1], answers=answers)

@@ -1,4 +1,5 @@
 """The mathematics of diffusion and flow matching: processes, samplers, solvers, guidance, densities.
 
-Imports nothing of genbench but `probability` and the batch statistics of `runtime`.
+The notation stands in `schedule`. Imports nothing of genbench but `probability`, the batch statistics of
+`runtime` and its own modules.
 """

@@ -1,7 +1,8 @@
-"""The binomial process of diffusion over black and white images: each step erases some of the pixels.
+"""The binomial process, diffusion over black and white images: each step erases some of the pixels.
 
 Notation: x in {-1, +1}; alpha_k = prod_{i <= k} (1 - beta_i), a schedule's alpha_bar.
-Kernel q(x_k | x_{k-1}) = (1 + (1 - beta_k) x_k x_{k-1}) / 2: a share beta_k of the pixels become fair coins.
+Kernel q(x_k | x_{k-1}) = (1 + (1 - beta_k) x_k x_{k-1}) / 2: a share beta_k of the pixels become fair coins,
++1 or -1 with probability 1/2 each.
 Hence q(x_k | x_0) = (1 + alpha_k x_k x_0) / 2.
 Source: Sohl-Dickstein et al. 2015, Table App.1.
 """
@@ -15,25 +16,26 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench.diffusion.density import sampled_terms
-from genbench.diffusion.process import Known, LikelihoodProcess, Losses, averaged
+from genbench.diffusion.process import Known, LikelihoodProcess
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
+from genbench.probability.loss import Loss, weighted_mean
 from genbench.runtime import global_batch
 
 __all__ = [
-    "Binomial",
-    "Erasure",
+    "BinomialDiffusion",
+    "ErasureSchedule",
     "Reverse",
+    "binomial_prior_nats",
+    "binomial_step_nats",
     "check_binary",
     "coins",
     "posterior_logit",
-    "prior_nats",
     "reverse",
-    "step_nats",
 ]
 
 
-class Erasure(Schedule):
+class ErasureSchedule(Schedule):
     """alpha_k = 1 - k / T: beta_k = 1 / (T - k + 1), so that each step erases an equal share of the image.
 
     Source: Sohl-Dickstein et al. 2015, Section 2.4.1.
@@ -46,16 +48,17 @@ class Erasure(Schedule):
         return 1 - k.double() / self.T
 
 
-class Binomial(LikelihoodProcess):
-    """Schedule + times; the network says of each pixel of x0 what the others tell of it.
+class BinomialDiffusion(LikelihoodProcess):
+    """Schedule + times; the network predicts each pixel of x0 from the others.
 
-    The logit of p(x0 = +1 | xt) is its answer + 2 xt atanh(alpha_t), what the pixel itself tells (Bayes' rule
-    for pixels that are erased independently). So the answer 0 takes pixels for fair coins, of ln 2 nats each.
+    The logit of p(x0 = +1 | xt) is its answer + 2 xt atanh(alpha_t), the evidence of the pixel itself (Bayes'
+    rule for pixels that are erased independently). So the answer 0 takes pixels for fair coins, of ln 2 nats
+    each.
     p(x_s | x_t) = sum_{x0} q(x_s | x_t, x0) p(x0 | x_t), and the loss is the variational bound at one step,
     L_T + T L_{k-1}, plus auxiliary * (-log p(x0 | x_t)), all in nats a dimension.
-    steps: of a path from noise to data, evenly spaced on the grid. terms: of the bound that log_prob takes
-    (see sampled_terms), None: all T. binary: whether the data are black and white.
-    Raises ValueError on data that are not, on a schedule that learns, and on numbers that mean nothing.
+    steps: of a path from noise to data, evenly spaced on the grid. terms: of the bound that log_prob
+    evaluates (see sampled_terms), None: all T. binary: true where the data are black and white.
+    Raises ValueError on other data, on a learned schedule, and on numbers outside their range.
     Source: Sohl-Dickstein et al. 2015, Section 2; reverse step and loss: Austin et al. 2021, Eq. 4 and 5.
     """
 
@@ -75,55 +78,67 @@ class Binomial(LikelihoodProcess):
         times.check(schedule)
         if not times.unbiased:
             raise ValueError(
-                "process=binomial sums over all steps: take times=stratified or times=importance"
+                "process=binomial sums over all steps, and these times draw some more often without "
+                "weighting them less: take times=stratified or times=importance"
             )
-        check_settings(schedule, steps=steps, terms=terms, auxiliary=auxiliary, binary=binary)
+        check_binomial_settings(schedule, steps=steps, terms=terms, auxiliary=auxiliary, binary=binary)
         self.schedule, self.times = schedule, times
         self.steps, self.terms, self.auxiliary = steps, terms, auxiliary
         self.method = "vlb (binary)" if terms is None else f"vlb, {terms} terms (binary)"
 
-    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
+    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
         check_binary(x0)
         t, weight = self.times(len(x0), self.schedule, x0.device)
         xt, dimensions = self.erased(x0, t, None), x0[0].numel()
         logits = self.logits(network, xt, t, y)
         terms = {
-            "prior": prior_nats(x0, self.schedule) / dimensions,
-            "vlb": self.schedule.T * step_nats(x0, xt, logits, t, self.schedule) / dimensions,
+            "prior": binomial_prior_nats(x0, self.schedule) / dimensions,
+            # One term stands for the sum over all T: times k are drawn with equal expected weight.
+            "vlb": self.schedule.T * binomial_step_nats(x0, xt, logits, t, self.schedule) / dimensions,
         }
+        # The cross entropy of x0 itself, from which the network learns faster (Austin et al. 2021, 3.4).
         if self.auxiliary:
             terms["auxiliary"] = -self.auxiliary * F.logsigmoid(x0 * logits).flatten(1).mean(1).float()
+        # Importance sampling learns from losses without their weights.
         self.times.update(t, sum(terms.values()))
-        return averaged(terms, weight)
+        return weighted_mean(terms, weight)
 
     def logits(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        """log p(x0 = +1 | xt) - log p(x0 = -1 | xt), (B, C, H, W) float64, at t (B,)."""
+        """log p(x0 = +1 | xt) - log p(x0 = -1 | xt) at xt (B, C, H, W), t (B,): (B, C, H, W) float64.
+
+        Raises ValueError where the network does not answer one number a pixel.
+        """
         answer = network(xt, t.float(), y)
         if answer.shape != xt.shape:
             raise ValueError(
                 f"the network answers {tuple(answer.shape[1:])} for images of {tuple(xt.shape[1:])}; "
-                "process=binomial takes one logit a pixel: set network.answers=1"
+                "process=binomial needs one logit a pixel: set network.answers=1"
             )
+        # float64: alpha near 1 makes atanh large, and differences of logits decide pixels.
         return answer.double() + 2 * xt * torch.atanh(self.schedule.alpha_bar(t))[:, None, None, None]
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
         self.logits(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 
     def erased(self, x0: Tensor, t: Tensor, rng: Generator | None) -> Tensor:
-        """x_t from q(x_t | x0), images (B, C, H, W), t (B,)."""
+        """Draw x_t from q(x_t | x0), in which a pixel is x0 with probability (1 + alpha_t) / 2.
+
+        Images (B, C, H, W), t (B,).
+        """
+        # q(x_t | x0) in closed form, so that no step before t is simulated.
         alpha = self.schedule.alpha_bar(t)[:, None, None, None]
-        return coins((1 + alpha * x0) / 2, uniform(x0, rng))
+        return coins((1 + alpha * x0) / 2, uniform_noise(x0, rng))
 
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
         fair = torch.full((n, *shape), 0.5, device=self.schedule.grid.device)
-        return coins(fair, uniform(fair, rng))
+        return coins(fair, uniform_noise(fair, rng))
 
     def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
         check_binary(x0)
         return self.erased(x0, self.path_times(start)[:1], rng)
 
     def path_times(self, start: float) -> Tensor:
-        """About `start` = t_0 > .. > t_K = 0, fewer steps for less of the way: (K + 1,) float64."""
+        """Return about `start` = t_0 > .. > t_K = 0, K = steps * start, rounded: (K + 1,) float64."""
         return self.schedule.times(max(round(self.steps * start), 1), start)
 
     def path(
@@ -144,7 +159,7 @@ class Binomial(LikelihoodProcess):
             logits = self.logits(network, x, times[k].expand(len(x)), y)
             if known is not None:  # what is given is certain at every step
                 logits = torch.where(known.mask, known.x0 * math.inf, logits)
-            x = coins(reverse(logits, x, alpha[k], alpha[k + 1]).log_up.exp(), uniform(x, rng))
+            x = coins(reverse(logits, x, alpha[k], alpha[k + 1]).log_up.exp(), uniform_noise(x, rng))
             yield x
 
     def noise_levels(self) -> tuple[Tensor, Tensor]:
@@ -152,30 +167,34 @@ class Binomial(LikelihoodProcess):
 
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
         check_binary(x0)
-        u, T = uniform(x0, rng), self.schedule.T
-        steps = torch.linspace(0, T, frames, dtype=torch.float64, device=x0.device).round()
-        # The same u at all times: each pixel turns over at most once.
-        return torch.stack([coins((1 + alpha * x0) / 2, u) for alpha in self.schedule.alpha_bar(steps / T)])
+        u, alphas = uniform_noise(x0, rng), self.schedule.alpha_bar(self.schedule.frame_times(frames))
+        # The same u at all times: each pixel changes its colour at most once.
+        return torch.stack([coins((1 + alpha * x0) / 2, u) for alpha in alphas])
 
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
         check_binary(x0)
-        total = prior_nats(x0, self.schedule)
+        total = binomial_prior_nats(x0, self.schedule)
         drawn = sampled_terms(len(x0), self.schedule, x0.device, terms=self.terms)
         for t, weight in zip(*drawn, strict=True):
             xt = self.erased(x0, t, None)
-            total = total + weight * step_nats(x0, xt, self.logits(network, xt, t, y), t, self.schedule)
+            total = total + weight * binomial_step_nats(
+                x0, xt, self.logits(network, xt, t, y), t, self.schedule
+            )
         return -total
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
         check_binary(x0)
         for t in sampled_terms(len(x0), self.schedule, x0.device, terms=None).t:
             xt = self.erased(x0, t, None)
-            yield step_nats(x0, xt, self.logits(network, xt, t, y), t, self.schedule)
-        yield prior_nats(x0, self.schedule)
+            yield binomial_step_nats(x0, xt, self.logits(network, xt, t, y), t, self.schedule)
+        yield binomial_prior_nats(x0, self.schedule)
 
 
 class Reverse(NamedTuple):
-    """A model's law of x_s given x_t, pixel by pixel: (B, C, H, W) each."""
+    """A model's distribution p(x_s | x_t) of each pixel, in logarithms: (B, C, H, W) float64 each.
+
+    The two exponentials sum to 1.
+    """
 
     log_up: Tensor
     """log p(x_s = +1 | x_t)."""
@@ -192,10 +211,13 @@ def posterior_logit(xt: Tensor, x0: Tensor | float, alpha_t: Tensor, alpha_s: Te
 
 
 def reverse(logits: Tensor, xt: Tensor, alpha_t: Tensor, alpha_s: Tensor) -> Reverse:
-    """p(x_s | x_t) = sum_{x0} q(x_s | x_t, x0) p(x0 | x_t), the latter given by its logits, be they infinite.
+    """p(x_s | x_t) = sum_{x0} q(x_s | x_t, x0) p(x0 | x_t), the latter given by its logits.
 
+    The logits may be infinite. Images and logits are (B, C, H, W), alphas of any shape that broadcasts to
+    them. In logarithms throughout, since probabilities near 0 would lose their digits.
     Source: Austin et al. 2021, Eq. 4.
     """
+    # The two values of x0 that the sum runs over.
     white, black = (posterior_logit(xt, x0, alpha_t, alpha_s) for x0 in (1.0, -1.0))
     is_white, is_black = F.logsigmoid(logits), F.logsigmoid(-logits)
     return Reverse(
@@ -204,7 +226,7 @@ def reverse(logits: Tensor, xt: Tensor, alpha_t: Tensor, alpha_s: Tensor) -> Rev
     )
 
 
-def step_nats(x0: Tensor, xt: Tensor, logits: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
+def binomial_step_nats(x0: Tensor, xt: Tensor, logits: Tensor, t: Tensor, schedule: Schedule) -> Tensor:
     """L_{k-1} = KL(q(x_{k-1} | x_k, x0) || p(x_{k-1} | x_k)) of each image at its own step k = t T.
 
     At k = 1 the posterior is x0 itself, and this is -log p(x0 | x_1).
@@ -212,42 +234,50 @@ def step_nats(x0: Tensor, xt: Tensor, logits: Tensor, t: Tensor, schedule: Sched
     """
     alpha_t, alpha_s = schedule.around(t)
     p, q = reverse(logits, xt, alpha_t, alpha_s), posterior_logit(xt, x0, alpha_t, alpha_s)
+    # Not 1 - up, which would round to 0 for small probabilities.
     up, down = q.sigmoid(), (-q).sigmoid()
+    # entr(p) = -p log p is 0 at p = 0, where the posterior is certain.
     entropy = torch.special.entr(up) + torch.special.entr(down)
     return -(up * p.log_up + down * p.log_down + entropy).flatten(1).sum(1).float()
 
 
-def prior_nats(x0: Tensor, schedule: Schedule) -> Tensor:
-    """L_T = KL(q(x_T | x0) || fair coins), (B, C, H, W) -> (B,) float32."""
+def binomial_prior_nats(x0: Tensor, schedule: Schedule) -> Tensor:
+    """L_T = KL(q(x_T | x0) || fair coins) = D (ln 2 - H((1 + alpha_T) / 2)): (B, C, H, W) -> (B,) float32."""
+    # The same for all images: the KL of a pixel depends on |x0| = 1 alone.
     last = schedule.alpha_bar(torch.ones(1, dtype=torch.float64, device=x0.device))
     entropy = torch.special.entr((1 + last) / 2) + torch.special.entr((1 - last) / 2)
     return ((math.log(2) - entropy) * x0[0].numel()).expand(len(x0)).float()
 
 
 def coins(up: Tensor, u: Tensor) -> Tensor:
-    """+1 with probability up, else -1, for uniform u in [0, 1): (B, C, H, W) -> the same, float32."""
+    """Return +1 where u < up, else -1: draws of probability `up` for uniform u, (B, C, H, W) float32."""
     return torch.where(u < up, 1.0, -1.0)
 
 
-def uniform(x: Tensor, rng: Generator | None) -> Tensor:
-    """Uniform numbers in [0, 1) in the shape and on the device of x, float32."""
+def uniform_noise(x: Tensor, rng: Generator | None) -> Tensor:
+    """Draw uniform numbers in [0, 1) in the shape and on the device of x, float32; rng None: torch's own."""
     return global_batch.uniform(len(x), x.shape[1:], rng=rng, device=x.device)
 
 
 def check_binary(x: Tensor) -> None:
-    """Raise ValueError unless all of x (...) is -1 or +1."""
-    # Host tensors only: reading off a GPU would stall every step; the configuration says what the data are.
+    """Raise ValueError unless all of x (...) is -1 or +1; tensors on a GPU pass unread.
+
+    Reading one off a GPU would stall every step; there the setting `binary` vouches for the data.
+    """
     if x.device.type == "cpu" and bool((grey := x.abs() != 1).any()):
         raise ValueError(
-            f"images hold the value {float(x[grey][0]):.4g}; process=binomial takes -1 (black) and 1 (white) "
+            f"images have the value {float(x[grey][0]):.4g}; process=binomial takes -1 (black) and 1 (white) "
             "alone: set data.binarize=true"
         )
 
 
-def check_settings(
+def check_binomial_settings(
     schedule: Schedule, *, steps: int, terms: int | None, auxiliary: float, binary: bool
 ) -> None:
-    """Raise ValueError on settings of the process that mean nothing, with a remedy."""
+    """Raise ValueError on settings of BinomialDiffusion that are not legal, with a remedy.
+
+    Illegal are data that are not black and white, a learned schedule, and numbers outside their range.
+    """
     if not binary:
         raise ValueError(
             "process=binomial takes black and white images: set data.binarize=true, which data=digits, mnist "
@@ -255,7 +285,7 @@ def check_settings(
         )
     if any(True for _ in schedule.parameters()):
         raise ValueError(
-            "schedule=learned gets no gradient from pixels that turn over: take schedule=erasure, or cosine"
+            "schedule=learned gets no gradient from discrete pixels: take schedule=erasure or schedule=cosine"
         )
     if not 1 <= steps <= schedule.T:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""log p(x) of a diffusion model: the variational bound, or the flow of the probability-flow ODE."""
+"""log p(x) of a diffusion model: the variational bound, or the probability-flow ODE."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,36 +9,48 @@ import torch
 from torch import Tensor
 
 from genbench.diffusion.bound import prior_nats, step_nats
-from genbench.diffusion.divergence import Divergence, normal_nats
+from genbench.diffusion.divergence import Divergence
+from genbench.diffusion.runge_kutta import HEUN, weighted_sum
 from genbench.diffusion.sampler import Denoised, Denoiser
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.spacing import LogSNR
-from genbench.diffusion.times import Drawn
+from genbench.diffusion.times import DrawnTimes
+from genbench.probability.gaussian import standard_normal_nats
 
 __all__ = ["Bound", "Density", "ProbabilityFlow", "sampled_terms"]
 
 
 class Density(ABC):
-    """A way to the log-probability of an 8-bit image in [-1, 1]."""
+    """A method that computes the log-probability of 8-bit images in [-1, 1]; abstract.
+
+    It sees a denoiser and a schedule, and nothing else of a model; it changes neither training nor samples.
+    """
 
     bound: Literal["lower", "estimate"]
+    """The kind of number that log_prob returns."""
     discretized: bool = False
     """True for a method that integrates in steps, whose error falls with their number."""
 
     @abstractmethod
     def method(self, schedule: Schedule) -> str:
-        """Name of the method in tables, such as "vlb, 10 terms"."""
+        """Return the name of the method in tables, such as "vlb, 10 terms"."""
 
     @abstractmethod
     def check(self, schedule: Schedule) -> None:
-        """Raise ValueError unless the schedule has what it takes."""
+        """Raise ValueError unless the schedule has enough steps for the method; the message says how many."""
 
     @abstractmethod
     def log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
-        """x0 (B, C, H, W) -> (B,) nats; randomness is torch's default generator."""
+        """log p(x0) of 8-bit images, or a bound on it: x0 (B, C, H, W) in [-1, 1] -> (B,) nats.
+
+        Randomness is torch's default generator.
+        """
 
     def refined_log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
-        """log_prob without the error of its steps, as far as it is known, under equal draws: (B,) nats."""
+        """Compute log_prob less the known error of its steps, from equal draws: (B,) nats.
+
+        Its difference from log_prob is stated beside the number. By default it is log_prob itself.
+        """
         return self.log_prob(denoise, schedule, x0)
 
 
@@ -47,7 +59,8 @@ class Bound(Density):
 
     steps: terms evaluated for each image (see sampled_terms), an estimate without bias; None: all T, each
     with its own noise.
-    clip_x0: bounds estimates of x0 to [-1, 1]; a variance is fitted to estimates so bounded.
+    clip_x0: bounds estimates of x0 to [-1, 1]; a variance is fitted to estimates that are bounded alike.
+    Raises ValueError where steps is below 2.
     Source: Ho et al. 2020, Eq. 5.
     """
 
@@ -63,46 +76,53 @@ class Bound(Density):
 
     def check(self, schedule: Schedule) -> None:
         if schedule.T < 2:
-            raise ValueError(f"schedule.T is {schedule.T}; a bound takes at least 2 steps, e.g. 1000")
+            raise ValueError(f"schedule.T is {schedule.T}; a bound needs at least 2 steps, e.g. 1000")
 
     def log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
         total = prior_nats(x0, schedule)
         for t, weight in zip(*sampled_terms(len(x0), schedule, x0.device, terms=self.steps), strict=True):
-            total = total + weight * self.step_nats(denoise, schedule, x0, t)
+            total = total + weight * self.term(denoise, schedule, x0, t)
         return -total
 
-    def step_nats(self, denoise: Denoiser, schedule: Schedule, x0: Tensor, t: Tensor) -> Tensor:
-        """One term of each image, at times t (B,): (B,)."""
+    def term(self, denoise: Denoiser, schedule: Schedule, x0: Tensor, t: Tensor) -> Tensor:
+        """Compute L_{k-1} of each image x0 (B, C, H, W) at its own step k = t T, t (B,): (B,) nats.
+
+        The noise of xt is drawn from torch's default generator. L_0, at k = 1, is the decoder's.
+        """
         at = schedule.level(t)
         xt = at.alpha * x0 + at.sigma * torch.randn_like(x0)
         x0_hat, variance = self.bounded(denoise(xt, t))
         return step_nats(x0, xt, x0_hat, variance, t, schedule)
 
     def bounded(self, estimate: Denoised) -> Denoised:
-        """An estimate as this bound uses it."""
+        """Return the estimate that each term is computed of: x0_hat clipped to [-1, 1] if clip_x0 is set."""
         return estimate.clipped() if self.clip_x0 else estimate
 
 
-def sampled_terms(n: int, schedule: Schedule, device: torch.device, *, terms: int | None) -> Drawn:
-    """Times at which terms of a bound are taken for each of n images, and what each counts: (rows, n).
+def sampled_terms(n: int, schedule: Schedule, device: torch.device, *, terms: int | None) -> DrawnTimes:
+    """Draw times at which terms of a bound are evaluated for each of n images, with their weights: (rows, n).
 
     The sum of weight * term over the rows has the sum of all T terms as its mean. terms: the first one (which
-    holds most of the nats, so it is left to no chance), and terms - 1 others with probability ~ 1 / k as the
-    terms fall about so; their draws are spread evenly over each image and over the batch. None, or T and
-    more: each once.
+    has most of the nats, so it is always there), and terms - 1 others with probability ~ 1 / k, as the terms
+    fall about so; their draws cover each image and the batch evenly. None, or T and more: each
+    once.
     """
     T = schedule.T
     if terms is None or terms >= T:
         k = torch.arange(1, T + 1, dtype=torch.float64, device=device)[:, None].expand(-1, n)
-        return Drawn(k / T, torch.ones_like(k).float())
+        return DrawnTimes(k / T, torch.ones_like(k).float())
+    # Stratified: the interval of ln k is cut into terms - 1 parts, in each of which images take
+    # places of an even lattice in random order.
     rows = torch.arange(terms - 1, dtype=torch.float64, device=device)[:, None]
     shift = torch.rand(1, dtype=torch.float64, device=device)
     places = (torch.randperm(n, device=device).double() + shift) / n  # within a stratum, one an image
     span = math.log((T + 1) / 2)  # of ln k over k = 2 .. T
     k = torch.floor(2 * torch.exp((rows + places) / (terms - 1) * span)).clamp(max=T)
+    # A stratum gives k the probability ln((k + 1) / k) (terms - 1) / span; the weight is its inverse.
     weight = span / (terms - 1) / torch.log1p(1 / k)
+    # The first row is the decoder at k = 1, with weight 1.
     first = torch.ones(1, n, dtype=torch.float64, device=device)
-    return Drawn(torch.cat([first, k]) / T, torch.cat([first, weight]).float())
+    return DrawnTimes(torch.cat([first, k]) / T, torch.cat([first, weight]).float())
 
 
 class ProbabilityFlow(Density):
@@ -118,7 +138,7 @@ class ProbabilityFlow(Density):
     that it is measured on any grid. With exact denoisers of N(m, s^2), s from 1 to 0.0023, 64 steps are off
     by at most 0.008 bits a dimension at T = 1000 (0.006 is stated), by 0.032 at T = 100 (0.016 to 0.025).
     steps: of the solver, two passes forward and two backward each. probes: random directions for the
-    divergence.
+    divergence. Raises ValueError on numbers below 2 and 1.
     Source: Song et al. 2021 (score SDE), Eq. 39 and Section 4.3; the variable s: Karras et al. 2022, Eq. 1;
     the decoder: Ho et al. 2020, Eq. 13.
     """
@@ -143,25 +163,28 @@ class ProbabilityFlow(Density):
 
     def refined_log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
         times, s = self.grid(schedule)
-        grids = [(times, s), (every_second(times), every_second(s))]
-        fine, coarse = self.estimates(denoise, schedule, x0, grids)
+        # Half the steps, on the same draws: at second order they have four times the error.
+        coarse_grid = (every_second(times), every_second(s))
+        fine, coarse = self.estimates(denoise, schedule, x0, [(times, s), coarse_grid])
         return (fine + (fine - coarse) / 3).float()
 
     def estimates(
         self, denoise: Denoiser, schedule: Schedule, x0: Tensor, grids: Sequence[tuple[Tensor, Tensor]]
     ) -> list[Tensor]:
-        """log p(x0) by each grid of rising times and their s, under equal draws: (B,) nats float64 each."""
+        """Compute log p(x0) by each grid of rising times and their s, from equal draws: (B,) float64 each."""
 
         def noise(y: Tensor, t: Tensor) -> Tensor:
+            # eps_hat = (y - x0_hat) alpha / sigma, with the denoiser asked at xt = alpha y.
             at = schedule.level(t[None])
             return (y - denoise(at.alpha * y, t.expand(len(y))).x0) * at.alpha / at.sigma
 
         times, s = grids[0]
+        # y_1 ~ q(y_1 | x0): the image noised to the first step of the grid.
         eps = torch.randn_like(x0)
         y, t = x0 + s[0] * eps, times[0].expand(len(x0))
         x1 = schedule.level(t).alpha * y
         x0_hat, variance = denoise(x1, t)
-        own = normal_nats(eps) + x0[0].numel() * s[0].log()  # -log q(y_1 | x0)
+        own = standard_normal_nats(eps) + x0[0].numel() * s[0].log()  # -log q(y_1 | x0)
         own = own - step_nats(x0, x1, x0_hat, variance, t, schedule)
         field = Divergence(noise, x0, probes=self.probes)
         return [own + integrated(field, y, times, s) for times, s in grids]
@@ -174,16 +197,17 @@ class ProbabilityFlow(Density):
             )
 
     def grid(self, schedule: Schedule) -> tuple[Tensor, Tensor]:
-        """Times rising from 1 / T, and their s, (n,) float64 each, for `steps` or as many as there are.
+        """Return times rising from 1 / T, and their s, (n,) float64 each, for `steps` or all that there are.
 
-        Beyond s = 80 or so xt is noise to all purposes, and steps too wide.
+        It ends at about s = 80: beyond it xt is noise to all purposes, and steps are too wide.
         """
         spacing = LogSNR()
+        # The last time of a sampler is 0, where s = 0 has no logarithm.
         times = spacing.times(schedule, min(self.steps + 2, schedule.T))[:-1].flip(0)
         alpha_bar = schedule.alpha_bar(times)
         s = ((1 - alpha_bar) / alpha_bar).sqrt()
-        kept = s < 1.1 * spacing.sigma_max  # rounding to the grid may lead a little beyond
-        return times[kept], s[kept]
+        within = s < 1.1 * spacing.sigma_max  # rounding to the grid may lead a little beyond
+        return times[within], s[within]
 
 
 def integrated(field: Divergence, y: Tensor, times: Tensor, s: Tensor) -> Tensor:
@@ -194,15 +218,16 @@ def integrated(field: Divergence, y: Tensor, times: Tensor, s: Tensor) -> Tensor
     log_s = s.log()
     volume = torch.zeros(len(y), dtype=torch.float64, device=y.device)
     for k in range(len(times) - 1):
+        # In the images' dtype, or the state would become float64.
         h = (s[k + 1] - s[k]).to(y.dtype)
-        here, trace = field(y, times[k])
-        there, trace_there = field(y + h * here, times[k + 1])
-        y = y + h / 2 * (here + there)
-        volume += (log_s[k + 1] - log_s[k]) / 2 * (s[k] * trace + s[k + 1] * trace_there)
+        found, traces = field.slopes(HEUN, times[k : k + 2], y, h)
+        y = y + h * weighted_sum(HEUN, found)
+        # ds = s d(log s), in which the trapezoidal rule takes its steps
+        volume += (log_s[k + 1] - log_s[k]) * weighted_sum(HEUN, traces, rates=s[k : k + 2])
     alpha = (1 + s[-1].square()).rsqrt()  # xt = alpha y
-    return volume + y[0].numel() * alpha.log() - normal_nats(alpha * y)
+    return volume + y[0].numel() * alpha.log() - standard_normal_nats(alpha * y)
 
 
 def every_second(nodes: Tensor) -> Tensor:
-    """The first, third, .. of nodes (n,), and the last."""
+    """Return the first, third, .. of nodes (n,), and the last: the nodes of a grid half as fine."""
     return torch.cat([nodes[:-1:2], nodes[-1:]])

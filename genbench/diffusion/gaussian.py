@@ -12,22 +12,27 @@ from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.objective import Case, Objective
 from genbench.diffusion.parameterization import Parameterization
 from genbench.diffusion.posterior import ReverseVariance
-from genbench.diffusion.process import Known, LikelihoodProcess, Losses, averaged
+from genbench.diffusion.process import Known, LikelihoodProcess
 from genbench.diffusion.sampler import Ancestral, Denoised, Denoiser, Sampler, noise_like
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
 from genbench.diffusion.variance import BetaTilde, Fitted, Variance
-from genbench.diffusion.weighting import Plain, TrueBound, Weighting
+from genbench.diffusion.weighting import TrueBound, Unweighted, Weighting
+from genbench.probability.loss import Loss, weighted_mean
 from genbench.runtime import global_batch
 
-__all__ = ["Gaussian"]
+__all__ = ["GaussianDiffusion"]
 
 
-class Gaussian(LikelihoodProcess):
-    """Schedule + parameterization + objective + weighting + variance + times + sampler + guidance + density.
+class GaussianDiffusion(LikelihoodProcess):
+    """xt = alpha x0 + sigma eps, reversed by a network: nine parts, each an object that can be exchanged.
 
     loss = E_{t, eps} objective(network's answer at xt, its target).
-    Raises ValueError on compositions that mean nothing (see check).
+    schedule: alpha_bar at each step. parameterization: the quantity that the network predicts.
+    objective, weighting: the loss of each image, and its weight at each level of noise.
+    variance: of the reverse step, for likelihoods and ancestral sampling. times: the distribution of t in
+    training. sampler: from noise to images. guidance: towards a class. density: the method for log p(x).
+    Raises ValueError on compositions in which a part has no effect or no meaning (see check).
     Source: Ho et al. 2020.
     """
 
@@ -50,28 +55,61 @@ class Gaussian(LikelihoodProcess):
         self.variance, self.sampler, self.density = variance, sampler, density
         self.phases = ("net", *guidance.phases)
         self.bound, self.discretized = density.bound, density.discretized
-        sampler.times(schedule)  # refuses more steps than the grid has
         self.check()
         self.method = density.method(schedule)
 
     def check(self) -> None:
-        """Raise ValueError on compositions that mean nothing, with a remedy."""
-        objective, learned = type(self.objective).__name__.lower(), self.variance.answers > 1
+        """Raise ValueError on compositions that have no meaning, each with a remedy.
+
+        Called when the process is built, so that nothing is trained in vain.
+        """
         self.times.check(self.schedule)
         self.variance.check(self.schedule)
         self.density.check(self.schedule)
+        self.sampler.times(self.schedule)  # raises where the sampler has more steps than the grid
+        self.check_objective()
+        self.check_variance()
+        self.check_last_step()
+
+    def check_objective(self) -> None:
+        """Raise ValueError where the loss does not train a part that learns, or a part has no effect on it.
+
+        The parts are the variance, the weighting, the times and the schedule.
+        """
+        objective, learned = type(self.objective).__name__.lower(), self.variance.answers > 1
         if self.objective.learns_variance and not self.times.unbiased:
             raise ValueError(
-                f"loss={objective} is a sum over all steps, and these times see some more often without "
-                "weighing them less: take times=stratified or times=importance"
+                f"loss={objective} is a sum over all steps, and these times draw some more often without "
+                "weighting them less: take times=stratified or times=importance"
             )
+        if learned and not self.objective.learns_variance:
+            raise ValueError(
+                f"variance=learned gets no gradient from loss={objective}: take loss=hybrid or loss=vlb, or "
+                "variance=fitted, which is fitted after training"
+            )
+        if self.objective.wants_variance and not learned:
+            raise ValueError(
+                f"loss={objective} adds the bound to train a variance, and the network answers none: take "
+                "variance=learned, or loss=l2 with variance=fitted, which is fitted after training"
+            )
+        if not self.objective.weighted and not isinstance(self.weighting, Unweighted):
+            raise ValueError(
+                f"loss={objective} is the bound, whose steps have their own weights: take weighting=none"
+            )
+        if any(True for _ in self.schedule.parameters()) and self.objective.weighted:
+            raise ValueError(
+                f"schedule=learned needs the bound to learn from, and loss={objective} would drive it to the "
+                "easiest levels of noise: take loss=vlb"
+            )
+
+    def check_variance(self) -> None:
+        """Raise ValueError where the variance does not fit the sampler or the weighting.
+
+        A fitted variance assumes the clipping of the bound; weighting=bound assumes the posterior's variance.
+        """
         clips, bounds = self.sampler.clip_x0, self.step_bound().clip_x0
-        if (
-            isinstance(self.variance, Fitted)
-            and self.variance.samples
-            and isinstance(self.sampler, Ancestral)
-            and clips != bounds
-        ):
+        samples_fitted = isinstance(self.variance, Fitted) and self.variance.samples
+        if samples_fitted and isinstance(self.sampler, Ancestral) and clips != bounds:
             raise ValueError(
                 f"variance.samples=true draws with the variance that is fitted for the bound, and "
                 f"density.clip_x0 is {bounds} while sampler.clip_x0 is {clips}: set both alike "
@@ -83,29 +121,13 @@ class Gaussian(LikelihoodProcess):
                 "weighting=bound is that of the posterior's variance: take variance=posterior, or "
                 "variance=fitted, which is the posterior's until the network is trained"
             )
+
+    def check_last_step(self) -> None:
+        """Raise ValueError where sampling divides by the signal at t = 1 and there is none."""
         last = self.schedule.alpha_bar(torch.ones(1, dtype=torch.float64)).detach()
-        if learned and not self.objective.learns_variance:
-            raise ValueError(
-                f"variance=learned gets no gradient from loss={objective}: take loss=hybrid or loss=vlb, or "
-                "variance=fitted, which is found after training"
-            )
-        if self.objective.wants_variance and not learned:
-            raise ValueError(
-                f"loss={objective} adds the bound to train a variance, and the network answers none: take "
-                "variance=learned, or loss=l2 with variance=fitted, which is found after training"
-            )
-        if not self.objective.weighted and not isinstance(self.weighting, Plain):
-            raise ValueError(
-                f"loss={objective} is the bound, whose steps have their own weights: take weighting=none"
-            )
-        if any(True for _ in self.schedule.parameters()) and self.objective.weighted:
-            raise ValueError(
-                f"schedule=learned needs the bound to learn from, and loss={objective} would drive it to the "
-                "easiest levels of noise: take loss=vlb"
-            )
         if not bool(self.parameterization.gain(last).isfinite()):
             raise ValueError(
-                "at t = 1 this schedule leaves no signal, so the noise tells nothing about x0: take "
+                "at t = 1 this schedule leaves no signal, so that x0 does not follow from the noise: take "
                 "parameterization=v or x0"
             )
         if isinstance(self.guidance, Classifier) and float(last) == 0:
@@ -114,10 +136,12 @@ class Gaussian(LikelihoodProcess):
                 "another schedule, or guidance=classifier_free"
             )
 
-    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
+    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+        # Times first, then noise: the order of draws that recorded runs were made with.
         t, weight = self.times(len(x0), self.schedule, x0.device)
         at, eps = self.schedule.level(t), global_batch.normal_like(x0)
         xt = at.alpha * x0 + at.sigma * eps
+        # The classifier's own phase: the same noised images, and no pass of the network.
         if isinstance(self.guidance, Classifier) and phase in self.guidance.phases:
             terms = self.guidance.loss(xt, t, y)
         else:
@@ -133,15 +157,20 @@ class Gaussian(LikelihoodProcess):
                 weight=self.weighting(t, self.schedule, self.parameterization),
             )
             terms = self.objective.terms(case, self.schedule)
+            # Importance sampling learns from the losses without their weights.
             self.times.update(t, sum(terms.values()))
-        return averaged(terms, weight)
+        return weighted_mean(terms, weight)
 
     def answer(
         self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None
     ) -> tuple[Tensor, ReverseVariance]:
-        """The network's answer at xt and t, in the parameterization's terms, and its reverse variance."""
-        seen = self.parameterization.network_input(xt, self.schedule.level(t))
-        output = network(seen, t.float(), y)
+        """Return the network's answer at xt (B, C, H, W) and t (B,), and the variance of its reverse step.
+
+        The answer is in the parameterization's terms. Raises ValueError where it has the wrong channels.
+        """
+        inputs = self.parameterization.network_input(xt, self.schedule.level(t))
+        # Networks take t in float32; schedules have looked it up in float64 before.
+        output = network(inputs, t.float(), y)
         wanted = self.variance.answers * xt.shape[1]
         if output.shape[1] != wanted:
             raise ValueError(
@@ -154,17 +183,17 @@ class Gaussian(LikelihoodProcess):
         self.answer(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 
     def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
-        """The model's own estimate at xt (B, C, H, W) and t (B,), float32."""
+        """Return the model's own estimate of x0 at xt (B, C, H, W) and t (B,) for labels y, without guidance.
+
+        One pass of the network; float32.
+        """
         output, variance = self.answer(network, xt, t, y)
         return Denoised(self.parameterization.to_x0(output.float(), xt, self.schedule.level(t)), variance)
 
     def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-        """Fit the variance, where it is one that is fitted, to the estimates that the bound uses.
-
-        Without guidance, for the images' own labels; clipped where the likelihood's bound clips, whatever the
-        sampler does, so that no setting of sampling changes the likelihood. Where samples are drawn with the
-        variance too, `check` asks both to clip alike.
-        """
+        # Without guidance, for the images' own labels; clipped where the likelihood's bound clips, whatever
+        # the sampler does, so that no setting of sampling changes the likelihood. Where samples are drawn
+        # with the variance too, `check_variance` demands that both clip alike.
         bound = self.step_bound()
 
         def denoise(xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
@@ -176,6 +205,7 @@ class Gaussian(LikelihoodProcess):
         return global_batch.normal(n, shape, rng=rng, device=self.schedule.grid.device)
 
     def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
+        # The first time of the sampler's own path, which is `start` rounded to its grid.
         at = self.schedule.level(self.sampler.times(self.schedule, start)[:1])
         return at.alpha * x0 + at.sigma * noise_like(x0, rng)
 
@@ -190,12 +220,13 @@ class Gaussian(LikelihoodProcess):
         known: Known | None = None,
     ) -> Iterator[Tensor]:
         def guided(xt: Tensor, t: Tensor) -> Denoised:
-            now = float(t[0])  # t is on the host
+            now = float(t[0])  # t is on the host, so that reading it waits for no device
             t = xt.new_full((len(xt),), now, dtype=torch.float64)
             guidance, at = self.guidance.at(now), self.schedule.level(t)
-            found = guidance.guide(partial(self.denoise, network), xt, t, y, at)
-            x0 = found.x0 if known is None else known.within(found.x0)
-            return Denoised(x0, self.variance.drawn(found.variance))
+            estimate = guidance.guide(partial(self.denoise, network), xt, t, y, at)
+            # Given pixels replace the estimate at every step, after guidance.
+            x0 = estimate.x0 if known is None else known.within(estimate.x0)
+            return Denoised(x0, self.variance.for_sampling(estimate.variance))
 
         return self.sampler.path(guided, self.schedule, x, rng, start=start)
 
@@ -203,9 +234,8 @@ class Gaussian(LikelihoodProcess):
         return self.schedule.levels()
 
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
-        eps, T = noise_like(x0, rng), self.schedule.T
-        steps = torch.linspace(0, T, frames, dtype=torch.float64, device=x0.device).round()
-        levels = [self.schedule.level(step[None] / T) for step in steps]
+        eps = noise_like(x0, rng)
+        levels = [self.schedule.level(t[None]) for t in self.schedule.frame_times(frames)]
         return torch.stack([at.alpha * x0 + at.sigma * eps for at in levels])
 
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
@@ -217,22 +247,25 @@ class Gaussian(LikelihoodProcess):
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
         bound = self.step_bound()
         for t in sampled_terms(len(x0), self.schedule, x0.device, terms=None).t:
-            yield bound.step_nats(self.denoiser(network, y), self.schedule, x0, t)
+            yield bound.term(self.denoiser(network, y), self.schedule, x0, t)
         yield prior_nats(x0, self.schedule)
 
     def step_bound(self) -> Bound:
-        """The bound whose terms are shown and that a variance is fitted for."""
+        """Return the bound whose terms are shown and that a variance is fitted for.
+
+        It is the density itself where that is a bound, else the default one.
+        """
         return self.density if isinstance(self.density, Bound) else Bound()
 
     def denoiser(self, network: nn.Module, y: Tensor | None) -> Denoiser:
-        """The model's own estimate for labels y."""
+        """Return the model as a function of xt and t alone, for labels y (B,)."""
         return lambda xt, t: self.denoise(network, xt, t, y)
 
     def check_unbounded(self) -> None:
         if self.sampler.clip_x0:
             raise ValueError(
-                "sampler.clip_x0 bounds what is sampled to [-1, 1], where images are and latents are not: "
-                "set sampler.clip_x0=false, or take sampler=ddim_unclipped"
+                "sampler.clip_x0=true clips samples to [-1, 1], the range of images and not of latents: set "
+                "sampler.clip_x0=false, or take sampler=ddim_unclipped"
             )
         if self.objective.learns_variance:
             raise ValueError(

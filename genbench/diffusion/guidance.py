@@ -1,4 +1,4 @@
-"""Guidance: estimates of x0 pulled towards a class, more than the model's own conditioning does."""
+"""Guidance: estimates of x0 moved towards a class, further than the model's own conditioning does."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -18,32 +18,41 @@ LabelDenoiser = Callable[[Tensor, Tensor, Tensor | None], Denoised]
 
 
 class Guidance(nn.Module, ABC):
-    """Changes the estimates that a sampler is given; what a model is trained on changes with it.
+    """A change of the estimates that a sampler is given, and of the training that it needs; abstract.
 
-    The variance of a reverse step stays that of the model's own estimate for its label, without guidance.
+    The variance of a reverse step is that of the model's own estimate for its label, without guidance.
     """
 
     phases: tuple[str, ...] = ()
-    """Of training, beside the network's own."""
+    """Training phases beside the network's own."""
 
     def labels(self, y: Tensor | None) -> Tensor | None:
-        """The labels (B,) that the network is trained with."""
+        """Return the labels that the network is trained with, given the images' own: (B,) int64 or None.
+
+        By default the same; some may be replaced by the null class.
+        """
         return y
 
     def at(self, t: float) -> "Guidance":
         """Return the guidance that applies at time t: itself, unless it depends on time.
 
-        t is a number on the host, so that no step waits for a device to say whether one pass will do.
+        t is a number on the host, so that no step waits for a device to decide between one pass and two.
         """
         return self
 
     @abstractmethod
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
-        """The guided estimate at xt and t, whose noise is `at`."""
+        """Return the guided estimate at xt (B, C, H, W) and t (B,), for labels y (B,) or None.
+
+        denoise: the model, one pass of its network each call. at: signal and noise of xt, (B, 1, 1, 1) each.
+        """
 
 
 class Unguided(Guidance):
-    """The model as it is."""
+    """No guidance: the model's own estimate for its label, in one pass of the network.
+
+    Also the guidance of classifier-free models at times outside their interval.
+    """
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         return denoise(xt, t, y)
@@ -56,6 +65,7 @@ class ClassifierFree(Guidance):
     one, one pass of the network each; any other takes two.
     scale: s. p_uncond: share of training images whose label is replaced by the null class.
     interval: the times t in which s holds; outside of them it is 1.
+    Raises ValueError without classes and on numbers outside their range.
     Source: Ho & Salimans 2022, Eq. 6 (their w is s - 1); interval: Kynkaanniemi et al. 2024.
     """
 
@@ -73,7 +83,10 @@ class ClassifierFree(Guidance):
         if not 0 < p_uncond < 1:
             raise ValueError(f"guidance.p_uncond is {p_uncond}; it must be between 0 and 1, e.g. 0.1")
         if len(interval) != 2 or not 0 <= interval[0] < interval[1] <= 1:
-            raise ValueError(f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1]")
+            raise ValueError(
+                f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1], e.g. [0, 1]"
+            )
+        # Classes are 0 .. K - 1; the null class takes the number K.
         self.null, self.scale, self.p_uncond = num_classes, scale, p_uncond
         self.low, self.high = interval
 
@@ -83,11 +96,13 @@ class ClassifierFree(Guidance):
     def labels(self, y: Tensor | None) -> Tensor | None:
         if y is None:
             return None
+        # The null class is one more than the last label, so that the network has K + 1 embeddings.
         dropped = global_batch.uniform(len(y), device=y.device) < self.p_uncond
         return y.masked_fill(dropped, self.null)
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         null = None if y is None else torch.full_like(y, self.null)
+        # One pass where one estimate has no weight.
         if self.scale == 1:
             return denoise(xt, t, y)
         if self.scale == 0:
@@ -100,7 +115,8 @@ class Classifier(Guidance):
     """eps - s sigma grad log p(y | xt), or x0 + s sigma^2 / alpha grad log p(y | xt).
 
     classifier: answers `classifier(xt (B, C, H, W), t (B,)) -> logits (B, K)` at every level of noise; unless
-    its weights are frozen, it is trained in a phase of its own, beside the network.
+    its weights are frozen, it is trained in a phase of its own, "classifier", beside the network.
+    scale: s, at least 0. Raises ValueError without classes.
     Source: Dhariwal & Nichol 2021, Algorithm 2.
     """
 
@@ -116,27 +132,35 @@ class Classifier(Guidance):
         own = denoise(xt, t, y)
         if self.scale == 0 or y is None:
             return own
+        # Sampling runs without gradients; here the one of the classifier with respect to xt is needed.
         with torch.enable_grad():
-            seen = xt.detach().requires_grad_()
-            log_prob = -F.cross_entropy(self.classifier(seen, t.float()).float(), y, reduction="sum")
-            (gradient,) = torch.autograd.grad(log_prob, seen)
+            leaf = xt.detach().requires_grad_()
+            # The sum over the batch: each image's gradient depends on its own term alone.
+            log_prob = -F.cross_entropy(self.classifier(leaf, t.float()).float(), y, reduction="sum")
+            (gradient,) = torch.autograd.grad(log_prob, leaf)
+        # eps - s sigma grad, written in x0 = (xt - sigma eps) / alpha.
         return own._replace(x0=own.x0 + self.scale * at.sigma.square() / at.alpha * gradient)
 
     def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """What the classifier's phase minimises, (B,) each."""
+        """Compute the classifier's loss -log p(y | xt) at noised images xt (B, C, H, W): (B,) under its name.
+
+        Raises ValueError where y is None.
+        """
         if y is None:
-            raise ValueError("y is None; a classifier is trained on labels: set conditional=true")
+            raise ValueError("y is None; a classifier needs labels (B,): set conditional=true")
         logits = self.classifier(xt, t.float()).float()
         return {"cross_entropy": F.cross_entropy(logits, y, reduction="none")}
 
 
 def check_classes(num_classes: int, name: str) -> None:
-    """Raise ValueError unless there are classes to be guided to."""
+    """Raise ValueError unless the model has classes; name: the option that needs them."""
     if num_classes < 1:
-        raise ValueError(f"guidance={name} leads to classes, and the model has none: set conditional=true")
+        raise ValueError(
+            f"guidance={name} needs classes, and num_classes is {num_classes}: set conditional=true"
+        )
 
 
 def check_scale(scale: float) -> None:
-    """Raise ValueError on a negative scale."""
+    """Raise ValueError unless scale >= 0."""
     if not scale >= 0:
         raise ValueError(f"guidance.scale is {scale}; it must be at least 0 (1: the model's own)")

@@ -8,19 +8,20 @@ from torch import Tensor, nn
 
 from genbench.diffusion.schedule import Schedule
 
-__all__ = ["Learned", "Monotone"]
+__all__ = ["LearnedSchedule", "Monotone"]
 
-POSITIVE_MIN = 1e-3  # keeps gamma strictly rising in float64, too, where raw weights fall far below 0
+POSITIVE_MIN = 1e-3  # so that gamma rises strictly in float64 even where raw weights fall far below 0
 
 
-class Learned(Schedule):
+class LearnedSchedule(Schedule):
     """alpha_bar_k = sigmoid(-gamma((k - 1) / (T - 1))) for k = 1..T: -gamma is the log-SNR, and learned.
 
     gamma(u) = gamma_0 + (gamma_1 - gamma_0) (g(u) - g(0)) / (g(1) - g(0)), g strictly rising whatever its
     weights are; gamma_0 and gamma_1 > gamma_0 are where the learned ends start. Computed in float64 from
-    float32 parameters. gamma_1 = 5 leaves alpha_bar_T = 6.7e-3, where other schedules stay below 1e-4: it is
-    the paper's, and kept on purpose, since it is trained by a bound that counts what is left as L_T, by which
-    sampling, which starts from noise alone, is off: 0.0035 bits a dimension on digits.
+    float32 parameters. gamma_1 = 5 leaves alpha_bar_T = 6.7e-3, where other schedules are below 1e-4: it is
+    the paper's on purpose, since the schedule is trained by a bound that counts what is left as L_T, the
+    error of sampling, which starts from noise alone: 0.0035 bits a dimension on digits.
+    Raises ValueError unless T >= 2 and gamma_0 < gamma_1.
     Source: Kingma et al. 2021, Section 4 and Appendix H.
     """
 
@@ -29,9 +30,7 @@ class Learned(Schedule):
     ) -> None:
         super().__init__(T)
         if T < 2:
-            raise ValueError(
-                f"schedule.T is {T}; a learned schedule has two ends, and needs at least 2 steps"
-            )
+            raise ValueError(f"schedule.T is {T}; it must be at least 2: a learned schedule has two ends")
         gap = gamma_1 - gamma_0 - POSITIVE_MIN
         if not gap > 0:
             raise ValueError(
@@ -39,17 +38,19 @@ class Learned(Schedule):
                 f"below schedule.gamma_1={gamma_1} (of step T)"
             )
         self.gamma_0 = nn.Parameter(torch.tensor(gamma_0))
-        self.gap = nn.Parameter(torch.tensor(gap + math.log(-math.expm1(-gap))))  # softplus of it is the gap
+        # log(e^gap - 1), without overflow: softplus of the parameter starts at the gap.
+        self.gap = nn.Parameter(torch.tensor(gap + math.log(-math.expm1(-gap))))
         self.g = Monotone(width)
 
     def at(self, k: Tensor) -> Tensor:
         u = (k - 1).double() / (self.T - 1)
+        # alpha_bar_0 = 1 is a fact of the data, which no weight may change.
         return torch.where(k > 0, torch.sigmoid(-self.gamma(u)), 1.0)
 
     def gamma(self, u: Tensor) -> Tensor:
-        """Minus the log-SNR at u (B,) float64, 0 at step 1 and 1 at step T: (B,) float64."""
+        """Minus the log-SNR at u, which is 0 at step 1 and 1 at step T: (B,) float64 -> (B,) float64."""
         ends = torch.arange(2, dtype=u.dtype, device=u.device)
-        # In one call: gradients of two would be rounded to float32 before they nearly cancel.
+        # In one call: the gradients of two would be rounded to float32 before they nearly cancel.
         g = self.g(torch.cat([ends, u]))
         return self.gamma_0.double() + positive(self.gap) * (g[2:] - g[0]) / (g[1] - g[0])
 
@@ -70,12 +71,12 @@ class Monotone(nn.Module):
         self.weight_3 = nn.Parameter(torch.randn(width))
 
     def forward(self, u: Tensor) -> Tensor:
-        """(B,) float64 -> (B,) float64."""
+        """Evaluate g at each u: (B,) float64 -> (B,) float64."""
         first = positive(self.weight_1) * u + self.bias_1.double()
         hidden = torch.sigmoid(positive(self.weight_2) * first[:, None] + self.bias_2.double())  # (B, width)
         return first + (positive(self.weight_3) * hidden).mean(dim=1)
 
 
 def positive(raw: Tensor) -> Tensor:
-    """softplus(raw) + POSITIVE_MIN, in float64."""
+    """softplus(raw) + POSITIVE_MIN, a weight above 0 for any raw parameter, in float64."""
     return F.softplus(raw.double()) + POSITIVE_MIN

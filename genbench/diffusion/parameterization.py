@@ -1,4 +1,4 @@
-"""What the network predicts, and how x0 and eps follow from it."""
+"""The quantity that the network predicts, and how x0 and eps follow from it."""
 
 from abc import ABC, abstractmethod
 
@@ -7,38 +7,45 @@ from torch import Tensor
 
 from genbench.diffusion.schedule import Level
 
-__all__ = ["EDM", "X0", "Eps", "Parameterization", "V"]
+__all__ = ["X0", "EDMPreconditioning", "Eps", "Parameterization", "V"]
 
 
 class Parameterization(ABC):
-    """A linear code of (x0, eps): images are (B, C, H, W), `at` is the level of noise of xt.
+    """A linear function of (x0, eps) that the network predicts; abstract.
 
-    target, to_x0 and to_eps are inverses of each other at every t with 0 < alpha_bar < 1.
+    Images are (B, C, H, W), `at` is the level of noise of xt. target, to_x0 and to_eps are inverses of each
+    other at every t with 0 < alpha_bar < 1.
     """
 
     def network_input(self, xt: Tensor, at: Level) -> Tensor:
-        """What the network sees of xt."""
+        """Return the input of the network for xt at its level: (B, C, H, W). By default xt itself."""
         return xt
 
     @abstractmethod
     def target(self, x0: Tensor, eps: Tensor, at: Level) -> Tensor:
-        """What the network should answer at xt = alpha x0 + sigma eps."""
+        """Return what the network is to answer at xt = alpha x0 + sigma eps, all (B, C, H, W)."""
 
     @abstractmethod
     def to_x0(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
-        """The x0 that the network's answer at xt stands for."""
+        """Return the x0 that follows from the network's answer at xt: (B, C, H, W) twice -> (B, C, H, W).
+
+        float32; not finite where alpha = 0 and x0 does not follow from the answer.
+        """
 
     @abstractmethod
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
-        """The eps that the network's answer at xt stands for."""
+        """Return the eps that follows from the network's answer at xt: (B, C, H, W) twice -> (B, C, H, W)."""
 
     @abstractmethod
     def gain(self, alpha_bar: Tensor) -> Tensor:
-        """|x0 - x0_hat|^2 / |target - output|^2 at the same xt; infinite where x0 cannot be told."""
+        """|x0 - x0_hat|^2 / |target - output|^2 at the same xt, in the shape of alpha_bar.
+
+        Infinite where x0 does not follow from the answer.
+        """
 
 
 class Eps(Parameterization):
-    """The noise: x0 = (xt - sigma eps) / alpha.
+    """The noise eps: x0 = (xt - sigma eps) / alpha, which needs alpha > 0 at t = 1.
 
     Source: Ho et al. 2020, Eq. 11 and 14.
     """
@@ -57,7 +64,7 @@ class Eps(Parameterization):
 
 
 class X0(Parameterization):
-    """The data: eps = (xt - alpha x0) / sigma."""
+    """The data x0: eps = (xt - alpha x0) / sigma. Source: Salimans & Ho 2022, Section 4."""
 
     def target(self, x0: Tensor, eps: Tensor, at: Level) -> Tensor:
         return x0
@@ -91,13 +98,14 @@ class V(Parameterization):
         return 1 - alpha_bar
 
 
-class EDM(Parameterization):
+class EDMPreconditioning(Parameterization):
     """x0 = c_skip y + c_out output, y = xt / alpha, s = sigma / alpha, the network sees c_in y.
 
     c_skip = d^2 / (s^2 + d^2), c_out = s d / sqrt(s^2 + d^2), c_in = 1 / sqrt(s^2 + d^2), d = sigma_data:
-    inputs and targets of unit variance. At d = 1 it is the velocity's negative.
+    inputs and targets of unit variance. At d = 1 it is the velocity's negative. Raises ValueError unless
+    sigma_data > 0.
     Source: Karras et al. 2022, Eq. 7 and Table 1. Apart from it: written with xt = alpha y, which is finite
-    at alpha = 0; the network is told t instead of ln(s) / 4.
+    at alpha = 0; the network's second input is t instead of ln(s) / 4.
     """
 
     def __init__(self, sigma_data: float = 0.5) -> None:
@@ -117,16 +125,18 @@ class EDM(Parameterization):
         return skip * xt + out * output
 
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
+        # By way of x0: its own formula would divide by alpha.
         return X0().to_eps(self.to_x0(output, xt, at), xt, at)
 
     def gain(self, alpha_bar: Tensor) -> Tensor:
         return (1 - alpha_bar) * self.sigma_data**2 / self.norm(alpha_bar).square()
 
     def coefficients(self, at: Level) -> tuple[Tensor, Tensor]:
-        """Of xt and of the answer in x0: c_skip / alpha and c_out."""
+        """Return the factors of xt and of the answer in x0: c_skip / alpha and c_out, (B, 1, 1, 1) each."""
+        # c_skip / alpha = d^2 alpha / (sigma^2 + alpha^2 d^2), c_out = sigma d / sqrt(sigma^2 + alpha^2 d^2).
         norm = self.norm(at.alpha.square())
         return self.sigma_data**2 * at.alpha / norm.square(), at.sigma * self.sigma_data / norm
 
     def norm(self, alpha_bar: Tensor) -> Tensor:
-        """The standard deviation of xt: sqrt(sigma^2 + alpha^2 d^2)."""
+        """The standard deviation of xt, sqrt(sigma^2 + alpha^2 d^2), in the shape of alpha_bar."""
         return (1 - alpha_bar + alpha_bar * self.sigma_data**2).sqrt()

@@ -10,9 +10,9 @@ __all__ = ["Interpolated", "Posterior", "ReverseVariance", "Widened", "posterior
 
 
 class Posterior(NamedTuple):
-    """A Gaussian over x_s: mean = of_x0 * x0 + of_xt * xt, and two readings of its variance.
+    """The Gaussian q(x_s | x_t, x0): mean = of_x0 * x0 + of_xt * xt, and two choices of its variance.
 
-    All in the shape and dtype of the alpha_bars that they come from.
+    All in the shape and dtype of the alpha_bars that they are computed from.
     """
 
     of_x0: Tensor
@@ -24,11 +24,17 @@ class Posterior(NamedTuple):
 
 
 class ReverseVariance(ABC):
-    """The variance of p(x_s | x_t) for any s < t, as a model that was evaluated at (x_t, t) gives it."""
+    """The variance of p(x_s | x_t) for any s < t, from a model evaluated at (x_t, t); abstract.
+
+    It is a function of the posterior and not a number, so that samplers may take steps of any length.
+    """
 
     @abstractmethod
     def log(self, q: Posterior) -> Tensor:
-        """Its logarithm for the step whose posterior is q, in a shape that broadcasts to x_t's: float64."""
+        """Compute the log variance of the step whose posterior is q.
+
+        float64, in a shape that broadcasts to x_t's; -inf at s = 0, where beta~ is 0, unless it is widened.
+        """
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,11 @@ class Widened(ReverseVariance):
 
 
 def posterior(alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> Posterior:
-    """Coefficients of q(x_s | x_t, x0), any s < t on the grid (neighbours give the paper's formula).
+    """Compute q(x_s | x_t, x0) for any s < t on the grid (neighbours give the paper's formula).
 
     mu~ = beta sqrt(ab_s) / (1 - ab_t) x0 + (1 - ab_s) sqrt(1 - beta) / (1 - ab_t) xt,
     beta~ = beta (1 - ab_s) / (1 - ab_t), beta = 1 - ab_t / ab_s.
+    The alpha_bars are float64 of any one shape, which the answer has too.
     Source: Ho et al. 2020, Eq. 7.
     """
     beta = 1 - alpha_bar_t / alpha_bar_s

@@ -1,4 +1,4 @@
-"""A way from data to noise, and what a network has to learn to go back."""
+"""The contract of a process: a way from data to noise, and the way back that a network learns."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,55 +8,57 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-__all__ = ["Known", "LikelihoodProcess", "Losses", "Process", "averaged"]
+from genbench.probability.loss import Loss
 
-
-class Losses(NamedTuple):
-    """What a batch costs."""
-
-    total: Tensor
-    """() float32, what is differentiated."""
-    terms: dict[str, Tensor]
-    """Its parts, () each, under stable names."""
-
-
-def averaged(terms: dict[str, Tensor], weight: Tensor) -> Losses:
-    """Losses of terms (B,) with importance weights (B,)."""
-    means = {name: (weight * term).mean() for name, term in terms.items()}
-    return Losses(sum(means.values()), {name: mean.detach() for name, mean in means.items()})
+__all__ = ["Known", "LikelihoodProcess", "Process"]
 
 
 class Known(NamedTuple):
-    """The part of an image that is given: x0 where mask is True; both (B, C, H, W)."""
+    """The given part of images that are to be completed: x0 where mask is True; both (B, C, H, W).
+
+    The mask is bool; what x0 holds elsewhere is never read.
+    """
 
     x0: Tensor
     mask: Tensor
 
     def within(self, estimate: Tensor) -> Tensor:
-        """An estimate of x0 (B, C, H, W) with what is given put in: it is known at every level of noise."""
+        """Replace the given part of an estimate of x0 by its true values: (B, C, H, W) -> (B, C, H, W).
+
+        Done at every level of noise, since the given pixels are known at each of them.
+        """
         return torch.where(self.mask, self.x0, estimate)
 
 
 class Process(nn.Module, ABC):
-    """Time t in [0, 1]: 0 is data, 1 is noise. Images are (B, C, H, W), labels (B,) or None.
+    """A way from data at t = 0 to noise at t = 1, and its reversal by a network; abstract.
 
-    Networks answer `network(xt, t (B,), y)`, and belong to the model, not to the process.
+    Images are (B, C, H, W), labels (B,) int64 or None. The network, `network(xt, t (B,), y)`, belongs to the
+    model, which passes it to each method. A model of any process is `families.diffusion.Denoising`.
     """
 
     phases: tuple[str, ...] = ("net",)
-    """What is trained: the network, and whatever guides its samples."""
+    """The training phases: "net" trains the network, others train what guides its samples."""
     shares: Mapping[str, float] = MappingProxyType({})
-    """Of the budget, for phases that follow one another, all of the network; none: a step has all phases."""
+    """Phase -> its share of the budget, for phases of the network that follow one another; empty where each
+    training step passes over all phases."""
 
     @abstractmethod
-    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Losses:
-        """The loss of a batch in one phase; randomness is torch's default generator."""
+    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+        """Compute the loss of a batch x0 (B, C, H, W) in one phase.
+
+        Times and noise are drawn from torch's default generator. Raises ValueError on images or labels that
+        the process cannot be trained on.
+        """
 
     def adopt(self, network: nn.Module) -> None:
-        """Make room for what is remembered of the network between phases; most remember nothing."""
+        """Create the buffers that depend on the network's size, such as an average of its weights.
+
+        A model calls it once, when it is built. By default there are none.
+        """
 
     def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-        """Find what a trained network leaves to be found in closed form; most processes have nothing.
+        """Set numbers that follow from a trained network in closed form; by default there are none.
 
         batches: training images (B, C, H, W) with their labels; randomness is torch's default generator.
         """
@@ -69,15 +71,21 @@ class Process(nn.Module, ABC):
 
     @abstractmethod
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
-        """Raise ValueError unless the network answers as the process needs, shown by one answer at x0."""
+        """Raise ValueError unless the network's output at x0 (B, C, H, W) has the right shape.
+
+        A model calls it when it is built, on one image. The message names the configuration key to change.
+        """
 
     @abstractmethod
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
-        """States at t = 1: (n, C, H, W)."""
+        """Draw n states at t = 1, where sampling starts: (n, C, H, W) float32 on the process's device."""
 
     @abstractmethod
     def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
-        """States from which a path with this `start` sets out, given the images."""
+        """Draw the states x_start of images x0 (B, C, H, W), from which a path with this `start` begins.
+
+        Raises ValueError unless 0 < start <= 1.
+        """
 
     @abstractmethod
     def path(
@@ -90,44 +98,68 @@ class Process(nn.Module, ABC):
         start: float = 1.0,
         known: Known | None = None,
     ) -> Iterator[Tensor]:
-        """The states after each step from x at t = start to samples at t = 0."""
+        """Yield the state after each step from x (B, C, H, W) at t = start to the sample at t = 0.
+
+        start below 1 takes proportionally fewer steps. known: pixels that each estimate of x0 is set to.
+        """
 
     @abstractmethod
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
-        """One batch on its way to noise, the first state x0 itself: (frames, B, C, H, W)."""
+        """Noise one batch x0 (B, C, H, W) more and more: (frames, B, C, H, W), the first state x0 itself.
+
+        All states share one draw of the noise, so that neighbouring frames look alike.
+        """
 
     @abstractmethod
     def noise_levels(self) -> tuple[Tensor, Tensor]:
-        """Some hundred times in [0, 1], and what is left of x0 there: (n,) float64 each."""
+        """Return some hundred times in [0, 1] and the share of x0 that is left there, alpha_bar.
+
+        (n,) float64 each; a figure shows them.
+        """
 
     def check_unbounded(self) -> None:
-        """Raise ValueError where data have to be 8-bit images in [-1, 1]; by default they need not."""
+        """Raise ValueError where a setting needs 8-bit images in [-1, 1]: latents are neither.
+
+        A latent diffusion model calls it when it is built; by default every setting takes any data.
+        """
 
     def networks(self) -> list[nn.Module]:
-        """Networks beside the model's that sampling calls."""
+        """Return the networks beside the model's own that sampling calls, such as a guiding classifier.
+
+        Their passes count as cost, and their parameters are trained in the phases other than "net".
+        """
         return []
 
 
 class LikelihoodProcess(Process):
-    """A process that also tells how likely its way back finds an image."""
+    """A process that also gives log p(x0), as a bound or an estimate; abstract.
+
+    A model of it is `families.diffusion.Diffusion`, whose attributes of the same names follow from these.
+    """
 
     bound: Literal["lower", "estimate"]
-    """What kind of number log_prob is."""
+    """The kind of number that log_prob returns."""
     method: str
-    """How log_prob is found, as tables say it."""
+    """The name of the method in tables, such as "vlb, 10 terms"."""
     discretized: bool = False
     """True where log_prob integrates in steps, whose error falls with their number."""
 
     @abstractmethod
     def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        """log p(x0 | y) in nats, (B,); randomness is torch's default generator."""
+        """log p(x0 | y) of 8-bit images in [-1, 1]: (B, C, H, W) -> (B,) nats.
+
+        Randomness is torch's default generator.
+        """
 
     def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
-        """log_prob as finer steps have it, (B,): from the same state of the generator with the same draws."""
+        """Compute log_prob with a smaller error of its steps, from the same draws: (B,) nats.
+
+        The difference from log_prob is the error that tables state. By default it is log_prob itself.
+        """
         return self.log_prob(network, x0, y)
 
     def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
-        """L_0, L_1, .., L_T, whose sum bounds -log p(x0): (B,) nats each.
+        """Yield L_0, L_1, .., L_T, whose sum bounds -log p(x0): (B,) nats each.
 
         Raises ValueError where no bound is a sum over steps.
         """

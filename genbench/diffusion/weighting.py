@@ -1,4 +1,4 @@
-"""How much each level of noise counts in the distance between answers and targets.
+"""Weights of the distance between answers and targets at each level of noise.
 
 A weight w on |x0 - x0_hat|^2 is the weight w * gain on the squared distance of answer and target, gain being
 the parameterization's.
@@ -12,19 +12,28 @@ from genbench.diffusion.parameterization import Parameterization
 from genbench.diffusion.posterior import posterior
 from genbench.diffusion.schedule import Schedule
 
-__all__ = ["MinSNR", "Plain", "TrueBound", "Weighting"]
+__all__ = ["MinSNR", "TrueBound", "Unweighted", "Weighting"]
 
 
 class Weighting(ABC):
-    """A weight for each image, given the time at which it was noised."""
+    """A weight of the loss for each image, given the time at which it was noised; abstract.
+
+    It decides which levels of noise the network learns best; at each level the optimum is the same.
+    """
 
     @abstractmethod
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
-        """Weights at times t (B,): (B, 1, 1, 1) float32."""
+        """Compute the weight of |target - output|^2 at times t: (B,) -> (B, 1, 1, 1) float32.
+
+        parameterization: its gain turns a weight of x0 into one of its target.
+        """
 
 
-class Plain(Weighting):
-    """1: each answer's own distance, L_simple. Source: Ho et al. 2020, Eq. 14."""
+class Unweighted(Weighting):
+    """Weight 1 on the distance of the network's own answer, whatever it parameterizes: L_simple.
+
+    Source: Ho et al. 2020, Eq. 14.
+    """
 
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
         return t.new_ones(len(t), 1, 1, 1).float()
@@ -33,7 +42,7 @@ class Plain(Weighting):
 class MinSNR(Weighting):
     """min(SNR, gamma) on the distance of x0, SNR = alpha_bar / (1 - alpha_bar).
 
-    Source: Hang et al. 2023, Section 3.4 (gamma = 5).
+    Raises ValueError unless gamma > 0. Source: Hang et al. 2023, Section 3.4 (gamma = 5).
     """
 
     def __init__(self, gamma: float = 5.0) -> None:
@@ -48,13 +57,15 @@ class MinSNR(Weighting):
 
 
 class TrueBound(Weighting):
-    """The bound's own: (of_x0)^2 / (2 beta~) on x0, or beta^2 / (2 beta~ alpha_k (1 - alpha_bar)) on eps.
+    """The bound's own weight: (of_x0)^2 / (2 beta~) on x0, beta^2 / (2 beta~ alpha_k (1 - alpha_bar)) on eps.
 
-    Nats a dimension and step; beta~_1 = 0 is replaced by beta_1. Source: Ho et al. 2020, Eq. 12.
+    alpha_k = 1 - beta_k. The loss is then in nats a dimension and step; beta~_1 = 0 is replaced by beta_1.
+    Source: Ho et al. 2020, Eq. 12.
     """
 
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
         ab_t, ab_s = schedule.around(t)
         q = posterior(ab_t, ab_s)
+        # At the first step beta~ is 0, and the weight would be infinite.
         variance = q.beta_tilde.where(ab_s < 1, q.beta)
         return (q.of_x0.square() / (2 * variance) * parameterization.gain(ab_t)).float()

@@ -13,9 +13,10 @@ __all__ = ["Autoencoder"]
 class Autoencoder(Latent):
     """z = encoder(x), x' = mean of p(x | decoder(z)): a VAE with beta = 0 and no noise; no likelihood.
 
-    loss = -log p(x | decoder(encoder(x))) / D (what the likelihood minimises in training). In training mode
-    each step also shows its codes to `density`, from which prior draws, without gradient. It is
-    fitted along the way, over a window of the last batches, so that no second stage is needed.
+    loss = -log p(x | decoder(encoder(x))) / D, by the likelihood's own loss. In training mode each step also
+    updates `density`, from which prior draws, by its codes (B, L), without gradient: over a window of the
+    last batches, so that no second stage is needed.
+    latent: L, which encoder and density must have too, else ValueError.
     Source: Hinton & Salakhutdinov 2006; a density fitted after: Ghosh et al. 2020, Section 4.
     """
 
@@ -35,8 +36,7 @@ class Autoencoder(Latent):
         self.density = density
         self.latent_shape = (latent,)
         with torch.no_grad():
-            y = torch.zeros(1, dtype=torch.int64) if num_classes else None
-            answered = encoder(torch.zeros(1, *shape), y).shape[1]
+            answered = encoder(*self.example()).shape[1]
         if not latent == answered == density.dimensions:
             raise ValueError(
                 f"model.latent is {latent}, the encoder answers {answered} numbers, "
@@ -50,6 +50,7 @@ class Autoencoder(Latent):
         self.check_phase(phase)
         self.check_batch(x, y)
         z = self.encode(x, y)
+        # An evaluation of the loss must not move the density that samples are drawn from.
         if self.training:
             self.density.update(z, y)
         reconstruction = self.likelihood.training_nats(self.decoder(z, y), x).mean()

@@ -14,12 +14,13 @@ __all__ = ["Autoregressive"]
 
 
 class Autoregressive(Inpaints, Likelihood, Trajectory):
-    """log p(x | y) = sum_i log p(x_i | x_1 .. x_{i-1}, y) over the tokens of an image in raster order.
+    """log p(x | y) = sum_i log p(x_i | x_1 .. x_{i-1}, y) over the N tokens of an image in raster order.
 
-    The network answers for all tokens of a given image at once; its law says what an answer means. Sampling
-    asks it for one token after another with what it keeps of those before: N passes a sample, as the cost
-    counts them, although each is the work of one token.
-    loss is -log p in nats a dimension; step 0 of a training shows its batch to the law (a palette is fitted).
+    The network answers for all tokens of a given image at once; its pixel distribution turns an answer
+    into probabilities. Sampling draws one token after another with a cache of those before: N
+    passes a sample, as the cost counts them, although each computes one token alone.
+    loss is -log p in nats a dimension; step 0 of a training fits the pixel distribution to its batch, if it
+    has something to fit (a palette).
     Source: van den Oord et al. 2016a, Eq. 1.
     """
 
@@ -42,6 +43,7 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
+        # A palette's probabilities are those of the nearest colours.
         tokens = self.network.law.snapped(self.network.to_tokens(x))
         return self.network.law.log_prob(self.network(self.network.to_images(tokens), y), tokens)
 
@@ -52,17 +54,21 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
 
     @torch.no_grad()
     def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
-        """The image as it fills, grey (0) where nothing is drawn yet: (frames, n, C, H, W)."""
-        kept = frame_indices(self.network.length + 1, frames)
-        states = {i: x.clone() for i, x in enumerate(self.states(n, y, rng)) if i in kept}
-        return torch.stack([states[i] for i in kept])
+        """Draw images and return their states on the way, grey (0) where no token is drawn yet.
+
+        (frames, n, C, H, W).
+        """
+        shown = frame_indices(self.network.length + 1, frames)
+        # All states share one memory: those that are shown are copied before the next token is written.
+        states = {i: x.clone() for i, x in enumerate(self.states(n, y, rng)) if i in shown}
+        return torch.stack([states[i] for i in shown])
 
     @torch.no_grad()
     def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
-        """Each token where the mask is True drawn given those before it, the others kept: (B, C, H, W).
+        """Draw each token where the mask is True given those before it: (B, C, H, W), the others unchanged.
 
-        Exact where all that is drawn stands behind all that is known, such as the lower half of an image;
-        elsewhere a heuristic, since what is drawn knows nothing of the known pixels behind it.
+        Exact where every drawn token comes after all known ones, such as the lower half of an image;
+        elsewhere a heuristic, since a token does not depend on the known ones after it.
         """
         self.check_batch(x, y)
         self.check_mask(x, mask)
@@ -70,18 +76,23 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
         return filled.contiguous()
 
     def states(self, n: int, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
-        """Images of which nothing is drawn, then after each token, in one memory: (n, C, H, W) each."""
+        """Yield empty images, then the images after each token: (n, C, H, W) each, all in one memory."""
         self.check_labels(y, n)
         x = torch.zeros(n, *self.shape, device=next(self.parameters()).device)
         return self.fill(x, torch.ones_like(x, dtype=torch.bool), y, rng)
 
     def fill(self, x: Tensor, drawn: Tensor, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
-        """The images x with what is `drawn`, (B, C, H, W) bool, token by token; all states in one memory."""
+        """Draw the tokens of x (B, C, H, W) where `drawn` (bool) is True, and yield the images after each.
+
+        All states share one memory. The network sees zeros where no token is written yet.
+        """
+        # Both in raster order of tokens, as the network sees them.
         known, drawn = self.network.to_tokens(x), self.network.to_tokens(drawn)
         tokens = torch.zeros(known.shape, device=x.device)
         images, cache = self.network.to_images(tokens), Cache()
         yield images
         for i in range(self.network.length):
+            # images is a view of tokens: writing a token shows it to the next pass.
             answer = self.network(images, y, cache)[:, 0]
             tokens[:, i] = torch.where(drawn[:, i], self.network.law.sample(answer, rng=rng), known[:, i])
             yield images

@@ -1,4 +1,4 @@
-"""Denoising diffusion: a network that goes back along a process from data to noise."""
+"""Denoising diffusion and its relatives: a network that reverses a process from data to noise."""
 
 from collections.abc import Iterable, Iterator
 
@@ -24,10 +24,11 @@ __all__ = ["Denoising", "Diffusion"]
 
 
 class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
-    """A model that goes back from noise to images: network + process.
+    """A model that reverses a process from data to noise: network + process; no likelihood.
 
-    The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)`; the process says what the answer
-    means, what it costs and how samples come of it.
+    The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)`; the process turns the answer into
+    a loss and into samples (see diffusion.process). Consistency models are of this class.
+    Raises ValueError where the network's output does not fit the process.
     """
 
     def __init__(
@@ -36,17 +37,17 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         super().__init__(shape, num_classes)
         self.network, self.process = network, process
         self.phases = process.phases
+        # Phases with shares follow one another, each a stage of its own.
         self.stages = tuple(Stage(share, (phase,)) for phase, share in process.shares.items())
         with torch.no_grad():
-            y = torch.zeros(1, dtype=torch.int64) if num_classes else None
-            process.check_network(network.eval(), torch.zeros(1, *shape), y)
+            process.check_network(network.eval(), *self.example())  # without dropout, which draws randomness
         network.train()
         process.adopt(network)
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        return Loss(*self.process.losses(self.network, x, y, phase=phase))
+        return self.process.losses(self.network, x, y, phase=phase)
 
     def begin_step(self, spent: float) -> None:
         self.process.begin_step(spent)
@@ -54,8 +55,10 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
         guides = [p for network in self.process.networks() for p in network.parameters()]
+        # A phase of a guide, such as a classifier: its parameters alone.
         if phase != "net" and phase not in self.process.shares:
             return guides
+        # A learned schedule's parameters, too, are trained with the network.
         others = set(map(id, guides))
         return [p for p in self.parameters() if id(p) not in others]
 
@@ -92,6 +95,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_batch(x, y)
         self.check_mask(x, mask)
+        # The process knows what is given, the mask here says what is to be drawn.
         noise, known = self.process.noise(len(x), self.shape, rng), Known(x, ~mask.expand_as(x))
         *_, filled = self.process.path(self.network, noise, y, rng, known=known)
         return filled
@@ -104,7 +108,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         return varied
 
     def states(self, n: int, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
-        """Pure noise, then the state after each step of the way back: (n, C, H, W) each."""
+        """Yield pure noise, then the state after each step towards the samples: (n, C, H, W) each."""
         self.check_labels(y, n)
         x = self.process.noise(n, self.shape, rng)
         yield x
@@ -112,8 +116,10 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
 
 
 class Diffusion(Denoising, Likelihood, BoundTerms):
-    """A diffusion model, whose process also gives log p(x).
+    """A diffusion or flow matching model, whose process also gives log p(x): network + process.
 
+    bound, method and discretized are those of the process. Raises ValueError where the network's output does
+    not fit the process.
     Source: Sohl-Dickstein et al. 2015; Ho et al. 2020.
     """
 

@@ -1,4 +1,4 @@
-"""Normalizing flow: dequantization + transform + base."""
+"""Normalizing flow: dequantization + invertible transform + base distribution."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from genbench.runtime.rng import fork
 
 __all__ = ["NormalizingFlow"]
 
-CHECKED_IMAGES = 8
+CHECKED_IMAGES = 8  # of a batch, for which the inverse is measured
 
 
 class NormalizingFlow(Latent, Likelihood):
@@ -25,18 +25,20 @@ class NormalizingFlow(Latent, Likelihood):
 
     loss is -log p in nats a dimension.
     flow: f from v in [0, 256)^D, (B, C, H, W), to z (B, D).
-    dequantization: where u comes from, and how often it is drawn for log_prob, which is a lower bound.
-    base: the law of z.
-    temperature: what z is multiplied by in sampling; 1 is the model, less is nearer to its mode.
+    dequantization: the distribution of u, and how often it is drawn for log_prob, which is a lower bound.
+    base: the distribution of z.
+    temperature: the factor of z in sampling; 1 is the model, less is nearer to its mode.
     check_every, tolerance: every so many steps of training the greatest error of f^-1(f(v)), in grey levels,
     is measured (0: never), and must be at most the tolerance.
-    Raises FloatingPointError where the flow is no longer invertible in floating point.
+    Raises ValueError on numbers outside their range, FloatingPointError where the flow is no longer
+    invertible in floating point.
     Source: Rezende & Mohamed 2015; Dinh et al. 2017, Eq. 2 and 3.
     Temperature: Kingma & Dhariwal 2018, Section 5.
     """
 
     inverts = True
     inverse_error: Tensor
+    """The error of f^-1(f(v)) that was measured last, in grey levels: () float32."""
 
     def __init__(
         self,
@@ -61,17 +63,18 @@ class NormalizingFlow(Latent, Likelihood):
         self.temperature, self.check_every, self.tolerance = temperature, check_every, tolerance
         self.bound, self.method = dequantization.bound, dequantization.method
         self.latent_shape = (math.prod(self.shape),)
-        self.register_buffer("inverse_error", torch.zeros(()))  # kept, so that a resumed log goes on
+        self.register_buffer("inverse_error", torch.zeros(()))  # a buffer, so that a resumed log goes on
 
     def autocast_networks(self) -> list[nn.Module]:
-        """None: the map is only as invertible as its networks are repeatable.
+        """Return none: the map is only as invertible as its networks are repeatable.
 
-        Their inputs on the way back differ by float32 rounding, which bfloat16 inside them would magnify.
+        On the way back their inputs differ by float32 rounding, which bfloat16 inside them would magnify.
         """
         return []
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
+        # Training takes one draw of u, whose mean is the bound.
         prior, log_det, log_q = self.parts(x, y)
         dimensions = math.prod(self.shape)
         total = -(prior + log_det - log_q).mean() / dimensions
@@ -82,18 +85,21 @@ class NormalizingFlow(Latent, Likelihood):
         return Loss(total, {"nll": total.detach(), **shown, "inverse_error": self.inverse_error.clone()})
 
     def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
-        """Show the first batch to the layers that take their statistics from it; check the inverse.
+        """Initialise the layers that take statistics of the first batch (ActNorm), and check the inverse.
 
-        The noise is the one that the losses of the parts then see.
+        The random state is restored, so that the losses of the parts draw the noise that the layers were
+        initialised with.
         """
         if self.training and step == 0:
+            # The random state is restored afterwards; no gradient is taken.
             with fork(x.device), frozen(self):
                 self.parts(x, y)
         self.check_inverse(x, y, step)
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Log of the mean weight p(v) / q(u | x) over `dequantization.draws` draws of u, (B,) nats."""
+        """log (1/n) sum_i p(v_i) / q(u_i | x) over n = `dequantization.draws` draws: (B,) nats."""
         draws = self.dequantization.draws
+        # A generator: one draw at a time is in memory.
         parts = (self.parts(x, y) for _ in range(draws))
         log_weights = torch.stack([prior + log_det - log_q for prior, log_det, log_q in parts])
         return log_weights.logsumexp(dim=0) - math.log(draws)
@@ -105,8 +111,9 @@ class NormalizingFlow(Latent, Likelihood):
 
     @torch.no_grad()
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Latents of the centres of the images' buckets, (B, D): nothing is left to chance."""
+        """Map the centres of the images' buckets, v = k + 1/2, to latents: (B, C, H, W) -> (B, D)."""
         self.check_batch(x, y)
+        # The centre of the bucket, so that encoding draws nothing.
         z, _ = self.map(grey_levels(x) + 0.5, y)
         return finite(z, "latents")
 
@@ -117,20 +124,26 @@ class NormalizingFlow(Latent, Likelihood):
         return finite((v - 0.5) / 127.5 - 1, "images")
 
     def parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """log p(z), log_det and log q(u) of a batch, (B,) each."""
+        """Return log p(z), log |det df/dv| and log q(u | x) of a batch x (B, C, H, W): (B,) nats each."""
         self.check_batch(x, y)
         v, log_q = self.dequantization(grey_levels(x), y)
         z, log_det = self.map(v, y)
         return self.base.log_prob(z), log_det, log_q
 
     def map(self, x: Tensor, y: Tensor | None, *, reverse: bool = False) -> tuple[Tensor, Tensor | None]:
-        """The flow or its inverse (see TwoWay) in plain float32: no autocast, and no TF32 on a GPU."""
+        """Apply the flow or its inverse (see TwoWay) in plain float32: no autocast, and no TF32 on a GPU.
+
+        (B, C, H, W) -> (B, D) and log_det (B,); reverse: back, without log_det.
+        """
         with full_precision(x.device):
             return self.flow(x, y, reverse=reverse)
 
     @torch.no_grad()
     def check_inverse(self, x: Tensor, y: Tensor | None, step: int) -> None:
-        """Measure, where it is due, how far f^-1(f(v)) is from v, as the flow is used: without dropout."""
+        """Every `check_every` steps, measure max |f^-1(f(v)) - v| as the flow is used: without dropout.
+
+        Raises FloatingPointError where it exceeds the tolerance.
+        """
         if not self.check_every or step % self.check_every:
             return
         x, y = x[:CHECKED_IMAGES], None if y is None else y[:CHECKED_IMAGES]
@@ -150,28 +163,35 @@ class NormalizingFlow(Latent, Likelihood):
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Within, no parameter takes gradient, so that a forward pass holds no activations in memory."""
+    """Context in which no parameter of a module takes gradient, so that a forward pass stores no activations.
+
+    Those that took gradient before do so again afterwards, also after an error.
+    """
     learned = [p for p in module.parameters() if p.requires_grad]
     for parameter in learned:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
+        # Restored even where the pass fails.
         for parameter in learned:
             parameter.requires_grad_(True)
 
 
 def grey_levels(x: Tensor) -> Tensor:
-    """The grey levels 0 .. 255 of images in [-1, 1], as floats."""
+    """k = 127.5 (x + 1) rounded to 0 .. 255, the grey levels of images in [-1, 1], as floats. Any shape."""
     return ((x + 1) * 127.5).round().clamp(0, 255)
 
 
-def finite(values: Tensor, what: str) -> Tensor:
-    """The same values. Raises FloatingPointError where one is not finite."""
+def finite(values: Tensor, quantity: str) -> Tensor:
+    """Return the values (B, ...) unchanged; raises FloatingPointError where one is not finite.
+
+    quantity: the name of the values in the message.
+    """
     if not bool(values.isfinite().all()):
         bad = int((~values.isfinite()).flatten(1).any(dim=1).sum())
         raise FloatingPointError(
-            f"{what} of {bad} of {len(values)} are not finite: the flow has lost its inverse there; "
+            f"{quantity} of {bad} of {len(values)} are not finite: the flow has lost its inverse there; "
             "train at a lower optim.lr or coupling.bound"
         )
     return values

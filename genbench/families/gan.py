@@ -15,13 +15,13 @@ __all__ = ["GAN"]
 
 
 class GAN(Decodes):
-    """A generator that learns from what a discriminator makes of its images; there is no likelihood.
+    """A generator trained against a discriminator of real and generated images; there is no likelihood.
 
     generator(z (B, L), y (B,) or None) -> images (B, C, H, W); discriminator(x, y) -> logits (B,).
     Phase "disc" minimises criterion.disc + penalties by the discriminator, phase "gen" criterion.gen by the
     generator; each sees images through the augmentation, real and generated alike.
     latent_size: L, of z ~ N(0, 1). critic_steps: phases "disc" for each "gen".
-    divergence: logits beyond it make the loss infinite, upon which the loop stops and names phase and step.
+    divergence: logits beyond it make the loss infinite, on which the loop stops and names phase and step.
     Raises ValueError on sizes below 1 and on a divergence that is not above 0.
     Source: Goodfellow et al. 2014, Algorithm 1; augmentation in both phases: Zhao et al. 2020, Eq. 3.
     """
@@ -45,17 +45,21 @@ class GAN(Decodes):
             if value < 1:
                 raise ValueError(f"model.{name} is {value}; it must be at least 1")
         if not divergence > 0:
-            raise ValueError(f"model.divergence is {divergence}; it must be above 0")
+            raise ValueError(f"model.divergence is {divergence}; it must be above 0, e.g. 1e4")
         self.generator, self.discriminator = generator, discriminator
         self.criterion, self.penalties, self.augmentation = criterion, penalties, augmentation
         self.latent_shape, self.divergence = (latent_size,), divergence
+        # Several discriminator phases, each with a batch of its own, before one of the generator.
         self.phases, self.period = ("disc",) * critic_steps + ("gen",), penalties.every
 
     def check_trainable(self) -> None:
         self.criterion.check(self.discriminator, self.penalties)
 
     def networks(self) -> list[nn.Module]:
-        """The generator alone: the discriminator draws no samples, and its slopes need full precision."""
+        """Return the generator alone: sampling never calls the discriminator.
+
+        The penalties differentiate the discriminator, which therefore computes in float32 too.
+        """
         return [self.generator]
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "disc", step: int = 0) -> Loss:
@@ -78,11 +82,16 @@ class GAN(Decodes):
         return self.generator(z, y).float()
 
     def disc_loss(self, x: Tensor, y: Tensor | None, step: int) -> Loss:
-        """The loss of phase "disc" on real images x (B, C, H, W) and as many generated ones."""
-        critic = partial(self.criticise, y=y)
+        """Compute the loss of phase "disc" on real images x (B, C, H, W) and as many generated ones.
+
+        total = criterion.disc + penalties; the terms also have the mean logits and accuracies of both kinds.
+        """
+        critic = partial(self.logits, y=y)
+        # Where a penalty is due, both require gradient, which the penalty differentiates.
         real, fake = self.penalties.watch(x, self.sample(len(x), y), step=step)
         real_logits, fake_logits = critic(real), critic(fake)
         adversarial = self.criterion.disc(real_logits, fake_logits)
+        # Of the same passes: logits are not computed twice.
         penalty = self.penalties(critic, real, fake, logits=(real_logits, fake_logits), step=step)
         terms = {
             "adversarial": adversarial.detach(),
@@ -90,27 +99,34 @@ class GAN(Decodes):
             "fake_logits": fake_logits.detach().mean(),
             "real_accuracy": (real_logits > 0).float().mean(),
             "fake_accuracy": (fake_logits < 0).float().mean(),
-            # The one that means something where logits have no zero, as under the relativistic criterion.
+            # The accuracy for criteria whose logits have no zero, such as the relativistic one.
             "pair_accuracy": (real_logits > fake_logits).float().mean(),
             **penalty.terms,
         }
         return Loss(self.bounded(adversarial + penalty.total, torch.cat([real_logits, fake_logits])), terms)
 
     def gen_loss(self, x: Tensor, y: Tensor | None) -> Loss:
-        """The loss of phase "gen"; the real images x (B, C, H, W) are judged where the criterion compares."""
-        fake_logits = self.criticise(self.decode(self.prior(len(x), y), y), y)
+        """Compute the loss of phase "gen", criterion.gen of as many generated images as x (B, C, H, W) has.
+
+        The real images x themselves count only where the criterion compares both kinds.
+        """
+        fake_logits = self.logits(self.decode(self.prior(len(x), y), y), y)
         real_logits = None
         if self.criterion.compares:
-            with torch.no_grad():  # the generator has no part in them
-                real_logits = self.criticise(x, y)
+            with torch.no_grad():  # they do not depend on the generator
+                real_logits = self.logits(x, y)
         total = self.criterion.gen(fake_logits, real_logits)
         return Loss(self.bounded(total, fake_logits), {"fake_logits": fake_logits.detach().mean()})
 
-    def criticise(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """What the discriminator makes of images (B, C, H, W), seen through the augmentation: logits (B,)."""
+    def logits(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Return the discriminator's logits of augmented images: (B, C, H, W), y (B,) or None -> (B,)."""
         return self.discriminator(self.augmentation(x), y)
 
     def bounded(self, total: Tensor, logits: Tensor) -> Tensor:
-        """The loss (), infinite with its gradient where a logit is beyond the bound, unread by the host."""
+        """Return the loss (), infinite with its gradient where a logit is beyond `divergence`.
+
+        By arithmetic: reading a flag off a GPU would stall every step.
+        """
+        # Not >, so that a NaN counts as exploded too.
         exploded = ~(logits.detach().abs().amax() <= self.divergence)
         return total * torch.where(exploded, torch.inf, 1.0)

@@ -1,4 +1,4 @@
-"""A generative model of an autoencoder's latents, such as latent diffusion."""
+"""Latent diffusion: an autoencoder, and a generative model of its latents as the prior."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,15 +12,17 @@ __all__ = ["LatentDiffusion"]
 
 
 class LatentDiffusion(Latent, Noising, FitsAfterTraining):
-    """x = decode(mean + scale u), u from a prior that is a model of its own, as if latents were images.
+    """x = decode(mean + scale u), u (L, h, w) from a prior, any model of images, as if latents were images.
 
     The training has two stages: the autoencoder for a share of the budget, then the prior on its latents,
-    which are brought to mean 0 and deviation 1 a channel by their moments at the end of the first stage.
-    autoencoder: any model with codes; latents that are vectors are maps of one pixel. One that was trained
-    before (its weights frozen) leaves the whole budget to the prior.
-    network, prior: made here, since only the autoencoder knows the shape of its latents:
+    scaled to mean 0 and standard deviation 1 a channel by their moments at the end of the first stage.
+    autoencoder: any model with latents; vectors are maps of one pixel. One that was trained before (its
+    weights frozen) leaves the whole budget to the prior. It has no labels: they go to the prior alone.
+    network, prior: called here, since the shape of the latents follows from the autoencoder:
     network(shape=(L, h, w)), prior(shape=(L, h, w), num_classes=K, network=network).
-    Labels go to the prior; the autoencoder does without.
+    momentum: the least weight of a batch in the moments while the autoencoder is trained.
+    Raises ValueError on numbers outside their range, on an autoencoder of other images or with classes, and
+    on priors that need 8-bit images.
     Source: Rombach et al. 2022, Section 3; scaling by the moments: Appendix G.
     """
 
@@ -52,7 +54,11 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         self.prior_model.check_unbounded()
         later = self.prior_model.stages or (Stage(1.0, self.prior_model.phases),)
         if "classifier" in self.prior_model.phases:
-            raise ValueError("guidance=classifier sees images, and the prior latents: take classifier_free")
+            raise ValueError(
+                "guidance=classifier is trained on images, and this prior models latents: take "
+                "guidance=classifier_free"
+            )
+        # Weights that take no gradient: a run that was trained before.
         self.frozen = not any(p.requires_grad for p in autoencoder.parameters())
         self.share = 0.0 if self.frozen else share  # of the budget, for the autoencoder
         if not self.frozen:
@@ -61,6 +67,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
             self.phases = ("autoencoder", *self.prior_model.phases)
         else:
             self.phases, self.stages = self.prior_model.phases, self.prior_model.stages
+        # Mean and mean square a channel, and the number of batches so far.
         channels = (self.latent_shape[0], 1, 1)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("square", torch.ones(channels))
@@ -73,7 +80,10 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         return [*self.autoencoder.autocast_networks(), *self.prior_model.autocast_networks()]
 
     def noise_levels(self) -> tuple[Tensor, Tensor]:
-        """Those of the prior, on latents."""
+        """Return the noise levels of the prior, whose process noises latents: (n,) float64 each.
+
+        The prior must be a Noising model.
+        """
         assert isinstance(self.prior_model, Noising)
         return self.prior_model.noise_levels()
 
@@ -84,7 +94,8 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         return self.prior_model.phase_parameters(phase)
 
     def begin_step(self, spent: float) -> None:
-        """Pass on the share of the prior's own budget, 0 while the autoencoder is trained."""
+        """Pass the prior the share of its own budget that is spent, 0 while the autoencoder is trained."""
+        # 1 - share is the prior's part of the budget.
         self.prior_model.begin_step(max(spent - self.share, 0.0) / (1 - self.share))
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
@@ -98,36 +109,42 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         return self.prior_model.loss(self.scaled(x), y, phase=phase, step=step)
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-        """Fit what the prior has to be fitted, to latents as it sees them."""
+        """Fit the prior's numbers that follow from trained weights, to scaled latents of the images."""
         if isinstance(self.prior_model, FitsAfterTraining):
             self.prior_model.fit((self.scaled(x), y) for x, y in batches)
 
     @torch.no_grad()
     def scaled(self, x: Tensor) -> Tensor:
-        """The latents of images as the prior sees them, with mean 0 and deviation 1: (B, L, h, w)."""
+        """Return the latents that the prior models, (codes(x) - mean) / scale: (B, L, h, w)."""
         return (self.codes(x) - self.mean) / self.scale()
 
     def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
-        """Update the moments that scale latents: in the autoencoder's phase, or in all if it is frozen."""
+        """Update the moments of the latents, in the autoencoder's phase or, if that is frozen, in each."""
         self.set_mode(phase)
         if self.training and (self.frozen or phase == "autoencoder"):
-            self.follow(x)
+            self.update_moments(x)
 
     def set_mode(self, phase: str) -> None:
-        """The autoencoder trains in its own phase only; in others it must answer as it will in sampling."""
+        """Put the autoencoder in training mode in its own phase only: in others it answers as in sampling."""
         self.autoencoder.train(self.training and phase == "autoencoder")
 
     @torch.no_grad()
-    def follow(self, x: Tensor) -> None:
-        """Update the latents' moments: plain averages, later moving ones where codes change."""
+    def update_moments(self, x: Tensor) -> None:
+        """Average the latents' moments over batches, each new one with weight 1 / (their number).
+
+        The weight is at least `momentum` while the autoencoder is trained: its latents change, so that old
+        batches must fade.
+        """
         z = self.codes(x)
         weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
+        # global_batch.mean: over all processes, so that each of them scales alike.
         self.mean.lerp_(global_batch.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
         self.square.lerp_(global_batch.mean(z.square().mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
         self.batches += 1
 
     def scale(self) -> Tensor:
-        """The deviation of each channel of the latents, (L, 1, 1)."""
+        """Return the standard deviation of each channel of the latents, (L, 1, 1)."""
+        # Bounded away from 0: a channel may be constant, and the difference of moments rounds below 0.
         return (self.square - self.mean.square()).clamp(min=1e-8).sqrt()
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
@@ -138,7 +155,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         return self.codes(x)
 
     def codes(self, x: Tensor) -> Tensor:
-        """The autoencoder's latents as maps, (B, L, h, w)."""
+        """Return the autoencoder's latents as maps: (B, C, H, W) -> (B, L, h, w)."""
         return self.autoencoder.encode(x).reshape(-1, *self.latent_shape)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:

@@ -21,6 +21,7 @@ class VAE(Latent, Likelihood):
     each latent dimension has `free_nats` of KL for free. A sample is the mean of p(x | z).
     log_prob: the ELBO for importance_samples = 1, the importance-weighted bound for more, both at beta = 1.
     encode is the posterior mean, layer by layer given the means above.
+    Raises ValueError on numbers outside their range.
     Source: Kingma & Welling 2014; several layers: Sonderby et al. 2016, Child 2021.
     """
 
@@ -72,6 +73,7 @@ class VAE(Latent, Likelihood):
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
+        # Noise 0: every layer takes its mean.
         mean: Inference = self.network(torch.zeros(len(x), *self.latent_shape, device=x.device), x, y)
         return mean.z
 
@@ -80,5 +82,5 @@ class VAE(Latent, Likelihood):
         return self.likelihood.mean(self.network(z, y=y).output)
 
     def infer(self, x: Tensor, y: Tensor | None) -> Inference:
-        """Draw every layer from its posterior and decode; x (B, C, H, W)."""
+        """Draw every latent layer of x (B, C, H, W) from its posterior, and decode."""
         return self.network(global_batch.normal(len(x), self.latent_shape, device=x.device), x, y)

@@ -23,12 +23,15 @@ class VQVAE(Latent, Likelihood):
     loss = -log p(x | decoder(codes)) / D + commitment * |z_e - sg[codes]|^2 / L, averaged over positions,
     while the codebook itself follows the batch by moving averages. Phase "net": the prior over the maps of
     code indices k (B, h, w), which it sees as images (1, h, w) whose levels are the codes.
-    prior_network, prior: made here, since only the encoder knows the size of its maps:
-    prior_network(shape=(1, h, w), law=..), prior(shape=(1, h, w), num_classes=K, network=..), a model with a
-    likelihood. Without them the prior is uniform and there is one stage: an autoencoder for other models.
+    prior_network, prior: called here, since the size of the maps follows from the encoder:
+    prior_network(shape=(1, h, w), ..) with the distribution of the indices, and
+    prior(shape=(1, h, w), num_classes=K, network=..), a model with a likelihood. Without them the prior is
+    uniform and there is one stage: an autoencoder for other models.
     The latent is the map of codes (B, L, h, w). A sample is the mean of p(x | codes).
     log_prob: log p(x | k(x)) + log p(k(x)), one term of the sum over all maps of codes, hence a lower bound:
-    the ELBO of a posterior that is sure of its k(x).
+    the ELBO of a posterior of probability 1 at k(x).
+    Raises ValueError where sizes of the parts differ, on one prior argument without the other, and on numbers
+    outside their range.
     Source: van den Oord et al. 2017, Eq. 3 and Section 3.3; here the reconstruction counts for each
     dimension, D = C H W.
     """
@@ -51,22 +54,25 @@ class VQVAE(Latent, Likelihood):
         share: float = 0.5,
     ) -> None:
         super().__init__(shape, num_classes)
-        check_settings(commitment, share)
+        if commitment < 0:
+            raise ValueError(f"model.commitment is {commitment}; it must be at least 0, e.g. 0.25")
+        if not 0 < share < 1:
+            raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.5")
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.codebook, self.commitment = codebook, commitment
         with torch.no_grad():
-            y = torch.zeros(1, dtype=torch.int64) if num_classes else None
-            self.latent_shape = tuple(encoder(torch.zeros(1, *shape), y).shape[1:])
+            self.latent_shape = tuple(encoder(*self.example()).shape[1:])
         if self.latent_shape[0] != codebook.dimensions:
             raise ValueError(
                 f"the encoder answers {self.latent_shape[0]} numbers a position, and "
                 f"model.codebook.dimensions is {codebook.dimensions}: set network.encoder.out_channels to it"
             )
-        self.index_law = Categorical(codebook.size, ordered=False)
+        self.code_distribution = Categorical(codebook.size, ordered=False)
         self.phases, self.prior_model = ("autoencoder",), None
         if prior is not None and prior_network is not None:
+            # The prior models one channel, whose levels are the indices of codes.
             maps = (1, *self.latent_shape[1:])
-            net = prior_network(shape=maps, law=self.index_law)
+            net = prior_network(shape=maps, law=self.code_distribution)
             self.prior_model = prior(shape=maps, num_classes=num_classes, network=net)
             later = self.prior_model.phases
             self.stages = (Stage(share, self.phases), Stage(1 - share, later))
@@ -90,16 +96,21 @@ class VQVAE(Latent, Likelihood):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
+        # In the prior's phase the autoencoder answers as it will in sampling.
         for part in (self.encoder, self.decoder, self.codebook):
             part.train(self.training and phase == "autoencoder")
         if not self.prior_model or phase == "autoencoder":
             return self.coding_loss(x, y)
         with torch.no_grad():
-            maps = self.index_law.to_value(self.index(x, y))
+            # Indices as levels in [-1, 1], as the prior takes images.
+            maps = self.code_distribution.to_value(self.index(x, y))
         return self.prior_model.loss(maps, y, phase=phase, step=step)
 
     def coding_loss(self, x: Tensor, y: Tensor | None) -> Loss:
-        """What encoder and decoder minimise; in training mode the codebook follows the batch."""
+        """Compute the loss of encoder and decoder on images x (B, C, H, W), labels y (B,) or None.
+
+        In training mode the codebook is updated by the batch. The terms have the perplexity of its use.
+        """
         q = self.codebook(self.encoder(x, y))
         reconstruction = self.likelihood.training_nats(self.decoder(q.z, y), x).mean()
         total = reconstruction / x[0].numel() + self.commitment * q.commitment
@@ -118,19 +129,19 @@ class VQVAE(Latent, Likelihood):
         return self.likelihood.log_prob(output, x) + self.index_log_prob(index, y)
 
     def index_log_prob(self, index: Tensor, y: Tensor | None) -> Tensor:
-        """log p of maps of code indices in nats: (B, 1, h, w) -> (B,)."""
-        if not self.prior_model:
+        """log p(k | y) of maps of code indices by the prior: (B, 1, h, w) int64 -> (B,) nats."""
+        if not self.prior_model:  # uniform over the codes of each position
             return -math.log(self.codebook.size) * torch.ones_like(index, dtype=torch.float32).sum((1, 2, 3))
-        return self.prior_model.log_prob(self.index_law.to_value(index), y)
+        return self.prior_model.log_prob(self.code_distribution.to_value(index), y)
 
     def index(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """The index of the code nearest to what the encoder answers at each position: (B, 1, h, w) int64."""
+        """Return the index of the code nearest to the encoder's answer at each position: (B, 1, h, w)."""
         return self.codebook.nearest(self.encoder(x, y).float().movedim(1, -1))[:, None]
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         if self.prior_model:
-            index = self.index_law.to_level(self.prior_model.sample(n, y, rng=rng))[:, 0]
+            index = self.code_distribution.to_level(self.prior_model.sample(n, y, rng=rng))[:, 0]
         else:
             size, maps = self.codebook.size, self.latent_shape[1:]
             device = self.codebook.codes.device
@@ -143,13 +154,6 @@ class VQVAE(Latent, Likelihood):
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_labels(y, len(z))
-        z = self.codebook.look_up(self.codebook.nearest(z.movedim(1, -1)))  # codes stay what they are
+        # Latents between codes, such as interpolations, are moved to the nearest; codes are unchanged.
+        z = self.codebook.look_up(self.codebook.nearest(z.movedim(1, -1)))
         return self.likelihood.mean(self.decoder(z, y))
-
-
-def check_settings(commitment: float, share: float) -> None:
-    """Raise ValueError on settings that no model can have."""
-    if commitment < 0:
-        raise ValueError(f"model.commitment is {commitment}; it must be at least 0, e.g. 0.25")
-    if not 0 < share < 1:
-        raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.5")

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from genbench.flows.base import Normal
 from genbench.flows.coupling import Affine, Checkerboard
 from genbench.flows.network import CouplingNets
-from genbench.flows.pixels import LEVELS
 from genbench.flows.transform import per_image
+from genbench.probability.buckets import LEVELS
 from genbench.runtime import global_batch
 
 __all__ = ["Dequantization", "Uniform", "Variational"]

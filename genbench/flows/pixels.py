@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.flows.transform import Transform, per_image
+from genbench.probability.buckets import LEVELS
 
-__all__ = ["LEVELS", "Logit", "Plain"]
-
-LEVELS = 256  # of a byte
+__all__ = ["Logit", "Plain"]
 
 
 class Plain(Transform):

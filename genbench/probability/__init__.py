@@ -1,4 +1,5 @@
-"""Distributions and distances that several families share: discretised densities, Gaussians, l1, l2, Huber.
+"""Distributions, distances and records that several families share.
 
-Imports nothing of genbench but the batch statistics of `runtime`.
+Discretised densities of 8-bit pixels, diagonal Gaussians, the distances l1, l2 and Huber, and `Loss`. Imports
+nothing of genbench but the batch statistics of `runtime`.
 """

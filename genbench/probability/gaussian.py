@@ -1,11 +1,11 @@
-"""Diagonal Gaussians: divergence, log-density, a draw that passes gradients on."""
+"""Diagonal Gaussians: divergence, log-density, and a draw that passes gradients on."""
 
 import math
 
 import torch
 from torch import Tensor
 
-__all__ = ["gaussian_kl", "normal_log_prob", "reparameterize"]
+__all__ = ["gaussian_kl", "normal_log_prob", "reparameterize", "standard_normal_nats"]
 
 
 def gaussian_kl(
@@ -23,11 +23,23 @@ def gaussian_kl(
 
 
 def normal_log_prob(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    """log N(z; mu, e^logvar), summed over the latent dimensions: (B, L) -> (B,)."""
+    """log N(z; mu, e^logvar) = -((z - mu)^2 / e^logvar + logvar + log 2 pi) / 2, summed over the latents.
+
+    All (B, L) -> (B,) nats, in the dtype of the arguments.
+    """
     squared = (z - mu).square() * (-logvar).exp()
     return -(squared + logvar + math.log(2 * math.pi)).sum(1) / 2
 
 
+def standard_normal_nats(x: Tensor) -> Tensor:
+    """-log N(x; 0, I) = (|x|^2 + D log 2 pi) / 2 of each image: (B, C, H, W) -> (B,) nats, float64."""
+    squared = x.double().square().flatten(1).sum(1)
+    return (squared + x[0].numel() * math.log(2 * math.pi)) / 2
+
+
 def reparameterize(mu: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
-    """z = mu + e^(logvar / 2) eps, in their shape. Source: Kingma & Welling 2014, Section 2.4."""
+    """z = mu + e^(logvar / 2) eps, a draw from N(mu, e^logvar) for eps ~ N(0, I) that passes gradients on.
+
+    All of one shape. Source: Kingma & Welling 2014, Section 2.4.
+    """
     return mu + (logvar / 2).exp() * eps

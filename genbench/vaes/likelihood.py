@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.probability.buckets import LEVELS, gaussian_log_prob, log_sinhc, logistic_log_prob
-from genbench.probability.distance import Distance
+from genbench.probability.distance import PixelDistance
 
 __all__ = [
     "Bernoulli",
@@ -141,7 +141,7 @@ class Pointwise(PixelLikelihood):
     mean is the output. Raises ValueError unless scale > 0.
     """
 
-    def __init__(self, objective: Distance, *, scale: float = 0.05, chunk: int = 8) -> None:
+    def __init__(self, objective: PixelDistance, *, scale: float = 0.05, chunk: int = 8) -> None:
         super().__init__()
         if not scale > 0:
             raise ValueError(f"likelihood.scale is {scale}; it must be above 0, e.g. 0.05")

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.sampler import Denoised, Denoiser, Sampler
-from genbench.diffusion.schedule import Fixed, Schedule
+from genbench.diffusion.schedule import FixedSchedule, Schedule
 
 
 def given(x0: Tensor, v: float = 0.0) -> Denoised:
@@ -67,7 +67,7 @@ GAUSSIAN = Mixture([1.0], [0.3], [0.5])
 TWO_HUMPS = Mixture([0.4, 0.6], [-0.6, 0.5], [0.3, 0.2])
 
 
-class EvenLogSNR(Fixed):
+class EvenLogSNR(FixedSchedule):
     """lambda in equal steps from `ends` at t = 1 / T to -`ends` at t = 1: where orders of solvers show."""
 
     def __init__(self, T: int, ends: float) -> None:

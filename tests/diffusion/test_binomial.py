@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from genbench.diffusion.binomial import (
-    Binomial,
-    Erasure,
+    BinomialDiffusion,
+    ErasureSchedule,
+    binomial_prior_nats,
+    binomial_step_nats,
     coins,
     posterior_logit,
-    prior_nats,
     reverse,
-    step_nats,
 )
 from genbench.diffusion.process import Known
-from genbench.diffusion.schedule import Cosine, Schedule
+from genbench.diffusion.schedule import CosineSchedule, Schedule
 from genbench.diffusion.times import Stratified
 from tests.toys import toy_model
 
-SCHEDULES = [Erasure(5), Cosine(5, beta_max=0.6)]
+SCHEDULES = [ErasureSchedule(5), CosineSchedule(5, beta_max=0.6)]
 """One that erases everything, one that leaves a signal of 0.02 at its end."""
 SIGNS = (-1, 1)
 CASES = list(itertools.product(SIGNS, SIGNS))
@@ -57,9 +57,13 @@ ODD = Answer(lambda x, t: torch.sin(3 * x + 7 * t))
 
 def process(
     schedule: Schedule | None = None, *, steps: int = 5, terms: int | None = None, auxiliary: float = 0.0
-) -> Binomial:
-    return Binomial(
-        schedule=schedule or Erasure(5), times=Stratified(), steps=steps, terms=terms, auxiliary=auxiliary
+) -> BinomialDiffusion:
+    return BinomialDiffusion(
+        schedule=schedule or ErasureSchedule(5),
+        times=Stratified(),
+        steps=steps,
+        terms=terms,
+        auxiliary=auxiliary,
     )
 
 
@@ -87,13 +91,13 @@ def time(schedule: Schedule, k: int) -> Tensor:
 
 def bound(network: Answer, schedule: Schedule, x0: Tensor) -> Tensor:
     """All terms of one image's bound (1, C, H, W), each averaged over all states x_t exactly: ()."""
-    own, total = process(schedule, steps=1), prior_nats(x0, schedule).sum().double()
+    own, total = process(schedule, steps=1), binomial_prior_nats(x0, schedule).sum().double()
     states = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=x0.numel())), dtype=torch.float64)
     xt = states.reshape(-1, *x0.shape[1:])
     for k in range(1, schedule.T + 1):
         t = time(schedule, k).expand(len(xt))
         weight = ((1 + schedule.table[k] * xt * x0) / 2).flatten(1).prod(1)
-        nats = step_nats(x0.expand_as(xt), xt, own.logits(network, xt, t, None), t, schedule)
+        nats = binomial_step_nats(x0.expand_as(xt), xt, own.logits(network, xt, t, None), t, schedule)
         total = total + (weight * nats).sum()
     return total
 
@@ -111,7 +115,7 @@ def white(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("T", [1, 5, 1000])
 def test_each_step_of_the_erasure_takes_an_equal_share(T: int) -> None:
-    alpha = Erasure(T).table
+    alpha = ErasureSchedule(T).table
     betas = 1 / (T - torch.arange(1, T + 1, dtype=torch.float64) + 1)
     torch.testing.assert_close(alpha[1:], torch.cumprod(1 - betas, 0), rtol=0, atol=1e-12)
     assert alpha[0] == 1
@@ -137,9 +141,9 @@ def test_fair_coins_stay_fair_and_everything_becomes_one(schedule: Schedule) -> 
     torch.testing.assert_close(fair @ chain, fair, rtol=0, atol=1e-15)
     assert within(white(process(schedule).noise(1, (1, 200, 200), None)), 0.5, 40_000)
     kl = (chain[1] * (chain[1] / fair).log()).sum()
-    got = prior_nats(torch.ones(2, 1, 3, 3), schedule)
+    got = binomial_prior_nats(torch.ones(2, 1, 3, 3), schedule)
     torch.testing.assert_close(got.double(), 9 * kl.expand(2), rtol=1e-6, atol=1e-12)
-    assert float(prior_nats(torch.ones(1, 1, 3, 3), Erasure(5))) == 0
+    assert float(binomial_prior_nats(torch.ones(1, 1, 3, 3), ErasureSchedule(5))) == 0
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -196,7 +200,7 @@ def test_independent_pixels_cost_what_they_are_worth(T: int, p: float) -> None:
     for x0, probability in ((1, p), (-1, 1 - p)):
         want = torch.tensor(-math.log(probability), dtype=torch.float64)
         # each of T terms is float32 of a cross entropy of at most 1 nat
-        torch.testing.assert_close(bound(coin(p), Erasure(T), pixel(x0)), want, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(bound(coin(p), ErasureSchedule(T), pixel(x0)), want, rtol=1e-5, atol=1e-6)
 
 
 def test_what_a_schedule_leaves_at_its_end_is_what_the_bound_misses() -> None:
@@ -230,14 +234,14 @@ def test_the_bound_of_pixels_that_agree_comes_down_to_their_entropy_as_steps_are
     entropy = float(-(TWINS * TWINS.log()).sum())
     gaps = [
         sum(p * float(bound(twins(schedule), schedule, pairs[pair])) for pair, p in law.items()) - entropy
-        for schedule in (Erasure(1), Erasure(10), Erasure(100))
+        for schedule in (ErasureSchedule(1), ErasureSchedule(10), ErasureSchedule(100))
     ]
     apart = 2 * math.log(2) - entropy  # one step draws the pixels independently
     assert gaps[0] == pytest.approx(apart, abs=1e-6)
     assert 0 < gaps[2] < gaps[1] / 5 < gaps[0] / 10  # about as 1 / T
 
 
-@pytest.mark.parametrize("schedule", [Erasure(50), Cosine(50)])
+@pytest.mark.parametrize("schedule", [ErasureSchedule(50), CosineSchedule(50)])
 @pytest.mark.parametrize("steps", [1, 3, 50])
 def test_samples_of_independent_pixels_have_their_law_on_any_subset_of_steps(
     schedule: Schedule, steps: int
@@ -250,7 +254,7 @@ def test_samples_of_independent_pixels_have_their_law_on_any_subset_of_steps(
 
 
 def test_samples_of_pixels_that_agree_have_their_joint_law() -> None:
-    n, schedule = 20_000, Erasure(200)
+    n, schedule = 20_000, ErasureSchedule(200)
     made, rng = process(schedule, steps=200), torch.Generator().manual_seed(1)
     *_, x = made.path(twins(schedule), made.noise(n, (1, 1, 2), rng), None, rng)
     left, right = (x.flatten(1) == 1).unbind(1)
@@ -261,7 +265,7 @@ def test_samples_of_pixels_that_agree_have_their_joint_law() -> None:
 
 
 def test_pixels_that_are_known_stay_and_follow_the_forward_process_on_the_way() -> None:
-    schedule = Erasure(10)
+    schedule = ErasureSchedule(10)
     made, rng = process(schedule), torch.Generator().manual_seed(1)
     x0 = images(1, 2, 200, 200, white=0.5)
     mask = torch.zeros_like(x0, dtype=torch.bool)
@@ -275,7 +279,7 @@ def test_pixels_that_are_known_stay_and_follow_the_forward_process_on_the_way() 
 
 
 def test_a_model_fills_in_and_varies_images_of_two_values() -> None:
-    model = toy_model(process=process(Erasure(20), steps=20))
+    model = toy_model(process=process(ErasureSchedule(20), steps=20))
     x = images(64, 1, 4, 4, white=0.5)
     mask = torch.arange(4).expand(64, 1, 4, 4) < 2
     filled = model.inpaint(x, mask, rng=torch.Generator().manual_seed(1))
@@ -291,7 +295,7 @@ def test_a_model_fills_in_and_varies_images_of_two_values() -> None:
 def test_log_prob_has_the_exact_value_as_its_mean(terms: int | None) -> None:
     p, n = 0.2, 256
     x0 = images(n, *SHAPE, white=p)
-    got = process(Erasure(100), terms=terms).log_prob(coin(p), x0, None)
+    got = process(ErasureSchedule(100), terms=terms).log_prob(coin(p), x0, None)
     ups = (x0 == 1).flatten(1).sum(1)
     errors = got - (ups * math.log(p) + (64 - ups) * math.log(1 - p))
     assert float(errors.mean().abs()) < SIGMAS * float(errors.std()) / n**0.5
@@ -300,7 +304,7 @@ def test_log_prob_has_the_exact_value_as_its_mean(terms: int | None) -> None:
 
 def test_the_loss_is_the_bound_a_dimension_at_sampled_steps() -> None:
     """Of one image a step of the grid; the auxiliary term is the cross entropy of x0, averaged over steps."""
-    p, schedule, weight = 0.2, Erasure(50), 0.5
+    p, schedule, weight = 0.2, ErasureSchedule(50), 0.5
     x0 = images(50, 1, 40, 40, white=p)
     made = process(schedule, auxiliary=weight)
     loss = made.losses(coin(p), x0, None, phase="net")
@@ -317,7 +321,7 @@ def test_the_loss_is_the_bound_a_dimension_at_sampled_steps() -> None:
     assert "auxiliary" not in process(schedule).losses(coin(p), x0, None, phase="net").terms
 
 
-@pytest.mark.parametrize("schedule", [Erasure(1000), Cosine(1000)])
+@pytest.mark.parametrize("schedule", [ErasureSchedule(1000), CosineSchedule(1000)])
 @pytest.mark.parametrize("k", [1, 2, 999, 1000])
 def test_values_and_gradients_are_finite_at_both_ends(schedule: Schedule, k: int) -> None:
     logits = (
@@ -325,7 +329,9 @@ def test_values_and_gradients_are_finite_at_both_ends(schedule: Schedule, k: int
     )
     for x0, xt in CASES:
         t = time(schedule, k).expand(5)
-        nats = step_nats(pixel(x0).expand(5, 1, 1, 1), pixel(xt).expand(5, 1, 1, 1), logits, t, schedule)
+        nats = binomial_step_nats(
+            pixel(x0).expand(5, 1, 1, 1), pixel(xt).expand(5, 1, 1, 1), logits, t, schedule
+        )
         (gradient,) = torch.autograd.grad(nats.sum(), logits)
         assert bool(nats.isfinite().all())
         assert bool(gradient.isfinite().all())
@@ -344,7 +350,7 @@ def test_values_and_gradients_are_finite_at_both_ends(schedule: Schedule, k: int
     ids=["losses", "log_prob", "noised", "forward_states", "known"],
 )
 def test_grey_images_are_refused_with_the_value_and_the_remedy(
-    use: Callable[[Binomial, Tensor], object],
+    use: Callable[[BinomialDiffusion, Tensor], object],
 ) -> None:
     x = torch.ones(2, *SHAPE)
     x[1, 0, 3, 3] = 0.25

@@ -8,8 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from genbench import app
-from genbench.diffusion.binomial import Binomial, Erasure
-from genbench.diffusion.learned_schedule import Learned
+from genbench.diffusion.binomial import BinomialDiffusion, ErasureSchedule
+from genbench.diffusion.learned_schedule import LearnedSchedule
 from genbench.diffusion.times import Stratified
 from genbench.errors import UsageError
 from tests.conftest import ROOT, Command
@@ -24,16 +24,16 @@ from tests.toys import TINY
         ({"steps": 0}, "process.steps is 0"),
         ({"terms": 1}, "process.terms is 1"),
         ({"auxiliary": -0.1}, "process.auxiliary is -0.1"),
-        ({"schedule": Learned(5)}, "schedule=learned gets no gradient"),
+        ({"schedule": LearnedSchedule(5)}, "schedule=learned gets no gradient"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Binomial(**({"schedule": Erasure(5), "times": Stratified(), "steps": 5} | arguments))
+        BinomialDiffusion(**({"schedule": ErasureSchedule(5), "times": Stratified(), "steps": 5} | arguments))
 
 
 def test_a_network_that_answers_more_than_a_logit_a_pixel_is_refused() -> None:
-    process = Binomial(schedule=Erasure(5), times=Stratified(), steps=5)
+    process = BinomialDiffusion(schedule=ErasureSchedule(5), times=Stratified(), steps=5)
     with pytest.raises(ValueError, match=r"\(2, 8, 8\) for images of \(1, 8, 8\)"):
         process.log_prob(lambda x, t, y: torch.zeros(len(x), 2, 8, 8), torch.ones(2, 1, 8, 8), None)
 
@@ -47,7 +47,7 @@ def test_the_configuration_refuses_grey_data_before_any_work() -> None:
     for cfg in configs[:2]:
         with pytest.raises(UsageError, match=r"set data\.binarize=true"):
             app.build(cfg)
-    assert isinstance(app.build(configs[2]).model.process, Binomial)
+    assert isinstance(app.build(configs[2]).model.process, BinomialDiffusion)
 
 
 def test_a_run_draws_images_of_two_values_and_measures_bits(main: Command, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from genbench.diffusion.consistency import Consistency
-from genbench.diffusion.flow_matching import LogitNormal, PathTimes, Uniform
+from genbench.diffusion.path_times import LogitNormal, PathTimes, StratifiedPathTimes
 from genbench.families.diffusion import Denoising
 from genbench.generator import BoundTerms, Likelihood
 from genbench.metrics import PassCounter
@@ -51,7 +51,9 @@ class Target(nn.Module):
 
 
 def process(*, steps: int = 1, doublings: float = 8.0, times: PathTimes | None = None) -> Consistency:
-    return Consistency(times=times or Uniform(), steps=steps, double_images=100, doublings=doublings, c=C)
+    return Consistency(
+        times=times or StratifiedPathTimes(), steps=steps, double_images=100, doublings=doublings, c=C
+    )
 
 
 def at_gap(doublings: float, times: PathTimes | None = None) -> Consistency:
@@ -101,7 +103,7 @@ def test_the_end_of_a_path_is_its_own_end() -> None:
     assert torch.allclose(end, x, atol=1e-4)
 
 
-@pytest.mark.parametrize("times", [Uniform(), LogitNormal()], ids=["uniform", "logit_normal"])
+@pytest.mark.parametrize("times", [StratifiedPathTimes(), LogitNormal()], ids=["uniform", "logit_normal"])
 @pytest.mark.parametrize("doublings", [0.0, 1.0, 8.0])
 def test_the_ends_of_one_images_paths_cost_nothing(times: PathTimes, doublings: float) -> None:
     x0 = torch.full((200, 1, 2, 2), IMAGE)
@@ -151,7 +153,7 @@ def test_gaps_halve_with_the_images_trained_on_down_to_the_last() -> None:
 @pytest.mark.parametrize("images", [128, 640])
 def test_by_default_the_doublings_fill_the_budget_whatever_it_is(tmp_path: Path, images: int) -> None:
     """A fixed number of images, 8,000, came to 2.5 doublings at the budget of data=gaussians."""
-    flow = Consistency(times=Uniform(), doublings=8.0)
+    flow = Consistency(times=StratifiedPathTimes(), doublings=8.0)
     gaps: list[float] = []
     model = Denoising((1, 4, 4), 0, network=unet(), process=flow)
     model.process.times = Noting(flow, gaps)
@@ -160,7 +162,7 @@ def test_by_default_the_doublings_fill_the_budget_whatever_it_is(tmp_path: Path,
     assert gaps == pytest.approx([2 ** -(8 * k / steps) for k in range(steps)])
 
 
-class Noting(Uniform):
+class Noting(StratifiedPathTimes):
     """Times, and the gap of each step that draws them."""
 
     def __init__(self, flow: Consistency, gaps: list[float]) -> None:
@@ -238,7 +240,7 @@ def test_inpainting_keeps_what_is_given(steps: int) -> None:
 )
 def test_settings_that_mean_nothing_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Consistency(times=Uniform(), **arguments)
+        Consistency(times=StratifiedPathTimes(), **arguments)
 
 
 def test_a_network_that_answers_more_than_the_image_is_refused() -> None:

@@ -10,7 +10,7 @@ from genbench.diffusion.bound import second_beta_tilde
 from genbench.diffusion.density import Bound, Density, ProbabilityFlow, sampled_terms
 from genbench.diffusion.posterior import Widened
 from genbench.diffusion.sampler import Denoised, Denoiser
-from genbench.diffusion.schedule import Cosine, Linear, Schedule
+from genbench.diffusion.schedule import CosineSchedule, LinearSchedule, Schedule
 from genbench.probability.buckets import gaussian_log_prob
 from tests.diffusion.laws import Mixture
 
@@ -49,7 +49,7 @@ def bits_above(density: Density, denoise: Denoiser, schedule: Schedule, *, n: in
 
 
 @pytest.mark.parametrize("steps", [None, 10])
-@pytest.mark.parametrize("schedule", [Linear(100), Cosine(100)])
+@pytest.mark.parametrize("schedule", [LinearSchedule(100), CosineSchedule(100)])
 def test_the_bound_with_the_exact_reverse_step_is_the_likelihood(
     schedule: Schedule, steps: int | None
 ) -> None:
@@ -60,14 +60,14 @@ def test_the_bound_with_the_exact_reverse_step_is_the_likelihood(
 
 
 def test_the_bound_with_the_posteriors_variance_lies_below() -> None:
-    schedule = Linear(100)
+    schedule = LinearSchedule(100)
     assert bits_above(Bound(None, clip_x0=False), LAW.denoiser(schedule), schedule) < -0.1
 
 
 @pytest.mark.parametrize("terms", [2, 3, 10])
 def test_the_weights_of_sampled_terms_sum_a_function_over_the_grid(terms: int) -> None:
     """With n images the draws are a lattice of n points a stratum: their mean is the sum to order 1 / n."""
-    t, weight = sampled_terms(100_000, Linear(1000), torch.device("cpu"), terms=terms)
+    t, weight = sampled_terms(100_000, LinearSchedule(1000), torch.device("cpu"), terms=terms)
     k = t * 1000
     assert bool((k[0] == 1).all())
     assert sorted(set(k.flatten().round().long().tolist())) == list(range(1, 1001))
@@ -76,14 +76,14 @@ def test_the_weights_of_sampled_terms_sum_a_function_over_the_grid(terms: int) -
         assert float((weight * f(k)).sum(0).mean()) == pytest.approx(truth, rel=1e-3)
 
 
-@pytest.mark.parametrize("schedule", [Linear(1000), Cosine(1000)])
+@pytest.mark.parametrize("schedule", [LinearSchedule(1000), CosineSchedule(1000)])
 def test_the_flow_of_the_ode_gives_the_likelihood(schedule: Schedule) -> None:
     # The solver's error, 0.002, and that of 4,000 pixels of which a bucket is 0.04 of a deviation
     assert bits_above(ProbabilityFlow(100), optimal(schedule), schedule, n=1000) == pytest.approx(0, abs=0.03)
 
 
 def test_the_error_of_the_ode_falls_with_its_steps() -> None:
-    schedule = Linear(4000)
+    schedule = LinearSchedule(4000)
     errors = [
         abs(bits_above(ProbabilityFlow(steps), optimal(schedule), schedule, n=1000))
         for steps in (10, 20, 100)

@@ -10,11 +10,13 @@ from torch import Tensor
 from genbench.diffusion import density, flow_matching
 from genbench.diffusion.density import ProbabilityFlow
 from genbench.diffusion.divergence import Divergence, flow_to_noise
-from genbench.diffusion.flow_matching import FlowMatching, Independent, Uniform
+from genbench.diffusion.flow_matching import FlowMatching
 from genbench.diffusion.guidance import Unguided
 from genbench.diffusion.ode import Euler
+from genbench.diffusion.pairing import Independent
+from genbench.diffusion.path_times import StratifiedPathTimes
 from genbench.diffusion.sampler import Denoised, Denoiser
-from genbench.diffusion.schedule import EDM, Cosine, Linear, Schedule
+from genbench.diffusion.schedule import CosineSchedule, EDMSchedule, LinearSchedule, Schedule
 from tests.diffusion.laws import Mixture, counted, counted_reads, normal_quantiles
 from tests.diffusion.test_flow_matching import Exact
 
@@ -63,7 +65,9 @@ def exact(schedule: Schedule, std: float) -> Denoiser:
 
 def straight() -> FlowMatching:
     """With as many steps as by default."""
-    return FlowMatching(coupling=Independent(), times=Uniform(), solver=Euler(1), guidance=Unguided())
+    return FlowMatching(
+        coupling=Independent(), times=StratifiedPathTimes(), solver=Euler(1), guidance=Unguided()
+    )
 
 
 @pytest.mark.parametrize("std", STDS)
@@ -88,7 +92,7 @@ def flow_errors(schedule: Schedule, std: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("std", STDS)
-@pytest.mark.parametrize("schedule", [EDM(1000), Cosine(1000), Linear(1000)])
+@pytest.mark.parametrize("schedule", [EDMSchedule(1000), CosineSchedule(1000), LinearSchedule(1000)])
 def test_the_probability_flow_finds_the_density_of_gaussian_data(schedule: Schedule, std: float) -> None:
     """Though they be narrower than the noise of step 1; without a decoder it was off by -0.9 at 0.0023.
 
@@ -100,7 +104,7 @@ def test_the_probability_flow_finds_the_density_of_gaussian_data(schedule: Sched
 
 
 @pytest.mark.parametrize("std", [0.3, 0.05, 0.02, 0.0023])
-@pytest.mark.parametrize("schedule", [Cosine(64), Linear(100)])
+@pytest.mark.parametrize("schedule", [CosineSchedule(64), LinearSchedule(100)])
 def test_the_probability_flow_states_the_error_of_grids_too_coarse_for_twice_the_steps(
     schedule: Schedule, std: float
 ) -> None:
@@ -112,7 +116,7 @@ def test_the_probability_flow_states_the_error_of_grids_too_coarse_for_twice_the
 
 @pytest.mark.parametrize(("T", "steps"), [(1000, 64), (64, 62)])
 def test_the_probability_flow_says_the_steps_that_it_takes(T: int, steps: int) -> None:
-    schedule, asked = Cosine(T), []
+    schedule, asked = CosineSchedule(T), []
     x, _ = data(0.1)
     method = ProbabilityFlow()
     method.log_prob(counted(exact(schedule, 0.1), asked), schedule, x)
@@ -144,8 +148,8 @@ def test_a_density_reads_nothing_back_from_the_device_in_a_step() -> None:
         with counted_reads() as reads:
             process.log_prob(Exact(MEAN, 0.1), x, None)
         assert reads == []
-        denoise = exact(Cosine(1000), 0.1)
+        denoise = exact(CosineSchedule(1000), 0.1)
         with counted_reads() as reads:
-            ProbabilityFlow(steps).log_prob(denoise, Cosine(1000), x)
+            ProbabilityFlow(steps).log_prob(denoise, CosineSchedule(1000), x)
         counts.append(len(reads))
     assert counts[0] == counts[1] <= 8

@@ -8,16 +8,11 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from genbench.diffusion.flow_matching import (
-    FlowMatching,
-    Independent,
-    LogitNormal,
-    OptimalTransport,
-    PathTimes,
-    Uniform,
-)
+from genbench.diffusion.flow_matching import FlowMatching
 from genbench.diffusion.guidance import Classifier, ClassifierFree, Guidance, Unguided
 from genbench.diffusion.ode import Adaptive, Euler, FixedSteps, Heun, Midpoint, Solver
+from genbench.diffusion.pairing import Independent
+from genbench.diffusion.path_times import PathTimes, StratifiedPathTimes
 from genbench.metrics import PassCounter
 from genbench.probability.buckets import gaussian_log_prob
 from tests.toys import toy_model
@@ -50,7 +45,7 @@ def process(
 ) -> FlowMatching:
     return FlowMatching(
         coupling=Independent(),
-        times=times or Uniform(),
+        times=times or StratifiedPathTimes(),
         solver=solver or Euler(5),
         guidance=guidance or Unguided(),
         density_steps=steps,
@@ -119,24 +114,6 @@ def test_the_likelihood_of_gaussian_images_is_exact() -> None:
     assert bits == pytest.approx(0, abs=0.01)  # dequantization at a deviation of 25 levels
 
 
-def test_optimal_transport_pairs_by_the_shortest_paths_and_loses_no_noise() -> None:
-    rng = torch.Generator().manual_seed(0)
-    x0, eps = torch.randn(2, 6, 1, 1, 1, generator=rng)
-    _, paired = OptimalTransport().pairs(x0, eps, network=Exact(), y=None, phase="net")
-    # On a line the shortest paths keep the order.
-    assert torch.equal(paired.flatten()[x0.flatten().argsort()], eps.flatten().sort().values)
-
-
-@pytest.mark.parametrize(
-    ("times", "law"), [(Uniform(), stats.uniform), (LogitNormal(), None)], ids=["uniform", "logit_normal"]
-)
-def test_times_have_their_law(times: PathTimes, law: stats.rv_continuous | None) -> None:
-    torch.manual_seed(0)
-    t = times.draw(20_000, CPU)
-    seen, law = (t, law) if law is not None else (torch.logit(t), stats.norm)
-    assert stats.kstest(seen.numpy(), law.cdf).pvalue > 1e-6
-
-
 @pytest.mark.parametrize(("solver", "passes"), [(Euler(5), 5), (Heun(5), 9), (Midpoint(5), 10)])
 def test_passes_are_those_of_the_method(solver: Solver, passes: int) -> None:
     model = toy_model(process=process(solver)).eval()
@@ -203,5 +180,9 @@ def test_settings_that_mean_nothing_are_refused() -> None:
 def test_density_steps_are_refused_by_the_key_that_sets_them() -> None:
     with pytest.raises(ValueError, match=r"^model\.process\.density_steps .* is 0; it must be at least 1"):
         FlowMatching(
-            coupling=Independent(), times=Uniform(), solver=Euler(1), guidance=Unguided(), density_steps=0
+            coupling=Independent(),
+            times=StratifiedPathTimes(),
+            solver=Euler(1),
+            guidance=Unguided(),
+            density_steps=0,
         )

@@ -6,46 +6,53 @@ import pytest
 import torch
 from torch import nn
 
-from genbench.diffusion import schedule as schedules
 from genbench.diffusion.density import ProbabilityFlow
-from genbench.diffusion.gaussian import Gaussian
+from genbench.diffusion.fast_samplers import DPMSolver, DPMSolverSDE, HeunSampler, UniPC
+from genbench.diffusion.gaussian import GaussianDiffusion
 from genbench.diffusion.guidance import Classifier
-from genbench.diffusion.learned_schedule import Learned as LearnedSchedule
+from genbench.diffusion.learned_schedule import LearnedSchedule
 from genbench.diffusion.objective import L1, L2, VLB, Huber, Hybrid, Objective
-from genbench.diffusion.parameterization import EDM, X0, Eps, Parameterization, V
+from genbench.diffusion.parameterization import X0, EDMPreconditioning, Eps, Parameterization, V
 from genbench.diffusion.sampler import DDIM, Ancestral, Sampler
-from genbench.diffusion.schedule import Cosine, Geometric, Linear, Schedule, Sigmoid, ZeroTerminal
-from genbench.diffusion.solvers import DPMSolver, DPMSolverSDE, Heun, UniPC
+from genbench.diffusion.schedule import (
+    CosineSchedule,
+    EDMSchedule,
+    GeometricSchedule,
+    LinearSchedule,
+    Schedule,
+    SigmoidSchedule,
+    ZeroTerminalSchedule,
+)
 from genbench.diffusion.times import Importance, LogNormal
-from genbench.diffusion.variance import Beta, BetaTilde, Learned
+from genbench.diffusion.variance import Beta, BetaTilde, LearnedVariance
 from genbench.diffusion.weighting import MinSNR, TrueBound
 from tests.toys import toy_model, toy_process
 
 T = 50
 SCHEDULES: list[Callable[[], Schedule]] = [
-    lambda: Linear(T),
-    lambda: Cosine(T),
-    lambda: Geometric(T, beta_T=0.04),
-    lambda: Sigmoid(T),
-    lambda: schedules.EDM(T),
-    lambda: ZeroTerminal(T, Linear),
+    lambda: LinearSchedule(T),
+    lambda: CosineSchedule(T),
+    lambda: GeometricSchedule(T, beta_T=0.04),
+    lambda: SigmoidSchedule(T),
+    lambda: EDMSchedule(T),
+    lambda: ZeroTerminalSchedule(T, LinearSchedule),
     lambda: LearnedSchedule(T, width=8),
 ]
 OBJECTIVES = [L1(), L2(), Huber(), Hybrid(), VLB()]
-PARAMETERIZATIONS = [Eps(), X0(), V(), EDM()]
-SAMPLERS = [Ancestral(3), DDIM(3), DPMSolver(3), DPMSolverSDE(3), Heun(3), UniPC(3)]
+PARAMETERIZATIONS = [Eps(), X0(), V(), EDMPreconditioning()]
+SAMPLERS = [Ancestral(3), DDIM(3), DPMSolver(3), DPMSolverSDE(3), HeunSampler(3), UniPC(3)]
 REFUSED = "take"  # every refusal says what to take instead
 
 
 def compose(
     schedule: Schedule, objective: Objective, parameterization: Parameterization, sampler: Sampler
-) -> Gaussian:
+) -> GaussianDiffusion:
     return toy_process(
         schedule=schedule,
         objective=objective,
         parameterization=parameterization,
         sampler=sampler,
-        variance=Learned() if objective.learns_variance else BetaTilde(),
+        variance=LearnedVariance() if objective.learns_variance else BetaTilde(),
     )
 
 
@@ -53,7 +60,7 @@ def legal(schedule: Schedule, objective: Objective, parameterization: Parameteri
     """A learned schedule needs the bound; eps says nothing where no signal is left."""
     if isinstance(schedule, LearnedSchedule) and not isinstance(objective, VLB):
         return False
-    return not (isinstance(schedule, ZeroTerminal) and isinstance(parameterization, Eps))
+    return not (isinstance(schedule, ZeroTerminalSchedule) and isinstance(parameterization, Eps))
 
 
 @pytest.mark.parametrize("make", range(len(SCHEDULES)))
@@ -81,16 +88,21 @@ def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: toy_process(variance=Learned()), "variance=learned gets no gradient from loss=l2.*hybrid"),
+        (
+            lambda: toy_process(variance=LearnedVariance()),
+            "variance=learned gets no gradient from loss=l2.*hybrid",
+        ),
         (lambda: toy_process(objective=Hybrid()), "loss=hybrid adds the bound .*variance=learned"),
         (lambda: toy_process(objective=VLB(), weighting=MinSNR()), "loss=vlb is the bound.*weighting=none"),
         (lambda: toy_process(schedule=LearnedSchedule(T, width=8)), "schedule=learned needs .*loss=vlb"),
         (
-            lambda: toy_process(schedule=ZeroTerminal(T, Linear), parameterization=Eps()),
+            lambda: toy_process(schedule=ZeroTerminalSchedule(T, LinearSchedule), parameterization=Eps()),
             "leaves no signal.*parameterization=v",
         ),
         (
-            lambda: toy_process(schedule=ZeroTerminal(T, Linear), guidance=Classifier(3, nn.Identity())),
+            lambda: toy_process(
+                schedule=ZeroTerminalSchedule(T, LinearSchedule), guidance=Classifier(3, nn.Identity())
+            ),
             "divides by the signal.*classifier_free",
         ),
         (lambda: toy_process(sampler=DDIM(51)), "sampler.steps is 51"),
@@ -105,13 +117,13 @@ def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make:
         (lambda: toy_process(times=Importance(T + 1)), r"times.T is 51, and schedule.T is 50"),
         (lambda: toy_process(density=ProbabilityFlow(T + 1)), r"density.steps is 51; it must be at most"),
         (
-            lambda: toy_process(schedule=Linear(1, beta_T=5e-4), sampler=DDIM(1)),
-            r"schedule.T is 1; a bound takes at least 2",
+            lambda: toy_process(schedule=LinearSchedule(1, beta_T=5e-4), sampler=DDIM(1)),
+            r"schedule.T is 1; a bound needs at least 2",
         ),
     ],
 )
 def test_compositions_that_mean_nothing_are_refused_with_a_remedy(
-    make: Callable[[], Gaussian], message: str
+    make: Callable[[], GaussianDiffusion], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make()
@@ -119,7 +131,7 @@ def test_compositions_that_mean_nothing_are_refused_with_a_remedy(
 
 def test_a_network_with_too_few_answers_is_refused() -> None:
     model = toy_model()
-    model.process.variance = Learned()
+    model.process.variance = LearnedVariance()
     with pytest.raises(ValueError, match=r"answers 1 channels .* network.answers=2"):
         model.loss(torch.zeros(2, 1, 4, 4))
 
@@ -134,7 +146,7 @@ def test_weights_multiply_the_loss() -> None:
         t, _ = model.process.times(1, model.process.schedule, x.device)
         torch.manual_seed(3)
         losses.append(float(model.loss(x).total.detach()))
-    weight = float(TrueBound()(t, Cosine(T), V()))
+    weight = float(TrueBound()(t, CosineSchedule(T), V()))
     assert losses[1] == pytest.approx(weight * losses[0], rel=1e-5)
 
 

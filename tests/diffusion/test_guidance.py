@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.diffusion.gaussian import Gaussian
+from genbench.diffusion.gaussian import GaussianDiffusion
 from genbench.diffusion.guidance import Classifier, ClassifierFree, Unguided
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.sampler import Denoised
-from genbench.diffusion.schedule import Cosine
+from genbench.diffusion.schedule import CosineSchedule
 from genbench.families.diffusion import Diffusion
 from genbench.metrics import PassCounter
 from genbench.nn.classifier import NoisyClassifier
@@ -17,7 +17,7 @@ from tests.toys import toy_model, toy_process
 Y = torch.tensor([0, 1, 2, 2])
 
 
-def trained(process: Gaussian) -> Diffusion:
+def trained(process: GaussianDiffusion) -> Diffusion:
     """A conditional toy whose answers depend on the label."""
     model = toy_model(3, process=process)
     rng = torch.Generator().manual_seed(0)
@@ -66,7 +66,7 @@ def test_outside_of_its_interval_guidance_is_the_conditional_model() -> None:
 
 def test_the_guided_estimate_is_the_same_line_in_eps_and_in_x0() -> None:
     """eps_u + s (eps_c - eps_u), read back as x0."""
-    schedule, s = Cosine(50), 3.0
+    schedule, s = CosineSchedule(50), 3.0
     t = torch.full((2,), 0.4, dtype=torch.float64)
     at = schedule.level(t)
     rng = torch.Generator().manual_seed(0)
@@ -100,7 +100,7 @@ class Pull(nn.Module):
 
 def test_classifier_guidance_adds_the_gradient_of_the_log_probability() -> None:
     """eps - s sigma grad, read as x0: x0 + s sigma^2 / alpha grad; grad of log softmax is y - E[y]."""
-    schedule, s = Cosine(50), 1.5
+    schedule, s = CosineSchedule(50), 1.5
     t = torch.full((2,), 0.4, dtype=torch.float64)
     at, y = schedule.level(t), torch.tensor([0, 2])
     xt, own = torch.randn(2, 2, 1, 4, 4, generator=torch.Generator().manual_seed(0))

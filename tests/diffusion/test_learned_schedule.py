@@ -7,15 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genbench.diffusion.learned_schedule import POSITIVE_MIN, Learned
-from genbench.diffusion.schedule import Cosine
+from genbench.diffusion.learned_schedule import POSITIVE_MIN, LearnedSchedule
+from genbench.diffusion.schedule import CosineSchedule
 
 GRID = torch.arange(1, 101, dtype=torch.float64) / 100
 
 
-def scrambled(seed: int, spread: float) -> Learned:
+def scrambled(seed: int, spread: float) -> LearnedSchedule:
     """A schedule of 100 steps whose weights are N(0, spread^2), and whose ends are wherever they fall."""
-    schedule, rng = Learned(100, width=16), torch.Generator().manual_seed(seed)
+    schedule, rng = LearnedSchedule(100, width=16), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in schedule.g.parameters():
             parameter.copy_(spread * torch.randn(parameter.shape, generator=rng))
@@ -44,7 +44,7 @@ def test_alpha_bar_falls_strictly_between_ends_that_float64_can_tell_apart(seed:
 
 @pytest.mark.parametrize("ends", [(-13.3, 5.0), (-8.0, -7.99), (-10.0, 40.0)])
 def test_the_ends_are_where_they_are_asked_for(ends: tuple[float, float]) -> None:
-    log_snr = Learned(50, *ends, width=4).log_snr(torch.tensor([1 / 50, 1.0], dtype=torch.float64))
+    log_snr = LearnedSchedule(50, *ends, width=4).log_snr(torch.tensor([1 / 50, 1.0], dtype=torch.float64))
     # Seven digits of a float32 parameter; 1 - alpha_bar has nine at gamma = -16.
     assert log_snr.tolist() == pytest.approx([-ends[0], -ends[1]], rel=1e-6)
 
@@ -58,7 +58,7 @@ def test_the_ends_follow_their_parameters_alone() -> None:
 
 
 def test_gradient_reaches_every_weight_from_a_batch_with_data_in_it() -> None:
-    schedule = Learned(100, width=16)
+    schedule = LearnedSchedule(100, width=16)
     at = schedule.level(torch.tensor([0.0, 0.2, 0.5, 1.0], dtype=torch.float64))
     (at.alpha * torch.tensor([1.0, 2.0, -3.0, 4.0])[:, None, None, None] + at.sigma).sum().backward()
     gradients = [p.grad for p in schedule.parameters() if p.grad is not None]
@@ -86,7 +86,7 @@ def test_its_gradient_is_that_of_its_values() -> None:
 
 
 def test_it_can_learn_another_schedule() -> None:
-    schedule, target = Learned(100, width=64), Cosine(100).log_snr(GRID)
+    schedule, target = LearnedSchedule(100, width=64), CosineSchedule(100).log_snr(GRID)
     optimizer = torch.optim.Adam(schedule.parameters(), lr=0.1)
     errors = []
     for _ in range(300):
@@ -99,7 +99,7 @@ def test_it_can_learn_another_schedule() -> None:
 
 
 def test_autocast_leaves_its_numbers_alone() -> None:
-    schedule = Learned(100, width=16)
+    schedule = LearnedSchedule(100, width=16)
     expected = schedule.table
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(schedule.table, expected)
@@ -111,4 +111,4 @@ def test_autocast_leaves_its_numbers_alone() -> None:
 )
 def test_a_curve_without_two_ends_is_refused(T: int, ends: tuple[float, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Learned(T, *ends)
+        LearnedSchedule(T, *ends)

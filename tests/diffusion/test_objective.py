@@ -6,8 +6,8 @@ import torch
 from genbench.diffusion.bound import step_nats
 from genbench.diffusion.objective import L1, L2, VLB, Case, Huber, Hybrid, Simple
 from genbench.diffusion.posterior import Interpolated, posterior
-from genbench.diffusion.schedule import Linear, Schedule
-from genbench.diffusion.variance import Beta, BetaTilde, Learned
+from genbench.diffusion.schedule import LinearSchedule, Schedule
+from genbench.diffusion.variance import Beta, BetaTilde, LearnedVariance
 
 RESIDUALS = torch.tensor([[0.0, 0.5, -2.0, 4.0]]).reshape(1, 1, 2, 2)
 
@@ -61,7 +61,7 @@ def case(schedule: Schedule, k: int, x0_hat: torch.Tensor, v: torch.Tensor) -> C
 def test_the_hybrids_bound_gives_the_mean_no_gradient_and_the_variance_some() -> None:
     x0_hat = torch.zeros(4, 1, 2, 2, requires_grad=True)
     v = torch.full((4, 1, 2, 2), 0.5, requires_grad=True)
-    terms = Hybrid().terms(case(Linear(1000), 300, x0_hat, v), Linear(1000))
+    terms = Hybrid().terms(case(LinearSchedule(1000), 300, x0_hat, v), LinearSchedule(1000))
     of_mean, of_v = torch.autograd.grad(terms["vlb"].sum(), (x0_hat, v), allow_unused=True)
     assert of_mean is None
     assert bool((of_v != 0).all())
@@ -72,14 +72,14 @@ def test_the_hybrid_weighs_the_sum_over_all_steps_by_its_scale() -> None:
     """scale T L_{t-1} / D: leaving out T would weigh the bound a thousandth of what the paper says."""
     x0_hat, v = torch.zeros(4, 1, 2, 2), torch.full((4, 1, 2, 2), 0.5)
     for T, k in ((1000, 300), (4000, 300)):
-        schedule = Linear(T)
+        schedule = LinearSchedule(T)
         each = case(schedule, k, x0_hat, v)
         nats = step_nats(each.x0, each.xt, x0_hat, Interpolated(v), each.t, schedule)
         assert torch.allclose(Hybrid(0.001).terms(each, schedule)["vlb"], 0.001 * T * nats / 4)
 
 
 def test_the_bound_counts_what_is_left_at_the_last_step_and_one_step_for_all() -> None:
-    schedule = Linear(1000)
+    schedule = LinearSchedule(1000)
     x0_hat = torch.zeros(4, 1, 2, 2, requires_grad=True)
     terms = VLB().terms(case(schedule, 10, x0_hat, torch.zeros(())), schedule)
     assert list(terms) == ["prior", "vlb"]
@@ -91,7 +91,7 @@ def test_a_learned_variance_spans_the_two_fixed_ones() -> None:
     image, ones = torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2)
     for raw, fixed in ((-1, BetaTilde()), (1, Beta())):
         t = torch.full((2,), 0.5, dtype=torch.float64)
-        answer, variance = Learned().split(torch.cat([image, raw * ones], dim=1), t)
+        answer, variance = LearnedVariance().split(torch.cat([image, raw * ones], dim=1), t)
         assert torch.equal(answer, image)
         q = posterior(torch.tensor(0.5).double(), torch.tensor(0.7).double())
         assert bool((variance.log(q) == fixed.split(image, t)[1].log(q)).all())
@@ -101,4 +101,4 @@ def test_settings_that_mean_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match=r"loss\.scale is 0"):
         Hybrid(0.0)
     with pytest.raises(ValueError, match=r"variance\.answers is 3"):
-        Learned(3)
+        LearnedVariance(3)

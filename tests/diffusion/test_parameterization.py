@@ -4,17 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.diffusion.parameterization import EDM, X0, Eps, Parameterization, V
-from genbench.diffusion.schedule import Cosine, Level, Linear
+from genbench.diffusion.parameterization import X0, EDMPreconditioning, Eps, Parameterization, V
+from genbench.diffusion.schedule import CosineSchedule, Level, LinearSchedule
 
-ALL = [Eps(), X0(), V(), EDM(), EDM(2.0)]
+ALL = [Eps(), X0(), V(), EDMPreconditioning(), EDMPreconditioning(2.0)]
 
 
 def noised(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Level]:
     """x0, eps, xt and the level of noise at 64 times of the linear grid."""
     rng = torch.Generator().manual_seed(seed)
     x0, eps = torch.randn(2, 64, 1, 4, 4, generator=rng, dtype=torch.float64)
-    alpha_bar = Linear(1000).alpha_bar(torch.arange(1, 65) / 64)[:, None, None, None]
+    alpha_bar = LinearSchedule(1000).alpha_bar(torch.arange(1, 65) / 64)[:, None, None, None]
     at = Level(alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
     return x0, eps, at.alpha * x0 + at.sigma * eps, at
 
@@ -42,7 +42,7 @@ def test_v_equals_the_velocity_of_diffusers() -> None:
     rng = torch.Generator().manual_seed(0)
     x0, eps = torch.randn(2, 8, 3, 4, 4, generator=rng)
     k = torch.tensor([0, 1, 10, 100, 500, 900, 998, 999])
-    at = Linear(1000).level((k + 1) / 1000)
+    at = LinearSchedule(1000).level((k + 1) / 1000)
     # Theirs is a float32 table of products.
     assert torch.allclose(V().target(x0, eps, at), scheduler.get_velocity(x0, eps, k), atol=1e-5)
 
@@ -52,7 +52,7 @@ def test_noising_equals_that_of_diffusers() -> None:
     rng = torch.Generator().manual_seed(0)
     x0, eps = torch.randn(2, 1000, 1, 2, 2, generator=rng)
     k = torch.arange(1000)
-    for theirs, ours in (("linear", Linear(1000)), ("squaredcos_cap_v2", Cosine(1000))):
+    for theirs, ours in (("linear", LinearSchedule(1000)), ("squaredcos_cap_v2", CosineSchedule(1000))):
         scheduler = diffusers.DDPMScheduler(1000, beta_schedule=theirs)
         at = ours.level((k + 1) / 1000)
         # Theirs is a float32 table of products of up to 1000 factors.
@@ -74,7 +74,7 @@ def test_the_gain_is_the_squared_error_of_x0_over_that_of_the_answer(
 
 def test_edm_gives_the_network_inputs_and_targets_of_unit_variance() -> None:
     """Karras et al. 2022, Appendix B.6, for data of standard deviation sigma_data."""
-    rng, edm = torch.Generator().manual_seed(0), EDM(0.5)
+    rng, edm = torch.Generator().manual_seed(0), EDMPreconditioning(0.5)
     for alpha_bar in (0.999, 0.5, 1e-3):
         ab = torch.tensor(alpha_bar, dtype=torch.float64)
         at = Level(ab.sqrt(), (1 - ab).sqrt())
@@ -92,10 +92,10 @@ def test_edm_is_the_papers_preconditioning() -> None:
     d, s, y = 0.5, at.sigma / at.alpha, xt / at.alpha
     output = torch.randn(xt.shape, generator=torch.Generator().manual_seed(1), dtype=xt.dtype)
     denoised = d**2 / (s**2 + d**2) * y + s * d / (s**2 + d**2).sqrt() * output
-    assert torch.allclose(EDM(d).to_x0(output, xt, at), denoised, rtol=1e-9)
-    assert torch.allclose(EDM(d).network_input(xt, at), y / (s**2 + d**2).sqrt(), rtol=1e-9)
+    assert torch.allclose(EDMPreconditioning(d).to_x0(output, xt, at), denoised, rtol=1e-9)
+    assert torch.allclose(EDMPreconditioning(d).network_input(xt, at), y / (s**2 + d**2).sqrt(), rtol=1e-9)
 
 
 def test_edm_of_unit_data_is_the_negative_velocity() -> None:
     x0, eps, _, at = noised()
-    assert torch.allclose(EDM(1.0).target(x0, eps, at), -V().target(x0, eps, at), atol=1e-12)
+    assert torch.allclose(EDMPreconditioning(1.0).target(x0, eps, at), -V().target(x0, eps, at), atol=1e-12)

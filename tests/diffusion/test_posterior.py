@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from genbench.diffusion.posterior import posterior
-from genbench.diffusion.schedule import Cosine, Linear, Schedule
+from genbench.diffusion.schedule import CosineSchedule, LinearSchedule, Schedule
 
 
-@pytest.mark.parametrize("schedule", [Linear(1000), Cosine(1000)], ids=["linear", "cosine"])
+@pytest.mark.parametrize("schedule", [LinearSchedule(1000), CosineSchedule(1000)], ids=["linear", "cosine"])
 @pytest.mark.parametrize(("t", "s"), [(2, 1), (500, 499), (1000, 999), (1000, 500), (700, 20)])
 def test_the_posterior_is_bayes_rule(schedule: Schedule, t: int, s: int) -> None:
     """q(x_s | x_t, x0) is proportional to q(x_t | x_s) q(x_s | x0), two Gaussians in x_s."""
@@ -24,7 +24,7 @@ def test_the_posterior_is_bayes_rule(schedule: Schedule, t: int, s: int) -> None
 
 
 def test_a_step_to_the_data_returns_x0_without_noise() -> None:
-    table = Linear(1000).table
+    table = LinearSchedule(1000).table
     q = posterior(table[1], table[0])
     assert float(q.of_x0) == pytest.approx(1.0, abs=1e-12)
     assert float(q.of_xt) == 0.0
@@ -33,7 +33,7 @@ def test_a_step_to_the_data_returns_x0_without_noise() -> None:
 
 def test_a_step_of_two_equals_two_steps_of_one_in_law() -> None:
     """Marginalising x_s out of q(x_r | x_s, x0) q(x_s | x_t, x0) gives q(x_r | x_t, x0)."""
-    table = Cosine(100).table
+    table = CosineSchedule(100).table
     far, near, both = (
         posterior(table[60], table[40]),
         posterior(table[40], table[20]),

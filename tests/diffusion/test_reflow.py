@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.diffusion.flow_matching import FlowMatching, Uniform
+from genbench.diffusion.flow_matching import FlowMatching
 from genbench.diffusion.guidance import ClassifierFree, Guidance, Unguided
 from genbench.diffusion.ode import Euler, Heun, Solver
+from genbench.diffusion.path_times import StratifiedPathTimes
 from genbench.diffusion.process import Process
 from genbench.diffusion.reflow import Reflow
 from genbench.families.diffusion import Diffusion
@@ -45,7 +46,7 @@ def process(
 ) -> FlowMatching:
     return FlowMatching(
         coupling=Reflow(solver=teacher or Heun(40)),
-        times=Uniform(),
+        times=StratifiedPathTimes(),
         solver=Euler(steps),
         guidance=guidance or Unguided(),
     )
@@ -129,7 +130,9 @@ def test_the_teacher_is_the_average_of_the_first_stage_as_the_loop_has_it(
     averaged = {"ema_halflife_images": 40.0, "ema_rampup": rampup}
     for accumulate in (1, 2):
         coupling = Reflow(solver=Euler(1), halflife_images=40.0, rampup=rampup)
-        flow = FlowMatching(coupling=coupling, times=Uniform(), solver=Euler(1), guidance=Unguided())
+        flow = FlowMatching(
+            coupling=coupling, times=StratifiedPathTimes(), solver=Euler(1), guidance=Unguided()
+        )
         halves = run(
             tmp_path / f"first-{accumulate}",
             model=toy_model(process=flow),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genbench.diffusion.sampler import DDIM, Ancestral, Sampler
-from genbench.diffusion.schedule import Cosine, Linear, Schedule
+from genbench.diffusion.schedule import CosineSchedule, LinearSchedule, Schedule
 from genbench.diffusion.spacing import Karras, LogSNR
 from tests.diffusion.laws import GAUSSIAN, check_law, counted, flow_error, given, orders, samples
 
@@ -14,14 +14,14 @@ from tests.diffusion.laws import GAUSSIAN, check_law, counted, flow_error, given
 @pytest.mark.parametrize(
     ("sampler", "schedule", "v"),
     [
-        (Ancestral(1000, clip_x0=False), Linear(1000), 0.0),
-        (Ancestral(1000, clip_x0=False), Linear(1000), 1.0),
-        (Ancestral(1000, clip_x0=False), Cosine(1000), 0.5),
-        (Ancestral(500, clip_x0=False), Cosine(1000), 0.0),
-        (DDIM(1000, clip_x0=False), Linear(1000), 0.0),
-        (DDIM(250, clip_x0=False), Cosine(1000), 0.0),
-        (DDIM(1000, eta=1.0, clip_x0=False), Cosine(1000), 0.0),
-        (DDIM(1000, eta=0.5, clip_x0=False), Linear(1000), 0.0),
+        (Ancestral(1000, clip_x0=False), LinearSchedule(1000), 0.0),
+        (Ancestral(1000, clip_x0=False), LinearSchedule(1000), 1.0),
+        (Ancestral(1000, clip_x0=False), CosineSchedule(1000), 0.5),
+        (Ancestral(500, clip_x0=False), CosineSchedule(1000), 0.0),
+        (DDIM(1000, clip_x0=False), LinearSchedule(1000), 0.0),
+        (DDIM(250, clip_x0=False), CosineSchedule(1000), 0.0),
+        (DDIM(1000, eta=1.0, clip_x0=False), CosineSchedule(1000), 0.0),
+        (DDIM(1000, eta=0.5, clip_x0=False), LinearSchedule(1000), 0.0),
     ],
 )
 def test_the_exact_denoiser_returns_the_law_of_the_data(
@@ -32,20 +32,20 @@ def test_the_exact_denoiser_returns_the_law_of_the_data(
 
 
 def test_ddim_with_eta_one_on_the_full_grid_is_ancestral_with_the_posterior_variance() -> None:
-    schedule = Linear(100)
+    schedule = LinearSchedule(100)
     ours = samples(DDIM(100, eta=1.0, clip_x0=False), schedule, GAUSSIAN, n=500)
     theirs = samples(Ancestral(100, clip_x0=False), schedule, GAUSSIAN, n=500)
     assert torch.allclose(ours, theirs, atol=1e-9)  # the same noise, two forms of one formula in float64
 
 
 def test_the_error_of_ddim_falls_with_the_first_order_of_its_step() -> None:
-    errors = [flow_error(DDIM(n, clip_x0=False), Cosine(4096), GAUSSIAN) for n in (32, 64, 128, 256)]
+    errors = [flow_error(DDIM(n, clip_x0=False), CosineSchedule(4096), GAUSSIAN) for n in (32, 64, 128, 256)]
     assert all(0.8 < order < 1.2 for order in orders(errors)), errors  # 1 up to terms of the next order
 
 
 @pytest.mark.parametrize("spacing", [LogSNR(), Karras()])
 def test_one_step_samplers_stand_where_their_spacing_says(spacing: LogSNR | Karras) -> None:
-    schedule, seen = Linear(1000), []
+    schedule, seen = LinearSchedule(1000), []
     for sampler in (Ancestral(7, spacing=spacing), DDIM(7, spacing=spacing)):
         seen.clear()
         denoise = counted(GAUSSIAN.denoiser(schedule), seen)
@@ -58,14 +58,14 @@ def test_clipping_keeps_the_last_state_in_range(steps: int) -> None:
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(16, 1, 2, 2, generator=rng)
     for sampler in (Ancestral(steps), DDIM(steps)):
-        *_, y = sampler.path(lambda xt, t: given(100 * xt), Cosine(1000), x, rng)
+        *_, y = sampler.path(lambda xt, t: given(100 * xt), CosineSchedule(1000), x, rng)
         assert float(y.abs().max()) <= 1.0
 
 
 def test_a_path_has_one_state_a_step_and_one_denoising_each() -> None:
     seen = []
     denoise = counted(lambda xt, t: given(torch.zeros_like(xt)), seen)
-    states = list(DDIM(5).path(denoise, Linear(1000), torch.zeros(2, 1, 2, 2), None))
+    states = list(DDIM(5).path(denoise, LinearSchedule(1000), torch.zeros(2, 1, 2, 2), None))
     assert len(states) == 5
     assert seen == [1.0, 0.8, 0.6, 0.4, 0.2]
 
@@ -78,7 +78,7 @@ def test_a_ddim_step_equals_that_of_diffusers() -> None:
     scheduler.set_timesteps(50)
     rng = torch.Generator().manual_seed(0)
     xt, eps = torch.randn(2, 4, 3, 8, 8, generator=rng)
-    schedule = Linear(1000)
+    schedule = LinearSchedule(1000)
     for k in (980, 500, 20):
         expected = scheduler.step(eps, k, xt, eta=0.0).prev_sample
         ab_t, ab_s = schedule.table[k + 1], schedule.table[k + 1 - 20]
@@ -93,7 +93,7 @@ def test_a_ddpm_step_equals_that_of_diffusers() -> None:
     scheduler = diffusers.DDPMScheduler(
         1000, beta_schedule="linear", clip_sample=False, variance_type="fixed_small"
     )
-    schedule = Linear(1000)
+    schedule = LinearSchedule(1000)
     xt, eps = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     for k in (999, 500, 1, 0):
         expected = scheduler.step(eps, k, xt, generator=torch.Generator().manual_seed(7)).prev_sample

@@ -8,14 +8,36 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from genbench.diffusion.learned_schedule import Learned
-from genbench.diffusion.schedule import EDM, Cosine, Geometric, Linear, Schedule, Sigmoid, ZeroTerminal
+from genbench.diffusion.learned_schedule import LearnedSchedule
+from genbench.diffusion.schedule import (
+    CosineSchedule,
+    EDMSchedule,
+    GeometricSchedule,
+    LinearSchedule,
+    Schedule,
+    SigmoidSchedule,
+    ZeroTerminalSchedule,
+)
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "schedule"
 SHIPPED = sorted(path.stem for path in CONF.glob("*.yaml"))
 ALL = [
-    *(Linear(1000), Linear(100), Cosine(1000), Cosine(50), Geometric(1000), Sigmoid(1000), Sigmoid(50)),
-    *(EDM(1000), EDM(10), ZeroTerminal(1000), ZeroTerminal(50, Cosine), Learned(100, width=8)),
+    *(
+        LinearSchedule(1000),
+        LinearSchedule(100),
+        CosineSchedule(1000),
+        CosineSchedule(50),
+        GeometricSchedule(1000),
+        SigmoidSchedule(1000),
+        SigmoidSchedule(50),
+    ),
+    *(
+        EDMSchedule(1000),
+        EDMSchedule(10),
+        ZeroTerminalSchedule(1000),
+        ZeroTerminalSchedule(50, CosineSchedule),
+        LearnedSchedule(100, width=8),
+    ),
 ]
 each = pytest.mark.parametrize("schedule", ALL, ids=lambda s: f"{type(s).__name__}{s.T}")
 
@@ -31,9 +53,9 @@ def grid(schedule: Schedule) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("schedule", "beta_1", "beta_T", "middle", "last"),
     [
-        (Linear(1000), 1e-4, 0.02, 0.07858724288, 4.035829765e-5),
-        (Cosine(1000), 4.128422482e-5, 0.999, 0.4938435904, 2.428766907e-9),
-        (Cosine(4000), 9.865818814e-6, 0.999, 0.4938435904, 1.517980469e-10),
+        (LinearSchedule(1000), 1e-4, 0.02, 0.07858724288, 4.035829765e-5),
+        (CosineSchedule(1000), 4.128422482e-5, 0.999, 0.4938435904, 2.428766907e-9),
+        (CosineSchedule(4000), 9.865818814e-6, 0.999, 0.4938435904, 1.517980469e-10),
     ],
 )
 def test_the_table_has_the_published_values(
@@ -54,12 +76,14 @@ def test_alpha_bar_falls_strictly_from_one_and_reaches_zero_only_where_it_should
     assert float(table[0]) == 1.0
     assert bool((table.diff() < 0).all())
     assert float(table[-1]) >= 0
-    assert (float(table[-1]) == 0) == isinstance(schedule, ZeroTerminal)
+    assert (float(table[-1]) == 0) == isinstance(schedule, ZeroTerminalSchedule)
 
 
 def test_linear_keeps_its_noise_when_the_grid_is_refined() -> None:
     # Betas scaled by 1000 / T approximate the same integral; the error of a Riemann sum falls as 1 / T.
-    assert float(Linear(4000).table[-1]) == pytest.approx(float(Linear(1000).table[-1]), rel=0.2)
+    assert float(LinearSchedule(4000).table[-1]) == pytest.approx(
+        float(LinearSchedule(1000).table[-1]), rel=0.2
+    )
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -75,11 +99,11 @@ def test_nothing_of_the_image_is_left_where_sampling_starts_from_noise(name: str
 
 @pytest.mark.parametrize("T", [4, 20, 50, 60, 61, 100, 1000, 4000])
 def test_geometric_leaves_no_signal_on_any_grid(T: int) -> None:
-    assert float(Geometric(T).table[-1]) < 1e-4
+    assert float(GeometricSchedule(T).table[-1]) < 1e-4
 
 
 def test_geometric_betas_have_a_constant_ratio_between_their_ends() -> None:
-    b = betas(Geometric(1000))
+    b = betas(GeometricSchedule(1000))
     ratio = b[1:] / b[:-1]
     assert float(ratio.std()) < 1e-9  # rounding of 1 - (1 - beta) at beta = 1e-4
     assert float(b[0]) == pytest.approx(1e-4, rel=1e-9)
@@ -91,12 +115,12 @@ def test_geometric_is_bounded_only_where_a_beta_would_reach_one(T: int, last: fl
     """Recorded runs, at whose T none did, keep every bit."""
     first, last = 1e-4 * 1000 / T, last * 1000 / T
     expected = torch.linspace(math.log(first), math.log(last), T, dtype=torch.float64).exp()
-    assert torch.equal(Geometric(T, beta_T=last * T / 1000).betas(), expected)
-    assert float(Geometric(50).betas().max()) == 0.999
+    assert torch.equal(GeometricSchedule(T, beta_T=last * T / 1000).betas(), expected)
+    assert float(GeometricSchedule(50).betas().max()) == 0.999
 
 
 def test_sigmoid_is_symmetric_about_its_middle() -> None:
-    table = Sigmoid(1000).table
+    table = SigmoidSchedule(1000).table
     # alpha_bar(u) + alpha_bar(1 - u) = 1 for start = -end, except where the last beta is clipped.
     assert torch.allclose(table[1:500] + table[501:1000].flip(0), torch.ones(499, dtype=torch.float64))
 
@@ -104,11 +128,22 @@ def test_sigmoid_is_symmetric_about_its_middle() -> None:
 @pytest.mark.parametrize("T", [2, 10, 20])
 def test_linear_refuses_grids_whose_betas_reach_one(T: int) -> None:
     with pytest.raises(ValueError, match="larger T"):
-        Linear(T)
-    Linear(21)
+        LinearSchedule(T)
+    LinearSchedule(21)
 
 
-@pytest.mark.parametrize("make", [Linear, Cosine, Geometric, Sigmoid, EDM, ZeroTerminal, Learned])
+@pytest.mark.parametrize(
+    "make",
+    [
+        LinearSchedule,
+        CosineSchedule,
+        GeometricSchedule,
+        SigmoidSchedule,
+        EDMSchedule,
+        ZeroTerminalSchedule,
+        LearnedSchedule,
+    ],
+)
 def test_a_grid_without_steps_is_refused(make: type[Schedule]) -> None:
     with pytest.raises(ValueError, match=r"T is 0"):
         make(0)
@@ -120,7 +155,7 @@ def test_alpha_bar_reads_the_table_at_grid_times(schedule: Schedule) -> None:
 
 
 def test_level_keeps_the_variance_of_unit_data() -> None:
-    at = Linear(1000).level(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+    at = LinearSchedule(1000).level(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
     assert at.alpha.shape == (3, 1, 1, 1)
     # float32 rounding of two squares
     assert torch.allclose(at.alpha**2 + at.sigma**2, torch.ones(3, 1, 1, 1), atol=1e-6)
@@ -128,7 +163,7 @@ def test_level_keeps_the_variance_of_unit_data() -> None:
 
 @pytest.mark.parametrize("steps", [1, 7, 50, 1000])
 def test_times_fall_from_one_to_zero_along_the_grid(steps: int) -> None:
-    times = Linear(1000).times(steps)
+    times = LinearSchedule(1000).times(steps)
     assert len(times) == steps + 1
     assert float(times[0]) == 1.0
     assert float(times[-1]) == 0.0
@@ -138,11 +173,11 @@ def test_times_fall_from_one_to_zero_along_the_grid(steps: int) -> None:
 
 def test_more_steps_than_the_grid_has_are_refused() -> None:
     with pytest.raises(ValueError, match=r"sampler.steps is 101.*schedule.T=100"):
-        Linear(100).times(101)
+        LinearSchedule(100).times(101)
 
 
 def test_the_cosine_table_follows_its_formula_where_no_beta_is_clipped() -> None:
-    table, s = Cosine(100).table, 0.008
+    table, s = CosineSchedule(100).table, 0.008
     f = [math.cos((k / 100 + s) / (1 + s) * math.pi / 2) ** 2 for k in range(99)]
     # A product of 98 ratios in float64
     assert table[:99].tolist() == pytest.approx([value / f[0] for value in f], rel=1e-12)
@@ -163,7 +198,7 @@ def test_nearest_is_the_time_of_least_distance(schedule: Schedule) -> None:
 
 
 def test_log_snr_is_the_ratio_of_signal_to_noise_and_infinite_for_data() -> None:
-    schedule = Cosine(1000)
+    schedule = CosineSchedule(1000)
     t = grid(schedule)
     at = schedule.level(t[1:])
     # The level is float32: seven digits of each, less where alpha is near 1.
@@ -172,9 +207,9 @@ def test_log_snr_is_the_ratio_of_signal_to_noise_and_infinite_for_data() -> None
     assert float(schedule.log_snr(t)[0]) == math.inf
 
 
-@pytest.mark.parametrize("base", [Linear, Cosine, Geometric])
+@pytest.mark.parametrize("base", [LinearSchedule, CosineSchedule, GeometricSchedule])
 def test_a_zero_terminal_schedule_keeps_its_first_step_and_ends_in_pure_noise(base: type[Schedule]) -> None:
-    before, after = base(1000), ZeroTerminal(1000, base)
+    before, after = base(1000), ZeroTerminalSchedule(1000, base)
     assert float(after.table[1]) == pytest.approx(float(before.table[1]), rel=1e-14)  # a few roundings
     assert float(after.table[-1]) == 0.0
     last = after.level(torch.ones(1, dtype=torch.float64))
@@ -182,24 +217,26 @@ def test_a_zero_terminal_schedule_keeps_its_first_step_and_ends_in_pure_noise(ba
     assert float(betas(after)[-1]) == 1.0
 
 
-@pytest.mark.parametrize("base", [Linear, Cosine, Sigmoid])
+@pytest.mark.parametrize("base", [LinearSchedule, CosineSchedule, SigmoidSchedule])
 def test_the_zero_terminal_rescale_equals_that_of_diffusers(base: type[Schedule]) -> None:
     ddim = pytest.importorskip("diffusers.schedulers.scheduling_ddim")
     theirs = ddim.rescale_zero_terminal_snr(betas(base(1000)))
     # Their square roots come from other products of 1,000 float64 factors than ours.
-    assert torch.allclose(betas(ZeroTerminal(1000, base)), theirs, rtol=1e-9, atol=1e-12)
+    assert torch.allclose(betas(ZeroTerminalSchedule(1000, base)), theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_a_zero_terminal_schedule_needs_two_steps_and_betas_to_rescale() -> None:
     with pytest.raises(ValueError, match=r"schedule.T is 1.*at least 2"):
-        ZeroTerminal(1, Cosine)
-    with pytest.raises(ValueError, match=r"schedule.base is a Learned"):
-        ZeroTerminal(10, Learned)
+        ZeroTerminalSchedule(1, CosineSchedule)
+    with pytest.raises(
+        ValueError, match=r"schedule.base makes a LearnedSchedule; it must be a schedule given by betas"
+    ):
+        ZeroTerminalSchedule(10, LearnedSchedule)
 
 
 def test_edm_has_the_noise_of_its_paper() -> None:
     """Eq. 5, step T - i at index i."""
-    schedule = EDM(1000)
+    schedule = EDMSchedule(1000)
     sigma = (1 / schedule.table[1:] - 1).sqrt().flip(0)
     expected = [(80 ** (1 / 7) + i / 999 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(1000)]
     # At sigma = 0.002 1 - alpha_bar is 4e-6, so that float64 leaves ten digits of it.
@@ -212,4 +249,4 @@ def test_edm_has_the_noise_of_its_paper() -> None:
 @pytest.mark.parametrize("ends", [(0.0, 80.0, 7.0), (80.0, 0.002, 7.0), (0.002, 80.0, 0.0)])
 def test_edm_refuses_noise_that_does_not_rise(ends: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match=r"schedule.sigma_min=.*must be above 0"):
-        EDM(1000, *ends)
+        EDMSchedule(1000, *ends)

@@ -9,11 +9,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from genbench.diffusion.sampler import DDIM
-from genbench.diffusion.schedule import EDM, Cosine, Linear, Schedule, ZeroTerminal
-from genbench.diffusion.spacing import Karras, LogSNR, Spacing, Uniform, distinct
+from genbench.diffusion.schedule import (
+    CosineSchedule,
+    EDMSchedule,
+    LinearSchedule,
+    Schedule,
+    ZeroTerminalSchedule,
+)
+from genbench.diffusion.spacing import Karras, LogSNR, Spacing, UniformSpacing, distinct
 
-SPACINGS = [Uniform(), LogSNR(), LogSNR(sigma_max=5.0), Karras(), Karras(2.0, sigma_max=1e5)]
-GRIDS = [Linear, Cosine, EDM, ZeroTerminal]
+SPACINGS = [UniformSpacing(), LogSNR(), LogSNR(sigma_max=5.0), Karras(), Karras(2.0, sigma_max=1e5)]
+GRIDS = [LinearSchedule, CosineSchedule, EDMSchedule, ZeroTerminalSchedule]
 
 
 def sigma(schedule: Schedule, times: Tensor) -> Tensor:
@@ -55,14 +61,16 @@ def test_distinct_steps_keep_their_ends_and_move_only_where_they_must(k: list[in
 
 
 def test_uniform_is_the_even_grid_of_the_schedule() -> None:
-    assert torch.equal(Uniform().times(Linear(1000), 37, 0.7), Linear(1000).times(37, 0.7))
+    assert torch.equal(
+        UniformSpacing().times(LinearSchedule(1000), 37, 0.7), LinearSchedule(1000).times(37, 0.7)
+    )
 
 
 @pytest.mark.parametrize("start", [1.0, 0.6])
 @pytest.mark.parametrize("rho", [2.0, 7.0])
 def test_karras_follows_its_equation(rho: float, start: float) -> None:
     """sigma_i = (a^(1/rho) + i / (N - 1) (b^(1/rho) - a^(1/rho)))^rho, i = 0..N - 1, and sigma_N = 0."""
-    schedule, N = Linear(50_000), 12
+    schedule, N = LinearSchedule(50_000), 12
     times = Karras(rho, sigma_max=1e9).times(schedule, N, start)
     a, b = sigma(schedule, torch.tensor([times[0], 1 / schedule.T])) ** (1 / rho)
     expected = (a + torch.arange(N).double() / (N - 1) * (b - a)) ** rho
@@ -74,7 +82,7 @@ def test_karras_follows_its_equation(rho: float, start: float) -> None:
 
 
 def test_log_snr_divides_the_log_of_the_noise_evenly() -> None:
-    schedule = Linear(50_000)
+    schedule = LinearSchedule(50_000)
     log = sigma(schedule, LogSNR(sigma_max=1e9).times(schedule, 12)[:-1]).log()
     # 11 intervals over about 11 nats; neighbours near t = 0 are log(sqrt(2)) apart and less.
     assert torch.allclose(log.diff()[:-2], (log[-1] - log[0]) / 11, rtol=0.02)
@@ -82,13 +90,13 @@ def test_log_snr_divides_the_log_of_the_noise_evenly() -> None:
 
 def test_karras_with_a_large_rho_is_log_snr() -> None:
     for start in (1.0, 0.3):
-        expected = LogSNR().times(Cosine(1000), 20, start)
-        assert torch.equal(Karras(1e6).times(Cosine(1000), 20, start), expected)
+        expected = LogSNR().times(CosineSchedule(1000), 20, start)
+        assert torch.equal(Karras(1e6).times(CosineSchedule(1000), 20, start), expected)
 
 
 @pytest.mark.parametrize("make", [LogSNR, Karras])
 def test_one_step_leads_past_the_noise_above_sigma_max(make: Callable[..., Spacing]) -> None:
-    for schedule in (Cosine(1000), ZeroTerminal(1000, Cosine)):
+    for schedule in (CosineSchedule(1000), ZeroTerminalSchedule(1000, CosineSchedule)):
         first, second, third = sigma(schedule, make(sigma_max=20.0).times(schedule, 10)[:3])
         assert float(first) > 1e4  # 20,000 for the cosine, without end for zero signal
         assert float(second) == pytest.approx(20, rel=0.05)  # a grid step is 4 percent there
@@ -96,7 +104,7 @@ def test_one_step_leads_past_the_noise_above_sigma_max(make: Callable[..., Spaci
 
 
 def test_sigma_max_says_nothing_where_there_is_less_noise() -> None:
-    for schedule, start in ((EDM(1000), 1.0), (Cosine(1000), 0.5)):
+    for schedule, start in ((EDMSchedule(1000), 1.0), (CosineSchedule(1000), 0.5)):
         assert torch.equal(
             Karras(sigma_max=80.0).times(schedule, 10, start),
             Karras(sigma_max=1e6).times(schedule, 10, start),
@@ -105,7 +113,7 @@ def test_sigma_max_says_nothing_where_there_is_less_noise() -> None:
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_samplers_take_fewer_steps_from_an_earlier_start(spacing: Spacing) -> None:
-    times = DDIM(20, spacing=spacing).times(Linear(1000), 0.3)
+    times = DDIM(20, spacing=spacing).times(LinearSchedule(1000), 0.3)
     assert len(times) == 6 + 1
     assert float(times[0]) == 0.3
 
@@ -113,7 +121,7 @@ def test_samplers_take_fewer_steps_from_an_earlier_start(spacing: Spacing) -> No
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_more_steps_than_the_grid_has_are_refused(spacing: Spacing) -> None:
     with pytest.raises(ValueError, match=r"sampler.steps is 101.*schedule.T=100"):
-        spacing.times(Linear(100), 101)
+        spacing.times(LinearSchedule(100), 101)
 
 
 @pytest.mark.parametrize(

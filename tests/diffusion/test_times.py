@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from genbench.diffusion.schedule import EDM, Cosine
-from genbench.diffusion.times import Drawn, Importance, LogNormal, Stratified, Times, Uniform
+from genbench.diffusion.schedule import CosineSchedule, EDMSchedule
+from genbench.diffusion.times import DrawnTimes, Importance, LogNormal, Stratified, Times, UniformTimes
 from genbench.runtime.global_batch import Part, at_work
 
 CPU = torch.device("cpu")
@@ -27,10 +27,10 @@ def filled(*, uniform: float = 0.2) -> Importance:
     return times
 
 
-@pytest.mark.parametrize("times", [Uniform(), Stratified(), Importance(T)])
+@pytest.mark.parametrize("times", [UniformTimes(), Stratified(), Importance(T)])
 def test_every_step_of_the_grid_is_equally_likely(times: Times) -> None:
     n, draws = 7, 1000
-    t = torch.cat([times(n, Cosine(T), CPU).t for _ in range(draws)])
+    t = torch.cat([times(n, CosineSchedule(T), CPU).t for _ in range(draws)])
     counts = torch.bincount(steps(t), minlength=T + 1)
     assert int(counts[0]) == 0  # t = 0 is data
     # 700 expected a step; five standard deviations of independent draws (stratified ones vary less)
@@ -38,7 +38,7 @@ def test_every_step_of_the_grid_is_equally_likely(times: Times) -> None:
 
 
 def test_stratified_batches_cover_the_grid_evenly() -> None:
-    schedule = Cosine(1000)
+    schedule = CosineSchedule(1000)
     for _ in range(100):
         t = Stratified()(10, schedule, CPU).t.sort().values
         gaps = t.diff()
@@ -46,9 +46,9 @@ def test_stratified_batches_cover_the_grid_evenly() -> None:
         assert float(gaps.max()) <= 0.101
 
 
-@pytest.mark.parametrize("times", [Uniform(), Stratified(), LogNormal(), Importance(50)])
+@pytest.mark.parametrize("times", [UniformTimes(), Stratified(), LogNormal(), Importance(50)])
 def test_times_lie_on_the_grid_and_count_alike_at_first(times: Times) -> None:
-    t, weight = times(1000, Cosine(50), CPU)
+    t, weight = times(1000, CosineSchedule(50), CPU)
     assert t.dtype == torch.float64
     assert torch.equal(torch.round(t * 50) / 50, t)
     assert float(t.min()) > 0
@@ -56,7 +56,7 @@ def test_times_lie_on_the_grid_and_count_alike_at_first(times: Times) -> None:
 
 
 def test_the_noise_of_lognormal_times_is_lognormal_up_to_the_grid() -> None:
-    schedule, n = EDM(1000), 20_000
+    schedule, n = EDMSchedule(1000), 20_000
     law = stats.norm(-1.2, 1.2)
     log_sigma = -schedule.log_snr(LogNormal()(n, schedule, CPU).t) / 2
     grid = -torch.logit(schedule.table[1:]) / 2
@@ -92,7 +92,7 @@ def test_importance_follows_the_last_losses_of_each_step() -> None:
 
 def test_importance_is_unbiased() -> None:
     times, f = filled(), torch.rand(T, dtype=torch.float64)
-    t, weight = times(5000, Cosine(T), CPU)
+    t, weight = times(5000, CosineSchedule(T), CPU)
     weights = torch.full((T,), torch.nan, dtype=torch.float64)
     weights[steps(t) - 1] = weight.double()  # no step is missing: the rarest has probability 0.02
     mean = float((times.probabilities() * weights * f).sum())
@@ -101,7 +101,7 @@ def test_importance_is_unbiased() -> None:
 
 def test_importance_draws_by_its_probabilities() -> None:
     times, n = filled(), 50_000
-    counts = torch.bincount(steps(times(n, Cosine(T), CPU).t), minlength=T + 1)[1:]
+    counts = torch.bincount(steps(times(n, CosineSchedule(T), CPU).t), minlength=T + 1)[1:]
     p = times.probabilities()
     assert float(p.max() / p.min()) > 3  # far from uniform
     assert stats.chisquare(counts.numpy(), (n * p / p.sum()).numpy()).pvalue > 1e-6
@@ -123,12 +123,12 @@ def test_importance_of_a_batch_in_parts_is_that_of_the_whole() -> None:
 
 
 def test_importance_comes_back_bit_for_bit() -> None:
-    def on(times: Importance) -> Drawn:
+    def on(times: Importance) -> DrawnTimes:
         torch.manual_seed(1)
         for _ in range(4):
-            t, weight = times(8, Cosine(T), CPU)
+            t, weight = times(8, CosineSchedule(T), CPU)
             times.update(t, torch.rand(8))
-        return Drawn(t, weight)
+        return DrawnTimes(t, weight)
 
     times, twin = filled(), Importance(T, HISTORY, 0.2)
     twin.load_state_dict(times.state_dict())
@@ -141,7 +141,7 @@ def test_losses_leave_no_gradient_and_other_laws_as_they_are() -> None:
     times = Importance(T, HISTORY)
     times.update(t, loss * 2)
     assert not times.losses.requires_grad
-    plain = Uniform()
+    plain = UniformTimes()
     plain.update(t, loss)
     assert plain.state_dict() == {}
 
@@ -153,7 +153,7 @@ def test_losses_leave_no_gradient_and_other_laws_as_they_are() -> None:
         (lambda: Importance(T, 0), r"times.history is 0"),
         (lambda: Importance(T, uniform=0.0), r"times.uniform is 0.0; it must be above 0"),
         (lambda: LogNormal(std=0.0), r"times.std is 0.0"),
-        (lambda: Importance(T)(1, Cosine(20), CPU), r"times.T is 10, and schedule.T is 20"),
+        (lambda: Importance(T)(1, CosineSchedule(20), CPU), r"times.T is 10, and schedule.T is 20"),
     ],
 )
 def test_what_no_law_can_be_made_of_is_refused(times: type[Times], message: str) -> None:

@@ -12,7 +12,7 @@ from genbench.diffusion.bound import second_beta_tilde
 from genbench.diffusion.density import Bound
 from genbench.diffusion.posterior import Interpolated, Posterior, ReverseVariance, Widened, posterior
 from genbench.diffusion.sampler import DDIM, Ancestral, Denoised, Denoiser, Sampler
-from genbench.diffusion.schedule import Cosine, Linear, Schedule, ZeroTerminal
+from genbench.diffusion.schedule import CosineSchedule, LinearSchedule, Schedule, ZeroTerminalSchedule
 from genbench.diffusion.variance import Beta, BetaTilde, Fitted, Variance, draw_steps
 from genbench.diffusion.weighting import TrueBound
 from genbench.probability.buckets import gaussian_log_prob
@@ -20,7 +20,7 @@ from genbench.runtime.precision import BFloat16
 from tests.diffusion.laws import Mixture, noise
 from tests.toys import toy_model, toy_process
 
-LINEAR, COSINE = Linear(1000), Cosine(1000)
+LINEAR, COSINE = LinearSchedule(1000), CosineSchedule(1000)
 MEAN, STD = 0.1, 8 / 127.5
 LAW = Mixture([1.0], [MEAN], [STD])
 LOW, HIGH = (Interpolated(torch.tensor(v, dtype=torch.float64)) for v in (0.0, 1.0))
@@ -63,7 +63,7 @@ def step_kl(q: Posterior, m: Tensor, variance: ReverseVariance) -> Tensor:
 
 def test_the_sums_of_divergences_are_those_of_the_closed_form() -> None:
     """Bits a dimension over steps 2 .. 1000 of the cosine schedule; the reference values were found apart."""
-    table = Cosine(1000).table
+    table = CosineSchedule(1000).table
     q, m = posterior(table[2:], table[1:-1]), left(table[2:])
     low, best, high = (float(step_kl(q, m, of).sum()) / math.log(2) for of in (LOW, Widened(m), HIGH))
     assert low == pytest.approx(3.792, abs=5e-4)
@@ -73,7 +73,7 @@ def test_the_sums_of_divergences_are_those_of_the_closed_form() -> None:
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 0.9, 1.1, 2.0])
 def test_no_other_error_than_the_true_one_gives_a_smaller_divergence(factor: float) -> None:
-    table = Linear(1000).table
+    table = LinearSchedule(1000).table
     q, m = posterior(table[2:], table[1:-1]), left(table[2:])
     worse = step_kl(q, m, Widened(factor * m)) - step_kl(q, m, Widened(m))
     assert bool((worse > -1e-12).all())  # float64; where beta~ is all of the variance there is no difference
@@ -83,13 +83,13 @@ def test_no_other_error_than_the_true_one_gives_a_smaller_divergence(factor: flo
 @pytest.mark.parametrize("s", [1, 30, 299])
 def test_no_error_is_beta_tilde_and_that_of_unit_normal_data_is_beta(s: int) -> None:
     """For strided steps too: m belongs to the time where a step begins."""
-    table = Cosine(1000).table
+    table = CosineSchedule(1000).table
     q = posterior(table[300], table[s])
     assert float(Widened(torch.zeros(())).log(q)) == pytest.approx(float(LOW.log(q)), abs=1e-12)
     assert float(Widened(1 - table[300]).log(q)) == pytest.approx(float(HIGH.log(q)), abs=1e-9)
 
 
-@pytest.mark.parametrize("schedule", [LINEAR, COSINE, Cosine(50), ZeroTerminal(1000)])
+@pytest.mark.parametrize("schedule", [LINEAR, COSINE, CosineSchedule(50), ZeroTerminalSchedule(1000)])
 def test_the_fit_finds_the_exact_reverse_variance_at_every_step(schedule: Schedule) -> None:
     """From four images a step; what lies between groups of steps is read off."""
     found, truth = fitted(schedule).m[1:], left(schedule.table[2:])
@@ -261,10 +261,10 @@ def test_what_does_not_fit_is_refused() -> None:
         toy_process(variance=Fitted(1000))
     with pytest.raises(ValueError, match=r"variance\.T is 0"):
         Fitted(0)
-    with pytest.raises(ValueError, match="there is no image"):
-        Fitted(50).fit(lambda xt, t, y: Denoised(xt, LOW), Cosine(50), [])
+    with pytest.raises(ValueError, match="no images were given"):
+        Fitted(50).fit(lambda xt, t, y: Denoised(xt, LOW), CosineSchedule(50), [])
     with pytest.raises(FloatingPointError, match="not finite"):
-        Fitted(50).fit(lambda xt, t, y: Denoised(xt * torch.nan, LOW), Cosine(50), batches(64))
+        Fitted(50).fit(lambda xt, t, y: Denoised(xt * torch.nan, LOW), CosineSchedule(50), batches(64))
     with pytest.raises(ValueError, match="variance=fitted, which is the posterior's until"):
         toy_process(weighting=TrueBound(), variance=Beta())
     toy_process(weighting=TrueBound(), variance=Fitted(50))

@@ -5,19 +5,19 @@ import torch
 
 from genbench.diffusion.bound import step_nats
 from genbench.diffusion.objective import L2
-from genbench.diffusion.parameterization import EDM, X0, Eps, Parameterization, V
+from genbench.diffusion.parameterization import X0, EDMPreconditioning, Eps, Parameterization, V
 from genbench.diffusion.posterior import Interpolated
-from genbench.diffusion.schedule import Linear
-from genbench.diffusion.weighting import MinSNR, Plain, TrueBound
+from genbench.diffusion.schedule import LinearSchedule
+from genbench.diffusion.weighting import MinSNR, TrueBound, Unweighted
 
-ALL = [Eps(), X0(), V(), EDM()]
+ALL = [Eps(), X0(), V(), EDMPreconditioning()]
 T = 1000
 STEPS = torch.tensor([2, 10, 300, 900, 1000])
 
 
 @pytest.mark.parametrize("parameterization", ALL)
 def test_min_snr_is_that_of_the_paper_in_every_parameterization(parameterization: Parameterization) -> None:
-    schedule = Linear(T)
+    schedule = LinearSchedule(T)
     ab = schedule.table[STEPS]
     snr = ab / (1 - ab)
     bounded = snr.clamp(max=5)
@@ -32,7 +32,7 @@ def test_the_true_bounds_weight_makes_the_distance_the_bounds_term(
     parameterization: Parameterization,
 ) -> None:
     """With the posterior's own variance, L_{k-1} / D is the weighted mean squared error."""
-    schedule, rng = Linear(T), torch.Generator().manual_seed(0)
+    schedule, rng = LinearSchedule(T), torch.Generator().manual_seed(0)
     t = STEPS / T
     at = schedule.level(t)
     x0, eps, off = torch.randn(3, len(t), 1, 2, 2, generator=rng)
@@ -48,7 +48,7 @@ def test_the_true_bounds_weight_makes_the_distance_the_bounds_term(
 
 def test_the_weight_on_eps_is_that_of_the_paper() -> None:
     """beta^2 / (2 beta~ alpha_k (1 - alpha_bar)), Ho et al. 2020, Eq. 12."""
-    schedule = Linear(T)
+    schedule = LinearSchedule(T)
     ab, ab_prev = schedule.table[STEPS], schedule.table[STEPS - 1]
     beta = 1 - ab / ab_prev
     tilde = beta * (1 - ab_prev) / (1 - ab)
@@ -59,8 +59,8 @@ def test_the_weight_on_eps_is_that_of_the_paper() -> None:
 
 def test_no_weighting_is_one_everywhere_and_the_first_step_is_finite() -> None:
     t = torch.tensor([1 / T])
-    assert Plain()(t, Linear(T), V()).tolist() == [[[[1.0]]]]
-    assert bool(TrueBound()(t, Linear(T), V()).isfinite().all())
+    assert Unweighted()(t, LinearSchedule(T), V()).tolist() == [[[[1.0]]]]
+    assert bool(TrueBound()(t, LinearSchedule(T), V()).isfinite().all())
 
 
 def test_a_gamma_that_means_nothing_is_refused() -> None:

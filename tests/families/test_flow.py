@@ -12,9 +12,10 @@ from genbench.flows.architectures import Glow
 from genbench.flows.base import Normal
 from genbench.flows.coupling import Affine
 from genbench.flows.dequantization import Dequantization, Uniform, Variational
-from genbench.flows.pixels import LEVELS, Plain
+from genbench.flows.pixels import Plain
 from genbench.flows.transform import Composed, Flatten, Transform
 from genbench.nn.coupling import ConvNets
+from genbench.probability.buckets import LEVELS
 from tests.flows.laws import small_glow, small_realnvp
 
 SHAPE = (1, 4, 4)

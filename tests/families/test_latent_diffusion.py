@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from genbench.diffusion.density import Bound
-from genbench.diffusion.flow_matching import FlowMatching, Uniform
+from genbench.diffusion.flow_matching import FlowMatching
 from genbench.diffusion.guidance import Unguided
 from genbench.diffusion.objective import VLB
 from genbench.diffusion.ode import Euler
+from genbench.diffusion.path_times import StratifiedPathTimes
 from genbench.diffusion.process import Process
 from genbench.diffusion.reflow import Reflow
 from genbench.diffusion.sampler import DDIM, Ancestral
@@ -95,7 +96,7 @@ def test_the_stages_follow_the_budget_and_each_trains_its_own() -> None:
 def reflow() -> FlowMatching:
     return FlowMatching(
         coupling=Reflow(solver=Euler(1), share=0.5),
-        times=Uniform(),
+        times=StratifiedPathTimes(),
         solver=Euler(1),
         guidance=Unguided(),
     )
@@ -124,7 +125,7 @@ def test_latents_reach_the_prior_with_mean_0_and_deviation_1(make: type[Latent])
     model, x = latent(make()), images(256)
     model.train()
     for start in range(0, 256, 64):
-        model.follow(x[start : start + 64])
+        model.update_moments(x[start : start + 64])
     z = model.encode(x)
     u = (z - model.mean) / model.scale()
     # The first batches are averaged as they are, so the moments are those of all that was seen.
@@ -213,7 +214,7 @@ def test_a_vector_is_a_map_of_one_pixel() -> None:
     model.latent_shape = (7,)
     assert model.latent_map() == (7, 1, 1)
     model.latent_shape = (3, 4)
-    with pytest.raises(ValueError, match=r"latents of shape \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"latents have shape \(3, 4\)"):
         model.latent_map()
 
 

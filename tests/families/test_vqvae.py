@@ -67,7 +67,7 @@ def joint(model: VQVAE, x: Tensor, y: Tensor | None) -> Tensor:
     for k in all_maps():
         index = k.expand(len(x), 1, 2, 2)
         output = model.decoder(model.codebook.look_up(index[:, 0]), y)
-        prior = model.prior_model.log_prob(model.index_law.to_value(index), y)
+        prior = model.prior_model.log_prob(model.code_distribution.to_value(index), y)
         terms.append((model.likelihood.log_prob(output, x) + prior).double())
     return torch.stack(terms)
 
@@ -146,7 +146,7 @@ def test_samples_are_what_codes_of_the_prior_decode_to_and_cost_a_pass_a_code_an
     with PassCounter(model.networks()) as counter:
         samples = model.sample(5, rng=seeded())
     assert counter.passes(5) == 4 + 1
-    index = model.index_law.to_level(model.prior_model.sample(5, rng=seeded()))[:, 0]
+    index = model.code_distribution.to_level(model.prior_model.sample(5, rng=seeded()))[:, 0]
     with torch.no_grad():
         assert torch.equal(samples, model.decode(model.codebook.look_up(index)))
 

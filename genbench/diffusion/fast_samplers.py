@@ -2,13 +2,12 @@
 
 With lambda = log(alpha / sigma), the exact step of the probability-flow ODE from t to s is a DDIM step
 towards the mean of x0_hat over lambda_t..lambda_s under weights e^lambda (Lu et al. 2022, DPM-Solver++,
-Proposition 4.1). DDIM takes x0_hat at t for that mean; the solvers here differ in what they put in its place.
-Over an infinite step (from alpha = 0, or to sigma = 0) no polynomial has such a mean: there all of them do as
-DDIM does. h = lambda_s - lambda_t throughout.
+Proposition 4.1). DDIM takes x0_hat at t for that mean; the samplers here differ in what they put in its
+place. Over an infinite step (from alpha = 0, or to sigma = 0) no polynomial has such a mean: there all of
+them do as DDIM does. h = lambda_s - lambda_t throughout. Solvers for flow matching are in `ode`.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -18,14 +17,20 @@ from genbench.diffusion.sampler import Sampler, StepDenoiser, ddim_step
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.spacing import Karras, LogSNR, Spacing
 
-__all__ = ["DPMSolver", "DPMSolverSDE", "Heun", "TwoStep", "UniPC", "mean_over_step"]
+__all__ = ["DPMSolver", "DPMSolverSDE", "HeunSampler", "TwoStep", "UniPC", "mean_over_step"]
 
 
 class TwoStep(Sampler):
-    """A sampler that draws a line through its last two estimates of x0, to the middle of the step ahead.
+    """A sampler that extrapolates its last two estimates of x0 to the middle of the step ahead; abstract.
 
-    x0_t + h / (2 h_before) (x0_t - x0_before), at one pass a step.
+    x_s is a DDIM step towards x0_t + h / (2 h_before) (x0_t - x0_before), at one pass a step.
     """
+
+    eta: float
+    """Of the DDIM step: 0 is the ODE, 1 the SDE."""
+
+    def __init__(self, steps: int = 20, *, clip_x0: bool = True, spacing: Spacing | None = None) -> None:
+        super().__init__(steps, clip_x0=clip_x0, spacing=spacing or LogSNR())
 
     def walk(
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
@@ -33,18 +38,14 @@ class TwoStep(Sampler):
         alpha_bar = schedule.alpha_bar(times)
         # As if an infinite step came before: its estimate has no weight.
         before, h_before = x, math.inf
-        for k, h in enumerate((schedule.log_snr(times) / 2).diff().tolist()):
+        for k, h in enumerate(schedule.half_log_snr(times).diff().tolist()):
             x0 = denoise(x, k).x0
+            # h is infinite to sigma = 0 and from alpha = 0: there the estimate itself is used, as DDIM does.
             slope = h / (2 * h_before) if math.isfinite(h) else 0.0
-            x = self.step(x, x0 + slope * (x0 - before), alpha_bar[k], alpha_bar[k + 1], rng)
+            x0_mean = x0 + slope * (x0 - before)
+            x = ddim_step(x, x0_mean, alpha_bar[k], alpha_bar[k + 1], eta=self.eta, rng=rng)
             before, h_before = x0, h
             yield x
-
-    @abstractmethod
-    def step(
-        self, xt: Tensor, x0: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor, rng: Generator | None
-    ) -> Tensor:
-        """One step from time t to s < t: xt and x0 (B, C, H, W), alpha_bars () float64 -> xs."""
 
 
 class DPMSolver(TwoStep):
@@ -53,13 +54,7 @@ class DPMSolver(TwoStep):
     Source: Lu et al. 2022 (DPM-Solver++), Algorithm 2.
     """
 
-    def __init__(self, steps: int = 20, *, clip_x0: bool = True, spacing: Spacing | None = None) -> None:
-        super().__init__(steps, clip_x0=clip_x0, spacing=spacing or LogSNR())
-
-    def step(
-        self, xt: Tensor, x0: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor, rng: Generator | None
-    ) -> Tensor:
-        return ddim_step(xt, x0, alpha_bar_t, alpha_bar_s)
+    eta = 0.0
 
 
 class DPMSolverSDE(TwoStep):
@@ -69,22 +64,17 @@ class DPMSolverSDE(TwoStep):
     Source: Lu et al. 2022 (DPM-Solver++), SDE-DPM-Solver++(2M).
     """
 
-    def __init__(self, steps: int = 20, *, clip_x0: bool = True, spacing: Spacing | None = None) -> None:
-        super().__init__(steps, clip_x0=clip_x0, spacing=spacing or LogSNR())
-
-    def step(
-        self, xt: Tensor, x0: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor, rng: Generator | None
-    ) -> Tensor:
-        return ddim_step(xt, x0, alpha_bar_t, alpha_bar_s, eta=1.0, rng=rng)
+    eta = 1.0
 
 
-class Heun(Sampler):
+class HeunSampler(Sampler):
     """Heun's method for dy/ds = d(y, s) = (y - x0_hat) / s, y = x / alpha, s = sigma / alpha: second order.
 
     y' = y + (s' - s) d, y'' = y + (s' - s) (d + d') / 2. Since y' is a DDIM step, y'' is one too, towards
     x0_hat + e^h / 2 (x0_hat' - x0_hat), e^h = s / s'. Two passes a step but the last: 2 steps - 1 at most.
-    max_ratio: a step whose s / s' is larger is left at y', in one pass, as the last one always is: with so
-    much weight on their difference, x0_hat would land far beyond both estimates.
+    max_ratio: a step whose s / s' is larger ends at y', in one pass, as the last one always does: with so
+    much weight on their difference, x0_hat would be far beyond both estimates. Raises ValueError unless it is
+    above 1.
     Source: Karras et al. 2022, Algorithm 1. max_ratio is not theirs, whose steps are short in log s.
     """
 
@@ -105,9 +95,11 @@ class Heun(Sampler):
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
         alpha_bar = schedule.alpha_bar(times)
-        ratios = (schedule.log_snr(times) / 2).diff().exp().tolist()
+        # e^h = s / s' of each step, infinite in the last one.
+        ratios = schedule.half_log_snr(times).diff().exp().tolist()
         for k, ratio in enumerate(ratios):
             x0 = denoise(x, k).x0
+            # Without the second pass this is DDIM; the answer of a step that max_ratio excludes.
             euler = ddim_step(x, x0, alpha_bar[k], alpha_bar[k + 1])
             if ratio <= self.max_ratio:
                 ahead = denoise(euler, k + 1).x0
@@ -123,6 +115,7 @@ class UniPC(Sampler):
     The predictor's polynomial goes through the last `order` estimates; the corrector's also through the one
     at the predicted state, which the next step needs anyway: one pass a step, and one order more than the
     predictor has. The first steps have fewer estimates; the last two take 2 and 1 at most.
+    Raises ValueError on an order other than 2 and 3.
     Source: Zhao et al. 2023, Algorithms 1 and 2, Theorem 3.1 and Corollary 3.2.
     """
 
@@ -142,15 +135,18 @@ class UniPC(Sampler):
     def walk(
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
-        alpha_bar, lam = schedule.alpha_bar(times), (schedule.log_snr(times) / 2).tolist()
+        alpha_bar, lam = schedule.alpha_bar(times), schedule.half_log_snr(times).tolist()
+        # past: (lambda, x0_hat) of earlier steps, the latest first.
         x0, past = denoise(x, 0).x0, []
         for k in range(len(times) - 1):
             h, left = lam[k + 1] - lam[k], len(times) - 1 - k
+            # Places u of earlier estimates in units of the step ahead, all below 0.
             known = [((at - lam[k]) / h, estimate) for at, estimate in past[: min(self.order, left) - 1]]
             predicted = ddim_step(x, mean_over_step(x0, known, h), alpha_bar[k], alpha_bar[k + 1])
             if left == 1:
                 yield predicted
                 return
+            # It corrects this step and is the first estimate of the next.
             ahead = denoise(predicted, k + 1).x0
             if math.isfinite(h):
                 mean = mean_over_step(x0, [*known, (1.0, ahead)], h)
@@ -166,13 +162,14 @@ def mean_over_step(x0: Tensor, others: Sequence[tuple[float, Tensor]], h: float)
     """The mean under weights e^(h u), 0 <= u <= 1, of the polynomial through x0 at u = 0 and each (u, x0_u).
 
     x0 + sum_i a_i (x0_i - x0) / u_i with sum_i a_i u_i^(j - 1) = mean of u^j, j = 1..q; images (B, C, H, W).
-    For q = 1 the source takes a = 1/2, the limit of h = 0, which keeps the order.
+    For q = 1 the source takes a = 1/2, the limit of h = 0, which has the same order.
     Source: Zhao et al. 2023, Theorem 3.1 (R_p a_p B(h) = phi_p(h)).
     """
     q = len(others)
     u = torch.tensor([at for at, _ in others], dtype=torch.float64)
     a = torch.full((q,), 0.5, dtype=torch.float64)
     if q > 1:
+        # A Vandermonde system of two or three unknowns, on the host.
         a = torch.linalg.solve(u ** torch.arange(q)[:, None], moments(h, q))
     return x0 + sum(w * (estimate - x0) for w, (_, estimate) in zip((a / u).tolist(), others, strict=True))
 

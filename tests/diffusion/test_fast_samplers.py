@@ -9,10 +9,16 @@ import torch
 from scipy import integrate
 from torch import Tensor
 
+from genbench.diffusion.fast_samplers import DPMSolver, DPMSolverSDE, HeunSampler, UniPC, mean_over_step
 from genbench.diffusion.sampler import DDIM, Ancestral, Denoised, Sampler
-from genbench.diffusion.schedule import Cosine, Fixed, Linear, Schedule, ZeroTerminal
-from genbench.diffusion.solvers import DPMSolver, DPMSolverSDE, Heun, UniPC, mean_over_step
-from genbench.diffusion.spacing import Karras, LogSNR, Spacing, Uniform
+from genbench.diffusion.schedule import (
+    CosineSchedule,
+    FixedSchedule,
+    LinearSchedule,
+    Schedule,
+    ZeroTerminalSchedule,
+)
+from genbench.diffusion.spacing import Karras, LogSNR, Spacing, UniformSpacing
 from tests.diffusion.laws import (
     GAUSSIAN,
     TWO_HUMPS,
@@ -28,18 +34,20 @@ from tests.diffusion.laws import (
     samples,
 )
 
-FAST = [DPMSolver, DPMSolverSDE, Heun, UniPC]
+FAST = [DPMSolver, DPMSolverSDE, HeunSampler, UniPC]
 
 
-@pytest.mark.parametrize(("schedule", "law"), [(Linear(1000), GAUSSIAN), (Cosine(1000), TWO_HUMPS)])
+@pytest.mark.parametrize(
+    ("schedule", "law"), [(LinearSchedule(1000), GAUSSIAN), (CosineSchedule(1000), TWO_HUMPS)]
+)
 @pytest.mark.parametrize(
     "sampler",
     [
         DPMSolver(40, clip_x0=False),
         DPMSolver(60, clip_x0=False, spacing=Karras()),
         DPMSolverSDE(100, clip_x0=False),
-        Heun(40, clip_x0=False),
-        Heun(40, clip_x0=False, spacing=LogSNR()),
+        HeunSampler(40, clip_x0=False),
+        HeunSampler(40, clip_x0=False, spacing=LogSNR()),
         UniPC(30, clip_x0=False),
         UniPC(30, order=3, clip_x0=False),
     ],
@@ -57,7 +65,7 @@ def test_the_exact_denoiser_returns_the_law_of_the_data(
     [
         (lambda n, s: DDIM(n, clip_x0=False, spacing=s), 0.9, 1.1),
         (lambda n, s: DPMSolver(n, clip_x0=False, spacing=s), 1.9, 2.2),
-        (lambda n, s: Heun(n, clip_x0=False, spacing=s), 1.9, 2.2),
+        (lambda n, s: HeunSampler(n, clip_x0=False, spacing=s), 1.9, 2.2),
         # The corrector adds one order to the predictor's.
         (lambda n, s: UniPC(n, order=2, clip_x0=False, spacing=s), 2.9, 3.2),
         # Between three and four: its first two steps have fewer estimates.
@@ -121,8 +129,8 @@ def test_states_equal_those_of_diffusers(
     scheduler.set_timesteps(steps)
     first, second = (torch.Generator().manual_seed(1) for _ in range(2))
     x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    sampler = make(steps, clip_x0=False, spacing=Uniform())
-    ours = list(sampler.path(bent, Linear(1000), x, first))
+    sampler = make(steps, clip_x0=False, spacing=UniformSpacing())
+    ours = list(sampler.path(bent, LinearSchedule(1000), x, first))
     expected = list(theirs(scheduler, x, second if make is DPMSolverSDE else None))
     # Their UniPC corrects a state in the step after it: of its states only the last compares.
     shown = slice(-1, None) if isinstance(sampler, UniPC) else slice(None)
@@ -145,7 +153,7 @@ def test_heun_equals_that_of_diffusers() -> None:
         sigma = scheduler.sigmas[k + 1] if k % 2 else sigma
         y = scheduler.step((y - bent(seen, at).x0) / sigma, step, y).prev_sample
         states.append(y / (scheduler.sigmas[k + 1] ** 2 + 1) ** 0.5)
-    ours = Heun(10, clip_x0=False, spacing=Uniform()).path(bent, Linear(1000), x, None)
+    ours = HeunSampler(10, clip_x0=False, spacing=UniformSpacing()).path(bent, LinearSchedule(1000), x, None)
     for a, b in zip(ours, states[1::2] + states[-1:], strict=True):
         assert torch.allclose(a, b, atol=1e-4)  # a float32 table there
 
@@ -153,15 +161,15 @@ def test_heun_equals_that_of_diffusers() -> None:
 @pytest.mark.parametrize(
     ("sampler", "schedule", "passes"),
     [
-        (DPMSolver(20), Cosine(1000), 20),
-        (DPMSolverSDE(20), Cosine(1000), 20),
-        (UniPC(20), Cosine(1000), 20),
-        (UniPC(20, order=3), Cosine(1000), 20),
-        (Heun(20), Linear(1000), 39),
+        (DPMSolver(20), CosineSchedule(1000), 20),
+        (DPMSolverSDE(20), CosineSchedule(1000), 20),
+        (UniPC(20), CosineSchedule(1000), 20),
+        (UniPC(20, order=3), CosineSchedule(1000), 20),
+        (HeunSampler(20), LinearSchedule(1000), 39),
         # The first step, from sigma = 20,000 alpha down to 80 alpha, or from alpha = 0, has no second pass.
-        (Heun(20), Cosine(1000), 38),
-        (Heun(20), ZeroTerminal(1000), 38),
-        (Heun(1), Linear(1000), 1),
+        (HeunSampler(20), CosineSchedule(1000), 38),
+        (HeunSampler(20), ZeroTerminalSchedule(1000), 38),
+        (HeunSampler(1), LinearSchedule(1000), 1),
     ],
 )
 def test_a_path_has_a_state_a_step_and_the_passes_that_are_told(
@@ -176,16 +184,16 @@ def test_a_path_has_a_state_a_step_and_the_passes_that_are_told(
 
 def test_a_heun_step_over_decades_of_noise_stays_an_euler_step() -> None:
     """Evenly in t the cosine's first step falls from sigma = 20,000 alpha to 13 alpha."""
-    guarded = Heun(20, clip_x0=False, spacing=Uniform())
-    bare = Heun(20, max_ratio=1e9, clip_x0=False, spacing=Uniform())
-    assert flow_error(guarded, Cosine(1000), TWO_HUMPS) < 0.05
-    assert flow_error(bare, Cosine(1000), TWO_HUMPS) > 0.5
+    guarded = HeunSampler(20, clip_x0=False, spacing=UniformSpacing())
+    bare = HeunSampler(20, max_ratio=1e9, clip_x0=False, spacing=UniformSpacing())
+    assert flow_error(guarded, CosineSchedule(1000), TWO_HUMPS) < 0.05
+    assert flow_error(bare, CosineSchedule(1000), TWO_HUMPS) > 0.5
 
 
 @pytest.mark.parametrize("make", FAST)
-@pytest.mark.parametrize("spacing", [Uniform(), LogSNR(), Karras()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("spacing", [UniformSpacing(), LogSNR(), Karras()], ids=lambda s: type(s).__name__)
 def test_images_that_are_noised_halfway_come_back_to_the_law(make: type[Sampler], spacing: Spacing) -> None:
-    schedule, sampler = Cosine(1000), make(100, clip_x0=False, spacing=spacing)
+    schedule, sampler = CosineSchedule(1000), make(100, clip_x0=False, spacing=spacing)
     rng = torch.Generator().manual_seed(0)
     x0 = TWO_HUMPS.draw(10_000, rng)
     ab = schedule.alpha_bar(sampler.times(schedule, 0.5)[0])
@@ -196,29 +204,29 @@ def test_images_that_are_noised_halfway_come_back_to_the_law(make: type[Sampler]
 
 
 @pytest.mark.parametrize("make", [*FAST, DDIM, Ancestral])
-@pytest.mark.parametrize(("base", "spacing"), [(Linear, Karras()), (Cosine, LogSNR())])
+@pytest.mark.parametrize(("base", "spacing"), [(LinearSchedule, Karras()), (CosineSchedule, LogSNR())])
 def test_a_schedule_without_signal_at_its_end_returns_the_law(
-    make: type[Sampler], base: Callable[[int], Fixed], spacing: Spacing
+    make: type[Sampler], base: Callable[[int], FixedSchedule], spacing: Spacing
 ) -> None:
     sampler = make(200 if make in (DDIM, Ancestral) else 60, clip_x0=False, spacing=spacing)
-    check_law(samples(sampler, ZeroTerminal(1000, base), GAUSSIAN, n=4_000), GAUSSIAN)
+    check_law(samples(sampler, ZeroTerminalSchedule(1000, base), GAUSSIAN, n=4_000), GAUSSIAN)
 
 
 @pytest.mark.parametrize("make", FAST)
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 50])
 def test_samples_lie_in_the_range_of_x0_whatever_the_number_of_steps(make: type[Sampler], steps: int) -> None:
     x = noise(64)[0].float()
-    for schedule in (Cosine(50), ZeroTerminal(50)):
-        for spacing in (Uniform(), LogSNR(), Karras()):
+    for schedule in (CosineSchedule(50), ZeroTerminalSchedule(50)):
+        for spacing in (UniformSpacing(), LogSNR(), Karras()):
             sampler = make(steps, spacing=spacing)
             *_, y = sampler.path(TWO_HUMPS.denoiser(schedule), schedule, x, torch.Generator().manual_seed(0))
             assert y.dtype == torch.float32
             assert float(y.abs().max()) <= 1  # the last step goes to an estimate of x0, which is clipped
 
 
-@pytest.mark.parametrize("make", [DPMSolver, Heun, UniPC])
+@pytest.mark.parametrize("make", [DPMSolver, HeunSampler, UniPC])
 def test_float32_states_follow_those_of_float64(make: type[Sampler]) -> None:
-    schedule, (x, _) = Cosine(1000), noise(1000)
+    schedule, (x, _) = CosineSchedule(1000), noise(1000)
     sampler = make(100, clip_x0=False)
     *_, exact = sampler.path(TWO_HUMPS.denoiser(schedule), schedule, x, None)
     *_, y = sampler.path(TWO_HUMPS.denoiser(schedule), schedule, x.float(), None)
@@ -233,7 +241,7 @@ def test_only_the_stochastic_solver_draws_and_only_from_its_rng(make: type[Sampl
     def last(seed: int) -> tuple[Tensor, bool]:
         rng = torch.Generator().manual_seed(seed)
         before = rng.get_state()
-        *_, y = make(10).path(bent, Cosine(1000), x, rng)
+        *_, y = make(10).path(bent, CosineSchedule(1000), x, rng)
         return y, not torch.equal(before, rng.get_state())
 
     (first, drew), (again, _), (other, _) = last(1), last(1), last(2)
@@ -248,7 +256,7 @@ def test_only_the_stochastic_solver_draws_and_only_from_its_rng(make: type[Sampl
     [
         (lambda: DPMSolver(0), "sampler.steps is 0"),
         (lambda: UniPC(10, order=4), "sampler.order is 4; it must be 2 or 3"),
-        (lambda: Heun(10, max_ratio=1.0), "sampler.max_ratio is 1.0; it must be above 1"),
+        (lambda: HeunSampler(10, max_ratio=1.0), "sampler.max_ratio is 1.0; it must be above 1"),
     ],
 )
 def test_illegal_settings_are_refused_with_their_key(make: Callable[[], Sampler], message: str) -> None:
@@ -263,6 +271,6 @@ def test_no_step_of_a_sampler_waits_for_the_device(make: Callable[..., Sampler])
     for steps in (5, 20):
         sampler, (x, rng) = make(steps), noise(4)
         with counted_reads() as reads:
-            list(sampler.path(GAUSSIAN.denoiser(Linear(100)), Linear(100), x, rng))
+            list(sampler.path(GAUSSIAN.denoiser(LinearSchedule(100)), LinearSchedule(100), x, rng))
         counts.append(len(reads))
     assert counts[0] == counts[1] <= 4
