@@ -3,7 +3,7 @@
 The only package that imports Hydra, which it keeps from all others; it may import everything but `cli`.
 """
 
-from genbench.app.build import build, check_groups, make, make_option, seeded_model
+from genbench.app.build import build, check_groups, make, seeded_model
 from genbench.app.entry import run_command
 from genbench.app.job import run
 from genbench.app.load_run import classifier, load, measuring, protocol
@@ -16,7 +16,6 @@ __all__ = [
     "identity",
     "load",
     "make",
-    "make_option",
     "measuring",
     "protocol",
     "run",

@@ -1,6 +1,5 @@
 """From a configuration to objects."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +11,6 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app.messages import explain_error
 from genbench.app.run_names import without_hydra
 from genbench.config import schema
-from genbench.config.groups import CONF
 from genbench.errors import UsageError
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.session.parts import Parts
 
-__all__ = ["build", "check_groups", "make", "make_option", "seeded_model"]
+__all__ = ["build", "check_groups", "make", "seeded_model"]
 
 
 def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int | None = None) -> "Parts":
@@ -100,21 +98,6 @@ def make(node: DictConfig) -> Any:  # noqa: ANN401
         if error.__cause__ is not None and is_out_of_memory(error.__cause__):
             raise error.__cause__ from None
         raise
-
-
-def make_option(group: str, option: str, changes: Mapping[str, object]) -> Any:  # noqa: ANN401
-    """Build the object of one option that refers to no other group, with some of its settings changed.
-
-    changes: dotted keys within the option -> values. Raises ValueError where the constructor refuses them.
-    """
-    node = OmegaConf.load(CONF / group / f"{option}.yaml")
-    assert isinstance(node, DictConfig)
-    for key, value in changes.items():
-        OmegaConf.update(node, key, value)
-    try:
-        return make(node)
-    except InstantiationException as error:
-        raise ValueError(explain_error(error)) from error
 
 
 def seeded_model(cfg: DictConfig) -> "Generator":

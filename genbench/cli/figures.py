@@ -58,20 +58,18 @@ def bound(
 def schedules(
     out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
     steps: Annotated[int, typer.Option("--T", min=1, help="Number of diffusion steps.")] = 1000,
+    config_dir: Annotated[
+        Path | None, typer.Option(help="Folder with further options: the schedules in FOLDER/schedule.")
+    ] = None,
 ) -> None:
-    """Draw alpha_bar and log-SNR of every noise schedule that is fixed; name those that no such T has."""
+    """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
     check_out(out)
-    from genbench import app
-    from genbench.config.groups import options
+    from genbench.app.schedules import fixed_schedules
+    from genbench.config.groups import CONF
     from genbench.evaluation.pictures import schedule_figure
 
-    drawn = {}
-    for name in options("schedule"):
-        try:
-            schedule = app.make_option("schedule", name, {"T": steps})
-        except ValueError as error:
-            complain(f"{name} is not included: {error}")
-            continue
-        if not any(True for _ in schedule.parameters()):  # a learned one is another after each training
-            drawn[name] = schedule.table.numpy()
-    schedule_figure(drawn, out)
+    folders = [CONF] if config_dir is None else [CONF, config_dir]
+    tables, refused = fixed_schedules(steps, folders)
+    for name, reason in refused.items():
+        complain(f"schedule={name} is not included: {reason}")
+    schedule_figure({name: table.numpy() for name, table in tables.items()}, out)

@@ -243,7 +243,7 @@ def binomial_step_nats(x0: Tensor, xt: Tensor, logits: Tensor, t: Tensor, schedu
 
 def binomial_prior_nats(x0: Tensor, schedule: Schedule) -> Tensor:
     """L_T = KL(q(x_T | x0) || fair coins) = D (ln 2 - H((1 + alpha_T) / 2)): (B, C, H, W) -> (B,) float32."""
-    # All images lose the same: the KL of each pixel depends on |x0| = 1 alone.
+    # The same for all images: the KL of a pixel depends on |x0| = 1 alone.
     last = schedule.alpha_bar(torch.ones(1, dtype=torch.float64, device=x0.device))
     entropy = torch.special.entr((1 + last) / 2) + torch.special.entr((1 - last) / 2)
     return ((math.log(2) - entropy) * x0[0].numel()).expand(len(x0)).float()

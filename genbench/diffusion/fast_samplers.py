@@ -40,7 +40,7 @@ class TwoStep(Sampler):
         before, h_before = x, math.inf
         for k, h in enumerate(schedule.half_log_snr(times).diff().tolist()):
             x0 = denoise(x, k).x0
-            # h is infinite in the last step: there the estimate itself is used, as DDIM does.
+            # h is infinite to sigma = 0 and from alpha = 0: there the estimate itself is used, as DDIM does.
             slope = h / (2 * h_before) if math.isfinite(h) else 0.0
             x0_mean = x0 + slope * (x0 - before)
             x = ddim_step(x, x0_mean, alpha_bar[k], alpha_bar[k + 1], eta=self.eta, rng=rng)

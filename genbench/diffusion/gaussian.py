@@ -25,10 +25,13 @@ __all__ = ["GaussianDiffusion"]
 
 
 class GaussianDiffusion(LikelihoodProcess):
-    """xt = alpha x0 + sigma eps: schedule + parameterization + objective + weighting + variance + times +
-    sampler + guidance + density, each an object of its own that any other may be combined with.
+    """xt = alpha x0 + sigma eps, reversed by a network: nine parts, each an object that can be exchanged.
 
     loss = E_{t, eps} objective(network's answer at xt, its target).
+    schedule: alpha_bar at each step. parameterization: the quantity that the network predicts.
+    objective, weighting: the loss of each image, and its weight at each level of noise.
+    variance: of the reverse step, for likelihoods and ancestral sampling. times: the distribution of t in
+    training. sampler: from noise to images. guidance: towards a class. density: the method for log p(x).
     Raises ValueError on compositions in which a part has no effect or no meaning (see check).
     Source: Ho et al. 2020.
     """

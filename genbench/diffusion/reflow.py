@@ -72,7 +72,7 @@ class Reflow(Pairing):
         Once the second stage began the average is fixed: by arithmetic, since reading a flag off a GPU would
         stall every step.
         """
-        # The average starts anew at the first image, whose share is then 1.
+        # The images that the average has seen: `fresh` is one more.
         seen = (self.fresh - 1).clamp(min=0)
         share = new_share(seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup)
         # (fresh > 0) is 0 in the second stage, so that the teacher no longer moves.

@@ -195,8 +195,8 @@ def smooth(k: Tensor, error: Tensor, schedule: Schedule) -> Tensor:
     """
     k, order = k.sort()
     alpha_bar, table = schedule.alpha_bar(k / schedule.T).cpu(), schedule.table[1:].cpu()
-    # The images of one step form one group: two groups at one place would have no line between them.
-    # Groups of equally many images, cut between steps.
+    # Groups of about equally many images, cut between steps: two groups of one step would be at one place,
+    # with no line between them.
     rank, groups = torch.searchsorted(k, k).cpu(), min(GROUPS, max(len(k) // 16, 1))
     _, group, sizes = torch.unique(rank * groups // len(k), return_inverse=True, return_counts=True)
 

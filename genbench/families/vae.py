@@ -53,7 +53,6 @@ class VAE(Latent, Likelihood):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        # The weight of the KL at this step of the warm-up.
         beta = beta_at(step, self.beta, self.warmup_steps)
         q = self.infer(x, y)
         return training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats)

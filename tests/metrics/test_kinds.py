@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from genbench import app
-from genbench.config.groups import options
+from genbench.config.groups import CONF, options
 from genbench.data import Gaussians, Split
 from genbench.metrics import Drawn, Moments, Reference, Score
 from genbench.records.metric_kinds import KINDS
@@ -15,7 +16,7 @@ NAMES = options("scores")
 
 
 def made(name: str) -> Score:
-    return app.make_option("scores", name, {})[name]
+    return app.make(OmegaConf.load(CONF / "scores" / f"{name}.yaml"))[name]
 
 
 @pytest.fixture(scope="module")
