@@ -136,7 +136,7 @@ class NormConv(nn.Module):
 def group_norm(channels: int) -> GroupNorm:
     """A group norm over maps of so many channels: at most 32 groups, each of at least 4 where possible.
 
-    The number of groups divides the number of channels. Source: Ho et al. 2020, Appendix B (32 groups).
+    The number of groups divides the number of channels. 32 is the number of Wu & He 2018.
     """
     wanted = 32 if channels >= 128 else max(channels // 4, 1)
     return GroupNorm(math.gcd(channels, wanted), channels)
