@@ -15,7 +15,10 @@ class UsageError(Exception):
 
 
 class Busy(UsageError):  # noqa: N818 (the work is done, elsewhere)
-    """A run directory that another process is working on, so that this one must not write to it."""
+    """A run directory that another process is working on, so that this one must not write to it.
+
+    The message names the directory; the remedy is to wait for the other process, or to stop it.
+    """
 
 
 class Failure(RuntimeError):  # noqa: N818 (it says what happened)
@@ -26,15 +29,24 @@ class Failure(RuntimeError):  # noqa: N818 (it says what happened)
 
 
 class Lost(Failure):
-    """A process of a run that ended before the run did, so that the others cannot go on."""
+    """A process of a run that ended before the run did, so that the others cannot go on.
+
+    The same command again resumes the run from its last checkpoint.
+    """
 
 
 class Damaged(Failure):
-    """Files that a run needs and that cannot be read, with no other file to take their place."""
+    """Files that a run needs and that cannot be read, with no other file to take their place.
+
+    The message names each file; a checkpoint with an intact predecessor is no such case.
+    """
 
 
 class MachineFault(Failure):
-    """A full disk, or another limit of the machine, that ended a run."""
+    """A full disk, or another limit of the machine, that ended a run; the same command again resumes it.
+
+    The message names the limit and the file or device that met it.
+    """
 
 
 class OutOfMemory(Failure):

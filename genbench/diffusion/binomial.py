@@ -93,10 +93,13 @@ class BinomialDiffusion(LikelihoodProcess):
         logits = self.logits(network, xt, t, y)
         terms = {
             "prior": binomial_prior_nats(x0, self.schedule) / dimensions,
+            # One term stands for the sum over all T: times k are drawn with equal expected weight.
             "vlb": self.schedule.T * binomial_step_nats(x0, xt, logits, t, self.schedule) / dimensions,
         }
+        # The cross entropy of x0 itself, from which the network learns faster (Austin et al. 2021, 3.4).
         if self.auxiliary:
             terms["auxiliary"] = -self.auxiliary * F.logsigmoid(x0 * logits).flatten(1).mean(1).float()
+        # Importance sampling learns from losses without their weights.
         self.times.update(t, sum(terms.values()))
         return weighted_mean(terms, weight)
 
@@ -111,6 +114,7 @@ class BinomialDiffusion(LikelihoodProcess):
                 f"the network answers {tuple(answer.shape[1:])} for images of {tuple(xt.shape[1:])}; "
                 "process=binomial needs one logit a pixel: set network.answers=1"
             )
+        # float64: alpha near 1 makes atanh large, and differences of logits decide pixels.
         return answer.double() + 2 * xt * torch.atanh(self.schedule.alpha_bar(t))[:, None, None, None]
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
@@ -121,6 +125,7 @@ class BinomialDiffusion(LikelihoodProcess):
 
         Images (B, C, H, W), t (B,).
         """
+        # q(x_t | x0) in closed form, so that no step before t is simulated.
         alpha = self.schedule.alpha_bar(t)[:, None, None, None]
         return coins((1 + alpha * x0) / 2, uniform_noise(x0, rng))
 
@@ -186,7 +191,10 @@ class BinomialDiffusion(LikelihoodProcess):
 
 
 class Reverse(NamedTuple):
-    """A model's distribution of x_s given x_t, pixel by pixel: (B, C, H, W) each."""
+    """A model's distribution p(x_s | x_t) of each pixel, in logarithms: (B, C, H, W) float64 each.
+
+    The two exponentials sum to 1.
+    """
 
     log_up: Tensor
     """log p(x_s = +1 | x_t)."""
@@ -209,6 +217,7 @@ def reverse(logits: Tensor, xt: Tensor, alpha_t: Tensor, alpha_s: Tensor) -> Rev
     them. In logarithms throughout, since probabilities near 0 would lose their digits.
     Source: Austin et al. 2021, Eq. 4.
     """
+    # The two values of x0 that the sum runs over.
     white, black = (posterior_logit(xt, x0, alpha_t, alpha_s) for x0 in (1.0, -1.0))
     is_white, is_black = F.logsigmoid(logits), F.logsigmoid(-logits)
     return Reverse(
@@ -225,13 +234,16 @@ def binomial_step_nats(x0: Tensor, xt: Tensor, logits: Tensor, t: Tensor, schedu
     """
     alpha_t, alpha_s = schedule.around(t)
     p, q = reverse(logits, xt, alpha_t, alpha_s), posterior_logit(xt, x0, alpha_t, alpha_s)
+    # Not 1 - up, which would round to 0 for small probabilities.
     up, down = q.sigmoid(), (-q).sigmoid()
+    # entr(p) = -p log p is 0 at p = 0, where the posterior is certain.
     entropy = torch.special.entr(up) + torch.special.entr(down)
     return -(up * p.log_up + down * p.log_down + entropy).flatten(1).sum(1).float()
 
 
 def binomial_prior_nats(x0: Tensor, schedule: Schedule) -> Tensor:
     """L_T = KL(q(x_T | x0) || fair coins) = D (ln 2 - H((1 + alpha_T) / 2)): (B, C, H, W) -> (B,) float32."""
+    # The same for all images: the KL of a pixel depends on |x0| = 1 alone.
     last = schedule.alpha_bar(torch.ones(1, dtype=torch.float64, device=x0.device))
     entropy = torch.special.entr((1 + last) / 2) + torch.special.entr((1 - last) / 2)
     return ((math.log(2) - entropy) * x0[0].numel()).expand(len(x0)).float()
@@ -262,7 +274,10 @@ def check_binary(x: Tensor) -> None:
 def check_binomial_settings(
     schedule: Schedule, *, steps: int, terms: int | None, auxiliary: float, binary: bool
 ) -> None:
-    """Raise ValueError on a schedule or numbers that the binomial process cannot have, with a remedy."""
+    """Raise ValueError on settings of BinomialDiffusion that are not legal, with a remedy.
+
+    Illegal are data that are not black and white, a learned schedule, and numbers outside their range.
+    """
     if not binary:
         raise ValueError(
             "process=binomial takes black and white images: set data.binarize=true, which data=digits, mnist "

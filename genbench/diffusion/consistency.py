@@ -49,7 +49,7 @@ class Consistency(Straight):
         if double_images is not None and double_images < 1:
             raise ValueError(
                 f"process.double_images is {double_images}; it must be at least 1, e.g. 8000, or null to "
-                "spread the doublings over the budget"
+                "derive the step sizes from the share of the budget"
             )
         if not doublings >= 0:
             raise ValueError(f"process.doublings is {doublings}; it must be at least 0 (a denoiser), e.g. 8")
@@ -61,7 +61,9 @@ class Consistency(Straight):
         self.spent = 0.0
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+        # Paths share t, x0 and eps; the gap is that before this batch is counted.
         t, eps, gap = self.times.draw(len(x0), x0.device), global_batch.normal_like(x0), self.gap()
+        # Counted once a batch, so that gradient accumulation does not change the step sizes.
         if self.training and global_batch.last_part():
             self.images += global_batch.size(len(x0))
         devices = [x0.device] if x0.is_cuda else []
@@ -80,6 +82,7 @@ class Consistency(Straight):
 
     def gap(self) -> Tensor:
         """1 - s / t at the present share of the budget, or number of images: () float64, from 1 down."""
+        # A tensor in both cases: images are counted on the device, where reading them would stall.
         if self.double_images is None:
             return torch.full_like(self.images, 2 ** -(self.doublings * self.spent))
         return 2 ** -(self.images / self.double_images).clamp(max=self.doublings)
@@ -97,6 +100,7 @@ class Consistency(Straight):
         steps = max(round(self.steps * start), 1)
         for k in range(steps, 0, -1):
             t = start * k / steps
+            # Multistep sampling: noise is added again to the last estimate, then removed in one pass.
             xt = x if k == steps else self.noised(x, t, rng)
             end = xt + t * network(xt, torch.full((len(x),), t, device=x.device), y).float()
             x = end if known is None else known.within(end)

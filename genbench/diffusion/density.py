@@ -41,7 +41,10 @@ class Density(ABC):
 
     @abstractmethod
     def log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
-        """log p(x0), x0 (B, C, H, W) -> (B,) nats; randomness is torch's default generator."""
+        """log p(x0) of 8-bit images, or a bound on it: x0 (B, C, H, W) in [-1, 1] -> (B,) nats.
+
+        Randomness is torch's default generator.
+        """
 
     def refined_log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
         """Compute log_prob less the known error of its steps, from equal draws: (B,) nats.
@@ -101,13 +104,15 @@ def sampled_terms(n: int, schedule: Schedule, device: torch.device, *, terms: in
 
     The sum of weight * term over the rows has the sum of all T terms as its mean. terms: the first one (which
     has most of the nats, so it is always there), and terms - 1 others with probability ~ 1 / k, as the terms
-    fall about so; their draws are spread evenly over each image and over the batch. None, or T and more: each
+    fall about so; their draws cover each image and the batch evenly. None, or T and more: each
     once.
     """
     T = schedule.T
     if terms is None or terms >= T:
         k = torch.arange(1, T + 1, dtype=torch.float64, device=device)[:, None].expand(-1, n)
         return DrawnTimes(k / T, torch.ones_like(k).float())
+    # Stratified: the interval of ln k is cut into terms - 1 parts, in each of which images take
+    # places of an even lattice in random order.
     rows = torch.arange(terms - 1, dtype=torch.float64, device=device)[:, None]
     shift = torch.rand(1, dtype=torch.float64, device=device)
     places = (torch.randperm(n, device=device).double() + shift) / n  # within a stratum, one an image
@@ -115,6 +120,7 @@ def sampled_terms(n: int, schedule: Schedule, device: torch.device, *, terms: in
     k = torch.floor(2 * torch.exp((rows + places) / (terms - 1) * span)).clamp(max=T)
     # A stratum gives k the probability ln((k + 1) / k) (terms - 1) / span; the weight is its inverse.
     weight = span / (terms - 1) / torch.log1p(1 / k)
+    # The first row is the decoder at k = 1, with weight 1.
     first = torch.ones(1, n, dtype=torch.float64, device=device)
     return DrawnTimes(torch.cat([first, k]) / T, torch.cat([first, weight]).float())
 
@@ -157,6 +163,7 @@ class ProbabilityFlow(Density):
 
     def refined_log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
         times, s = self.grid(schedule)
+        # Half the steps, on the same draws: at second order they have four times the error.
         coarse_grid = (every_second(times), every_second(s))
         fine, coarse = self.estimates(denoise, schedule, x0, [(times, s), coarse_grid])
         return (fine + (fine - coarse) / 3).float()
@@ -167,10 +174,12 @@ class ProbabilityFlow(Density):
         """Compute log p(x0) by each grid of rising times and their s, from equal draws: (B,) float64 each."""
 
         def noise(y: Tensor, t: Tensor) -> Tensor:
+            # eps_hat = (y - x0_hat) alpha / sigma, with the denoiser asked at xt = alpha y.
             at = schedule.level(t[None])
             return (y - denoise(at.alpha * y, t.expand(len(y))).x0) * at.alpha / at.sigma
 
         times, s = grids[0]
+        # y_1 ~ q(y_1 | x0): the image noised to the first step of the grid.
         eps = torch.randn_like(x0)
         y, t = x0 + s[0] * eps, times[0].expand(len(x0))
         x1 = schedule.level(t).alpha * y
@@ -193,6 +202,7 @@ class ProbabilityFlow(Density):
         It ends at about s = 80: beyond it xt is noise to all purposes, and steps are too wide.
         """
         spacing = LogSNR()
+        # The last time of a sampler is 0, where s = 0 has no logarithm.
         times = spacing.times(schedule, min(self.steps + 2, schedule.T))[:-1].flip(0)
         alpha_bar = schedule.alpha_bar(times)
         s = ((1 - alpha_bar) / alpha_bar).sqrt()
@@ -208,6 +218,7 @@ def integrated(field: Divergence, y: Tensor, times: Tensor, s: Tensor) -> Tensor
     log_s = s.log()
     volume = torch.zeros(len(y), dtype=torch.float64, device=y.device)
     for k in range(len(times) - 1):
+        # In the images' dtype, or the state would become float64.
         h = (s[k + 1] - s[k]).to(y.dtype)
         found, traces = field.slopes(HEUN, times[k : k + 2], y, h)
         y = y + h * weighted_sum(HEUN, found)

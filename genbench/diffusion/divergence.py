@@ -29,9 +29,11 @@ class Divergence:
 
     def __call__(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return the field (B, C, H, W) and its divergence (B,) float64 at x (B, C, H, W) and time t ()."""
+        # Likelihoods are evaluated without gradients, and the divergence needs those of the field.
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             value = self.field(x, t)
+            # v . J is a vector-Jacobian product: one backward pass, whatever D is.
             rows = [torch.autograd.grad(value, x, probe, retain_graph=True)[0] for probe in self.probes]
         pairs = zip(self.probes, rows, strict=True)
         return value.detach(), torch.stack([(v * row).flatten(1).double().sum(1) for v, row in pairs]).mean(0)
@@ -73,6 +75,7 @@ def flow_to_noise(field: Divergence, x: Tensor, *, steps: int) -> tuple[Tensor, 
     times = (torch.expm1(a * nodes**2) / math.expm1(a)).to(x.device)
     rates = (2 * a * nodes * torch.exp(a * nodes**2) / math.expm1(a) / steps).tolist()
     volume = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    # rates = dt/du times the length 1 / steps of a step; x runs against the velocity, hence h = -1.
     for k in range(0, 2 * steps, 2):
         stage_nodes = [k + round(2 * c) for c, _ in RK4]
         stage_rates = [rates[i] for i in stage_nodes]

@@ -40,6 +40,7 @@ class TwoStep(Sampler):
         before, h_before = x, math.inf
         for k, h in enumerate(schedule.half_log_snr(times).diff().tolist()):
             x0 = denoise(x, k).x0
+            # h is infinite to sigma = 0 and from alpha = 0: there the estimate itself is used, as DDIM does.
             slope = h / (2 * h_before) if math.isfinite(h) else 0.0
             x0_mean = x0 + slope * (x0 - before)
             x = ddim_step(x, x0_mean, alpha_bar[k], alpha_bar[k + 1], eta=self.eta, rng=rng)
@@ -94,9 +95,11 @@ class HeunSampler(Sampler):
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
         alpha_bar = schedule.alpha_bar(times)
+        # e^h = s / s' of each step, infinite in the last one.
         ratios = schedule.half_log_snr(times).diff().exp().tolist()
         for k, ratio in enumerate(ratios):
             x0 = denoise(x, k).x0
+            # Without the second pass this is DDIM; the answer of a step that max_ratio excludes.
             euler = ddim_step(x, x0, alpha_bar[k], alpha_bar[k + 1])
             if ratio <= self.max_ratio:
                 ahead = denoise(euler, k + 1).x0
@@ -133,14 +136,17 @@ class UniPC(Sampler):
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
         alpha_bar, lam = schedule.alpha_bar(times), schedule.half_log_snr(times).tolist()
+        # past: (lambda, x0_hat) of earlier steps, the latest first.
         x0, past = denoise(x, 0).x0, []
         for k in range(len(times) - 1):
             h, left = lam[k + 1] - lam[k], len(times) - 1 - k
+            # Places u of earlier estimates in units of the step ahead, all below 0.
             known = [((at - lam[k]) / h, estimate) for at, estimate in past[: min(self.order, left) - 1]]
             predicted = ddim_step(x, mean_over_step(x0, known, h), alpha_bar[k], alpha_bar[k + 1])
             if left == 1:
                 yield predicted
                 return
+            # It corrects this step and is the first estimate of the next.
             ahead = denoise(predicted, k + 1).x0
             if math.isfinite(h):
                 mean = mean_over_step(x0, [*known, (1.0, ahead)], h)
@@ -163,6 +169,7 @@ def mean_over_step(x0: Tensor, others: Sequence[tuple[float, Tensor]], h: float)
     u = torch.tensor([at for at, _ in others], dtype=torch.float64)
     a = torch.full((q,), 0.5, dtype=torch.float64)
     if q > 1:
+        # A Vandermonde system of two or three unknowns, on the host.
         a = torch.linalg.solve(u ** torch.arange(q)[:, None], moments(h, q))
     return x0 + sum(w * (estimate - x0) for w, (_, estimate) in zip((a / u).tolist(), others, strict=True))
 

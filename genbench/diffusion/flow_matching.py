@@ -53,6 +53,7 @@ class Straight(Process):
 
     def noise_levels(self) -> tuple[Tensor, Tensor]:
         t = torch.linspace(0, 1, 101, dtype=torch.float64)
+        # Straight paths do not preserve variance: alpha^2 / (alpha^2 + sigma^2) compares with a schedule's.
         return t, (1 - t).square() / ((1 - t).square() + t.square())
 
     def forward_states(self, x0: Tensor, rng: Generator | None, *, frames: int) -> Tensor:
@@ -103,6 +104,7 @@ class FlowMatching(Straight, LikelihoodProcess):
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
         t = self.times.draw(len(x0), x0.device)
+        # The order of draws is fixed, t, eps, labels: a seed gives the same batch in every version.
         eps, y = global_batch.normal_like(x0), self.guidance.labels(y)
         x0, eps = self.coupling.pairs(x0, eps, network=network, y=y, phase=phase)
         at = straight_level(t)

@@ -25,10 +25,13 @@ __all__ = ["GaussianDiffusion"]
 
 
 class GaussianDiffusion(LikelihoodProcess):
-    """xt = alpha x0 + sigma eps: schedule + parameterization + objective + weighting + variance + times +
-    sampler + guidance + density, each an object of its own that any other may be combined with.
+    """xt = alpha x0 + sigma eps, reversed by a network: nine parts, each an object that can be exchanged.
 
     loss = E_{t, eps} objective(network's answer at xt, its target).
+    schedule: alpha_bar at each step. parameterization: the quantity that the network predicts.
+    objective, weighting: the loss of each image, and its weight at each level of noise.
+    variance: of the reverse step, for likelihoods and ancestral sampling. times: the distribution of t in
+    training. sampler: from noise to images. guidance: towards a class. density: the method for log p(x).
     Raises ValueError on compositions in which a part has no effect or no meaning (see check).
     Source: Ho et al. 2020.
     """
@@ -69,7 +72,10 @@ class GaussianDiffusion(LikelihoodProcess):
         self.check_last_step()
 
     def check_objective(self) -> None:
-        """Raise ValueError where the loss does not train a part that learns, or ignores one."""
+        """Raise ValueError where the loss does not train a part that learns, or a part has no effect on it.
+
+        The parts are the variance, the weighting, the times and the schedule.
+        """
         objective, learned = type(self.objective).__name__.lower(), self.variance.answers > 1
         if self.objective.learns_variance and not self.times.unbiased:
             raise ValueError(
@@ -97,7 +103,10 @@ class GaussianDiffusion(LikelihoodProcess):
             )
 
     def check_variance(self) -> None:
-        """Raise ValueError where the variance does not fit the sampler's clipping or the weighting."""
+        """Raise ValueError where the variance does not fit the sampler or the weighting.
+
+        A fitted variance assumes the clipping of the bound; weighting=bound assumes the posterior's variance.
+        """
         clips, bounds = self.sampler.clip_x0, self.step_bound().clip_x0
         samples_fitted = isinstance(self.variance, Fitted) and self.variance.samples
         if samples_fitted and isinstance(self.sampler, Ancestral) and clips != bounds:
@@ -128,9 +137,11 @@ class GaussianDiffusion(LikelihoodProcess):
             )
 
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+        # Times first, then noise: the order of draws that recorded runs were made with.
         t, weight = self.times(len(x0), self.schedule, x0.device)
         at, eps = self.schedule.level(t), global_batch.normal_like(x0)
         xt = at.alpha * x0 + at.sigma * eps
+        # The classifier's own phase: the same noised images, and no pass of the network.
         if isinstance(self.guidance, Classifier) and phase in self.guidance.phases:
             terms = self.guidance.loss(xt, t, y)
         else:
@@ -146,6 +157,7 @@ class GaussianDiffusion(LikelihoodProcess):
                 weight=self.weighting(t, self.schedule, self.parameterization),
             )
             terms = self.objective.terms(case, self.schedule)
+            # Importance sampling learns from the losses without their weights.
             self.times.update(t, sum(terms.values()))
         return weighted_mean(terms, weight)
 
@@ -157,6 +169,7 @@ class GaussianDiffusion(LikelihoodProcess):
         The answer is in the parameterization's terms. Raises ValueError where it has the wrong channels.
         """
         inputs = self.parameterization.network_input(xt, self.schedule.level(t))
+        # Networks take t in float32; schedules have looked it up in float64 before.
         output = network(inputs, t.float(), y)
         wanted = self.variance.answers * xt.shape[1]
         if output.shape[1] != wanted:
@@ -170,7 +183,10 @@ class GaussianDiffusion(LikelihoodProcess):
         self.answer(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 
     def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
-        """Return the model's own estimate of x0 at xt (B, C, H, W) and t (B,), float32, without guidance."""
+        """Return the model's own estimate of x0 at xt (B, C, H, W) and t (B,) for labels y, without guidance.
+
+        One pass of the network; float32.
+        """
         output, variance = self.answer(network, xt, t, y)
         return Denoised(self.parameterization.to_x0(output.float(), xt, self.schedule.level(t)), variance)
 
@@ -189,6 +205,7 @@ class GaussianDiffusion(LikelihoodProcess):
         return global_batch.normal(n, shape, rng=rng, device=self.schedule.grid.device)
 
     def noised(self, x0: Tensor, start: float, rng: Generator | None) -> Tensor:
+        # The first time of the sampler's own path, which is `start` rounded to its grid.
         at = self.schedule.level(self.sampler.times(self.schedule, start)[:1])
         return at.alpha * x0 + at.sigma * noise_like(x0, rng)
 
@@ -207,6 +224,7 @@ class GaussianDiffusion(LikelihoodProcess):
             t = xt.new_full((len(xt),), now, dtype=torch.float64)
             guidance, at = self.guidance.at(now), self.schedule.level(t)
             estimate = guidance.guide(partial(self.denoise, network), xt, t, y, at)
+            # Given pixels replace the estimate at every step, after guidance.
             x0 = estimate.x0 if known is None else known.within(estimate.x0)
             return Denoised(x0, self.variance.for_sampling(estimate.variance))
 

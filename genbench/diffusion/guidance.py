@@ -49,7 +49,10 @@ class Guidance(nn.Module, ABC):
 
 
 class Unguided(Guidance):
-    """No guidance: the model's own estimate for its label, one pass of the network."""
+    """No guidance: the model's own estimate for its label, in one pass of the network.
+
+    Also the guidance of classifier-free models at times outside their interval.
+    """
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         return denoise(xt, t, y)
@@ -83,6 +86,7 @@ class ClassifierFree(Guidance):
             raise ValueError(
                 f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1], e.g. [0, 1]"
             )
+        # Classes are 0 .. K - 1; the null class takes the number K.
         self.null, self.scale, self.p_uncond = num_classes, scale, p_uncond
         self.low, self.high = interval
 
@@ -92,11 +96,13 @@ class ClassifierFree(Guidance):
     def labels(self, y: Tensor | None) -> Tensor | None:
         if y is None:
             return None
+        # The null class is one more than the last label, so that the network has K + 1 embeddings.
         dropped = global_batch.uniform(len(y), device=y.device) < self.p_uncond
         return y.masked_fill(dropped, self.null)
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
         null = None if y is None else torch.full_like(y, self.null)
+        # One pass where one estimate has no weight.
         if self.scale == 1:
             return denoise(xt, t, y)
         if self.scale == 0:
@@ -126,11 +132,13 @@ class Classifier(Guidance):
         own = denoise(xt, t, y)
         if self.scale == 0 or y is None:
             return own
+        # Sampling runs without gradients; here the one of the classifier with respect to xt is needed.
         with torch.enable_grad():
             leaf = xt.detach().requires_grad_()
             # The sum over the batch: each image's gradient depends on its own term alone.
             log_prob = -F.cross_entropy(self.classifier(leaf, t.float()).float(), y, reduction="sum")
             (gradient,) = torch.autograd.grad(log_prob, leaf)
+        # eps - s sigma grad, written in x0 = (xt - sigma eps) / alpha.
         return own._replace(x0=own.x0 + self.scale * at.sigma.square() / at.alpha * gradient)
 
     def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:

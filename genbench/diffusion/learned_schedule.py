@@ -38,11 +38,13 @@ class LearnedSchedule(Schedule):
                 f"below schedule.gamma_1={gamma_1} (of step T)"
             )
         self.gamma_0 = nn.Parameter(torch.tensor(gamma_0))
-        self.gap = nn.Parameter(torch.tensor(gap + math.log(-math.expm1(-gap))))  # softplus of it is the gap
+        # log(e^gap - 1), without overflow: softplus of the parameter starts at the gap.
+        self.gap = nn.Parameter(torch.tensor(gap + math.log(-math.expm1(-gap))))
         self.g = Monotone(width)
 
     def at(self, k: Tensor) -> Tensor:
         u = (k - 1).double() / (self.T - 1)
+        # alpha_bar_0 = 1 is a fact of the data, which no weight may change.
         return torch.where(k > 0, torch.sigmoid(-self.gamma(u)), 1.0)
 
     def gamma(self, u: Tensor) -> Tensor:

@@ -57,7 +57,10 @@ class Objective(ABC):
 
 
 class Simple(Objective, distance.PixelDistance):
-    """A distance between the network's answer and its target, averaged over the D dimensions of an image."""
+    """E |output - target|, a distance between the network's answer and its target, averaged over D; abstract.
+
+    L_simple of Ho et al. 2020 where the distance is l2; a subclass takes one from probability.distance.
+    """
 
     weighted = True
 
@@ -88,6 +91,7 @@ class VLB(Objective):
 
     def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
         dimensions = case.x0[0].numel()
+        # One sampled term, times T, stands for the sum over all steps.
         steps = step_nats(case.x0, case.xt, case.x0_hat, case.variance, case.t, schedule)
         return {
             "prior": prior_nats(case.x0, schedule) / dimensions,
@@ -114,6 +118,7 @@ class Hybrid(Objective):
         self.scale, self.distance = scale, distance or L2()
 
     def terms(self, case: Case, schedule: Schedule) -> dict[str, Tensor]:
+        # Detached: the bound must not pull the mean, which L_simple trains better.
         steps = step_nats(case.x0, case.xt, case.x0_hat.detach(), case.variance, case.t, schedule)
         return {
             **self.distance.terms(case, schedule),

@@ -58,6 +58,7 @@ class FixedSteps(Solver):
 
     def times(self, start: float = 1.0) -> Tensor:
         """Return start = t_0 > .. > t_n = 0, where steps begin and end: (n + 1,) float64 on the host."""
+        # The power is undone before times are laid out evenly.
         top = start ** (1 / self.rho)
         return torch.linspace(top, 0, max(round(self.steps * top), 1) + 1, dtype=torch.float64) ** self.rho
 
@@ -119,6 +120,7 @@ class Adaptive(Solver):
     def walk(self, velocity: Field, x: Tensor, start: float = 1.0) -> Iterator[Tensor]:
         t, h = start, start / 10
         for _ in range(self.most):
+            # The last step but one ends at LAST exactly, the last one at 0.
             h = min(h, t - LAST) if t > LAST else t
             now = torch.tensor(t, dtype=torch.float64)
             if t == h:

@@ -53,6 +53,7 @@ class OptimalTransport(Pairing):
     def pairs(
         self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
     ) -> tuple[Tensor, Tensor]:
+        # In float32: under bfloat16 distances of neighbours would be ties.
         cost = torch.cdist(x0.flatten(1).float(), eps.flatten(1).float()).square()
         _, order = linear_sum_assignment(cost.cpu().numpy())
         return x0, eps[torch.from_numpy(order).to(eps.device)]

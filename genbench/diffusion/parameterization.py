@@ -125,6 +125,7 @@ class EDMPreconditioning(Parameterization):
         return skip * xt + out * output
 
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
+        # By way of x0: its own formula would divide by alpha.
         return X0().to_eps(self.to_x0(output, xt, at), xt, at)
 
     def gain(self, alpha_bar: Tensor) -> Tensor:
@@ -132,6 +133,7 @@ class EDMPreconditioning(Parameterization):
 
     def coefficients(self, at: Level) -> tuple[Tensor, Tensor]:
         """Return the factors of xt and of the answer in x0: c_skip / alpha and c_out, (B, 1, 1, 1) each."""
+        # c_skip / alpha = d^2 alpha / (sigma^2 + alpha^2 d^2), c_out = sigma d / sqrt(sigma^2 + alpha^2 d^2).
         norm = self.norm(at.alpha.square())
         return self.sigma_data**2 * at.alpha / norm.square(), at.sigma * self.sigma_data / norm
 

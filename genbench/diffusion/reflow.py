@@ -45,6 +45,7 @@ class Reflow(Pairing):
                 "above 0, e.g. 5000 and 0.05 (a rampup of null: none)"
             )
         self.solver, self.halflife_images, self.rampup = solver, halflife_images, rampup
+        # Phases that follow one another; both train the same network.
         self.shares = {"net": share, "reflow": 1 - share}
         self.register_buffer("fresh", torch.ones(()))
 
@@ -71,13 +72,16 @@ class Reflow(Pairing):
         Once the second stage began the average is fixed: by arithmetic, since reading a flag off a GPU would
         stall every step.
         """
+        # The images that the average has seen: `fresh` is one more.
         seen = (self.fresh - 1).clamp(min=0)
         share = new_share(seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup)
+        # (fresh > 0) is 0 in the second stage, so that the teacher no longer moves.
         self.teacher.lerp_(flat_weights(network), ((self.fresh > 0) * share).float())
 
     @torch.no_grad()
     def ends(self, network: nn.Module, z1: Tensor, y: Tensor | None) -> Tensor:
         """Integrate the teacher's flow from noise z1 to images z0, (B, C, H, W) each, for labels y (B,)."""
+        # The network's own weights are not touched: its code runs on the teacher's.
         weights, learning = self.weights(network), network.training
 
         def velocity(z: Tensor, t: Tensor) -> Tensor:
@@ -97,5 +101,5 @@ class Reflow(Pairing):
 
 
 def flat_weights(network: nn.Module) -> Tensor:
-    """Copy all weights of a network into one vector: (P,)."""
+    """Copy all weights of a network into one vector (P,), in the order of its parameters."""
     return torch.cat([p.detach().flatten() for p in network.parameters()])

@@ -100,7 +100,10 @@ class Sampler(ABC):
 
 
 class OneStep(Sampler):
-    """A sampler whose every step needs one estimate of x0 and none of those before; abstract."""
+    """A sampler whose every step needs one estimate of x0 and none of those before; abstract.
+
+    One pass of the network a step. A subclass states the step from t to s < t.
+    """
 
     def walk(
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
@@ -139,6 +142,7 @@ class Ancestral(OneStep):
         alpha_bar_s: Tensor,
         rng: Generator | None,
     ) -> Tensor:
+        # Coefficients in float64, cast once: 1 - alpha_bar loses digits near data.
         q = posterior(alpha_bar_t, alpha_bar_s)
         mean = q.of_x0.to(xt.dtype) * estimate.x0 + q.of_xt.to(xt.dtype) * xt
         # At s = 0 beta~ is 0 and x0 is the answer; a larger variance would only add noise to the sample.
@@ -188,6 +192,7 @@ def ddim_step(
     Source: Song et al. 2021 (DDIM), Eq. 12 and 16.
     """
     variance = eta**2 * posterior(alpha_bar_t, alpha_bar_s).beta_tilde
+    # At alpha_bar_t = 0 eps is xt itself; nothing here divides by alpha.
     at = Level(alpha_bar_t.sqrt().to(xt.dtype), (1 - alpha_bar_t).sqrt().to(xt.dtype))
     eps = X0().to_eps(x0, xt, at)
     # beta~ equals 1 - ab_s in the limit of ab_t = 0; rounding must not push the root below 0.

@@ -104,6 +104,7 @@ class Schedule(nn.Module, ABC):
 
         The inverse of `log_snr` up to rounding to the grid; t = 0, of infinite log-SNR, is never returned.
         """
+        # searchsorted needs rising values; between two neighbours their middle decides.
         rising = log_snr_of(self.table[1:]).flip(0)
         middles = (rising[1:] + rising[:-1]) / 2
         return (self.T - torch.searchsorted(middles, log_snr.double())).double() / self.T
@@ -137,6 +138,11 @@ class Schedule(nn.Module, ABC):
             )
         grid = torch.linspace(top, 0, steps + 1, dtype=torch.float64, device=self.grid.device)
         return torch.round(grid) / self.T
+
+    def check_steps(self, T: int, key: str) -> None:
+        """Raise ValueError unless T, the value of a configuration key, is this schedule's number of steps."""
+        if T != self.T:
+            raise ValueError(f"{key} is {T}, and schedule.T is {self.T}: they must be equal")
 
     def frame_times(self, frames: int) -> Tensor:
         """Return 0 = t_1 <= .. <= t_frames = 1, even on the grid, for pictures of the forward process.
@@ -187,6 +193,7 @@ class LinearSchedule(FixedSchedule):
     """
 
     def __init__(self, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> None:
+        # T is checked by Schedule, below; until then no division by it.
         self.ends = (beta_1 * 1000 / T, beta_T * 1000 / T) if T > 0 else (beta_1, beta_T)
         super().__init__(T)
 
@@ -312,6 +319,7 @@ class ZeroTerminalSchedule(Schedule):
 
     def at(self, k: Tensor) -> Tensor:
         root = self.base.table.sqrt()
+        # Linear in sqrt(alpha_bar): a shift to 0 at T, a scale that restores the first step.
         first, last = root[1], root[-1]
         return torch.where(k > 0, ((root[k] - last) * (first / (first - last))).square(), 1.0)
 

@@ -27,7 +27,10 @@ class Spacing(ABC):
 
 
 class UniformSpacing(Spacing):
-    """Times in even steps of t, rounded to the grid."""
+    """Times in even steps of t, rounded to the grid: the spacing of ancestral sampling and of DDIM.
+
+    Source: Song et al. 2021 (DDIM), Appendix D.2 ("linear").
+    """
 
     def times(self, schedule: Schedule, steps: int, start: float = 1.0) -> Tensor:
         return schedule.times(steps, start)
@@ -53,6 +56,7 @@ class NoiseSpacing(Spacing):
     @torch.no_grad()
     def times(self, schedule: Schedule, steps: int, start: float = 1.0) -> Tensor:
         top = schedule.times(steps, start)[:1]
+        # The time of s = sigma_max, where `start` is noisier than that.
         noisy = torch.minimum(top, schedule.nearest(torch.full_like(top, -2 * math.log(self.sigma_max))))
         ends = torch.cat([noisy, torch.ones_like(top) / schedule.T])
         beyond = bool(noisy < top)
@@ -63,6 +67,7 @@ class NoiseSpacing(Spacing):
             schedule.nearest(2 * lam.to(top.device)),
             torch.zeros_like(top),
         ]
+        # Times that round to one grid step are moved apart.
         k = torch.round(torch.cat(falling) * schedule.T).long()
         return distinct(k.flip(0)).flip(0).double() / schedule.T
 
@@ -94,6 +99,7 @@ class Karras(NoiseSpacing):
         self.rho = rho
 
     def between(self, noisy: float, clean: float, n: int) -> Tensor:
+        # s^(1/rho) = e^(-lambda / rho) at both ends.
         ends = (math.exp(-lam / self.rho) for lam in (noisy, clean))
         return -self.rho * torch.linspace(*ends, n, dtype=torch.float64).log()
 

@@ -13,7 +13,10 @@ __all__ = ["DrawnTimes", "Importance", "LogNormal", "Stratified", "Times", "Unif
 
 
 class DrawnTimes(NamedTuple):
-    """The times of a batch, and the factor of the loss at each of them."""
+    """The times of a batch, and the weight of the loss at each of them.
+
+    mean_i weight_i f(t_i) estimates the mean of f over the steps 1..T without bias.
+    """
 
     t: Tensor
     """k / T, k in 1..T: (n,) float64."""
@@ -32,7 +35,10 @@ class Times(nn.Module, ABC):
     """True where E[weight f(t)] is the mean of f over the grid."""
 
     def check(self, schedule: Schedule) -> None:
-        """Raise ValueError unless the distribution fits the schedule; by default it fits every one."""
+        """Raise ValueError unless it fits the schedule's number of steps; by default it fits any.
+
+        Called when a process is built, before anything is trained.
+        """
 
     @abstractmethod
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> DrawnTimes:
@@ -119,12 +125,12 @@ class Importance(Times):
         self.rows = global_batch.StepRows()
 
     def check(self, schedule: Schedule) -> None:
-        if schedule.T != self.T:
-            raise ValueError(f"times.T is {self.T}, and schedule.T is {schedule.T}: they must be equal")
+        schedule.check_steps(self.T, "times.T")
 
     def forward(self, n: int, schedule: Schedule, device: torch.device) -> DrawnTimes:
         self.check(schedule)
         p = self.probabilities()
+        # By inversion of the cumulative distribution, one uniform number an image.
         u = global_batch.uniform(n, dtype=torch.float64, device=device)
         # Rounding can leave the sum of all below a u that is almost 1.
         k = torch.searchsorted(p.cumsum(dim=0), u, right=True).clamp(max=self.T - 1)
@@ -132,7 +138,9 @@ class Importance(Times):
 
     def probabilities(self) -> Tensor:
         """Compute p_1 .. p_T of the next draw: (T,) float64, sum 1."""
+        # sqrt of the mean of squares, the optimum for importance sampling of a mean.
         root = self.losses.double().square().mean(dim=1).sqrt()
+        # A share is uniform, so that no weight 1 / (T p) is unbounded.
         p = (1 - self.uniform) * root / root.sum() + self.uniform / self.T
         return torch.where((self.seen >= self.history).all(), p, 1 / self.T)
 
@@ -144,6 +152,7 @@ class Importance(Times):
 
     def store(self, t: Tensor, loss: Tensor) -> None:
         """Write the losses (B,) of a whole batch at times t (B,) into the rings, in the batch's order."""
+        # Sorted by step, each loss has a rank within its step, and a slot of the ring by it.
         k, order = (torch.round(t * self.T).long() - 1).sort(stable=True)
         first, behind = torch.searchsorted(k, k), torch.searchsorted(k, k, right=True)
         place = torch.arange(len(k), device=k.device)
@@ -160,7 +169,7 @@ def step_of(u: Tensor, T: int) -> Tensor:
 
 
 def unweighted(t: Tensor) -> DrawnTimes:
-    """Give times (n,) the weight 1 each."""
+    """Return times (n,) with the weight 1 each, as draws with equal probabilities need."""
     return DrawnTimes(t, torch.ones(len(t), device=t.device))
 
 
@@ -169,6 +178,7 @@ def lattice(n: int, device: torch.device) -> Tensor:
 
     Source: Kingma et al. 2021, Appendix I.1 (low-discrepancy sampler).
     """
+    # One number for the whole batch, of which a part takes its own i.
     shared = torch.rand(1, dtype=torch.float64, device=device)
     i_by_n = global_batch.rows(n, lambda m: torch.arange(m, dtype=torch.float64, device=device) / m)
     return (shared + i_by_n) % 1.0

@@ -32,7 +32,10 @@ class Variance(nn.Module, ABC):
     """Channels of the network's answer for each channel of the image."""
 
     def check(self, schedule: Schedule) -> None:
-        """Raise ValueError unless the variance fits the number of steps; by default it fits any."""
+        """Raise ValueError unless the variance fits the schedule's number of steps; by default it fits any.
+
+        Called when a process is built, before anything is trained.
+        """
 
     @abstractmethod
     def split(self, output: Tensor, t: Tensor) -> tuple[Tensor, ReverseVariance]:
@@ -42,7 +45,10 @@ class Variance(nn.Module, ABC):
         """
 
     def for_sampling(self, variance: ReverseVariance) -> ReverseVariance:
-        """Return the variance of samples, given that of the likelihood; by default they are the same."""
+        """Return the variance that samples are drawn with, given that of the likelihood; by default the same.
+
+        They differ where the best likelihood costs image quality.
+        """
         return variance
 
     def fit(
@@ -122,8 +128,7 @@ class Fitted(Variance):
         self.register_buffer("m", torch.zeros(T, dtype=torch.float64))
 
     def check(self, schedule: Schedule) -> None:
-        if schedule.T != self.T:
-            raise ValueError(f"variance.T is {self.T}, and schedule.T is {schedule.T}: they must be equal")
+        schedule.check_steps(self.T, "variance.T")
 
     def split(self, output: Tensor, t: Tensor) -> tuple[Tensor, ReverseVariance]:
         k = torch.round(t.double() * self.T).long()
@@ -150,9 +155,11 @@ class Fitted(Variance):
         for x0, y in batches:
             k = draw_steps(len(x0), self.T, x0.device)
             t, at = k / self.T, schedule.level(k / self.T)
+            # One noised state of each image; neighbouring steps then share the mean of their errors.
             x0_hat = denoise(at.alpha * x0 + at.sigma * torch.randn_like(x0), t, y).x0
             steps.append(k)
             errors.append((x0 - x0_hat).double().square().flatten(1).mean(1))
+            # The decoder's likelihood at every candidate, summed; its minimum is found below.
             decoder += decoder_nats(x0[k == 1], x0_hat[k == 1])
         if not steps:
             raise ValueError("no images were given to fit the variance to: pass at least one batch")
@@ -164,6 +171,7 @@ class Fitted(Variance):
         self.m.copy_(smooth(k, error, schedule))
         # The decoder's own optimum over its discretised likelihood, for want of a closed form.
         if self.T > 1 and bool((k == 1).any()):
+            # The decoder's variance is beta~_2 + m_1, as the bound reads beta~_1.
             first = second_beta_tilde(schedule, k).reshape(())
             self.m[0] = float(torch.exp(2 * minimum_by_parabola(LOG_STDS, decoder))) - first
 
@@ -187,7 +195,8 @@ def smooth(k: Tensor, error: Tensor, schedule: Schedule) -> Tensor:
     """
     k, order = k.sort()
     alpha_bar, table = schedule.alpha_bar(k / schedule.T).cpu(), schedule.table[1:].cpu()
-    # The images of one step form one group: two groups at one place would have no line between them.
+    # Groups of about equally many images, cut between steps: two groups of one step would be at one place,
+    # with no line between them.
     rank, groups = torch.searchsorted(k, k).cpu(), min(GROUPS, max(len(k) // 16, 1))
     _, group, sizes = torch.unique(rank * groups // len(k), return_inverse=True, return_counts=True)
 
@@ -216,6 +225,7 @@ def minimum_by_parabola(places: Tensor, values: Tensor) -> Tensor:
 
     places (n,) evenly spaced, values (n,), n >= 3 -> its place, () float64.
     """
+    # An inner point, so that both neighbours exist.
     i = int(values.argmin().clamp(1, len(values) - 2))
     before, here, after = values[i - 1 : i + 2]
     bend = before - 2 * here + after

@@ -30,7 +30,10 @@ class Weighting(ABC):
 
 
 class Unweighted(Weighting):
-    """Weight 1 on the distance of the network's own answer, L_simple. Source: Ho et al. 2020, Eq. 14."""
+    """Weight 1 on the distance of the network's own answer, whatever it parameterizes: L_simple.
+
+    Source: Ho et al. 2020, Eq. 14.
+    """
 
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
         return t.new_ones(len(t), 1, 1, 1).float()
@@ -63,5 +66,6 @@ class TrueBound(Weighting):
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
         ab_t, ab_s = schedule.around(t)
         q = posterior(ab_t, ab_s)
+        # At the first step beta~ is 0, and the weight would be infinite.
         variance = q.beta_tilde.where(ab_s < 1, q.beta)
         return (q.of_x0.square() / (2 * variance) * parameterization.gain(ab_t)).float()

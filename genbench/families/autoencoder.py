@@ -50,6 +50,7 @@ class Autoencoder(Latent):
         self.check_phase(phase)
         self.check_batch(x, y)
         z = self.encode(x, y)
+        # An evaluation of the loss must not move the density that samples are drawn from.
         if self.training:
             self.density.update(z, y)
         reconstruction = self.likelihood.training_nats(self.decoder(z, y), x).mean()

@@ -16,8 +16,8 @@ __all__ = ["Autoregressive"]
 class Autoregressive(Inpaints, Likelihood, Trajectory):
     """log p(x | y) = sum_i log p(x_i | x_1 .. x_{i-1}, y) over the N tokens of an image in raster order.
 
-    The network answers for all tokens of a given image at once; its pixel distribution (`network.law`) turns
-    an answer into probabilities. Sampling draws one token after another with a cache of those before: N
+    The network answers for all tokens of a given image at once; its pixel distribution turns an answer
+    into probabilities. Sampling draws one token after another with a cache of those before: N
     passes a sample, as the cost counts them, although each computes one token alone.
     loss is -log p in nats a dimension; step 0 of a training fits the pixel distribution to its batch, if it
     has something to fit (a palette).
@@ -43,6 +43,7 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
+        # A palette's probabilities are those of the nearest colours.
         tokens = self.network.law.snapped(self.network.to_tokens(x))
         return self.network.law.log_prob(self.network(self.network.to_images(tokens), y), tokens)
 
@@ -85,11 +86,13 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
 
         All states share one memory. The network sees zeros where no token is written yet.
         """
+        # Both in raster order of tokens, as the network sees them.
         known, drawn = self.network.to_tokens(x), self.network.to_tokens(drawn)
         tokens = torch.zeros(known.shape, device=x.device)
         images, cache = self.network.to_images(tokens), Cache()
         yield images
         for i in range(self.network.length):
+            # images is a view of tokens: writing a token shows it to the next pass.
             answer = self.network(images, y, cache)[:, 0]
             tokens[:, i] = torch.where(drawn[:, i], self.network.law.sample(answer, rng=rng), known[:, i])
             yield images

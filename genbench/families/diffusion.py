@@ -37,6 +37,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         super().__init__(shape, num_classes)
         self.network, self.process = network, process
         self.phases = process.phases
+        # Phases with shares follow one another, each a stage of its own.
         self.stages = tuple(Stage(share, (phase,)) for phase, share in process.shares.items())
         with torch.no_grad():
             process.check_network(network.eval(), *self.example())  # without dropout, which draws randomness
@@ -54,6 +55,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
         guides = [p for network in self.process.networks() for p in network.parameters()]
+        # A phase of a guide, such as a classifier: its parameters alone.
         if phase != "net" and phase not in self.process.shares:
             return guides
         # A learned schedule's parameters, too, are trained with the network.
@@ -93,6 +95,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_batch(x, y)
         self.check_mask(x, mask)
+        # The process knows what is given, the mask here says what is to be drawn.
         noise, known = self.process.noise(len(x), self.shape, rng), Known(x, ~mask.expand_as(x))
         *_, filled = self.process.path(self.network, noise, y, rng, known=known)
         return filled

@@ -74,6 +74,7 @@ class NormalizingFlow(Latent, Likelihood):
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
+        # Training takes one draw of u, whose mean is the bound.
         prior, log_det, log_q = self.parts(x, y)
         dimensions = math.prod(self.shape)
         total = -(prior + log_det - log_q).mean() / dimensions
@@ -90,6 +91,7 @@ class NormalizingFlow(Latent, Likelihood):
         initialised with.
         """
         if self.training and step == 0:
+            # The random state is restored afterwards; no gradient is taken.
             with fork(x.device), frozen(self):
                 self.parts(x, y)
         self.check_inverse(x, y, step)
@@ -97,6 +99,7 @@ class NormalizingFlow(Latent, Likelihood):
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """log (1/n) sum_i p(v_i) / q(u_i | x) over n = `dequantization.draws` draws: (B,) nats."""
         draws = self.dequantization.draws
+        # A generator: one draw at a time is in memory.
         parts = (self.parts(x, y) for _ in range(draws))
         log_weights = torch.stack([prior + log_det - log_q for prior, log_det, log_q in parts])
         return log_weights.logsumexp(dim=0) - math.log(draws)
@@ -110,6 +113,7 @@ class NormalizingFlow(Latent, Likelihood):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Map the centres of the images' buckets, v = k + 1/2, to latents: (B, C, H, W) -> (B, D)."""
         self.check_batch(x, y)
+        # The centre of the bucket, so that encoding draws nothing.
         z, _ = self.map(grey_levels(x) + 0.5, y)
         return finite(z, "latents")
 
@@ -159,13 +163,17 @@ class NormalizingFlow(Latent, Likelihood):
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Context in which no parameter takes gradient, so that a forward pass stores no activations."""
+    """Context in which no parameter of a module takes gradient, so that a forward pass stores no activations.
+
+    Those that took gradient before do so again afterwards, also after an error.
+    """
     learned = [p for p in module.parameters() if p.requires_grad]
     for parameter in learned:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
+        # Restored even where the pass fails.
         for parameter in learned:
             parameter.requires_grad_(True)
 

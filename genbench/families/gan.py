@@ -50,6 +50,7 @@ class GAN(Decodes):
         self.generator, self.discriminator = generator, discriminator
         self.criterion, self.penalties, self.augmentation = criterion, penalties, augmentation
         self.latent_shape, self.divergence = (latent_size,), divergence
+        # Several discriminator phases, each with a batch of its own, before one of the generator.
         self.phases, self.period = ("disc",) * critic_steps + ("gen",), penalties.every
 
     def check_trainable(self) -> None:
@@ -82,11 +83,16 @@ class GAN(Decodes):
         return self.generator(z, y).float()
 
     def disc_loss(self, x: Tensor, y: Tensor | None, step: int) -> Loss:
-        """Compute the loss of phase "disc" on real images x (B, C, H, W) and as many generated ones."""
+        """Compute the loss of phase "disc" on real images x (B, C, H, W) and as many generated ones.
+
+        total = criterion.disc + penalties; the terms also have the mean logits and accuracies of both kinds.
+        """
         critic = partial(self.logits, y=y)
+        # Where a penalty is due, both require gradient, which the penalty differentiates.
         real, fake = self.penalties.watch(x, self.sample(len(x), y), step=step)
         real_logits, fake_logits = critic(real), critic(fake)
         adversarial = self.criterion.disc(real_logits, fake_logits)
+        # Of the same passes: logits are not computed twice.
         penalty = self.penalties(critic, real, fake, logits=(real_logits, fake_logits), step=step)
         terms = {
             "adversarial": adversarial.detach(),
@@ -101,7 +107,10 @@ class GAN(Decodes):
         return Loss(self.bounded(adversarial + penalty.total, torch.cat([real_logits, fake_logits])), terms)
 
     def gen_loss(self, x: Tensor, y: Tensor | None) -> Loss:
-        """Compute the loss of phase "gen"; real images x (B, C, H, W) count where the criterion compares."""
+        """Compute the loss of phase "gen", criterion.gen of as many generated images as x (B, C, H, W) has.
+
+        The real images x themselves count only where the criterion compares both kinds.
+        """
         fake_logits = self.logits(self.decode(self.prior(len(x), y), y), y)
         real_logits = None
         if self.criterion.compares:
@@ -119,5 +128,6 @@ class GAN(Decodes):
 
         By arithmetic: reading a flag off a GPU would stall every step.
         """
+        # Not >, so that a NaN counts as exploded too.
         exploded = ~(logits.detach().abs().amax() <= self.divergence)
         return total * torch.where(exploded, torch.inf, 1.0)

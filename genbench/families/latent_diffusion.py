@@ -58,6 +58,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
                 "guidance=classifier is trained on images, and this prior models latents: take "
                 "guidance=classifier_free"
             )
+        # Weights that take no gradient: a run that was trained before.
         self.frozen = not any(p.requires_grad for p in autoencoder.parameters())
         self.share = 0.0 if self.frozen else share  # of the budget, for the autoencoder
         if not self.frozen:
@@ -66,6 +67,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
             self.phases = ("autoencoder", *self.prior_model.phases)
         else:
             self.phases, self.stages = self.prior_model.phases, self.prior_model.stages
+        # Mean and mean square a channel, and the number of batches so far.
         channels = (self.latent_shape[0], 1, 1)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("square", torch.ones(channels))
@@ -78,7 +80,10 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         return [*self.autoencoder.autocast_networks(), *self.prior_model.autocast_networks()]
 
     def noise_levels(self) -> tuple[Tensor, Tensor]:
-        """Return the noise levels of the prior, whose process noises latents: (n,) float64 each."""
+        """Return the noise levels of the prior, whose process noises latents: (n,) float64 each.
+
+        The prior must be a Noising model.
+        """
         assert isinstance(self.prior_model, Noising)
         return self.prior_model.noise_levels()
 
@@ -90,6 +95,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
 
     def begin_step(self, spent: float) -> None:
         """Pass the prior the share of its own budget that is spent, 0 while the autoencoder is trained."""
+        # 1 - share is the prior's part of the budget.
         self.prior_model.begin_step(max(spent - self.share, 0.0) / (1 - self.share))
 
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
@@ -131,6 +137,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         """
         z = self.codes(x)
         weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
+        # global_batch.mean: over all processes, so that each of them scales alike.
         self.mean.lerp_(global_batch.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
         self.square.lerp_(global_batch.mean(z.square().mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
         self.batches += 1

@@ -73,6 +73,7 @@ class VAE(Latent, Likelihood):
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)
+        # Noise 0: every layer takes its mean.
         mean: Inference = self.network(torch.zeros(len(x), *self.latent_shape, device=x.device), x, y)
         return mean.z
 

@@ -24,8 +24,9 @@ class VQVAE(Latent, Likelihood):
     while the codebook itself follows the batch by moving averages. Phase "net": the prior over the maps of
     code indices k (B, h, w), which it sees as images (1, h, w) whose levels are the codes.
     prior_network, prior: called here, since the size of the maps follows from the encoder:
-    prior_network(shape=(1, h, w), law=..), prior(shape=(1, h, w), num_classes=K, network=..), a model with a
-    likelihood. Without them the prior is uniform and there is one stage: an autoencoder for other models.
+    prior_network(shape=(1, h, w), ..) with the distribution of the indices, and
+    prior(shape=(1, h, w), num_classes=K, network=..), a model with a likelihood. Without them the prior is
+    uniform and there is one stage: an autoencoder for other models.
     The latent is the map of codes (B, L, h, w). A sample is the mean of p(x | codes).
     log_prob: log p(x | k(x)) + log p(k(x)), one term of the sum over all maps of codes, hence a lower bound:
     the ELBO of a posterior of probability 1 at k(x).
@@ -69,6 +70,7 @@ class VQVAE(Latent, Likelihood):
         self.code_distribution = Categorical(codebook.size, ordered=False)
         self.phases, self.prior_model = ("autoencoder",), None
         if prior is not None and prior_network is not None:
+            # The prior models one channel, whose levels are the indices of codes.
             maps = (1, *self.latent_shape[1:])
             net = prior_network(shape=maps, law=self.code_distribution)
             self.prior_model = prior(shape=maps, num_classes=num_classes, network=net)
@@ -94,16 +96,21 @@ class VQVAE(Latent, Likelihood):
     def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
+        # In the prior's phase the autoencoder answers as it will in sampling.
         for part in (self.encoder, self.decoder, self.codebook):
             part.train(self.training and phase == "autoencoder")
         if not self.prior_model or phase == "autoencoder":
             return self.coding_loss(x, y)
         with torch.no_grad():
+            # Indices as levels in [-1, 1], as the prior takes images.
             maps = self.code_distribution.to_value(self.index(x, y))
         return self.prior_model.loss(maps, y, phase=phase, step=step)
 
     def coding_loss(self, x: Tensor, y: Tensor | None) -> Loss:
-        """Compute the loss of encoder and decoder; in training mode the codebook is updated by the batch."""
+        """Compute the loss of encoder and decoder on images x (B, C, H, W), labels y (B,) or None.
+
+        In training mode the codebook is updated by the batch. The terms have the perplexity of its use.
+        """
         q = self.codebook(self.encoder(x, y))
         reconstruction = self.likelihood.training_nats(self.decoder(q.z, y), x).mean()
         total = reconstruction / x[0].numel() + self.commitment * q.commitment

@@ -55,8 +55,7 @@ class ResidualBlock(nn.Module):
 class Downsample(nn.Module):
     """A 3x3 convolution of stride 2 and padding 1, which halves each side of a map, rounding up.
 
-    (B, C, h, w) -> (B, C, (h + 1) // 2, (w + 1) // 2), in the place of pooling. Source: Ho et al. 2020,
-    Appendix B.
+    (B, C, h, w) -> (B, C, (h + 1) // 2, (w + 1) // 2), in the place of pooling.
     """
 
     def __init__(self, channels: int) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from genbench.diffusion.flow_matching import FlowMatching
 from genbench.diffusion.guidance import Classifier, ClassifierFree, Guidance, Unguided
 from genbench.diffusion.ode import Adaptive, Euler, FixedSteps, Heun, Midpoint, Solver
-from genbench.diffusion.pairing import Independent, OptimalTransport
-from genbench.diffusion.path_times import LogitNormal, PathTimes, StratifiedPathTimes
+from genbench.diffusion.pairing import Independent
+from genbench.diffusion.path_times import PathTimes, StratifiedPathTimes
 from genbench.metrics import PassCounter
 from genbench.probability.buckets import gaussian_log_prob
 from tests.toys import toy_model
@@ -112,26 +112,6 @@ def test_the_likelihood_of_gaussian_images_is_exact() -> None:
     found = process(steps=200).log_prob(Exact(0.1, 0.2), x, None)
     bits = float((found - truth).mean()) / 4 / math.log(2)
     assert bits == pytest.approx(0, abs=0.01)  # dequantization at a deviation of 25 levels
-
-
-def test_optimal_transport_pairs_by_the_shortest_paths_and_loses_no_noise() -> None:
-    rng = torch.Generator().manual_seed(0)
-    x0, eps = torch.randn(2, 6, 1, 1, 1, generator=rng)
-    _, paired = OptimalTransport().pairs(x0, eps, network=Exact(), y=None, phase="net")
-    # On a line the shortest paths keep the order.
-    assert torch.equal(paired.flatten()[x0.flatten().argsort()], eps.flatten().sort().values)
-
-
-@pytest.mark.parametrize(
-    ("times", "law"),
-    [(StratifiedPathTimes(), stats.uniform), (LogitNormal(), None)],
-    ids=["uniform", "logit_normal"],
-)
-def test_times_have_their_law(times: PathTimes, law: stats.rv_continuous | None) -> None:
-    torch.manual_seed(0)
-    t = times.draw(20_000, CPU)
-    seen, law = (t, law) if law is not None else (torch.logit(t), stats.norm)
-    assert stats.kstest(seen.numpy(), law.cdf).pvalue > 1e-6
 
 
 @pytest.mark.parametrize(("solver", "passes"), [(Euler(5), 5), (Heun(5), 9), (Midpoint(5), 10)])

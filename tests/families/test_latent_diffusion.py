@@ -214,7 +214,7 @@ def test_a_vector_is_a_map_of_one_pixel() -> None:
     model.latent_shape = (7,)
     assert model.latent_map() == (7, 1, 1)
     model.latent_shape = (3, 4)
-    with pytest.raises(ValueError, match=r"latents of shape \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"latents have shape \(3, 4\)"):
         model.latent_map()
 
 
