@@ -33,17 +33,17 @@ from tests.test_contract import CLASSES, SHAPE, build
 BATCH, CUDA = 4, torch.device("cuda", 0)
 
 STATED = {
-    "diffusion.spacing.Noise.times": 4,  # two for each grid; varying an image lays two grids
+    "diffusion.spacing.NoiseSpacing.times": 4,  # two for each grid; varying an image lays two grids
     "diffusion.sampler.Sampler.path": 1,
-    "diffusion.solvers.TwoStep.walk": 1,
-    "diffusion.solvers.Heun.walk": 1,
-    "diffusion.solvers.UniPC.walk": 1,
+    "diffusion.fast_samplers.TwoStep.walk": 1,
+    "diffusion.fast_samplers.HeunSampler.walk": 1,
+    "diffusion.fast_samplers.UniPC.walk": 1,
     "diffusion.density.ProbabilityFlow.grid": 2,
     "families.flow.finite": 2,  # one each way: a flow that has lost its inverse must not go on unseen
 }
 """Read-backs of a call that samples or measures, at most, by the function that reads."""
 STATED_OF_LOSSES = {
-    "diffusion.flow_matching.OptimalTransport.pairs": 1,  # the assignment is solved on the host
+    "diffusion.pairing.OptimalTransport.pairs": 1,  # the assignment is solved on the host
     "flows.actnorm.ActNorm.initialise": 1,  # of each layer, at the first batch
     "families.flow.NormalizingFlow.check_inverse": 1,  # each model.check_every steps
 }
@@ -306,7 +306,7 @@ def test_optimal_transport_reads_its_costs_once_a_loss(request: pytest.FixtureRe
     model, (x, y) = moved(model), images(model)
     with pytest.raises(RuntimeError, match="numpy"):  # no numbers are in the costs
         model.loss(x, y)
-    assert reads.found == {"diffusion.flow_matching.OptimalTransport.pairs": 1}
+    assert reads.found == {"diffusion.pairing.OptimalTransport.pairs": 1}
 
 
 STEPPING = [
