@@ -114,12 +114,12 @@ def test_a_loss_brings_what_it_is_meant_with_and_the_command_line_wins() -> None
         cfg = config(*overrides)
         return tuple(cfg[axis]["_target_"].rpartition(".")[2] for axis in ("variance", "times"))
 
-    assert chosen("loss=hybrid") == ("Learned", "Stratified")
+    assert chosen("loss=hybrid") == ("LearnedVariance", "Stratified")
     assert chosen("loss=vlb") == ("Fitted", "Importance")
-    assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("Learned", "Uniform")
+    assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("LearnedVariance", "UniformTimes")
     latents = "model=latent_diffusion"
     assert chosen(latents) == ("BetaTilde", "Stratified")
-    assert chosen(latents, "loss=hybrid") == ("Learned", "Stratified")
+    assert chosen(latents, "loss=hybrid") == ("LearnedVariance", "Stratified")
     assert chosen(latents, "loss=hybrid", "variance=beta") == ("Beta", "Stratified")
 
 
