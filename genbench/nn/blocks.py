@@ -55,8 +55,7 @@ class ResidualBlock(nn.Module):
 class Downsample(nn.Module):
     """A 3x3 convolution of stride 2 and padding 1, which halves each side of a map, rounding up.
 
-    (B, C, h, w) -> (B, C, (h + 1) // 2, (w + 1) // 2), in the place of pooling. Source: Ho et al. 2020,
-    Appendix B.
+    (B, C, h, w) -> (B, C, (h + 1) // 2, (w + 1) // 2), in the place of pooling.
     """
 
     def __init__(self, channels: int) -> None:
@@ -136,7 +135,7 @@ class NormConv(nn.Module):
 def group_norm(channels: int) -> GroupNorm:
     """A group norm over maps of so many channels: at most 32 groups, each of at least 4 where possible.
 
-    The number of groups divides the number of channels. Source: Ho et al. 2020, Appendix B (32 groups).
+    The number of groups divides the number of channels. 32 is the number of Wu & He 2018.
     """
     wanted = 32 if channels >= 128 else max(channels // 4, 1)
     return GroupNorm(math.gcd(channels, wanted), channels)

@@ -112,7 +112,7 @@ class TransformerBlock(nn.Module):
         """x (B, 1, width) at one position, its key and value written into the cache -> (B, 1, width)."""
         q, k, v = self.split(x)
         keys[:, :, position], values[:, :, position] = k[:, :, 0], v[:, :, 0]
-        seen = slice(position + 1)
+        seen = slice(position + 1)  # no mask: later positions are not in the cache yet
         return self.join(x, attention(q, keys[:, :, seen], values[:, :, seen]))
 
     def empty_cache(self, x: Tensor, length: int) -> tuple[Tensor, ...]:
@@ -133,7 +133,10 @@ class TransformerBlock(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Draw a layer's weights from N(0, 0.02^2). Source: Radford et al. 2019 (GPT-2), Section 2.3."""
+    """Draw a layer's weights from N(0, 0.02^2), biases 0.
+
+    Source: Radford et al. 2019, which Chen et al. 2020 follow.
+    """
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=INITIAL_STD)
     if isinstance(module, nn.Linear):
