@@ -15,7 +15,7 @@ from benchmarks.console import Out, Row, Table, Threads, show
 from benchmarks.contenders import Ours, draw_samples, fashion_mnist, preset
 from benchmarks.one import facts_of, samples_of
 from benchmarks.quality import scorer
-from genbench.cli.main import listed
+from genbench.cli.sample import listed
 from genbench.runtime.progress import Progress
 
 __all__ = ["main", "verdict"]

@@ -11,7 +11,7 @@ import typer
 from benchmarks.commands import run_to_end
 from benchmarks.console import Announcer, Out, Table, Threads, show
 from benchmarks.matched import NOISE
-from genbench.cli.main import listed
+from genbench.cli.sample import listed
 
 __all__ = ["evaluation", "main", "training"]
 

@@ -22,7 +22,7 @@ from benchmarks.one import facts_of, samples_of
 from genbench.data import ImageData
 from genbench.evaluation.samples import held_out_order
 from genbench.metrics import FID, ClassifierFeatures, InceptionScore, reference, score_images
-from genbench.records.metric_name import parse
+from genbench.records.metric_name import MetricName
 from genbench.report import frame_markdown
 from genbench.runtime.progress import Progress
 
@@ -114,7 +114,7 @@ def scorer(data: ImageData, console: Console) -> Callable[[Tensor], dict[str, fl
         return {
             name.replace(",ema]", "]"): value
             for name, value in found.items()
-            if parse(name).kind in ("fid", "is")
+            if MetricName.parse(name).kind in ("fid", "is")
         }
 
     return score
