@@ -21,7 +21,7 @@ def made(name: str) -> Score:
 @pytest.fixture(scope="module")
 def sets() -> tuple[Drawn, list[Reference]]:
     """Labelled images of a known distribution and two splits of real ones, so that every score has values."""
-    law, rng = Gaussians(classes=4, shift=0).law, torch.Generator().manual_seed(0)
+    law, rng = Gaussians(classes=4, shift=0).distribution, torch.Generator().manual_seed(0)
     x, splits = [correlated(90, 6, seed) for seed in range(3)], [law.draw(90, rng) for _ in range(3)]
     images = [split.images.reshape(-1, 1, 8, 8) for split in splits]
     drawn = Drawn("f", "ema", 0, 90, Moments.of(x[0]), x[0], images[0], splits[0].labels, x[0])
