@@ -116,7 +116,7 @@ def test_a_loss_brings_what_it_is_meant_with_and_the_command_line_wins() -> None
 
     assert chosen("loss=hybrid") == ("LearnedVariance", "Stratified")
     assert chosen("loss=vlb") == ("Fitted", "Importance")
-    assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("LearnedVariance", "Uniform")
+    assert chosen("loss=vlb", "times=uniform", "variance=learned") == ("LearnedVariance", "UniformTimes")
     latents = "model=latent_diffusion"
     assert chosen(latents) == ("BetaTilde", "Stratified")
     assert chosen(latents, "loss=hybrid") == ("LearnedVariance", "Stratified")

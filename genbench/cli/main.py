@@ -240,21 +240,19 @@ def bound(
 def schedules(
     out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
     steps: Annotated[int, typer.Option("--T", min=1, help="Steps of the grid.")] = 1000,
-    config_dir: Annotated[
-        Path | None, typer.Option(help="Folder with further options: the schedules in FOLDER/schedule.")
-    ] = None,
 ) -> None:
-    """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
+    """Draw alpha_bar and log-SNR of every noise schedule that is fixed; name those that no such T has."""
     check_out(out)
-    from genbench.app.schedules import fixed_schedules
-    from genbench.config.groups import CONF
+    from genbench.diffusion import schedule
     from genbench.evaluation.pictures import schedule_figure
 
-    folders = [CONF] if config_dir is None else [CONF, config_dir]
-    tables, refused = fixed_schedules(steps, folders)
-    for name, reason in refused.items():
-        complain(f"schedule={name} is left out: {reason}")
-    schedule_figure({name: table.numpy() for name, table in tables.items()}, out)
+    drawn = {}
+    for name in ("Linear", "Cosine", "Geometric", "Sigmoid", "EDM", "ZeroTerminal"):
+        try:
+            drawn[name] = getattr(schedule, f"{name}Schedule")(steps).table.numpy()
+        except ValueError as error:
+            complain(f"{name} is left out: {error}")
+    schedule_figure(drawn, out)
 
 
 def setting(text: str) -> tuple[str, object]:
