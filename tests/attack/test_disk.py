@@ -38,7 +38,7 @@ def test_a_disk_that_fills_at_a_checkpoint_is_one_message_and_the_same_command_g
     assert "No space left on device" in record(run)["error"]
     again = train(cache, *command, f"runs_dir={tmp_path}/full")
     assert again.code == 0, again.err
-    assert "from 64 images" in again.out
+    assert "at 64 images" in again.out
     assert record(run)["status"] == "done"
 
 
