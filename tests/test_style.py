@@ -28,7 +28,18 @@ FORBIDDEN = re.compile(
     re.IGNORECASE,
 )
 """Words with a plainer one in their place: quick evaluation, worker, assigned, partial, evaluate, .."""
-ALLOWED = ("features=law", "features/law", "data.spread", "`spread`", "off law", "law bits")
+ALLOWED = (
+    "features=law",
+    "features/law",
+    "data.spread",
+    "`spread`",
+    "off law",
+    "law bits",
+    "coupling law",
+    "coupling.spread",
+    "law: ",
+    "spread: ",
+)
 """Keys, options and titles of columns, in which these words may stand."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -28,7 +28,7 @@ class CausalNetwork(nn.Module, ABC):
     """Answers for each token of an image, from the tokens before it and the label.
 
     Tokens are in raster order: (B, C, H, W) -> (B, N, c), pixel by pixel with c = C and N = H W where the
-    law is one of whole pixels, else channel by channel within each pixel, c = 1 and N = H W C.
+    distribution is of whole pixels, else channel by channel within each pixel, c = 1 and N = H W C.
     law: the distribution of a token that an answer of P numbers describes.
     Source: van den Oord et al. 2016a, Section 2.1.
     """

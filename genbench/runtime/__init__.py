@@ -1,4 +1,4 @@
-"""Where and how a program computes: device, precision, randomness, processes, progress, stopping.
+"""The ways a program computes: device, precision, randomness, processes, progress, stopping.
 
 Imports nothing of genbench but `errors`; knows no model, no data and no metric.
 """

@@ -16,7 +16,7 @@ __all__ = ["Context"]
 
 @dataclass(frozen=True)
 class Context:
-    """Where and how something is computed, apart from what is computed; passed on as it is.
+    """Place and manner of a computation, apart from its subject; passed on as it is.
 
     device: of models and batches. seed: every random stream follows from it and a name. progress: shows bars
     and lines, by default nothing. stop: asked between batches, by default never set. processes: those that
