@@ -22,7 +22,7 @@ PLACES = {key: place for place, key in enumerate(KINDS)}
 class MetricName:
     """A metric with its protocol: kind[protocol,n=..,part,..,ref=..,of]; `str` writes it, `parse` reads it.
 
-    kind: a key of the table of kinds, or one with the ending of an interval or error (fid_low). protocol: of the
+    kind: a key of the table of kinds, or one with the ending of an interval (fid_low). protocol: of the
     features, which may hold commas. n: how many images were measured. ref: what they are compared with, a
     split of the real images as a rule. of: whose images they are, one of `OF`. part: further settings, such
     as k=5 or class=3. `n` and `ref` are None where the name has none. Raises ValueError on another `of`.

@@ -1,4 +1,4 @@
-"""The ways a program computes: device, precision, randomness, processes, progress, stopping.
+"""Ways in which a program computes: device, precision, randomness, processes, progress, stopping.
 
 Imports nothing of genbench but `errors`; knows no model, no data and no metric.
 """
