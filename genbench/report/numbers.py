@@ -8,19 +8,8 @@ from genbench.report.columns import COSTS
 from genbench.report.entry import Entry
 from genbench.report.statistics import Estimate
 
-__all__ = [
-    "MISSING",
-    "decimals",
-    "parts",
-    "rounded",
-    "shared_decimals",
-    "short",
-    "uncertainty",
-    "whole",
-    "written",
-]
+__all__ = ["decimals", "parts", "rounded", "shared_decimals", "short", "uncertainty", "whole", "written"]
 
-MISSING = "n/a"
 MOST = 9  # decimals
 UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 """From where on a unit is used, its size, and its sign."""
@@ -29,7 +18,7 @@ UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"),
 def written(value: str | float | None) -> str:
     """Return a value as text for a reader: 3.142, 12,346, true, n/a; integers with all their digits."""
     if value is None or isinstance(value, str):
-        return MISSING if value is None else value
+        return "n/a" if value is None else value
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -69,7 +58,7 @@ def parts(entry: Entry, name: str) -> tuple[str, str]:
     value, spread = written(entry.value), ""
     if name in COSTS:
         value = short(entry.value)
-    elif not isinstance(entry.value, int) and (half_width(x) > 0 or x.mean == 0 or abs(x.mean) >= 1e-4):
+    elif not isinstance(entry.value, int) and (x.half_width > 0 or x.mean == 0 or abs(x.mean) >= 1e-4):
         digits = decimals(x, entry.digits)
         value, spread = rounded(x.mean, digits), uncertainty(x, digits)
     if entry.sign:
@@ -79,9 +68,11 @@ def parts(entry: Entry, name: str) -> tuple[str, str]:
 
 def uncertainty(x: Estimate, digits: int) -> str:
     """Return ± 0.39 over seeds, or a recorded interval [1.02, 1.31]; empty where there is neither."""
-    if x.std and math.isfinite(x.std):
+    if not x.half_width:
+        return ""
+    if x.half_width == x.std:
         return f"± {rounded(x.std, digits)}"
-    return f"[{rounded(x.low, digits)}, {rounded(x.high, digits)}]" if has_interval(x) else ""
+    return f"[{rounded(x.low or 0.0, digits)}, {rounded(x.high or 0.0, digits)}]"
 
 
 def decimals(x: Estimate, shared: int | None = None) -> int:
@@ -89,7 +80,7 @@ def decimals(x: Estimate, shared: int | None = None) -> int:
 
     Too little is no figure of an uncertainty, or one alone of a value without any.
     """
-    half = half_width(x)
+    half = x.half_width
     number = half or x.mean
     if not number or not math.isfinite(number):
         return shared or 0
@@ -104,23 +95,11 @@ def shared_decimals(column: Sequence[Estimate]) -> int | None:
     Two figures of each uncertainty where these are alike; where they are not, what the middle one of them
     wants. Without uncertainties four figures of the greatest values; None where they span powers of ten.
     """
-    known = [x for x in column if half_width(x)]
+    known = [x for x in column if x.half_width]
     wanted = [decimals(x) for x in known or column if x.mean and math.isfinite(x.mean)]
     if wanted and max(wanted) - min(wanted) <= 1:
         return max(wanted) if known else min(wanted)
     return median_high(wanted) if known and wanted else None
-
-
-def half_width(x: Estimate) -> float:
-    """Standard deviation over seeds, or half the interval over samples; 0 where there is neither."""
-    if x.std and math.isfinite(x.std):
-        return x.std
-    return (x.high - x.low) / 2 if has_interval(x) else 0.0
-
-
-def has_interval(x: Estimate) -> bool:
-    """Return True where a finite interval over samples was recorded."""
-    return x.low is not None and x.high is not None and math.isfinite(x.low + x.high)
 
 
 def places(number: float, figures: int) -> int:

@@ -30,22 +30,25 @@ class Estimate(NamedTuple):
     """Mean of a measure over the seeds of a row, with its standard deviation or its interval over samples."""
 
     mean: float
-    std: float | None
-    """Over seeds, with n - 1 in the denominator; None for one seed."""
-    n: int
-    """Number of seeds."""
-    low: float | None = None
+    std: float | None  # over seeds, with n - 1 in the denominator; None for one seed
+    n: int  # number of seeds
+    low: float | None = None  # the ends of a 95 % interval over samples, of one seed that recorded them
     high: float | None = None
-    """Ends of a 95 % interval over samples, of one seed that recorded them."""
+
+    @property
+    def half_width(self) -> float:
+        """Standard deviation over seeds, or half the interval over samples; 0 where there is neither."""
+        if self.std and math.isfinite(self.std):
+            return self.std
+        half = math.nan if self.low is None or self.high is None else (self.high - self.low) / 2
+        return half if math.isfinite(half) else 0.0
 
 
 class Leader(NamedTuple):
     """The best row of a column, and the test of it against all others."""
 
-    place: int
-    """Its index in the column."""
-    p_value: float
-    """The largest of its two-sided p values against the other rows, see `leader`."""
+    place: int  # its index in the column
+    p_value: float  # the largest of its two-sided p values against the other rows, see `leader`
 
 
 def estimate(values: Sequence[float], low: float | None = None, high: float | None = None) -> Estimate:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from genbench.records.metric_kinds import Kind
 from genbench.records.metric_name import MetricName
 from genbench.report.columns import Column, column
-from genbench.report.entry import comparable
+from genbench.report.entry import comparable, entries
 from genbench.report.page import run_folder
 from genbench.report.page.pictures import Pictures, pictures_of, rank
 from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
@@ -79,7 +79,8 @@ def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
 
 def point_of(row: ShownRow, cost: str, col: Column, budget: str | None) -> Point | None:
     """A row by its cost and its quality +- the standard deviation over seeds, else with its interval."""
-    x, y = (row.line.entry(name).estimate for name in (cost, col.name))
+    everything = [range(len(row.line.rows))]
+    x, y = (entries(row.line.rows, everything, name)[0].estimate for name in (cost, col.name))
     if x is None or y is None:
         return None
     low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
