@@ -9,15 +9,7 @@ from genbench.report.runs import Runs
 
 __all__ = ["axes", "constants", "data_sets", "identifying", "pooled", "protocols", "unseen"]
 
-NO_AXES = (
-    "tracker",
-    "status",
-    "run",
-    "group",
-    "seed",
-    "identity",
-    *COSTS,
-)  # tell no rows apart
+NO_AXES = ("tracker", "status", "run", "group", "seed", "identity", *COSTS)  # tell no rows apart
 LAST = ("experiment", "budget", "metrics", "precision", "trainer")  # tell runs apart only where no others do
 
 

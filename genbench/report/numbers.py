@@ -11,8 +11,8 @@ from genbench.report.statistics import Estimate
 __all__ = ["decimals", "parts", "rounded", "shared_decimals", "short", "uncertainty", "whole", "written"]
 
 MOST = 9  # decimals
+# From where on a unit is used, its size, and its sign.
 UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
-"""From where on a unit is used, its size, and its sign."""
 
 
 def written(value: str | float | None) -> str:
@@ -30,10 +30,9 @@ def short(value: str | float | None) -> str:
     """Return a cost to three figures with a unit: 190k, 1.48T, 0.0258; no finite number: as `written`."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         return written(value)
-    for least, size, unit in UNITS:
-        if abs(value) >= least:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.3g}"
+    size, unit = next(((size, unit) for least, size, unit in UNITS if abs(value) >= least), (1, ""))
+    is_whole = not unit and (isinstance(value, int) or abs(value) >= 100)
+    return f"{value:,.0f}" if is_whole else f"{value / size:.3g}{unit}"
 
 
 def whole(entry: Entry, name: str) -> str:
@@ -53,17 +52,16 @@ def parts(entry: Entry, name: str) -> tuple[str, str]:
     if entry.value is None and entry.sign:
         return entry.sign, ""
     # Costs have units instead of uncertainties; very small values have an exponent instead of decimals.
+    value, spread = short(entry.value) if name in COSTS else written(entry.value), ""
     if x is None:
-        return short(entry.value) if name in COSTS else written(entry.value), ""
-    value, spread = written(entry.value), ""
-    if name in COSTS:
-        value = short(entry.value)
-    elif not isinstance(entry.value, int) and (x.half_width > 0 or x.mean == 0 or abs(x.mean) >= 1e-4):
+        return value, ""
+    is_cost_or_count = name in COSTS or isinstance(entry.value, int)
+    if not is_cost_or_count and (x.half_width > 0 or x.mean == 0 or abs(x.mean) >= 1e-4):
         digits = decimals(x, entry.digits)
         value, spread = rounded(x.mean, digits), uncertainty(x, digits)
-    if entry.sign:
-        value = f"{entry.sign} {value}"
-    return value, f"{spread} ({x.n} of {entry.runs})".lstrip() if entry.is_partial else spread
+    if entry.is_partial:
+        spread = f"{spread} ({x.n} of {entry.runs})".lstrip()
+    return f"{entry.sign} {value}".lstrip(), spread
 
 
 def uncertainty(x: Estimate, digits: int) -> str:

@@ -8,16 +8,7 @@ from itertools import accumulate
 from operator import ge, gt, le, lt
 
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import (
-    COSTS,
-    LIKELIHOOD,
-    MEASURES,
-    TITLES,
-    Column,
-    column,
-    measured_metrics,
-    shown_metrics,
-)
+from genbench.report.columns import COSTS, LIKELIHOOD, Column, column, measured_metrics, shown_metrics, titled
 from genbench.report.frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import identifying
 from genbench.report.runs import Runs
@@ -26,7 +17,6 @@ from genbench.runtime.printable import in_one_line
 __all__ = ["chosen_by_outcome", "filtered", "in_order", "keys", "listed", "measure", "order", "resolve"]
 
 NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take
-EARLIER_TITLES = {"passes_per_sample": "passes"}
 NAME = "name"  # as the user gives it to a group of runs, whose column results call `group`
 LIKENESS = 0.66  # difflib's ratio of a name to another with two letters exchanged: fdi and fid
 MARGIN = 0.1  # how far behind the nearest name others may be
@@ -133,9 +123,8 @@ def resolve(runs: Runs, name: str) -> list[str]:
     """
     if name in runs.frame.columns:
         return [name]
-    titled = [key for key in (*MEASURES, *TITLES) if name in (column(key).title, EARLIER_TITLES.get(key))]
     kinds = [key for key, kind in runs.kinds.items() if kind.title == name]
-    if found := titled or of_kind(runs, kinds[0] if kinds else name):
+    if found := titled(name) or of_kind(runs, kinds[0] if kinds else name):
         return found
     advice = f"did you mean {' or '.join(found)}? " if (found := near(name, names(runs))) else ""
     raise ValueError(
@@ -197,16 +186,7 @@ def names(runs: Runs) -> list[str]:
     """Names by which a user may call a column, in the order in which they are listed."""
     known = list(runs.frame)
     kinds = dict.fromkeys(MetricName.parse(metric).kind for metric in measured_metrics(known))
-    first = [
-        "run",
-        "group",
-        "seed",
-        *runs.choices,
-        *runs.settings,
-        *kinds,
-        *LIKELIHOOD,
-        *COSTS,
-    ]
+    first = ["run", "group", "seed", *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
     found = [name for name in dict.fromkeys(first) if name in known or name in kinds]
     found += sorted(name for name in known if name not in found and not is_metric(name))
     return [NAME if name == "group" else name for name in found]

@@ -20,25 +20,21 @@ def settings(config: Mapping[str, Any]) -> dict[str, str | float | None]:
     """
     groups = {key: node for key, node in config.items() if key not in ELSEWHERE}
     parts = [node for node in groups.values() if isinstance(node, dict)]
-    flat = {
+    is_download = "download" in (config.get("data") or {})
+    return {
         key: value if value is None or isinstance(value, str | int | float) else json.dumps(value)
         for key, value in leaves(groups, parts)
+        if not (is_download and key in ("data.root", "data.download"))
     }
-    if "download" in (config.get("data") or {}):
-        flat = {key: value for key, value in flat.items() if key not in ("data.root", "data.download")}
-    return flat
 
 
 def leaves(node: Mapping[str, Any], known: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the values of a tree under their dotted keys, without copies of known parts below others."""
     for key, value in node.items():
-        name = f"{prefix}{key}"
-        if key in IMPLIED:
-            continue
-        if not isinstance(value, dict):
-            yield name, value
-        elif not (prefix and value in known):
-            yield from leaves(value, known, f"{name}.")
+        if key not in IMPLIED and not isinstance(value, dict):
+            yield f"{prefix}{key}", value
+        elif key not in IMPLIED and not (prefix and value in known):
+            yield from leaves(value, known, f"{prefix}{key}.")
 
 
 def differing(all_settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -9,18 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = [
-    "LEVEL",
-    "Estimate",
-    "Leader",
-    "estimate",
-    "holm",
-    "leader",
-    "p_lower_normal",
-    "p_lower_paired",
-    "p_lower_welch",
-    "two_sided",
-]
+__all__ = ["Estimate", "estimate", "holm", "leader", "p_normal", "p_paired", "p_welch", "two_sided"]
 
 LEVEL = 0.95
 ROUNDING = 1e-9  # relative differences up to here come of the order of sums, not of a seed
@@ -65,7 +54,7 @@ def estimate(values: Sequence[float], low: float | None = None, high: float | No
     return Estimate(mean, 0.0 if std < ROUNDING * abs(mean) else std, n)
 
 
-def p_lower_normal(a: float, b: float, se_a: float, se_b: float) -> float:
+def p_normal(a: float, b: float, se_a: float, se_b: float) -> float:
     """Return the probability that A's true value is below B's, for independent normal errors.
 
     P = Phi((b - a) / (se_a^2 + se_b^2)^(1/2))
@@ -80,7 +69,7 @@ def p_lower_normal(a: float, b: float, se_a: float, se_b: float) -> float:
     return 0.5 * math.erfc(-difference / error / math.sqrt(2))
 
 
-def p_lower_paired(a: Sequence[float], b: Sequence[float]) -> float:
+def p_paired(a: Sequence[float], b: Sequence[float]) -> float:
     """Return the probability that A is below B on average over pairs, of two or more: Student's posterior.
 
     P = F_(n-1)(mean / (s / sqrt(n))) of the differences b - a, 1 - p of the one-sided t test.
@@ -95,7 +84,7 @@ def p_lower_paired(a: Sequence[float], b: Sequence[float]) -> float:
     return student(found.mean / (found.std / math.sqrt(found.n)), found.n - 1)
 
 
-def p_lower_welch(a: Estimate, b: Estimate) -> float:
+def p_welch(a: Estimate, b: Estimate) -> float:
     """Return the probability that A's mean is below B's, of means over two or more independent runs each.
 
     P = F_nu((b - a) / (v_a + v_b)^(1/2)), v = s^2 / n,
@@ -158,4 +147,4 @@ def leader(column: Sequence[Estimate | None], better: int) -> Leader | None:
         return None
     first = max(known, key=lambda i: better * known[i].mean)
     others = [x for i, x in known.items() if i != first]
-    return Leader(first, max(two_sided(p_lower_welch(known[first], x)) for x in others))
+    return Leader(first, max(two_sided(p_welch(known[first], x)) for x in others))

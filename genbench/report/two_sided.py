@@ -8,7 +8,6 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from genbench.report import statistics
 from genbench.report.columns import Column, column, measured_metrics, shown_metrics
 from genbench.report.entry import beside, comparable
 from genbench.report.frame import Cell, cells, groups
@@ -16,6 +15,7 @@ from genbench.report.groups import axes, data_sets, identifying
 from genbench.report.numbers import written
 from genbench.report.query import filtered
 from genbench.report.runs import Runs, of_folders, read, without_reruns
+from genbench.report.statistics import estimate, holm, p_normal, p_paired, p_welch, two_sided
 from genbench.report.table import budgets
 
 __all__ = ["Measure", "Values", "compare_sides", "compare_values", "read_sides", "sides_table"]
@@ -90,7 +90,7 @@ def compare_values(measures: Iterable[tuple[Column, Values, Values]]) -> list[Me
     """
     found = [compared(*measure) for measure in measures]
     tested = [place for place, x in enumerate(found) if x.is_tested]
-    significant = statistics.holm([statistics.two_sided(found[place].p) for place in tested])
+    significant = holm([two_sided(found[place].p) for place in tested])
     for place, is_significant in zip(tested, significant, strict=True):
         found[place] = found[place]._replace(is_significant=is_significant)
     return found
@@ -100,16 +100,16 @@ def compared(col: Column, a: Values, b: Values) -> Measure:
     """One measure: paired where both have the same seeds, else by Welch's test; single runs over samples."""
     # Of a measure of which higher is better, A is better where B is lower.
     low, high = (b, a) if col.better > 0 else (a, b)
-    of_a, of_b, of_low, of_high = (statistics.estimate(side.values) for side in (a, b, low, high))
+    of_a, of_b, of_low, of_high = (estimate(side.values) for side in (a, b, low, high))
     p, by, is_tested = math.nan, "no standard error recorded", min(of_a.n, of_b.n) > 1
     pairs = [dict(zip(side.seeds, side.values, strict=True)) for side in (low, high)]
     if is_tested and pairs[0].keys() == pairs[1].keys() and len(pairs[0]) == of_a.n == of_b.n:
-        p = statistics.p_lower_paired(*([side[seed] for seed in pairs[0]] for side in pairs))
+        p = p_paired(*([side[seed] for seed in pairs[0]] for side in pairs))
         by = f"paired over {of_a.n} seeds"
     elif is_tested:
-        p, by = statistics.p_lower_welch(of_low, of_high), f"{of_a.n} and {of_b.n} runs"
+        p, by = p_welch(of_low, of_high), f"{of_a.n} and {of_b.n} runs"
     elif of_a.n == of_b.n and all(isinstance(se, float) and se > 0 for se in (*low.errors, *high.errors)):
-        p = statistics.p_lower_normal(*low.values, *high.values, *low.errors, *high.errors)
+        p = p_normal(*low.values, *high.values, *low.errors, *high.errors)
         by = "samples of one run each"
     return Measure(col, of_a.mean, of_b.mean, p, by, is_tested)
 

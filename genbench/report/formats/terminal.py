@@ -70,13 +70,11 @@ def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:
     columns: the rows' numbers first, which stand in for text that is too wide to repeat: they are left out
     where all fits, or what tells rows apart takes no more than half of the width.
     """
-    numbers, *rest = columns
-    labels = [column for column in rest if not column.is_number]
-    widest = max((room([column]) for column in rest if column.is_number), default=0)
+    front, rest = [columns[0]], [*columns[1:]]
+    labels, numbers = ([col for col in rest if col.is_number == flag] for flag in (False, True))
+    widest = max((room([col]) for col in numbers), default=0)
     if room(rest) <= width or (labels and room(labels) <= min(width // 2, width - widest)):
-        front, rest = labels, [column for column in rest if column.is_number]
-    else:
-        front = [numbers]
+        front, rest = labels, numbers
     block = [*front]
     for column in rest:
         if len(block) > len(front) and room([*block, column]) > width:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from genbench.records.metric_kinds import Kind
 from genbench.records.metric_name import MetricName
-from genbench.report.columns import Column, column
+from genbench.report.columns import column
 from genbench.report.entry import comparable, entries
 from genbench.report.page import run_folder
 from genbench.report.page.pictures import Pictures, pictures_of, rank
@@ -35,14 +35,11 @@ class ShownRow(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Figures side by side with one legend, which has the number of a row, whose symbol is shown, and a name.
-
-    note: a sentence on what the figures lack, empty where that is nothing.
-    """
+    """Figures side by side with one legend: the numbers of rows, whose symbols are shown, and names."""
 
     figures: list[Figure]
     legend: list[tuple[int, str]]
-    note: str = ""
+    note: str = ""  # a sentence on what the figures lack, empty where that is nothing
 
 
 Picture = tuple[int | None, str, str]
@@ -72,20 +69,17 @@ def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
     }
     figures = []
     for cost, title in COSTS.items():
-        points = [p for row in rows if (p := point_of(row, cost, col, budgets.get(row.number)))]
+        points = []
+        for row in rows:
+            everything = [range(len(row.line.rows))]
+            x, y = (entries(row.line.rows, everything, name)[0].estimate for name in (cost, col.name))
+            if x is not None and y is not None:
+                # The standard deviation over seeds, else the interval over samples, else nothing.
+                low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
+                ends = (y.mean, y.mean) if low is None or high is None else (low, high)
+                points.append(Point(row.number, row.name, x.mean, y.mean, *ends, budgets.get(row.number)))
         figures.append(scatter_figure(points, x_title=title, y_title=col.title, better=col.better))
     return panel(figures, rows)
-
-
-def point_of(row: ShownRow, cost: str, col: Column, budget: str | None) -> Point | None:
-    """A row by its cost and its quality +- the standard deviation over seeds, else with its interval."""
-    everything = [range(len(row.line.rows))]
-    x, y = (entries(row.line.rows, everything, name)[0].estimate for name in (cost, col.name))
-    if x is None or y is None:
-        return None
-    low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
-    ends = (y.mean, y.mean) if low is None or high is None else (low, high)
-    return Point(row.number, row.name, x.mean, y.mean, *ends, budget)
 
 
 def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel:
@@ -101,17 +95,17 @@ def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel
             lines.setdefault(name, []).append(Line(row.number, row.name, xs, ys))
         if damaged:
             note += f" Unreadable in metrics.jsonl of {row.name}: line {', '.join(map(str, damaged))}."
-    return panel([training_figure(name, lines[name], kinds) for name in sorted(lines)], rows, note)
-
-
-def training_figure(name: str, lines: Sequence[Line], kinds: Mapping[str, Kind]) -> Figure | None:
-    """A loss on a logarithmic axis, or a score, whose title says on how many samples it was measured."""
-    metric = run_folder.metric_of(name)
-    if metric is None:
-        return line_figure(lines, x_title="images seen", y_title=name, logarithmic_y=True)
-    col = column(metric, kinds)
-    title = f"{col.title} during training ({MetricName.parse(metric).basis})"
-    return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
+    figures = []
+    for name in sorted(lines):
+        metric = run_folder.metric_of(name)
+        if metric is None:  # a loss
+            figures.append(line_figure(lines[name], x_title="images seen", y_title=name, logarithmic_y=True))
+            continue
+        col = column(metric, kinds)
+        title = f"{col.title} during training ({MetricName.parse(metric).basis})"
+        y_title = f"{col.title} {col.arrow}".rstrip()
+        figures.append(line_figure(lines[name], title=title, x_title="images seen", y_title=y_title))
+    return panel(figures, rows, note)
 
 
 def noise_panel(rows: Sequence[ShownRow]) -> Panel:

@@ -62,8 +62,7 @@ class Figure(NamedTuple):
 
     title: str
     svg: Markup
-    rows: list[int]
-    """The rows that need a legend: all that have a line, or whose points are labelled with a number."""
+    rows: list[int]  # those that need a legend: they have a line, or a number as a label
 
 
 def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, better: int) -> Figure | None:
@@ -81,15 +80,15 @@ def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, bette
     fronts = {name: front for name, front in fronts.items() if len(front) > 1}
     tips = {f"front-{i}": f"Pareto front of {name}".removesuffix(" of ") for i, name in enumerate(fronts)}
     title, y_title = f"{y_title} against {x_title}", f"{y_title} {'↓' if better < 0 else '↑'}"
+    tips |= {f"dot-{p.row}": f"{p.name}: {y_title} {p.y:.4g}, {x_title} {p.x:.4g}" for p in known}
+    bars = [p for p in known if p.low < p.high]
+    names = ["-".join([kind, *(str(p.row) for p in ps)]) for kind, ps in (("bar", bars), ("dot", known))]
     with default_style():
         axes = new_axes(x_title, y_title)
         for i, front in enumerate(fronts.values()):
             axes.step([p.x for p in front], [p.y for p in front], where="post", gid=f"front-{i}")
-        bars = [p for p in known if p.low < p.high]
-        names = ["-".join([kind, *(str(p.row) for p in ps)]) for kind, ps in (("bar", bars), ("dot", known))]
         axes.vlines([p.x for p in bars], [p.low for p in bars], [p.high for p in bars], gid=names[0])
         axes.plot(xs, [p.y for p in known], "o", gid=names[1])
-        tips |= {f"dot-{p.row}": f"{p.name}: {y_title} {p.y:.4g}, {x_title} {p.x:.4g}" for p in known}
         set_scale(axes.xaxis, xs, logarithmic=True)
         set_scale(axes.yaxis, [end for p in known for end in (p.low, p.high)])
         numbered = add_labels(axes, known, fronts.values())
@@ -146,13 +145,11 @@ def averaged(line: Line) -> np.ndarray:
 @contextmanager
 def default_style() -> Iterator[None]:
     """Use matplotlib's own settings and those of the page, whatever the user's matplotlibrc says."""
-    import matplotlib
+    from matplotlib import style
 
-    with matplotlib.rc_context(), warnings.catch_warnings():
+    with style.context(["default", SETTINGS]), warnings.catch_warnings():
         # Letters that matplotlib's font lacks are drawn by the browser, which has others.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
         yield
 
 
@@ -219,9 +216,10 @@ def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[
     is_numbered = not all(labels)
     if is_numbered:
         on_front = {p.row for front in fronts for p in front}
-        points = [p for p in points if len(places) <= NUMBERED or p.row in on_front]
+        shown = [len(points) <= NUMBERED or p.row in on_front for p in points]
+        points = [*itertools.compress(points, shown)]
         texts = [str(p.row + 1) for p in points]
-        labels = place(texts, pixels(np.reshape([(p.x, p.y) for p in points], (-1, 2))), every=True)
+        labels = place(texts, places[shown], every=True)
     for point, text, label in zip(points, texts, labels, strict=True):
         if label is None:
             continue

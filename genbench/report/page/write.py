@@ -27,13 +27,10 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    def spelt_out(value: object) -> object:
-        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
-        finalize=spelt_out,
+        finalize=lambda x: printable(x) if isinstance(x, str) and not isinstance(x, Markup) else x,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
