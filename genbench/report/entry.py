@@ -89,8 +89,6 @@ def comparable(parts: Iterable[DataFrame], name: str) -> bool:
     """
     if name != "bits_per_dim":
         return True
-    facts = (
-        zip(*(cells(rows, key) for key in (name, "bound", "method", "likelihood_n")), strict=True)
-        for rows in parts
-    )
-    return len({tuple(kind) for of_part in facts for bits, *kind in of_part if bits is not None}) == 1
+    names = (name, "bound", "method", "likelihood_n")
+    facts = (fact for rows in parts for fact in zip(*(cells(rows, key) for key in names), strict=True))
+    return len({tuple(kind) for bits, *kind in facts if bits is not None}) == 1

@@ -61,12 +61,7 @@ def p_normal(a: float, b: float, se_a: float, se_b: float) -> float:
     1/2 for equal values; nan for different ones without error, which says that it was not measured and not
     that there is none, and where a number is not finite.
     """
-    difference, error = b - a, math.hypot(se_a, se_b)
-    if not math.isfinite(difference) or not math.isfinite(error):
-        return math.nan
-    if error == 0:
-        return math.nan if difference else 0.5
-    return 0.5 * math.erfc(-difference / error / math.sqrt(2))
+    return probability(b - a, math.hypot(se_a, se_b))
 
 
 def p_paired(a: Sequence[float], b: Sequence[float]) -> float:
@@ -79,9 +74,8 @@ def p_paired(a: Sequence[float], b: Sequence[float]) -> float:
     size = ROUNDING * max(map(abs, (*a, *b)))
     ahead = [y - x for x, y in zip(a, b, strict=True)]
     found = estimate([x if abs(x) > size else 0.0 for x in ahead])
-    if not found.std or found.std <= size:
-        return math.nan if found.mean else 0.5
-    return student(found.mean / (found.std / math.sqrt(found.n)), found.n - 1)
+    std = found.std if found.std and not found.std <= size else 0.0
+    return probability(found.mean, std / math.sqrt(found.n), found.n - 1)
 
 
 def p_welch(a: Estimate, b: Estimate) -> float:
@@ -95,21 +89,28 @@ def p_welch(a: Estimate, b: Estimate) -> float:
     or none of few samples in each run), unless the means are equal: 1/2.
     Source: Welch 1947; the bound by simulation of equal models.
     """
-    difference = b.mean - a.mean
-    if a.std is None or b.std is None or not math.isfinite(difference + a.std + b.std):
+    if a.std is None or b.std is None:
         return math.nan
     of_a, of_b = a.std * a.std / a.n, b.std * b.std / b.n
-    if not of_a + of_b > 0:
+    known = of_a * of_a / (a.n - 1) + of_b * of_b / (b.n - 1)
+    freedom = (of_a + of_b) ** 2 / known if known else math.inf
+    return probability(b.mean - a.mean, math.sqrt(of_a + of_b), min(freedom, 2 * (min(a.n, b.n) - 1)))
+
+
+def probability(difference: float, error: float, freedom: float | None = None) -> float:
+    """P = F(difference / error), F of Student's t, or without a `freedom` of the normal distribution.
+
+    Without an error 1/2 where there is no difference, else unknown: nan, as of numbers that are not finite.
+    """
+    if not math.isfinite(difference) or not math.isfinite(error):
+        return math.nan
+    if error == 0:
         return math.nan if difference else 0.5
-    freedom = (of_a + of_b) ** 2 / (of_a * of_a / (a.n - 1) + of_b * of_b / (b.n - 1))
-    return student(difference / math.sqrt(of_a + of_b), min(freedom, 2 * (min(a.n, b.n) - 1)))
-
-
-def student(t: float, freedom: float) -> float:
-    """Distribution function of Student's t."""
+    if freedom is None:
+        return 0.5 * math.erfc(-difference / error / math.sqrt(2))
     from scipy.special import stdtr  # a part of scipy that imports fast, unlike scipy.stats
 
-    return float(stdtr(freedom, t))
+    return float(stdtr(freedom, difference / error))
 
 
 def two_sided(p: float) -> float:

@@ -53,8 +53,7 @@ def grid(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[b
     rule = [f"{'-' * (w - 1)}:" if r else "-" * w for w, r in zip(widths, right, strict=True)]
 
     def padded(cell: str, size: int, right: bool) -> str:
-        space = " " * (size - cell_len(cell))
-        return f"{space}{cell}" if right else f"{cell}{space}"
+        return f"{cell:{'>' if right else '<'}{size - cell_len(cell) + len(cell)}}"
 
     lines = [titles, rule, *rows]
     return "".join(f"| {' | '.join(map(padded, line, widths, right))} |\n" for line in lines)

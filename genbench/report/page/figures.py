@@ -46,11 +46,10 @@ Picture = tuple[int | None, str, str]
 """The number of a row, None of training images, which belong to no row; a name; the picture's `src`."""
 
 
-def panel(figures: Iterable[Figure | None], rows: Sequence[ShownRow], note: str = "") -> Panel:
+def panel(figures: Iterable[Figure | None], note: str = "") -> Panel:
     """A panel of the figures that are not None, with a legend of the rows that they do not name."""
     found = [figure for figure in figures if figure]
-    numbers = sorted({number for figure in found for number in figure.rows})
-    return Panel(found, [(number, rows[number].name) for number in numbers], note)
+    return Panel(found, sorted({item for figure in found for item in figure.legend.items()}), note)
 
 
 def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
@@ -60,7 +59,7 @@ def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
     """
     col = next((col for col in table.columns if col.better), None)
     if col is None:
-        return Panel([], [])
+        return panel([])
     budgets = {
         place: budget
         for budget, places in budget_groups(table.lines).items()
@@ -79,7 +78,7 @@ def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
                 ends = (y.mean, y.mean) if low is None or high is None else (low, high)
                 points.append(Point(row.number, row.name, x.mean, y.mean, *ends, budgets.get(row.number)))
         figures.append(scatter_figure(points, x_title=title, y_title=col.title, better=col.better))
-    return panel(figures, rows)
+    return panel(figures)
 
 
 def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel:
@@ -105,7 +104,7 @@ def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel
         title = f"{col.title} during training ({MetricName.parse(metric).basis})"
         y_title = f"{col.title} {col.arrow}".rstrip()
         figures.append(line_figure(lines[name], title=title, x_title="images seen", y_title=y_title))
-    return panel(figures, rows, note)
+    return panel(figures, note)
 
 
 def noise_panel(rows: Sequence[ShownRow]) -> Panel:
@@ -121,11 +120,8 @@ def noise_panel(rows: Sequence[ShownRow]) -> Panel:
     for line in levels.values():
         inside = [(t, math.log(y / (1 - y))) for t, y in zip(line.xs, line.ys, strict=True) if 0 < y < 1]
         ratios.append(line._replace(xs=[t for t, _ in inside], ys=[ratio for _, ratio in inside]))
-    figures = [
-        line_figure(lines, x_title="t", y_title=title)
-        for title, lines in (("ᾱ", [*levels.values()]), ("log SNR = log(ᾱ / (1 − ᾱ))", ratios))
-    ]
-    return Panel([f for f in figures if f], [(line.row, line.name) for line in levels.values()])
+    of_title = {"ᾱ": [*levels.values()], "log SNR = log(ᾱ / (1 − ᾱ))": ratios}
+    return panel(line_figure(lines, x_title="t", y_title=title) for title, lines in of_title.items())
 
 
 def pictures_by_kind(rows: Sequence[ShownRow], pictures: Pictures) -> dict[str, list[Picture]]:

@@ -37,7 +37,9 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     return {
         "number": number,
         "table": table,
-        "heads": heads(table, found.query.sort),
+        # The columns that hold numbers; rows go by the first metric, unless the user named a column.
+        "numeric": [any(isinstance(x.value, int | float) for x in places) for places in table.entries],
+        "sorted_by": None if found.query.sort else next((col for col in table.columns if col.better), None),
         "rows": rows,
         "commands": [commands(row, found.runs.paths) for row in rows],
         "notes": notes(table),
@@ -50,17 +52,6 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         "seeds": sorted({written(row.line.cells("seed")[i]) for row, i in zip(rows, shown, strict=True)}),
         "differences": differences(table, COMPARED),
     }
-
-
-def heads(table: Table, sort: str) -> list[tuple[Column, bool, str]]:
-    """Each column, if it holds numbers, and the order of the rows by it: "ascending", "descending" or "".
-
-    sort: the column that the user named, else rows are sorted by the first metric.
-    """
-    first = next((col for col in table.columns if col.better), None)
-    order = "" if sort or first is None else "ascending" if first.better < 0 else "descending"
-    numeric = [any(isinstance(x.value, int | float) for x in places) for places in table.entries]
-    return [(c, n, order if c is first else "") for c, n in zip(table.columns, numeric, strict=True)]
 
 
 def commands(shown: ShownRow, paths: Mapping[str, Path]) -> list[tuple[str, str | None, str]]:

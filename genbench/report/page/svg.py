@@ -62,7 +62,7 @@ class Figure(NamedTuple):
 
     title: str
     svg: Markup
-    rows: list[int]  # those that need a legend: they have a line, or a number as a label
+    legend: dict[int, str]  # row -> name, of those that have a line, or a number as a label
 
 
 def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, better: int) -> Figure | None:
@@ -114,7 +114,7 @@ def line_figure(
         set_scale(axes.yaxis, ys, logarithmic=logarithmic_y)
         tips = {f"line-{line.row}": line.name for line, _ in known}
         title = title or y_title
-        return Figure(title, to_svg(axes, title, tips), [line.row for line, _ in known])
+        return Figure(title, to_svg(axes, title, tips), {line.row: line.name for line, _ in known})
 
 
 def are_drawable(values: Iterable[float]) -> bool:
@@ -193,10 +193,10 @@ def set_scale(axis: "Axis", values: Sequence[float], *, logarithmic: bool = Fals
     axis.set_minor_locator(NullLocator())
 
 
-def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[Point]]) -> list[int]:
+def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[Point]]) -> dict[int, str]:
     """Label the points with their names, or with their rows' numbers where not all names have room.
 
-    Of very many points only those on a front get a number. Returns the rows that have one.
+    Of very many points only those on a front get a number. Returns the names of the rows that have one.
     """
     axes.autoscale_view()  # else matplotlib sets the limits only when it draws
     pixels = axes.transData.transform
@@ -235,7 +235,7 @@ def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[
             parse_math=False,
             arrowprops=leader | {"gid": f"leader-{point.row}"} if label.has_leader else None,
         )
-    return [p.row for p in points] if is_numbered else []
+    return {p.row: p.name for p in points} if is_numbered else {}
 
 
 def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
