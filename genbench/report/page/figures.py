@@ -23,12 +23,9 @@ CURVES, PICTURED = 16, 60  # the most rows whose curves, and whose pictures, are
 
 
 class ShownRow(NamedTuple):
-    """One row of a table: its number from 0, which gives its colour and symbol, its name, and its line.
+    """One row of a table with the directory of the run whose curves, pictures and noise are shown of it."""
 
-    path: the directory of the one run whose curves, pictures and noise schedule are shown of it.
-    """
-
-    number: int
+    number: int  # from 0, which gives its colour and symbol
     name: str
     line: TableRow
     path: Path
@@ -42,8 +39,8 @@ class Panel(NamedTuple):
     note: str = ""  # a sentence on what the figures lack, empty where that is nothing
 
 
+# The number of a row, None of training images, which belong to no row; a name; the picture's `src`.
 Picture = tuple[int | None, str, str]
-"""The number of a row, None of training images, which belong to no row; a name; the picture's `src`."""
 
 
 def panel(figures: Iterable[Figure | None], note: str = "") -> Panel:

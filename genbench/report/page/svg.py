@@ -83,8 +83,7 @@ def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, bette
     tips |= {f"dot-{p.row}": f"{p.name}: {y_title} {p.y:.4g}, {x_title} {p.x:.4g}" for p in known}
     bars = [p for p in known if p.low < p.high]
     names = ["-".join([kind, *(str(p.row) for p in ps)]) for kind, ps in (("bar", bars), ("dot", known))]
-    with default_style():
-        axes = new_axes(x_title, y_title)
+    with new_axes(x_title, y_title) as axes:
         for i, front in enumerate(fronts.values()):
             axes.step([p.x for p in front], [p.y for p in front], where="post", gid=f"front-{i}")
         axes.vlines([p.x for p in bars], [p.low for p in bars], [p.high for p in bars], gid=names[0])
@@ -105,8 +104,7 @@ def line_figure(
     known = [(line, vertices) for line in lines if len(vertices := averaged(line)) > 1]
     if not known:
         return None
-    with default_style():
-        axes = new_axes(x_title, y_title)
+    with new_axes(x_title, y_title) as axes:
         for line, vertices in known:
             axes.plot(*vertices.T, gid=f"line-{line.row}")
         xs, ys = np.vstack([vertices for _, vertices in known]).T
@@ -143,32 +141,29 @@ def averaged(line: Line) -> np.ndarray:
 
 
 @contextmanager
-def default_style() -> Iterator[None]:
-    """Use matplotlib's own settings and those of the page, whatever the user's matplotlibrc says."""
-    from matplotlib import style
+def new_axes(x_title: str, y_title: str) -> Iterator["Axes"]:
+    """Yield empty axes with their titles, whatever style the user's matplotlibrc sets.
 
+    One point of matplotlib is one unit of the SVG.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure as Canvas  # no pyplot: it holds global state
+
+    wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     with style.context(["default", SETTINGS]), warnings.catch_warnings():
         # Letters that matplotlib's font lacks are drawn by the browser, which has others.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        yield
-
-
-def new_axes(x_title: str, y_title: str) -> "Axes":
-    """Return empty axes with their titles. One point of matplotlib is one unit of the SVG."""
-    from matplotlib.figure import Figure as Canvas  # no pyplot: it holds global state
-
-    canvas = Canvas(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
-    wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-    axes = canvas.add_axes((LEFT / WIDTH, BOTTOM / HEIGHT, wide / WIDTH, high / HEIGHT))
-    for axis, text in ((axes.xaxis, x_title), (axes.yaxis, y_title)):
-        short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-        axis.set_label_text(in_one_line(short), gid="axis-0", parse_math=False)  # $ is a letter
-    axes.xaxis.set_label_coords(0.5, -28 / high)
-    axes.yaxis.set_label_coords(-42 / wide, 0.5)
-    axes.margins(MARGIN)
-    axes.grid(True)
-    axes.tick_params(length=0, pad=8)
-    return axes
+        canvas = Canvas(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
+        axes = canvas.add_axes((LEFT / WIDTH, BOTTOM / HEIGHT, wide / WIDTH, high / HEIGHT))
+        for axis, text in ((axes.xaxis, x_title), (axes.yaxis, y_title)):
+            short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+            axis.set_label_text(in_one_line(short), gid="axis-0", parse_math=False)  # $ is a letter
+        axes.xaxis.set_label_coords(0.5, -28 / high)
+        axes.yaxis.set_label_coords(-42 / wide, 0.5)
+        axes.margins(MARGIN)
+        axes.grid(True)
+        axes.tick_params(length=0, pad=8)
+        yield axes
 
 
 def set_scale(axis: "Axis", values: Sequence[float], *, logarithmic: bool = False) -> None:
@@ -188,8 +183,7 @@ def set_scale(axis: "Axis", values: Sequence[float], *, logarithmic: bool = Fals
             axis.axes.set(**{f"{name}lim": (0, None)})
         axis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
     units = EngFormatter(sep="")
-    short = FuncFormatter(lambda x, _: units(x) if 1e4 <= abs(x) < 1e15 else f"{x:.6g}")
-    axis.set_major_formatter(short)
+    axis.set_major_formatter(FuncFormatter(lambda x, _: units(x) if 1e4 <= abs(x) < 1e15 else f"{x:.6g}"))
     axis.set_minor_locator(NullLocator())
 
 
@@ -246,9 +240,8 @@ def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # so that equal runs give equal bytes
     axes.figure.savefig(file, format="svg", metadata=nothing)
-    svg = Element(
-        "svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria-label": in_one_line(title)}
-    )
+    svg = Element("svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
+    svg.set("aria-label", in_one_line(title))
     for group in fromstring(file.getvalue()).iter("{http://www.w3.org/2000/svg}g"):
         part, *numbers = re.split("[-_]", group.get("id", ""))
         if part not in PARTS:
