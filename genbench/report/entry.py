@@ -58,7 +58,9 @@ def entry_of(
     is_measure = is_likelihood or name in COSTS or is_metric(name)  # of which several seeds have a mean
     if not numbers or len(numbers) < len(found) or not is_measure:
         return Entry(joined(values))
-    known = estimate(numbers, only_number(lows), only_number(highs))
+    # An interval over samples is that of the one run which has it.
+    ends = [[x for x in found if isinstance(x, int | float)] for found in (lows, highs)]
+    known = estimate(numbers, *(end[0] if len(end) == 1 else None for end in ends))
     # A value that all runs share stays as it was recorded, an integer too.
     value = numbers[0] if len(set(numbers)) == 1 else known.mean
     signs = {SIGNS.get(str(bound), "?") for bound in present(bounds)} if is_bits else {""}
@@ -68,12 +70,6 @@ def entry_of(
 def beside(name: str, end: str) -> str:
     """Column with an end of the interval of another one: fid[..] -> fid_low[..]."""
     return str(MetricName.parse(name).beside(end)) if is_metric(name) else f"{name}{end}"
-
-
-def only_number(values: Iterable[Cell]) -> float | None:
-    """The number that one run alone has; None where no run or several have one."""
-    found = [value for value in values if isinstance(value, int | float)]
-    return found[0] if len(found) == 1 else None
 
 
 def joined(values: Iterable[Cell]) -> Cell:

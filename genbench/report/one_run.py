@@ -12,7 +12,7 @@ from genbench.records.identity import hashed
 from genbench.records.lines import parse_lines
 from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
 from genbench.records.metric_name import MetricName
-from genbench.records.result import NOT_FINITE, Cost, Likelihood, Part, Reconstruction, number, section
+from genbench.records.result import NOT_FINITE, Cost, Likelihood, Reconstruction, number, section
 from genbench.records.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import settings as flat
 from genbench.report.frame import Cell
@@ -114,10 +114,10 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     metrics, config = section(content, "metrics"), section(content, "config")
     for name in metrics:
         MetricName.parse(name)
-    cost, likelihood, reconstruction = (
-        recorded(part, section(content, name))
-        for part, name in ((Cost, "cost"), (Likelihood, "likelihood"), (Reconstruction, "reconstruction"))
-    )
+    parts = ((Cost, "cost"), (Likelihood, "likelihood"), (Reconstruction, "reconstruction"))
+    sections = [(section(content, name), part.of(section(content, name)).to_record()) for part, name in parts]
+    # Of each section what it records, under today's names.
+    cost, likelihood, reconstruction = ({key: new.get(key) for key in found} for found, new in sections)
     words = flat.budget(config, cost.get("device"))
     facts = {fact: content[fact] for fact in FACTS if fact in content}
     # What precision was taken is a choice, so the option is no part of the identity: `auto` and `fp32` alike.
@@ -135,12 +135,6 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
             **facts,
         }
     )
-
-
-def recorded(part: type[Part], found: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a section under today's names, of those that it records."""
-    values = part.of(found).to_record()
-    return {name: values.get(name) for name in found}
 
 
 def clean(values: Mapping[str, Any]) -> dict[str, Cell]:

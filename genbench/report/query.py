@@ -3,6 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import SequenceMatcher, get_close_matches
 from itertools import accumulate
 from operator import ge, gt, le, lt
@@ -72,10 +73,9 @@ def same(value: Cell, pattern: str) -> bool:
         return pattern.lower() == {None: "n/a", True: "true", False: "false"}[value]
     if isinstance(value, str):
         return value == pattern or fnmatch.fnmatchcase(value, pattern)
-    try:
+    with suppress(ValueError):
         return float(pattern) == value
-    except ValueError:
-        return False
+    return False
 
 
 def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:

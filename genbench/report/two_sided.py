@@ -89,11 +89,8 @@ def compare_values(measures: Iterable[tuple[Column, Values, Values]]) -> list[Me
     The tests are two-sided, with Holm's correction over all measures of which both have two runs or more.
     """
     found = [compared(*measure) for measure in measures]
-    tested = [place for place, x in enumerate(found) if x.is_tested]
-    significant = holm([two_sided(found[place].p) for place in tested])
-    for place, is_significant in zip(tested, significant, strict=True):
-        found[place] = found[place]._replace(is_significant=is_significant)
-    return found
+    significant = iter(holm([two_sided(x.p) for x in found if x.is_tested]))
+    return [x._replace(is_significant=x.is_tested and next(significant)) for x in found]
 
 
 def compared(col: Column, a: Values, b: Values) -> Measure:

@@ -1,18 +1,17 @@
 """A comparison -> everything that the page shows of it, in the order in which it is read."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genbench.report.columns import Column
 from genbench.report.compare import Comparison
 from genbench.report.footnotes import notes
 from genbench.report.numbers import written
 from genbench.report.page import figures, run_folder
 from genbench.report.page.figures import ShownRow
 from genbench.report.page.pictures import Pictures
-from genbench.report.table import Line, Table, differences
+from genbench.report.table import Table, differences
 
 __all__ = ["row_names", "section"]
 
@@ -69,7 +68,15 @@ def row_names(table: Table) -> list[str]:
 
     Budgets, then devices, then numbers of seeds are named where rows differ in nothing before them.
     """
-    texts = [choices(line, table.columns) for line in table.lines]
+    # A row's choices by the names of their columns; a number follows its column's title: optim.lr 0.001.
+    texts = [
+        {
+            col.name: f"{'' if isinstance(entry.value, str) else f'{col.title} '}{written(entry.value)}"
+            for entry, col in zip(line.entries, table.columns, strict=True)
+            if entry.estimate is None and entry.value is not None
+        }
+        for line in table.lines
+    ]
     names = [" · ".join(text for name, text in row.items() if name not in LATE) for row in texts]
     for late in LATE:
         own = [row.get(late, "") for row in texts]
@@ -77,12 +84,3 @@ def row_names(table: Table) -> list[str]:
         named = zip(names, own, strict=True)
         names = [" · ".join(filter(None, (name, text if twins[name] > 1 else ""))) for name, text in named]
     return [name or line.runs[0] for name, line in zip(names, table.lines, strict=True)]
-
-
-def choices(line: Line, columns: Sequence[Column]) -> dict[str, str]:
-    """A row's choices by the names of their columns; a number follows its column's title: optim.lr 0.001."""
-    return {
-        col.name: f"{'' if isinstance(entry.value, str) else f'{col.title} '}{written(entry.value)}"
-        for entry, col in zip(line.entries, columns, strict=True)
-        if entry.estimate is None and entry.value is not None
-    }

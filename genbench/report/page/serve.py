@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
@@ -148,7 +149,6 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
 
 def is_loopback(host: str) -> bool:
     """True for an address that only this machine can reach."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    with suppress(ValueError):  # a name
+        return ip_address(host).is_loopback
+    return host == "localhost"
