@@ -6,35 +6,16 @@ from typing import NamedTuple
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import MetricName, is_metric
 
-__all__ = ["AXES", "COSTS", "LIKELIHOOD", "MEASURES", "Column", "column", "measured_metrics", "shown_metrics"]
+__all__ = ["MEASURES", "Column", "column", "measured_metrics", "shown_metrics", "titled"]
 
 AXES = ("model", "process", "schedule", "loss", "parameterization", "sampler")  # in this order, before others
-LIKELIHOOD = [
-    "bits_per_dim",
-    "solver_error_bits",
-    "floor_bits_per_dim",
-    "gap_bits_per_dim",
-    "bound",
-    "method",
-    "likelihood_n",
-    "solver_error_n",
-]
+BITS = ("bits_per_dim", "solver_error_bits", "floor_bits_per_dim", "gap_bits_per_dim")
+LIKELIHOOD = [*BITS, "bound", "method", "likelihood_n", "solver_error_n"]
 CONVERGED_BITS = 0.005  # per dimension: what finer steps of an integrated likelihood may change
-COSTS = [
-    "parameters",
-    "images_seen",
-    "training_flops",
-    "training_seconds",
-    "images_per_second",
-    "passes_per_sample",
-    "flops_per_sample",
-    "seconds_per_image",
-    "peak_memory_bytes",
-    "evaluation_seconds",
-    "out_of_range",
-    "sampling_batch",
-    "device",
-]
+TRAINING = ("parameters", "images_seen", "training_flops", "training_seconds", "images_per_second")
+SAMPLING = ("passes_per_sample", "flops_per_sample", "seconds_per_image")
+REST = ("peak_memory_bytes", "evaluation_seconds", "out_of_range", "sampling_batch", "device")
+COSTS = [*TRAINING, *SAMPLING, *REST]
 MEASURES = {  # title and better side of the columns that tables show behind the metrics
     "bits_per_dim": ("bits/dim", -1),
     "solver_error_bits": ("solver error", 0),
@@ -49,23 +30,20 @@ MEASURES = {  # title and better side of the columns that tables show behind the
     "device": ("device", 0),
 }
 TITLES = {"training_flops": "train FLOPs", "group": "name"}  # of columns that only those see who ask for them
-LONG_TITLES = {
+EARLIER_TITLES = {"passes_per_sample": "passes"}
+LONG_TITLES = {  # of costs where there is more room than in a table, others go by their names
     "passes_per_sample": "network evaluations per sample (NFE)",
     "out_of_range": "share of pixels clipped",
 }
-"""Titles of costs where there is more room than in a table, others go by their names."""
 
 
 class Column(NamedTuple):
     """A column of a table for readers."""
 
-    name: str
-    """Its name in the data frame; of a metric its full name."""
+    name: str  # its name in the data frame; of a metric its full name
     title: str
-    better: int = 0
-    """-1: lower is better, 1: higher is better, 0: neither."""
-    mark: int = 0
-    """Number of the footnote that holds its protocol, 0 for none."""
+    better: int = 0  # -1: lower is better, 1: higher is better, 0: neither
+    mark: int = 0  # number of the footnote that holds its protocol, 0 for none
 
     @property
     def arrow(self) -> str:
@@ -88,6 +66,11 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
     split = ["ref=test"] if metric.ref == "test" else []
     weights = [metric.of] if metric.of != "ema" else []
     return Column(name, " ".join([title, *split, *weights]), better, mark)
+
+
+def titled(title: str) -> list[str]:
+    """Return the names of the columns that have a title in tables, or had it in those of earlier versions."""
+    return [key for key in (*MEASURES, *TITLES) if title in (column(key).title, EARLIER_TITLES.get(key))]
 
 
 def measured_metrics(names: Iterable[str]) -> list[str]:

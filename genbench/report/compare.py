@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genbench.report.footnotes import counted_once, left_out
-from genbench.report.query import chosen_by_outcome, filtered, resolve, without_reruns
-from genbench.report.runs import Runs, of_folders, read
+from genbench.report.query import chosen_by_outcome, filtered, resolve
+from genbench.report.runs import Runs, of_folders, read, without_reruns
 from genbench.report.table import Query, Table, tables
 
 __all__ = ["Comparison", "compare", "compare_runs"]
@@ -15,14 +15,11 @@ __all__ = ["Comparison", "compare", "compare_runs"]
 class Comparison(NamedTuple):
     """The tables of some runs with the notes before and behind them, and what they were made from."""
 
-    runs: Runs
-    """Those that meet the filters."""
+    runs: Runs  # those that meet the filters
     query: Query
     tables: list[Table]
-    replaced: dict[str, str]
-    """Runs that another one of the same configuration and seed stands for -> that one."""
-    warnings: Sequence[str] = ()
-    """On filters that leave a part of a configuration's runs."""
+    replaced: dict[str, str]  # runs that another one of the same configuration and seed stands for -> that
+    warnings: Sequence[str] = ()  # on filters that leave a part of a configuration's runs
 
     @property
     def beginning(self) -> list[str]:

@@ -1,36 +1,28 @@
 """One place of a table: what the runs of its row have in its column."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import COSTS, LIKELIHOOD
-from genbench.report.frame import Cell, cells, distinct, present
+from genbench.report.frame import Cell, DataFrame, cells, distinct, present
 from genbench.report.statistics import Estimate, estimate
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["NOT_MEASURED", "Entry", "comparable", "entries", "entry", "joined"]
+__all__ = ["NOT_MEASURED", "Entry", "beside", "comparable", "entries", "joined"]
 
 NOT_MEASURED = "–"  # of a model that has the number, where none was asked for
-SIGNS = {"exact": "", "lower": "≤", "estimate": "≈"}
-"""How bits per dimension are marked by the kind of likelihood; its lower bound is an upper bound on them."""
+SIGNS = {"exact": "", "lower": "≤", "estimate": "≈"}  # a lower bound of a likelihood is an upper one of bits
 
 
 class Entry(NamedTuple):
     """Value of one place of a table, with the estimate behind a number and the signs that stand beside it."""
 
     value: Cell
-    estimate: Estimate | None = None
-    """Of a number, its mean over runs with its uncertainty."""
-    sign: str = ""
-    """How a likelihood is to be read, or NOT_MEASURED."""
-    runs: int = 0
-    """Of the row; more than the estimate's where some of them lack the number."""
+    estimate: Estimate | None = None  # of a number, its mean over runs with its uncertainty
+    sign: str = ""  # how a likelihood is to be read, or NOT_MEASURED
+    runs: int = 0  # of the row; more than the estimate's where some of them lack the number
     is_best: bool = False
-    digits: int | None = None
-    """Decimals, where the values of the column share them."""
+    digits: int | None = None  # decimals, where the values of the column share them
 
     @property
     def is_partial(self) -> bool:
@@ -38,66 +30,46 @@ class Entry(NamedTuple):
         return self.estimate is not None and self.estimate.n < self.runs
 
 
-def entry(rows: "pd.DataFrame", name: str) -> Entry:
-    """Return what the runs of one row have in a column, see `entries`; rows: these runs alone."""
-    return entries(rows, [range(len(rows))], name)[0]
-
-
-def entries(frame: "pd.DataFrame", groups: Iterable[Sequence[int]], name: str) -> list[Entry]:
+def entries(frame: DataFrame, groups: Iterable[Sequence[int]], name: str) -> list[Entry]:
     """Return what each group of runs has in a column: the mean of a measure, else the value that they share.
 
     frame: all runs; groups: the places of the runs of each row; name: any column, or `seeds` for the number
     of different seeds. Several values of what is no measure stand as text with commas, None is a missing one.
     """
-    names = (name, beside(name, "_low"), beside(name, "_high"), "bound", "likelihood_n", "seed")
+    if name == "seeds":
+        seeds = cells(frame, "seed")
+        return [Entry(len(distinct(seeds[i] for i in places))) for places in groups]
+    names = (name, beside(name, "_low"), beside(name, "_high"), "bound", "likelihood_n")
     # Lists: a slice of a data frame for each of a thousand rows and each column takes seconds.
     columns = [cells(frame, key) for key in names]
     return [entry_of(name, *([column[i] for i in places] for column in columns)) for places in groups]
 
 
 def entry_of(
-    name: str,
-    values: list[Cell],
-    lows: list[Cell],
-    highs: list[Cell],
-    bounds: list[Cell],
-    counts: list[Cell],
-    seeds: list[Cell],
+    name: str, values: list[Cell], lows: list[Cell], highs: list[Cell], bounds: list[Cell], counts: list[Cell]
 ) -> Entry:
     """Entry of one group of runs, from the values of its column and of those that go with it."""
-    if name == "seeds":
-        return Entry(len(distinct(seeds)))
     found = present(values)
     numbers = [x for x in found if isinstance(x, int | float) and not isinstance(x, bool)]
-    if name == "bits_per_dim" and not found and 0 in counts:
+    is_bits = name == "bits_per_dim"
+    if is_bits and not found and 0 in counts:
         return Entry(None, sign=NOT_MEASURED)
-    if not numbers or len(numbers) < len(found) or not is_measure(name):
+    is_likelihood = name in LIKELIHOOD or name.startswith(("reconstruction", "bits_per_dim"))
+    is_measure = is_likelihood or name in COSTS or is_metric(name)  # of which several seeds have a mean
+    if not numbers or len(numbers) < len(found) or not is_measure:
         return Entry(joined(values))
-    known = estimate(numbers, only_number(lows), only_number(highs))
+    # An interval over samples is that of the one run which has it.
+    ends = [[x for x in found if isinstance(x, int | float)] for found in (lows, highs)]
+    known = estimate(numbers, *(end[0] if len(end) == 1 else None for end in ends))
     # A value that all runs share stays as it was recorded, an integer too.
     value = numbers[0] if len(set(numbers)) == 1 else known.mean
-    sign = ""
-    if name == "bits_per_dim":
-        signs = {SIGNS.get(str(bound), "?") for bound in present(bounds)}
-        sign = signs.pop() if len(signs) == 1 else "?"
-    return Entry(value, known, sign, len(values))
-
-
-def is_measure(name: str) -> bool:
-    """Return True where the values of several seeds in a column have a mean."""
-    is_likelihood = name in LIKELIHOOD or name.startswith(("reconstruction", "bits_per_dim"))
-    return is_likelihood or name in COSTS or is_metric(name)
+    signs = {SIGNS.get(str(bound), "?") for bound in present(bounds)} if is_bits else {""}
+    return Entry(value, known, signs.pop() if len(signs) == 1 else "?", len(values))
 
 
 def beside(name: str, end: str) -> str:
     """Column with an end of the interval of another one: fid[..] -> fid_low[..]."""
     return str(MetricName.parse(name).beside(end)) if is_metric(name) else f"{name}{end}"
-
-
-def only_number(values: Iterable[Cell]) -> float | None:
-    """The number that one run alone has; None where no run or several have one."""
-    found = [value for value in values if isinstance(value, int | float)]
-    return found[0] if len(found) == 1 else None
 
 
 def joined(values: Iterable[Cell]) -> Cell:
@@ -106,15 +78,13 @@ def joined(values: Iterable[Cell]) -> Cell:
     return found[0] if len(found) == 1 else ", ".join(sorted("n/a" if x is None else str(x) for x in found))
 
 
-def comparable(parts: Iterable["pd.DataFrame"], name: str) -> bool:
+def comparable(parts: Iterable[DataFrame], name: str) -> bool:
     """Return True where a column's numbers are of one kind: a bound does not compare with an estimate.
 
     parts: the runs to compare, in one data frame or several; only bits per dimension have several kinds.
     """
     if name != "bits_per_dim":
         return True
-    facts = (
-        zip(*(cells(rows, key) for key in (name, "bound", "method", "likelihood_n")), strict=True)
-        for rows in parts
-    )
-    return len({tuple(kind) for of_part in facts for bits, *kind in of_part if bits is not None}) == 1
+    names = (name, "bound", "method", "likelihood_n")
+    facts = (fact for rows in parts for fact in zip(*(cells(rows, key) for key in names), strict=True))
+    return len({tuple(kind) for bits, *kind in facts if bits is not None}) == 1

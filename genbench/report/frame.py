@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame
+else:  # pandas is imported only where runs are read
+    DataFrame = object
 
-__all__ = ["Cell", "cells", "distinct", "exact", "frame_of", "groups", "present"]
+__all__ = ["Cell", "DataFrame", "cells", "distinct", "exact", "frame_of", "groups", "present"]
 
 Cell = str | float | None
 
 
-def frame_of(rows: Sequence[Mapping[str, Cell]]) -> "pd.DataFrame":
+def frame_of(rows: Sequence[Mapping[str, Cell]]) -> DataFrame:
     """Return rows as a data frame of objects with every column that some row has, in order of appearance.
 
     A value that a row lacks is None; pandas takes no text for a number and makes no integer a float.
@@ -26,7 +28,7 @@ def frame_of(rows: Sequence[Mapping[str, Cell]]) -> "pd.DataFrame":
     return pd.DataFrame(content, columns=pd.Index(names, dtype=object), dtype=object)
 
 
-def cells(frame: "pd.DataFrame", name: str) -> list[Cell]:
+def cells(frame: DataFrame, name: str) -> list[Cell]:
     """Return the values of a column as Python objects, one a row.
 
     Where the frame has no such column all of them are None, as of a column that no run has a value in.
@@ -44,16 +46,15 @@ def distinct(values: Iterable[Cell]) -> list[Cell]:
     return list({repr(value): value for value in values}.values())
 
 
-def exact(frame: "pd.DataFrame", names: Iterable[str]) -> "pd.DataFrame":
+def exact(frame: DataFrame, names: Iterable[str]) -> DataFrame:
     """Return some columns as text that is equal only where type and value are: pandas takes 1 for True."""
     return frame[[name for name in names if name in frame.columns]].map(repr)
 
 
-def groups(frame: "pd.DataFrame", by: Sequence[str]) -> list[list[int]]:
+def groups(frame: DataFrame, by: Sequence[str]) -> list[list[int]]:
     """Return the places of rows that are alike in the columns `by`, a list a group, by their first ones."""
-    keys = exact(frame, by)
-    if frame.empty or keys.columns.empty:
-        return [list(range(len(frame)))] if len(frame) else []
     # Text keys: pandas would put 1 and True into one group, and drop rows whose key is None.
-    number = keys.groupby(list(keys.columns), sort=False).ngroup()
-    return [places.tolist() for places in number.groupby(number).indices.values()]
+    found: dict[tuple[str, ...], list[int]] = {}
+    for place, key in enumerate(exact(frame, by).itertuples(index=False, name=None)):
+        found.setdefault(key, []).append(place)
+    return list(found.values())

@@ -1,21 +1,16 @@
 """Columns that tell runs apart, and the parts of a directory of runs whose numbers may stand in one table."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import AXES, COSTS, measured_metrics, shown_metrics
-from genbench.report.frame import Cell, cells, distinct, exact, groups, present
+from genbench.report.frame import Cell, DataFrame, cells, distinct, exact, groups, present
 from genbench.report.runs import Runs
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["axes", "constants", "data_sets", "identifying", "pooled", "protocols", "unseen"]
 
-IDLE = ("tracker", "status")  # choices that change no number
-LAST = ("experiment", "budget", "metrics", "precision", "trainer")
-"""Groups that tell runs apart only where no others do."""
+NO_AXES = ("tracker", "status", "run", "group", "seed", "identity", *COSTS)  # tell no rows apart
+LAST = ("experiment", "budget", "metrics", "precision", "trainer")  # tell runs apart only where no others do
 
 
 def identifying(runs: Runs) -> list[str]:
@@ -23,8 +18,7 @@ def identifying(runs: Runs) -> list[str]:
 
     Choices that change no number are left out; groups that follow from others as a rule come last.
     """
-    measured = (*COSTS, "run", "group", "seed", "identity")
-    choices = [n for n in runs.choices if n not in (*IDLE, *measured) and not is_metric(n)]
+    choices = [name for name in runs.choices if name not in NO_AXES and not is_metric(name)]
     names = dict.fromkeys([*(name for name in AXES if name in choices), *choices, *runs.settings])
     # A stable sort: what is LAST goes behind the rest, its choices before its settings as all choices are.
     return sorted(names, key=lambda name: name.partition(".")[0] in LAST)
@@ -50,15 +44,15 @@ def data_sets(runs: Runs) -> list[tuple[str, Runs]]:
 
     A name: digits (data.binarize=true).
     """
-    names = ["data", *(name for name in runs.settings if name.startswith("data."))]
+    names = [name for name in runs.settings if name.startswith("data.")]
     found = []
-    for places in groups(runs.frame, names):
+    for places in groups(runs.frame, ["data", *names]):
         part = runs.with_frame(runs.frame.iloc[places])
-        data, *values = [cells(part.frame, name)[0] for name in names]
-        pairs = zip(names[1:], values, strict=True)
-        extra = ", ".join(f"{name}={str(value).lower()}" for name, value in pairs if value is not None)
-        title = "" if data is None else str(data)
-        found.append((f"{title} ({extra})" if extra else title, part))
+        values = {name: cells(part.frame, name)[0] for name in ("data", *names)}
+        data = values.pop("data")
+        extra = [f"{name}={str(value).lower()}" for name, value in values.items() if value is not None]
+        words = ["" if data is None else str(data), *([f"({', '.join(extra)})"] if extra else [])]
+        found.append((" ".join(words), part))
     return sorted(found, key=lambda pair: pair[0])
 
 
@@ -68,17 +62,14 @@ def protocols(runs: Runs) -> list[tuple[str, Runs]]:
     Metrics of later evaluations move no run, they are further columns of its table. Runs without any metric
     stand with those of the first protocol.
     """
-    shown = shown_metrics(measured_metrics(runs.frame), runs.kinds)
     own = [""] * len(runs.frame)
-    for name in reversed(shown):
+    for name in reversed(shown_metrics(measured_metrics(runs.frame), runs.kinds)):
         basis = MetricName.parse(name).basis
         own = [basis if is_own else old for old, is_own in zip(own, runs.own(name), strict=True)]
-    known = list(dict.fromkeys(filter(None, own))) or [""]
-    several = len(known) > 1
-    return [
-        (basis if several else "", runs.with_frame(runs.frame.loc[[(x or known[0]) == basis for x in own]]))
-        for basis in known
-    ]
+    known = list(dict.fromkeys(filter(None, own)))
+    if len(known) < 2:
+        return [("", runs)]
+    return [(x, runs.with_frame(runs.frame.loc[[(y or known[0]) == x for y in own]])) for x in known]
 
 
 def unseen(runs: Runs, shown: Sequence[str]) -> list[str]:
@@ -87,7 +78,7 @@ def unseen(runs: Runs, shown: Sequence[str]) -> list[str]:
     return [name for name in names if len(distinct(present(cells(runs.frame, name)))) > 1]
 
 
-def pooled(runs: Runs, parts: Sequence["pd.DataFrame"]) -> list[str]:
+def pooled(runs: Runs, parts: Sequence[DataFrame]) -> list[str]:
     """Return the columns in which runs of one group differ; parts: the rows of each group of these runs."""
     number = {row: i for i, rows in enumerate(parts) for row in rows.index}
     keys = exact(runs.frame, identifying(runs)).loc[list(number)]

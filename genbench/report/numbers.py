@@ -8,28 +8,17 @@ from genbench.report.columns import COSTS
 from genbench.report.entry import Entry
 from genbench.report.statistics import Estimate
 
-__all__ = [
-    "MISSING",
-    "decimals",
-    "parts",
-    "rounded",
-    "shared_decimals",
-    "short",
-    "uncertainty",
-    "whole",
-    "written",
-]
+__all__ = ["decimals", "parts", "rounded", "shared_decimals", "short", "uncertainty", "whole", "written"]
 
-MISSING = "n/a"
 MOST = 9  # decimals
+# From where on a unit is used, its size, and its sign.
 UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
-"""From where on a unit is used, its size, and its sign."""
 
 
 def written(value: str | float | None) -> str:
     """Return a value as text for a reader: 3.142, 12,346, true, n/a; integers with all their digits."""
     if value is None or isinstance(value, str):
-        return MISSING if value is None else value
+        return "n/a" if value is None else value
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -41,10 +30,9 @@ def short(value: str | float | None) -> str:
     """Return a cost to three figures with a unit: 190k, 1.48T, 0.0258; no finite number: as `written`."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         return written(value)
-    for least, size, unit in UNITS:
-        if abs(value) >= least:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.3g}"
+    size, unit = next(((size, unit) for least, size, unit in UNITS if abs(value) >= least), (1, ""))
+    is_whole = not unit and (isinstance(value, int) or abs(value) >= 100)
+    return f"{value:,.0f}" if is_whole else f"{value / size:.3g}{unit}"
 
 
 def whole(entry: Entry, name: str) -> str:
@@ -64,24 +52,25 @@ def parts(entry: Entry, name: str) -> tuple[str, str]:
     if entry.value is None and entry.sign:
         return entry.sign, ""
     # Costs have units instead of uncertainties; very small values have an exponent instead of decimals.
+    value, spread = short(entry.value) if name in COSTS else written(entry.value), ""
     if x is None:
-        return short(entry.value) if name in COSTS else written(entry.value), ""
-    value, spread = written(entry.value), ""
-    if name in COSTS:
-        value = short(entry.value)
-    elif not isinstance(entry.value, int) and (half_width(x) > 0 or x.mean == 0 or abs(x.mean) >= 1e-4):
+        return value, ""
+    is_cost_or_count = name in COSTS or isinstance(entry.value, int)
+    if not is_cost_or_count and (x.half_width > 0 or x.mean == 0 or abs(x.mean) >= 1e-4):
         digits = decimals(x, entry.digits)
         value, spread = rounded(x.mean, digits), uncertainty(x, digits)
-    if entry.sign:
-        value = f"{entry.sign} {value}"
-    return value, f"{spread} ({x.n} of {entry.runs})".lstrip() if entry.is_partial else spread
+    if entry.is_partial:
+        spread = f"{spread} ({x.n} of {entry.runs})".lstrip()
+    return f"{entry.sign} {value}".lstrip(), spread
 
 
 def uncertainty(x: Estimate, digits: int) -> str:
     """Return ± 0.39 over seeds, or a recorded interval [1.02, 1.31]; empty where there is neither."""
-    if x.std and math.isfinite(x.std):
+    if not x.half_width:
+        return ""
+    if x.half_width == x.std:
         return f"± {rounded(x.std, digits)}"
-    return f"[{rounded(x.low, digits)}, {rounded(x.high, digits)}]" if has_interval(x) else ""
+    return f"[{rounded(x.low or 0.0, digits)}, {rounded(x.high or 0.0, digits)}]"
 
 
 def decimals(x: Estimate, shared: int | None = None) -> int:
@@ -89,7 +78,7 @@ def decimals(x: Estimate, shared: int | None = None) -> int:
 
     Too little is no figure of an uncertainty, or one alone of a value without any.
     """
-    half = half_width(x)
+    half = x.half_width
     number = half or x.mean
     if not number or not math.isfinite(number):
         return shared or 0
@@ -104,23 +93,11 @@ def shared_decimals(column: Sequence[Estimate]) -> int | None:
     Two figures of each uncertainty where these are alike; where they are not, what the middle one of them
     wants. Without uncertainties four figures of the greatest values; None where they span powers of ten.
     """
-    known = [x for x in column if half_width(x)]
+    known = [x for x in column if x.half_width]
     wanted = [decimals(x) for x in known or column if x.mean and math.isfinite(x.mean)]
     if wanted and max(wanted) - min(wanted) <= 1:
         return max(wanted) if known else min(wanted)
     return median_high(wanted) if known and wanted else None
-
-
-def half_width(x: Estimate) -> float:
-    """Standard deviation over seeds, or half the interval over samples; 0 where there is neither."""
-    if x.std and math.isfinite(x.std):
-        return x.std
-    return (x.high - x.low) / 2 if has_interval(x) else 0.0
-
-
-def has_interval(x: Estimate) -> bool:
-    """Return True where a finite interval over samples was recorded."""
-    return x.low is not None and x.high is not None and math.isfinite(x.low + x.high)
 
 
 def places(number: float, figures: int) -> int:

@@ -12,7 +12,7 @@ from genbench.records.identity import hashed
 from genbench.records.lines import parse_lines
 from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
 from genbench.records.metric_name import MetricName
-from genbench.records.result import NOT_FINITE, Cost, Likelihood, Part, Reconstruction, number, section
+from genbench.records.result import NOT_FINITE, Cost, Likelihood, Reconstruction, number, section
 from genbench.records.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import settings as flat
 from genbench.report.frame import Cell
@@ -28,15 +28,11 @@ class RunRecord(NamedTuple):
     """One finished run as the data frame of all takes it: a flat row, and which of its columns are what."""
 
     row: dict[str, Cell]
-    choices: list[str]
-    """The columns that hold the option of a group."""
+    choices: list[str]  # the columns that hold the option of a group
     settings: dict[str, Cell]
-    later: frozenset[str] = frozenset()
-    """Metrics of evaluations after the run."""
-    passed_over: str = ""
-    """The evaluations that cannot be read."""
-    kinds: Mapping[str, Kind] = KINDS
-    """The kinds of scores, with those that the run recorded itself."""
+    later: frozenset[str] = frozenset()  # metrics of evaluations after the run
+    passed_over: str = ""  # the evaluations that cannot be read
+    kinds: Mapping[str, Kind] = KINDS  # of scores, with those that the run recorded itself
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -69,8 +65,8 @@ def unfinished(folder: Path) -> str:
     record = read_json(folder / "run.json") or {}  # of which a table needs less than a run that goes on
     status, error = record.get("status"), record.get("error")
     known = {"running": "still running or killed", "stopped": "stopped before its end"}
-    told = "without a status" if status is None else str(status)
-    return known.get(told, told) if not error else f"{told}: {error}"
+    words = "without a status" if status is None else str(status)
+    return f"{words}: {error}" if error else known.get(words, words)
 
 
 def with_later(content: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -115,14 +111,19 @@ def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, 
 
 def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     """One result as a flat row. Raises ValueError on names and values that cannot stand in a table."""
-    metrics = section(content, "metrics")
+    metrics, config = section(content, "metrics"), section(content, "config")
     for name in metrics:
         MetricName.parse(name)
-    cost, likelihood, reconstruction = (
-        recorded(part, section(content, name))
-        for part, name in ((Cost, "cost"), (Likelihood, "likelihood"), (Reconstruction, "reconstruction"))
-    )
-    words = flat.budget(section(content, "config"), cost.get("device"))
+    parts = ((Cost, "cost"), (Likelihood, "likelihood"), (Reconstruction, "reconstruction"))
+    sections = [(section(content, name), part.of(section(content, name)).to_record()) for part, name in parts]
+    # Of each section what it records, under today's names.
+    cost, likelihood, reconstruction = ({key: new.get(key) for key in found} for found, new in sections)
+    words = flat.budget(config, cost.get("device"))
+    facts = {fact: content[fact] for fact in FACTS if fact in content}
+    # What precision was taken is a choice, so the option is no part of the identity: `auto` and `fp32` alike.
+    if "identity" in content and "precision" in config and isinstance(config.get("data"), dict):
+        others = {key: value for key, value in config.items() if key != "precision"}
+        facts["identity"] = hashed(copy.deepcopy(others))
     return clean(
         {
             **section(content, "choices"),
@@ -131,24 +132,9 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
             **cost,
             **{"likelihood_n" if name == "n" else name: value for name, value in likelihood.items()},
             **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
-            **{fact: content[fact] for fact in FACTS if fact in content},
-            **without_precision(content),
+            **facts,
         }
     )
-
-
-def recorded(part: type[Part], found: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a section under today's names, of those that it records."""
-    values = part.of(found).to_record()
-    return {name: values.get(name) for name in found}
-
-
-def without_precision(content: Mapping[str, Any]) -> dict[str, str]:
-    """Identity without the option of precision: what was taken is a choice, `auto` and `fp32` alike."""
-    cfg = section(content, "config")
-    if "identity" not in content or "precision" not in cfg or not isinstance(cfg.get("data"), dict):
-        return {}
-    return {"identity": hashed(copy.deepcopy({key: cfg[key] for key in cfg if key != "precision"}))}
 
 
 def clean(values: Mapping[str, Any]) -> dict[str, Cell]:

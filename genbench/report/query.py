@@ -2,49 +2,27 @@
 
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from difflib import SequenceMatcher, get_close_matches
 from itertools import accumulate
+from operator import ge, gt, le, lt
 
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import (
-    COSTS,
-    LIKELIHOOD,
-    MEASURES,
-    TITLES,
-    column,
-    measured_metrics,
-    shown_metrics,
-)
+from genbench.report.columns import COSTS, LIKELIHOOD, Column, column, measured_metrics, shown_metrics, titled
 from genbench.report.frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import identifying
 from genbench.report.runs import Runs
 from genbench.runtime.printable import in_one_line
 
-__all__ = [
-    "arranged",
-    "chosen_by_outcome",
-    "filtered",
-    "in_order",
-    "keys",
-    "listed",
-    "measure",
-    "resolve",
-    "without_reruns",
-]
+__all__ = ["chosen_by_outcome", "filtered", "in_order", "keys", "listed", "measure", "order", "resolve"]
 
 NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take
-EARLIER_TITLES = {"passes_per_sample": "passes"}
 NAME = "name"  # as the user gives it to a group of runs, whose column results call `group`
 LIKENESS = 0.66  # difflib's ratio of a name to another with two letters exchanged: fdi and fid
 MARGIN = 0.1  # how far behind the nearest name others may be
 CONDITION = re.compile(r"(?P<key>[^=!<>\[]+(?:\[[^\]]*\])?)(?P<sign>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
-ORDERS: dict[str, Callable[[float, float], bool]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
+ORDERS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 def filtered(runs: Runs, conditions: Sequence[str]) -> Runs:
@@ -95,10 +73,9 @@ def same(value: Cell, pattern: str) -> bool:
         return pattern.lower() == {None: "n/a", True: "true", False: "false"}[value]
     if isinstance(value, str):
         return value == pattern or fnmatch.fnmatchcase(value, pattern)
-    try:
+    with suppress(ValueError):
         return float(pattern) == value
-    except ValueError:
-        return False
+    return False
 
 
 def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
@@ -118,29 +95,25 @@ def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
     partial = [f"{sum(part)} of {len(part)} runs" for part in parts if any(part) and not all(part)]
     if not partial:
         return []
-    conditions_text = (
-        f"--filter {' '.join(on_measures)} leaves {', '.join(partial[:NEAR])} of a configuration"
-    )
-    return [f"{conditions_text}: means over runs chosen by their outcome are too good."]
+    return [
+        f"--filter {' '.join(on_measures)} leaves {', '.join(partial[:NEAR])} of a configuration: means over "
+        "runs chosen by their outcome are too good."
+    ]
 
 
 def values(runs: Runs, name: str) -> str:
     """Text with the different values that runs have in a column, as many as have room."""
-    found = there(runs, name)
-    rest = ["n/a"] if None in first_of(runs, resolve(runs, name)) else []
+    column = first_of(runs, resolve(runs, name))
+    found = sorted(distinct(present(column)), key=sort_key)
     texts = [f"{x:.4g}" if isinstance(x, float) else str(x) for x in found]
     texts = [text.lower() if isinstance(x, bool) else text for x, text in zip(found, texts, strict=True)]
-    shown = texts[: sum(size <= ROOM for size in accumulate(len(text) + 2 for text in texts)) or 1]
-    if len(shown) == len(texts):
-        return ", ".join([*texts, *rest])
-    if all(isinstance(value, int | float) for value in found):
-        return ", ".join([f"{texts[0]} to {texts[-1]}", *rest])
-    return ", ".join([*shown, *rest, f".. ({len(texts)} values)"])
-
-
-def there(runs: Runs, name: str) -> list[Cell]:
-    """The different values that runs have in a column, in their order."""
-    return sorted(distinct(present(first_of(runs, resolve(runs, name)))), key=sort_key)
+    rest = ["n/a"] if None in column else []
+    fitting = sum(size <= ROOM for size in accumulate(len(text) + 2 for text in texts)) or 1
+    if fitting < len(texts) and all(isinstance(value, int | float) for value in found):
+        texts = [f"{texts[0]} to {texts[-1]}"]
+    elif fitting < len(texts):
+        texts, rest = texts[:fitting], [*rest, f".. ({len(texts)} values)"]
+    return ", ".join([*texts, *rest])
 
 
 def resolve(runs: Runs, name: str) -> list[str]:
@@ -150,9 +123,8 @@ def resolve(runs: Runs, name: str) -> list[str]:
     """
     if name in runs.frame.columns:
         return [name]
-    titled = [key for key in (*MEASURES, *TITLES) if name in (column(key).title, EARLIER_TITLES.get(key))]
     kinds = [key for key, kind in runs.kinds.items() if kind.title == name]
-    if found := titled or of_kind(runs, kinds[0] if kinds else name):
+    if found := titled(name) or of_kind(runs, kinds[0] if kinds else name):
         return found
     advice = f"did you mean {' or '.join(found)}? " if (found := near(name, names(runs))) else ""
     raise ValueError(
@@ -190,8 +162,14 @@ def keys(runs: Runs, *, every: bool = False) -> str:
 
     every: also names without a value, and choices and settings in which those that have them do not differ.
     """
-    known = names(runs)
-    shown = [name for name in known if every or is_telling(runs, name)]
+    known, shown = names(runs), []
+    chosen = (*runs.choices, *runs.settings, NAME, "status", "budget")
+    for name in known:
+        # A measure is listed where some run has it, a choice or setting where runs differ in it.
+        is_choice = name in chosen and not of_kind(runs, name)
+        found = distinct(present(first_of(runs, resolve(runs, name))))
+        if every or (len(found) > is_choice and name != "identity"):
+            shown.append(name)
     size = max(map(len, shown))
     lines = []
     for name in shown:
@@ -202,12 +180,6 @@ def keys(runs: Runs, *, every: bool = False) -> str:
     rest = len(known) - len(shown)
     more = f"{rest} more, in which these runs do not differ: --keys --all\n" if rest else ""
     return "".join(lines) + more
-
-
-def is_telling(runs: Runs, name: str) -> bool:
-    """Return True where some run has a column, and it is a measure, or runs differ in it."""
-    is_choice = name in (*runs.choices, *runs.settings, NAME, "status", "budget") and not of_kind(runs, name)
-    return len(there(runs, name)) > is_choice and name != "identity"
 
 
 def names(runs: Runs) -> list[str]:
@@ -228,51 +200,23 @@ def listed(text: str) -> list[str]:
     return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
 
 
-def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, str]]:
-    """Return the last run of each identity alone, and for each run left out the one that stands for it.
+def order(runs: Runs, sort: str) -> tuple[Column, bool]:
+    """Return the column by which a user sorts, and True where its values descend, see `in_order`.
 
-    Two runs of one identity do not count as separate seeds: they hold the same numbers, bit for bit, but
-    where the clock ended them. In equal seconds other devices come to other numbers, so the device counts.
-    by: columns that tell runs apart all the same.
+    sort: its name; metrics go from best to worst, all else ascending; with - before it the other way round.
+    Raises ValueError as `resolve`.
     """
-    run, device, budget = (cells(runs.frame, name) for name in ("run", "device", "budget"))
-    keys = zip(
-        (identity or name for identity, name in zip(cells(runs.frame, "identity"), run, strict=True)),
-        (x if "seconds" in str(words) else None for x, words in zip(device, budget, strict=True)),
-        *(map(repr, cells(runs.frame, name)) for name in ("precision", *by)),
-        strict=True,
-    )
-    # Of equal keys the last name in natural order wins: run-10 is newer than run-2.
-    same_run = dict(zip(run, keys, strict=True))
-    last = {same_run[name]: name for name in sorted(run, key=lambda name: natural(str(name)))}
-    replaced = {str(name): str(last[key]) for name, key in same_run.items() if last[key] != name}
-    return runs.with_frame(runs.frame.loc[[name not in replaced for name in run]]), replaced
-
-
-def arranged(runs: Runs, sort: str) -> Runs:
-    """Return the runs in the order of a column, see `in_order`; metrics go from best to worst.
-
-    sort: name of the column, with - before it the other way round. Raises ValueError as `resolve`.
-    """
-    name, is_backwards = measure(runs, sort.removeprefix("-"))[0], sort.startswith("-")
-    best_first = column(name, runs.kinds).better > 0
-    places = in_order(cells(runs.frame, name), down=is_backwards != best_first)
-    return runs._replace(frame=runs.frame.iloc[places])
+    col = column(measure(runs, sort.removeprefix("-"))[0], runs.kinds)
+    return col, (col.better > 0) != sort.startswith("-")
 
 
 def in_order(values: Sequence[Cell], *, down: bool) -> list[int]:
     """Return the places of values in their order, numbers before text; None and nan come last either way."""
-    missing = [i for i, value in enumerate(values) if value is None or value != value]
     known = [i for i, value in enumerate(values) if value is not None and value == value]
+    missing = sorted({*range(len(values))} - {*known})
     return sorted(known, key=lambda i: sort_key(values[i]), reverse=down) + missing
 
 
 def sort_key(value: Cell) -> tuple[bool, float, str]:
     """Sort key that puts numbers before text."""
     return (True, 0.0, value) if isinstance(value, str) else (False, float(value or 0), "")
-
-
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """Sort key by which run-2 comes after run and before run-10."""
-    parts = re.split(r"(\d+)", name)
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part]

@@ -1,43 +1,38 @@
 """The runs below a directory -> one data frame with a row a finished run, and what is not in it."""
 
 import os
+import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from genbench.records.metric_kinds import KINDS, Kind, merged
-from genbench.report.frame import cells, frame_of
-from genbench.report.one_run import RunRecord, read_run, text
+from genbench.report.frame import Cell, DataFrame, cells, frame_of
+from genbench.report.one_run import read_run, text
 from genbench.report.settings import differing
+from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import Series
 
-__all__ = ["Runs", "of_folders", "read"]
+__all__ = ["Runs", "load", "of_folders", "read", "without_reruns"]
 
 
 class Runs(NamedTuple):
     """The finished runs of a directory as a data frame, what its columns are, and the runs not in it."""
 
-    frame: "pd.DataFrame"
-    """A row a finished run, in the order of their paths; columns hold objects, None is a missing value."""
-    choices: Sequence[str]
-    """The columns that hold the option of a group: model, schedule, .."""
-    settings: Sequence[str]
-    """The columns that hold settings in which the runs differ: sampler.steps, .."""
-    left_out: Mapping[str, str] = MappingProxyType({})
-    """Runs without a result that can be read -> why."""
-    paths: Mapping[str, Path] = MappingProxyType({})
-    """The directory of each run, finished or not."""
-    later: Mapping[str, Collection[str]] = MappingProxyType({})
-    """The metrics of each run that are not of its result, but of evaluations afterwards."""
-    passed_over: Mapping[str, str] = MappingProxyType({})
-    """Runs of whose evaluations some cannot be read -> which."""
-    kinds: Mapping[str, Kind] = KINDS
-    """The kinds of scores, with those that these runs recorded themselves."""
+    frame: DataFrame  # a row a finished run, in the order of their paths; None is a missing value
+    choices: Sequence[str]  # the columns that hold the option of a group: model, schedule, ..
+    settings: Sequence[str]  # the columns that hold settings in which the runs differ: sampler.steps, ..
+    left_out: Mapping[str, str] = MappingProxyType({})  # runs without a result that can be read -> why
+    paths: Mapping[str, Path] = MappingProxyType({})  # the directory of each run, finished or not
+    later: Mapping[str, Collection[str]] = MappingProxyType({})  # metrics that were measured after a run
+    passed_over: Mapping[str, str] = MappingProxyType({})  # evaluations of runs that cannot be read
+    kinds: Mapping[str, Kind] = KINDS  # of scores, with those that these runs recorded themselves
 
-    def with_frame(self, frame: "pd.DataFrame") -> "Runs":
+    def with_frame(self, frame: DataFrame) -> "Runs":
         """Return the same with some of the rows, or another order, without measures that none of them has."""
         # Tables show a column for each measure, so those of other data sets and protocols must go.
         names = (*self.choices, *self.settings)
@@ -58,19 +53,13 @@ def read(runs_dir: str | Path, *, unfinished: bool = False) -> Runs:
     runs_dir = Path(runs_dir)
     if not runs_dir.is_dir():
         raise FileNotFoundError(f"{runs_dir} is not a directory: name the one that the runs were written to")
-    records, left_out = {}, {}
-    paths = dict(sorted(run_folders(runs_dir)))
-    for name, folder in paths.items():
-        try:
-            records[name] = read_run(folder)
-        except (OSError, ValueError, RecursionError) as error:  # one bad run costs no report
-            left_out[name] = " ".join(text(str(error)).split())
-    if not records and not unfinished:
-        why = "".join(f"; {name} is {reason}" for name, reason in left_out.items())
+    found = joined(dict(sorted(run_folders(runs_dir))))
+    if found.frame.empty and not unfinished:
+        why = "".join(f"; {name} is {reason}" for name, reason in found.left_out.items())
         raise FileNotFoundError(
             f"no result.json below {runs_dir} that can be read: runs write theirs when they are finished{why}"
         )
-    return joined(records, left_out, paths)
+    return found
 
 
 def of_folders(folders: Sequence[Path]) -> Runs:
@@ -78,8 +67,7 @@ def of_folders(folders: Sequence[Path]) -> Runs:
 
     Raises OSError or ValueError on a directory whose result cannot be read.
     """
-    paths = {str(folder): Path(folder) for folder in folders}
-    return joined({name: read_run(path) for name, path in paths.items()}, {}, paths)
+    return joined({str(folder): Path(folder) for folder in folders}, all_or_nothing=True)
 
 
 def run_folders(runs_dir: Path) -> Iterator[tuple[str, Path]]:
@@ -88,26 +76,93 @@ def run_folders(runs_dir: Path) -> Iterator[tuple[str, Path]]:
         if "result.json" in files or "run.json" in files:
             subfolders.clear()  # a run holds no runs
             path = Path(folder)
-            yield (
-                text(path.resolve().name if path == runs_dir else path.relative_to(runs_dir).as_posix()),
-                path,
-            )
+            yield text(path.resolve().name if path == runs_dir else str(path.relative_to(runs_dir))), path
 
 
-def joined(records: Mapping[str, RunRecord], left_out: dict[str, str], paths: dict[str, Path]) -> Runs:
-    """Runs of some records, each row with the settings in which the runs differ."""
+def joined(paths: Mapping[str, Path], *, all_or_nothing: bool = False) -> Runs:
+    """Runs in some directories, each row with the settings in which the runs differ."""
+    records, left_out = {}, {}
+    for name, folder in paths.items():
+        try:
+            records[name] = read_run(folder)
+        except (OSError, ValueError, RecursionError) as error:  # one bad run costs no report
+            if all_or_nothing:
+                raise
+            left_out[name] = " ".join(text(str(error)).split())
     differ = differing([found.settings for found in records.values()])
-    rows = [
-        {**{key: found.settings.get(key) for key in differ}, **found.row, "run": run}
-        for run, found in records.items()
-    ]
     return Runs(
-        frame_of(rows),
+        frame_of(
+            [
+                {**{key: found.settings.get(key) for key in differ}, **found.row, "run": run}
+                for run, found in records.items()
+            ]
+        ),
         sorted({choice for found in records.values() for choice in found.choices}),
         differ,
         left_out,
         paths,
-        {run: found.later for run, found in records.items() if found.later},
+        {run: found.later for run, found in records.items()},
         {run: found.passed_over for run, found in records.items() if found.passed_over},
         merged(found.kinds for found in records.values()),
     )
+
+
+def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, str]]:
+    """Return the last run of each identity alone, and for each run left out the one that stands for it.
+
+    Two runs of one identity do not count as separate seeds: they hold the same numbers, bit for bit, but
+    where the clock ended them. In equal seconds other devices come to other numbers, so the device counts.
+    by: columns that tell runs apart all the same.
+    """
+    names = [str(run) for run in cells(runs.frame, "run")]
+    facts = zip(*(cells(runs.frame, name) for name in ("identity", "device", "budget")), strict=True)
+    others = zip(*(map(repr, cells(runs.frame, name)) for name in ("precision", *by)), strict=True)
+    same_run = {
+        name: (identity or name, device if "seconds" in str(budget) else None, other)
+        for name, (identity, device, budget), other in zip(names, facts, others, strict=True)
+    }
+    last = {same_run[name]: name for name in sorted(names, key=natural)}
+    replaced = {name: last[key] for name, key in same_run.items() if last[key] != name}
+    return runs.with_frame(runs.frame.loc[[name not in replaced for name in names]]), replaced
+
+
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """Sort key by which run-2 comes after run and before run-10, the newest of three reruns."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(True, int(part), "") if part.isdecimal() else (False, 0, part) for part in parts]
+
+
+def load(runs_dir: str | Path) -> DataFrame:
+    """Every finished run below a directory, one row a run, as a data frame.
+
+    Columns: `run` (its path below runs_dir), `group`, `status`, `seed`, `identity`, `budget`; the option
+    chosen in each group (`model`, `schedule`, ..); each setting in which runs differ, under its key
+    (`sampler.steps`); each metric under its full name, with `_std`, `_se`, `_low`, `_high` where they were
+    recorded; `bits_per_dim`, its `bound`, `method` and `likelihood_n`; `reconstruction_mse`; each cost.
+    Numbers are numbers and missing ones nan; other columns hold Python objects, None where there is none.
+    `counted` is False of a run that the tables leave out, since another of the same configuration and seed
+    stands for it. `attrs`: "choices" and "settings" name those columns, "left_out" says which runs are
+    missing, and why, as a warning does.
+    Raises FileNotFoundError where there is no such directory, or no result in it.
+    """
+    import pandas as pd
+
+    runs = read(runs_dir)
+    for run, why in runs.left_out.items():
+        warnings.warn(in_one_line(f"{run} is not included: {why}"), stacklevel=2)
+    for run, lines in runs.passed_over.items():
+        warnings.warn(in_one_line(f"{run}: evaluations that cannot be read: {lines}"), stacklevel=2)
+    frame = pd.DataFrame({name: typed(cells(runs.frame, name)) for name in runs.frame})
+    frame["counted"] = ~frame["run"].isin([*without_reruns(runs)[1]])
+    frame.attrs |= {"choices": runs.choices, "settings": runs.settings, "left_out": runs.left_out}
+    return frame
+
+
+def typed(values: list[Cell]) -> "Series":
+    """A column with the type of its values: numbers with missing ones are floats, a mixture stays objects."""
+    import pandas as pd
+
+    kinds = {type(value) for value in values}
+    if (float in kinds and kinds <= {int, float, type(None)}) or kinds == {int, type(None)}:
+        return pd.Series(values, dtype=float)
+    return pd.Series(values, dtype=None if len(kinds) == 1 else object)

@@ -7,8 +7,8 @@ from typing import Any
 
 __all__ = ["budget", "differing", "settings"]
 
+# Keys that are columns of their own, or that move no number.
 ELSEWHERE = ("name", "seed", "device", "precision", "runs_dir", "rerun", "image", "tracker", "conditional")
-"""Keys that are columns of their own, or that move no number."""
 IMPLIED = ("_target_", "_partial_", "shape", "num_classes")  # follow from the choices and the data
 
 
@@ -20,25 +20,21 @@ def settings(config: Mapping[str, Any]) -> dict[str, str | float | None]:
     """
     groups = {key: node for key, node in config.items() if key not in ELSEWHERE}
     parts = [node for node in groups.values() if isinstance(node, dict)]
-    flat = {
+    is_download = "download" in (config.get("data") or {})
+    return {
         key: value if value is None or isinstance(value, str | int | float) else json.dumps(value)
         for key, value in leaves(groups, parts)
+        if not (is_download and key in ("data.root", "data.download"))
     }
-    if "download" in (config.get("data") or {}):
-        flat = {key: value for key, value in flat.items() if key not in ("data.root", "data.download")}
-    return flat
 
 
 def leaves(node: Mapping[str, Any], known: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the values of a tree under their dotted keys, without copies of known parts below others."""
     for key, value in node.items():
-        name = f"{prefix}{key}"
-        if key in IMPLIED:
-            continue
-        if not isinstance(value, dict):
-            yield name, value
-        elif not (prefix and value in known):
-            yield from leaves(value, known, f"{name}.")
+        if key not in IMPLIED and not isinstance(value, dict):
+            yield f"{prefix}{key}", value
+        elif key not in IMPLIED and not (prefix and value in known):
+            yield from leaves(value, known, f"{prefix}{key}.")
 
 
 def differing(all_settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -46,12 +42,10 @@ def differing(all_settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
     all_settings: the settings of each run. 1 and True differ, as they do in YAML, and so do 1 and 1.0.
     """
-    keys = dict.fromkeys(key for settings in all_settings for key in settings)
-    absent = object()
-    # 1, 1.0 and True are equal and hash alike; repr tells them apart.
-    return sorted(
-        key for key in keys if len({repr(settings.get(key, absent)) for settings in all_settings}) > 1
-    )
+    # 1, 1.0 and True are equal and hash alike; repr tells them apart, and ".." from every value.
+    written = [{key: repr(value) for key, value in settings.items()} for settings in all_settings]
+    keys = {key for settings in written for key in settings}
+    return sorted(key for key in keys if len({settings.get(key, "..") for settings in written}) > 1)
 
 
 def budget(config: Mapping[str, Any], device: object = None) -> str | None:
@@ -66,9 +60,8 @@ def budget(config: Mapping[str, Any], device: object = None) -> str | None:
     several = re.match(r"(\d{1,6}) x ", str(device))
     if several and isinstance(limits.get("seconds"), int | float):
         limits = {**limits, "seconds": None, "device-seconds": limits["seconds"] * int(several[1])}
-    words = [
-        f"{value:,} {unit}" if value < 1e9 else f"{value:.4g} {unit}"
-        for unit, value in limits.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
+    numbers = {
+        unit: x for unit, x in limits.items() if isinstance(x, int | float) and not isinstance(x, bool)
+    }
+    words = [f"{x:,} {unit}" if x < 1e9 else f"{x:.4g} {unit}" for unit, x in numbers.items()]
     return " or ".join(words) or None

@@ -9,18 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = [
-    "LEVEL",
-    "Estimate",
-    "Leader",
-    "estimate",
-    "holm",
-    "leader",
-    "p_lower_normal",
-    "p_lower_paired",
-    "p_lower_welch",
-    "two_sided",
-]
+__all__ = ["Estimate", "estimate", "holm", "leader", "p_normal", "p_paired", "p_welch", "two_sided"]
 
 LEVEL = 0.95
 ROUNDING = 1e-9  # relative differences up to here come of the order of sums, not of a seed
@@ -30,22 +19,25 @@ class Estimate(NamedTuple):
     """Mean of a measure over the seeds of a row, with its standard deviation or its interval over samples."""
 
     mean: float
-    std: float | None
-    """Over seeds, with n - 1 in the denominator; None for one seed."""
-    n: int
-    """Number of seeds."""
-    low: float | None = None
+    std: float | None  # over seeds, with n - 1 in the denominator; None for one seed
+    n: int  # number of seeds
+    low: float | None = None  # the ends of a 95 % interval over samples, of one seed that recorded them
     high: float | None = None
-    """Ends of a 95 % interval over samples, of one seed that recorded them."""
+
+    @property
+    def half_width(self) -> float:
+        """Standard deviation over seeds, or half the interval over samples; 0 where there is neither."""
+        if self.std and math.isfinite(self.std):
+            return self.std
+        half = math.nan if self.low is None or self.high is None else (self.high - self.low) / 2
+        return half if math.isfinite(half) else 0.0
 
 
 class Leader(NamedTuple):
     """The best row of a column, and the test of it against all others."""
 
-    place: int
-    """Its index in the column."""
-    p_value: float
-    """The largest of its two-sided p values against the other rows, see `leader`."""
+    place: int  # its index in the column
+    p_value: float  # the largest of its two-sided p values against the other rows, see `leader`
 
 
 def estimate(values: Sequence[float], low: float | None = None, high: float | None = None) -> Estimate:
@@ -62,22 +54,17 @@ def estimate(values: Sequence[float], low: float | None = None, high: float | No
     return Estimate(mean, 0.0 if std < ROUNDING * abs(mean) else std, n)
 
 
-def p_lower_normal(a: float, b: float, se_a: float, se_b: float) -> float:
+def p_normal(a: float, b: float, se_a: float, se_b: float) -> float:
     """Return the probability that A's true value is below B's, for independent normal errors.
 
     P = Phi((b - a) / (se_a^2 + se_b^2)^(1/2))
     1/2 for equal values; nan for different ones without error, which says that it was not measured and not
     that there is none, and where a number is not finite.
     """
-    difference, error = b - a, math.hypot(se_a, se_b)
-    if not math.isfinite(difference) or not math.isfinite(error):
-        return math.nan
-    if error == 0:
-        return math.nan if difference else 0.5
-    return 0.5 * math.erfc(-difference / error / math.sqrt(2))
+    return probability(b - a, math.hypot(se_a, se_b))
 
 
-def p_lower_paired(a: Sequence[float], b: Sequence[float]) -> float:
+def p_paired(a: Sequence[float], b: Sequence[float]) -> float:
     """Return the probability that A is below B on average over pairs, of two or more: Student's posterior.
 
     P = F_(n-1)(mean / (s / sqrt(n))) of the differences b - a, 1 - p of the one-sided t test.
@@ -87,12 +74,11 @@ def p_lower_paired(a: Sequence[float], b: Sequence[float]) -> float:
     size = ROUNDING * max(map(abs, (*a, *b)))
     ahead = [y - x for x, y in zip(a, b, strict=True)]
     found = estimate([x if abs(x) > size else 0.0 for x in ahead])
-    if not found.std or found.std <= size:
-        return math.nan if found.mean else 0.5
-    return student(found.mean / (found.std / math.sqrt(found.n)), found.n - 1)
+    std = found.std if found.std and not found.std <= size else 0.0
+    return probability(found.mean, std / math.sqrt(found.n), found.n - 1)
 
 
-def p_lower_welch(a: Estimate, b: Estimate) -> float:
+def p_welch(a: Estimate, b: Estimate) -> float:
     """Return the probability that A's mean is below B's, of means over two or more independent runs each.
 
     P = F_nu((b - a) / (v_a + v_b)^(1/2)), v = s^2 / n,
@@ -103,21 +89,28 @@ def p_lower_welch(a: Estimate, b: Estimate) -> float:
     or none of few samples in each run), unless the means are equal: 1/2.
     Source: Welch 1947; the bound by simulation of equal models.
     """
-    difference = b.mean - a.mean
-    if a.std is None or b.std is None or not math.isfinite(difference + a.std + b.std):
+    if a.std is None or b.std is None:
         return math.nan
     of_a, of_b = a.std * a.std / a.n, b.std * b.std / b.n
-    if not of_a + of_b > 0:
+    known = of_a * of_a / (a.n - 1) + of_b * of_b / (b.n - 1)
+    freedom = (of_a + of_b) ** 2 / known if known else math.inf
+    return probability(b.mean - a.mean, math.sqrt(of_a + of_b), min(freedom, 2 * (min(a.n, b.n) - 1)))
+
+
+def probability(difference: float, error: float, freedom: float | None = None) -> float:
+    """P = F(difference / error), F of Student's t, or without a `freedom` of the normal distribution.
+
+    Without an error 1/2 where there is no difference, else unknown: nan, as of numbers that are not finite.
+    """
+    if not math.isfinite(difference) or not math.isfinite(error):
+        return math.nan
+    if error == 0:
         return math.nan if difference else 0.5
-    freedom = (of_a + of_b) ** 2 / (of_a * of_a / (a.n - 1) + of_b * of_b / (b.n - 1))
-    return student(difference / math.sqrt(of_a + of_b), min(freedom, 2 * (min(a.n, b.n) - 1)))
-
-
-def student(t: float, freedom: float) -> float:
-    """Distribution function of Student's t."""
+    if freedom is None:
+        return 0.5 * math.erfc(-difference / error / math.sqrt(2))
     from scipy.special import stdtr  # a part of scipy that imports fast, unlike scipy.stats
 
-    return float(stdtr(freedom, t))
+    return float(stdtr(freedom, difference / error))
 
 
 def two_sided(p: float) -> float:
@@ -155,4 +148,4 @@ def leader(column: Sequence[Estimate | None], better: int) -> Leader | None:
         return None
     first = max(known, key=lambda i: better * known[i].mean)
     others = [x for i, x in known.items() if i != first]
-    return Leader(first, max(two_sided(p_lower_welch(known[first], x)) for x in others))
+    return Leader(first, max(two_sided(p_welch(known[first], x)) for x in others))

@@ -1,20 +1,17 @@
 """Runs -> the comparison that a reader sees: one table a data set and protocol, a row a configuration."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
-from genbench.report.entry import Entry, comparable, entries, entry, joined
-from genbench.report.frame import Cell, cells, distinct, groups, present
+from genbench.report.entry import Entry, comparable, entries, joined
+from genbench.report.frame import Cell, DataFrame, cells, distinct, groups, present
 from genbench.report.groups import axes, constants, data_sets, identifying, protocols, unseen
-from genbench.report.numbers import shared_decimals, written
-from genbench.report.query import in_order, measure, resolve
+from genbench.report.numbers import shared_decimals, whole, written
+from genbench.report.query import in_order, measure, order, resolve
 from genbench.report.runs import Runs
-from genbench.report.statistics import Leader, holm, leader
-
-if TYPE_CHECKING:
-    import pandas as pd
+from genbench.report.statistics import holm, leader
 
 __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
@@ -22,23 +19,17 @@ __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", 
 class Query(NamedTuple):
     """Rows, order and columns that a user asks for, as typed on the command line and split at commas."""
 
-    by: Sequence[str] = ()
-    """The columns whose values a row stands for; by default all but the seed."""
-    sort: str = ""
-    """A column; a metric goes from best to worst, all else ascending; with - before it descending."""
-    columns: Sequence[str] = ()
-    """The measures to show, by default the usual ones."""
+    by: Sequence[str] = ()  # the columns whose values a row stands for; by default all but the seed
+    sort: str = ""  # a column; a metric goes from best to worst, all else ascending; -: descending
+    columns: Sequence[str] = ()  # the measures to show, by default the usual ones
 
 
 class Line(NamedTuple):
     """One row of a table: the runs of one configuration, or of what the user takes as a row."""
 
-    rows: "pd.DataFrame"
-    """Its runs."""
-    entries: list[Entry]
-    """One in each column of the table."""
-    budgets: set[str]
-    """The training budgets of its runs in words."""
+    rows: DataFrame  # its runs
+    entries: list[Entry]  # one in each column of the table
+    budgets: set[str]  # the training budgets of its runs in words
 
     @property
     def runs(self) -> list[str]:
@@ -54,14 +45,6 @@ class Line(NamedTuple):
         """Return what each of its runs has in a column, None for nothing."""
         return cells(self.rows, name)
 
-    def entry(self, name: str) -> Entry:
-        """Return its entry of any column, also of one that the table does not show."""
-        return entry(self.rows, name)
-
-    def value(self, name: str) -> Cell:
-        """Return the value that its runs share in a column, or the different ones as text with commas."""
-        return joined(self.cells(name))
-
 
 class Table(NamedTuple):
     """The comparison of one data set under one protocol, laid out but not yet text."""
@@ -69,13 +52,30 @@ class Table(NamedTuple):
     title: str
     columns: list[Column]
     lines: list[Line]
-    constants: dict[str, Cell]
-    """What has no column since it is the same in all rows."""
-    budgets: list[str]
-    """The training budgets of the runs in words; several make the rows unequal."""
+    constants: dict[str, Cell]  # what has no column since it is the same in all rows
+    budgets: list[str]  # the training budgets of the runs in words; several make the rows unequal
     runs: Runs
-    tested: int
-    """Number of the columns in which rows were tested against one another."""
+    tested: int  # number of the columns in which rows were tested against one another
+
+    @property
+    def entries(self) -> list[tuple[Entry, ...]]:
+        """The entries of each column, one a row."""
+        return list(zip(*(line.entries for line in self.lines), strict=True))
+
+    @property
+    def is_number(self) -> list[bool]:
+        """True of each column that holds measured numbers, which stand below one another at the right."""
+        return [any(entry.estimate for entry in column) for column in self.entries]
+
+    def texts(self, escape: Callable[[str], str], bold: str) -> list[list[str]]:
+        """Return the text of each place of each row, escaped; bold: how the best is set, such as **{}**."""
+        return [
+            [
+                (bold if entry.is_best else "{}").format(escape(whole(entry, col.name)))
+                for entry, col in zip(line.entries, self.columns, strict=True)
+            ]
+            for line in self.lines
+        ]
 
 
 def tables(runs: Runs, query: Query) -> list[Table]:
@@ -108,12 +108,17 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
-    # Entries are computed column by column, then put into the lines.
-    lines = [Line(runs.frame.iloc[places], [], {words[i] for i in places}) for places in parts]
-    tested = fill(lines, [entries(runs.frame, parts, col.name) for col in columns], columns, runs)
+    content, tested = ranked([entries(runs.frame, parts, col.name) for col in columns], columns, runs)
+    lines = [
+        Line(runs.frame.iloc[places], [*row], {words[i] for i in places})
+        for places, row in zip(parts, zip(*content, strict=True), strict=True)
+    ]
     choices = {n: value for n, value in constants(runs, ["data", *AXES, "budget"]).items() if n not in left}
-    order = ranked(parts, columns, query.sort, runs)
-    return Table(title, columns, [lines[i] for i in order], choices | same, sorted(set(words)), runs, tested)
+    # Rows go from best to worst, or as the user wants; what has no value comes last.
+    col = next((col for col in columns if col.better), columns[0])
+    col, down = order(runs, query.sort) if query.sort else (col, col.better > 0)
+    places = in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
+    return Table(title, columns, [lines[i] for i in places], choices | same, sorted(set(words)), runs, tested)
 
 
 def measures(runs: Runs, query: Query) -> list[str]:
@@ -135,52 +140,35 @@ def marked(names: Sequence[str], runs: Runs) -> list[Column]:
     return [column(name, runs.kinds, marks[basis[name]] if name in basis else 0) for name in names]
 
 
-def fill(
-    lines: Sequence[Line], content: Sequence[Sequence[Entry]], columns: Sequence[Column], runs: Runs
-) -> int:
-    """Put the entries of each column into the lines; return the number of columns whose rows are tested.
+def ranked(
+    content: Sequence[list[Entry]], columns: Sequence[Column], runs: Runs
+) -> tuple[list[list[Entry]], int]:
+    """Entries of each column with its decimals and its best row, and in how many columns rows are tested.
 
-    The best of a column is marked where it beats every other row at 95 %, by two-sided tests with Holm's
-    correction over the columns. What lacks some of its row's runs is compared with, but never the best. All
-    values of a column get the decimals that it shares.
+    The best beats every other row at 95 %, by two-sided tests with Holm's correction over the columns. None
+    is sought where budgets differ, or numbers are of several kinds. What lacks some of its row's runs is
+    compared with, but never the best.
     """
-    found = leaders(lines, content, columns, runs)
-    significant = holm([first.p_value for first in found.values()])
-    best = {
-        place: first.place
-        for (place, first), is_sure in zip(found.items(), significant, strict=True)
-        if is_sure
-    }
-    for place, col in enumerate(content):
-        digits = shared_decimals([x.estimate for x in col if x.estimate])
-        for i, (line, x) in enumerate(zip(lines, col, strict=True)):
-            is_best = best.get(place) == i and not x.is_partial
-            line.entries.append(x._replace(is_best=is_best, digits=digits))
-    return len(found)
-
-
-def leaders(
-    lines: Sequence[Line], content: Sequence[Sequence[Entry]], columns: Sequence[Column], runs: Runs
-) -> dict[int, Leader]:
-    """First row of each column in which rows can be tested, by the column's place.
-
-    None where budgets differ; not of a column whose numbers are of several kinds, or in which a row has a
-    single run.
-    """
-    if list(budget_groups(lines).values()) != [list(range(len(lines)))]:
-        return {}
-    found = {}
-    for place, col in enumerate(columns):
+    equal = len(set(budgets(runs.frame))) == 1
+    found, best = {}, set()
+    for place, (col, places) in enumerate(zip(columns, content, strict=True)):
         # An error of exactly 0 is not ranked: earlier records have it of models that invert themselves.
-        is_exact = [col.name == "reconstruction_mse" and x.value == 0 for x in content[place]]
-        known = [None if exact else x.estimate for x, exact in zip(content[place], is_exact, strict=True)]
-        first = leader(known, col.better) if comparable([runs.frame], col.name) else None
-        if first is not None:
+        known = [None if col.name == "reconstruction_mse" and x.value == 0 else x.estimate for x in places]
+        if equal and comparable([runs.frame], col.name) and (first := leader(known, col.better)):
             found[place] = first
-    return found
+    significant = holm([first.p_value for first in found.values()])
+    for (place, first), is_sure in zip(found.items(), significant, strict=True):
+        if is_sure and not content[place][first.place].is_partial:
+            best.add((place, first.place))
+    digits = [shared_decimals([x.estimate for x in places if x.estimate]) for places in content]
+    marked = [
+        [x._replace(is_best=(place, i) in best, digits=digits[place]) for i, x in enumerate(places)]
+        for place, places in enumerate(content)
+    ]
+    return marked, len(found)
 
 
-def budgets(frame: "pd.DataFrame") -> list[str]:
+def budgets(frame: DataFrame) -> list[str]:
     """Return the training budget of each run in words, which runs that may be ranked share.
 
     Seconds are equal on one device alone: 600 seconds on cpu. Runs whose record names no budget have the
@@ -209,15 +197,6 @@ def budget_groups(lines: Sequence[Line]) -> dict[str, list[int]]:
     return found
 
 
-def ranked(parts: Sequence[Sequence[int]], columns: Sequence[Column], sort: str, runs: Runs) -> list[int]:
-    """Places of the groups from best to worst, or as the user wants; what has no value comes last."""
-    col = next((col for col in columns if col.better), columns[0])
-    if sort:
-        col = column(measure(runs, sort.removeprefix("-"))[0], runs.kinds)
-    down = (col.better > 0) != sort.startswith("-")
-    return in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
-
-
 def differences(table: Table, rows: int) -> list[tuple[str, list[str]]]:
     """Return the choices and settings in which the first rows of a table differ, with the text of each row.
 
@@ -226,4 +205,4 @@ def differences(table: Table, rows: int) -> list[tuple[str, list[str]]]:
     lines = table.lines[:rows]
     places = [place for line in lines for place in line.rows.index]
     names = unseen(table.runs._replace(frame=table.runs.frame.loc[places]), [])
-    return [(name, [written(line.value(name)) for line in lines]) for name in names]
+    return [(name, [written(joined(line.cells(name))) for line in lines]) for name in names]

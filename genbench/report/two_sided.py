@@ -13,26 +13,12 @@ from genbench.report.entry import beside, comparable
 from genbench.report.frame import Cell, cells, groups
 from genbench.report.groups import axes, data_sets, identifying
 from genbench.report.numbers import written
-from genbench.report.query import filtered, without_reruns
-from genbench.report.runs import Runs, of_folders, read
-from genbench.report.statistics import (
-    estimate,
-    holm,
-    p_lower_normal,
-    p_lower_paired,
-    p_lower_welch,
-    two_sided,
-)
+from genbench.report.query import filtered
+from genbench.report.runs import Runs, of_folders, read, without_reruns
+from genbench.report.statistics import estimate, holm, p_normal, p_paired, p_welch, two_sided
 from genbench.report.table import budgets
 
-__all__ = [
-    "Measure",
-    "Values",
-    "compare_sides",
-    "compare_values",
-    "read_sides",
-    "sides_table",
-]
+__all__ = ["Measure", "Values", "compare_sides", "compare_values", "read_sides", "sides_table"]
 
 
 class Values(NamedTuple):
@@ -40,25 +26,19 @@ class Values(NamedTuple):
 
     values: list[float]
     seeds: list[Cell]
-    errors: list[Cell]
-    """Standard errors over samples, None where none was recorded."""
+    errors: list[Cell]  # standard errors over samples, None where none was recorded
 
 
 class Measure(NamedTuple):
     """One measure of both sides, with the probability that A is better and the test that it comes from."""
 
     column: Column
-    a: float
+    a: float  # mean over the runs of A
     b: float
-    """Means over runs."""
-    p: float
-    """The probability that A is better; nan where nothing shows how sure it is."""
-    by: str
-    """The test behind the probability."""
-    is_tested: bool = False
-    """True if both have two runs or more: one run does not show how much training varies."""
-    is_significant: bool = False
-    """True if they differ at 95 %, two-sided, with Holm's correction over all tested measures."""
+    p: float  # the probability that A is better; nan where nothing shows how sure it is
+    by: str  # the test behind the probability
+    is_tested: bool = False  # if both have two runs or more: one does not show how much training varies
+    is_significant: bool = False  # if they differ at 95 %, with Holm's correction over all tested measures
 
 
 def read_sides(a: Path, b: Path, of_a: Sequence[str] = (), of_b: Sequence[str] = ()) -> tuple[Runs, Runs]:
@@ -81,22 +61,6 @@ def compare_sides(a: Runs, b: Runs) -> list[Measure]:
     nothing against an estimate. Raises ValueError where there is no measure, a side is several
     configurations, or their data differ.
     """
-    check_sides(a, b)
-    names = [*shown_metrics(measured_metrics(a.frame), a.kinds), "bits_per_dim"]
-    columns = [col for name in names if (col := column(name, a.kinds)).better]
-    shared = [
-        col
-        for col in columns
-        if None not in (*cells(a.frame, col.name), *cells(b.frame, col.name))
-        and comparable((a.frame, b.frame), col.name)
-    ]
-    if not shared:
-        raise ValueError("the runs share no measure: compare runs of the same data and the same protocol")
-    return compare_values([(col, values_of(a, col.name), values_of(b, col.name)) for col in shared])
-
-
-def check_sides(a: Runs, b: Runs) -> None:
-    """Raise ValueError where a side is several configurations, or the sides are of other data."""
     for name, runs in (("A", a), ("B", b)):
         if len(groups(runs.frame, identifying(runs))) > 1:
             raise ValueError(
@@ -106,12 +70,17 @@ def check_sides(a: Runs, b: Runs) -> None:
     (data_a, _), (data_b, _) = (data_sets(runs)[0] for runs in (a, b))
     if data_a != data_b:
         raise ValueError(f"A is of {data_a}, B of {data_b}: numbers of two sets of images do not compare")
-
-
-def values_of(runs: Runs, name: str) -> Values:
-    """Values of one measure that all runs have, with their seeds and standard errors."""
-    values = [float(value or 0.0) for value in cells(runs.frame, name)]
-    return Values(values, cells(runs.frame, "seed"), cells(runs.frame, beside(name, "_se")))
+    shared = []
+    for name in (*shown_metrics(measured_metrics(a.frame), a.kinds), "bits_per_dim"):
+        col = column(name, a.kinds)
+        values = [cells(runs.frame, name) for runs in (a, b)]
+        if col.better and None not in (*values[0], *values[1]) and comparable((a.frame, b.frame), name):
+            facts = [(cells(x.frame, "seed"), cells(x.frame, beside(name, "_se"))) for x in (a, b)]
+            sides = [Values([*map(float, x)], *f) for x, f in zip(values, facts, strict=True)]
+            shared.append((col, *sides))
+    if not shared:
+        raise ValueError("the runs share no measure: compare runs of the same data and the same protocol")
+    return compare_values(shared)
 
 
 def compare_values(measures: Iterable[tuple[Column, Values, Values]]) -> list[Measure]:
@@ -120,11 +89,8 @@ def compare_values(measures: Iterable[tuple[Column, Values, Values]]) -> list[Me
     The tests are two-sided, with Holm's correction over all measures of which both have two runs or more.
     """
     found = [compared(*measure) for measure in measures]
-    tested = [place for place, x in enumerate(found) if x.is_tested]
-    significant = holm([two_sided(found[place].p) for place in tested])
-    for place, is_significant in zip(tested, significant, strict=True):
-        found[place] = found[place]._replace(is_significant=is_significant)
-    return found
+    significant = iter(holm([two_sided(x.p) for x in found if x.is_tested]))
+    return [x._replace(is_significant=x.is_tested and next(significant)) for x in found]
 
 
 def compared(col: Column, a: Values, b: Values) -> Measure:
@@ -132,15 +98,15 @@ def compared(col: Column, a: Values, b: Values) -> Measure:
     # Of a measure of which higher is better, A is better where B is lower.
     low, high = (b, a) if col.better > 0 else (a, b)
     of_a, of_b, of_low, of_high = (estimate(side.values) for side in (a, b, low, high))
-    p, by, is_tested = math.nan, "no standard error recorded", False
+    p, by, is_tested = math.nan, "no standard error recorded", min(of_a.n, of_b.n) > 1
     pairs = [dict(zip(side.seeds, side.values, strict=True)) for side in (low, high)]
-    if min(of_a.n, of_b.n) > 1:
-        p, by, is_tested = p_lower_welch(of_low, of_high), f"{of_a.n} and {of_b.n} runs", True
-        if pairs[0].keys() == pairs[1].keys() and len(pairs[0]) == of_a.n == of_b.n:
-            p = p_lower_paired(*([side[seed] for seed in pairs[0]] for side in pairs))
-            by = f"paired over {of_a.n} seeds"
+    if is_tested and pairs[0].keys() == pairs[1].keys() and len(pairs[0]) == of_a.n == of_b.n:
+        p = p_paired(*([side[seed] for seed in pairs[0]] for side in pairs))
+        by = f"paired over {of_a.n} seeds"
+    elif is_tested:
+        p, by = p_welch(of_low, of_high), f"{of_a.n} and {of_b.n} runs"
     elif of_a.n == of_b.n and all(isinstance(se, float) and se > 0 for se in (*low.errors, *high.errors)):
-        p = p_lower_normal(*low.values, *high.values, *low.errors, *high.errors)
+        p = p_normal(*low.values, *high.values, *low.errors, *high.errors)
         by = "samples of one run each"
     return Measure(col, of_a.mean, of_b.mean, p, by, is_tested)
 
@@ -152,10 +118,18 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
     """
     allowed = sorted({words for runs in sides for words in budgets(runs.frame)})
     unequal = f"\nunequal budgets: {'; '.join(allowed)}" if len(allowed) > 1 else ""
+    tested = sum(x.is_tested for x in measures)
+    holms = f", with Holm's correction over {tested} measures" if tested > 1 else ""
+    rule = (
+        f"Bold: A and B differ at 95 % by a two-sided t test over runs{holms}."
+        if tested
+        else "Nothing is in bold: one run does not show how much training varies, whatever its interval over "
+        "samples; train both with two seeds or more."
+    )
     grid = Table(
         title=Text(f"A is {names[0]}\nB is {names[1]}{unequal}"),
         title_justify="left",
-        caption=Text(rule(measures)),
+        caption=Text(rule),
         caption_justify="left",
     )
     for name in ("measure", "A", "B", "P(A better)", "by"):
@@ -165,15 +139,3 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
         name = x.column.name.replace("[", " [").replace(",", ", ")  # a narrow terminal breaks it there
         grid.add_row(Text(f"{name} {x.column.arrow}"), written(x.a), written(x.b), p, x.by)
     return grid
-
-
-def rule(measures: Sequence[Measure]) -> str:
-    """Note on when a probability is in bold, or on why none is."""
-    tested = sum(x.is_tested for x in measures)
-    if not tested:
-        return (
-            "Nothing is in bold: one run does not show how much training varies, whatever its interval over "
-            "samples; train both with two seeds or more."
-        )
-    holms = f", with Holm's correction over {tested} measures" if tested > 1 else ""
-    return f"Bold: A and B differ at 95 % by a two-sided t test over runs{holms}."

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +7,9 @@ import pytest
 
 from genbench.report import Query
 from genbench.report.compare import compare
-from genbench.report.query import arranged, filtered, keys, listed, measure, resolve, without_reruns
-from genbench.report.runs import Runs, read
+from genbench.report.formats.data import json_text
+from genbench.report.query import filtered, keys, listed, measure, resolve
+from genbench.report.runs import Runs, read, without_reruns
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 Write = Callable[..., Path]
@@ -72,10 +74,16 @@ def test_commas_inside_a_metrics_name_do_not_part_a_list() -> None:
     assert listed(f"fid, {FID.format('ema')},run") == ["fid", FID.format("ema"), "run"]
 
 
-def test_runs_are_sorted_best_first_and_what_is_missing_comes_last(runs: Runs) -> None:
-    assert names(arranged(runs, "fid")) == ["vae", "ddpm", "gan"]
-    assert names(arranged(runs, "-fid")) == ["ddpm", "vae", "gan"]
-    assert names(arranged(runs, "-model")) == ["vae", "gan", "ddpm"]
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [("fid", ["vae", "ddpm", "gan"]), ("-fid", ["ddpm", "vae", "gan"]), ("-model", ["vae", "gan", "ddpm"])],
+)
+def test_runs_are_sorted_best_first_and_what_is_missing_comes_last(
+    tmp_path: Path, runs: Runs, sort: str, expected: list[str]
+) -> None:
+    assert len(runs.frame) == 3
+    records = json.loads(json_text(compare(tmp_path, Query(sort=sort))))
+    assert [record["model"] for record in records] == expected
 
 
 def test_of_reruns_the_last_one_counts(tmp_path: Path, write: Write) -> None:

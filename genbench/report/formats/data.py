@@ -6,15 +6,15 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from genbench.records.files import plain
 from genbench.records.metric_name import is_metric, rank
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD
 from genbench.report.compare import Comparison
 from genbench.report.frame import Cell, cells
-from genbench.report.numbers import MISSING
-from genbench.report.query import arranged, measure, without_reruns
-from genbench.report.runs import Runs
+from genbench.report.query import in_order, measure, order
+from genbench.report.runs import Runs, without_reruns
 from genbench.report.table import Line, Table
 from genbench.runtime.printable import in_one_line
 
@@ -48,8 +48,10 @@ def records(found: Comparison) -> list[dict[str, Cell]]:
     runs, query = found.runs, found.query
     if query.by:
         return [line_record(table, line) for table in found.tables for line in table.lines]
-    only = [name for word in query.columns for name in measure(runs, word)]
-    return run_records(arranged(runs, query.sort) if query.sort else runs, only)
+    if query.sort:
+        col, down = order(runs, query.sort)
+        runs = runs._replace(frame=runs.frame.iloc[in_order(cells(runs.frame, col.name), down=down)])
+    return run_records(runs, [name for word in query.columns for name in measure(runs, word)])
 
 
 def run_records(runs: Runs, only: Sequence[str]) -> list[dict[str, Cell]]:
@@ -89,13 +91,8 @@ def line_record(table: Table, line: Line) -> dict[str, Cell]:
 def field(value: Cell) -> Cell:
     """A value as CSV has it: numbers as they are, text that no spreadsheet takes for a formula."""
     if not isinstance(value, str):
-        return MISSING if value is None else value
-    return value if is_number(value) else FORMULA.sub("'", in_one_line(value))
-
-
-def is_number(text: str) -> bool:
-    """Return True for text that is a number, such as -0.5, which computes nothing."""
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+        return "n/a" if value is None else value
+    with suppress(ValueError):  # text that is a number, such as -0.5, computes nothing
+        if math.isfinite(float(value)):
+            return value
+    return FORMULA.sub("'", in_one_line(value))

@@ -1,25 +1,18 @@
 """Tables -> LaTeX (booktabs)."""
 
 import re
-from collections.abc import Sequence
 
 from genbench.report.columns import Column
 from genbench.report.compare import Comparison
 from genbench.report.footnotes import notes
-from genbench.report.numbers import whole
 from genbench.report.table import Table
 from genbench.runtime.printable import in_one_line
 
 __all__ = ["latex"]
 
-SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
-    letter: f"\\text{name}{{}}"
-    for letter, name in zip(
-        '\\~^<>|"',
-        ["backslash", "asciitilde", "asciicircum", "less", "greater", "bar", "quotedbl"],
-        strict=True,
-    )
-}
+SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"}
+NAMES = ["backslash", "asciitilde", "asciicircum", "less", "greater", "bar", "quotedbl"]
+SPECIAL |= {letter: f"\\text{name}{{}}" for letter, name in zip('\\~^<>|"', NAMES, strict=True)}
 # "[" at the beginning of a row would be an argument of the line break before it, "*" its starred form.
 SPECIAL |= {letter: f"{{{letter}}}" for letter in "[]*"}
 SYMBOLS = {"±": "pm", "≤": "le", "≈": "approx", "∞": "infty", "↓": "downarrow", "↑": "uparrow"}
@@ -32,22 +25,16 @@ def latex(found: Comparison) -> str:
 
     The notes on all tables stand below each. Special characters of the texts are escaped.
     """
-    notes_on_all = [*found.beginning, *found.ending]
-    return HEAD + "\n".join(environment(table, notes_on_all) for table in found.tables)
+    on_all = [*found.beginning, *found.ending]
+    return HEAD + "\n".join(environment(table, [*notes(table), *on_all]) for table in found.tables)
 
 
-def environment(table: Table, ending: Sequence[str]) -> str:
+def environment(table: Table, footnotes: list[str]) -> str:
     """One data set's table."""
-    places = list(zip(*(line.entries for line in table.lines), strict=True))
-    right = ["r" if any(x.estimate for x in col) else "l" for col in places]
-    rows = []
-    for line in table.lines:
-        texts = [escape(whole(x, col.name)) for x, col in zip(line.entries, table.columns, strict=True)]
-        rows.append(
-            [f"\\textbf{{{t}}}" if x.is_best else t for t, x in zip(texts, line.entries, strict=True)]
-        )
+    right = ["r" if is_number else "l" for is_number in table.is_number]
+    rows = table.texts(escape, "\\textbf{{{}}}")
     body = "\n".join(f"{' & '.join(row)} \\\\" for row in rows)
-    below = "\\\\\n".join(map(note, [*notes(table), *ending]))
+    below = "\\\\\n".join(map(note, footnotes))
     return (
         "\\begin{table}\n\\centering\n"
         f"\\caption{{{escape(table.title)}}}\n"

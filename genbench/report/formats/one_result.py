@@ -1,7 +1,7 @@
 """One result, or one evaluation, on the terminal."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -50,16 +50,18 @@ def pairs(title: str, values: Mapping[str, Any]) -> Table:
     # Text throughout: names hold brackets, which rich would take for markup.
     grid = Table(title=Text(title), show_header=False, title_justify="left", min_width=len(title))
     for key, value in values.items():
-        grid.add_row(Text(key.replace("_", " ")), Text(shown(value)))
+        is_known = value is None or isinstance(value, int | float)
+        grid.add_row(Text(key.replace("_", " ")), Text(written(value) if is_known else str(value)))
     return grid
 
 
 def qualities(metrics: Mapping[str, float | None], console: Console) -> Iterator[Table]:
     """A table for each set of features and number of samples; if it is too wide, intervals get own lines."""
-    found: dict[str, list[MetricName]] = {}
-    for name in values_of(metrics):
-        found.setdefault(name.basis, []).append(name)
-    for names in found.values():
+    found: dict[str, dict[MetricName, None]] = {}
+    for name in map(MetricName.parse, sorted(metrics, key=rank)):
+        if not name.spread and name.setting("class") is None:
+            found.setdefault(name.basis, {})[name.of_images(OF[0])] = None  # once for all kinds of images
+    for names in map(list, found.values()):
         wide = quality(metrics, names, " ")
         fits = Measurement.get(console, console.options, wide).maximum < console.width
         yield wide if fits else quality(metrics, names, "\n")
@@ -71,25 +73,16 @@ def quality(metrics: Mapping[str, float | None], names: Sequence[MetricName], be
     names: the metrics, each once; between: what separates a value from its interval.
     """
     title = f"quality: {names[0].basis.replace(',', ', ')}"
-    grid = Table(title=Text(title), title_justify="left", min_width=len(title))
-    grid.add_column("metric")
+    grid = Table("metric", title=Text(title), title_justify="left", min_width=len(title))
     there = {MetricName.parse(name).of for name in metrics}
     kinds = [of for of in OF if of in there]
     for of in kinds:
         grid.add_column(TITLES[of], justify="right")
     for name in names:
         label = " ".join(filter(None, (name.kind, ", ".join(name.details))))
-        grid.add_row(
-            Text(label), *(Text(with_interval(metrics, name.of_images(of), between)) for of in kinds)
-        )
+        values = [with_interval(metrics, name.of_images(of), between) for of in kinds]
+        grid.add_row(*map(Text, (label, *values)))
     return grid
-
-
-def values_of(metrics: Iterable[str]) -> list[MetricName]:
-    """The metrics, each once for all kinds of images, without uncertainties and single classes."""
-    names = map(MetricName.parse, sorted(metrics, key=rank))
-    values = (name for name in names if not name.spread and name.setting("class") is None)
-    return list(dict.fromkeys(name.of_images(OF[0]) for name in values))
 
 
 def with_interval(metrics: Mapping[str, float | None], name: MetricName, between: str) -> str:
@@ -97,10 +90,10 @@ def with_interval(metrics: Mapping[str, float | None], name: MetricName, between
     value = metrics.get(str(name))
     std, low, high = (metrics.get(str(name.beside(end))) for end in ("_std", "_low", "_high"))
     if not isinstance(value, int | float) or not math.isfinite(value):
-        return shown(value)
+        return written(value)
     x = Estimate(float(value), None, 1, low, high) if low is not None else Estimate(float(value), std, 1)
     words = uncertainty(x, decimals(x))
-    return f"{rounded(value, decimals(x))}{between}{words}" if words else shown(value)
+    return f"{rounded(value, decimals(x))}{between}{words}" if words else written(value)
 
 
 def bits(likelihood: Likelihood) -> dict[str, str]:
@@ -113,22 +106,16 @@ def bits(likelihood: Likelihood) -> dict[str, str]:
         text += f"; finer steps would change it by {change:+.4f}{warning}"
     if (floor := likelihood.floor_bits_per_dim) is not None:
         gap, se = likelihood.gap_bits_per_dim, likelihood.gap_se
-        text += f"; floor {shown(floor)}, gap {shown(gap)} ± {shown(se)}"
+        text += f"; floor {written(floor)}, gap {written(gap)} ± {written(se)}"
     return {"bits/dim": text}
 
 
 def error(reconstruction: Reconstruction) -> dict[str, str]:
     """Mean squared error of rebuilt images, with its unit."""
-    if reconstruction.n == 0:
-        return {"reconstruction MSE": NOT_MEASURED}
-    return {"reconstruction MSE": with_kind(reconstruction.mse, "pixels in [0, 1]")}
+    text = with_kind(reconstruction.mse, "pixels in [0, 1]")
+    return {"reconstruction MSE": NOT_MEASURED if reconstruction.n == 0 else text}
 
 
 def with_kind(value: float | None, kind: str) -> str:
     """A number with its kind in brackets; n/a alone where there is none."""
-    return shown(value) if value is None else f"{shown(value)} ({kind})"
-
-
-def shown(value: object) -> str:
-    """Numbers to four figures, all else as it is."""
-    return written(value) if value is None or isinstance(value, int | float) else str(value)
+    return written(value) if value is None else f"{written(value)} ({kind})"

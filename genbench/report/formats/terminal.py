@@ -26,8 +26,7 @@ class Shown(NamedTuple):
     """One column as it is printed."""
 
     title: str
-    cells: list[Text]
-    """One a row."""
+    cells: list[Text]  # one a row
     is_number: bool
 
 
@@ -52,22 +51,16 @@ def print_comparison(found: Comparison, console: Console) -> None:
 
 def wrapped(note: str, width: int) -> Text:
     """A note in lines that break between words."""
-    lines = textwrap.wrap(
-        printable(note), width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
-    return Text("\n".join(lines))
+    whole_words = {"break_long_words": False, "break_on_hyphens": False}
+    return Text(textwrap.fill(printable(note), width, subsequent_indent="  ", **whole_words))
 
 
 def shown(table: Table) -> list[Shown]:
     """The numbers of the rows, then the columns of a table."""
     found = [Shown("#", [Text(str(i)) for i in range(1, len(table.lines) + 1)], True)]
-    for place, col in enumerate(table.columns):
-        entries = [line.entries[place] for line in table.lines]
-        cells = [
-            Text(in_one_line(whole(entry, col.name)), style="bold" if entry.is_best else "")
-            for entry in entries
-        ]
-        found.append(Shown(in_one_line(head(col)), cells, any(entry.estimate for entry in entries)))
+    for col, is_number, entries in zip(table.columns, table.is_number, table.entries, strict=True):
+        cells = [Text(in_one_line(whole(x, col.name)), style="bold" if x.is_best else "") for x in entries]
+        found.append(Shown(in_one_line(head(col)), cells, is_number))
     return found
 
 
@@ -77,13 +70,11 @@ def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:
     columns: the rows' numbers first, which stand in for text that is too wide to repeat: they are left out
     where all fits, or what tells rows apart takes no more than half of the width.
     """
-    numbers, *rest = columns
-    labels = [column for column in rest if not column.is_number]
-    widest = max((room([column]) for column in rest if column.is_number), default=0)
+    front, rest = [columns[0]], [*columns[1:]]
+    labels, numbers = ([col for col in rest if col.is_number == flag] for flag in (False, True))
+    widest = max((room([col]) for col in numbers), default=0)
     if room(rest) <= width or (labels and room(labels) <= min(width // 2, width - widest)):
-        front, rest = labels, [column for column in rest if column.is_number]
-    else:
-        front = [numbers]
+        front, rest = labels, numbers
     block = [*front]
     for column in rest:
         if len(block) > len(front) and room([*block, column]) > width:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from genbench.records.metric_kinds import Kind
 from genbench.records.metric_name import MetricName
-from genbench.report.columns import Column, column
-from genbench.report.entry import comparable
+from genbench.report.columns import column
+from genbench.report.entry import comparable, entries
 from genbench.report.page import run_folder
 from genbench.report.page.pictures import Pictures, pictures_of, rank
 from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
@@ -23,37 +23,30 @@ CURVES, PICTURED = 16, 60  # the most rows whose curves, and whose pictures, are
 
 
 class ShownRow(NamedTuple):
-    """One row of a table: its number from 0, which gives its colour and symbol, its name, and its line.
+    """One row of a table with the directory of the run whose curves, pictures and noise are shown of it."""
 
-    path: the directory of the one run whose curves, pictures and noise schedule are shown of it.
-    """
-
-    number: int
+    number: int  # from 0, which gives its colour and symbol
     name: str
     line: TableRow
     path: Path
 
 
 class Panel(NamedTuple):
-    """Figures side by side with one legend, which has the number of a row, whose symbol is shown, and a name.
-
-    note: a sentence on what the figures lack, empty where that is nothing.
-    """
+    """Figures side by side with one legend: the numbers of rows, whose symbols are shown, and names."""
 
     figures: list[Figure]
     legend: list[tuple[int, str]]
-    note: str = ""
+    note: str = ""  # a sentence on what the figures lack, empty where that is nothing
 
 
+# The number of a row, None of training images, which belong to no row; a name; the picture's `src`.
 Picture = tuple[int | None, str, str]
-"""The number of a row, None of training images, which belong to no row; a name; the picture's `src`."""
 
 
-def panel(figures: Iterable[Figure | None], rows: Sequence[ShownRow], note: str = "") -> Panel:
+def panel(figures: Iterable[Figure | None], note: str = "") -> Panel:
     """A panel of the figures that are not None, with a legend of the rows that they do not name."""
     found = [figure for figure in figures if figure]
-    numbers = sorted({number for figure in found for number in figure.rows})
-    return Panel(found, [(number, rows[number].name) for number in numbers], note)
+    return Panel(found, sorted({item for figure in found for item in figure.legend.items()}), note)
 
 
 def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
@@ -63,7 +56,7 @@ def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
     """
     col = next((col for col in table.columns if col.better), None)
     if col is None:
-        return Panel([], [])
+        return panel([])
     budgets = {
         place: budget
         for budget, places in budget_groups(table.lines).items()
@@ -72,19 +65,17 @@ def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
     }
     figures = []
     for cost, title in COSTS.items():
-        points = [p for row in rows if (p := point_of(row, cost, col, budgets.get(row.number)))]
+        points = []
+        for row in rows:
+            everything = [range(len(row.line.rows))]
+            x, y = (entries(row.line.rows, everything, name)[0].estimate for name in (cost, col.name))
+            if x is not None and y is not None:
+                # The standard deviation over seeds, else the interval over samples, else nothing.
+                low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
+                ends = (y.mean, y.mean) if low is None or high is None else (low, high)
+                points.append(Point(row.number, row.name, x.mean, y.mean, *ends, budgets.get(row.number)))
         figures.append(scatter_figure(points, x_title=title, y_title=col.title, better=col.better))
-    return panel(figures, rows)
-
-
-def point_of(row: ShownRow, cost: str, col: Column, budget: str | None) -> Point | None:
-    """A row by its cost and its quality +- the standard deviation over seeds, else with its interval."""
-    x, y = (row.line.entry(name).estimate for name in (cost, col.name))
-    if x is None or y is None:
-        return None
-    low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
-    ends = (y.mean, y.mean) if low is None or high is None else (low, high)
-    return Point(row.number, row.name, x.mean, y.mean, *ends, budget)
+    return panel(figures)
 
 
 def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel:
@@ -100,17 +91,17 @@ def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel
             lines.setdefault(name, []).append(Line(row.number, row.name, xs, ys))
         if damaged:
             note += f" Unreadable in metrics.jsonl of {row.name}: line {', '.join(map(str, damaged))}."
-    return panel([training_figure(name, lines[name], kinds) for name in sorted(lines)], rows, note)
-
-
-def training_figure(name: str, lines: Sequence[Line], kinds: Mapping[str, Kind]) -> Figure | None:
-    """A loss on a logarithmic axis, or a score, whose title says on how many samples it was measured."""
-    metric = run_folder.metric_of(name)
-    if metric is None:
-        return line_figure(lines, x_title="images seen", y_title=name, logarithmic_y=True)
-    col = column(metric, kinds)
-    title = f"{col.title} during training ({MetricName.parse(metric).basis})"
-    return line_figure(lines, title=title, x_title="images seen", y_title=f"{col.title} {col.arrow}".rstrip())
+    figures = []
+    for name in sorted(lines):
+        metric = run_folder.metric_of(name)
+        if metric is None:  # a loss
+            figures.append(line_figure(lines[name], x_title="images seen", y_title=name, logarithmic_y=True))
+            continue
+        col = column(metric, kinds)
+        title = f"{col.title} during training ({MetricName.parse(metric).basis})"
+        y_title = f"{col.title} {col.arrow}".rstrip()
+        figures.append(line_figure(lines[name], title=title, x_title="images seen", y_title=y_title))
+    return panel(figures, note)
 
 
 def noise_panel(rows: Sequence[ShownRow]) -> Panel:
@@ -126,11 +117,8 @@ def noise_panel(rows: Sequence[ShownRow]) -> Panel:
     for line in levels.values():
         inside = [(t, math.log(y / (1 - y))) for t, y in zip(line.xs, line.ys, strict=True) if 0 < y < 1]
         ratios.append(line._replace(xs=[t for t, _ in inside], ys=[ratio for _, ratio in inside]))
-    figures = [
-        line_figure(lines, x_title="t", y_title=title)
-        for title, lines in (("ᾱ", [*levels.values()]), ("log SNR = log(ᾱ / (1 − ᾱ))", ratios))
-    ]
-    return Panel([f for f in figures if f], [(line.row, line.name) for line in levels.values()])
+    of_title = {"ᾱ": [*levels.values()], "log SNR = log(ᾱ / (1 − ᾱ))": ratios}
+    return panel(line_figure(lines, x_title="t", y_title=title) for title, lines in of_title.items())
 
 
 def pictures_by_kind(rows: Sequence[ShownRow], pictures: Pictures) -> dict[str, list[Picture]]:

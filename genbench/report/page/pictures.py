@@ -7,19 +7,17 @@ from pathlib import Path
 
 from genbench.records.untrusted import read_regular
 
-__all__ = ["Pictures", "Place", "embedded", "pictures_of", "rank", "read_picture"]
+__all__ = ["Pictures", "Place", "embedded", "pictures_of", "rank"]
 
 KINDS = ("samples", "reconstructions", "neighbours", "trajectory", "forward", "interpolation")
 """In the order in which they are shown; others follow."""
 STEP = re.compile(r"(?P<kind>.+)_(?P<images>\d+)\.png")
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-"""First bytes of every PNG; its width and its height follow, four bytes each."""
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"  # its width and its height follow, four bytes each
 PICTURE_BYTES = 32 * 2**20  # of one file
 PAGE_BYTES = 256 * 2**20  # of all pictures of a page, which browsers hold in memory
 PIXELS = 2**27  # of one picture: a small file may unpack to many, and browsers hold four bytes of each
 
-Place = Callable[[bytes], str]
-"""The content of a picture -> its `src` in the page."""
+Place = Callable[[bytes], str]  # the content of a picture -> its `src` in the page
 
 
 class Pictures:
@@ -30,13 +28,23 @@ class Pictures:
 
     def __init__(self, place: Place) -> None:
         self.place, self.left = place, PAGE_BYTES
-        self.refused: dict[Path, str] = {}
-        """Files that are not shown -> reason."""
+        self.refused: dict[Path, str] = {}  # files that are not shown -> reason
 
     def source(self, path: Path, run: Path) -> str | None:
-        """Return the `src` of a picture below a run's directory, or None and record why it is not shown."""
+        """Return the `src` of a PNG below a run's directory, or None and record why it is not shown.
+
+        Such are files that are no PNG, lie outside of the run, or are too large.
+        """
         try:
-            content = read_picture(path, run)
+            content = read_regular(path, at_most=PICTURE_BYTES, inside=run)
+            start = len(PNG)
+            width, height = (int.from_bytes(content[at : at + 4], "big") for at in (start, start + 4))
+            if not content.startswith(PNG) or not width or not height:
+                raise ValueError(f"{path} is not a PNG file: replace it, or remove it")
+            if width * height > PIXELS:
+                raise ValueError(
+                    f"{path} has {width} x {height} pixels: replace it by one of at most {PIXELS:,}"
+                )
             if len(content) > self.left:
                 raise ValueError(
                     f"{path} does not fit: the pictures of a page have {PAGE_BYTES:,} bytes at most. Show "
@@ -65,22 +73,6 @@ def pictures_of(run: Path) -> dict[str, Path]:
 def rank(kind: str) -> tuple[int, str]:
     """The sort key of a kind of pictures: known kinds in the order of KINDS, then others by name."""
     return KINDS.index(kind) if kind in KINDS else len(KINDS), kind
-
-
-def read_picture(path: Path, run: Path) -> bytes:
-    """The content of a PNG file of a run.
-
-    Raises ValueError on a file that is not a PNG, lies outside of the run, or is too large to be shown;
-    OSError where it cannot be read.
-    """
-    content = read_regular(path, at_most=PICTURE_BYTES, inside=run)
-    start = len(PNG)
-    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (start, start + 4))
-    if not content.startswith(PNG) or not width or not height:
-        raise ValueError(f"{path} is not a PNG file: replace it, or remove it")
-    if width * height > PIXELS:
-        raise ValueError(f"{path} has {width} x {height} pixels: replace it by one of at most {PIXELS:,}")
-    return content
 
 
 def embedded(content: bytes) -> str:

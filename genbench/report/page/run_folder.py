@@ -3,27 +3,25 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from genbench.records import untrusted
 from genbench.records.composition import OVERRIDES, read_overrides
+from genbench.records.files import read_json
 from genbench.records.lines import parse_lines
 from genbench.records.metric_name import MetricName, is_metric
+from genbench.records.untrusted import LOG_BYTES, YAML_BYTES, open_regular, read_regular
 from genbench.report.columns import shown_metrics
 
 __all__ = ["command", "images_seen", "made_by", "metric_of", "noise_schedule", "read_log", "unreadable_files"]
 
-Curves = dict[str, tuple[list[float], list[float]]]
-"""Name of a logged value -> images seen, values."""
-LOSS = re.compile(r".*/loss")
-TRAINING = "training/"
+Curves = dict[str, tuple[list[float], list[float]]]  # name of a logged value -> images seen, values
+LOG = "metrics.jsonl"
 LAST = 10  # lines at the end of a log, one of which says how many images a run has seen
+# What a later command may have asked for; Hydra notes the last one's words, whatever it did.
 ONCE = ("dry_run=", "retry_failed=", "rerun=")
-"""What a later command may have asked for; Hydra notes the last one's words, whatever it did."""
-FOREIGN = ("-", "hydra")
-"""First letters of words that Hydra never notes there: a command with them may start another program."""
+FOREIGN = ("-", "hydra")  # begin words that Hydra never notes: they may start another program
 
 
 def command(folder: Path) -> str | None:
@@ -45,23 +43,20 @@ def made_by(folder: Path) -> str:
 
     "commit 0123456789ab with changes, genbench 0.1.0, torch 2.8.0"; empty where it names none of them.
     """
-    record = json_object(folder / "run.json")
-    git, versions = (node if isinstance(node := record.get(key), dict) else {} for key in ("git", "versions"))
+    git, versions = objects(folder / "run.json", ("git", "versions"))
     words = [f"{name} {versions[name]}" for name in ("genbench", "torch") if versions.get(name)]
     if git.get("commit"):
         words.insert(0, f"commit {str(git['commit'])[:12]}{' with changes' if git.get('dirty') else ''}")
     return ", ".join(words)
 
 
-def json_object(path: Path) -> Mapping[str, Any]:
-    """The object in a file, an empty one where there is none."""
+def objects(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The objects under some names in a JSON file; an empty one in the place of all else."""
     try:
-        content = untrusted.parse_json(
-            untrusted.read_regular(path, at_most=untrusted.RECORD_BYTES, inside=path.parent)
-        )
+        record = read_json(path) or {}
     except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        record = {}
+    return [node if isinstance(node := record.get(name), dict) else {} for name in names]
 
 
 def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
@@ -73,7 +68,7 @@ def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
     curves: Curves = {}
     for event in objects.values():
         for name, value in event.items():
-            is_curve = LOSS.fullmatch(name) is not None or metric_of(name) is not None
+            is_curve = re.fullmatch(".*/loss", name) or metric_of(name)
             if is_curve and {type(value), type(event.get("images_seen"))} <= {int, float}:  # no bool
                 xs, ys = curves.setdefault(name, ([], []))
                 xs.append(event["images_seen"])
@@ -86,7 +81,7 @@ def metric_of(name: str) -> str | None:
 
     training/fid[f,n=200,ref=train,ema] -> fid[f,n=200,ref=train,ema]
     """
-    metric = name.removeprefix(TRAINING)
+    metric = name.removeprefix("training/")
     if metric == name or not is_metric(metric) or MetricName.parse(metric).spread:
         return None
     return next(iter(shown_metrics([metric])), None)
@@ -105,7 +100,7 @@ def images_seen(folder: Path) -> int | None:
 def log_bytes(folder: Path) -> bytes:
     """The content of a run's log; nothing where it cannot be read."""
     try:
-        return untrusted.read_regular(folder / "metrics.jsonl", at_most=untrusted.LOG_BYTES, inside=folder)
+        return read_regular(folder / LOG, at_most=LOG_BYTES, inside=folder)
     except (OSError, ValueError):
         return b""
 
@@ -115,10 +110,7 @@ def noise_schedule(folder: Path) -> tuple[str, list[float], list[float]] | None:
 
     None where the lists are no numbers from 0 to 1, or have different lengths.
     """
-    record = json_object(folder / "result.json")
-    curve, choices = (
-        node if isinstance(node := record.get(key), dict) else {} for key in ("noise", "choices")
-    )
+    curve, choices = objects(folder / "result.json", ("noise", "choices"))
     t, alpha_bar = curve.get("t"), curve.get("alpha_bar")
     if not (is_shares(t) and is_shares(alpha_bar) and len(t) == len(alpha_bar)):
         return None
@@ -137,11 +129,11 @@ def unreadable_files(folder: Path) -> dict[Path, str]:
     Such are links that lead out of the run, pipes, and files beyond the limits of `records.untrusted`.
     """
     found = {}
-    for name, at_most in ((OVERRIDES, untrusted.YAML_BYTES), ("metrics.jsonl", untrusted.LOG_BYTES)):
+    for name, at_most in ((OVERRIDES, YAML_BYTES), (LOG, LOG_BYTES)):
         path = folder / name
         try:
             if os.path.lexists(path):
-                untrusted.open_regular(path, at_most=at_most, inside=folder).close()
+                open_regular(path, at_most=at_most, inside=folder).close()
         except (OSError, ValueError) as error:
             found[path] = str(error)
     return found

@@ -6,18 +6,19 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any
 
+from genbench.records.files import state_of as file_state
 from genbench.runtime.printable import printable
 
 __all__ = ["LiveReport", "Server", "is_loopback", "server", "state_of"]
 
 OF_RUN = ("result.json", "run.json", "metrics.jsonl")
-WATCHED = (*OF_RUN, "evaluations.jsonl")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 REQUEST_SECONDS, ANSWER_SECONDS = 10.0, 300.0  # for the whole request, and for each part of the answer
 CLIENTS = 64  # served at once, each by a thread of its own; more connections are closed at once
@@ -30,15 +31,10 @@ def state_of(runs_dir: Path) -> str:
     """
     facts = []
     for folder, subfolders, files in os.walk(runs_dir):
-        found = [name for name in WATCHED if name in files]
-        if any(name in OF_RUN for name in found):  # evaluations may lie above runs, by --out
+        if not {*OF_RUN}.isdisjoint(files):  # evaluations may lie above runs, by --out
             subfolders.clear()  # a run holds no runs
-        for name in found:
-            try:
-                file = os.stat(os.path.join(folder, name))
-                facts.append((folder, name, file.st_size, file.st_mtime_ns))
-            except OSError:  # a link that leads nowhere, or a file that has just been removed
-                facts.append((folder, name, 0, 0))
+        watched = [Path(folder, name) for name in (*OF_RUN, "evaluations.jsonl") if name in files]
+        facts += [(str(path), str(file_state(path))) for path in watched]
     return f"{hash(tuple(sorted(facts))) & 0xFFFFFFFFFFFF:x}"
 
 
@@ -128,16 +124,14 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
             asked = name if colon and number.isdigit() else name + colon + number
             content = {"/": live.page, "/state": lambda: state_of(live.runs_dir).encode()}.get(self.path)
             if made.is_local and asked not in (*LOOPBACK, host):
-                self.answer(403, b"genbench serve answers requests to localhost only\n")
-            elif content is None:
-                self.answer(404, b"Only / and /state exist\n")
-            else:
-                try:
-                    body = content()
-                except (OSError, ValueError) as error:  # runs may be moved away while they are read
-                    self.answer(500, printable(f"{error}\n").encode())
-                else:
-                    self.answer(200, body, "text/html" if self.path == "/" else "text/plain")
+                return self.answer(403, b"genbench serve answers requests to localhost only\n")
+            if content is None:
+                return self.answer(404, b"Only / and /state exist\n")
+            try:
+                body = content()
+            except (OSError, ValueError) as error:  # runs may be moved away while they are read
+                return self.answer(500, printable(f"{error}\n").encode())
+            return self.answer(200, body, "text/html" if self.path == "/" else "text/plain")
 
         def answer(self, status: int, body: bytes, kind: str = "text/plain") -> None:
             """Send a body."""
@@ -155,7 +149,6 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
 
 def is_loopback(host: str) -> bool:
     """True for an address that only this machine can reach."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    with suppress(ValueError):  # a name
+        return ip_address(host).is_loopback
+    return host == "localhost"

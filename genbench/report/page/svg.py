@@ -62,8 +62,7 @@ class Figure(NamedTuple):
 
     title: str
     svg: Markup
-    rows: list[int]
-    """The rows that need a legend: all that have a line, or whose points are labelled with a number."""
+    legend: dict[int, str]  # row -> name, of those that have a line, or a number as a label
 
 
 def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, better: int) -> Figure | None:
@@ -81,15 +80,14 @@ def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, bette
     fronts = {name: front for name, front in fronts.items() if len(front) > 1}
     tips = {f"front-{i}": f"Pareto front of {name}".removesuffix(" of ") for i, name in enumerate(fronts)}
     title, y_title = f"{y_title} against {x_title}", f"{y_title} {'↓' if better < 0 else '↑'}"
-    with default_style():
-        axes = new_axes(x_title, y_title)
+    tips |= {f"dot-{p.row}": f"{p.name}: {y_title} {p.y:.4g}, {x_title} {p.x:.4g}" for p in known}
+    bars = [p for p in known if p.low < p.high]
+    names = ["-".join([kind, *(str(p.row) for p in ps)]) for kind, ps in (("bar", bars), ("dot", known))]
+    with new_axes(x_title, y_title) as axes:
         for i, front in enumerate(fronts.values()):
             axes.step([p.x for p in front], [p.y for p in front], where="post", gid=f"front-{i}")
-        bars = [p for p in known if p.low < p.high]
-        names = ["-".join([kind, *(str(p.row) for p in ps)]) for kind, ps in (("bar", bars), ("dot", known))]
         axes.vlines([p.x for p in bars], [p.low for p in bars], [p.high for p in bars], gid=names[0])
         axes.plot(xs, [p.y for p in known], "o", gid=names[1])
-        tips |= {f"dot-{p.row}": f"{p.name}: {y_title} {p.y:.4g}, {x_title} {p.x:.4g}" for p in known}
         set_scale(axes.xaxis, xs, logarithmic=True)
         set_scale(axes.yaxis, [end for p in known for end in (p.low, p.high)])
         numbered = add_labels(axes, known, fronts.values())
@@ -106,8 +104,7 @@ def line_figure(
     known = [(line, vertices) for line in lines if len(vertices := averaged(line)) > 1]
     if not known:
         return None
-    with default_style():
-        axes = new_axes(x_title, y_title)
+    with new_axes(x_title, y_title) as axes:
         for line, vertices in known:
             axes.plot(*vertices.T, gid=f"line-{line.row}")
         xs, ys = np.vstack([vertices for _, vertices in known]).T
@@ -115,7 +112,7 @@ def line_figure(
         set_scale(axes.yaxis, ys, logarithmic=logarithmic_y)
         tips = {f"line-{line.row}": line.name for line, _ in known}
         title = title or y_title
-        return Figure(title, to_svg(axes, title, tips), [line.row for line, _ in known])
+        return Figure(title, to_svg(axes, title, tips), {line.row: line.name for line, _ in known})
 
 
 def are_drawable(values: Iterable[float]) -> bool:
@@ -144,34 +141,29 @@ def averaged(line: Line) -> np.ndarray:
 
 
 @contextmanager
-def default_style() -> Iterator[None]:
-    """Use matplotlib's own settings and those of the page, whatever the user's matplotlibrc says."""
-    import matplotlib
+def new_axes(x_title: str, y_title: str) -> Iterator["Axes"]:
+    """Yield empty axes with their titles, whatever style the user's matplotlibrc sets.
 
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        # Letters that matplotlib's font lacks are drawn by the browser, which has others.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
-        yield
-
-
-def new_axes(x_title: str, y_title: str) -> "Axes":
-    """Return empty axes with their titles. One point of matplotlib is one unit of the SVG."""
+    One point of matplotlib is one unit of the SVG.
+    """
+    from matplotlib import style
     from matplotlib.figure import Figure as Canvas  # no pyplot: it holds global state
 
-    canvas = Canvas(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-    axes = canvas.add_axes((LEFT / WIDTH, BOTTOM / HEIGHT, wide / WIDTH, high / HEIGHT))
-    for axis, text in ((axes.xaxis, x_title), (axes.yaxis, y_title)):
-        short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-        axis.set_label_text(in_one_line(short), gid="axis-0", parse_math=False)  # $ is a letter
-    axes.xaxis.set_label_coords(0.5, -28 / high)
-    axes.yaxis.set_label_coords(-42 / wide, 0.5)
-    axes.margins(MARGIN)
-    axes.grid(True)
-    axes.tick_params(length=0, pad=8)
-    return axes
+    with style.context(["default", SETTINGS]), warnings.catch_warnings():
+        # Letters that matplotlib's font lacks are drawn by the browser, which has others.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        canvas = Canvas(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
+        axes = canvas.add_axes((LEFT / WIDTH, BOTTOM / HEIGHT, wide / WIDTH, high / HEIGHT))
+        for axis, text in ((axes.xaxis, x_title), (axes.yaxis, y_title)):
+            short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+            axis.set_label_text(in_one_line(short), gid="axis-0", parse_math=False)  # $ is a letter
+        axes.xaxis.set_label_coords(0.5, -28 / high)
+        axes.yaxis.set_label_coords(-42 / wide, 0.5)
+        axes.margins(MARGIN)
+        axes.grid(True)
+        axes.tick_params(length=0, pad=8)
+        yield axes
 
 
 def set_scale(axis: "Axis", values: Sequence[float], *, logarithmic: bool = False) -> None:
@@ -191,15 +183,14 @@ def set_scale(axis: "Axis", values: Sequence[float], *, logarithmic: bool = Fals
             axis.axes.set(**{f"{name}lim": (0, None)})
         axis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
     units = EngFormatter(sep="")
-    short = FuncFormatter(lambda x, _: units(x) if 1e4 <= abs(x) < 1e15 else f"{x:.6g}")
-    axis.set_major_formatter(short)
+    axis.set_major_formatter(FuncFormatter(lambda x, _: units(x) if 1e4 <= abs(x) < 1e15 else f"{x:.6g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[Point]]) -> list[int]:
+def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[Point]]) -> dict[int, str]:
     """Label the points with their names, or with their rows' numbers where not all names have room.
 
-    Of very many points only those on a front get a number. Returns the rows that have one.
+    Of very many points only those on a front get a number. Returns the names of the rows that have one.
     """
     axes.autoscale_view()  # else matplotlib sets the limits only when it draws
     pixels = axes.transData.transform
@@ -219,9 +210,10 @@ def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[
     is_numbered = not all(labels)
     if is_numbered:
         on_front = {p.row for front in fronts for p in front}
-        points = [p for p in points if len(places) <= NUMBERED or p.row in on_front]
+        shown = [len(points) <= NUMBERED or p.row in on_front for p in points]
+        points = [*itertools.compress(points, shown)]
         texts = [str(p.row + 1) for p in points]
-        labels = place(texts, pixels(np.reshape([(p.x, p.y) for p in points], (-1, 2))), every=True)
+        labels = place(texts, places[shown], every=True)
     for point, text, label in zip(points, texts, labels, strict=True):
         if label is None:
             continue
@@ -237,7 +229,7 @@ def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[
             parse_math=False,
             arrowprops=leader | {"gid": f"leader-{point.row}"} if label.has_leader else None,
         )
-    return [p.row for p in points] if is_numbered else []
+    return {p.row: p.name for p in points} if is_numbered else {}
 
 
 def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
@@ -248,9 +240,8 @@ def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # so that equal runs give equal bytes
     axes.figure.savefig(file, format="svg", metadata=nothing)
-    svg = Element(
-        "svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria-label": in_one_line(title)}
-    )
+    svg = Element("svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
+    svg.set("aria-label", in_one_line(title))
     for group in fromstring(file.getvalue()).iter("{http://www.w3.org/2000/svg}g"):
         part, *numbers = re.split("[-_]", group.get("id", ""))
         if part not in PARTS:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genbench.records.files import atomic_file
 from genbench.report.compare import Comparison
-from genbench.report.footnotes import left_out, not_shown
+from genbench.report.footnotes import left_out, some
 from genbench.report.numbers import parts, written
 from genbench.report.page.pictures import Pictures, Place, embedded
 from genbench.report.page.run_folder import images_seen
@@ -27,13 +27,10 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    def spelt_out(value: object) -> object:
-        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
-        finalize=spelt_out,
+        finalize=lambda x: printable(x) if isinstance(x, str) and not isinstance(x, Markup) else x,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -42,7 +39,9 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
     style, script = (Markup((TEMPLATES / name).read_text()) for name in ("page.css", "page.js"))
     pictures = Pictures(place)
     sections = [section(number, table, found, pictures) for number, table in enumerate(found.tables)]
-    ending = [*left_out({}, found.runs.passed_over), *not_shown(pictures.refused)]
+    ending = left_out({}, found.runs.passed_over)
+    if pictures.refused:
+        ending.append(f"Not shown: {some([*pictures.refused.values()], '; ')}.")
     page = {"title": title, "state": state, "found": found, "sections": sections, "ending": ending}
     return environment.get_template("page.html").render(page, style=style, script=script)
 

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genbench.report.page.pictures import Pictures, pictures_of, read_picture
+from genbench.report.page.pictures import Pictures, embedded, pictures_of
 
 
 def test_what_is_no_picture_is_not_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("<svg onload=alert(1)>")
-    with pytest.raises(ValueError, match=r"a\.png is not a PNG file"):
-        read_picture(tmp_path / "a.png", tmp_path)
+    pictures = Pictures(embedded)
+    assert pictures.source(tmp_path / "a.png", tmp_path) is None
+    assert "a.png is not a PNG file" in pictures.refused[tmp_path / "a.png"]
 
 
 def test_the_last_picture_of_each_kind_is_shown_in_the_order_of_the_page(tmp_path: Path) -> None:

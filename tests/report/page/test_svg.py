@@ -193,19 +193,19 @@ def test_every_point_has_a_label_that_nothing_crosses(points: list[Point]) -> No
 
 def test_points_whose_names_have_no_room_have_their_rows_numbers() -> None:
     few, many = scatter(dots(6)), scatter(crowd(40))
-    assert few.rows == []
+    assert list(few.legend) == []
     assert texts(few, "label") == [f"row {i}" for i in range(6)]
-    assert many.rows == [*range(40)]
+    assert list(many.legend) == [*range(40)]
     assert texts(many, "label") == [str(i + 1) for i in range(40)]
 
 
 def test_of_very_many_points_the_front_alone_has_numbers() -> None:
     points = dots(NUMBERED + 300)
     figure = scatter(points)
-    assert {*figure.rows} == {p.row for p in pareto_front(points, -1)}
+    assert {*figure.legend} == {p.row for p in pareto_front(points, -1)}
     assert len(parts(figure, "dot")) == len(points)
     pooled = scatter([p._replace(budget=None) for p in points])
-    assert pooled.rows == []
+    assert list(pooled.legend) == []
 
 
 def test_there_is_no_figure_of_one_point_of_equal_costs_or_of_no_numbers() -> None:
@@ -269,7 +269,7 @@ def test_a_very_long_name_is_cut_where_it_has_no_room() -> None:
     points = [Point(i, name, 1.0 + i, 1.0 + i, 1.0 + i, 1.0 + i) for i in range(2)]
     figure = scatter_figure(points, x_title=name, y_title=name, better=1)
     assert figure is not None
-    assert figure.rows == [0, 1]
+    assert list(figure.legend) == [0, 1]
     assert all(len(text) < 100 for text in texts(figure, "axis"))
 
 

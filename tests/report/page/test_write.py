@@ -205,7 +205,7 @@ def test_rows_that_a_budget_tells_apart_are_not_named_by_devices_and_seeds_too(
 def fronts(found: Comparison) -> list[str]:
     """What each front of the first figure is of."""
     shown = section(0, found.tables[0], found, Pictures(embedded))
-    return re.findall(r'class="front[^>]*><title>(.*?)</title>', shown.costs.figures[0].svg)
+    return re.findall(r'class="front[^>]*><title>(.*?)</title>', shown["costs"].figures[0].svg)
 
 
 def test_a_front_is_of_rows_that_the_table_would_rank(tmp_path: Path, write: Write, result: dict) -> None:
@@ -227,4 +227,4 @@ def test_a_legend_of_curves_names_the_rows_that_have_one(tmp_path: Path, write: 
         furnish(write(f"r{number}", choices=result["choices"] | {"loss": f"l{number:02}"}))
     found = compare(tmp_path, Query())
     shown = section(0, found.tables[0], found, Pictures(embedded))
-    assert [row for row, _ in shown.training.legend] == list(range(CURVES))
+    assert [row for row, _ in shown["training"].legend] == list(range(CURVES))
