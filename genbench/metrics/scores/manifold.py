@@ -5,11 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genbench.metrics.reference import Reference
+from genbench.metrics.features.extractor import check_finite
+from genbench.metrics.reference import Reference, subset
 from genbench.metrics.scores.score import Distance, Drawn
 from genbench.records.metric_kinds import KINDS
 
-__all__ = ["Manifold", "ManifoldScores", "manifold_scores", "radii", "squared_distances", "subset"]
+__all__ = ["Manifold", "ManifoldScores", "manifold_scores", "radii", "squared_distances"]
 
 TIE = 16
 """How much farther than its radius a ball reaches, in roundings (eps, 1.2e-7 in float32) of features so long.
@@ -42,7 +43,7 @@ class Manifold(Distance):
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         n = min(len(drawn.features), len(reference.features))
-        k = min(self.neighbours, n - 1)
+        k = min(self.neighbours, n - 1)  # a point has n - 1 others
         real, fake = (subset(x, n) for x in (reference.features, drawn.features))
         balls = count_balls(real, fake, k=k)
         influences = {
@@ -57,7 +58,9 @@ class Manifold(Distance):
 
 
 class ManifoldScores(NamedTuple):
-    """Shares in [0, 1], but for density, of samples among real images and of real images among samples."""
+    """The four scores of one comparison, see `manifold_scores` for their formulas: shares in [0, 1] of
+    samples among real images and of real images among samples, but for density, which is 0 or more.
+    """
 
     precision: float
     recall: float
@@ -71,9 +74,9 @@ class Balls(NamedTuple):
     holding: Tensor
     """(M,): how many real balls hold each fake point."""
     covered: Tensor
-    """(N,) bool: whether a real point's ball holds any fake one."""
+    """(N,) bool: true where a real point's ball holds any fake one."""
     recalled: Tensor
-    """(N,) bool: whether any fake point's ball holds a real one."""
+    """(N,) bool: true where any fake point's ball holds a real one."""
 
 
 def manifold_scores(real: Tensor, fake: Tensor, *, k: int = 5, block_size: int = 512) -> ManifoldScores:
@@ -85,8 +88,8 @@ def manifold_scores(real: Tensor, fake: Tensor, *, k: int = 5, block_size: int =
     precision = 1/M sum_j 1[y_j in the union of B_k(x_i)]      density  = 1/(kM) sum_ij 1[y_j in B_k(x_i)]
     recall    = 1/N sum_i 1[x_i in the union of B_k(y_j)]      coverage = 1/N sum_i 1[some y_j in B_k(x_i)]
 
-    real (N, d), fake (M, d). For two sets of one law density has the expectation 1, and coverage has
-    1 - prod_(i=1..k) (N - i) / (N + M - i); recall and precision have none that is free of the law.
+    real (N, d), fake (M, d). For two sets of one distribution density has the expectation 1, and coverage has
+    1 - prod_(i=1..k) (N - i) / (N + M - i); those of recall and precision depend on the distribution.
     Source: Kynkaanniemi et al. 2019, Eq. 1-2; Naeem et al. 2020, Eq. 3-4 and Lemma 2.
     """
     return scores_of(count_balls(real, fake, k=k, block_size=block_size), k)
@@ -111,8 +114,9 @@ def count_balls(real: Tensor, fake: Tensor, *, k: int, block_size: int = 512) ->
     largest = min(len(real), len(fake)) - 1
     if not 1 <= k <= largest:
         raise ValueError(f"k is {k}; legal are 1 to {largest}, below the smaller set's size")
-    if not bool(real.isfinite().all() and fake.isfinite().all()):
-        raise FloatingPointError("features are not finite: look at the images, or at the feature weights")
+    check_finite(real)
+    check_finite(fake)
+    # The radii know the dtype that features come in: their tolerance is for rounding in that one.
     real_radii, fake_radii = radii(real, k, block_size), radii(fake, k, block_size)
     real, fake = real.detach().cpu().double(), fake.detach().cpu().double()
     holding = torch.zeros(len(fake), dtype=torch.long)
@@ -148,14 +152,9 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     About ten times faster than sums of squared differences; float64 makes good the digits that cancel.
     """
     norms = x.norm(dim=1, keepdim=True).square() + y.norm(dim=1).square()
-    return norms.addmm_(x, y.T, alpha=-2)
+    return norms.addmm_(x, y.T, alpha=-2)  # in place: a second (B, N) would double the memory
 
 
 def mean(x: Tensor) -> float:
     """Mean of counts or of truth values as a float, in float64."""
     return float(x.double().mean())
-
-
-def subset(features: Tensor, n: int) -> Tensor:
-    """A fixed random part of n features (N, d), the same in each run whatever its seed: (n, d)."""
-    return features[torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:n]]

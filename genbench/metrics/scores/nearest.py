@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 
 from genbench.data import Split
-from genbench.metrics.reference import Reference
+from genbench.metrics.reference import Reference, subset
 from genbench.metrics.scores.interval import Influences, at_least_0
-from genbench.metrics.scores.manifold import subset
 from genbench.metrics.scores.score import Drawn, Score, of_split
 from genbench.records.metric_kinds import KINDS
 
 __all__ = ["NearestImage", "nearest_images"]
 
-BLOCK = 2048
+BLOCK = 2048  # training images at a time, which bounds the memory of their distances
 CPU = torch.device("cpu")
 
 
@@ -55,12 +54,14 @@ class NearestImage(Score):
         return found
 
     def to(self, real: Split, images: Tensor) -> Tensor:
-        """Distances of a fixed random part of images (N, C, H, W) to a split, `samples` of them at most."""
-        return nearest_images(real, subset(images, min(self.samples, len(images))))[0]
+        """Compute the distances of a fixed random part of images (N, C, H, W) uint8 to a split, `samples` of
+        them at most, which bounds the time on large sets: (n,) float64.
+        """
+        return nearest_images(real, subset(images, self.samples))[0]
 
 
 def nearest_images(real: Split, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """The distance of each image to the next one of a split, and which one: (M,) float64, (M,) int64.
+    """Find for each image the nearest one of a split: its distance (M,) float64, its number (M,) int64.
 
     d(u, v) = (mean over pixels of ((u - v) / 255)^2)^(1/2)
     fake (M, C, H, W) uint8. The split is read block by block; the nearest is sought in float32, whose error
