@@ -40,7 +40,9 @@ class AutoFeatures(FeatureSource):
         return self.choice(data).build(data, device=device, progress=progress)
 
     def choice(self, data: ImageSource | ImageData) -> FeatureSource:
-        """The recipe that fits a data set, see the class."""
+        """Choose the recipe that fits a data set by its distribution and its name, see the class; the same
+        for the images before they are prepared and after.
+        """
         if data.distribution is not None:
             return LawFeatures()
         if data.name == "digits_binary":
