@@ -117,6 +117,7 @@ class Evaluator:
 
         def take_batch(place: Place) -> tuple[Any, ...]:
             start, size = place
+            # Read batch by batch by the process that needs them: a whole split may not fit on a device.
             images, y = self.data.test.gather(order[start : start + size], self.context.device)
             return tuple(take(self.extractor, images, y if labelled else None))
 
@@ -159,7 +160,9 @@ class Evaluator:
     def evaluation(
         self, model: Generator, of: str, metrics: Metrics, splits: Sequence[str], seed: int
     ) -> Evaluation:
-        """Score a model by some metrics; both its samples and what scores draw follow from a seed."""
+        """Draw samples of a model and score them by some metrics, which may be of another size than the run's
+        own; both the samples and the draws of scores follow from `seed`. Raises as `score_model` does.
+        """
         context, n = replace(self.context, seed=seed), sample_count(metrics, self.data)
         # Before any sample is drawn: where weights of the feature network are missing, nothing was in vain.
         references, drawn = [self.reference(split) for split in splits], list[Drawn]()
@@ -172,13 +175,15 @@ class Evaluator:
                 drawn.append(self.collected(samples.taken(results), n, of, seed))
                 return compute(drawn[0], metrics.scores, references), tuple(samples.account)
 
-            # The first process has all samples; what it computes of them is small enough to be sent.
+            # The first process alone has all samples; its numbers are small enough to be sent.
             values, account = context.processes.on_first(score)
         passes, seconds, outside, _ = Account(*account)
         return Evaluation(values, passes / n, seconds / n, outside / n, next(iter(drawn), None))
 
     def collected(self, taken: Iterable[Taken], n: int, of: str, seed: int) -> Drawn:
-        """Collect n images for scores, which draw their splits and subsets from a stream of the seed."""
+        """Collect n images for scores, in the first process; of: whose they are, in names. Scores draw their
+        splits and subsets from a stream of `seed`, so that equal images get equal values.
+        """
         return collect(taken, n, extractor=self.extractor, of=of, seed=rng.derive(seed, "scores"))
 
 
