@@ -68,12 +68,12 @@ schedule: ${schedule}
 import torch
 from torch import Tensor
 
-from genbench.diffusion.schedule import Fixed
+from genbench.diffusion.schedule import FixedSchedule
 
 __all__ = ["Ogive"]
 
 
-class Ogive(Fixed):
+class Ogive(FixedSchedule):
     """beta_k = 40 / T (k / T)^2."""
 
     def betas(self) -> Tensor:
