@@ -47,7 +47,7 @@ def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, co
     x, y = model_batch(model, data.test, held_out_order(data, context.seed)[:n], device)
     explained = memory_for(f"the bound of {n} images at once (--n) on {device}", f"take --n {max(n // 2, 1)}")
     with rng.fork(device), explained, context.progress.bar("terms of the bound", len(x)) as bar:
-        torch.manual_seed(rng.derive(context.seed, "terms"))
+        torch.manual_seed(rng.derive(context.seed, "terms"))  # `bound_terms` draws by torch's own generator
         nats = [float(term.double().mean()) for term in model.bound_terms(x, y)]
         bar.advance(len(x))
     bits = np.array([bits_per_dim(-term, x[0].numel()) for term in nats])

@@ -122,6 +122,7 @@ def read(path: Path, shape: tuple[int, int, int]) -> Tensor:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file: give an image")
+    # Copied: torch warns of arrays that cannot be written, as Pillow's are.
     return torch.from_numpy(load(path, shape).copy()).permute(2, 0, 1)[None]
 
 
@@ -158,7 +159,7 @@ def write(
     unconditional model draws the very images that were measured.
     """
     device = context.device
-    make_repeatable(device)
+    make_repeatable(device)  # as in a run, or the images would differ in their last digits
     keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
     drawn, digits = [], len(str(n - 1))  # equally many digits: names sort as numbers do

@@ -31,7 +31,7 @@ from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 
-__all__ = ["SPLITS", "Evaluation", "Evaluator", "noise"]
+__all__ = ["SPLITS", "Evaluation", "Evaluator", "noise_schedule"]
 
 SPLITS = ("train", "test")
 
@@ -146,6 +146,7 @@ class Evaluator:
         for the images start to start + count - 1.
         of: whose they are, in names; splits: of the real images to compare with.
         """
+        # References first, by all processes together: below the first one works alone.
         references, processes = [self.reference(split) for split in splits], self.context.processes
         with rng.fork(self.context.device):
             results = processes.map(take_batch, list(batches(n, self.metrics.batch_size)))
@@ -187,7 +188,7 @@ class Evaluator:
         return collect(taken, n, extractor=self.extractor, of=of, seed=rng.derive(seed, "scores"))
 
 
-def noise(model: Generator) -> dict[str, list[float]]:
+def noise_schedule(model: Generator) -> dict[str, list[float]]:
     """List alpha_bar over t, under the keys "t" and "alpha_bar", of a model that denoises; nothing of others.
 
     Some hundred times in [0, 1], from data to noise, for figures.

@@ -125,6 +125,7 @@ class Gallery:
         """
         n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)  # full rows alone
         x, y = self.test_images(model, self.order[:n])
+        # A row of images, then the row of their reconstructions.
         rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
         above = torch.cat([image for row in rows for image in row])
         return Picture("reconstructions", to_uint8(above), COLUMNS)

@@ -19,7 +19,7 @@ from genbench.records.untrusted import open_regular
 __all__ = ["GivenImages", "read"]
 
 ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
-MODES = {1: ("L", "1"), 3: ("RGB",)}
+MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's modes by channels, that of the remedy first
 
 
 class GivenImages(NamedTuple):
@@ -128,6 +128,7 @@ def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Ten
     other dtypes, and on other shapes than that of the data.
     """
     if samples.dtype != np.uint8:
+        # Numbers that are not finite come from a model that failed, which rounding would hide.
         broken = int((~np.isfinite(samples)).sum()) if np.issubdtype(samples.dtype, np.floating) else 0
         note = f", {broken:,} of its numbers not finite" if broken else ""
         raise ValueError(
@@ -139,7 +140,7 @@ def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Ten
         grey = f" or [N, {height}, {width}]" if channels == 1 else ""
         legal = f"[N, {height}, {width}, {channels}]{grey}"
         raise ValueError(f"{file}: samples has shape {list(samples.shape)}; images of this data are {legal}")
-    return torch.from_numpy(images).movedim(3, 1).contiguous()
+    return torch.from_numpy(images).movedim(3, 1).contiguous()  # else each batch would be copied later
 
 
 def checked_labels(labels: np.ndarray, n: int, num_classes: int, file: Path) -> Tensor:
@@ -155,4 +156,4 @@ def checked_labels(labels: np.ndarray, n: int, num_classes: int, file: Path) -> 
         raise ValueError(
             f"{file}: labels range from {labels.min()} to {labels.max()}; legal are 0 to {num_classes - 1}"
         )
-    return torch.from_numpy(labels.astype(np.int64))
+    return torch.from_numpy(labels.astype(np.int64))  # torch lacks some of numpy's integers

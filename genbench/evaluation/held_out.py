@@ -135,6 +135,7 @@ class HeldOut:
                 bar.advance(start + count)
                 return measured
 
+            # The first process alone has the results, the others an empty list.
             places = list(batches(n, self.batch_size))
             return context.processes.broadcast(list(context.processes.map(of_batch, places)))
 

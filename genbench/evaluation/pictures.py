@@ -36,7 +36,7 @@ def save_grid(images: Tensor, path: Path, *, columns: int | None = None, scale: 
     if images.dtype != torch.uint8:
         raise ValueError(f"images have dtype {images.dtype}; convert them by genbench.data.to_uint8")
     n, _, h, w = images.shape
-    columns = math.isqrt(n - 1) + 1 if columns is None else columns
+    columns = math.isqrt(n - 1) + 1 if columns is None else columns  # the root of n, rounded up
     canvas = tile(images, columns, -(-VISIBLE // min(h, w)) if scale is None else scale)
     with atomic_file(path) as file:
         Image.fromarray(canvas).save(file, format="PNG")

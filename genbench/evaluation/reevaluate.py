@@ -94,7 +94,7 @@ class Reevaluation:
         """Make a line of evaluations.jsonl from scores by their full names and a record of the likelihood,
         None for images without a model; adds version, time, data and seed.
         """
-        kinds = to_record(self.metrics.kinds)
+        kinds = to_record(self.metrics.kinds)  # of other packages' scores alone, for the titles in reports
         return {
             "genbench": version("genbench"),
             "when": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -52,7 +52,7 @@ def sampler_sweep(
     load: builds the trained model with a setting. The table grows on disk by a row after each.
     Raises ValueError on a setting that the model does not have, before any is measured.
     """
-    import pandas as pd
+    import pandas as pd  # here, since --help must not wait for it
 
     for setting in todo:
         load(setting)  # raises on what the model lacks; built again later: many at once would fill memory

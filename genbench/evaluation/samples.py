@@ -131,5 +131,6 @@ def training_labels(model: Generator, data: ImageData, n: int, stream: torch.Gen
     labels = data.train.labels
     if model.num_classes == 0 or labels is None:
         return None
+    # Drawn from the labels themselves, so that a class is as frequent as in training, up to sampling noise.
     index = torch.randint(len(labels), (n,), generator=stream, device=stream.device)
     return labels.to(stream.device)[index]

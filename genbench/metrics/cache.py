@@ -38,6 +38,7 @@ def cached(path: Path, make: Callable[[], Stored]) -> Stored:
             return found
         stored = make()
         with optional(path):
+            # What killed processes left behind, and a damaged file or link under this name.
             remove_leftovers([path.parent], path.name)
             clear(path)
             save(path, stored)

@@ -45,6 +45,7 @@ class PassCounter:
         """Add the batch size of the first tensor among the inputs of a module: a forward hook as torch calls
         it, so that passes are counted and never declared.
         """
+        # Networks are called with keywords, too, and with times or labels that may be no tensors.
         self.rows += next(len(value) for value in (*inputs, *named.values()) if isinstance(value, Tensor))
 
     def passes(self, n: int) -> float:

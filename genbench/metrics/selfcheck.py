@@ -80,7 +80,7 @@ def closed_forms() -> Iterator[Check]:
     # |m1 - m2|^2 + sum (s1 - s2)^2 of commuting covariances
     yield Check("Frechet distance of two Gaussians", 25 + 1 + 1, frechet_distance(one, two), 1e-9)
     yield Check("Frechet distance of equal moments", 0.0, frechet_distance(one, one), 1e-9)
-    sure = torch.eye(K).repeat(60, 1) * 1e3
+    sure = torch.eye(K).repeat(60, 1) * 1e3  # logits under which each class has a probability of 1 or 0
     yield Check("Inception score, K sure classes", K, inception_score(sure, splits=1, seed=SEED)[0], 1e-6)
     unsure = torch.zeros(N, K)
     yield Check("Inception score, equal classes", 1.0, inception_score(unsure, splits=10, seed=SEED)[0], 1e-9)

@@ -46,5 +46,6 @@ class AutoFeatures(FeatureSource):
         if data.distribution is not None:
             return LawFeatures()
         if data.name == "digits_binary":
+            # As many images as the shipped network of the grey digits was trained on.
             return ClassifierFeatures(60_000)
         return SHIPPED.get(data.name) or InceptionFeatures(self.weights)

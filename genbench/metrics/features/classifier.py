@@ -42,6 +42,7 @@ class ClassifierFeatures(FeatureSource):
             path,
             lambda: cnn.train(data, images=self.images, seed=self.seed, progress=progress),
         )
+        # Another training, by another seed or on another kind of CPU, is another protocol.
         return cnn.CNNExtractor(stored, f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}").to(device)
 
 

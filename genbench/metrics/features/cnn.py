@@ -40,7 +40,7 @@ class SmallCNN(nn.Module):
             *block(width, 2 * width, nn.MaxPool2d(2)),
             *block(2 * width, 4 * width, nn.AdaptiveMaxPool2d(3)),
             nn.Flatten(),
-            nn.Linear(36 * width, num_features),
+            nn.Linear(36 * width, num_features),  # 4 width channels of 3 x 3
             nn.ReLU(),
         )
         self.head = nn.Linear(num_features, num_classes)
@@ -129,6 +129,7 @@ def fit(
             # The mean over the steps so far, later over the last fifty or so.
             recent.lerp_((logits.argmax(1) == y).float().mean(), max(1 / (step + 1), 0.02))
             bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%}")
+        # On images as the scores see them, neither shifted nor mirrored.
         normalise(network.eval(), data.train.gather(order.take(0, 10_000), CPU)[0])
     return network
 
@@ -142,7 +143,7 @@ def normalise(network: SmallCNN, images: Tensor) -> None:
     """
     features = torch.cat([network(to_float(batch)).features for batch in images.split(1024)])
     scale = features.square().mean().sqrt()
-    last = network.body[-2]
+    last = network.body[-2]  # the linear layer below the last ReLU
     last.weight /= scale
     last.bias /= scale
     network.head.weight *= scale

@@ -32,6 +32,7 @@ class Authenticity(Score):
             return {}
         new = authentic(train.features, drawn.features)
         name = drawn.name("authenticity", part=(f"among={len(train.features)}",), n=len(new))
+        # As truth values, so that the share gets Wilson's interval.
         return drawn.scored(name, float(new.double().mean()), influences=new)
 
 

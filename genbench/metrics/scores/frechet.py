@@ -93,7 +93,8 @@ def frechet_influences(x: Tensor, a: Moments, b: Moments) -> Tensor:
     root = square_root(a.cov)
     values, vectors = torch.linalg.eigh(root.T @ b.cov @ root)
     whitening = root / root.square().sum(0)  # R's columns have the eigenvalues of S1 as squared lengths
-    transport = whitening @ (vectors * values.clamp(min=0) ** 0.25)  # T = transport transport^T
+    # T = transport transport^T; eigenvalues are below 0 by rounding alone.
+    transport = whitening @ (vectors * values.clamp(min=0) ** 0.25)
     u = x.detach().cpu().double() - a.mean
     influences = 2 * u @ (a.mean - b.mean) + u.square().sum(1) - (u @ transport).square().sum(1)
     return influences - influences.mean()

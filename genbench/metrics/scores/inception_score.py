@@ -58,6 +58,7 @@ def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[flo
     check_finite(logits, name="logits")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
+        # Not synchronised: the first process has all samples, and the others of a run do not call this.
         metric = InceptionScore(feature=nn.Identity(), splits=splits, sync_on_compute=False)
     metric.update(logits.detach().cpu().double())
     # torchmetrics shuffles by torch's default generator, which a run's other draws must not depend on.
@@ -75,7 +76,7 @@ def score_influences(logits: Tensor) -> Tensor:
     logits (N, K) -> (N,) float64.
     """
     log_p = logits.double().log_softmax(1)
-    log_marginal = log_p.logsumexp(0) - math.log(len(log_p))
+    log_marginal = log_p.logsumexp(0) - math.log(len(log_p))  # log p(y) = log 1/N sum_i p(y | x_i)
     divergence = (log_p.exp() * (log_p - log_marginal)).sum(1)
     return divergence.mean().exp() * (divergence - divergence.mean())
 

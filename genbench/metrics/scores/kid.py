@@ -66,6 +66,7 @@ def kernel_distance(
         warnings.filterwarnings(
             "ignore", message="Metric `Kernel Inception Distance` will save all extracted"
         )
+        # Not synchronised: the first process has all samples, and the others of a run do not call this.
         metric = KernelInceptionDistance(
             feature=nn.Identity(), subsets=subsets, subset_size=subset_size, sync_on_compute=False
         )

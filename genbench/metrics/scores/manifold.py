@@ -141,6 +141,7 @@ def radii(x: Tensor, k: int, block_size: int) -> Tensor:
     eps, points = torch.finfo(x.dtype).eps, x.detach().cpu().double()
     rows = (squared_distances(part, points) for part in points.split(block_size))
     nearest = [part.topk(k + 1, largest=False).values[:, k] for part in rows]  # the first is the point itself
+    # Clamped: by rounding the squared distance of two equal points may lie below 0.
     r, norm = torch.cat(nearest).clamp(min=0).sqrt(), points.norm(dim=1)
     rounding = 8 * (x.shape[1] + 5) * torch.finfo(points.dtype).eps * (norm.square() + r.square())
     return (r + TIE * eps * (norm + r)).square() + rounding

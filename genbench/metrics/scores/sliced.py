@@ -51,7 +51,9 @@ def sliced_distance(real: Tensor, fake: Tensor, *, directions: int) -> tuple[flo
     x = (real.double() @ u).sort(0).values
     y, order = (fake.double() @ u).sort(0)
     value = float((y - x).square().mean().sqrt())
-    steps = (y - x)[1:] + (y - x)[:-1]
+    steps = (y - x)[1:] + (y - x)[
+        :-1
+    ]  # the mean of 2 (y - T(y)) at both ends of a gap, times its width below
     potential = torch.zeros_like(y)
     potential[1:] = (steps * y.diff(dim=0)).cumsum(0)
     potential -= potential.mean(0)
