@@ -120,19 +120,19 @@ def sampler_sweep(
     check_new(out)
 
     from genbench import app as application
-    from genbench.evaluation.sampler_sweep import combinations
+    from genbench.evaluation.sampler_sweep import combinations as ways
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.report import frame_markdown
     from genbench.runtime import device as devices
     from genbench.runtime.context import Context
     from genbench.runtime.progress import Progress, terminal
 
-    todo = combinations(listed(samplers, str), listed(steps, int), listed(scales, float))
+    todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
     source, metrics, seed = application.protocol(run_dir)
     metrics.samples = n or metrics.samples
     with warnings_in_lines(), whole_folder(out):
         table = sweep(
-            lambda setting: application.load(run_dir, device=device, overrides=setting),
+            lambda way: application.load(run_dir, device=device, overrides=way),
             todo,
             out,
             source=source,
