@@ -74,9 +74,8 @@ def reference(
     path = cache_dir() / "reference" / f"{data.name}-{split}-{cache.key(identity)}.safetensors"
     stored = cache.cached(path, lambda: measure(extractor, splits[split], device, progress))
     mean, scatter, features = (stored.tensors[name] for name in ("mean", "scatter", "features"))
-    moments = Moments(len(mean))
     # Facts are any JSON value to the type checker, hence the way over a string.
-    moments.n, moments.mean, moments.scatter = int(str(stored.facts["n"])), mean, scatter
+    moments = Moments.given(int(str(stored.facts["n"])), mean, scatter)
     return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution)
 
 

@@ -213,11 +213,9 @@ def moments_of(mean: list[float], variances: list[float]) -> Moments:
     """Make moments of a given mean (d,) and variances (d,), without correlations, for which distances follow
     by hand; no features have these.
     """
-    moments = Moments(len(mean))
-    moments.n = 2  # so that the covariance is scatter / (n - 1) = scatter
-    moments.mean = torch.tensor(mean, dtype=torch.float64)
-    moments.scatter = torch.diag(torch.tensor(variances, dtype=torch.float64))
-    return moments
+    # Of two samples the covariance is scatter / (n - 1) = scatter.
+    m, s = (torch.tensor(values, dtype=torch.float64) for values in (mean, variances))
+    return Moments.given(2, m, torch.diag(s))
 
 
 def verdict_table(checks: list[Check]) -> Table:

@@ -27,7 +27,7 @@ class AutoFeatures(FeatureSource):
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
 
-    def check(self, source: ImageSource) -> None:
+    def check(self, source: ImageSource | ImageData) -> None:
         choice = self.choice(source)
         if self.weights is not None and isinstance(choice, ShippedFeatures):
             raise ValueError(

@@ -27,14 +27,22 @@ class ClassifierFeatures(FeatureSource):
         self.images = images
         self.seed = seed
 
-    def check(self, source: ImageSource) -> None:
+    def check(self, source: ImageSource | ImageData) -> None:
         """Raise ValueError where there are fewer than two classes to learn, or where the images are smaller
         than the 4 pixels a side that the network needs.
         """
-        check(source.name, source.num_classes, source.shape)
+        if source.num_classes < 2:
+            raise ValueError(
+                f"{source.name} has {source.num_classes} classes; a classifier needs 2 or more: add labels "
+                "(a folder for each class), or take features=inception"
+            )
+        if min(source.shape[1:]) < 4:  # two poolings halve the sides, and the third needs a pixel
+            raise ValueError(
+                f"images of {source.name} are {source.shape}; this classifier needs 4 or more pixels a side"
+            )
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        check(data.name, data.num_classes, data.shape)
+        self.check(data)
         # All that the weights depend on, so that other data or another recipe train their own.
         recipe = {"data": data.key, "images": self.images, "seed": self.seed, "recipe": cnn.RECIPE}
         path = cache_dir() / "features" / f"{data.name}-cnn-{cache.key(recipe)}.safetensors"
@@ -44,16 +52,3 @@ class ClassifierFeatures(FeatureSource):
         )
         # Another training, by another seed or on another kind of CPU, is another protocol.
         return cnn.CNNExtractor(stored, f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}").to(device)
-
-
-def check(name: str, num_classes: int, shape: tuple[int, int, int]) -> None:
-    """Raise ValueError unless a classifier can be trained on images of a shape (C, H, W) and so many classes;
-    `name` is that of the data set, for the message.
-    """
-    if num_classes < 2:
-        raise ValueError(
-            f"{name} has {num_classes} classes; a classifier needs 2 or more: add labels "
-            "(a folder for each class), or take features=inception"
-        )
-    if min(shape[1:]) < 4:  # two poolings halve the sides, and the third needs a pixel
-        raise ValueError(f"images of {name} are {shape}; this classifier needs 4 or more pixels a side")

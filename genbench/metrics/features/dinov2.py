@@ -36,7 +36,7 @@ class DINOv2Features(FeatureSource):
             raise ValueError(f"features.weights is null; DINOv2 needs a file: {REMEDY}")
         self.weights = weights
 
-    def check(self, source: ImageSource) -> None:
+    def check(self, source: ImageSource | ImageData) -> None:
         """Raise ValueError on images of other than 1 or 3 channels and on a weights file of another layout,
         FileNotFoundError where there is no such file.
         """

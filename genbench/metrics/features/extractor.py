@@ -72,7 +72,7 @@ class FeatureSource(ABC):
     """
 
     @abstractmethod
-    def check(self, source: ImageSource) -> None:
+    def check(self, source: ImageSource | ImageData) -> None:
         """Raise ValueError or MissingWeights where `build` would fail later: images of `source` that do not
         fit the network, weights that are not there. Nothing is trained or built.
         """

@@ -37,7 +37,7 @@ class InceptionFeatures(FeatureSource):
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
 
-    def check(self, source: ImageSource) -> None:
+    def check(self, source: ImageSource | ImageData) -> None:
         """Raise ValueError on other than 1 or 3 channels or a file of another layout, FileNotFoundError
         where `weights` is no file, MissingWeights where the published ones cannot be downloaded.
         """

@@ -19,14 +19,20 @@ class LawFeatures(FeatureSource):
     The protocol carries 8 digits of the distribution's key, so that values on two of them share no column.
     """
 
-    def check(self, source: ImageSource) -> None:
+    def check(self, source: ImageSource | ImageData) -> None:
         """Raise ValueError on a set of images whose distribution is not known, with the sets and the metrics
         that can be taken instead.
         """
-        known(source.distribution, source.name)
+        if source.distribution is None:
+            raise ValueError(
+                f"the distribution of {source.name} is not known, and features=law needs it: take "
+                "metrics=auto, or data=gaussians"
+            )
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        return LawExtractor(known(data.distribution, data.name))
+        self.check(data)
+        assert data.distribution is not None
+        return LawExtractor(data.distribution)
 
 
 class LawExtractor(FeatureExtractor):
@@ -50,19 +56,5 @@ def exact_moments(distribution: KnownDistribution) -> Moments:
     """Mean and covariance of the known distribution's pixels in [-1, 1], computed without any image, in
     float64; what a sample of infinitely many images would have.
     """
-    moments = Moments(distribution.dimensions)
-    moments.n = PLENTY
-    # As bytes u -> x = u / 127.5 - 1 moves them; scatter is the covariance times n - 1.
-    moments.mean = distribution.mean / 127.5 - 1
-    moments.scatter = distribution.cov * ((PLENTY - 1) / 127.5**2)
-    return moments
-
-
-def known(distribution: KnownDistribution | None, name: str) -> KnownDistribution:
-    """Return the known distribution of the data set `name`. Raises ValueError where it is None."""
-    if distribution is None:
-        raise ValueError(
-            f"the distribution of {name} is not known, and features=law needs it: take metrics=auto, or "
-            "data=gaussians"
-        )
-    return distribution
+    # Of bytes u, moved to x = u / 127.5 - 1; scatter is the covariance times n - 1.
+    return Moments.given(PLENTY, distribution.mean / 127.5 - 1, distribution.cov * ((PLENTY - 1) / 127.5**2))

@@ -36,29 +36,23 @@ class ShippedFeatures(FeatureSource):
         """
         return Path(__file__).with_name(f"{self.protocol.replace('-', '_')}.safetensors")
 
-    def check(self, source: ImageSource) -> None:
-        """Raise ValueError on images of another shape than the network was trained on, and where the shipped
-        weights are missing or damaged.
+    def check(self, source: ImageSource | ImageData) -> None:
+        """Raise ValueError on images of another shape (C, H, W) than the network was trained on, and where
+        the shipped weights are missing or damaged, by their sha256.
         """
-        self.check_shape(source.name, source.shape)
-
-    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        self.check_shape(data.name, data.shape)
-        return CNNExtractor(load(self.path), self.protocol).to(device)
-
-    def check_shape(self, name: str, shape: tuple[int, int, int]) -> None:
-        """Raise ValueError unless images of a shape (C, H, W), of the data set `name`, can be sent through
-        the weights that were shipped, and these are whole.
-        """
-        if shape != self.shape:
+        if source.shape != self.shape:
             raise ValueError(
-                f"images of {name} are {shape}; features={self.option} is for images of {self.shape}: "
-                "take features=classifier or features=auto"
+                f"images of {source.name} are {source.shape}; features={self.option} is for images of "
+                f"{self.shape}: take features=classifier or features=auto"
             )
         if not self.path.is_file() or file_digest(self.path) != self.sha256:
             raise ValueError(
                 f"{self.path} is missing or damaged (its sha256 is not {self.sha256}); install genbench again"
             )
+
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        self.check(data)
+        return CNNExtractor(load(self.path), self.protocol).to(device)
 
 
 class DigitsFeatures(ShippedFeatures):

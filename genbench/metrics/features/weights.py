@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genbench.data import ImageSource
+from genbench.data import ImageData, ImageSource
 
 __all__ = ["check_channels", "check_layout", "local_file", "read_tensors"]
 
 
-def check_channels(source: ImageSource, network: str) -> None:
+def check_channels(source: ImageSource | ImageData, network: str) -> None:
     """Raise ValueError on images of other than 1 or 3 channels, which networks for colour photographs cannot
     take; `network` is the name of one, for the message.
     """

@@ -29,6 +29,15 @@ class Moments:
         moments.update(features)
         return moments
 
+    @classmethod
+    def given(cls, n: int, mean: Tensor, scatter: Tensor) -> "Moments":
+        """Moments that are known already: n samples, mean (d,), and scatter (d, d), which is the unbiased
+        covariance times n - 1; both in float64.
+        """
+        moments = cls(len(mean))
+        moments.n, moments.mean, moments.scatter = n, mean, scatter
+        return moments
+
     def update(self, features: Tensor) -> None:
         """Add a batch of features (B, d), on any device and in any precision, to the moments of those before
         it.
