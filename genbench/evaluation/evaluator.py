@@ -121,7 +121,7 @@ class Evaluator:
             images, y = self.data.test.gather(order[start : start + size], self.context.device)
             return tuple(take(self.extractor, images, y if labelled else None))
 
-        return self.score_images(take_batch, count, "test", SPLITS[:1])
+        return self.score_batches(take_batch, count, "test", SPLITS[:1])
 
     def score_given(self, given: GivenImages) -> dict[str, float]:
         """Score images that came from elsewhere, all of them, against the training and the test images;
@@ -137,9 +137,9 @@ class Evaluator:
                 bar.advance(sum(place))
                 return tuple(taken)
 
-            return self.score_images(take_batch, n, "given", SPLITS)
+            return self.score_batches(take_batch, n, "given", SPLITS)
 
-    def score_images(
+    def score_batches(
         self, take_batch: Callable[[Place], Sequence[Any]], n: int, of: str, splits: Sequence[str]
     ) -> dict[str, float]:
         """Score n images, which the processes gather together: take_batch(place) gives the fields of a Taken

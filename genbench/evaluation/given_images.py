@@ -154,6 +154,7 @@ def checked_labels(labels: np.ndarray, n: int, num_classes: int, file: Path) -> 
         )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
-            f"{file}: labels range from {labels.min()} to {labels.max()}; legal are 0 to {num_classes - 1}"
+            f"{file}: labels range from {labels.min()} to {labels.max()}; they must be from 0 to "
+            f"{num_classes - 1}"
         )
     return torch.from_numpy(labels.astype(np.int64))  # torch lacks some of numpy's integers

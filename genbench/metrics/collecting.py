@@ -54,7 +54,8 @@ def score_images(
     of: str,
     seed: int,
 ) -> dict[str, float]:
-    """Compute all scores of n images under their full names; the one way from images to numbers.
+    """Compute all scores of n images under their full names, by `take`, `collect` and `compute`, in one
+    process.
 
     stream: images (B, C, H, W) uint8, each batch with labels (B,) int64 or None.
     n, extractor, of, seed: as for `collect`.

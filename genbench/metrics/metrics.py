@@ -47,11 +47,11 @@ class Metrics:
             raise ValueError("metrics.features is null, and scores need features: take metrics=standard")
         if likelihood_samples is not None and likelihood_samples < 0:
             raise ValueError(
-                f"metrics.likelihood_samples is {likelihood_samples}; legal are 0 (none) and above, "
+                f"metrics.likelihood_samples is {likelihood_samples}; it must be 0 (none) or more, "
                 "or null for all"
             )
         if batch_size < 1:
-            raise ValueError(f"metrics.batch_size is {batch_size}; legal are 1 and above")
+            raise ValueError(f"metrics.batch_size is {batch_size}; it must be 1 or more")
         self.features = features
         self.scores = scores
         self.samples = samples

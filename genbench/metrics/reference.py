@@ -59,7 +59,7 @@ def reference(
     """
     splits = {"train": data.train, "test": data.test}
     if split not in splits:
-        raise ValueError(f"split is {split!r}; legal are {', '.join(splits)}")
+        raise ValueError(f"split is {split!r}; choose from {', '.join(splits)}")
     # All that the statistics depend on, so that another version or other weights never read this file.
     identity = {
         "data": data.key,

@@ -21,9 +21,9 @@ class ClassifierFeatures(FeatureSource):
 
     def __init__(self, images: int = 120_000, seed: int = 0) -> None:
         if images < cnn.BATCH:
-            raise ValueError(f"images is {images}; legal are {cnn.BATCH} (one batch) and above")
+            raise ValueError(f"images is {images}; it must be {cnn.BATCH} (one batch) or more")
         if seed < 0:
-            raise ValueError(f"seed is {seed}; legal are 0 and above")
+            raise ValueError(f"seed is {seed}; it must be 0 or more")
         self.images = images
         self.seed = seed
 

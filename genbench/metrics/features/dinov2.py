@@ -90,7 +90,7 @@ def read(path: Path) -> tuple[str, VisionTransformer]:
     state = read_tensors(path, REMEDY)
     width = state["cls_token"].shape[-1] if "cls_token" in state else min(SIZES)
     if width not in SIZES:
-        raise ValueError(f"{path} has tokens of {width} features; legal are {', '.join(map(str, SIZES))}")
+        raise ValueError(f"{path} has tokens of {width} features; DINOv2 has {', '.join(map(str, SIZES))}")
     name, depth = SIZES[width]
     with torch.device("meta"):  # drawing weights, only to replace them, would move torch's generator
         network = VisionTransformer(width, depth)

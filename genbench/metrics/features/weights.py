@@ -59,7 +59,7 @@ def check_layout(
     differing = [name for name in names if expected.get(name) != found.get(name)]
     if differing:
         shown = ", ".join(
-            f"{name} (file {found.get(name)}, legal {expected.get(name)})" for name in differing[:3]
+            f"{name} (file {found.get(name)}, expected {expected.get(name)})" for name in differing[:3]
         )
         raise ValueError(
             f"{path} has another layout than {of} in {len(differing)} entries: {shown}; {remedy}"

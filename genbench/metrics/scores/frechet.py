@@ -45,7 +45,7 @@ class Moments:
         Raises ValueError on other shapes, FloatingPointError where a value is not finite.
         """
         if features.dim() != 2 or features.shape[1] != len(self.mean):
-            raise ValueError(f"features have shape {tuple(features.shape)}; legal is (B, {len(self.mean)})")
+            raise ValueError(f"features have shape {tuple(features.shape)}; it must be (B, {len(self.mean)})")
         check_finite(features)
         if len(features) == 0:  # its mean would be 0 / 0
             return

@@ -54,7 +54,7 @@ def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[flo
     from torchmetrics.image.inception import InceptionScore
 
     if not 1 <= splits <= len(logits):
-        raise ValueError(f"splits is {splits} for {len(logits)} samples; legal are 1 to {len(logits)}")
+        raise ValueError(f"splits is {splits} for {len(logits)} samples; it must be from 1 to {len(logits)}")
     check_finite(logits, name="logits")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")

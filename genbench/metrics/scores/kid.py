@@ -29,7 +29,7 @@ class KID(Distance):
         if subsets < 1 or subset_size < 2:
             raise ValueError(
                 f"scores.kid.subsets is {subsets} and subset_size {subset_size}; "
-                "legal are 1 and above, 2 and above"
+                "they must be 1 or more, and 2 or more"
             )
         self.subsets = subsets
         self.subset_size = subset_size
@@ -59,7 +59,9 @@ def kernel_distance(
 
     largest = min(len(real), len(fake))
     if not 2 <= subset_size <= largest:
-        raise ValueError(f"subset_size is {subset_size}; legal are 2 to {largest}, the smaller set's size")
+        raise ValueError(
+            f"subset_size is {subset_size}; it must be from 2 to {largest}, the smaller set's size"
+        )
     check_finite(real)
     check_finite(fake)
     with warnings.catch_warnings():

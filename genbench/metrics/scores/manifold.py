@@ -38,7 +38,7 @@ class Manifold(Distance):
 
     def __init__(self, neighbours: int = 5) -> None:
         if neighbours < 1:
-            raise ValueError(f"scores.precision_recall.neighbours is {neighbours}; legal are 1 and above")
+            raise ValueError(f"scores.precision_recall.neighbours is {neighbours}; it must be 1 or more")
         self.neighbours = neighbours
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
@@ -113,7 +113,7 @@ def count_balls(real: Tensor, fake: Tensor, *, k: int, block_size: int = 512) ->
     """
     largest = min(len(real), len(fake)) - 1
     if not 1 <= k <= largest:
-        raise ValueError(f"k is {k}; legal are 1 to {largest}, below the smaller set's size")
+        raise ValueError(f"k is {k}; it must be from 1 to {largest}, below the smaller set's size")
     check_finite(real)
     check_finite(fake)
     # The radii know the dtype that features come in: their tolerance is for rounding in that one.

@@ -31,7 +31,7 @@ class NearestImage(Score):
 
     def __init__(self, samples: int = 1000) -> None:
         if samples < 2:
-            raise ValueError(f"scores.nearest.samples is {samples}; legal are 2 and above")
+            raise ValueError(f"scores.nearest.samples is {samples}; it must be 2 or more")
         self.samples = samples
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:

@@ -25,7 +25,7 @@ class SlicedWasserstein(Distance):
 
     def __init__(self, directions: int = 256) -> None:
         if directions < 1:
-            raise ValueError(f"scores.swd.directions is {directions}; legal are 1 and above")
+            raise ValueError(f"scores.swd.directions is {directions}; it must be 1 or more")
         self.directions = directions
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
