@@ -124,7 +124,7 @@ class Gallery:
         that are rebuilt from their codes.
         """
         n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)  # full rows alone
-        x, y = self.test_images(model, self.order[:n])
+        x, y = model_batch(model, self.data.test, self.order[:n], self.context.device)
         # A row of images, then the row of their reconstructions.
         rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
         above = torch.cat([image for row in rows for image in row])
@@ -146,7 +146,7 @@ class Gallery:
         Returns them, (6, *latent_shape) each, and one label for both, (6,), None for an unconditional model.
         """
         if isinstance(model, Latent):
-            x, y = self.test_images(model, self.pairs(model))
+            x, y = model_batch(model, self.data.test, self.pairs(model), self.context.device)
             start, end = model.encode(x, y).chunk(2)
             return start, end, None if y is None else y[:ROWS]
         y = classes_in_turn(model, ROWS, self.context.device)
@@ -165,12 +165,6 @@ class Gallery:
         present = labels.unique()  # a small test split may lack a class
         members = [(labels == present[row % len(present)]).nonzero().flatten() for row in range(ROWS)]
         return torch.stack([*(m[0] for m in members), *(m[-1] for m in members)])
-
-    def test_images(self, model: Generator, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Read test images by their numbers (N,): (N, C, H, W) in [-1, 1] on the device, with their labels
-        (N,) for a conditional model, else None.
-        """
-        return model_batch(model, self.data.test, index, self.context.device)
 
     def neighbours(self, drawn: Drawn | None, train: Reference, images_seen: int) -> None:
         """Show the samples that come nearest to training images; beneath each the training image nearest to

@@ -96,12 +96,14 @@ def manifold_scores(real: Tensor, fake: Tensor, *, k: int = 5, block_size: int =
 
 
 def scores_of(balls: Balls, k: int) -> ManifoldScores:
-    """Precision, recall, density and coverage from the counts, see `manifold_scores` for the formulas."""
+    """Compute precision, recall, density and coverage from the counts, as means in float64; `manifold_scores`
+    has the formulas.
+    """
     return ManifoldScores(
-        precision=mean(balls.holding > 0),
-        recall=mean(balls.recalled),
-        density=mean(balls.holding) / k,
-        coverage=mean(balls.covered),
+        precision=float((balls.holding > 0).double().mean()),
+        recall=float(balls.recalled.double().mean()),
+        density=float(balls.holding.double().mean()) / k,
+        coverage=float(balls.covered.double().mean()),
     )
 
 
@@ -154,8 +156,3 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """
     norms = x.norm(dim=1, keepdim=True).square() + y.norm(dim=1).square()
     return norms.addmm_(x, y.T, alpha=-2)  # in place: a second (B, N) would double the memory
-
-
-def mean(x: Tensor) -> float:
-    """Mean of counts or of truth values as a float, in float64."""
-    return float(x.double().mean())

@@ -38,13 +38,14 @@ class NearestImage(Score):
         train, test = (of_split(references, split) for split in ("train", "test"))
         if train is None:
             return {}
-        distances = self.to(train.images, drawn.images)
+        # A part of both sets, which bounds the time on large ones.
+        distances, _ = nearest_images(train.images, subset(drawn.images, self.samples))
         mean, part = float(distances.mean()), (f"among={len(train.images)}",)
         name = drawn.name("nearest", part=part, n=len(distances), protocol="pixels")
         found = drawn.scored(name, mean, influences=Influences(distances))
         if test is None:
             return found
-        real = self.to(train.images, test.images.images)
+        real, _ = nearest_images(train.images, subset(test.images.images, self.samples))
         held_out = float(real.mean())
         if held_out > 0:  # 0 where all held-out images are among the training images
             ratio = mean / held_out
@@ -52,12 +53,6 @@ class NearestImage(Score):
             influences = Influences(distances / held_out, real=(-ratio * real / held_out,), scale=at_least_0)
             found |= drawn.scored(replace(name, kind="nearest_ratio"), ratio, influences=influences)
         return found
-
-    def to(self, real: Split, images: Tensor) -> Tensor:
-        """Compute the distances of a fixed random part of images (N, C, H, W) uint8 to a split, `samples` of
-        them at most, which bounds the time on large sets: (n,) float64.
-        """
-        return nearest_images(real, subset(images, self.samples))[0]
 
 
 def nearest_images(real: Split, fake: Tensor) -> tuple[Tensor, Tensor]:
