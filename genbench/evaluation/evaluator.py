@@ -178,6 +178,7 @@ class Evaluator:
 
             # The first process alone has all samples; its numbers are small enough to be sent.
             values, account = context.processes.on_first(score)
+        # Sums over the samples become means of one; samples that are not finite have raised above.
         passes, seconds, outside, _ = Account(*account)
         return Evaluation(values, passes / n, seconds / n, outside / n, next(iter(drawn), None))
 

@@ -1,5 +1,5 @@
 """Images that any tool made, read from disk to be scored; what is not bytes of the shape of the data is
-refused, with the remedy, and nothing is converted.
+rejected, with the remedy, and nothing is converted.
 """
 
 import os

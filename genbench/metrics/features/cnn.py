@@ -136,7 +136,7 @@ def fit(
 
 @torch.no_grad()
 def normalise(network: SmallCNN, images: Tensor) -> None:
-    """Give the features of images (B, C, H, W) uint8 a mean square of 1; the logits stay what they were.
+    """Give the features of images (B, C, H, W) uint8 a mean square of 1; the logits do not change.
 
     Relu(a x) = a relu(x), so the scale moves from the features' layer into the head. Distances of two
     classifiers then have one order of magnitude, and KID's cubic kernel does not run away.

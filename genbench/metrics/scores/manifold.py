@@ -108,7 +108,7 @@ def scores_of(balls: Balls, k: int) -> ManifoldScores:
 
 
 def count_balls(real: Tensor, fake: Tensor, *, k: int, block_size: int = 512) -> Balls:
-    """Count, for real (N, d) and fake (M, d) points, whose balls hold whom.
+    """Count, for real (N, d) and fake (M, d) points, the balls of one set that hold points of the other.
 
     No more than block_size rows of distances are held at once.
     Raises ValueError unless 1 <= k < min(N, M), FloatingPointError where not finite.
