@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from genbench.data import Cifar10, Split, prepare, to_float, to_uint8
@@ -227,7 +228,8 @@ def verdict_table(checks: list[Check]) -> Table:
         grid.add_column(name, justify="left" if name in ("what", "verdict") else "right", overflow="fold")
     for check in checks:
         word, style = ("missed", "red") if check.missed else ("agrees", "green")
-        verdict = f"[{style}]{word}[/]" if not check.skipped else f"not run: {check.skipped}"
+        # A styled text, not markup: the terminal prints tables without reading markup in them.
+        verdict = Text(f"not run: {check.skipped}") if check.skipped else Text(word, style=style)
         obtained = "" if check.skipped else f"{check.obtained:.6f}"
         grid.add_row(check.what, f"{check.expected:.6f}", obtained, f"{check.tolerance:g}", verdict)
     return grid
