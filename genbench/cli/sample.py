@@ -120,8 +120,8 @@ def sampler_sweep(
     check_new(out)
 
     from genbench import app as application
+    from genbench.evaluation.sampler_sweep import combinations as ways
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
-    from genbench.evaluation.sampler_sweep import ways
     from genbench.report import frame_markdown
     from genbench.runtime import device as devices
     from genbench.runtime.context import Context

@@ -1,5 +1,5 @@
-"""Terms of a diffusion model's bound on the likelihood, step by step on held-out images, as a table and a
-figure; for `genbench bound`.
+"""Terms of a diffusion model's bound on the likelihood, one for each step, on held-out images: as a table and
+as a figure; for `genbench bound`.
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ class Terms(NamedTuple):
     between: float
     """L_1 + .. + L_{T-1}: the reverse steps against their posteriors."""
     last: float
-    """L_T: what the last state still tells of the image."""
+    """L_T: how far the last state's distribution is from the prior."""
 
 
 def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, context: Context) -> Terms:
@@ -47,11 +47,11 @@ def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, co
     x, y = model_batch(model, data.test, held_out_order(data, context.seed)[:n], device)
     explained = memory_for(f"the bound of {n} images at once (--n) on {device}", f"take --n {max(n // 2, 1)}")
     with rng.fork(device), explained, context.progress.bar("terms of the bound", len(x)) as bar:
-        torch.manual_seed(rng.derive(context.seed, "terms"))
+        torch.manual_seed(rng.derive(context.seed, "terms"))  # `bound_terms` draws by torch's own generator
         nats = [float(term.double().mean()) for term in model.bound_terms(x, y)]
         bar.advance(len(x))
     bits = np.array([bits_per_dim(-term, x[0].numel()) for term in nats])
-    t = np.arange(1, len(bits) + 1) / (len(bits) - 1)
+    t = np.arange(1, len(bits) + 1) / (len(bits) - 1)  # of T + 1 terms the last, L_T, belongs to no step
     with atomic_file(out / "terms.csv") as file:
         np.savetxt(file, np.stack([t[:-1], bits[:-1]], 1), delimiter=",", header="t,bits", comments="")
     # A term may be 0 where a step adds nothing, which a logarithmic axis has no place for.

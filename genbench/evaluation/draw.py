@@ -66,7 +66,9 @@ def choose(
 
 
 def unable(model: Generator, option: str) -> ValueError:
-    """Make the error for an option that the model cannot serve."""
+    """Make the error for an option of `genbench sample` that a model without editing, such as a GAN, does not
+    support, with the remedy.
+    """
     return ValueError(
         f"{option} needs a model that edits images, such as model=ddpm, and {type(model).__name__} does "
         "not: without --inpaint, --mask, --vary and --strength it draws images of its own"
@@ -82,8 +84,9 @@ def samples(model: Generator) -> Drawing:
 
 
 def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
-    """Draw one image again and again where a mask is white; the image and its masked copy are shown before
-    them.
+    """Draw one image again and again where a mask is white: the function of (n, y, rng) completes n copies,
+    and the grid shows the image and its masked copy before them.
+    image, mask: files, in any size. Raises ValueError where the mask has no white pixel.
     """
     given = read(image, model.shape)
     wanted = read(mask, (1, *model.shape[1:])) >= WHITE
@@ -98,7 +101,11 @@ def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
 
 
 def variations(model: Edits, image: Path, strength: float) -> Drawing:
-    """Draw images near one, which is shown before them; strength in (0, 1]."""
+    """Draw images near the one of a file, which the grid shows before them.
+
+    strength: in (0, 1], near 0 the image itself, at 1 samples that do not depend on it. Raises ValueError on
+    any other.
+    """
     if not 0 < strength <= 1:
         raise ValueError(f"--strength is {strength}; it must be above 0 (the image itself) and at most 1")
     given = read(image, model.shape)
@@ -115,11 +122,14 @@ def read(path: Path, shape: tuple[int, int, int]) -> Tensor:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file: give an image")
+    # Copied: torch warns of arrays that cannot be written, as Pillow's are.
     return torch.from_numpy(load(path, shape).copy()).permute(2, 0, 1)[None]
 
 
 def repeated(tensor: Tensor, n: int, device: torch.device) -> Tensor:
-    """Repeat one image: (1, ..) -> (n, ..) on a device."""
+    """Repeat one image n times on a device, (1, ..) -> (n, ..), each copy in memory of its own, as a batch of
+    different images is.
+    """
     return tensor.to(device).expand(n, *tensor.shape[1:]).contiguous()
 
 
@@ -149,14 +159,15 @@ def write(
     unconditional model draws the very images that were measured.
     """
     device = context.device
-    make_repeatable(device)
+    make_repeatable(device)  # as in a run, or the images would differ in their last digits
     keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
-    drawn, digits = [], len(str(n - 1))  # digits: names that sort as numbers do
+    drawn, digits = [], len(str(n - 1))  # equally many digits: names sort as numbers do
     with rng.fork(device), context.progress.bar("drawing", n) as bar:
         for start, count in batches(n, batch_size):
             stream = context.generator("evaluate", start)
-            with memory_for(f"drawing {count} images at once (--batch-size) on {device}", smaller(count)):
+            remedy = FREE if count == 1 else f"take --batch-size {count // 2} (the images are then others)"
+            with memory_for(f"drawing {count} images at once (--batch-size) on {device}", remedy):
                 x = drawing.draw(count, None if y is None else y[start : start + count], stream)
                 drawn.append(to_uint8(x).cpu())
             # Written batch by batch, so that a long drawing that is stopped leaves what it has.
@@ -173,20 +184,17 @@ def write(
         np.savez(file, **arrays)
 
 
-def smaller(count: int) -> str:
-    """Return the remedy, for a message, where so many images at once do not fit into memory."""
-    return FREE if count == 1 else f"take --batch-size {count // 2} (the images are then others)"
-
-
 def pixels(images: Tensor) -> np.ndarray:
-    """Arrange images as files hold them: (N, C, H, W) -> (N, H, W) for one channel, (N, H, W, C) for more."""
+    """Arrange images (N, C, H, W) uint8 as image files and other tools hold them: (N, H, W) for one channel,
+    (N, H, W, C) for more.
+    """
     channels_last = images.permute(0, 2, 3, 1).contiguous().numpy()
     return channels_last[..., 0] if images.shape[1] == 1 else channels_last
 
 
 def columns(y: Tensor | None) -> int | None:
-    """Number of columns of the grid: one for each class, where there are several and they fit; None, near a
-    square, otherwise.
+    """Count the columns of the grid for labels (N,): one for each class, so that a column is a class, where
+    there are from 2 to 20 of them; else None, a grid near a square.
     """
     classes = 1 if y is None else int(y.max()) + 1 - int(y.min())
     return classes if 1 < classes <= CLASSES else None

@@ -31,7 +31,7 @@ from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 
-__all__ = ["SPLITS", "Evaluation", "Evaluator", "noise"]
+__all__ = ["SPLITS", "Evaluation", "Evaluator", "noise_schedule"]
 
 SPLITS = ("train", "test")
 
@@ -117,10 +117,11 @@ class Evaluator:
 
         def take_batch(place: Place) -> tuple[Any, ...]:
             start, size = place
+            # Read batch by batch by the process that needs them: a whole split may not fit on a device.
             images, y = self.data.test.gather(order[start : start + size], self.context.device)
             return tuple(take(self.extractor, images, y if labelled else None))
 
-        return self.score_images(take_batch, count, "test", SPLITS[:1])
+        return self.score_batches(take_batch, count, "test", SPLITS[:1])
 
     def score_given(self, given: GivenImages) -> dict[str, float]:
         """Score images that came from elsewhere, all of them, against the training and the test images;
@@ -136,15 +137,16 @@ class Evaluator:
                 bar.advance(sum(place))
                 return tuple(taken)
 
-            return self.score_images(take_batch, n, "given", SPLITS)
+            return self.score_batches(take_batch, n, "given", SPLITS)
 
-    def score_images(
+    def score_batches(
         self, take_batch: Callable[[Place], Sequence[Any]], n: int, of: str, splits: Sequence[str]
     ) -> dict[str, float]:
         """Score n images, which the processes gather together: take_batch(place) gives the fields of a Taken
         for the images start to start + count - 1.
         of: whose they are, in names; splits: of the real images to compare with.
         """
+        # References first, by all processes together: below the first one works alone.
         references, processes = [self.reference(split) for split in splits], self.context.processes
         with rng.fork(self.context.device):
             results = processes.map(take_batch, list(batches(n, self.metrics.batch_size)))
@@ -159,7 +161,9 @@ class Evaluator:
     def evaluation(
         self, model: Generator, of: str, metrics: Metrics, splits: Sequence[str], seed: int
     ) -> Evaluation:
-        """Score a model by some metrics; both its samples and what scores draw follow from a seed."""
+        """Draw samples of a model and score them by some metrics, which may be of another size than the run's
+        own; both the samples and the draws of scores follow from `seed`. Raises as `score_model` does.
+        """
         context, n = replace(self.context, seed=seed), sample_count(metrics, self.data)
         # Before any sample is drawn: where weights of the feature network are missing, nothing was in vain.
         references, drawn = [self.reference(split) for split in splits], list[Drawn]()
@@ -172,17 +176,20 @@ class Evaluator:
                 drawn.append(self.collected(samples.taken(results), n, of, seed))
                 return compute(drawn[0], metrics.scores, references), tuple(samples.account)
 
-            # The first process has all samples; what it computes of them is small enough to be sent.
+            # The first process alone has all samples; its numbers are small enough to be sent.
             values, account = context.processes.on_first(score)
+        # Sums over the samples become means of one; samples that are not finite have raised above.
         passes, seconds, outside, _ = Account(*account)
         return Evaluation(values, passes / n, seconds / n, outside / n, next(iter(drawn), None))
 
     def collected(self, taken: Iterable[Taken], n: int, of: str, seed: int) -> Drawn:
-        """Collect n images for scores, which draw their splits and subsets from a stream of the seed."""
+        """Collect n images for scores, in the first process; of: whose they are, in names. Scores draw their
+        splits and subsets from a stream of `seed`, so that equal images get equal values.
+        """
         return collect(taken, n, extractor=self.extractor, of=of, seed=rng.derive(seed, "scores"))
 
 
-def noise(model: Generator) -> dict[str, list[float]]:
+def noise_schedule(model: Generator) -> dict[str, list[float]]:
     """List alpha_bar over t, under the keys "t" and "alpha_bar", of a model that denoises; nothing of others.
 
     Some hundred times in [0, 1], from data to noise, for figures.

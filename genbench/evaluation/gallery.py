@@ -30,7 +30,9 @@ ROWS, FRAMES = 6, 12  # images and states of a process, or of a way between two 
 
 
 class Picture(NamedTuple):
-    """Images in rows, as they are written to one file: its name, the images, the number of columns."""
+    """Images in rows, as they are written to one file: the name of the file and in the tracker, the images,
+    and the number of columns. A plain tuple of these can be sent between processes.
+    """
 
     name: str
     images: Tensor
@@ -71,7 +73,10 @@ class Gallery:
         processes; returns the path of its file, whose name holds images_seen.
         """
         device = self.context.device
-        y = class_rows(model, self.samples_per_class, device)
+        y: Tensor | None = None
+        if model.num_classes:  # a row for each class: 0, 0, .., 1, 1, ..
+            classes = torch.arange(min(model.num_classes, CLASSES), device=device)
+            y = classes.repeat_interleave(self.samples_per_class)
         n, columns = (GRID, None) if y is None else (len(y), self.samples_per_class)
         with rng.fork(device), memory_for(f"drawing {n} samples at once on {device}", FREE):
             x = self.context.processes.images(n, y, lambda n, y: model.sample(n, y, rng=self.rng()))
@@ -94,30 +99,41 @@ class Gallery:
 
     @torch.no_grad()
     def drawn(self, draw: Callable[[Any], Picture], model: Generator) -> Picture:
-        """Draw one picture and leave torch's generators as they were."""
+        """Draw one picture of a model, by one of the methods below, without gradients, and leave torch's
+        generators as they were, so that no picture moves a training.
+        """
         with rng.fork(self.context.device):
             return draw(model)
 
     def trajectory(self, model: Trajectory) -> Picture:
-        """States on the way from noise to samples, a row a sample."""
+        """Draw the states between noise and samples: 6 rows, one for each sample, of 12 states in the order
+        of sampling, the classes in turn for a conditional model.
+        """
         y = classes_in_turn(model, ROWS, self.context.device)
         return frames("trajectory", model.trajectory(ROWS, y, rng=self.rng(), frames=FRAMES))
 
     def forward_process(self, model: ForwardProcess) -> Picture:
-        """Training images on their way to noise, a row each."""
+        """Draw the states between training images and noise: 6 rows, one for each of the first images, of 12
+        states in the order of the forward process.
+        """
         x = to_float(self.data.train.images[:ROWS]).to(self.context.device)
         return frames("forward", model.forward_process(x, rng=self.rng(), frames=FRAMES))
 
     def reconstructions(self, model: Latent) -> Picture:
-        """Rows of test images, each above what is rebuilt from their codes."""
+        """Draw 32 held-out test images, or as many full rows of 8 as there are, each row above the images
+        that are rebuilt from their codes.
+        """
         n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)  # full rows alone
-        x, y = self.test_images(model, self.order[:n])
+        x, y = model_batch(model, self.data.test, self.order[:n], self.context.device)
+        # A row of images, then the row of their reconstructions.
         rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
         above = torch.cat([image for row in rows for image in row])
         return Picture("reconstructions", to_uint8(above), COLUMNS)
 
     def interpolation(self, model: Decodes) -> Picture:
-        """Images of codes on the arc between two codes, a row a pair."""
+        """Draw the images of 12 codes on the arc between two codes, for 6 pairs, a row each; of two test
+        images where the model encodes, else of two draws of the prior.
+        """
         start, end, y = self.ends(model)
         # On the arc, not the line: see `slerp`.
         shares = torch.linspace(0, 1, FRAMES, device=self.context.device).tolist()
@@ -126,9 +142,11 @@ class Gallery:
         )
 
     def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Two codes a row, (ROWS, *latent_shape) each, with one label for both (of a conditional model)."""
+        """Choose the two codes of each row: of test images where the model encodes, else of its prior.
+        Returns them, (6, *latent_shape) each, and one label for both, (6,), None for an unconditional model.
+        """
         if isinstance(model, Latent):
-            x, y = self.test_images(model, self.pairs(model))
+            x, y = model_batch(model, self.data.test, self.pairs(model), self.context.device)
             start, end = model.encode(x, y).chunk(2)
             return start, end, None if y is None else y[:ROWS]
         y = classes_in_turn(model, ROWS, self.context.device)
@@ -148,10 +166,6 @@ class Gallery:
         members = [(labels == present[row % len(present)]).nonzero().flatten() for row in range(ROWS)]
         return torch.stack([*(m[0] for m in members), *(m[-1] for m in members)])
 
-    def test_images(self, model: Generator, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Test images in [-1, 1], with labels for a conditional model."""
-        return model_batch(model, self.data.test, index, self.context.device)
-
     def neighbours(self, drawn: Drawn | None, train: Reference, images_seen: int) -> None:
         """Show the samples that come nearest to training images; beneath each the training image nearest to
         it in pixels, and the one nearest in features, of those that the reference holds.
@@ -167,7 +181,9 @@ class Gallery:
         self.show(Picture("neighbours", images, COLUMNS), images_seen)
 
     def show(self, picture: Picture, images_seen: int) -> Path:
-        """Write one picture and hand it to the tracker, in the first process; returns its path in all."""
+        """Write one picture into the folder and pass it to the tracker, in the first process; returns its
+        path in all of them. The file's name holds images_seen in nine digits, so that names sort by progress.
+        """
         path = self.folder / f"{picture.name}_{images_seen:09d}.png"
         if self.context.first:
             save_grid(picture.images, path, columns=picture.columns)
@@ -175,17 +191,24 @@ class Gallery:
         return path
 
     def rng(self) -> torch.Generator:
-        """Make the same stream for every picture."""
+        """Make a fresh stream of random numbers, the same one for every picture, so that pictures of one
+        training differ by the weights alone.
+        """
         return self.context.generator("gallery")
 
 
 def frames(name: str, states: Tensor) -> Picture:
-    """Make a picture of processes, a row an image; states (F, N, C, H, W) in [-1, 1]."""
+    """Make a picture of processes, one row for each of N images and one column for each of F states; states
+    (F, N, C, H, W) in [-1, 1], on any device.
+    """
     return Picture(name, to_uint8(states).transpose(0, 1).flatten(0, 1).cpu(), len(states))
 
 
 def nearest_rows(drawn: Drawn, train: Reference) -> Tensor:
-    """Rows of samples, of training images nearest in pixels, and of those nearest in features, in turn."""
+    """Arrange the 16 samples, or all of fewer, that come nearest to training images, (at most 48, C, H, W)
+    uint8: a row of 8 samples, their training images nearest in pixels, those nearest in features; then the
+    next 8.
+    """
     distances, in_pixels = nearest_images(train.images, drawn.images[:SOUGHT])
     nearest = distances.argsort()[: 2 * COLUMNS]
     in_features = train.index[nearest_features(train.features, drawn.features[nearest])[1]]
@@ -204,20 +227,16 @@ def classes_in_turn(model: Generator, n: int, device: torch.device) -> Tensor | 
     return torch.arange(n, device=device) % model.num_classes if model.num_classes else None
 
 
-def class_rows(model: Generator, each: int, device: torch.device) -> Tensor | None:
-    """Return the labels 0, 0, .., 1, 1, .., `each` of them, for a conditional model, or None."""
-    if not model.num_classes:
-        return None
-    return torch.arange(min(model.num_classes, CLASSES), device=device).repeat_interleave(each)
-
-
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """The point at `share` of the arc from one code to another, (B, ..) each.
+    """Interpolate on the arc from one code to another, (B, ..) each, by a share in [0, 1].
 
-    Codes of a Gaussian prior lie near a sphere, which a straight way leaves.
+    (sin((1 - s) w) a + sin(s w) b) / sin(w), where w is the angle between a and b
+
+    Codes of a Gaussian prior lie near a sphere, which a straight line leaves.
     Source: Shoemake 1985, Section 3.3; White 2016.
     """
     a, b = start.flatten(1), end.flatten(1)
+    # Clamped, since sin(w) is 0 for parallel codes: there the arc is a point, and its formula 0 / 0.
     angle = torch.acos(torch.cosine_similarity(a, b).clamp(-1 + 1e-6, 1 - 1e-6))[:, None]
     way = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
     return way.reshape(start.shape)

@@ -1,5 +1,5 @@
 """Images that any tool made, read from disk to be scored; what is not bytes of the shape of the data is
-refused, with the remedy, and nothing is converted.
+rejected, with the remedy, and nothing is converted.
 """
 
 import os
@@ -19,7 +19,7 @@ from genbench.records.untrusted import open_regular
 __all__ = ["GivenImages", "read"]
 
 ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
-MODES = {1: ("L", "1"), 3: ("RGB",)}
+MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's modes by channels, that of the remedy first
 
 
 class GivenImages(NamedTuple):
@@ -57,7 +57,9 @@ def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> GivenI
 
 
 def read_folder(folder: Path, shape: tuple[int, int, int]) -> Tensor:
-    """All image files below a folder: (N, C, H, W) uint8."""
+    """Read all image files below a folder, in the order of their names: (N, C, H, W) uint8. Files that are
+    passed over are reported by warnings. Raises ValueError where there is none.
+    """
     tree = image_tree(folder)
     for remark in remarks(folder, [tree]):
         warnings.warn(remark, stacklevel=3)
@@ -67,7 +69,9 @@ def read_folder(folder: Path, shape: tuple[int, int, int]) -> Tensor:
 
 
 def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
-    """One image file of the shape of the data: (C, H, W) uint8."""
+    """Read one image file of the shape of the data: (C, H, W) uint8. Raises ValueError on other sizes and
+    colour modes, and on files that Pillow cannot read.
+    """
     channels, height, width = shape
     try:
         with open_regular(file) as opened, Image.open(opened) as image:
@@ -88,10 +92,14 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
 
 
 def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> GivenImages:
-    """The arrays of an .npz file."""
+    """Read the arrays of an .npz file, `samples` and, where it has them, `labels`. Raises ValueError where
+    they are not images and classes of the data, or do not fit into memory.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        size = unpacked_bytes(file)
+        with open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
+            # A thousand bytes of the arrays may stand for one of the file.
+            size = sum(member.file_size for member in archive.infolist())
         found = arrays(file) if size <= memory else {}
     except Exception as error:  # of zipfile, zlib and numpy, whose own words advise to load it unsafely
         raise ValueError(f"{file} is no .npz file that can be read ({type(error).__name__})") from error
@@ -107,21 +115,20 @@ def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Gi
     return GivenImages(samples, checked_labels(found["labels"], len(samples), num_classes, file))
 
 
-def unpacked_bytes(file: Path) -> int:
-    """Count the bytes of the arrays of an .npz file: a thousand may stand for one of the file's own."""
-    with open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
-        return sum(member.file_size for member in archive.infolist())
-
-
 def arrays(file: Path) -> dict[str, np.ndarray]:
-    """Load the arrays of an .npz file that images are read from."""
+    """Load the arrays `samples` and `labels` of an .npz file, as far as it has them, without running any code
+    that stands in it.
+    """
     with open_regular(file) as opened, np.load(opened, allow_pickle=False) as found:
         return {name: found[name] for name in ("samples", "labels") if name in found}
 
 
 def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Tensor:
-    """Check an array of images and arrange it: (N, H, W[, C]) -> (N, C, H, W)."""
+    """Check an array of images and arrange it: (N, H, W[, C]) uint8 -> (N, C, H, W). Raises ValueError on
+    other dtypes, and on other shapes than that of the data.
+    """
     if samples.dtype != np.uint8:
+        # Numbers that are not finite come from a model that failed, which rounding would hide.
         broken = int((~np.isfinite(samples)).sum()) if np.issubdtype(samples.dtype, np.floating) else 0
         note = f", {broken:,} of its numbers not finite" if broken else ""
         raise ValueError(
@@ -133,17 +140,21 @@ def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Ten
         grey = f" or [N, {height}, {width}]" if channels == 1 else ""
         legal = f"[N, {height}, {width}, {channels}]{grey}"
         raise ValueError(f"{file}: samples has shape {list(samples.shape)}; images of this data are {legal}")
-    return torch.from_numpy(images).movedim(3, 1).contiguous()
+    return torch.from_numpy(images).movedim(3, 1).contiguous()  # else each batch would be copied later
 
 
 def checked_labels(labels: np.ndarray, n: int, num_classes: int, file: Path) -> Tensor:
-    """Check that labels are classes of the data: (N,) int64."""
+    """Check that labels are n classes of the data, integers from 0 to num_classes - 1, and return them, (n,)
+    int64.
+    Raises ValueError on all others.
+    """
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             f"{file}: labels has shape {list(labels.shape)} and dtype {labels.dtype}; it must be {n} integers"
         )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
-            f"{file}: labels range from {labels.min()} to {labels.max()}; legal are 0 to {num_classes - 1}"
+            f"{file}: labels range from {labels.min()} to {labels.max()}; they must be from 0 to "
+            f"{num_classes - 1}"
         )
-    return torch.from_numpy(labels.astype(np.int64))
+    return torch.from_numpy(labels.astype(np.int64))  # torch lacks some of numpy's integers

@@ -76,19 +76,21 @@ class HeldOut:
         return {"mse": float(torch.cat(self.errors(model)).mean()), "n": self.n}
 
     def nats(self, model: Likelihood) -> list[Tensor]:
-        """log p(x) of test images under the model and, where it is known, their own distribution: (1 or 2, B)
-        a batch.
+        """Compute log p(x) of the test images in nats, (1 or 2, B) for each batch: under the model and, where
+        it is known, under the data's own distribution.
         """
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
-            law = self.data.distribution
-            known = [] if law is None else [law.log_prob(to_uint8(x), y).double().cpu()]
+            distribution = self.data.distribution
+            known = [] if distribution is None else [distribution.log_prob(to_uint8(x), y).double().cpu()]
             return torch.stack([model.log_prob(x, y).double().cpu(), *known])
 
         return self.of_images(model, "likelihood", of_batch)
 
     def refinements(self, model: Likelihood) -> list[Tensor]:
-        """Return log p(x) in finer steps minus log p(x), equal draws, test images: (B,) nats a batch."""
+        """Compute log p(x) in finer steps minus log p(x) with equal random draws, on at most 64 test images:
+        (B,) nats for each batch, whose mean is the error of the solver.
+        """
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             coarse = model.log_prob(x, y)
@@ -99,7 +101,9 @@ class HeldOut:
         return self.of_images(model, "error of the likelihood's solver", of_batch, n=n)
 
     def errors(self, model: Latent) -> list[Tensor]:
-        """The mean squared error of rebuilt test images, as bytes scaled to [0, 1]: (B,) a batch."""
+        """Compute the mean squared error of each rebuilt test image, after rounding to bytes, scaled to [0,
+        1]: (B,) float64 for each batch.
+        """
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             error = to_uint8(model.reconstruct(x, y)).double() - to_uint8(x).double()
@@ -110,7 +114,10 @@ class HeldOut:
     def of_images(
         self, model: Generator, title: str, measure: Measure, *, n: int | None = None
     ) -> list[Tensor]:
-        """Return a measurement of each batch of the first n test images (None: all that are asked for)."""
+        """Apply a measurement to each batch of the first n test images (None: all that are asked for),
+        divided among the processes; returns the results of all batches, in order, in every process.
+        title: shown on the bar, and the name of the random stream.
+        """
         n = self.n if n is None else n
         model.eval()
         context = self.context
@@ -128,6 +135,7 @@ class HeldOut:
                 bar.advance(start + count)
                 return measured
 
+            # The first process alone has the results, the others an empty list.
             places = list(batches(n, self.batch_size))
             return context.processes.broadcast(list(context.processes.map(of_batch, places)))
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from genbench.records.files import atomic_file
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["curves_figure", "save_grid", "schedule_figure"]
 
@@ -31,24 +31,21 @@ def save_grid(images: Tensor, path: Path, *, columns: int | None = None, scale: 
     """
     from PIL import Image
 
-    check(images)
+    if images.dim() != 4 or 0 in images.shape or images.shape[1] not in (1, 3):
+        raise ValueError(f"images have shape {tuple(images.shape)}; they must be (N, 1 or 3, H, W), N >= 1")
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images have dtype {images.dtype}; convert them by genbench.data.to_uint8")
     n, _, h, w = images.shape
-    columns = math.isqrt(n - 1) + 1 if columns is None else columns
+    columns = math.isqrt(n - 1) + 1 if columns is None else columns  # the root of n, rounded up
     canvas = tile(images, columns, -(-VISIBLE // min(h, w)) if scale is None else scale)
     with atomic_file(path) as file:
         Image.fromarray(canvas).save(file, format="PNG")
 
 
-def check(images: Tensor) -> None:
-    """Raise ValueError unless these are images that a PNG can hold."""
-    if images.dim() != 4 or 0 in images.shape or images.shape[1] not in (1, 3):
-        raise ValueError(f"images have shape {tuple(images.shape)}; they must be (N, 1 or 3, H, W), N >= 1")
-    if images.dtype != torch.uint8:
-        raise ValueError(f"images have dtype {images.dtype}; convert them by genbench.data.to_uint8")
-
-
 def tile(images: Tensor, columns: int, scale: int) -> np.ndarray:
-    """Arrange images on a canvas, (rows H, columns W) or (.., 3) uint8, with a grey line around each tile."""
+    """Arrange images (N, C, H, W) on a canvas with a grey line around each tile and grey in empty places:
+    (height, width) or (height, width, 3) uint8. Each pixel becomes scale x scale.
+    """
     if columns < 1 or scale < 1:
         raise ValueError(f"columns is {columns} and scale is {scale}; both must be at least 1")
     n, c = images.shape[:2]
@@ -74,21 +71,16 @@ def schedule_figure(schedules: Mapping[str, np.ndarray], path: Path) -> None:
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name, alpha_bar in schedules.items():
-        draw(left, right, name, np.asarray(alpha_bar, dtype=np.float64))
+    for name, table in schedules.items():
+        alpha_bar = np.asarray(table, dtype=np.float64)
+        t = np.linspace(0.0, 1.0, len(alpha_bar))
+        left.plot(t, alpha_bar, label=name)
+        inside = (alpha_bar > 0) & (alpha_bar < 1)  # at t = 0 the ratio is infinite
+        right.plot(t[inside], np.log(alpha_bar[inside] / (1 - alpha_bar[inside])), label=name)
     left.set(xlabel="t / T", ylabel=r"$\bar\alpha$")
     right.set(xlabel="t / T", ylabel=r"log SNR = log($\bar\alpha$ / (1 - $\bar\alpha$))")
     left.legend()
-    with atomic_file(path) as file:
-        figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)
-
-
-def draw(left: "Axes", right: "Axes", name: str, alpha_bar: np.ndarray) -> None:
-    """Plot the two lines of one schedule."""
-    t = np.linspace(0.0, 1.0, len(alpha_bar))
-    left.plot(t, alpha_bar, label=name)
-    inside = (alpha_bar > 0) & (alpha_bar < 1)  # at t = 0 the ratio is infinite
-    right.plot(t[inside], np.log(alpha_bar[inside] / (1 - alpha_bar[inside])), label=name)
+    save_figure(figure, path)
 
 
 def curves_figure(
@@ -114,5 +106,12 @@ def curves_figure(
         axes.loglog()
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend()
+    save_figure(figure, path)
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a matplotlib figure to `path` as a whole or not at all; the file's ending decides the format,
+    such as png, pdf or svg, and a name without one is a PNG.
+    """
     with atomic_file(path) as file:
         figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)

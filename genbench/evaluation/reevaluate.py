@@ -60,8 +60,9 @@ class Reevaluation:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """The evaluator, with the data prepared when first needed; a property, since a refusal of images is
-        to come before minutes of decoding. Raises ValueError, or MissingWeights, before anything is measured.
+        """The evaluator, with the data prepared when first needed, since images that do not fit are to be
+        rejected before minutes of decoding. Raises ValueError, or MissingWeights, before anything is
+        measured.
         """
         self.metrics.check_source(self.source)
         data = prepare(self.source, progress=self.context.progress)
@@ -82,16 +83,18 @@ class Reevaluation:
         return self.record(quality, likelihood) | origin._asdict() | {"weights": str(of)}
 
     def images(self, given: GivenImages) -> dict[str, Any]:
-        """Score images that are given, and as many held-out images beside them, with labels where those have
-        some; returns a line of evaluations.jsonl.
+        """Score images that any tool made, and as many held-out images beside them, with labels where the
+        given ones have some; returns a line of evaluations.jsonl. Raises ValueError where they are too few.
         """
         quality = self.evaluator.score_given(given)
         held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
         return self.record(quality | held_out, None)
 
     def record(self, quality: Mapping[str, float], likelihood: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Make a line of evaluations.jsonl from the measurements."""
-        kinds = to_record(self.metrics.kinds)
+        """Make a line of evaluations.jsonl from scores by their full names and a record of the likelihood,
+        None for images without a model; adds version, time, data and seed.
+        """
+        kinds = to_record(self.metrics.kinds)  # of other packages' scores alone, for the titles in reports
         return {
             "genbench": version("genbench"),
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -105,7 +108,9 @@ class Reevaluation:
 
 
 def check_fits(model: Generator, source: ImageSource) -> None:
-    """Raise ValueError where a model's images or classes are not those of the data."""
+    """Raise ValueError, with both shapes or numbers of classes and the remedy, where a model's images or
+    classes are not those of the data; an unconditional model fits all classes.
+    """
     if model.shape != source.shape:
         raise ValueError(
             f"the model draws images of {model.shape}, {source.name} has {source.shape}: "

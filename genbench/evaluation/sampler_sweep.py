@@ -1,5 +1,5 @@
-"""One trained model, scored over settings of its sampling (samplers, their numbers of steps, scales of
-guidance) without training again; for `genbench sampler-sweep`.
+"""Scores of one trained model over settings of its sampling (samplers, their numbers of steps, scales of
+guidance), without training again; for `genbench sampler-sweep`.
 """
 
 import itertools
@@ -22,16 +22,16 @@ from genbench.runtime.context import Context
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["sampler_sweep", "ways"]
+__all__ = ["combinations", "sampler_sweep"]
 
-Way = Mapping[str, object]
+Setting = Mapping[str, object]
 """A setting of the sampling -> its value, such as {"sampler": "ddim", "steps": 20}."""
 COLUMNS = 10  # of the picture of scales
 
 
-def ways(samplers: Sequence[str], steps: Sequence[int], scales: Sequence[float]) -> list[Way]:
+def combinations(samplers: Sequence[str], steps: Sequence[int], scales: Sequence[float]) -> list[Setting]:
     """Combine samplers, numbers of steps and scales of guidance to all settings of the sampling; an axis
-    without values is left to the run's own configuration.
+    without values is left to the run's own configuration, so that no values at all give one empty setting.
     """
     axes = {"sampler": samplers, "steps": steps, "guidance.scale": scales}
     varied = {key: values for key, values in axes.items() if values}
@@ -39,8 +39,8 @@ def ways(samplers: Sequence[str], steps: Sequence[int], scales: Sequence[float])
 
 
 def sampler_sweep(
-    load: Callable[[Way], Generator],
-    todo: Sequence[Way],
+    load: Callable[[Setting], Generator],
+    todo: Sequence[Setting],
     out: Path,
     *,
     source: ImageSource,
@@ -52,23 +52,24 @@ def sampler_sweep(
     load: builds the trained model with a setting. The table grows on disk by a row after each.
     Raises ValueError on a setting that the model does not have, before any is measured.
     """
-    import pandas as pd
+    import pandas as pd  # here, since --help must not wait for it
 
-    for way in todo:
-        load(way)  # refuses what the model lacks; built again later, since the ways may be many
+    for setting in todo:
+        load(setting)  # raises on what the model lacks; built again later: many at once would fill memory
     evaluator = Evaluator(prepare(source, progress=context.progress), metrics, context)
     rows: list[dict[str, Any]] = []
-    for way in todo:
-        found = evaluator.score_model(load(way), "ema", splits=["train"])
+    for setting in todo:
+        found = evaluator.score_model(load(setting), "ema", splits=["train"])
         cost = {"passes": found.passes_per_sample, "seconds_per_image": found.seconds_per_image}
-        rows.append({**way, **cost, **found.metrics})
+        rows.append({**setting, **cost, **found.metrics})
+        # After each row: a sweep that is stopped leaves what it has.
         with atomic_file(out / "table.csv") as file:
             file.write(pd.DataFrame(rows).to_csv(index=False).encode())
     table = pd.DataFrame(rows)
     distance_figure(table, out / "distance.png")
     if "guidance.scale" in table:
         # The first setting with each scale, since one row shows one model.
-        first = {way["guidance.scale"]: way for way in reversed(todo)}
+        first = {setting["guidance.scale"]: setting for setting in reversed(todo)}
         scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", context)
     return table
 
@@ -81,6 +82,7 @@ def distance_figure(table: "pd.DataFrame", path: Path) -> None:
     name = next((score for score in scores if MetricName.parse(score).kind == "fid"), scores[0])
     varied = [key for key in ("sampler", "steps", "guidance.scale") if key in table]
     against = "guidance.scale" if varied == ["guidance.scale"] else "passes"
+    # One curve for each remaining setting; numbers of steps are the points along it.
     groups = [key for key in varied if key not in (against, "steps")]
     lines = {}
     for values, part in table.groupby(groups, sort=False) if groups else [(("model",), table)]:
@@ -90,7 +92,9 @@ def distance_figure(table: "pd.DataFrame", path: Path) -> None:
 
 
 def scales_figure(models: Sequence[Generator], path: Path, context: Context) -> None:
-    """Write a grid of samples, one row a scale, all from the same noise, the classes in turn."""
+    """Write a grid of samples to `path`: one row for each model, which differ in their guidance scale alone,
+    all from the same noise, with the classes in turn as columns.
+    """
     rows = []
     for model in models:
         y = classes_in_turn(model, COLUMNS, context.device)

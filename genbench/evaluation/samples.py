@@ -109,8 +109,8 @@ def held_out_order(data: ImageData, seed: int) -> Tensor:
 
 
 def sample_count(metrics: Metrics, data: ImageData) -> int:
-    """Count the samples to draw: metrics.samples, or as many as the test split has where that is None; none
-    where there are no scores.
+    """Count the samples to draw: metrics.samples, or as many as the test split has where that is None; 0
+    where there are no scores, which alone need samples.
     """
     if not metrics.scores:
         return 0
@@ -125,11 +125,12 @@ def batches(n: int, size: int) -> Iterator[Place]:
 
 
 def training_labels(model: Generator, data: ImageData, n: int, stream: torch.Generator) -> Tensor | None:
-    """Draw labels with the training set's frequencies for a conditional model: (n,) int64 on the device of
-    `stream`, None for an unconditional model.
+    """Draw labels with the training set's frequencies for a conditional model, from `stream`: (n,) int64 on
+    its device, None for an unconditional model, whose samples have no labels.
     """
     labels = data.train.labels
     if model.num_classes == 0 or labels is None:
         return None
+    # Drawn from the labels themselves, so that a class is as frequent as in training, up to sampling noise.
     index = torch.randint(len(labels), (n,), generator=stream, device=stream.device)
     return labels.to(stream.device)[index]

@@ -1,4 +1,6 @@
-"""Nats of an image -> bits per dimension; the one place that converts."""
+"""Log-probability of an image in nats -> bits per dimension; the one place that converts, so that all tables
+and all likelihood models agree on the unit.
+"""
 
 import math
 

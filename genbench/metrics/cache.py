@@ -38,6 +38,7 @@ def cached(path: Path, make: Callable[[], Stored]) -> Stored:
             return found
         stored = make()
         with optional(path):
+            # What killed processes left behind, and a damaged file or link under this name.
             remove_leftovers([path.parent], path.name)
             clear(path)
             save(path, stored)
@@ -45,8 +46,10 @@ def cached(path: Path, make: Callable[[], Stored]) -> Stored:
 
 
 def sound(path: Path, *, warn: bool = False) -> Stored | None:
-    """Return what `save` wrote at `path`; None where it is missing, or damaged, which `warn` reports."""
-    if not os.path.lexists(path):
+    """Read what `save` wrote at `path`; None where it is missing or damaged. warn: report damage by a
+    warning, which the one process that computes the file anew does.
+    """
+    if not os.path.lexists(path):  # a dangling link is damage, not absence
         return None
     try:
         return load(path)
@@ -57,7 +60,9 @@ def sound(path: Path, *, warn: bool = False) -> Stored | None:
 
 
 def key(parts: Mapping[str, object]) -> str:
-    """Hash named parts to 16 hex digits, which change with any of them, for a file name in the cache."""
+    """Hash named parts, JSON values in any order, to 16 hex digits, which change with any of them; for the
+    name of a file in the cache, so that other settings never read it.
+    """
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -76,9 +81,10 @@ def save(path: Path, stored: Stored) -> None:
 
 
 def load(path: Path) -> Stored:
-    """Read the tensors and facts that `save` wrote and compare their checksums.
+    """Read the tensors and facts that `save` wrote at `path`, and compare their checksums with those that
+    stand in the file.
 
-    Raises ValueError where the file is damaged.
+    Raises ValueError, with the path and the reason, where the file is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -88,6 +94,7 @@ def load(path: Path) -> Stored:
         with safe_open(path, "pt") as file:
             seal = json.loads(file.metadata()["genbench"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        # The first files had no checksum of their facts.
         facts, sums = seal["facts"], (seal["sha256"], seal.get("facts_sha256", checksum(seal["facts"])))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
@@ -97,7 +104,9 @@ def load(path: Path) -> Stored:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 over names, shapes, types and bytes of tensors, in the order of their names."""
+    """Compute the sha256, 64 hex digits, over names, shapes, types and bytes of tensors, in the order of
+    their names, so that equal contents give equal digests.
+    """
     sha = hashlib.sha256()
     for name in sorted(tensors):
         sha.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())

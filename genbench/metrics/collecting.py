@@ -54,13 +54,19 @@ def score_images(
     of: str,
     seed: int,
 ) -> dict[str, float]:
-    """Compute all scores of n images under their full names; the one way from images to numbers.
+    """Compute all scores of n images under their full names, by `take`, `collect` and `compute`, in one
+    process.
 
     stream: images (B, C, H, W) uint8, each batch with labels (B,) int64 or None.
     n, extractor, of, seed: as for `collect`.
     Raises ValueError where a reference has other features, and what `collect` raises.
     """
-    check_protocols(extractor, references)
+    for reference in references:
+        if reference.protocol != extractor.protocol:
+            raise ValueError(
+                f"the reference has features {reference.protocol}, the extractor gives "
+                f"{extractor.protocol}; take both from one extractor"
+            )
     taken = (take(extractor, images, labels) for images, labels in stream)
     drawn = collect(taken, n, extractor=extractor, of=of, seed=seed)
     return compute(drawn, scores, references)
@@ -74,16 +80,6 @@ def compute(drawn: Drawn, scores: Sequence[Score], references: Sequence[Referenc
     """
     found = (score.compute(drawn, references) for score in scores)
     return {name: value for values in found for name, value in values.items()}
-
-
-def check_protocols(extractor: FeatureExtractor, references: Sequence[Reference]) -> None:
-    """Raise ValueError where a reference was computed on other features than the extractor's."""
-    for reference in references:
-        if reference.protocol != extractor.protocol:
-            raise ValueError(
-                f"the reference has features {reference.protocol}, the extractor gives "
-                f"{extractor.protocol}; take both from one extractor"
-            )
 
 
 def collect(
@@ -103,12 +99,13 @@ def collect(
     chosen, classed = retained(n, RETAINED), retained(n, LOGITS)
     moments, parts = Moments(extractor.num_features), []
     for images, labels, features, logits in stream:
-        start = moments.n
+        start = moments.n  # as many images as came before this batch
         moments.update(features)
         if moments.n > n:  # the masks below have n entries; the error follows
             break
-        mine, its = (which[start : moments.n] for which in (chosen, classed))
-        parts.append((features[mine], images[mine], None if labels is None else labels[mine], logits[its]))
+        # Chosen by number beforehand, so that the part depends neither on the batches nor on the images.
+        few, more = (which[start : moments.n] for which in (chosen, classed))
+        parts.append((features[few], images[few], None if labels is None else labels[few], logits[more]))
     if moments.n != n:
         raise ValueError(f"{n} images were promised and {'more' if moments.n > n else moments.n} came")
     features, images, labels, logits = zip(*parts, strict=True)

@@ -42,16 +42,23 @@ class PassCounter:
     def count(
         self, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: object
     ) -> None:
-        """Forward hook: add the batch size of the first tensor among the inputs."""
+        """Add the batch size of the first tensor among the inputs of a module: a forward hook as torch calls
+        it, so that passes are counted and never declared.
+        """
+        # Networks are called with keywords, too, and with times or labels that may be no tensors.
         self.rows += next(len(value) for value in (*inputs, *named.values()) if isinstance(value, Tensor))
 
     def passes(self, n: int) -> float:
-        """Network evaluations per sample, for n samples that were drawn inside the block."""
+        """Network evaluations per sample, rows / n, for n samples that were drawn inside the block; 0 where
+        none of the modules was called.
+        """
         return self.rows / n
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Count the parameters of a module, trained or not; one that several layers share counts once."""
+    """Count the parameters of a module, single numbers and not tensors, trained or frozen; those that several
+    layers share count once, and buffers do not count.
+    """
     return sum(parameter.numel() for parameter in module.parameters())
 
 

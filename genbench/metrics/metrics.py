@@ -47,11 +47,11 @@ class Metrics:
             raise ValueError("metrics.features is null, and scores need features: take metrics=standard")
         if likelihood_samples is not None and likelihood_samples < 0:
             raise ValueError(
-                f"metrics.likelihood_samples is {likelihood_samples}; legal are 0 (none) and above, "
+                f"metrics.likelihood_samples is {likelihood_samples}; it must be 0 (none) or more, "
                 "or null for all"
             )
         if batch_size < 1:
-            raise ValueError(f"metrics.batch_size is {batch_size}; legal are 1 and above")
+            raise ValueError(f"metrics.batch_size is {batch_size}; it must be 1 or more")
         self.features = features
         self.scores = scores
         self.samples = samples
@@ -62,23 +62,27 @@ class Metrics:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of numbers that the scores compute, in their order, also those of other packages."""
+        """The kinds of numbers that the scores compute, in the order of the scores; kinds that another
+        package declares are among them, so that a run can record their titles for reports.
+        """
         return tuple(kind for score in self.scores for kind in score.kinds)
 
     def of_size(self, n: int) -> "Metrics":
-        """Return the same settings for n samples.
+        """Copy the settings, with n samples instead of `samples`, for an evaluation of another size.
 
-        Raises ValueError where they are too few for a score, or where there are no scores.
+        Raises ValueError where n is too small for a score, or where there are no scores.
         """
         if not self.scores:
             raise ValueError("there are no scores to evaluate samples by: take metrics=standard")
         self.check_count(n, f"n is {n}", "take more")
-        same = copy.copy(self)
+        same = copy.copy(self)  # shallow: scores and the recipe of the features are the same
         same.samples = n
         return same
 
     def check_count(self, n: int, fact: str, remedy: str) -> None:
-        """Raise ValueError, with a fact and a remedy in its text, where n images are too few for a score."""
+        """Raise ValueError where n images are too few for one of the scores; the message begins with `fact`,
+        names the score and its least number, and offers `remedy`.
+        """
         # The most demanding score decides, and the message names it.
         score = max(self.scores, key=lambda score: score.smallest, default=None)
         if score is not None and n < score.smallest:
@@ -95,16 +99,17 @@ class Metrics:
             self.features.check(source)
 
     def check_data(self, data: ImageData) -> None:
-        """Raise ValueError where the test split has fewer images than a score needs, since held-out images
-        are scored beside the samples.
+        """Raise ValueError where the test split of the prepared data has fewer images than a score needs,
+        since held-out images are scored beside the samples.
         """
         fact = f"the test split of {data.name} has {len(data.test)} images"
         self.check_count(len(data.test), fact, "add images")
 
     def extractor(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        """Build the feature network for this data on a device.
+        """Build the feature network for this data on a device, trained or downloaded where it must be, with a
+        bar in `progress`.
 
-        Raises ValueError where there are no scores, which alone need one.
+        Raises ValueError where there are no features, as under metrics=none.
         """
         if self.features is None:
             raise ValueError("metrics.features is null: there are no scores without; take metrics=standard")

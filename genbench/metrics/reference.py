@@ -12,15 +12,17 @@ from genbench.metrics.features.extractor import FeatureExtractor
 from genbench.metrics.scores.frechet import Moments
 from genbench.runtime.progress import Progress
 
-__all__ = ["RETAINED", "Reference", "reference", "retained"]
+__all__ = ["RETAINED", "Reference", "reference", "retained", "subset"]
 
-BATCH = 256
+BATCH = 256  # images at a time through the feature network
 RETAINED = 10_000  # images of a set whose features are held in memory
 LAYOUT = 1  # raise it when the content of the cache file, or the way from images to features, changes
 
 
 class Reference(NamedTuple):
-    """Statistics of one split of the real images under one feature network."""
+    """Statistics of one split of the real images under one feature network: the moments of all of them, the
+    features of at most 10,000, and the images themselves for scores on pixels and classes.
+    """
 
     split: str
     protocol: str
@@ -31,12 +33,14 @@ class Reference(NamedTuple):
     """(at most 10,000, d) float32, a fixed random subset, for KID and for what counts neighbours."""
     images: Split
     """All images of the split, and their labels."""
-    law: KnownDistribution | None = None
-    """The exact law of the images, where it is known."""
+    distribution: KnownDistribution | None = None
+    """The distribution that the images were sampled from, where it is known."""
 
     @property
     def index(self) -> Tensor:
-        """Which images the features are of: (at most 10,000,) int64."""
+        """Numbers of the images of the split that `features` are of, in the order of their rows: (at most
+        10,000,) int64. So row i belongs to the label of image index[i].
+        """
         return retained(len(self.images), RETAINED).nonzero().flatten()
 
 
@@ -55,12 +59,12 @@ def reference(
     """
     splits = {"train": data.train, "test": data.test}
     if split not in splits:
-        raise ValueError(f"split is {split!r}; legal are {', '.join(splits)}")
+        raise ValueError(f"split is {split!r}; choose from {', '.join(splits)}")
     # All that the statistics depend on, so that another version or other weights never read this file.
     identity = {
         "data": data.key,
         "split": split,
-        "kept": RETAINED,
+        "kept": RETAINED,  # under this name in all caches, whose hash another name would change
         "layout": LAYOUT,
         "protocol": extractor.protocol,
         "weights": extractor.weights_sha256,
@@ -70,8 +74,8 @@ def reference(
     path = cache_dir() / "reference" / f"{data.name}-{split}-{cache.key(identity)}.safetensors"
     stored = cache.cached(path, lambda: measure(extractor, splits[split], device, progress))
     mean, scatter, features = (stored.tensors[name] for name in ("mean", "scatter", "features"))
-    moments = Moments(len(mean))
-    moments.n, moments.mean, moments.scatter = int(str(stored.facts["n"])), mean, scatter
+    # Facts are any JSON value to the type checker, hence the way over a string.
+    moments = Moments.given(int(str(stored.facts["n"])), mean, scatter)
     return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution)
 
 
@@ -85,10 +89,19 @@ def retained(n: int, most: int) -> Tensor:
     return chosen
 
 
+def subset(x: Tensor, n: int) -> Tensor:
+    """Take a fixed random part of n, or of all where there are fewer, of the rows of x (N, ..): (n, ..). It
+    is the same in each run, whatever its seed, since another part of the real images would move the scores.
+    """
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]]
+
+
 def measure(
     extractor: FeatureExtractor, images: Split, device: torch.device, progress: Progress
 ) -> cache.Stored:
-    """Send every image of a split through the feature network once, in batches."""
+    """Send every image of a split through the feature network once, in batches: the tensors and facts of the
+    cache file, from which `reference` makes a Reference.
+    """
     n = len(images)
     chosen = retained(n, RETAINED)
     moments, parts = Moments(extractor.num_features), []

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
-from genbench.data import Cifar10, ImageData, Split, prepare, to_float, to_uint8
+from genbench.data import Cifar10, Split, prepare, to_float, to_uint8
 from genbench.metrics import (
     FID,
     InceptionFeatures,
@@ -37,7 +38,9 @@ ANCHORS = {"is": ("Inception score of CIFAR-10", 11.2368, 0.05), "fid": ("FID of
 
 
 class Check(NamedTuple):
-    """One number with its expected value and an absolute tolerance, or the reason why it was skipped."""
+    """One number of a metric with the value that it should have and an absolute tolerance, or the reason why
+    it could not be computed on this machine.
+    """
 
     what: str
     expected: float
@@ -49,7 +52,10 @@ class Check(NamedTuple):
 
     @property
     def missed(self) -> bool:
-        """True where the number is off by more than the tolerance, or not finite."""
+        """True where the number was computed and is off by more than the tolerance, or is not finite; one
+        miss makes exit code 1.
+        """
+        # Not `>`: a comparison with NaN is false, and NaN must count as missed.
         return not self.skipped and not abs(self.obtained - self.expected) <= self.tolerance
 
 
@@ -68,12 +74,14 @@ def check_all(
 
 
 def closed_forms() -> Iterator[Check]:
-    """Checks against values that follow by hand from the definitions."""
+    """Check the metrics against values that follow by hand from their definitions, on numbers made for them;
+    no network and no images are needed.
+    """
     one, two = moments_of([0.0, 0.0], [1.0, 4.0]), moments_of([3.0, 4.0], [4.0, 1.0])
     # |m1 - m2|^2 + sum (s1 - s2)^2 of commuting covariances
     yield Check("Frechet distance of two Gaussians", 25 + 1 + 1, frechet_distance(one, two), 1e-9)
     yield Check("Frechet distance of equal moments", 0.0, frechet_distance(one, one), 1e-9)
-    sure = torch.eye(K).repeat(60, 1) * 1e3
+    sure = torch.eye(K).repeat(60, 1) * 1e3  # logits under which each class has a probability of 1 or 0
     yield Check("Inception score, K sure classes", K, inception_score(sure, splits=1, seed=SEED)[0], 1e-6)
     unsure = torch.zeros(N, K)
     yield Check("Inception score, equal classes", 1.0, inception_score(unsure, splits=10, seed=SEED)[0], 1e-9)
@@ -88,18 +96,20 @@ def closed_forms() -> Iterator[Check]:
 
 
 def other_implementations() -> Iterator[Check]:
-    """Checks against scipy, torchmetrics and torch-fidelity on the same random features."""
+    """Check FID, KID and Inception score against scipy, torchmetrics and torch-fidelity, on the same random
+    features (N, D) and logits (N, K).
+    """
     from scipy.linalg import sqrtm
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_isc import isc_features_to_metric
     from torch_fidelity.metric_kid import kid_features_to_metric
 
     x, y = features(2), features(3) * 1.3 + 0.2
-    a, b = gathered(x), gathered(y)
+    a, b = Moments.of(x), Moments.of(y)
     ours = frechet_distance(a, b)
     root = sqrtm((a.cov @ b.cov).numpy())
-    spread = float((a.mean - b.mean).square().sum() + a.cov.trace() + b.cov.trace())
-    plain = spread - 2 * float(np.trace(root).real)
+    apart = float((a.mean - b.mean).square().sum() + a.cov.trace() + b.cov.trace())
+    plain = apart - 2 * float(np.trace(root).real)  # rounding gives the root an imaginary part
     yield Check("FID by scipy's matrix root", plain, ours, 1e-6)
     yield Check("FID by torchmetrics", torchmetrics_fid(x, y), ours, 1e-6)
     statistics = (fid_features_to_statistics(z.double()) for z in (x, y))
@@ -121,7 +131,7 @@ def torchmetrics_fid(x: Tensor, y: Tensor) -> float:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     class Given(torch.nn.Module):
-        """Features that are given as they are."""
+        """A feature network that returns its input, features (N, D)."""
 
         num_features = D
 
@@ -148,13 +158,15 @@ def anchors(
     if data_root is None:
         yield from left_out("give CIFAR-10 by --data-root PATH")
         return
-    data = cifar10(data_root, progress)
+    if not Path(data_root).is_dir():
+        raise FileNotFoundError(f"--data-root {data_root} is no folder: give the one of CIFAR-10")
+    data = prepare(Cifar10(root=data_root, download=False), progress=progress)
     try:
         extractor = source.build(data, device=device, progress=progress)
     except (OSError, ValueError) as error:
         if weights is not None:
             raise
-        yield from left_out(reason(error))
+        yield from left_out(" ".join(str(error).split())[:120])  # one line of the table
         return
     test = reference(extractor, data, split="test", device=device, progress=progress)
     scores = score_images(
@@ -173,28 +185,17 @@ def anchors(
 
 
 def left_out(why: str) -> Iterator[Check]:
-    """The checks with published numbers, each marked as skipped for one reason."""
+    """Yield the checks with published numbers, each marked as skipped for one reason, so that the table shows
+    that they were not run.
+    """
     for what, expected, within in ANCHORS.values():
         yield Check(what, expected, math.nan, within, why)
 
 
-def cifar10(data_root: str, progress: Progress) -> ImageData:
-    """The images of the published numbers, nothing downloaded.
-
-    Raises FileNotFoundError without the folder.
-    """
-    if not Path(data_root).is_dir():
-        raise FileNotFoundError(f"--data-root {data_root} is no folder: give the one of CIFAR-10")
-    return prepare(Cifar10(root=data_root, download=False), progress=progress)
-
-
-def reason(error: Exception) -> str:
-    """The message of an error in one line of at most 120 characters."""
-    return " ".join(str(error).split())[:120]
-
-
 def stream(split: Split, device: torch.device, progress: Progress) -> Iterator[tuple[Tensor, None]]:
-    """Images of a split in their order, (B, C, H, W) uint8 on a device, without labels."""
+    """Yield the images of a split in their order, (B, C, H, W) uint8 on a device, each batch with None for
+    its labels, as `score_images` takes them.
+    """
     with progress.bar("features of CIFAR-10", len(split)) as bar:
         for index in torch.arange(len(split)).split(BATCH):
             yield split.gather(index, device)[0], None
@@ -202,35 +203,33 @@ def stream(split: Split, device: torch.device, progress: Progress) -> Iterator[t
 
 
 def features(stream_number: int) -> Tensor:
-    """Random features with correlations, (N, D) float32."""
+    """Draw normal features with a random covariance, (N, D) float32, the same for the same number; features
+    of two numbers are independent.
+    """
     rng = torch.Generator().manual_seed(SEED + stream_number)
     return torch.randn(N, D, generator=rng) @ (torch.randn(D, D, generator=rng) / math.sqrt(D))
 
 
-def gathered(x: Tensor) -> Moments:
-    """The moments of features (N, D), collected by `Moments.update`."""
-    moments = Moments(x.shape[1])
-    moments.update(x)
-    return moments
-
-
 def moments_of(mean: list[float], variances: list[float]) -> Moments:
-    """Moments with a given mean and a diagonal covariance, of no actual set."""
-    moments = Moments(len(mean))
-    moments.n = 2
-    moments.mean = torch.tensor(mean, dtype=torch.float64)
-    moments.scatter = torch.diag(torch.tensor(variances, dtype=torch.float64))
-    return moments
+    """Make moments of a given mean (d,) and variances (d,), without correlations, for which distances follow
+    by hand; no features have these.
+    """
+    # Of two samples the covariance is scatter / (n - 1) = scatter.
+    m, s = (torch.tensor(values, dtype=torch.float64) for values in (mean, variances))
+    return Moments.given(2, m, torch.diag(s))
 
 
 def verdict_table(checks: list[Check]) -> Table:
-    """The checks as a table for the terminal: expected, obtained, tolerance, verdict."""
+    """Lay out the checks as a table for the terminal, one row each: what was checked, the expected and the
+    obtained number, the tolerance, and "agrees", "missed" or the reason why it was not run.
+    """
     grid = Table(title="selfcheck", title_justify="left")
     for name in ("what", "expected", "obtained", "within", "verdict"):
         grid.add_column(name, justify="left" if name in ("what", "verdict") else "right", overflow="fold")
     for check in checks:
         word, style = ("missed", "red") if check.missed else ("agrees", "green")
-        verdict = f"[{style}]{word}[/]" if not check.skipped else f"not run: {check.skipped}"
+        # A styled text, not markup: the terminal prints tables without reading markup in them.
+        verdict = Text(f"not run: {check.skipped}") if check.skipped else Text(word, style=style)
         obtained = "" if check.skipped else f"{check.obtained:.6f}"
         grid.add_row(check.what, f"{check.expected:.6f}", obtained, f"{check.tolerance:g}", verdict)
     return grid

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genbench.data import prepare
 from genbench.errors import MissingWeights, OutOfMemory, Unmeasured, UsageError
-from genbench.evaluation.evaluator import SPLITS, Evaluation, Evaluator, noise
+from genbench.evaluation.evaluator import SPLITS, Evaluation, Evaluator, noise_schedule
 from genbench.evaluation.gallery import Gallery
 from genbench.generator import Generator
 from genbench.metrics import NearestImage, parameter_count, peak_memory_bytes, reset_peak_memory
@@ -269,7 +269,7 @@ class Session:
             reconstruction=Reconstruction(**held_out.reconstruction(model)),
             cost=self.cost(trained, drawing, time.monotonic() - started),
             samples={"grid": str(grid.relative_to(self.here.path))},
-            noise=noise(model),
+            noise=noise_schedule(model),
             kinds={kind.key: kind for kind in self.parts.metrics.kinds},
         )
 

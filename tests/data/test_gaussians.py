@@ -139,6 +139,6 @@ def test_features_of_a_law_are_refused_where_it_is_not_known() -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=["features=law"])
         known = compose("config", overrides=["data=gaussians", "features=law"])
-    with pytest.raises(UsageError, match="the law of digits is not known"):
+    with pytest.raises(UsageError, match="the distribution of digits is not known"):
         app.build(cfg)
     assert app.build(known).source.distribution is not None

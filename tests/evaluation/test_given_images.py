@@ -59,7 +59,7 @@ def test_a_folder_gives_its_images_byte_for_byte_in_order(channels: int, tmp_pat
         ({"samples": BYTES[:0]}, r"shape \[0, 6, 5, 3\]"),
         ({"samples": BYTES, "labels": np.zeros(3, dtype=int)}, "must be 4 integers"),
         ({"samples": BYTES, "labels": np.zeros(4)}, "must be 4 integers"),
-        ({"samples": BYTES, "labels": np.array([0, 1, 2, 3])}, "range from 0 to 3; legal are 0 to 2"),
+        ({"samples": BYTES, "labels": np.array([0, 1, 2, 3])}, "range from 0 to 3; they must be from 0 to 2"),
     ],
 )
 def test_arrays_of_another_kind_are_refused(

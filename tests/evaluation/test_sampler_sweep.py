@@ -1,4 +1,4 @@
-"""One model over ways of drawing from it: `genbench sampler-sweep`."""
+"""One model over settings of its sampling: `genbench sampler-sweep`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from genbench.cli import main as cli
-from genbench.evaluation.sampler_sweep import ways
+from genbench.evaluation.sampler_sweep import combinations
 from tests.conftest import Make
 
 DDPM = ("network.width=8", "network.blocks=1", "sampler.steps=3", "metrics.samples=32")
@@ -17,13 +17,13 @@ def sweep(*arguments: object) -> None:
     cli.app(["sampler-sweep", *map(str, arguments), "--device", "cpu"], standalone_mode=False)
 
 
-def test_ways_are_all_combinations_of_what_is_varied() -> None:
-    assert ways([], [], []) == [{}]
-    assert ways(["ddim"], [2, 5], []) == [
+def test_settings_are_all_combinations_of_what_is_varied() -> None:
+    assert combinations([], [], []) == [{}]
+    assert combinations(["ddim"], [2, 5], []) == [
         {"sampler": "ddim", "steps": 2},
         {"sampler": "ddim", "steps": 5},
     ]
-    assert len(ways(["ddim", "heun"], [2, 5, 7], [0.0, 1.0])) == 12
+    assert len(combinations(["ddim", "heun"], [2, 5, 7], [0.0, 1.0])) == 12
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
         yield
 
 
-def test_a_row_for_each_way_with_its_passes_and_scores_and_a_picture(made: Make, tmp_path: Path) -> None:
+def test_a_row_for_each_setting_with_its_passes_and_scores_and_a_picture(made: Make, tmp_path: Path) -> None:
     sweep(made(*DDPM), "--out", tmp_path / "s", "--samplers", "ddim,unipc", "--steps", "2,4")
     table = pd.read_csv(tmp_path / "s" / "table.csv")
     assert table["sampler"].tolist() == ["ddim", "ddim", "unipc", "unipc"]

@@ -119,7 +119,7 @@ def test_train_and_test_references_are_kept_apart(
 
 
 def test_another_split_is_refused(extractor: FeatureExtractor, digits: ImageData) -> None:
-    with pytest.raises(ValueError, match="legal are train, test"):
+    with pytest.raises(ValueError, match="choose from train, test"):
         take(extractor, digits, split="valid", device=CPU, progress=QUIET)
 
 

@@ -27,7 +27,7 @@ class AutoFeatures(FeatureSource):
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
 
-    def check(self, source: ImageSource) -> None:
+    def check(self, source: ImageSource | ImageData) -> None:
         choice = self.choice(source)
         if self.weights is not None and isinstance(choice, ShippedFeatures):
             raise ValueError(
@@ -40,9 +40,12 @@ class AutoFeatures(FeatureSource):
         return self.choice(data).build(data, device=device, progress=progress)
 
     def choice(self, data: ImageSource | ImageData) -> FeatureSource:
-        """The recipe that fits a data set, see the class."""
+        """Choose the recipe that fits a data set by its distribution and its name, see the class; the same
+        for the images before they are prepared and after.
+        """
         if data.distribution is not None:
             return LawFeatures()
         if data.name == "digits_binary":
+            # As many images as the shipped network of the grey digits was trained on.
             return ClassifierFeatures(60_000)
         return SHIPPED.get(data.name) or InceptionFeatures(self.weights)

@@ -21,33 +21,34 @@ class ClassifierFeatures(FeatureSource):
 
     def __init__(self, images: int = 120_000, seed: int = 0) -> None:
         if images < cnn.BATCH:
-            raise ValueError(f"images is {images}; legal are {cnn.BATCH} (one batch) and above")
+            raise ValueError(f"images is {images}; it must be {cnn.BATCH} (one batch) or more")
         if seed < 0:
-            raise ValueError(f"seed is {seed}; legal are 0 and above")
+            raise ValueError(f"seed is {seed}; it must be 0 or more")
         self.images = images
         self.seed = seed
 
-    def check(self, source: ImageSource) -> None:
-        """Raise ValueError where there are no classes to learn, or images too small for the network."""
-        check(source.name, source.num_classes, source.shape)
+    def check(self, source: ImageSource | ImageData) -> None:
+        """Raise ValueError where there are fewer than two classes to learn, or where the images are smaller
+        than the 4 pixels a side that the network needs.
+        """
+        if source.num_classes < 2:
+            raise ValueError(
+                f"{source.name} has {source.num_classes} classes; a classifier needs 2 or more: add labels "
+                "(a folder for each class), or take features=inception"
+            )
+        if min(source.shape[1:]) < 4:  # two poolings halve the sides, and the third needs a pixel
+            raise ValueError(
+                f"images of {source.name} are {source.shape}; this classifier needs 4 or more pixels a side"
+            )
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        check(data.name, data.num_classes, data.shape)
+        self.check(data)
+        # All that the weights depend on, so that other data or another recipe train their own.
         recipe = {"data": data.key, "images": self.images, "seed": self.seed, "recipe": cnn.RECIPE}
         path = cache_dir() / "features" / f"{data.name}-cnn-{cache.key(recipe)}.safetensors"
         stored = cache.cached(
             path,
             lambda: cnn.train(data, images=self.images, seed=self.seed, progress=progress),
         )
+        # Another training, by another seed or on another kind of CPU, is another protocol.
         return cnn.CNNExtractor(stored, f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}").to(device)
-
-
-def check(name: str, num_classes: int, shape: tuple[int, int, int]) -> None:
-    """Raise ValueError unless a classifier can be trained on such images."""
-    if num_classes < 2:
-        raise ValueError(
-            f"{name} has {num_classes} classes; a classifier needs 2 or more: add labels "
-            "(a folder for each class), or take features=inception"
-        )
-    if min(shape[1:]) < 4:
-        raise ValueError(f"images of {name} are {shape}; this classifier needs 4 or more pixels a side")

@@ -17,9 +17,9 @@ from genbench.runtime.progress import Progress
 __all__ = ["CNNExtractor", "SmallCNN", "fit", "train"]
 
 CPU = torch.device("cpu")
-BATCH = 64
+BATCH = 64  # training images of a step
 WIDTH = 16  # channels after the first convolution
-PEAK_RATE = 4e-3
+PEAK_RATE = 4e-3  # of AdamW, before the schedule in `fit`
 WIDEST = 32  # larger images are averaged down to this many pixels a side: it bounds what training costs
 RECIPE = 1  # raise it when the network or its training changes: cached weights are trained anew
 
@@ -40,7 +40,7 @@ class SmallCNN(nn.Module):
             *block(width, 2 * width, nn.MaxPool2d(2)),
             *block(2 * width, 4 * width, nn.AdaptiveMaxPool2d(3)),
             nn.Flatten(),
-            nn.Linear(36 * width, num_features),
+            nn.Linear(36 * width, num_features),  # 4 width channels of 3 x 3
             nn.ReLU(),
         )
         self.head = nn.Linear(num_features, num_classes)
@@ -54,7 +54,9 @@ class SmallCNN(nn.Module):
 
 
 def block(inner: int, outer: int, pool: nn.Module) -> list[nn.Module]:
-    """Convolution, max pooling, batch norm, ReLU; pooled early, since all that follows then costs less."""
+    """Make the layers of a block, inner -> outer channels: convolution, `pool`, batch norm, ReLU; pooled
+    early, since all that follows then costs less.
+    """
     return [nn.Conv2d(inner, outer, 3, padding=1, bias=False), pool, nn.BatchNorm2d(outer), nn.ReLU()]
 
 
@@ -81,7 +83,9 @@ class CNNExtractor(FeatureExtractor):
 def train(
     data: ImageData, *, images: int, seed: int, progress: Progress, width: int = WIDTH, shift: int = 0
 ) -> Stored:
-    """Weights of a SmallCNN of this width trained as `fit` says, and their accuracy on the test split."""
+    """Train a SmallCNN of a width by `fit`; return its weights by name, and as facts the sha256 of the
+    training images, the settings, and the accuracy on the test split.
+    """
     network = fit(data, images=images, seed=seed, progress=progress, width=width, shift=shift)
     facts = {
         "data_sha256": hashlib.sha256(data.train.images.numpy()).hexdigest(),
@@ -101,9 +105,12 @@ def fit(
     It runs on one thread of the CPU, so that the same data and seed give the same bits on any machine of the
     same kind, with or without a GPU.
     """
-    network = initial(data, seed, width)
+    with torch.random.fork_rng(devices=[]):  # layers draw their weights from torch's default generator
+        torch.default_generator.manual_seed(seed)
+        network = SmallCNN(data.shape[0], data.num_classes, width=width).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE)
     steps = images // BATCH
+    # The rate rises over the first tenth of the steps and falls towards 0 throughout.
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
     )
@@ -119,22 +126,24 @@ def fit(
             F.cross_entropy(logits, y).backward()
             optimizer.step()
             rate.step()
+            # The mean over the steps so far, later over the last fifty or so.
             recent.lerp_((logits.argmax(1) == y).float().mean(), max(1 / (step + 1), 0.02))
             bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%}")
+        # On images as the scores see them, neither shifted nor mirrored.
         normalise(network.eval(), data.train.gather(order.take(0, 10_000), CPU)[0])
     return network
 
 
 @torch.no_grad()
 def normalise(network: SmallCNN, images: Tensor) -> None:
-    """Give the features of images (B, C, H, W) uint8 a mean square of 1; the logits stay what they were.
+    """Give the features of images (B, C, H, W) uint8 a mean square of 1; the logits do not change.
 
     Relu(a x) = a relu(x), so the scale moves from the features' layer into the head. Distances of two
     classifiers then have one order of magnitude, and KID's cubic kernel does not run away.
     """
     features = torch.cat([network(to_float(batch)).features for batch in images.split(1024)])
     scale = features.square().mean().sqrt()
-    last = network.body[-2]
+    last = network.body[-2]  # the linear layer below the last ReLU
     last.weight /= scale
     last.bias /= scale
     network.head.weight *= scale
@@ -142,7 +151,9 @@ def normalise(network: SmallCNN, images: Tensor) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread without autocast inside the block, so that sums have one order everywhere."""
+    """Compute on one thread without autocast inside the block, so that sums have one order on all machines;
+    afterwards as many threads as before.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -152,16 +163,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def initial(data: ImageData, seed: int, width: int) -> SmallCNN:
-    """A network in training mode with random weights from a seed of its own."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return SmallCNN(data.shape[0], data.num_classes, width=width).train()
-
-
 @torch.no_grad()
 def accuracy(network: SmallCNN, split: Split) -> float:
-    """Share of a split's images that the network classifies correctly, in [0, 1]."""
+    """Share of a split's images that the network, in evaluation mode, assigns to the class of their label, in
+    [0, 1]; in batches of 1,024.
+    """
     correct = 0
     for index in torch.arange(len(split)).split(1024):
         images, labels = split.gather(index, CPU)

@@ -1,4 +1,6 @@
-"""Features of DINOv2, which agree with people's judgement better than Inception's (Stein et al. 2023)."""
+"""Features of DINOv2, whose distances agree with ratings by people better than those of Inception (Stein et
+al. 2023).
+"""
 
 from pathlib import Path
 
@@ -10,14 +12,14 @@ from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource
 from genbench.metrics.features.vit import VisionTransformer
-from genbench.metrics.features.weights import check_layout, read_tensors
+from genbench.metrics.features.weights import check_channels, check_layout, local_file, read_tensors
 from genbench.runtime.progress import Progress
 
 __all__ = ["DINOv2Features"]
 
 SIZES = {384: ("vits14", 12), 768: ("vitb14", 12), 1024: ("vitl14", 24)}  # width -> name, depth
 REMEDY = "give dinov2_vits14_pretrain.pth, or vitb14 or vitl14, as published"
-SIDE = 224
+SIDE = 224  # pixels: 16 patches of 14
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 AT_ONCE = 32  # images; 224 x 224 pixels and 257 tokens of each take memory
 
@@ -34,30 +36,20 @@ class DINOv2Features(FeatureSource):
             raise ValueError(f"features.weights is null; DINOv2 needs a file: {REMEDY}")
         self.weights = weights
 
-    def check(self, source: ImageSource) -> None:
-        """Raise ValueError on other than 1 or 3 channels or a file of another layout, FileNotFoundError where
-        there is none."""
-        if source.shape[0] not in (1, 3):
-            raise ValueError(
-                f"{source.name} has {source.shape[0]} channels; DINOv2 takes 1 (repeated) or 3: "
-                "take features=classifier"
-            )
-        read(self.locate())
+    def check(self, source: ImageSource | ImageData) -> None:
+        """Raise ValueError on images of other than 1 or 3 channels and on a weights file of another layout,
+        FileNotFoundError where there is no such file.
+        """
+        check_channels(source, "DINOv2")
+        read(local_file(self.weights, REMEDY))
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        path = self.locate()
+        path = local_file(self.weights, REMEDY)
         name, network = read(path)
         grey = ",grey" if data.shape[0] == 1 else ""
         digest = file_digest(path)
         protocol = f"dinov2-{name}-{digest[:8]},res=bicubic{SIDE}{grey}"
         return DINOv2Extractor(protocol, digest, network).eval().to(device)
-
-    def locate(self) -> Path:
-        """The path of the weights file, as given or in the cache."""
-        path = Path(self.weights).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f"features.weights is {path}, which is no file; {REMEDY}")
-        return path
 
 
 class DINOv2Extractor(FeatureExtractor):
@@ -74,16 +66,14 @@ class DINOv2Extractor(FeatureExtractor):
         self.register_buffer("std", torch.tensor(STD)[:, None, None])
 
     def extract(self, images: Tensor) -> Features:
-        features = torch.cat([self.network(self.prepared(part)) for part in images.split(AT_ONCE)])
-        return Features(features, features.new_zeros(len(features), 0))
-
-    def prepared(self, images: Tensor) -> Tensor:
-        """As the network takes them: (B, 3, 224, 224) float32."""
-        return (resized(images) / 255 - self.mean) / self.std
+        # Normalised as in its training, part by part, since the large images are not all held at once.
+        parts = ((resized(part) / 255 - self.mean) / self.std for part in images.split(AT_ONCE))
+        features = torch.cat([self.network(part) for part in parts])
+        return Features(features, features.new_zeros(len(features), 0))  # no classes, so no logits
 
 
 def resized(images: Tensor) -> Tensor:
-    """Images (B, 1 or 3, H, W) uint8 in the network's size, levels 0 to 255 as floats, (B, 3, 224, 224).
+    """Resize images (B, 1 or 3, H, W) uint8 to (B, 3, 224, 224) float32, whole levels from 0 to 255.
 
     Width first, then height, each to whole levels, which is where Pillow cuts what overshoots.
     """
@@ -94,11 +84,13 @@ def resized(images: Tensor) -> Tensor:
 
 
 def read(path: Path) -> tuple[str, VisionTransformer]:
-    """The network of a weights file, and what its size is called. Raises ValueError on another layout."""
+    """Read a weights file: the name of its size, such as "vits14", which its tensors tell, and the network
+    with these weights. Raises ValueError on a file of another layout.
+    """
     state = read_tensors(path, REMEDY)
     width = state["cls_token"].shape[-1] if "cls_token" in state else min(SIZES)
     if width not in SIZES:
-        raise ValueError(f"{path} has tokens of {width} features; legal are {', '.join(map(str, SIZES))}")
+        raise ValueError(f"{path} has tokens of {width} features; DINOv2 has {', '.join(map(str, SIZES))}")
     name, depth = SIZES[width]
     with torch.device("meta"):  # drawing weights, only to replace them, would move torch's generator
         network = VisionTransformer(width, depth)

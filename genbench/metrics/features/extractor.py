@@ -11,7 +11,7 @@ from genbench.errors import MissingWeights
 from genbench.runtime.precision import full_precision
 from genbench.runtime.progress import Progress
 
-__all__ = ["FeatureExtractor", "FeatureSource", "Features", "MissingWeights"]
+__all__ = ["FeatureExtractor", "FeatureSource", "Features", "MissingWeights", "check_finite"]
 
 
 class Features(NamedTuple):
@@ -59,7 +59,9 @@ class FeatureExtractor(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, images: Tensor) -> Features:
-        """Features and logits of images (B, C, H, W) uint8 on this network's device."""
+        """Compute features (B, d) and logits (B, K) of images (B, C, H, W) uint8, which `forward` has checked
+        and laid out in memory; on this network's device.
+        """
 
 
 class FeatureSource(ABC):
@@ -70,8 +72,10 @@ class FeatureSource(ABC):
     """
 
     @abstractmethod
-    def check(self, source: ImageSource) -> None:
-        """Raise ValueError or MissingWeights, before any work, where `build` would fail later."""
+    def check(self, source: ImageSource | ImageData) -> None:
+        """Raise ValueError or MissingWeights where `build` would fail later: images of `source` that do not
+        fit the network, weights that are not there. Nothing is trained or built.
+        """
 
     @abstractmethod
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
@@ -80,3 +84,11 @@ class FeatureSource(ABC):
         Trained or downloaded where it must be, with a bar in `progress`. Raises ValueError or MissingWeights
         as `check` does.
         """
+
+
+def check_finite(features: Tensor, name: str = "features") -> None:
+    """Raise FloatingPointError where a value of a tensor is infinite or not a number, with its `name` and the
+    two places to look at: the images, and the weights of the feature network.
+    """
+    if not bool(features.isfinite().all()):
+        raise FloatingPointError(f"{name} are not finite: look at the images, or at the feature weights")

@@ -27,7 +27,9 @@ SEED = 0
 
 
 def main() -> None:
-    """Train, write the file, and print its accuracy on the test split and its sha256."""
+    """Train the classifier, write its weights to the file of `--out`, and print its accuracy on the test
+    split and the file's sha256, which `FashionMnistFeatures` states.
+    """
     parser = argparse.ArgumentParser(
         description="Train the Fashion-MNIST classifier whose features are shipped."
     )

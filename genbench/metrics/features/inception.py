@@ -11,7 +11,7 @@ from torch import Tensor
 from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource, MissingWeights
-from genbench.metrics.features.weights import check_layout, read_tensors
+from genbench.metrics.features.weights import check_channels, check_layout, local_file, read_tensors
 from genbench.records.files import atomic_file
 from genbench.runtime.progress import Progress
 
@@ -22,7 +22,8 @@ __all__ = ["InceptionExtractor", "InceptionFeatures"]
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-OUTPUTS = ["2048", "logits_unbiased"]
+REMEDY = f"give {FILE}, or null to download it"
+OUTPUTS = ["2048", "logits_unbiased"]  # torch-fidelity's names of the pooled features and of the logits
 TIMEOUT_SECONDS = 5.0
 
 
@@ -36,14 +37,11 @@ class InceptionFeatures(FeatureSource):
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
 
-    def check(self, source: ImageSource) -> None:
+    def check(self, source: ImageSource | ImageData) -> None:
         """Raise ValueError on other than 1 or 3 channels or a file of another layout, FileNotFoundError
-        where `weights` is no file, MissingWeights where the published ones can not be had."""
-        if source.shape[0] not in (1, 3):
-            raise ValueError(
-                f"{source.name} has {source.shape[0]} channels; Inception takes 1 (repeated) or 3: "
-                "take features=classifier"
-            )
+        where `weights` is no file, MissingWeights where the published ones cannot be downloaded.
+        """
+        check_channels(source, "Inception")
         read_state(self.locate())
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
@@ -54,14 +52,13 @@ class InceptionFeatures(FeatureSource):
         return InceptionExtractor(network, file_digest(path), data.shape[0]).eval().to(device)
 
     def locate(self) -> Path:
-        """The path of the weights file, downloaded where it is not there yet."""
+        """Find the weights file: the one that was given or the published one, which is downloaded where it is
+        not there yet. Raises FileNotFoundError or MissingWeights.
+        """
         if self.weights is None:
             path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
             return path if path.is_file() else download(path)
-        path = Path(self.weights).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f"Inception weights {path} are no file; give the path of {FILE}, or null")
-        return path
+        return local_file(self.weights, REMEDY)
 
 
 class InceptionExtractor(FeatureExtractor):
@@ -82,6 +79,7 @@ class InceptionExtractor(FeatureExtractor):
             raise ValueError(
                 f"images have {images.shape[1]} channels; this extractor was built for {self.channels}"
             )
+        # Grey is repeated to three channels, as the network takes colour alone.
         features, logits = self.network(images.expand(-1, 3, -1, -1))
         return Features(features, logits)
 
@@ -121,7 +119,7 @@ def empty_network() -> "FeatureExtractorInceptionV3":
             self.AvgPool = nn.AdaptiveAvgPool2d(output_size=(1, 1))
             self.fc = nn.Linear(2048, 1008)
 
-    with torch.device("meta"):
+    with torch.device("meta"):  # no memory and no random draws: `load_state_dict(assign=True)` fills it
         return Inception()
 
 
@@ -130,7 +128,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     Raises ValueError where they are not this network's, by names and shapes.
     """
-    state = read_tensors(path, f"give {FILE}, or null to download it")
+    state = read_tensors(path, REMEDY)
     check_layout(state, empty_network(), path, of="Inception-2015", remedy=f"give {FILE}")
     return state
 
@@ -149,7 +147,7 @@ def download(path: Path) -> Path:
             urllib.request.urlopen(URL_INCEPTION_V3, timeout=TIMEOUT_SECONDS) as answer,
         ):
             shutil.copyfileobj(answer, file)
-            file.flush()
+            file.flush()  # what is buffered would be missing from the digest
             if file_digest(Path(file.name)) != SHA256:
                 raise OSError("what arrived has another sha256 than the published file")
     except OSError as error:

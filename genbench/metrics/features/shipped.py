@@ -31,34 +31,34 @@ class ShippedFeatures(FeatureSource):
 
     @property
     def path(self) -> Path:
-        """The file of the weights, which is installed beside this module."""
+        """The safetensors file of the weights, which is installed beside this module under the protocol's
+        name, with _ for -; it may be missing in a broken installation.
+        """
         return Path(__file__).with_name(f"{self.protocol.replace('-', '_')}.safetensors")
 
-    def check(self, source: ImageSource) -> None:
-        """Raise ValueError on images of another shape, or where the shipped weights are damaged."""
-        self.check_shape(source.name, source.shape)
-
-    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        self.check_shape(data.name, data.shape)
-        return CNNExtractor(load(self.path), self.protocol).to(device)
-
-    def check_shape(self, name: str, shape: tuple[int, int, int]) -> None:
-        """Raise ValueError unless images of this shape can be sent through the weights that were shipped."""
-        if shape != self.shape:
+    def check(self, source: ImageSource | ImageData) -> None:
+        """Raise ValueError on images of another shape (C, H, W) than the network was trained on, and where
+        the shipped weights are missing or damaged, by their sha256.
+        """
+        if source.shape != self.shape:
             raise ValueError(
-                f"images of {name} are {shape}; features={self.option} is for images of {self.shape}: "
-                "take features=classifier or features=auto"
+                f"images of {source.name} are {source.shape}; features={self.option} is for images of "
+                f"{self.shape}: take features=classifier or features=auto"
             )
         if not self.path.is_file() or file_digest(self.path) != self.sha256:
             raise ValueError(
                 f"{self.path} is missing or damaged (its sha256 is not {self.sha256}); install genbench again"
             )
 
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        self.check(data)
+        return CNNExtractor(load(self.path), self.protocol).to(device)
+
 
 class DigitsFeatures(ShippedFeatures):
-    """64 features of the 8x8 digits, by a network that finds the class of 99.4 % of the 359 test digits.
+    """64 features of the 8x8 digits, by a classifier that is right on 99.4 % of the 359 test images.
 
-    Made by genbench.metrics.features.digits_cnn.
+    `python -m genbench.metrics.features.digits_cnn --out FILE` trains it again.
     """
 
     protocol = "digits-cnn-v1"
@@ -68,9 +68,9 @@ class DigitsFeatures(ShippedFeatures):
 
 
 class FashionMnistFeatures(ShippedFeatures):
-    """64 features of Fashion-MNIST, by a network that finds the class of 93.13 % of the 10,000 test images.
+    """64 features of Fashion-MNIST, by a classifier that is right on 93.13 % of the 10,000 test images.
 
-    Made by genbench.metrics.features.fashion_mnist_cnn.
+    `python -m genbench.metrics.features.fashion_mnist_cnn --out FILE` trains it again.
     """
 
     protocol = "fashion-mnist-cnn-v1"

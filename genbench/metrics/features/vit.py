@@ -38,8 +38,10 @@ class VisionTransformer(nn.Module):
         return self.norm(h[:, 0])
 
     def positions(self, rows: int, columns: int) -> Tensor:
-        """Positions of the class token and of rows x columns patches: (1, 1 + rows columns, width)."""
-        if rows == columns == POSITIONS:
+        """Resize the learned positions to rows x columns patches by bicubic interpolation, after that of the
+        class token: (1, 1 + rows columns, width).
+        """
+        if rows == columns == POSITIONS:  # the published network does not resize these either
             return self.pos_embed
         first, others = self.pos_embed[:, :1], self.pos_embed[:, 1:]
         square = others.mT.unflatten(2, (POSITIONS, POSITIONS))
@@ -49,7 +51,9 @@ class VisionTransformer(nn.Module):
 
 
 class Block(nn.Module):
-    """h + s1 attention(norm(h)), then h + s2 mlp(norm(h)), s1, s2 one each a feature; h (B, N, width)."""
+    """Transformer block: h + s1 attention(norm(h)), then h + s2 mlp(norm(h)); h (B, N, width), and s1, s2
+    learned scales, one for each feature.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -63,6 +67,8 @@ class Block(nn.Module):
         return h + self.ls2["gamma"] * self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(h))))
 
     def attention(self, h: Tensor) -> Tensor:
-        """Of all tokens to all tokens."""
+        """Multi-head attention of all tokens to all tokens, (B, N, width) -> the same shape, in heads of 64
+        features; without a mask and without dropout.
+        """
         q, k, v = self.attn["qkv"](h).unflatten(2, (3, -1, HEAD)).permute(2, 0, 3, 1, 4)  # (B, heads, N, 64)
         return self.attn["proj"](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))

@@ -1,4 +1,6 @@
-"""Files of published weights: read without running code in them, and held to a network's layout."""
+"""Files of published weights: found, read without running code in them, and compared with the layout of the
+network that they are for.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +8,30 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-__all__ = ["check_layout", "read_tensors"]
+from genbench.data import ImageData, ImageSource
+
+__all__ = ["check_channels", "check_layout", "local_file", "read_tensors"]
+
+
+def check_channels(source: ImageSource | ImageData, network: str) -> None:
+    """Raise ValueError on images of other than 1 or 3 channels, which networks for colour photographs cannot
+    take; `network` is the name of one, for the message.
+    """
+    if source.shape[0] not in (1, 3):
+        raise ValueError(
+            f"{source.name} has {source.shape[0]} channels; {network} takes 1 (repeated) or 3: "
+            "take features=classifier"
+        )
+
+
+def local_file(weights: str, remedy: str) -> Path:
+    """Return the path that features.weights states, with ~ expanded. Raises FileNotFoundError, which ends
+    with `remedy`, where there is no file.
+    """
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"features.weights is {path}, which is no file; {remedy}")
+    return path
 
 
 def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
@@ -24,7 +49,9 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
 def check_layout(
     state: Mapping[str, Tensor], network: nn.Module, path: Path, *, of: str, remedy: str
 ) -> None:
-    """Raise ValueError where a file's tensors are not those of a network, naming the first that differ."""
+    """Raise ValueError where the names and shapes of a file's tensors are not those of a network; the message
+    says how many differ and shows the first three. of: the network's name; remedy: the end of the message.
+    """
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
     # Files are published without the batch counters, which play no part in eval mode.
@@ -32,7 +59,7 @@ def check_layout(
     differing = [name for name in names if expected.get(name) != found.get(name)]
     if differing:
         shown = ", ".join(
-            f"{name} (file {found.get(name)}, legal {expected.get(name)})" for name in differing[:3]
+            f"{name} (file {found.get(name)}, expected {expected.get(name)})" for name in differing[:3]
         )
         raise ValueError(
             f"{path} has another layout than {of} in {len(differing)} entries: {shown}; {remedy}"

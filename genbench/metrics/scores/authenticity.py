@@ -12,7 +12,7 @@ from genbench.records.metric_kinds import KINDS
 
 __all__ = ["Authenticity", "authentic", "nearest_features"]
 
-BLOCK = 512
+BLOCK = 512  # samples at a time, which bounds the memory of their distances
 
 
 class Authenticity(Score):
@@ -32,14 +32,14 @@ class Authenticity(Score):
             return {}
         new = authentic(train.features, drawn.features)
         name = drawn.name("authenticity", part=(f"among={len(train.features)}",), n=len(new))
+        # As truth values, so that the share gets Wilson's interval.
         return drawn.scored(name, float(new.double().mean()), influences=new)
 
 
 def authentic(real: Tensor, fake: Tensor) -> Tensor:
-    """d(y_j, x) > min_(x' != x) d(x, x') for the real point x next to each fake y_j: (M,) bool.
-
-    Equal distances, up to rounding (see `radii`), are none.
-    real (N, d), N >= 2, fake (M, d).
+    """Mark samples that are no copies: d(y_j, x) > min_(x' != x) d(x, x') for the real point x nearest to
+    each fake y_j, (M,) bool. Where both distances are equal, up to rounding (see `radii`), y_j counts as a
+    copy. real (N, d), N >= 2, fake (M, d).
     """
     # Squared distances on both sides, with the same tolerance for rounding as the balls of `manifold`.
     squares, index = nearest_features(real, fake)
@@ -47,6 +47,8 @@ def authentic(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def nearest_features(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distances of fake points (M, d) to the nearest real one (N, d), and its index: (M,) each."""
+    """Find for each fake point (M, d) the nearest real one (N, d), in float64: its squared distance, which
+    rounding may leave just below 0, and its index, (M,) each.
+    """
     rows = [squared_distances(part, real.double()).min(1) for part in fake.double().split(BLOCK)]
     return torch.cat([row.values for row in rows]), torch.cat([row.indices for row in rows])

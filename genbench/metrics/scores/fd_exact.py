@@ -24,11 +24,12 @@ class ExactFD(Score):
     kinds = (KINDS["fd_exact"],)
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
-        law = references[0].law if references else None
-        if law is None:
+        distribution = references[0].distribution if references else None
+        if distribution is None:
             return {}
-        pixels, exact = to_float(drawn.images).flatten(1), exact_moments(law)
+        pixels, exact = to_float(drawn.images).flatten(1), exact_moments(distribution)
         moments = Moments.of(pixels)
-        name = drawn.name("fd_exact", ref="law", n=len(pixels), protocol=f"pixels-{law.key[:8]}")
+        protocol = f"pixels-{distribution.key[:8]}"  # whatever features the other scores are computed on
+        name = drawn.name("fd_exact", ref="law", n=len(pixels), protocol=protocol)
         influences = Influences(frechet_influences(pixels, moments, exact), scale=on_roots)
         return drawn.scored(name, frechet_distance(moments, exact), influences=influences)

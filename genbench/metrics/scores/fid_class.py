@@ -1,4 +1,4 @@
-"""Frechet distances within classes."""
+"""Frechet distances within classes, for conditional models: FID of each class, and the mean over classes."""
 
 from collections.abc import Iterator
 
@@ -32,6 +32,7 @@ class ClassFID(Distance):
         pairs = dict(within(drawn.features, drawn.labels, reference.features, real[reference.index]))
         if not pairs:
             return {}
+        # Samples of classes that are left out move nothing: their influences stay 0.
         n, influences = len(drawn.labels), torch.zeros(len(drawn.labels), dtype=torch.float64)
         distances: dict[str, float] = {}
         for k, (fake_k, real_k) in pairs.items():
@@ -50,7 +51,9 @@ class ClassFID(Distance):
 def within(
     fake: Tensor, fake_labels: Tensor, real: Tensor, real_labels: Tensor
 ) -> Iterator[tuple[int, tuple[Moments, Moments]]]:
-    """The moments of samples and real images in each class that has two or more of both, by class."""
+    """Yield (class, (moments of its samples, moments of its real images)) for each class that has two or more
+    of both. fake (N, d), real (M, d) features with labels (N,) and (M,) int64.
+    """
     for k in fake_labels.unique().tolist():
         parts = fake[fake_labels == k], real[real_labels == k]
         if min(map(len, parts)) >= 2:  # one image has no covariance

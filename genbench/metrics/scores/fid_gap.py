@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from genbench.metrics.reference import Reference
+from genbench.metrics.reference import Reference, subset
 from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
 from genbench.metrics.scores.interval import Influences
-from genbench.metrics.scores.manifold import subset
 from genbench.metrics.scores.score import Drawn, Score, of_split
 from genbench.records.metric_kinds import KINDS
 
@@ -34,6 +33,7 @@ class FIDGap(Score):
         among = min(len(train.features), len(test.features))
         real = [subset(reference.features, among) for reference in (test, train)]
         moments = [Moments.of(x) for x in real]
+        # One first-order change for each of the three independent sets: samples, test and training images.
         far, near = (frechet_distance(drawn.moments, each) for each in moments)
         away, towards = (frechet_influences(drawn.features, drawn.moments, each) for each in moments)
         of_test, of_train = (

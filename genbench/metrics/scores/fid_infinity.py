@@ -68,9 +68,10 @@ class FIDInfinity(Distance):
 
 
 def extrapolated(features: Tensor, real: Moments, sizes: list[int]) -> tuple[float, float]:
-    """The intercept, and its standard error, of the line FID(m) = FID_inf + slope / m by least squares.
+    """Fit the line FID(m) = FID_inf + slope / m by least squares; return FID_inf and its standard error.
 
-    features (N, d); m are sizes of random subsets, with a generator of its own seed.
+    features (N, d); m are the sizes of random subsets, from a generator of its own seed.
+    Source: Chong & Forsyth 2020, Section 3.
     """
     rng, distances = torch.Generator().manual_seed(SEED), []
     for size in sizes:
@@ -78,6 +79,7 @@ def extrapolated(features: Tensor, real: Moments, sizes: list[int]) -> tuple[flo
         distances.append(frechet_distance(Moments.of(part), real))
     y = torch.tensor(distances, dtype=torch.float64)
     x = torch.stack([torch.ones_like(y), 1 / torch.tensor(sizes, dtype=torch.float64)], dim=1)
+    # (X^T X)^-1 itself, not a solver: its first entry times the residual variance is the intercept's own.
     inverse = torch.linalg.inv(x.T @ x)
     line = inverse @ x.T @ y
     noise = (y - x @ line).square().sum() / (len(sizes) - 2) * inverse[0, 0]

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from genbench.metrics.features.extractor import check_finite
+
 __all__ = ["Moments", "frechet_distance", "frechet_influences"]
 
 
@@ -20,21 +22,32 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> "Moments":
-        """Mean and covariance of features (N, d), all at once; raises as `update` does."""
+        """Collect the moments of one set of features (N, d) that is in memory as a whole, by a single
+        `update`, which raises on other shapes and on values that are not finite.
+        """
         moments = cls(features.shape[1])
         moments.update(features)
         return moments
 
+    @classmethod
+    def given(cls, n: int, mean: Tensor, scatter: Tensor) -> "Moments":
+        """Moments that are known already: n samples, mean (d,), and scatter (d, d), which is the unbiased
+        covariance times n - 1; both in float64.
+        """
+        moments = cls(len(mean))
+        moments.n, moments.mean, moments.scatter = n, mean, scatter
+        return moments
+
     def update(self, features: Tensor) -> None:
-        """Add a batch of features (B, d).
+        """Add a batch of features (B, d), on any device and in any precision, to the moments of those before
+        it.
 
         Raises ValueError on other shapes, FloatingPointError where a value is not finite.
         """
         if features.dim() != 2 or features.shape[1] != len(self.mean):
-            raise ValueError(f"features have shape {tuple(features.shape)}; legal is (B, {len(self.mean)})")
-        if not bool(features.isfinite().all()):
-            raise FloatingPointError("features are not finite: look at the images, or at the feature weights")
-        if len(features) == 0:
+            raise ValueError(f"features have shape {tuple(features.shape)}; it must be (B, {len(self.mean)})")
+        check_finite(features)
+        if len(features) == 0:  # its mean would be 0 / 0
             return
         x = features.detach().cpu().double()
         total = self.n + len(x)
@@ -47,7 +60,9 @@ class Moments:
 
     @property
     def cov(self) -> Tensor:
-        """Unbiased covariance, (d, d) float64. Raises ValueError below two samples."""
+        """Unbiased covariance sum_i (x_i - m) (x_i - m)^T / (n - 1) of all features so far, (d, d) float64.
+        Raises ValueError below two samples.
+        """
         if self.n < 2:
             raise ValueError(f"{self.n} samples have no covariance; at least 2 are needed")
         return self.scatter / (self.n - 1)
@@ -64,6 +79,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     faster. Rounding may leave it just below 0.
     Source: Dowson & Landau 1982; Heusel et al. 2017.
     """
+    # The set of fewer samples has the covariance of lower rank r, so that R^T S2 R is the smaller matrix.
     first, second = sorted((a, b), key=lambda moments: moments.n)
     root = square_root(first.cov)
     cov = second.cov
@@ -86,14 +102,17 @@ def frechet_influences(x: Tensor, a: Moments, b: Moments) -> Tensor:
     root = square_root(a.cov)
     values, vectors = torch.linalg.eigh(root.T @ b.cov @ root)
     whitening = root / root.square().sum(0)  # R's columns have the eigenvalues of S1 as squared lengths
-    transport = whitening @ (vectors * values.clamp(min=0) ** 0.25)  # T = transport transport^T
+    # T = transport transport^T; eigenvalues are below 0 by rounding alone.
+    transport = whitening @ (vectors * values.clamp(min=0) ** 0.25)
     u = x.detach().cpu().double() - a.mean
     influences = 2 * u @ (a.mean - b.mean) + u.square().sum(1) - (u @ transport).square().sum(1)
     return influences - influences.mean()
 
 
 def square_root(cov: Tensor) -> Tensor:
-    """R (d, r) with R R^T = cov (d, d), where r leaves out eigenvalues that are rounding noise."""
+    """Factor a covariance: R (d, r) with R R^T = cov (d, d), where r leaves out eigenvalues that are rounding
+    noise, as numpy's `matrix_rank` does.
+    """
     values, vectors = torch.linalg.eigh(cov)
     large = values > values[-1] * len(cov) * torch.finfo(cov.dtype).eps
     return vectors[:, large] * values[large].sqrt()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from genbench.metrics.features.extractor import check_finite
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.interval import Influences, on_logs
 from genbench.metrics.scores.score import Drawn, Score
@@ -27,9 +28,9 @@ class InceptionScore(Score):
 
     def __init__(self, splits: int = 10) -> None:
         if splits < 2:
-            raise ValueError(f"scores.is.splits is {splits}; its spread needs 2 or more")
+            raise ValueError(f"scores.is.splits is {splits}; a standard deviation needs 2 or more")
         self.splits = splits
-        self.smallest = 2 * splits
+        self.smallest = 2 * splits  # a split of one image scores 1, whatever the image
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         n, classes = drawn.logits.shape
@@ -53,11 +54,11 @@ def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[flo
     from torchmetrics.image.inception import InceptionScore
 
     if not 1 <= splits <= len(logits):
-        raise ValueError(f"splits is {splits} for {len(logits)} samples; legal are 1 to {len(logits)}")
-    if not bool(logits.isfinite().all()):
-        raise FloatingPointError("logits are not finite: look at the images, or at the feature weights")
+        raise ValueError(f"splits is {splits} for {len(logits)} samples; it must be from 1 to {len(logits)}")
+    check_finite(logits, name="logits")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
+        # Not synchronised: the first process has all samples, and the others of a run do not call this.
         metric = InceptionScore(feature=nn.Identity(), splits=splits, sync_on_compute=False)
     metric.update(logits.detach().cpu().double())
     # torchmetrics shuffles by torch's default generator, which a run's other draws must not depend on.
@@ -70,17 +71,19 @@ def inception_score(logits: Tensor, *, splits: int = 10, seed: int) -> tuple[flo
 
 
 def score_influences(logits: Tensor) -> Tensor:
-    """How much each sample moves exp E[KL_i], KL_i = KL(p(y | x_i) | p(y)): exp(E KL) (KL_i - E KL).
+    """Influence of each sample on exp E[KL_i], KL_i = KL(p(y | x_i) | p(y)): exp(E KL) (KL_i - E KL).
 
     logits (N, K) -> (N,) float64.
     """
     log_p = logits.double().log_softmax(1)
-    log_marginal = log_p.logsumexp(0) - math.log(len(log_p))
+    log_marginal = log_p.logsumexp(0) - math.log(len(log_p))  # log p(y) = log 1/N sum_i p(y | x_i)
     divergence = (log_p.exp() * (log_p - log_marginal)).sum(1)
     return divergence.mean().exp() * (divergence - divergence.mean())
 
 
 def split_count(n: int, splits: int) -> int:
-    """How many splits n samples make in fact: torch cuts into pieces of ceil(n / splits)."""
+    """Count the splits that n samples make in fact, ceil(n / ceil(n / splits)): torch cuts into pieces of
+    equal size, so that of 9 samples in 4 splits there are 3. The number stands in the score's name.
+    """
     size = -(-n // splits)
     return -(-n // size)

@@ -26,7 +26,9 @@ AT_ONCE = 1_000_000  # numbers that are held at once
 
 
 class Interval(NamedTuple):
-    """A 95 % interval around a score, and its standard error."""
+    """A 95 % confidence interval [low, high] around a score, over the choice of its samples, and the standard
+    error of the score itself, se; all in the score's unit.
+    """
 
     low: float
     high: float
@@ -38,16 +40,20 @@ Scale = Callable[[float, float], float]
 
 
 def plain(value: float, move: float) -> float:
-    """value + move: the scale of scores without a bound, such as a difference of two distances."""
+    """value + move: the scale of scores that have no least value, such as KID, which is unbiased and so may
+    fall below 0, or a difference of two distances.
+    """
     return value + move
 
 
 def on_roots(value: float, move: float) -> float:
-    """Of squared distances, which are never below 0: the root moves by move / (2 value^(1/2)), down to 0.
+    """Scale of squared distances, which are never below 0: the root moves by move / (2 value^(1/2)), down to
+    0.
 
-    value + move + move^2 / (4 value), the last at most the move, since a value of rounding alone is no scale
-    Near 0 roots spread more evenly than squares: of samples that are off by a tenth of a standard deviation
-    in 2 dimensions, n = 50 and 200, 94 and 91 % of the intervals hold the expectation; of plain ones 84, 87.
+    value + move + move^2 / (4 value), the last at most the move, since a value of rounding alone is no scale.
+    Near 0 the roots are closer to normal than the squares: of samples that are off by a tenth of a standard
+    deviation in 2 dimensions, n = 50 and 200, 94 and 91 % of the intervals hold the expectation; of plain
+    ones 84 and 87 %.
     """
     if value <= 0:  # by rounding
         return max(value, value + move)
@@ -55,7 +61,9 @@ def on_roots(value: float, move: float) -> float:
 
 
 def on_logs(value: float, move: float) -> float:
-    """Of scores whose logarithm is a mean over samples, as the Inception score's: value exp(move / value)."""
+    """value exp(move / value): the scale of scores whose logarithm is a mean over samples, as that of the
+    Inception score is; it never falls below 0.
+    """
     return value * math.exp(move / value)
 
 
@@ -68,7 +76,9 @@ def at_least_0(value: float, move: float) -> float:
 
 
 class Influences(NamedTuple):
-    """Influence of single images on a score, to first order: its derivative in the weight of each."""
+    """Influence of single images on a score, to first order: its derivative in the weight of each image, from
+    which `interval` computes what other samples, or other real images, would give.
+    """
 
     samples: Tensor
     """(N,): of the samples or, where they are very many, of a random part."""
@@ -96,8 +106,11 @@ def interval(value: float, influences: Influences, *, n: int, seed: int) -> Inte
 
 
 def resampled(influences: Tensor, n: int, rng: torch.Generator) -> Tensor:
-    """Means of influences (N,) drawn anew with replacement, as uncertain as those of n: (REPLICATES,)."""
+    """Draw the mean of influences (N,) with replacement, REPLICATES times, with the standard error that n
+    samples have: the part of N stands for all n. Returns (REPLICATES,) float64.
+    """
     size = len(influences)
+    # The standard error falls as 1 / n^(1/2): that of N drawn for n is (N / n)^(1/2) times as large.
     centred = (influences - influences.mean()).double() * (size / n) ** 0.5
     rows = max(1, AT_ONCE // size)
     counts = [min(rows, REPLICATES - start) for start in range(0, REPLICATES, rows)]

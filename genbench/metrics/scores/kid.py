@@ -5,8 +5,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from genbench.metrics.reference import Reference
-from genbench.metrics.scores.manifold import subset
+from genbench.metrics.features.extractor import check_finite
+from genbench.metrics.reference import Reference, subset
 from genbench.metrics.scores.score import Distance, Drawn
 from genbench.records.metric_kinds import KINDS
 
@@ -29,7 +29,7 @@ class KID(Distance):
         if subsets < 1 or subset_size < 2:
             raise ValueError(
                 f"scores.kid.subsets is {subsets} and subset_size {subset_size}; "
-                "legal are 1 and above, 2 and above"
+                "they must be 1 or more, and 2 or more"
             )
         self.subsets = subsets
         self.subset_size = subset_size
@@ -40,7 +40,8 @@ class KID(Distance):
         mean, std = kernel_distance(real, fake, subsets=self.subsets, subset_size=size, seed=drawn.seed)
         part = (f"subsets={self.subsets}x{size}",)
         name = drawn.name("kid", ref=reference.split, part=part, n=len(fake))
-        influences = kernel_influences(*(subset(x, min(len(x), INFLUENCES_OF)) for x in (real, fake)))
+        # Kernels of all pairs of 10,000 would take seconds and gigabytes, for an interval to two per cent.
+        influences = kernel_influences(*(subset(x, INFLUENCES_OF) for x in (real, fake)))
         return drawn.scored(name, mean, std=std, influences=influences)
 
 
@@ -58,19 +59,24 @@ def kernel_distance(
 
     largest = min(len(real), len(fake))
     if not 2 <= subset_size <= largest:
-        raise ValueError(f"subset_size is {subset_size}; legal are 2 to {largest}, the smaller set's size")
-    if not bool(real.isfinite().all() and fake.isfinite().all()):
-        raise FloatingPointError("features are not finite: look at the images, or at the feature weights")
+        raise ValueError(
+            f"subset_size is {subset_size}; it must be from 2 to {largest}, the smaller set's size"
+        )
+    check_finite(real)
+    check_finite(fake)
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message="Metric `Kernel Inception Distance` will save all extracted"
         )
+        # Not synchronised: the first process has all samples, and the others of a run do not call this.
         metric = KernelInceptionDistance(
             feature=nn.Identity(), subsets=subsets, subset_size=subset_size, sync_on_compute=False
         )
+    # In float64: a cube of float32 sums loses the digits in which the two terms of the MMD^2 differ.
     metric.update(real.detach().cpu().double(), real=True)
     metric.update(fake.detach().cpu().double(), real=False)
-    with torch.random.fork_rng(devices=[]):  # torchmetrics draws subsets by torch's default generator
+    # torchmetrics draws subsets by torch's default generator, which a run's other draws must not depend on.
+    with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         mean, std = metric.compute()
     return float(mean), float(std)
@@ -87,6 +93,7 @@ def kernel_influences(real: Tensor, fake: Tensor) -> Tensor:
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         return (a @ b.T / a.shape[1] + 1) ** 3
 
+    # Within the samples a point is no partner of its own: without the diagonal the estimate is unbiased.
     among = kernel(y, y)
     influences = 2 * ((among.sum(0) - among.diagonal()) / (len(y) - 1) - kernel(x, y).mean(0))
     return influences - influences.mean()

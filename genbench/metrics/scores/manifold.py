@@ -5,11 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genbench.metrics.reference import Reference
+from genbench.metrics.features.extractor import check_finite
+from genbench.metrics.reference import Reference, subset
 from genbench.metrics.scores.score import Distance, Drawn
 from genbench.records.metric_kinds import KINDS
 
-__all__ = ["Manifold", "ManifoldScores", "manifold_scores", "radii", "squared_distances", "subset"]
+__all__ = ["Manifold", "ManifoldScores", "manifold_scores", "radii", "squared_distances"]
 
 TIE = 16
 """How much farther than its radius a ball reaches, in roundings (eps, 1.2e-7 in float32) of features so long.
@@ -37,12 +38,12 @@ class Manifold(Distance):
 
     def __init__(self, neighbours: int = 5) -> None:
         if neighbours < 1:
-            raise ValueError(f"scores.precision_recall.neighbours is {neighbours}; legal are 1 and above")
+            raise ValueError(f"scores.precision_recall.neighbours is {neighbours}; it must be 1 or more")
         self.neighbours = neighbours
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         n = min(len(drawn.features), len(reference.features))
-        k = min(self.neighbours, n - 1)
+        k = min(self.neighbours, n - 1)  # a point has n - 1 others
         real, fake = (subset(x, n) for x in (reference.features, drawn.features))
         balls = count_balls(real, fake, k=k)
         influences = {
@@ -57,7 +58,9 @@ class Manifold(Distance):
 
 
 class ManifoldScores(NamedTuple):
-    """Shares in [0, 1], but for density, of samples among real images and of real images among samples."""
+    """The four scores of one comparison, see `manifold_scores` for their formulas: shares in [0, 1] of
+    samples among real images and of real images among samples, but for density, which is 0 or more.
+    """
 
     precision: float
     recall: float
@@ -71,9 +74,9 @@ class Balls(NamedTuple):
     holding: Tensor
     """(M,): how many real balls hold each fake point."""
     covered: Tensor
-    """(N,) bool: whether a real point's ball holds any fake one."""
+    """(N,) bool: true where a real point's ball holds any fake one."""
     recalled: Tensor
-    """(N,) bool: whether any fake point's ball holds a real one."""
+    """(N,) bool: true where any fake point's ball holds a real one."""
 
 
 def manifold_scores(real: Tensor, fake: Tensor, *, k: int = 5, block_size: int = 512) -> ManifoldScores:
@@ -85,34 +88,37 @@ def manifold_scores(real: Tensor, fake: Tensor, *, k: int = 5, block_size: int =
     precision = 1/M sum_j 1[y_j in the union of B_k(x_i)]      density  = 1/(kM) sum_ij 1[y_j in B_k(x_i)]
     recall    = 1/N sum_i 1[x_i in the union of B_k(y_j)]      coverage = 1/N sum_i 1[some y_j in B_k(x_i)]
 
-    real (N, d), fake (M, d). For two sets of one law density has the expectation 1, and coverage has
-    1 - prod_(i=1..k) (N - i) / (N + M - i); recall and precision have none that is free of the law.
+    real (N, d), fake (M, d). For two sets of one distribution density has the expectation 1, and coverage has
+    1 - prod_(i=1..k) (N - i) / (N + M - i); those of recall and precision depend on the distribution.
     Source: Kynkaanniemi et al. 2019, Eq. 1-2; Naeem et al. 2020, Eq. 3-4 and Lemma 2.
     """
     return scores_of(count_balls(real, fake, k=k, block_size=block_size), k)
 
 
 def scores_of(balls: Balls, k: int) -> ManifoldScores:
-    """Precision, recall, density and coverage from the counts, see `manifold_scores` for the formulas."""
+    """Compute precision, recall, density and coverage from the counts, as means in float64; `manifold_scores`
+    has the formulas.
+    """
     return ManifoldScores(
-        precision=mean(balls.holding > 0),
-        recall=mean(balls.recalled),
-        density=mean(balls.holding) / k,
-        coverage=mean(balls.covered),
+        precision=float((balls.holding > 0).double().mean()),
+        recall=float(balls.recalled.double().mean()),
+        density=float(balls.holding.double().mean()) / k,
+        coverage=float(balls.covered.double().mean()),
     )
 
 
 def count_balls(real: Tensor, fake: Tensor, *, k: int, block_size: int = 512) -> Balls:
-    """Count, for real (N, d) and fake (M, d) points, whose balls hold whom.
+    """Count, for real (N, d) and fake (M, d) points, the balls of one set that hold points of the other.
 
     No more than block_size rows of distances are held at once.
     Raises ValueError unless 1 <= k < min(N, M), FloatingPointError where not finite.
     """
     largest = min(len(real), len(fake)) - 1
     if not 1 <= k <= largest:
-        raise ValueError(f"k is {k}; legal are 1 to {largest}, below the smaller set's size")
-    if not bool(real.isfinite().all() and fake.isfinite().all()):
-        raise FloatingPointError("features are not finite: look at the images, or at the feature weights")
+        raise ValueError(f"k is {k}; it must be from 1 to {largest}, below the smaller set's size")
+    check_finite(real)
+    check_finite(fake)
+    # The radii know the dtype that features come in: their tolerance is for rounding in that one.
     real_radii, fake_radii = radii(real, k, block_size), radii(fake, k, block_size)
     real, fake = real.detach().cpu().double(), fake.detach().cpu().double()
     holding = torch.zeros(len(fake), dtype=torch.long)
@@ -137,6 +143,7 @@ def radii(x: Tensor, k: int, block_size: int) -> Tensor:
     eps, points = torch.finfo(x.dtype).eps, x.detach().cpu().double()
     rows = (squared_distances(part, points) for part in points.split(block_size))
     nearest = [part.topk(k + 1, largest=False).values[:, k] for part in rows]  # the first is the point itself
+    # Clamped: by rounding the squared distance of two equal points may lie below 0.
     r, norm = torch.cat(nearest).clamp(min=0).sqrt(), points.norm(dim=1)
     rounding = 8 * (x.shape[1] + 5) * torch.finfo(points.dtype).eps * (norm.square() + r.square())
     return (r + TIE * eps * (norm + r)).square() + rounding
@@ -148,14 +155,4 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     About ten times faster than sums of squared differences; float64 makes good the digits that cancel.
     """
     norms = x.norm(dim=1, keepdim=True).square() + y.norm(dim=1).square()
-    return norms.addmm_(x, y.T, alpha=-2)
-
-
-def mean(x: Tensor) -> float:
-    """Mean of counts or of truth values as a float, in float64."""
-    return float(x.double().mean())
-
-
-def subset(features: Tensor, n: int) -> Tensor:
-    """A fixed random part of n features (N, d), the same in each run whatever its seed: (n, d)."""
-    return features[torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:n]]
+    return norms.addmm_(x, y.T, alpha=-2)  # in place: a second (B, N) would double the memory

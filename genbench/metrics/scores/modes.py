@@ -37,51 +37,52 @@ class Modes(Score):
         self.radius, self.tail = radius, tail
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
-        law = references[0].law if references else None
-        if law is None:
+        known = references[0].distribution if references else None
+        if known is None:
             return {}
-        modes = modes_of(drawn.images, law, radius=self.radius)
-        log_prob = law.log_prob(drawn.images)
-        off = log_prob < law.quantile(self.tail)
+        modes = modes_of(drawn.images, known, radius=self.radius)
+        log_prob = known.log_prob(drawn.images)
+        off = log_prob < known.quantile(self.tail)
         # Each sample's own bits, whose mean is the value, so that its interval follows from them.
-        bits = torch.tensor([bits_per_dim(nats, law.dimensions) for nats in log_prob.tolist()])
+        bits = torch.tensor([bits_per_dim(nats, known.dimensions) for nats in log_prob.tolist()])
         found = {
-            "modes": (coverage(modes, law), None),
-            "mode_tv": (total_variation(modes, law), None),
+            "modes": (coverage(modes, known), None),
+            "mode_tv": (total_variation(modes, known), None),
             "off_law": (float(off.double().mean()), off),
             "law_bits": (float(bits.double().mean()), bits),
         }
-        place, n = f"law-{law.key[:8]}", len(drawn.images)
+        place, n = f"law-{known.key[:8]}", len(drawn.images)
         scores: dict[str, float] = {}
         for kind, (value, each) in found.items():
             scores |= drawn.scored(drawn.name(kind, ref=None, n=n, protocol=place), value, influences=each)
         return scores
 
 
-def modes_of(images: Tensor, law: KnownDistribution, *, radius: float = 2.0) -> Tensor:
-    """The mode that each image (n, ..) uint8 lies on, -1 for none: (n,) int64.
+def modes_of(images: Tensor, distribution: KnownDistribution, *, radius: float = 2.0) -> Tensor:
+    """Find the mode that each image (n, ..) uint8 lies on, -1 for none: (n,) int64.
 
     m = argmax_m p(m | u)  where  |u - mu_m|^2 <= radius^2 E|u - mu_m|^2, the expectation over images of m.
-    The distance of such images spreads by 1 / sqrt(2 D) of itself alone, so a radius of 2 loses none, and
-    allows an error of sqrt 3 times their noise.
+    The standard deviation of the distance of such images is only 1 / sqrt(2 D) of the distance, so a radius
+    of 2 loses none, and allows an error of sqrt 3 times their noise.
     Source: Srivastava et al. 2017 (VEEGAN), who take three standard deviations in two dimensions.
     """
-    nearest = law.log_modes(images).argmax(1)
-    squares = (images.flatten(1).cpu().double() - law.means[nearest]).square().sum(1)
-    on = squares <= radius**2 * law.variances[nearest].sum(1)
+    nearest = distribution.log_modes(images).argmax(1)
+    squares = (images.flatten(1).cpu().double() - distribution.means[nearest]).square().sum(1)
+    on = squares <= radius**2 * distribution.variances[nearest].sum(1)
     return torch.where(on, nearest, -1)
 
 
-def coverage(modes: Tensor, law: KnownDistribution) -> float:
-    """Share of the distribution's modes that occur among modes (n,), where -1 stands for none."""
-    return len(modes[modes >= 0].unique()) / len(law.weights)
-
-
-def total_variation(modes: Tensor, law: KnownDistribution) -> float:
-    """(sum_m |n_m / n - w_m| + n_none / n) / 2 of modes (n,): 0 at the law's frequencies, 1 for junk alone.
-
-    Above 0 by chance at any n: compare with real images.
+def coverage(modes: Tensor, distribution: KnownDistribution) -> float:
+    """Share of the distribution's modes that occur among modes (n,), where -1 stands for none: in [0, 1], and
+    1 where every mode was reached by at least one image.
     """
-    counts = torch.bincount(modes + 1, minlength=len(law.weights) + 1)  # of none, then of each
-    weights = torch.cat([torch.zeros(1, dtype=torch.float64), law.weights])
+    return len(modes[modes >= 0].unique()) / len(distribution.weights)
+
+
+def total_variation(modes: Tensor, distribution: KnownDistribution) -> float:
+    """(sum_m |n_m / n - w_m| + n_none / n) / 2 of modes (n,): 0 at the true weights w_m, 1 where no image
+    lies on a mode. Sampling noise puts it above 0 at any n: compare with real images.
+    """
+    counts = torch.bincount(modes + 1, minlength=len(distribution.weights) + 1)  # of none, then of each
+    weights = torch.cat([torch.zeros(1, dtype=torch.float64), distribution.weights])
     return float((counts / len(modes) - weights).abs().sum()) / 2

@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 
 from genbench.data import Split
-from genbench.metrics.reference import Reference
+from genbench.metrics.reference import Reference, subset
 from genbench.metrics.scores.interval import Influences, at_least_0
-from genbench.metrics.scores.manifold import subset
 from genbench.metrics.scores.score import Drawn, Score, of_split
 from genbench.records.metric_kinds import KINDS
 
 __all__ = ["NearestImage", "nearest_images"]
 
-BLOCK = 2048
+BLOCK = 2048  # training images at a time, which bounds the memory of their distances
 CPU = torch.device("cpu")
 
 
@@ -32,20 +31,21 @@ class NearestImage(Score):
 
     def __init__(self, samples: int = 1000) -> None:
         if samples < 2:
-            raise ValueError(f"scores.nearest.samples is {samples}; legal are 2 and above")
+            raise ValueError(f"scores.nearest.samples is {samples}; it must be 2 or more")
         self.samples = samples
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         train, test = (of_split(references, split) for split in ("train", "test"))
         if train is None:
             return {}
-        distances = self.to(train.images, drawn.images)
+        # A part of both sets, which bounds the time on large ones.
+        distances, _ = nearest_images(train.images, subset(drawn.images, self.samples))
         mean, part = float(distances.mean()), (f"among={len(train.images)}",)
         name = drawn.name("nearest", part=part, n=len(distances), protocol="pixels")
         found = drawn.scored(name, mean, influences=Influences(distances))
         if test is None:
             return found
-        real = self.to(train.images, test.images.images)
+        real, _ = nearest_images(train.images, subset(test.images.images, self.samples))
         held_out = float(real.mean())
         if held_out > 0:  # 0 where all held-out images are among the training images
             ratio = mean / held_out
@@ -54,13 +54,9 @@ class NearestImage(Score):
             found |= drawn.scored(replace(name, kind="nearest_ratio"), ratio, influences=influences)
         return found
 
-    def to(self, real: Split, images: Tensor) -> Tensor:
-        """Distances of a fixed random part of images (N, C, H, W) to a split, `samples` of them at most."""
-        return nearest_images(real, subset(images, min(self.samples, len(images))))[0]
-
 
 def nearest_images(real: Split, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """The distance of each image to the next one of a split, and which one: (M,) float64, (M,) int64.
+    """Find for each image the nearest one of a split: its distance (M,) float64, its number (M,) int64.
 
     d(u, v) = (mean over pixels of ((u - v) / 255)^2)^(1/2)
     fake (M, C, H, W) uint8. The split is read block by block; the nearest is sought in float32, whose error

@@ -19,7 +19,9 @@ __all__ = ["Distance", "Drawn", "Score", "of_split"]
 
 @dataclass(frozen=True)
 class Drawn:
-    """n images after the feature network, as `collect` returns them: all that a score is computed on."""
+    """n images after the feature network, as `collect` returns them: moments of all, and features, images,
+    labels and logits of as many as fit in memory; all that a score is computed on.
+    """
 
     protocol: str
     """Of the extractor that gave the features."""
@@ -70,18 +72,16 @@ class Drawn:
         `Influences` where real images move the value too, or where it has a least value.
         """
         details = {"": value} if std is None else {"": value, "_std": std}
-        found = None if influences is None or name.n is None else self.spread(value, influences, name.n)
+        found: Interval | None = None
+        if influences is not None and name.n is not None:
+            if isinstance(influences, Tensor) and influences.dtype == torch.bool:
+                found = share_interval(value, n=name.n)
+            else:
+                single = Influences(influences) if isinstance(influences, Tensor) else influences
+                found = interval(value, single, n=name.n, seed=rng.derive(self.seed, "bootstrap"))
         if found is not None and found.se > 0:  # an interval of one point would claim certainty
             details |= {f"_{part}": number for part, number in found._asdict().items()}
         return {str(name.beside(ending)): number for ending, number in details.items()}
-
-    def spread(self, value: float, influences: Tensor | Influences, n: int) -> Interval:
-        """Interval of a value of n samples from influences (N,), by the bootstrap or Wilson's of a share."""
-        if isinstance(influences, Tensor):
-            if influences.dtype == torch.bool:
-                return share_interval(value, n=n)
-            influences = Influences(influences)
-        return interval(value, influences, n=n, seed=rng.derive(self.seed, "bootstrap"))
 
 
 class Score(ABC):
@@ -107,7 +107,9 @@ class Score(ABC):
 
 
 class Distance(Score):
-    """A score that compares samples with each reference separately, so that it has a value for each."""
+    """A score that compares samples with each reference separately, so that it has a value for each split; a
+    subclass implements `distance`, the comparison with one of them.
+    """
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         found = (self.distance(drawn, reference) for reference in references)
@@ -115,7 +117,9 @@ class Distance(Score):
 
     @abstractmethod
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
-        """Values of the samples against one reference under their full names, see `Drawn.scored`."""
+        """Compare samples with one reference: values under their full names, which hold its split, see
+        `Drawn.scored`; empty where what the score needs, such as labels, is not there.
+        """
 
 
 def of_split(references: Sequence[Reference], split: str) -> Reference | None:

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from genbench.metrics.reference import Reference
+from genbench.metrics.reference import Reference, subset
 from genbench.metrics.scores.interval import Influences, at_least_0
-from genbench.metrics.scores.manifold import subset
 from genbench.metrics.scores.score import Distance, Drawn
 from genbench.records.metric_kinds import KINDS
 
@@ -26,10 +25,11 @@ class SlicedWasserstein(Distance):
 
     def __init__(self, directions: int = 256) -> None:
         if directions < 1:
-            raise ValueError(f"scores.swd.directions is {directions}; legal are 1 and above")
+            raise ValueError(f"scores.swd.directions is {directions}; it must be 1 or more")
         self.directions = directions
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
+        # Equally many of both: sorted values are matched one to one.
         n = min(len(drawn.features), len(reference.features))
         real, fake = (subset(x, n) for x in (reference.features, drawn.features))
         value, influences = sliced_distance(real, fake, directions=self.directions)
@@ -47,13 +47,17 @@ def sliced_distance(real: Tensor, fake: Tensor, *, directions: int) -> tuple[flo
     """
     rng = torch.Generator().manual_seed(SEED)
     u = torch.randn(real.shape[1], directions, generator=rng, dtype=torch.float64)
-    u /= u.norm(dim=0)
+    u /= u.norm(dim=0)  # normal vectors have no preferred direction, so these are uniform on the sphere
     x = (real.double() @ u).sort(0).values
     y, order = (fake.double() @ u).sort(0)
     value = float((y - x).square().mean().sqrt())
-    steps = (y - x)[1:] + (y - x)[:-1]
+    steps = (y - x)[1:] + (y - x)[
+        :-1
+    ]  # the mean of 2 (y - T(y)) at both ends of a gap, times its width below
     potential = torch.zeros_like(y)
     potential[1:] = (steps * y.diff(dim=0)).cumsum(0)
     potential -= potential.mean(0)
+    # From the sorted order back to that of the samples, and the mean over directions.
     influences = torch.zeros_like(y).scatter_(0, order, potential).mean(1)
+    # d W = d(W^2) / (2 W); where W = 0 both sets are equal, and all influences are 0.
     return value, influences / (2 * value) if value > 0 else influences

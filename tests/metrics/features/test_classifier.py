@@ -74,5 +74,5 @@ def test_data_without_labels_are_refused_with_the_remedy() -> None:
 
 @pytest.mark.parametrize(("images", "seed"), [(0, 0), (1000, -1)])
 def test_a_budget_below_one_batch_or_a_negative_seed_is_refused(images: int, seed: int) -> None:
-    with pytest.raises(ValueError, match="legal are"):
+    with pytest.raises(ValueError, match="it must be"):
         ClassifierFeatures(images, seed)

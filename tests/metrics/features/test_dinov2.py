@@ -173,7 +173,7 @@ def test_another_layout_is_refused_with_the_first_entries_that_differ(tmp_path: 
     with pytest.raises(ValueError, match=re.escape(message)):
         DINOv2Features(str(path)).check(Digits())
     torch.save({"cls_token": torch.zeros(1, 1, 100)}, path)
-    with pytest.raises(ValueError, match="100 features; legal are 384, 768, 1024"):
+    with pytest.raises(ValueError, match="100 features; DINOv2 has 384, 768, 1024"):
         DINOv2Features(str(path)).check(Digits())
     torch.save({"model": {}}, path)
     with pytest.raises(ValueError, match="another layout"):

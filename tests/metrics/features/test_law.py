@@ -57,12 +57,12 @@ def test_the_distance_is_taken_on_pixels_whatever_the_features(law: KnownDistrib
         frechet_distance(Moments.of(images.flatten(1) / 127.5 - 1), exact_moments(law)), rel=1e-9
     )
     assert 0 < value < 0.5 * math.sqrt(64)
-    assert ExactFD().compute(drawn, [reference._replace(law=None)]) == {}
+    assert ExactFD().compute(drawn, [reference._replace(distribution=None)]) == {}
 
 
 def test_a_set_whose_law_is_not_known_has_no_such_features() -> None:
     LawFeatures().check(Gaussians())
-    with pytest.raises(ValueError, match="the law of digits is not known; take"):
+    with pytest.raises(ValueError, match=r"the distribution of digits is not known.*: take"):
         LawFeatures().check(Digits())
 
 

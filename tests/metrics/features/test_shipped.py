@@ -179,7 +179,8 @@ def test_a_damaged_shipped_file_is_refused(
 @each
 def test_training_it_again_gives_the_same_file(shipped: ShippedFeatures, tmp_path: Path) -> None:
     out = tmp_path / "again.safetensors"
-    command = [sys.executable, "-m", f"genbench.metrics.{SCRIPTS[shipped.option]}", "--out", str(out)]
+    script = f"genbench.metrics.features.{SCRIPTS[shipped.option]}"
+    command = [sys.executable, "-m", script, "--out", str(out)]
     if shipped.option == "fashion_mnist":
         if not SHARED.is_dir():
             pytest.skip("the real data (../shared/data) are not here")

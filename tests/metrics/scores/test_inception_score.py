@@ -62,7 +62,7 @@ def test_the_number_of_splits_is_the_one_that_torch_makes(n: int, expected: int)
 
 
 def test_more_splits_than_samples_are_refused() -> None:
-    with pytest.raises(ValueError, match="legal are 1 to 5"):
+    with pytest.raises(ValueError, match="it must be from 1 to 5"):
         inception_score(torch.zeros(5, 2), splits=6, seed=0)
 
 

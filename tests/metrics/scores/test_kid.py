@@ -61,7 +61,7 @@ def test_the_seed_alone_decides_and_the_global_generator_is_untouched() -> None:
 
 @pytest.mark.parametrize("size", [1, 71])
 def test_a_subset_size_that_the_sets_cannot_give_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match="legal are 2 to 70"):
+    with pytest.raises(ValueError, match="it must be from 2 to 70"):
         kernel_distance(drawn(80, 0), drawn(70, 1), subset_size=size, seed=0)
 
 

@@ -181,7 +181,7 @@ def test_the_sets_and_the_global_generator_are_left_alone() -> None:
 
 @pytest.mark.parametrize("k", [0, 20, 21])
 def test_more_neighbours_than_a_set_has_are_refused(k: int) -> None:
-    with pytest.raises(ValueError, match=f"k is {k}; legal are 1 to 19"):
+    with pytest.raises(ValueError, match=f"k is {k}; it must be from 1 to 19"):
         manifold_scores(drawn(30, 3, 0), drawn(20, 3, 1), k=k)
 
 
