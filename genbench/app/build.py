@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.messages import explain_error
-from genbench.app.run_names import without_hydra
+from genbench.app.run_names import resolved, without_hydra
 from genbench.config import schema
 from genbench.errors import UsageError
 from genbench.runtime.memory import is_out_of_memory
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["build", "check_groups", "make", "seeded_model"]
 
 
-def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int | None = None) -> "Parts":
+def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = None) -> "Parts":
     """Build the objects of a configuration, and check the facts that hold between them; no image is read.
 
-    job: its number in a sweep, by default as Hydra says; it decides the device. local: the number of this
-    process among the `each` processes of the run on this machine. Fills in `image` of the configuration.
+    job: its number in a sweep, which decides the device. local: the number of this process among the `each`
+    processes of the run on this machine. Fills in `image` of the configuration.
     Raises UsageError on whatever cannot be built.
     """
     from genbench.metrics import MissingWeights
@@ -36,11 +35,9 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
 
     try:
         # Keys first, then the data, whose shape the values of all other groups refer to.
-        tree: Any = OmegaConf.to_container(cfg, resolve=True)
-        schema.check_root(tree)
-        schema.check_accepted(OmegaConf.to_container(without_hydra(cfg)))
+        tree = resolved(cfg)
+        schema.check_root(tree, OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
-        job = job_number() if job is None else job
         each = tree["trainer"].get("devices", 1) if each is None else each
         device = devices.choose(cfg.device, job=job * each + local, together=each)
         source = make(cfg.data)
@@ -80,12 +77,6 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
     return parts
 
 
-def job_number() -> int:
-    """Return the number of this job in its sweep, 0 outside of a sweep."""
-    number = HydraConfig.get().job.get("num") if HydraConfig.initialized() else None
-    return number or 0
-
-
 def make(node: DictConfig) -> Any:  # noqa: ANN401
     """Build the object that a node of the configuration describes; no other function instantiates.
 
@@ -122,6 +113,6 @@ def check_groups(cfg: DictConfig) -> None:
     Parts are checked before the model that is made of them, so that the message names the part at fault.
     Raises ValueError with the key, the value and what is legal.
     """
-    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    tree = resolved(cfg)
     for key in sorted(tree, key=lambda name: name == "model"):
         schema.check(tree[key], key)

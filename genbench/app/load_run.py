@@ -1,6 +1,5 @@
 """Trained models, from the directories of their runs."""
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app.build import make
 from genbench.app.messages import explain_error
 from genbench.app.recorded import buildable, configuration, opened, referring, root_of, value_at, words_of
+from genbench.app.run_names import resolved
 from genbench.config import schema
 from genbench.config.groups import CONF, options
 from genbench.records.flatten import flatten
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.metrics import Metrics
 
-__all__ = ["classifier", "load", "measuring", "protocol"]
+__all__ = ["classifier", "load", "measuring"]
 
 ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
 """Parts of a measurement -> the configuration groups that each is composed of."""
@@ -105,21 +105,12 @@ def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictC
         raise ValueError(explain_error(error)) from error
 
 
-def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """Return a configuration as plain data, in which each reference is a copy of what it refers to."""
-    tree: Any = OmegaConf.to_container(cfg, resolve=True)
-    return tree
-
-
 def change(cfg: DictConfig, key: str, value: object) -> None:
     """Change one setting of the sampling, or the whole sampler. Raises ValueError on any other."""
     if key == "sampler" and key in cfg:
         take_option(cfg, key, str(value))
         return
-    keys = flatten(resolved(cfg))
-    key = schema.steps_key(keys) if key == "steps" else key
-    schema.check_sampling(key, keys)
-    node, _, leaf = key.rpartition(".")
+    node, _, leaf = schema.sampling_key(key, flatten(resolved(cfg))).rpartition(".")
     OmegaConf.select(cfg, node)[leaf] = value
 
 
@@ -149,15 +140,22 @@ def classifier(run_dir: str) -> "nn.Module":
 
 
 def measuring(
-    overrides: Sequence[str], *, of_run: str | Path | None = None
+    overrides: Sequence[str] = (), *, of_run: str | Path | None = None
 ) -> "tuple[ImageSource, Metrics, int]":
-    """Build the data set and the metrics that overrides of the configuration choose; also returns the seed.
+    """Build the data set and the metrics that a run is evaluated by, or that overrides of the configuration
+    choose; also returns the seed.
 
     of_run: a run whose own data, metrics and seed stand where no override says otherwise; overrides of single
     settings change those of the run, another option of a group takes the place of all that the run had there.
     Raises ValueError on overrides that cannot be used, FileNotFoundError where there is no run.
     """
-    asked = {asked_group(word) for word in overrides}
+    legal = sorted(set().union(*ASKED_BY.values()))
+    if foreign := [word for word in overrides if root_of(word) not in legal]:
+        raise ValueError(
+            f"{foreign[0]} is not a setting of an evaluation: choose from {', '.join(legal)}; what belongs "
+            "to the model needs a run of its own"
+        )
+    asked = {root_of(word) for word in overrides}
     own = {} if of_run is None else recorded(of_run)
     unchanged = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
     try:
@@ -175,17 +173,6 @@ def measuring(
         raise ValueError(explain_error(error, overrides)) from error
 
 
-def asked_group(word: str) -> str:
-    """Return the group that an override changes. Raises ValueError where an evaluation has no such group."""
-    found, legal = re.match(r"[+~]*(\w*)", word), sorted(set().union(*ASKED_BY.values()))
-    if found is None or found[1] not in legal:
-        raise ValueError(
-            f"{word} is not a setting of an evaluation: choose from {', '.join(legal)}; what belongs to the "
-            "model needs a run of its own"
-        )
-    return found[1]
-
-
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the resolved configuration of a run's own overrides, changed by others."""
     chosen = {word.partition("=")[0].lstrip("+~") for word in overrides}
@@ -196,8 +183,7 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     tree = resolved(cfg)
     if missing := sorted(ASKED_BY.keys() - tree.keys()):
         raise ValueError(f"an evaluation needs {', '.join(missing)}: leave out the deletion")
-    schema.check_root(tree)
-    schema.check_accepted(OmegaConf.to_container(cfg))
+    schema.check_root(tree, OmegaConf.to_container(cfg))
     if tree["seed"] < 0:
         raise ValueError(f"seed is {tree['seed']}; it must be at least 0")
     return tree
@@ -217,12 +203,3 @@ def recorded(run_dir: str | Path) -> dict[str, Any]:
             f"the configuration in {run_dir}/run.json has no {', '.join(missing)}: it is damaged"
         )
     return {key: config[key] for key in ASKED_BY}
-
-
-def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
-    """Build the data set and the metrics that a run is measured by; return both and its seed.
-
-    Raises FileNotFoundError where there is no run, ValueError where its record is damaged or may not be
-    built.
-    """
-    return measuring([], of_run=run_dir)

@@ -13,9 +13,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genbench.config import schema
 from genbench.config.declared import check_declared, origins_of
 from genbench.config.groups import CONF
+from genbench.config.schema import check, dotted, walk
 from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.moved import with_current_paths
 
@@ -43,22 +43,13 @@ def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise ValueError(
             f"the configuration in {path}/run.json has a node hydra, which no run writes: take it out"
         )
-    check_plain(config, "")
+    for place, value in walk(config):
+        if isinstance(value, str) and "${" in value:  # it could read the environment, or call a resolver
+            raise ValueError(
+                f"{dotted(place)} is {value!r}; a recorded configuration holds values, no interpolations: "
+                "name the value"
+            )
     return with_current_paths(config)
-
-
-def check_plain(node: object, path: str) -> None:
-    """Raise ValueError on an interpolation, which could read the environment or call a resolver."""
-    if isinstance(node, Mapping):
-        for key, child in node.items():
-            check_plain(child, f"{path}.{key}".lstrip("."))
-    elif isinstance(node, list):
-        for index, child in enumerate(node):
-            check_plain(child, f"{path}[{index}]")
-    elif isinstance(node, str) and "${" in node:
-        raise ValueError(
-            f"{path} is {node!r}; a recorded configuration holds values, no interpolations: name the value"
-        )
 
 
 def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
@@ -95,7 +86,7 @@ def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
                 f"the recorded configuration builds no {key}: it is damaged, or of another version"
             )
         check_declared(tree[key], (key,))
-        schema.check(tree[key], key)
+        check(tree[key], key)
     return OmegaConf.create({key: tree[key] for key in nodes})
 
 

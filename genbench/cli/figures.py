@@ -42,7 +42,7 @@ def bound(
     from genbench.runtime.context import Context
     from genbench.runtime.progress import Progress, terminal
 
-    source, _, seed = application.protocol(run_dir)
+    source, _, seed = application.measuring(of_run=run_dir)
     with warnings_in_lines():
         model = application.load(run_dir, device=device)
     with warnings_in_lines(), whole_folder(out):

@@ -128,7 +128,7 @@ def sampler_sweep(
     from genbench.runtime.progress import Progress, terminal
 
     todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
-    source, metrics, seed = application.protocol(run_dir)
+    source, metrics, seed = application.measuring(of_run=run_dir)
     metrics.samples = n or metrics.samples
     with warnings_in_lines(), whole_folder(out):
         table = sweep(
