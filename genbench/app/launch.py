@@ -11,22 +11,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
 from genbench.app.machine import is_saved, machine_faults
+from genbench.app.run_names import resolved, without_hydra
 from genbench.app.sweeps import stop_of_sweep
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.runtime.endings import describe_error, rebuild_error
+from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import printable, spell_out_warnings
 from genbench.runtime.stop import Stopped, ignoring_hangup, stop_signals
 from genbench.runtime.streams import harden_streams
 
-__all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
+if TYPE_CHECKING:
+    from genbench.session.parts import Configuration, Parts
+
+__all__ = ["Task", "assemble", "launch", "launcher", "torchrun_rank", "work"]
 
 REPORTED = (UsageError, Unmeasured, Damaged, MachineFault, OutOfMemory, FloatingPointError, OSError, Stopped)
 """Errors that a process hands its parent by type and message; any other is a bug, with a traceback."""
@@ -142,19 +147,30 @@ def work(task: Task) -> Result:
 
     from genbench.runtime.processes import joined
     from genbench.runtime.progress import Progress, terminal
-    from genbench.session.parts import Configuration
     from genbench.session.session import Session
 
-    local, each = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    each = int(os.environ["LOCAL_WORLD_SIZE"])
     torch.set_num_threads(max(torch.get_num_threads() // each, 1))
-    parts = build(task.cfg, job=task.job, local=local, each=each)
-    values: Any = OmegaConf.to_container(task.cfg, resolve=True)
+    parts, configuration = assemble(task, int(os.environ["LOCAL_RANK"]), each)
     here = Run(task.path)
     with joined(parts.device) as processes:
         context = parts.context(Progress(terminal() if processes.first else None), stop_of_sweep(), processes)
-        session = Session(parts, here, Configuration(task.identity, values, task.choices), context)
         with machine_faults(here) if processes.first else nullcontext():
-            return session.run()
+            return Session(parts, here, configuration, context).run()
+
+
+def assemble(task: Task, local: int = 0, each: int | None = None) -> "tuple[Parts, Configuration]":
+    """Build the parts of a run from its task, and the configuration that its directory records.
+
+    local: the number of this process among the `each` processes of the run on this machine.
+    Raises UsageError on what the user has to mend, OutOfMemory where the model has no room.
+    """
+    from genbench.session.parts import Configuration
+
+    cfg = without_hydra(task.cfg)  # a copy, since building fills in the facts of the data
+    with memory_for("building the model", FREE):
+        parts = build(cfg, job=task.job, local=local, each=each)
+    return parts, Configuration(task.identity, resolved(cfg), task.choices)
 
 
 def reported_error(folder: Path, devices: int) -> Exception | None:
