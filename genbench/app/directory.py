@@ -25,7 +25,15 @@ from genbench.runtime.disk import check_file_size, check_room, check_writable
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ChecksDirectory", "check_directory", "check_places", "refusing", "write_composition"]
+__all__ = [
+    "ChecksDirectory",
+    "check_directory",
+    "check_folder",
+    "check_outside_runs",
+    "check_places",
+    "refusing",
+    "write_composition",
+]
 
 FILES = ("run.json", "result.json", "metrics.jsonl", "main.log", ".lock")
 OPENED = (".lock", "main.log", "metrics.jsonl")
@@ -41,54 +49,45 @@ WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state 
 
 
 class ChecksDirectory(Callback):
-    """Hooks of Hydra that refuse a run's directory in which something else lies, before anything is written.
+    """Hooks of Hydra that refuse the directory of another run or program before anything is written there.
 
-    A refusal is printed, and the command exits with code 2.
+    conf/config.yaml names this class. A refusal is printed, and the command exits with code 2.
     """
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Check the directory of a single run."""
-        with leaving(), looked_up(config):
+        with checking(config):
             check_outside_runs(Path(config.runs_dir) / "job")
             check_directory(Run(Path(config.hydra.run.dir)), identity(config))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Check the folder of a sweep; its jobs check their own directories when they start."""
-        with leaving(), looked_up(config):
+        with checking(config):
             for folder in (Path(config.runs_dir), Path(config.hydra.sweep.dir)):
                 check_outside_runs(folder / "job")
 
 
 @contextmanager
-def looked_up(config: DictConfig) -> Iterator[None]:
-    """Let ${hydra:..} in a configuration be resolved inside the block, as it is in the job itself."""
+def checking(config: DictConfig) -> Iterator[None]:
+    """Print what the block finds wrong, and exit with code 2: Hydra would turn an exception in one of its
+    hooks into a warning, and go on. Inside, ${hydra:..} is resolved as in the job itself.
+    """
     found = HydraConfig.instance()
     before = found.cfg
     found.set_config(copy.deepcopy(config))  # which makes it read-only
-    try:
-        yield
-    finally:
-        found.cfg = before
-
-
-@contextmanager
-def leaving() -> Iterator[None]:
-    """Print what is wrong inside the block, and exit with code 2.
-
-    Hydra would turn an exception in one of its hooks into a warning, and go on.
-    """
     try:
         with refusing():
             yield
     except UsageError as error:
         leave(error)
+    finally:
+        found.cfg = before
 
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Raise UsageError for what the block finds wrong with paths or the configuration before any work.
-
-    The message is that of `explain_error`: what is wrong, what is legal, what to do.
+    """Raise UsageError, with the message of `explain_error`, for what the block finds wrong with paths or
+    with the configuration before any work.
     """
     try:
         yield
@@ -105,7 +104,11 @@ def check_directory(here: Run, identity: str) -> None:
     check_outside_runs(here.path)
     check_folder(here.path)
     for name in FOLDERS:
-        check_no_link(here.path / name)
+        if (here.path / name).is_symlink():  # of a run that somebody sent, it could lead to any folder
+            raise ValueError(
+                f"{here.path / name} is a link, through which a run writes nothing: put a folder there, or "
+                "link all of runs_dir instead"
+            )
         check_folder(here.path / name)
     for name in OPENED:
         check_appendable(here.path / name)
@@ -124,18 +127,6 @@ def check_folder(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
-def check_no_link(folder: Path) -> None:
-    """Raise ValueError where a link stands for a folder of a run.
-
-    A run that somebody sends could lead by one to any folder of the user, in which files would be replaced.
-    """
-    if folder.is_symlink():
-        raise ValueError(
-            f"{folder} is a link, through which a run writes nothing: put a folder there, or link all of "
-            "runs_dir instead"
-        )
-
-
 def check_outside_runs(path: Path) -> None:
     """Raise ValueError where a directory would lie within that of a run."""
     for folder in path.resolve().parents:
@@ -148,9 +139,8 @@ def check_outside_runs(path: Path) -> None:
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """Return the names in a directory that a run would overwrite and did not leave there before it began.
-
-    Any other file may lie beside those of a run, such as what its command prints.
+    """Return the names in a directory that a run would overwrite and did not leave there before it began;
+    any other file may lie beside those of a run.
     """
     ours = BEFORE_RUN if (folder / ".lock").exists() or is_composed_here(folder) else set()
     there = [name for name in REPLACED if name not in ours and (folder / name).exists()]

@@ -43,13 +43,13 @@ def run_command(main: Callable[[], None]) -> None:
     args = parse_command(words)
     harden_streams(output_is_result=bool(args.help or args.cfg or args.info))
     spell_out_warnings()
-    if args.help:
-        show_help(args.overrides)
-        return
     try:
+        if args.help:
+            print(help_text(args.overrides), flush=True)
+            return
         check_command(args)
-    except ValueError as error:
-        leave(UsageError(str(error)))
+    except (ValueError, OSError) as error:
+        leave(error)
     sys.argv[1:] = words_for_hydra(words, args)
     os.environ.pop(sweeps.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
@@ -84,11 +84,3 @@ def run_hydra(main: Callable[[], None], overrides: Sequence[str]) -> None:
     finally:
         if not tracebacks:
             del os.environ["HYDRA_FULL_ERROR"]  # of this command alone, not of the next in the same process
-
-
-def show_help(words: Sequence[str]) -> None:
-    """Print the help on some groups and options; exit with code 2 where one of them does not exist."""
-    try:
-        print(help_text(words), flush=True)
-    except (ValueError, OSError) as error:
-        leave(error)

@@ -92,7 +92,7 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
         leave(error)
     except Stopped as stopped:
         end = stopped_end(stopped, here)
-        console.print(f"{end.status.capitalize()}; {end.note}.", markup=False, highlight=False)
+        console.print(f"{end.status.capitalize()}; {end.note}.", highlight=False)
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
         print_upload_command([here.path], console)
@@ -121,7 +121,7 @@ def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -
         end = failed_end(error)
     finally:
         number = enter_end(end, here, started)
-        console.print(f"job {number} {end.status}: {end.note}", markup=False, highlight=False)
+        console.print(f"job {number} {end.status}: {end.note}", highlight=False)
         print_path(here, console)
     if alone and (stop.requested or end.status == "stopped"):  # also where the job was done before it heard
         sys.exit(EXIT_STOPPED)

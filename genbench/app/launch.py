@@ -98,17 +98,18 @@ def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[...
 
     Strings alone, and nothing is returned, since the launcher would pickle it.
     """
+    from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from genbench.app.rendezvous import LOOPBACK, register
+    from genbench.app.rendezvous import Loopback
 
-    register()
+    rendezvous_handler_registry.register(Loopback.name, Loopback)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=devices,
         run_id=name,
-        rdzv_backend=LOOPBACK,
+        rdzv_backend=Loopback.name,
         local_addr="localhost",
         max_restarts=0,
         monitor_interval=0.2,

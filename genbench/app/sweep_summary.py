@@ -45,15 +45,15 @@ def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
     try:
         found = compare_runs(run_dirs)
     except (OSError, ValueError) as error:  # a run that was moved away meanwhile is no failed sweep
-        console.print(f"no table: {error}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"no table: {error}", soft_wrap=True, highlight=False)
         return
     if console.is_terminal:
         print_comparison(found, console)
     else:
-        console.print(markdown(found), soft_wrap=True, markup=False, highlight=False)
+        console.print(markdown(found), soft_wrap=True, highlight=False)
     place = Path(os.path.relpath(os.path.commonpath([path.parent for path in run_dirs])))
     command = shlex.join(["genbench", "report", str(place)])
-    console.print(f"Show this table again: {command}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"Show this table again: {command}", soft_wrap=True, highlight=False)
 
 
 def print_upload_command(run_dirs: Iterable[Path], console: Console) -> None:
@@ -64,4 +64,4 @@ def print_upload_command(run_dirs: Iterable[Path], console: Console) -> None:
     from genbench.tracking.wandb import upload_command
 
     if (command := upload_command(run_dirs)) is not None:
-        console.print(f"To upload: {command}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"To upload: {command}", soft_wrap=True, highlight=False)

@@ -4,7 +4,6 @@ import itertools
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -21,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.command import quoted
-from genbench.app.directory import check_outside_runs
+from genbench.app.directory import check_folder, check_outside_runs
 from genbench.app.messages import explain_error
 from genbench.app.run_names import identity
 from genbench.errors import UsageError
@@ -60,11 +59,9 @@ class KeepsLedger(Callback):
 def register_sweeper() -> str:
     """Register `Combinations` with Hydra, and return the name by which a configuration asks for it.
 
-    Hydra 1.3 instantiates no plugin whose name begins otherwise than `hydra_plugins.` (or is its own), even
-    if it is registered; but it looks classes up by that name and imports none (hydra/core/plugins.py,
-    `_instantiate`). So the name below needs no package `hydra_plugins` of ours, while the class keeps its
-    real module, by which it can be pickled. Only the process that starts the jobs needs it: the workers of
-    parallel launchers get composed jobs, and find Hydra's plugins anew.
+    Hydra 1.3 instantiates only plugins whose name begins with `hydra_plugins.`, but looks them up by that
+    name and imports none (`_instantiate` in hydra/core/plugins.py). So no such package is needed, while the
+    class keeps its real module, by which it can be pickled. Only the process that starts the jobs needs it.
     """
     name = f"hydra_plugins.genbench.{Combinations.__name__}"
     plugins = Plugins.instance()
@@ -76,9 +73,8 @@ def register_sweeper() -> str:
 class Combinations(Sweeper):
     """Sweeper that runs all combinations of values, and refuses alone what cannot be composed or written.
 
-    Hydra's own sweeper ends the whole sweep at the first such job. What is refused is printed and entered in
-    the ledger before the first job starts. max_batch_size: jobs that a launcher gets at once, None for all;
-    params: overrides of every job.
+    Hydra's own sweeper ends the whole sweep at the first such job. max_batch_size: jobs that a launcher gets
+    at once, None for all; params: overrides of every job.
     """
 
     def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
@@ -105,17 +101,24 @@ class Combinations(Sweeper):
         return done
 
     def accepted(self, jobs: Sequence[list[str]]) -> list[list[str]]:
-        """Return the jobs that can be composed and written, after all of them were entered in the ledger.
+        """Return the jobs that can be composed and written; enter all in the ledger, and print the others.
 
         Raises UsageError, with the reason of the first, where all are refused.
         """
-        refusals = [(words, self.refusal(words)) for words in jobs]
-        good = [words for words, refusal in refusals if refusal is None]
-        bad = [(words, refusal) for words, refusal in refusals if refusal is not None]
+        reasons = [(words, self.refusal(words)) for words in jobs]
+        good = [words for words, reason in reasons if reason is None]
+        bad = [(words, reason) for words, reason in reasons if reason is not None]
         if not good:
             several = f"all {len(bad)} jobs are refused, the first since " if len(bad) > 1 else ""
             raise UsageError(several + bad[0][1])
-        enter_plan(good, bad)
+        record, console = ledger(), terminal()
+        assert record is not None
+        for number, words in enumerate(good):
+            record.add(Outcome(number, "not started", tuple(words), "", 0.0, ""))
+        for number, (words, reason) in enumerate(bad, len(good)):
+            record.add(Outcome(number, "refused", tuple(words), "", 0.0, reason))
+            line = f"job {number} refused ({' '.join(words)}): {reason}"
+            console.print(line, soft_wrap=True, highlight=False)
         return good
 
     def refusal(self, words: list[str]) -> str | None:
@@ -126,15 +129,14 @@ class Combinations(Sweeper):
             identity(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             return explain_error(error, words)
-        with suppress(OmegaConfBaseException):  # a directory that only the job itself can name
-            # Hydra would make the directory, also within another run.
+        try:  # Hydra would make the directory, also within another run
             path = Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir
-            if path.exists() and not path.is_dir():
-                return f"{path} is not a folder, and the run would write into one: move it away"
-            try:
-                check_outside_runs(path)
-            except ValueError as error:
-                return str(error)
+            check_folder(path)
+            check_outside_runs(path)
+        except (OSError, ValueError) as error:
+            return explain_error(error)
+        except OmegaConfBaseException:
+            pass  # a directory that only the job itself can name
         return None
 
 
@@ -150,18 +152,6 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
             else [str(override.input_line)]
         )
     return [list(job) for job in itertools.product(*values.values())]
-
-
-def enter_plan(jobs: Sequence[Sequence[str]], refused: Sequence[tuple[Sequence[str], str]]) -> None:
-    """Enter the jobs to run in the ledger, then those that are refused, which are also printed."""
-    record, console = ledger(), terminal()
-    assert record is not None
-    for number, words in enumerate(jobs):
-        record.add(Outcome(number, "not started", tuple(words), "", 0.0, ""))
-    for number, (words, why) in enumerate(refused, len(jobs)):
-        record.add(Outcome(number, "refused", tuple(words), "", 0.0, why))
-        line = f"job {number} refused ({' '.join(words)}): {why}"
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def ledger() -> Ledger | None:
