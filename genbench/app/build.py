@@ -1,5 +1,7 @@
 """From a configuration to objects."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException, InstantiationException
@@ -15,10 +17,12 @@ from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from genbench.generator import Generator
     from genbench.session.parts import Parts
 
-__all__ = ["build", "check_groups", "make", "seeded_model"]
+__all__ = ["build", "check_groups", "fixed_schedules", "make", "seeded_model"]
 
 
 def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = None) -> "Parts":
@@ -116,3 +120,21 @@ def check_groups(cfg: DictConfig) -> None:
     tree = resolved(cfg)
     for key in sorted(tree, key=lambda name: name == "model"):
         schema.check(tree[key], key)
+
+
+def fixed_schedules(T: int, folders: Sequence[Path]) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Build every option of `schedule` in folders of options (conf/, --config-dir) for a grid of T steps.
+
+    Returns option -> alpha_bar on the grid, (T + 1,) float64, and option -> the reason why no grid of T steps
+    has it. Schedules that are learned are in neither. Of two options with one name the last one counts.
+    """
+    tables, refused = dict[str, "Tensor"](), dict[str, str]()
+    for path in (path for folder in folders for path in sorted((folder / "schedule").glob("*.yaml"))):
+        try:
+            schedule = make(OmegaConf.merge(OmegaConf.load(path), {"T": T}))
+        except InstantiationException as error:
+            refused[path.stem] = str(error.__cause__ or error)
+            continue
+        if not any(True for _ in schedule.parameters()):
+            tables[path.stem] = schedule.table
+    return tables, refused

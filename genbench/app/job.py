@@ -17,7 +17,6 @@ from rich.console import Console
 
 from genbench.app.directory import check_directory, check_places, refusing, write_composition
 from genbench.app.launch import Task, assemble, launch, torchrun_rank, work
-from genbench.app.machine import is_saved, machine_faults
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave
 from genbench.app.recorded import value_at
 from genbench.app.run_names import identity, without_hydra
@@ -35,6 +34,7 @@ from genbench.runtime.printable import complain, spell_out_warnings
 from genbench.runtime.progress import Progress, terminal
 from genbench.runtime.stop import Stopped, StopRequest, stop_signals
 from genbench.runtime.streams import harden_streams
+from genbench.session.machine_faults import is_saved, machine_faults
 
 if TYPE_CHECKING:
     from genbench.session.session import Session

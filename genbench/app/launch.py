@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
-from genbench.app.machine import is_saved, machine_faults
 from genbench.app.run_names import resolved, without_hydra
 from genbench.app.sweeps import stop_of_sweep
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
@@ -27,6 +26,7 @@ from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import printable, spell_out_warnings
 from genbench.runtime.stop import Stopped, ignoring_hangup, stop_signals
 from genbench.runtime.streams import harden_streams
+from genbench.session.machine_faults import is_saved, machine_faults
 
 if TYPE_CHECKING:
     from genbench.session.parts import Configuration, Parts
@@ -101,7 +101,7 @@ def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[...
     from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from genbench.app.rendezvous import Loopback
+    from genbench.runtime.rendezvous import Loopback
 
     rendezvous_handler_registry.register(Loopback.name, Loopback)
     config = LaunchConfig(

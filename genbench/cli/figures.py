@@ -64,7 +64,7 @@ def schedules(
 ) -> None:
     """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
     check_out(out)
-    from genbench.app.schedules import fixed_schedules
+    from genbench.app.build import fixed_schedules
     from genbench.config.groups import CONF
     from genbench.evaluation.pictures import schedule_figure
 
