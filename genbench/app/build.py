@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import explain_error
+from genbench.app.messages import refusing
 from genbench.app.run_names import resolved, without_hydra
 from genbench.config import schema
-from genbench.errors import UsageError
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
 
@@ -37,7 +35,7 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
     from genbench.runtime.compile import check_compiler
     from genbench.session.parts import Parts
 
-    try:
+    with refusing():
         # Keys first, then the data, whose shape the values of all other groups refer to.
         tree = resolved(cfg)
         schema.check_root(tree, OmegaConf.to_container(without_hydra(cfg)))
@@ -76,8 +74,6 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
                 raise
             # A training takes longer than to fetch the weights, after which the same command evaluates.
             complain(f"{error}; until then the run trains, but does not evaluate")
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        raise UsageError(explain_error(error)) from error
     return parts
 
 

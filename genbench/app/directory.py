@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import explain_error, leave
+from genbench.app.messages import leave, refusing
 from genbench.app.run_names import identity, without_hydra
 from genbench.errors import UsageError
 from genbench.records.files import atomic_file
@@ -31,11 +29,9 @@ __all__ = [
     "check_folder",
     "check_outside_runs",
     "check_places",
-    "refusing",
     "write_composition",
 ]
 
-FILES = ("run.json", "result.json", "metrics.jsonl", "main.log", ".lock")
 OPENED = (".lock", "main.log", "metrics.jsonl")
 """Files of a run that are written where they stand; the others are replaced as a whole."""
 FOLDERS = (".hydra", "checkpoints", "samples", "wandb")
@@ -82,17 +78,6 @@ def checking(config: DictConfig) -> Iterator[None]:
         leave(error)
     finally:
         found.cfg = before
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Raise UsageError, with the message of `explain_error`, for what the block finds wrong with paths or
-    with the configuration before any work.
-    """
-    try:
-        yield
-    except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-        raise UsageError(explain_error(error)) from error
 
 
 def check_directory(here: Run, identity: str) -> None:
@@ -163,7 +148,7 @@ def check_places(here: Run, model: "nn.Module") -> None:
     """
     for folder in (here.path, here.checkpoints, here.samples):
         check_writable(folder)
-    for name in FILES:
+    for name in ("run.json", "result.json"):  # those that are appended to were checked before
         if (here.path / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(here.path / name))
     there = [path.stat().st_size for path in here.checkpoints.glob("*.pt") if path.exists()]

@@ -15,9 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from genbench.app.directory import check_directory, check_places, refusing, write_composition
+from genbench.app.directory import check_directory, check_places, write_composition
 from genbench.app.launch import Task, assemble, launch, torchrun_rank, work
-from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave
+from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave, refusing
 from genbench.app.recorded import value_at
 from genbench.app.run_names import identity, without_hydra
 from genbench.app.sweep_summary import print_upload_command

@@ -1,15 +1,13 @@
 """Several processes for one run: torch's elastic launcher starts them, or torchrun did."""
 
 import json
-import logging
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
-from multiprocessing import resource_tracker
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,16 +20,17 @@ from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.runtime.endings import describe_error, rebuild_error
+from genbench.runtime.launcher import launcher, signals_restored
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import printable, spell_out_warnings
-from genbench.runtime.stop import Stopped, ignoring_hangup, stop_signals
+from genbench.runtime.stop import Stopped
 from genbench.runtime.streams import harden_streams
 from genbench.session.machine_faults import is_saved, machine_faults
 
 if TYPE_CHECKING:
     from genbench.session.parts import Configuration, Parts
 
-__all__ = ["Task", "assemble", "launch", "launcher", "torchrun_rank", "work"]
+__all__ = ["Task", "assemble", "launch", "torchrun_rank", "work"]
 
 REPORTED = (UsageError, Unmeasured, Damaged, MachineFault, OutOfMemory, FloatingPointError, OSError, Stopped)
 """Errors that a process hands its parent by type and message; any other is a bug, with a traceback."""
@@ -90,35 +89,6 @@ def launch(task: Task, devices: int) -> Result:
             ending = reported_error(Path(folder), devices) or lost(error, here)
         record_ending(here, ending)
         raise ending
-
-
-def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[..., object]:
-    """Make a function that calls `work` in `devices` processes of this machine, with the strings that it is
-    called with itself; name: of the group of processes.
-
-    Strings alone, and nothing is returned, since the launcher would pickle it.
-    """
-    from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    from genbench.runtime.rendezvous import Loopback
-
-    rendezvous_handler_registry.register(Loopback.name, Loopback)
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=devices,
-        run_id=name,
-        rdzv_backend=Loopback.name,
-        local_addr="localhost",
-        max_restarts=0,
-        monitor_interval=0.2,
-        start_method="spawn",
-    )
-    # No other signals: under nohup SIGHUP is to be ignored. Torch before 2.9 takes them from the environment.
-    signals = ",".join(number.name for number in stop_signals())
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = config.signals_to_handle = signals
-    return elastic_launch(config, work)
 
 
 def worker(task: str, folder: str) -> None:
@@ -218,25 +188,3 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
         return failure.message
     print(printable(str(story.get("extraInfo", {}).get("py_callstack", ""))), file=sys.stderr)
     return str(story.get("message", ""))
-
-
-@contextmanager
-def signals_restored() -> Iterator[None]:
-    """Restore signal handlers and the level of the launcher's log after the block; inside, that log is
-    silent, since its messages are printed here in other words.
-    """
-    handlers = {number: signal.getsignal(number) for number in stop_signals()}
-    # A process finishes its batch before it stops, and a batch of samples on a CPU takes long.
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of sockets, when a process is gone
-    with ignoring_hangup():
-        resource_tracker.ensure_running()  # it would be killed by it, and miss what the others still name
-    log = logging.getLogger("torch.distributed.elastic")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-        for number, handler in handlers.items():
-            signal.signal(number, handler or signal.SIG_DFL)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from genbench.data import ImageSource
     from genbench.generator import Generator
     from genbench.metrics import Metrics
+    from genbench.runtime.precision import Precision
 
 __all__ = ["classifier", "load", "measuring"]
 
@@ -65,11 +66,8 @@ def load(
     # The record may be a stranger's: each node is checked against conf/ before it is built.
     config = configuration(record, here.path)
     with opened(here.path):
-        cfg = drawing_as(overrides or {}, config)
-        try:
-            model, precision = make(cfg.model).to(target), make(cfg.precision)
-        except (HydraException, OmegaConfBaseException, TypeError) as error:
-            raise ValueError(explain_error(error)) from error
+        model, precision = built_as(overrides or {}, config)
+    model.to(target)
     checkpoint = checkpoints.load(target, checkpoint_contents.weights(names[weights], model))
     if checkpoint is None:  # removed since `exists` above
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
@@ -89,8 +87,8 @@ def progress_of(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str
     return f"its last checkpoint is used, after {seen} images"
 
 
-def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictConfig:
-    """Return the configuration of a run with other settings of the sampling, ready to build the model from.
+def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[Generator, Precision]":
+    """Build the model and the precision of a run's configuration, with other settings of the sampling.
 
     Raises ValueError where the configuration, or a setting, cannot be used.
     """
@@ -100,7 +98,8 @@ def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictC
             for key in sorted(overrides):  # a whole sampler before its settings
                 change(cfg, key, overrides[key])
             config = resolved(cfg)
-        return buildable(config, ("model", "precision"))
+        cfg = buildable(config, ("model", "precision"))
+        return make(cfg.model), make(cfg.precision)
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
         raise ValueError(explain_error(error)) from error
 

@@ -2,8 +2,8 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -20,12 +20,12 @@ from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError
 
 from genbench.app.command import parse_override
 from genbench.config.groups import CONF, accepted_groups
-from genbench.errors import Failure, Unmeasured
+from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.printable import complain
 
-__all__ = ["EXIT_FAILED", "EXIT_STOPPED", "EXIT_USAGE", "explain_error", "leave"]
+__all__ = ["EXIT_FAILED", "EXIT_STOPPED", "EXIT_USAGE", "explain_error", "leave", "refusing"]
 
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
 
@@ -53,6 +53,17 @@ def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
         sys.exit(EXIT_UNMEASURED)
     is_machines = isinstance(error, OSError) and is_machine_fault(error)
     sys.exit(EXIT_FAILED if is_machines or isinstance(error, Failure | FloatingPointError) else EXIT_USAGE)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise UsageError, with the message of `explain_error`, for what the block finds wrong with paths, with
+    the configuration, or with what cannot be built of it.
+    """
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+        raise UsageError(explain_error(error)) from error
 
 
 def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:

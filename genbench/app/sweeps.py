@@ -133,10 +133,10 @@ class Combinations(Sweeper):
             path = Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir
             check_folder(path)
             check_outside_runs(path)
-        except (OSError, ValueError) as error:
-            return explain_error(error)
         except OmegaConfBaseException:
             pass  # a directory that only the job itself can name
+        except (OSError, ValueError) as error:
+            return explain_error(error)
         return None
 
 
@@ -145,12 +145,9 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     values: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
-        varies = override.is_sweep_override()
-        values[key] = (
-            [f"{key}={value}" for value in override.sweep_string_iterator()]
-            if varies
-            else [str(override.input_line)]
-        )
+        values[key] = [str(override.input_line)]
+        if override.is_sweep_override():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
     return [list(job) for job in itertools.product(*values.values())]
 
 
