@@ -93,7 +93,6 @@ def make(node: DictConfig) -> Any:  # noqa: ANN401
 
 def seeded_model(cfg: DictConfig) -> "Generator":
     """Build the model of a configuration on the CPU, with initial weights that follow from `seed` alone.
-
     Random numbers outside are not touched. Raises ValueError on a negative seed, and on what `make` refuses.
     """
     import torch

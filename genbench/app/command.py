@@ -28,7 +28,6 @@ SECRET = {
 
 def parse_command(words: Sequence[str]) -> Namespace:
     """Return the options and overrides of a command line, named as Hydra's parser does: args.multirun, ..
-
     Unlike there, options may stand anywhere among the overrides. Exits with code 2 on an unknown option.
     """
     return get_args_parser().parse_intermixed_args(list(words))
@@ -69,7 +68,6 @@ def check_variables(override: Override) -> None:
 
 def parse_override(word: str) -> Override | None:
     """Return an override as Hydra reads it, with its key and its value; None where it cannot be read.
-
     Such a word is left to Hydra, whose message says what is wrong with it.
     """
     try:
@@ -104,7 +102,6 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
 
 def is_product(args: Namespace) -> bool:
     """Return True for a command that runs all combinations of values, False for one run or a search.
-
     A search chooses its jobs one after another, by a sweeper of its own that reads all overrides itself.
     """
     shows = args.cfg or args.info or args.shell_completion
@@ -118,7 +115,6 @@ def is_product(args: Namespace) -> bool:
 
 def quoted(text: str) -> str:
     """Return text as one quoted value of Hydra's grammar, which reads it back without any change.
-
     There, a backslash is itself, but backslashes before a quote count twice: it's becomes 'it\\'s'.
     """
     inner = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)

@@ -46,7 +46,6 @@ WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state 
 
 class ChecksDirectory(Callback):
     """Hooks of Hydra that refuse the directory of another run or program before anything is written there.
-
     conf/config.yaml names this class. A refusal is printed, and the command exits with code 2.
     """
 
@@ -143,7 +142,6 @@ def is_composed_here(folder: Path) -> bool:
 
 def check_places(here: Run, model: "nn.Module") -> None:
     """Raise OSError or ValueError where files cannot be written, or the checkpoints of a model find no room.
-
     A checkpoint takes as much as the last one of this run, or else its weights at least.
     """
     for folder in (here.path, here.checkpoints, here.samples):
@@ -160,7 +158,6 @@ def check_places(here: Run, model: "nn.Module") -> None:
 
 def write_composition(cfg: DictConfig, here: Run) -> None:
     """Write into .hydra/ of a run what Hydra composed: config.yaml, hydra.yaml and overrides.yaml.
-
     Hydra itself would write them before anything is checked. Each file appears whole or not at all.
     """
     hydra = HydraConfig.instance().cfg

@@ -44,7 +44,6 @@ __all__ = ["run"]
 
 class JobEnd(NamedTuple):
     """End of one job: its status, a note for the sweep's table, and the objective, nan where it has none.
-
     seconds: the time that an estimate found; else None, and the clock says it.
     """
 
@@ -101,7 +100,6 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
 
 def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -> float:
     """Run a job of a sweep and return its objective; however it ends is printed and entered in the ledger.
-
     alone: no other job runs at the same time, so that the sweep's process ends with a job that is stopped.
     """
     stop = stop_of_sweep()
@@ -148,7 +146,6 @@ def failed_end(error: BaseException) -> JobEnd:
 
 def enter_end(end: JobEnd, here: Run, started: float) -> int:
     """Enter the end of this job, or its start, in the sweep's ledger; returns the number of the job.
-
     started: as time.monotonic() said. A disk that refuses the ledger does not end the sweep.
     """
     job = HydraConfig.get()
@@ -211,7 +208,6 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
 
 def ended(status: Literal["done", "skipped"], result: Result, cfg: DictConfig) -> JobEnd:
     """Return the end of a job that has a result: its note names the objective, as in fid=12.3.
-
     The objective is what a search minimises: a distance of the EMA weights, or bits_per_dim.
     """
     values = {**of_ema(result.metrics), "bits_per_dim": result.likelihood.bits_per_dim}
@@ -222,7 +218,6 @@ def ended(status: Literal["done", "skipped"], result: Result, cfg: DictConfig) -
 
 def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
     """Return True where a run failed and would fail again in the same way.
-
     It would not where the machine was at fault, nor where trainer.on_nonfinite=skip was added meanwhile.
     """
     before = value_at(here.record(), ("config", "trainer", "on_nonfinite"))
@@ -300,7 +295,6 @@ def estimated(session: "Session") -> JobEnd:
 
 def check_objective(objective: str, kinds: Iterable[Kind]) -> None:
     """Raise ValueError unless the objective is bits_per_dim or a metric kind of which lower is better.
-
     kinds: those of the composed scores, among which may be some that genbench does not ship.
     """
     known = {**KINDS, **{kind.key: kind for kind in kinds}}.values()

@@ -146,7 +146,6 @@ def assemble(task: Task, local: int = 0, each: int | None = None) -> "tuple[Part
 
 def reported_error(folder: Path, devices: int) -> Exception | None:
     """Read the error of the first process that wrote one, None where none did.
-
     A process that failed comes before those that were stopped, which may be on its account.
     """
     endings = []

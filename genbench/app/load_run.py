@@ -89,7 +89,6 @@ def progress_of(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str
 
 def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[Generator, Precision]":
     """Build the model and the precision of a run's configuration, with other settings of the sampling.
-
     Raises ValueError where the configuration, or a setting, cannot be used.
     """
     try:
@@ -190,7 +189,6 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
 
 def recorded(run_dir: str | Path) -> dict[str, Any]:
     """Return the configuration that a run was measured by, as plain data: data, metrics and seed.
-
     Raises FileNotFoundError where there is no run, ValueError where its record cannot be used.
     """
     record = Run(Path(run_dir)).record()

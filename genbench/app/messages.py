@@ -135,7 +135,6 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
 
 def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:
     """Return the unresolved configuration of all overrides that hold one value, but for that of one key.
-
     It is empty where they cannot be composed.
     """
     parsed = {word: parse_override(word) for word in words}

@@ -33,7 +33,6 @@ OPEN: ContextVar[tuple[Path, ...]] = ContextVar("OPEN", default=())
 
 def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the configuration in the record of a run at `path`, with the current paths of moved classes.
-
     Raises ValueError where there is none, or where it holds anything but plain values.
     """
     config = record.get("config")
@@ -54,7 +53,6 @@ def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
     """Return plain data with the references of installed options put back wherever both sides agree.
-
     node: what `config` holds at a place, by default all of it. So a change of `sampler` reaches each copy.
     """
     for origin in origins_of(place):
@@ -67,7 +65,6 @@ def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ())
 
 def value_at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
     """Return the value or node of plain data at a place, such as ("budget", "images"), None if none is there.
-
     place: the keys that lead to it, from the outermost to the innermost one.
     """
     for key in place:
@@ -77,7 +74,6 @@ def value_at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
 
 def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
     """Return the named nodes of a resolved configuration that came with a run, checked and ready to be built.
-
     Raises ValueError where one of them is missing or would build what it must not.
     """
     for key in nodes:
@@ -93,7 +89,6 @@ def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
     """Note inside the block that a run is being loaded, since it may name other runs as parts of its model.
-
     Raises ValueError where a run is needed to load itself, which would never end.
     """
     path = path.resolve()
@@ -108,7 +103,6 @@ def opened(path: Path) -> Iterator[None]:
 
 def words_of(run_dir: Path) -> list[str]:
     """Return the overrides that a run was composed of and that its data and metrics may depend on.
-
     Raises ValueError where they are lost, damaged, or more than choices of options and plain values.
     """
     path = run_dir / OVERRIDES
@@ -122,7 +116,6 @@ def words_of(run_dir: Path) -> list[str]:
 
 def root_of(word: str) -> str:
     """Return the first name in the key of an override: trainer of +trainer.batch_size=8.
-
     A group, a package and a deletion are read alike: data of data@x=digits, tuned of ~tuned.
     """
     return re.split(r"[.=@]", word.lstrip("+~"))[0]

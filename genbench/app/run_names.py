@@ -35,7 +35,6 @@ def run_dir(cfg: DictConfig) -> Path:
 
 def identity(cfg: DictConfig) -> str:
     """Return the hash of the resolved configuration (genbench.records.identity) without Hydra's own part.
-
     It is taken before the facts of the data are filled in, which follow from the rest.
     """
     return hashed(resolved(without_hydra(cfg)))
@@ -49,7 +48,6 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """Return a copy of the configuration without the node `hydra`, which configures Hydra.
-
     Changes of the copy do not reach the original; references stay unresolved.
     """
     return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])

@@ -15,7 +15,6 @@ __all__ = ["print_summary", "print_upload_command"]
 
 def print_summary(console: Console) -> set[Status]:
     """Print how the jobs of this command ended, if it was a sweep, and compare its finished runs.
-
     Returns the statuses of all jobs, from which the exit code follows; none outside of a sweep.
     """
     record = ledger()
@@ -58,7 +57,6 @@ def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
 
 def print_upload_command(run_dirs: Iterable[Path], console: Console) -> None:
     """Print the one command that uploads what wandb left offline of some runs, if it left anything.
-
     run_dirs: the directories of the runs; those without such files, or that do not exist, are passed over.
     """
     from genbench.tracking.wandb import upload_command

@@ -35,7 +35,6 @@ LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launche
 
 class KeepsLedger(Callback):
     """Hooks of Hydra by which a sweep gets its ledger and its sweeper before the first job starts.
-
     conf/config.yaml names this class. The hooks run in the process that starts the jobs.
     """
 
@@ -102,7 +101,6 @@ class Combinations(Sweeper):
 
     def accepted(self, jobs: Sequence[list[str]]) -> list[list[str]]:
         """Return the jobs that can be composed and written; enter all in the ledger, and print the others.
-
         Raises UsageError, with the reason of the first, where all are refused.
         """
         reasons = [(words, self.refusal(words)) for words in jobs]
@@ -153,7 +151,6 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
 
 def ledger() -> Ledger | None:
     """Return the ledger of the sweep that this process belongs to, None outside of a sweep.
-
     Its path is in the environment of every job, wherever a launcher starts it.
     """
     path = os.environ.get(LEDGER)
@@ -162,7 +159,6 @@ def ledger() -> Ledger | None:
 
 def stop_of_sweep() -> StopRequest:
     """Return the request to stop that all jobs of a sweep share; outside of a sweep, this process's own.
-
     In a sweep, a file beside the ledger carries the request from one process to the others.
     """
     record = ledger()
@@ -171,7 +167,6 @@ def stop_of_sweep() -> StopRequest:
 
 def ask_workers_to_stop() -> None:
     """Pass the first SIGINT, SIGTERM or SIGHUP on to this sweep's worker processes, which then save and end.
-
     joblib by itself kills them at once, as it does at a second signal.
     """
     from joblib.externals.loky.backend.resource_tracker import ensure_running

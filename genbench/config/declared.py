@@ -97,7 +97,6 @@ def declared() -> Declared:
 
 def origins_of(place: Place) -> list[Keys]:
     """Return the places that installed options copy to a place of the configuration, in a fixed order.
-
     ("process",) for ("model", "process"), since conf/model/ddpm.yaml says process: ${process} there.
     """
     return sorted(declared().references.get(keys_of(place), ()))
@@ -105,7 +104,6 @@ def origins_of(place: Place) -> list[Keys]:
 
 def check_declared(tree: object, place: Place) -> None:
     """Raise ValueError where plain data would build what no installed option builds at its place.
-
     Besides `_target_`, and `_partial_` where that option has it, no key of Hydra's own is legal.
     """
     for where, node in walk(tree, place):

@@ -16,7 +16,6 @@ HIDDEN = ("hydra", "tuned")
 
 def groups() -> list[str]:
     """Return the names of the groups that can be chosen from on a command line, in alphabetical order.
-
     They are the folders of conf/ without those that no command chooses from.
     """
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in HIDDEN)
@@ -24,7 +23,6 @@ def groups() -> list[str]:
 
 def options(group: str) -> list[str]:
     """Return the names of a group's options, in alphabetical order; none where there is no such group.
-
     They are its YAML files: conf/schedule/cosine.yaml is schedule=cosine.
     """
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))

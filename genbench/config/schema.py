@@ -44,7 +44,6 @@ SAMPLING = re.compile(
 
 def walk(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:  # noqa: ANN401
     """Yield each node of plain data (dicts, lists, scalars) with its place, the outer before the inner ones.
-
     place: that of `node` itself, with which all others begin.
     """
     yield place, node
@@ -60,7 +59,6 @@ def dotted(place: Place) -> str:
 
 def check(node: object, path: str) -> None:
     """Raise ValueError on a target outside the allowed packages, an unknown key, or a value of a wrong type.
-
     node is plain data; path is its place in the configuration, for the message.
     """
     for place, child in walk(node, (path,)):
@@ -123,7 +121,6 @@ def sampling_key(key: str, keys: Collection[str]) -> str:
 
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
     """Raise ValueError unless a plain value fits the annotation of the argument that it goes to.
-
     path: the place of the value in the configuration, with which the message begins.
     """
     if not fits(value, hint):
