@@ -14,6 +14,7 @@ from genbench.cli.files import (
     say,
     warnings_in_lines,
 )
+from genbench.cli.verb import context_on
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
@@ -38,16 +39,12 @@ def bound(
     check_new(out)
     from genbench import app as application
     from genbench.evaluation.bound_terms import bound_figure
-    from genbench.runtime import device as devices
-    from genbench.runtime.context import Context
-    from genbench.runtime.progress import Progress, terminal
 
     source, _, seed = application.measuring(of_run=run_dir)
     with warnings_in_lines():
         model = application.load(run_dir, device=device)
     with warnings_in_lines(), whole_folder(out):
-        context = Context(devices.choose(device), seed, Progress(terminal(stderr=True)))
-        terms = bound_figure(model, source, out, n=n, context=context)
+        terms = bound_figure(model, source, out, n=n, context=context_on(device, seed))
     say(
         f"bits per dimension, at most: {sum(terms):.4f} = L_0 {terms.first:.4f} + L_1 .. L_(T-1) "
         f"{terms.between:.4f} + L_T {terms.last:.2e}"

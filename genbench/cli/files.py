@@ -27,7 +27,6 @@ __all__ = [
 
 class Weights(StrEnum):
     """Weights of a run: `ema`, the exponential moving average over its training, or `raw`, of its last step.
-
     Their names stand in metric names too, as in fid[..,ema].
     """
 
@@ -42,7 +41,6 @@ DEVICE_HELP = "auto, cpu or cuda."
 
 def say(text: str, *, nl: bool = True) -> None:
     """Print text on stdout, with control characters as escapes, since it may quote what a run's files hold.
-
     nl: end it with a line break.
     """
     typer.echo(printable(text), nl=nl)
@@ -51,7 +49,6 @@ def say(text: str, *, nl: bool = True) -> None:
 @contextmanager
 def warnings_in_lines() -> Iterator[None]:
     """Print each warning of the block as one line on stderr, without its place in the code.
-
     They appear at the end of the block, also where it raises.
     """
     with warnings.catch_warnings(record=True) as caught:
@@ -65,7 +62,6 @@ def warnings_in_lines() -> Iterator[None]:
 
 def check_out(out: Path | None) -> None:
     """Raise ValueError where `out` is not a regular file or cannot be written, before any work is done.
-
     None stands for stdout, and is always accepted. The folder of the file need not exist yet.
     """
     if out is None:
@@ -77,7 +73,6 @@ def check_out(out: Path | None) -> None:
 
 def check_new(folder: Path) -> None:
     """Raise ValueError where a folder that is to be written exists and is not empty, or cannot be made.
-
     Verbs that write several files check it before any work is done.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -97,7 +92,6 @@ def check_folder(out: Path, folder: Path) -> None:
 
 def deliver(text: str, out: Path | None) -> None:
     """Write text to stdout, or whole to the file `out`, whose path is then printed.
-
     A failure half-way leaves the earlier file as it was. Raises OSError where the disk does not allow it.
     """
     if out is None:

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from genbench.cli.files import DEVICE_HELP, NEW_FOLDER_HELP, Weights, check_new, say, warnings_in_lines
-from genbench.cli.verb import RunsItself
+from genbench.cli.verb import RunsItself, context_on
 from genbench.runtime.disk import whole_folder
 
 __all__ = ["verbs"]
@@ -40,9 +40,7 @@ class Sample:
         int | None,
         typer.Option(help="Class of all images, for a conditional model. Default: all classes in turn."),
     ] = None
-    steps: Annotated[int | None, typer.Option(help="Sampling steps, of a model that samples in steps.")] = (
-        None
-    )
+    steps: Annotated[int | None, typer.Option(help="Sampling steps, where the model has them.")] = None
     sampler: Annotated[
         str | None, typer.Option(help="Another sampler: an option of conf/sampler, with its own settings.")
     ] = None
@@ -61,9 +59,7 @@ class Sample:
     mask: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="White (128 and more) is redrawn, black stays.")
     ] = None
-    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw images similar to this one.")] = (
-        None
-    )
+    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw images like this one.")] = None
     strength: Annotated[
         float | None,
         typer.Option(help="How far --vary goes: near 0 is the image itself, 1 ignores it. Default: 0.5."),
@@ -78,19 +74,16 @@ class Sample:
         check_new(self.out)
         from genbench.app import load
         from genbench.evaluation.draw import choose, labels, write
-        from genbench.runtime.context import Context
-        from genbench.runtime.progress import Progress, terminal
 
         asked = {"sampler": self.sampler, "steps": self.steps}
         overrides = {key: value for key, value in asked.items() if value is not None}
         overrides |= dict(map(setting, self.settings or []))
         with warnings_in_lines():
             model = load(self.run_dir, device=self.device, weights=self.weights, overrides=overrides)
-        place = next(model.parameters()).device
+        context = context_on(self.device, self.seed)
         drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
-        asked_for = labels(model, self.n, self.label, device=place)
+        asked_for = labels(model, self.n, self.label, device=context.device)
         with whole_folder(self.out):
-            context = Context(place, self.seed, Progress(terminal(stderr=True)))
             write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
         say(f"{self.n} images in {self.out}: a PNG each, grid.png, samples.npz")
 
@@ -102,9 +95,7 @@ def sampler_sweep(
     samplers: Annotated[
         str, typer.Option(help="Options of conf/sampler, separated by commas. Default: the run's own.")
     ] = "",
-    steps: Annotated[
-        str, typer.Option(help="Numbers of steps, separated by commas, such as 5,10,20,50.")
-    ] = "",
+    steps: Annotated[str, typer.Option(help="Numbers of steps, separated by commas: 5,10,20,50.")] = "",
     scales: Annotated[str, typer.Option(help="Guidance scales, separated by commas, such as 0,1,2,4.")] = "",
     n: Annotated[
         int | None, typer.Option("--n", min=20, help="Samples per row. Default: as many as the run drew.")
@@ -123,9 +114,6 @@ def sampler_sweep(
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.evaluation.sampler_sweep import ways
     from genbench.report import frame_markdown
-    from genbench.runtime import device as devices
-    from genbench.runtime.context import Context
-    from genbench.runtime.progress import Progress, terminal
 
     todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
     source, metrics, seed = application.measuring(of_run=run_dir)
@@ -137,7 +125,7 @@ def sampler_sweep(
             out,
             source=source,
             metrics=metrics,
-            context=Context(devices.choose(device), seed, Progress(terminal(stderr=True))),
+            context=context_on(device, seed),
         )
     say(frame_markdown(table), nl=False)
 

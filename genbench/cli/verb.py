@@ -1,11 +1,14 @@
-"""Verbs with many options: a dataclass whose fields are the options, and which runs itself."""
+"""Verbs with many options as dataclasses that run themselves, and the context in which all verbs compute."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand
 
-__all__ = ["RunsItself"]
+if TYPE_CHECKING:
+    from genbench.runtime.context import Context
+
+__all__ = ["RunsItself", "context_on"]
 
 
 class RunsItself(TyperCommand):
@@ -19,3 +22,14 @@ class RunsItself(TyperCommand):
     def invoke(self, ctx: typer.Context) -> Any:  # noqa: ANN401
         """Build the dataclass from the words of the command line, and run it."""
         return super().invoke(ctx).run()
+
+
+def context_on(device: str, seed: int = 0) -> "Context":
+    """Make the context of a verb's work on a device (auto, cpu or cuda), with progress bars on stderr.
+    Raises ValueError on a device that is not there.
+    """
+    from genbench.runtime import device as devices
+    from genbench.runtime.context import Context
+    from genbench.runtime.progress import Progress, terminal
+
+    return Context(devices.choose(device), seed, Progress(terminal(stderr=True)))
