@@ -79,7 +79,6 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401
     """Build the object that a node of the configuration describes; no other function instantiates.
-
     Raises ValueError, TypeError or OSError wrapped by Hydra, as `explain_error` reads them; a lack of memory
     as it is, since Hydra would wrap it as a fault of the configuration.
     """
@@ -108,7 +107,6 @@ def seeded_model(cfg: DictConfig) -> "Generator":
 
 def check_groups(cfg: DictConfig) -> None:
     """Check every value of a composed configuration against the constructor that it goes to.
-
     Parts are checked before the model that is made of them, so that the message names the part at fault.
     Raises ValueError with the key, the value and what is legal.
     """
@@ -119,7 +117,6 @@ def check_groups(cfg: DictConfig) -> None:
 
 def fixed_schedules(T: int, folders: Sequence[Path]) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     """Build every option of `schedule` in folders of options (conf/, --config-dir) for a grid of T steps.
-
     Returns option -> alpha_bar on the grid, (T + 1,) float64, and option -> the reason why no grid of T steps
     has it. Schedules that are learned are in neither. Of two options with one name the last one counts.
     """

@@ -35,7 +35,6 @@ def parse_command(words: Sequence[str]) -> Namespace:
 
 def check_command(args: Namespace) -> None:
     """Raise ValueError on what Hydra would accept and genbench must not.
-
     It is a configuration of several values that is to be shown (-m with --cfg), a pickle to run from, a group
     without an option (group=null), and a key or password, which every run of the command would record.
     """
@@ -52,18 +51,13 @@ def check_command(args: Namespace) -> None:
         group = override.key_or_group
         if group in groups() and override.value() is None and not override.is_delete():
             raise ValueError(f"{word} chooses no option of {group}: choose from {', '.join(options(group))}")
-        check_variables(override)
-
-
-def check_variables(override: Override) -> None:
-    """Raise ValueError where an override would set a key or password in the environment of jobs."""
-    for key in flatten({override.key_or_group: override.value()}):
-        name = key.removeprefix(VARIABLES)
-        if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
-            raise ValueError(
-                f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
-                f"variable before the command (export {name}=..), from where jobs inherit it"
-            )
+        for key in flatten({group: override.value()}):
+            name = key.removeprefix(VARIABLES)
+            if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
+                raise ValueError(
+                    f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
+                    f"variable before the command (export {name}=..), from where jobs inherit it"
+                )
 
 
 def parse_override(word: str) -> Override | None:

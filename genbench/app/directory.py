@@ -81,7 +81,6 @@ def checking(config: DictConfig) -> Iterator[None]:
 
 def check_directory(here: Run, identity: str) -> None:
     """Raise ValueError where a run's directory is no place for it, before anything is written.
-
     It is none where it belongs to a run of another identity, lies within a run, holds files of another
     program that the run would overwrite, or has links for the folders in which it writes.
     """

@@ -11,7 +11,6 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app import sweeps
 from genbench.app.command import check_command, parse_command, words_for_hydra
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
-from genbench.app.sweep_summary import print_summary
 from genbench.config.help import help_text
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.sweep_ledger import BAD
@@ -35,7 +34,6 @@ EXPECTED = (
 
 def run_command(main: Callable[[], None]) -> None:
     """Run the command line of this process by Hydra's main, and exit with its code where it is not 0.
-
     2: the user's fault, in one message; 1: a run or the machine failed; 3: trained, but not evaluated;
     130: stopped by a signal, to be continued by the same command.
     """
@@ -57,7 +55,7 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         run_hydra(main, args.overrides)
     finally:
-        ends = print_summary(terminal())
+        ends = sweeps.print_summary(terminal())
     if "stopped" in ends or sweeps.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
     if ends & (BAD | {"not started"}):

@@ -20,8 +20,7 @@ from genbench.app.launch import Task, assemble, launch, torchrun_rank, work
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave, refusing
 from genbench.app.recorded import value_at
 from genbench.app.run_names import identity, without_hydra
-from genbench.app.sweep_summary import print_upload_command
-from genbench.app.sweeps import ledger, stop_of_sweep
+from genbench.app.sweeps import ledger, print_upload_command, stop_of_sweep
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import of_ema
@@ -55,7 +54,6 @@ class JobEnd(NamedTuple):
 
 def run(cfg: DictConfig) -> float:
     """Run one job, from its configuration to its result, and return the objective, which a search minimises.
-
     A run of the same configuration that was interrupted is resumed, a finished one is shown. A single job
     that fails or is stopped exits with the code that `leave` documents; one of a sweep never raises.
     """
@@ -169,7 +167,6 @@ def print_path(here: Run, console: Console) -> None:
 
 def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> JobEnd:
     """Show the result of a finished run, estimate one for dry_run=true, or else train and evaluate it.
-
     Raises UsageError where the run cannot begin, Busy where another process works on it, Unmeasured where it
     cannot be evaluated, Failure or FloatingPointError where it fails, Stopped on a request to stop.
     """
@@ -252,7 +249,6 @@ def check_torchrun(cfg: DictConfig) -> None:
 
 def task_of(cfg: DictConfig, here: Run) -> Task:
     """Return the task of this job, with a copy of its configuration.
-
     Its choices, which results are grouped by, are the option of each group, {"model": "ddpm", ..}, and
     `conditional`, which is no group.
     """

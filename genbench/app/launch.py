@@ -132,7 +132,6 @@ def work(task: Task) -> Result:
 
 def assemble(task: Task, local: int = 0, each: int | None = None) -> "tuple[Parts, Configuration]":
     """Build the parts of a run from its task, and the configuration that its directory records.
-
     local: the number of this process among the `each` processes of the run on this machine.
     Raises UsageError on what the user has to mend, OutOfMemory where the model has no room.
     """

@@ -32,9 +32,6 @@ __all__ = ["classifier", "load", "measuring"]
 ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
 """Parts of a measurement -> the configuration groups that each is composed of."""
 
-BELOW = {"metrics": ("metrics", "scores", "features")}
-"""Groups -> the groups whose overrides are dropped where another option of the first is chosen."""
-
 
 def load(
     run_dir: str | Path,
@@ -72,19 +69,13 @@ def load(
     if checkpoint is None:  # removed since `exists` above
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
     if checkpoint.get("finished") is False:
-        warnings.warn(
-            f"the training of {run_dir} has not ended: {progress_of(checkpoint, config)}", stacklevel=2
-        )
+        counts = (checkpoint.get("images_seen"), value_at(config, ("budget", "images")))
+        seen = " of ".join(f"{count:,}" for count in counts if isinstance(count, int))
+        used = f"its last checkpoint is used, after {seen} images"
+        warnings.warn(f"the training of {run_dir} has not ended: {used}", stacklevel=2)
     model.load_state_dict(checkpoint[names[weights]])
     recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
-
-
-def progress_of(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Return which checkpoint is used and how many images of the budget it has seen, as text."""
-    counts = (checkpoint.get("images_seen"), value_at(config, ("budget", "images")))
-    seen = " of ".join(f"{count:,}" for count in counts if isinstance(count, int))
-    return f"its last checkpoint is used, after {seen} images"
 
 
 def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[Generator, Precision]":
@@ -125,7 +116,6 @@ def take_option(cfg: DictConfig, group: str, option: str) -> None:
 
 def classifier(run_dir: str) -> "nn.Module":
     """Return the noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier).
-
     It is built by guidance=classifier_of_run, and keeps its weights. Raises ValueError where the run has
     none.
     """
@@ -174,7 +164,8 @@ def measuring(
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the resolved configuration of a run's own overrides, changed by others."""
     chosen = {word.partition("=")[0].lstrip("+~") for word in overrides}
-    replaced = {name for group in chosen for name in BELOW.get(group, (group,))}
+    # Another choice of metrics replaces all that they were composed of, scores and features too.
+    replaced = {name for group in chosen for name in ASKED_BY.get(group, {group})}
     remaining = [word for word in own if root_of(word) not in replaced]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*remaining, *overrides])

@@ -43,7 +43,6 @@ HINT = "`python main.py --help` lists the groups and their options, `--cfg job` 
 
 def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
     """Print the message of an error that ends a command, and exit with the code that belongs to it.
-
     words: the overrides of the command, by which a misspelt one is explained. The user's faults exit with 2,
     failures of a run or of the machine with 1, a run that is trained but could not be evaluated with 3.
     """
@@ -68,7 +67,6 @@ def refusing() -> Iterator[None]:
 
 def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
     """Return the message of an error: what is wrong, what to choose from, without the interpreter's context.
-
     words: the overrides that Hydra composed when it raised the error. Where Hydra or OmegaConf wrap an error
     of genbench, the message is that error's.
     """
@@ -137,12 +135,9 @@ def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:
     """Return the unresolved configuration of all overrides that hold one value, but for that of one key.
     It is empty where they cannot be composed.
     """
-    parsed = {word: parse_override(word) for word in words}
-    usable = [
-        word
-        for word, override in parsed.items()
-        if override and not override.is_sweep_override() and override.key_or_group != key
-    ]
+    parsed = [(word, parse_override(word)) for word in words]
+    others = [(word, override) for word, override in parsed if override and override.key_or_group != key]
+    usable = [word for word, override in others if not override.is_sweep_override()]
     try:
         within_sweep = GlobalHydra.instance().is_initialized()
         with nullcontext() if within_sweep else initialize_config_dir(str(CONF), version_base="1.3"):

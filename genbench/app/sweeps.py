@@ -1,9 +1,10 @@
-"""A sweep: its jobs, the ledger that they write to, and the request to stop."""
+"""A sweep: its jobs, the ledger that they write to, the request to stop, and the table at the end."""
 
 import itertools
 import os
+import shlex
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -18,17 +19,18 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
 
 from genbench.app.command import quoted
 from genbench.app.directory import check_folder, check_outside_runs
 from genbench.app.messages import explain_error
 from genbench.app.run_names import identity
 from genbench.errors import UsageError
-from genbench.records.sweep_ledger import Ledger, Outcome
+from genbench.records.sweep_ledger import Ledger, Outcome, Status, outcome_table
 from genbench.runtime.progress import terminal
 from genbench.runtime.stop import StopRequest, ignoring_hangup, say_stopping, stop_signals
 
-__all__ = ["Combinations", "KeepsLedger", "ledger", "stop_of_sweep"]
+__all__ = ["Combinations", "KeepsLedger", "ledger", "print_summary", "print_upload_command", "stop_of_sweep"]
 
 LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launcher starts it
 
@@ -71,7 +73,6 @@ def register_sweeper() -> str:
 
 class Combinations(Sweeper):
     """Sweeper that runs all combinations of values, and refuses alone what cannot be composed or written.
-
     Hydra's own sweeper ends the whole sweep at the first such job. max_batch_size: jobs that a launcher gets
     at once, None for all; params: overrides of every job.
     """
@@ -184,3 +185,55 @@ def ask_workers_to_stop() -> None:
 
     for number in stop_signals():
         signal.signal(number, ask)
+
+
+def print_summary(console: Console) -> set[Status]:
+    """Print how the jobs of this command ended, if it was a sweep, and compare its finished runs.
+    Returns the statuses of all jobs, from which the exit code follows; none outside of a sweep.
+    """
+    record = ledger()
+    outcomes: Sequence[Outcome] = record.outcomes() if record is not None else ()
+    if not outcomes:
+        return set()
+    console.print(outcome_table(outcomes))
+    print_comparison_of([Path(one.run) for one in outcomes if one.status in ("done", "skipped")], console)
+    if busy := sum(one.status == "busy" for one in outcomes):
+        console.print(
+            f"Another process is at work on {busy} of these jobs, which the comparison lacks: the same "
+            "command shows it when they are finished.",
+            soft_wrap=True,
+        )
+    print_upload_command([Path(outcome.run) for outcome in outcomes if outcome.run], console)
+    return {outcome.status for outcome in outcomes}
+
+
+def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
+    """Print the table of two or more finished runs, and the command that shows it again."""
+    if len(run_dirs) < 2:
+        return
+    from genbench.report.compare import compare_runs
+    from genbench.report.formats.markdown import markdown
+    from genbench.report.formats.terminal import print_comparison
+
+    try:
+        found = compare_runs(run_dirs)
+    except (OSError, ValueError) as error:  # a run that was moved away meanwhile is no failed sweep
+        console.print(f"no table: {error}", soft_wrap=True, highlight=False)
+        return
+    if console.is_terminal:
+        print_comparison(found, console)
+    else:
+        console.print(markdown(found), soft_wrap=True, highlight=False)
+    place = Path(os.path.relpath(os.path.commonpath([path.parent for path in run_dirs])))
+    command = shlex.join(["genbench", "report", str(place)])
+    console.print(f"Show this table again: {command}", soft_wrap=True, highlight=False)
+
+
+def print_upload_command(run_dirs: Iterable[Path], console: Console) -> None:
+    """Print the one command that uploads what wandb left offline of some runs, if it left anything.
+    run_dirs: the directories of the runs; those without such files, or that do not exist, are passed over.
+    """
+    from genbench.tracking.wandb import upload_command
+
+    if (command := upload_command(run_dirs)) is not None:
+        console.print(f"To upload: {command}", soft_wrap=True, highlight=False)

@@ -35,7 +35,6 @@ class Call(NamedTuple):
 
 class Declared:
     """Calls and references of a folder of options.
-
     calls: place -> what options build there. references: place -> the places that options copy to it,
     as `process: ${process}` does.
     """

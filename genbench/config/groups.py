@@ -30,7 +30,6 @@ def options(group: str) -> list[str]:
 
 def accepted_groups(overrides: Sequence[str]) -> tuple[str, list[str]]:
     """Return the choices among overrides that decide which groups are accepted, as text, and these groups.
-
     The first choice is that of the model, by default model=ddpm; options that pull in groups of their own,
     such as prior=flow_matching, and a choice of metrics follow.
     """
@@ -47,7 +46,6 @@ def accepted_groups(overrides: Sequence[str]) -> tuple[str, list[str]]:
 
 def groups_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
     """Return the groups that an option pulls in, and those that their chosen options pull in.
-
     asked: the options that are chosen in other groups; the default is taken in the rest. Nothing is found
     where the option does not exist, such as the several values of a sweep.
     """
@@ -62,7 +60,6 @@ def groups_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
 
 def defaults(group: str, option: str) -> dict[str, str]:
     """Return the groups that an option pulls in or overrides, as its file writes them, with their options.
-
     {"/schedule@_global_.schedule": "cosine", "override /hydra/sweeper": "optuna"}; plain names, which are
     options of the same group, are left out. Nothing is found where there is no such option.
     """

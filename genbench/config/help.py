@@ -5,7 +5,6 @@ Hydra's own list of groups and options takes it several seconds here.
 
 from collections.abc import Sequence
 from itertools import takewhile
-from pathlib import Path
 
 from genbench.config.groups import CONF, groups, groups_of, options
 
@@ -48,14 +47,14 @@ def described(group: str) -> str:
         raise ValueError(f"--help {group}: there is no such group: choose from {', '.join(groups())}")
     names = options(group)
     width = max(map(len, names))
-    lines = [f"  {name:{width}}  {first_comment(CONF / group / f'{name}.yaml')}".rstrip() for name in names]
+    lines = []
+    for name in names:
+        file = (CONF / group / f"{name}.yaml").read_text().splitlines()
+        top = takewhile(lambda line: line.startswith("#"), file)
+        # Hydra's own line about the package says nothing to a reader.
+        text = " ".join(line[1:].strip() for line in top if not line.startswith("# @package"))
+        lines.append(f"  {name:{width}}  {text}".rstrip())
     return "\n".join([f"{group}:", *lines])
-
-
-def first_comment(path: Path) -> str:
-    """Return the comment at the top of a file in one line, without Hydra's line about the package."""
-    top = takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
-    return " ".join(line[1:].strip() for line in top if not line.startswith("# @package"))
 
 
 def accepted(choice: str) -> str:

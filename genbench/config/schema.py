@@ -106,7 +106,6 @@ def describes_objects(value: object) -> bool:
 
 def sampling_key(key: str, keys: Collection[str]) -> str:
     """Return the dotted key of a setting that may be changed in a trained model, since it says how it draws.
-
     keys: those of the model's configuration, of which "steps" means the number of sampling steps.
     Raises ValueError with the legal ones where `key` is none of them.
     """
