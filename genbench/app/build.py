@@ -27,8 +27,7 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
     """Build the objects of a configuration, and check the facts that hold between them; no image is read.
 
     job: its number in a sweep, which decides the device. local: the number of this process among the `each`
-    processes of the run on this machine. Fills in `image` of the configuration.
-    Raises UsageError on whatever cannot be built.
+    processes of the run on this machine. Fills in `image` of the configuration. Raises UsageError.
     """
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices

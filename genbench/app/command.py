@@ -74,9 +74,8 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
     """Return the words of a command as Hydra takes them: its options, then all overrides in one piece.
 
     words: the command line; args: the same, parsed. Overrides of the jobs of a sweep become one of
-    `hydra.sweeper.params`. Hydra composes a sweep once before its jobs, without what varies. Where that is
-    the model, a setting that only some of the models accept would be refused there, although the jobs accept
-    it. Parameters of the sweeper are read when the jobs are composed, and not before.
+    `hydra.sweeper.params`, which are read when the jobs are composed. Hydra composes a sweep once before
+    them, without what varies: if that is the model, it would refuse there what only some models accept.
     """
     own = [word for word in words if word not in args.overrides]
     if not is_product(args):

@@ -113,12 +113,13 @@ def check_folder(path: Path) -> None:
 def check_outside_runs(path: Path) -> None:
     """Raise ValueError where a directory would lie within that of a run."""
     for folder in path.resolve().parents:
-        with suppress(OSError, ValueError):
-            if (folder / "run.json").is_file() and "identity" in (Run(folder).record() or {}):
-                break
-    else:
-        return
-    raise ValueError(f"{folder} is the directory of a run, in which no other can lie: name another place")
+        record = None
+        with suppress(OSError, ValueError):  # what is not a record belongs to no run
+            record = Run(folder).record()
+        if record is not None:
+            raise ValueError(
+                f"{folder} is the directory of a run, in which no other can lie: name another place"
+            )
 
 
 def foreign_files(folder: Path) -> list[str]:

@@ -93,7 +93,8 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
         print_upload_command([here.path], console)
-        print_path(here, console)
+        if here.path.exists():
+            console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
 def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -> float:
@@ -118,7 +119,8 @@ def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -
     finally:
         number = enter_end(end, here, started)
         console.print(f"job {number} {end.status}: {end.note}", highlight=False)
-        print_path(here, console)
+        if here.path.exists():
+            console.print(str(here.path), soft_wrap=True, highlight=False)
     if alone and (stop.requested or end.status == "stopped"):  # also where the job was done before it heard
         sys.exit(EXIT_STOPPED)
     return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
@@ -157,12 +159,6 @@ def enter_end(end: JobEnd, here: Run, started: float) -> int:
         why = explain(error) if isinstance(error, OSError) else str(error)
         complain(f"job {outcome.job} is not in the sweep's table. {why}")
     return outcome.job
-
-
-def print_path(here: Run, console: Console) -> None:
-    """Print the directory of a run, if it was made."""
-    if here.path.exists():
-        console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
 def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> JobEnd:
@@ -223,9 +219,7 @@ def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
 
 
 def work_silently(cfg: DictConfig, here: Run) -> float:
-    """Do the same work as the first of torchrun's processes in another one, which prints no message and table
-    of its own: the first does.
-    """
+    """Do the work of another of torchrun's processes than the first, which alone prints messages."""
     if here.finished_result() is None and not cfg.dry_run:
         try:
             work(task_of(cfg, here))

@@ -38,9 +38,7 @@ NOTICED_SECONDS = 30.0  # in which the parent has seen that a process ended, and
 
 
 class Task(NamedTuple):
-    """Configuration, directory and identity of a run, as each of its processes gets them; job: its number in
-    a sweep.
-    """
+    """A run as each of its processes gets it; choices: option of each group, job: its number in a sweep."""
 
     cfg: DictConfig
     path: Path
@@ -61,16 +59,12 @@ class Task(NamedTuple):
 
 
 def torchrun_rank() -> int | None:
-    """Return the rank of this process among torchrun's, 0 for the first one, and None where torchrun did not
-    start it: then this process may start others itself.
-    """
+    """Return the rank of this process among torchrun's, from 0; None where torchrun did not start it."""
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
 def launch(task: Task, devices: int) -> Result:
-    """Start `devices` processes of a task on this machine, wait for them, and return the run's result, as it
-    is recorded.
-
+    """Start `devices` processes of a task on this machine, wait for them, and return the recorded result.
     Raises what the first of them raised, Stopped on a signal, Lost where one was killed or has a bug.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -92,9 +86,7 @@ def launch(task: Task, devices: int) -> Result:
 
 
 def worker(task: str, folder: str) -> None:
-    """Work on a task, as JSON, in a process that `launch` started; its error goes to a file in the folder,
-    named by its rank.
-    """
+    """Work on a task, as JSON, in a process that `launch` started; an error is written to FOLDER/RANK."""
     harden_streams()
     spell_out_warnings()
     try:
@@ -109,10 +101,8 @@ def worker(task: str, folder: str) -> None:
 
 
 def work(task: Task) -> Result:
-    """Run a task together with the other processes of it, as one of those that a launcher started; returns
-    the result.
-
-    Every process calls the same; the first alone prints, and notes in run.json what the machine failed.
+    """Run a task as one of the processes that a launcher started for it; each of them returns the result.
+    The first alone prints, and notes in run.json what the machine failed.
     """
     import torch
 

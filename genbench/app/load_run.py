@@ -116,8 +116,7 @@ def take_option(cfg: DictConfig, group: str, option: str) -> None:
 
 def classifier(run_dir: str) -> "nn.Module":
     """Return the noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier).
-    It is built by guidance=classifier_of_run, and keeps its weights. Raises ValueError where the run has
-    none.
+    guidance=classifier_of_run builds it, and keeps its weights. Raises ValueError where the run has none.
     """
     from genbench.diffusion.guidance import Classifier
 
@@ -130,8 +129,7 @@ def classifier(run_dir: str) -> "nn.Module":
 def measuring(
     overrides: Sequence[str] = (), *, of_run: str | Path | None = None
 ) -> "tuple[ImageSource, Metrics, int]":
-    """Build the data set and the metrics that a run is evaluated by, or that overrides of the configuration
-    choose; also returns the seed.
+    """Build the data set and metrics that a run is evaluated by, or overrides choose; also return the seed.
 
     of_run: a run whose own data, metrics and seed stand where no override says otherwise; overrides of single
     settings change those of the run, another option of a group takes the place of all that the run had there.

@@ -36,8 +36,7 @@ The exception holds the key in its text alone. tests/app/test_messages.py provok
 """
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
-CLOSE = 0.75
-"""Least similarity of two names, of 1 at most (difflib), for one to be taken as the other misspelt."""
+CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
@@ -56,9 +55,7 @@ def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Raise UsageError, with the message of `explain_error`, for what the block finds wrong with paths, with
-    the configuration, or with what cannot be built of it.
-    """
+    """Raise UsageError, explained by `explain_error`, where paths or values in the block cannot be used."""
     try:
         yield
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
@@ -89,9 +86,8 @@ def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
 
 def wrapped_error(error: BaseException) -> BaseException | None:
     """Return the error of genbench that Hydra's `instantiate` or OmegaConf's resolution wraps, else None."""
-    inner: BaseException | None = (
-        error if isinstance(error, InstantiationException | InterpolationResolutionError) else None
-    )
+    wraps = isinstance(error, InstantiationException | InterpolationResolutionError)
+    inner: BaseException | None = error if wraps else None
     while isinstance(inner, HydraException | OmegaConfBaseException):
         inner = inner.__cause__ or inner.__context__
     return inner if isinstance(inner, ValueError | TypeError | OSError) else None

@@ -32,7 +32,7 @@ from genbench.runtime.stop import StopRequest, ignoring_hangup, say_stopping, st
 
 __all__ = ["Combinations", "KeepsLedger", "ledger", "print_summary", "print_upload_command", "stop_of_sweep"]
 
-LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launcher starts it
+LEDGER = "GENBENCH_SWEEP"  # its path, in the environment of every job, wherever a launcher starts it
 
 
 class KeepsLedger(Callback):
@@ -151,9 +151,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
 
 
 def ledger() -> Ledger | None:
-    """Return the ledger of the sweep that this process belongs to, None outside of a sweep.
-    Its path is in the environment of every job, wherever a launcher starts it.
-    """
+    """Return the ledger of the sweep that this process belongs to, None outside of a sweep."""
     path = os.environ.get(LEDGER)
     return None if path is None else Ledger(Path(path))
 

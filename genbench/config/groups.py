@@ -10,8 +10,7 @@ __all__ = ["CONF", "accepted_groups", "defaults", "groups", "groups_of", "option
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
-HIDDEN = ("hydra", "tuned")
-"""Folders of the configuration that nobody chooses from."""
+HIDDEN = ("hydra", "tuned")  # folders of conf/ that nobody chooses from
 
 
 def groups() -> list[str]:

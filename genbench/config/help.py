@@ -31,8 +31,7 @@ def help_text(words: Sequence[str]) -> str:
     """Return the help page; with words that name groups or choose options, the help on these.
 
     words: `loss` describes each option of this group, `model=gan` lists the groups that this option accepts;
-    settings of keys, such as seed=1, are passed over. Raises ValueError on a group or option that does not
-    exist.
+    settings of keys, such as seed=1, are passed over. Raises ValueError on a group or option that is missing.
     """
     words = [word for word in words if "=" not in word or word.partition("=")[0] in groups()]
     if not words:
