@@ -98,7 +98,7 @@ def test_other_files_may_lie_beside_a_run_and_none_that_it_would_overwrite(
     (run / "out.log").write_text("what the command prints")
     (run / "samples" / "holiday.png").write_text("mine")
     words = (*SMALL, "budget.images=64", f"runs_dir={tmp_path}/runs", f"hydra.run.dir={run}")
-    refused(train(cache, *words), "holds samples", "would overwrite", "name another directory")
+    refused(train(cache, *words), "holds samples", "would overwrite", "choose another directory")
     (run / "samples" / "holiday.png").unlink()
     assert train(cache, *words).code == 0
     assert (run / "out.log").read_text() == "what the command prints"
