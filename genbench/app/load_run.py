@@ -185,7 +185,5 @@ def recorded(run_dir: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
     config = configuration(record, Path(run_dir))
     if missing := sorted(ASKED_BY.keys() - config.keys()):
-        raise ValueError(
-            f"the configuration in {run_dir}/run.json has no {', '.join(missing)}: it is damaged"
-        )
+        raise ValueError(f"{run_dir}/run.json records no {', '.join(missing)}: it is damaged")
     return {key: config[key] for key in ASKED_BY}

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from genbench.cli.files import DEVICE_HELP, Weights, check_out, warnings_in_lines
-from genbench.cli.verb import RunsItself, context_on
+from genbench.cli.files import check_out
+from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.config.groups import options
 from genbench.records.untrusted import check_appendable
 from genbench.runtime.printable import complain
@@ -62,7 +62,7 @@ class Evaluate:
             " directory, NAME.evaluations.jsonl beside images."
         ),
     ] = None
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto"
+    device: Device = "auto"
 
     def run(self) -> None:
         """Evaluate, append the result to its file, and print it."""
@@ -142,7 +142,7 @@ def selfcheck(
     weights: Annotated[
         str | None, typer.Option(help="A file of Inception weights, for the published reference values.")
     ] = None,
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Check the metrics against closed forms, other libraries, published numbers; exit code 1 on mismatch."""
     from genbench.metrics.selfcheck import check_all, verdict_table

@@ -5,16 +5,8 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli.files import (
-    DEVICE_HELP,
-    NEW_FOLDER_HELP,
-    OUT_HELP,
-    check_new,
-    check_out,
-    say,
-    warnings_in_lines,
-)
-from genbench.cli.verb import context_on
+from genbench.cli.files import OUT_HELP, NewFolder, check_new, check_out, say
+from genbench.cli.verb import Device, context_on, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
@@ -26,11 +18,11 @@ verbs = typer.Typer()
 @verbs.command()
 def bound(
     run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
-    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)],
+    out: NewFolder,
     n: Annotated[
         int, typer.Option("--n", min=1, help="Test images; each takes one network evaluation per step.")
     ] = 32,
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Show where the bits of a diffusion model's variational bound come from, step by step.
 

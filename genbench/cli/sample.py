@@ -8,8 +8,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from genbench.cli.files import DEVICE_HELP, NEW_FOLDER_HELP, Weights, check_new, say, warnings_in_lines
-from genbench.cli.verb import RunsItself, context_on
+from genbench.cli.files import NewFolder, check_new, say
+from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 
 __all__ = ["verbs"]
@@ -34,7 +34,7 @@ class Sample:
     """
 
     run_dir: Annotated[Path, typer.Argument(help="The directory of a run, finished or not.")]
-    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)]
+    out: NewFolder
     n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 64
     label: Annotated[
         int | None,
@@ -67,7 +67,7 @@ class Sample:
     weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0
     batch_size: Annotated[int, typer.Option(min=1, help="Number of images drawn at once.")] = 64
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto"
+    device: Device = "auto"
 
     def run(self) -> None:
         """Draw and write the images, after all that can be refused has been checked."""
@@ -91,7 +91,7 @@ class Sample:
 @verbs.command()
 def sampler_sweep(
     run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
-    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)],
+    out: NewFolder,
     samplers: Annotated[
         str, typer.Option(help="Options of conf/sampler, separated by commas. Default: the run's own.")
     ] = "",
@@ -100,7 +100,7 @@ def sampler_sweep(
     n: Annotated[
         int | None, typer.Option("--n", min=20, help="Samples per row. Default: as many as the run drew.")
     ] = None,
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Evaluate one trained model over samplers, their steps and guidance scales, without training again.
 
@@ -109,7 +109,6 @@ def sampler_sweep(
     scales.png (one row of samples per scale, from the same noise).
     """
     check_new(out)
-
     from genbench import app as application
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.evaluation.sampler_sweep import ways

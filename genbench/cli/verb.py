@@ -1,14 +1,32 @@
-"""Verbs with many options as dataclasses that run themselves, and the context in which all verbs compute."""
+"""Options and classes that verbs share, the context in which they compute, and their warnings."""
 
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from genbench.runtime.printable import complain, flat
+
 if TYPE_CHECKING:
     from genbench.runtime.context import Context
 
-__all__ = ["RunsItself", "context_on"]
+__all__ = ["Device", "RunsItself", "Weights", "context_on", "warnings_in_lines"]
+
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+"""The option --device of verbs that compute."""
+
+
+class Weights(StrEnum):
+    """Weights of a run: `ema`, the exponential moving average over its training, or `raw`, of its last step.
+    Their names stand in metric names too, as in fid[..,ema].
+    """
+
+    ema = "ema"
+    raw = "raw"
 
 
 class RunsItself(TyperCommand):
@@ -33,3 +51,17 @@ def context_on(device: str, seed: int = 0) -> "Context":
     from genbench.runtime.progress import Progress, terminal
 
     return Context(devices.choose(device), seed, Progress(terminal(stderr=True)))
+
+
+@contextmanager
+def warnings_in_lines() -> Iterator[None]:
+    """Print each warning of the block as one line on stderr, without its place in the code.
+    They appear at the end of the block, also where it raises.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            for warning in caught:
+                complain(flat(str(warning.message)))
