@@ -38,7 +38,7 @@ def dashboard(
     check_out(out)
     try:
         from genbench.tracking.wandb_workspace import specification, workspace
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as error:  # an extra, which few need
         raise ValueError(
             f'{error.name} is not installed: pip install -e ".[dashboard]" -c constraints.txt'
         ) from error
@@ -47,6 +47,6 @@ def dashboard(
         return
     from genbench.tracking.wandb import at_the_server, default_entity
 
-    with at_the_server():
+    with at_the_server():  # whose errors become one message
         made = workspace(project, entity or default_entity(), data=data).save()
         say(made.url)

@@ -75,7 +75,7 @@ class Evaluate:
 
         append_line({"target": str(self.target), "overrides": words, **record}, path)  # before it is printed
         print_quality(record, terminal())
-        complain(f"appended to {path}")
+        complain(f"appended to {path}")  # on stderr: stdout holds the result alone
 
     @property
     def is_run(self) -> bool:
@@ -99,7 +99,7 @@ class Evaluate:
         if not path.parent.is_dir():
             raise ValueError(f"--out {path} is in a folder that does not exist: make {path.parent} first")
         check_out(path)
-        check_appendable(path)
+        check_appendable(path)  # no link: a directory that somebody sent could lead elsewhere by it
         return path
 
     def overrides(self) -> list[str]:
@@ -111,7 +111,7 @@ class Evaluate:
                 raise ValueError(
                     f"--features is {self.features!r}: choose from {', '.join(known)}, or give a file"
                 )
-            words |= {"features": "inception", "features.weights": self.features}
+            words |= {"features": "inception", "features.weights": self.features}  # the file of a network
         else:
             words["features"] = self.features
         return [f"{key}={value}" for key, value in words.items() if value is not None]
@@ -124,7 +124,7 @@ class Evaluate:
         from genbench.runtime.device import keep_memory
 
         source, metrics, seed = application.measuring(words, of_run=self.target if self.is_run else None)
-        keep_memory()
+        keep_memory()  # of batches, which would be fetched anew page by page
         context = context_on(self.device, seed)
         reevaluation = Reevaluation(source, metrics, context)
         if not self.is_run:
@@ -155,4 +155,4 @@ def selfcheck(
         )
     terminal().print(verdict_table(found))
     if any(check.missed for check in found):
-        raise typer.Exit(1)
+        raise typer.Exit(1)  # so that a script may rely on it

@@ -28,7 +28,7 @@ def bound(
 
     Written are terms.csv and terms.png: each term in bits per dimension against t, on the run's test images.
     """
-    check_new(out)
+    check_new(out)  # before the imports, which take seconds
     from genbench import app as application
     from genbench.evaluation.bound_terms import bound_figure
 
@@ -59,6 +59,6 @@ def schedules(
 
     folders = [CONF] if config_dir is None else [CONF, config_dir]
     tables, refused = fixed_schedules(steps, folders)
-    for name, reason in refused.items():
+    for name, reason in refused.items():  # such as one that wants another number of steps
         complain(f"schedule={name} is not included: {reason}")
     schedule_figure({name: table.numpy() for name, table in tables.items()}, out)

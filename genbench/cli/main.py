@@ -36,7 +36,7 @@ def assembled() -> typer.Typer:
     """Return the console script with its verbs, in the order in which its help lists them."""
     made = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=genbench)
     for module in (sample, evaluate, report, figures, dashboard):
-        made.add_typer(module.verbs)
+        made.add_typer(module.verbs)  # each module holds related verbs, with light imports
     return made
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     """Run the verb of the command line, with its exit code where it is not 0.
     2: what the user can mend, in one line on stderr; 1: failures of a run, damaged files, the machine.
     """
-    harden_streams(output_is_result=True)
+    harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
     spell_out_warnings()
     try:
         with memory_for("this command", "free memory, or choose another --device"):

@@ -71,7 +71,7 @@ class Sample:
 
     def run(self) -> None:
         """Draw and write the images, after all that can be refused has been checked."""
-        check_new(self.out)
+        check_new(self.out)  # before the imports, which take seconds
         from genbench.app import load
         from genbench.evaluation.draw import choose, labels, write
 
@@ -83,7 +83,7 @@ class Sample:
         context = context_on(self.device, self.seed)
         drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
         asked_for = labels(model, self.n, self.label, device=context.device)
-        with whole_folder(self.out):
+        with whole_folder(self.out):  # all of its files appear at once, or none
             write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
         say(f"{self.n} images in {self.out}: a PNG each, grid.png, samples.npz")
 
@@ -108,7 +108,7 @@ def sampler_sweep(
     metrics under the run's own protocol), distance.png (the distance against evaluations) and, over scales,
     scales.png (one row of samples per scale, from the same noise).
     """
-    check_new(out)
+    check_new(out)  # before the imports, which take seconds
     from genbench import app as application
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.evaluation.sampler_sweep import ways
@@ -116,7 +116,7 @@ def sampler_sweep(
 
     todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
     source, metrics, seed = application.measuring(of_run=run_dir)
-    metrics.samples = n or metrics.samples
+    metrics.samples = n or metrics.samples  # fewer for a first look, under a protocol that says so
     with warnings_in_lines(), whole_folder(out):
         table = sweep(
             lambda way: application.load(run_dir, device=device, overrides=way),
@@ -137,7 +137,7 @@ def setting(text: str) -> tuple[str, object]:
     try:
         return key, json.loads(value)
     except ValueError:
-        return key, value
+        return key, value  # a word such as ddim, which JSON would have in quotes
 
 
 def listed(text: str, kind: Callable[[str], T]) -> list[T]:
