@@ -106,7 +106,7 @@ def check_declared(tree: object, place: Place) -> None:
     Besides `_target_`, and `_partial_` where that option has it, no key of Hydra's own is legal.
     """
     for where, node in walk(tree, place):
-        if isinstance(node, Mapping) and (own := sorted(key for key in node if key.startswith("_"))):
+        if isinstance(node, Mapping) and (own := sorted(key for key in node if str(key).startswith("_"))):
             check_call(node, own, where)
 
 

@@ -72,7 +72,7 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
     hints = get_type_hints(target.__init__) if inspect.isclass(target) else inspect.get_annotations(target)
     legal = inspect.signature(target).parameters
     for key, value in node.items():
-        if key.startswith("_"):
+        if str(key).startswith("_"):
             continue
         if key not in legal:
             raise ValueError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
