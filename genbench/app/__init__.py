@@ -6,7 +6,7 @@ The only package that imports Hydra, which it keeps from all others; it may impo
 from genbench.app.build import build, check_groups, make, seeded_model
 from genbench.app.entry import run_command
 from genbench.app.job import run
-from genbench.app.load_run import classifier, load, measuring, protocol
+from genbench.app.load_run import classifier, load, measuring
 from genbench.app.run_names import identity
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "load",
     "make",
     "measuring",
-    "protocol",
     "run",
     "run_command",
     "seeded_model",

@@ -1,46 +1,44 @@
 """From a configuration to objects."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import explain_error
-from genbench.app.run_names import without_hydra
+from genbench.app.messages import refusing
+from genbench.app.run_names import resolved, without_hydra
 from genbench.config import schema
-from genbench.errors import UsageError
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from genbench.generator import Generator
     from genbench.session.parts import Parts
 
-__all__ = ["build", "check_groups", "make", "seeded_model"]
+__all__ = ["build", "check_groups", "fixed_schedules", "make", "seeded_model"]
 
 
-def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int | None = None) -> "Parts":
+def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = None) -> "Parts":
     """Build the objects of a configuration, and check the facts that hold between them; no image is read.
 
-    job: its number in a sweep, by default as Hydra says; it decides the device. local: the number of this
-    process among the `each` processes of the run on this machine. Fills in `image` of the configuration.
-    Raises UsageError on whatever cannot be built.
+    job: its number in a sweep, which decides the device. local: the number of this process among the `each`
+    processes of the run on this machine. Fills in `image` of the configuration. Raises UsageError.
     """
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices
     from genbench.runtime.compile import check_compiler
     from genbench.session.parts import Parts
 
-    try:
+    with refusing():
         # Keys first, then the data, whose shape the values of all other groups refer to.
-        tree: Any = OmegaConf.to_container(cfg, resolve=True)
-        schema.check_root(tree)
-        schema.check_accepted(OmegaConf.to_container(without_hydra(cfg)))
+        tree = resolved(cfg)
+        schema.check_root(tree, OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
-        job = job_number() if job is None else job
         each = tree["trainer"].get("devices", 1) if each is None else each
         device = devices.choose(cfg.device, job=job * each + local, together=each)
         source = make(cfg.data)
@@ -75,20 +73,11 @@ def build(cfg: DictConfig, *, job: int | None = None, local: int = 0, each: int 
                 raise
             # A training takes longer than to fetch the weights, after which the same command evaluates.
             complain(f"{error}; until then the run trains, but does not evaluate")
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        raise UsageError(explain_error(error)) from error
     return parts
-
-
-def job_number() -> int:
-    """Return the number of this job in its sweep, 0 outside of a sweep."""
-    number = HydraConfig.get().job.get("num") if HydraConfig.initialized() else None
-    return number or 0
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401
     """Build the object that a node of the configuration describes; no other function instantiates.
-
     Raises ValueError, TypeError or OSError wrapped by Hydra, as `explain_error` reads them; a lack of memory
     as it is, since Hydra would wrap it as a fault of the configuration.
     """
@@ -102,7 +91,6 @@ def make(node: DictConfig) -> Any:  # noqa: ANN401
 
 def seeded_model(cfg: DictConfig) -> "Generator":
     """Build the model of a configuration on the CPU, with initial weights that follow from `seed` alone.
-
     Random numbers outside are not touched. Raises ValueError on a negative seed, and on what `make` refuses.
     """
     import torch
@@ -118,10 +106,26 @@ def seeded_model(cfg: DictConfig) -> "Generator":
 
 def check_groups(cfg: DictConfig) -> None:
     """Check every value of a composed configuration against the constructor that it goes to.
-
     Parts are checked before the model that is made of them, so that the message names the part at fault.
     Raises ValueError with the key, the value and what is legal.
     """
-    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    tree = resolved(cfg)
     for key in sorted(tree, key=lambda name: name == "model"):
         schema.check(tree[key], key)
+
+
+def fixed_schedules(T: int, folders: Sequence[Path]) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Build every option of `schedule` in folders of options (conf/, --config-dir) for a grid of T steps.
+    Returns option -> alpha_bar on the grid, (T + 1,) float64, and option -> the reason why no grid of T steps
+    has it. Schedules that are learned are in neither. Of two options with one name the last one counts.
+    """
+    tables, refused = dict[str, "Tensor"](), dict[str, str]()
+    for path in (path for folder in folders for path in sorted((folder / "schedule").glob("*.yaml"))):
+        try:
+            schedule = make(OmegaConf.merge(OmegaConf.load(path), {"T": T}))
+        except InstantiationException as error:
+            refused[path.stem] = str(error.__cause__ or error)
+            continue
+        if not any(True for _ in schedule.parameters()):
+            tables[path.stem] = schedule.table
+    return tables, refused

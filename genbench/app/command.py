@@ -28,7 +28,6 @@ SECRET = {
 
 def parse_command(words: Sequence[str]) -> Namespace:
     """Return the options and overrides of a command line, named as Hydra's parser does: args.multirun, ..
-
     Unlike there, options may stand anywhere among the overrides. Exits with code 2 on an unknown option.
     """
     return get_args_parser().parse_intermixed_args(list(words))
@@ -36,7 +35,6 @@ def parse_command(words: Sequence[str]) -> Namespace:
 
 def check_command(args: Namespace) -> None:
     """Raise ValueError on what Hydra would accept and genbench must not.
-
     It is a configuration of several values that is to be shown (-m with --cfg), a pickle to run from, a group
     without an option (group=null), and a key or password, which every run of the command would record.
     """
@@ -53,23 +51,17 @@ def check_command(args: Namespace) -> None:
         group = override.key_or_group
         if group in groups() and override.value() is None and not override.is_delete():
             raise ValueError(f"{word} chooses no option of {group}: choose from {', '.join(options(group))}")
-        check_variables(override)
-
-
-def check_variables(override: Override) -> None:
-    """Raise ValueError where an override would set a key or password in the environment of jobs."""
-    for key in flatten({override.key_or_group: override.value()}):
-        name = key.removeprefix(VARIABLES)
-        if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
-            raise ValueError(
-                f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
-                f"variable before the command (export {name}=..), from where jobs inherit it"
-            )
+        for key in flatten({group: override.value()}):
+            name = key.removeprefix(VARIABLES)
+            if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
+                raise ValueError(
+                    f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
+                    f"variable before the command (export {name}=..), from where jobs inherit it"
+                )
 
 
 def parse_override(word: str) -> Override | None:
     """Return an override as Hydra reads it, with its key and its value; None where it cannot be read.
-
     Such a word is left to Hydra, whose message says what is wrong with it.
     """
     try:
@@ -82,9 +74,8 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
     """Return the words of a command as Hydra takes them: its options, then all overrides in one piece.
 
     words: the command line; args: the same, parsed. Overrides of the jobs of a sweep become one of
-    `hydra.sweeper.params`. Hydra composes a sweep once before its jobs, without what varies. Where that is
-    the model, a setting that only some of the models accept would be refused there, although the jobs accept
-    it. Parameters of the sweeper are read when the jobs are composed, and not before.
+    `hydra.sweeper.params`, which are read when the jobs are composed. Hydra composes a sweep once before
+    them, without what varies: if that is the model, it would refuse there what only some models accept.
     """
     own = [word for word in words if word not in args.overrides]
     if not is_product(args):
@@ -104,7 +95,6 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
 
 def is_product(args: Namespace) -> bool:
     """Return True for a command that runs all combinations of values, False for one run or a search.
-
     A search chooses its jobs one after another, by a sweeper of its own that reads all overrides itself.
     """
     shows = args.cfg or args.info or args.shell_completion
@@ -118,7 +108,6 @@ def is_product(args: Namespace) -> bool:
 
 def quoted(text: str) -> str:
     """Return text as one quoted value of Hydra's grammar, which reads it back without any change.
-
     There, a backslash is itself, but backslashes before a quote count twice: it's becomes 'it\\'s'.
     """
     inner = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)

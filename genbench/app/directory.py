@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import explain_error, leave
+from genbench.app.messages import leave, refusing
 from genbench.app.run_names import identity, without_hydra
 from genbench.errors import UsageError
 from genbench.records.files import atomic_file
@@ -25,9 +23,15 @@ from genbench.runtime.disk import check_file_size, check_room, check_writable
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ChecksDirectory", "check_directory", "check_places", "refusing", "write_composition"]
+__all__ = [
+    "ChecksDirectory",
+    "check_directory",
+    "check_folder",
+    "check_outside_runs",
+    "check_places",
+    "write_composition",
+]
 
-FILES = ("run.json", "result.json", "metrics.jsonl", "main.log", ".lock")
 OPENED = (".lock", "main.log", "metrics.jsonl")
 """Files of a run that are written where they stand; the others are replaced as a whole."""
 FOLDERS = (".hydra", "checkpoints", "samples", "wandb")
@@ -41,71 +45,53 @@ WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state 
 
 
 class ChecksDirectory(Callback):
-    """Hooks of Hydra that refuse a run's directory in which something else lies, before anything is written.
-
-    A refusal is printed, and the command exits with code 2.
+    """Hooks of Hydra that refuse the directory of another run or program before anything is written there.
+    conf/config.yaml names this class. A refusal is printed, and the command exits with code 2.
     """
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Check the directory of a single run."""
-        with leaving(), looked_up(config):
+        with checking(config):
             check_outside_runs(Path(config.runs_dir) / "job")
             check_directory(Run(Path(config.hydra.run.dir)), identity(config))
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Check the folder of a sweep; its jobs check their own directories when they start."""
-        with leaving(), looked_up(config):
+        with checking(config):
             for folder in (Path(config.runs_dir), Path(config.hydra.sweep.dir)):
                 check_outside_runs(folder / "job")
 
 
 @contextmanager
-def looked_up(config: DictConfig) -> Iterator[None]:
-    """Let ${hydra:..} in a configuration be resolved inside the block, as it is in the job itself."""
+def checking(config: DictConfig) -> Iterator[None]:
+    """Print what the block finds wrong, and exit with code 2: Hydra would turn an exception in one of its
+    hooks into a warning, and go on. Inside, ${hydra:..} is resolved as in the job itself.
+    """
     found = HydraConfig.instance()
     before = found.cfg
     found.set_config(copy.deepcopy(config))  # which makes it read-only
-    try:
-        yield
-    finally:
-        found.cfg = before
-
-
-@contextmanager
-def leaving() -> Iterator[None]:
-    """Print what is wrong inside the block, and exit with code 2.
-
-    Hydra would turn an exception in one of its hooks into a warning, and go on.
-    """
     try:
         with refusing():
             yield
     except UsageError as error:
         leave(error)
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Raise UsageError for what the block finds wrong with paths or the configuration before any work.
-
-    The message is that of `explain_error`: what is wrong, what is legal, what to do.
-    """
-    try:
-        yield
-    except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-        raise UsageError(explain_error(error)) from error
+    finally:
+        found.cfg = before
 
 
 def check_directory(here: Run, identity: str) -> None:
     """Raise ValueError where a run's directory is no place for it, before anything is written.
-
     It is none where it belongs to a run of another identity, lies within a run, holds files of another
     program that the run would overwrite, or has links for the folders in which it writes.
     """
     check_outside_runs(here.path)
     check_folder(here.path)
     for name in FOLDERS:
-        check_no_link(here.path / name)
+        if (here.path / name).is_symlink():  # of a run that somebody sent, it could lead to any folder
+            raise ValueError(
+                f"{here.path / name} is a link, through which a run writes nothing: put a folder there, or "
+                "link all of runs_dir instead"
+            )
         check_folder(here.path / name)
     for name in OPENED:
         check_appendable(here.path / name)
@@ -124,33 +110,21 @@ def check_folder(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
-def check_no_link(folder: Path) -> None:
-    """Raise ValueError where a link stands for a folder of a run.
-
-    A run that somebody sends could lead by one to any folder of the user, in which files would be replaced.
-    """
-    if folder.is_symlink():
-        raise ValueError(
-            f"{folder} is a link, through which a run writes nothing: put a folder there, or link all of "
-            "runs_dir instead"
-        )
-
-
 def check_outside_runs(path: Path) -> None:
     """Raise ValueError where a directory would lie within that of a run."""
     for folder in path.resolve().parents:
-        with suppress(OSError, ValueError):
-            if (folder / "run.json").is_file() and "identity" in (Run(folder).record() or {}):
-                break
-    else:
-        return
-    raise ValueError(f"{folder} is the directory of a run, in which no other can lie: name another place")
+        record = None
+        with suppress(OSError, ValueError):  # what is not a record belongs to no run
+            record = Run(folder).record()
+        if record is not None:
+            raise ValueError(
+                f"{folder} is the directory of a run, in which no other can lie: name another place"
+            )
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """Return the names in a directory that a run would overwrite and did not leave there before it began.
-
-    Any other file may lie beside those of a run, such as what its command prints.
+    """Return the names in a directory that a run would overwrite and did not leave there before it began;
+    any other file may lie beside those of a run.
     """
     ours = BEFORE_RUN if (folder / ".lock").exists() or is_composed_here(folder) else set()
     there = [name for name in REPLACED if name not in ours and (folder / name).exists()]
@@ -168,12 +142,11 @@ def is_composed_here(folder: Path) -> bool:
 
 def check_places(here: Run, model: "nn.Module") -> None:
     """Raise OSError or ValueError where files cannot be written, or the checkpoints of a model find no room.
-
     A checkpoint takes as much as the last one of this run, or else its weights at least.
     """
     for folder in (here.path, here.checkpoints, here.samples):
         check_writable(folder)
-    for name in FILES:
+    for name in ("run.json", "result.json"):  # those that are appended to were checked before
         if (here.path / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(here.path / name))
     there = [path.stat().st_size for path in here.checkpoints.glob("*.pt") if path.exists()]
@@ -185,7 +158,6 @@ def check_places(here: Run, model: "nn.Module") -> None:
 
 def write_composition(cfg: DictConfig, here: Run) -> None:
     """Write into .hydra/ of a run what Hydra composed: config.yaml, hydra.yaml and overrides.yaml.
-
     Hydra itself would write them before anything is checked. Each file appears whole or not at all.
     """
     hydra = HydraConfig.instance().cfg

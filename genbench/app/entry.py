@@ -11,7 +11,6 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app import sweeps
 from genbench.app.command import check_command, parse_command, words_for_hydra
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
-from genbench.app.sweep_summary import print_summary
 from genbench.config.help import help_text
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.sweep_ledger import BAD
@@ -35,7 +34,6 @@ EXPECTED = (
 
 def run_command(main: Callable[[], None]) -> None:
     """Run the command line of this process by Hydra's main, and exit with its code where it is not 0.
-
     2: the user's fault, in one message; 1: a run or the machine failed; 3: trained, but not evaluated;
     130: stopped by a signal, to be continued by the same command.
     """
@@ -43,13 +41,13 @@ def run_command(main: Callable[[], None]) -> None:
     args = parse_command(words)
     harden_streams(output_is_result=bool(args.help or args.cfg or args.info))
     spell_out_warnings()
-    if args.help:
-        show_help(args.overrides)
-        return
     try:
+        if args.help:
+            print(help_text(args.overrides), flush=True)
+            return
         check_command(args)
-    except ValueError as error:
-        leave(UsageError(str(error)))
+    except (ValueError, OSError) as error:
+        leave(error)
     sys.argv[1:] = words_for_hydra(words, args)
     os.environ.pop(sweeps.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
@@ -57,7 +55,7 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         run_hydra(main, args.overrides)
     finally:
-        ends = print_summary(terminal())
+        ends = sweeps.print_summary(terminal())
     if "stopped" in ends or sweeps.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
     if ends & (BAD | {"not started"}):
@@ -84,11 +82,3 @@ def run_hydra(main: Callable[[], None], overrides: Sequence[str]) -> None:
     finally:
         if not tracebacks:
             del os.environ["HYDRA_FULL_ERROR"]  # of this command alone, not of the next in the same process
-
-
-def show_help(words: Sequence[str]) -> None:
-    """Print the help on some groups and options; exit with code 2 where one of them does not exist."""
-    try:
-        print(help_text(words), flush=True)
-    except (ValueError, OSError) as error:
-        leave(error)

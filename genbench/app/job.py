@@ -8,22 +8,19 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from genbench.app.build import build
-from genbench.app.directory import check_directory, check_places, refusing, write_composition
-from genbench.app.launch import Task, launch, torchrun_rank, work
-from genbench.app.machine import is_saved, machine_faults
-from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave
+from genbench.app.directory import check_directory, check_places, write_composition
+from genbench.app.launch import Task, assemble, launch, torchrun_rank, work
+from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave, refusing
 from genbench.app.recorded import value_at
 from genbench.app.run_names import identity, without_hydra
-from genbench.app.sweep_summary import print_upload_command
-from genbench.app.sweeps import ledger, stop_of_sweep
+from genbench.app.sweeps import ledger, print_upload_command, stop_of_sweep
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import of_ema
@@ -36,6 +33,7 @@ from genbench.runtime.printable import complain, spell_out_warnings
 from genbench.runtime.progress import Progress, terminal
 from genbench.runtime.stop import Stopped, StopRequest, stop_signals
 from genbench.runtime.streams import harden_streams
+from genbench.session.machine_faults import is_saved, machine_faults
 
 if TYPE_CHECKING:
     from genbench.session.session import Session
@@ -45,7 +43,6 @@ __all__ = ["run"]
 
 class JobEnd(NamedTuple):
     """End of one job: its status, a note for the sweep's table, and the objective, nan where it has none.
-
     seconds: the time that an estimate found; else None, and the clock says it.
     """
 
@@ -57,7 +54,6 @@ class JobEnd(NamedTuple):
 
 def run(cfg: DictConfig) -> float:
     """Run one job, from its configuration to its result, and return the objective, which a search minimises.
-
     A run of the same configuration that was interrupted is resumed, a finished one is shown. A single job
     that fails or is stopped exits with the code that `leave` documents; one of a sweep never raises.
     """
@@ -72,22 +68,14 @@ def run(cfg: DictConfig) -> float:
     launcher = str(HydraConfig.get().launcher._target_)
     alone = launcher.endswith(".BasicLauncher")
     if "joblib" in launcher:
-        ignore_terminal()
+        for number in set(stop_signals()) - {signal.SIGTERM}:
+            # Of a terminal, between two jobs: it would kill this worker, and with it the others.
+            signal.signal(number, signal.SIG_IGN)
     # Jobs that run at the same time share the terminal: each line says whose it is.
     console = terminal("" if alone else f"job {HydraConfig.get().job.get('num', 0)}: ")
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
+    if in_sweep():
         return run_in_sweep(cfg, here, console, alone=alone)
     return run_alone(cfg, here, console)
-
-
-def ignore_terminal() -> None:
-    """Ignore what a terminal signals to all processes of a sweep, in one of its workers.
-
-    Between two jobs it would kill the worker, and with it the others.
-    """
-    for number in stop_signals():
-        if number != signal.SIGTERM:
-            signal.signal(number, signal.SIG_IGN)
 
 
 def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
@@ -101,16 +89,16 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
         leave(error)
     except Stopped as stopped:
         end = stopped_end(stopped, here)
-        console.print(f"{end.status.capitalize()}; {end.note}.", markup=False, highlight=False)
+        console.print(f"{end.status.capitalize()}; {end.note}.", highlight=False)
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
         print_upload_command([here.path], console)
-        print_path(here, console)
+        if here.path.exists():
+            console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
 def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -> float:
     """Run a job of a sweep and return its objective; however it ends is printed and entered in the ledger.
-
     alone: no other job runs at the same time, so that the sweep's process ends with a job that is stopped.
     """
     stop = stop_of_sweep()
@@ -130,8 +118,9 @@ def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -
         end = failed_end(error)
     finally:
         number = enter_end(end, here, started)
-        console.print(f"job {number} {end.status}: {end.note}", markup=False, highlight=False)
-        print_path(here, console)
+        console.print(f"job {number} {end.status}: {end.note}", highlight=False)
+        if here.path.exists():
+            console.print(str(here.path), soft_wrap=True, highlight=False)
     if alone and (stop.requested or end.status == "stopped"):  # also where the job was done before it heard
         sys.exit(EXIT_STOPPED)
     return math.inf if math.isnan(end.objective) else end.objective  # a search would fail on nan
@@ -157,7 +146,6 @@ def failed_end(error: BaseException) -> JobEnd:
 
 def enter_end(end: JobEnd, here: Run, started: float) -> int:
     """Enter the end of this job, or its start, in the sweep's ledger; returns the number of the job.
-
     started: as time.monotonic() said. A disk that refuses the ledger does not end the sweep.
     """
     job = HydraConfig.get()
@@ -173,19 +161,12 @@ def enter_end(end: JobEnd, here: Run, started: float) -> int:
     return outcome.job
 
 
-def print_path(here: Run, console: Console) -> None:
-    """Print the directory of a run, if it was made."""
-    if here.path.exists():
-        console.print(str(here.path), soft_wrap=True, highlight=False)
-
-
 def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> JobEnd:
     """Show the result of a finished run, estimate one for dry_run=true, or else train and evaluate it.
-
     Raises UsageError where the run cannot begin, Busy where another process works on it, Unmeasured where it
     cannot be evaluated, Failure or FloatingPointError where it fails, Stopped on a request to stop.
     """
-    task = task_of(cfg, here)  # building changes the configuration
+    task = task_of(cfg, here)
     with ExitStack() as locked:
         with refusing():
             check_directory(here, task.identity)
@@ -195,12 +176,16 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
                 finished = here.finished_result()  # by another process, meanwhile
             if finished is not None:
                 show_result(finished, console, again=True)
-                return JobEnd("skipped", f"finished; {headline(finished, cfg)}", objective(finished, cfg))
+                return ended("skipped", finished, cfg)
             if in_sweep() and not cfg.retry_failed and is_failed_for_good(here, cfg):
                 return JobEnd("unmended", "failed before; retry_failed=true tries it again")
-            session = open_session(cfg, here, console, stop)
+            from genbench.session.session import Session  # late: a finished run is shown without torch
+
+            parts, configuration = assemble(task)
+            check_objective(cfg.objective, parts.metrics.kinds)
+            session = Session(parts, here, configuration, parts.context(Progress(console), stop))
             if not cfg.dry_run:
-                check_places(here, session.parts.model)
+                check_places(here, parts.model)
                 write_composition(task.cfg, here)
         if cfg.dry_run:
             return estimated(session)
@@ -208,15 +193,24 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
             if torchrun_rank() is None and cfg.trainer.devices == 1:
                 result = session.run()
             else:
-                del session  # each process has its own
+                del session, parts  # each process has its own
                 result = launch(task, cfg.trainer.devices) if torchrun_rank() is None else work(task)
     show_result(result, console)
-    return JobEnd("done", headline(result, cfg), objective(result, cfg))
+    return ended("done", result, cfg)
+
+
+def ended(status: Literal["done", "skipped"], result: Result, cfg: DictConfig) -> JobEnd:
+    """Return the end of a job that has a result: its note names the objective, as in fid=12.3.
+    The objective is what a search minimises: a distance of the EMA weights, or bits_per_dim.
+    """
+    values = {**of_ema(result.metrics), "bits_per_dim": result.likelihood.bits_per_dim}
+    value = math.nan if (found := values.get(cfg.objective)) is None else float(found)
+    note = f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
+    return JobEnd(status, f"finished; {note}" if status == "skipped" else note, value)
 
 
 def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
     """Return True where a run failed and would fail again in the same way.
-
     It would not where the machine was at fault, nor where trainer.on_nonfinite=skip was added meanwhile.
     """
     before = value_at(here.record(), ("config", "trainer", "on_nonfinite"))
@@ -225,9 +219,7 @@ def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
 
 
 def work_silently(cfg: DictConfig, here: Run) -> float:
-    """Do the same work as the first of torchrun's processes in another one, which prints no message and table
-    of its own: the first does.
-    """
+    """Do the work of another of torchrun's processes than the first, which alone prints messages."""
     if here.finished_result() is None and not cfg.dry_run:
         try:
             work(task_of(cfg, here))
@@ -250,9 +242,18 @@ def check_torchrun(cfg: DictConfig) -> None:
 
 
 def task_of(cfg: DictConfig, here: Run) -> Task:
-    """Return the task that each of several processes is handed, from a copy of the configuration."""
-    words = without_hydra(cfg)  # a copy
-    return Task(words, here.path, identity(cfg), chosen_options(cfg), HydraConfig.get().job.get("num") or 0)
+    """Return the task of this job, with a copy of its configuration.
+    Its choices, which results are grouped by, are the option of each group, {"model": "ddpm", ..}, and
+    `conditional`, which is no group.
+    """
+    job = HydraConfig.get()
+    choices = {
+        group.partition("@")[0]: option
+        for group, option in job.runtime.choices.items()
+        if option is not None and not group.startswith(("hydra", "tuned"))  # tuned follows from the others
+    }
+    choices["conditional"] = str(cfg.conditional).lower()
+    return Task(without_hydra(cfg), here.path, identity(cfg), choices, job.job.get("num") or 0)
 
 
 def in_sweep() -> bool:
@@ -282,55 +283,11 @@ def estimated(session: "Session") -> JobEnd:
     return JobEnd("estimated", note, objective=0.0, seconds=found.seconds)
 
 
-def headline(result: Result, cfg: DictConfig) -> str:
-    """Return the objective with its name, as in fid=12.3, for the line of a job."""
-    value = objective(result, cfg)
-    return f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
-
-
-def objective(result: Result, cfg: DictConfig) -> float:
-    """Return what a search minimises: a distance of the EMA weights, or bits_per_dim; nan without one."""
-    if cfg.objective == "bits_per_dim":
-        bits = result.likelihood.bits_per_dim
-        return math.nan if bits is None else bits
-    return float(of_ema(result.metrics).get(cfg.objective, math.nan))
-
-
 def check_objective(objective: str, kinds: Iterable[Kind]) -> None:
     """Raise ValueError unless the objective is bits_per_dim or a metric kind of which lower is better.
-
     kinds: those of the composed scores, among which may be some that genbench does not ship.
     """
     known = {**KINDS, **{kind.key: kind for kind in kinds}}.values()
     legal = [kind.key for kind in known if kind.better < 0] + ["bits_per_dim"]
     if objective not in legal:
         raise ValueError(f"objective is {objective!r}; lower must be better: choose from {', '.join(legal)}")
-
-
-def open_session(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -> "Session":
-    """Return the session of a run, for which all is checked: configuration, data and checkpoint.
-
-    Raises UsageError or ValueError on what the user has to mend, OutOfMemory where the model has no room.
-    """
-    who = identity(cfg)
-    with memory_for("building the model", FREE):
-        parts = build(cfg)
-        check_objective(cfg.objective, parts.metrics.kinds)
-        from genbench.session.parts import Configuration
-        from genbench.session.session import Session
-
-        configuration = Configuration(who, OmegaConf.to_container(cfg, resolve=True), chosen_options(cfg))
-        return Session(parts, here, configuration, parts.context(Progress(console), stop))
-
-
-def chosen_options(cfg: DictConfig) -> dict[str, str]:
-    """Return the option chosen in each group, which results are grouped by: {"model": "ddpm", ..}.
-
-    With them goes `conditional`, which is no group.
-    """
-    options = {
-        group.partition("@")[0]: option
-        for group, option in HydraConfig.get().runtime.choices.items()
-        if option is not None and not group.startswith(("hydra", "tuned"))  # tuned follows from the others
-    }
-    return {**options, "conditional": str(cfg.conditional).lower()}

@@ -1,32 +1,36 @@
 """Several processes for one run: torch's elastic launcher starts them, or torchrun did."""
 
 import json
-import logging
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
-from multiprocessing import resource_tracker
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
-from genbench.app.machine import is_saved, machine_faults
+from genbench.app.run_names import resolved, without_hydra
 from genbench.app.sweeps import stop_of_sweep
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.runtime.endings import describe_error, rebuild_error
+from genbench.runtime.launcher import launcher, signals_restored
+from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import printable, spell_out_warnings
-from genbench.runtime.stop import Stopped, ignoring_hangup, stop_signals
+from genbench.runtime.stop import Stopped
 from genbench.runtime.streams import harden_streams
+from genbench.session.machine_faults import is_saved, machine_faults
 
-__all__ = ["Task", "launch", "launcher", "torchrun_rank", "work"]
+if TYPE_CHECKING:
+    from genbench.session.parts import Configuration, Parts
+
+__all__ = ["Task", "assemble", "launch", "torchrun_rank", "work"]
 
 REPORTED = (UsageError, Unmeasured, Damaged, MachineFault, OutOfMemory, FloatingPointError, OSError, Stopped)
 """Errors that a process hands its parent by type and message; any other is a bug, with a traceback."""
@@ -34,9 +38,7 @@ NOTICED_SECONDS = 30.0  # in which the parent has seen that a process ended, and
 
 
 class Task(NamedTuple):
-    """Configuration, directory and identity of a run, as each of its processes gets them; job: its number in
-    a sweep.
-    """
+    """A run as each of its processes gets it; choices: option of each group, job: its number in a sweep."""
 
     cfg: DictConfig
     path: Path
@@ -57,16 +59,12 @@ class Task(NamedTuple):
 
 
 def torchrun_rank() -> int | None:
-    """Return the rank of this process among torchrun's, 0 for the first one, and None where torchrun did not
-    start it: then this process may start others itself.
-    """
+    """Return the rank of this process among torchrun's, from 0; None where torchrun did not start it."""
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
 def launch(task: Task, devices: int) -> Result:
-    """Start `devices` processes of a task on this machine, wait for them, and return the run's result, as it
-    is recorded.
-
+    """Start `devices` processes of a task on this machine, wait for them, and return the recorded result.
     Raises what the first of them raised, Stopped on a signal, Lost where one was killed or has a bug.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -87,38 +85,8 @@ def launch(task: Task, devices: int) -> Result:
         raise ending
 
 
-def launcher(devices: int, work: Callable[..., None], name: str) -> Callable[..., object]:
-    """Make a function that calls `work` in `devices` processes of this machine, with the strings that it is
-    called with itself; name: of the group of processes.
-
-    Strings alone, and nothing is returned, since the launcher would pickle it.
-    """
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    from genbench.app.rendezvous import LOOPBACK, register
-
-    register()
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=devices,
-        run_id=name,
-        rdzv_backend=LOOPBACK,
-        local_addr="localhost",
-        max_restarts=0,
-        monitor_interval=0.2,
-        start_method="spawn",
-    )
-    # No other signals: under nohup SIGHUP is to be ignored. Torch before 2.9 takes them from the environment.
-    signals = ",".join(number.name for number in stop_signals())
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = config.signals_to_handle = signals
-    return elastic_launch(config, work)
-
-
 def worker(task: str, folder: str) -> None:
-    """Work on a task, as JSON, in a process that `launch` started; its error goes to a file in the folder,
-    named by its rank.
-    """
+    """Work on a task, as JSON, in a process that `launch` started; an error is written to FOLDER/RANK."""
     harden_streams()
     spell_out_warnings()
     try:
@@ -133,33 +101,40 @@ def worker(task: str, folder: str) -> None:
 
 
 def work(task: Task) -> Result:
-    """Run a task together with the other processes of it, as one of those that a launcher started; returns
-    the result.
-
-    Every process calls the same; the first alone prints, and notes in run.json what the machine failed.
+    """Run a task as one of the processes that a launcher started for it; each of them returns the result.
+    The first alone prints, and notes in run.json what the machine failed.
     """
     import torch
 
     from genbench.runtime.processes import joined
     from genbench.runtime.progress import Progress, terminal
-    from genbench.session.parts import Configuration
     from genbench.session.session import Session
 
-    local, each = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    each = int(os.environ["LOCAL_WORLD_SIZE"])
     torch.set_num_threads(max(torch.get_num_threads() // each, 1))
-    parts = build(task.cfg, job=task.job, local=local, each=each)
-    values: Any = OmegaConf.to_container(task.cfg, resolve=True)
+    parts, configuration = assemble(task, int(os.environ["LOCAL_RANK"]), each)
     here = Run(task.path)
     with joined(parts.device) as processes:
         context = parts.context(Progress(terminal() if processes.first else None), stop_of_sweep(), processes)
-        session = Session(parts, here, Configuration(task.identity, values, task.choices), context)
         with machine_faults(here) if processes.first else nullcontext():
-            return session.run()
+            return Session(parts, here, configuration, context).run()
+
+
+def assemble(task: Task, local: int = 0, each: int | None = None) -> "tuple[Parts, Configuration]":
+    """Build the parts of a run from its task, and the configuration that its directory records.
+    local: the number of this process among the `each` processes of the run on this machine.
+    Raises UsageError on what the user has to mend, OutOfMemory where the model has no room.
+    """
+    from genbench.session.parts import Configuration
+
+    cfg = without_hydra(task.cfg)  # a copy, since building fills in the facts of the data
+    with memory_for("building the model", FREE):
+        parts = build(cfg, job=task.job, local=local, each=each)
+    return parts, Configuration(task.identity, resolved(cfg), task.choices)
 
 
 def reported_error(folder: Path, devices: int) -> Exception | None:
     """Read the error of the first process that wrote one, None where none did.
-
     A process that failed comes before those that were stopped, which may be on its account.
     """
     endings = []
@@ -201,25 +176,3 @@ def reason(failure: Any) -> str:  # noqa: ANN401 (torch's, which is imported lat
         return failure.message
     print(printable(str(story.get("extraInfo", {}).get("py_callstack", ""))), file=sys.stderr)
     return str(story.get("message", ""))
-
-
-@contextmanager
-def signals_restored() -> Iterator[None]:
-    """Restore signal handlers and the level of the launcher's log after the block; inside, that log is
-    silent, since its messages are printed here in other words.
-    """
-    handlers = {number: signal.getsignal(number) for number in stop_signals()}
-    # A process finishes its batch before it stops, and a batch of samples on a CPU takes long.
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of sockets, when a process is gone
-    with ignoring_hangup():
-        resource_tracker.ensure_running()  # it would be killed by it, and miss what the others still name
-    log = logging.getLogger("torch.distributed.elastic")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-        for number, handler in handlers.items():
-            signal.signal(number, handler or signal.SIG_DFL)

@@ -1,6 +1,5 @@
 """Trained models, from the directories of their runs."""
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app.build import make
 from genbench.app.messages import explain_error
 from genbench.app.recorded import buildable, configuration, opened, referring, root_of, value_at, words_of
+from genbench.app.run_names import resolved
 from genbench.config import schema
 from genbench.config.groups import CONF, options
 from genbench.records.flatten import flatten
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from genbench.data import ImageSource
     from genbench.generator import Generator
     from genbench.metrics import Metrics
+    from genbench.runtime.precision import Precision
 
-__all__ = ["classifier", "load", "measuring", "protocol"]
+__all__ = ["classifier", "load", "measuring"]
 
 ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
 """Parts of a measurement -> the configuration groups that each is composed of."""
-
-BELOW = {"metrics": ("metrics", "scores", "features")}
-"""Groups -> the groups whose overrides are dropped where another option of the first is chosen."""
 
 
 def load(
@@ -65,33 +63,23 @@ def load(
     # The record may be a stranger's: each node is checked against conf/ before it is built.
     config = configuration(record, here.path)
     with opened(here.path):
-        cfg = drawing_as(overrides or {}, config)
-        try:
-            model, precision = make(cfg.model).to(target), make(cfg.precision)
-        except (HydraException, OmegaConfBaseException, TypeError) as error:
-            raise ValueError(explain_error(error)) from error
+        model, precision = built_as(overrides or {}, config)
+    model.to(target)
     checkpoint = checkpoints.load(target, checkpoint_contents.weights(names[weights], model))
     if checkpoint is None:  # removed since `exists` above
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
     if checkpoint.get("finished") is False:
-        warnings.warn(
-            f"the training of {run_dir} has not ended: {progress_of(checkpoint, config)}", stacklevel=2
-        )
+        counts = (checkpoint.get("images_seen"), value_at(config, ("budget", "images")))
+        seen = " of ".join(f"{count:,}" for count in counts if isinstance(count, int))
+        used = f"its last checkpoint is used, after {seen} images"
+        warnings.warn(f"the training of {run_dir} has not ended: {used}", stacklevel=2)
     model.load_state_dict(checkpoint[names[weights]])
     recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
 
 
-def progress_of(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Return which checkpoint is used and how many images of the budget it has seen, as text."""
-    counts = (checkpoint.get("images_seen"), value_at(config, ("budget", "images")))
-    seen = " of ".join(f"{count:,}" for count in counts if isinstance(count, int))
-    return f"its last checkpoint is used, after {seen} images"
-
-
-def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictConfig:
-    """Return the configuration of a run with other settings of the sampling, ready to build the model from.
-
+def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[Generator, Precision]":
+    """Build the model and the precision of a run's configuration, with other settings of the sampling.
     Raises ValueError where the configuration, or a setting, cannot be used.
     """
     try:
@@ -100,15 +88,10 @@ def drawing_as(overrides: Mapping[str, object], config: dict[str, Any]) -> DictC
             for key in sorted(overrides):  # a whole sampler before its settings
                 change(cfg, key, overrides[key])
             config = resolved(cfg)
-        return buildable(config, ("model", "precision"))
+        cfg = buildable(config, ("model", "precision"))
+        return make(cfg.model), make(cfg.precision)
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
         raise ValueError(explain_error(error)) from error
-
-
-def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """Return a configuration as plain data, in which each reference is a copy of what it refers to."""
-    tree: Any = OmegaConf.to_container(cfg, resolve=True)
-    return tree
 
 
 def change(cfg: DictConfig, key: str, value: object) -> None:
@@ -116,10 +99,7 @@ def change(cfg: DictConfig, key: str, value: object) -> None:
     if key == "sampler" and key in cfg:
         take_option(cfg, key, str(value))
         return
-    keys = flatten(resolved(cfg))
-    key = schema.steps_key(keys) if key == "steps" else key
-    schema.check_sampling(key, keys)
-    node, _, leaf = key.rpartition(".")
+    node, _, leaf = schema.sampling_key(key, flatten(resolved(cfg))).rpartition(".")
     OmegaConf.select(cfg, node)[leaf] = value
 
 
@@ -136,9 +116,7 @@ def take_option(cfg: DictConfig, group: str, option: str) -> None:
 
 def classifier(run_dir: str) -> "nn.Module":
     """Return the noise-aware classifier that guides the model of a run (model=ddpm guidance=classifier).
-
-    It is built by guidance=classifier_of_run, and keeps its weights. Raises ValueError where the run has
-    none.
+    guidance=classifier_of_run builds it, and keeps its weights. Raises ValueError where the run has none.
     """
     from genbench.diffusion.guidance import Classifier
 
@@ -149,15 +127,21 @@ def classifier(run_dir: str) -> "nn.Module":
 
 
 def measuring(
-    overrides: Sequence[str], *, of_run: str | Path | None = None
+    overrides: Sequence[str] = (), *, of_run: str | Path | None = None
 ) -> "tuple[ImageSource, Metrics, int]":
-    """Build the data set and the metrics that overrides of the configuration choose; also returns the seed.
+    """Build the data set and metrics that a run is evaluated by, or overrides choose; also return the seed.
 
     of_run: a run whose own data, metrics and seed stand where no override says otherwise; overrides of single
     settings change those of the run, another option of a group takes the place of all that the run had there.
     Raises ValueError on overrides that cannot be used, FileNotFoundError where there is no run.
     """
-    asked = {asked_group(word) for word in overrides}
+    legal = sorted(set().union(*ASKED_BY.values()))
+    if foreign := [word for word in overrides if root_of(word) not in legal]:
+        raise ValueError(
+            f"{foreign[0]} is not a setting of an evaluation: choose from {', '.join(legal)}; what belongs "
+            "to the model needs a run of its own"
+        )
+    asked = {root_of(word) for word in overrides}
     own = {} if of_run is None else recorded(of_run)
     unchanged = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
     try:
@@ -175,29 +159,18 @@ def measuring(
         raise ValueError(explain_error(error, overrides)) from error
 
 
-def asked_group(word: str) -> str:
-    """Return the group that an override changes. Raises ValueError where an evaluation has no such group."""
-    found, legal = re.match(r"[+~]*(\w*)", word), sorted(set().union(*ASKED_BY.values()))
-    if found is None or found[1] not in legal:
-        raise ValueError(
-            f"{word} is not a setting of an evaluation: choose from {', '.join(legal)}; what belongs to the "
-            "model needs a run of its own"
-        )
-    return found[1]
-
-
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the resolved configuration of a run's own overrides, changed by others."""
     chosen = {word.partition("=")[0].lstrip("+~") for word in overrides}
-    replaced = {name for group in chosen for name in BELOW.get(group, (group,))}
+    # Another choice of metrics replaces all that they were composed of, scores and features too.
+    replaced = {name for group in chosen for name in ASKED_BY.get(group, {group})}
     remaining = [word for word in own if root_of(word) not in replaced]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*remaining, *overrides])
     tree = resolved(cfg)
     if missing := sorted(ASKED_BY.keys() - tree.keys()):
         raise ValueError(f"an evaluation needs {', '.join(missing)}: leave out the deletion")
-    schema.check_root(tree)
-    schema.check_accepted(OmegaConf.to_container(cfg))
+    schema.check_root(tree, OmegaConf.to_container(cfg))
     if tree["seed"] < 0:
         raise ValueError(f"seed is {tree['seed']}; it must be at least 0")
     return tree
@@ -205,7 +178,6 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
 
 def recorded(run_dir: str | Path) -> dict[str, Any]:
     """Return the configuration that a run was measured by, as plain data: data, metrics and seed.
-
     Raises FileNotFoundError where there is no run, ValueError where its record cannot be used.
     """
     record = Run(Path(run_dir)).record()
@@ -213,16 +185,5 @@ def recorded(run_dir: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
     config = configuration(record, Path(run_dir))
     if missing := sorted(ASKED_BY.keys() - config.keys()):
-        raise ValueError(
-            f"the configuration in {run_dir}/run.json has no {', '.join(missing)}: it is damaged"
-        )
+        raise ValueError(f"{run_dir}/run.json records no {', '.join(missing)}: it is damaged")
     return {key: config[key] for key in ASKED_BY}
-
-
-def protocol(run_dir: str | Path) -> "tuple[ImageSource, Metrics, int]":
-    """Build the data set and the metrics that a run is measured by; return both and its seed.
-
-    Raises FileNotFoundError where there is no run, ValueError where its record is damaged or may not be
-    built.
-    """
-    return measuring([], of_run=run_dir)

@@ -2,8 +2,8 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -20,12 +20,12 @@ from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError
 
 from genbench.app.command import parse_override
 from genbench.config.groups import CONF, accepted_groups
-from genbench.errors import Failure, Unmeasured
+from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.printable import complain
 
-__all__ = ["EXIT_FAILED", "EXIT_STOPPED", "EXIT_USAGE", "explain_error", "leave"]
+__all__ = ["EXIT_FAILED", "EXIT_STOPPED", "EXIT_USAGE", "explain_error", "leave", "refusing"]
 
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
 
@@ -36,14 +36,12 @@ The exception holds the key in its text alone. tests/app/test_messages.py provok
 """
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
-CLOSE = 0.75
-"""Least similarity of two names, of 1 at most (difflib), for one to be taken as the other misspelt."""
+CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
 HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
 def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
     """Print the message of an error that ends a command, and exit with the code that belongs to it.
-
     words: the overrides of the command, by which a misspelt one is explained. The user's faults exit with 2,
     failures of a run or of the machine with 1, a run that is trained but could not be evaluated with 3.
     """
@@ -55,9 +53,17 @@ def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
     sys.exit(EXIT_FAILED if is_machines or isinstance(error, Failure | FloatingPointError) else EXIT_USAGE)
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise UsageError, explained by `explain_error`, where paths or values in the block cannot be used."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+        raise UsageError(explain_error(error)) from error
+
+
 def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
     """Return the message of an error: what is wrong, what to choose from, without the interpreter's context.
-
     words: the overrides that Hydra composed when it raised the error. Where Hydra or OmegaConf wrap an error
     of genbench, the message is that error's.
     """
@@ -80,9 +86,8 @@ def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
 
 def wrapped_error(error: BaseException) -> BaseException | None:
     """Return the error of genbench that Hydra's `instantiate` or OmegaConf's resolution wraps, else None."""
-    inner: BaseException | None = (
-        error if isinstance(error, InstantiationException | InterpolationResolutionError) else None
-    )
+    wraps = isinstance(error, InstantiationException | InterpolationResolutionError)
+    inner: BaseException | None = error if wraps else None
     while isinstance(inner, HydraException | OmegaConfBaseException):
         inner = inner.__cause__ or inner.__context__
     return inner if isinstance(inner, ValueError | TypeError | OSError) else None
@@ -124,15 +129,11 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
 
 def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:
     """Return the unresolved configuration of all overrides that hold one value, but for that of one key.
-
     It is empty where they cannot be composed.
     """
-    parsed = {word: parse_override(word) for word in words}
-    usable = [
-        word
-        for word, override in parsed.items()
-        if override and not override.is_sweep_override() and override.key_or_group != key
-    ]
+    parsed = [(word, parse_override(word)) for word in words]
+    others = [(word, override) for word, override in parsed if override and override.key_or_group != key]
+    usable = [word for word, override in others if not override.is_sweep_override()]
     try:
         within_sweep = GlobalHydra.instance().is_initialized()
         with nullcontext() if within_sweep else initialize_config_dir(str(CONF), version_base="1.3"):

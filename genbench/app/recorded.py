@@ -13,9 +13,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genbench.config import schema
 from genbench.config.declared import check_declared, origins_of
 from genbench.config.groups import CONF
+from genbench.config.schema import check, dotted, walk
 from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.moved import with_current_paths
 
@@ -33,7 +33,6 @@ OPEN: ContextVar[tuple[Path, ...]] = ContextVar("OPEN", default=())
 
 def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the configuration in the record of a run at `path`, with the current paths of moved classes.
-
     Raises ValueError where there is none, or where it holds anything but plain values.
     """
     config = record.get("config")
@@ -43,27 +42,17 @@ def configuration(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise ValueError(
             f"the configuration in {path}/run.json has a node hydra, which no run writes: take it out"
         )
-    check_plain(config, "")
+    for place, value in walk(config):
+        if isinstance(value, str) and "${" in value:  # it could read the environment, or call a resolver
+            raise ValueError(
+                f"{dotted(place)} is {value!r}; a recorded configuration holds values, no interpolations: "
+                "name the value"
+            )
     return with_current_paths(config)
-
-
-def check_plain(node: object, path: str) -> None:
-    """Raise ValueError on an interpolation, which could read the environment or call a resolver."""
-    if isinstance(node, Mapping):
-        for key, child in node.items():
-            check_plain(child, f"{path}.{key}".lstrip("."))
-    elif isinstance(node, list):
-        for index, child in enumerate(node):
-            check_plain(child, f"{path}[{index}]")
-    elif isinstance(node, str) and "${" in node:
-        raise ValueError(
-            f"{path} is {node!r}; a recorded configuration holds values, no interpolations: name the value"
-        )
 
 
 def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
     """Return plain data with the references of installed options put back wherever both sides agree.
-
     node: what `config` holds at a place, by default all of it. So a change of `sampler` reaches each copy.
     """
     for origin in origins_of(place):
@@ -76,7 +65,6 @@ def referring(node: Any, config: Mapping[str, Any], place: tuple[str, ...] = ())
 
 def value_at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
     """Return the value or node of plain data at a place, such as ("budget", "images"), None if none is there.
-
     place: the keys that lead to it, from the outermost to the innermost one.
     """
     for key in place:
@@ -86,7 +74,6 @@ def value_at(node: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
 
 def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
     """Return the named nodes of a resolved configuration that came with a run, checked and ready to be built.
-
     Raises ValueError where one of them is missing or would build what it must not.
     """
     for key in nodes:
@@ -95,14 +82,13 @@ def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
                 f"the recorded configuration builds no {key}: it is damaged, or of another version"
             )
         check_declared(tree[key], (key,))
-        schema.check(tree[key], key)
+        check(tree[key], key)
     return OmegaConf.create({key: tree[key] for key in nodes})
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
     """Note inside the block that a run is being loaded, since it may name other runs as parts of its model.
-
     Raises ValueError where a run is needed to load itself, which would never end.
     """
     path = path.resolve()
@@ -117,7 +103,6 @@ def opened(path: Path) -> Iterator[None]:
 
 def words_of(run_dir: Path) -> list[str]:
     """Return the overrides that a run was composed of and that its data and metrics may depend on.
-
     Raises ValueError where they are lost, damaged, or more than choices of options and plain values.
     """
     path = run_dir / OVERRIDES
@@ -131,7 +116,6 @@ def words_of(run_dir: Path) -> list[str]:
 
 def root_of(word: str) -> str:
     """Return the first name in the key of an override: trainer of +trainer.batch_size=8.
-
     A group, a package and a deletion are read alike: data of data@x=digits, tuned of ~tuned.
     """
     return re.split(r"[.=@]", word.lstrip("+~"))[0]

@@ -10,16 +10,16 @@ from genbench.records.identity import hashed
 from genbench.records.run_directory import rerun_path
 from genbench.runtime.disk import explain
 
-__all__ = ["identity", "run_dir", "run_name", "without_hydra"]
+__all__ = ["identity", "resolved", "run_dir", "without_hydra"]
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def run_dir(cfg: DictConfig) -> Path:
-    """Return the directory of a run: runs_dir/name/run, numbered where rerun=true finds one that exists.
+    """Return the directory of a run, which its configuration and seed decide, such as
+    runs/default/ddpm-digits-seed0-f687925f; it is numbered where rerun=true finds one that exists.
 
-    runs_dir is made. Raises ValueError on a name that is no plain file name, or where runs_dir cannot be
-    made.
+    Makes runs_dir. Raises ValueError where it cannot be made, or on a name that is no plain file name.
     """
     if not NAME.fullmatch(str(cfg.name)):
         raise ValueError(f"name is {cfg.name!r}; it must be letters, digits, '.', '_', '-', not '.' first")
@@ -27,31 +27,27 @@ def run_dir(cfg: DictConfig) -> Path:
         Path(cfg.runs_dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"runs_dir is {cfg.runs_dir}, which cannot be made. {explain(error)}") from error
-    path = Path(cfg.runs_dir) / cfg.name / run_name(cfg)
-    return rerun_path(path) if cfg.rerun else path
-
-
-def run_name(cfg: DictConfig) -> str:
-    """Return the name of a run: its model, its data, its seed, and eight digits of its identity.
-
-    ddpm-digits-seed0-f687925f; runs of one configuration and seed have the same name.
-    """
     choices = cfg.hydra.runtime.choices
-    return f"{choices['model']}-{choices['data']}-seed{cfg.seed}-{identity(cfg)[:8]}"
+    run = f"{choices['model']}-{choices['data']}-seed{cfg.seed}-{identity(cfg)[:8]}"
+    path = Path(cfg.runs_dir) / cfg.name / run
+    return rerun_path(path) if cfg.rerun else path
 
 
 def identity(cfg: DictConfig) -> str:
     """Return the hash of the resolved configuration (genbench.records.identity) without Hydra's own part.
-
     It is taken before the facts of the data are filled in, which follow from the rest.
     """
-    tree: Any = OmegaConf.to_container(without_hydra(cfg), resolve=True)
-    return hashed(tree)
+    return hashed(resolved(without_hydra(cfg)))
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """Return a configuration as plain data, in which each reference is a copy of what it refers to."""
+    tree: Any = OmegaConf.to_container(cfg, resolve=True)
+    return tree
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """Return a copy of the configuration without the node `hydra`, which configures Hydra.
-
     Changes of the copy do not reach the original; references stay unresolved.
     """
     return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])

@@ -1,10 +1,10 @@
-"""A sweep: its jobs, the ledger that they write to, and the request to stop."""
+"""A sweep: its jobs, the ledger that they write to, the request to stop, and the table at the end."""
 
 import itertools
 import os
+import shlex
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -19,24 +19,24 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
 
 from genbench.app.command import quoted
-from genbench.app.directory import check_outside_runs
+from genbench.app.directory import check_folder, check_outside_runs
 from genbench.app.messages import explain_error
 from genbench.app.run_names import identity
 from genbench.errors import UsageError
-from genbench.records.sweep_ledger import Ledger, Outcome
+from genbench.records.sweep_ledger import Ledger, Outcome, Status, outcome_table
 from genbench.runtime.progress import terminal
 from genbench.runtime.stop import StopRequest, ignoring_hangup, say_stopping, stop_signals
 
-__all__ = ["Combinations", "KeepsLedger", "ledger", "stop_of_sweep"]
+__all__ = ["Combinations", "KeepsLedger", "ledger", "print_summary", "print_upload_command", "stop_of_sweep"]
 
-LEDGER = "GENBENCH_SWEEP"  # in the environment of every job, wherever a launcher starts it
+LEDGER = "GENBENCH_SWEEP"  # its path, in the environment of every job, wherever a launcher starts it
 
 
 class KeepsLedger(Callback):
     """Hooks of Hydra by which a sweep gets its ledger and its sweeper before the first job starts.
-
     conf/config.yaml names this class. The hooks run in the process that starts the jobs.
     """
 
@@ -60,11 +60,9 @@ class KeepsLedger(Callback):
 def register_sweeper() -> str:
     """Register `Combinations` with Hydra, and return the name by which a configuration asks for it.
 
-    Hydra 1.3 instantiates no plugin whose name begins otherwise than `hydra_plugins.` (or is its own), even
-    if it is registered; but it looks classes up by that name and imports none (hydra/core/plugins.py,
-    `_instantiate`). So the name below needs no package `hydra_plugins` of ours, while the class keeps its
-    real module, by which it can be pickled. Only the process that starts the jobs needs it: the workers of
-    parallel launchers get composed jobs, and find Hydra's plugins anew.
+    Hydra 1.3 instantiates only plugins whose name begins with `hydra_plugins.`, but looks them up by that
+    name and imports none (`_instantiate` in hydra/core/plugins.py). So no such package is needed, while the
+    class keeps its real module, by which it can be pickled. Only the process that starts the jobs needs it.
     """
     name = f"hydra_plugins.genbench.{Combinations.__name__}"
     plugins = Plugins.instance()
@@ -75,10 +73,8 @@ def register_sweeper() -> str:
 
 class Combinations(Sweeper):
     """Sweeper that runs all combinations of values, and refuses alone what cannot be composed or written.
-
-    Hydra's own sweeper ends the whole sweep at the first such job. What is refused is printed and entered in
-    the ledger before the first job starts. max_batch_size: jobs that a launcher gets at once, None for all;
-    params: overrides of every job.
+    Hydra's own sweeper ends the whole sweep at the first such job. max_batch_size: jobs that a launcher gets
+    at once, None for all; params: overrides of every job.
     """
 
     def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
@@ -105,17 +101,23 @@ class Combinations(Sweeper):
         return done
 
     def accepted(self, jobs: Sequence[list[str]]) -> list[list[str]]:
-        """Return the jobs that can be composed and written, after all of them were entered in the ledger.
-
+        """Return the jobs that can be composed and written; enter all in the ledger, and print the others.
         Raises UsageError, with the reason of the first, where all are refused.
         """
-        refusals = [(words, self.refusal(words)) for words in jobs]
-        good = [words for words, refusal in refusals if refusal is None]
-        bad = [(words, refusal) for words, refusal in refusals if refusal is not None]
+        reasons = [(words, self.refusal(words)) for words in jobs]
+        good = [words for words, reason in reasons if reason is None]
+        bad = [(words, reason) for words, reason in reasons if reason is not None]
         if not good:
             several = f"all {len(bad)} jobs are refused, the first since " if len(bad) > 1 else ""
             raise UsageError(several + bad[0][1])
-        enter_plan(good, bad)
+        record, console = ledger(), terminal()
+        assert record is not None
+        for number, words in enumerate(good):
+            record.add(Outcome(number, "not started", tuple(words), "", 0.0, ""))
+        for number, (words, reason) in enumerate(bad, len(good)):
+            record.add(Outcome(number, "refused", tuple(words), "", 0.0, reason))
+            line = f"job {number} refused ({' '.join(words)}): {reason}"
+            console.print(line, soft_wrap=True, highlight=False)
         return good
 
     def refusal(self, words: list[str]) -> str | None:
@@ -126,15 +128,14 @@ class Combinations(Sweeper):
             identity(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             return explain_error(error, words)
-        with suppress(OmegaConfBaseException):  # a directory that only the job itself can name
-            # Hydra would make the directory, also within another run.
+        try:  # Hydra would make the directory, also within another run
             path = Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir
-            if path.exists() and not path.is_dir():
-                return f"{path} is not a folder, and the run would write into one: move it away"
-            try:
-                check_outside_runs(path)
-            except ValueError as error:
-                return str(error)
+            check_folder(path)
+            check_outside_runs(path)
+        except OmegaConfBaseException:
+            pass  # a directory that only the job itself can name
+        except (OSError, ValueError) as error:
+            return explain_error(error)
         return None
 
 
@@ -143,39 +144,20 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     values: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
-        varies = override.is_sweep_override()
-        values[key] = (
-            [f"{key}={value}" for value in override.sweep_string_iterator()]
-            if varies
-            else [str(override.input_line)]
-        )
+        values[key] = [str(override.input_line)]
+        if override.is_sweep_override():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
     return [list(job) for job in itertools.product(*values.values())]
 
 
-def enter_plan(jobs: Sequence[Sequence[str]], refused: Sequence[tuple[Sequence[str], str]]) -> None:
-    """Enter the jobs to run in the ledger, then those that are refused, which are also printed."""
-    record, console = ledger(), terminal()
-    assert record is not None
-    for number, words in enumerate(jobs):
-        record.add(Outcome(number, "not started", tuple(words), "", 0.0, ""))
-    for number, (words, why) in enumerate(refused, len(jobs)):
-        record.add(Outcome(number, "refused", tuple(words), "", 0.0, why))
-        line = f"job {number} refused ({' '.join(words)}): {why}"
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-
 def ledger() -> Ledger | None:
-    """Return the ledger of the sweep that this process belongs to, None outside of a sweep.
-
-    Its path is in the environment of every job, wherever a launcher starts it.
-    """
+    """Return the ledger of the sweep that this process belongs to, None outside of a sweep."""
     path = os.environ.get(LEDGER)
     return None if path is None else Ledger(Path(path))
 
 
 def stop_of_sweep() -> StopRequest:
     """Return the request to stop that all jobs of a sweep share; outside of a sweep, this process's own.
-
     In a sweep, a file beside the ledger carries the request from one process to the others.
     """
     record = ledger()
@@ -184,7 +166,6 @@ def stop_of_sweep() -> StopRequest:
 
 def ask_workers_to_stop() -> None:
     """Pass the first SIGINT, SIGTERM or SIGHUP on to this sweep's worker processes, which then save and end.
-
     joblib by itself kills them at once, as it does at a second signal.
     """
     from joblib.externals.loky.backend.resource_tracker import ensure_running
@@ -202,3 +183,55 @@ def ask_workers_to_stop() -> None:
 
     for number in stop_signals():
         signal.signal(number, ask)
+
+
+def print_summary(console: Console) -> set[Status]:
+    """Print how the jobs of this command ended, if it was a sweep, and compare its finished runs.
+    Returns the statuses of all jobs, from which the exit code follows; none outside of a sweep.
+    """
+    record = ledger()
+    outcomes: Sequence[Outcome] = record.outcomes() if record is not None else ()
+    if not outcomes:
+        return set()
+    console.print(outcome_table(outcomes))
+    print_comparison_of([Path(one.run) for one in outcomes if one.status in ("done", "skipped")], console)
+    if busy := sum(one.status == "busy" for one in outcomes):
+        console.print(
+            f"Another process is at work on {busy} of these jobs, which the comparison lacks: the same "
+            "command shows it when they are finished.",
+            soft_wrap=True,
+        )
+    print_upload_command([Path(outcome.run) for outcome in outcomes if outcome.run], console)
+    return {outcome.status for outcome in outcomes}
+
+
+def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
+    """Print the table of two or more finished runs, and the command that shows it again."""
+    if len(run_dirs) < 2:
+        return
+    from genbench.report.compare import compare_runs
+    from genbench.report.formats.markdown import markdown
+    from genbench.report.formats.terminal import print_comparison
+
+    try:
+        found = compare_runs(run_dirs)
+    except (OSError, ValueError) as error:  # a run that was moved away meanwhile is no failed sweep
+        console.print(f"no table: {error}", soft_wrap=True, highlight=False)
+        return
+    if console.is_terminal:
+        print_comparison(found, console)
+    else:
+        console.print(markdown(found), soft_wrap=True, highlight=False)
+    place = Path(os.path.relpath(os.path.commonpath([path.parent for path in run_dirs])))
+    command = shlex.join(["genbench", "report", str(place)])
+    console.print(f"Show this table again: {command}", soft_wrap=True, highlight=False)
+
+
+def print_upload_command(run_dirs: Iterable[Path], console: Console) -> None:
+    """Print the one command that uploads what wandb left offline of some runs, if it left anything.
+    run_dirs: the directories of the runs; those without such files, or that do not exist, are passed over.
+    """
+    from genbench.tracking.wandb import upload_command
+
+    if (command := upload_command(run_dirs)) is not None:
+        console.print(f"To upload: {command}", soft_wrap=True, highlight=False)

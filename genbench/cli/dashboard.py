@@ -16,9 +16,7 @@ verbs = typer.Typer()
 @verbs.command()
 def dashboard(
     project: Annotated[str, typer.Option(help="wandb project, as tracker.project of the runs.")],
-    entity: Annotated[
-        str | None, typer.Option(help="wandb account or team. Default: that of the runs.")
-    ] = None,
+    entity: Annotated[str | None, typer.Option(help="wandb account or team. Default: of the runs.")] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Only runs on this data set; distances on different ones do not compare."),
@@ -33,10 +31,14 @@ def dashboard(
     Panels: distance and score against images seen and against seconds, Pareto fronts, likelihood by kind of
     bound, a table of samples by family, losses.
     """
-    check(data, out, dry_run=dry_run)
+    if data is not None and data not in options("data"):
+        raise ValueError(f"--data is {data!r}: choose from {', '.join(options('data'))}")
+    if out is not None and not dry_run:
+        raise ValueError(f"--out {out} needs --dry-run: a workspace that is saved leaves no file")
+    check_out(out)
     try:
         from genbench.tracking.wandb_workspace import specification, workspace
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as error:  # an extra, which few need
         raise ValueError(
             f'{error.name} is not installed: pip install -e ".[dashboard]" -c constraints.txt'
         ) from error
@@ -45,15 +47,6 @@ def dashboard(
         return
     from genbench.tracking.wandb import at_the_server, default_entity
 
-    with at_the_server():
+    with at_the_server():  # whose errors become one message
         made = workspace(project, entity or default_entity(), data=data).save()
         say(made.url)
-
-
-def check(data: str | None, out: Path | None, *, dry_run: bool) -> None:
-    """Raise ValueError on an unknown data set, and on an output file that is not wanted or not writable."""
-    if data is not None and data not in options("data"):
-        raise ValueError(f"--data is {data!r}: choose from {', '.join(options('data'))}")
-    if out is not None and not dry_run:
-        raise ValueError(f"--out {out} needs --dry-run: a workspace that is saved leaves no file")
-    check_out(out)

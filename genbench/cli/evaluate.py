@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from genbench.cli.files import DEVICE_HELP, Weights, check_out, warnings_in_lines
-from genbench.cli.verb import RunsItself
+from genbench.cli.files import check_out
+from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.config.groups import options
 from genbench.records.untrusted import check_appendable
 from genbench.runtime.printable import complain
@@ -32,9 +32,7 @@ class Evaluate:
             "[N, H, W, C], and optionally `labels`, [N]."
         ),
     ]
-    data: Annotated[
-        str | None, typer.Option(help="Data set to compare with. Default: the run's own data.")
-    ] = None
+    data: Annotated[str | None, typer.Option(help="Data set to compare with. Default: the run's own.")] = None
     data_root: Annotated[str | None, typer.Option(help="Folder of that data set.")] = None
     metrics: Annotated[
         str | None,
@@ -64,7 +62,7 @@ class Evaluate:
             " directory, NAME.evaluations.jsonl beside images."
         ),
     ] = None
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto"
+    device: Device = "auto"
 
     def run(self) -> None:
         """Evaluate, append the result to its file, and print it."""
@@ -75,11 +73,9 @@ class Evaluate:
         from genbench.report import print_quality
         from genbench.runtime.progress import terminal
 
-        append_line(
-            {"target": str(self.target), "overrides": words, **record}, path
-        )  # first: printing may fail
+        append_line({"target": str(self.target), "overrides": words, **record}, path)  # before it is printed
         print_quality(record, terminal())
-        complain(f"appended to {path}")
+        complain(f"appended to {path}")  # on stderr: stdout holds the result alone
 
     @property
     def is_run(self) -> bool:
@@ -103,7 +99,7 @@ class Evaluate:
         if not path.parent.is_dir():
             raise ValueError(f"--out {path} is in a folder that does not exist: make {path.parent} first")
         check_out(path)
-        check_appendable(path)
+        check_appendable(path)  # no link: a directory that somebody sent could lead elsewhere by it
         return path
 
     def overrides(self) -> list[str]:
@@ -115,7 +111,7 @@ class Evaluate:
                 raise ValueError(
                     f"--features is {self.features!r}: choose from {', '.join(known)}, or give a file"
                 )
-            words |= {"features": "inception", "features.weights": self.features}
+            words |= {"features": "inception", "features.weights": self.features}  # the file of a network
         else:
             words["features"] = self.features
         return [f"{key}={value}" for key, value in words.items() if value is not None]
@@ -125,13 +121,11 @@ class Evaluate:
         from genbench import app as application
         from genbench.evaluation.given_images import read
         from genbench.evaluation.reevaluate import Origin, Reevaluation
-        from genbench.runtime import device as devices
-        from genbench.runtime.context import Context
-        from genbench.runtime.progress import Progress, terminal
+        from genbench.runtime.device import keep_memory
 
         source, metrics, seed = application.measuring(words, of_run=self.target if self.is_run else None)
-        devices.keep_memory()
-        context = Context(devices.choose(self.device), seed, Progress(terminal(stderr=True)))
+        keep_memory()  # of batches, which would be fetched anew page by page
+        context = context_on(self.device, seed)
         reevaluation = Reevaluation(source, metrics, context)
         if not self.is_run:
             return reevaluation.images(read(self.target, shape=source.shape, num_classes=source.num_classes))
@@ -148,22 +142,17 @@ def selfcheck(
     weights: Annotated[
         str | None, typer.Option(help="A file of Inception weights, for the published reference values.")
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda, for the published reference values.")
-    ] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Check the metrics against closed forms, other libraries, published numbers; exit code 1 on mismatch."""
     from genbench.metrics.selfcheck import check_all, verdict_table
-    from genbench.runtime import device as devices
-    from genbench.runtime.progress import Progress, terminal
+    from genbench.runtime.progress import terminal
 
+    context = context_on(device)
     with warnings_in_lines():
         found = check_all(
-            data_root=data_root,
-            weights=weights,
-            device=devices.choose(device),
-            progress=Progress(terminal(stderr=True)),
+            data_root=data_root, weights=weights, device=context.device, progress=context.progress
         )
     terminal().print(verdict_table(found))
     if any(check.missed for check in found):
-        raise typer.Exit(1)
+        raise typer.Exit(1)  # so that a script may rely on it

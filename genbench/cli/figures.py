@@ -5,15 +5,8 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli.files import (
-    DEVICE_HELP,
-    NEW_FOLDER_HELP,
-    OUT_HELP,
-    check_new,
-    check_out,
-    say,
-    warnings_in_lines,
-)
+from genbench.cli.files import OUT_HELP, NewFolder, check_new, check_out, say
+from genbench.cli.verb import Device, context_on, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
@@ -25,29 +18,25 @@ verbs = typer.Typer()
 @verbs.command()
 def bound(
     run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
-    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)],
+    out: NewFolder,
     n: Annotated[
         int, typer.Option("--n", min=1, help="Test images; each takes one network evaluation per step.")
     ] = 32,
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Show where the bits of a diffusion model's variational bound come from, step by step.
 
     Written are terms.csv and terms.png: each term in bits per dimension against t, on the run's test images.
     """
-    check_new(out)
+    check_new(out)  # before the imports, which take seconds
     from genbench import app as application
     from genbench.evaluation.bound_terms import bound_figure
-    from genbench.runtime import device as devices
-    from genbench.runtime.context import Context
-    from genbench.runtime.progress import Progress, terminal
 
-    source, _, seed = application.protocol(run_dir)
+    source, _, seed = application.measuring(of_run=run_dir)
     with warnings_in_lines():
         model = application.load(run_dir, device=device)
     with warnings_in_lines(), whole_folder(out):
-        context = Context(devices.choose(device), seed, Progress(terminal(stderr=True)))
-        terms = bound_figure(model, source, out, n=n, context=context)
+        terms = bound_figure(model, source, out, n=n, context=context_on(device, seed))
     say(
         f"bits per dimension, at most: {sum(terms):.4f} = L_0 {terms.first:.4f} + L_1 .. L_(T-1) "
         f"{terms.between:.4f} + L_T {terms.last:.2e}"
@@ -64,12 +53,12 @@ def schedules(
 ) -> None:
     """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
     check_out(out)
-    from genbench.app.schedules import fixed_schedules
+    from genbench.app.build import fixed_schedules
     from genbench.config.groups import CONF
     from genbench.evaluation.pictures import schedule_figure
 
     folders = [CONF] if config_dir is None else [CONF, config_dir]
     tables, refused = fixed_schedules(steps, folders)
-    for name, reason in refused.items():
+    for name, reason in refused.items():  # such as one that wants another number of steps
         complain(f"schedule={name} is not included: {reason}")
     schedule_figure({name: table.numpy() for name, table in tables.items()}, out)

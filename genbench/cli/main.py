@@ -36,7 +36,7 @@ def assembled() -> typer.Typer:
     """Return the console script with its verbs, in the order in which its help lists them."""
     made = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=genbench)
     for module in (sample, evaluate, report, figures, dashboard):
-        made.add_typer(module.verbs)
+        made.add_typer(module.verbs)  # each module holds related verbs, with light imports
     return made
 
 
@@ -45,14 +45,16 @@ app = assembled()
 
 def main() -> None:
     """Run the verb of the command line, with its exit code where it is not 0.
-
     2: what the user can mend, in one line on stderr; 1: failures of a run, damaged files, the machine.
     """
-    harden_streams(output_is_result=True)
+    harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
     spell_out_warnings()
     try:
         with memory_for("this command", "free memory, or choose another --device"):
-            run_verb()
+            try:
+                app(prog_name="genbench")
+            finally:
+                sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at exit
     except OSError as error:
         complain(flat(explain(error)))
         sys.exit(1 if is_machine_fault(error) else 2)
@@ -62,11 +64,3 @@ def main() -> None:
     except (FloatingPointError, Failure) as error:
         complain(flat(str(error)))
         sys.exit(1)
-
-
-def run_verb() -> None:
-    """Run the verb of the command line, up to the last byte of its output."""
-    try:
-        app(prog_name="genbench")
-    finally:
-        sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at its exit

@@ -65,15 +65,7 @@ class Format(StrEnum):
     html = "html"
 
 
-ENDINGS = {
-    "md": Format.md,
-    "csv": Format.csv,
-    "json": Format.json,
-    "tex": Format.latex,
-    "latex": Format.latex,
-    "html": Format.html,
-    "htm": Format.html,
-}
+ENDINGS = {format.value: format for format in Format} | {"tex": Format.latex, "htm": Format.html}
 
 
 @verbs.command("report", cls=RunsItself)
@@ -125,7 +117,12 @@ class Report:
             deliver(query.keys(found.runs, every=self.every), self.out)
             return
         chosen = Format.html if self.assets and self.format is None else self.format_of_output()
-        self.check_target(chosen)
+        if not self.assets:
+            check_out(self.out)
+        elif chosen is not Format.html or self.out is None:
+            raise ValueError("--assets writes a folder of html: give --format html --out DIR")
+        else:
+            check_new(self.out)
         tables = asked(self.by, self.sort, self.columns)
         self.write(compare(self.runs_dir, tables, conditions=self.filters or []), chosen)
 
@@ -160,18 +157,8 @@ class Report:
         }
         deliver(write[chosen](found), self.out)
 
-    def check_target(self, chosen: Format) -> None:
-        """Raise ValueError where the report cannot be written, before any work is done."""
-        if not self.assets:
-            check_out(self.out)
-            return
-        if chosen is not Format.html or self.out is None:
-            raise ValueError("--assets writes a folder of html: give --format html --out DIR")
-        check_new(self.out)
-
     def format_of_output(self) -> Format:
         """Return the format that --format or the ending of --out names; Markdown without either.
-
         Raises ValueError where an ending names none, or another one than --format.
         """
         out, asked = self.out, self.format

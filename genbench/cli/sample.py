@@ -8,8 +8,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from genbench.cli.files import DEVICE_HELP, NEW_FOLDER_HELP, Weights, check_new, say, warnings_in_lines
-from genbench.cli.verb import RunsItself
+from genbench.cli.files import NewFolder, check_new, say
+from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 
 __all__ = ["verbs"]
@@ -34,15 +34,13 @@ class Sample:
     """
 
     run_dir: Annotated[Path, typer.Argument(help="The directory of a run, finished or not.")]
-    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)]
+    out: NewFolder
     n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 64
     label: Annotated[
         int | None,
         typer.Option(help="Class of all images, for a conditional model. Default: all classes in turn."),
     ] = None
-    steps: Annotated[int | None, typer.Option(help="Sampling steps, of a model that samples in steps.")] = (
-        None
-    )
+    steps: Annotated[int | None, typer.Option(help="Sampling steps, where the model has them.")] = None
     sampler: Annotated[
         str | None, typer.Option(help="Another sampler: an option of conf/sampler, with its own settings.")
     ] = None
@@ -61,9 +59,7 @@ class Sample:
     mask: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="White (128 and more) is redrawn, black stays.")
     ] = None
-    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw images similar to this one.")] = (
-        None
-    )
+    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw images like this one.")] = None
     strength: Annotated[
         float | None,
         typer.Option(help="How far --vary goes: near 0 is the image itself, 1 ignores it. Default: 0.5."),
@@ -71,26 +67,23 @@ class Sample:
     weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0
     batch_size: Annotated[int, typer.Option(min=1, help="Number of images drawn at once.")] = 64
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto"
+    device: Device = "auto"
 
     def run(self) -> None:
         """Draw and write the images, after all that can be refused has been checked."""
-        check_new(self.out)
+        check_new(self.out)  # before the imports, which take seconds
         from genbench.app import load
         from genbench.evaluation.draw import choose, labels, write
-        from genbench.runtime.context import Context
-        from genbench.runtime.progress import Progress, terminal
 
         asked = {"sampler": self.sampler, "steps": self.steps}
         overrides = {key: value for key, value in asked.items() if value is not None}
         overrides |= dict(map(setting, self.settings or []))
         with warnings_in_lines():
             model = load(self.run_dir, device=self.device, weights=self.weights, overrides=overrides)
-        place = next(model.parameters()).device
+        context = context_on(self.device, self.seed)
         drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
-        asked_for = labels(model, self.n, self.label, device=place)
-        with whole_folder(self.out):
-            context = Context(place, self.seed, Progress(terminal(stderr=True)))
+        asked_for = labels(model, self.n, self.label, device=context.device)
+        with whole_folder(self.out):  # all of its files appear at once, or none
             write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
         say(f"{self.n} images in {self.out}: a PNG each, grid.png, samples.npz")
 
@@ -98,18 +91,16 @@ class Sample:
 @verbs.command()
 def sampler_sweep(
     run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
-    out: Annotated[Path, typer.Option(help=NEW_FOLDER_HELP)],
+    out: NewFolder,
     samplers: Annotated[
         str, typer.Option(help="Options of conf/sampler, separated by commas. Default: the run's own.")
     ] = "",
-    steps: Annotated[
-        str, typer.Option(help="Numbers of steps, separated by commas, such as 5,10,20,50.")
-    ] = "",
+    steps: Annotated[str, typer.Option(help="Numbers of steps, separated by commas: 5,10,20,50.")] = "",
     scales: Annotated[str, typer.Option(help="Guidance scales, separated by commas, such as 0,1,2,4.")] = "",
     n: Annotated[
         int | None, typer.Option("--n", min=20, help="Samples per row. Default: as many as the run drew.")
     ] = None,
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Evaluate one trained model over samplers, their steps and guidance scales, without training again.
 
@@ -117,19 +108,15 @@ def sampler_sweep(
     metrics under the run's own protocol), distance.png (the distance against evaluations) and, over scales,
     scales.png (one row of samples per scale, from the same noise).
     """
-    check_new(out)
-
+    check_new(out)  # before the imports, which take seconds
     from genbench import app as application
     from genbench.evaluation.sampler_sweep import combinations as ways
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.report import frame_markdown
-    from genbench.runtime import device as devices
-    from genbench.runtime.context import Context
-    from genbench.runtime.progress import Progress, terminal
 
     todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
-    source, metrics, seed = application.protocol(run_dir)
-    metrics.samples = n or metrics.samples
+    source, metrics, seed = application.measuring(of_run=run_dir)
+    metrics.samples = n or metrics.samples  # fewer for a first look, under a protocol that says so
     with warnings_in_lines(), whole_folder(out):
         table = sweep(
             lambda way: application.load(run_dir, device=device, overrides=way),
@@ -137,7 +124,7 @@ def sampler_sweep(
             out,
             source=source,
             metrics=metrics,
-            context=Context(devices.choose(device), seed, Progress(terminal(stderr=True))),
+            context=context_on(device, seed),
         )
     say(frame_markdown(table), nl=False)
 
@@ -150,7 +137,7 @@ def setting(text: str) -> tuple[str, object]:
     try:
         return key, json.loads(value)
     except ValueError:
-        return key, value
+        return key, value  # a word such as ddim, which JSON would have in quotes
 
 
 def listed(text: str, kind: Callable[[str], T]) -> list[T]:

@@ -1,11 +1,32 @@
-"""Verbs with many options: a dataclass whose fields are the options, and which runs itself."""
+"""Options and classes that verbs share, the context in which they compute, and their warnings."""
 
-from typing import Any
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-__all__ = ["RunsItself"]
+from genbench.runtime.printable import complain, flat
+
+if TYPE_CHECKING:
+    from genbench.runtime.context import Context
+
+__all__ = ["Device", "RunsItself", "Weights", "context_on", "warnings_in_lines"]
+
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+"""The option --device of verbs that compute."""
+
+
+class Weights(StrEnum):
+    """Weights of a run: `ema`, the exponential moving average over its training, or `raw`, of its last step.
+    Their names stand in metric names too, as in fid[..,ema].
+    """
+
+    ema = "ema"
+    raw = "raw"
 
 
 class RunsItself(TyperCommand):
@@ -19,3 +40,28 @@ class RunsItself(TyperCommand):
     def invoke(self, ctx: typer.Context) -> Any:  # noqa: ANN401
         """Build the dataclass from the words of the command line, and run it."""
         return super().invoke(ctx).run()
+
+
+def context_on(device: str, seed: int = 0) -> "Context":
+    """Make the context of a verb's work on a device (auto, cpu or cuda), with progress bars on stderr.
+    Raises ValueError on a device that is not there.
+    """
+    from genbench.runtime import device as devices
+    from genbench.runtime.context import Context
+    from genbench.runtime.progress import Progress, terminal
+
+    return Context(devices.choose(device), seed, Progress(terminal(stderr=True)))
+
+
+@contextmanager
+def warnings_in_lines() -> Iterator[None]:
+    """Print each warning of the block as one line on stderr, without its place in the code.
+    They appear at the end of the block, also where it raises.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            for warning in caught:
+                complain(flat(str(warning.message)))

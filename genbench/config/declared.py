@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import yaml
 
 from genbench.config.groups import CONF
+from genbench.config.schema import Place, dotted, walk
 
 __all__ = ["check_declared", "origins_of"]
 
-Place = tuple[str, ...]
+Keys = tuple[str, ...]
 """The keys that lead to a node; an item of a list has the key ITEM, whichever it is."""
 
 ITEM = "[]"
-
 PACKAGE = re.compile(r"# @package (\S+)")
 REFERENCE = re.compile(r"\$\{(?P<values>oc\.dict\.values:)?(?P<place>\w+(\.\w+)*)\}")
 
@@ -35,56 +35,53 @@ class Call(NamedTuple):
 
 class Declared:
     """Calls and references of a folder of options.
-
     calls: place -> what options build there. references: place -> the places that options copy to it,
     as `process: ${process}` does.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.calls: dict[Place, set[Call]] = defaultdict(set)
-        self.references: dict[Place, set[Place]] = defaultdict(set)
+        self.calls: dict[Keys, set[Call]] = defaultdict(set)
+        self.references: dict[Keys, set[Keys]] = defaultdict(set)
         for path in sorted(folder.rglob("*.yaml")):
             text = path.read_text()
-            self.enter(yaml.safe_load(text) or {}, package(text, path.relative_to(folder).parent))
+            top = package(text, path.relative_to(folder).parent)
+            for place, node in walk(yaml.safe_load(text) or {}, top):
+                keys = keys_of(place)
+                if isinstance(node, Mapping) and "_target_" in node:
+                    self.calls[keys].add(Call(node["_target_"], node.get("_partial_", False)))
+                elif isinstance(node, str) and (found := REFERENCE.fullmatch(node)):
+                    copy = (*keys, ITEM) if found["values"] else keys
+                    self.references[copy].add(tuple(found["place"].split(".")))
 
-    def enter(self, node: object, place: Place) -> None:
-        """Note what an option says at a place and below it."""
-        if isinstance(node, Mapping):
-            if "_target_" in node:
-                self.calls[place].add(Call(node["_target_"], node.get("_partial_", False)))
-            for key, child in node.items():
-                self.enter(child, (*place, str(key)))
-        elif isinstance(node, list):
-            for child in node:
-                self.enter(child, (*place, ITEM))
-        elif isinstance(node, str) and (found := REFERENCE.fullmatch(node)):
-            origin = tuple(found["place"].split("."))
-            self.references[(*place, ITEM) if found["values"] else place].add(origin)
-
-    def legal(self, place: Place) -> set[Call]:
+    def legal(self, keys: Keys) -> set[Call]:
         """Return the calls that may stand at a place of a configuration whose references are resolved."""
         origins = self.with_origins({()})
-        for key in place:
+        for key in keys:
             origins = self.with_origins({(*origin, key) for origin in origins})
         return {call for origin in origins for call in self.calls.get(origin, ())}
 
-    def with_origins(self, places: Iterable[Place]) -> set[Place]:
-        """Places, and all those that they may be copies of."""
-        found, new = set[Place](), set(places)
+    def with_origins(self, places: Iterable[Keys]) -> set[Keys]:
+        """Return places, and all those that options copy to them, directly or by way of others."""
+        found, new = set[Keys](), set(places)
         while new:
             found |= new
-            new = {origin for place in new for origin in self.origins(place)} - found
+            new = {origin for keys in new for origin in self.origins(keys)} - found
         return found
 
-    def origins(self, place: Place) -> set[Place]:
+    def origins(self, keys: Keys) -> set[Keys]:
         """Return the places that options copy to a place; to items of a list, all nodes of a group."""
-        copied = self.references.get(place, set())
-        if place[-1:] != (ITEM,):
+        copied = self.references.get(keys, set())
+        if keys[-1:] != (ITEM,):
             return copied
         return copied | {call for call in self.calls if call[:-1] in copied}
 
 
-def package(text: str, folder: Path) -> Place:
+def keys_of(place: Place) -> Keys:
+    """Return a place without the index of each item of a list, since options say the same of all items."""
+    return tuple(ITEM if isinstance(key, int) else key for key in place)
+
+
+def package(text: str, folder: Path) -> Keys:
     """Return the place in the configuration where the content of an option goes."""
     said = PACKAGE.match(text)
     name = said[1] if said else ".".join(folder.parts)
@@ -97,32 +94,25 @@ def declared() -> Declared:
     return Declared(CONF)
 
 
-def origins_of(place: Place) -> list[Place]:
+def origins_of(place: Place) -> list[Keys]:
     """Return the places that installed options copy to a place of the configuration, in a fixed order.
-
     ("process",) for ("model", "process"), since conf/model/ddpm.yaml says process: ${process} there.
     """
-    return sorted(declared().references.get(place, ()))
+    return sorted(declared().references.get(keys_of(place), ()))
 
 
-def check_declared(node: object, place: Place) -> None:
+def check_declared(tree: object, place: Place) -> None:
     """Raise ValueError where plain data would build what no installed option builds at its place.
-
     Besides `_target_`, and `_partial_` where that option has it, no key of Hydra's own is legal.
     """
-    if isinstance(node, Mapping):
-        if own := sorted(key for key in node if key.startswith("_")):
-            check_call(node, own, place)
-        for key, child in node.items():
-            check_declared(child, (*place, key))
-    elif isinstance(node, list):
-        for child in node:
-            check_declared(child, (*place, ITEM))
+    for where, node in walk(tree, place):
+        if isinstance(node, Mapping) and (own := sorted(key for key in node if str(key).startswith("_"))):
+            check_call(node, own, where)
 
 
 def check_call(node: Mapping[str, Any], own: list[str], place: Place) -> None:
     """Raise ValueError unless an installed option has this call at a place; own: its keys for Hydra."""
-    path, legal = ".".join(place), declared().legal(place)
+    path, legal = dotted(place), declared().legal(keys_of(place))
     if foreign := [key for key in own if key not in ("_target_", "_partial_")]:
         raise ValueError(
             f"{path}.{foreign[0]} may stand in no recorded configuration, since it changes what is built: "

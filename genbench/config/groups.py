@@ -10,13 +10,11 @@ __all__ = ["CONF", "accepted_groups", "defaults", "groups", "groups_of", "option
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
-HIDDEN = ("hydra", "tuned")
-"""Folders of the configuration that nobody chooses from."""
+HIDDEN = ("hydra", "tuned")  # folders of conf/ that nobody chooses from
 
 
 def groups() -> list[str]:
     """Return the names of the groups that can be chosen from on a command line, in alphabetical order.
-
     They are the folders of conf/ without those that no command chooses from.
     """
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in HIDDEN)
@@ -24,7 +22,6 @@ def groups() -> list[str]:
 
 def options(group: str) -> list[str]:
     """Return the names of a group's options, in alphabetical order; none where there is no such group.
-
     They are its YAML files: conf/schedule/cosine.yaml is schedule=cosine.
     """
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
@@ -32,7 +29,6 @@ def options(group: str) -> list[str]:
 
 def accepted_groups(overrides: Sequence[str]) -> tuple[str, list[str]]:
     """Return the choices among overrides that decide which groups are accepted, as text, and these groups.
-
     The first choice is that of the model, by default model=ddpm; options that pull in groups of their own,
     such as prior=flow_matching, and a choice of metrics follow.
     """
@@ -49,7 +45,6 @@ def accepted_groups(overrides: Sequence[str]) -> tuple[str, list[str]]:
 
 def groups_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
     """Return the groups that an option pulls in, and those that their chosen options pull in.
-
     asked: the options that are chosen in other groups; the default is taken in the rest. Nothing is found
     where the option does not exist, such as the several values of a sweep.
     """
@@ -64,7 +59,6 @@ def groups_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
 
 def defaults(group: str, option: str) -> dict[str, str]:
     """Return the groups that an option pulls in or overrides, as its file writes them, with their options.
-
     {"/schedule@_global_.schedule": "cosine", "override /hydra/sweeper": "optuna"}; plain names, which are
     options of the same group, are left out. Nothing is found where there is no such option.
     """

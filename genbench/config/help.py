@@ -5,7 +5,6 @@ Hydra's own list of groups and options takes it several seconds here.
 
 from collections.abc import Sequence
 from itertools import takewhile
-from pathlib import Path
 
 from genbench.config.groups import CONF, groups, groups_of, options
 
@@ -32,8 +31,7 @@ def help_text(words: Sequence[str]) -> str:
     """Return the help page; with words that name groups or choose options, the help on these.
 
     words: `loss` describes each option of this group, `model=gan` lists the groups that this option accepts;
-    settings of keys, such as seed=1, are passed over. Raises ValueError on a group or option that does not
-    exist.
+    settings of keys, such as seed=1, are passed over. Raises ValueError on a group or option that is missing.
     """
     words = [word for word in words if "=" not in word or word.partition("=")[0] in groups()]
     if not words:
@@ -48,14 +46,14 @@ def described(group: str) -> str:
         raise ValueError(f"--help {group}: there is no such group: choose from {', '.join(groups())}")
     names = options(group)
     width = max(map(len, names))
-    lines = [f"  {name:{width}}  {first_comment(CONF / group / f'{name}.yaml')}".rstrip() for name in names]
+    lines = []
+    for name in names:
+        file = (CONF / group / f"{name}.yaml").read_text().splitlines()
+        top = takewhile(lambda line: line.startswith("#"), file)
+        # Hydra's own line about the package says nothing to a reader.
+        text = " ".join(line[1:].strip() for line in top if not line.startswith("# @package"))
+        lines.append(f"  {name:{width}}  {text}".rstrip())
     return "\n".join([f"{group}:", *lines])
-
-
-def first_comment(path: Path) -> str:
-    """Return the comment at the top of a file in one line, without Hydra's line about the package."""
-    top = takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
-    return " ".join(line[1:].strip() for line in top if not line.startswith("# @package"))
 
 
 def accepted(choice: str) -> str:

@@ -1,28 +1,23 @@
-"""Constructors are the schema of the configuration: values are held to their annotations first of all."""
+"""Constructors are the schema of the configuration: values are checked against their annotations."""
 
 import importlib
 import inspect
 import re
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["check", "check_accepted", "check_root", "check_sampling", "check_value", "steps_key"]
+__all__ = ["Place", "check", "check_root", "dotted", "sampling_key", "walk"]
+
+Place = tuple[str | int, ...]
+"""The keys, and indices of lists, that lead to a node of the configuration."""
 
 TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")  # torch.hub and torch.load run code
 
-CORE = (
-    "image",
-    "data",
-    "model",
-    "budget",
-    "optim",
-    "lr_schedule",
-    "trainer",
-    "precision",
-    "metrics",
-    "tracker",
-)
+CORE = {
+    *("image", "data", "model", "budget", "optim", "lr_schedule"),
+    *("trainer", "precision", "metrics", "tracker"),
+}
 """The nodes that every run has; all others are groups that a model refers to."""
 INTERPOLATION = re.compile(r"\$\{(?:[\w.]+:)?(?P<root>\w+)")
 """An interpolation of OmegaConf, ${sampler.steps} or ${oc.dict.values:scores}; root: sampler, scores."""
@@ -47,29 +42,37 @@ SAMPLING = re.compile(
 """Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
 
 
+def walk(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:  # noqa: ANN401
+    """Yield each node of plain data (dicts, lists, scalars) with its place, the outer before the inner ones.
+    place: that of `node` itself, with which all others begin.
+    """
+    yield place, node
+    inner = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in inner:
+        yield from walk(child, (*place, key))
+
+
+def dotted(place: Place) -> str:
+    """Return a place as command lines write it: metrics.scores[0] of ("metrics", "scores", 0)."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).lstrip(".")
+
+
 def check(node: object, path: str) -> None:
     """Raise ValueError on a target outside the allowed packages, an unknown key, or a value of a wrong type.
-
-    node is plain data (dicts, lists, scalars); path is its place in the configuration, for the message.
+    node is plain data; path is its place in the configuration, for the message.
     """
-    if isinstance(node, list):
-        for index, child in enumerate(node):
-            check(child, f"{path}[{index}]")
-    if not isinstance(node, Mapping):
-        return
-    if "_target_" in node:
-        check_call(node, path)
-    for key, child in node.items():
-        check(child, f"{path}.{key}".lstrip("."))
+    for place, child in walk(node, (path,)):
+        if isinstance(child, Mapping) and "_target_" in child:
+            check_call(child, dotted(place))
 
 
 def check_call(node: Mapping[str, Any], path: str) -> None:
-    """Hold the arguments of one target to its signature."""
+    """Raise ValueError on an argument that a target does not take, or on a value of a wrong type."""
     target = locate(str(node["_target_"]), path)
     hints = get_type_hints(target.__init__) if inspect.isclass(target) else inspect.get_annotations(target)
     legal = inspect.signature(target).parameters
     for key, value in node.items():
-        if key.startswith("_"):
+        if str(key).startswith("_"):
             continue
         if key not in legal:
             raise ValueError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
@@ -77,36 +80,21 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
             check_value(value, hints[key], f"{path}.{key}")
 
 
-def check_root(tree: Mapping[str, Any]) -> None:
-    """Raise ValueError on a root key that is neither a group nor a known setting of its type.
+def check_root(tree: Mapping[str, Any], unresolved: Mapping[str, Any]) -> None:
+    """Raise ValueError on a root key that is neither a group nor a known setting of its type, and on a group
+    that nothing refers to: added by a plus on the command line, it would be ignored.
 
-    tree: the resolved configuration as plain data, without Hydra's part.
+    tree: the resolved configuration as plain data, without Hydra's part; unresolved: with its references.
     """
+    leaves = (leaf for _, leaf in walk(unresolved) if isinstance(leaf, str))
+    referred = {found["root"] for leaf in leaves for found in INTERPOLATION.finditer(leaf)}
     for key, value in tree.items():
         if key in ROOT:
             check_value(value, ROOT[key], key)
         elif key != "image" and not describes_objects(value):
             raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
-
-
-def check_accepted(tree: Mapping[str, Any]) -> None:
-    """Raise ValueError on a group that nothing in an unresolved configuration refers to.
-
-    Such a group, added by a plus on the command line, would be ignored: the model has no part for it.
-    """
-    referred = set(roots(tree))
-    for key, node in tree.items():
-        if isinstance(node, Mapping) and key not in CORE and key not in referred:
+        elif key not in CORE | referred:
             raise ValueError(f"{tree['model']['_target_']} does not accept {key}: leave it out")
-
-
-def roots(node: object) -> Iterator[str]:
-    """Yield the first name of each interpolation below a node: schedule of ${schedule.T}."""
-    if isinstance(node, str):
-        yield from (found["root"] for found in INTERPOLATION.finditer(node))
-    elif isinstance(node, Mapping | list):
-        for child in node.values() if isinstance(node, Mapping) else node:
-            yield from roots(child)
 
 
 def describes_objects(value: object) -> bool:
@@ -116,30 +104,22 @@ def describes_objects(value: object) -> bool:
     return "_target_" in value or all(map(describes_objects, value.values()))
 
 
-def steps_key(keys: Iterable[str]) -> str:
-    """Return which of a configuration's dotted keys holds the number of sampling steps.
-
-    keys: all keys of the configuration. Where none of them does, the usual one, which is then refused by
-    name.
+def sampling_key(key: str, keys: Collection[str]) -> str:
+    """Return the dotted key of a setting that may be changed in a trained model, since it says how it draws.
+    keys: those of the model's configuration, of which "steps" means the number of sampling steps.
+    Raises ValueError with the legal ones where `key` is none of them.
     """
-    there = set(keys)
-    return next((key for key in STEPS if key in there), STEPS[0])
-
-
-def check_sampling(key: str, keys: Iterable[str]) -> None:
-    """Raise ValueError unless a key may be changed in a trained model.
-
-    It must be one of the dotted keys of its configuration, and one of those that say how the model draws.
-    """
+    if key == "steps":
+        key = next((name for name in STEPS if name in keys), STEPS[0])
     there = [name for name in keys if SAMPLING.fullmatch(name)]
-    legal = there and f"choose from {', '.join(there)}"
     if key not in there:
-        raise ValueError(f"{key} is not a setting of this model's sampling: {legal or 'it has none'}")
+        legal = f"choose from {', '.join(there)}" if there else "it has none"
+        raise ValueError(f"{key} is not a setting of this model's sampling: {legal}")
+    return key
 
 
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
     """Raise ValueError unless a plain value fits the annotation of the argument that it goes to.
-
     path: the place of the value in the configuration, with which the message begins.
     """
     if not fits(value, hint):

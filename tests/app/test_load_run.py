@@ -38,7 +38,7 @@ def test_a_node_that_no_run_records_is_refused_rather_than_ignored(run: Path) ->
     record = json.loads((run / "run.json").read_text())
     record["config"]["hydra"] = {"mode": "RUN"}
     (run / "run.json").write_text(json.dumps(record))
-    for read in (app.load, app.protocol):
+    for read in (app.load, lambda path: app.measuring(of_run=path)):
         with pytest.raises(ValueError, match=r"run.json has a node hydra, which no run writes: take it out"):
             read(run)
 

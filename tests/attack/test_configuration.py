@@ -258,6 +258,7 @@ def test_the_run_that_a_run_takes_its_autoencoder_from_is_held_to_the_same(
     [
         ["+metrics.x={_target_:genbench.records.run_directory.git,_args_:[/,[x]]}"],
         ["metrics._target_=genbench.records.run_directory.git"],
+        ["+metrics.x={1: {_target_: os.system}}"],
         ["hydra.searchpath=[file:///tmp]"],
         ["+hydra.sweep.dir=/tmp"],
         ["metrics.samples=${oc.env:HOME}"],

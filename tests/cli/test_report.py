@@ -139,7 +139,10 @@ def test_keys_lists_what_can_be_asked_for(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--out", "x.foo"], "--out x.foo: its ending names no format: choose from .md, .csv, .json, .tex,"),
+        (
+            ["--out", "x.foo"],
+            "--out x.foo: its ending names no format: choose from .md, .csv, .json, .latex,",
+        ),
         (["--out", "x.html", "--format", "csv"], "--out x.html ends as html does, --format is csv"),
         (["--out", "x.tex", "--format", "md"], "--out x.tex ends as latex does, --format is md"),
     ],

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.distributed import TCPStore
 
-from genbench.app.launch import launcher
 from genbench.errors import UsageError
 from genbench.runtime import global_batch
+from genbench.runtime.launcher import launcher
 from genbench.runtime.processes import ALONE, Processes, joined, saved_buffers
 from tests.toys import toy_model
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.app.launch import launcher
 from genbench.data import ImageData, Split
 from genbench.generator import Generator, Loss
 from genbench.runtime.context import Context
+from genbench.runtime.launcher import launcher
 from genbench.runtime.processes import ALONE, Processes, joined
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget

@@ -6,15 +6,11 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousInfo,
     RendezvousParameters,
     RendezvousStoreInfo,
-    rendezvous_handler_registry,
 )
 
 from genbench.runtime.meeting import HERE, local_store
 
-__all__ = ["LOOPBACK", "register"]
-
-LOOPBACK = "loopback"
-"""The name under which torch's launcher finds this way to meet."""
+__all__ = ["Loopback"]
 
 
 class Loopback(RendezvousHandler):
@@ -23,8 +19,10 @@ class Loopback(RendezvousHandler):
     torch's own c10d backend listens on every interface, and unpickles what it reads from its store.
     """
 
+    name = "loopback"  # under which torch's launcher finds it
+
     def __init__(self, parameters: RendezvousParameters) -> None:
-        self.name = parameters.run_id
+        self.run_id = parameters.run_id
         self.store = local_store()
 
     @property
@@ -33,12 +31,12 @@ class Loopback(RendezvousHandler):
         return True
 
     def get_backend(self) -> str:
-        return LOOPBACK
+        return self.name
 
     def next_rendezvous(self) -> RendezvousInfo:
         """Return the store, for a group of one launcher, which has rank 0."""
         place = RendezvousStoreInfo(HERE, self.store.port)
-        return RendezvousInfo(PrefixStore(self.name, self.store), 0, 1, place)
+        return RendezvousInfo(PrefixStore(self.run_id, self.store), 0, 1, place)
 
     def is_closed(self) -> bool:
         return False
@@ -50,15 +48,7 @@ class Loopback(RendezvousHandler):
         return 0
 
     def get_run_id(self) -> str:
-        return self.name
+        return self.run_id
 
     def shutdown(self) -> bool:
         return True
-
-
-def register() -> None:
-    """Make the backend `LOOPBACK` known to torch's launcher, by which `launch` names it.
-
-    A second call changes nothing, so that each launch may call it.
-    """
-    rendezvous_handler_registry.register(LOOPBACK, Loopback)
