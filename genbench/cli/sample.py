@@ -110,11 +110,11 @@ def sampler_sweep(
     """
     check_new(out)  # before the imports, which take seconds
     from genbench import app as application
-    from genbench.evaluation.sampler_sweep import combinations as ways
+    from genbench.evaluation.sampler_sweep import combinations
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.report import frame_markdown
 
-    todo = ways(listed(samplers, str), listed(steps, int), listed(scales, float))
+    todo = combinations(listed(samplers, str), listed(steps, int), listed(scales, float))
     source, metrics, seed = application.measuring(of_run=run_dir)
     metrics.samples = n or metrics.samples  # fewer for a first look, under a protocol that says so
     with warnings_in_lines(), whole_folder(out):
