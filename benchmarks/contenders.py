@@ -17,8 +17,8 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.fair_timing import clock
 from benchmarks.peers.peer import Peer
-from benchmarks.turns import clock
 from genbench import app
 from genbench.config.groups import CONF
 from genbench.data import EpochOrder, FashionMnist, ImageData, ImageSource, prepare, to_uint8
@@ -29,7 +29,7 @@ from genbench.records.run_directory import Run
 from genbench.runtime import rng
 from genbench.runtime.precision import Float32
 from genbench.runtime.progress import Progress
-from genbench.session.parts import Configuration
+from genbench.session.run_parts import Configuration
 from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training import flops

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.console import Out, Row, Table, Threads, show
 from benchmarks.contenders import Ours, draw_samples, fashion_mnist, preset
-from benchmarks.one import facts_of, samples_of
+from benchmarks.one_contender import facts_of, samples_of
 from benchmarks.quality import scorer
 from genbench.cli.sample import listed
 from genbench.runtime.progress import Progress

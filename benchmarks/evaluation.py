@@ -17,7 +17,7 @@ from torchmetrics.image.inception import InceptionScore as TheirInceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from benchmarks.console import Out, Table, Threads, show
-from benchmarks.turns import seconds
+from benchmarks.fair_timing import seconds
 from genbench.data import Split
 from genbench.metrics import FID, KID, InceptionScore, Moments, Reference, frechet_distance, score_images
 from genbench.metrics.features.inception import InceptionExtractor, empty_network

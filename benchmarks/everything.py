@@ -21,7 +21,7 @@ BENCHMARKS = (
     "overhead",
     "startup",
     "memory",
-    "growth",
+    "scaling",
     "machine",
     "fast",
     "evaluation",

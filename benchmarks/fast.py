@@ -13,7 +13,7 @@ import typer
 from torch import Tensor, nn
 
 from benchmarks.console import Out, Rounds, Table, Threads, show
-from benchmarks.turns import clock, medians
+from benchmarks.fair_timing import clock, medians
 from genbench.flows.coupling import asinh
 from genbench.nn.fast import GroupNorm, attention, conv_of_doubled
 

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from benchmarks.console import Announcer, Out, Rounds, Table, show
 from benchmarks.contenders import Contender, Ours, PeerContender, PeerNotInstalled, needs_library
+from benchmarks.fair_timing import medians, seconds
 from benchmarks.images import RandomImages, temporary_cache
 from benchmarks.machine import best, products
 from benchmarks.peers.peer import Peer
-from benchmarks.turns import medians, seconds
 from genbench.data import prepare
 from genbench.metrics import peak_memory_bytes, reset_peak_memory
 from genbench.runtime.progress import Progress

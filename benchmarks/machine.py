@@ -16,8 +16,8 @@ from torch import Tensor
 
 from benchmarks.console import Out, Rounds, Table, Threads, show
 from benchmarks.contenders import CPU
-from benchmarks.matched import group
-from benchmarks.turns import clock, medians
+from benchmarks.fair_timing import clock, medians
+from benchmarks.matched_networks import group
 from genbench.training import flops
 
 __all__ = ["best", "main", "peaks", "products", "shares"]

@@ -10,7 +10,7 @@ import typer
 
 from benchmarks.commands import run_to_end
 from benchmarks.console import Announcer, Out, Table, Threads, show
-from benchmarks.matched import NOISE
+from benchmarks.matched_networks import NOISE
 from genbench.cli.sample import listed
 
 __all__ = ["evaluation", "main", "training"]

@@ -16,8 +16,8 @@ from torch.optim import AdamW
 
 from benchmarks.console import Announcer, Only, Out, Rounds, Table, Threads, chosen, show
 from benchmarks.contenders import CPU, Ours, TimedBudget
-from benchmarks.matched import NOISE
-from benchmarks.turns import by_turns, clock
+from benchmarks.fair_timing import by_turns, clock
+from benchmarks.matched_networks import NOISE
 from genbench.data import prepare, to_float
 from genbench.runtime.progress import Progress
 

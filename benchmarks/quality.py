@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.console import Announcer, chosen
 from benchmarks.contenders import BATCH, OURS, PEERS, fashion_mnist
-from benchmarks.one import facts_of, samples_of
+from benchmarks.one_contender import facts_of, samples_of
 from genbench.data import ImageData
 from genbench.evaluation.samples import held_out_order
 from genbench.metrics import FID, ClassifierFeatures, InceptionScore, reference, score_images
@@ -87,7 +87,7 @@ def run(
     }
     arguments = [str(word) for option in options.items() for word in option]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    command = [sys.executable, "-m", "benchmarks.one", name, *arguments]
+    command = [sys.executable, "-m", "benchmarks.one_contender", name, *arguments]
     if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
         typer.echo(f"{name} is left out of the table", err=True)
 

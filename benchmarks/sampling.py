@@ -13,8 +13,8 @@ import typer
 
 from benchmarks.console import Announcer, Only, Out, Precision, Rounds, Table, Threads, chosen, show
 from benchmarks.contenders import Contender
-from benchmarks.matched import GROUPS, comparison_rows, group
-from benchmarks.turns import clock, medians
+from benchmarks.fair_timing import clock, medians
+from benchmarks.matched_networks import GROUPS, comparison_rows, group
 
 __all__ = ["main", "table"]
 

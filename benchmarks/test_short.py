@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from benchmarks import fast, gpu, growth, machine, memory, overhead, sampling, startup, training
+from benchmarks import fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
 from benchmarks.console import Table, show
 from benchmarks.contenders import CPU
 from benchmarks.images import temporary_cache
-from benchmarks.matched import GROUPS
+from benchmarks.matched_networks import GROUPS
 from benchmarks.peers.peer import Peer
 
 SHORT = 0.05  # seconds of a turn
@@ -61,10 +61,10 @@ def test_memory() -> None:
     check(memory.evaluation([200], threads=1), 1)
 
 
-def test_growth() -> None:
-    check(growth.resolutions([8, 16], spent=SHORT, rounds=1), 2)
-    check(growth.data_sets([100, 1000], spent=SHORT, rounds=1), 2)
-    show([growth.processes(threads=1)])
+def test_scaling() -> None:
+    check(scaling.resolutions([8, 16], spent=SHORT, rounds=1), 2)
+    check(scaling.data_sets([100, 1000], spent=SHORT, rounds=1), 2)
+    show([scaling.processes(threads=1)])
 
 
 def test_fast() -> None:

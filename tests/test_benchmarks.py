@@ -13,11 +13,11 @@ from benchmarks.commands import measure_command, measure_first_step
 from benchmarks.console import Row, Table, show
 from benchmarks.contenders import CPU, Contender, PeerContender, TrainingCost, draw_samples, peer
 from benchmarks.equal_quality import verdict
+from benchmarks.fair_timing import by_turns, medians
 from benchmarks.images import RandomImages, temporary_cache
-from benchmarks.matched import GROUPS, comparison_rows, group
+from benchmarks.matched_networks import GROUPS, comparison_rows, group
 from benchmarks.peers.dcgan import DCGAN
 from benchmarks.quality import quality_table
-from benchmarks.turns import by_turns, medians
 from genbench.data import EpochOrder, ImageData, Split, cache_dir, prepare
 from genbench.runtime.progress import Progress
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "genbench"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
 MATHS = ("autoregressive", "diffusion", "flows", "gans", "probability", "vaes")
-NUMBERS = ("runtime.global_batch", "runtime.moving_average")
+NUMBERS = ("runtime.global_batch", "runtime.average_rate")
 """The parts of `runtime` that formulas need: statistics of a batch, and how fast an average moves."""
 
 MAY_IMPORT = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genbench.generator import Generator
-    from genbench.session.parts import Parts
+    from genbench.session.run_parts import Parts
 
 __all__ = ["build", "check_groups", "fixed_schedules", "make", "seeded_model"]
 
@@ -32,7 +32,7 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices
     from genbench.runtime.compile import check_compiler
-    from genbench.session.parts import Parts
+    from genbench.session.run_parts import Parts
 
     with refusing():
         # Keys first, then the data, whose shape the values of all other groups refer to.

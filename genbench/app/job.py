@@ -15,10 +15,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from genbench.app.directory import check_directory, check_places, write_composition
+from genbench.app.find_run import check_directory, check_places, write_composition
 from genbench.app.launch import Task, assemble, launch, torchrun_rank, work
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave, refusing
-from genbench.app.recorded import value_at
+from genbench.app.recorded_config import value_at
 from genbench.app.run_names import identity, without_hydra
 from genbench.app.sweeps import ledger, print_upload_command, stop_of_sweep
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError

@@ -19,16 +19,16 @@ from genbench.app.sweeps import stop_of_sweep
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
-from genbench.runtime.endings import describe_error, rebuild_error
 from genbench.runtime.launcher import launcher, signals_restored
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import printable, spell_out_warnings
+from genbench.runtime.sent_errors import describe_error, rebuild_error
 from genbench.runtime.stop import Stopped
 from genbench.runtime.streams import harden_streams
 from genbench.session.machine_faults import is_saved, machine_faults
 
 if TYPE_CHECKING:
-    from genbench.session.parts import Configuration, Parts
+    from genbench.session.run_parts import Configuration, Parts
 
 __all__ = ["Task", "assemble", "launch", "torchrun_rank", "work"]
 
@@ -125,7 +125,7 @@ def assemble(task: Task, local: int = 0, each: int | None = None) -> "tuple[Part
     local: the number of this process among the `each` processes of the run on this machine.
     Raises UsageError on what the user has to mend, OutOfMemory where the model has no room.
     """
-    from genbench.session.parts import Configuration
+    from genbench.session.run_parts import Configuration
 
     cfg = without_hydra(task.cfg)  # a copy, since building fills in the facts of the data
     with memory_for("building the model", FREE):
@@ -147,7 +147,7 @@ def reported_error(folder: Path, devices: int) -> Exception | None:
 
 def lost(error: Any, here: Run) -> Lost:  # noqa: ANN401 (torch's, which is imported late)
     """Make the error that says which process was killed or failed, and where the same command resumes."""
-    from genbench.training.faults import going_on
+    from genbench.training.fault_messages import going_on
 
     rank, failure = error.get_first_failure()
     if failure.exitcode < 0:

@@ -12,7 +12,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.build import make
 from genbench.app.messages import explain_error
-from genbench.app.recorded import buildable, configuration, opened, referring, root_of, value_at, words_of
+from genbench.app.recorded_config import (
+    buildable,
+    configuration,
+    opened,
+    referring,
+    root_of,
+    value_at,
+    words_of,
+)
 from genbench.app.run_names import resolved
 from genbench.config import schema
 from genbench.config.groups import CONF, options

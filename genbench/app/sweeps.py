@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from genbench.app.command import quoted
-from genbench.app.directory import check_folder, check_outside_runs
+from genbench.app.find_run import check_folder, check_outside_runs
 from genbench.app.messages import explain_error
 from genbench.app.run_names import identity
 from genbench.errors import UsageError

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli.files import OUT_HELP, check_out, deliver, say
+from genbench.cli.output import OUT_HELP, check_out, deliver, say
 from genbench.config.groups import options
 
 __all__ = ["verbs"]

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from genbench.cli.files import check_out
+from genbench.cli.output import check_out
 from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.config.groups import options
-from genbench.records.untrusted import check_appendable
+from genbench.records.untrusted_files import check_appendable
 from genbench.runtime.printable import complain
 
 __all__ = ["verbs"]
@@ -69,7 +69,7 @@ class Evaluate:
         path, words = self.checked_out(), [*self.overrides(), *(self.settings or [])]
         with warnings_in_lines():
             record = self.evaluated(words)
-        from genbench.records.lines import append_line
+        from genbench.records.json_lines import append_line
         from genbench.report import print_quality
         from genbench.runtime.progress import terminal
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli.files import OUT_HELP, NewFolder, check_new, check_out, say
+from genbench.cli.output import OUT_HELP, NewFolder, check_new, check_out, say
 from genbench.cli.verb import Device, context_on, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli import dashboard, evaluate, figures, report, sample
-from genbench.cli.files import say
+from genbench.cli.output import say
 from genbench.errors import Failure
 from genbench.records.run_directory import version
 from genbench.runtime.disk import explain, is_machine_fault

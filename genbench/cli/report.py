@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli.files import OUT_HELP, check_new, check_out, deliver, say
+from genbench.cli.output import OUT_HELP, check_new, check_out, deliver, say
 from genbench.cli.verb import RunsItself
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from genbench.cli.files import NewFolder, check_new, say
+from genbench.cli.output import NewFolder, check_new, say
 from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 

@@ -4,10 +4,10 @@ Knows files and arrays, and no model, metric or training.
 """
 
 from genbench.data.augment import mirrored, shifted
+from genbench.data.epoch_order import EpochOrder
 from genbench.data.folder import ImageFolder
 from genbench.data.gaussians import Gaussians
 from genbench.data.known_distribution import KnownDistribution
-from genbench.data.order import EpochOrder
 from genbench.data.pixels import out_of_range, to_float, to_uint8
 from genbench.data.sets import Cifar10, Digits, FashionMnist, Mnist
 from genbench.data.source import ImageSource

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from genbench.data.image_files import SUFFIXES, Tree, image_tree, remarks
 from genbench.data.source import SPLITS, ImageSource, digest
-from genbench.data.tree import SUFFIXES, Tree, image_tree, remarks
-from genbench.records.untrusted import open_regular
+from genbench.records.untrusted_files import open_regular
 
 __all__ = ["ImageFolder"]
 

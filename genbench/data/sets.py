@@ -16,7 +16,7 @@ from filelock import FileLock
 from genbench.data.source import GreySource, ImageSource, digest, file_digest
 from genbench.data.store import cache_dir
 from genbench.records.files import clear
-from genbench.records.untrusted import open_regular
+from genbench.records.untrusted_files import open_regular
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10, MNIST

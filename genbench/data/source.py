@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from genbench.data.known_distribution import KnownDistribution
-from genbench.records.untrusted import open_regular
+from genbench.records.untrusted_files import open_regular
 
 __all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest"]
 

@@ -23,7 +23,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from genbench.data.known_distribution import KnownDistribution
-from genbench.data.mapped import MappedFile
+from genbench.data.memory_map import MappedFile
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
 from genbench.runtime.disk import check_writable, naming

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from genbench.diffusion.bound import prior_nats, step_nats
-from genbench.diffusion.divergence import Divergence
 from genbench.diffusion.runge_kutta import HEUN, weighted_sum
 from genbench.diffusion.sampler import Denoised, Denoiser
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.spacing import LogSNR
 from genbench.diffusion.times import DrawnTimes
+from genbench.diffusion.volume_change import Divergence
 from genbench.probability.gaussian import standard_normal_nats
 
 __all__ = ["Bound", "Density", "ProbabilityFlow", "sampled_terms"]

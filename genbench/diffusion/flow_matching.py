@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench.diffusion.divergence import Divergence, dequantized, flow_to_noise
 from genbench.diffusion.guidance import Classifier, Guidance
 from genbench.diffusion.ode import Solver
 from genbench.diffusion.pairing import Pairing
@@ -15,6 +14,7 @@ from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.process import Known, LikelihoodProcess, Process
 from genbench.diffusion.sampler import Denoised, noise_like
 from genbench.diffusion.schedule import Level, check_start
+from genbench.diffusion.volume_change import Divergence, dequantized, flow_to_noise
 from genbench.probability.gaussian import standard_normal_nats
 from genbench.probability.loss import Loss
 from genbench.runtime import global_batch

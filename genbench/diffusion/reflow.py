@@ -7,7 +7,7 @@ from torch.func import functional_call
 from genbench.diffusion.ode import Solver
 from genbench.diffusion.pairing import Pairing
 from genbench.runtime import global_batch
-from genbench.runtime.moving_average import new_share
+from genbench.runtime.average_rate import new_share
 
 __all__ = ["Reflow"]
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from genbench.data.tree import image_tree, remarks
-from genbench.records.untrusted import open_regular
+from genbench.data.image_files import image_tree, remarks
+from genbench.records.untrusted_files import open_regular
 
 __all__ = ["GivenImages", "read"]
 

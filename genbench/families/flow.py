@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from genbench.flows.base import Base
+from genbench.flows.base_distribution import Base
 from genbench.flows.dequantization import Dequantization
 from genbench.flows.transform import Transform, TwoWay
 from genbench.generator import Latent, Likelihood, Loss, Rng

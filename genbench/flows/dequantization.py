@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.flows.base import StandardNormal
+from genbench.flows.base_distribution import StandardNormal
 from genbench.flows.coupling import Affine, Checkerboard
 from genbench.flows.network import CouplingNets
 from genbench.flows.transform import per_image

@@ -4,14 +4,14 @@ Knows images, features and files of references; neither models of a family nor t
 """
 
 from genbench.metrics.bits import bits_per_dim
-from genbench.metrics.collecting import Taken, collect, compute, score_images, take
 from genbench.metrics.cost import PassCounter, parameter_count, peak_memory_bytes, reset_peak_memory
+from genbench.metrics.feature_pass import Taken, collect, compute, score_images, take
 from genbench.metrics.features.auto import AutoFeatures
 from genbench.metrics.features.classifier import ClassifierFeatures
 from genbench.metrics.features.dinov2 import DINOv2Features
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource, MissingWeights
 from genbench.metrics.features.inception import InceptionFeatures
-from genbench.metrics.features.law import LawFeatures
+from genbench.metrics.features.known_distribution import LawFeatures
 from genbench.metrics.features.shipped import DigitsFeatures, FashionMnistFeatures
 from genbench.metrics.metrics import STANDARD, Metrics
 from genbench.metrics.reference import Reference, reference
@@ -24,9 +24,9 @@ from genbench.metrics.scores.fid_infinity import FIDInfinity
 from genbench.metrics.scores.frechet import Moments, frechet_distance
 from genbench.metrics.scores.inception_score import InceptionScore
 from genbench.metrics.scores.kid import KID
-from genbench.metrics.scores.manifold import Manifold
 from genbench.metrics.scores.modes import Modes
 from genbench.metrics.scores.nearest import NearestImage, nearest_images
+from genbench.metrics.scores.precision_recall import Manifold
 from genbench.metrics.scores.score import Drawn, Score
 from genbench.metrics.scores.sliced import SlicedWasserstein
 

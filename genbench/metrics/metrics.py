@@ -11,8 +11,8 @@ from genbench.metrics.scores.fd_exact import ExactFD
 from genbench.metrics.scores.fid import FID
 from genbench.metrics.scores.inception_score import InceptionScore
 from genbench.metrics.scores.kid import KID
-from genbench.metrics.scores.manifold import Manifold
 from genbench.metrics.scores.modes import Modes
+from genbench.metrics.scores.precision_recall import Manifold
 from genbench.metrics.scores.score import Score
 from genbench.records.metric_kinds import Kind
 from genbench.runtime.progress import Progress

@@ -24,7 +24,7 @@ from genbench.metrics import (
 )
 from genbench.metrics.scores.inception_score import inception_score
 from genbench.metrics.scores.kid import kernel_distance
-from genbench.metrics.scores.manifold import manifold_scores
+from genbench.metrics.scores.precision_recall import manifold_scores
 from genbench.records.metric_name import MetricName
 from genbench.runtime.progress import Progress
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from genbench.records.untrusted import RECORD_BYTES, parse_json, read_regular
+from genbench.records.untrusted_files import RECORD_BYTES, parse_json, read_regular
 from genbench.runtime.disk import naming
 
 __all__ = [

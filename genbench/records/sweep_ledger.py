@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from rich.table import Table
 from rich.text import Text
 
-from genbench.records.lines import append_line, parse_lines
+from genbench.records.json_lines import append_line, parse_lines
 
 __all__ = ["BAD", "Ledger", "Outcome", "Status", "duration", "outcome_table"]
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import CONVERGED_BITS, MEASURES, Column
-from genbench.report.entry import NOT_MEASURED, Entry
-from genbench.report.frame import cells
+from genbench.report.data_frame import cells
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
 from genbench.report.statistics import estimate
 from genbench.report.table import Table
+from genbench.report.table_cell import NOT_MEASURED, Entry
 
 __all__ = ["counted_once", "left_out", "notes", "some"]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import AXES, COSTS, measured_metrics, shown_metrics
-from genbench.report.frame import Cell, DataFrame, cells, distinct, exact, groups, present
+from genbench.report.data_frame import Cell, DataFrame, cells, distinct, exact, groups, present
 from genbench.report.runs import Runs
 
 __all__ = ["axes", "constants", "data_sets", "identifying", "pooled", "protocols", "unseen"]

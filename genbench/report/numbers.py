@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from statistics import median_high
 
 from genbench.report.columns import COSTS
-from genbench.report.entry import Entry
 from genbench.report.statistics import Estimate
+from genbench.report.table_cell import Entry
 
 __all__ = ["decimals", "parts", "rounded", "shared_decimals", "short", "uncertainty", "whole", "written"]
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from genbench.records.files import read_json
 from genbench.records.identity import hashed
-from genbench.records.lines import parse_lines
+from genbench.records.json_lines import parse_lines
 from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
 from genbench.records.metric_name import MetricName
 from genbench.records.result import NOT_FINITE, Cost, Likelihood, Reconstruction, number, section
-from genbench.records.untrusted import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
+from genbench.records.untrusted_files import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import settings as flat
-from genbench.report.frame import Cell
+from genbench.report.data_frame import Cell
 
 __all__ = ["RunRecord", "read_run", "text"]
 

@@ -10,7 +10,7 @@ from operator import ge, gt, le, lt
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import COSTS, LIKELIHOOD, Column, column, measured_metrics, shown_metrics, titled
-from genbench.report.frame import Cell, cells, distinct, groups, present
+from genbench.report.data_frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import identifying
 from genbench.report.runs import Runs
 from genbench.runtime.printable import in_one_line

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from genbench.records.metric_kinds import KINDS, Kind, merged
-from genbench.report.frame import Cell, DataFrame, cells, frame_of
+from genbench.report.data_frame import Cell, DataFrame, cells, frame_of
 from genbench.report.one_run import read_run, text
 from genbench.report.settings import differing
 from genbench.runtime.printable import in_one_line

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
-from genbench.report.entry import Entry, comparable, entries, joined
-from genbench.report.frame import Cell, DataFrame, cells, distinct, groups, present
+from genbench.report.data_frame import Cell, DataFrame, cells, distinct, groups, present
 from genbench.report.groups import axes, constants, data_sets, identifying, protocols, unseen
 from genbench.report.numbers import shared_decimals, whole, written
 from genbench.report.query import in_order, measure, order, resolve
 from genbench.report.runs import Runs
 from genbench.report.statistics import holm, leader
+from genbench.report.table_cell import Entry, comparable, entries, joined
 
 __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 

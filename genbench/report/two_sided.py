@@ -9,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.report.columns import Column, column, measured_metrics, shown_metrics
-from genbench.report.entry import beside, comparable
-from genbench.report.frame import Cell, cells, groups
+from genbench.report.data_frame import Cell, cells, groups
 from genbench.report.groups import axes, data_sets, identifying
 from genbench.report.numbers import written
 from genbench.report.query import filtered
 from genbench.report.runs import Runs, of_folders, read, without_reruns
 from genbench.report.statistics import estimate, holm, p_normal, p_paired, p_welch, two_sided
 from genbench.report.table import budgets
+from genbench.report.table_cell import beside, comparable
 
 __all__ = ["Measure", "Values", "compare_sides", "compare_values", "read_sides", "sides_table"]
 

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.errors import UsageError
-from genbench.runtime.endings import describe_error, rebuild_error
-from genbench.runtime.exchange import from_bytes, to_bytes
 from genbench.runtime.global_batch import Part, at_work, noticed
-from genbench.runtime.meeting import common_host, open_store
+from genbench.runtime.key_value_store import common_host, open_store
+from genbench.runtime.plain_bytes import from_bytes, to_bytes
+from genbench.runtime.sent_errors import describe_error, rebuild_error
 
 __all__ = ["ALONE", "Processes", "joined", "saved_buffers"]
 

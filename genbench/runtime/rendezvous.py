@@ -8,7 +8,7 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousStoreInfo,
 )
 
-from genbench.runtime.meeting import HERE, local_store
+from genbench.runtime.key_value_store import HERE, local_store
 
 __all__ = ["Loopback"]
 

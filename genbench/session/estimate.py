@@ -16,7 +16,7 @@ from genbench.metrics import parameter_count, peak_memory_bytes
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import duration
 from genbench.runtime import rng
-from genbench.session.parts import Configuration
+from genbench.session.run_parts import Configuration
 from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget

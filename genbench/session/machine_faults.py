@@ -41,7 +41,7 @@ def machine_faults(here: Run) -> Iterator[None]:
 
 def machine_error(here: Run, cause: OSError, error: BaseException) -> Failure:
     """Note the cause of an error in run.json and main.log; returns the one message to the user."""
-    from genbench.training.faults import going_on
+    from genbench.training.fault_messages import going_on
 
     what = f"{explain(cause).rstrip('.')}."
     is_machines = is_machine_fault(cause)

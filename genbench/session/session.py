@@ -26,13 +26,13 @@ from genbench.runtime.device import describe, keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.precision import FIXED, Choice, FixedPrecision, recorded_precision
 from genbench.runtime.stop import Stopped, listening
-from genbench.session.parts import Configuration, Parts
+from genbench.session.run_parts import Configuration, Parts
 from genbench.session.step_rate import step_rates
 from genbench.tracking import Tracker, Trackers
 from genbench.training import checkpoint_contents
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
-from genbench.training.faults import evaluation_explained
+from genbench.training.fault_messages import evaluation_explained
 from genbench.training.flops import sampling_flops, spent_flops, training_flops
 from genbench.training.loop import Hooks, OnSample, train
 from genbench.training.state import Trained

@@ -26,7 +26,7 @@ from genbench.runtime.device import describe, processor
 from genbench.runtime.disk import locked, optional
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.precision import FIXED, FixedPrecision
-from genbench.session.parts import Parts
+from genbench.session.run_parts import Parts
 from genbench.training.step import model_batch, only, update
 
 __all__ = ["step_rates"]

@@ -3,8 +3,8 @@
 Each library of a tracker is imported by its own file alone; knows values and files, and no model.
 """
 
-from genbench.tracking.choice import JsonlTracking, Tracking, WandbTracking
 from genbench.tracking.jsonl import JsonLines
+from genbench.tracking.options import JsonlTracking, Tracking, WandbTracking
 from genbench.tracking.tracker import Tracker, Trackers
 from genbench.tracking.wandb import upload_command
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genbench.records.lines import append_line
-from genbench.records.untrusted import open_to_append
+from genbench.records.json_lines import append_line
+from genbench.records.untrusted_files import open_to_append
 from genbench.runtime.disk import naming
 from genbench.tracking.tracker import Tracker
 

@@ -18,7 +18,7 @@ import torch
 
 from genbench.errors import Damaged
 from genbench.records.files import FileState, atomic_file, state_of
-from genbench.records.untrusted import open_regular
+from genbench.records.untrusted_files import open_regular
 
 __all__ = ["CheckpointStore"]
 

@@ -7,7 +7,7 @@ import copy
 import torch
 
 from genbench.generator import Generator
-from genbench.runtime.moving_average import new_share
+from genbench.runtime.average_rate import new_share
 
 __all__ = ["Ema"]
 

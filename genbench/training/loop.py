@@ -23,10 +23,10 @@ from genbench.runtime.processes import saved_buffers
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
+from genbench.training.closed_form_fit import FEWEST, fit, fit_images
 from genbench.training.data_parallel import backward, phase_losses
 from genbench.training.ema import Ema
-from genbench.training.faults import training_explained
-from genbench.training.fitting import FEWEST, fit, fit_images
+from genbench.training.fault_messages import training_explained
 from genbench.training.log_window import Clock, Window
 from genbench.training.lr_schedule import LrSchedule
 from genbench.training.nonfinite import Guard, mean, values_of

@@ -17,8 +17,8 @@ from genbench.evaluation.given_images import read as read_given
 from genbench.evaluation.reevaluate import Reevaluation, check_fits
 from genbench.metrics import FID, DigitsFeatures, Manifold, Metrics, selfcheck
 from genbench.metrics.selfcheck import Check, check_all, verdict_table
-from genbench.records.lines import append_line
-from genbench.report.frame import cells
+from genbench.records.json_lines import append_line
+from genbench.report.data_frame import cells
 from genbench.report.runs import read
 from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress

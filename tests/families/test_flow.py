@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from genbench.families.flow import NormalizingFlow
 from genbench.flows.architectures import Glow
-from genbench.flows.base import StandardNormal
+from genbench.flows.base_distribution import StandardNormal
 from genbench.flows.coupling import Affine
 from genbench.flows.dequantization import Dequantization, UniformDequantization, VariationalDequantization
 from genbench.flows.pixels import Plain

@@ -24,7 +24,7 @@ from genbench.families.vae import VAE
 from genbench.families.vqvae import VQVAE
 from genbench.generator import Latent, Stage
 from genbench.metrics import PassCounter
-from genbench.nn.maps import MapLayer
+from genbench.nn.latent_map import MapLayer
 from genbench.nn.resnet import MapDecoder, MapEncoder
 from genbench.nn.unet import UNet
 from genbench.runtime.global_batch import Part, at_work

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genbench.families.flow import NormalizingFlow
 from genbench.flows.actnorm import ActNorm
-from genbench.flows.base import StandardNormal
+from genbench.flows.base_distribution import StandardNormal
 from genbench.flows.dequantization import UniformDequantization
 from genbench.training.ema import Ema
 from tests.flows.laws import small_glow

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.flows.architectures import Glow, RealNVP
-from genbench.flows.base import StandardNormal
+from genbench.flows.base_distribution import StandardNormal
 from genbench.flows.coupling import Additive, Affine
 from genbench.flows.pixels import Logit, Plain
 from genbench.flows.transform import Transform

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.flows.base import StandardNormal
+from genbench.flows.base_distribution import StandardNormal
 from genbench.flows.dequantization import UniformDequantization, VariationalDequantization
 from genbench.nn.coupling import ConvNets
 from tests.flows.laws import shaken

@@ -253,8 +253,8 @@ def test_of_many_images_a_fixed_random_part_is_kept_and_all_count_in_the_moments
     extractor: FeatureExtractor, digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the first ones, which may all be of one class."""
-    monkeypatch.setattr("genbench.metrics.collecting.RETAINED", 40)
-    monkeypatch.setattr("genbench.metrics.collecting.LOGITS", 60)
+    monkeypatch.setattr("genbench.metrics.feature_pass.RETAINED", 40)
+    monkeypatch.setattr("genbench.metrics.feature_pass.LOGITS", 60)
     images, labels = digits.train.images[:200], digits.train.labels
     assert labels is not None
     batches = zip(images.split(64), labels[:200].split(64), strict=True)

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from genbench.report.entry import Entry
 from genbench.report.numbers import decimals, rounded, shared_decimals, short, whole, written
 from genbench.report.statistics import Estimate
+from genbench.report.table_cell import Entry
 
 FID = "fid[f,n=9,ref=train,ema]"
 

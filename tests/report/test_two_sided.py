@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_ind, ttest_rel
 
 from genbench.report.columns import column
-from genbench.report.frame import Cell, frame_of
+from genbench.report.data_frame import Cell, frame_of
 from genbench.report.runs import Runs
 from genbench.report.two_sided import (
     Measure,

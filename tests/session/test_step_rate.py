@@ -12,7 +12,7 @@ from genbench import app
 from genbench.data import Split, to_float
 from genbench.records.files import read_sealed, sealed
 from genbench.runtime.precision import FIXED
-from genbench.session.parts import Parts
+from genbench.session.run_parts import Parts
 from genbench.session.step_rate import StepRates
 from tests.conftest import ROOT
 from tests.toys import TINY

@@ -6,7 +6,7 @@ from genbench.data import ImageData, ImageSource
 from genbench.metrics.features.classifier import ClassifierFeatures
 from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
 from genbench.metrics.features.inception import InceptionFeatures
-from genbench.metrics.features.law import LawFeatures
+from genbench.metrics.features.known_distribution import LawFeatures
 from genbench.metrics.features.shipped import DigitsFeatures, FashionMnistFeatures, ShippedFeatures
 from genbench.runtime.progress import Progress
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.reference import Reference
-from genbench.metrics.scores.manifold import radii, squared_distances
+from genbench.metrics.scores.precision_recall import radii, squared_distances
 from genbench.metrics.scores.score import Drawn, Score, of_split
 from genbench.records.metric_kinds import KINDS
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from genbench.data import to_float
-from genbench.metrics.features.law import exact_moments
+from genbench.metrics.features.known_distribution import exact_moments
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
 from genbench.metrics.scores.interval import Influences, on_roots

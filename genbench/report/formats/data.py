@@ -12,7 +12,7 @@ from genbench.records.files import plain
 from genbench.records.metric_name import is_metric, rank
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD
 from genbench.report.compare import Comparison
-from genbench.report.frame import Cell, cells
+from genbench.report.data_frame import Cell, cells
 from genbench.report.query import in_order, measure, order
 from genbench.report.runs import Runs, without_reruns
 from genbench.report.table import Line, Table

@@ -7,8 +7,8 @@ from rich.cells import cell_len
 
 from genbench.report.columns import Column
 from genbench.report.compare import Comparison
+from genbench.report.data_frame import DataFrame
 from genbench.report.footnotes import notes
-from genbench.report.frame import DataFrame
 from genbench.report.numbers import written
 from genbench.runtime.printable import printable
 

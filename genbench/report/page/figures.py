@@ -9,12 +9,12 @@ from typing import NamedTuple
 from genbench.records.metric_kinds import Kind
 from genbench.records.metric_name import MetricName
 from genbench.report.columns import column
-from genbench.report.entry import comparable, entries
 from genbench.report.page import run_folder
 from genbench.report.page.pictures import Pictures, pictures_of, rank
 from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
 from genbench.report.table import Line as TableRow
 from genbench.report.table import Table, budget_groups
+from genbench.report.table_cell import comparable, entries
 
 __all__ = ["Panel", "Picture", "ShownRow", "cost_panel", "noise_panel", "pictures_by_kind", "training_panel"]
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from genbench.records.untrusted import read_regular
+from genbench.records.untrusted_files import read_regular
 
 __all__ = ["Pictures", "Place", "embedded", "pictures_of", "rank"]
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.files import read_json
-from genbench.records.lines import parse_lines
+from genbench.records.json_lines import parse_lines
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.records.untrusted import LOG_BYTES, YAML_BYTES, open_regular, read_regular
+from genbench.records.recorded_overrides import OVERRIDES, read_overrides
+from genbench.records.untrusted_files import LOG_BYTES, YAML_BYTES, open_regular, read_regular
 from genbench.report.columns import shown_metrics
 
 __all__ = ["command", "images_seen", "made_by", "metric_of", "noise_schedule", "read_log", "unreadable_files"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from genbench.records.untrusted import YAML_BYTES, read_regular
+from genbench.records.untrusted_files import YAML_BYTES, read_regular
 
 __all__ = ["OVERRIDES", "read_overrides"]
 

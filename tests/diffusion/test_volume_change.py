@@ -9,7 +9,6 @@ from torch import Tensor
 
 from genbench.diffusion import density, flow_matching
 from genbench.diffusion.density import ProbabilityFlow
-from genbench.diffusion.divergence import Divergence, flow_to_noise
 from genbench.diffusion.flow_matching import FlowMatching
 from genbench.diffusion.guidance import Unguided
 from genbench.diffusion.ode import Euler
@@ -17,6 +16,7 @@ from genbench.diffusion.pairing import Independent
 from genbench.diffusion.path_times import StratifiedPathTimes
 from genbench.diffusion.sampler import Denoised, Denoiser
 from genbench.diffusion.schedule import CosineSchedule, EDMSchedule, LinearSchedule, Schedule
+from genbench.diffusion.volume_change import Divergence, flow_to_noise
 from tests.diffusion.laws import Mixture, counted, counted_reads, normal_quantiles
 from tests.diffusion.test_flow_matching import Exact
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genbench.records.files import plain
-from genbench.records.untrusted import open_to_append, parse_json
+from genbench.records.untrusted_files import open_to_append, parse_json
 from genbench.runtime.disk import naming
 
 __all__ = ["Lines", "append_line", "parse_lines"]

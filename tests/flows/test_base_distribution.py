@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from genbench.flows.base import Base, StandardNormal, StudentT
+from genbench.flows.base_distribution import Base, StandardNormal, StudentT
 
 CPU = torch.device("cpu")
 MEMBERS = [(StandardNormal(), stats.norm()), (StudentT(1), stats.t(1)), (StudentT(10), stats.t(10))]

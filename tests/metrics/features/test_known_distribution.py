@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genbench.data import Digits, Gaussians, KnownDistribution, Split
-from genbench.metrics.features.law import LawExtractor, LawFeatures, exact_moments
+from genbench.metrics.features.known_distribution import LawExtractor, LawFeatures, exact_moments
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.fd_exact import ExactFD
 from genbench.metrics.scores.frechet import Moments, frechet_distance

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import COSTS, LIKELIHOOD
-from genbench.report.frame import Cell, DataFrame, cells, distinct, present
+from genbench.report.data_frame import Cell, DataFrame, cells, distinct, present
 from genbench.report.statistics import Estimate, estimate
 
 __all__ = ["NOT_MEASURED", "Entry", "beside", "comparable", "entries", "joined"]

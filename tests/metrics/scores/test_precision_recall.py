@@ -7,9 +7,9 @@ import torch
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from genbench.metrics.scores import manifold
+from genbench.metrics.scores import precision_recall as manifold
 from genbench.metrics.scores.authenticity import authentic
-from genbench.metrics.scores.manifold import ManifoldScores, manifold_scores
+from genbench.metrics.scores.precision_recall import ManifoldScores, manifold_scores
 
 
 def drawn(n: int, d: int, seed: int) -> Tensor:

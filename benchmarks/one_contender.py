@@ -1,6 +1,6 @@
 """One contender in a process of its own: train, draw, write samples and facts to a folder.
 
-`python -m benchmarks.one NAME ...`; `benchmarks.quality` calls it.
+`python -m benchmarks.one_contender NAME ...`; `benchmarks.quality` calls it.
 """
 
 import json

@@ -8,8 +8,8 @@ import pytest
 
 from genbench.report import Query
 from genbench.report.compare import compare
+from genbench.report.data_frame import cells, distinct, frame_of, groups
 from genbench.report.formats.markdown import markdown
-from genbench.report.frame import cells, distinct, frame_of, groups
 
 Write = Callable[..., Path]
 EXACT = [1, 1.0, True, "1", "nan", math.nan, None, 2**63 + 1, 2**63 + 2]

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from genbench.config.declared import check_declared, origins_of
 from genbench.config.groups import CONF
 from genbench.config.schema import check, dotted, walk
-from genbench.records.composition import OVERRIDES, read_overrides
 from genbench.records.moved import with_current_paths
+from genbench.records.recorded_overrides import OVERRIDES, read_overrides
 
 __all__ = ["buildable", "configuration", "opened", "referring", "root_of", "value_at", "words_of"]
 

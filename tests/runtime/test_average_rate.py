@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genbench.runtime.moving_average import new_share
+from genbench.runtime.average_rate import new_share
 
 
 def share(seen: float, *, images: int = 64, rampup: float | None = 0.05) -> float:

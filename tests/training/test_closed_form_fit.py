@@ -9,13 +9,13 @@ from torch import Tensor
 from genbench.data import Split, to_uint8
 from genbench.generator import FitsAfterTraining
 from genbench.runtime.context import Context
-from genbench.training.fitting import FEWEST, MOST, fit, fit_images
+from genbench.training.closed_form_fit import FEWEST, MOST, fit, fit_images
 from tests.training.test_loop import CPU, Quadratic, images
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genbench.training.fitting.BATCH", 16)
+    monkeypatch.setattr("genbench.training.closed_form_fit.BATCH", 16)
 
 
 class Noting(Quadratic, FitsAfterTraining):

@@ -17,7 +17,7 @@ from genbench.app.run_names import identity, without_hydra
 from genbench.errors import UsageError
 from genbench.records.files import atomic_file
 from genbench.records.run_directory import Run
-from genbench.records.untrusted import YAML_BYTES, check_appendable, read_regular
+from genbench.records.untrusted_files import YAML_BYTES, check_appendable, read_regular
 from genbench.runtime.disk import check_file_size, check_room, check_writable
 
 if TYPE_CHECKING:

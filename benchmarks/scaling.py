@@ -1,6 +1,6 @@
 """Growth of the cost with the size of the images, with the size of the data set, and with processes.
 
-`python -m benchmarks.growth`
+`python -m benchmarks.scaling`
 """
 
 import inspect
@@ -15,9 +15,9 @@ import typer
 from benchmarks.commands import run_to_end
 from benchmarks.console import Announcer, Out, Rounds, Table, Threads, show
 from benchmarks.contenders import Ours
+from benchmarks.fair_timing import medians, seconds
 from benchmarks.images import RandomImages, temporary_cache
-from benchmarks.matched import NOISE
-from benchmarks.turns import medians, seconds
+from benchmarks.matched_networks import NOISE
 from genbench.cli.sample import listed
 from genbench.data import prepare
 from genbench.runtime.progress import Progress

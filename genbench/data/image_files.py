@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genbench.records.untrusted import KINDS
+from genbench.records.untrusted_files import KINDS
 
 __all__ = ["SUFFIXES", "Tree", "image_tree", "remarks"]
 
