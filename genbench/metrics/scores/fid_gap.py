@@ -1,4 +1,4 @@
-"""How much nearer samples are to training images than to held-out ones."""
+"""Difference of the distances of samples from held-out and from training images."""
 
 from collections.abc import Sequence
 

@@ -90,7 +90,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def frechet_influences(x: Tensor, a: Moments, b: Moments) -> Tensor:
-    """How much each sample x (N, d) of the set with moments a moves the distance to b: (N,), of mean 0.
+    """Influence of each sample x (N, d) of the set with moments a on the distance to b: (N,), of mean 0.
 
     The derivative of the distance in the weight of one sample, for u = x - m1:
     2 (m1 - m2) . u + u^T (I - T) u, less the mean,

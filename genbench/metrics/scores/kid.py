@@ -83,7 +83,7 @@ def kernel_distance(
 
 
 def kernel_influences(real: Tensor, fake: Tensor) -> Tensor:
-    """How much each fake point y_j moves the MMD^2: 2 (E_i k(y_i, y_j) - E_i k(x_i, y_j)), less the mean.
+    """Influence of each fake point y_j on the MMD^2: 2 (E_i k(y_i, y_j) - E_i k(x_i, y_j)), less the mean.
 
     real (N, d), fake (M, d) -> (M,) float64.
     The linear part of a U-statistic. Source: Hoeffding 1948; Gretton et al. 2012, Eq. 3.

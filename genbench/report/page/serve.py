@@ -134,7 +134,7 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
             return self.answer(200, body, "text/html" if self.path == "/" else "text/plain")
 
         def answer(self, status: int, body: bytes, kind: str = "text/plain") -> None:
-            """Send a body."""
+            """Send a body with its status, kind and length; browsers neither store nor guess it."""
             self.send_response(status)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
