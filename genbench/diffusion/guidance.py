@@ -86,7 +86,7 @@ class ClassifierFree(Guidance):
             raise ValueError(
                 f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1], e.g. [0, 1]"
             )
-        # Classes are 0 .. K - 1; the null class takes the number K.
+        # Classes are 0 .. K - 1; the null class takes the number K, so that the network has K + 1 embeddings.
         self.null, self.scale, self.p_uncond = num_classes, scale, p_uncond
         self.low, self.high = interval
 
@@ -96,7 +96,6 @@ class ClassifierFree(Guidance):
     def labels(self, y: Tensor | None) -> Tensor | None:
         if y is None:
             return None
-        # The null class is one more than the last label, so that the network has K + 1 embeddings.
         dropped = global_batch.uniform(len(y), device=y.device) < self.p_uncond
         return y.masked_fill(dropped, self.null)
 

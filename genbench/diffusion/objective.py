@@ -57,7 +57,7 @@ class Objective(ABC):
 
 
 class Simple(Objective, distance.PixelDistance):
-    """E |output - target|, a distance between the network's answer and its target, averaged over D; abstract.
+    """E distance(output, target), of the network's answer from its target, averaged over D; abstract.
 
     L_simple of Ho et al. 2020 where the distance is l2; a subclass takes one from probability.distance.
     """

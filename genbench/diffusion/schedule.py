@@ -7,7 +7,7 @@ t, k, T                         time in [0, 1], 0 is data, 1 is noise; step k = 
 beta_k                          1 - alpha_bar_k / alpha_bar_{k-1}, the variance that step k adds
 log-SNR, lambda, s              log(alpha^2 / sigma^2), half of it, and the noise level s = sigma / alpha
 y                               class labels (B,) int64, or None; in `density` and `fast_samplers` xt / alpha
-x0_hat, x_s                     an estimate of E[x0 | xt]; a state at an earlier time s < t
+x0_hat, x_s                     an estimate of E[x0 | xt]; as an index s is an earlier time, s < t
 B C H W, D, K                   batch, channels, height, width; D = C H W; classes
 Schedules are float64, images float32; likelihoods are in nats.
 """

@@ -15,7 +15,8 @@ __all__ = ["DrawnTimes", "Importance", "LogNormal", "Stratified", "Times", "Unif
 class DrawnTimes(NamedTuple):
     """The times of a batch, and the weight of the loss at each of them.
 
-    mean_i weight_i f(t_i) estimates the mean of f over the steps 1..T without bias.
+    The weight's meaning is the maker's: of unbiased `Times`, mean_i weight_i f(t_i) has the expectation
+    mean_k f(k / T) over the steps k = 1..T; of the terms of a bound, their sum has that of all T terms.
     """
 
     t: Tensor

@@ -47,7 +47,7 @@ class StandardNormal(Base):
 class StudentT(Base):
     """Student's t: log p(z) = log Gamma((n+1)/2) / (Gamma(n/2) sqrt(n pi)) - (n+1)/2 log(1 + z^2 / n).
 
-    Its tails are heavy, so that an image unlike all training images costs a limited number of bits.
+    Its tails are heavy: an image unlike all training images costs bits that grow with log |z|, not with z^2.
     degrees: n, at least 1, else ValueError; the normal distribution is the limit of many.
     Apart from the source, whose t is one distribution of the whole vector: each number has its own.
     Source: Alexanderson & Henter 2020 (Studentising flows), Section 3.

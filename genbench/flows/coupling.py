@@ -211,7 +211,7 @@ class Asinh(torch.autograd.Function):
 
 
 def asinh(x: Tensor) -> Tensor:
-    """asinh of each number of x (...), on a CPU by vector instructions: 4 times as fast as torch 2.15's.
+    """asinh of each number of x (...), on a CPU by vector instructions: 2 to 4 times as fast as torch 2.15's.
 
     There it has a first derivative alone. `python -m benchmarks.fast` times both directions.
     """

@@ -48,9 +48,9 @@ def conv_of_doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
 class GroupNorm(nn.GroupNorm):
     """(1 + scale) * (weight * (x - mean) / sqrt(var + eps) + bias) + shift, statistics of an image's group.
 
-    On a CPU, large float32 maps in channels_last memory go through `Normalise`, which takes a quarter of
-    torch's time (a U-Net's step 0.9). bfloat16 maps are normalised in float32: torch's bfloat16 kernel takes
-    4 to 6 times as long (one core with AMX, maps of 4x4 to 28x28, forward and backward).
+    On a CPU, large float32 maps in channels_last memory go through `Normalise`, since torch takes about 4
+    times as long on them as on contiguous ones. bfloat16 maps are normalised in float32: torch's bfloat16
+    kernel takes longer, by a factor of 2 to 6 with the machine (`python -m benchmarks.fast` measures it).
     Source: Wu & He 2018, Eq. 1 and 7; scale and shift: Perez et al. 2018 (FiLM), Eq. 2.
     """
 

@@ -18,8 +18,8 @@ class Modes(Score):
     """Modes and likelihood of at most 10,000 samples; no values where the data's distribution is not known.
 
     modes: share of the distribution's modes that at least one sample lies on.
-    mode_tv: total variation between the frequencies of the modes, or of none, among the samples and their
-    true weights.
+    mode_tv: total variation between the samples' frequencies of the modes, where one on no mode counts in
+    full, and the modes' true weights.
     off_law: share of samples less likely than all but a share `tail` of images drawn from the distribution.
     law_bits: -log2 p(u) / D, the mean over samples: the entropy for images of the distribution, less for
     images that are too smooth.
