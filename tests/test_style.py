@@ -195,7 +195,7 @@ def test_functions_are_short() -> None:
 
 
 def test_functions_do_something() -> None:
-    """A helper that says no more than its code is a hop for nothing; in the mathematics a formula is a line."""
+    """A helper that says no more than its code is a hop for nothing; a formula may be one line."""
     abstract = {
         found.name
         for found in FUNCTIONS

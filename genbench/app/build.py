@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import refusing
+from genbench.app.messages import explain_error, refusing
 from genbench.app.run_names import resolved, without_hydra
 from genbench.config import schema
 from genbench.runtime.memory import is_out_of_memory
@@ -119,12 +120,17 @@ def fixed_schedules(T: int, folders: Sequence[Path]) -> tuple[dict[str, "Tensor"
     Returns option -> alpha_bar on the grid, (T + 1,) float64, and option -> the reason why no grid of T steps
     has it. Schedules that are learned are in neither. Of two options with one name the last one counts.
     """
+    from genbench.diffusion.schedule import Schedule
+
     tables, refused = dict[str, "Tensor"](), dict[str, str]()
     for path in (path for folder in folders for path in sorted((folder / "schedule").glob("*.yaml"))):
         try:
             schedule = make(OmegaConf.merge(OmegaConf.load(path), {"T": T}))
-        except InstantiationException as error:
-            refused[path.stem] = str(error.__cause__ or error)
+        except (HydraException, OmegaConfBaseException) as error:
+            refused[path.stem] = explain_error(error)
+            continue
+        if not isinstance(schedule, Schedule):
+            refused[path.stem] = f"{path} describes no schedule: its _target_ must be a class of schedules"
             continue
         if not any(True for _ in schedule.parameters()):
             tables[path.stem] = schedule.table

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 
 from genbench.app.command import parse_override
-from genbench.config.groups import CONF, accepted_groups
+from genbench.config.groups import CONF, accepted_groups, options
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
@@ -96,6 +96,7 @@ def wrapped_error(error: BaseException) -> BaseException | None:
 def missing_option(path: str, known: Sequence[str]) -> str:
     """Return the message that a group (path without its last part) has no option of this name."""
     group, _, option = path.rpartition("/")
+    known = known or options(group)  # Hydra names none for a list such as scores=[fid,kid]
     text = f"{option} is not an option of {group}: choose from {', '.join(sorted(known))}"
     if group in ("hydra/launcher", "hydra/sweeper"):
         return (

@@ -84,6 +84,8 @@ class Combinations(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands to each sweeper, and make the launcher of the jobs."""
         self.config_loader, self.config = hydra_context.config_loader, config
+        # Hydra resolved what it gave the constructor; read here, ${seed} is still text, for each job.
+        self.params = dict((config.hydra.sweeper.get("params") or {}).items())
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
@@ -95,9 +97,10 @@ class Combinations(Sweeper):
         OmegaConf.save(self.config, folder / "multirun.yaml")  # as Hydra's own sweeper does
         size, done = self.max_batch_size or len(jobs), list[JobReturn]()
         for start in range(0, len(jobs), size):
-            done += self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
-        for job in done:
-            _ = job.return_value  # which raises what ended the job, if it did not end by itself
+            batch = self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
+            for job in batch:
+                _ = job.return_value  # which raises what ended the job, if it did not end by itself
+            done += batch
         return done
 
     def accepted(self, jobs: Sequence[list[str]]) -> list[list[str]]:

@@ -50,7 +50,7 @@ class Evaluate:
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Any other setting of data and metrics: metrics.samples=10000, 'scores=[fid,kid]', "
+            help="Any other setting of data and metrics: metrics.samples=10000, 'scores=\\[fid,kid]', "
             "data.size=64, seed=1. May be repeated.",
         ),
     ] = None

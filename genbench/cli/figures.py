@@ -57,6 +57,10 @@ def schedules(
     from genbench.config.groups import CONF
     from genbench.evaluation.pictures import schedule_figure
 
+    if config_dir is not None and not (config_dir / "schedule").is_dir():
+        raise ValueError(
+            f"--config-dir is {config_dir}, where there is no folder schedule/: give one that has it"
+        )
     folders = [CONF] if config_dir is None else [CONF, config_dir]
     tables, refused = fixed_schedules(steps, folders)
     for name, reason in refused.items():  # such as one that wants another number of steps

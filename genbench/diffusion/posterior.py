@@ -33,7 +33,7 @@ class ReverseVariance(ABC):
     def log(self, q: Posterior) -> Tensor:
         """Compute the log variance of the step whose posterior is q.
 
-        float64, in a shape that broadcasts to x_t's; not finite at s = 0, where beta~ is 0, unless it is widened.
+        float64, in a shape that broadcasts to x_t's. Not finite at s = 0, where beta~ is 0, unless widened.
         """
 
 

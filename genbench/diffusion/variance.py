@@ -177,7 +177,7 @@ class Fitted(Variance):
 
 
 def draw_steps(n: int, T: int, device: torch.device) -> Tensor:
-    """Draw steps 1..T for n images, about evenly in log(k + T / 50), and step 1 for the share DECODER_SHARE of them.
+    """Draw steps 1..T for n images, about evenly in log(k + T / 50), and step 1 for a share of them.
 
     (n,) float64. The terms of the bound fall about as 1 / k, while a sampler of few steps needs all of the
     grid. The steps are strata of each batch, so that every batch covers the whole grid.

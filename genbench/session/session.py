@@ -156,7 +156,8 @@ class Session:
         """Return the precision that an earlier session of this run took, else choose one."""
         parts, record = self.parts, self.here.record() or {}
         if not parts.model.autocast_networks():
-            return Choice(FIXED["fp32"], "in bf16 this model would lose its inverse")
+            reason = "in bf16 this model would lose its inverse" if parts.model.networks() else ""
+            return Choice(FIXED["fp32"], reason)
         if record.get("precision") or self.checkpoint is not None:
             taken = recorded_precision(record, parts.precision, parts.device)
             moved = record.get("precision") not in (None, taken.name)

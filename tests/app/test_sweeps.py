@@ -338,6 +338,18 @@ def test_the_ledger_of_a_sweep_begins_with_all_its_jobs(main: Command, tmp_path:
     assert {"seed=2", "budget.images=64", "sweep=schedule_x_loss"} <= set(planned[-1].overrides)
 
 
+def test_a_reference_to_what_varies_is_resolved_by_each_job(main: Command, tmp_path: Path) -> None:
+    """Hydra resolves what it hands to a sweeper: there seed would be that of no job."""
+    planned: list[Outcome] = []
+    with pytest.MonkeyPatch.context() as watched:
+        watched.setattr(Ledger, "add", lambda _, outcome: planned.append(outcome))
+        watched.setattr(StopRequest, "requested", True)
+        main("-m", "seed=1,2", "trainer.samples_per_class=${seed}", f"runs_dir={tmp_path}")
+    assert [one.overrides[:2] for one in planned] == [
+        (f"seed={seed}", "trainer.samples_per_class=${seed}") for seed in (1, 2)
+    ]
+
+
 def test_the_last_word_of_a_job_counts_and_one_that_never_ended_is_to_be_looked_at(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for job in range(3):
