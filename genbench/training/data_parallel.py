@@ -44,7 +44,10 @@ def phase_losses(
             # Buffers are the loop's affair: it copies them once a step, and not before each part.
             # Parameters without a gradient in some steps are found, or the engine would wait for them.
             losses[phase] = DistributedDataParallel(
-                losses[phase], broadcast_buffers=False, find_unused_parameters=True
+                losses[phase],
+                broadcast_buffers=False,
+                find_unused_parameters=True,
+                gradient_as_bucket_view=True,  # else each process holds its gradients twice
             )
     return losses
 
