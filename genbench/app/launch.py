@@ -22,7 +22,7 @@ from genbench.records.run_directory import Run
 from genbench.runtime.launcher import launcher, signals_restored
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import printable, spell_out_warnings
-from genbench.runtime.sent_errors import describe_error, rebuild_error
+from genbench.runtime.sent_errors import describe_error, is_rebuilt, rebuild_error
 from genbench.runtime.stop import Stopped
 from genbench.runtime.streams import harden_streams
 from genbench.session.machine_faults import is_saved, machine_faults
@@ -92,12 +92,21 @@ def worker(task: str, folder: str) -> None:
     try:
         work(Task.from_json(task))
     except REPORTED as ending:
-        if not isinstance(ending.__cause__, Lost):  # its parent stopped it, since another one ended
+        if not is_of_another(ending.__cause__):  # its parent stopped it, since another one ended
             Path(folder, os.environ["RANK"]).write_text(json.dumps(describe_error(ending)))
         sys.exit(1)
-    except Lost:  # the other's error is the one to report: the parent must not see this exit first
-        time.sleep(NOTICED_SECONDS)
+    except Exception as error:
+        if not is_of_another(error):
+            raise
+        time.sleep(NOTICED_SECONDS)  # the parent must not see this exit first
         sys.exit(1)
+
+
+def is_of_another(error: BaseException | None) -> bool:
+    """True for an error that another process of the run reports, with its own number and traceback: that it
+    is gone, or that it has a bug.
+    """
+    return isinstance(error, Lost) or (is_rebuilt(error) and not isinstance(error, REPORTED))
 
 
 def work(task: Task) -> Result:

@@ -30,6 +30,7 @@ from genbench.metrics import (
 from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
 from genbench.runtime.context import Context
+from genbench.runtime.memory import memory_for, smaller_evaluation
 
 __all__ = ["SPLITS", "Evaluation", "Evaluator", "noise_schedule"]
 
@@ -150,13 +151,8 @@ class Evaluator:
         references, processes = [self.reference(split) for split in splits], self.context.processes
         with rng.fork(self.context.device):
             results = processes.map(take_batch, list(batches(n, self.metrics.batch_size)))
-            return processes.on_first(
-                lambda: compute(
-                    self.collected((Taken(*result) for result in results), n, of, self.context.seed),
-                    self.metrics.scores,
-                    references,
-                )
-            )
+            taken = (Taken(*result) for result in results)
+            return processes.on_first(lambda: self.scored(taken, n, of, references, self.context.seed)[1])
 
     def evaluation(
         self, model: Generator, of: str, metrics: Metrics, splits: Sequence[str], seed: int
@@ -173,8 +169,9 @@ class Evaluator:
             results = context.processes.map(samples.batch, list(batches(n, metrics.batch_size)))
 
             def score() -> tuple[Any, ...]:
-                drawn.append(self.collected(samples.taken(results), n, of, seed))
-                return compute(drawn[0], metrics.scores, references), tuple(samples.account)
+                found, values = self.scored(samples.taken(results), n, of, references, seed)
+                drawn.append(found)
+                return values, tuple(samples.account)
 
             # The first process alone has all samples; its numbers are small enough to be sent.
             values, account = context.processes.on_first(score)
@@ -182,11 +179,18 @@ class Evaluator:
         passes, seconds, outside, _ = Account(*account)
         return Evaluation(values, passes / n, seconds / n, outside / n, next(iter(drawn), None))
 
-    def collected(self, taken: Iterable[Taken], n: int, of: str, seed: int) -> Drawn:
-        """Collect n images for scores, in the first process; of: whose they are, in names. Scores draw their
-        splits and subsets from a stream of `seed`, so that equal images get equal values.
+    def scored(
+        self, taken: Iterable[Taken], n: int, of: str, references: Sequence[Reference], seed: int
+    ) -> tuple[Drawn, dict[str, float]]:
+        """Collect n images and compute their scores, by their full names, in the first process; of: whose
+        they are, in names. Scores draw their splits and subsets from a stream of `seed`, so that equal images
+        get equal values. Raises OutOfMemory, with a smaller batch as the remedy.
         """
-        return collect(taken, n, extractor=self.extractor, of=of, seed=rng.derive(seed, "scores"))
+        work = f"the scores on {self.context.device} of {n} images ({of})"
+        with memory_for(work, smaller_evaluation(self.metrics.batch_size)):
+            stream = rng.derive(seed, "scores")
+            drawn = collect(taken, n, extractor=self.extractor, of=of, seed=stream)
+            return drawn, compute(drawn, self.metrics.scores, references)
 
 
 def noise_schedule(model: Generator) -> dict[str, list[float]]:

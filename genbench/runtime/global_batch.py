@@ -14,7 +14,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench.errors import Lost
+from genbench.errors import Failure, Lost
+from genbench.runtime.memory import is_out_of_memory
 
 __all__ = [
     "Dropout",
@@ -52,6 +53,8 @@ class Part(NamedTuple):
 
 
 WHOLE = Part(0, 1)
+CONNECTION = ("gloo", "nccl", "connection closed", "connection reset", "connection refused", "broken pipe")
+"""Signs of a lost connection in the text of an error, in lower case."""
 AT_WORK: ContextVar[Part] = ContextVar("AT_WORK", default=WHOLE)
 
 
@@ -68,16 +71,27 @@ def at_work(part: Part) -> Iterator[None]:
 
 
 @contextmanager
-def noticed() -> Iterator[None]:
+def noticed(*, mixed: bool = False) -> Iterator[None]:
     """Raise Lost, in plain words, where a collective operation inside the block fails since a connection to
-    another process broke; for blocks that do nothing else. A lack of memory passes as it is.
+    another process broke. A lack of memory and failures that are explained already pass as they are.
+
+    mixed: the block does other work too; there, an error of torch is one of a connection by its type or by
+    its words, and in other blocks always.
     """
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, ConnectionError) as error:
+        if isinstance(error, Failure) or is_out_of_memory(error) or (mixed and not is_of_connection(error)):
+            raise
         raise Lost(f"another process of this run is gone ({str(error).splitlines()[0]})") from error
+
+
+def is_of_connection(error: Exception) -> bool:
+    """True for an error of torch.distributed or of a socket; torch's engine for gradients raises some of them
+    as plain RuntimeErrors, which only their text gives away.
+    """
+    text = str(error).lower()
+    return isinstance(error, dist.DistError | ConnectionError) or any(sign in text for sign in CONNECTION)
 
 
 def last_part() -> bool:

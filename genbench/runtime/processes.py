@@ -158,10 +158,12 @@ class Processes:
         return [from_bytes(box[: int(size)]) for box, size in zip(boxes or [], sizes, strict=False)]
 
     def raise_together(self, failure: Exception | None = None) -> None:
-        """Raise in every process what any of them failed with, the first in the order of their numbers; all
-        call it at the same point, with their own failure or None.
+        """Raise in every process where any of them failed; all call it at the same point, with their own
+        failure or None.
 
-        Without it, those that did not fail would wait for a message of one that did.
+        A process that failed raises its own failure, the others that of the first which did, in the order of
+        their numbers, rebuilt (see `is_rebuilt`). Without it, those that did not fail would wait for a
+        message of one that did.
         """
         found = self.gather(None if failure is None else describe_error(failure))
         first = self.broadcast(next((each for each in found if each is not None), None))

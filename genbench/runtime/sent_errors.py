@@ -17,7 +17,10 @@ from genbench.errors import (
 )
 from genbench.runtime.stop import Stopped
 
-__all__ = ["describe_error", "rebuild_error"]
+__all__ = ["describe_error", "is_rebuilt", "rebuild_error"]
+
+REBUILT = "Another process of this run failed with this error, and knows where it was raised."
+"""The note by which a rebuilt error is recognised, which tracebacks print."""
 
 KINDS = (
     Busy,
@@ -59,7 +62,7 @@ def kind_of(error: BaseException) -> str | None:
 
 def rebuild_error(record: object) -> Exception:
     """Make the error that a record of `describe_error` describes; a type that is not in KINDS becomes a
-    RuntimeError that names it.
+    RuntimeError that names it. It is marked, for `is_rebuilt`.
     Raises ValueError on anything that is no such record.
     """
     if not is_record(record):
@@ -67,7 +70,15 @@ def rebuild_error(record: object) -> Exception:
     arguments, kind = record["arguments"], next((t for t in KINDS if t.__name__ == record["kind"]), None)
     found = RuntimeError(f"{record['type']}: {arguments[0]}") if kind is None else kind(*arguments)
     found.__cause__ = None if record["cause"] is None else rebuild_error(record["cause"])
+    found.add_note(REBUILT)
     return found
+
+
+def is_rebuilt(error: BaseException | None) -> bool:
+    """True for an error that `rebuild_error` made, so that its traceback says nothing of where it arose; the
+    process that raised the original has that one.
+    """
+    return REBUILT in getattr(error, "__notes__", ())
 
 
 def is_record(record: object) -> TypeGuard[Mapping[str, Any]]:

@@ -9,15 +9,11 @@ from contextlib import contextmanager, nullcontext
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from genbench.errors import Lost
 from genbench.generator import Generator, Loss
-from genbench.runtime.global_batch import Part, at_work
+from genbench.runtime.global_batch import Part, at_work, noticed
 from genbench.training.step import only
 
-__all__ = ["backward", "phase_losses"]
-
-CONNECTION = ("gloo", "NCCL", "Connection")
-"""Words in the errors of a lost connection, which torch's engine raises from the midst of a backward pass."""
+__all__ = ["backward", "phase_losses", "strides_ignored"]
 
 
 class PhaseLoss(nn.Module):
@@ -42,15 +38,16 @@ def phase_losses(
     losses: dict[str, nn.Module] = {phase: PhaseLoss(model, phase) for phase in model.phases}
     if count == 1:
         return losses
-    # The layouts of a kernel for one channel are equal, though torch takes their strides for different ones.
-    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     for phase in losses:
         with only(learned, phase), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of broadcast_buffers, in recent versions
             # Buffers are the loop's affair: it copies them once a step, and not before each part.
             # Parameters without a gradient in some steps are found, or the engine would wait for them.
             losses[phase] = DistributedDataParallel(
-                losses[phase], broadcast_buffers=False, find_unused_parameters=True
+                losses[phase],
+                broadcast_buffers=False,
+                find_unused_parameters=True,
+                gradient_as_bucket_view=True,  # else each process holds its gradients twice
             )
     return losses
 
@@ -63,7 +60,7 @@ def backward(loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: P
     Returns the part's own loss. Raises Lost where another process is gone.
     """
     several = isinstance(loss, DistributedDataParallel)
-    with noticed(), loss.no_sync() if several and not part.last else nullcontext():
+    with noticed(mixed=True), loss.no_sync() if several and not part.last else nullcontext():
         with at_work(part):
             found: Loss = loss(x, y, step)
         (found.total / (part.of // part.processes)).backward()
@@ -71,11 +68,11 @@ def backward(loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: P
 
 
 @contextmanager
-def noticed() -> Iterator[None]:
-    """Raise Lost for the error of a connection; other errors inside the block pass unchanged."""
-    try:
+def strides_ignored() -> Iterator[None]:
+    """Pass over torch's warning, inside the block, that strides of a gradient are not those of its bucket.
+    The layouts of a kernel for one channel are equal, though torch takes their strides for different ones.
+    """
+    # Around a whole training: each end of such a block lets Python print all other warnings once more.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         yield
-    except (RuntimeError, ConnectionError) as error:
-        if not any(word in str(error) for word in CONNECTION):
-            raise
-        raise Lost(f"another process of this run is gone ({str(error).splitlines()[0]})") from error

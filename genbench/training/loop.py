@@ -24,7 +24,7 @@ from genbench.tracking import Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
 from genbench.training.closed_form_fit import FEWEST, fit, fit_images
-from genbench.training.data_parallel import backward, phase_losses
+from genbench.training.data_parallel import backward, phase_losses, strides_ignored
 from genbench.training.ema import Ema
 from genbench.training.fault_messages import training_explained
 from genbench.training.log_window import Clock, Window
@@ -201,7 +201,12 @@ def train(
     explained = partial(
         training_explained, trainer.batch_size, trainer.accumulate, processes.count, device, run
     )
-    with compiled(networks), explained(), context.progress.bar("training", total_of(budget)) as bar:
+    with (
+        compiled(networks),
+        strides_ignored(),
+        explained(),
+        context.progress.bar("training", total_of(budget)) as bar,
+    ):
         bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
         while not run.finished and not stopping:
             # One step: every phase on its own batch

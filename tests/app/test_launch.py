@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+from genbench.app import launch
+from genbench.errors import UsageError
+from genbench.runtime.sent_errors import describe_error, rebuild_error
 from tests.conftest import ROOT, Command
 
 TOY = (
@@ -157,6 +161,37 @@ def test_a_batch_that_cannot_be_divided_is_refused(
     refused = main("model=ddpm", *words, f"runs_dir={tmp_path}")
     assert refused.returncode == 2
     assert refusal in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "ended", "reports"),
+    [
+        (TypeError("a bug"), TypeError, False),  # torch's launcher reports it, with its traceback
+        (rebuild_error(describe_error(TypeError("a bug"))), SystemExit, False),
+        (rebuild_error(describe_error(KeyError("a bug"))), SystemExit, False),
+        (UsageError("a fault"), SystemExit, True),
+        (rebuild_error(describe_error(UsageError("a fault"))), SystemExit, True),
+    ],
+)
+def test_a_bug_is_reported_by_the_process_that_has_its_traceback_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    ended: type[BaseException],
+    reports: bool,
+) -> None:
+    def broken(task: launch.Task) -> None:
+        raise error
+
+    monkeypatch.setattr(launch, "work", broken)
+    monkeypatch.setattr(launch, "harden_streams", lambda: None)
+    monkeypatch.setattr(launch, "spell_out_warnings", lambda: None)
+    monkeypatch.setattr(launch, "NOTICED_SECONDS", 0)
+    monkeypatch.setenv("RANK", "1")
+    task = launch.Task(OmegaConf.create({}), tmp_path, "identity", {}, 0)
+    with pytest.raises(ended):
+        launch.worker(task.to_json(), str(tmp_path))
+    assert (tmp_path / "1").exists() == reports
 
 
 def start(runs: Path, *words: str, env: dict[str, str]) -> subprocess.Popen[str]:

@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+import torch
+
+from genbench.metrics.scores.fid import FID
 from tests.conftest import Command
 from tests.toys import TINY
 
@@ -37,3 +41,24 @@ def test_a_curve_without_scores_is_refused_before_work(main: Command, tmp_path: 
     assert done.returncode == 2
     assert "n is 4; scores.is needs 20 or more" in done.stderr
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_lack_of_memory_for_scores_skips_a_quick_evaluation_and_ends_the_last_with_a_remedy(
+    main: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def greedy(*_: object) -> dict[str, float]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(FID, "distance", greedy)
+    done = main(
+        *(word for word in TINY if not word.startswith("budget.")),
+        *("budget.images=256", "sampler.steps=2", "schedule.T=30", "scores=[fid]"),
+        *("metrics.likelihood_samples=32", "metrics.batch_size=32"),
+        *("trainer.evaluate_every_images=128", "trainer.evaluate_samples=32", f"runs_dir={tmp_path}"),
+    )
+    assert done.returncode == 1
+    told = " ".join(done.stdout.split())
+    assert "quick evaluation skipped: out of memory in the scores on cpu of 32 images (ema)" in told
+    assert "out of memory in the scores on cpu of 64 images" in done.stderr
+    assert "genbench evaluate RUN --set metrics.batch_size=16" in done.stderr
+    assert "The training is saved: the same command evaluates again" in done.stderr

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
+from genbench.errors import Lost, OutOfMemory
 from genbench.runtime import global_batch
 from genbench.runtime.global_batch import Dropout, Part, StepRows, at_work
 
@@ -108,3 +110,25 @@ def test_a_step_that_broke_off_leaves_no_rows() -> None:
         found = rows.complete([torch.ones(3)])
     assert found is not None
     assert torch.equal(found[0], torch.ones(6))
+
+
+@pytest.mark.parametrize(
+    ("error", "mixed", "raised"),
+    [
+        (RuntimeError("in whatever words"), False, Lost),
+        (RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer"), True, Lost),
+        (RuntimeError("a peer's CONNECTION RESET"), True, Lost),
+        (dist.DistNetworkError("in whatever words"), True, Lost),
+        (ConnectionAbortedError("in whatever words"), True, Lost),
+        (RuntimeError("the shapes at this skip connection differ"), True, RuntimeError),
+        (torch.OutOfMemoryError("while NCCL made a buffer"), False, torch.OutOfMemoryError),
+        (torch.OutOfMemoryError("while NCCL made a buffer"), True, torch.OutOfMemoryError),
+        (OutOfMemory("a message with its remedy"), False, OutOfMemory),
+    ],
+)
+def test_errors_of_a_connection_are_those_of_a_lost_process(
+    error: Exception, mixed: bool, raised: type[Exception]
+) -> None:
+    with pytest.raises(raised) as found, global_batch.noticed(mixed=mixed):
+        raise error
+    assert type(found.value) is raised

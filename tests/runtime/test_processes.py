@@ -14,6 +14,7 @@ from genbench.errors import UsageError
 from genbench.runtime import global_batch
 from genbench.runtime.launcher import launcher
 from genbench.runtime.processes import ALONE, Processes, joined, saved_buffers
+from genbench.runtime.sent_errors import is_rebuilt
 from tests.toys import toy_model
 
 
@@ -33,6 +34,7 @@ def together(processes: Processes) -> dict[str, object]:
     return {
         "raised": raised(lambda: list(processes.map(broken, list(range(4))))),
         "raised by the first": raised(lambda: processes.on_first(lambda: broken(2))),
+        "rebuilt": is_rebuilt(error_of(lambda: processes.on_first(lambda: broken(2)))),
         "raised ahead": [raised(partial(ahead, processes, failing)) for failing in (0, 1)],
         "of the first": processes.on_first(lambda: {"index": me}),
         "broadcast": processes.broadcast([me, torch.tensor(me)])[0],
@@ -52,9 +54,14 @@ def together(processes: Processes) -> dict[str, object]:
 
 def raised(work: Callable[[], object]) -> str:
     """The message that some work fails with."""
+    return str(error_of(work))
+
+
+def error_of(work: Callable[[], object]) -> FloatingPointError:
+    """The error that some work fails with."""
     with pytest.raises(FloatingPointError) as error:
         work()
-    return str(error.value)
+    return error.value
 
 
 def ahead(processes: Processes, failing: int) -> None:
@@ -89,6 +96,7 @@ def test_two_processes_average_follow_agree_and_share_work(tmp_path: Path) -> No
         assert seen["of the first"] == {"index": 0}
         assert seen["broadcast"] == 0
         assert seen["learned"] == [None, [list(range(8)), [float(row) for row in range(8)]]]
+    assert (first["rebuilt"], second["rebuilt"]) == (False, True)  # the first has its own traceback
     assert (first["gathered"], second["gathered"]) == ([0, 1], [])
     assert first["mapped"] == [item**2 for item in range(11)]
     assert first["again"] == ["a"]
