@@ -167,6 +167,14 @@ def test_a_best_outside_the_noise_is_bold(tmp_path: Path, sow: Sow) -> None:
     assert "Welch" in said(table)
 
 
+def test_a_best_of_one_column_alone_is_none_among_three(tmp_path: Path, sow: Sow) -> None:
+    """Welch's p is 0.027; Holm's correction over FID, bits/dim and reconstruction error makes it 0.08."""
+    sow("l1", [1.0, 1.5, 2.0])
+    sow("l2", [2.4, 2.9, 3.4])
+    assert bold(the_table(tmp_path)) == []
+    assert bold(the_table(tmp_path, Query(columns=["fid"]))) == [("l1", "FID")]
+
+
 def test_a_best_inside_the_noise_is_not(tmp_path: Path, sow: Sow) -> None:
     sow("l1", [1.0, 2.0, 3.0])
     sow("l2", [2.0, 3.0, 4.0])
