@@ -20,7 +20,7 @@ class EpochOrder:
         if n < 1:
             raise ValueError(f"n is {n}; an order needs at least one image: give it a set that is not empty")
         if seed < 0:
-            raise ValueError(f"seed is {seed}; legal are 0 and above")
+            raise ValueError(f"seed is {seed}; it must be 0 or more")
         self.n = n
         self.seed = seed
         self.cached: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
@@ -31,7 +31,7 @@ class EpochOrder:
         Raises ValueError on a negative start or count.
         """
         if start < 0 or count < 0:
-            raise ValueError(f"start is {start} and count is {count}; legal are 0 and above")
+            raise ValueError(f"start is {start} and count is {count}; both must be 0 or more")
         pieces = [torch.empty(0, dtype=torch.int64)]
         end = start + count
         while start < end:

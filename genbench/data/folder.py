@@ -43,11 +43,11 @@ class ImageFolder(ImageSource):
         test_fraction: float = 0.1,
     ) -> None:
         if size < 1:
-            raise ValueError(f"size is {size}; legal are 1 pixel and more")
+            raise ValueError(f"size is {size}; it must be 1 pixel or more")
         if channels not in (1, 3):
-            raise ValueError(f"channels is {channels}; legal are 1 (grey) and 3 (RGB)")
+            raise ValueError(f"channels is {channels}; choose from 1 (grey) and 3 (RGB)")
         if not 0 < test_fraction < 1:
-            raise ValueError(f"test_fraction is {test_fraction}; legal are numbers between 0 and 1")
+            raise ValueError(f"test_fraction is {test_fraction}; it must be a number between 0 and 1")
         self.root = None if root is None else Path(root).expanduser()
         self.shape = (channels, size, size)
         self.flip = flip

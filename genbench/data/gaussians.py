@@ -53,11 +53,11 @@ class Gaussians(ImageSource):
         }
         for key, (value, smallest) in at_least.items():
             if value < smallest:
-                raise ValueError(f"data.{key} is {value}; legal are {smallest} and above")
+                raise ValueError(f"data.{key} is {value}; it must be {smallest} or more")
         if 2 * shift >= size:
-            raise ValueError(f"data.shift is {shift}; legal is less than half of data.size={size}")
+            raise ValueError(f"data.shift is {shift}; it must be less than half of data.size={size}")
         if not 1 <= spread <= 64:
-            raise ValueError(f"data.spread is {spread}; legal are 1 to 64 grey levels")
+            raise ValueError(f"data.spread is {spread}; it must be from 1 to 64 grey levels")
         self.shape = (1, size, size)
         self.num_classes = classes
         self.class_names = tuple(map(str, range(classes)))

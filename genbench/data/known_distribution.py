@@ -39,7 +39,7 @@ class KnownDistribution:
         if log_levels.dim() != 3 or log_levels.shape[::2] != (modes, LEVELS) or classes.shape != (modes,):
             raise ValueError(
                 f"weights, levels and classes are {tuple(weights.shape)}, {tuple(log_levels.shape)} and "
-                f"{tuple(classes.shape)}; legal are (M,), (M, D, {LEVELS}) and (M,)"
+                f"{tuple(classes.shape)}; they must be (M,), (M, D, {LEVELS}) and (M,)"
             )
         self.weights = weights.double() / weights.double().sum()
         self.log_levels = log_levels.double()

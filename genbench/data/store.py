@@ -41,11 +41,9 @@ class Split:
 
     def __init__(self, images: Tensor, labels: Tensor | None, files: Sequence[MappedFile] = ()) -> None:
         if images.dim() != 4 or images.dtype != torch.uint8:
-            raise ValueError(f"images are {tuple(images.shape)} {images.dtype}; legal is (N, C, H, W) uint8")
+            raise ValueError(f"images are {tuple(images.shape)} {images.dtype}, not (N, C, H, W) uint8")
         if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != torch.int64):
-            raise ValueError(
-                f"labels are {tuple(labels.shape)} {labels.dtype}; legal is ({len(images)},) int64"
-            )
+            raise ValueError(f"labels are {tuple(labels.shape)} {labels.dtype}, not ({len(images)},) int64")
         self.unchecked_images, self.files = images, files
         self.labels = labels
 
@@ -238,12 +236,12 @@ def check_item(source: ImageSource, split: str, number: int, image: np.ndarray, 
     if number >= source.counts()[split] or image.shape != (h, w, c) or image.dtype != np.uint8:
         raise ValueError(
             f"{split} image {number} of {source.name} is {image.shape} {image.dtype}; "
-            f"legal are {source.counts()[split]} images of {(h, w, c)} uint8: correct the source"
+            f"there must be {source.counts()[split]} images of {(h, w, c)} uint8: correct the source"
         )
     if not (0 <= label < source.num_classes or (label == -1 and source.num_classes == 0)):
         raise ValueError(
             f"{split} image {number} of {source.name} has label {label}; "
-            f"legal are 0 to {source.num_classes - 1}, or -1 where there are no classes: correct the source"
+            f"labels are 0 to {source.num_classes - 1}, or -1 where there are no classes: correct the source"
         )
 
 

@@ -37,7 +37,7 @@ class MetricName:
 
     def __post_init__(self) -> None:
         if self.of not in OF:
-            raise ValueError(f"of is {self.of!r}; legal are {', '.join(OF)}")
+            raise ValueError(f"of is {self.of!r}; choose from {', '.join(OF)}")
 
     def __str__(self) -> str:
         return f"{self.kind}[{','.join((self.basis, *self.details, self.of))}]"

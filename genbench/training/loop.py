@@ -83,7 +83,7 @@ class Trainer:
             legal = ", ".join(str(devices) for devices in range(1, part + 1) if part % devices == 0)
             raise ValueError(
                 f"trainer.devices is {self.devices}; each takes an equal part of the {part} images of "
-                f"trainer.batch_size={self.batch_size}, accumulate={self.accumulate}: legal are {legal}"
+                f"trainer.batch_size={self.batch_size}, accumulate={self.accumulate}: choose from {legal}"
             )
         for name in (
             "clip_norm",

@@ -148,10 +148,10 @@ def test_torchruns_processes_are_one_run(tmp_path: Path, main: Command, environm
     ("words", "refusal"),
     [
         (("trainer.devices=0",), "trainer.devices is 0; each takes an equal part"),
-        (("trainer.devices=3",), "legal are 1, 2, 4, 8, 16, 32, 64"),
+        (("trainer.devices=3",), "choose from 1, 2, 4, 8, 16, 32, 64"),
         (
             ("trainer.devices=2", "trainer.accumulate=64"),
-            "the 1 images of trainer.batch_size=64, accumulate=64: legal are 1",
+            "the 1 images of trainer.batch_size=64, accumulate=64: choose from 1",
         ),
     ],
 )

@@ -102,10 +102,10 @@ def test_the_law_changes_with_what_makes_it_and_not_with_how_many_images_are_dra
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": 3}, "data.size is 3; legal are 4"),
+        ({"size": 3}, "data.size is 3; it must be 4 or more"),
         ({"classes": 0}, "data.classes is 0"),
-        ({"shift": 4}, "data.shift is 4; legal is less than half"),
-        ({"spread": 0.5}, "data.spread is 0.5; legal are 1 to 64"),
+        ({"shift": 4}, "data.shift is 4; it must be less than half"),
+        ({"spread": 0.5}, "data.spread is 0.5; it must be from 1 to 64"),
         ({"test": 0}, "data.test is 0"),
         ({"seed": -1}, "data.seed is -1"),
     ],

@@ -105,7 +105,7 @@ def test_a_rounded_normal_keeps_its_digits_in_both_tails() -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"legal are \(M,\), \(M, D, 256\)"):
+    with pytest.raises(ValueError, match=r"they must be \(M,\), \(M, D, 256\)"):
         KnownDistribution(torch.ones(2), torch.zeros(2, 3, 255), torch.zeros(2).long(), key="00")
     with pytest.raises(ValueError, match="the distribution is of images of 3 bytes"):
         tiny().log_prob(torch.zeros(2, 4, dtype=torch.uint8))

@@ -54,7 +54,7 @@ def test_a_name_without_its_protocol_is_refused(text: str) -> None:
 
 
 def test_samples_of_unknown_origin_are_refused() -> None:
-    with pytest.raises(ValueError, match="legal are ema, raw, given, test"):
+    with pytest.raises(ValueError, match="choose from ema, raw, given, test"):
         MetricName("fid", "x", 1, "train", "best")
 
 
