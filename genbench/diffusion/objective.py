@@ -26,7 +26,7 @@ class Case(NamedTuple):
     target: Tensor
     """The answer that the network is trained towards, in the parameterization's terms."""
     output: Tensor
-    """The network's answer."""
+    """The output of the network for xt, in the parameterization's terms."""
     x0_hat: Tensor
     """The estimate of x0 that follows from the output."""
     variance: ReverseVariance

@@ -43,7 +43,7 @@ class Evaluation(NamedTuple):
     """
 
     metrics: dict[str, float]
-    """Under full protocol names."""
+    """Each score under its full name, which states the protocol."""
     passes_per_sample: float
     seconds_per_image: float
     """Of sampling alone, at the evaluation's batch size."""
@@ -62,7 +62,7 @@ class Evaluator:
     def __init__(self, data: ImageData, metrics: Metrics, context: Context) -> None:
         self.data, self.metrics, self.context = data, metrics, context
         self.held_out = HeldOut(data, metrics, context)
-        """Measures likelihood and reconstruction."""
+        """The measurements on held-out images: likelihood and reconstruction."""
         self.references: dict[str, Reference] = {}
 
     @cached_property

@@ -38,7 +38,7 @@ class Picture(NamedTuple):
     images: Tensor
     """(N, C, H, W) uint8."""
     columns: int | None
-    """None: near a square."""
+    """Number of images in a row; None makes the grid about square."""
 
 
 class Gallery:

@@ -31,7 +31,7 @@ class Account(NamedTuple):
     passes: int = 0
     """Images that went through the networks, once for each pass."""
     seconds: float = 0.0
-    """Of sampling alone."""
+    """Time of sampling alone, in seconds, without features and scores."""
     outside: float = 0.0
     """Share of pixels that rounding to 8 bits had to clamp, summed over images."""
     broken: tuple[int, ...] = ()

@@ -32,7 +32,7 @@ class Dequantization(nn.Module, ABC):
     bound: Literal["lower"] = "lower"
     """The kind of number that the flow's log_prob is, as genbench.generator.Likelihood has it."""
     noise_name: str
-    """An adjective for `method`."""
+    """Kind of noise in one word, as `method` of a result names it: uniform, variational."""
 
     def __init__(self, *, draws: int = 1) -> None:
         super().__init__()

@@ -19,7 +19,8 @@ def read_overrides(run_dir: Path) -> list[str]:
     """
     path = run_dir / OVERRIDES
     try:
-        words = yaml.load(read_regular(path, at_most=YAML_BYTES, inside=run_dir), yaml.BaseLoader)
+        # The base loader makes text, lists and dicts alone: 1e-3 stays the text that was typed.
+        words = yaml.BaseLoader(read_regular(path, at_most=YAML_BYTES, inside=run_dir)).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no list of overrides ({error}): restore it") from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):

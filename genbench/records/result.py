@@ -31,7 +31,7 @@ EARLIER_KINDS = {
     ("exact", "uniform dequantization"): ("lower", "one draw of uniform dequantization"),
     ("lower", "variational dequantization"): ("lower", "one draw of variational dequantization"),
 }
-"""How results of earlier versions name a flow's bound and method -> the same numbers' names now."""
+"""Names of a flow's bound and method in results of earlier versions -> their names now."""
 Section = TypeVar("Section", bound="Part")
 
 

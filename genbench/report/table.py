@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
     @property
     def runs(self) -> list[str]:
-        """Names of its runs."""
+        """Names of the runs that the row is the mean of."""
         return [str(name) for name in self.cells("run")]
 
     @property

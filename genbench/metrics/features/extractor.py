@@ -35,7 +35,7 @@ class FeatureExtractor(nn.Module, ABC):
     def __init__(self, protocol: str, weights_sha256: str, num_features: int) -> None:
         super().__init__()
         self.protocol = protocol
-        """What stands first in a metric's brackets: "digits-cnn-v1"."""
+        """Name of the network and its version, first in a metric's brackets: "digits-cnn-v1"."""
         self.weights_sha256 = weights_sha256
         self.num_features = num_features
 

@@ -1,4 +1,4 @@
-"""Tables -> LaTeX (booktabs)."""
+"""Tables of a report as LaTeX source, with rules of the package booktabs."""
 
 import re
 
@@ -30,7 +30,7 @@ def latex(found: Comparison) -> str:
 
 
 def environment(table: Table, footnotes: list[str]) -> str:
-    """One data set's table."""
+    """Return the LaTeX of one data set's table, with its footnotes below it."""
     right = ["r" if is_number else "l" for is_number in table.is_number]
     rows = table.texts(escape, "\\textbf{{{}}}")
     body = "\n".join(f"{' & '.join(row)} \\\\" for row in rows)
