@@ -1,0 +1,74 @@
+"""Wrong inputs end before any work: exit code 2, one message with the remedy, nothing left behind."""
+
+import importlib
+import pkgutil
+import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from tests import wrong_inputs
+from tests.conftest import Command
+from tests.wrong_inputs import Wrong
+
+MODULES = sorted(found.name for found in pkgutil.iter_modules(wrong_inputs.__path__))
+ROWS = [
+    pytest.param(row, id=f"{name}-{row.command[:80]}")
+    for name in MODULES
+    for row in importlib.import_module(f"tests.wrong_inputs.{name}").ROWS
+]
+PATIENCE_SECONDS = 30
+"""A refusal takes well under a second; a command that is accepted, or hangs, would train for minutes."""
+LONGEST = 700
+"""Characters of a message that a reader takes in: about seven lines of a terminal."""
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_wrong_input_gets_one_message_and_leaves_nothing(
+    row: Wrong, main: Command, verb: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row.given(tmp_path)
+    before = contents(tmp_path)
+    program, *words = shlex.split(row.command)
+    with not_accepted():
+        done = (main if program == "main" else verb)(*words)
+    assert done.returncode == row.code, done
+    assert done.stderr.count("genbench: ") == 1, done.stderr
+    for text in row.says:
+        assert text in done.stderr, done.stderr
+    assert len(done.stderr) <= LONGEST, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert contents(tmp_path) == before
+
+
+def test_no_command_stands_in_the_tables_twice() -> None:
+    rows = [row.values[0] for row in ROWS]
+    commands = [(row.command, row.given) for row in rows if isinstance(row, Wrong)]
+    assert len(commands) == len(set(commands))
+
+
+def contents(folder: Path) -> list[str]:
+    """The paths of all that lies in a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@contextmanager
+def not_accepted() -> Iterator[None]:
+    """End a command that was not refused."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"still at work after {PATIENCE_SECONDS} s: accepted, or it hangs")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
