@@ -4,6 +4,7 @@ Every process of a run calls the same methods: they draw, or gather, batches of 
 process computes the scores, and all of them return the numbers.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -27,6 +28,8 @@ from genbench.metrics import (
     reference,
     take,
 )
+from genbench.metrics.features.accuracy import described
+from genbench.records.feature_network import FeatureNetwork
 from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
 from genbench.runtime.context import Context
@@ -66,6 +69,29 @@ class Evaluator:
         self.references: dict[str, Reference] = {}
 
     @cached_property
+    def networks(self) -> dict[str, FeatureNetwork]:
+        """The feature network as results state it, by the protocol of its features, with its accuracy on
+        held-out images; empty where it does not say what it is. Where it is weak, the first use warns.
+        """
+        extractor, context = self.extractor, self.context
+        with context.processes.first_ahead():
+            found = described(extractor, self.data, device=context.device, progress=context.progress)
+        if found is not None and found.is_weak and context.first:
+            warnings.warn(f"features {extractor.protocol} are weak: {found.weakness}", stacklevel=3)
+        return {} if found is None else {extractor.protocol: found}
+
+    def warn_of_weak_features(self) -> None:
+        """Warn, before a model is trained, where its scores would be taken on features of a weak classifier,
+        as far as that is known: one that is still to be trained for these data is measured after that.
+        """
+        features, processes = self.metrics.features, self.context.processes
+        if not self.metrics.scores or features is None:
+            return
+        # The first process looks for all: a file of the cache may appear between two looks.
+        if processes.on_first(lambda: features.is_ready(self.data)):
+            _ = self.networks
+
+    @cached_property
     def extractor(self) -> FeatureExtractor:
         """The feature network, built when first needed; where it has to be trained, the first process does so
         and the others read it from the cache.
@@ -81,6 +107,7 @@ class Evaluator:
         """
         if split not in self.references:  # a sweep of samplers needs the training images alone
             extractor, context = self.extractor, self.context
+            _ = self.networks  # a weak network warns before the work on its features
             with context.processes.first_ahead():
                 self.references[split] = reference(
                     extractor, self.data, split=split, device=context.device, progress=context.progress

@@ -16,6 +16,7 @@ from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.given_images import GivenImages
 from genbench.generator import Generator
 from genbench.metrics import Metrics
+from genbench.records.feature_network import to_record as networks_record
 from genbench.records.metric_kinds import to_record
 from genbench.records.run_directory import Run, version
 from genbench.runtime.context import Context
@@ -95,6 +96,7 @@ class Reevaluation:
         None for images without a model; adds version, time, data and seed.
         """
         kinds = to_record(self.metrics.kinds)  # of other packages' scores alone, for the titles in reports
+        networks = networks_record(self.evaluator.networks) if quality else {}
         return {
             "genbench": version("genbench"),
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,6 +106,7 @@ class Reevaluation:
             "metrics": quality,
             "likelihood": likelihood,
             **({"kinds": kinds} if kinds else {}),
+            **({"feature_networks": networks} if networks else {}),
         }
 
 

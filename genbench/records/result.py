@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
+from genbench.records.feature_network import FeatureNetwork, recorded_networks
+from genbench.records.feature_network import to_record as networks_record
 from genbench.records.metric_kinds import Kind, recorded_kinds, to_record
 
 __all__ = [
@@ -138,7 +140,7 @@ class Result:
     configuration, data_key that of its images. choices: the option chosen in each group. metrics: values by
     their full names, see `MetricName`; kinds: of those that genbench does not ship, see `recorded_kinds`.
     samples: paths of pictures within the run. noise: alpha_bar over t, of models that have it. version: of
-    this record.
+    this record. feature_networks: what the scores were taken by, by the protocol of its features.
     """
 
     genbench: str | None = None
@@ -157,6 +159,7 @@ class Result:
     samples: Mapping[str, str] = field(default_factory=dict)
     noise: Mapping[str, Any] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    feature_networks: Mapping[str, FeatureNetwork] = field(default_factory=dict)
     version: int = VERSION
 
     @classmethod
@@ -179,19 +182,21 @@ class Result:
             samples=record.get("samples", {}),
             noise=record.get("noise", {}),
             kinds=recorded_kinds(record),
+            feature_networks=recorded_networks(record),
             version=number("version", record.get("version", 1)),
         )
 
     def to_record(self) -> dict[str, Any]:
-        """Return the result as plain data, as result.json holds it; `kinds` only where there are some."""
+        """Return the result as plain data, as result.json holds it; `kinds` and `feature_networks` only where
+        there are some.
+        """
         found = {item.name: getattr(self, item.name) for item in fields(self)}
         sections = {name: part.to_record() for name, part in found.items() if isinstance(part, Part)}
-        kinds = to_record(self.kinds.values())
-        return {
-            name: value
-            for name, value in (found | sections | {"kinds": kinds}).items()
-            if kinds or name != "kinds"
+        rare = {
+            "kinds": to_record(self.kinds.values()),
+            "feature_networks": networks_record(self.feature_networks),
         }
+        return {name: value for name, value in (found | sections | rare).items() if value or name not in rare}
 
 
 def section(record: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Column(NamedTuple):
     title: str
     better: int = 0  # -1: lower is better, 1: higher is better, 0: neither
     mark: int = 0  # number of the footnote that holds its protocol, 0 for none
+    is_weak: bool = False  # if the classifier behind its features is, see `FeatureNetwork`
 
     @property
     def arrow(self) -> str:

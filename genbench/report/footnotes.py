@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import CONVERGED_BITS, MEASURES, Column
 from genbench.report.data_frame import cells
@@ -70,6 +71,22 @@ def shared(table: Table) -> Iterator[str]:
         names = [name for col, name in metrics(table) if col.mark == mark]
         each = (f"{name.kind} {','.join((*name.details, name.of))}" for name in names)
         yield f"[{mark}] {names[0].basis}: {'; '.join(each)}."
+    yield from feature_networks(table)
+
+
+def feature_networks(table: Table) -> Iterator[str]:
+    """Notes on the networks behind the metrics: their training and accuracy, and what is weak of them."""
+    known = table.runs.networks
+    shown = dict.fromkeys(name.protocol for _, name in metrics(table))
+    for protocol in shown:
+        if protocol in known:
+            yield f"{protocol}: {known[protocol].words}"
+    if unknown := [
+        protocol for protocol in shown if protocol not in known and not protocol.startswith("pixels")
+    ]:
+        yield f"{some(unknown)}: accuracy of the feature network n/a (recorded by an earlier version)."
+    weak = [protocol for protocol in shown if protocol in known and known[protocol].is_weak]
+    yield from (f"{WEAK_SIGN}: weak features: {known[protocol].weakness}." for protocol in weak)
 
 
 def legend(table: Table, repeats: str, scores: Sequence[str]) -> Iterator[str]:

@@ -4,9 +4,12 @@ import copy
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from genbench.records.feature_network import FeatureNetwork, merged_networks, recorded_networks
 from genbench.records.files import read_json
 from genbench.records.identity import hashed
 from genbench.records.json_lines import parse_lines
@@ -17,7 +20,7 @@ from genbench.records.untrusted_files import LOG_BYTES, RECORD_BYTES, parse_json
 from genbench.report import settings as flat
 from genbench.report.data_frame import Cell
 
-__all__ = ["RunRecord", "read_run", "text"]
+__all__ = ["RunRecord", "network_columns", "read_run", "text"]
 
 FACTS = ("group", "status", "seed", "identity")
 EVALUATIONS = "evaluations.jsonl"
@@ -33,6 +36,7 @@ class RunRecord(NamedTuple):
     later: frozenset[str] = frozenset()  # metrics of evaluations after the run
     passed_over: str = ""  # the evaluations that cannot be read
     kinds: Mapping[str, Kind] = KINDS  # of scores, with those that the run recorded itself
+    networks: Mapping[str, FeatureNetwork] = MappingProxyType({})  # by the protocol of their features
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -55,7 +59,9 @@ def read_run(folder: Path) -> RunRecord:
         settings = clean(flat.settings(section(content, "config")))
         choices = [*map(text, section(content, "choices"))]
         kinds = merged(recorded_kinds(record) for record in (content, *found))
-        return RunRecord(row(whole), choices, settings, new, passed_over, kinds)
+        networks = merged_networks(recorded_networks(record) for record in (content, *found))
+        facts = {text(name): value for name, value in network_columns(networks).items()}
+        return RunRecord(row(whole) | facts, choices, settings, new, passed_over, kinds, networks)
     except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"damaged: {path.name}: {error}") from error
 
@@ -101,6 +107,7 @@ def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, 
         try:  # what could not stand in a row is damage too
             row({"metrics": record.get("metrics"), "likelihood": record.get("likelihood") or {}})
             recorded_kinds(record)
+            recorded_networks(record)
         except ValueError:
             damaged.append(line)
             continue
@@ -135,6 +142,19 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
             **facts,
         }
     )
+
+
+def network_columns(networks: Mapping[str, FeatureNetwork]) -> dict[str, Cell]:
+    """Return the accuracy and the training of each feature network, by the protocol of its features, as
+    columns of CSV and JSON: `digits-cnn-v1 accuracy`, `digits-cnn-v1 training_images`.
+    """
+    records = {protocol: asdict(network) for protocol, network in networks.items()}
+    return {
+        f"{protocol} {name}": value
+        for protocol, found in records.items()
+        for name, value in found.items()
+        if value is not None
+    }
 
 
 def clean(values: Mapping[str, Any]) -> dict[str, Cell]:

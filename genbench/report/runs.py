@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from genbench.records.feature_network import FeatureNetwork, merged_networks
 from genbench.records.metric_kinds import KINDS, Kind, merged
 from genbench.report.data_frame import Cell, DataFrame, cells, frame_of
 from genbench.report.one_run import read_run, text
@@ -31,6 +32,7 @@ class Runs(NamedTuple):
     later: Mapping[str, Collection[str]] = MappingProxyType({})  # metrics that were measured after a run
     passed_over: Mapping[str, str] = MappingProxyType({})  # evaluations of runs that cannot be read
     kinds: Mapping[str, Kind] = KINDS  # of scores, with those that these runs recorded themselves
+    networks_by_run: Mapping[str, Mapping[str, FeatureNetwork]] = MappingProxyType({})
 
     def with_frame(self, frame: DataFrame) -> "Runs":
         """Return the same with some of the rows, or another order, without measures that none of them has."""
@@ -38,6 +40,13 @@ class Runs(NamedTuple):
         names = (*self.choices, *self.settings)
         there = frame.map(lambda value: value is not None).any()
         return self._replace(frame=frame[[name for name in frame if there[name] or name in names]])
+
+    @property
+    def networks(self) -> dict[str, FeatureNetwork]:
+        """The feature networks that the runs of the frame recorded, by the protocol of their features; an
+        earlier version recorded none.
+        """
+        return merged_networks(self.networks_by_run.get(str(run), {}) for run in cells(self.frame, "run"))
 
     def own(self, metric: str) -> list[bool]:
         """Return for each row True if its run measured a metric itself, and no later evaluation did."""
@@ -104,6 +113,7 @@ def joined(paths: Mapping[str, Path], *, all_or_nothing: bool = False) -> Runs:
         {run: found.later for run, found in records.items()},
         {run: found.passed_over for run, found in records.items() if found.passed_over},
         merged(found.kinds for found in records.values()),
+        {run: found.networks for run, found in records.items()},
     )
 
 

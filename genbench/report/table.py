@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, groups, present
@@ -137,7 +138,11 @@ def marked(names: Sequence[str], runs: Runs) -> list[Column]:
     """Columns of measures; metrics of the same features and number of samples share a footnote."""
     basis = {name: MetricName.parse(name).basis for name in names if is_metric(name)}
     marks = {shared: number for number, shared in enumerate(dict.fromkeys(basis.values()), 1)}
-    return [column(name, runs.kinds, marks[basis[name]] if name in basis else 0) for name in names]
+    weak = {protocol for protocol, network in runs.networks.items() if network.is_weak}
+    found = [column(name, runs.kinds, marks[basis[name]] if name in basis else 0) for name in names]
+    return [
+        col._replace(is_weak=col.mark > 0 and MetricName.parse(col.name).protocol in weak) for col in found
+    ]
 
 
 def ranked(
@@ -162,10 +167,18 @@ def ranked(
             best.add((place, first.place))
     digits = [shared_decimals([x.estimate for x in places if x.estimate]) for places in content]
     marked = [
-        [x._replace(is_best=(place, i) in best, digits=digits[place]) for i, x in enumerate(places)]
+        [
+            signed(x, columns[place])._replace(is_best=(place, i) in best, digits=digits[place])
+            for i, x in enumerate(places)
+        ]
         for place, places in enumerate(content)
     ]
     return marked, len(found)
+
+
+def signed(entry: Entry, col: Column) -> Entry:
+    """Put the sign of weak features beside a number of a column of such, see `Column.is_weak`."""
+    return entry._replace(sign=WEAK_SIGN) if col.is_weak and entry.estimate else entry
 
 
 def budgets(frame: DataFrame) -> list[str]:

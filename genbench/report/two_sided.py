@@ -1,13 +1,15 @@
 """Two sets of runs against each other: which is better, and how sure that is."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.table import Table
 from rich.text import Text
 
+from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, merged_networks
+from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import Column, column, measured_metrics, shown_metrics
 from genbench.report.data_frame import Cell, cells, groups
 from genbench.report.groups import axes, data_sets, identifying
@@ -126,10 +128,18 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
         else "Nothing is in bold: one run does not show how much training varies, whatever its interval over "
         "samples; train both with two seeds or more."
     )
+    networks = merged_networks(runs.networks for runs in sides)
+    behind = {x.column.name: network_of(x.column, networks) for x in measures}
+    notes = [
+        f"{protocol}: {network.words}"
+        + (f"\n{WEAK_SIGN} weak features: {network.weakness}." if network.is_weak else "")
+        for protocol, network in networks.items()
+        if network in behind.values()
+    ]
     grid = Table(
         title=Text(f"A is {names[0]}\nB is {names[1]}{unequal}"),
         title_justify="left",
-        caption=Text(rule),
+        caption=Text("\n".join([rule, *notes])),
         caption_justify="left",
     )
     for name in ("measure", "A", "B", "P(A better)", "by"):
@@ -137,5 +147,12 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
     for x in measures:
         p = Text("n/a" if math.isnan(x.p) else f"{x.p:.3f}", style="bold" if x.is_significant else "")
         name = x.column.name.replace("[", " [").replace(",", ", ")  # a narrow terminal breaks it there
-        grid.add_row(Text(f"{name} {x.column.arrow}"), written(x.a), written(x.b), p, x.by)
+        network = behind[x.column.name]
+        sign = f"{WEAK_SIGN} " if network is not None and network.is_weak else ""
+        grid.add_row(Text(f"{name} {x.column.arrow}"), sign + written(x.a), sign + written(x.b), p, x.by)
     return grid
+
+
+def network_of(col: Column, networks: Mapping[str, FeatureNetwork]) -> FeatureNetwork | None:
+    """The feature network behind a measure, None where it has none or none was recorded."""
+    return networks.get(MetricName.parse(col.name).protocol) if is_metric(col.name) else None

@@ -189,6 +189,7 @@ class Session:
         parts, say = self.parts, self.context.progress.say
         if self.checkpoint is not None:
             say([f"Resuming at {self.checkpoint['images_seen']:,} images."])
+        self.evaluator.warn_of_weak_features()
         gallery = Gallery(
             self.here.samples,
             tracker,
@@ -272,6 +273,7 @@ class Session:
             samples={"grid": str(grid.relative_to(self.here.path))},
             noise=noise_schedule(model),
             kinds={kind.key: kind for kind in self.parts.metrics.kinds},
+            feature_networks=self.evaluator.networks if self.parts.metrics.scores else {},
         )
 
     def quality(self, trained: Trained, gallery: Gallery) -> tuple[dict[str, float], Evaluation]:

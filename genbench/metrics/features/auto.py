@@ -39,6 +39,9 @@ class AutoFeatures(FeatureSource):
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         return self.choice(data).build(data, device=device, progress=progress)
 
+    def is_ready(self, data: ImageData) -> bool:
+        return self.choice(data).is_ready(data)
+
     def choice(self, data: ImageSource | ImageData) -> FeatureSource:
         """Choose the recipe that fits a data set by its distribution and its name, see the class; the same
         for the images before they are prepared and after.

@@ -1,5 +1,7 @@
 """Features of a classifier trained once on the data themselves, for sets that Inception does not fit."""
 
+from pathlib import Path
+
 import torch
 
 from genbench.data import ImageData, ImageSource, cache_dir
@@ -43,12 +45,22 @@ class ClassifierFeatures(FeatureSource):
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         self.check(data)
-        # All that the weights depend on, so that other data or another recipe train their own.
-        recipe = {"data": data.key, "images": self.images, "seed": self.seed, "recipe": cnn.RECIPE}
-        path = cache_dir() / "features" / f"{data.name}-cnn-{cache.key(recipe)}.safetensors"
         stored = cache.cached(
-            path,
+            self.path(data),
             lambda: cnn.train(data, images=self.images, seed=self.seed, progress=progress),
         )
         # Another training, by another seed or on another kind of CPU, is another protocol.
-        return cnn.CNNExtractor(stored, f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}").to(device)
+        protocol = f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}"
+        # What it learned from: all training images, or as many as its budget shows it.
+        seen = min(len(data.train), self.images // cnn.BATCH * cnn.BATCH)
+        return cnn.CNNExtractor(stored, protocol, trained_on=data.name, training_images=seen).to(device)
+
+    def path(self, data: ImageData) -> Path:
+        """Return the cache file of the weights for this data, whether it is there or not; its name changes
+        with all that they depend on, so that other data or another recipe train their own.
+        """
+        recipe = {"data": data.key, "images": self.images, "seed": self.seed, "recipe": cnn.RECIPE}
+        return cache_dir() / "features" / f"{data.name}-cnn-{cache.key(recipe)}.safetensors"
+
+    def is_ready(self, data: ImageData) -> bool:
+        return self.path(data).is_file()

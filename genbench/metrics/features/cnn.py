@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from genbench.data import EpochOrder, ImageData, Split, mirrored, shifted, to_float
 from genbench.metrics.cache import Stored, digest
 from genbench.metrics.features.extractor import FeatureExtractor, Features
+from genbench.records.feature_network import FeatureNetwork
 from genbench.runtime.precision import full_precision
 from genbench.runtime.progress import Progress
 
@@ -65,12 +66,21 @@ class CNNExtractor(FeatureExtractor):
     its logits.
 
     stored: weights and sizes as `train` returns them. protocol: the features' name in metric names.
+    trained_on: the data set, and training_images: how many different images of it, as results state them.
     """
 
-    def __init__(self, stored: Stored, protocol: str) -> None:
+    def __init__(
+        self,
+        stored: Stored,
+        protocol: str,
+        *,
+        trained_on: str | None = None,
+        training_images: int | None = None,
+    ) -> None:
         head = stored.tensors["head.weight"]
         width, channels = stored.tensors["body.0.weight"].shape[:2]
-        super().__init__(protocol, digest(stored.tensors), head.shape[1])
+        origin = FeatureNetwork("classifier", trained_on, training_images, classes=len(head))
+        super().__init__(protocol, digest(stored.tensors), head.shape[1], origin)
         with torch.device("meta"):  # drawing weights, only to replace them, would move torch's generator
             self.network = SmallCNN(channels, len(head), width=width, num_features=head.shape[1])
         self.network.load_state_dict(stored.tensors, assign=True)

@@ -13,6 +13,7 @@ from genbench.data.source import file_digest
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource
 from genbench.metrics.features.vit import VisionTransformer
 from genbench.metrics.features.weights import check_channels, check_layout, local_file, read_tensors
+from genbench.records.feature_network import FeatureNetwork
 from genbench.runtime.progress import Progress
 
 __all__ = ["DINOv2Features"]
@@ -60,7 +61,8 @@ class DINOv2Extractor(FeatureExtractor):
     """
 
     def __init__(self, protocol: str, weights_sha256: str, network: VisionTransformer) -> None:
-        super().__init__(protocol, weights_sha256, network.norm.normalized_shape[0])
+        num_features = network.norm.normalized_shape[0]
+        super().__init__(protocol, weights_sha256, num_features, FeatureNetwork("published network"))
         self.network = network.float().requires_grad_(False)
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
         self.register_buffer("std", torch.tensor(STD)[:, None, None])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from genbench.data import ImageData, ImageSource
 from genbench.errors import MissingWeights
+from genbench.records.feature_network import FeatureNetwork
 from genbench.runtime.precision import full_precision
 from genbench.runtime.progress import Progress
 
@@ -29,15 +30,19 @@ class FeatureExtractor(nn.Module, ABC):
     """A frozen network from images as bytes to features and logits; subclasses implement `extract`.
 
     protocol names the features with all that changes them, since values on other features do not compare;
-    num_features: d.
+    num_features: d. origin: what it was trained on, as results state it, before its accuracy is measured;
+    None where that is not said.
     """
 
-    def __init__(self, protocol: str, weights_sha256: str, num_features: int) -> None:
+    def __init__(
+        self, protocol: str, weights_sha256: str, num_features: int, origin: FeatureNetwork | None = None
+    ) -> None:
         super().__init__()
         self.protocol = protocol
         """Name of the network and its version, first in a metric's brackets: "digits-cnn-v1"."""
         self.weights_sha256 = weights_sha256
         self.num_features = num_features
+        self.origin = origin
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Features:
@@ -84,6 +89,12 @@ class FeatureSource(ABC):
         Trained or downloaded where it must be, with a bar in `progress`. Raises ValueError or MissingWeights
         as `check` does.
         """
+
+    def is_ready(self, data: ImageData) -> bool:
+        """Return True where `build` only reads a classifier that was trained for this data before, so that
+        its accuracy is known before a model is trained; False by default.
+        """
+        return False
 
 
 def check_finite(features: Tensor, name: str = "features") -> None:

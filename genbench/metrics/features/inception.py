@@ -12,6 +12,7 @@ from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource, MissingWeights
 from genbench.metrics.features.weights import check_channels, check_layout, local_file, read_tensors
+from genbench.records.feature_network import FeatureNetwork
 from genbench.records.files import atomic_file
 from genbench.runtime.progress import Progress
 
@@ -70,7 +71,8 @@ class InceptionExtractor(FeatureExtractor):
 
     def __init__(self, network: "FeatureExtractorInceptionV3", weights_sha256: str, channels: int) -> None:
         name = "inception" if weights_sha256 == SHA256 else f"inception-{weights_sha256[:8]}"
-        super().__init__(f"{name},res=tf1{',grey' if channels == 1 else ''}", weights_sha256, 2048)
+        protocol = f"{name},res=tf1{',grey' if channels == 1 else ''}"
+        super().__init__(protocol, weights_sha256, 2048, FeatureNetwork("published network"))
         self.network = network.float().requires_grad_(False)
         self.channels = channels
 

@@ -6,6 +6,7 @@ from torch import Tensor
 from genbench.data import ImageData, ImageSource, KnownDistribution, to_float
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource
 from genbench.metrics.scores.frechet import Moments
+from genbench.records.feature_network import FeatureNetwork
 from genbench.runtime.progress import Progress
 
 __all__ = ["LawFeatures", "exact_moments"]
@@ -41,7 +42,9 @@ class LawExtractor(FeatureExtractor):
     """
 
     def __init__(self, distribution: KnownDistribution) -> None:
-        super().__init__(f"pixels-{distribution.key[:8]}", distribution.key, distribution.dimensions)
+        origin = FeatureNetwork("exact posterior", classes=distribution.num_classes)
+        protocol = f"pixels-{distribution.key[:8]}"
+        super().__init__(protocol, distribution.key, distribution.dimensions, origin)
         self.distribution = distribution
         self.eval()
 

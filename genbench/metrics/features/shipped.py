@@ -24,6 +24,8 @@ class ShippedFeatures(FeatureSource):
     """First entry in a metric's brackets, and name of the weights file."""
     option: str
     """Its name in `features=`."""
+    training_images: int
+    """Of the training split of the set that `option` names."""
     shape: tuple[int, int, int]
     """(C, H, W) of the images that it takes."""
     sha256: str
@@ -52,7 +54,9 @@ class ShippedFeatures(FeatureSource):
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         self.check(data)
-        return CNNExtractor(load(self.path), self.protocol).to(device)
+        return CNNExtractor(
+            load(self.path), self.protocol, trained_on=self.option, training_images=self.training_images
+        ).to(device)
 
 
 class DigitsFeatures(ShippedFeatures):
@@ -63,6 +67,7 @@ class DigitsFeatures(ShippedFeatures):
 
     protocol = "digits-cnn-v1"
     option = "digits"
+    training_images = 1438
     shape = (1, 8, 8)
     sha256 = "b86c78519b8e8c5ec8f8a0e22f8379736ceb445107f134042332714e12b925d0"
 
@@ -75,5 +80,6 @@ class FashionMnistFeatures(ShippedFeatures):
 
     protocol = "fashion-mnist-cnn-v1"
     option = "fashion_mnist"
+    training_images = 60_000
     shape = (1, 28, 28)
     sha256 = "ac9d328e0f6915767ec11033f9ce86df02eac7fdb68998cbce3b6220e9827efe"

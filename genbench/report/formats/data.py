@@ -13,6 +13,7 @@ from genbench.records.metric_name import is_metric, rank
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD
 from genbench.report.compare import Comparison
 from genbench.report.data_frame import Cell, cells
+from genbench.report.one_run import network_columns
 from genbench.report.query import in_order, measure, order
 from genbench.report.runs import Runs, without_reruns
 from genbench.report.table import Line, Table
@@ -77,7 +78,8 @@ def run_records(runs: Runs, only: Sequence[str]) -> list[dict[str, Cell]]:
 def line_record(table: Table, line: Line) -> dict[str, Cell]:
     """Record of one row of a table, with each number's mean under its name.
 
-    Behind it stand `(std)` over seeds, `(low)` and `(high)` of one seed's interval, and `(n)` seeds.
+    Behind it stand `(std)` over seeds, `(low)` and `(high)` of one seed's interval, and `(n)` seeds; last,
+    what is known of the networks behind the features.
     """
     record: dict[str, Cell] = {"data": table.title, "runs": len(line.runs)}
     for col, entry in zip(table.columns, line.entries, strict=True):
@@ -85,7 +87,7 @@ def line_record(table: Table, line: Line) -> dict[str, Cell]:
         if x := entry.estimate:
             rest = {"std": x.std, "low": x.low, "high": x.high, "n": x.n}
             record |= {f"{col.name} ({key})": value for key, value in rest.items()}
-    return record
+    return record | network_columns(table.runs.networks)
 
 
 def field(value: Cell) -> Cell:

@@ -15,7 +15,7 @@ NAMES = ["backslash", "asciitilde", "asciicircum", "less", "greater", "bar", "qu
 SPECIAL |= {letter: f"\\text{name}{{}}" for letter, name in zip('\\~^<>|"', NAMES, strict=True)}
 # "[" at the beginning of a row would be an argument of the line break before it, "*" its starred form.
 SPECIAL |= {letter: f"{{{letter}}}" for letter in "[]*"}
-SYMBOLS = {"±": "pm", "≤": "le", "≈": "approx", "∞": "infty", "↓": "downarrow", "↑": "uparrow"}
+SYMBOLS = {"±": "pm", "≤": "le", "≈": "approx", "∞": "infty", "↓": "downarrow", "↑": "uparrow", "†": "dag"}
 SPECIAL |= {letter: f"$\\{name}$" for letter, name in SYMBOLS.items()}
 HEAD = "% needs \\usepackage{booktabs}\n"
 

@@ -9,6 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, recorded_networks
 from genbench.records.metric_name import OF, MetricName, rank
 from genbench.records.result import Likelihood, Reconstruction, Result
 from genbench.report.columns import CONVERGED_BITS, LONG_TITLES
@@ -28,7 +29,7 @@ def print_result(result: Result, console: Console) -> None:
     result: as a run wrote it, or as it was read; console: where to, which also says how wide it may be.
     """
     console.print(pairs(f"{result.group}/{result.run}", {**result.choices, "seed": result.seed}))
-    for table in qualities(result.metrics, console):
+    for table in qualities(result.metrics, result.feature_networks, console):
         console.print(table)
     if not result.metrics:
         console.print(pairs("quality", {"scores": NOT_MEASURED}))
@@ -39,7 +40,7 @@ def print_result(result: Result, console: Console) -> None:
 
 def print_quality(record: Mapping[str, Any], console: Console) -> None:
     """Print the scores and the likelihood of one evaluation, as a line of evaluations.jsonl holds them."""
-    for table in qualities(record["metrics"], console):
+    for table in qualities(record["metrics"], recorded_networks(record), console):
         console.print(table)
     if record["likelihood"] is not None:
         console.print(pairs(ON_TEST, bits(Likelihood.of(record["likelihood"]))))
@@ -55,25 +56,43 @@ def pairs(title: str, values: Mapping[str, Any]) -> Table:
     return grid
 
 
-def qualities(metrics: Mapping[str, float | None], console: Console) -> Iterator[Table]:
-    """A table for each set of features and number of samples; if it is too wide, intervals get own lines."""
+def qualities(
+    metrics: Mapping[str, float | None], networks: Mapping[str, FeatureNetwork], console: Console
+) -> Iterator[Table]:
+    """A table for each set of features and number of samples; if it is too wide, intervals get own lines.
+
+    networks: those behind the features, by protocol; what is known of each stands below its table.
+    """
     found: dict[str, dict[MetricName, None]] = {}
     for name in map(MetricName.parse, sorted(metrics, key=rank)):
         if not name.spread and name.setting("class") is None:
             found.setdefault(name.basis, {})[name.of_images(OF[0])] = None  # once for all kinds of images
     for names in map(list, found.values()):
-        wide = quality(metrics, names, " ")
+        network = networks.get(names[0].protocol)
+        wide = quality(metrics, names, " ", network)
         fits = Measurement.get(console, console.options, wide).maximum < console.width
-        yield wide if fits else quality(metrics, names, "\n")
+        yield wide if fits else quality(metrics, names, "\n", network)
 
 
-def quality(metrics: Mapping[str, float | None], names: Sequence[MetricName], between: str) -> Table:
+def quality(
+    metrics: Mapping[str, float | None],
+    names: Sequence[MetricName],
+    between: str,
+    network: FeatureNetwork | None,
+) -> Table:
     """One line a metric of one basis, with its value on the images of each kind.
 
-    names: the metrics, each once; between: what separates a value from its interval.
+    names: the metrics, each once; between: what separates a value from its interval; network: behind the
+    features, whose accuracy stands below, with a sign at each value where it is weak.
     """
     title = f"quality: {names[0].basis.replace(',', ', ')}"
     grid = Table("metric", title=Text(title), title_justify="left", min_width=len(title))
+    sign = ""
+    if network is not None:
+        sign = f"{WEAK_SIGN} " if network.is_weak else ""
+        grid.caption, grid.caption_justify = Text(f"{names[0].protocol}: {network.words}"), "left"
+        if sign:
+            grid.caption.append(f"\n{sign}weak features: {network.weakness}.")
     there = {MetricName.parse(name).of for name in metrics}
     kinds = [of for of in OF if of in there]
     for of in kinds:
@@ -81,6 +100,7 @@ def quality(metrics: Mapping[str, float | None], names: Sequence[MetricName], be
     for name in names:
         label = " ".join(filter(None, (name.kind, ", ".join(name.details))))
         values = [with_interval(metrics, name.of_images(of), between) for of in kinds]
+        values = [value if value == written(None) else sign + value for value in values]
         grid.add_row(*map(Text, (label, *values)))
     return grid
 
