@@ -85,8 +85,11 @@ class Reevaluation:
 
     def images(self, given: GivenImages) -> dict[str, Any]:
         """Score images that any tool made, and as many held-out images beside them, with labels where the
-        given ones have some; returns a line of evaluations.jsonl. Raises ValueError where they are too few.
+        given ones have some; returns a line of evaluations.jsonl. Raises ValueError where they are too few,
+        or there are no scores to take.
         """
+        if not self.metrics.scores:  # before the data are prepared
+            raise ValueError("there are no scores to evaluate images by: take metrics=standard")
         quality = self.evaluator.score_given(given)
         held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
         return self.record(quality | held_out, None)

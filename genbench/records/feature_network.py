@@ -15,9 +15,9 @@ LEAST_SKILL = 0.8
 """Share of the way from guessing (0) to no error (1) below which a classifier is weak.
 
 Measured by classifiers of 20 to all training images on the 300 pairs of 25 sets of real images that were
-spoiled (noise, blur, contrast, mixed, patched, classes left out). Of these pairs are ordered unlike the
-shipped network does: on untrained networks 12 % (digits) and 25 % (Fashion-MNIST), at a skill of 0.67 to 0.73
-10 to 14 % and 18 %, of 0.79 to 0.83 4 to 6 % and 9 to 17 %, above 0.95 (digits) 1 to 5 %.
+spoiled (noise, blur, contrast, mixed, patched, classes left out). Share of the pairs that they order unlike
+the shipped network, of digits and of Fashion-MNIST: untrained 12 % and 25 %; skill 0.67 to 0.73 10 to 14 % and
+18 %; 0.78 to 0.83 4 to 6 % and 7 to 17 %; best 1 to 2 % (skill 0.98) and 5 % (0.87).
 """
 WEAK_SIGN = "†"
 MOST = 100  # networks that one record may bring

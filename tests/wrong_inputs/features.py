@@ -1,11 +1,16 @@
 """Wrong feature networks and scores: their settings, files and data that they do not fit."""
 
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
 
 from tests.wrong_inputs import Wrong
 
 
-def weights(content: bytes) -> "object":
+def weights(content: bytes) -> Callable[[Path], None]:
     """Give a command a file of weights with some content."""
 
     def given(folder: Path) -> None:
@@ -16,30 +21,44 @@ def weights(content: bytes) -> "object":
 
 def unlabelled(folder: Path) -> None:
     """Give a command images without classes."""
-    from PIL import Image
-
     (folder / "d").mkdir()
     for number in range(12):
         Image.new("L", (8, 8), 20 * number).save(folder / "d" / f"{number}.png")
 
 
+def images(folder: Path) -> None:
+    """Give a command 30 black images of the size of digits."""
+    np.savez(folder / "i.npz", samples=np.zeros((30, 8, 8), np.uint8))
+
+
+def other_tensors(folder: Path) -> None:
+    """Give a command a file of tensors that are of no network."""
+    torch.save({"a": torch.zeros(2)}, folder / "w.pth")
+
+
+def other_objects(folder: Path) -> None:
+    """Give a command a file of objects that are no tensors."""
+    torch.save({"a": folder}, folder / "w.pth")
+
+
+IMAGES = "genbench evaluate i.npz --data digits"
 FOLDER = "main data=image_folder data.root=d data.size=8 data.channels=1"
 ROWS = (
     Wrong("main features=nonsense", ("nonsense", "choose from", "classifier")),
     Wrong("main metrics=nonsense", ("nonsense", "choose from", "standard")),
     Wrong("main scores=[nonsense]", ("nonsense", "choose from", "fid")),
-    Wrong("main metrics=classifier features.images=0", ("images is 0", "64")),
-    Wrong("main metrics=classifier features.images=-64", ("images is -64", "64")),
-    Wrong("main metrics=classifier features.images=63", ("images is 63", "64")),
-    Wrong("main metrics=classifier features.images=many", ("many",)),
-    Wrong("main metrics=classifier features.images=1.5", ("1.5",)),
-    Wrong("main metrics=classifier features.images=true", ("true",)),
-    Wrong("main metrics=classifier features.images=null", ("images",)),
-    Wrong("main metrics=classifier features.images=nan", ("nan",)),
-    Wrong("main metrics=classifier features.images=[64]", ("images",)),
-    Wrong("main metrics=classifier features.seed=-1", ("seed is -1", "0 or more")),
-    Wrong("main metrics=classifier features.seed=x", ("x",)),
-    Wrong("main metrics=classifier features.seed=1.5", ("1.5",)),
+    Wrong("main metrics=classifier features.images=0", ("features.images is 0", "64 (one batch) or more")),
+    Wrong("main metrics=classifier features.images=-64", ("features.images is -64", "64")),
+    Wrong("main metrics=classifier features.images=63", ("features.images is 63", "64")),
+    Wrong("main metrics=classifier features.images=many", ("features.images is 'many'", "whole number")),
+    Wrong("main metrics=classifier features.images=1.5", ("features.images is 1.5", "whole number")),
+    Wrong("main metrics=classifier features.images=true", ("features.images is True", "whole number")),
+    Wrong("main metrics=classifier features.images=null", ("features.images is None", "whole number")),
+    Wrong("main metrics=classifier features.images=nan", ("features.images is nan", "whole number")),
+    Wrong("main metrics=classifier features.images=[64]", ("features.images is [64]", "whole number")),
+    Wrong("main metrics=classifier features.seed=-1", ("features.seed is -1", "0 or more")),
+    Wrong("main metrics=classifier features.seed=x", ("features.seed is 'x'", "whole number")),
+    Wrong("main metrics=classifier features.seed=1.5", ("features.seed is 1.5", "whole number")),
     Wrong("main metrics=classifier features.weights=w.pth", ("features.weights",)),
     Wrong("main metrics=classifier features.image=64", ("features.image", "images")),
     Wrong(f"{FOLDER} metrics=classifier", ("0 classes", "add labels", "features=inception"), unlabelled),
@@ -60,15 +79,35 @@ ROWS = (
     Wrong("main features=inception features.weights=.", ("features.weights", "no file")),
     Wrong("main features=inception features.weights=w.pth seed=1", ("w.pth",), weights(b"PK\3\4 cut")),
     Wrong("main features.weights=w.pth", ("w.pth", "features=inception"), weights(b"")),
-    Wrong("main features=null", ("features",)),
+    Wrong("main features=null", ("features=null", "choose from auto, classifier")),
     Wrong("main metrics.samples=0", ("metrics.samples is 0", "or more")),
     Wrong("main metrics.samples=-1", ("metrics.samples is -1", "or more")),
     Wrong("main metrics.samples=5", ("metrics.samples is 5", "scores.is needs 20")),
-    Wrong("main metrics.samples=many", ("many",)),
+    Wrong("main metrics.samples=many", ("metrics.samples is 'many'", "whole number")),
     Wrong("main metrics.likelihood_samples=-1", ("metrics.likelihood_samples is -1", "null")),
     Wrong("main metrics.batch_size=0", ("metrics.batch_size is 0", "1 or more")),
-    Wrong("main scores=fid", ("scores", "[fid]")),
-    Wrong("main scores=[fid,fid]", ("fid",)),
     Wrong("main scores=[fid,kidd]", ("kidd", "kid")),
     Wrong("main data=gaussians data.test=5", ("5 images", "add images")),
+    Wrong(
+        "main features=inception features.weights=w.pth name=a",
+        ("another layout", "give weights-"),
+        other_tensors,
+    ),
+    Wrong("main features=inception features.weights=w.pth name=b", ("no file of weights",), other_objects),
+    Wrong("main features=dinov2 features.weights=w.pth name=a", ("another layout", "vits14"), other_tensors),
+    Wrong("main features=dinov2 features.weights=w.pth name=b", ("no file of weights",), other_objects),
+    Wrong(f"{IMAGES} --features nonsense", ("nonsense", "choose from auto", "give a file"), images),
+    Wrong(f"{IMAGES} --features i.npz", ("i.npz is no file of weights", "give weights-"), images),
+    Wrong(f"{IMAGES} --metrics nonsense", ("nonsense", "choose from auto, classifier"), images),
+    Wrong(f"{IMAGES} --metrics none", ("no scores", "metrics=standard"), images),
+    Wrong(f"{IMAGES} --metrics likelihood", ("no scores", "metrics=standard"), images),
+    Wrong(f"{IMAGES} --metrics classifier --set features.images=1", ("features.images is 1",), images),
+    Wrong(f"{IMAGES} --set scores=[nonsense]", ("nonsense", "choose from"), images),
+    Wrong(f"{IMAGES} --features fashion_mnist", ("(1, 8, 8)", "features=classifier"), images),
+    Wrong(f"{IMAGES} --features dinov2", ("features.weights is null", "vits14"), images),
+    Wrong(f"{IMAGES} --features law", ("distribution of digits is not known",), images),
+    Wrong("genbench selfcheck --weights none.pth", ("none.pth", "no file")),
+    Wrong("genbench selfcheck --weights w.pth", ("w.pth", "no file of weights"), weights(b"")),
+    Wrong("genbench selfcheck --data-root none", ("none", "CIFAR-10")),
+    Wrong("genbench selfcheck --device tpu", ("tpu", "cpu")),
 )

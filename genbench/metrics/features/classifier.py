@@ -23,9 +23,9 @@ class ClassifierFeatures(FeatureSource):
 
     def __init__(self, images: int = 120_000, seed: int = 0) -> None:
         if images < cnn.BATCH:
-            raise ValueError(f"images is {images}; it must be {cnn.BATCH} (one batch) or more")
+            raise ValueError(f"features.images is {images}; it must be {cnn.BATCH} (one batch) or more")
         if seed < 0:
-            raise ValueError(f"seed is {seed}; it must be 0 or more")
+            raise ValueError(f"features.seed is {seed}; it must be 0 or more")
         self.images = images
         self.seed = seed
 

@@ -42,7 +42,8 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises whatever its bytes spell
-        raise ValueError(f"{path} is no file of weights ({error}); {remedy}") from error
+        reason = "it is empty" if path.stat().st_size == 0 else "damaged, or of another format"
+        raise ValueError(f"{path} is no file of weights ({reason}); {remedy}") from error
     return {name: x for name, x in state.items() if isinstance(x, Tensor)} if isinstance(state, dict) else {}
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_kinds import Kind
 from genbench.records.metric_name import MetricName
-from genbench.report.columns import column
+from genbench.report.columns import Column, column
 from genbench.report.page import run_folder
 from genbench.report.page.pictures import Pictures, pictures_of, rank
 from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
@@ -49,6 +50,11 @@ def panel(figures: Iterable[Figure | None], note: str = "") -> Panel:
     return Panel(found, sorted({item for figure in found for item in figure.legend.items()}), note)
 
 
+def title_of(col: Column) -> str:
+    """The title of a column, with the sign of weak features where its numbers have it."""
+    return f"{WEAK_SIGN} {col.title}" if col.is_weak else col.title
+
+
 def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
     """The first metric that has a better side against the cost of sampling and of training, a point a row.
 
@@ -74,7 +80,7 @@ def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
                 low, high = (y.mean - y.std, y.mean + y.std) if y.std else (y.low, y.high)
                 ends = (y.mean, y.mean) if low is None or high is None else (low, high)
                 points.append(Point(row.number, row.name, x.mean, y.mean, *ends, budgets.get(row.number)))
-        figures.append(scatter_figure(points, x_title=title, y_title=col.title, better=col.better))
+        figures.append(scatter_figure(points, x_title=title, y_title=title_of(col), better=col.better))
     return panel(figures)
 
 
