@@ -16,7 +16,7 @@ LEAST_SKILL = 0.8
 
 Measured by classifiers of 20 to all training images on the 300 pairs of 25 sets of real images that were
 spoiled (noise, blur, contrast, mixed, patched, classes left out). Share of the pairs that they order unlike
-the shipped network, of digits and of Fashion-MNIST: untrained 12 % and 25 %; skill 0.67 to 0.73 10 to 14 % and
+the shipped network, on digits and Fashion-MNIST: untrained 12 % and 25 %; skill 0.67 to 0.73 10 to 14 % and
 18 %; 0.78 to 0.83 4 to 6 % and 7 to 17 %; best 1 to 2 % (skill 0.98) and 5 % (0.87).
 """
 WEAK_SIGN = "†"
