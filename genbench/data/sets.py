@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
-from genbench.data.source import GreySource, ImageSource, digest, file_digest
+from genbench.data.source import GreySource, ImageSource, digest, file_digest, given_root
 from genbench.data.store import cache_dir
 from genbench.records.files import clear
 from genbench.records.untrusted_files import open_regular
@@ -82,7 +82,7 @@ class TorchvisionSource(ImageSource):
     """Number of train and of test images."""
 
     def __init__(self, root: str | None = None, *, download: bool = True) -> None:
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = given_root(root)
         self.download = download
 
     @abstractmethod
@@ -91,11 +91,15 @@ class TorchvisionSource(ImageSource):
 
     def check(self) -> None:
         """Raise FileNotFoundError where `root` was given and lacks the files."""
-        if self.root is not None and not (self.packed(self.root) or holds(self.root, self.unpacked)):
-            raise FileNotFoundError(
-                f"{self.root} does not hold {self.name}; it needs {', '.join(self.archives)}: "
-                "give their folder by data.root=PATH, or download them by data.root=null"
-            )
+        if self.root is None or self.packed(self.root) or holds(self.root, self.unpacked):
+            return
+        # Of the two layouts the one that is nearer to complete.
+        missing = min((lacking(self.root, files) for files in (self.archives, self.unpacked)), key=len)
+        what = "is no folder" if not self.root.is_dir() else f"lacks {', '.join(missing)}"
+        raise FileNotFoundError(
+            f"data.root is {self.root}, which does not hold {self.name}: it {what}. Give the folder "
+            f"that holds {self.archives[0]} by data.root=PATH, or download the set by data.root=null"
+        )
 
     def key(self) -> str:
         # Archives are held to torchvision's md5 sums before they are read, so their name is their content.
@@ -257,7 +261,12 @@ class Cifar10(TorchvisionSource):
 
 def holds(folder: Path, files: tuple[str, ...]) -> bool:
     """Return True where all of these files are in `folder`."""
-    return all((folder / file).is_file() for file in files)
+    return not lacking(folder, files)
+
+
+def lacking(folder: Path, files: tuple[str, ...]) -> list[str]:
+    """Return those of some files, relative to `folder`, that are not there or not regular."""
+    return [file for file in files if not (folder / file).is_file()]
 
 
 def unpack(archive: Path, md5: str, folder: Path) -> None:

@@ -64,9 +64,9 @@ class Reevaluation:
         rejected before minutes of decoding. Raises ValueError, or MissingWeights, before anything is
         measured.
         """
+        self.source.check()
         self.metrics.check_source(self.source)
         data = prepare(self.source, progress=self.context.progress)
-        self.metrics.check_data(data)
         return Evaluator(data, self.metrics, self.context)
 
     def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:
@@ -86,6 +86,8 @@ class Reevaluation:
         """Score images that any tool made, and as many held-out images beside them, with labels where the
         given ones have some; returns a line of evaluations.jsonl. Raises ValueError where they are too few.
         """
+        n = len(given.images)
+        self.metrics.check_count(n, f"there are {n} images", "bring more")  # before the data are prepared
         quality = self.evaluator.score_given(given)
         held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
         return self.record(quality | held_out, None)

@@ -23,6 +23,9 @@ STANDARD: tuple[Score, ...] = (InceptionScore(), FID(), KID(), Manifold(), Modes
 """The scores that are taken where no others are named."""
 
 
+ADD = "add images"
+
+
 class Metrics:
     """The settings of an evaluation.
 
@@ -93,17 +96,20 @@ class Metrics:
 
     def check_source(self, source: ImageSource) -> None:
         """Raise ValueError or MissingWeights where the feature network cannot be had or cannot take images of
-        this source; called before training, so that no run fails after it.
+        this source, and ValueError where it has too few for a score; before its images are decoded, so that
+        no run fails after its training.
         """
-        if self.features is not None:
-            self.features.check(source)
-
-    def check_data(self, data: ImageData) -> None:
-        """Raise ValueError where the test split of the prepared data has fewer images than a score needs,
-        since held-out images are scored beside the samples.
-        """
-        fact = f"the test split of {data.name} has {len(data.test)} images"
-        self.check_count(len(data.test), fact, "add images")
+        if self.features is None:
+            return
+        # Held-out images are scored beside the samples, and both are compared with the training images.
+        count = source.counts()
+        self.check_count(count["test"], f"the test split of {source.name} has {count['test']} images", ADD)
+        if self.scores and count["train"] < Score.smallest:
+            raise ValueError(
+                f"the training split of {source.name} has {count['train']} images, and scores compare "
+                f"samples with {Score.smallest} or more: {ADD}, or take metrics=likelihood"
+            )
+        self.features.check(source)
 
     def extractor(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         """Build the feature network for this data on a device, trained or downloaded where it must be, with a

@@ -58,7 +58,6 @@ class Session:
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
         # What can be refused is refused here, before the run begins and leaves a record.
-        parts.metrics.check_data(self.data)
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
@@ -313,5 +312,8 @@ class Session:
         )
 
     def pair(self, model: Generator) -> tuple[Tensor, Tensor | None]:
-        """Two training images as the model takes them, on which operations are counted."""
-        return model_batch(model, self.data.train, torch.arange(2), self.parts.device)
+        """Two training images, twice the same one where there is no other, as the model takes them, on which
+        operations are counted.
+        """
+        index = torch.arange(2) % len(self.data.train)
+        return model_batch(model, self.data.train, index, self.parts.device)
