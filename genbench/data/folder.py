@@ -161,7 +161,8 @@ class ImageFolder(ImageSource):
         if not self.files["train"]:
             raise ValueError(
                 f"{self.root} holds {len(self.files['test'])} images, and data.test_fraction="
-                f"{self.test_fraction} of them, one at least, are held out: none is left to train on"
+                f"{self.test_fraction} of them, one at least, are held out, so that none is left to train "
+                "on: add images, or give a smaller share"
             )
 
     def check_labels(self) -> None:
@@ -171,7 +172,8 @@ class ImageFolder(ImageSource):
         if fault := class_fault(self.folders):
             raise ValueError(
                 f"conditional=true needs labels, and the images of {self.root} have none ({fault}): put "
-                "each class into a folder of its own, as in train/CLASS/IMAGE, or take conditional=false"
+                "each class into a folder of its own right below data.root or its train/, as in "
+                "train/CLASS/IMAGE, or take conditional=false"
             )
         trained = {self.folder_of(file) for file in self.files["train"]}
         if untrained := [name for name in self.class_names if name not in trained]:
@@ -247,9 +249,8 @@ class ImageFolder(ImageSource):
         for name, files in rest.items():
             for first in range(0, len(files), CHUNK_IMAGES):
                 more += len(self.read(name, files[first : first + CHUNK_IMAGES])[1])
-        return ValueError(
-            f"{faults[0]}" + (f". The same holds for {more:,} more of its images" if more else "")
-        )
+        others = f". The same holds for {more:,} more of its images" if more else ""
+        return ValueError(f"{faults[0]}{others}")
 
     def label(self, file: str) -> int:
         """Return the class of a file, by the folder that it lies in; -1 where there are no classes."""
