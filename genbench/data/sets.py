@@ -17,6 +17,7 @@ from genbench.data.source import GreySource, ImageSource, digest, file_digest, g
 from genbench.data.store import cache_dir
 from genbench.records.files import clear
 from genbench.records.untrusted_files import open_regular
+from genbench.runtime.disk import check_writable
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10, MNIST
@@ -153,7 +154,14 @@ class TorchvisionSource(ImageSource):
                 f"{home} does not hold {self.name}, and data.download is false; "
                 "give a folder that does by data.root=PATH, or allow the download by data.download=true"
             )
-        home.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            check_writable(home.parent)
+        except OSError as error:
+            raise ValueError(
+                f"{self.name} cannot be put into the cache ({error.strerror}: {error.filename}): make it "
+                "writable, name another folder by the variable GENBENCH_CACHE, or give the files by data.root"
+            ) from error
         part = home.with_name(f"{home.name}.part")
         with FileLock(f"{home}.lock"), short_timeout():
             if self.packed(home):  # another process has fetched it meanwhile

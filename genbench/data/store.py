@@ -108,7 +108,7 @@ def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = Non
     folder = (cache or cache_dir()) / "data" / f"{source.name}-{key[:16]}"
     if find_fault(folder, key):
         check_cache(folder, source)
-        with FileLock(f"{folder}.lock"):
+        with lock_of(folder):
             if reason := find_fault(folder, key):  # else another process has made it meanwhile
                 make_store(source, folder, key, reason, progress)
     return open_store(source, folder, key)
@@ -126,6 +126,17 @@ def check_cache(folder: Path, source: ImageSource) -> None:
         ) from error
 
 
+def lock_of(folder: Path) -> FileLock:
+    """Return the lock of a store, still open. Raises ValueError where its file is another user's alone."""
+    path = f"{folder}.lock"
+    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
+        raise ValueError(
+            f"{path} cannot be written, and whoever decodes images locks it: make it writable, or name "
+            "another folder for caches by the variable GENBENCH_CACHE"
+        )
+    return FileLock(path)
+
+
 def find_fault(folder: Path, key: str) -> str:
     """Describe what is wrong with the store at `folder`; "" for a sound one, of images with this key."""
     try:
@@ -135,6 +146,11 @@ def find_fault(folder: Path, key: str) -> str:
         if "crc32" not in header:
             return "was written by an earlier version, without checksums of its images"
         return next(filter(None, (file_fault(folder / name, header) for name in header["crc32"])), "")
+    except PermissionError as error:  # of a cache that other users fill: nothing is damaged
+        raise ValueError(
+            f"the image store {folder} cannot be read ({error.strerror}: {error.filename}): make it "
+            "readable, or name another folder for caches by the variable GENBENCH_CACHE"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"is damaged ({error})"
 
