@@ -23,9 +23,6 @@ STANDARD: tuple[Score, ...] = (InceptionScore(), FID(), KID(), Manifold(), Modes
 """The scores that are taken where no others are named."""
 
 
-ADD = "add images"
-
-
 class Metrics:
     """The settings of an evaluation.
 
@@ -96,20 +93,33 @@ class Metrics:
 
     def check_source(self, source: ImageSource) -> None:
         """Raise ValueError or MissingWeights where the feature network cannot be had or cannot take images of
-        this source, and ValueError where it has too few for a score; before its images are decoded, so that
-        no run fails after its training.
+        this source, ValueError where it has too few for a score; called before its images are decoded, so
+        that no run fails after its training.
         """
-        if self.features is None:
-            return
-        # Held-out images are scored beside the samples, and both are compared with the training images.
+        if self.features is not None:
+            self.check_splits(source)
+            self.features.check(source)
+
+    def check_splits(self, source: ImageSource) -> None:
+        """Raise ValueError where a split has too few images: of test images as many are scored beside the
+        samples as these need, and training images are what both are compared with.
+        """
         count = source.counts()
-        self.check_count(count["test"], f"the test split of {source.name} has {count['test']} images", ADD)
+        self.check_count(
+            count["test"], f"the test split of {source.name} has {count['test']} images", "add images"
+        )
         if self.scores and count["train"] < Score.smallest:
             raise ValueError(
                 f"the training split of {source.name} has {count['train']} images, and scores compare "
-                f"samples with {Score.smallest} or more: {ADD}, or take metrics=likelihood"
+                f"samples with {Score.smallest} or more: add images, or take metrics=likelihood"
             )
-        self.features.check(source)
+
+    def check_data(self, data: ImageData) -> None:
+        """Raise ValueError where the test split of the prepared data has fewer images than a score needs,
+        since held-out images are scored beside the samples.
+        """
+        fact = f"the test split of {data.name} has {len(data.test)} images"
+        self.check_count(len(data.test), fact, "add images")
 
     def extractor(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         """Build the feature network for this data on a device, trained or downloaded where it must be, with a

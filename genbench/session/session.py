@@ -58,6 +58,7 @@ class Session:
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
         # What can be refused is refused here, before the run begins and leaves a record.
+        parts.metrics.check_data(self.data)
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:

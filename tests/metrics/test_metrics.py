@@ -21,15 +21,9 @@ from genbench.metrics import (
 from genbench.runtime.progress import Progress
 
 
-class Few(Digits):
-    """Digits that say how many they are, train and test."""
-
-    def __init__(self, train: int, test: int) -> None:
-        super().__init__()
-        self.train, self.test = train, test
-
-    def counts(self) -> dict[str, int]:
-        return {"train": self.train, "test": self.test}
+def few(n: int) -> ImageData:
+    split = Split(torch.zeros(n, 1, 8, 8, dtype=torch.uint8), None)
+    return ImageData("few", split, split, (), 0, False, "key", (1, 8, 8))
 
 
 def test_as_many_samples_as_the_test_split_is_the_default() -> None:
@@ -47,7 +41,25 @@ def test_settings_that_no_score_can_be_taken_under_are_refused_with_the_legal_ra
         Metrics(DigitsFeatures(), **wrong)
 
 
-def test_splits_too_small_to_score_are_refused_before_training() -> None:
+def test_a_test_split_too_small_to_score_is_refused_before_training() -> None:
+    data = few(6)
+    with pytest.raises(ValueError, match=r"test split of few has 6 images; scores.is needs 20 or more"):
+        Metrics(DigitsFeatures()).check_data(data)
+    Metrics(DigitsFeatures(), scores=[InceptionScore(splits=3)]).check_data(data)
+
+
+class Few(Digits):
+    """Digits that say how many they are, train and test."""
+
+    def __init__(self, train: int, test: int) -> None:
+        super().__init__()
+        self.train, self.test = train, test
+
+    def counts(self) -> dict[str, int]:
+        return {"train": self.train, "test": self.test}
+
+
+def test_splits_too_small_to_score_are_refused_before_images_are_decoded() -> None:
     with pytest.raises(ValueError, match=r"test split of digits has 6 images; scores.is needs 20 or more"):
         Metrics(DigitsFeatures()).check_source(Few(6, 6))
     scores = [InceptionScore(splits=3)]
@@ -88,7 +100,5 @@ def test_scores_need_features_and_no_scores_need_none() -> None:
         Metrics()
     nothing = Metrics(scores=[], samples=1)
     nothing.check_source(Digits())
-    split = Split(torch.zeros(6, 1, 8, 8, dtype=torch.uint8), None)
-    data = ImageData("few", split, split, (), 0, False, "key", (1, 8, 8))
     with pytest.raises(ValueError, match="no scores without"):
-        nothing.extractor(data, device=torch.device("cpu"), progress=Progress(None))
+        nothing.extractor(few(6), device=torch.device("cpu"), progress=Progress(None))
