@@ -7,6 +7,7 @@ A store appears under its name by one rename, complete, or not at all. Its files
 full disk is then an error of a write, where a mapping would end the process.
 """
 
+import errno
 import json
 import os
 import warnings
@@ -108,7 +109,7 @@ def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = Non
     folder = (cache or cache_dir()) / "data" / f"{source.name}-{key[:16]}"
     if find_fault(folder, key):
         check_cache(folder, source)
-        with lock_of(folder):
+        with FileLock(f"{folder}.lock"):
             if reason := find_fault(folder, key):  # else another process has made it meanwhile
                 make_store(source, folder, key, reason, progress)
     return open_store(source, folder, key)
@@ -119,22 +120,14 @@ def check_cache(folder: Path, source: ImageSource) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         check_writable(folder.parent)
+        lock = f"{folder}.lock"
+        if os.path.exists(lock) and not os.access(lock, os.R_OK | os.W_OK):  # made by another user
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), lock)
     except OSError as error:
         raise ValueError(
             f"the cache does not hold {source.name} yet and cannot be written ({error.strerror}: "
             f"{error.filename}): make it writable, or name another folder by the variable GENBENCH_CACHE"
         ) from error
-
-
-def lock_of(folder: Path) -> FileLock:
-    """Return the lock of a store, still open. Raises ValueError where its file is another user's alone."""
-    path = f"{folder}.lock"
-    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
-        raise ValueError(
-            f"{path} cannot be written, and whoever decodes images locks it: make it writable, or name "
-            "another folder for caches by the variable GENBENCH_CACHE"
-        )
-    return FileLock(path)
 
 
 def find_fault(folder: Path, key: str) -> str:

@@ -91,15 +91,6 @@ class Metrics:
                 "scores=[..]"
             )
 
-    def check_source(self, source: ImageSource) -> None:
-        """Raise ValueError or MissingWeights where the feature network cannot be had or cannot take images of
-        this source, ValueError where it has too few for a score; called before its images are decoded, so
-        that no run fails after its training.
-        """
-        if self.features is not None:
-            self.check_splits(source)
-            self.features.check(source)
-
     def check_splits(self, source: ImageSource) -> None:
         """Raise ValueError where a split has too few images: of test images as many are scored beside the
         samples as these need, and training images are what both are compared with.
@@ -113,6 +104,15 @@ class Metrics:
                 f"the training split of {source.name} has {count['train']} images, and scores compare "
                 f"samples with {Score.smallest} or more: add images, or take metrics=likelihood"
             )
+
+    def check_source(self, source: ImageSource) -> None:
+        """Raise ValueError or MissingWeights where the feature network cannot be had or cannot take images of
+        this source, ValueError where it has too few for a score; called before its images are decoded, so
+        that no run fails after its training.
+        """
+        if self.features is not None:
+            self.check_splits(source)
+            self.features.check(source)
 
     def check_data(self, data: ImageData) -> None:
         """Raise ValueError where the test split of the prepared data has fewer images than a score needs,
