@@ -88,9 +88,10 @@ class ImageFolder(ImageSource):
 
         Raises FileNotFoundError where `root` is none, ValueError where it cannot be read.
         """
-        if self.root is None or not self.root.is_dir():
-            is_file = self.root is not None and self.root.exists()
-            what = "is a file (unpack an archive first)" if is_file else "is no folder"
+        if self.root is None:
+            raise FileNotFoundError("data.root is null: give a folder of images by data.root=PATH")
+        if not self.root.is_dir():
+            what = "is a file (unpack an archive first)" if self.root.exists() else "is no folder"
             raise FileNotFoundError(
                 f"data.root is {self.root}, which {what}: give a folder of images by data.root=PATH"
             )

@@ -118,10 +118,20 @@ class TorchvisionSource(ImageSource):
             try:
                 data = kind(str(folder), train=split == "train")
             except (RuntimeError, ValueError, AssertionError) as error:  # as torchvision reports damage
-                raise ValueError(f"{home} holds damaged files ({error}); fetch them again") from error
+                raise ValueError(
+                    f"{home} holds damaged files, in which torchvision finds no {split} images and labels of "
+                    f"{self.name}: fetch them again"
+                ) from error
+        images, labels = np.asarray(data.data), np.asarray(data.targets)
         c, h, w = self.shape
-        images = np.asarray(data.data).reshape(-1, h, w, c)
-        yield from zip(images, np.asarray(data.targets).tolist(), strict=True)
+        expected = (self.counts()[split], h, w) if c == 1 else (self.counts()[split], h, w, c)
+        if images.shape != expected or labels.shape != expected[:1] or labels.max() >= self.num_classes:
+            raise ValueError(
+                f"{home} holds damaged files: {split} images of {list(images.shape)}, {len(labels):,} labels "
+                f"up to {labels.max()}; {self.name} has {list(expected)}, and labels below "
+                f"{self.num_classes}: fetch them again"
+            )
+        yield from zip(images.reshape(-1, h, w, c), labels.tolist(), strict=True)
 
     def packed(self, folder: Path) -> bool:
         """Return True where `folder` holds the archives."""

@@ -30,9 +30,11 @@ def to_bytes(samples: np.ndarray) -> str:
         return "scale to 0 .. 255 and round, (samples * 255).round().astype('uint8')"
     if kind == "f" and low >= -1 and high <= 1:
         return "scale from -1 .. 1 to 0 .. 255 and round, (samples * 127.5 + 127.5).round().astype('uint8')"
+    if low == 0 and high == 1:
+        return "take 255 for 1, samples.astype('uint8') * 255"
     if low >= 0 and high <= 255:
         return "its numbers are levels already, samples.round().astype('uint8')"
-    if samples.dtype == np.uint16:
+    if kind == "u" and samples.dtype.itemsize == 2:
         return "scale 16 bits to 8, (samples / 257).round().astype('uint8')"
     return "scale to 0 .. 255 and round first"
 

@@ -96,12 +96,16 @@ def natural(file: str) -> list[tuple[int, int | str]]:
 
 def folder_labels(files: Sequence[str], class_names: Sequence[str]) -> Tensor | None:
     """Return the classes of images by the folders that they lie in, (N,) int64; None where one of these is no
-    class of the data.
+    class of the data, with a warning where others are.
     """
     number = {name: number for number, name in enumerate(class_names)}
-    labels = [number.get(os.path.dirname(file)) for file in files]
-    known = [label for label in labels if label is not None]
-    return torch.tensor(known) if len(known) == len(labels) else None
+    labels = [number.get(os.path.dirname(file), -1) for file in files]
+    if -1 not in labels:
+        return torch.tensor(labels)
+    if max(labels) >= 0:
+        other = files[labels.index(-1)]
+        warnings.warn(f"Scored without labels, since {other} lies in no class of the data.", stacklevel=4)
+    return None
 
 
 def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
@@ -175,6 +179,8 @@ def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Ten
             f"{file}: samples has shape {list(samples.shape)}; images of this data are {legal}"
             f"{rearranged(samples.shape, shape)}"
         )
+    if images.max() == 1:
+        warnings.warn(f"{file}: samples are 0 and 1 alone, the two darkest of 256 levels.", stacklevel=4)
     return torch.from_numpy(images).movedim(3, 1).contiguous()  # else each batch would be copied later
 
 

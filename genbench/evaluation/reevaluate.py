@@ -87,6 +87,8 @@ class Reevaluation:
         """Score images that any tool made, and as many held-out images beside them, with labels where the
         given ones have some; returns a line of evaluations.jsonl. Raises ValueError where they are too few.
         """
+        if not self.metrics.scores:
+            raise ValueError("there are no scores to evaluate images by: take --metrics standard")
         n = len(given.images)
         self.metrics.check_count(n, f"there are {n} images", "bring more")  # before the data are prepared
         quality = self.evaluator.score_given(given)

@@ -127,6 +127,8 @@ def test_an_image_too_large_to_decode_is_refused_by_name(
         (BYTES.astype(np.int64), r"int64 with numbers from \d+ to \d+; .*its numbers are levels already"),
         (BYTES.astype(np.int64) * 3, r"scale to 0 .. 255 and round first"),
         (BYTES.astype(np.uint16) * 257, r"scale 16 bits to 8, \(samples / 257\).round"),
+        ((BYTES > 9).astype(int), r"take 255 for 1, samples.astype"),
+        ((BYTES.astype(">u2") * 257), r"scale 16 bits to 8"),
         (BYTES > 9, r"dtype bool; it must be uint8: take 255 for true"),
         (BYTES.astype(complex), r"dtype complex128; it must be uint8: save levels from 0 to 255"),
         (np.array(["a"] * 4), r"dtype <U1; it must be uint8: save levels"),
@@ -196,3 +198,14 @@ def test_an_image_that_its_exif_turns_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (5, 6)).save(tmp_path / "x.jpg", exif=exif)
     with pytest.raises(ValueError, match="save it upright"):
         read(tmp_path, shape=COLOUR, num_classes=0)
+
+
+def test_folders_of_which_some_are_classes_and_zeros_and_ones_are_warned_of(tmp_path: Path) -> None:
+    for folder in ("cat", "other"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(BYTES[0]).save(tmp_path / folder / "x.png")
+    with pytest.warns(UserWarning, match=r"without labels, since other/x\.png lies in no class"):
+        assert read(tmp_path, shape=COLOUR, num_classes=2, class_names=("cat", "dog")).labels is None
+    ones = save(tmp_path / "x.npz", samples=(BYTES > 99).astype(np.uint8))
+    with pytest.warns(UserWarning, match="0 and 1 alone, the two darkest of 256 levels"):
+        read(ones, shape=COLOUR, num_classes=0)
