@@ -106,7 +106,7 @@ ROWS = (
     Wrong(TRAIN.replace("data.root=d", "data.root="), ("data.root is ''",)),
     Wrong(
         TRAIN.replace("data.root=d", "'data.root=\"~nobody_is_so/x\"'"),
-        ("~nobody_is_so/x", "give the whole path"),
+        ("~nobody_is_so/x", "the whole path"),
     ),
     Wrong(TRAIN, ("data.root is d, which is a file", "unpack"), lambda folder: (folder / "d").write_text("")),
     Wrong(TRAIN, ("d holds no images", ".tif", "data.root=PATH"), lambda folder: (folder / "d").mkdir()),
