@@ -44,8 +44,8 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
         device = devices.choose(cfg.device, job=job * each + local, together=each)
         source = make(cfg.data)
         source.check()
-        if cfg.conditional and source.num_classes == 0:
-            raise ValueError(f"conditional=true needs labels, and {source.name} has none: take other data")
+        if cfg.conditional:
+            source.check_labels()
         OmegaConf.update(cfg, "image.shape", list(source.shape))
         OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
         check_groups(cfg)

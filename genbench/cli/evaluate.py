@@ -94,7 +94,8 @@ class Evaluate:
                 f"{target} is not a run's directory: choose the data set to compare it with by --data, e.g. "
                 "--data digits"
             )
-        beside = target.with_name(f"{target.name.removesuffix('.npz')}.evaluations.jsonl")
+        name = target.stem if target.suffix.lower() == ".npz" else target.name
+        beside = target.with_name(f"{name}.evaluations.jsonl")
         path = self.out or (target / "evaluations.jsonl" if self.is_run else beside)
         if not path.parent.is_dir():
             raise ValueError(f"--out {path} is in a folder that does not exist: make {path.parent} first")
@@ -128,7 +129,13 @@ class Evaluate:
         context = context_on(self.device, seed)
         reevaluation = Reevaluation(source, metrics, context)
         if not self.is_run:
-            return reevaluation.images(read(self.target, shape=source.shape, num_classes=source.num_classes))
+            found = read(
+                self.target,
+                shape=source.shape,
+                num_classes=source.num_classes,
+                class_names=source.class_names,
+            )
+            return reevaluation.images(found)
         origin = Origin.of(self.target)  # before the model, of a run that goes on meanwhile
         model = application.load(self.target, device=str(context.device), weights=self.weights)
         return reevaluation.model(model, self.weights, origin)

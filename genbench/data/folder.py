@@ -3,17 +3,18 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from genbench.data.image_files import SUFFIXES, Tree, image_tree, remarks
-from genbench.data.source import SPLITS, ImageSource, digest
-from genbench.records.untrusted_files import open_regular
+from genbench.data.image_files import SUFFIXES, Tree, image_tree, is_folder, is_image, remarks, shortened
+from genbench.data.image_reading import GREYS_16, ImageFileError, large_images, opened
+from genbench.data.layout import HELD_OUT, TRAIN, class_fault, deep_splits, named, tops
+from genbench.data.source import SPLITS, ImageSource, digest, given_root
 
 __all__ = ["ImageFolder"]
 
@@ -21,14 +22,16 @@ CHUNK_IMAGES = 256  # decoded ahead of the writer: what bounds the memory
 
 
 class ImageFolder(ImageSource):
-    """All PNG, JPEG and WebP files under `root`, as squares of `size` pixels in 1 or 3 channels.
+    """All PNG, JPEG, WebP, BMP and TIFF files under `root`, as squares of `size` pixels in 1 or 3 channels.
 
-    Splits: the folders `train/` and `test/` (or else `val/`) where both exist; otherwise the test_fraction of
-    the files (at least one) whose relative paths have the smallest sha256.
+    Splits: the folders `train/` and `test/` (or else `val/` or another of HELD_OUT) where both exist, their
+    names in any case; otherwise the test_fraction of the files (at least one) whose relative paths have the
+    smallest sha256, also where all files lie in `train/`.
     Labels: the folders below a split's root, where every image lies in one of two or more; otherwise none.
     Images: turned as EXIF says; transparency laid on white; center-cropped to a square, whose side is the
     shorter side, and resized by Lanczos. An image more than six times too large is first averaged over whole
-    blocks.
+    blocks. Grey levels of 16 bits become round(v / 257); what would lose more than that is refused (see
+    `opened`).
     Hidden files and folders are passed over; so are files of other kinds, which `remarks` counts. Links are
     followed (see `image_tree`).
     """
@@ -48,7 +51,7 @@ class ImageFolder(ImageSource):
             raise ValueError(f"channels is {channels}; choose from 1 (grey) and 3 (RGB)")
         if not 0 < test_fraction < 1:
             raise ValueError(f"test_fraction is {test_fraction}; it must be a number between 0 and 1")
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = given_root(root)
         self.shape = (channels, size, size)
         self.flip = flip
         self.test_fraction = test_fraction
@@ -64,21 +67,64 @@ class ImageFolder(ImageSource):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        folders = {os.path.dirname(file) for files in self.files.values() for file in files}
-        named = len(folders) > 1 and all(folder and "/" not in folder for folder in folders)
-        return tuple(sorted(folders)) if named else ()
+        return () if class_fault(self.folders) else tuple(sorted(self.folders))
+
+    @cached_property
+    def folders(self) -> dict[str, Path]:
+        """The folders that images lie in, relative to that of their split -> the path of one such image."""
+        found = dict[str, Path]()
+        for split, files in self.files.items():
+            for file in files:
+                found.setdefault(self.folder_of(file), self.bases[split] / file)
+        return found
+
+    def folder_of(self, file: str) -> str:
+        """Return the folder that a file lies in, relative to that of its split; "" for that one itself."""
+        return os.path.dirname(file.removeprefix(self.inner))
+
+    @cached_property
+    def top_folders(self) -> list[str]:
+        """The names of the folders in `root`, sorted, without hidden ones.
+
+        Raises FileNotFoundError where `root` is none, ValueError where it cannot be read.
+        """
+        if self.root is None:
+            raise FileNotFoundError("data.root is null: give a folder of images by data.root=PATH")
+        if not self.root.is_dir():
+            what = "is a file (unpack an archive first)" if self.root.exists() else "is no folder"
+            raise FileNotFoundError(
+                f"data.root is {self.root}, which {what}: give a folder of images by data.root=PATH"
+            )
+        try:
+            entries = list(os.scandir(self.root))
+        except OSError as error:
+            raise ValueError(
+                f"data.root is {self.root}, which cannot be read ({error.strerror}): give yourself the right "
+                "to read it, or name another folder by data.root=PATH"
+            ) from error
+        return sorted(entry.name for entry in entries if is_folder(entry) and not entry.name.startswith("."))
 
     @cached_property
     def bases(self) -> dict[str, Path]:
         """The folder of each split; the same one for both where files are assigned to the splits by hash."""
-        if self.root is None or not self.root.is_dir():
-            raise FileNotFoundError(
-                f"data.root is {self.root}, which is no folder: give a folder of images by data.root=PATH"
-            )
-        held_out = next((self.root / name for name in ("test", "val") if (self.root / name).is_dir()), None)
-        if held_out is None or not (self.root / "train").is_dir():
+        folders = self.top_folders
+        assert self.root is not None
+        train, held_out = (named(folders, names, self.root) for names in (TRAIN, HELD_OUT))
+        if train is None or held_out is None:
             return dict.fromkeys(SPLITS, self.root)
-        return {"train": self.root / "train", "test": held_out}
+        return {"train": self.root / train, "test": self.root / held_out}
+
+    @cached_property
+    def hashed(self) -> bool:
+        """True where files are assigned to the splits by hash, since the folders do not say it."""
+        return self.bases["train"] == self.bases["test"]
+
+    @cached_property
+    def inner(self) -> str:
+        """`train/` where all images lie in it and no folder has test images, "" where that is not so."""
+        found = tops(self.trees[self.bases["train"]].images) if self.hashed else set[str]()
+        (top,) = found if len(found) == 1 else ("",)
+        return f"{top}/" if top.lower() in TRAIN else ""
 
     @cached_property
     def trees(self) -> dict[Path, Tree]:
@@ -88,7 +134,7 @@ class ImageFolder(ImageSource):
     @cached_property
     def files(self) -> dict[str, list[str]]:
         """The image files of each split, relative to its base, sorted."""
-        if self.bases["train"] != self.bases["test"]:
+        if not self.hashed:
             return {split: self.trees[base].images for split, base in self.bases.items()}
         images = self.trees[self.bases["train"]].images
         ranked = sorted(images, key=lambda f: hashlib.sha256(os.fsencode(f)).digest())
@@ -96,19 +142,72 @@ class ImageFolder(ImageSource):
         return {"train": sorted(ranked[n:]), "test": sorted(ranked[:n])}
 
     def check(self) -> None:
-        """Raise FileNotFoundError where a split has no image."""
-        empty = [split for split in SPLITS if not self.files[split]]
-        if empty:
-            raise FileNotFoundError(
-                f"{self.root} holds no images ({', '.join(SUFFIXES)}) for the split {' and '.join(empty)}; "
-                "each split needs one at least: name another folder by data.root=PATH"
+        """Raise FileNotFoundError where a split has no image, ValueError where the folders of the splits are
+        ambiguous, or there are test images alone.
+        """
+        for split, base in self.bases.items():
+            tree = self.trees[base]
+            if not tree.images:
+                found = " ".join(remarks(base, [tree]))
+                raise FileNotFoundError(
+                    f"{base} holds no images ({', '.join(SUFFIXES)}), and the {split} split needs one at "
+                    f"least: name another folder by data.root=PATH. {found}".rstrip()
+                )
+        found = tops(self.trees[self.bases["train"]].images) if self.hashed else {"train"}
+        if all(top.lower() in HELD_OUT for top in found):
+            raise ValueError(
+                f"{self.root} holds test images alone ({', '.join(sorted(found))}): put the training images "
+                "into train beside them, or name the folder of all images by data.root=PATH"
+            )
+        if not self.files["train"]:
+            raise ValueError(
+                f"{self.root} holds {len(self.files['test'])} images, and data.test_fraction="
+                f"{self.test_fraction} of them, one at least, are held out, so that none is left to train "
+                "on: add images, or give a smaller share"
+            )
+
+    def check_labels(self) -> None:
+        """Raise ValueError where the folders give no labels, or a class no training image, with the reason
+        and the layout that does.
+        """
+        if fault := class_fault(self.folders):
+            raise ValueError(
+                f"conditional=true needs labels, and the images of {self.root} have none ({fault}): put "
+                "each class into a folder of its own right below data.root or its train/, as in "
+                "train/CLASS/IMAGE, or take conditional=false"
+            )
+        trained = {self.folder_of(file) for file in self.files["train"]}
+        if untrained := [name for name in self.class_names if name not in trained]:
+            raise ValueError(
+                f"conditional=true needs training images of each class, and {len(untrained)} of "
+                f"{self.num_classes} have test images alone, such as {self.folders[untrained[0]]}: add some, "
+                "or take the class out"
             )
 
     def remarks(self) -> list[str]:
-        return remarks(Path(os.path.commonpath(list(self.trees))), list(self.trees.values()))
+        found = remarks(Path(os.path.commonpath(list(self.trees))), list(self.trees.values()))
+        if self.inner:
+            found.append(
+                f"{self.root} has no folder of test images ({'/, '.join(HELD_OUT)}/): "
+                f"{len(self.files['test']):,} of the images in {self.inner} are held out as such."
+            )
+        if not self.hashed and (others := self.beside_splits()):
+            found.append(f"Not read in {self.root}, beside the folders of the splits: {shortened(others)}.")
+        if deep := deep_splits(self.folders):
+            found.append(f"{deep} is no split, since it lies in another folder of {self.root}.")
+        return found
+
+    def beside_splits(self) -> list[str]:
+        """Return the names of folders and images in `root` that belong to neither split."""
+        assert self.root is not None
+        images = [entry.name for entry in os.scandir(self.root) if is_image(entry.name)]
+        bases = {base.name for base in self.bases.values()}
+        return sorted({*self.top_folders, *images} - bases)
 
     def key(self) -> str:
         parts = [f"shape {self.shape}, centre square, lanczos"]
+        if self.inner and self.class_names:  # else the same files without labels have this key
+            parts.append(f"classes in {self.inner}")
         for split, base in self.bases.items():
             for file in self.files[split]:
                 stat = os.stat(f"{base}/{file}")  # pathlib's own takes longer than the disk
@@ -119,16 +218,44 @@ class ImageFolder(ImageSource):
         return {split: len(files) for split, files in self.files.items()}
 
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
-        files, base = self.files[split], self.bases[split]
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, len(files), CHUNK_IMAGES):
-                chunk = files[start : start + CHUNK_IMAGES]
-                images = pool.map(lambda file: load(base / file, self.shape), chunk)
-                yield from zip(images, map(self.label, chunk), strict=True)
+        files = self.files[split]
+        for start in range(0, len(files), CHUNK_IMAGES):
+            chunk = files[start : start + CHUNK_IMAGES]
+            images, faults = self.read(split, chunk)
+            if faults:
+                raise self.all_faults(split, start + CHUNK_IMAGES, faults)
+            yield from zip(images, map(self.label, chunk), strict=True)
+
+    def read(self, split: str, files: Sequence[str]) -> tuple[list[np.ndarray], list[ImageFileError]]:
+        """Read some files of a split, several at a time: their images, and the faults of the others."""
+
+        def attempt(file: str) -> np.ndarray | ImageFileError:
+            try:
+                return load(self.bases[split] / file, self.shape)
+            except ImageFileError as error:
+                return error
+
+        with large_images(), ThreadPoolExecutor() as pool:
+            found = list(pool.map(attempt, files))
+        images = [image for image in found if isinstance(image, np.ndarray)]
+        return images, [fault for fault in found if isinstance(fault, ImageFileError)]
+
+    def all_faults(self, split: str, start: int, faults: list[ImageFileError]) -> ValueError:
+        """Make the error of all files that cannot be read: the faults found so far, and those from image
+        `start` of a split on, so that the user can mend all at once.
+        """
+        rest = {name: self.files[name] for name in SPLITS[SPLITS.index(split) :]}
+        rest[split] = rest[split][start:]
+        more = len(faults) - 1
+        for name, files in rest.items():
+            for first in range(0, len(files), CHUNK_IMAGES):
+                more += len(self.read(name, files[first : first + CHUNK_IMAGES])[1])
+        others = f". The same holds for {more:,} more of its images" if more else ""
+        return ValueError(f"{faults[0]}{others}")
 
     def label(self, file: str) -> int:
         """Return the class of a file, by the folder that it lies in; -1 where there are no classes."""
-        return self.class_numbers[os.path.dirname(file)] if self.class_names else -1
+        return self.class_numbers[self.folder_of(file)] if self.class_names else -1
 
     @cached_property
     def class_numbers(self) -> dict[str, int]:
@@ -138,18 +265,11 @@ class ImageFolder(ImageSource):
 def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """Read an image file, center-crop and resize it: (H, W, C) uint8 for shape (C, H, W).
 
-    Raises ValueError, which names the file, where it is missing, damaged or no image.
+    Raises ImageFileError, a ValueError that names the file, where it is missing, damaged or no image.
     """
     c, h, w = shape
-    try:
-        with open_regular(path) as file, Image.open(file) as found:
-            image = flatten(ImageOps.exif_transpose(found), "L" if c == 1 else "RGB")
-    # On damage Pillow's decoders raise a dozen types, SyntaxError and zlib's among them.
-    except Exception as error:
-        reason = "it is no image" if isinstance(error, UnidentifiedImageError) else error
-        raise ValueError(
-            f"{path} cannot be read ({reason}); repair it, or take it out of the folder"
-        ) from error
+    with opened(path) as found:
+        image = flatten(ImageOps.exif_transpose(found), "L" if c == 1 else "RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = (left, top, left + side, top + side)
@@ -158,8 +278,10 @@ def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def flatten(image: Image.Image, mode: str) -> Image.Image:
-    """Convert an image of any mode to "L" (grey) or "RGB"; transparent parts become white."""
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
+    """Convert an image of a mode that `opened` gives to "L" (grey) or "RGB"; transparent parts become
+    white.
+    """
+    if image.mode in GREYS_16:  # which Pillow would clip at 255
         levels = (np.asarray(image).astype(np.int64) + 128) // 257
         return Image.fromarray(levels.astype(np.uint8)).convert(mode)
     if image.has_transparency_data:

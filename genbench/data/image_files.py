@@ -11,11 +11,12 @@ import numpy as np
 
 from genbench.records.untrusted_files import KINDS
 
-__all__ = ["SUFFIXES", "Tree", "image_tree", "remarks"]
+__all__ = ["SUFFIXES", "Tree", "image_tree", "is_folder", "is_image", "remarks", "shortened"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 NOWHERE, UNREADABLE = "links that lead nowhere", "folders that cannot be read"
 AGAIN = "folders that a link leads to once more"
+FAULTY = (NOWHERE, UNREADABLE)  # of which the first one is named, since it is likely to be missed
 NAMED = 6  # kinds of files that are named before the rest is counted
 
 
@@ -28,6 +29,8 @@ class Tree(NamedTuple):
     """An int64 number for each of these names, in no order; two names of one file have the same number."""
     ignored: Mapping[str, int]
     """Kinds of files that are not read -> how many there are."""
+    faulty: Mapping[str, str]
+    """Those kinds of them that are faults -> the relative path of one."""
 
 
 def image_tree(base: Path) -> Tree:
@@ -36,7 +39,7 @@ def image_tree(base: Path) -> Tree:
     Each folder is read once, under its own name before that of a link to it, so that links in circles end. A
     file that has several names counts under each. Pipes, devices and the like are counted, not opened.
     """
-    images, files, ignored = list[str](), list[int](), Counter[str]()
+    images, files, ignored, faulty = list[str](), list[int](), Counter[str](), dict[str, str]()
     seen, waiting = set[tuple[int, int]](), deque([""])
     while waiting:
         folder = waiting.popleft()
@@ -45,6 +48,7 @@ def image_tree(base: Path) -> Tree:
             entries = [entry for entry in os.scandir(base / folder) if not entry.name.startswith(".")]
         except OSError:
             ignored[UNREADABLE] += 1
+            faulty.setdefault(UNREADABLE, folder)
             continue
         if (found.st_dev, found.st_ino) in seen:
             ignored[AGAIN] += 1
@@ -56,10 +60,12 @@ def image_tree(base: Path) -> Tree:
                 (waiting.append if entry.is_symlink() else waiting.appendleft)(name)
             elif kind := other_kind(entry):
                 ignored[kind] += 1
+                if kind in FAULTY:
+                    faulty.setdefault(kind, name)
             else:
                 images.append(name)
                 files.append(file_number(entry, found.st_dev))
-    return Tree(sorted(images), np.array(files, np.int64), ignored)
+    return Tree(sorted(images), np.array(files, np.int64), ignored, faulty)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -78,8 +84,15 @@ def other_kind(entry: os.DirEntry[str]) -> str:
             return f"{kind}s" if kind else "files of another kind"
     except OSError:
         return NOWHERE
+    if is_image(entry.name):
+        return ""
     ending = os.path.splitext(entry.name)[1].lower()
-    return "" if ending in SUFFIXES else f"files of {ending}" if ending else "files without an ending"
+    return f"files of {ending}" if ending else "files without an ending"
+
+
+def is_image(name: str) -> bool:
+    """Return True for a name that is not hidden and ends as images do, in upper or lower case."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def file_number(entry: os.DirEntry[str], device: int) -> int:
@@ -100,12 +113,19 @@ def remarks(base: Path, trees: Sequence[Tree]) -> list[str]:
     repeated = len(files) - len(np.unique(files))
     found = []
     if ignored:
-        kinds = [f"{kind} ({count:,})" for kind, count in ignored.most_common()]
-        rest = f" and {len(kinds) - NAMED} more kinds" if len(kinds) > NAMED else ""
-        found.append(f"Not read in {base}: {', '.join(kinds[:NAMED])}{rest}.")
+        first = {kind: name for tree in reversed(trees) for kind, name in tree.faulty.items()}
+        such = {kind: f" such as {name}" for kind, name in first.items()}
+        kinds = [f"{kind}{such.get(kind, '')} ({count:,})" for kind, count in ignored.most_common()]
+        found.append(f"Not read in {base}: {shortened(kinds, ' kinds')}.")
     if repeated:
         found.append(
             f"In {base}, images that have another name there too ({repeated:,}): each name counts as one,"
             " so that one file may be in both splits."
         )
     return found
+
+
+def shortened(words: Sequence[str], kind: str = "") -> str:
+    """Join words for a message, at most six of them; the others are counted, as "and 3 more" of a kind."""
+    rest = f" and {len(words) - NAMED} more{kind}" if len(words) > NAMED else ""
+    return ", ".join(words[:NAMED]) + rest

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
-from genbench.data.source import GreySource, ImageSource, digest, file_digest
+from genbench.data.source import GreySource, ImageSource, digest, file_digest, given_root
 from genbench.data.store import cache_dir
 from genbench.records.files import clear
 from genbench.records.untrusted_files import open_regular
+from genbench.runtime.disk import check_writable
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10, MNIST
@@ -82,7 +83,7 @@ class TorchvisionSource(ImageSource):
     """Number of train and of test images."""
 
     def __init__(self, root: str | None = None, *, download: bool = True) -> None:
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = given_root(root)
         self.download = download
 
     @abstractmethod
@@ -91,11 +92,15 @@ class TorchvisionSource(ImageSource):
 
     def check(self) -> None:
         """Raise FileNotFoundError where `root` was given and lacks the files."""
-        if self.root is not None and not (self.packed(self.root) or holds(self.root, self.unpacked)):
-            raise FileNotFoundError(
-                f"{self.root} does not hold {self.name}; it needs {', '.join(self.archives)}: "
-                "give their folder by data.root=PATH, or download them by data.root=null"
-            )
+        if self.root is None or self.packed(self.root) or holds(self.root, self.unpacked):
+            return
+        # Of the two layouts the one that is nearer to complete.
+        missing = min((lacking(self.root, files) for files in (self.archives, self.unpacked)), key=len)
+        what = "is no folder" if not self.root.is_dir() else f"lacks {', '.join(missing)}"
+        raise FileNotFoundError(
+            f"data.root is {self.root}, which does not hold {self.name}: it {what}. Give the folder "
+            f"that holds {self.archives[0]} by data.root=PATH, or download the set by data.root=null"
+        )
 
     def key(self) -> str:
         # Archives are held to torchvision's md5 sums before they are read, so their name is their content.
@@ -113,10 +118,20 @@ class TorchvisionSource(ImageSource):
             try:
                 data = kind(str(folder), train=split == "train")
             except (RuntimeError, ValueError, AssertionError) as error:  # as torchvision reports damage
-                raise ValueError(f"{home} holds damaged files ({error}); fetch them again") from error
+                raise ValueError(
+                    f"{home} holds damaged files, in which torchvision finds no {split} images and labels of "
+                    f"{self.name}: fetch them again"
+                ) from error
+        images, labels = np.asarray(data.data), np.asarray(data.targets)
         c, h, w = self.shape
-        images = np.asarray(data.data).reshape(-1, h, w, c)
-        yield from zip(images, np.asarray(data.targets).tolist(), strict=True)
+        expected = (self.counts()[split], h, w) if c == 1 else (self.counts()[split], h, w, c)
+        if images.shape != expected or labels.shape != expected[:1] or labels.max() >= self.num_classes:
+            raise ValueError(
+                f"{home} holds damaged files: {split} images of {list(images.shape)}, {len(labels):,} labels "
+                f"up to {labels.max()}; {self.name} has {list(expected)}, and labels below "
+                f"{self.num_classes}: fetch them again"
+            )
+        yield from zip(images.reshape(-1, h, w, c), labels.tolist(), strict=True)
 
     def packed(self, folder: Path) -> bool:
         """Return True where `folder` holds the archives."""
@@ -149,7 +164,14 @@ class TorchvisionSource(ImageSource):
                 f"{home} does not hold {self.name}, and data.download is false; "
                 "give a folder that does by data.root=PATH, or allow the download by data.download=true"
             )
-        home.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            check_writable(home.parent)
+        except OSError as error:
+            raise ValueError(
+                f"{self.name} cannot be put into the cache ({error.strerror}: {error.filename}): make it "
+                "writable, name another folder by the variable GENBENCH_CACHE, or give the files by data.root"
+            ) from error
         part = home.with_name(f"{home.name}.part")
         with FileLock(f"{home}.lock"), short_timeout():
             if self.packed(home):  # another process has fetched it meanwhile
@@ -257,7 +279,12 @@ class Cifar10(TorchvisionSource):
 
 def holds(folder: Path, files: tuple[str, ...]) -> bool:
     """Return True where all of these files are in `folder`."""
-    return all((folder / file).is_file() for file in files)
+    return not lacking(folder, files)
+
+
+def lacking(folder: Path, files: tuple[str, ...]) -> list[str]:
+    """Return those of some files, relative to `folder`, that are not there or not regular."""
+    return [file for file in files if not (folder / file).is_file()]
 
 
 def unpack(archive: Path, md5: str, folder: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from genbench.data.known_distribution import KnownDistribution
 from genbench.records.untrusted_files import open_regular
 
-__all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest"]
+__all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest", "given_root"]
 
 SPLITS = ("train", "test")
 STORE_VERSION = 1  # part of every key: raise it when sources decode other bytes than before
@@ -47,6 +47,11 @@ class ImageSource(ABC):
         64 hex digits. Stores, cached statistics and classifiers are found by it, so it must change with them.
         """
 
+    def check_labels(self) -> None:
+        """Raise ValueError, with the reason, where a conditional model would have no labels to learn from."""
+        if self.num_classes == 0:
+            raise ValueError(f"conditional=true needs labels, and {self.name} has none: take other data")
+
     def remarks(self) -> list[str]:
         """Remarks on the files for the user, a sentence each, such as how many of them are not read."""
         return []
@@ -77,6 +82,23 @@ class GreySource(ImageSource):
     def toned(self, images: np.ndarray) -> np.ndarray:
         """Grey images (..) uint8, made black and white where `binarize` says so."""
         return np.where(images >= 128, 255, 0).astype(np.uint8) if self.binarize else images
+
+
+def given_root(root: str | None) -> Path | None:
+    """Return the folder that `data.root` names, "~" in it expanded; None where it is null.
+
+    Raises ValueError on an empty text, which would be the working directory, and on the home of nobody.
+    """
+    if root is None:
+        return None
+    if not root.strip():
+        raise ValueError(f"data.root is {root!r}, which names no folder: give one by data.root=PATH")
+    try:
+        return Path(root).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"data.root is {root}, and the home folder in it is not known: give the whole path"
+        ) from error
 
 
 def digest(parts: Sequence[str]) -> str:

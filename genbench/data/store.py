@@ -7,6 +7,7 @@ A store appears under its name by one rename, complete, or not at all. Its files
 full disk is then an error of a write, where a mapping would end the process.
 """
 
+import errno
 import json
 import os
 import warnings
@@ -119,6 +120,9 @@ def check_cache(folder: Path, source: ImageSource) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         check_writable(folder.parent)
+        lock = f"{folder}.lock"
+        if os.path.exists(lock) and not os.access(lock, os.R_OK | os.W_OK):  # made by another user
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), lock)
     except OSError as error:
         raise ValueError(
             f"the cache does not hold {source.name} yet and cannot be written ({error.strerror}: "
@@ -135,6 +139,11 @@ def find_fault(folder: Path, key: str) -> str:
         if "crc32" not in header:
             return "was written by an earlier version, without checksums of its images"
         return next(filter(None, (file_fault(folder / name, header) for name in header["crc32"])), "")
+    except PermissionError as error:  # of a cache that other users fill: nothing is damaged
+        raise ValueError(
+            f"the image store {folder} cannot be read ({error.strerror}: {error.filename}): make it "
+            "readable, or name another folder for caches by the variable GENBENCH_CACHE"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"is damaged ({error})"
 

@@ -153,11 +153,9 @@ class Evaluator:
 
     def score_given(self, given: GivenImages) -> dict[str, float]:
         """Score images that came from elsewhere, all of them, against the training and the test images;
-        returns values by their full names.
-        Raises ValueError where they are too few for one of the scores.
+        returns values by their full names. They must be as many as scores need: see `Metrics.check_count`.
         """
         n = len(given.images)
-        self.metrics.check_count(n, f"there are {n} images", "bring more")
         with self.context.progress.bar("measuring images", n) as bar:
 
             def take_batch(place: Place) -> tuple[Any, ...]:

@@ -120,15 +120,16 @@ class Gallery:
         return frames("forward", model.forward_process(x, rng=self.rng(), frames=FRAMES))
 
     def reconstructions(self, model: Latent) -> Picture:
-        """Draw 32 held-out test images, or as many full rows of 8 as there are, each row above the images
-        that are rebuilt from their codes.
+        """Draw 32 held-out test images, or as many full rows of 8 as there are, or a row of fewer than 8,
+        each row above the images that are rebuilt from their codes.
         """
-        n = min(REBUILT, len(self.order) // COLUMNS * COLUMNS)  # full rows alone
+        columns = min(COLUMNS, len(self.order))
+        n = min(REBUILT, len(self.order) // columns * columns)  # full rows alone
         x, y = model_batch(model, self.data.test, self.order[:n], self.context.device)
         # A row of images, then the row of their reconstructions.
-        rows = zip(x.split(COLUMNS), model.reconstruct(x, y).split(COLUMNS), strict=True)
+        rows = zip(x.split(columns), model.reconstruct(x, y).split(columns), strict=True)
         above = torch.cat([image for row in rows for image in row])
-        return Picture("reconstructions", to_uint8(above), COLUMNS)
+        return Picture("reconstructions", to_uint8(above), columns)
 
     def interpolation(self, model: Decodes) -> Picture:
         """Draw the images of 12 codes on the arc between two codes, for 6 pairs, a row each; of two test

@@ -3,22 +3,26 @@ rejected, with the remedy, and nothing is converted.
 """
 
 import os
+import re
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from genbench.data.image_files import image_tree, remarks
+from genbench.data.image_files import SUFFIXES, image_tree, remarks
+from genbench.data.image_reading import ImageFileError, large_images, opened
+from genbench.evaluation.array_remedies import contents, rearranged, to_bytes
 from genbench.records.untrusted_files import open_regular
 
 __all__ = ["GivenImages", "read"]
 
 ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
+ORIENTATION = 0x0112  # of EXIF; 1 is upright
 MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's modes by channels, that of the remedy first
 
 
@@ -40,54 +44,88 @@ class GivenImages(NamedTuple):
         return self.images[index].to(device), None if self.labels is None else self.labels[index]
 
 
-def read(path: Path, *, shape: tuple[int, int, int], num_classes: int) -> GivenImages:
+def read(
+    path: Path, *, shape: tuple[int, int, int], num_classes: int, class_names: Sequence[str] = ()
+) -> GivenImages:
     """Read the images of an .npz file (`samples`, and `labels` or not), or of all image files below a folder;
     of a folder that `genbench sample` wrote, its samples.npz.
-    Nothing is resized or converted. Raises ValueError on what is not bytes of the shape (C, H, W) of the
+    Nothing is resized or converted. class_names: of the data; a folder in which each image lies in a folder
+    of one of these names gives labels. Raises ValueError on what is not bytes of the shape (C, H, W) of the
     data, and where the path is neither.
     """
     path = Path(path)
     if (path / ARRAYS).is_file():
         return read_arrays(path / ARRAYS, shape, num_classes)
     if path.is_dir():
-        return GivenImages(read_folder(path, shape), None)
-    if path.suffix == ".npz" and path.is_file():
+        return read_folder(path, shape, class_names)
+    if path.suffix.lower() == ".npz" and path.is_file():
         return read_arrays(path, shape, num_classes)
     raise ValueError(f"{path} is neither a run, nor a folder of images, nor an .npz file")
 
 
-def read_folder(folder: Path, shape: tuple[int, int, int]) -> Tensor:
-    """Read all image files below a folder, in the order of their names: (N, C, H, W) uint8. Files that are
-    passed over are reported by warnings. Raises ValueError where there is none.
+def read_folder(folder: Path, shape: tuple[int, int, int], class_names: Sequence[str]) -> GivenImages:
+    """Read all image files below a folder, in the order of their names, numbers in them by value, so that
+    2.png comes before 10.png and the order is that of an array. Files that are passed over are reported by
+    warnings. Raises ValueError where there is none, or one that cannot be read, with their number.
     """
     tree = image_tree(folder)
-    for remark in remarks(folder, [tree]):
-        warnings.warn(remark, stacklevel=3)
+    found = remarks(folder, [tree])
     if not tree.images:
-        raise ValueError(f"{folder} holds no images: .png, .jpg, .jpeg or .webp are read")
-    return torch.stack([read_image(folder / file, shape) for file in tree.images])
+        raise ValueError(f"{folder} holds no images ({', '.join(SUFFIXES)}). {' '.join(found)}".rstrip())
+    for remark in found:
+        warnings.warn(remark, stacklevel=3)
+    files, images, faults = sorted(tree.images, key=natural), list[Tensor](), list[ValueError]()
+    with large_images():
+        for file in files:
+            try:
+                images.append(read_image(folder / file, shape))
+            except ValueError as error:
+                faults.append(error)
+    if faults:
+        more = f". The same holds for {len(faults) - 1:,} more of its images" if len(faults) > 1 else ""
+        raise ValueError(f"{faults[0]}{more}")
+    return GivenImages(torch.stack(images).contiguous(), folder_labels(files, class_names))
+
+
+def natural(file: str) -> list[tuple[int, int | str]]:
+    """Return the key that sorts relative paths by their folders and names, and numbers in these by value."""
+    # Digits and other characters take turns, so that a number is never compared with a text.
+    parts = re.findall(r"([0-9]+)|([^0-9]+)", file)
+    return [(0, int(digits)) if digits else (1, text) for digits, text in parts] + [(2, file)]
+
+
+def folder_labels(files: Sequence[str], class_names: Sequence[str]) -> Tensor | None:
+    """Return the classes of images by the folders that they lie in, (N,) int64; None where one of these is no
+    class of the data, with a warning where others are.
+    """
+    number = {name: number for number, name in enumerate(class_names)}
+    labels = [number.get(os.path.dirname(file), -1) for file in files]
+    if -1 not in labels:
+        return torch.tensor(labels)
+    if max(labels) >= 0:
+        other = files[labels.index(-1)]
+        warnings.warn(f"Scored without labels, since {other} lies in no class of the data.", stacklevel=4)
+    return None
 
 
 def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
     """Read one image file of the shape of the data: (C, H, W) uint8. Raises ValueError on other sizes and
-    colour modes, and on files that Pillow cannot read.
+    colour modes, and on files that cannot be read.
     """
     channels, height, width = shape
-    try:
-        with open_regular(file) as opened, Image.open(opened) as image:
-            mode, size = image.mode, image.size
-            fits = mode in MODES[channels] and size == (width, height)
-            # Others are not unpacked, which may take a thousand times the bytes of the file.
-            pixels = np.array(image.convert("L" if channels == 1 else "RGB")) if fits else None
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{file} is no image that can be read: take it out") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all Pillow's
-        raise ValueError(f"{file} is no image that can be read ({error}): take it out") from error
+    with opened(file) as image:
+        mode, size = image.mode, image.size
+        fits = mode in MODES[channels] and size == (width, height)
+        turned = image.getexif().get(ORIENTATION, 1) != 1 if fits else False
+        # Others are not unpacked, which may take a thousand times the bytes of the file.
+        pixels = np.array(image.convert("L" if channels == 1 else "RGB")) if fits else None
     if pixels is None:
         raise ValueError(
             f"{file} is {size[0]}x{size[1]} in mode {mode}; the data has {width}x{height} in mode "
             f"{MODES[channels][0]}: measure against other data (--data, --set data.size=..), or save it so"
         )
+    if turned:
+        raise ImageFileError(file, "its EXIF says that it is turned: save it upright")
     return torch.from_numpy(pixels).reshape(height, width, channels).movedim(2, 0)
 
 
@@ -125,21 +163,24 @@ def arrays(file: Path) -> dict[str, np.ndarray]:
 
 def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Tensor:
     """Check an array of images and arrange it: (N, H, W[, C]) uint8 -> (N, C, H, W). Raises ValueError on
-    other dtypes, and on other shapes than that of the data.
+    other dtypes, and on other shapes than that of the data, with the way from the array to the right one.
     """
     if samples.dtype != np.uint8:
-        # Numbers that are not finite come from a model that failed, which rounding would hide.
-        broken = int((~np.isfinite(samples)).sum()) if np.issubdtype(samples.dtype, np.floating) else 0
-        note = f", {broken:,} of its numbers not finite" if broken else ""
         raise ValueError(
-            f"{file}: samples has dtype {samples.dtype}{note}; it must be uint8: round to 0 .. 255 first"
+            f"{file}: samples has dtype {samples.dtype}{contents(samples)}; it must be uint8: "
+            f"{to_bytes(samples)}"
         )
     channels, height, width = shape
     images = samples[..., None] if samples.ndim == 3 else samples
     if images.ndim != 4 or images.shape[1:] != (height, width, channels) or len(images) == 0:
         grey = f" or [N, {height}, {width}]" if channels == 1 else ""
         legal = f"[N, {height}, {width}, {channels}]{grey}"
-        raise ValueError(f"{file}: samples has shape {list(samples.shape)}; images of this data are {legal}")
+        raise ValueError(
+            f"{file}: samples has shape {list(samples.shape)}; images of this data are {legal}"
+            f"{rearranged(samples.shape, shape)}"
+        )
+    if images.max() == 1:
+        warnings.warn(f"{file}: samples are 0 and 1 alone, the two darkest of 256 levels.", stacklevel=4)
     return torch.from_numpy(images).movedim(3, 1).contiguous()  # else each batch would be copied later
 
 

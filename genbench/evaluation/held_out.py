@@ -142,12 +142,12 @@ class HeldOut:
 
 def against(log_p: Tensor, log_q: Tensor, dimensions: int) -> dict[str, float]:
     """Compare log-probabilities with those of the data's own distribution: what it needs in bits per
-    dimension, and the gap, what a model needs more, with its standard error.
+    dimension, and the gap, what a model needs more, with its standard error, nan of one image.
     log_p, log_q: nats of the same n images under the distribution and under the model, (n,). The gap is
     paired, image by image, so that its mean is KL(p || q) / (D ln 2) without the noise of the floor.
     """
     gap = log_p - log_q
-    error = gap.std() / math.sqrt(len(gap))
+    error = gap.std() / math.sqrt(len(gap)) if len(gap) > 1 else math.nan
     return {
         "floor_bits_per_dim": bits_per_dim(float(log_p.mean()), dimensions),
         "gap_bits_per_dim": bits_per_dim(-float(gap.mean()), dimensions),

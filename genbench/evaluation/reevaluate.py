@@ -65,6 +65,7 @@ class Reevaluation:
         rejected before minutes of decoding. Raises ValueError, or MissingWeights, before anything is
         measured.
         """
+        self.source.check()
         self.metrics.check_source(self.source)
         data = prepare(self.source, progress=self.context.progress)
         self.metrics.check_data(data)
@@ -88,8 +89,10 @@ class Reevaluation:
         given ones have some; returns a line of evaluations.jsonl. Raises ValueError where they are too few,
         or there are no scores to take.
         """
-        if not self.metrics.scores:  # before the data are prepared
-            raise ValueError("there are no scores to evaluate images by: take metrics=standard")
+        if not self.metrics.scores:
+            raise ValueError("there are no scores to evaluate images by: take --metrics standard")
+        n = len(given.images)
+        self.metrics.check_count(n, f"there are {n} images", "bring more")  # before the data are prepared
         quality = self.evaluator.score_given(given)
         held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
         return self.record(quality | held_out, None)

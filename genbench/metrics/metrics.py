@@ -91,11 +91,27 @@ class Metrics:
                 "scores=[..]"
             )
 
+    def check_splits(self, source: ImageSource) -> None:
+        """Raise ValueError where a split has too few images: of test images as many are scored beside the
+        samples as these need, and training images are what both are compared with.
+        """
+        count = source.counts()
+        self.check_count(
+            count["test"], f"the test split of {source.name} has {count['test']} images", "add images"
+        )
+        if self.scores and count["train"] < Score.smallest:
+            raise ValueError(
+                f"the training split of {source.name} has {count['train']} images, and scores compare "
+                f"samples with {Score.smallest} or more: add images, or take metrics=likelihood"
+            )
+
     def check_source(self, source: ImageSource) -> None:
         """Raise ValueError or MissingWeights where the feature network cannot be had or cannot take images of
-        this source; called before training, so that no run fails after it.
+        this source, ValueError where it has too few for a score; called before its images are decoded, so
+        that no run fails after its training.
         """
         if self.features is not None:
+            self.check_splits(source)
             self.features.check(source)
 
     def check_data(self, data: ImageData) -> None:

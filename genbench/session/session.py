@@ -315,5 +315,8 @@ class Session:
         )
 
     def pair(self, model: Generator) -> tuple[Tensor, Tensor | None]:
-        """Two training images as the model takes them, on which operations are counted."""
-        return model_batch(model, self.data.train, torch.arange(2), self.parts.device)
+        """Two training images, twice the same one where there is no other, as the model takes them, on which
+        operations are counted.
+        """
+        index = torch.arange(2) % len(self.data.train)
+        return model_batch(model, self.data.train, index, self.parts.device)

@@ -75,9 +75,20 @@ class GaussianDensity(nn.Module):
         z = mean + root eps, root the Cholesky factor of the covariance; the same rng gives the same latents.
         """
         eps = global_batch.normal(n, (self.dimensions,), rng=rng, device=self.mean.device)
-        # Where the latents do not vary there is no variance to take a root of; the jitter adds some.
-        scale = self.covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=self.jitter)
-        unit = torch.eye(self.dimensions, device=self.mean.device)
-        root = torch.linalg.cholesky(self.covariance + self.jitter * scale[:, None, None] * unit)
+        root = self.root()
         index = torch.zeros(n, dtype=torch.int64, device=eps.device) if y is None else y
         return self.mean[index] + (root[index] @ eps[:, :, None]).squeeze(2)
+
+    def root(self) -> Tensor:
+        """Compute the Cholesky factor of each class's covariance, (K, L, L), the jitter added.
+
+        Where rounding left a covariance without one, as that of fewer images than dimensions, a share of the
+        variance is added that is as large as the rounding of its sums can be, L eps each.
+        """
+        # Where the latents do not vary there is no variance to take a root of; the jitter adds some.
+        scale = self.covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=self.jitter)[:, None, None]
+        unit = torch.eye(self.dimensions, device=self.mean.device)
+        root, failed = torch.linalg.cholesky_ex(self.covariance + self.jitter * scale * unit)
+        rounding = self.dimensions**2 * torch.finfo(torch.float32).eps
+        safe, _ = torch.linalg.cholesky_ex((self.covariance + rounding * scale * unit).double())
+        return torch.where(failed[:, None, None] == 0, root, safe.float())

@@ -49,7 +49,7 @@ def test_what_is_no_image_file_is_counted_and_told_in_one_line(
         "devices (1)",
         "files of .gif (1)",
         "files of .txt (2)",
-        "links that lead nowhere (2)",
+        "links that lead nowhere such as d.png (2)",
         "named pipes (1)",
         "sockets (1)",
     ]
@@ -96,9 +96,9 @@ def evaluated(target: Path) -> Done:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "x.png is no image that can be read: take it out"),
+        (b"", "x.png cannot be read (it is no image)"),
         (9_000, "x.png is 9000x9000 in mode L"),
-        (30_000, "x.png is no image that can be read (Image size"),
+        (30_000, "x.png cannot be read (it has more than"),
     ],
 )
 def test_an_image_that_cannot_be_measured_is_named_before_it_is_unpacked(

@@ -1,4 +1,5 @@
 import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -36,7 +37,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "my photos"
 
 
-@pytest.mark.parametrize("held_out", ["test", "val"])
+@pytest.mark.parametrize(
+    "held_out", ["test", "val", "valid", "validation", "dev", "eval", "testing", "Test", "VALID"]
+)
 def test_train_and_test_folders_are_the_splits_and_their_folders_the_classes(
     root: Path, held_out: str
 ) -> None:
@@ -49,6 +52,130 @@ def test_train_and_test_folders_are_the_splits_and_their_folders_the_classes(
     assert data.train.images[:, 0, 0, 0].tolist() == [10] * 3 + [240] * 3
     assert data.train.labels.tolist() == [0] * 3 + [1] * 3
     assert data.test.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("TRAIN", "val"), ("training", "testing")])
+def test_folders_of_splits_may_be_written_in_any_case(root: Path, train: str, test: str) -> None:
+    for file in (f"{train}/cat/a.png", f"{train}/dog/b.png", f"{test}/dog/c.png"):
+        draw(root / file)
+    source = ImageFolder(str(root), size=8)
+    assert source.files == {"train": ["cat/a.png", "dog/b.png"], "test": ["dog/c.png"]}
+    assert source.class_names == ("cat", "dog")
+
+
+def test_what_lies_beside_the_folders_of_the_splits_is_named(root: Path) -> None:
+    for file in ("train/a.png", "test/b.png", "val/c.png", "extra/d.png", "e.png"):
+        draw(root / file)
+    (root / "README.txt").write_text("which may lie there")
+    source = ImageFolder(str(root), size=8)
+    assert source.counts() == {"train": 1, "test": 1}
+    assert source.remarks() == [
+        f"Not read in {root}, beside the folders of the splits: e.png, extra, val.",
+    ]
+
+
+def test_a_folder_of_training_images_alone_has_classes_and_a_share_is_held_out(root: Path) -> None:
+    for i in range(30):
+        draw(root / "train" / ("cat" if i % 2 else "dog") / f"{i:02}.png", i)
+    source = ImageFolder(str(root), size=8, channels=1, test_fraction=0.2)
+    assert source.counts() == {"train": 24, "test": 6}
+    assert source.class_names == ("cat", "dog")
+    assert [label for _, label in source.decode("test")] == [
+        1 - int(file[-6:-4]) % 2 for file in source.files["test"]
+    ]
+    (remark,) = source.remarks()
+    assert "no folder of test images" in remark
+    assert "6 of the images in train/ are held out" in remark
+    plain = ImageFolder(str(root / "train"), size=8, channels=1, test_fraction=0.2)
+    assert plain.class_names == source.class_names
+    assert plain.key() != source.key()
+
+
+def test_a_class_may_be_called_train(root: Path) -> None:
+    for i in range(10):
+        draw(root / ("train" if i % 2 else "bus") / f"{i}.png")
+    source = ImageFolder(str(root), size=8)
+    assert source.class_names == ("bus", "train")
+    assert source.remarks() == []
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("test/a.png", "test/b.png"), "holds test images alone (test): put the training images into train"),
+        (("val/a/1.png", "Test/b/2.png"), "holds test images alone (Test, val)"),
+        (("train/a.png", "Train/b.png", "test/c.png"), "Train and train, which differ by case alone"),
+        (("a.png",), "of them, one at least, are held out, so that none is left to train on"),
+    ],
+)
+def test_layouts_that_say_two_things_or_lack_training_images_are_refused(
+    root: Path, files: tuple[str, ...], message: str
+) -> None:
+    for file in files:
+        draw(root / file)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ImageFolder(str(root), size=8).check()
+
+
+def test_a_folder_without_images_says_what_it_has(root: Path) -> None:
+    root.mkdir()
+    (root / "images.zip").write_bytes(b"PK")
+    (root / "a.png").symlink_to("nowhere")
+    with pytest.raises(FileNotFoundError) as error:
+        ImageFolder(str(root), size=8).check()
+    assert "files of .zip (1)" in str(error.value)
+    assert "links that lead nowhere such as a.png (1)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (("a.png", "b.png"), "images lie directly in {root}, such as"),
+        (
+            ("train/a.png", "train/b/b.png", "test/b/c.png"),
+            "images lie directly in {root}/train, such as a.png",
+        ),
+        (("one/a.png", "one/b.png"), "all lie in one folder, {root}/one"),
+        (
+            ("train/a/b/1.png", "train/c/2.png", "test/c/3.png"),
+            "{root}/train/a/b/1.png lies in a/b",
+        ),
+        (("flowers/rose/1.png", "flowers/tulip/2.png"), "a folder inside another"),
+    ],
+)
+def test_a_folder_without_labels_says_why(root: Path, files: tuple[str, ...], reason: str) -> None:
+    for file in files:
+        draw(root / file)
+    with pytest.raises(ValueError, match="put each class into a folder of its own") as error:
+        ImageFolder(str(root), size=8).check_labels()
+    assert reason.format(root=root) in str(error.value)
+
+
+def test_a_class_without_training_images_is_refused_where_labels_are_asked_for(root: Path) -> None:
+    for file in ("train/a/1.png", "train/b/2.png", "test/a/3.png"):
+        draw(root / file)
+    ImageFolder(str(root), size=8).check_labels()
+    draw(root / "test/c/4.png")
+    with pytest.raises(ValueError, match=r"1 of 3 have test images alone, such as .*test/c/4\.png"):
+        ImageFolder(str(root), size=8).check_labels()
+
+
+def test_damaged_images_are_counted_and_the_first_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genbench.data.folder.CHUNK_IMAGES", 7)
+    for i in range(40):
+        draw(root / "train" / f"{i:02}.png", i)
+        draw(root / "test" / f"{i:02}.png", i)
+    for number in (20, 22, 39):
+        (root / "train" / f"{number}.png").write_bytes(b"")
+    (root / "test" / "05.png").write_text("text")
+    with pytest.raises(ValueError, match="cannot be read") as error:
+        read(root)
+    assert str(error.value) == (
+        f"{root}/train/20.png cannot be read (it is empty); repair it, or take it out of the folder. "
+        "The same holds for 3 more of its images"
+    )
 
 
 def test_a_tree_without_splits_is_split_by_a_fixed_rule(root: Path) -> None:
@@ -83,14 +210,14 @@ def test_other_trees_have_no_labels(root: Path, files: tuple[str, ...]) -> None:
     assert {label for _, label in source.decode("train")} == {-1}
 
 
-def test_png_jpeg_and_webp_are_read_and_all_else_is_passed_over(root: Path) -> None:
-    for name in ("a.png", "b.JPG", "c.jpeg", "d.webp", "e.png"):
+def test_png_jpeg_webp_bmp_and_tiff_are_read_and_all_else_is_passed_over(root: Path) -> None:
+    for name in ("a.png", "b.JPG", "c.jpeg", "d.webp", "e.png", "f.bmp", "g.TIF", "h.tiff"):
         draw(root / name)
     (root / "notes.txt").write_text("no image")
     (root / "._a.png").write_bytes(b"left by another system")
     draw(root / ".thumbnails" / "a.png")
     images = torch.cat([read(root).train.images, read(root).test.images])
-    assert len(images) == 5
+    assert len(images) == 8
     # JPEG and WebP are lossy: one flat colour comes back within a few levels.
     assert (images.int() - torch.tensor([200, 30, 90]).view(3, 1, 1)).abs().max() <= 4
 

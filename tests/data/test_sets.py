@@ -1,3 +1,4 @@
+import math
 import shutil
 import socket
 import subprocess
@@ -146,6 +147,55 @@ def test_a_damaged_unpacked_file_is_refused(cache: Path, tmp_path: Path) -> None
         (tmp_path / file).write_bytes(b"\0" * 16)
     with pytest.raises(ValueError, match="damaged"):
         prepare(FashionMnist(str(tmp_path)), cache=cache, progress=QUIET)
+
+
+def idx(*shape: int, level: int = 1) -> bytes:
+    """An idx file of bytes of one value."""
+    head = bytes([0, 0, 8, len(shape)]) + b"".join(side.to_bytes(4, "big") for side in shape)
+    return head + bytes([level]) * math.prod(shape)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("t10k-images-idx3-ubyte", b"", "torchvision finds no test images and labels of fashion_mnist"),
+        ("t10k-images-idx3-ubyte", idx(2, 28, 28)[:500], "torchvision finds no test images and labels"),
+        ("t10k-images-idx3-ubyte", idx(1, 28, 28), r"test images of \[1, 28, 28\], 2 labels up to 1"),
+        ("t10k-images-idx3-ubyte", idx(2, 14, 56), r"of \[2, 14, 56\], .* has \[2, 28, 28\]"),
+        ("train-labels-idx1-ubyte", idx(2), r"train images of \[3, 28, 28\], 2 labels"),
+        (
+            "train-labels-idx1-ubyte",
+            idx(3, level=17),
+            "3 labels up to 17; .* labels below 10: fetch them again",
+        ),
+    ],
+)
+def test_unpacked_files_of_another_size_are_refused(
+    file: str, content: bytes, message: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FashionMnist, "sizes", (3, 2))
+    raw = tmp_path / "root" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, n in (("train", 3), ("t10k", 2)):
+        (raw / f"{name}-images-idx3-ubyte").write_bytes(idx(n, 28, 28))
+        (raw / f"{name}-labels-idx1-ubyte").write_bytes(idx(n))
+    source = FashionMnist(str(tmp_path / "root"))
+    assert len(prepare(source, cache=cache, progress=QUIET).train) == 3
+    (raw / file).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        prepare(source, cache=cache, progress=QUIET)
+
+
+def test_a_root_in_another_layout_names_the_files_that_it_lacks(tmp_path: Path) -> None:
+    for file in FashionMnist.unpacked[:3]:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"content")
+    with pytest.raises(FileNotFoundError, match=f"it lacks {FashionMnist.unpacked[3]}\\. Give the folder"):
+        FashionMnist(str(tmp_path)).check()
+    with pytest.raises(FileNotFoundError, match="it is no folder"):
+        FashionMnist(str(tmp_path / "none")).check()
+    with pytest.raises(ValueError, match=r"data\.root is '', which names no folder"):
+        FashionMnist("")
 
 
 @pytest.mark.parametrize("kind", [Mnist, FashionMnist, Cifar10])

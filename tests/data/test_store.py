@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -207,3 +208,23 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_dir() == tmp_path
     monkeypatch.delenv("GENBENCH_CACHE")
     assert cache_dir() == Path.home() / ".cache" / "genbench"
+
+
+def test_a_store_or_lock_that_another_user_made_names_the_variable_of_the_cache(
+    ramp: Ramp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(ramp(), cache=tmp_path, progress=QUIET)
+
+    def closed(path: Path, name: str) -> dict[str, object]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("genbench.data.store.read_sealed", closed)
+        with pytest.raises(ValueError, match=r"Permission denied: .*header\.json.*GENBENCH_CACHE"):
+            prepare(ramp(), cache=tmp_path, progress=QUIET)
+    (store,) = (path for path in (tmp_path / "data").iterdir() if path.is_dir())
+    shutil.rmtree(store)
+    assert Path(f"{store}.lock").is_file()
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(".lock"))
+    with pytest.raises(ValueError, match=r"Permission denied: .*\.lock\): make it writable.*GENBENCH_CACHE"):
+        prepare(ramp(), cache=tmp_path, progress=QUIET)

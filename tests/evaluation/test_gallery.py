@@ -133,3 +133,20 @@ def test_neighbours_show_the_likeliest_copies_first_above_what_they_resemble(gal
 
 def features_of(images: Tensor) -> Tensor:
     return images.flatten(1).float()
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9])
+def test_few_test_images_are_shown_in_full_rows_or_in_one_row_of_all(tmp_path: Path, n: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    split = Split(torch.randint(0, 256, (n, 1, 4, 4), generator=rng, dtype=torch.uint8), None)
+    data = ImageData("toy", split, split, (), 0, False, "key", (1, 4, 4))
+    small = Gallery(tmp_path / "samples", JsonLines(tmp_path / "metrics.jsonl"), data, Context(CPU))
+    model = Halves((1, 4, 4)).eval()
+    shown = small.reconstructions(model)
+    assert shown.columns == min(n, 8)
+    above, below = shown.images.split(shown.columns)
+    assert torch.equal(above, split.images[small.order[: len(above)]])
+    assert torch.equal(below[:, :, :2], above[:, :, :2])
+    assert bool((below[:, :, 2:] == 0).all())
+    small.details(model, 100)  # interpolations too, between the images that there are
+    assert (tmp_path / "samples" / "interpolation_000000100.png").is_file()

@@ -138,6 +138,42 @@ def test_labels_of_given_images_reach_the_distances_within_classes(tmp_path: Pat
     assert right["metrics"][name] < wrong["metrics"][name] / 3  # a digit is nearer to its own class
 
 
+@pytest.mark.slow
+def test_the_same_images_score_the_same_to_the_digit_however_they_are_given(
+    tmp_path: Path,
+) -> None:
+    """[N, H, W], [N, H, W, 1], a folder of PNG files in the order of the array, and folders of classes."""
+    images, labels = zip(*Digits().decode("test"), strict=True)
+    order = np.argsort(np.array(labels), kind="stable")  # as the folders of classes sort them
+    grey, asked = np.stack(images)[order][..., 0], np.array(labels)[order]
+    np.savez(tmp_path / "plain.npz", samples=grey)
+    np.savez(tmp_path / "axis.NPZ.npz", samples=grey[..., None])
+    (tmp_path / "axis.NPZ.npz").rename(tmp_path / "axis.NPZ")
+    np.savez(tmp_path / "labelled.npz", samples=grey[..., None], labels=asked)
+    for number, (image, label) in enumerate(zip(grey, asked, strict=True)):
+        for path in (
+            tmp_path / "folder" / f"{number}.png",
+            tmp_path / "classes" / str(label) / f"{number}.png",
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    scores = "scores=[is,fid,kid,precision_recall,fid_gap,nearest,authenticity,swd,fid_class]"
+    found, printed = dict[str, dict](), dict[str, str]()
+    for name in ("plain.npz", "axis.NPZ", "folder", "labelled.npz", "classes"):
+        said = evaluate(str(tmp_path / name), "--data", "digits", "--set", scores)
+        printed[name] = said.partition("appended to")[0]
+        (record,) = records(tmp_path / f"{name.partition('.')[0]}.evaluations.jsonl")
+        found[name] = {key: value for key, value in record.items() if key not in ("target", "when")}
+    assert len(found["plain.npz"]["metrics"]) > 20
+    assert found["plain.npz"] == found["axis.NPZ"] == found["folder"]
+    assert printed["plain.npz"] == printed["axis.NPZ"] == printed["folder"]
+    assert found["labelled.npz"] == found["classes"]
+    assert printed["labelled.npz"] == printed["classes"]
+    assert any(name.startswith("fid_class") for name in found["classes"]["metrics"])
+    same = found["plain.npz"]["metrics"].items() - found["classes"]["metrics"].items()
+    assert same == set()  # labels add scores, and change none
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

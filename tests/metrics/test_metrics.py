@@ -48,6 +48,27 @@ def test_a_test_split_too_small_to_score_is_refused_before_training() -> None:
     Metrics(DigitsFeatures(), scores=[InceptionScore(splits=3)]).check_data(data)
 
 
+class Few(Digits):
+    """Digits that say how many they are, train and test."""
+
+    def __init__(self, train: int, test: int) -> None:
+        super().__init__()
+        self.train, self.test = train, test
+
+    def counts(self) -> dict[str, int]:
+        return {"train": self.train, "test": self.test}
+
+
+def test_splits_too_small_to_score_are_refused_before_images_are_decoded() -> None:
+    with pytest.raises(ValueError, match=r"test split of digits has 6 images; scores.is needs 20 or more"):
+        Metrics(DigitsFeatures()).check_source(Few(6, 6))
+    scores = [InceptionScore(splits=3)]
+    Metrics(DigitsFeatures(), scores=scores).check_source(Few(6, 6))
+    with pytest.raises(ValueError, match=r"training split of digits has 1 images, .* 2 or more: add images"):
+        Metrics(DigitsFeatures(), scores=scores).check_source(Few(1, 6))
+    Metrics(None, scores=()).check_source(Few(1, 1))
+
+
 @pytest.mark.parametrize(
     ("make", "key"),
     [

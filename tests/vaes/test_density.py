@@ -76,3 +76,17 @@ def test_its_state_is_restored() -> None:
 def test_bad_settings_are_refused_with_the_value() -> None:
     with pytest.raises(ValueError, match="window=0"):
         GaussianDensity(3, window=0)
+
+
+@pytest.mark.parametrize("images", [2, 3, 5])
+def test_latents_of_fewer_images_than_dimensions_can_be_sampled(images: int) -> None:
+    density = GaussianDensity(32)
+    points = 100 * torch.randn(images, 32, generator=torch.Generator().manual_seed(images))
+    for number in range(50):
+        index = torch.randint(images, (64,), generator=torch.Generator().manual_seed(number))
+        density.update(points[index])
+    drawn = density.sample(1000, rng=torch.Generator().manual_seed(0)) - density.mean[0]
+    assert bool(drawn.isfinite().all())
+    # The samples lie in the plane of the points, up to the jitter.
+    axes = torch.linalg.svd(points - points.mean(0)).Vh[images - 1 :]
+    assert (drawn @ axes.T).std() < 0.02 * drawn.std()

@@ -1,0 +1,89 @@
+"""Image files of other people, opened by Pillow: each is read as it is meant, or refused by its path."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from genbench.records.untrusted_files import open_regular
+from genbench.runtime.disk import is_machine_fault
+
+__all__ = ["COLOURS", "GREYS_16", "ImageFileError", "large_images", "opened"]
+
+GREYS_16 = ("I;16", "I;16B", "I;16L")
+"""Pillow's modes of grey images with levels from 0 to 65,535."""
+COLOURS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", *GREYS_16)
+"""Pillow's modes that become grey or RGB with 8 bits in one way only."""
+
+
+class ImageFileError(ValueError):
+    """An image file that cannot be read, or not without a loss; the message names it, the reason and the
+    remedy.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be read ({reason}); repair it, or take it out of the folder")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file, by its content whatever its ending, for the length of a `with` block that decodes
+    it.
+
+    Raises ImageFileError where it is missing, damaged or no image, has more than 8 bits a channel in colour,
+    other numbers than integers, several frames, or more pixels than Pillow unpacks; a fault of the machine or
+    a lack of memory as it is.
+    """
+    try:
+        with open_regular(path) as file, Image.open(file) as image:
+            if fault := fault_of(image):
+                raise ImageFileError(path, fault)
+            yield image
+    except (ImageFileError, MemoryError):
+        raise
+    # On damage Pillow's decoders raise a dozen types, SyntaxError and zlib's among them.
+    except Exception as error:
+        if isinstance(error, OSError) and is_machine_fault(error):
+            raise
+        raise ImageFileError(path, reason_of(error, path)) from error
+
+
+def fault_of(image: Image.Image) -> str:
+    """Say why an image that is opened would not be read as it is meant; "" where nothing is lost."""
+    frames = getattr(image, "n_frames", 1)  # which only formats with frames have
+    # The first image of an MPO, as telephones write it, is the photograph; the others are previews of it.
+    if frames > 1 and image.format != "MPO":
+        return f"it has {frames} frames: save each as an image of its own"
+    if image.mode not in COLOURS:
+        return f"its pixels are of mode {image.mode}: scale them to 0 .. 255, and save it with 8 bits"
+    layouts = [str(tile.args) for tile in image.tile]
+    # Pillow would take the upper 8 bits of each channel, and 12 bits for 16.
+    if image.mode not in GREYS_16 and any(";16" in layout for layout in layouts):
+        return "it is a colour image of 16 bits a channel: save it with 8 bits"
+    if any(";12" in layout for layout in layouts):
+        return "it has 12 bits a pixel: save it with 8 or 16 bits"
+    return ""
+
+
+def reason_of(error: Exception, path: Path) -> str:
+    """Say in our words what an error of the system, or of Pillow's decoders, means for a file."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image" if path.stat().st_size else "it is empty"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror
+    # open_regular's own words, which name pipes and devices; those of decoders speak of their insides.
+    return str(error) if str(error).startswith(str(path)) else "it is cut or damaged"
+
+
+@contextmanager
+def large_images() -> Iterator[None]:
+    """Read photographs of 100 megapixels in the block without Pillow's warning; it refuses them from twice
+    its limit on. Of the whole process, so not for a generator to yield in.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield

@@ -1,0 +1,53 @@
+"""Contents of an array that is not one of images, and the way from it to one, in words for messages."""
+
+import numpy as np
+
+__all__ = ["contents", "rearranged", "to_bytes"]
+
+
+def contents(samples: np.ndarray) -> str:
+    """Describe the numbers of an array that are not bytes, for a message: their range, and how many are not
+    finite; "" for what are no numbers.
+    """
+    if samples.size == 0 or samples.dtype.kind not in "iuf":
+        return ""
+    # Numbers that are not finite come from a model that failed, which rounding would hide.
+    if broken := int((~np.isfinite(samples)).sum()):
+        return f", {broken:,} of its numbers not finite"
+    return f" with numbers from {samples.min():.6g} to {samples.max():.6g}"
+
+
+def to_bytes(samples: np.ndarray) -> str:
+    """Say how an array of another dtype becomes bytes, by the range of its numbers."""
+    kind = samples.dtype.kind
+    if kind == "b":
+        return "take 255 for true, samples.astype('uint8') * 255"
+    if kind not in "iuf" or samples.size == 0:
+        return "save levels from 0 to 255"
+    # Of numbers that are not finite both are nan, which is in no range.
+    low, high = samples.min(), samples.max()
+    if kind == "f" and low >= 0 and high <= 1:
+        return "scale to 0 .. 255 and round, (samples * 255).round().astype('uint8')"
+    if kind == "f" and low >= -1 and high <= 1:
+        return "scale from -1 .. 1 to 0 .. 255 and round, (samples * 127.5 + 127.5).round().astype('uint8')"
+    if low == 0 and high == 1:
+        return "take 255 for 1, samples.astype('uint8') * 255"
+    if low >= 0 and high <= 255:
+        return "its numbers are levels already, samples.round().astype('uint8')"
+    if kind == "u" and samples.dtype.itemsize == 2:
+        return "scale 16 bits to 8, (samples / 257).round().astype('uint8')"
+    return "scale to 0 .. 255 and round first"
+
+
+def rearranged(found: tuple[int, ...], shape: tuple[int, int, int]) -> str:
+    """Say how an array of some shape becomes one of images (C, H, W) with the channels last, for a message;
+    "" where there is no simple way.
+    """
+    channels, height, width = shape
+    if found[1:] == shape:
+        return ": move the channels to the end, samples.transpose(0, 2, 3, 1)"
+    if found in ((height, width), (height, width, channels)):
+        return ": put the one image into an array of images, samples[None]"
+    if 0 in found:
+        return ": there is none in it"
+    return ""
