@@ -8,6 +8,7 @@ full disk is then an error of a write, where a mapping would end the process.
 """
 
 import json
+import math
 import os
 import warnings
 import zlib
@@ -26,7 +27,7 @@ from genbench.data.known_distribution import KnownDistribution
 from genbench.data.memory_map import MappedFile
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
-from genbench.runtime.disk import check_writable, naming
+from genbench.runtime.disk import check_room, check_writable, naming
 from genbench.runtime.progress import Bar, Progress
 
 __all__ = ["ImageData", "Split", "cache_dir", "prepare"]
@@ -108,6 +109,8 @@ def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = Non
     folder = (cache or cache_dir()) / "data" / f"{source.name}-{key[:16]}"
     if find_fault(folder, key):
         check_cache(folder, source)
+        size = sum(source.counts().values()) * math.prod(source.shape)
+        check_room(folder.parent, size, f"the images of {source.name}", "name another disk by GENBENCH_CACHE")
         with FileLock(f"{folder}.lock"):
             if reason := find_fault(folder, key):  # else another process has made it meanwhile
                 make_store(source, folder, key, reason, progress)

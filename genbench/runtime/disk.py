@@ -164,15 +164,15 @@ def check_writable(folder: Path) -> None:
         raise OSError(error.errno, error.strerror, str(place)) from error
 
 
-def check_room(folder: Path, size: int, what: str) -> None:
+def check_room(folder: Path, size: int, what: str, other: str = "choose another runs_dir") -> None:
     """Raise ValueError where the disk of a folder has fewer than `size` bytes free, before a run begins.
-    what: the files that need them, as the message names them.
+    what: the files that need them, as the message names them; other: the remedy beside free space.
     """
     usage = shutil.disk_usage(folder)
     if usage.total and usage.free < size:  # some network disks do not say how large they are
         raise ValueError(
             f"the disk of {folder} has {megabytes(usage.free)} free, and {what} take at least "
-            f"{megabytes(size)}: free some space, or choose another runs_dir"
+            f"{megabytes(size)}: free some space, or {other}"
         )
 
 

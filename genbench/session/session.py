@@ -35,6 +35,7 @@ from genbench.training.checkpoint import CheckpointStore
 from genbench.training.fault_messages import evaluation_explained
 from genbench.training.flops import sampling_flops, spent_flops, training_flops
 from genbench.training.loop import Hooks, OnSample, train
+from genbench.training.recipe_checks import check_memory_of_batch, check_times
 from genbench.training.state import Trained
 from genbench.training.step import model_batch
 
@@ -59,6 +60,8 @@ class Session:
             self.data = prepare(parts.source, progress=context.progress)
         # What can be refused is refused here, before the run begins and leaves a record.
         parts.metrics.check_data(self.data)
+        check_times(parts.recipe, len(self.data.train))
+        check_memory_of_batch(parts.model, self.data, parts.recipe, parts.device)
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
