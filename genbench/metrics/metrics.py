@@ -72,15 +72,17 @@ class Metrics:
         """
         return tuple(kind for score in self.scores for kind in score.kinds)
 
-    def of_size(self, n: int) -> "Metrics":
-        """Copy the settings, with n samples instead of `samples`, for an evaluation of another size.
+    def of_size(self, n: int | None) -> "Metrics":
+        """Copy the settings, with n samples instead of `samples`, for an evaluation of another size; None for
+        as many as the test split has.
 
         Raises ValueError where n is too small for a score, or where there are no scores.
         """
         if not self.scores:
             raise ValueError("there are no scores to evaluate samples by: take metrics=standard")
-        check_most("n", n)
-        self.check_count(n, f"n is {n}", "take more")
+        if n is not None:
+            check_most("n", n)
+            self.check_count(n, f"n is {n}", "take more")
         same = copy.copy(self)  # shallow: scores and the recipe of the features are the same
         same.samples = n
         return same

@@ -167,8 +167,10 @@ def check_writable(folder: Path) -> None:
 def check_room(folder: Path, size: int, what: str, other: str = "choose another runs_dir") -> None:
     """Raise ValueError where the disk of a folder has fewer than `size` bytes free, before a run begins.
     what: the files that need them, as the message names them; other: the remedy beside free space.
+    For a folder that is not there the nearest one above it is asked.
     """
-    usage = shutil.disk_usage(folder)
+    folder = folder.absolute()
+    usage = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists()))
     if usage.total and usage.free < size:  # some network disks do not say how large they are
         raise ValueError(
             f"the disk of {folder} has {megabytes(usage.free)} free, and {what} take at least "
