@@ -66,7 +66,7 @@ class Reevaluation:
         """
         self.metrics.check_source(self.source)
         data = prepare(self.source, progress=self.context.progress)
-        self.metrics.check_data(data)
+        self.metrics.check_data(data.name, len(data.test))
         return Evaluator(data, self.metrics, self.context)
 
     def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:

@@ -56,12 +56,13 @@ class Session:
         context.processes.check_batch(parts.trainer.batch_size, parts.trainer.accumulate)
         is_sound = checkpoint_contents.resumable(parts.model, parts.optim)
         self.checkpoint = self.checkpoints.load(torch.device("cpu"), is_sound)
+        # What can be refused is refused here, before images are decoded and the run leaves a record.
+        counts = parts.source.counts()
+        parts.metrics.check_data(parts.source.name, counts["test"])
+        check_times(parts.recipe, counts["train"])
+        check_memory_of_batch(parts.model, parts.trainer, parts.device)
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
-        # What can be refused is refused here, before the run begins and leaves a record.
-        parts.metrics.check_data(self.data)
-        check_times(parts.recipe, len(self.data.train))
-        check_memory_of_batch(parts.model, self.data, parts.recipe, parts.device)
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:

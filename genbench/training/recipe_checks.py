@@ -3,17 +3,17 @@ before a run begins.
 """
 
 import copy
+import math
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from genbench.data import ImageData
 from genbench.generator import Generator
 from genbench.runtime import rng
 from genbench.runtime.memory import check_memory, free_memory
-from genbench.training.loop import Recipe
-from genbench.training.step import model_batch, only
+from genbench.training.loop import Recipe, Trainer
+from genbench.training.step import only
 
 __all__ = ["check_memory_of_batch", "check_times", "saved_bytes"]
 
@@ -42,32 +42,31 @@ def check_times(recipe: Recipe, training_images: int) -> None:
         )
 
 
-def check_memory_of_batch(model: Generator, data: ImageData, recipe: Recipe, device: torch.device) -> None:
+def check_memory_of_batch(model: Generator, trainer: Trainer, device: torch.device) -> None:
     """Raise ValueError where a step on one batch would not fit into the memory of `device`, with the largest
     batch that may; called before a run begins, with the model on the CPU.
-    Where the batch is large, two images go through a copy of the model, to find out what a step saves.
+    Where the batch is large, black images go through a copy of the model, to find out what a step saves.
     """
-    trainer = recipe.trainer
     if device.type == "cuda":
         free, parts = torch.cuda.mem_get_info(device)[0], trainer.accumulate * trainer.devices
     else:
         free, parts = free_memory(), trainer.accumulate
-    read = 5 * data.test.images[0].numel() + 8  # an image as bytes and as float32, and its number
+    read = 5 * math.prod(model.shape) + 8  # an image as bytes and as float32, and its number
     if trainer.batch_size * read * (1 + MANY / parts) > free:
-        pair = model_batch(model, data.train, torch.arange(2) % len(data.train), torch.device("cpu"))
-        each = read + saved_bytes(model, *pair) / parts
+        each = read + saved_bytes(model) / parts
         check_memory("trainer.batch_size", trainer.batch_size, each, free=free)
 
 
-def saved_bytes(model: Generator, x: Tensor, y: Tensor | None) -> float:
+def saved_bytes(model: Generator) -> float:
     """Measure the bytes that one training image has saved for the backward pass, in the phase that saves
-    most, on x (B, C, H, W) and y (B,) or None: what twice the batch saves more, so that weights do not count.
+    most: what four images save beyond two, so that weights do not count. The model is on the CPU.
     """
     twin = copy.deepcopy(model).train().requires_grad_(True)
     learned = {phase: twin.phase_parameters(phase) for phase in twin.phases}
-    twice = torch.cat([x, x]), None if y is None else torch.cat([y, y])
 
-    def saved(phase: str, x: Tensor, y: Tensor | None) -> int:
+    def saved(phase: str, n: int) -> int:
+        x = torch.full((n, *model.shape), -1.0)  # black: legal also where images have two colours alone
+        y = torch.zeros(n, dtype=torch.int64) if model.num_classes else None
         sizes = dict[int, int]()  # by address: what several operations save is there once
 
         def note(tensor: Tensor) -> Tensor:
@@ -78,5 +77,5 @@ def saved_bytes(model: Generator, x: Tensor, y: Tensor | None) -> float:
             kept = twin.loss(x, y, phase=phase, step=1)  # addresses are used again of what is freed
         return sum(sizes.values()) if kept.total.requires_grad else 0
 
-    with rng.fork(x.device):
-        return max(0, *(saved(phase, *twice) - saved(phase, x, y) for phase in twin.phases)) / len(x)
+    with rng.fork(torch.device("cpu")):
+        return max(0, *(saved(phase, 4) - saved(phase, 2) for phase in twin.phases)) / 2
