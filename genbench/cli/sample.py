@@ -129,7 +129,7 @@ def sampler_sweep(
     )
     source, metrics, seed = application.measuring(of_run=run_dir)
     # Fewer samples for a first look, under a protocol that says so.
-    metrics = metrics.of_size(metrics.samples if n is None else n)
+    metrics = metrics.of_size(metrics.samples if n is None else n, "--n")
     with warnings_in_lines(), whole_folder(out):
         table = sweep(
             lambda way: application.load(run_dir, device=device, overrides=way),
@@ -145,7 +145,7 @@ def sampler_sweep(
 def setting(text: str) -> tuple[str, object]:
     """Return KEY=VALUE as a key and a value: a number, list, true, false or null as in JSON, or else text."""
     key, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not key:
         raise ValueError(f"--set is {text!r}; it must be KEY=VALUE, such as sampler.steps=20")
     try:
         return key, json.loads(value)

@@ -17,6 +17,7 @@ __all__ = ["Gaussians", "blobs"]
 BLOBS = 3  # of a picture
 DARK, BRIGHT = 48, 208  # the levels of the pictures: their noise seldom meets the ends of the scale
 CHUNK = 1000
+MOST = 100_000_000  # images of a split, drawn in minutes
 
 
 class Gaussians(ImageSource):
@@ -55,6 +56,9 @@ class Gaussians(ImageSource):
         for key, (value, smallest) in at_least.items():
             if value < smallest:
                 raise ValueError(f"data.{key} is {value}; it must be {smallest} or more")
+        for split, count in (("train", train), ("test", test)):
+            if count > MOST:
+                raise ValueError(f"data.{split} is {count}; it must be {MOST:,} or less")
         if 2 * shift >= size:
             raise ValueError(f"data.shift is {shift}; it must be less than half of data.size={size}")
         if not 1 <= spread <= 64:

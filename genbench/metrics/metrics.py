@@ -55,7 +55,9 @@ class Metrics:
                 "or null for all"
             )
         if not 1 <= batch_size <= MOST_AT_ONCE:
-            raise ValueError(f"metrics.batch_size is {batch_size}; it must be from 1 to {MOST_AT_ONCE:,}")
+            raise ValueError(
+                f"metrics.batch_size is {batch_size}; it must be 1 or more, and at most {MOST_AT_ONCE:,}"
+            )
         self.features = features
         self.scores = scores
         self.samples = samples
@@ -72,17 +74,17 @@ class Metrics:
         """
         return tuple(kind for score in self.scores for kind in score.kinds)
 
-    def of_size(self, n: int | None) -> "Metrics":
+    def of_size(self, n: int | None, key: str = "n") -> "Metrics":
         """Copy the settings, with n samples instead of `samples`, for an evaluation of another size; None for
-        as many as the test split has.
+        as many as the test split has. key: the setting or option that asks for n, for messages.
 
         Raises ValueError where n is too small for a score, or where there are no scores.
         """
         if not self.scores:
             raise ValueError("there are no scores to evaluate samples by: take metrics=standard")
         if n is not None:
-            check_most("n", n)
-            self.check_count(n, f"n is {n}", "take more")
+            check_most(key, n)
+            self.check_count(n, f"{key} is {n}", "take more")
         same = copy.copy(self)  # shallow: scores and the recipe of the features are the same
         same.samples = n
         return same

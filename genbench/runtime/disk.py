@@ -125,14 +125,15 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[None]:
-    """Remove what the block wrote into a folder that was new or empty, where an error of the system ends it.
+    """Remove what the block wrote into a folder that was new or empty, where an error of the system or a
+    wrong value ends it.
 
     A folder that was there before remains, as does all that was in it.
     """
     before = set(folder.iterdir()) if folder.is_dir() else None
     try:
         yield
-    except OSError:
+    except (OSError, ValueError):
         if before is None:
             shutil.rmtree(folder, ignore_errors=True)
         else:

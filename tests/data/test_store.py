@@ -207,3 +207,13 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_dir() == tmp_path
     monkeypatch.delenv("GENBENCH_CACHE")
     assert cache_dir() == Path.home() / ".cache" / "genbench"
+
+
+def test_images_that_the_disk_of_the_cache_cannot_hold_are_refused_before_any_is_decoded(
+    ramp: Ramp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=100))
+    with pytest.raises(ValueError, match=r"the images of .* take at least .* GENBENCH_CACHE"):
+        prepare(ramp(), cache=tmp_path, progress=QUIET)
+    assert stores(tmp_path) == []

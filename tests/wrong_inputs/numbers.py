@@ -37,11 +37,12 @@ TRAINING = (
     Wrong("main trainer.sample_every_images=0", ("trainer.sample_every_images is 0", "above 0")),
     Wrong("main trainer.evaluate_every_images=60000", ("is 60000", "budget.images=60000", "null")),
     Wrong(
-        "main trainer.evaluate_every_images=1000 trainer.evaluate_samples=1", ("n is 1", "needs 20 or more")
+        "main trainer.evaluate_every_images=1000 trainer.evaluate_samples=1",
+        ("evaluate_samples is 1", "needs 20 or more"),
     ),
     Wrong(
         "main trainer.evaluate_every_images=1000 trainer.evaluate_samples=1000000000000",
-        ("n is 1000000000000", "10,000,000 or less"),
+        ("evaluate_samples is 1000000000000", "10,000,000 or less"),
     ),
     Wrong("main trainer.samples_per_class=1000000000", ("samples_per_class is 1000000000", "1 to 100")),
     Wrong("main trainer.checkpoint_every_seconds=0", ("checkpoint_every_seconds is 0", "above 0")),
@@ -64,8 +65,8 @@ TRAINING = (
 EVALUATION = (
     Wrong("main metrics.samples=1", ("metrics.samples is 1", "needs 20 or more")),
     Wrong("main metrics.samples=1000000000000", ("metrics.samples is 1000000000000", "10,000,000 or less")),
-    Wrong("main metrics.batch_size=0", ("metrics.batch_size is 0", "from 1")),
-    Wrong("main metrics.batch_size=1000000000", ("metrics.batch_size is 1000000000", "to 100,000")),
+    Wrong("main metrics.batch_size=0", ("metrics.batch_size is 0", "1 or more")),
+    Wrong("main metrics.batch_size=1000000000", ("metrics.batch_size is 1000000000", "at most 100,000")),
     Wrong("main metrics.likelihood_samples=-1", ("metrics.likelihood_samples is -1", "null for all")),
     Wrong("main scores.is.splits=1000000", ("test split of digits has 359 images", "2000000 or more")),
     Wrong("main scores.kid.subsets=1000000000000", ("scores.kid.subsets is 1000000000000", "1 to 10,000")),
@@ -84,18 +85,23 @@ DATA = (
     Wrong("main data=gaussians data.classes=1000000000", ("data.classes=1000000000", "GB are free")),
     Wrong("main data=gaussians data.spread=0", ("data.spread is 0", "from 1 to 64")),
     Wrong("main data=gaussians data.train=0", ("data.train is 0", "1 or more")),
-    Wrong("main data=gaussians data.train=1000000000000", ("MB free", "MB", "GENBENCH_CACHE")),
+    Wrong(
+        "main data=gaussians data.train=1000000000000", ("data.train is 1000000000000", "100,000,000 or less")
+    ),
     Wrong("main data=gaussians data.test=3", ("test split of gaussians has 3 images", "needs 20 or more")),
     Wrong("main data=image_folder data.size=100000", ("data.size is 100000", "from 1 to 8,192")),
     Wrong("main data=image_folder data.channels=2", ("channels is 2", "1 (grey) and 3")),
 )
 VERBS = (
     Wrong("verb sample ddpm --out o --n 99999999999999999999", ("--n is 99999999999999999999", "GB"), ddpm),
-    Wrong("verb sample ddpm --out o --n 100000000", ("100000000 images", "MB free", "smaller --n"), ddpm),
     Wrong("verb sample ddpm --out o --label 10", ("--label is 10", "from 0 to 9"), ddpm),
     Wrong("verb sample ddpm --out o --steps 0", ("sampler.steps is 0", "at least 1"), ddpm),
     Wrong("verb sample ddpm --out o --set sampler.steps=x", ("sampler.steps is 'x'",), ddpm),
     Wrong("verb sample ddpm --out o --steps 3 --set steps=2", ("steps is given twice", "once"), ddpm),
+    Wrong(
+        "verb sample ddpm --out o --steps 3 --set sampler.steps=2", ("sampler.steps is given twice",), ddpm
+    ),
+    Wrong("verb sample ddpm --out o --set =3", ("--set is '=3'", "KEY=VALUE"), ddpm),
     Wrong("verb sample ddpm --out o --strength 0.5", ("--strength", "--vary"), ddpm),
     Wrong("verb sample ddpm --out o --device cuda:99", ("device is 'cuda:99'", "auto, cpu or cuda"), ddpm),
     Wrong("verb sample vae --out o --steps 3", ("sampler.steps", "it has none"), vae),
@@ -103,10 +109,19 @@ VERBS = (
     Wrong("verb sampler-sweep ddpm --out o --steps ,", ("--steps is ','", "holds no value"), ddpm),
     Wrong("verb sampler-sweep ddpm --out o --steps 2,2", ("--steps is '2,2'", "each value once"), ddpm),
     Wrong("verb sampler-sweep ddpm --out o --scales 1,nan", ("--scales is '1,nan'", "numbers"), ddpm),
-    Wrong("verb sampler-sweep ddpm --out o --n 1000000000", ("n is 1000000000", "10,000,000"), ddpm),
+    Wrong("verb sampler-sweep ddpm --out o --n 1000000000", ("--n is 1000000000", "10,000,000"), ddpm),
     Wrong("verb bound ddpm --out o --n 1000", ("--n is 1000", "the test split of", "take fewer"), ddpm),
     Wrong("verb schedules --out s.png --T 999999999999", ("--T is 999999999999", "1 to 1,000,000")),
     Wrong("verb evaluate vae --set metrics.samples=1", ("metrics.samples is 1", "20 or more"), vae),
+    Wrong("verb report ddpm --columns ,", ("--columns is ','", "names nothing"), ddpm),
+    Wrong("verb report ddpm --by seed,seed", ("--by is 'seed,seed'", "once"), ddpm),
+    Wrong("verb report ddpm --filter fid<abc", ("--filter fid<abc", "no number"), ddpm),
+    Wrong("verb report ddpm --sort abc", ("'abc' is no column", "--keys"), ddpm),
+    Wrong("verb compare ddpm ddpm", ("A and B are the same runs", "give others"), ddpm),
+    Wrong("verb compare ddpm ddpm --a seed=7", ("--filter seed=7", "seed is 0"), ddpm),
+    Wrong("verb serve ddpm --host 999.1.1.1 --port 0", ("--host 999.1.1.1", "127.0.0.1"), ddpm),
+    Wrong("verb selfcheck --device foo", ("device is 'foo'", "auto, cpu or cuda")),
+    Wrong("verb dashboard --project p --data abc", ("--data is 'abc'", "choose from cifar10, digits")),
     Wrong("verb evaluate vae --set seed=-1", ("seed is -1", "at least 0"), vae),
 )
 ROWS = (*TRAINING, *EVALUATION, *DATA, *VERBS)
