@@ -201,10 +201,6 @@ def compare(
     from genbench.runtime.progress import terminal
 
     sides = read_sides(a, b, of_a or [], of_b or [])
-    if all(set(one.frame["run"]) == set(sides[0].frame["run"]) for one in sides):
-        raise ValueError(
-            "A and B are the same runs: give others for one of them, by their path or by --a, --b"
-        )
     measures = compare_sides(*sides)
     named = [" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b))]
     terminal().print(sides_table(measures, named, sides))
@@ -252,16 +248,8 @@ def serve(
 
 
 def asked(by: str, sort: str, columns: str) -> "Query":
-    """Return the query of the tables: keys of a row, a column to sort by, columns to show.
-    Raises ValueError where a list names nothing, or a name twice.
-    """
+    """Return the query of the tables: keys of a row, a column to sort by, columns to show."""
     from genbench.report.query import listed
     from genbench.report.table import Query
 
-    for option, text in (("--by", by), ("--columns", columns)):
-        names = listed(text)
-        if text and not names:
-            raise ValueError(f"{option} is {text!r}, which names nothing: leave it out, or give names")
-        if len(set(names)) < len(names):
-            raise ValueError(f"{option} is {text!r}; it must hold each name once")
     return Query(by=listed(by), sort=sort, columns=listed(columns))

@@ -1,7 +1,6 @@
 """Verbs that draw from a trained model: its images, and its scores over samplers, steps and guidance."""
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from genbench.runtime.disk import whole_folder
 __all__ = ["verbs"]
 
 T = TypeVar("T")
+KINDS = {str: "names", int: "whole numbers", float: "numbers"}
 
 verbs = typer.Typer()
 
@@ -124,9 +124,12 @@ def sampler_sweep(
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.report import frame_markdown
 
-    todo = combinations(
-        listed("--samplers", samplers, str), listed("--steps", steps, int), listed("--scales", scales, finite)
+    axes = (
+        listed(samplers, str, "--samplers"),
+        listed(steps, int, "--steps"),
+        listed(scales, float, "--scales"),
     )
+    todo = combinations(*axes)
     source, metrics, seed = application.measuring(of_run=run_dir)
     # Fewer samples for a first look, under a protocol that says so.
     metrics = metrics.of_size(metrics.samples if n is None else n, "--n")
@@ -153,24 +156,16 @@ def setting(text: str) -> tuple[str, object]:
         return key, value  # a word such as ddim, which JSON would have in quotes
 
 
-def listed(option: str, text: str, kind: Callable[[str], T]) -> list[T]:
-    """Return the parts of a comma-separated list, none of an empty text.
-    Raises ValueError where one is not of its kind or stands there twice, or where there are only commas.
+def listed(text: str, kind: Callable[[str], T], option: str) -> list[T]:
+    """Return the parts of a comma-separated list, none of an empty text; option: its name, for messages.
+    Raises ValueError where a part is not of its kind, is missing, or stands there twice.
     """
-    what = {str: "names", int: "whole numbers"}.get(kind, "numbers")
+    message = f"{option} is {text!r}; it must be {KINDS[kind]} separated by commas, each of them once"
+    parts = [part.strip() for part in text.split(",")] if text else []
     try:
-        found = [kind(part.strip()) for part in text.split(",") if part.strip()]
+        found = [kind(part) for part in parts]
     except ValueError as error:
-        raise ValueError(f"{option} is {text!r}; it must be {what} separated by commas") from error
-    if text and not found:
-        raise ValueError(f"{option} is {text!r}, which holds no value: leave it out, or give {what}")
-    if len(set(found)) < len(found):
-        raise ValueError(f"{option} is {text!r}; it must hold each value once")
+        raise ValueError(message) from error
+    if "" in parts or len({*found}) < len(found):
+        raise ValueError(message)
     return found
-
-
-def finite(text: str) -> float:
-    """Return the number that a text holds. Raises ValueError where it is none, infinite or not a number."""
-    if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text!r} is no finite number")
-    return value

@@ -27,7 +27,7 @@ from genbench.data.known_distribution import KnownDistribution
 from genbench.data.memory_map import MappedFile
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
-from genbench.runtime.disk import check_room, check_writable, naming
+from genbench.runtime.disk import check_space, check_writable, naming
 from genbench.runtime.progress import Bar, Progress
 
 __all__ = ["ImageData", "Split", "cache_dir", "prepare"]
@@ -110,7 +110,9 @@ def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = Non
     if find_fault(folder, key):
         check_cache(folder, source)
         size = sum(source.counts().values()) * math.prod(source.shape)
-        check_room(folder.parent, size, f"the images of {source.name}", "name another disk by GENBENCH_CACHE")
+        check_space(
+            folder.parent, size, f"the images of {source.name}", "name another disk by GENBENCH_CACHE"
+        )
         with FileLock(f"{folder}.lock"):
             if reason := find_fault(folder, key):  # else another process has made it meanwhile
                 make_store(source, folder, key, reason, progress)

@@ -22,7 +22,7 @@ from genbench.records.files import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.device import keep_memory, make_repeatable
-from genbench.runtime.disk import check_room, naming
+from genbench.runtime.disk import check_space, naming
 from genbench.runtime.memory import FREE, check_memory, memory_for
 
 __all__ = ["Drawing", "check_places", "choose", "completions", "labels", "samples", "variations", "write"]
@@ -157,7 +157,7 @@ def check_places(n: int, shape: tuple[int, int, int], folder: Path) -> None:
     """
     pixels = math.prod(shape)
     check_memory("--n", n, 3 * pixels)  # as they are drawn, in one piece, and with channels last
-    check_room(folder, n * (pixels + BLOCK), f"{n} images", "give a smaller --n, or another --out")
+    check_space(folder, n * (pixels + BLOCK), f"{n} images", "give a smaller --n, or another --out")
 
 
 @torch.no_grad()

@@ -66,7 +66,7 @@ class Reevaluation:
         """
         self.metrics.check_source(self.source)
         data = prepare(self.source, progress=self.context.progress)
-        self.metrics.check_data(data.name, len(data.test))
+        self.metrics.check_data(data)
         return Evaluator(data, self.metrics, self.context)
 
     def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:

@@ -108,12 +108,12 @@ class Metrics:
         if self.features is not None:
             self.features.check(source)
 
-    def check_data(self, name: str, test_images: int) -> None:
-        """Raise ValueError where the test split of a data set has fewer images than a score needs, since
-        held-out images are scored beside the samples. name: of the set, for the message.
+    def check_data(self, data: ImageData) -> None:
+        """Raise ValueError where the test split of the prepared data has fewer images than a score needs,
+        since held-out images are scored beside the samples.
         """
-        fact = f"the test split of {name} has {test_images} images"
-        self.check_count(test_images, fact, "add images")
+        fact = f"the test split of {data.name} has {len(data.test)} images"
+        self.check_count(len(data.test), fact, "add images")
 
     def extractor(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         """Build the feature network for this data on a device, trained or downloaded where it must be, with a

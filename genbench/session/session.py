@@ -57,14 +57,13 @@ class Session:
         is_sound = checkpoint_contents.resumable(parts.model, parts.optim)
         self.checkpoint = self.checkpoints.load(torch.device("cpu"), is_sound)
         # What can be refused is refused here, before images are decoded and the run leaves a record.
-        counts = parts.source.counts()
-        parts.metrics.check_data(parts.source.name, counts["test"])
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples, "trainer.evaluate_samples")
-        check_times(parts.recipe, counts["train"])
+        check_times(parts.recipe, parts.source.counts()["train"])
         check_memory_of_batch(parts.model, parts.trainer, parts.device)
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
+        parts.metrics.check_data(self.data)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
             raise ValueError(
                 f"the images of {self.data.name} are not those that {here.path} was trained on so far: "

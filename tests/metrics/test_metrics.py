@@ -44,8 +44,8 @@ def test_settings_that_no_score_can_be_taken_under_are_refused_with_the_legal_ra
 def test_a_test_split_too_small_to_score_is_refused_before_training() -> None:
     data = few(6)
     with pytest.raises(ValueError, match=r"test split of few has 6 images; scores.is needs 20 or more"):
-        Metrics(DigitsFeatures()).check_data(data.name, len(data.test))
-    Metrics(DigitsFeatures(), scores=[InceptionScore(splits=3)]).check_data(data.name, len(data.test))
+        Metrics(DigitsFeatures()).check_data(data)
+    Metrics(DigitsFeatures(), scores=[InceptionScore(splits=3)]).check_data(data)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ EVALUATION = (
     Wrong("main metrics.batch_size=0", ("metrics.batch_size is 0", "1 or more")),
     Wrong("main metrics.batch_size=1000000000", ("metrics.batch_size is 1000000000", "at most 100,000")),
     Wrong("main metrics.likelihood_samples=-1", ("metrics.likelihood_samples is -1", "null for all")),
-    Wrong("main scores.is.splits=1000000", ("test split of digits has 359 images", "2000000 or more")),
+    Wrong("main metrics.samples=64 scores.is.splits=1000000", ("metrics.samples is 64", "2000000 or more")),
     Wrong("main scores.kid.subsets=1000000000000", ("scores.kid.subsets is 1000000000000", "1 to 10,000")),
     Wrong("main scores.precision_recall.neighbours=0", ("neighbours is 0", "from 1 to 1000")),
     Wrong("main scores=[fid_inf] scores.fid_inf.sizes=1000000", ("sizes is 1000000", "to 1000")),
@@ -88,7 +88,10 @@ DATA = (
     Wrong(
         "main data=gaussians data.train=1000000000000", ("data.train is 1000000000000", "100,000,000 or less")
     ),
-    Wrong("main data=gaussians data.test=3", ("test split of gaussians has 3 images", "needs 20 or more")),
+    Wrong(
+        "main data=gaussians data.train=16 data.test=3",
+        ("test split of gaussians has 3 images", "needs 20 or more"),
+    ),
     Wrong("main data=image_folder data.size=100000", ("data.size is 100000", "from 1 to 8,192")),
     Wrong("main data=image_folder data.channels=2", ("channels is 2", "1 (grey) and 3")),
 )
@@ -101,25 +104,18 @@ VERBS = (
     Wrong(
         "verb sample ddpm --out o --steps 3 --set sampler.steps=2", ("sampler.steps is given twice",), ddpm
     ),
-    Wrong("verb sample ddpm --out o --set =3", ("--set is '=3'", "KEY=VALUE"), ddpm),
     Wrong("verb sample ddpm --out o --strength 0.5", ("--strength", "--vary"), ddpm),
     Wrong("verb sample ddpm --out o --device cuda:99", ("device is 'cuda:99'", "auto, cpu or cuda"), ddpm),
     Wrong("verb sample vae --out o --steps 3", ("sampler.steps", "it has none"), vae),
     Wrong("verb sampler-sweep ddpm --out o --steps 2,x", ("--steps is '2,x'", "whole numbers"), ddpm),
-    Wrong("verb sampler-sweep ddpm --out o --steps ,", ("--steps is ','", "holds no value"), ddpm),
-    Wrong("verb sampler-sweep ddpm --out o --steps 2,2", ("--steps is '2,2'", "each value once"), ddpm),
-    Wrong("verb sampler-sweep ddpm --out o --scales 1,nan", ("--scales is '1,nan'", "numbers"), ddpm),
+    Wrong("verb sampler-sweep ddpm --out o --steps 2,2", ("--steps is '2,2'", "once"), ddpm),
     Wrong("verb sampler-sweep ddpm --out o --n 1000000000", ("--n is 1000000000", "10,000,000"), ddpm),
     Wrong("verb bound ddpm --out o --n 1000", ("--n is 1000", "the test split of", "take fewer"), ddpm),
     Wrong("verb schedules --out s.png --T 999999999999", ("--T is 999999999999", "1 to 1,000,000")),
     Wrong("verb evaluate vae --set metrics.samples=1", ("metrics.samples is 1", "20 or more"), vae),
-    Wrong("verb report ddpm --columns ,", ("--columns is ','", "names nothing"), ddpm),
-    Wrong("verb report ddpm --by seed,seed", ("--by is 'seed,seed'", "once"), ddpm),
     Wrong("verb report ddpm --filter fid<abc", ("--filter fid<abc", "no number"), ddpm),
     Wrong("verb report ddpm --sort abc", ("'abc' is no column", "--keys"), ddpm),
-    Wrong("verb compare ddpm ddpm", ("A and B are the same runs", "give others"), ddpm),
     Wrong("verb compare ddpm ddpm --a seed=7", ("--filter seed=7", "seed is 0"), ddpm),
-    Wrong("verb serve ddpm --host 999.1.1.1 --port 0", ("--host 999.1.1.1", "127.0.0.1"), ddpm),
     Wrong("verb selfcheck --device foo", ("device is 'foo'", "auto, cpu or cuda")),
     Wrong("verb dashboard --project p --data abc", ("--data is 'abc'", "choose from cifar10, digits")),
     Wrong("verb evaluate vae --set seed=-1", ("seed is -1", "at least 0"), vae),

@@ -107,7 +107,6 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
 
     On a loopback address it answers only requests to such a host, so that no page of another site can read it
     under a name of its own (DNS rebinding). A client that takes longer than request_seconds is disconnected.
-    Raises ValueError where the address is none of this machine, or the port is taken or not allowed.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -144,13 +143,7 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
             self.end_headers()
             self.wfile.write(body)
 
-    try:
-        made = Server(host, port, Handler)
-    except (OSError, UnicodeError) as error:  # the latter of names that no address can have
-        raise ValueError(
-            f"--host {host} --port {port} cannot be listened at ({getattr(error, 'strerror', error)}): give "
-            "an address of this machine, such as 127.0.0.1, and a free port; --port 0 takes one"
-        ) from error
+    made = Server(host, port, Handler)
     return made
 
 
