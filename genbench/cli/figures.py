@@ -62,8 +62,6 @@ def schedules(
 ) -> None:
     """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
     check_out(out)
-    if steps > MOST_STEPS:
-        raise ValueError(f"--T is {steps}; it must be from 1 to {MOST_STEPS:,}, e.g. 1000")
     from genbench.app.build import fixed_schedules
     from genbench.config.groups import CONF
     from genbench.evaluation.pictures import schedule_figure
@@ -72,6 +70,8 @@ def schedules(
         raise ValueError(
             f"--config-dir is {config_dir}, where there is no folder schedule/: give one that has it"
         )
+    if steps > MOST_STEPS:
+        raise ValueError(f"--T is {steps}; it must be from 1 to {MOST_STEPS:,}, e.g. 1000")
     folders = [CONF] if config_dir is None else [CONF, config_dir]
     tables, refused = fixed_schedules(steps, folders)
     for name, reason in refused.items():  # such as one that wants another number of steps
