@@ -115,7 +115,7 @@ VERBS = (
     Wrong("verb evaluate vae --set metrics.samples=1", ("metrics.samples is 1", "20 or more"), vae),
     Wrong("verb report ddpm --filter fid<abc", ("--filter fid<abc", "no number"), ddpm),
     Wrong("verb report ddpm --sort abc", ("'abc' is no column", "--keys"), ddpm),
-    Wrong("verb compare ddpm ddpm --a seed=7", ("--filter seed=7", "seed is 0"), ddpm),
+    Wrong("verb compare ddpm ddpm --a seed=7", ("seed=7", "seed is 0"), ddpm),
     Wrong("verb selfcheck --device foo", ("device is 'foo'", "auto, cpu or cuda")),
     Wrong("verb dashboard --project p --data abc", ("--data is 'abc'", "choose from cifar10, digits")),
     Wrong("verb evaluate vae --set seed=-1", ("seed is -1", "at least 0"), vae),
