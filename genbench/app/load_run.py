@@ -93,8 +93,12 @@ def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[
     try:
         if overrides:
             cfg = OmegaConf.create(referring(config, config))
+            changed = set[str]()
             for key in sorted(overrides):  # a whole sampler before its settings
-                change(cfg, key, overrides[key])
+                name = change(cfg, key, overrides[key])
+                if name in changed:
+                    raise ValueError(f"{name} is given twice, also as {key}: give it once")
+                changed.add(name)
             config = resolved(cfg)
         cfg = buildable(config, ("model", "precision"))
         return make(cfg.model), make(cfg.precision)
@@ -102,13 +106,17 @@ def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[
         raise ValueError(explain_error(error)) from error
 
 
-def change(cfg: DictConfig, key: str, value: object) -> None:
-    """Change one setting of the sampling, or the whole sampler. Raises ValueError on any other."""
+def change(cfg: DictConfig, key: str, value: object) -> str:
+    """Change one setting of the sampling, or the whole sampler, and return its key in full, sampler.steps of
+    "steps". Raises ValueError on any other.
+    """
     if key == "sampler" and key in cfg:
         take_option(cfg, key, str(value))
-        return
-    node, _, leaf = schema.sampling_key(key, flatten(resolved(cfg))).rpartition(".")
+        return key
+    name = schema.sampling_key(key, flatten(resolved(cfg)))
+    node, _, leaf = name.rpartition(".")
     OmegaConf.select(cfg, node)[leaf] = value
+    return name
 
 
 def take_option(cfg: DictConfig, group: str, option: str) -> None:

@@ -14,14 +14,23 @@ __all__ = ["verbs"]
 
 verbs = typer.Typer()
 
+MOST_STEPS = 1_000_000
+"""Steps of a schedule, whose tables have a number for each; a figure shows a few hundred."""
+
 
 @verbs.command()
 def bound(
     run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
     out: NewFolder,
     n: Annotated[
-        int, typer.Option("--n", min=1, help="Test images; each takes one network evaluation per step.")
-    ] = 32,
+        int | None,
+        typer.Option(
+            "--n",
+            min=1,
+            help="Test images; each takes one network evaluation per step. Default: 32, or all if there are"
+            " fewer.",
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Show where the bits of a diffusion model's variational bound come from, step by step.
@@ -61,8 +70,12 @@ def schedules(
         raise ValueError(
             f"--config-dir is {config_dir}, where there is no folder schedule/: give one that has it"
         )
+    if steps > MOST_STEPS:
+        raise ValueError(f"--T is {steps}; it must be from 1 to {MOST_STEPS:,}, e.g. 1000")
     folders = [CONF] if config_dir is None else [CONF, config_dir]
     tables, refused = fixed_schedules(steps, folders)
     for name, reason in refused.items():  # such as one that wants another number of steps
         complain(f"schedule={name} is not included: {reason}")
+    if not tables:
+        raise ValueError(f"no schedule has --T={steps} steps, as said above: take another number")
     schedule_figure({name: table.numpy() for name, table in tables.items()}, out)

@@ -15,6 +15,7 @@ from genbench.runtime.disk import whole_folder
 __all__ = ["verbs"]
 
 T = TypeVar("T")
+KINDS = {str: "names", int: "whole numbers", float: "numbers"}
 
 verbs = typer.Typer()
 
@@ -73,19 +74,28 @@ class Sample:
         """Draw and write the images, after all that can be refused has been checked."""
         check_new(self.out)  # before the imports, which take seconds
         from genbench.app import load
-        from genbench.evaluation.draw import choose, labels, write
+        from genbench.evaluation.draw import check_places, choose, labels, write
 
-        asked = {"sampler": self.sampler, "steps": self.steps}
-        overrides = {key: value for key, value in asked.items() if value is not None}
-        overrides |= dict(map(setting, self.settings or []))
+        overrides = self.overrides()
         with warnings_in_lines():
             model = load(self.run_dir, device=self.device, weights=self.weights, overrides=overrides)
         context = context_on(self.device, self.seed)
         drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
+        check_places(self.n, model.shape, self.out)
         asked_for = labels(model, self.n, self.label, device=context.device)
         with whole_folder(self.out):  # all of its files appear at once, or none
             write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
         say(f"{self.n} images in {self.out}: a PNG each, grid.png, samples.npz")
+
+    def overrides(self) -> dict[str, object]:
+        """Return the settings that the options change. Raises ValueError where two change the same one."""
+        asked = {"sampler": self.sampler, "steps": self.steps}
+        found = {key: value for key, value in asked.items() if value is not None}
+        for key, value in map(setting, self.settings or []):
+            if key in found:
+                raise ValueError(f"{key} is given twice, as {found[key]} and as {value}: give it once")
+            found[key] = value
+        return found
 
 
 @verbs.command()
@@ -114,9 +124,15 @@ def sampler_sweep(
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.report import frame_markdown
 
-    todo = combinations(listed(samplers, str), listed(steps, int), listed(scales, float))
+    axes = (
+        listed(samplers, str, "--samplers"),
+        listed(steps, int, "--steps"),
+        listed(scales, float, "--scales"),
+    )
+    todo = combinations(*axes)
     source, metrics, seed = application.measuring(of_run=run_dir)
-    metrics.samples = n or metrics.samples  # fewer for a first look, under a protocol that says so
+    # Fewer samples for a first look, under a protocol that says so.
+    metrics = metrics.of_size(metrics.samples if n is None else n, "--n")
     with warnings_in_lines(), whole_folder(out):
         table = sweep(
             lambda way: application.load(run_dir, device=device, overrides=way),
@@ -132,17 +148,24 @@ def sampler_sweep(
 def setting(text: str) -> tuple[str, object]:
     """Return KEY=VALUE as a key and a value: a number, list, true, false or null as in JSON, or else text."""
     key, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not key:
         raise ValueError(f"--set is {text!r}; it must be KEY=VALUE, such as sampler.steps=20")
     try:
         return key, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value  # a word such as ddim, which JSON would have in quotes
 
 
-def listed(text: str, kind: Callable[[str], T]) -> list[T]:
-    """Return the parts of a comma-separated list. Raises ValueError where one is not of its kind."""
+def listed(text: str, kind: Callable[[str], T], option: str) -> list[T]:
+    """Return the parts of a comma-separated list, none of an empty text; option: its name, for messages.
+    Raises ValueError where a part is not of its kind, is missing, or stands there twice.
+    """
+    message = f"{option} is {text!r}; it must be {KINDS[kind]} separated by commas, each of them once"
+    parts = [part.strip() for part in text.split(",")] if text else []
     try:
-        return [kind(part.strip()) for part in text.split(",") if part.strip()]
+        found = [kind(part) for part in parts]
     except ValueError as error:
-        raise ValueError(f"{text!r} is not a list of {kind.__name__} values separated by commas") from error
+        raise ValueError(message) from error
+    if "" in parts or len({*found}) < len(found):
+        raise ValueError(message)
+    return found

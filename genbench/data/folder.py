@@ -18,6 +18,7 @@ from genbench.data.source import SPLITS, ImageSource, digest, given_root
 
 __all__ = ["ImageFolder"]
 
+MOST_PIXELS = 8192  # of a side: a chunk of larger images fills the memory
 CHUNK_IMAGES = 256  # decoded ahead of the writer: what bounds the memory
 
 
@@ -45,8 +46,8 @@ class ImageFolder(ImageSource):
         flip: bool = True,
         test_fraction: float = 0.1,
     ) -> None:
-        if size < 1:
-            raise ValueError(f"size is {size}; it must be 1 pixel or more")
+        if not 1 <= size <= MOST_PIXELS:
+            raise ValueError(f"data.size is {size}; it must be from 1 to {MOST_PIXELS:,} pixels")
         if channels not in (1, 3):
             raise ValueError(f"channels is {channels}; choose from 1 (grey) and 3 (RGB)")
         if not 0 < test_fraction < 1:

@@ -7,15 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.data.known_distribution import KnownDistribution, rounded_normal
+from genbench.data.known_distribution import LEVELS, KnownDistribution, rounded_normal
 from genbench.data.source import ImageSource, digest
 from genbench.runtime import rng
+from genbench.runtime.memory import free_memory
 
 __all__ = ["Gaussians", "blobs"]
 
 BLOBS = 3  # of a picture
 DARK, BRIGHT = 48, 208  # the levels of the pictures: their noise seldom meets the ends of the scale
 CHUNK = 1000
+MOST = 100_000_000  # images of a split, drawn in minutes
 
 
 class Gaussians(ImageSource):
@@ -54,10 +56,21 @@ class Gaussians(ImageSource):
         for key, (value, smallest) in at_least.items():
             if value < smallest:
                 raise ValueError(f"data.{key} is {value}; it must be {smallest} or more")
+        for split, count in (("train", train), ("test", test)):
+            if count > MOST:
+                raise ValueError(f"data.{split} is {count}; it must be {MOST:,} or less")
         if 2 * shift >= size:
             raise ValueError(f"data.shift is {shift}; it must be less than half of data.size={size}")
         if not 1 <= spread <= 64:
             raise ValueError(f"data.spread is {spread}; it must be from 1 to 64 grey levels")
+        # float64 probabilities of each level of each pixel of each mode; a few copies while they are made
+        needed, free = 8 * LEVELS * size**2 * classes * (2 * shift + 1) ** 2, free_memory()
+        if needed > free:
+            raise ValueError(
+                f"data.size={size}, data.classes={classes} and data.shift={shift} take at least "
+                f"{needed / 1e9:,.3g} GB of memory for the images' distribution, and {free / 1e9:,.3g} GB "
+                "are free: take smaller ones"
+            )
         self.shape = (1, size, size)
         self.num_classes = classes
         self.class_names = tuple(map(str, range(classes)))

@@ -9,6 +9,7 @@ full disk is then an error of a write, where a mapping would end the process.
 
 import errno
 import json
+import math
 import os
 import warnings
 import zlib
@@ -27,7 +28,7 @@ from genbench.data.known_distribution import KnownDistribution
 from genbench.data.memory_map import MappedFile
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
-from genbench.runtime.disk import check_writable, naming
+from genbench.runtime.disk import check_space, check_writable, naming
 from genbench.runtime.progress import Bar, Progress
 
 __all__ = ["ImageData", "Split", "cache_dir", "prepare"]
@@ -109,6 +110,10 @@ def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = Non
     folder = (cache or cache_dir()) / "data" / f"{source.name}-{key[:16]}"
     if find_fault(folder, key):
         check_cache(folder, source)
+        size = sum(source.counts().values()) * math.prod(source.shape)
+        check_space(
+            folder.parent, size, f"the images of {source.name}", "name another disk by GENBENCH_CACHE"
+        )
         with FileLock(f"{folder}.lock"):
             if reason := find_fault(folder, key):  # else another process has made it meanwhile
                 make_store(source, folder, key, reason, progress)

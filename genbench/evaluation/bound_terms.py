@@ -22,6 +22,9 @@ from genbench.training.step import model_batch
 __all__ = ["Terms", "bound_figure"]
 
 
+USUAL = 32  # test images
+
+
 class Terms(NamedTuple):
     """A bound in bits per dimension, on average over images, split into three sums of its terms; first +
     between + last is the bound itself.
@@ -35,15 +38,20 @@ class Terms(NamedTuple):
     """L_T: how far the last state's distribution is from the prior."""
 
 
-def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, context: Context) -> Terms:
+def bound_figure(
+    model: Generator, source: ImageSource, out: Path, *, n: int | None, context: Context
+) -> Terms:
     """Compute every term on n test images, at once; write terms.csv and terms.png, bits per dimension against
-    t, and return their sums.
-    Raises ValueError for a model whose bound is no sum over steps.
+    t, and return their sums. n: None for 32, or for all where there are fewer.
+    Raises ValueError for a model whose bound is no sum over steps, and on more images than the split has.
     """
     if not isinstance(model, BoundTerms):
         raise ValueError(f"{type(model).__name__} has no bound that is a sum over steps: model=ddpm has one")
     device = context.device
     data = prepare(source, progress=context.progress)
+    if n is not None and n > len(data.test):
+        raise ValueError(f"--n is {n}; the test split of {data.name} has {len(data.test)} images: take fewer")
+    n = n or min(USUAL, len(data.test))
     x, y = model_batch(model, data.test, held_out_order(data, context.seed)[:n], device)
     explained = memory_for(f"the bound of {n} images at once (--n) on {device}", f"take --n {max(n // 2, 1)}")
     with rng.fork(device), explained, context.progress.bar("terms of the bound", len(x)) as bar:

@@ -2,6 +2,7 @@
 in a grid and in an .npz; for `genbench sample`.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +22,13 @@ from genbench.records.files import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.device import keep_memory, make_repeatable
-from genbench.runtime.disk import naming
-from genbench.runtime.memory import FREE, memory_for
+from genbench.runtime.disk import check_space, naming
+from genbench.runtime.memory import FREE, check_memory, memory_for
 
-__all__ = ["Drawing", "choose", "completions", "labels", "samples", "variations", "write"]
+__all__ = ["Drawing", "check_places", "choose", "completions", "labels", "samples", "variations", "write"]
 
 GRID = 256  # the most images of a grid
+BLOCK = 4096  # bytes of the smallest file on most disks
 WHITE = 128  # a mask's grey level from which on a pixel is drawn anew
 
 
@@ -147,6 +149,15 @@ def labels(model: Generator, n: int, label: int | None, *, device: torch.device)
     if not 0 <= label < model.num_classes:
         raise ValueError(f"--label is {label}; it must be from 0 to {model.num_classes - 1}")
     return torch.full((n,), label, device=device)
+
+
+def check_places(n: int, shape: tuple[int, int, int], folder: Path) -> None:
+    """Raise ValueError where n images of a shape (C, H, W) find no room: in memory, which holds all of them
+    for the grid and the arrays, or on the disk of the folder, with a file each. Called before any is drawn.
+    """
+    pixels = math.prod(shape)
+    check_memory("--n", n, 3 * pixels)  # as they are drawn, in one piece, and with channels last
+    check_space(folder, n * (pixels + BLOCK), f"{n} images", "give a smaller --n, or another --out")
 
 
 @torch.no_grad()

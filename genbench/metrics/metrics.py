@@ -21,6 +21,10 @@ __all__ = ["STANDARD", "Metrics"]
 
 STANDARD: tuple[Score, ...] = (InceptionScore(), FID(), KID(), Manifold(), Modes(), ExactFD())
 """The scores that are taken where no others are named."""
+MOST_AT_ONCE = 100_000
+"""Images of a batch; only small networks on small images have memory for so many."""
+MOST_SAMPLES = 10_000_000
+"""Samples of an evaluation, 200 times as many as published ones take; more would take weeks."""
 
 
 class Metrics:
@@ -50,14 +54,17 @@ class Metrics:
                 f"metrics.likelihood_samples is {likelihood_samples}; it must be 0 (none) or more, "
                 "or null for all"
             )
-        if batch_size < 1:
-            raise ValueError(f"metrics.batch_size is {batch_size}; it must be 1 or more")
+        if not 1 <= batch_size <= MOST_AT_ONCE:
+            raise ValueError(
+                f"metrics.batch_size is {batch_size}; it must be 1 or more, and at most {MOST_AT_ONCE:,}"
+            )
         self.features = features
         self.scores = scores
         self.samples = samples
         self.likelihood_samples = likelihood_samples
         self.batch_size = batch_size
         if samples is not None:
+            check_most("metrics.samples", samples)
             self.check_count(samples, f"metrics.samples is {samples}", "draw more")
 
     @property
@@ -67,14 +74,17 @@ class Metrics:
         """
         return tuple(kind for score in self.scores for kind in score.kinds)
 
-    def of_size(self, n: int) -> "Metrics":
-        """Copy the settings, with n samples instead of `samples`, for an evaluation of another size.
+    def of_size(self, n: int | None, key: str = "n") -> "Metrics":
+        """Copy the settings, with n samples instead of `samples`, for an evaluation of another size; None for
+        as many as the test split has. key: the setting or option that asks for n, for messages.
 
         Raises ValueError where n is too small for a score, or where there are no scores.
         """
         if not self.scores:
             raise ValueError("there are no scores to evaluate samples by: take metrics=standard")
-        self.check_count(n, f"n is {n}", "take more")
+        if n is not None:
+            check_most(key, n)
+            self.check_count(n, f"{key} is {n}", "take more")
         same = copy.copy(self)  # shallow: scores and the recipe of the features are the same
         same.samples = n
         return same
@@ -130,3 +140,9 @@ class Metrics:
         if self.features is None:
             raise ValueError("metrics.features is null: there are no scores without; take metrics=standard")
         return self.features.build(data, device=device, progress=progress)
+
+
+def check_most(key: str, n: int) -> None:
+    """Raise ValueError on more samples than an evaluation can take; key: what asks for n, for the message."""
+    if n > MOST_SAMPLES:
+        raise ValueError(f"{key} is {n}; it must be {MOST_SAMPLES:,} or less")

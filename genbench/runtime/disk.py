@@ -17,6 +17,7 @@ from filelock import FileLock
 __all__ = [
     "check_file_size",
     "check_room",
+    "check_space",
     "check_writable",
     "explain",
     "is_machine_fault",
@@ -125,14 +126,14 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[None]:
-    """Remove what the block wrote into a folder that was new or empty, where an error of the system ends it.
-
-    A folder that was there before remains, as does all that was in it.
+    """Remove what the block wrote into a folder that was new or empty, where an error ends it: of the system,
+    or one of the values and models that it works on. A folder that was there before remains, as does all that
+    was in it; so does what a command leaves that the user stops.
     """
     before = set(folder.iterdir()) if folder.is_dir() else None
     try:
         yield
-    except OSError:
+    except (OSError, ValueError, FloatingPointError):
         if before is None:
             shutil.rmtree(folder, ignore_errors=True)
         else:
@@ -168,12 +169,7 @@ def check_room(folder: Path, size: int, what: str) -> None:
     """Raise ValueError where the disk of a folder has fewer than `size` bytes free, before a run begins.
     what: the files that need them, as the message names them.
     """
-    usage = shutil.disk_usage(folder)
-    if usage.total and usage.free < size:  # some network disks do not say how large they are
-        raise ValueError(
-            f"the disk of {folder} has {megabytes(usage.free)} free, and {what} take at least "
-            f"{megabytes(size)}: free some space, or choose another runs_dir"
-        )
+    check_space(folder, size, what, "choose another runs_dir")
 
 
 def check_file_size(size: int, what: str) -> None:
@@ -185,6 +181,19 @@ def check_file_size(size: int, what: str) -> None:
         raise ValueError(
             f"files may have {megabytes(limit)} at most (ulimit -f), and {what} takes at least "
             f"{megabytes(size)}: raise the limit"
+        )
+
+
+def check_space(folder: Path, size: int, what: str, remedy: str) -> None:
+    """Raise ValueError where the disk of a folder, or of the nearest one above it that is there, has fewer
+    than `size` bytes free. what: the files that need them; remedy: what to do instead of freeing space.
+    """
+    folder = folder.absolute()
+    usage = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists()))
+    if usage.total and usage.free < size:  # some network disks do not say how large they are
+        raise ValueError(
+            f"the disk of {folder} has {megabytes(usage.free)} free, and {what} take at least "
+            f"{megabytes(size)}: free some space, or {remedy}"
         )
 
 

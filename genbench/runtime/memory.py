@@ -2,12 +2,22 @@
 (imports no torch).
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from genbench.errors import OutOfMemory
 
-__all__ = ["FREE", "is_out_of_memory", "memory_for", "next_accumulate", "smaller_evaluation"]
+__all__ = [
+    "FREE",
+    "check_memory",
+    "free_memory",
+    "is_out_of_memory",
+    "memory_for",
+    "next_accumulate",
+    "smaller_evaluation",
+]
 
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
 """Signs in the text of errors from CUDA, MPS and the CPU's allocators, from cuBLAS, and from C++."""
@@ -22,6 +32,29 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that programs can still have on this machine without swapping, as Linux
+    estimates them; all that the machine has where the system does not tell.
+    """
+    facts = Path("/proc/meminfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    found = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return next(found, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def check_memory(key: str, count: int, each: float, *, free: int | None = None) -> None:
+    """Raise ValueError where `count` items of at least `each` bytes do not fit into memory, before any work.
+    key: the setting that asks for so many, named in the message. free: bytes there are; None: those of the
+    machine.
+    """
+    free = free_memory() if free is None else free
+    if count * each > free:
+        raise ValueError(
+            f"{key} is {count}, which takes at least {count * each / 1e9:,.3g} GB of memory, and "
+            f"{free / 1e9:,.3g} GB are free: take at most {int(free / each)}"
+        )
 
 
 @contextmanager

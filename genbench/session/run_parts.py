@@ -2,7 +2,7 @@
 the application, which alone knows Hydra.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +22,16 @@ from genbench.training.loop import OptimizerFactory, Recipe, Trainer
 from genbench.training.lr_schedule import LrSchedule
 
 __all__ = ["Configuration", "Parts"]
+
+
+RANGES: Mapping[str, tuple[Callable[[float], bool], str]] = {
+    "lr": (lambda value: 0 < value <= 100, "above 0 and at most 100, e.g. 0.002"),
+    "betas": (lambda value: 0 <= value < 1, "two numbers from 0 to below 1, e.g. [0.9,0.99]"),
+    "momentum": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    "eps": (lambda value: 0 < value <= 1, "above 0 and at most 1, e.g. 1e-8"),
+    "weight_decay": (lambda value: 0 <= value <= 100, "from 0 to 100, e.g. 0.01"),
+}
+"""Settings of torch's optimizers -> the numbers with which they learn, as a test and in words."""
 
 
 class Configuration(NamedTuple):
@@ -76,9 +86,14 @@ class Parts:
         return Context(self.device, self.seed, progress or Progress(None), stop, processes)
 
     def check_optim(self) -> None:
-        """Raise ValueError where the optimizer refuses its settings, which torch finds out only when one is
-        made; here it is made of the model's parameters and thrown away.
+        """Raise ValueError on settings with which no optimizer works, by RANGES, then as torch finds out when
+        one is made; here it is made of the model's parameters and thrown away.
         """
+        settings: Mapping[str, Any] = getattr(self.optim, "keywords", {})  # of a partial, as options are
+        for key, (is_legal, legal) in RANGES.items():
+            values = settings.get(key, [])
+            if not all(map(is_legal, values if isinstance(values, list | tuple) else [values])):
+                raise ValueError(f"optim.{key} is {values}; it must be {legal}")
         try:
             self.optim(self.model.parameters())
         except (ValueError, TypeError, RuntimeError) as error:

@@ -35,6 +35,7 @@ from genbench.training.checkpoint import CheckpointStore
 from genbench.training.fault_messages import evaluation_explained
 from genbench.training.flops import sampling_flops, spent_flops, training_flops
 from genbench.training.loop import Hooks, OnSample, train
+from genbench.training.recipe_checks import check_memory_of_batch, check_times
 from genbench.training.state import Trained
 from genbench.training.step import model_batch
 
@@ -55,12 +56,14 @@ class Session:
         context.processes.check_batch(parts.trainer.batch_size, parts.trainer.accumulate)
         is_sound = checkpoint_contents.resumable(parts.model, parts.optim)
         self.checkpoint = self.checkpoints.load(torch.device("cpu"), is_sound)
+        # What can be refused is refused here, before images are decoded and the run leaves a record.
+        if parts.trainer.evaluate_every_images is not None:
+            parts.metrics.of_size(parts.trainer.evaluate_samples, "trainer.evaluate_samples")
+        check_times(parts.recipe, parts.source.counts()["train"])
+        check_memory_of_batch(parts.model, parts.trainer, parts.device)
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
-        # What can be refused is refused here, before the run begins and leaves a record.
         parts.metrics.check_data(self.data)
-        if parts.trainer.evaluate_every_images is not None:
-            parts.metrics.of_size(parts.trainer.evaluate_samples)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
             raise ValueError(
                 f"the images of {self.data.name} are not those that {here.path} was trained on so far: "

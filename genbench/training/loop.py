@@ -40,6 +40,10 @@ OnSample = Callable[[Generator, int], None]
 """(averaged model, images seen) -> None."""
 OnEvaluate = Callable[[Generator], dict[str, float]]
 """Averaged model -> scores by name, none where they could not be taken."""
+MOST_DEVICES = 1024
+"""Processes of one machine, which starts them all; torchrun's may be more."""
+MOST_COLUMNS = 100
+"""Images in a row of a grid, which is drawn at once."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ class Trainer:
                 f"trainer.batch_size={self.batch_size}"
             )
         part = self.batch_size // self.accumulate
-        if self.devices < 1 or part % self.devices:
-            legal = ", ".join(str(devices) for devices in range(1, part + 1) if part % devices == 0)
+        if not 1 <= self.devices <= MOST_DEVICES or part % self.devices:
+            legal = ", ".join(str(n) for n in range(1, min(part, MOST_DEVICES) + 1) if part % n == 0)
             raise ValueError(
                 f"trainer.devices is {self.devices}; each takes an equal part of the {part} images of "
                 f"trainer.batch_size={self.batch_size}, accumulate={self.accumulate}: choose from {legal}"
@@ -99,6 +103,11 @@ class Trainer:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"trainer.{name} is {value}; it must be above 0")
+        if self.samples_per_class > MOST_COLUMNS:
+            raise ValueError(
+                f"trainer.samples_per_class is {self.samples_per_class}; it must be from 1 to "
+                f"{MOST_COLUMNS}, the columns of a picture"
+            )
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,16 @@ def test_the_store_gives_back_what_the_source_decoded(ramp: Ramp, tmp_path: Path
         assert part.labels.tolist() == [i % 3 for i in range(len(part))]
 
 
+def test_images_that_the_disk_of_the_cache_cannot_hold_are_refused_before_any_is_decoded(
+    ramp: Ramp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=100))
+    with pytest.raises(ValueError, match=r"the images of .* take at least .* GENBENCH_CACHE"):
+        prepare(ramp(), cache=tmp_path, progress=QUIET)
+    assert stores(tmp_path) == []
+
+
 def test_a_set_is_decoded_once(ramp: Ramp, tmp_path: Path) -> None:
     source = ramp()
     first = prepare(source, cache=tmp_path, progress=QUIET)

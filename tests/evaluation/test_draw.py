@@ -1,5 +1,6 @@
 """What people do with a trained model: `genbench sample`."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -285,3 +286,15 @@ def test_settings_of_a_run_that_say_what_it_recorded_change_nothing(trained: Pat
     assert np.array_equal(plain["samples"], same["samples"])
     other = drawn(trained, tmp_path / "other", "--n", 4, "--steps", 4)
     assert not np.array_equal(plain["samples"], other["samples"])
+
+
+def test_images_that_find_no_room_are_refused_before_they_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw.check_places(1000, (1, 8, 8), tmp_path / "new" / "out")
+    with pytest.raises(ValueError, match=r"--n is 10000000000000, .* GB are free: take at most \d+"):
+        draw.check_places(10**13, (1, 8, 8), tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=10**6))
+    with pytest.raises(ValueError, match=r"1\.0 MB free, and 1000 images take .* smaller --n"):
+        draw.check_places(1000, (1, 8, 8), tmp_path)

@@ -39,7 +39,7 @@ def test_a_curve_without_scores_is_refused_before_work(main: Command, tmp_path: 
         *TINY, "trainer.evaluate_every_images=128", "trainer.evaluate_samples=4", f"runs_dir={tmp_path}"
     )
     assert done.returncode == 2
-    assert "n is 4; scores.is needs 20 or more" in done.stderr
+    assert "trainer.evaluate_samples is 4; scores.is needs 20 or more" in done.stderr
     assert not list(tmp_path.rglob("*.json"))
 
 

@@ -74,7 +74,7 @@ def test_splits_too_small_to_score_are_refused_before_images_are_decoded() -> No
     [
         (lambda: InceptionScore(splits=1), "scores.is.splits is 1"),
         (lambda: KID(subsets=0), "scores.kid.subsets is 0"),
-        (lambda: KID(subset_size=1), "subset_size 1"),
+        (lambda: KID(subset_size=1), "subset_size is 1"),
         (lambda: Manifold(neighbours=0), "scores.precision_recall.neighbours is 0"),
         (lambda: FIDInfinity(sizes=2), "scores.fid_inf.sizes is 2"),
         (lambda: FIDInfinity(share=0.0), "scores.fid_inf.share is 0.0"),

@@ -13,17 +13,22 @@ from genbench.runtime.progress import Progress
 __all__ = ["ClassifierFeatures"]
 
 
+MOST_IMAGES = 100_000_000  # of its training: days on a CPU
+
+
 class ClassifierFeatures(FeatureSource):
     """A small classifier of the data set's own classes, trained once and cached, as a feature network.
 
     images: how many training images it sees; seed: of its weights and batches. The protocol carries 8 digits
     of the weights' sha256: distances on two trainings never share a column. Raises ValueError on fewer images
-    than one batch.
+    than one batch, and on more than 100,000,000.
     """
 
     def __init__(self, images: int = 120_000, seed: int = 0) -> None:
-        if images < cnn.BATCH:
-            raise ValueError(f"features.images is {images}; it must be {cnn.BATCH} (one batch) or more")
+        if not cnn.BATCH <= images <= MOST_IMAGES:
+            raise ValueError(
+                f"features.images is {images}; it must be from {cnn.BATCH} (one batch) to {MOST_IMAGES:,}"
+            )
         if seed < 0:
             raise ValueError(f"features.seed is {seed}; it must be 0 or more")
         self.images = images

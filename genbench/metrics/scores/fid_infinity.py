@@ -39,8 +39,8 @@ class FIDInfinity(Distance):
     smallest = 20
 
     def __init__(self, sizes: int = 15, share: float = 0.25) -> None:
-        if sizes < 3:
-            raise ValueError(f"scores.fid_inf.sizes is {sizes}; a line and its error need 3 or more")
+        if not 3 <= sizes <= 1000:
+            raise ValueError(f"scores.fid_inf.sizes is {sizes}; it must be from 3, for a line, to 1000")
         if not 0.05 <= share < 1:
             raise ValueError(f"scores.fid_inf.share is {share}; it must be from 0.05 to below 1")
         self.sizes = sizes

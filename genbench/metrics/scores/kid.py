@@ -19,18 +19,17 @@ class KID(Distance):
     """Kernel distance over random subsets of the samples and of the real images, 10,000 each at most.
 
     A subset is at most as large as the sets. subsets: how many, subset_size: images in each of both sets.
-    Raises ValueError on less than 1 and 2.
+    Raises ValueError on numbers with which there is no distance, or none in reasonable time.
     """
 
     key = "kid"
     kinds = (KINDS["kid"],)
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:
-        if subsets < 1 or subset_size < 2:
-            raise ValueError(
-                f"scores.kid.subsets is {subsets} and subset_size {subset_size}; "
-                "they must be 1 or more, and 2 or more"
-            )
+        if not 1 <= subsets <= 10_000:
+            raise ValueError(f"scores.kid.subsets is {subsets}; it must be from 1 to 10,000, e.g. 100")
+        if subset_size < 2:
+            raise ValueError(f"scores.kid.subset_size is {subset_size}; it must be 2 images or more")
         self.subsets = subsets
         self.subset_size = subset_size
 

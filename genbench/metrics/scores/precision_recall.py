@@ -30,15 +30,16 @@ class Manifold(Distance):
     samples; the balls of coverage end at other real images, so its draws are not (of two Gaussians in 8
     dimensions at n = 359, coverage 0.89, Wilson's standard error was 0.72 of the standard deviation over real
     images).
-    neighbours: k, or as many as the images allow. Raises ValueError below 1.
+    neighbours: k, or as many as the images allow. Raises ValueError below 1 and
+    above 1000.
     """
 
     key = "precision_recall"
     kinds = (KINDS["precision"], KINDS["recall"], KINDS["density"], KINDS["coverage"])
 
     def __init__(self, neighbours: int = 5) -> None:
-        if neighbours < 1:
-            raise ValueError(f"scores.precision_recall.neighbours is {neighbours}; it must be 1 or more")
+        if not 1 <= neighbours <= 1000:
+            raise ValueError(f"scores.precision_recall.neighbours is {neighbours}; it must be from 1 to 1000")
         self.neighbours = neighbours
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:

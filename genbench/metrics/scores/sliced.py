@@ -17,15 +17,15 @@ class SlicedWasserstein(Distance):
     """Sliced Wasserstein distance of equally many samples and real images, 10,000 at most.
 
     It makes no assumption about the distribution of the features. directions: number of random directions on
-    which the features are projected. Raises ValueError below 1.
+    which the features are projected. Raises ValueError below 1 and above 10,000, which fill the memory.
     """
 
     key = "swd"
     kinds = (KINDS["swd"],)
 
     def __init__(self, directions: int = 256) -> None:
-        if directions < 1:
-            raise ValueError(f"scores.swd.directions is {directions}; it must be 1 or more")
+        if not 1 <= directions <= 10_000:
+            raise ValueError(f"scores.swd.directions is {directions}; it must be from 1 to 10,000")
         self.directions = directions
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:

@@ -1,0 +1,81 @@
+"""The size of a batch and the times of evaluations, against the budget, the data and the free memory; checked
+before a run begins.
+"""
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from genbench.generator import Generator
+from genbench.runtime import rng
+from genbench.runtime.memory import check_memory, free_memory
+from genbench.training.loop import Recipe, Trainer
+from genbench.training.step import only
+
+__all__ = ["check_memory_of_batch", "check_times", "saved_bytes"]
+
+MANY = 10_000
+"""Bytes saved for each byte of an image, more than networks do: batches that fit by it are not measured."""
+
+
+def check_times(recipe: Recipe, training_images: int) -> None:
+    """Raise ValueError where a batch is larger than the budget and the training set, or where evaluations on
+    the way are asked for and the budget ends before the first.
+    """
+    trainer, images = recipe.trainer, recipe.budget.images
+    if images is None:
+        return
+    if trainer.batch_size > max(images, training_images):
+        raise ValueError(
+            f"trainer.batch_size is {trainer.batch_size}, and a single step would overrun budget.images="
+            f"{images}; the training set has {training_images} images: take at most "
+            f"{max(images, training_images)}, or raise the budget"
+        )
+    every = trainer.evaluate_every_images
+    if every is not None and every >= images:
+        raise ValueError(
+            f"trainer.evaluate_every_images is {every}, and the training ends at budget.images={images}, "
+            "before any evaluation on the way: take less, or null for one at the end alone"
+        )
+
+
+def check_memory_of_batch(model: Generator, trainer: Trainer, device: torch.device) -> None:
+    """Raise ValueError where a step on one batch would not fit into the memory of `device`, with the largest
+    batch that may; called before a run begins, with the model on the CPU.
+    Where the batch is large, black images go through a copy of the model, to find out what a step saves.
+    """
+    if device.type == "cuda":
+        free, parts = torch.cuda.mem_get_info(device)[0], trainer.accumulate * trainer.devices
+    else:
+        free, parts = free_memory(), trainer.accumulate
+    read = 5 * math.prod(model.shape) + 8  # an image as bytes and as float32, and its number
+    if trainer.batch_size * read * (1 + MANY / parts) > free:
+        each = read + saved_bytes(model) / parts
+        check_memory("trainer.batch_size", trainer.batch_size, each, free=free)
+
+
+def saved_bytes(model: Generator) -> float:
+    """Measure the bytes that one training image has saved for the backward pass, in the phase that saves
+    most: what four images save beyond two, so that weights do not count. The model is on the CPU.
+    """
+    twin = copy.deepcopy(model).train().requires_grad_(True)
+    learned = {phase: twin.phase_parameters(phase) for phase in twin.phases}
+
+    def saved(phase: str, n: int) -> int:
+        x = torch.full((n, *model.shape), -1.0)  # black: legal also where images have two colours alone
+        y = torch.zeros(n, dtype=torch.int64) if model.num_classes else None
+        sizes = dict[int, int]()  # by address: what several operations save is there once
+
+        def note(tensor: Tensor) -> Tensor:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with only(learned, phase), saved_tensors_hooks(note, lambda tensor: tensor):
+            kept = twin.loss(x, y, phase=phase, step=1)  # addresses are used again of what is freed
+        return sum(sizes.values()) if kept.total.requires_grad else 0
+
+    with rng.fork(torch.device("cpu")):
+        return max(0, *(saved(phase, 4) - saved(phase, 2) for phase in twin.phases)) / 2
