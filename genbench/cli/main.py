@@ -51,7 +51,7 @@ def main() -> None:
     harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
     spell_out_warnings()
     try:
-        with memory_for("this command", "free memory, or choose another --device"):
+        with memory_for("this command", "free memory, or do less at once"):
             try:
                 code = app(prog_name="genbench", standalone_mode=False)  # its errors come here
             finally:

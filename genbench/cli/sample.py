@@ -15,6 +15,7 @@ from genbench.runtime.disk import whole_folder
 __all__ = ["verbs"]
 
 T = TypeVar("T")
+KINDS = {str: "names", int: "whole numbers", float: "numbers"}
 
 verbs = typer.Typer()
 
@@ -114,7 +115,12 @@ def sampler_sweep(
     from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
     from genbench.report import frame_markdown
 
-    todo = combinations(listed(samplers, str), listed(steps, int), listed(scales, float))
+    axes = (
+        listed(samplers, str, "--samplers"),
+        listed(steps, int, "--steps"),
+        listed(scales, float, "--scales"),
+    )
+    todo = combinations(*axes)
     source, metrics, seed = application.measuring(of_run=run_dir)
     metrics.samples = n or metrics.samples  # fewer for a first look, under a protocol that says so
     with warnings_in_lines(), whole_folder(out):
@@ -132,7 +138,7 @@ def sampler_sweep(
 def setting(text: str) -> tuple[str, object]:
     """Return KEY=VALUE as a key and a value: a number, list, true, false or null as in JSON, or else text."""
     key, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not key:
         raise ValueError(f"--set is {text!r}; it must be KEY=VALUE, such as sampler.steps=20")
     try:
         return key, json.loads(value)
@@ -140,9 +146,16 @@ def setting(text: str) -> tuple[str, object]:
         return key, value  # a word such as ddim, which JSON would have in quotes
 
 
-def listed(text: str, kind: Callable[[str], T]) -> list[T]:
-    """Return the parts of a comma-separated list. Raises ValueError where one is not of its kind."""
+def listed(text: str, kind: Callable[[str], T], option: str) -> list[T]:
+    """Return the parts of a comma-separated list, none of an empty text; option: its name, for messages.
+    Raises ValueError where a part is not of its kind, is missing, or stands there twice.
+    """
+    message = f"{option} is {text!r}; it must be {KINDS[kind]} separated by commas, each of them once"
+    parts = [part.strip() for part in text.split(",")] if text else []
     try:
-        return [kind(part.strip()) for part in text.split(",") if part.strip()]
+        found = [kind(part) for part in parts]
     except ValueError as error:
-        raise ValueError(f"{text!r} is not a list of {kind.__name__} values separated by commas") from error
+        raise ValueError(message) from error
+    if "" in parts or len({*found}) < len(found):
+        raise ValueError(message)
+    return found

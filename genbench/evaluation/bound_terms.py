@@ -43,6 +43,10 @@ def bound_figure(model: Generator, source: ImageSource, out: Path, *, n: int, co
     if not isinstance(model, BoundTerms):
         raise ValueError(f"{type(model).__name__} has no bound that is a sum over steps: model=ddpm has one")
     device = context.device
+    # The first term of one black image: what has no such terms is refused before the data are read.
+    one = torch.zeros(1, dtype=torch.long, device=device) if model.num_classes else None
+    with rng.fork(device):
+        next(iter(model.bound_terms(torch.full((1, *model.shape), -1.0, device=device), one)))
     data = prepare(source, progress=context.progress)
     x, y = model_batch(model, data.test, held_out_order(data, context.seed)[:n], device)
     explained = memory_for(f"the bound of {n} images at once (--n) on {device}", f"take --n {max(n // 2, 1)}")

@@ -58,7 +58,7 @@ def test_scales_are_measured_and_shown_from_the_same_noise(made: Make, tmp_path:
     ("arguments", "message"),
     [
         (("--samplers", "nonsense"), "nonsense is not an option of sampler: choose from ancestral"),
-        (("--steps", "2,many"), "'2,many' is not a list of int values"),
+        (("--steps", "2,many"), "--steps is '2,many'; it must be whole numbers separated by commas"),
         (("--steps", "0"), r"sampler.steps is 0"),
         (("--scales", "2"), "guidance.scale is not a setting of this model's sampling"),
     ],

@@ -68,6 +68,5 @@ def frame_markdown(shown: DataFrame) -> str:
 
 def escape(cell: str) -> str:
     """Text that stays in its cell: no pipe, line break, tag, link, entity, style or control character."""
-    special = r"[\\|`*~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])[(\[]"  # inside a word _ is itself
-    escaped = re.sub(special, r"\\\g<0>", " ".join(cell.split()))
-    return printable(re.sub(r"&(?=#?\w+;)", "&amp;", escaped).replace("<", "&lt;"))
+    special = r"[\\|`*~<]|&(?=#?\w+;)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])[(\[]"
+    return printable(re.sub(special, r"\\\g<0>", " ".join(cell.split())))
