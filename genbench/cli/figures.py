@@ -55,7 +55,7 @@ def schedules(
     """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
     check_out(out)
     if out.suffix not in ENDINGS:
-        raise ValueError(f"--out is {out}: its ending must be one of {', '.join(ENDINGS)}")
+        raise ValueError(f"--out {out}: its ending must be one of {', '.join(ENDINGS)}")
     from genbench.app.build import fixed_schedules
     from genbench.config.groups import CONF
     from genbench.evaluation.pictures import schedule_figure

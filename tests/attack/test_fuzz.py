@@ -7,7 +7,7 @@ from tests.attack.fuzzing import obeys, tried, without_training
 from tests.attack.words import command_lines
 from tests.conftest import Command
 
-LONG, QUICK = tried(400, 5)
+SWEEPS = {"-m", "--multirun"}
 
 
 def is_safe(words: list[str]) -> bool:
@@ -15,9 +15,12 @@ def is_safe(words: list[str]) -> bool:
     return not any(part in word for word in words for part in ("=/", "'/", '"/', "..", "=~", "cluster"))
 
 
+LINES = command_lines().filter(is_safe)
+
+
 @pytest.mark.slow
-@LONG
-@given(words=command_lines().filter(is_safe))
+@tried(500)
+@given(words=LINES)
 def test_any_command_line_is_accepted_or_refused_in_one_message(main: Command, words: list[str]) -> None:
     with without_training():
-        obeys(main, words)
+        obeys(main, words, is_sweep=bool(SWEEPS & {*words}))

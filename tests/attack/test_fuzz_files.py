@@ -21,7 +21,7 @@ from genbench.evaluation.given_images import read
 from tests.attack.fuzzing import CANARY, in_memory, in_time, tried
 from tests.attack.hurt import cut_or_flipped
 
-LONG, QUICK = tried(2500, 30)
+LONGEST = 900  # letters of a message
 SHAPE = (1, 8, 8)
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK")
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
@@ -33,15 +33,16 @@ def reads(work: Callable[[Path], object], given: Callable[[Path], object]) -> No
         warnings.simplefilter("ignore")
         folder, here = Path(name), Path.cwd()
         given(folder)
-        before = sorted(folder.rglob("*"))
+        before, message = sorted(folder.rglob("*")), "read"
         os.chdir(folder)
         try:
             with in_time(), in_memory():
                 work(folder)
         except (ValueError, OSError, Damaged) as error:
-            assert 0 < len(str(error)) < 900, error
+            message = str(error)
         finally:
             os.chdir(here)
+        assert 0 < len(message) < LONGEST, message
         assert sorted(folder.rglob("*")) == before
         assert not (folder / CANARY).exists()
 
@@ -84,13 +85,27 @@ def decoded(folder: Path, channels: int) -> None:
             assert image.dtype == np.uint8
 
 
-@pytest.mark.slow
-@LONG
-@given(files=st.lists(image_bytes(), min_size=1, max_size=3), channels=st.sampled_from([1, 3]))
-def test_any_images_are_read_or_refused(files: list[tuple[str, bytes]], channels: int) -> None:
+FOLDERS = given(files=st.lists(image_bytes(), min_size=1, max_size=3), channels=st.sampled_from([1, 3]))
+
+
+def check_images(files: list[tuple[str, bytes]], channels: int) -> None:
+    """Read a folder of images as data, and as images to be scored."""
     reads(lambda folder: decoded(folder, channels), images(files))
     shape = (channels, 8, 8)
     reads(lambda folder: read(folder / "images", shape=shape, num_classes=0), images(files))
+
+
+@pytest.mark.slow
+@tried(3000)
+@FOLDERS
+def test_any_images_are_read_or_refused(files: list[tuple[str, bytes]], channels: int) -> None:
+    check_images(files, channels)
+
+
+@tried(30)
+@FOLDERS
+def test_some_images_are_read_or_refused(files: list[tuple[str, bytes]], channels: int) -> None:
+    check_images(files, channels)
 
 
 def array_header(descr: str, order: str, shape: str) -> bytes:
@@ -191,11 +206,25 @@ def archive_bytes(draw: st.DrawFn) -> bytes:
     return draw(cut_or_flipped(content)) if draw(st.integers(0, 3)) == 0 else content
 
 
-@pytest.mark.slow
-@LONG
-@given(content=archive_bytes(), num_classes=st.sampled_from([0, 10]))
-def test_any_arrays_are_read_or_refused(content: bytes, num_classes: int) -> None:
+ARCHIVES = given(content=archive_bytes(), num_classes=st.sampled_from([0, 10]))
+
+
+def check_arrays(content: bytes, num_classes: int) -> None:
+    """Read the bytes of an .npz file as images to be scored."""
     reads(
         lambda folder: read(folder / "a.npz", shape=SHAPE, num_classes=num_classes),
         lambda folder: (folder / "a.npz").write_bytes(content),
     )
+
+
+@pytest.mark.slow
+@tried(5000)
+@ARCHIVES
+def test_any_arrays_are_read_or_refused(content: bytes, num_classes: int) -> None:
+    check_arrays(content, num_classes)
+
+
+@tried(50)
+@ARCHIVES
+def test_some_arrays_are_read_or_refused(content: bytes, num_classes: int) -> None:
+    check_arrays(content, num_classes)

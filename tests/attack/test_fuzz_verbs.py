@@ -11,7 +11,6 @@ from tests.attack.fuzzing import Accepted, obeys, tried
 from tests.attack.verb_words import some_files, verb_lines
 from tests.conftest import Command
 
-LONG, QUICK = tried(600, 20)
 WORK = (
     *("evaluation.reevaluate.prepare", "evaluation.bound_terms.prepare", "evaluation.sampler_sweep.prepare"),
     *("evaluation.draw.write", "metrics.selfcheck.check_all", "report.page.serve.server"),
@@ -34,9 +33,23 @@ def is_local(words: list[str]) -> bool:
     return not leads_out and not ("dashboard" in words and "--dry-run" not in words)
 
 
-@pytest.mark.slow
-@LONG
-@given(words=verb_lines().filter(is_local))
-def test_any_words_of_a_verb_are_accepted_or_refused_in_one_message(verb: Command, words: list[str]) -> None:
+LINES = verb_lines().filter(is_local)
+
+
+def check(verb: Command, words: list[str]) -> None:
+    """Run a verb up to its long work, in a folder of runs, images and arrays."""
     with without_work():
         obeys(verb, words, some_files)
+
+
+@pytest.mark.slow
+@tried(1500)
+@given(words=LINES)
+def test_any_words_of_a_verb_are_accepted_or_refused_in_one_message(verb: Command, words: list[str]) -> None:
+    check(verb, words)
+
+
+@tried(20)
+@given(words=LINES)
+def test_some_words_of_verbs_are_accepted_or_refused_in_one_message(verb: Command, words: list[str]) -> None:
+    check(verb, words)

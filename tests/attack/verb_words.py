@@ -1,4 +1,4 @@
-"""Strategies of command lines of verbs: real options by typer, with values that fit, nearly fit, or are none."""
+"""Strategies of command lines of verbs: options by typer, with values that fit, nearly fit, or are none."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,8 @@ PLACES = (
         "runs/g/b",
         "model",
         "model",
-        "labelled",
+        "plain",
+        "other",
         "images",
         "images/00.png",
         "given.npz",
@@ -137,8 +138,10 @@ def some_files(folder: Path) -> None:
     """Write what the places name: runs with and without a model, images, arrays, a text, an empty folder."""
     finished_run(folder / "runs" / "g" / "a", 0)
     finished_run(folder / "runs" / "g" / "b", 1)
+    finished_run(folder / "runs" / "h" / "a", 0, choices={"model": "gan", "data": "digits"}, identity="c")
+    finished_run(folder / "other" / "a", 0, choices={"model": "gan", "data": "mnist"}, identity="d")
     shutil.copytree(EARLIER / "ddpm-digits-seed0-5a97580b", folder / "model")
-    shutil.copytree(EARLIER / "gan-digits-seed0-1a1c806a", folder / "labelled")
+    shutil.copytree(EARLIER / "gan-digits-seed0-1a1c806a", folder / "plain")
     (folder / "images").mkdir()
     (folder / "empty").mkdir()
     (folder / "text.txt").write_text("text")

@@ -1,5 +1,6 @@
 """Wrong uses of the verbs: options, arguments, runs and columns that are not there or do not fit."""
 
+from tests.attack.verb_words import some_files
 from tests.wrong_inputs import Wrong
 
 WORDS = (
@@ -34,4 +35,115 @@ WORDS = (
     Wrong("genbench dashboard", ("needs --project",)),
 )
 
-ROWS = (*WORDS,)
+REPORTS = (
+    ("report nothing", ("nothing is not a directory", "the runs were written to")),
+    ("report text.txt", ("text.txt is not a directory",)),
+    ("report empty", ("no result.json below empty",)),
+    ("report runs --by modl", ("'modl' is no column", "did you mean model?", "--keys")),
+    ("report runs --by ,", ("--by is ','", "must name columns")),
+    ("report runs --sort -", ("--sort is '-'", "must name columns")),
+    ("report runs --sort nothing", ("'nothing' is no column", "--keys")),
+    ("report runs --columns fidd", ("'fidd' is no column", "did you mean fid?")),
+    ("report runs --filter model", ("--filter model: it must be KEY=VALUE",)),
+    ("report runs --filter modl=gan", ("--filter modl=gan: 'modl' is no column", "did you mean model?")),
+    ("report runs --filter model=vae", ("--filter model=vae: no run is left; model is ddpm, gan",)),
+    ("report runs --filter 'fid<many'", ("--filter fid<many: 'many' is no number",)),
+    ("report runs --keys --by model", ("--keys lists names", "leave out --by")),
+    ("report runs --keys --format csv --assets", ("leave out --format and --assets",)),
+    ("report runs --keys --out runs", ("--out runs exists and is not a regular file",)),
+    ("report runs --all", ("--all belongs to --keys",)),
+    ("report runs --out x.pdf", ("x.pdf: its ending names no format", "choose from .md, .csv")),
+    ("report runs --out x.csv --format html", ("ends as csv does, --format is html",)),
+    ("report runs --out text.txt/below.md", ("cannot be written", "text.txt")),
+    ("report runs --assets", ("--assets writes a folder of html", "--out DIR")),
+    ("report runs --assets --out images", ("--out images exists and is not an empty folder",)),
+    ("compare runs/g nothing", ("nothing is not a directory",)),
+    ("compare runs/g empty", ("no result.json below empty",)),
+    ("compare runs/g runs/g/a/result.json", ("result.json is not a directory",)),
+    ("compare runs/g runs/g", ("is a run of both A and B", "--a model=ddpm --b model=vae")),
+    ("compare runs/g runs/g/a", ("runs/g/a is a run of both A and B",)),
+    ("compare runs runs/h", ("A is several configurations", "differ in model", "--a model=")),
+    ("compare runs/h runs", ("B is several configurations", "--b model=")),
+    ("compare runs runs --a model=vae --b model=gan", ("--a model=vae: no run is left; model is ddpm, gan",)),
+    ("compare runs runs --a model=gan --b model=vae", ("--b model=vae: no run is left; model is ddpm, gan",)),
+    ("compare runs runs --a modl=gan --b model=gan", ("--a modl=gan: 'modl' is no column", "mean model?")),
+    ("compare runs runs --a gan --b model=ddpm", ("--a gan: it must be KEY=VALUE",)),
+    ("compare runs runs --a model=gan --b 'fid<x'", ("--b fid<x: 'x' is no number",)),
+    ("compare runs/g other", ("A is of digits, B of mnist", "do not compare")),
+    ("serve nothing", ("nothing is not a directory",)),
+    ("serve runs --by modl", ("'modl' is no column",)),
+    ("serve runs --filter model=vae", ("--filter model=vae: no run is left",)),
+)
+"""Tables, comparisons and pages of runs that are not there, or by columns that they do not have."""
+
+MODELS = (
+    ("sample runs --out new", ("runs holds no trained model", "the directory of a run")),
+    ("sample nothing --out new", ("nothing is not a directory",)),
+    ("sample given.npz --out new", ("given.npz is not a directory",)),
+    ("sample model --out images", ("--out images exists and is not an empty folder",)),
+    ("sample model --out new --label 10", ("--label is 10; it must be from 0 to 9",)),
+    ("sample plain --out new --label 1", ("--label is 1, and this model knows none", "conditional=true")),
+    ("sample plain --out new --steps 5", ("sampler.steps is not a setting", "it has none")),
+    ("sample plain --out new --sampler ddim", ("sampler is not a setting", "it has none")),
+    ("sample plain --out new --inpaint images/00.png --mask images/01.png", ("GAN does not",)),
+    ("sample model --out new --steps 0", ("sampler.steps is 0", "at least 1")),
+    ("sample model --out new --sampler nothing", ("nothing is not an option of sampler", "choose from")),
+    ("sample model --out new --set steps", ("--set is 'steps'", "KEY=VALUE")),
+    ("sample model --out new --set =1", ("--set is '=1'", "KEY=VALUE")),
+    ("sample model --out new --set network.width=9", ("network.width is not a setting", "choose from")),
+    ("sample model --out new --set sampler.steps=x", ("steps is 'x'", "a whole number")),
+    ("sample model --out new --mask images/00.png", ("--inpaint IMAGE and --mask MASK go together",)),
+    ("sample model --out new --strength 0.5", ("--strength says how far --vary IMAGE goes",)),
+    ("sample model --out new --vary images/00.png --strength 2", ("--strength is 2.0", "at most 1")),
+    ("sample model --out new --device tpu", ("device is 'tpu'", "auto, cpu or cuda")),
+    ("sampler-sweep runs --out new", ("runs holds no run",)),
+    ("sampler-sweep plain --out new", ("GAN draws its samples in one step", "model=ddpm")),
+    ("sampler-sweep plain --out new --samplers ddim", ("sampler is not a setting", "it has none")),
+    ("sampler-sweep model --out new --samplers ddim,nothing", ("nothing is not an option of sampler",)),
+    ("sampler-sweep model --out new --samplers ,", ("--samplers is ','", "names separated by commas")),
+    ("sampler-sweep model --out new --steps '5;10'", ("--steps is '5;10'", "whole numbers separated")),
+    ("sampler-sweep model --out new --steps 5,5", ("--steps is '5,5'", "each of them once")),
+    ("sampler-sweep model --out new --scales 1,x", ("--scales is '1,x'", "numbers separated by commas")),
+    ("bound runs --out new", ("runs holds no run",)),
+    ("bound plain --out new", ("GAN has no bound", "model=ddpm has one")),
+    ("bound model --out images", ("--out images exists",)),
+)
+"""Models of runs that are not there, or that have no such sampler, label or bound."""
+
+IMAGES = (
+    ("evaluate nothing --data digits", ("nothing does not exist", "a folder of images")),
+    ("evaluate images", ("images is not a run's directory", "--data digits")),
+    ("evaluate runs --data digits", ("runs holds 3 runs and is none itself", "runs/g/a")),
+    ("evaluate text.txt --data digits", ("text.txt is neither a run, nor a folder of images",)),
+    ("evaluate images --data digit", ("--data is 'digit': choose from", "digits")),
+    ("evaluate images --data '[digits]'", ("--data is '[digits]': choose from",)),
+    ("evaluate images --data digits --metrics all", ("--metrics is 'all': choose from", "standard")),
+    ("evaluate images --data digits --metrics none", ("nothing would be measured of images",)),
+    ("evaluate images --data digits --metrics likelihood", ("a likelihood needs a model",)),
+    ("evaluate plain --metrics none", ("nothing would be measured of plain", "--metrics standard")),
+    ("evaluate images --data digits --weights raw", ("--weights raw is of a run", "leave it out")),
+    ("evaluate images --data digits --data-root x", ("--data-root is x", "data=digits has none")),
+    ("evaluate images --data image_folder --data-root 'a=b, [c]'", ("data.root is a=b, [c]",)),
+    ("evaluate images --data digits --features x", ("--features is 'x': choose from", "or give a file")),
+    ("evaluate images --data digits --set a", ("a is not a setting of an evaluation", "choose from data")),
+    ("evaluate images --data digits --set model=gan", ("model=gan is not a setting of an evaluation",)),
+    ("evaluate images --data digits --set data.siz=3", ("there is no key data.siz",)),
+    ("evaluate images --data digits --set metrics.samples=9", ("needs 20 or more", "--set scores=[..]")),
+    ("evaluate images --data digits --set seed=-1", ("seed is -1", "at least 0")),
+    ("evaluate images --data digits --out empty/below/x", ("is in a folder that does not exist",)),
+    ("evaluate images --data digits --out images", ("--out images exists and is not a regular file",)),
+    ("selfcheck --data-root nothing", ("--data-root is nothing, which does not exist",)),
+    ("selfcheck --weights nothing", ("--weights is nothing, which does not exist",)),
+    ("schedules --out x.foo", ("x.foo: its ending must be one of .png, .pdf, .svg",)),
+    ("schedules --out x", ("its ending must be one of",)),
+    ("schedules --out images", ("--out images exists",)),
+    ("dashboard --project ''", ("--project is ''", "must name a project")),
+    ("dashboard --project p --data digit", ("--data is 'digit': choose from",)),
+    ("dashboard --project p --out x", ("--out x needs --dry-run",)),
+)
+"""Images and options of measuring, and figures, that cannot be."""
+
+ROWS = (
+    *WORDS,
+    *(Wrong(f"genbench {words}", says, some_files) for words, says in (*REPORTS, *MODELS, *IMAGES)),
+)
