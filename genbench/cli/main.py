@@ -45,7 +45,7 @@ app = assembled()
 
 
 def main() -> None:
-    """Run the verb of the command line, with its exit code where it is not 0.
+    """Run the verb of the command line, and exit with its code.
     2: what the user can mend, in one line on stderr; 1: failures of a run, damaged files, the machine.
     """
     harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
@@ -56,8 +56,7 @@ def main() -> None:
                 code = app(prog_name="genbench", standalone_mode=False)  # its errors come here
             finally:
                 sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at exit
-        if code:
-            sys.exit(code)
+        sys.exit(code)
     except ParserError as error:
         complain(flat(explain_words(error)))
         sys.exit(2)

@@ -7,7 +7,7 @@ from tests.attack.fuzzing import obeys, tried, without_training
 from tests.attack.words import command_lines
 from tests.conftest import Command
 
-SWEEPS = {"-m", "--multirun"}
+SWEEPS = {"-m", "--multirun", "hydra.mode=MULTIRUN"}
 
 
 def is_safe(words: list[str]) -> bool:

@@ -511,7 +511,6 @@ def test_hostile_names_stay_in_their_cells(tmp_path: Path, sow: Sow) -> None:
     bare = [line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines]
     assert len(lines) == 4
     assert bare == [bare[0]] * 4
-    assert "<script" not in text.replace("\\<", "")
-    assert "&lt;" not in text
+    assert "<script" not in text
     assert "\\*x\\*" in text
     assert text.encode()
