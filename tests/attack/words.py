@@ -43,7 +43,7 @@ WORDS = (
         "${",
         "${seed}",
         "${x}",
-        "${oc.env:HOME}",
+        "${oc.env:OMP_NUM_THREADS}",
         "${oc.env:NO_SUCH}",
         "${oc.decode:'{'}",
         "${now:%Y}",
