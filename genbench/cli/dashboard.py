@@ -33,6 +33,8 @@ def dashboard(
     """
     if data is not None and data not in options("data"):
         raise ValueError(f"--data is {data!r}: choose from {', '.join(options('data'))}")
+    if not project.strip():
+        raise ValueError(f"--project is {project!r}; it must name a project, as tracker.project does")
     if out is not None and not dry_run:
         raise ValueError(f"--out {out} needs --dry-run: a workspace that is saved leaves no file")
     check_out(out)

@@ -8,7 +8,7 @@ import typer
 
 from genbench.cli.output import check_out
 from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
-from genbench.config.groups import options
+from genbench.config.groups import options, settings_of
 from genbench.records.untrusted_files import check_appendable
 from genbench.runtime.printable import complain
 
@@ -89,6 +89,7 @@ class Evaluate:
             raise ValueError(
                 f"{target} does not exist: give a run's directory, a folder of images, or FILE.npz"
             )
+        self.check_kind()
         if self.data is None and not self.is_run:
             raise ValueError(
                 f"{target} is not a run's directory: choose the data set to compare it with by --data, e.g. "
@@ -103,8 +104,28 @@ class Evaluate:
         check_appendable(path)  # no link: a directory that somebody sent could lead elsewhere by it
         return path
 
+    def check_kind(self) -> None:
+        """Raise ValueError where the target is a folder of runs, or options do not belong to images."""
+        target = self.target
+        runs = [] if self.is_run else [*target.glob("*/run.json"), *target.glob("*/*/run.json")]
+        if runs:
+            raise ValueError(
+                f"{target} holds {len(runs)} runs and is none itself: give one of them, such as "
+                f"{min(runs).parent}"
+            )
+        if not self.is_run and self.weights != Weights.ema:
+            raise ValueError(f"--weights {self.weights} is of a run, and {target} is images: leave it out")
+
     def overrides(self) -> list[str]:
-        """Return the options as overrides of the configuration. Raises ValueError on unknown features."""
+        """Return the options as overrides of the configuration. Raises ValueError on unknown options."""
+        from genbench.app.command import quoted
+
+        for group, option in (("data", self.data), ("metrics", self.metrics)):
+            if option is not None and option not in options(group):
+                raise ValueError(f"--{group} is {option!r}: choose from {', '.join(options(group))}")
+        rootless = self.data is not None and "root" not in settings_of("data", self.data)
+        if self.data_root is not None and rootless:
+            raise ValueError(f"--data-root is {self.data_root}, and data={self.data} has none: leave it out")
         words = {"data": self.data, "data.root": self.data_root, "metrics": self.metrics}
         known = options("features")
         if self.features is not None and self.features not in known:
@@ -115,7 +136,13 @@ class Evaluate:
             words |= {"features": "inception", "features.weights": self.features}  # the file of a network
         else:
             words["features"] = self.features
-        return [f"{key}={value}" for key, value in words.items() if value is not None]
+        # Quoted, since a path may hold what Hydra's grammar takes for a list or a second value.
+        plain = ("data", "metrics", "features")
+        return [
+            f"{key}={value if key in plain else quoted(value)}"
+            for key, value in words.items()
+            if value is not None
+        ]
 
     def evaluated(self, words: list[str]) -> dict[str, Any]:
         """Return the record of the target's evaluation by the data and metrics that overrides choose."""
@@ -125,6 +152,11 @@ class Evaluate:
         from genbench.runtime.device import keep_memory
 
         source, metrics, seed = application.measuring(words, of_run=self.target if self.is_run else None)
+        if not metrics.scores and not (self.is_run and metrics.likelihood_samples != 0):
+            raise ValueError(
+                f"nothing would be measured of {self.target}: choose --metrics standard"
+                + ("" if self.is_run else "; a likelihood needs a model")
+            )
         keep_memory()  # of batches, which would be fetched anew page by page
         context = context_on(self.device, seed)
         reevaluation = Reevaluation(source, metrics, context)
@@ -155,6 +187,9 @@ def selfcheck(
     from genbench.metrics.selfcheck import check_all, verdict_table
     from genbench.runtime.progress import terminal
 
+    for option, path in (("--data-root", data_root), ("--weights", weights)):
+        if path is not None and not Path(path).exists():  # before the checks that take minutes
+            raise ValueError(f"{option} is {path}, which does not exist: name another path, or leave it out")
     context = context_on(device)
     with warnings_in_lines():
         found = check_all(

@@ -7,6 +7,7 @@ import typer
 
 from genbench.cli import dashboard, evaluate, figures, report, sample
 from genbench.cli.output import say
+from genbench.cli.usage import ParserError, Verbs, explain_words
 from genbench.errors import Failure
 from genbench.records.run_directory import version
 from genbench.runtime.disk import explain, is_machine_fault
@@ -34,7 +35,7 @@ def genbench(
 
 def assembled() -> typer.Typer:
     """Return the console script with its verbs, in the order in which its help lists them."""
-    made = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=genbench)
+    made = typer.Typer(cls=Verbs, no_args_is_help=True, pretty_exceptions_enable=False, callback=genbench)
     for module in (sample, evaluate, report, figures, dashboard):
         made.add_typer(module.verbs)  # each module holds related verbs, with light imports
     return made
@@ -44,17 +45,21 @@ app = assembled()
 
 
 def main() -> None:
-    """Run the verb of the command line, with its exit code where it is not 0.
+    """Run the verb of the command line, and exit with its code.
     2: what the user can mend, in one line on stderr; 1: failures of a run, damaged files, the machine.
     """
     harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
     spell_out_warnings()
     try:
-        with memory_for("this command", "free memory, or choose another --device"):
+        with memory_for("this command", "free memory, or do less at once"):
             try:
-                app(prog_name="genbench")
+                code = app(prog_name="genbench", standalone_mode=False)  # its errors come here
             finally:
                 sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at exit
+        sys.exit(code)
+    except ParserError as error:
+        complain(flat(explain_words(error)))
+        sys.exit(2)
     except OSError as error:
         complain(flat(explain(error)))
         sys.exit(1 if is_machine_fault(error) else 2)

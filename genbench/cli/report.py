@@ -113,6 +113,7 @@ class Report:
         if self.every and not self.keys:
             raise ValueError("--all belongs to --keys: give both, or neither")
         if self.keys:
+            self.check_keys_alone()
             found = compare(self.runs_dir, asked("", "", ""), conditions=self.filters or [])
             deliver(query.keys(found.runs, every=self.every), self.out)
             return
@@ -125,6 +126,13 @@ class Report:
             check_new(self.out)
         tables = asked(self.by, self.sort, self.columns)
         self.write(compare(self.runs_dir, tables, conditions=self.filters or []), chosen)
+
+    def check_keys_alone(self) -> None:
+        """Raise ValueError on options beside --keys that would be ignored: a list of names is no table."""
+        given = {"--by": self.by, "--sort": self.sort, "--columns": self.columns, "--format": self.format}
+        if ignored := [name for name, value in (given | {"--assets": self.assets}).items() if value]:
+            raise ValueError(f"--keys lists names instead of a table: leave out {' and '.join(ignored)}")
+        check_out(self.out)
 
     def write(self, found: "Comparison", chosen: Format) -> None:
         """Write a comparison in a format to the terminal, a pipe, a file or a folder, as the options say."""
@@ -248,8 +256,15 @@ def serve(
 
 
 def asked(by: str, sort: str, columns: str) -> "Query":
-    """Return the query of the tables: keys of a row, a column to sort by, columns to show."""
+    """Return the query of the tables: keys of a row, a column to sort by, columns to show.
+    Raises ValueError on an option that names none.
+    """
     from genbench.report.query import listed
     from genbench.report.table import Query
 
+    for option, value in (("--by", by), ("--sort", sort.removeprefix("-") or sort), ("--columns", columns)):
+        if value.strip(" ,-") == "" != value:
+            raise ValueError(
+                f"{option} is {value!r}; it must name columns: `report RUNS_DIR --keys` lists them"
+            )
     return Query(by=listed(by), sort=sort, columns=listed(columns))

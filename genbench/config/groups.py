@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["CONF", "accepted_groups", "defaults", "groups", "groups_of", "options"]
+__all__ = ["CONF", "accepted_groups", "defaults", "groups", "groups_of", "options", "settings_of"]
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -55,6 +55,14 @@ def groups_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
             name = key.partition("@")[0][1:]
             found += [name, *groups_of(name, asked.get(name, default), asked)]
     return found
+
+
+def settings_of(group: str, option: str) -> list[str]:
+    """Return the names of the settings that an option's own file gives, without those of options that it is
+    made of; none where there is no such option.
+    """
+    path = CONF / group / f"{option}.yaml"
+    return [key for key in yaml.safe_load(path.read_text()) if key not in ("defaults", "_target_")]
 
 
 def defaults(group: str, option: str) -> dict[str, str]:

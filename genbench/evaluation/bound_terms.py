@@ -48,6 +48,10 @@ def bound_figure(
     if not isinstance(model, BoundTerms):
         raise ValueError(f"{type(model).__name__} has no bound that is a sum over steps: model=ddpm has one")
     device = context.device
+    # The first term of one black image: what has no such terms is refused before the data are read.
+    one = torch.zeros(1, dtype=torch.long, device=device) if model.num_classes else None
+    with rng.fork(device):
+        next(iter(model.bound_terms(torch.full((1, *model.shape), -1.0, device=device), one)))
     data = prepare(source, progress=context.progress)
     if n is not None and n > len(data.test):
         raise ValueError(f"--n is {n}; the test split of {data.name} has {len(data.test)} images: take fewer")

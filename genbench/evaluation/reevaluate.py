@@ -14,7 +14,7 @@ import torch
 from genbench.data import ImageSource, prepare
 from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.given_images import GivenImages
-from genbench.generator import Generator
+from genbench.generator import Generator, Latent, Likelihood
 from genbench.metrics import Metrics
 from genbench.records.feature_network import to_record as networks_record
 from genbench.records.metric_kinds import to_record
@@ -77,6 +77,10 @@ class Reevaluation:
         Raises ValueError where its images or classes are not those of the data.
         """
         check_fits(model, self.source)  # before the data are prepared, which may take minutes
+        if not self.metrics.scores and not isinstance(model, Likelihood | Latent):
+            raise ValueError(
+                f"{type(model).__name__} has no likelihood: choose --metrics standard, or others with scores"
+            )
         quality: dict[str, float] = {}
         if self.metrics.scores:
             held_out = self.evaluator.score_held_out(labelled=model.num_classes > 0)

@@ -13,7 +13,7 @@ from genbench.data import ImageSource, prepare, to_uint8
 from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.gallery import classes_in_turn
 from genbench.evaluation.pictures import curves_figure, save_grid
-from genbench.generator import Generator
+from genbench.generator import Generator, Trajectory
 from genbench.metrics import Metrics
 from genbench.records.files import atomic_file
 from genbench.records.metric_name import MetricName, is_metric
@@ -55,7 +55,12 @@ def sampler_sweep(
     import pandas as pd  # here, since --help must not wait for it
 
     for setting in todo:
-        load(setting)  # raises on what the model lacks; built again later: many at once would fill memory
+        model = load(setting)  # raises on what it lacks; built again later: many at once would fill memory
+        if not isinstance(model, Trajectory):
+            raise ValueError(
+                f"{type(model).__name__} draws its samples in one step, so there is nothing to vary: give a "
+                "run of a model that draws step by step, such as model=ddpm"
+            )
     evaluator = Evaluator(prepare(source, progress=context.progress), metrics, context)
     rows: list[dict[str, Any]] = []
     for setting in todo:

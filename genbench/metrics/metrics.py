@@ -97,8 +97,8 @@ class Metrics:
         score = max(self.scores, key=lambda score: score.smallest, default=None)
         if score is not None and n < score.smallest:
             raise ValueError(
-                f"{fact}; scores.{score.key} needs {score.smallest} or more: {remedy}, or leave it out by "
-                "scores=[..]"
+                f"{fact}; scores.{score.key} needs {score.smallest} or more: {remedy}, or choose others "
+                "by scores=[..], of `genbench evaluate` by --set scores=[..]"
             )
 
     def check_splits(self, source: ImageSource) -> None:

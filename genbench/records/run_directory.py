@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
@@ -21,6 +22,7 @@ from genbench.records.result import Result
 __all__ = ["Run", "git_state", "rerun_path", "version"]
 
 PACKAGES = ("genbench", "torch", "torchvision", "torchmetrics", "numpy", "hydra-core", "wandb")
+ERROR_LETTERS = 500  # of an error that run.json records, which tables show
 GIT_SECONDS = 5.0  # a slow network disk must not hold up a run for the sake of its record
 
 Ending = Literal["done", "failed", "stopped"]
@@ -114,7 +116,7 @@ class Run:
         return [s | {"status": "stopped"} if s["status"] == "running" else s for s in record["sessions"]]
 
     def end(self, status: Ending, error: str | None = None, *, machine_fault: bool = False) -> None:
-        """Write into run.json how the run's last session ended; of `error` the last line is recorded.
+        """Write into run.json how the run's last session ended; `error` is recorded in one line, shortened.
 
         machine_fault: a full disk, a lack of memory or the like ended it, so that a sweep tries it again.
         Raises ValueError where the run never began.
@@ -122,8 +124,9 @@ class Run:
         record = self.record()
         if record is None:
             raise ValueError(f"{self.path} has no run.json: call begin before end")
-        last_line = error.strip().splitlines()[-1] if error and error.strip() else None
-        record |= {"status": status, "error": last_line, "machine_fault": machine_fault}
+        # Its first lines say what it is, those after them where; main.log has all of it.
+        in_a_line = shorten(error, ERROR_LETTERS, placeholder=" ..") if error else None
+        record |= {"status": status, "error": in_a_line or None, "machine_fault": machine_fault}
         record["sessions"][-1] |= {"ended": now(), "status": status}
         write_json_atomic(self.path / "run.json", record)
 

@@ -25,16 +25,20 @@ CONDITION = re.compile(r"(?P<key>[^=!<>\[]+(?:\[[^\]]*\])?)(?P<sign>!=|<=|>=|=|<
 ORDERS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
-def filtered(runs: Runs, conditions: Sequence[str]) -> Runs:
+def filtered(runs: Runs, conditions: Sequence[str], *, option: str = "--filter") -> Runs:
     """Return the runs that meet all conditions, such as model=ddpm,vae, schedule!=linear, fid<3, run=*seed1*.
 
+    option: the one by which the user gave them, for messages.
     Raises ValueError on a condition that cannot be read, or that no run meets.
     """
     for condition in conditions:
-        found = meets(runs, condition)
+        try:
+            found = meets(runs, condition)
+        except ValueError as error:
+            raise ValueError(f"{option} {condition}: {error}") from error
         if not any(found):
             key = parted(condition)[0]
-            raise ValueError(f"--filter {condition}: no run is left; {key} is {values(runs, key)}")
+            raise ValueError(f"{option} {condition}: no run is left; {key} is {values(runs, key)}")
         runs = runs.with_frame(runs.frame.loc[found])
     return runs
 
@@ -47,7 +51,7 @@ def meets(runs: Runs, condition: str) -> list[bool]:
         try:
             limit = float(value)
         except ValueError as error:
-            raise ValueError(f"--filter {condition}: {value!r} is no number") from error
+            raise ValueError(f"{value!r} is no number, which {sign} needs") from error
         return [isinstance(x, int | float) and ORDERS[sign](x, limit) for x in found]
     patterns = [value, *listed(value)]  # a value may hold commas itself: 60,000 images
     return [any(same(x, pattern) for pattern in patterns) == (sign == "=") for x in found]
@@ -57,7 +61,7 @@ def parted(condition: str) -> tuple[str, str, str]:
     """Key, sign and value of a condition. Raises ValueError where it has no such parts."""
     match = CONDITION.fullmatch(condition.strip())
     if match is None:
-        raise ValueError(f"--filter is {condition!r}; it must be KEY=VALUE[,VALUE], or with != < <= > >=")
+        raise ValueError("it must be KEY=VALUE[,VALUE], such as model=ddpm,vae, or with != < <= > >=")
     return match["key"].strip(), match["sign"], match["value"].strip()
 
 

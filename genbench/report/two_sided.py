@@ -48,7 +48,8 @@ def read_sides(a: Path, b: Path, of_a: Sequence[str] = (), of_b: Sequence[str] =
 
     of_a, of_b: conditions on the runs of either, see `filtered`, which also says what is raised.
     """
-    sides = [filtered(read(folder), conditions) for folder, conditions in ((a, of_a), (b, of_b))]
+    asked = ((a, of_a, "--a"), (b, of_b, "--b"))
+    sides = [filtered(read(folder), conditions, option=option) for folder, conditions, option in asked]
     names = [[str(runs.paths[str(run)]) for run in runs.frame["run"]] for runs in sides]
     # Read anew together: a setting in which only the two sides differ is none within either.
     both = of_folders([Path(name) for name in (*names[0], *names[1])])
@@ -61,14 +62,23 @@ def compare_sides(a: Runs, b: Runs) -> list[Measure]:
 
     Only those with a better side; a likelihood is left out where the two are of other kinds: a bound says
     nothing against an estimate. Raises ValueError where there is no measure, a side is several
-    configurations, or their data differ.
+    configurations, they share a run, or their data differ.
     """
     for name, runs in (("A", a), ("B", b)):
         if len(groups(runs.frame, identifying(runs))) > 1:
+            differ = axes(runs)
             raise ValueError(
-                f"{name} is several configurations, which differ in {', '.join(axes(runs))}: "
-                f"give a run, a directory with runs of one, or --{name.lower()} model=ddpm and the like"
+                f"{name} is several configurations, which differ in {', '.join(differ)}: give a run, a "
+                f"directory with runs of one, or one more condition, as in --{name.lower()} "
+                f"{differ[0]}={cells(runs.frame, differ[0])[0]}"
+                if differ
+                else f"{name} is several configurations: give a run, or a directory with runs of one"
             )
+    if shared := places(a) & places(b):
+        raise ValueError(
+            f"{min(shared)} is a run of both A and B, which does not differ from itself: give two "
+            "directories, or conditions such as --a model=ddpm --b model=vae"
+        )
     (data_a, _), (data_b, _) = (data_sets(runs)[0] for runs in (a, b))
     if data_a != data_b:
         raise ValueError(f"A is of {data_a}, B of {data_b}: numbers of two sets of images do not compare")
@@ -83,6 +93,11 @@ def compare_sides(a: Runs, b: Runs) -> list[Measure]:
     if not shared:
         raise ValueError("the runs share no measure: compare runs of the same data and the same protocol")
     return compare_values(shared)
+
+
+def places(runs: Runs) -> set[Path]:
+    """Return the directories of some runs, as far as they were read from directories."""
+    return {runs.paths[name].resolve() for name in map(str, cells(runs.frame, "run")) if name in runs.paths}
 
 
 def compare_values(measures: Iterable[tuple[Column, Values, Values]]) -> list[Measure]:

@@ -192,7 +192,7 @@ def number_in(cell: str) -> bool:
 
 def test_markdown_shows_links_pictures_and_entities_as_text(tmp_path: Path) -> None:
     hostile = "![x](http://evil.example/a.png) [y](javascript:alert(1)) <img src=x> &#8238; a|b `c` [z][r]"
-    for seed, loss in enumerate((hostile, "l2")):
+    for seed, loss in enumerate((hostile, "1 < 2, a<3 & '<'")):
         finished_run(tmp_path / "runs" / f"r{seed}", choices=CHOICES | {"loss": loss})
     text = genbench("report", tmp_path / "runs", "--format", "md").out
     assert "](" not in text
@@ -200,6 +200,7 @@ def test_markdown_shows_links_pictures_and_entities_as_text(tmp_path: Path) -> N
     assert "<img" not in text
     assert "&#8238;" not in text
     assert r"![x]\(http://evil.example/a.png)" in text
+    assert "1 < 2, a<3 & '<'" in text  # which no reader of Markdown takes for a tag
 
 
 def test_latex_runs_no_command_of_a_name(tmp_path: Path) -> None:

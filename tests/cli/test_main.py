@@ -44,6 +44,13 @@ def test_help_names_the_verbs() -> None:
     assert all(word in done.stdout for word in (*VERBS, "--version", "--install-completion"))
 
 
+def test_no_verb_at_all_shows_the_help_and_says_what_is_missing() -> None:
+    done = genbench()
+    assert done.returncode == 2
+    assert "sampler-sweep" in done.stdout
+    assert "genbench needs a verb: choose from sample" in done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -219,4 +219,4 @@ def test_two_models_of_one_directory_are_compared(runs: Path) -> None:
     assert "loss=l1" in done.stdout
     refused = call("compare", runs, runs, "--a", "loss=l1")
     assert "B is several configurations, which differ in loss" in str(refused.exception)
-    assert "--b model=ddpm" in str(refused.exception)
+    assert "--b loss=l" in str(refused.exception)

@@ -179,8 +179,8 @@ def test_the_same_images_score_the_same_to_the_digit_however_they_are_given(
     [
         ([], "choose the data set to compare it with by --data"),
         (["--data", "digits", "--features", "none.pth"], "--features is 'none.pth'"),
-        (["--data", "digits", "--metrics", "best"], "best is not an option of metrics: choose from"),
-        (["--data", "nothing"], "nothing is not an option of data: choose from"),
+        (["--data", "digits", "--metrics", "best"], "--metrics is 'best': choose from"),
+        (["--data", "nothing"], "--data is 'nothing': choose from"),
         (["--data", "digits", "--set", "scores=[fid,is]"], r"there are 4 images; scores\.is needs 20"),
     ],
 )

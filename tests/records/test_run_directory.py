@@ -38,12 +38,14 @@ def test_begin_records_who_the_run_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", ["done", "failed", "stopped"])
-def test_end_records_the_status_and_the_last_line_of_the_error(tmp_path: Path, status: str) -> None:
+def test_end_records_the_status_and_the_error_in_one_line(tmp_path: Path, status: str) -> None:
     run = begun(tmp_path)
-    run.end(status, "Traceback:\n  File\nValueError: lr is -1\n")
+    run.end(status, "ValueError: lr is -1,\n\tand more\n" + 9999 * "x ")
     record = run.record()
     assert record is not None
-    assert (run.status, record["error"]) == (status, "ValueError: lr is -1")
+    assert run.status == status
+    assert record["error"].startswith("ValueError: lr is -1, and more x x")
+    assert record["error"].endswith("x ..")
     assert record["sessions"][-1]["ended"] is not None
 
 

@@ -190,7 +190,8 @@ def test_directories_are_read_together_so_that_a_setting_of_one_side_is_seen(tmp
     save(tmp_path / "b" / "run", 1.5, binarize=True)
     with pytest.raises(ValueError, match=r"A is of digits \(data.binarize=false\), B of digits"):
         compare_sides(*read_sides(tmp_path / "a", tmp_path / "b"))
-    assert len(compare_sides(*read_sides(tmp_path / "a", tmp_path / "a" / "run"))) == 1
+    with pytest.raises(ValueError, match=r"a/run is a run of both A and B.*--a model=ddpm"):
+        compare_sides(*read_sides(tmp_path / "a", tmp_path / "a" / "run"))
 
 
 def test_of_reruns_the_last_counts(tmp_path: Path) -> None:

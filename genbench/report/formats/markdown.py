@@ -70,4 +70,5 @@ def escape(cell: str) -> str:
     """Text that stays in its cell: no pipe, line break, tag, link, entity, style or control character."""
     special = r"[\\|`*~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])[(\[]"  # inside a word _ is itself
     escaped = re.sub(special, r"\\\g<0>", " ".join(cell.split()))
-    return printable(re.sub(r"&(?=#?\w+;)", "&amp;", escaped).replace("<", "&lt;"))
+    # Only what would be read as an entity or a tag: fid<3 stays as it is. Some readers know no \< or \&.
+    return printable(re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=#?\w+;)", "&amp;", escaped)))
