@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.probability.counts import check_count
+
 __all__ = [
     "CosineSchedule",
     "EDMSchedule",
@@ -36,6 +38,7 @@ __all__ = [
     "log_snr_of",
 ]
 
+MOST_STEPS = 1_000_000  # float64 tables of more take time and memory, and steps differ by rounding alone
 BETA_MAX = 0.999  # leaves alpha_bar_T above 0 (Nichol & Dhariwal 2021, Section 3.2)
 
 
@@ -53,7 +56,7 @@ class Schedule(nn.Module, ABC):
     """A discrete noise schedule of T steps, the only holder of alpha_bar; alpha_bar_0 = 1; abstract.
 
     A subclass states alpha_bar at a step (`at`), or its betas (FixedSchedule). One with parameters is
-    learned, and alpha_bar carries gradient. Raises ValueError unless T >= 1.
+    learned, and alpha_bar carries gradient. Raises ValueError unless T is from 1 to 1,000,000.
     """
 
     grid: Tensor
@@ -61,8 +64,7 @@ class Schedule(nn.Module, ABC):
 
     def __init__(self, T: int) -> None:
         super().__init__()
-        if T < 1:
-            raise ValueError(f"schedule.T is {T}; it must be a whole number of at least 1, e.g. 1000")
+        check_count("schedule.T", T, MOST_STEPS, usual=1000)
         self.T = T
         self.register_buffer("grid", torch.arange(T + 1), persistent=False)
 

@@ -1,5 +1,7 @@
 """The variational autoencoder: network of one or several latent layers + likelihood of the pixels."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +48,20 @@ class VAE(Latent, Likelihood):
         self.beta, self.warmup_steps, self.free_nats = beta, warmup_steps, free_nats
         self.importance_samples = importance_samples
         self.method = "elbo" if importance_samples == 1 else f"iwae-{importance_samples}"
+
+    def check_trainable(self) -> None:
+        x, y = self.example()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            inference: Inference = self.network(torch.zeros(1, *self.latent_shape), x, y)
+        self.likelihood.check(inference.output, x)
+
+    def check_budget(self, images: int, batch_size: int) -> None:
+        steps = math.ceil(images / batch_size)
+        if self.warmup_steps > steps:
+            raise ValueError(
+                f"model.warmup_steps is {self.warmup_steps}, and {images} images in batches of {batch_size} "
+                f"are {steps} steps, which do not reach model.beta: take at most {steps}"
+            )
 
     def networks(self) -> list[nn.Module]:
         return [self.network]

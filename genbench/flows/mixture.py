@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genbench.flows.coupling import Affine, CouplingFunction
 from genbench.flows.transform import per_image
+from genbench.probability.counts import MOST_LAYERS, check_count
 
 __all__ = ["Logistics", "MixtureCdf"]
 
@@ -68,8 +69,7 @@ class MixtureCdf(CouplingFunction):
     def __init__(
         self, components: int = 4, *, component_bound: float = 4.0, bound: float = 2.0, spread: float = 2.0
     ) -> None:
-        if components < 1:
-            raise ValueError(f"coupling.components is {components}; it must be at least 1, e.g. 4")
+        check_count("coupling.components", components, MOST_LAYERS, usual=4)
         if not component_bound > 0:
             raise ValueError(f"coupling.component_bound is {component_bound}; it must be above 0, e.g. 4.0")
         if not spread >= 0:

@@ -75,6 +75,11 @@ class Parts:
         stop = stop or StopRequest()
         return Context(self.device, self.seed, progress or Progress(None), stop, processes)
 
+    def check_budget(self) -> None:
+        """Raise ValueError where the model has settings that a budget of images does not reach."""
+        if self.budget.images is not None:
+            self.model.check_budget(self.budget.images, self.trainer.batch_size)
+
     def check_optim(self) -> None:
         """Raise ValueError where the optimizer refuses its settings, which torch finds out only when one is
         made; here it is made of the model's parameters and thrown away.
