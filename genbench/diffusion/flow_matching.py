@@ -13,7 +13,8 @@ from genbench.diffusion.path_times import PathTimes
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.process import Known, LikelihoodProcess, Process
 from genbench.diffusion.sampler import Denoised, noise_like
-from genbench.diffusion.schedule import Level, check_start
+from genbench.diffusion.schedule import Level
+from genbench.diffusion.start import check_start
 from genbench.diffusion.volume_change import Divergence, dequantized, flow_to_noise
 from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.gaussian import standard_normal_nats

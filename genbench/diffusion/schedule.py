@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.diffusion.start import check_start
 from genbench.probability.counts import check_count
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "SigmoidSchedule",
     "ZeroTerminalSchedule",
     "betas_of_alpha_bar",
-    "check_start",
     "log_snr_of",
 ]
 
@@ -169,9 +169,10 @@ class FixedSchedule(Schedule):
         super().__init__(T)
         betas = self.betas()
         if not bool(((betas > 0) & (betas < 1)).all()):
+            ends = f"{float(betas.min()):.4g} to {float(betas.max()):.4g}"
             raise ValueError(
-                f"{type(self).__name__}(T={T}) has betas from {float(betas.min()):.4g} to "
-                f"{float(betas.max()):.4g}; each must be above 0 and below 1: take a larger T or smaller ends"
+                f"{type(self).__name__}(T={T}) has betas from {ends}; each must be above 0 and below 1: take "
+                "a larger T or smaller ends"
             )
         # Not persistent: it follows from the arguments, and checkpoints stay readable when T changes.
         one = torch.ones(1, dtype=torch.float64)
@@ -234,6 +235,8 @@ class CosineSchedule(FixedSchedule):
     """
 
     def __init__(self, T: int = 1000, s: float = 0.008, beta_max: float = BETA_MAX) -> None:
+        if not 0 <= s <= 1:
+            raise ValueError(f"schedule.s is {s}; it must be from 0 to 1, e.g. 0.008")
         self.s, self.beta_max = s, beta_max
         super().__init__(T)
 
@@ -329,8 +332,10 @@ class ZeroTerminalSchedule(Schedule):
 def betas_of_alpha_bar(alpha_bar: Tensor, beta_max: float) -> Tensor:
     """beta_k = min(1 - alpha_bar_k / alpha_bar_{k-1}, beta_max): alpha_bar_0..T (T + 1,) -> (T,).
 
-    beta_max below 1 leaves alpha_bar_T above 0 where the formula would end at 0.
+    beta_max below 1 leaves alpha_bar_T above 0 where the formula would end at 0; raises ValueError on others.
     """
+    if not 0 < beta_max <= 1:
+        raise ValueError(f"schedule.beta_max is {beta_max}; it must be above 0 and below 1, e.g. 0.999")
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max)
 
 
@@ -340,12 +345,3 @@ def log_snr_of(alpha_bar: Tensor, *, eps: float | None = None) -> Tensor:
     Infinite at 0 and 1, unless eps bounds alpha_bar to [eps, 1 - eps].
     """
     return torch.logit(alpha_bar, eps=eps)
-
-
-def check_start(start: float) -> None:
-    """Raise ValueError unless 0 < start <= 1, the times at which sampling can begin.
-
-    1 is pure noise; less is a noised image, of which a variation is drawn.
-    """
-    if not 0 < start <= 1:
-        raise ValueError(f"start is {start}; it must be above 0 (an image) and at most 1 (pure noise)")

@@ -38,6 +38,8 @@ class Levels(Composed, ABC):
         patch: int = 1,
         split_bound: float = 3.0,
     ) -> None:
+        if not split_bound > 0:
+            raise ValueError(f"flow.split_bound is {split_bound}; it must be above 0, e.g. 3.0")
         check_count("flow.levels", levels, MOST_LAYERS, usual=2)
         check_count("flow.steps", steps, MOST_LAYERS, usual=8)
         self.coupling, self.networks, self.steps = coupling, networks, steps
