@@ -15,6 +15,8 @@ from genbench.runtime import global_batch
 
 __all__ = ["Categorical", "LogisticMixture", "PixelLaw", "softmax_log_prob"]
 
+LOWEST_LOG_SCALE = -50  # narrower ones underflow
+
 
 class PixelLaw(ABC):
     """The distribution of a token of c channels, given the P numbers that a network answers for it.
@@ -124,6 +126,11 @@ class LogisticMixture(PixelLaw):
 
     def __init__(self, components: int = 5, *, min_log_scale: float = -7.0) -> None:
         check_count("pixel_law.components", components, MOST_LAYERS, usual=5)
+        if not LOWEST_LOG_SCALE <= min_log_scale < 0:
+            raise ValueError(
+                f"pixel_law.min_log_scale is {min_log_scale}; it must be from {LOWEST_LOG_SCALE} and below 0, "
+                "the log of the range of grey, e.g. -7.0"
+            )
         self.components, self.min_log_scale = components, min_log_scale
 
     def outputs(self, channels: int) -> int:
