@@ -128,8 +128,8 @@ class LogisticMixture(PixelLaw):
         check_count("pixel_law.components", components, MOST_LAYERS, usual=5)
         if not LOWEST_LOG_SCALE <= min_log_scale < 0:
             raise ValueError(
-                f"pixel_law.min_log_scale is {min_log_scale}; it must be from {LOWEST_LOG_SCALE} and below 0, "
-                "the log of the range of grey, e.g. -7.0"
+                f"pixel_law.min_log_scale is {min_log_scale}; it must be at least {LOWEST_LOG_SCALE} and "
+                "below 0, the log of the range of grey, e.g. -7.0"
             )
         self.components, self.min_log_scale = components, min_log_scale
 
