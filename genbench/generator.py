@@ -130,9 +130,9 @@ class Generator(nn.Module, ABC):
         """Raise ValueError on settings with which training would have no meaning. Called before a training
         starts, and not when a trained model is loaded; by default all are legal."""
 
-    def check_budget(self, images: int, batch_size: int) -> None:
-        """Raise ValueError on settings that a training of so many images, in batches of batch_size, does not
-        reach, such as a warm-up that is longer. Called with `check_trainable`; by default all are legal."""
+    def check_budget(self, images: int) -> None:
+        """Raise ValueError on settings that have no effect in a training of so many images. Called with
+        `check_trainable`, where the budget counts images; by default all are legal."""
 
     def check_unbounded(self) -> None:
         """Raise ValueError where a setting needs images in [-1, 1]: a model of latents sees other numbers.

@@ -124,7 +124,7 @@ class Process(nn.Module, ABC):
         """
 
     def check_budget(self, images: int) -> None:
-        """Raise ValueError on settings that a training of so many images does not reach.
+        """Raise ValueError on settings that have no effect in a training of so many images.
 
         Called before a training starts; by default all are legal.
         """

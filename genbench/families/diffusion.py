@@ -62,7 +62,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         others = set(map(id, guides))
         return [p for p in self.parameters() if id(p) not in others]
 
-    def check_budget(self, images: int, batch_size: int) -> None:
+    def check_budget(self, images: int) -> None:
         self.process.check_budget(images)
 
     def check_unbounded(self) -> None:

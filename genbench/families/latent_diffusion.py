@@ -98,11 +98,6 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
             self.autoencoder.check_trainable()
         self.prior_model.check_trainable()
 
-    def check_budget(self, images: int, batch_size: int) -> None:
-        if not self.frozen:
-            self.autoencoder.check_budget(int(self.share * images), batch_size)
-        self.prior_model.check_budget(int((1 - self.share) * images), batch_size)
-
     def begin_step(self, spent: float) -> None:
         """Pass the prior the share of its own budget that is spent, 0 while the autoencoder is trained."""
         # 1 - share is the prior's part of the budget.

@@ -1,7 +1,5 @@
 """The variational autoencoder: network of one or several latent layers + likelihood of the pixels."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -54,14 +52,6 @@ class VAE(Latent, Likelihood):
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             inference: Inference = self.network(torch.zeros(1, *self.latent_shape), x, y)
         self.likelihood.check(inference.output, x)
-
-    def check_budget(self, images: int, batch_size: int) -> None:
-        steps = math.ceil(images / batch_size)
-        if self.warmup_steps > steps:
-            raise ValueError(
-                f"model.warmup_steps is {self.warmup_steps}, and {images} images in batches of {batch_size} "
-                f"are {steps} steps, which do not reach model.beta: take at most {steps}"
-            )
 
     def networks(self) -> list[nn.Module]:
         return [self.network]

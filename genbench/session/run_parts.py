@@ -76,9 +76,9 @@ class Parts:
         return Context(self.device, self.seed, progress or Progress(None), stop, processes)
 
     def check_budget(self) -> None:
-        """Raise ValueError where the model has settings that a budget of images does not reach."""
+        """Raise ValueError where the model has settings without effect in a budget of images."""
         if self.budget.images is not None:
-            self.model.check_budget(self.budget.images, self.trainer.batch_size)
+            self.model.check_budget(self.budget.images)
 
     def check_optim(self) -> None:
         """Raise ValueError where the optimizer refuses its settings, which torch finds out only when one is

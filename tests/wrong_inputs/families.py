@@ -82,7 +82,6 @@ PROCESSES = (
 OTHERS = (
     Wrong("main model=vae model.beta=-1", ("model.beta is -1", "above 0")),
     Wrong("main model=vae model.importance_samples=0", ("model.importance_samples is 0", "from 1 to 10,000")),
-    Wrong("main model=vae model.warmup_steps=999999", ("model.warmup_steps is 999999", "take at most")),
     Wrong(f"{AUTOENCODER} autoencoder.beta=-1", ("autoencoder.beta is -1", "above 0")),
     Wrong(f"{AUTOENCODER} model.share=2", ("model.share is 2", "between 0 and 1")),
     Wrong("main model=vqvae model.share=0", ("model.share is 0", "between 0 and 1")),
