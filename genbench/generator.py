@@ -130,6 +130,10 @@ class Generator(nn.Module, ABC):
         """Raise ValueError on settings with which training would have no meaning. Called before a training
         starts, and not when a trained model is loaded; by default all are legal."""
 
+    def check_budget(self, images: int) -> None:
+        """Raise ValueError on settings that have no effect in a training of so many images. Called with
+        `check_trainable`, where the budget counts images; by default all are legal."""
+
     def check_unbounded(self) -> None:
         """Raise ValueError where a setting needs images in [-1, 1]: a model of latents sees other numbers.
         Called by a model of latents on its prior; by default any data are legal."""
@@ -148,10 +152,8 @@ class Generator(nn.Module, ABC):
                 "build it with the shape of the data"
             )
         if not x.is_floating_point():
-            raise ValueError(
-                f"images have dtype {x.dtype}; this model takes floats in [-1, 1]: "
-                "convert bytes by genbench.data.to_float"
-            )
+            legal = "floats in [-1, 1]: convert bytes by genbench.data.to_float"
+            raise ValueError(f"images have dtype {x.dtype}; this model takes {legal}")
 
     def check_batch(self, x: Tensor, y: Tensor | None) -> None:
         """Raise ValueError unless x (B, C, H, W), floating point, and y (B,), in 0..K-1 or None, are a batch
@@ -225,10 +227,8 @@ class Decodes(Generator):
         """Return the shape (L, h, w) of the latents as images of L channels, for a model of the latents.
         Vectors (L,) are maps of one pixel. Raises ValueError on latents of any other number of dimensions."""
         if len(self.latent_shape) not in (1, 3):
-            raise ValueError(
-                f"latents have shape {self.latent_shape}; a model of them needs (L,) or (L, h, w): "
-                "take another autoencoder"
-            )
+            legal = "a model of them needs (L,) or (L, h, w): take another autoencoder"
+            raise ValueError(f"latents have shape {self.latent_shape}; {legal}")
         channels, height, width = (*self.latent_shape, 1, 1)[:3]
         return channels, height, width
 

@@ -1,6 +1,6 @@
 """From a configuration to objects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.messages import explain_error, refusing
+from genbench.app.messages import explain_error, refusing, wrapped_error
 from genbench.app.run_names import resolved, without_hydra
+from genbench.app.typed_keys import with_typed_keys
 from genbench.config import schema
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from genbench.session.run_parts import Parts
 
 __all__ = ["build", "check_groups", "fixed_schedules", "make", "seeded_model"]
+
+SIZED = ("model", "network", "prior_network", "autoencoder", "flow", "pixel_law")
+"""Nodes of the configuration whose numbers say how large a model is."""
 
 
 def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = None) -> "Parts":
@@ -64,6 +68,7 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
         )
         # What no constructor can check alone, since it is a fact of two objects.
         parts.model.check_trainable()
+        parts.check_budget()
         parts.check_optim()
         if parts.trainer.compile:
             check_compiler(device)
@@ -79,14 +84,18 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401
     """Build the object that a node of the configuration describes; no other function instantiates.
-    Raises ValueError, TypeError or OSError wrapped by Hydra, as `explain_error` reads them; a lack of memory
-    as it is, since Hydra would wrap it as a fault of the configuration.
+    Raises ValueError with the keys that the user typed; TypeError or OSError wrapped by Hydra, as
+    `explain_error` reads them; a lack of memory as it is, which Hydra would wrap as a fault of the values.
     """
+    written: Any = OmegaConf.to_container(node._get_root(), resolve=False)  # `instantiate` resolves it
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
         if error.__cause__ is not None and is_out_of_memory(error.__cause__):
             raise error.__cause__ from None
+        if isinstance(own := wrapped_error(error), ValueError):
+            key = str(error).rpartition("full_key: ")[2]
+            raise ValueError(with_typed_keys(str(own), written, key)) from error
         raise
 
 
@@ -97,12 +106,29 @@ def seeded_model(cfg: DictConfig) -> "Generator":
     import torch
 
     from genbench.runtime import rng
+    from genbench.runtime.model_size import ModelTooLargeError, limited_size
 
     if cfg.seed < 0:
         raise ValueError(f"seed is {cfg.seed}; it must be at least 0")
+    tree: Any = OmegaConf.to_container(without_hydra(cfg))
     with rng.fork(torch.device("cpu")):
         torch.manual_seed(rng.derive(cfg.seed, "weights"))
-        return make(cfg.model)
+        try:
+            with limited_size():
+                return make(cfg.model)
+        except ModelTooLargeError as error:
+            smaller = f"take a smaller one, its largest setting is {largest(tree)}"
+            raise ValueError(f"{error}: {smaller}") from error
+
+
+def largest(tree: Mapping[str, Any]) -> str:
+    """Return the largest whole number that is typed for the networks of a configuration: network.width=9000.
+    tree: it as plain data, with its references.
+    """
+    groups = {key: tree[key] for key in SIZED if key in tree}
+    numbers = {place: value for place, value in schema.walk(groups) if type(value) is int}
+    place = max(numbers, key=lambda place: numbers[place])
+    return f"{schema.dotted(place)}={numbers[place]}"
 
 
 def check_groups(cfg: DictConfig) -> None:
@@ -126,7 +152,7 @@ def fixed_schedules(T: int, folders: Sequence[Path]) -> tuple[dict[str, "Tensor"
     for path in (path for folder in folders for path in sorted((folder / "schedule").glob("*.yaml"))):
         try:
             schedule = make(OmegaConf.merge(OmegaConf.load(path), {"T": T}))
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             refused[path.stem] = explain_error(error)
             continue
         if not isinstance(schedule, Schedule):

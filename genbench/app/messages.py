@@ -25,7 +25,7 @@ from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.printable import complain
 
-__all__ = ["EXIT_FAILED", "EXIT_STOPPED", "EXIT_USAGE", "explain_error", "leave", "refusing"]
+__all__ = ["EXIT_FAILED", "EXIT_STOPPED", "EXIT_USAGE", "explain_error", "leave", "refusing", "wrapped_error"]
 
 EXIT_FAILED, EXIT_USAGE, EXIT_UNMEASURED, EXIT_STOPPED = 1, 2, 3, 130
 

@@ -8,12 +8,15 @@ from torch import Generator as Rng
 from torch import Tensor, nn
 
 from genbench.autoregressive.pixel_law import PixelLaw, softmax_log_prob
+from genbench.probability.counts import check_count
 from genbench.probability.nearest import nearest
 from genbench.runtime import global_batch
 
 __all__ = ["Palette", "k_means"]
 
 MOST_PIXELS = 2**16  # of k-means
+MOST_COLOURS = 1024  # its time grows with the square of their number
+MOST_ROUNDS = 1000
 
 
 class Palette(nn.Module, PixelLaw):
@@ -23,7 +26,7 @@ class Palette(nn.Module, PixelLaw):
     training, a random 2^16 of them at most; they never change then, and are part of the model's state.
     log_prob is that of the image with each pixel replaced by the nearest colour, not of the 8-bit image: the
     two must not be compared, as `method` says.
-    Raises ValueError on fewer colours than two.
+    Raises ValueError on fewer colours than two, and on more than 1024.
     Source: Chen et al. 2020 (iGPT), Section 3.2.
     """
 
@@ -35,11 +38,8 @@ class Palette(nn.Module, PixelLaw):
 
     def __init__(self, shape: Sequence[int], *, size: int = 16, rounds: int = 20) -> None:
         super().__init__()
-        if size < 2 or rounds < 0:
-            raise ValueError(
-                f"pixel_law.size is {size}, it must be at least 2 colours, e.g. 16; "
-                f"pixel_law.rounds is {rounds}, it must be at least 0"
-            )
+        check_count("pixel_law.size", size, MOST_COLOURS, least=2, usual=16)
+        check_count("pixel_law.rounds", rounds, MOST_ROUNDS, least=0, usual=20)
         self.levels, self.rounds = size, rounds
         self.method = f"palette of {size} colours, not comparable"
         self.register_buffer("colours", torch.linspace(-1, 1, size)[:, None].repeat(1, shape[0]))

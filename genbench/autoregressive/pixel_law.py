@@ -10,9 +10,12 @@ from torch import Generator as Rng
 from torch import Tensor
 
 from genbench.probability.buckets import LEVELS, logistic_log_prob
+from genbench.probability.counts import MOST_LAYERS, MOST_TOKENS, check_count
 from genbench.runtime import global_batch
 
 __all__ = ["Categorical", "LogisticMixture", "PixelLaw", "softmax_log_prob"]
+
+LOWEST_LOG_SCALE = -50  # narrower ones underflow
 
 
 class PixelLaw(ABC):
@@ -81,11 +84,7 @@ class Categorical(PixelLaw):
     whole_pixels = False
 
     def __init__(self, levels: int = LEVELS, *, ordered: bool = True) -> None:
-        if levels < 2:
-            raise ValueError(
-                f"pixel_law.levels is {levels} (of codes: model.codebook.size); it must be at least 2, for "
-                f"bytes {LEVELS}"
-            )
+        check_count("pixel_law.levels", levels, MOST_TOKENS, least=2, usual=LEVELS)
         self.levels, self.ordered = levels, ordered
 
     def outputs(self, channels: int) -> int:
@@ -126,8 +125,12 @@ class LogisticMixture(PixelLaw):
     whole_pixels = True
 
     def __init__(self, components: int = 5, *, min_log_scale: float = -7.0) -> None:
-        if components < 1:
-            raise ValueError(f"pixel_law.components is {components}; it must be at least 1, e.g. 5")
+        check_count("pixel_law.components", components, MOST_LAYERS, usual=5)
+        if not LOWEST_LOG_SCALE <= min_log_scale < 0:
+            raise ValueError(
+                f"pixel_law.min_log_scale is {min_log_scale}; it must be at least {LOWEST_LOG_SCALE} and "
+                "below 0, the log of the range of grey, e.g. -7.0"
+            )
         self.components, self.min_log_scale = components, min_log_scale
 
     def outputs(self, channels: int) -> int:

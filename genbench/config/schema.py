@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 import re
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ CORE = {
 """The nodes that every run has; all others are groups that a model refers to."""
 INTERPOLATION = re.compile(r"\$\{(?:[\w.]+:)?(?P<root>\w+)")
 """An interpolation of OmegaConf, ${sampler.steps} or ${oc.dict.values:scores}; root: sampler, scores."""
+
+LARGEST = 2**63 - 1
+"""The largest whole number that a tensor holds."""
 
 ROOT = {
     "name": str,
@@ -124,7 +128,7 @@ def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
     """
     if not fits(value, hint):
         shown = value.get("_target_", value) if isinstance(value, Mapping) else value
-        raise ValueError(f"{path} is {shown!r}; it must be {written(hint)}")
+        raise ValueError(f"{path} is {as_typed(shown)}; it must be {written(hint)}{limit(shown)}")
 
 
 def locate(name: str, path: str) -> Any:  # noqa: ANN401
@@ -149,8 +153,10 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
         return isinstance(value, list) and len(value) == len(arguments) and all(map(fits, value, arguments))
     if origin in (tuple, list, Sequence):
         return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
+    if hint in (int, float) and type(value) is int:
+        return abs(value) <= LARGEST
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return type(value) is float and math.isfinite(value)
     if hint in (bool, str, int, type(None)):
         return type(value) is hint
     return isinstance(value, Mapping) and "_target_" in value and makes(value, hint)
@@ -162,11 +168,35 @@ def makes(node: Mapping[str, Any], hint: Any) -> bool:  # noqa: ANN401
     return not (inspect.isclass(target) and inspect.isclass(hint)) or issubclass(target, hint)
 
 
+def limit(value: object) -> str:
+    """Return what a number breaks that is of the right type, for the end of a message: it is not finite, or
+    larger than any whole number of a tensor.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return ", not nan or infinite"
+    return ", below 2^63" if isinstance(value, int) and abs(value) > LARGEST else ""
+
+
+def as_typed(value: object) -> str:
+    """Return a value as a command line writes it: null and true, where Python has None and True."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else repr(value)
+
+
 def written(hint: Any) -> str:  # noqa: ANN401
-    """Return an annotation in words: a number or null."""
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(written(argument) for argument in get_args(hint))
-    if inspect.isclass(hint) and hint not in names:
+    """Return an annotation in words: a number or null, a list of whole numbers, one of 'a', 'b'."""
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(written(argument) for argument in arguments)
+    if origin is Literal:
+        return f"one of {', '.join(map(repr, arguments))}"
+    if origin in (tuple, list, Sequence):
+        count = len(arguments) if origin is tuple and Ellipsis not in arguments else None
+        many = names.get(arguments[0], "object") + "s"
+        return f"a list of {many}" if count is None else f"a list of {count} {many}"
+    if inspect.isclass(hint) and hint not in (*names, type(None)):
         return f"described as a {hint.__name__}"
-    return names.get(hint, str(hint).replace("collections.abc.", "").replace("typing.", ""))
+    article = "a " if hint in (int, float) else ""
+    return "null" if hint is type(None) else article + names.get(hint, str(hint))

@@ -8,10 +8,14 @@ from torch import Generator, Tensor, nn
 from genbench.diffusion.flow_matching import Straight, straight_level
 from genbench.diffusion.path_times import PathTimes
 from genbench.diffusion.process import Known
+from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.loss import Loss
 from genbench.runtime import global_batch
 
 __all__ = ["Consistency"]
+
+MOST_DOUBLINGS = 23
+"""Steps along a path that are halved more often are lost in the rounding of float32."""
 
 
 class Consistency(Straight):
@@ -44,15 +48,17 @@ class Consistency(Straight):
         c: float = 0.0005,
     ) -> None:
         super().__init__()
-        if steps < 1:
-            raise ValueError(f"process.steps is {steps}; it must be at least 1, e.g. 1 or 2")
+        check_count("process.steps", steps, MOST_PASSES, usual=2)
         if double_images is not None and double_images < 1:
             raise ValueError(
                 f"process.double_images is {double_images}; it must be at least 1, e.g. 8000, or null to "
                 "derive the step sizes from the share of the budget"
             )
-        if not doublings >= 0:
-            raise ValueError(f"process.doublings is {doublings}; it must be at least 0 (a denoiser), e.g. 8")
+        if not 0 <= doublings <= MOST_DOUBLINGS:
+            raise ValueError(
+                f"process.doublings is {doublings}; it must be from 0 (a denoiser) to "
+                f"{MOST_DOUBLINGS}, e.g. 8"
+            )
         if not c > 0:
             raise ValueError(f"process.c is {c}; it must be above 0, e.g. 0.0005")
         self.times, self.steps = times, steps
@@ -79,6 +85,13 @@ class Consistency(Straight):
 
     def begin_step(self, spent: float) -> None:
         self.spent = min(spent, 1.0)
+
+    def check_budget(self, images: int) -> None:
+        if self.double_images is not None and self.double_images > images:
+            raise ValueError(
+                f"process.double_images is {self.double_images}, and the budget is {images} images, in which "
+                f"no step would be halved: take at most {images}, or null to go by the share of the budget"
+            )
 
     def gap(self) -> Tensor:
         """1 - s / t at the present share of the budget, or number of images: () float64, from 1 down."""

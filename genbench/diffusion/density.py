@@ -15,6 +15,7 @@ from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.spacing import LogSNR
 from genbench.diffusion.times import DrawnTimes
 from genbench.diffusion.volume_change import Divergence
+from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.gaussian import standard_normal_nats
 
 __all__ = ["Bound", "Density", "ProbabilityFlow", "sampled_terms"]
@@ -77,6 +78,11 @@ class Bound(Density):
     def check(self, schedule: Schedule) -> None:
         if schedule.T < 2:
             raise ValueError(f"schedule.T is {schedule.T}; a bound needs at least 2 steps, e.g. 1000")
+        if self.steps is not None and self.steps > schedule.T:
+            raise ValueError(
+                f"density.steps is {self.steps}; it must be from 2 to schedule.T={schedule.T}, or "
+                "null for all the terms that there are"
+            )
 
     def log_prob(self, denoise: Denoiser, schedule: Schedule, x0: Tensor) -> Tensor:
         total = prior_nats(x0, schedule)
@@ -147,10 +153,8 @@ class ProbabilityFlow(Density):
     discretized = True
 
     def __init__(self, steps: int = 64, *, probes: int = 1) -> None:
-        if steps < 2 or probes < 1:
-            raise ValueError(
-                f"density.steps={steps} must be at least 2, and density.probes={probes} at least 1"
-            )
+        check_count("density.steps", steps, MOST_PASSES, least=2, usual=64)
+        check_count("density.probes", probes, MOST_PASSES, usual=1)
         self.steps, self.probes = steps, probes
 
     @torch.no_grad()

@@ -13,8 +13,10 @@ from genbench.diffusion.path_times import PathTimes
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.process import Known, LikelihoodProcess, Process
 from genbench.diffusion.sampler import Denoised, noise_like
-from genbench.diffusion.schedule import Level, check_start
+from genbench.diffusion.schedule import Level
+from genbench.diffusion.start import check_start
 from genbench.diffusion.volume_change import Divergence, dequantized, flow_to_noise
+from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.gaussian import standard_normal_nats
 from genbench.probability.loss import Loss
 from genbench.runtime import global_batch
@@ -92,11 +94,7 @@ class FlowMatching(Straight, LikelihoodProcess):
                 "guidance=classifier divides by the signal at t = 1, and straight paths leave none: take "
                 "guidance=classifier_free"
             )
-        if density_steps < 1:
-            raise ValueError(
-                f"model.process.density_steps (of a prior: prior.process.density_steps) is {density_steps}; "
-                "it must be at least 1, e.g. 16"
-            )
+        check_count("model.process.density_steps", density_steps, MOST_PASSES, usual=16)
         self.coupling, self.times, self.solver = coupling, times, solver
         self.guidance, self.density_steps = guidance, density_steps
         self.method = f"ode, {density_steps} rk4 steps"

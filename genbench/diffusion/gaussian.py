@@ -23,6 +23,9 @@ from genbench.runtime import global_batch
 
 __all__ = ["GaussianDiffusion"]
 
+MOST_SIGNAL = 0.5
+"""The largest alpha_bar_T of a schedule that ends in noise; those of the literature have 0.01 or less."""
+
 
 class GaussianDiffusion(LikelihoodProcess):
     """xt = alpha x0 + sigma eps, reversed by a network: nine parts, each an object that can be exchanged.
@@ -123,8 +126,15 @@ class GaussianDiffusion(LikelihoodProcess):
             )
 
     def check_last_step(self) -> None:
-        """Raise ValueError where sampling divides by the signal at t = 1 and there is none."""
+        """Raise ValueError where sampling divides by the signal at t = 1 and there is none, and where most of
+        it is left, so that sampling cannot start from noise alone.
+        """
         last = self.schedule.alpha_bar(torch.ones(1, dtype=torch.float64)).detach()
+        if float(last) > MOST_SIGNAL:
+            raise ValueError(
+                f"at t = 1 this schedule leaves {float(last):.3g} of the signal's variance, and sampling "
+                f"starts from pure noise; at most {MOST_SIGNAL} may be left: set more noise in schedule.*"
+            )
         if not bool(self.parameterization.gain(last).isfinite()):
             raise ValueError(
                 "at t = 1 this schedule leaves no signal, so that x0 does not follow from the noise: take "

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.diffusion.schedule import Schedule
+from genbench.probability.counts import MOST_CHANNELS, check_count
 
 __all__ = ["LearnedSchedule", "Monotone"]
 
@@ -64,8 +65,7 @@ class Monotone(nn.Module):
 
     def __init__(self, width: int = 1024) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"schedule.width is {width}; it must be at least 1")
+        check_count("schedule.width", width, MOST_CHANNELS, usual=1024)
         self.weight_1, self.bias_1 = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
         self.weight_2, self.bias_2 = nn.Parameter(torch.randn(width)), nn.Parameter(torch.randn(width))
         self.weight_3 = nn.Parameter(torch.randn(width))

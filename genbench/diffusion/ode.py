@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genbench.diffusion.runge_kutta import EULER, HEUN, MIDPOINT, Stages, slopes, weighted_sum
+from genbench.probability.counts import MOST_PASSES, check_count
 
 __all__ = ["Adaptive", "Euler", "Field", "FixedSteps", "Heun", "Midpoint", "Solver"]
 
@@ -50,8 +51,7 @@ class FixedSteps(Solver):
     """The Runge-Kutta method of each step."""
 
     def __init__(self, steps: int, *, rho: float = 1.0) -> None:
-        if steps < 1:
-            raise ValueError(f"solver.steps is {steps}; it must be at least 1, e.g. 20")
+        check_count("solver.steps", steps, MOST_PASSES, usual=20)
         if not 0 < rho < math.inf:
             raise ValueError(f"solver.rho is {rho}; it must be above 0: 1 for equal steps, e.g. 2")
         self.steps, self.rho = steps, rho

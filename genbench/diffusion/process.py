@@ -123,6 +123,12 @@ class Process(nn.Module, ABC):
         A latent diffusion model calls it when it is built; by default every setting takes any data.
         """
 
+    def check_budget(self, images: int) -> None:
+        """Raise ValueError on settings that have no effect in a training of so many images.
+
+        Called before a training starts; by default all are legal.
+        """
+
     def networks(self) -> list[nn.Module]:
         """Return the networks beside the model's own that sampling calls, such as a guiding classifier.
 

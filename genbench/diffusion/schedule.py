@@ -21,6 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.diffusion.start import check_start
+from genbench.probability.counts import check_count
+
 __all__ = [
     "CosineSchedule",
     "EDMSchedule",
@@ -32,10 +35,10 @@ __all__ = [
     "SigmoidSchedule",
     "ZeroTerminalSchedule",
     "betas_of_alpha_bar",
-    "check_start",
     "log_snr_of",
 ]
 
+MOST_STEPS = 1_000_000  # float64 tables of more take time and memory, and steps differ by rounding alone
 BETA_MAX = 0.999  # leaves alpha_bar_T above 0 (Nichol & Dhariwal 2021, Section 3.2)
 
 
@@ -53,7 +56,7 @@ class Schedule(nn.Module, ABC):
     """A discrete noise schedule of T steps, the only holder of alpha_bar; alpha_bar_0 = 1; abstract.
 
     A subclass states alpha_bar at a step (`at`), or its betas (FixedSchedule). One with parameters is
-    learned, and alpha_bar carries gradient. Raises ValueError unless T >= 1.
+    learned, and alpha_bar carries gradient. Raises ValueError unless T is from 1 to 1,000,000.
     """
 
     grid: Tensor
@@ -61,8 +64,7 @@ class Schedule(nn.Module, ABC):
 
     def __init__(self, T: int) -> None:
         super().__init__()
-        if T < 1:
-            raise ValueError(f"schedule.T is {T}; it must be a whole number of at least 1, e.g. 1000")
+        check_count("schedule.T", T, MOST_STEPS, usual=1000)
         self.T = T
         self.register_buffer("grid", torch.arange(T + 1), persistent=False)
 
@@ -167,9 +169,10 @@ class FixedSchedule(Schedule):
         super().__init__(T)
         betas = self.betas()
         if not bool(((betas > 0) & (betas < 1)).all()):
+            ends = f"{float(betas.min()):.4g} to {float(betas.max()):.4g}"
             raise ValueError(
-                f"{type(self).__name__}(T={T}) has betas from {float(betas.min()):.4g} to "
-                f"{float(betas.max()):.4g}; each must be above 0 and below 1: take a larger T or smaller ends"
+                f"{type(self).__name__}(T={T}) has betas from {ends}; each must be above 0 and below 1: take "
+                "a larger T or smaller ends"
             )
         # Not persistent: it follows from the arguments, and checkpoints stay readable when T changes.
         one = torch.ones(1, dtype=torch.float64)
@@ -232,6 +235,8 @@ class CosineSchedule(FixedSchedule):
     """
 
     def __init__(self, T: int = 1000, s: float = 0.008, beta_max: float = BETA_MAX) -> None:
+        if not 0 <= s <= 1:
+            raise ValueError(f"schedule.s is {s}; it must be from 0 to 1, e.g. 0.008")
         self.s, self.beta_max = s, beta_max
         super().__init__(T)
 
@@ -327,8 +332,10 @@ class ZeroTerminalSchedule(Schedule):
 def betas_of_alpha_bar(alpha_bar: Tensor, beta_max: float) -> Tensor:
     """beta_k = min(1 - alpha_bar_k / alpha_bar_{k-1}, beta_max): alpha_bar_0..T (T + 1,) -> (T,).
 
-    beta_max below 1 leaves alpha_bar_T above 0 where the formula would end at 0.
+    beta_max below 1 leaves alpha_bar_T above 0 where the formula would end at 0; raises ValueError on others.
     """
+    if not 0 < beta_max <= 1:
+        raise ValueError(f"schedule.beta_max is {beta_max}; it must be above 0 and below 1, e.g. 0.999")
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max)
 
 
@@ -338,12 +345,3 @@ def log_snr_of(alpha_bar: Tensor, *, eps: float | None = None) -> Tensor:
     Infinite at 0 and 1, unless eps bounds alpha_bar to [eps, 1 - eps].
     """
     return torch.logit(alpha_bar, eps=eps)
-
-
-def check_start(start: float) -> None:
-    """Raise ValueError unless 0 < start <= 1, the times at which sampling can begin.
-
-    1 is pure noise; less is a noised image, of which a variation is drawn.
-    """
-    if not 0 < start <= 1:
-        raise ValueError(f"start is {start}; it must be above 0 (an image) and at most 1 (pure noise)")

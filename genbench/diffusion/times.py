@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.diffusion.schedule import Schedule
+from genbench.probability.counts import MOST_LAYERS, check_count
 from genbench.runtime import global_batch
 
 __all__ = ["DrawnTimes", "Importance", "LogNormal", "Stratified", "Times", "UniformTimes", "lattice"]
@@ -113,8 +114,9 @@ class Importance(Times):
 
     def __init__(self, T: int, history: int = 10, uniform: float = 0.001) -> None:
         super().__init__()
-        if T < 1 or history < 1:
-            raise ValueError(f"times.T is {T} and times.history is {history}; both must be at least 1")
+        if T < 1:
+            raise ValueError(f"times.T is {T}; it must be schedule.T, at least 1")
+        check_count("times.history", history, MOST_LAYERS, usual=10)
         if not 0 < uniform <= 1:
             raise ValueError(
                 f"times.uniform is {uniform}; it must be above 0, so that every step is drawn at times, "

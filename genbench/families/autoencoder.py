@@ -43,6 +43,11 @@ class Autoencoder(Latent):
                 f"model.density.dimensions is {density.dimensions}: all must be alike, set model.latent alone"
             )
 
+    def check_trainable(self) -> None:
+        x, y = self.example()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            self.likelihood.check(self.decoder(torch.zeros(1, *self.latent_shape), y), x)
+
     def networks(self) -> list[nn.Module]:
         return [self.encoder, self.decoder]
 

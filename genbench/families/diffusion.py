@@ -62,6 +62,9 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         others = set(map(id, guides))
         return [p for p in self.parameters() if id(p) not in others]
 
+    def check_budget(self, images: int) -> None:
+        self.process.check_budget(images)
+
     def check_unbounded(self) -> None:
         self.process.check_unbounded()
 

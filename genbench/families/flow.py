@@ -19,6 +19,8 @@ __all__ = ["NormalizingFlow"]
 
 CHECKED_IMAGES = 8  # of a batch, for which the inverse is measured
 
+FINEST_TOLERANCE = 0.001  # grey levels; inverses of float32 are some 1e-4 off
+
 
 class NormalizingFlow(Latent, Likelihood):
     """log p(x) = log p(z = f(v)) + log |det df/dv| - log q(u | x), v = k + u, for bytes k = 127.5 (x + 1).
@@ -55,9 +57,12 @@ class NormalizingFlow(Latent, Likelihood):
         super().__init__(shape, num_classes)
         if not temperature >= 0:
             raise ValueError(f"model.temperature is {temperature}; it must be at least 0, e.g. 1.0")
-        if check_every < 0 or not tolerance > 0:
+        if check_every < 0:
+            raise ValueError(f"model.check_every is {check_every}; it must be at least 0 (never), e.g. 200")
+        if not tolerance >= FINEST_TOLERANCE:
             raise ValueError(
-                f"model.check_every={check_every} must be at least 0, model.tolerance={tolerance} above 0"
+                f"model.tolerance is {tolerance}; it must be at least {FINEST_TOLERANCE} grey levels, the "
+                "rounding of float32, e.g. 0.5"
             )
         self.flow, self.dequantization, self.base = TwoWay(flow), dequantization, base
         self.temperature, self.check_every, self.tolerance = temperature, check_every, tolerance

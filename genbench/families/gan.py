@@ -10,6 +10,7 @@ from genbench.gans.criterion import Criterion
 from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork
 from genbench.gans.penalty import Penalties
 from genbench.generator import Decodes, Loss, Rng
+from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
 from genbench.runtime import global_batch
 
 __all__ = ["GAN"]
@@ -42,9 +43,8 @@ class GAN(Decodes):
         divergence: float = 1e4,
     ) -> None:
         super().__init__(shape, num_classes)
-        for name, value in (("latent_size", latent_size), ("critic_steps", critic_steps)):
-            if value < 1:
-                raise ValueError(f"model.{name} is {value}; it must be at least 1")
+        check_count("model.latent_size", latent_size, MOST_CHANNELS, usual=64)
+        check_count("model.critic_steps", critic_steps, MOST_LAYERS, usual=1)
         if not divergence > 0:
             raise ValueError(f"model.divergence is {divergence}; it must be above 0, e.g. 1e4")
         self.generator, self.discriminator = generator, discriminator

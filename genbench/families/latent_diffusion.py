@@ -93,6 +93,11 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
             return list(self.autoencoder.parameters())
         return self.prior_model.phase_parameters(phase)
 
+    def check_trainable(self) -> None:
+        if not self.frozen:
+            self.autoencoder.check_trainable()
+        self.prior_model.check_trainable()
+
     def begin_step(self, spent: float) -> None:
         """Pass the prior the share of its own budget that is spent, 0 while the autoencoder is trained."""
         # 1 - share is the prior's part of the budget.

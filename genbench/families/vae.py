@@ -47,6 +47,12 @@ class VAE(Latent, Likelihood):
         self.importance_samples = importance_samples
         self.method = "elbo" if importance_samples == 1 else f"iwae-{importance_samples}"
 
+    def check_trainable(self) -> None:
+        x, y = self.example()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            inference: Inference = self.network(torch.zeros(1, *self.latent_shape), x, y)
+        self.likelihood.check(inference.output, x)
+
     def networks(self) -> list[nn.Module]:
         return [self.network]
 

@@ -54,7 +54,7 @@ class VQVAE(Latent, Likelihood):
         share: float = 0.5,
     ) -> None:
         super().__init__(shape, num_classes)
-        if commitment < 0:
+        if not commitment >= 0:
             raise ValueError(f"model.commitment is {commitment}; it must be at least 0, e.g. 0.25")
         if not 0 < share < 1:
             raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.5")
@@ -79,6 +79,11 @@ class VQVAE(Latent, Likelihood):
             self.phases += later
         elif prior is not None or prior_network is not None:
             raise ValueError("model.prior and model.prior_network go together: give both or none")
+
+    def check_trainable(self) -> None:
+        x, y = self.example()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            self.likelihood.check(self.decoder(torch.zeros(1, *self.latent_shape), y), x)
 
     def networks(self) -> list[nn.Module]:
         return [self.encoder, self.decoder, *(self.prior_model.networks() if self.prior_model else [])]

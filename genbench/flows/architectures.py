@@ -10,6 +10,7 @@ from genbench.flows.multiscale import levels_of, squeeze
 from genbench.flows.network import CouplingNets
 from genbench.flows.squeeze import Squeeze
 from genbench.flows.transform import Composed, Shape, Transform
+from genbench.probability.counts import MOST_LAYERS, check_count
 
 __all__ = ["Glow", "Levels", "RealNVP"]
 
@@ -37,8 +38,10 @@ class Levels(Composed, ABC):
         patch: int = 1,
         split_bound: float = 3.0,
     ) -> None:
-        if levels < 1 or steps < 1:
-            raise ValueError(f"flow.levels={levels} and flow.steps={steps} must both be at least 1")
+        if not split_bound > 0:
+            raise ValueError(f"flow.split_bound is {split_bound}; it must be above 0, e.g. 3.0")
+        check_count("flow.levels", levels, MOST_LAYERS, usual=2)
+        check_count("flow.steps", steps, MOST_LAYERS, usual=8)
         self.coupling, self.networks, self.steps = coupling, networks, steps
         channels, height, width = shape
         fold = Squeeze((channels, height, width), patch)

@@ -7,9 +7,12 @@ import torch
 from torch import Generator, Tensor
 
 from genbench.flows.transform import per_image
+from genbench.probability.counts import check_count
 from genbench.runtime import global_batch
 
 __all__ = ["Base", "StandardNormal", "StudentT"]
+
+MOST_DEGREES = 10_000  # more is the normal distribution but for rounding: base=normal
 
 
 class Base(ABC):
@@ -54,8 +57,7 @@ class StudentT(Base):
     """
 
     def __init__(self, degrees: int = 10) -> None:
-        if degrees < 1:
-            raise ValueError(f"base.degrees is {degrees}; it must be at least 1, e.g. 10")
+        check_count("base.degrees", degrees, MOST_DEGREES, usual=10)
         self.degrees = degrees
         n = degrees
         self.log_volume = math.lgamma((n + 1) / 2) - math.lgamma(n / 2) - 0.5 * math.log(n * math.pi)

@@ -13,6 +13,7 @@ from genbench.flows.coupling import Affine, Checkerboard
 from genbench.flows.network import CouplingNets
 from genbench.flows.transform import per_image
 from genbench.probability.buckets import LEVELS
+from genbench.probability.counts import MOST_LAYERS, MOST_PASSES, check_count
 from genbench.runtime import global_batch
 
 __all__ = ["Dequantization", "UniformDequantization", "VariationalDequantization"]
@@ -36,8 +37,7 @@ class Dequantization(nn.Module, ABC):
 
     def __init__(self, *, draws: int = 1) -> None:
         super().__init__()
-        if draws < 1:
-            raise ValueError(f"dequantization.draws is {draws}; it must be at least 1, e.g. 1 or 16")
+        check_count("dequantization.draws", draws, MOST_PASSES, usual=16)
         self.draws = draws
 
     @property
@@ -87,8 +87,7 @@ class VariationalDequantization(Dequantization):
         draws: int = 1,
     ) -> None:
         super().__init__(draws=draws)
-        if steps < 1:
-            raise ValueError(f"dequantization.steps is {steps}; it must be at least 1")
+        check_count("dequantization.steps", steps, MOST_LAYERS, usual=4)
         channels, height, width = shape
         self.function = Affine(bound)
         self.partitions = nn.ModuleList(

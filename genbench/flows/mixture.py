@@ -9,8 +9,11 @@ from torch import Tensor
 
 from genbench.flows.coupling import Affine, CouplingFunction
 from genbench.flows.transform import per_image
+from genbench.probability.counts import MOST_LAYERS, check_count
 
 __all__ = ["Logistics", "MixtureCdf"]
+
+WIDEST = 100  # beyond it the slope of the components at 0 underflows
 
 BISECTIONS, NEWTON_STEPS = 26, 3  # 2^-26 of the bracket, then float32 (and float64) precision
 
@@ -68,12 +71,11 @@ class MixtureCdf(CouplingFunction):
     def __init__(
         self, components: int = 4, *, component_bound: float = 4.0, bound: float = 2.0, spread: float = 2.0
     ) -> None:
-        if components < 1:
-            raise ValueError(f"coupling.components is {components}; it must be at least 1, e.g. 4")
+        check_count("coupling.components", components, MOST_LAYERS, usual=4)
         if not component_bound > 0:
             raise ValueError(f"coupling.component_bound is {component_bound}; it must be above 0, e.g. 4.0")
-        if not spread >= 0:
-            raise ValueError(f"coupling.spread is {spread}; it must be at least 0, e.g. 2.0")
+        if not 0 <= spread <= WIDEST:
+            raise ValueError(f"coupling.spread is {spread}; it must be from 0 to {WIDEST}, e.g. 2.0")
         self.components, self.component_bound, self.spread = components, component_bound, spread
         self.affine, self.parameters = Affine(bound), 3 * components + 2
         raw = torch.zeros(1, self.parameters, 1, 1, dtype=torch.float64)

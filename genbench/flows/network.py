@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
+from genbench.probability.counts import MOST_CHANNELS, MOST_KERNEL, check_count
+
 __all__ = ["CouplingNets"]
 
 
@@ -19,10 +21,12 @@ class CouplingNets(ABC):
     def __init__(
         self, num_classes: int = 0, *, width: int = 64, kernel: int = 3, dropout: float = 0.0
     ) -> None:
-        if width < 2 or width % 2:
-            raise ValueError(f"network.width is {width}; it must be even and at least 2, e.g. 64")
-        if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"network.kernel is {kernel}; it must be odd and at least 1, e.g. 3")
+        check_count("network.width", width, MOST_CHANNELS, least=2, usual=64)
+        if width % 2:
+            raise ValueError(f"network.width is {width}; it must be even, e.g. 64")
+        check_count("network.kernel", kernel, MOST_KERNEL, usual=3)
+        if kernel % 2 == 0:
+            raise ValueError(f"network.kernel is {kernel}; it must be odd, e.g. 3")
         self.num_classes, self.width, self.kernel, self.dropout = num_classes, width, kernel, dropout
 
     @abstractmethod

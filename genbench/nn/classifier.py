@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genbench.nn.blocks import Downsample, ResidualBlock, Sinusoid, group_norm
 from genbench.nn.sizes import SMALLEST_MAP, multipliers_down_to
+from genbench.probability.counts import MOST_CHANNELS, check_count
 
 __all__ = ["NoisyClassifier"]
 
@@ -21,8 +22,9 @@ class NoisyClassifier(nn.Module):
 
     def __init__(self, shape: Sequence[int], num_classes: int, *, width: int = 32) -> None:
         super().__init__()
-        if width < 2 or width % 2:
-            raise ValueError(f"guidance.classifier.width is {width}; it must be even and at least 2")
+        check_count("guidance.classifier.width", width, MOST_CHANNELS, least=2, usual=32)
+        if width % 2:
+            raise ValueError(f"guidance.classifier.width is {width}; it must be even, e.g. 32")
         if num_classes < 1:
             raise ValueError("guidance=classifier needs classes, and there are none: set conditional=true")
         embedding = 4 * width

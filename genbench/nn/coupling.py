@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from genbench.flows.network import CouplingNets
 from genbench.nn.blocks import group_norm, label_embedding, with_label, zero
+from genbench.probability.counts import MOST_LAYERS, check_count
 from genbench.runtime import global_batch
 
 __all__ = ["ConvNet", "ConvNets", "ResNet", "ResNets"]
@@ -33,8 +34,7 @@ class ResNets(CouplingNets):
         self, num_classes: int = 0, *, width: int = 64, blocks: int = 2, kernel: int = 3, dropout: float = 0.0
     ) -> None:
         super().__init__(num_classes, width=width, kernel=kernel, dropout=dropout)
-        if blocks < 1:
-            raise ValueError(f"network.blocks is {blocks}; it must be at least 1")
+        check_count("network.blocks", blocks, MOST_LAYERS, usual=2)
         self.blocks = blocks
 
     def build(self, inputs: int, outputs: int) -> nn.Module:

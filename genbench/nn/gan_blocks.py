@@ -9,6 +9,7 @@ from torch.nn.utils import parametrizations
 
 from genbench.nn.fast import GroupNorm
 from genbench.nn.sizes import SMALLEST_MAP, halved
+from genbench.probability.counts import MOST_CHANNELS, check_count
 
 __all__ = [
     "SLOPE",
@@ -95,12 +96,12 @@ def block_widths(of: str, width: int, multipliers: Sequence[int] | None, levels:
     of: "generator" or "discriminator", for the message.
     Raises ValueError on a width or a multiplier below 1, or on multipliers that are not one a level.
     """
-    if width < 1:
-        raise ValueError(f"network.{of}.width is {width}; it must be at least 1")
+    check_count(f"network.{of}.width", width, MOST_CHANNELS, usual=64)
     multipliers = [1] * levels if multipliers is None else list(multipliers)
-    if len(multipliers) != levels or min(multipliers) < 1:
+    most = MOST_CHANNELS // width
+    if len(multipliers) != levels or min(multipliers) < 1 or max(multipliers) > most:
         raise ValueError(
-            f"network.{of}.multipliers is {multipliers}; it must be null or {levels} whole numbers of "
-            "at least 1, one for each size of the map"
+            f"network.{of}.multipliers is {multipliers}; it must be null or {levels} whole numbers from "
+            f"1 to {most:,}, one for each size of the map"
         )
     return [width * multiplier for multiplier in multipliers]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.autoregressive.pixel_law import PixelLaw
 from genbench.nn.fast import attention
+from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
 from genbench.runtime import global_batch
 
 __all__ = ["ImageGPT"]
@@ -145,9 +146,9 @@ def initialise(module: nn.Module) -> None:
 
 def check_sizes(width: int, blocks: int, heads: int) -> None:
     """Raise ValueError on sizes that no network can have."""
-    if heads < 1 or width < 1 or width % heads:
+    check_count("network.width", width, MOST_CHANNELS, usual=64)
+    check_count("network.blocks", blocks, MOST_LAYERS, usual=2)
+    if heads < 1 or width % heads:
         raise ValueError(
             f"network.heads is {heads}; it must be at least 1 and divide network.width={width}, e.g. 4 of 64"
         )
-    if blocks < 1:
-        raise ValueError(f"network.blocks is {blocks}; it must be at least 1")

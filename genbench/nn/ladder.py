@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.nn.blocks import Condition, NormConv, ResidualBlock, Upsample, zero
-from genbench.nn.resnet import BottomUp, check_latent
+from genbench.nn.resnet import BottomUp
 from genbench.nn.sizes import Sizes
+from genbench.probability.counts import MOST_CHANNELS, check_count
 from genbench.probability.gaussian import reparameterize
 from genbench.vaes.bound import Inference
 from genbench.vaes.network import LatentNetwork
@@ -44,7 +45,8 @@ class Ladder(LatentNetwork):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        check_latent(min(latent_top, latent_channels))
+        check_count("network.latent_top", latent_top, MOST_CHANNELS, usual=16)
+        check_count("network.latent_channels", latent_channels, MOST_CHANNELS, usual=1)
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
         self.patch, self.sizes, self.map_shape = patch, sizes.maps, sizes.smallest
         self.bottom_up = BottomUp(sizes)
@@ -61,7 +63,8 @@ class Ladder(LatentNetwork):
                 now = out
             self.levels.append(stage)
         self.latent = sum(self.latents)
-        self.leave = NormConv(now, sizes.folded(out_channels or shape[0]))
+        outputs = sizes.channels("out_channels", out_channels)
+        self.leave = NormConv(now, sizes.folded(outputs))
 
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
         noise = list(eps.split(self.latents, dim=1))  # (B, numbers of the layer) each

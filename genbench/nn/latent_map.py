@@ -25,6 +25,11 @@ class MapLayer(OneLayerNetwork):
         self.encoder, self.decoder = encoder, decoder
         with torch.no_grad():
             channels, height, breadth = encoder(torch.zeros(1, *shape)).shape[1:]
+        if channels % 2:
+            raise ValueError(
+                f"the encoder's out_channels is {channels}; it must be even, the mean and the log-variance "
+                "of each channel of the latent map, e.g. 8"
+            )
         self.map = (channels // 2, height, breadth)
         self.latent = math.prod(self.map)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.autoregressive.pixel_law import PixelLaw
 from genbench.nn.blocks import label_embedding, with_label
+from genbench.probability.counts import MOST_CHANNELS, MOST_KERNEL, MOST_LAYERS, check_count
 from genbench.runtime import global_batch
 
 __all__ = ["PixelCNN"]
@@ -217,9 +218,10 @@ def gated(h: Tensor) -> Tensor:
 
 def check_sizes(width: int, blocks: int, kernel: int, groups: int) -> None:
     """Raise ValueError on sizes that no network can have."""
-    if width < groups:
-        raise ValueError(f"network.width is {width}; it must be at least {groups}, a channel for each group")
-    if blocks < 1:
-        raise ValueError(f"network.blocks is {blocks}; it must be at least 1")
-    if kernel < 3 or kernel % 2 == 0:
-        raise ValueError(f"network.kernel is {kernel}; it must be odd and at least 3, to reach other pixels")
+    # At least a channel for each group.
+    check_count("network.width", width, MOST_CHANNELS, least=groups, usual=32)
+    check_count("network.blocks", blocks, MOST_LAYERS, usual=4)
+    if not 3 <= kernel <= MOST_KERNEL or kernel % 2 == 0:
+        raise ValueError(
+            f"network.kernel is {kernel}; it must be odd, from 3, to reach other pixels, to {MOST_KERNEL}"
+        )

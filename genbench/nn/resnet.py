@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genbench.nn.blocks import Condition, Downsample, NormConv, ResidualBlock, Upsample
 from genbench.nn.sizes import Sizes
+from genbench.probability.counts import MOST_CHANNELS, check_count
 from genbench.vaes.network import OneLayerNetwork
 
 __all__ = ["BottomUp", "Decoder", "Encoder", "MapDecoder", "MapEncoder", "OneLayer", "check_latent"]
@@ -69,7 +70,8 @@ class MapToImage(nn.Module):
         super().__init__()
         widths, self.patch, self.sizes = sizes.widths, sizes.patch, sizes.maps
         self.enter = nn.Conv2d(inputs, widths[-1], 3, padding=1)
-        self.condition = Condition(condition_size or widths[-1], sizes.num_classes, sizes.embedding)
+        inputs = widths[-1] if condition_size is None else condition_size
+        self.condition = Condition(inputs, sizes.num_classes, sizes.embedding)
         self.pooled = condition_size is None
         self.levels, now = nn.ModuleList(), widths[-1]
         for level, out in reversed(list(enumerate(widths))):
@@ -84,6 +86,7 @@ class MapToImage(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None, vector: Tensor | None = None) -> Tensor:
         """z (B, inputs, h, w), y (B,) or None, vector (B, condition_size) or None -> (B, outputs, H, W)."""
+        self.check_inputs(z, vector)
         h = self.enter(z)  # (B, width_L, h, w)
         condition = self.condition(h.mean((2, 3)) if self.pooled else vector, y)  # (B, E)
         # The map that each level ends with: the level above's, and its own where there is none above.
@@ -92,6 +95,20 @@ class MapToImage(nn.Module):
             for layer in stage:
                 h = layer(h, size if isinstance(layer, Upsample) else condition)
         return F.pixel_shuffle(self.leave(h), self.patch)  # (B, outputs, H, W)
+
+    def check_inputs(self, z: Tensor, vector: Tensor | None) -> None:
+        """Raise ValueError unless z has the channels that this network was built for, and the vector that
+        conditions its blocks is given where it was built for one.
+        """
+        if z.shape[1] != self.enter.in_channels:
+            raise ValueError(
+                f"the decoder's in_channels is {self.enter.in_channels}, and its latents have {z.shape[1]} "
+                "channels: both must be equal"
+            )
+        if vector is None and not self.pooled:
+            raise ValueError(
+                "the decoder's condition_size is set, and no vector conditions it here: set null"
+            )
 
 
 class MapEncoder(ImageToMap):
@@ -114,7 +131,7 @@ class MapEncoder(ImageToMap):
         dropout: float = 0.0,
     ) -> None:
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
-        super().__init__(sizes, out_channels)
+        super().__init__(sizes, sizes.channels("out_channels", out_channels))
 
 
 class MapDecoder(MapToImage):
@@ -141,7 +158,13 @@ class MapDecoder(MapToImage):
         dropout: float = 0.0,
     ) -> None:
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
-        super().__init__(sizes, in_channels, out_channels or shape[0], condition_size=condition_size)
+        if condition_size is not None:
+            check_count("network.condition_size", condition_size, MOST_CHANNELS, usual=16)
+        inputs, outputs = (
+            sizes.channels("in_channels", in_channels),
+            sizes.channels("out_channels", out_channels),
+        )
+        super().__init__(sizes, inputs, outputs, condition_size=condition_size)
 
 
 class Encoder(nn.Module):
@@ -203,7 +226,8 @@ class Decoder(nn.Module):
         self.latent, self.map_shape = latent, sizes.smallest
         channels, height, breadth = self.map_shape
         self.head = nn.Linear(latent, channels * height * breadth)
-        self.trunk = MapToImage(sizes, channels, out_channels or shape[0], condition_size=latent)
+        outputs = sizes.channels("out_channels", out_channels)
+        self.trunk = MapToImage(sizes, channels, outputs, condition_size=latent)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """z (B, latent), y (B,) int64 where there are classes -> (B, out_channels, H, W)."""
@@ -240,8 +264,5 @@ def check_latent(latent: int, moments: int = 1) -> None:
     latent: numbers of a latent vector, of a ladder the least of its layers' settings. moments: vectors that
     an encoder answers.
     """
-    if latent < 1 or moments < 1:
-        raise ValueError(
-            f"the latent has {latent} numbers (latent; of a ladder latent_top, latent_channels) and "
-            f"the encoder {moments} moments; both must be at least 1"
-        )
+    check_count("network.latent", latent, MOST_CHANNELS, usual=16)
+    check_count("network.moments", moments, 2, usual=2)

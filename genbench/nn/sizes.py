@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
+
 __all__ = ["SMALLEST_MAP", "Sizes", "halved", "multipliers_down_to"]
 
 SMALLEST_MAP = 4
@@ -38,13 +40,17 @@ class Sizes:
                 f"network.patch is {self.patch}; it must divide the image of {height}x{width}: take "
                 "network.patch=1"
             )
-        if self.width < 2 or self.width % 2 or self.blocks < 1:
+        check_count("network.width", self.width, MOST_CHANNELS, least=2, usual=32)
+        check_count("network.blocks", self.blocks, MOST_LAYERS, usual=1)
+        if self.width % 2:
+            raise ValueError(f"network.width is {self.width}; it must be even, e.g. 32")
+        most = MOST_CHANNELS // self.width
+        if self.multipliers is not None and (
+            not self.multipliers or min(self.multipliers) < 1 or max(self.multipliers) > most
+        ):
             raise ValueError(
-                f"network.width={self.width} must be even, network.blocks={self.blocks} at least 1"
-            )
-        if self.multipliers is not None and (not self.multipliers or min(self.multipliers) < 1):
-            raise ValueError(
-                f"network.multipliers is {list(self.multipliers)}; it needs whole numbers of at least 1"
+                f"network.multipliers is {list(self.multipliers)}; it must be null or whole numbers from 1 "
+                f"to {most:,}, one for each level, e.g. [1, 2, 2]"
             )
         if min(height, width) // self.patch < 2 ** (len(self.widths) - 1):
             raise ValueError(
@@ -79,6 +85,15 @@ class Sizes:
     def embedding(self) -> int:
         """E = 4 width, the numbers of the vector that conditions every block."""
         return 4 * self.width
+
+    def channels(self, name: str, given: int | None) -> int:
+        """Return the channels of a map at the network's border, None being those of the image.
+        Raises ValueError on a number under the setting `name` that no map can have.
+        """
+        if given is None:
+            return self.shape[0]
+        check_count(f"network.{name}", given, MOST_CHANNELS, usual=self.shape[0])
+        return given
 
     def folded(self, channels: int) -> int:
         """channels * patch^2, the channels of a map of so many channels once patches are folded in."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from genbench.nn.blocks import Downsample, ResidualBlock, Sinusoid, Upsample, group_norm, zero
 from genbench.nn.fast import attention
 from genbench.nn.sizes import Sizes
+from genbench.probability.counts import MOST_CHANNELS, check_count
 
 __all__ = ["UNet"]
 
@@ -40,6 +41,11 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
+        check_count("network.answers", answers, MOST_CHANNELS // shape[0], usual=1)
+        if attention_side < 0:
+            raise ValueError(
+                f"network.attention_side is {attention_side}; it must be at least 0 (none), e.g. 8"
+            )
         self.patch, self.num_classes = patch, num_classes
         widths, channels, embedding = sizes.widths, shape[0], sizes.embedding
         self.time = nn.Sequential(

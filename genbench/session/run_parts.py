@@ -85,6 +85,11 @@ class Parts:
         stop = stop or StopRequest()
         return Context(self.device, self.seed, progress or Progress(None), stop, processes)
 
+    def check_budget(self) -> None:
+        """Raise ValueError where the model has settings without effect in a budget of images."""
+        if self.budget.images is not None:
+            self.model.check_budget(self.budget.images)
+
     def check_optim(self) -> None:
         """Raise ValueError on settings with which no optimizer works, by RANGES, then as torch finds out when
         one is made; here it is made of the model's parameters and thrown away.

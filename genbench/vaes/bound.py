@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.gaussian import gaussian_kl, normal_log_prob
 from genbench.probability.loss import Loss
 from genbench.vaes.likelihood import PixelLikelihood
@@ -115,14 +116,10 @@ def beta_at(step: int, beta: float, warmup: int) -> float:
 
 
 def check_bound_settings(beta: float, warmup_steps: int, free_nats: float, importance_samples: int) -> None:
-    """Raise ValueError unless beta > 0, warmup_steps >= 0, free_nats >= 0 and importance_samples >= 1."""
+    """Raise ValueError unless beta > 0, warmup_steps and free_nats >= 0, importance_samples 1 to 10,000."""
     if not beta > 0:
         raise ValueError(f"model.beta is {beta}; it must be above 0 (no KL at all: model=autoencoder)")
-    if warmup_steps < 0 or free_nats < 0:
-        raise ValueError(
-            f"model.warmup_steps={warmup_steps} and model.free_nats={free_nats} must be at least 0 (0: none)"
-        )
-    if importance_samples < 1:
-        raise ValueError(
-            f"model.importance_samples is {importance_samples}; it must be at least 1 (1: the ELBO)"
-        )
+    for name, value in (("warmup_steps", warmup_steps), ("free_nats", free_nats)):
+        if not value >= 0:
+            raise ValueError(f"model.{name} is {value}; it must be at least 0 (none)")
+    check_count("model.importance_samples", importance_samples, MOST_PASSES, usual=64)

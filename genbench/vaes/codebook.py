@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.probability.counts import MOST_CHANNELS, MOST_TOKENS, check_count
 from genbench.probability.nearest import nearest
 from genbench.runtime import global_batch
 
@@ -41,13 +42,13 @@ class Codebook(nn.Module):
 
     def __init__(self, size: int, dimensions: int, *, decay: float = 0.99, restart: float = 0.1) -> None:
         super().__init__()
-        if size < 1 or dimensions < 1:
-            raise ValueError(f"model.codebook: size={size} and dimensions={dimensions} must be at least 1")
-        if not 0 <= decay < 1 or restart < 0:
-            raise ValueError(
-                f"model.codebook: decay={decay} must be in [0, 1), restart={restart} at least 0, "
-                "e.g. 0.99 and 0.1"
-            )
+        # Of a single code, all that a prior could model is known.
+        check_count("model.codebook.size", size, MOST_TOKENS, least=2, usual=128)
+        check_count("model.codebook.dimensions", dimensions, MOST_CHANNELS, usual=16)
+        if not 0 <= decay < 1:
+            raise ValueError(f"model.codebook.decay is {decay}; it must be at least 0 and below 1, e.g. 0.99")
+        if not restart >= 0:
+            raise ValueError(f"model.codebook.restart is {restart}; it must be at least 0 (never), e.g. 0.1")
         self.size, self.dimensions = size, dimensions
         self.decay, self.restart = decay, restart
         codes = torch.randn(size, dimensions) / dimensions**0.5

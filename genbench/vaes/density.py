@@ -3,6 +3,7 @@
 import torch
 from torch import Generator, Tensor, nn
 
+from genbench.probability.counts import MOST_CHANNELS, check_count
 from genbench.runtime import global_batch
 
 __all__ = ["GaussianDensity"]
@@ -28,11 +29,11 @@ class GaussianDensity(nn.Module):
         self, dimensions: int, num_classes: int = 0, *, window: int = 200, jitter: float = 1e-6
     ) -> None:
         super().__init__()
-        if dimensions < 1 or window < 1 or not jitter > 0:
-            raise ValueError(
-                f"model.density: dimensions={dimensions} and window={window} must be at least 1, "
-                f"jitter={jitter} above 0"
-            )
+        check_count("model.latent", dimensions, MOST_CHANNELS, usual=16)
+        if window < 1:
+            raise ValueError(f"model.density.window is {window}; it must be at least 1, e.g. 200")
+        if not jitter > 0:
+            raise ValueError(f"model.density.jitter is {jitter}; it must be above 0, e.g. 1e-6")
         self.dimensions, self.window, self.jitter = dimensions, window, jitter
         count = max(num_classes, 1)  # K, of Gaussians
         self.register_buffer("mean", torch.zeros(count, dimensions))

@@ -61,7 +61,8 @@ class PixelLikelihood(nn.Module, ABC):
         if output.shape[1] != wanted or output.shape[2:] != x.shape[2:]:
             raise ValueError(
                 f"the network answers {tuple(output.shape[1:])} for images of {tuple(x.shape[1:])}; "
-                f"{type(self).__name__} reads {wanted} channels of that size: set the decoder's out_channels"
+                f"{type(self).__name__} reads {wanted} channels of that size: set the decoder's "
+                "out_channels, or its patch and multipliers as the encoder's"
             )
 
 

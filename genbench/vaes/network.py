@@ -63,6 +63,15 @@ class OneLayerNetwork(LatentNetwork):
             mu = logvar = torch.zeros_like(eps)  # sampling: the posterior of no image is the prior
             z = eps
         else:
-            mu, logvar = self.moments(x, y).float().chunk(2, dim=1)
+            mu, logvar = self.checked(self.moments(x, y)).float().chunk(2, dim=1)
             z = reparameterize(mu, logvar, eps)
         return Inference(z, mu, logvar, self.output(z, y).float())
+
+    def checked(self, moments: Tensor) -> Tensor:
+        """Return moments (B, 2 L) as they are; raises ValueError where they are not of L latent numbers."""
+        if moments.shape[1] != 2 * self.latent:
+            raise ValueError(
+                f"the encoder answers {moments.shape[1]} numbers, and mean and log-variance of "
+                f"{self.latent} latent numbers are {2 * self.latent}: set network.encoder.moments=2"
+            )
+        return moments

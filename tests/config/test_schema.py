@@ -1,5 +1,6 @@
 """Values of a configuration against the annotations of constructors."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,12 @@ from genbench.config import schema
         ("3", float, False),
         (None, float | None, True),
         (None, float, False),
+        (math.nan, float, False),
+        (-math.inf, float | None, False),
+        ([0.9, math.inf], tuple[float, float], False),
+        (2**63 - 1, int, True),
+        (2**63, int, False),
+        (-(2**63), float, False),
         ([1, 2], Sequence[int], True),
         ([1, "2"], Sequence[int], False),
         ([0.9, 0.99], tuple[float, float], True),

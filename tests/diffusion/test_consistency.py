@@ -247,3 +247,10 @@ def test_a_network_that_answers_more_than_the_image_is_refused() -> None:
     network = UNet((1, 4, 4), width=8, blocks=1, patch=1, multipliers=[1], answers=2)
     with pytest.raises(ValueError, match=r"set network.answers=1"):
         Denoising((1, 4, 4), 0, network=network, process=process())
+
+
+def test_a_first_halving_beyond_the_budget_is_refused() -> None:
+    process = Consistency(times=StratifiedPathTimes(), double_images=1000)
+    process.check_budget(1000)
+    with pytest.raises(ValueError, match=r"double_images is 1000, and the budget is 999 images"):
+        process.check_budget(999)

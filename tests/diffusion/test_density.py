@@ -94,5 +94,5 @@ def test_the_error_of_the_ode_falls_with_its_steps() -> None:
 def test_settings_that_mean_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match=r"density.steps is 1"):
         Bound(1)
-    with pytest.raises(ValueError, match=r"density.steps=1 .* density.probes=1"):
+    with pytest.raises(ValueError, match=r"density.steps is 1"):
         ProbabilityFlow(1)

@@ -145,7 +145,7 @@ def test_one_draw_lies_below_the_likelihood_and_more_draws_nearer_to_it() -> Non
 
 
 def test_no_draw_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"dequantization.draws is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match=r"dequantization.draws is 0; it must be from 1"):
         UniformDequantization(draws=0)
 
 

@@ -131,3 +131,16 @@ def test_bad_settings_are_refused_before_training() -> None:
         vae(beta=-1)
     with pytest.raises(ValueError, match=r"model\.importance_samples is 0"):
         ladder(importance_samples=0)
+
+
+def test_a_decoder_of_other_channels_is_refused_before_training() -> None:
+    shape = (1, 8, 8)
+    for channels in (1, 2):
+        encoder = Encoder(shape, latent=2, width=4)
+        decoder = Decoder(shape, latent=2, width=4, out_channels=channels)
+        network = OneLayer(latent=2, encoder=encoder, decoder=decoder)
+        model = VAE(shape, 0, network=network, likelihood=Logistic(shape))
+        if channels == 1:
+            model.check_trainable()
+    with pytest.raises(ValueError, match="out_channels"):
+        model.check_trainable()

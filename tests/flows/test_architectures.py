@@ -103,7 +103,7 @@ def test_levels_end_where_a_map_cannot_be_halved() -> None:
 @pytest.mark.parametrize("kind", [Glow, RealNVP])
 @pytest.mark.parametrize("wrong", [{"levels": 0}, {"steps": 0}], ids=str)
 def test_counts_below_one_are_refused(kind: type[Glow] | type[RealNVP], wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"flow.levels=.* and flow.steps="):
+    with pytest.raises(ValueError, match=r"flow\.(levels|steps) is 0"):
         kind((1, 8, 8), pixels=Plain(), coupling=Affine(), networks=ConvNets(width=4), **wrong)
 
 

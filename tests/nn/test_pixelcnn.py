@@ -49,7 +49,7 @@ def test_a_wide_kernel_keeps_what_it_needs_of_the_rows_above() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"width": 2}, "network.width is 2; it must be at least 3"),
+        ({"width": 2}, "network.width is 2; it must be from 3"),
         ({"blocks": 0}, "network.blocks is 0"),
         ({"kernel": 4}, "network.kernel is 4"),
         ({"kernel": 1}, "network.kernel is 1"),

@@ -135,7 +135,7 @@ def test_each_image_is_answered_on_its_own() -> None:
 def test_impossible_sizes_are_refused_with_the_value() -> None:
     with pytest.raises(ValueError, match=r"network\.patch is 3"):
         Encoder((1, 8, 8), latent=4, patch=3)
-    with pytest.raises(ValueError, match="the latent has 0 numbers"):
+    with pytest.raises(ValueError, match=r"network\.latent is 0"):
         Decoder((1, 8, 8), latent=0)
     with pytest.raises(ValueError, match="too many for 8x8"):
         Ladder((1, 8, 8), multipliers=[1] * 6)

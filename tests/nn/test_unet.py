@@ -81,8 +81,8 @@ def test_channels_last_gives_the_same_answer() -> None:
     [
         ({"patch": 3}, "network.patch is 3"),
         ({"patch": 0}, "network.patch is 0"),
-        ({"width": 7}, "network.width=7"),
-        ({"blocks": 0}, "network.blocks=0"),
+        ({"width": 7}, "network.width is 7; it must be even"),
+        ({"blocks": 0}, "network.blocks is 0"),
         ({"multipliers": []}, "network.multipliers"),
         ({"multipliers": [1, 2, 2, 2, 2]}, "too many for 8x8"),
     ],

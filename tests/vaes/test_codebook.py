@@ -109,7 +109,7 @@ def test_perplexity_lies_between_one_and_the_size() -> None:
 
 
 def test_bad_settings_are_refused_with_the_value() -> None:
-    with pytest.raises(ValueError, match="size=0"):
+    with pytest.raises(ValueError, match="size is 0"):
         Codebook(0, 2)
-    with pytest.raises(ValueError, match="decay=1"):
+    with pytest.raises(ValueError, match="decay is 1"):
         Codebook(2, 2, decay=1.0)

@@ -74,7 +74,7 @@ def test_its_state_is_restored() -> None:
 
 
 def test_bad_settings_are_refused_with_the_value() -> None:
-    with pytest.raises(ValueError, match="window=0"):
+    with pytest.raises(ValueError, match="window is 0"):
         GaussianDensity(3, window=0)
 
 
