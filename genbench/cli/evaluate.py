@@ -94,7 +94,8 @@ class Evaluate:
                 f"{target} is not a run's directory: choose the data set to compare it with by --data, e.g. "
                 "--data digits"
             )
-        beside = target.with_name(f"{target.name.removesuffix('.npz')}.evaluations.jsonl")
+        name = target.stem if target.suffix.lower() == ".npz" else target.name
+        beside = target.with_name(f"{name}.evaluations.jsonl")
         path = self.out or (target / "evaluations.jsonl" if self.is_run else beside)
         if not path.parent.is_dir():
             raise ValueError(f"--out {path} is in a folder that does not exist: make {path.parent} first")
