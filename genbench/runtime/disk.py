@@ -125,14 +125,14 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[None]:
-    """Remove what the block wrote into a folder that was new or empty, where an error of the system ends it.
-
-    A folder that was there before remains, as does all that was in it.
+    """Remove what the block wrote into a folder that was new or empty, where an error ends it: of the system,
+    or one of the values and models that it works on. A folder that was there before remains, as does all that
+    was in it; so does what a command leaves that the user stops.
     """
     before = set(folder.iterdir()) if folder.is_dir() else None
     try:
         yield
-    except OSError:
+    except (OSError, ValueError, FloatingPointError):
         if before is None:
             shutil.rmtree(folder, ignore_errors=True)
         else:
