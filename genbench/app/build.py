@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app.messages import explain_error, refusing
 from genbench.app.run_names import resolved, without_hydra
 from genbench.config import schema
+from genbench.errors import Failure
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
 
@@ -80,13 +81,15 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
 def make(node: DictConfig) -> Any:  # noqa: ANN401
     """Build the object that a node of the configuration describes; no other function instantiates.
     Raises ValueError, TypeError or OSError wrapped by Hydra, as `explain_error` reads them; a lack of memory
-    as it is, since Hydra would wrap it as a fault of the configuration.
+    and a Failure, such as a damaged run that the model is made of, as they are, since Hydra would wrap them as
+    faults of the configuration.
     """
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
-        if error.__cause__ is not None and is_out_of_memory(error.__cause__):
-            raise error.__cause__ from None
+        cause = error.__cause__
+        if cause is not None and (isinstance(cause, Failure) or is_out_of_memory(cause)):
+            raise cause from None
         raise
 
 
