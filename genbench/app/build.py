@@ -81,8 +81,8 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
 def make(node: DictConfig) -> Any:  # noqa: ANN401
     """Build the object that a node of the configuration describes; no other function instantiates.
     Raises ValueError, TypeError or OSError wrapped by Hydra, as `explain_error` reads them; a lack of memory
-    and a Failure, such as a damaged run that the model is made of, as they are, since Hydra would wrap them as
-    faults of the configuration.
+    and a Failure, such as a damaged run that the model is made of, as they are: Hydra would wrap them as its
+    own.
     """
     try:
         return instantiate(node, _convert_="all")
