@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tests.attack.verbs import finished_run
@@ -124,6 +125,17 @@ def overrides(content: str, *says: str) -> Wrong:
     return Wrong(words, (".hydra/overrides.yaml", *says), sent(".hydra/overrides.yaml", harm))
 
 
+def network(harm: Harm, *says: str, features: str = "dinov2") -> Wrong:
+    """A file of weights of a published network that is none."""
+
+    def give(folder: Path) -> None:
+        np.savez(folder / "x.npz", samples=np.zeros((24, 8, 8), np.uint8))
+        harm(folder / "w.pth")
+
+    words = f"--set features={features} --set features.weights=w.pth"
+    return Wrong(f"genbench evaluate x.npz --data digits --device cpu {words}", ("w.pth", *says), give)
+
+
 BOMB = "\n".join(["a0: &a0 [1]", *(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 30))])
 DEEP = '{"a":' * 1000 + "1" + "}" * 1000
 VAE = next(EARLIER.glob("vae-*")) / "checkpoints" / "last.pt"
@@ -179,4 +191,11 @@ ROWS = (
     result(place("cost", value={"images_seen": "x"}), "images_seen is 'x', not a number"),
     result(place("seed", value=[]), "seed holds a list"),
     result(place("metrics", value={"fid[": 1}), "fid["),
+    network(text("hello"), "is no file of weights, or is damaged", "dinov2_vits14_pretrain.pth"),
+    network(lambda path: path.write_bytes(pickle.dumps(Code())), "no file of weights", features="inception"),
+    network(lambda path: torch.save(Code(), path), "no file of weights"),
+    network(lambda path: torch.save([1], path), "has another layout than Inception", features="inception"),
+    network(lambda path: torch.save({"cls_token": torch.zeros(())}, path), "has another layout than DINOv2"),
+    network(lambda path: path.mkdir(), "which is no file"),
+    network(lambda path: os.mkfifo(path), "which is no file"),
 )

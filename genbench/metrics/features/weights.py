@@ -2,6 +2,7 @@
 network that they are for.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,9 +41,11 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
     Raises ValueError where it holds anything else, with the path.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, on pickles that it then refuses
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises whatever its bytes spell
-        raise ValueError(f"{path} is no file of weights ({error}); {remedy}") from error
+        raise ValueError(f"{path} is no file of weights, or is damaged; {remedy}") from error
     return {name: x for name, x in state.items() if isinstance(x, Tensor)} if isinstance(state, dict) else {}
 
 
