@@ -13,6 +13,7 @@ from genbench.app.messages import explain_error, refusing, wrapped_error
 from genbench.app.run_names import resolved, without_hydra
 from genbench.app.typed_keys import with_typed_keys
 from genbench.config import schema
+from genbench.errors import Failure
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
 
@@ -85,14 +86,16 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
 def make(node: DictConfig) -> Any:  # noqa: ANN401
     """Build the object that a node of the configuration describes; no other function instantiates.
     Raises ValueError with the keys that the user typed; TypeError or OSError wrapped by Hydra, as
-    `explain_error` reads them; a lack of memory as it is, which Hydra would wrap as a fault of the values.
+    `explain_error` reads them; a lack of memory and a Failure, such as a damaged run that the model is made
+    of, as they are: Hydra would wrap them as faults of the values.
     """
     written: Any = OmegaConf.to_container(node._get_root(), resolve=False)  # `instantiate` resolves it
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
-        if error.__cause__ is not None and is_out_of_memory(error.__cause__):
-            raise error.__cause__ from None
+        cause = error.__cause__
+        if cause is not None and (isinstance(cause, Failure) or is_out_of_memory(cause)):
+            raise cause from None
         if isinstance(own := wrapped_error(error), ValueError):
             key = str(error).rpartition("full_key: ")[2]
             raise ValueError(with_typed_keys(str(own), written, key)) from error

@@ -15,6 +15,7 @@ from genbench.app.messages import explain_error
 from genbench.app.recorded_config import (
     buildable,
     configuration,
+    naming_record,
     opened,
     referring,
     root_of,
@@ -25,6 +26,7 @@ from genbench.app.run_names import resolved
 from genbench.config import schema
 from genbench.config.groups import CONF, options
 from genbench.records.flatten import flatten
+from genbench.records.recorded_overrides import OVERRIDES
 from genbench.records.run_directory import Run
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ def load(
         raise FileNotFoundError(f"{run_dir} {what}: give the directory of a run")
     # The record may be a stranger's: each node is checked against conf/ before it is built.
     config = configuration(record, here.path)
+    with naming_record(here.path):
+        buildable(config, ("model", "precision"))
     with opened(here.path):
         model, precision = built_as(overrides or {}, config)
     model.to(target)
@@ -82,7 +86,9 @@ def load(
         used = f"its last checkpoint is used, after {seen} images"
         warnings.warn(f"the training of {run_dir} has not ended: {used}", stacklevel=2)
     model.load_state_dict(checkpoint[names[weights]])
-    recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
+    with naming_record(here.path):
+        taken = recorded_precision(record, precision, target)
+    taken.apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
 
 
@@ -160,6 +166,8 @@ def measuring(
     asked = {root_of(word) for word in overrides}
     own = {} if of_run is None else recorded(of_run)
     unchanged = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
+    with naming_record(of_run or ""):
+        buildable(unchanged, unchanged.keys() - {"seed"})
     try:
         # A run whose data and metrics both stay may have lost the overrides that it was composed of.
         needs_words = of_run is not None and asked and not unchanged.keys() >= {"data", "metrics"}
@@ -182,7 +190,11 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     replaced = {name for group in chosen for name in ASKED_BY.get(group, {group})}
     remaining = [word for word in own if root_of(word) not in replaced]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=[*remaining, *overrides])
+        try:
+            cfg = compose("config", overrides=[*remaining, *overrides])
+        except HydraException:
+            check_recorded(remaining)
+            raise
     tree = resolved(cfg)
     if missing := sorted(ASKED_BY.keys() - tree.keys()):
         raise ValueError(f"an evaluation needs {', '.join(missing)}: leave out the deletion")
@@ -190,6 +202,19 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     if tree["seed"] < 0:
         raise ValueError(f"seed is {tree['seed']}; it must be at least 0")
     return tree
+
+
+def check_recorded(own: Sequence[str]) -> None:
+    """Raise ValueError where the overrides that a run recorded cannot be composed even without others; call
+    it where they failed together with what the user asked for, to say which of the two is at fault.
+    """
+    try:
+        compose("config", overrides=list(own))
+    except HydraException as error:
+        raise ValueError(
+            f"what the run recorded in {OVERRIDES} cannot be composed ({explain_error(error)}): restore that "
+            "file, or leave data and metrics"
+        ) from error
 
 
 def recorded(run_dir: str | Path) -> dict[str, Any]:
@@ -201,5 +226,7 @@ def recorded(run_dir: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
     config = configuration(record, Path(run_dir))
     if missing := sorted(ASKED_BY.keys() - config.keys()):
-        raise ValueError(f"{run_dir}/run.json records no {', '.join(missing)}: it is damaged")
+        raise ValueError(f"{run_dir}/run.json records no {', '.join(missing)}: it is damaged; restore it")
+    if type(config["seed"]) is not int or config["seed"] < 0:
+        raise ValueError(f"{run_dir}/run.json has no seed that is a whole number of 0 or more: restore it")
     return {key: config[key] for key in ASKED_BY}

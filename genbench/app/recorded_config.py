@@ -19,7 +19,16 @@ from genbench.config.schema import check, dotted, walk
 from genbench.records.moved import with_current_paths
 from genbench.records.recorded_overrides import OVERRIDES, read_overrides
 
-__all__ = ["buildable", "configuration", "opened", "referring", "root_of", "value_at", "words_of"]
+__all__ = [
+    "buildable",
+    "configuration",
+    "naming_record",
+    "opened",
+    "referring",
+    "root_of",
+    "value_at",
+    "words_of",
+]
 
 UNMEASURED = {
     *("runs_dir", "name", "rerun", "retry_failed", "dry_run", "objective"),
@@ -78,12 +87,21 @@ def buildable(tree: Mapping[str, Any], nodes: Iterable[str]) -> DictConfig:
     """
     for key in nodes:
         if not isinstance(tree.get(key), Mapping) or "_target_" not in tree[key]:
-            raise ValueError(
-                f"the recorded configuration builds no {key}: it is damaged, or of another version"
-            )
+            raise ValueError(f"its configuration builds no {key}: restore it, or train the run anew")
         check_declared(tree[key], (key,))
         check(tree[key], key)
     return OmegaConf.create({key: tree[key] for key in nodes})
+
+
+@contextmanager
+def naming_record(path: str | Path) -> Iterator[None]:
+    """Give a ValueError about the recorded configuration inside the block the path of the run's record, since
+    its own words could be about what the user asked for.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}/run.json is damaged, or of another version: {error}") from error
 
 
 @contextmanager

@@ -21,13 +21,15 @@ def to_uint8(x: Tensor) -> Tensor:
     """Convert numbers in [-1, 1] to bytes: round half up, then clamp.
 
     u = clamp(floor(127.5 x + 127.5 + 1/2), 0, 255)
-    x (...) float -> (...) uint8. Raises TypeError on integers, ValueError on NaN.
+    x (...) float -> (...) uint8. Raises TypeError on integers, FloatingPointError on NaN.
     """
     if not x.is_floating_point():
         raise TypeError(f"x has dtype {x.dtype}; to_uint8 takes floats in [-1, 1]: leave bytes as they are")
     levels = torch.floor(x.float() * 127.5 + 128)
     if bool(levels.isnan().any()):
-        raise ValueError("x holds NaN, which has no byte: correct the model, or leave the image out")
+        raise FloatingPointError(
+            "an image of the model holds NaN, which has no byte: train it anew at a lower optim.lr"
+        )
     return levels.clamp(0, 255).to(torch.uint8)
 
 

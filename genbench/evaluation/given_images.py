@@ -2,10 +2,8 @@
 rejected, with the remedy, and nothing is converted.
 """
 
-import os
 import re
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +15,7 @@ from torch import Tensor
 from genbench.data.image_files import SUFFIXES, image_tree, remarks
 from genbench.data.image_reading import ImageFileError, large_images, opened
 from genbench.evaluation.array_remedies import contents, rearranged, to_bytes
+from genbench.evaluation.npz_file import read_npz
 from genbench.records.untrusted_files import open_regular
 
 __all__ = ["GivenImages", "read"]
@@ -58,9 +57,12 @@ def read(
         return read_arrays(path / ARRAYS, shape, num_classes)
     if path.is_dir():
         return read_folder(path, shape, class_names)
-    if path.suffix.lower() == ".npz" and path.is_file():
+    if path.suffix.lower() == ".npz" and path.exists():
         return read_arrays(path, shape, num_classes)
-    raise ValueError(f"{path} is neither a run, nor a folder of images, nor an .npz file")
+    raise ValueError(
+        f"{path} is neither a run, nor a folder of images, nor an .npz file: give one of these; "
+        "numpy.savez(FILE, samples=images) writes the last"
+    )
 
 
 def read_folder(folder: Path, shape: tuple[int, int, int], class_names: Sequence[str]) -> GivenImages:
@@ -131,34 +133,13 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
 
 def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> GivenImages:
     """Read the arrays of an .npz file, `samples` and, where it has them, `labels`. Raises ValueError where
-    they are not images and classes of the data, or do not fit into memory.
+    they are not images and classes of the data, and as `read_npz` does.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        with open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
-            # A thousand bytes of the arrays may stand for one of the file.
-            size = sum(member.file_size for member in archive.infolist())
-        found = arrays(file) if size <= memory else {}
-    except Exception as error:  # of zipfile, zlib and numpy, whose own words advise to load it unsafely
-        raise ValueError(f"{file} is no .npz file that can be read ({type(error).__name__})") from error
-    if size > memory:
-        raise ValueError(
-            f"{file} unpacks to {size:,} bytes, {memory:,} are in this machine: bring fewer images"
-        )
-    if "samples" not in found:
-        raise ValueError(f"{file} has no array `samples`, uint8 [N, H, W] or [N, H, W, C]")
+    found = read_npz(file, ("samples", "labels"))
     samples = checked(found["samples"], shape, file)
     if "labels" not in found:
         return GivenImages(samples, None)
     return GivenImages(samples, checked_labels(found["labels"], len(samples), num_classes, file))
-
-
-def arrays(file: Path) -> dict[str, np.ndarray]:
-    """Load the arrays `samples` and `labels` of an .npz file, as far as it has them, without running any code
-    that stands in it.
-    """
-    with open_regular(file) as opened, np.load(opened, allow_pickle=False) as found:
-        return {name: found[name] for name in ("samples", "labels") if name in found}
 
 
 def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Tensor:

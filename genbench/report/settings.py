@@ -20,7 +20,8 @@ def settings(config: Mapping[str, Any]) -> dict[str, str | float | None]:
     """
     groups = {key: node for key, node in config.items() if key not in ELSEWHERE}
     parts = [node for node in groups.values() if isinstance(node, dict)]
-    is_download = "download" in (config.get("data") or {})
+    data = config.get("data")  # of a damaged record it may be anything
+    is_download = isinstance(data, dict) and "download" in data
     return {
         key: value if value is None or isinstance(value, str | int | float) else json.dumps(value)
         for key, value in leaves(groups, parts)

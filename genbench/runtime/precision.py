@@ -101,7 +101,7 @@ def recorded_precision(
     """
     name = record.get("precision") or "bf16"
     if not isinstance(name, str) or name not in FIXED:
-        raise ValueError(f"run.json says precision {name!r}; it must be one of {', '.join(FIXED)}")
+        raise ValueError(f"precision is {str(name)[:40]!r}; it must be one of {', '.join(FIXED)}")
     return precision.choose(device, lambda: {each: float(each == name) for each in FIXED}).taken
 
 

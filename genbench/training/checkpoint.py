@@ -26,6 +26,7 @@ State = dict[str, Any]
 NO_DAMAGE = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
 """Errors of opening a file that say nothing of what is in it."""
 FOLDER = 0x10  # in the attributes of a record of a zip archive
+LETTERS = 80  # of the name of a record, in a message
 
 
 class CheckpointStore:
@@ -115,13 +116,15 @@ def read(path: Path, run: Path, device: torch.device) -> tuple[State, FileState 
         verify(file)
         file.seek(0)
         try:
-            state = torch.load(file, map_location=device, weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's own, on kinds of tensors that are refused later
+                state = torch.load(file, map_location=device, weights_only=True)
         except (torch.OutOfMemoryError, MemoryError):
             raise
         except UnpicklingError as error:
             raise ValueError("it holds other objects than tensors, numbers and text") from error
         except Exception as error:  # a damaged pickle raises whatever its bytes spell
-            raise ValueError(first_line(error)) from error
+            raise ValueError("it is an archive of another kind than torch writes") from error
     if not isinstance(state, dict):
         raise ValueError(f"it holds a {type(state).__name__}, not a dict")
     return state, found
@@ -131,19 +134,17 @@ def verify(file: BinaryIO) -> None:
     """Raise ValueError unless a file is a zip archive in which every record has its own CRC-32."""
     try:
         with zipfile.ZipFile(file) as archive:
-            for record in archive.infolist():
-                # torch reads nothing of what is marked as a folder, and leaves its tensor uninitialized.
-                if record.compress_type != zipfile.ZIP_STORED or record.external_attr & FOLDER:
-                    raise ValueError(f"its record {record.filename} is marked as compressed or as a folder")
-            wrong = archive.testzip()
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"it is cut short, or no checkpoint: {first_line(error)}") from error
+            # torch reads nothing of what is marked as a folder, and leaves its tensor uninitialized.
+            marked = [record.filename for record in archive.infolist() if not is_plain(record)]
+            wrong = None if marked else archive.testzip()
     except Exception as error:  # on damage zipfile raises half a dozen types
-        raise ValueError(first_line(error)) from error
+        raise ValueError("it is cut short, damaged, or no checkpoint") from error
+    if marked:
+        raise ValueError(f"its record {marked[0][:LETTERS]} is marked as compressed or as a folder")
     if wrong is not None:
-        raise ValueError(f"the checksum of its record {wrong} is wrong")
+        raise ValueError(f"the checksum of its record {wrong[:LETTERS]} is wrong")
 
 
-def first_line(error: Exception) -> str:
-    """The first line of what an error says, or else its type."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def is_plain(record: zipfile.ZipInfo) -> bool:
+    """True for a record that is neither compressed nor marked as a folder, as torch writes them."""
+    return record.compress_type == zipfile.ZIP_STORED and not record.external_attr & FOLDER

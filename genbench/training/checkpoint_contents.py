@@ -34,6 +34,8 @@ LATER = {
     "fitting_seconds": float,
     "skips": dict,
 }  # which those of earlier versions lack
+LETTERS = 80  # of the name of a tensor, in a message
+AXES = 5  # of a tensor, in a message
 SKIPS = {"total": int, "in_a_row": int}  # as genbench.training.nonfinite.Skips has them
 
 
@@ -45,27 +47,27 @@ def origin(state: Mapping[str, Any]) -> None:
 
 
 def weights(key: str, network: nn.Module) -> Check:
-    """Make a check that raises ValueError unless the state dict under `key`, "ema" or "model", has the names
-    and shapes of this network's; the message names the first that differs.
+    """Make a check that raises ValueError unless the state dict under `key`, "ema" or "model", has the names,
+    shapes and dtypes of this network's, and finite parameters; the message names the first that differs.
     """
-    return partial(check_layout, key=key, expected=network.state_dict())
+    return partial(check_weights, key=key, network=network)
 
 
 def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]) -> Check:
     """Make a check that raises ValueError unless a training of `model` by `optim` can be resumed from a
     checkpoint: its counts, both sets of weights, and the optimizer's state of each phase.
     """
-    layout = model.state_dict()
 
     def check(state: dict[str, Any]) -> None:
         check_kinds(state, KINDS | {key: kind for key, kind in LATER.items() if key in state})
         check_kinds(state["tracker"], {"position": int})  # in metrics.jsonl, which all trackers write
         for key in ("model", "ema"):
-            check_layout(state, key, layout)
+            check_weights(state, key, model)
         expected = {phase: state_after_a_step(model.phase_parameters(phase), optim) for phase in model.phases}
         check_optimizers(state["optimizers"], expected)
-        check_counts(state)
-        if not all(map(is_losses, state["window"].values())):
+        check_counts(state, [stage.phases for stage in model.stages] or [tuple(model.phases)])
+        window = state["window"]
+        if not all(isinstance(name, str) and is_losses(window[name]) for name in window):
             raise ValueError("its window holds something else than losses")
 
     return check
@@ -73,18 +75,23 @@ def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]
 
 def is_losses(values: object) -> bool:
     """True for a tensor of one or more losses, (n,)."""
-    return isinstance(values, Tensor) and values.dim() == 1 and len(values) > 0 and values.is_floating_point()
+    # One that is not contiguous may show a number as many times as no memory holds.
+    is_vector = isinstance(values, Tensor) and values.dim() == 1 and len(values) > 0
+    return is_vector and values.is_floating_point() and values.is_contiguous()
 
 
-def check_counts(state: Mapping[str, Any]) -> None:
-    """Raise ValueError unless skipped batches and images by phases, where they are there, are counts."""
+def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) -> None:
+    """Raise ValueError unless skipped batches and images by phases, where they are there, are counts.
+
+    stages: the phases of each stage of the model, which images may be counted by.
+    """
     skips = state.get("skips")
     if skips is not None:
         if not isinstance(skips, dict) or skips.keys() != SKIPS.keys():
             raise ValueError(f"its skips are no counts of {' and '.join(SKIPS)}")
         check_kinds(skips, SKIPS)
     for phases, count in state.get("images_by_phases", {}).items():
-        if not isinstance(phases, tuple) or not all(isinstance(phase, str) for phase in phases):
+        if phases not in stages:
             raise ValueError(f"its images_by_phases has no phases under {repr(phases)[:40]}")
         check_kinds({"images_by_phases": count}, {"images_by_phases": int})
 
@@ -96,31 +103,41 @@ def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
             raise ValueError(f"it has no {key}")
         value = state[key]
         is_number = kind in (int, float)
-        # bool is a kind of int, and a number below 0 counts nothing.
-        is_sound = isinstance(value, kind) and (not is_number or (type(value) is kind and value >= 0))
+        # bool is a kind of int; a number below 0 counts nothing, and one beyond 2^63 is none that a run saw.
+        is_sound = isinstance(value, kind) and (not is_number or (type(value) is kind and 0 <= value < 2**63))
         if not is_sound:
             shown = repr(value)[:40] if isinstance(value, int | float) else f"a {type(value).__name__}"
             raise ValueError(f"its {key} is {shown}, not the {kind.__name__} that a training writes")
 
 
-def check_layout(state: Mapping[str, Any], key: str, expected: Mapping[str, Tensor]) -> None:
-    """Raise ValueError unless state[key] holds tensors of the names and shapes of `expected`."""
-    found = state.get(key)
+def check_weights(state: Mapping[str, Any], key: str, network: nn.Module) -> None:
+    """Raise ValueError unless state[key] holds tensors of the names, shapes and dtypes of a network's, all
+    parameters of which are finite. Buffers need not be: schedules end at infinity.
+    """
+    found, expected = state.get(key), network.state_dict()
     if not isinstance(found, Mapping):
         raise ValueError(f"it has no weights under {key}")
-    differing = [name for name in [*expected, *found] if shape(found, name) != shape(expected, name)]
+    differing = [name for name in [*expected, *found] if layout(found, name) != layout(expected, name)]
     if differing:
         name, count = differing[0], len(set(differing))
         raise ValueError(
-            f"the weights of its {key} are another network's: {count} entries differ, the first {name}, "
-            f"{shape(found, name)} instead of {shape(expected, name)}"
+            f"the weights of its {key} are another network's: {count} entries differ, the first "
+            f"{str(name)[:LETTERS]}, {layout(found, name)} instead of {layout(expected, name)}"
         )
+    broken = [name for name, _ in network.named_parameters() if not bool(found[name].isfinite().all())]
+    if broken:
+        raise ValueError(f"the weights of its {key} are not finite, the first {broken[0]}")
 
 
-def shape(tensors: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
-    """The shape of a named tensor, None where there is no dense tensor of this name."""
+def layout(tensors: Mapping[str, Any], name: str) -> str | None:
+    """The shape and dtype of a named tensor, (8, 3) float32; None where there is no dense tensor of this
+    name. No network has more than five axes; of a tensor with more, their number is written.
+    """
     tensor = tensors.get(name)
-    return tuple(tensor.shape) if isinstance(tensor, Tensor) and is_dense(tensor) else None
+    if not isinstance(tensor, Tensor) or not is_dense(tensor):
+        return None
+    shape = str(tuple(tensor.shape)) if tensor.dim() <= AXES else f"{tensor.dim()} axes"
+    return f"{shape} {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def is_dense(tensor: Tensor) -> bool:
@@ -173,5 +190,8 @@ def check_entries(found: object, expected: Mapping[str, Any]) -> None:
     for name, value in expected.items():
         if not isinstance(found[name], type(value)):
             raise ValueError(f"its optimizer has a {type(found[name]).__name__} as {name}")
-        if isinstance(value, Tensor) and shape(found, name) != tuple(value.shape):
-            raise ValueError(f"its optimizer has {name} of {shape(found, name)} for {tuple(value.shape)}")
+        if not isinstance(value, Tensor):
+            continue
+        of = (tuple(value.shape), value.dtype)  # of the meta device, which `layout` takes for none
+        if layout(found, name) is None or (tuple(found[name].shape), found[name].dtype) != of:
+            raise ValueError(f"its optimizer has {name} of {layout(found, name)} for {of[0]} {of[1]}")

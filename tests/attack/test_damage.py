@@ -4,6 +4,8 @@ import contextlib
 import json
 import shutil
 import subprocess
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,6 +81,32 @@ def reshape(state: dict) -> None:
     state["ema"] = {name: torch.zeros(3, 3) for name in state["ema"]}
 
 
+def halve(state: dict) -> None:
+    """Loaded, they would be rounded numbers of the right precision."""
+    for key in ("model", "ema"):
+        state[key] = {name: value.half() for name, value in state[key].items()}
+
+
+def quantize(state: dict) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that torch will not have them for ever
+        state["ema"] = {
+            name: torch.quantize_per_tensor(value.float(), 0.1, 0, torch.qint8)
+            for name, value in state["ema"].items()
+        }
+
+
+def archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("samples.npy", b"no array")
+
+
+def spoil(state: dict) -> None:
+    """One weight of each set is no number."""
+    for key in ("model", "ema"):
+        next(iter(state[key].values())).view(-1)[0] = float("nan")
+
+
 def shorten(state: dict) -> None:
     """Torch writes beyond the end of such a tensor."""
     state["optimizers"]["net"]["state"][0]["exp_avg"] = torch.zeros(2)
@@ -102,6 +130,14 @@ HARMS: dict[str, Harm] = {
     "a list": rewrite(lambda state: [state]),
     "of another model": rewrite(rename_weights),
     "of other shapes": rewrite(reshape),
+    "of another precision": rewrite(halve),
+    "with a weight that is no number": rewrite(spoil),
+    "of quantized weights": rewrite(quantize),
+    "of sparse weights": rewrite(
+        lambda state: state.update(ema={name: value.to_sparse() for name, value in state["ema"].items()})
+    ),
+    "a text": lambda path: path.write_text("no checkpoint"),
+    "an archive of another kind": archive,
 }
 
 
@@ -161,8 +197,11 @@ def test_every_reader_takes_the_one_before_whatever_the_damage(finished: Path, t
         harm(run / "checkpoints" / "last.pt")
         weights, key = ("raw", "model") if name == "of another model" else ("ema", "ema")
         expected = torch.load(run / "checkpoints" / "previous.pt", weights_only=True)[key]
-        with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is taken in its place"):
+        with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is taken") as told:
             found = app.load(run, device="cpu", weights=weights).state_dict()
+        assert {str(one.message)[:12] for one in told} <= {"the checkpoi", "the training"}, (
+            name
+        )  # not torch's
         assert all(torch.equal(value, expected[entry]) for entry, value in found.items()), name
 
 

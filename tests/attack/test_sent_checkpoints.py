@@ -71,6 +71,19 @@ HARMS: dict[str, Callable[[dict], object]] = {
     "other skips": lambda state: state.update(skips={"x": 1}),
     "skips of text": lambda state: state.update(skips={"total": "1", "in_a_row": 0}),
     "phases of text": lambda state: state.update(images_by_phases={"net": 64}),
+    "phases of another model": lambda state: state.update(images_by_phases={("other",): 64}),
+    "seconds without an end": lambda state: state.update(seconds=float("inf")),
+    "more steps than can be": lambda state: state.update(step=10**30),
+    "a moment of another precision": lambda state: replace_moment(
+        state, optimizer_of(state)["state"][0]["exp_avg"].double()
+    ),
+    "a weight that is no number": lambda state: state["model"].update(
+        {name: value / 0 for name, value in state["model"].items() if name.endswith("weight")}
+    ),
+    "a window without a name": lambda state: state.update(window={3: torch.ones(2)}),
+    "a window that no memory holds": lambda state: state.update(
+        window={"net/loss": torch.zeros(1).expand(10**12)}
+    ),
     "an empty window": lambda state: state.update(window={"net/loss": torch.zeros(0)}),
 }
 

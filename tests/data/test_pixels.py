@@ -36,7 +36,7 @@ def test_values_out_of_range_are_clamped_and_counted() -> None:
 def test_nan_counts_as_out_of_range_and_has_no_byte() -> None:
     x = torch.tensor([0.0, math.nan])
     assert out_of_range(x).item() == 0.5
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(FloatingPointError, match="NaN"):
         to_uint8(x)
 
 

@@ -55,3 +55,8 @@ def test_seconds_of_several_devices_are_device_seconds() -> None:
         ({"images": 1000, "seconds": None}, "1,000 images"),
     ):
         assert budget({"budget": limits}, "8 x NVIDIA H100") == expected
+
+
+def test_a_damaged_record_of_the_data_is_a_setting_like_others() -> None:
+    """The report shows it, and goes on with the other runs."""
+    assert settings({"data": 5, "seed": 0}) == {"data": 5}

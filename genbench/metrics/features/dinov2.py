@@ -90,7 +90,8 @@ def read(path: Path) -> tuple[str, VisionTransformer]:
     with these weights. Raises ValueError on a file of another layout.
     """
     state = read_tensors(path, REMEDY)
-    width = state["cls_token"].shape[-1] if "cls_token" in state else min(SIZES)
+    token = state.get("cls_token")
+    width = token.shape[-1] if token is not None and token.dim() else min(SIZES)
     if width not in SIZES:
         raise ValueError(f"{path} has tokens of {width} features; DINOv2 has {', '.join(map(str, SIZES))}")
     name, depth = SIZES[width]

@@ -2,6 +2,7 @@
 network that they are for.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,7 +41,9 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
     Raises ValueError where it holds anything else, with the path.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, on pickles that it then refuses
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises whatever its bytes spell
         reason = "it is empty" if path.stat().st_size == 0 else "damaged, or of another format"
         raise ValueError(f"{path} is no file of weights ({reason}); {remedy}") from error
