@@ -2,6 +2,7 @@
 rejected, with the remedy, and nothing is converted.
 """
 
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from genbench.data.image_files import SUFFIXES, image_tree, remarks
 from genbench.data.image_reading import ImageFileError, large_images, opened
 from genbench.evaluation.array_remedies import contents, rearranged, to_bytes
 from genbench.evaluation.npz_file import read_npz
-from genbench.records.untrusted_files import open_regular
 
 __all__ = ["GivenImages", "read"]
 
