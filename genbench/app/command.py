@@ -12,12 +12,14 @@ from hydra.errors import HydraException
 from genbench.config.groups import defaults, groups, options
 from genbench.records.flatten import flatten
 
-__all__ = ["check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
+__all__ = ["as_text", "check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
 
 SET = re.compile(r"(?P<key>\+{0,2}[A-Za-z_][\w./@-]*)=(?P<value>.*)", re.DOTALL)
 """An override that sets a key or chooses an option: KEY=VALUE, +KEY=VALUE or ++KEY=VALUE."""
 OF_THE_SWEEP = ("sweep", "runs_dir", "name")
 """Keys that a sweep needs itself: which jobs it has, and where its ledger is."""
+TEXT = ("name", "runs_dir", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+"""Keys of names and folders, whose values are text however they look: name=2024, runs_dir=~/x."""
 VARIABLES = "hydra.job.env_set."
 SECRET = {
     *("KEY", "KEYS", "APIKEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "AUTH"),
@@ -79,18 +81,32 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
     """
     own = [word for word in words if word not in args.overrides]
     if not is_product(args):
-        return [*own, *args.overrides]
+        return [*own, *map(as_text, args.overrides)]
     params, rest = [], []
     for word in args.overrides:
         found = SET.fullmatch(word)
         name = found["key"].lstrip("+") if found else ""
         if found is None or name.startswith("hydra") or name in OF_THE_SWEEP:
-            rest.append(word)
+            rest.append(as_text(word))
         else:
             # OmegaConf must not resolve ${seed} before the jobs do: \${seed} is the text ${seed}.
             value = re.sub(r"(\\*)\$\{", r"\1\1\\${", found["value"])
             params.append(f"{found['key']}: {quoted(value)}")
     return [*own, *rest, f"++hydra.sweeper={{params: {{{', '.join(params)}}}}}"]
+
+
+def as_text(word: str) -> str:
+    """Return an override of a name or a folder with its value quoted, where Hydra would read a number, true
+    or false, or nothing at all; any other word as it is. Values separated by commas are left to the sweep.
+    """
+    found = SET.fullmatch(word)
+    if found is None or found["key"].lstrip("+") not in TEXT:
+        return word
+    override = parse_override(word)
+    is_sweep = override is not None and override.is_sweep_override()
+    if is_sweep or (override is not None and not isinstance(override.value(), int | float)):
+        return word
+    return f"{found['key']}={quoted(found['value'])}"
 
 
 def is_product(args: Namespace) -> bool:

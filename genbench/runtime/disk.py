@@ -16,6 +16,7 @@ from filelock import FileLock
 
 __all__ = [
     "check_file_size",
+    "check_makable",
     "check_room",
     "check_writable",
     "explain",
@@ -43,6 +44,8 @@ REMEDIES = {
     errno.EEXIST: MOVE,
     errno.ENOTDIR: MOVE,
     errno.EISDIR: MOVE,
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: MOVE,
 }
 """Errors that have to do with where something is read or written -> the remedy."""
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EIO}
@@ -162,6 +165,22 @@ def check_writable(folder: Path) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(place)) from error
+
+
+def check_makable(folder: Path) -> None:
+    """Raise OSError, with the path that is in the way, unless a folder is there or can be made.
+    Nothing is written: a disk that lies about its permissions is found out by `check_writable`.
+    """
+    folder = folder.absolute()
+    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not place.is_dir():  # a file, or a link that leads nowhere
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+    if place == folder:
+        return
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    with suppress(FileNotFoundError):
+        folder.stat()  # whose name may be too long
 
 
 def check_room(folder: Path, size: int, what: str) -> None:
