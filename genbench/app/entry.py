@@ -15,6 +15,7 @@ from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
 from genbench.config.help import help_text
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.sweep_ledger import BAD
+from genbench.runtime.passwords import check_words
 from genbench.runtime.printable import spell_out_warnings
 from genbench.runtime.progress import terminal
 from genbench.runtime.streams import harden_streams
@@ -43,6 +44,7 @@ def run_command(main: Callable[[], None]) -> None:
     harden_streams(output_is_result=bool(args.help or args.cfg or args.info))
     spell_out_warnings()
     try:
+        check_words(words)
         if args.help:
             print(help_text(args.overrides), flush=True)
             return

@@ -9,6 +9,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from genbench.runtime.passwords import without_passwords
+
 __all__ = ["complain", "flat", "in_one_line", "printable", "spell_out_warnings"]
 
 FORMAT = warnings.formatwarning
@@ -52,6 +54,7 @@ def complain(message: str) -> None:
     failure and warning of a command comes this way. The middle of a word of 300
     characters or more is left out.
     """
+    message = without_passwords(message)
     short = LONG.sub(
         lambda found: f"{found[0][:80]}..({len(found[0]):,} characters)..{found[0][-40:]}", message
     )
