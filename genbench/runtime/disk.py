@@ -19,6 +19,7 @@ __all__ = [
     "check_makable",
     "check_room",
     "check_writable",
+    "expanded",
     "explain",
     "is_machine_fault",
     "locked",
@@ -84,6 +85,16 @@ def explain(error: OSError) -> str:
     no_scratch = error.errno == errno.ENOENT and "temporary directory" in error.strerror  # as tempfile says
     remedy = "Name one by the variable TMPDIR." if no_scratch else REMEDIES.get(error.errno)
     return what if remedy is None else f"{what}. {remedy}"
+
+
+def expanded(path: str, remedy: str) -> Path:
+    """Return a path in which ~ is the home directory of the user.
+    Raises ValueError, which ends with `remedy`, where there is no home: no HOME, and a user without a name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} is below a home directory, and this user has none: {remedy}") from error
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class WandbTracking(Tracking):
         except WandbStartError as error:
             if self.required:
                 lines.finish("failed")
-                raise
+                raise WandbStartError(f"{error}: mend that, or leave wandb out by tracker=jsonl") from error
             complain(f"{error}; the run is logged to {lines.path} alone")
             return lines
 
