@@ -93,12 +93,16 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
 
 def as_text(word: str) -> str:
     """Return an override of a name or a folder with its value quoted, where Hydra would read a number, true
-    or false, or nothing at all; any other word as it is. Values separated by commas are left to the sweep.
+    or false, or nothing at all; any other word as it is. Each value of a sweep is
+    treated alone.
     """
     found = SET.fullmatch(word)
     if found is None or not TEXT.fullmatch(found["key"].lstrip("+")):
         return word
     override = parse_override(word)
+    if override is not None and override.is_sweep_override() and not set("'\"()[]{}") & set(found["value"]):
+        key = f"{found['key']}="  # of which each value is text: Hydra would write 1e5 as 100000.0
+        return key + ",".join(as_text(key + part).removeprefix(key) for part in found["value"].split(","))
     if override is None:
         is_as_typed = "," not in found["value"]
     else:

@@ -28,7 +28,7 @@ QUICK = (*(word for word in TINY if "metrics" not in word), "budget.images=64", 
         ("name=a", "name=a"),
         ("name='2024'", "name='2024'"),
         ("name=null", "name=null"),
-        ("name=1,2", "name=1,2"),
+        ("name=1,a,1e5", "name='1',a,'1e5'"),
         ("name=${seed}", "name=${seed}"),
         ("seed=2024", "seed=2024"),
     ],
@@ -78,7 +78,12 @@ def test_names_that_look_like_numbers_are_groups_of_a_sweep(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main("-m", "name=2024,1e5", *QUICK).returncode == 0
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [".sweeps", "1e5", "2024"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        ".sweeps",
+        "1e5",
+        "2024",
+        "default",
+    ]
 
 
 @pytest.mark.slow
