@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genbench.records.identity import hashed
 from genbench.records.run_directory import rerun_path
-from genbench.runtime.disk import check_makable, explain
+from genbench.runtime.disk import check_makable, check_writable, explain
 
 __all__ = ["checked_path", "folder_of", "identity", "resolved", "run_dir", "without_hydra"]
 
@@ -35,11 +35,13 @@ def run_dir(cfg: DictConfig) -> Path:
 
 def folder_of(key: str, value: object) -> Path:
     """Return the folder that the value of a key names. Raises ValueError, with the key and the value, unless
-    it is text that names a folder of this machine which is there or can be made; nothing is written.
+    it is text that names a folder of this machine which is there or can be made; nothing remains written.
     """
     folder = Path(checked_path(key, value))
     try:
         check_makable(folder)
+        if not folder.exists():
+            check_writable(folder)  # such as /proc, which permits more than it does
     except OSError as error:
         raise ValueError(f"{key} is {value}, which cannot be made. {explain(error)}") from error
     return folder
