@@ -15,6 +15,7 @@ from genbench.app.typed_keys import with_typed_keys
 from genbench.config import schema
 from genbench.errors import Failure
 from genbench.runtime.memory import is_out_of_memory
+from genbench.runtime.passwords import has_password, without_passwords
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.session.run_parts import Parts
 
-__all__ = ["build", "check_groups", "fixed_schedules", "make", "seeded_model"]
+__all__ = ["build", "check_groups", "check_no_password", "fixed_schedules", "make", "seeded_model"]
 
 SIZED = ("model", "network", "prior_network", "autoencoder", "flow", "pixel_law")
 """Nodes of the configuration whose numbers say how large a model is."""
@@ -43,6 +44,7 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
     with refusing():
         # Keys first, then the data, whose shape the values of all other groups refer to.
         tree = resolved(cfg)
+        check_no_password(tree)
         schema.check_root(tree, OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
         each = tree["trainer"].get("devices", 1) if each is None else each
@@ -81,6 +83,18 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
             # A training takes longer than to fetch the weights, after which the same command evaluates.
             complain(f"{error}; until then the run trains, but does not evaluate")
     return parts
+
+
+def check_no_password(tree: dict[str, Any]) -> None:
+    """Raise ValueError where a value of a resolved configuration holds a password, which a run would record.
+    The words of a command are checked before; here it comes from a variable or a file that they name.
+    """
+    for place, leaf in schema.walk(tree):
+        if isinstance(leaf, str) and has_password(leaf):
+            raise ValueError(
+                f"{schema.dotted(place)} is {without_passwords(leaf)}, whose password the run would record: "
+                "leave it out"
+            )
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401

@@ -11,19 +11,17 @@ from hydra.errors import HydraException
 
 from genbench.config.groups import defaults, groups, options
 from genbench.records.flatten import flatten
+from genbench.runtime.passwords import is_secret_name
 
-__all__ = ["check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
+__all__ = ["as_text", "check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
 
 SET = re.compile(r"(?P<key>\+{0,2}[A-Za-z_][\w./@-]*)=(?P<value>.*)", re.DOTALL)
 """An override that sets a key or chooses an option: KEY=VALUE, +KEY=VALUE or ++KEY=VALUE."""
 OF_THE_SWEEP = ("sweep", "runs_dir", "name")
 """Keys that a sweep needs itself: which jobs it has, and where its ledger is."""
+TEXT = re.compile(r"name|runs_dir|hydra\.(run\.dir|sweep\.dir|sweep\.subdir)|[\w.]+\.(root|weights|run_dir)")
+"""Keys of names and folders, whose values are text however they look: name=2024, runs_dir=~/x."""
 VARIABLES = "hydra.job.env_set."
-SECRET = {
-    *("KEY", "KEYS", "APIKEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "AUTH"),
-    *("PASS", "PASSWD", "PASSWORD", "PASSWORDS", "CREDENTIAL", "CREDENTIALS"),
-}
-"""Segments in the names of variables that hold a secret, such as in HF_TOKEN."""
 
 
 def parse_command(words: Sequence[str]) -> Namespace:
@@ -53,7 +51,7 @@ def check_command(args: Namespace) -> None:
             raise ValueError(f"{word} chooses no option of {group}: choose from {', '.join(options(group))}")
         for key in flatten({group: override.value()}):
             name = key.removeprefix(VARIABLES)
-            if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
+            if key.startswith(VARIABLES) and is_secret_name(name):
                 raise ValueError(
                     f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
                     f"variable before the command (export {name}=..), from where jobs inherit it"
@@ -79,9 +77,9 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
     """
     own = [word for word in words if word not in args.overrides]
     if not is_product(args):
-        return [*own, *args.overrides]
+        return [*own, *map(as_text, args.overrides)]
     params, rest = [], []
-    for word in args.overrides:
+    for word in map(as_text, args.overrides):
         found = SET.fullmatch(word)
         name = found["key"].lstrip("+") if found else ""
         if found is None or name.startswith("hydra") or name in OF_THE_SWEEP:
@@ -91,6 +89,25 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
             value = re.sub(r"(\\*)\$\{", r"\1\1\\${", found["value"])
             params.append(f"{found['key']}: {quoted(value)}")
     return [*own, *rest, f"++hydra.sweeper={{params: {{{', '.join(params)}}}}}"]
+
+
+def as_text(word: str) -> str:
+    """Return an override of a name or a folder with its value quoted, where Hydra would read a number, true
+    or false, or nothing at all; any other word as it is. Each value of a sweep is
+    treated alone.
+    """
+    found = SET.fullmatch(word)
+    if found is None or not TEXT.fullmatch(found["key"].lstrip("+")):
+        return word
+    override = parse_override(word)
+    if override is not None and override.is_sweep_override() and not set("'\"()[]{}") & set(found["value"]):
+        key = f"{found['key']}="  # of which each value is text: Hydra would write 1e5 as 100000.0
+        return key + ",".join(as_text(key + part).removeprefix(key) for part in found["value"].split(","))
+    if override is None:
+        is_as_typed = "," not in found["value"]
+    else:
+        is_as_typed = not override.is_sweep_override() and isinstance(override.value(), int | float)
+    return f"{found['key']}={quoted(found['value'])}" if is_as_typed else word
 
 
 def is_product(args: Namespace) -> bool:

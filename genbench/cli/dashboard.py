@@ -37,6 +37,11 @@ def dashboard(
         raise ValueError(f"--project is {project!r}; it must name a project, as tracker.project does")
     if out is not None and not dry_run:
         raise ValueError(f"--out {out} needs --dry-run: a workspace that is saved leaves no file")
+    from genbench.tracking.options import check_wandb_name
+
+    check_wandb_name(project, "--project")
+    if entity is not None:
+        check_wandb_name(entity, "--entity")
     check_out(out)
     try:
         from genbench.tracking.wandb_workspace import specification, workspace

@@ -12,6 +12,7 @@ from genbench.errors import Failure
 from genbench.records.run_directory import version
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.memory import memory_for
+from genbench.runtime.passwords import check_words
 from genbench.runtime.printable import complain, flat, spell_out_warnings
 from genbench.runtime.streams import harden_streams
 
@@ -51,6 +52,7 @@ def main() -> None:
     harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
     spell_out_warnings()
     try:
+        check_words(sys.argv[1:])
         with memory_for("this command", "free memory, or do less at once"):
             try:
                 code = app(prog_name="genbench", standalone_mode=False)  # its errors come here

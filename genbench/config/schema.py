@@ -128,7 +128,11 @@ def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
     """
     if not fits(value, hint):
         shown = value.get("_target_", value) if isinstance(value, Mapping) else value
-        raise ValueError(f"{path} is {as_typed(shown)}; it must be {written(hint)}{limit(shown)}")
+        is_number = isinstance(value, int | float) and fits("a", hint)
+        quote = f": quote a number that is text, {path}=\"'{value}'\"" if is_number else ""
+        raise ValueError(f"{path} is {as_typed(shown)}; it must be {written(hint)}{limit(shown)}{quote}")
+    if isinstance(value, str) and not value.strip():
+        raise ValueError(f"{path} is {value!r}; it must be {written(hint)}, and not be empty")
 
 
 def locate(name: str, path: str) -> Any:  # noqa: ANN401

@@ -10,6 +10,7 @@ import numpy as np
 
 from genbench.data.known_distribution import KnownDistribution
 from genbench.records.untrusted_files import open_regular
+from genbench.runtime.disk import expanded
 
 __all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest", "given_root"]
 
@@ -93,12 +94,7 @@ def given_root(root: str | None) -> Path | None:
         return None
     if not root.strip():
         raise ValueError(f"data.root is {root!r}, which names no folder: give one by data.root=PATH")
-    try:
-        return Path(root).expanduser()
-    except RuntimeError as error:
-        raise ValueError(
-            f"data.root is {root}, and the home folder in it is not known: give the whole path"
-        ) from error
+    return expanded(root, "write the whole path, or set HOME")
 
 
 def digest(parts: Sequence[str]) -> str:
