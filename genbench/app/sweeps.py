@@ -21,10 +21,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from genbench.app.command import quoted
 from genbench.app.find_run import check_folder, check_outside_runs
 from genbench.app.messages import explain_error
 from genbench.app.run_names import identity
+from genbench.app.words import quoted
 from genbench.errors import UsageError
 from genbench.records.sweep_ledger import Ledger, Outcome, Status, outcome_table
 from genbench.runtime.progress import terminal

@@ -7,7 +7,7 @@ import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["Place", "check", "check_root", "dotted", "sampling_key", "walk"]
+__all__ = ["Place", "UnfitError", "check", "check_root", "dotted", "sampling_key", "walk"]
 
 Place = tuple[str | int, ...]
 """The keys, and indices of lists, that lead to a node of the configuration."""
@@ -21,6 +21,9 @@ CORE = {
 """The nodes that every run has; all others are groups that a model refers to."""
 INTERPOLATION = re.compile(r"\$\{(?:[\w.]+:)?(?P<root>\w+)")
 """An interpolation of OmegaConf, ${sampler.steps} or ${oc.dict.values:scores}; root: sampler, scores."""
+
+PART = re.compile(r"\$\{(?P<root>\w+)\.(?P<part>\w+)\}")
+"""An interpolation of a node or value inside of a group: ${network.encoder}."""
 
 ROOT = {
     "name": str,
@@ -40,6 +43,10 @@ SAMPLING = re.compile(
     r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
 )
 """Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
+
+
+class UnfitError(ValueError):
+    """Error of a configuration with a key or a part that a class does not take, or that nothing refers to."""
 
 
 def walk(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:  # noqa: ANN401
@@ -72,10 +79,10 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
     hints = get_type_hints(target.__init__) if inspect.isclass(target) else inspect.get_annotations(target)
     legal = inspect.signature(target).parameters
     for key, value in node.items():
-        if str(key).startswith("_"):
+        if key in ("_target_", "_partial_"):
             continue
         if key not in legal:
-            raise ValueError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
+            raise UnfitError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
         if key in hints:
             check_value(value, hints[key], f"{path}.{key}")
 
@@ -86,7 +93,9 @@ def check_root(tree: Mapping[str, Any], unresolved: Mapping[str, Any]) -> None:
 
     tree: the resolved configuration as plain data, without Hydra's part; unresolved: with its references.
     """
-    leaves = (leaf for _, leaf in walk(unresolved) if isinstance(leaf, str))
+    leaves = [leaf for _, leaf in walk(unresolved) if isinstance(leaf, str)]
+    for leaf in leaves:
+        check_part(leaf, tree)
     referred = {found["root"] for leaf in leaves for found in INTERPOLATION.finditer(leaf)}
     for key, value in tree.items():
         if key in ROOT:
@@ -94,7 +103,20 @@ def check_root(tree: Mapping[str, Any], unresolved: Mapping[str, Any]) -> None:
         elif key != "image" and not describes_objects(value):
             raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
         elif key not in CORE | referred:
-            raise ValueError(f"{tree['model']['_target_']} does not accept {key}: leave it out")
+            raise UnfitError(f"{tree['model']['_target_']} does not accept {key}: leave it out")
+
+
+def check_part(leaf: str, tree: Mapping[str, Any]) -> None:
+    """Raise UnfitError where a value refers to a part of an object, as ${network.encoder} may: both would be
+    built, and share nothing. tree: the resolved configuration.
+    """
+    if (found := PART.fullmatch(leaf)) is None:
+        return
+    whole = tree[found["root"]]
+    if "_target_" in whole and isinstance(whole.get(found["part"]), Mapping):
+        raise UnfitError(
+            f"{found['root']} is {whole['_target_']!r}, which is one object, and several are needed"
+        )
 
 
 def describes_objects(value: object) -> bool:
@@ -123,8 +145,10 @@ def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
     path: the place of the value in the configuration, with which the message begins.
     """
     if not fits(value, hint):
-        shown = value.get("_target_", value) if isinstance(value, Mapping) else value
-        raise ValueError(f"{path} is {shown!r}; it must be {written(hint)}")
+        if isinstance(value, Mapping):
+            raise UnfitError(f"{path} is {value.get('_target_', value)!r}; it must be {written(hint)}")
+        quotes = f": text that reads as another value is quoted, \"{path}='..'\"" if fits("", hint) else ""
+        raise ValueError(f"{path} is {value!r}; it must be {written(hint)}{quotes}")
 
 
 def locate(name: str, path: str) -> Any:  # noqa: ANN401
@@ -157,9 +181,17 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
 
 
 def makes(node: Mapping[str, Any], hint: Any) -> bool:  # noqa: ANN401
-    """Return True where a description makes an object of a class; a function is trusted to."""
-    target = locate(str(node["_target_"]), "")
-    return not (inspect.isclass(target) and inspect.isclass(hint)) or issubclass(target, hint)
+    """Return True where a description makes an object of a class, or of a function for it where arguments are
+    left open (_partial_); a function that makes objects is trusted to.
+    """
+    target, is_open = locate(str(node["_target_"]), ""), bool(node.get("_partial_"))
+    if not inspect.isclass(hint):
+        return is_open or not inspect.isclass(target)
+    if is_open or not inspect.isclass(target):
+        return not is_open
+    # A network that has a contract of its own, such as a VAE's, is none that takes (x, t, y).
+    has_contract = hint.__module__.startswith("torch.") and any(map(inspect.isabstract, target.__mro__))
+    return issubclass(target, hint) and not has_contract
 
 
 def written(hint: Any) -> str:  # noqa: ANN401
