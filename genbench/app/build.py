@@ -1,6 +1,7 @@
 """From a configuration to objects."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.messages import explain_error, refusing
 from genbench.app.run_names import resolved, without_hydra
+from genbench.app.words import parse_override
 from genbench.config import schema
-from genbench.runtime.memory import is_out_of_memory
+from genbench.errors import OutOfMemory
+from genbench.records.metric_kinds import KINDS
+from genbench.runtime.memory import FREE, is_out_of_memory, memory_for
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
@@ -21,14 +25,26 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.session.run_parts import Parts
 
-__all__ = ["build", "check_groups", "fixed_schedules", "make", "seeded_model"]
+__all__ = [
+    "asks_objective",
+    "build",
+    "check_groups",
+    "check_job",
+    "check_objective",
+    "fixed_schedules",
+    "make",
+    "seeded_model",
+]
 
 
-def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = None) -> "Parts":
+def build(
+    cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = None, silent: bool = False
+) -> "Parts":
     """Build the objects of a configuration, and check the facts that hold between them; no image is read.
 
     job: its number in a sweep, which decides the device. local: the number of this process among the `each`
-    processes of the run on this machine. Fills in `image` of the configuration. Raises UsageError.
+    processes of the run on this machine. silent: say nothing of weights that a later command may find.
+    Fills in `image` of the configuration. Raises UsageError.
     """
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices
@@ -73,8 +89,45 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
             if parts.trainer.evaluate_every_images is not None:
                 raise
             # A training takes longer than to fetch the weights, after which the same command evaluates.
-            complain(f"{error}; until then the run trains, but does not evaluate")
+            if not silent:
+                complain(f"{error}; until then the run trains, but does not evaluate")
     return parts
+
+
+def check_job(cfg: DictConfig, *, is_search: bool = False) -> None:
+    """Raise UsageError where a job of a sweep would be refused when it starts, which may be hours later.
+    Its objects are built here, on this machine, and dropped. is_search: its objective is minimised.
+    """
+    with suppress(OutOfMemory), memory_for("building the model", FREE):  # the job itself says so
+        parts = build(without_hydra(cfg), silent=True)
+        with refusing():
+            check_objective(cfg.objective, parts, is_asked=is_search or asks_objective(cfg))
+
+
+def asks_objective(cfg: DictConfig) -> bool:
+    """Return True where the overrides of a job name its objective, which is fid by default."""
+    words = [parse_override(word) for word in cfg.hydra.overrides.task]
+    return any(word is not None and word.key_or_group == "objective" for word in words)
+
+
+def check_objective(objective: str, parts: "Parts", *, is_asked: bool) -> None:
+    """Raise ValueError unless the objective is bits_per_dim or a metric kind of which lower is better, among
+    those that genbench knows and those of the run's scores; if it is asked for, the run must measure it too.
+    """
+    from genbench.generator import Likelihood
+
+    own = {kind.key: kind for kind in parts.metrics.kinds}
+    legal = [kind.key for kind in {**KINDS, **own}.values() if kind.better < 0] + ["bits_per_dim"]
+    if objective not in legal:
+        raise ValueError(f"objective is {objective!r}; lower must be better: choose from {', '.join(legal)}")
+    measured = [key for key, kind in own.items() if kind.better < 0]
+    if isinstance(parts.model, Likelihood) and parts.metrics.likelihood_samples != 0:
+        measured.append("bits_per_dim")
+    if is_asked and objective not in measured:
+        there = f"choose from {', '.join(measured)}, or " if measured else ""
+        what = f"scores=[{objective}]" if own else "metrics=standard"
+        what = "another model" if objective == "bits_per_dim" else what
+        raise ValueError(f"objective is {objective!r}, which this run does not measure: {there}take {what}")
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401

@@ -9,13 +9,15 @@ from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from genbench.app.words import check_word, quoted
-from genbench.config.groups import defaults, options
+from genbench.app.words import check_word, parse_override, quoted
+from genbench.config.groups import defaults, groups, options
+from genbench.config.schema import CORE, ROOT
 
-__all__ = ["check_command", "parse_command", "words_for_hydra"]
+__all__ = ["check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
 
 SET = re.compile(r"(?P<key>\+{0,2}[A-Za-z_][\w./@-]*)=(?P<value>.*)", re.DOTALL)
 """An override that sets a key or chooses an option: KEY=VALUE, +KEY=VALUE or ++KEY=VALUE."""
+COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 OF_THE_SWEEP = ("sweep", "runs_dir", "name")
 """Keys that a sweep needs itself: which jobs it has, and where its ledger is."""
 
@@ -54,6 +56,12 @@ def check_command(args: Namespace) -> None:
     for option in ("resolve", "package"):
         if getattr(args, option) and not args.cfg:
             raise ValueError(f"--{option} is of --cfg: add --cfg job, or leave out --{option}")
+    if args.package and re.split(r"\W", args.package)[0] not in {*groups(), *CORE, *ROOT, "hydra"}:
+        raise ValueError(f"--package is {args.package!r}; it must be a node of the configuration, as trainer")
+    if args.shell_completion and not all(map(COMPLETION.fullmatch, args.overrides)):
+        raise ValueError(
+            "-sc installs completion for a shell: give install=bash, install=fish or install=zsh"
+        )
     folder = args.config_dir
     if folder is not None and not (folder and Path(folder).is_dir()):
         raise ValueError(f"--config-dir is {folder!r}, which is no folder: give one of GROUP/NAME.yaml")

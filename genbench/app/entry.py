@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app import sweeps
 from genbench.app.command import check_command, parse_command, words_for_hydra
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
+from genbench.app.misfit import fitting
 from genbench.app.words import overridden
 from genbench.config.help import help_text
 from genbench.errors import Failure, Unmeasured, UsageError
@@ -48,7 +49,7 @@ def run_command(main: Callable[[], None]) -> None:
     spell_out_warnings()
     try:
         if args.help:
-            print(help_text(args.overrides), flush=True)
+            print(help_text(args.overrides, fitting), flush=True)
             return
         check_command(args)
     except (ValueError, OSError) as error:

@@ -29,6 +29,7 @@ __all__ = [
     "check_folder",
     "check_outside_runs",
     "check_places",
+    "checking",
     "write_composition",
 ]
 

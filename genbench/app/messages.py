@@ -40,6 +40,7 @@ UNKNOWN = re.compile(r"Could not override '(?P<key>[^']+)'")
 The exception holds the key in its text alone. tests/app/test_messages.py provokes it in the installed Hydra.
 """
 SEVERAL = re.compile(r"Ambiguous value for argument '(?P<word>.*)'$", re.MULTILINE)
+OF_HYDRA = re.compile(r"Sweeping over Hydra's configuration is not supported : '(?P<word>.*)'")
 THERE = re.compile(r"Could not append to config. An item is already at '(?P<key>[^']+)'")
 REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
@@ -124,6 +125,8 @@ def text_of_hydra(error: HydraException, text: str, words: Sequence[str]) -> str
             f"{found['word']} gives several values: add -m to the command for a run of each, give one of "
             f'them, or quote a text with commas: "{key}={quoted(value)}"'
         )
+    if (found := OF_HYDRA.match(text)) is not None:
+        return f"{found['word']} is a setting of Hydra, which is the same for all jobs: give it one value"
     if (found := THERE.search(text)) is not None:
         return f"+{found['key']} adds a key that is there: leave out the plus, as {found['key']}=VALUE"
     if (found := REFUSED.match(text)) is not None and error.__cause__ is not None:

@@ -16,7 +16,7 @@ from genbench.app.words import parse_override
 from genbench.config import schema
 from genbench.config.groups import CONF, accepted_groups, groups, groups_of, options
 
-__all__ = ["composed", "is_of_misfit", "misfit"]
+__all__ = ["composed", "fitting", "is_of_misfit", "misfit"]
 
 OF_ALL = ("model", "data", "experiment", "sweep", "metrics", "scores", "features", "tracker", "precision")
 """Groups whose options fit every model, or which the others are measured against."""
@@ -45,6 +45,12 @@ def misfit(words: Sequence[str]) -> str | None:
             who, _ = accepted_groups(others)
             return f"{group}={option} does not fit {who}: choose from {', '.join(fitting)}"
     return None
+
+
+def fitting(choice: str, group: str) -> list[str]:
+    """Return the options of a group that fit a model, of a choice such as model=gan; all where none fits."""
+    tree = composed([choice])
+    return [name for name in options(group) if fits(tree, group, name, [choice])] or options(group)
 
 
 def chosen(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from genbench.config.groups import groups, options
 from genbench.records.flatten import flatten
 
-__all__ = ["check_word", "overridden", "parse_override", "quoted", "unreadable"]
+__all__ = ["assigned", "check_word", "overridden", "parse_override", "quoted", "unreadable"]
 
 OPTIONAL = ("tuned", "experiment", "sweep")
 """Entries of conf/config.yaml without which there still is a run: they alone can be deleted, and scores."""
@@ -50,6 +50,18 @@ def quoted(text: str) -> str:
     """
     inner = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return f"'{inner}'"
+
+
+def assigned(key: str, value: str) -> str:
+    """Return the override that gives a key exactly this text, in quotes where Hydra would read the text as
+    anything else: a=b, a list, a number, several values. Raises ValueError on ${, a reference in quotes too.
+    """
+    if "${" in value:
+        raise ValueError(f"{key} is {value!r}, and ${{ begins a reference: give a name without it, or a link")
+    override = parse_override(f"{key}={value}")
+    if override is not None and override.value() == value:
+        return f"{key}={value}"
+    return f"{key}={quoted(value)}"
 
 
 def check_word(word: str) -> None:
@@ -110,6 +122,8 @@ def faults_of_choice(word: str, override: Override) -> Iterator[str]:
     legal = f"choose from {', '.join(options(group))}"
     if override.is_add():
         yield f"{word}: {group} is chosen without a plus: write {word.lstrip('+')}"
+    if value is None and group in OPTIONAL:
+        return
     if value is None or value == "":
         yield f"{word} chooses no option of {group}: {legal}"
     names = value if isinstance(value, list) else [value]

@@ -103,7 +103,11 @@ class Evaluate:
         return path
 
     def overrides(self) -> list[str]:
-        """Return the options as overrides of the configuration. Raises ValueError on unknown features."""
+        """Return the options as overrides of the configuration, each value exactly as it was given.
+        Raises ValueError on unknown features.
+        """
+        from genbench.app.words import assigned
+
         words = {"data": self.data, "data.root": self.data_root, "metrics": self.metrics}
         known = options("features")
         if self.features is not None and self.features not in known:
@@ -114,7 +118,7 @@ class Evaluate:
             words |= {"features": "inception", "features.weights": self.features}  # the file of a network
         else:
             words["features"] = self.features
-        return [f"{key}={value}" for key, value in words.items() if value is not None]
+        return [assigned(key, value) for key, value in words.items() if value is not None]
 
     def evaluated(self, words: list[str]) -> dict[str, Any]:
         """Return the record of the target's evaluation by the data and metrics that overrides choose."""

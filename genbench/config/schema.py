@@ -7,7 +7,7 @@ import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["Place", "UnfitError", "check", "check_root", "dotted", "sampling_key", "walk"]
+__all__ = ["CORE", "ROOT", "Place", "UnfitError", "check", "check_root", "dotted", "sampling_key", "walk"]
 
 Place = tuple[str | int, ...]
 """The keys, and indices of lists, that lead to a node of the configuration."""
@@ -96,6 +96,9 @@ def check_root(tree: Mapping[str, Any], unresolved: Mapping[str, Any]) -> None:
     leaves = [leaf for _, leaf in walk(unresolved) if isinstance(leaf, str)]
     for leaf in leaves:
         check_part(leaf, tree)
+    for place, leaf in walk(tree):
+        if isinstance(leaf, str) and "${" in leaf:  # a record of it could not be read back
+            raise ValueError(f"{dotted(place)} is {leaf!r}; a text cannot have ${{: give one without it")
     referred = {found["root"] for leaf in leaves for found in INTERPOLATION.finditer(leaf)}
     for key, value in tree.items():
         if key in ROOT:

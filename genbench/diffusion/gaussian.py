@@ -63,6 +63,11 @@ class GaussianDiffusion(LikelihoodProcess):
 
         Called when the process is built, so that nothing is trained in vain.
         """
+        if self.schedule.erases:
+            raise ValueError(
+                "schedule=erasure is of process=binomial, which erases pixels, and process=gaussian adds "
+                "noise: take schedule=cosine or another"
+            )
         self.times.check(self.schedule)
         self.variance.check(self.schedule)
         self.density.check(self.schedule)
