@@ -41,8 +41,6 @@ class ErasureSchedule(Schedule):
     Source: Sohl-Dickstein et al. 2015, Section 2.4.1.
     """
 
-    erases = True
-
     def __init__(self, T: int = 1000) -> None:
         super().__init__(T)
 

@@ -15,7 +15,7 @@ Schedules are float64, images float32; likelihoods are in nats.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -56,8 +56,6 @@ class Schedule(nn.Module, ABC):
     learned, and alpha_bar carries gradient. Raises ValueError unless T >= 1.
     """
 
-    erases: ClassVar[bool] = False
-    """True where alpha_bar is a share of pixels that are not erased, and no variance of Gaussian noise."""
     grid: Tensor
     """The steps 0..T, (T + 1,) int64."""
 
