@@ -84,7 +84,7 @@ def unreadable(word: str) -> str:
     if not equals:
         near = get_close_matches(word, groups(), n=1)
         return f"{text}, such as {near[0] if near else 'model'}={options(near[0] if near else 'model')[0]}"
-    if re.fullmatch(r"[+~]{0,2}[A-Za-z_][\w./@-]*", key) is None:
+    if re.fullmatch(r"[+~]{0,2}[A-Za-z_][\w./@-]*", key, re.ASCII) is None:
         return f"{text}: {key!r} is no key; keys are such as model, seed or sampler.steps"
     safe = f"{key}={quoted(value)}"
     shown = f'"{safe}"' if not set(safe) & set('"$`\\!\n') else shlex.quote(safe)
@@ -106,10 +106,8 @@ def faults(word: str, override: Override) -> Iterator[str]:
         yield from faults_of_hydra(word, override)
     elif override.is_delete():
         if key not in OPTIONAL and not key.startswith("scores."):
-            choice = (
-                f"choose from {', '.join(options(key))}" if key in groups() else f"set it, as {key}=VALUE"
-            )
-            yield f"{word}: a run needs {key}, and only ~tuned can be left out: {choice}"
+            instead = f"choose from {', '.join(options(key))}" if key in groups() else f"set {key}=VALUE"
+            yield f"{word}: only {', '.join(OPTIONAL)} and single scores can be left out: {instead}"
     elif key == "tuned" and override.value() not in options("tuned"):
         yield f"{word} names no file of conf/tuned: choose from {', '.join(options('tuned'))}"
     elif key in groups() and not override.is_sweep_override():
@@ -120,7 +118,7 @@ def faults_of_choice(word: str, override: Override) -> Iterator[str]:
     """Yield what is wrong with the form of a choice in a group; whether the option exists is seen later."""
     group, value = override.key_or_group, override.value()
     legal = f"choose from {', '.join(options(group))}"
-    if override.is_add():
+    if word.startswith("+"):
         yield f"{word}: {group} is chosen without a plus: write {word.lstrip('+')}"
     if value is None and group in OPTIONAL:
         return
@@ -144,6 +142,8 @@ def faults_of_hydra(word: str, override: Override) -> Iterator[str]:
     """
     if override.is_sweep_override():
         return  # Hydra's to refuse, which varies none of its own settings either
+    if override.key_or_group == "hydra.searchpath":
+        yield from faults_of_searchpath(word, override.value())
     for key, value in flatten({override.key_or_group: override.value()}).items():
         name = key.removeprefix(VARIABLES)
         if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
@@ -157,8 +157,6 @@ def faults_of_hydra(word: str, override: Override) -> Iterator[str]:
             yield f"{word} names no directory: give one, or leave it out"
         if key == "hydra.verbose" and not isinstance(value, bool | str | list):
             yield f"{word}: it must be true, false, or the name of a logger, such as hydra"
-        if key == "hydra.searchpath":
-            yield from faults_of_searchpath(word, value)
 
 
 def faults_of_searchpath(word: str, value: object) -> Iterator[str]:
