@@ -52,7 +52,7 @@ def check_command(args: Namespace) -> None:
             "--experimental-rerun reads a pickle, which can execute code: repeat the run's command"
         )
     if args.config_path is not None:
-        raise ValueError("--config-path is not for genbench: give options of your own by --config-dir")
+        raise ValueError("--config-path is not taken: give options of your own by --config-dir")
     for option in ("resolve", "package"):
         if getattr(args, option) and not args.cfg:
             raise ValueError(f"--{option} is of --cfg: add --cfg job, or leave out --{option}")

@@ -130,7 +130,7 @@ ROWS = (
     Wrong("main --info foo", ("'foo'", "'plugins'")),
     Wrong("main --config-name", ("--config-name", "expected one argument")),
     Wrong("main --config-name foo", ("--config-name is 'foo'", "leave it out")),
-    Wrong("main --config-path foo", ("--config-path is not for genbench", "--config-dir")),
+    Wrong("main --config-path foo", ("--config-path is not taken", "--config-dir")),
     Wrong("main --config-dir foo", ("--config-dir is 'foo'", "no folder")),
     Wrong("main --config-dir file", ("--config-dir is 'file'", "no folder"), given=file),
     Wrong("main --resolve", ("--resolve", "--cfg job")),
