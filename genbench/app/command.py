@@ -13,13 +13,15 @@ from genbench.app.words import check_word, parse_override, quoted
 from genbench.config.groups import defaults, groups, options
 from genbench.config.schema import CORE, ROOT
 
-__all__ = ["check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
+__all__ = ["as_text", "check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
 
 SET = re.compile(r"(?P<key>\+{0,2}[A-Za-z_][\w./@-]*)=(?P<value>.*)", re.DOTALL)
 """An override that sets a key or chooses an option: KEY=VALUE, +KEY=VALUE or ++KEY=VALUE."""
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 OF_THE_SWEEP = ("sweep", "runs_dir", "name")
 """Keys that a sweep needs itself: which jobs it has, and where its ledger is."""
+TEXT = re.compile(r"name|runs_dir|hydra\.(run\.dir|sweep\.dir|sweep\.subdir)|[\w.]+\.(root|weights|run_dir)")
+"""Keys of names and folders, whose values are text however they look: name=2024, runs_dir=~/x."""
 
 
 def parse_command(words: Sequence[str]) -> Namespace:
@@ -66,7 +68,7 @@ def check_command(args: Namespace) -> None:
     if folder is not None and not (folder and Path(folder).is_dir()):
         raise ValueError(f"--config-dir is {folder!r}, which is no folder: give one of GROUP/NAME.yaml")
     for word in args.overrides:
-        check_word(word)
+        check_word(as_text(word))
 
 
 def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
@@ -78,9 +80,9 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
     """
     own = [word for word in words if word not in args.overrides]
     if not is_product(args):
-        return [*own, *args.overrides]
+        return [*own, *map(as_text, args.overrides)]
     params, rest = [], []
-    for word in args.overrides:
+    for word in map(as_text, args.overrides):
         found = SET.fullmatch(word)
         name = found["key"].lstrip("+") if found else ""
         if found is None or name.startswith("hydra") or name in OF_THE_SWEEP:
@@ -90,6 +92,21 @@ def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
             value = re.sub(r"(\\*)\$\{", r"\1\1\\${", found["value"])
             params.append(f"{found['key']}: {quoted(value)}")
     return [*own, *rest, f"++hydra.sweeper={{params: {{{', '.join(params)}}}}}"]
+
+
+def as_text(word: str) -> str:
+    """Return an override of a name or a folder with its value quoted, where Hydra would read a number, true
+    or false, or nothing at all; any other word as it is. Values separated by commas are left to the sweep.
+    """
+    found = SET.fullmatch(word)
+    if found is None or not TEXT.fullmatch(found["key"].lstrip("+")):
+        return word
+    override = parse_override(word)
+    if override is None:
+        is_as_typed = "," not in found["value"]
+    else:
+        is_as_typed = not override.is_sweep_override() and isinstance(override.value(), int | float)
+    return f"{found['key']}={quoted(found['value'])}" if is_as_typed else word
 
 
 def is_product(args: Namespace) -> bool:

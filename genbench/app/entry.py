@@ -10,12 +10,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app import sweeps
 from genbench.app.command import check_command, parse_command, words_for_hydra
+from genbench.app.find_run import new_folders_removed
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
 from genbench.app.misfit import fitting
 from genbench.app.words import overridden
 from genbench.config.help import help_text
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.sweep_ledger import BAD
+from genbench.runtime.passwords import check_words
 from genbench.runtime.printable import complain, spell_out_warnings
 from genbench.runtime.progress import terminal
 from genbench.runtime.streams import harden_streams
@@ -48,6 +50,7 @@ def run_command(main: Callable[[], None]) -> None:
     harden_streams(output_is_result=bool(args.help or args.cfg or args.info))
     spell_out_warnings()
     try:
+        check_words(words)
         if args.help:
             print(help_text(args.overrides, fitting), flush=True)
             return
@@ -60,10 +63,12 @@ def run_command(main: Callable[[], None]) -> None:
     os.environ.pop(sweeps.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        run_hydra(main, args.overrides)
-    finally:
-        ends = sweeps.print_summary(terminal())
+    with new_folders_removed():
+        try:
+            run_hydra(main, args.overrides)
+        finally:
+            ends = sweeps.print_summary(terminal())
+            sweeps.forget_unless_begun(ends)
     if "stopped" in ends or sweeps.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
     if ends & (BAD | {"not started"}):

@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.messages import leave, refusing
-from genbench.app.run_names import identity, without_hydra
+from genbench.app.run_names import folder_of, identity, run_dir, without_hydra
 from genbench.errors import UsageError
 from genbench.records.files import atomic_file
 from genbench.records.run_directory import Run
@@ -30,6 +31,8 @@ __all__ = [
     "check_outside_runs",
     "check_places",
     "checking",
+    "new_folders_removed",
+    "note_new",
     "write_composition",
 ]
 
@@ -45,6 +48,10 @@ CHECKPOINTS = 3  # of a run at a time: the last, its predecessor, and the next o
 WEIGHTS = 2  # sets of weights in each: raw and averaged; the optimizer's state comes on top
 
 
+NEW: ContextVar[set[Path]] = ContextVar("NEW")
+"""The folders that this command may make, and that were not there before."""
+
+
 class ChecksDirectory(Callback):
     """Hooks of Hydra that refuse the directory of another run or program before anything is written there.
     conf/config.yaml names this class. A refusal is printed, and the command exits with code 2.
@@ -53,14 +60,42 @@ class ChecksDirectory(Callback):
     def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Check the directory of a single run."""
         with checking(config):
-            check_outside_runs(Path(config.runs_dir) / "job")
-            check_directory(Run(Path(config.hydra.run.dir)), identity(config))
+            check_outside_runs(run_dir(config).parents[1] / "job")
+            here = folder_of("hydra.run.dir", config.hydra.run.dir)
+            check_directory(Run(here), identity(config))
+            note_new(here)
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Check the folder of a sweep; its jobs check their own directories when they start."""
         with checking(config):
-            for folder in (Path(config.runs_dir), Path(config.hydra.sweep.dir)):
+            for key in ("runs_dir", "hydra.sweep.dir"):
+                folder = folder_of(key, OmegaConf.select(config, key))
                 check_outside_runs(folder / "job")
+                note_new(folder)
+            folder = Path(config.runs_dir)
+            check_writable(folder)  # the ledger goes there
+            note_new(folder / ".sweeps")
+
+
+def note_new(folder: Path) -> None:
+    """Note which folders a command makes to have this one, so that it leaves none of them empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    NEW.get(set()).update(path.absolute() for path in missing)
+
+
+@contextmanager
+def new_folders_removed() -> Iterator[None]:
+    """Remove, after the block, the folders that were noted inside by `note_new` and remained empty, as those
+    of a command that was refused; one that was there before remains.
+    """
+    token = NEW.set(set())
+    try:
+        yield
+    finally:
+        for path in sorted(NEW.get(), key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):  # it is not empty, or was never made
+                path.rmdir()
+        NEW.reset(token)
 
 
 @contextmanager

@@ -79,12 +79,14 @@ def run(cfg: DictConfig) -> float:
 
 def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
     """Run the one job of a command and return its objective; exit with a message where it fails or stops."""
+    refused = False
     try:
         end = carry_out(cfg, here, console, StopRequest())
         if end.status == "estimated":
             console.print(end.note, highlight=False)
         return end.objective
     except (UsageError, Unmeasured, Failure, FloatingPointError) as error:
+        refused = isinstance(error, UsageError)
         leave(error)
     except Stopped as stopped:
         end = stopped_end(stopped, here)
@@ -92,7 +94,7 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
         print_upload_command([here.path], console)
-        if here.path.exists():
+        if here.path.exists() and not refused:
             console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
@@ -118,7 +120,10 @@ def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -
     finally:
         number = enter_end(end, here, started)
         console.print(f"job {number} {end.status}: {end.note}", highlight=False)
-        if here.path.exists():
+        if end.status in ("refused", "estimated"):
+            with suppress(OSError):  # it has files of an earlier run
+                here.path.rmdir()
+        if here.path.exists() and end.status != "refused":
             console.print(str(here.path), soft_wrap=True, highlight=False)
     if alone and (stop.requested or end.status == "stopped"):  # also where the job was done before it heard
         sys.exit(EXIT_STOPPED)

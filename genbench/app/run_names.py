@@ -8,29 +8,58 @@ from omegaconf import DictConfig, OmegaConf
 
 from genbench.records.identity import hashed
 from genbench.records.run_directory import rerun_path
-from genbench.runtime.disk import explain
+from genbench.runtime.disk import check_makable, explain
 
-__all__ = ["identity", "resolved", "run_dir", "without_hydra"]
+__all__ = ["checked_path", "folder_of", "identity", "resolved", "run_dir", "without_hydra"]
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+LEGAL_NAME = "text of 1 to 255 letters, digits, '.', '_', '-', not '.' first"
+UNUSUAL = re.compile("[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that show a text in another order than it has."""
 
 
 def run_dir(cfg: DictConfig) -> Path:
     """Return the directory of a run, which its configuration and seed decide, such as
     runs/default/ddpm-digits-seed0-f687925f; it is numbered where rerun=true finds one that exists.
 
-    Makes runs_dir. Raises ValueError where it cannot be made, or on a name that is no plain file name.
+    Raises ValueError on a name that is no plain file name, and on a runs_dir that names no folder.
     """
-    if not NAME.fullmatch(str(cfg.name)):
-        raise ValueError(f"name is {cfg.name!r}; it must be letters, digits, '.', '_', '-', not '.' first")
-    try:
-        Path(cfg.runs_dir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"runs_dir is {cfg.runs_dir}, which cannot be made. {explain(error)}") from error
+    if not isinstance(cfg.name, str) or not NAME.fullmatch(cfg.name):
+        raise ValueError(f"name is {cfg.name!r}; it must be {LEGAL_NAME}")
+    runs_dir = Path(checked_path("runs_dir", cfg.runs_dir))
     choices = cfg.hydra.runtime.choices
     run = f"{choices['model']}-{choices['data']}-seed{cfg.seed}-{identity(cfg)[:8]}"
-    path = Path(cfg.runs_dir) / cfg.name / run
+    path = runs_dir / cfg.name / run
     return rerun_path(path) if cfg.rerun else path
+
+
+def folder_of(key: str, value: object) -> Path:
+    """Return the folder that the value of a key names. Raises ValueError, with the key and the value, unless
+    it is text that names a folder of this machine which is there or can be made; nothing is written.
+    """
+    folder = Path(checked_path(key, value))
+    try:
+        check_makable(folder)
+    except OSError as error:
+        raise ValueError(f"{key} is {value}, which cannot be made. {explain(error)}") from error
+    return folder
+
+
+def checked_path(key: str, value: object) -> str:
+    """Return the value of a key, which must be the path of a folder, whatever there is at that path.
+    Raises ValueError, with the key and the value, where it is no text, empty, an address, or begins with ~.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is {value!r}; it must be text, the path of a folder")
+    if not value.strip():
+        raise ValueError(f"{key} is {value!r}; it must be the path of a folder: '.' is the current one")
+    if UNUSUAL.search(value):
+        raise ValueError(f"{key} is {value!r}; a path of runs must be without control characters")
+    if "://" in value:
+        raise ValueError(f"{key} is {value}; it must be a folder of this machine, no address")
+    if value.startswith("~"):
+        raise ValueError(f"{key} is {value}; ~ stands for no home directory here: write the whole path")
+    return value
 
 
 def identity(cfg: DictConfig) -> str:

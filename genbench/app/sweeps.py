@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -22,9 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from genbench.app.build import check_job
-from genbench.app.find_run import check_folder, check_outside_runs, checking
+from genbench.app.command import as_text
+from genbench.app.find_run import check_folder, check_outside_runs, checking, note_new
 from genbench.app.messages import explain_error
-from genbench.app.run_names import identity, resolved, without_hydra
+from genbench.app.run_names import checked_path, folder_of, identity, resolved, run_dir, without_hydra
 from genbench.app.words import check_word, quoted
 from genbench.errors import UsageError
 from genbench.records.identity import hashed
@@ -33,7 +35,15 @@ from genbench.records.sweep_ledger import Ledger, Outcome, Status, outcome_table
 from genbench.runtime.progress import terminal
 from genbench.runtime.stop import StopRequest, ignoring_hangup, say_stopping, stop_signals
 
-__all__ = ["Combinations", "KeepsLedger", "ledger", "print_summary", "print_upload_command", "stop_of_sweep"]
+__all__ = [
+    "Combinations",
+    "KeepsLedger",
+    "forget_unless_begun",
+    "ledger",
+    "print_summary",
+    "print_upload_command",
+    "stop_of_sweep",
+]
 
 LEDGER = "GENBENCH_SWEEP"  # its path, in the environment of every job, wherever a launcher starts it
 
@@ -101,13 +111,19 @@ class Combinations(Sweeper):
         jobs = self.accepted(combinations(OverridesParser.create(self.config_loader).parse_overrides(words)))
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")  # as Hydra's own sweeper does
+        plan = folder / "multirun.yaml"
+        is_new = not plan.exists()
+        OmegaConf.save(self.config, plan)  # as Hydra's own sweeper does
         size, done = self.max_batch_size or len(jobs), list[JobReturn]()
-        for start in range(0, len(jobs), size):
-            batch = self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
-            for job in batch:
-                _ = job.return_value  # which raises what ended the job, if it did not end by itself
-            done += batch
+        try:
+            for start in range(0, len(jobs), size):
+                batch = self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
+                for job in batch:
+                    _ = job.return_value  # which raises what ended the job, if it did not end by itself
+                done += batch
+        finally:
+            if is_new and not is_begun(statuses()):
+                plan.unlink(missing_ok=True)
         return done
 
     def accepted(self, jobs: Sequence[list[str]]) -> list[list[str]]:
@@ -141,9 +157,12 @@ class Combinations(Sweeper):
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             return explain_error(error, words)
         try:  # Hydra would make the directory, also within another run
-            path = Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir
+            run_dir(cfg)  # whose name must be legal
+            subdir = checked_path("hydra.sweep.subdir", cfg.hydra.sweep.subdir)
+            path = folder_of("the directory of the run", str(Path(cfg.hydra.sweep.dir) / subdir))
             check_folder(path)
             check_outside_runs(path)
+            note_new(path)
             if Run(path).finished_result() is not None:
                 return None
         except OmegaConfBaseException:
@@ -181,7 +200,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
         if override.is_sweep_override():
             if override.value_type == ValueType.INTERVAL_SWEEP:
                 raise UsageError(f"{override.input_line} is for a search: list values, as in {key}=1,2")
-            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            values[key] = [as_text(f"{key}={value}") for value in override.sweep_string_iterator()]
             if not values[key]:
                 raise UsageError(f"{override.input_line} gives no values: list them, as in {key}=a,b")
     return [list(job) for job in itertools.product(*values.values())]
@@ -240,6 +259,25 @@ def print_summary(console: Console) -> set[Status]:
         )
     print_upload_command([Path(outcome.run) for outcome in outcomes if outcome.run], console)
     return {outcome.status for outcome in outcomes}
+
+
+def forget_unless_begun(ends: set[Status]) -> None:
+    """Remove the ledger of a sweep none of whose jobs began, since all were refused.
+    ends: the statuses of its jobs, none outside of a sweep.
+    """
+    if (record := ledger()) is not None and not is_begun(ends):
+        with suppress(OSError):
+            record.path.unlink(missing_ok=True)
+
+
+def is_begun(ends: set[Status]) -> bool:
+    """Return True where a job of a sweep did some work, False where all were refused."""
+    return not ends <= {"refused", "not started"}
+
+
+def statuses() -> set[Status]:
+    """Return the statuses of the jobs of the sweep that this process belongs to, so far."""
+    return {outcome.status for outcome in record.outcomes()} if (record := ledger()) is not None else set()
 
 
 def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:

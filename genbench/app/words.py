@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 
 from genbench.config.groups import groups, options
 from genbench.records.flatten import flatten
+from genbench.runtime.passwords import is_secret_name
 
 __all__ = ["assigned", "check_word", "overridden", "parse_override", "quoted", "unreadable"]
 
@@ -27,11 +28,6 @@ OF_HYDRA = (
 )
 """Settings of Hydra that have an effect here; others are filled in by itself, or by conf/config.yaml."""
 VARIABLES = "hydra.job.env_set."
-SECRET = {
-    *("KEY", "KEYS", "APIKEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "AUTH"),
-    *("PASS", "PASSWD", "PASSWORD", "PASSWORDS", "CREDENTIAL", "CREDENTIALS"),
-}
-"""Segments in the names of variables that hold a secret, such as in HF_TOKEN."""
 
 
 def parse_override(word: str) -> Override | None:
@@ -146,7 +142,7 @@ def faults_of_hydra(word: str, override: Override) -> Iterator[str]:
         yield from faults_of_searchpath(word, override.value())
     for key, value in flatten({override.key_or_group: override.value()}).items():
         name = key.removeprefix(VARIABLES)
-        if key.startswith(VARIABLES) and SECRET & set(name.upper().split("_")):
+        if key.startswith(VARIABLES) and is_secret_name(name):
             yield (
                 f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
                 f"variable before the command (export {name}=..), from where jobs inherit it"

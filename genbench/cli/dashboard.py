@@ -35,6 +35,11 @@ def dashboard(
         raise ValueError(f"--data is {data!r}: choose from {', '.join(options('data'))}")
     if out is not None and not dry_run:
         raise ValueError(f"--out {out} needs --dry-run: a workspace that is saved leaves no file")
+    from genbench.tracking.options import check_wandb_name
+
+    check_wandb_name(project, "--project")
+    if entity is not None:
+        check_wandb_name(entity, "--entity")
     check_out(out)
     try:
         from genbench.tracking.wandb_workspace import specification, workspace

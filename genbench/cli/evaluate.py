@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genbench.cli.output import check_out
+from genbench.cli.output import check_out, check_whole
 from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.config.groups import options
 from genbench.records.untrusted_files import check_appendable
@@ -96,6 +96,7 @@ class Evaluate:
             )
         beside = target.with_name(f"{target.name.removesuffix('.npz')}.evaluations.jsonl")
         path = self.out or (target / "evaluations.jsonl" if self.is_run else beside)
+        check_whole(path)
         if not path.parent.is_dir():
             raise ValueError(f"--out {path} is in a folder that does not exist: make {path.parent} first")
         check_out(path)

@@ -55,8 +55,9 @@ def schedules(
     check_out(out)
     from genbench.app.build import fixed_schedules
     from genbench.config.groups import CONF
-    from genbench.evaluation.pictures import schedule_figure
+    from genbench.evaluation.pictures import check_figure, schedule_figure
 
+    check_figure(out)
     if config_dir is not None and not (config_dir / "schedule").is_dir():
         raise ValueError(
             f"--config-dir is {config_dir}, where there is no folder schedule/: give one that has it"

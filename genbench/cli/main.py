@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from genbench.cli import dashboard, evaluate, figures, report, sample
+from genbench.cli.mistakes import UsageMistake, explain_mistake
 from genbench.cli.output import say
 from genbench.errors import Failure
 from genbench.records.run_directory import version
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.memory import memory_for
+from genbench.runtime.passwords import check_words
 from genbench.runtime.printable import complain, flat, spell_out_warnings
 from genbench.runtime.streams import harden_streams
 
@@ -50,11 +52,20 @@ def main() -> None:
     harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
     spell_out_warnings()
     try:
+        check_words(sys.argv[1:])
         with memory_for("this command", "free memory, or choose another --device"):
             try:
-                app(prog_name="genbench")
+                code = app(prog_name="genbench", standalone_mode=False)
             finally:
                 sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at exit
+        if code:  # of typer.Exit
+            sys.exit(code)
+    except UsageMistake as error:
+        if len(sys.argv) == 1:
+            print(error, file=sys.stderr)  # the help
+        else:
+            complain(flat(explain_mistake(error)))
+        sys.exit(2)
     except OSError as error:
         complain(flat(explain(error)))
         sys.exit(1 if is_machine_fault(error) else 2)

@@ -223,6 +223,8 @@ def serve(
     from genbench.report.page import html
     from genbench.report.page.serve import LiveReport, server
 
+    if not host.strip():
+        raise ValueError(f"--host is {host!r}; give an address, such as 127.0.0.1, or 0.0.0.0 for all")
     query, title = asked(by, sort, columns), runs_dir.resolve().name
 
     def write(state: str) -> str:
@@ -231,7 +233,15 @@ def serve(
 
     live = LiveReport(runs_dir, write)
     live.page()  # what is wrong is said here, not in the browser
-    with server(live, host, port) as listening:
+    try:
+        listening = server(live, host, port)
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
+        raise ValueError(
+            f"--host {host!r} --port {port} cannot be listened at ({why}): give an address of this machine, "
+            "such as 127.0.0.1, and a port that is free and allowed, or 0 for any"
+        ) from error
+    with listening:
         # A shell has what it starts in the background ignore SIGINT, and nothing else would end this.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         named = f"[{host}]" if ":" in host else host

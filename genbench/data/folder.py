@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from genbench.data.image_files import SUFFIXES, Tree, image_tree, remarks
 from genbench.data.source import SPLITS, ImageSource, digest
 from genbench.records.untrusted_files import open_regular
+from genbench.runtime.disk import expanded
 
 __all__ = ["ImageFolder"]
 
@@ -48,7 +49,7 @@ class ImageFolder(ImageSource):
             raise ValueError(f"channels is {channels}; choose from 1 (grey) and 3 (RGB)")
         if not 0 < test_fraction < 1:
             raise ValueError(f"test_fraction is {test_fraction}; it must be a number between 0 and 1")
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = None if root is None else expanded(root, "write the whole path, or set HOME")
         self.shape = (channels, size, size)
         self.flip = flip
         self.test_fraction = test_fraction

@@ -17,6 +17,7 @@ from genbench.data.source import GreySource, ImageSource, digest, file_digest
 from genbench.data.store import cache_dir
 from genbench.records.files import clear
 from genbench.records.untrusted_files import open_regular
+from genbench.runtime.disk import expanded
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10, MNIST
@@ -82,7 +83,7 @@ class TorchvisionSource(ImageSource):
     """Number of train and of test images."""
 
     def __init__(self, root: str | None = None, *, download: bool = True) -> None:
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = None if root is None else expanded(root, "write the whole path, or set HOME")
         self.download = download
 
     @abstractmethod

@@ -26,7 +26,7 @@ from genbench.data.known_distribution import KnownDistribution
 from genbench.data.memory_map import MappedFile
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
-from genbench.runtime.disk import check_writable, naming
+from genbench.runtime.disk import check_makable, check_writable, expanded, naming
 from genbench.runtime.progress import Bar, Progress
 
 __all__ = ["ImageData", "Split", "cache_dir", "prepare"]
@@ -90,8 +90,10 @@ def cache_dir() -> Path:
     """Return the folder for files that can be made again: $GENBENCH_CACHE, or ~/.cache/genbench.
 
     Image stores, downloaded sets, reference statistics, trained classifiers and measured rates lie there.
+    Raises ValueError, which names the variable, where the user has no home directory.
     """
-    return Path(os.environ.get("GENBENCH_CACHE") or "~/.cache/genbench").expanduser()
+    path = os.environ.get("GENBENCH_CACHE") or "~/.cache/genbench"
+    return expanded(path, "name a folder for cached files by the variable GENBENCH_CACHE")
 
 
 def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = None) -> ImageData:
@@ -117,6 +119,7 @@ def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = Non
 def check_cache(folder: Path, source: ImageSource) -> None:
     """Make the folder of all stores. Raises ValueError where a missing store could not be written there."""
     try:
+        check_makable(folder.parent)
         folder.parent.mkdir(parents=True, exist_ok=True)
         check_writable(folder.parent)
     except OSError as error:

@@ -109,6 +109,17 @@ def curves_figure(
     save_figure(figure, path)
 
 
+def check_figure(path: Path) -> None:
+    """Raise ValueError where the ending of a file names no format of figures; a name without one is a PNG."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    legal = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in legal:
+        raise ValueError(
+            f"{path} ends in {path.suffix}, which names no format of figures: choose from {', '.join(legal)}"
+        )
+
+
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a matplotlib figure to `path` as a whole or not at all; the file's ending decides the format,
     such as png, pdf or svg, and a name without one is a PNG.

@@ -143,8 +143,10 @@ class Run:
         """Lock the run for this process inside a `with` block; the system releases the lock of a killed
         process.
 
-        A run that does not begin inside leaves no files. Raises Busy where another process holds the lock.
+        A run that does not begin inside leaves no files, and no directory that was not there before. Raises
+        Busy where another process holds the lock.
         """
+        is_new = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
         try:
@@ -156,18 +158,20 @@ class Run:
             yield
         finally:
             with suppress(OSError):
-                self.discard_unless_begun()
+                self.discard_unless_begun(is_new=is_new)
             lock.release()
 
-    def discard_unless_begun(self) -> None:
-        """Remove the files of a run that was refused before it began: Hydra's, the log, the lock."""
+    def discard_unless_begun(self, *, is_new: bool) -> None:
+        """Remove the files of a run that was refused before it began: Hydra's, the log, the lock; and its
+        directory, where it is new and nothing else is in it.
+        """
         if (self.path / "run.json").exists():
             return
         shutil.rmtree(self.path / ".hydra", ignore_errors=True)
         for leftover in ("main.log", ".lock"):
             (self.path / leftover).unlink(missing_ok=True)
-        if self.path.exists() and not any(self.path.iterdir()):
-            self.path.rmdir()
+        if is_new:
+            self.path.rmdir()  # an OSError says that it is not empty
 
 
 def rerun_path(path: Path) -> Path:

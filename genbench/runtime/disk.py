@@ -16,8 +16,10 @@ from filelock import FileLock
 
 __all__ = [
     "check_file_size",
+    "check_makable",
     "check_room",
     "check_writable",
+    "expanded",
     "explain",
     "is_machine_fault",
     "locked",
@@ -43,6 +45,8 @@ REMEDIES = {
     errno.EEXIST: MOVE,
     errno.ENOTDIR: MOVE,
     errno.EISDIR: MOVE,
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: MOVE,
 }
 """Errors that have to do with where something is read or written -> the remedy."""
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EIO}
@@ -81,6 +85,16 @@ def explain(error: OSError) -> str:
     no_scratch = error.errno == errno.ENOENT and "temporary directory" in error.strerror  # as tempfile says
     remedy = "Name one by the variable TMPDIR." if no_scratch else REMEDIES.get(error.errno)
     return what if remedy is None else f"{what}. {remedy}"
+
+
+def expanded(path: str, remedy: str) -> Path:
+    """Return a path in which ~ is the home directory of the user.
+    Raises ValueError, which ends with `remedy`, where there is no home: no HOME, and a user without a name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} is below a home directory, and this user has none: {remedy}") from error
 
 
 @contextmanager
@@ -162,6 +176,22 @@ def check_writable(folder: Path) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(place)) from error
+
+
+def check_makable(folder: Path) -> None:
+    """Raise OSError, with the path that is in the way, unless a folder is there or can be made.
+    Nothing is written: a disk that lies about its permissions is found out by `check_writable`.
+    """
+    folder = folder.absolute()
+    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not place.is_dir():  # a file, or a link that leads nowhere
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+    if place == folder:
+        return
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    with suppress(FileNotFoundError):
+        folder.stat()  # whose name may be too long
 
 
 def check_room(folder: Path, size: int, what: str) -> None:

@@ -4,13 +4,18 @@ Names of runs, keys, notes and error messages may hold escape sequences, which m
 retitle its window, and bidirectional overrides, which show a text in another order than it has.
 """
 
+import re
 import sys
 import warnings
 from pathlib import Path
 
+from genbench.runtime.passwords import without_passwords
+
 __all__ = ["complain", "flat", "in_one_line", "printable", "spell_out_warnings"]
 
 FORMAT = warnings.formatwarning
+LONG = re.compile(r"\S{300,}")
+"""A word that would fill a terminal, such as a path of thousands of characters."""
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -46,9 +51,14 @@ def spelt(text: str) -> str:
 
 def complain(message: str) -> None:
     """Print a message on stderr under the program's name, with control characters spelt out. Every refusal,
-    failure and warning of a command comes this way.
+    failure and warning of a command comes this way. The middle of a word of 300
+    characters or more is left out.
     """
-    print(f"genbench: {printable(message)}", file=sys.stderr)
+    message = without_passwords(message)
+    short = LONG.sub(
+        lambda found: f"{found[0][:80]}..({len(found[0]):,} characters)..{found[0][-40:]}", message
+    )
+    print(f"genbench: {printable(short)}", file=sys.stderr)
 
 
 def spell_out_warnings() -> None:

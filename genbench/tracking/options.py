@@ -1,5 +1,6 @@
 """The options of `tracker=`: recipes that open a run's trackers when it begins."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,11 @@ from genbench.tracking.jsonl import JsonLines
 from genbench.tracking.tracker import Tracker, Trackers
 from genbench.tracking.wandb import Mode, RunLabels, Wandb, WandbStartError
 
-__all__ = ["JsonlTracking", "Tracking", "WandbTracking"]
+__all__ = ["JsonlTracking", "Tracking", "WandbTracking", "check_wandb_name"]
+
+FORBIDDEN = re.compile(r"[/\\#?%:\x00-\x1f]")
+"""Characters that wandb accepts in no name of a project."""
+LONGEST_NAME = 128
 
 
 class Tracking(ABC):
@@ -70,6 +75,7 @@ class WandbTracking(Tracking):
     mode: Mode = "auto"
 
     def __post_init__(self) -> None:
+        check_wandb_name(self.project, "tracker.project")
         if self.mode not in get_args(Mode):
             raise ValueError(f"tracker.mode is {self.mode!r}; choose from {', '.join(get_args(Mode))}")
 
@@ -93,9 +99,18 @@ class WandbTracking(Tracking):
         except WandbStartError as error:
             if self.required:
                 lines.finish("failed")
-                raise
+                raise WandbStartError(f"{error}: mend that, or leave wandb out by tracker=jsonl") from error
             complain(f"{error}; the run is logged to {lines.path} alone")
             return lines
+
+
+def check_wandb_name(name: str, key: str) -> None:
+    """Raise ValueError, with the key, on a name that wandb accepts for no project and no account."""
+    if not name.strip() or len(name) > LONGEST_NAME or FORBIDDEN.search(name):
+        raise ValueError(
+            f"{key} is {name!r}; it must be 1 to {LONGEST_NAME} characters, without / \\ # ? % : and line "
+            "breaks"
+        )
 
 
 def tags(choices: Mapping[str, str]) -> tuple[str, ...]:

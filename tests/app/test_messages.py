@@ -82,7 +82,7 @@ def test_omegaconf_hands_over_where_a_reference_leads_nowhere() -> None:
 def test_an_error_of_genbench_that_a_resolver_raises_is_told_as_it_is() -> None:
     error = error_of("name=../elsewhere")
     assert isinstance(error, InterpolationResolutionError)
-    assert explain_error(error).startswith("name is '../elsewhere'; it must be letters")
+    assert explain_error(error).startswith("name is '../elsewhere'; it must be text of 1 to 255 letters")
     assert "\n" not in explain_error(error)
     assert explain_error(ValueError("seed is 'x'")) == "seed is 'x'"
 

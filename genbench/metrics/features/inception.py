@@ -13,6 +13,7 @@ from genbench.data.source import file_digest
 from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource, MissingWeights
 from genbench.metrics.features.weights import check_channels, check_layout, local_file, read_tensors
 from genbench.records.files import atomic_file
+from genbench.runtime.disk import expanded
 from genbench.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class InceptionFeatures(FeatureSource):
         not there yet. Raises FileNotFoundError or MissingWeights.
         """
         if self.weights is None:
-            path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
+            hub = expanded(torch.hub.get_dir(), "name torch's folder by the variable TORCH_HOME")
+            path = hub / "checkpoints" / FILE
             return path if path.is_file() else download(path)
         return local_file(self.weights, REMEDY)
 
@@ -143,8 +145,8 @@ def download(path: Path) -> Path:
 
     try:
         with (
-            atomic_file(path) as file,
             urllib.request.urlopen(URL_INCEPTION_V3, timeout=TIMEOUT_SECONDS) as answer,
+            atomic_file(path) as file,  # whose folder is made only now that something arrives
         ):
             shutil.copyfileobj(answer, file)
             file.flush()  # what is buffered would be missing from the digest

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.data import ImageData, ImageSource
+from genbench.runtime.disk import expanded
 
 __all__ = ["check_channels", "check_layout", "local_file", "read_tensors"]
 
@@ -28,7 +29,7 @@ def local_file(weights: str, remedy: str) -> Path:
     """Return the path that features.weights states, with ~ expanded. Raises FileNotFoundError, which ends
     with `remedy`, where there is no file.
     """
-    path = Path(weights).expanduser()
+    path = expanded(weights, "write the whole path, or set HOME")
     if not path.is_file():
         raise FileNotFoundError(f"features.weights is {path}, which is no file; {remedy}")
     return path
