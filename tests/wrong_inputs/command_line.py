@@ -44,7 +44,7 @@ ROWS = (
     Wrong("main hydra.job.env_copy=[A]", ("hydra.job.env_copy", HYDRA)),
     Wrong("main hydra.job_logging.root.level=foo", ("hydra.job_logging.root", HYDRA)),
     Wrong("main hydra.verbose=5", ("hydra.verbose=5", "true, false, or the name of a logger")),
-    Wrong("main hydra.searchpath=[file:///nowhere]", ("hydra.searchpath", "folders that exist")),
+    Wrong("main hydra.searchpath=[file:///no/such/folder]", ("hydra.searchpath", "folders that exist")),
     Wrong("main hydra.mode=foo", ("hydra.mode=foo is refused", "foo")),
     Wrong("main hydra/launcher=foo", ("foo is not an option of hydra/launcher", "choose from basic")),
     # Words that are no KEY=VALUE.
