@@ -14,7 +14,7 @@ from genbench.app.messages import explain_error, refusing
 from genbench.app.run_names import resolved, without_hydra
 from genbench.app.words import parse_override
 from genbench.config import schema
-from genbench.errors import OutOfMemory
+from genbench.errors import OutOfMemory, UsageError
 from genbench.records.metric_kinds import KINDS
 from genbench.runtime.memory import FREE, is_out_of_memory, memory_for
 from genbench.runtime.printable import complain
@@ -31,6 +31,7 @@ __all__ = [
     "check_groups",
     "check_job",
     "check_objective",
+    "check_search",
     "fixed_schedules",
     "make",
     "seeded_model",
@@ -94,14 +95,27 @@ def build(
     return parts
 
 
-def check_job(cfg: DictConfig, *, is_search: bool = False) -> None:
+def check_job(cfg: DictConfig) -> None:
     """Raise UsageError where a job of a sweep would be refused when it starts, which may be hours later.
-    Its objects are built here, on this machine, and dropped. is_search: its objective is minimised.
+    Its objects are built here, on this machine, and dropped.
     """
     with suppress(OutOfMemory), memory_for("building the model", FREE):  # the job itself says so
         parts = build(without_hydra(cfg), silent=True)
         with refusing():
-            check_objective(cfg.objective, parts, is_asked=is_search or asks_objective(cfg))
+            check_objective(cfg.objective, parts, is_asked=asks_objective(cfg))
+
+
+def check_search(cfg: DictConfig) -> None:
+    """Raise UsageError where a search cannot minimise its objective, as far as its defaults show.
+    cfg: the configuration before any value is tried, which need not be one of a run.
+    """
+    try:
+        with memory_for("building the model", FREE):
+            parts = build(without_hydra(cfg), silent=True)
+    except (OutOfMemory, UsageError):
+        return  # each trial says so
+    with refusing():
+        check_objective(cfg.objective, parts, is_asked=True)
 
 
 def asks_objective(cfg: DictConfig) -> bool:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from genbench.app.build import check_job
+from genbench.app.build import check_job, check_search
 from genbench.app.command import as_text
 from genbench.app.find_run import check_folder, check_outside_runs, checking, note_new
 from genbench.app.messages import explain_error
@@ -64,7 +64,7 @@ class KeepsLedger(Callback):
             sweeper._target_ = register_sweeper()
         else:
             with checking(config):
-                check_job(config, is_search=True)
+                check_search(config)
         if "joblib" in config.hydra.launcher._target_:
             ask_workers_to_stop()
 
