@@ -108,6 +108,16 @@ def test_a_combination_that_cannot_be_is_refused_alone_and_before_the_others_run
     assert refused < done.stdout.index("job 0 estimated")
 
 
+def test_a_value_that_no_constructor_takes_is_refused_alone_and_before_the_others_run(
+    main: Command, tmp_path: Path
+) -> None:
+    done = main("-m", *SMALL, "seed=0", "network.width=8,0", "dry_run=true", f"runs_dir={tmp_path}")
+    assert statuses(tmp_path) == ["estimated", "refused"]
+    refused = done.stdout.index("job 1 refused (")
+    assert "network.width" in done.stdout[refused:].splitlines()[0]
+    assert refused < done.stdout.index("job 0 estimated")
+
+
 def test_a_combination_that_refers_to_another_models_settings_is_refused_alone(
     main: Command, tmp_path: Path
 ) -> None:
