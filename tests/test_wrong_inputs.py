@@ -29,14 +29,19 @@ LONGEST = 700
 
 @pytest.mark.parametrize("row", ROWS)
 def test_a_wrong_input_gets_one_message_and_leaves_nothing(
-    row: Wrong, main: Command, verb: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    row: Wrong,
+    main: Command,
+    verb: Command,
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     row.given(tmp_path)
     before = contents(tmp_path)
     program, *words = shlex.split(row.command)
     with not_accepted():
-        done = (main if program == "main" else verb)(*words)
+        done = (main if program == "main" else verb)(*words, env=environment | dict(row.env))
     assert done.returncode == row.code, done
     assert done.stderr.count("genbench: ") == 1, done.stderr
     for text in row.says:
@@ -49,7 +54,7 @@ def test_a_wrong_input_gets_one_message_and_leaves_nothing(
 
 def test_no_command_stands_in_the_tables_twice() -> None:
     rows = [row.values[0] for row in ROWS]
-    commands = [(row.command, row.given) for row in rows if isinstance(row, Wrong)]
+    commands = [(row.command, row.given, row.env) for row in rows if isinstance(row, Wrong)]
     assert len(commands) == len(set(commands))
 
 

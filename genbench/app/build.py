@@ -17,6 +17,7 @@ from genbench.config import schema
 from genbench.errors import OutOfMemory, UsageError
 from genbench.records.metric_kinds import KINDS
 from genbench.runtime.memory import FREE, is_out_of_memory, memory_for
+from genbench.runtime.passwords import has_password, without_passwords
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "build",
     "check_groups",
     "check_job",
+    "check_no_password",
     "check_objective",
     "check_search",
     "fixed_schedules",
@@ -55,6 +57,7 @@ def build(
     with refusing():
         # Keys first, then the data, whose shape the values of all other groups refer to.
         tree = resolved(cfg)
+        check_no_password(tree)
         schema.check_root(tree, OmegaConf.to_container(without_hydra(cfg)))
         schema.check(tree["data"], "data")
         each = tree["trainer"].get("devices", 1) if each is None else each
@@ -142,6 +145,18 @@ def check_objective(objective: str, parts: "Parts", *, is_asked: bool) -> None:
         what = f"scores=[{objective}]" if own else "metrics=standard"
         what = "another model" if objective == "bits_per_dim" else what
         raise ValueError(f"objective is {objective!r}, which this run does not measure: {there}take {what}")
+
+
+def check_no_password(tree: dict[str, Any]) -> None:
+    """Raise ValueError where a value of a resolved configuration holds a password, which a run would record.
+    The words of a command are checked before; here it comes from a variable or a file that they name.
+    """
+    for place, leaf in schema.walk(tree):
+        if isinstance(leaf, str) and has_password(leaf):
+            raise ValueError(
+                f"{schema.dotted(place)} is {without_passwords(leaf)}, whose password the run would record: "
+                "leave it out"
+            )
 
 
 def make(node: DictConfig) -> Any:  # noqa: ANN401

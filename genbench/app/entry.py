@@ -20,7 +20,7 @@ from genbench.records.sweep_ledger import BAD
 from genbench.runtime.passwords import check_words
 from genbench.runtime.printable import complain, spell_out_warnings
 from genbench.runtime.progress import terminal
-from genbench.runtime.streams import harden_streams
+from genbench.runtime.streams import harden_streams, open_streams
 
 __all__ = ["run_command"]
 
@@ -36,12 +36,35 @@ EXPECTED = (
 """Errors that end a command in one message; any other is a bug, and shows its traceback."""
 
 
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+"""Variables that torchrun sets to numbers for each of its processes."""
+
+
+def check_torchrun_variables() -> None:
+    """Raise ValueError on variables of a process of torchrun's that torchrun would not have set so."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    remedy = "start the command by torchrun, or unset TORCHELASTIC_RUN_ID"
+    for name in TORCHRUN:
+        if not (value := os.environ.get(name, "")).isdecimal():
+            raise ValueError(f"the variable {name} is {value!r}; it must be a whole number: {remedy}")
+    if not os.environ.get("MASTER_ADDR"):
+        raise ValueError(f"the variable MASTER_ADDR is not set: {remedy}")
+    for part, whole in (("RANK", "WORLD_SIZE"), ("LOCAL_RANK", "LOCAL_WORLD_SIZE")):
+        if int(os.environ[part]) >= int(os.environ[whole]):
+            raise ValueError(
+                f"the variable {part} is {os.environ[part]}; it must be below {whole}, which is "
+                f"{os.environ[whole]}: {remedy}"
+            )
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run the command line of this process by Hydra's main, and exit with its code where it is not 0.
     2: the user's fault, in one message; 1: a run or the machine failed; 3: trained, but not evaluated;
     130: stopped by a signal, to be continued by the same command.
     """
     words = sys.argv[1:]
+    open_streams()  # to which a message is printed
     try:
         args = parse_command(words)
     except ValueError as error:
@@ -55,6 +78,7 @@ def run_command(main: Callable[[], None]) -> None:
             print(help_text(args.overrides, fitting), flush=True)
             return
         check_command(args)
+        check_torchrun_variables()
     except (ValueError, OSError) as error:
         leave(error)
     for earlier, later in overridden(args.overrides):

@@ -60,8 +60,11 @@ class ChecksDirectory(Callback):
     def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
         """Check the directory of a single run."""
         with checking(config):
-            check_outside_runs(run_dir(config).parents[1] / "job")
+            runs_dir = run_dir(config).parents[1]
+            if Path(config.hydra.run.dir).is_relative_to(runs_dir):  # else nothing is written there
+                folder_of("runs_dir", config.runs_dir)
             here = folder_of("hydra.run.dir", config.hydra.run.dir)
+            check_outside_runs(runs_dir / "job")
             check_directory(Run(here), identity(config))
             note_new(here)
 
@@ -148,7 +151,7 @@ def check_folder(path: Path) -> None:
 
 def check_outside_runs(path: Path) -> None:
     """Raise ValueError where a directory would lie within that of a run."""
-    for folder in path.resolve().parents:
+    for folder in Path(os.path.realpath(path)).parents:  # Path.resolve raises on links in a circle
         record = None
         with suppress(OSError, ValueError):  # what is not a record belongs to no run
             record = Run(folder).record()

@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.app.build import make
+from genbench.app.build import check_no_password, make
 from genbench.app.messages import explain_error
 from genbench.app.recorded_config import (
     buildable,
@@ -194,6 +194,7 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     tree = resolved(cfg)
     if missing := sorted(ASKED_BY.keys() - tree.keys()):
         raise ValueError(f"an evaluation needs {', '.join(missing)}: leave out the deletion")
+    check_no_password(tree)
     schema.check_root(tree, OmegaConf.to_container(cfg))
     if tree["seed"] < 0:
         raise ValueError(f"seed is {tree['seed']}; it must be at least 0")

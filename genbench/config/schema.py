@@ -7,8 +7,6 @@ import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from genbench.runtime.passwords import has_password, without_passwords
-
 __all__ = ["CORE", "ROOT", "Place", "UnfitError", "check", "check_root", "dotted", "sampling_key", "walk"]
 
 Place = tuple[str | int, ...]
@@ -102,12 +100,6 @@ def check_root(tree: Mapping[str, Any], unresolved: Mapping[str, Any]) -> None:
         if isinstance(leaf, str) and "${" in leaf:  # a record of it could not be read back
             raise ValueError(f"{dotted(place)} is {leaf!r}; a text cannot have ${{: give one without it")
     referred = {found["root"] for leaf in leaves for found in INTERPOLATION.finditer(leaf)}
-    for place, leaf in walk(tree):
-        if isinstance(leaf, str) and has_password(leaf):  # of a variable that the command refers to
-            raise ValueError(
-                f"{dotted(place)} is {without_passwords(leaf)}, whose password the run would record: leave "
-                "it out"
-            )
     for key, value in tree.items():
         if key in ROOT:
             check_value(value, ROOT[key], key)

@@ -93,6 +93,8 @@ def cache_dir() -> Path:
     Raises ValueError, which names the variable, where the user has no home directory.
     """
     path = os.environ.get("GENBENCH_CACHE") or "~/.cache/genbench"
+    if "://" in path:
+        raise ValueError(f"GENBENCH_CACHE is {path}, an address: name a folder of this machine")
     return expanded(path, "name a folder for cached files by the variable GENBENCH_CACHE")
 
 

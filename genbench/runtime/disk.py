@@ -81,6 +81,8 @@ def explain(error: OSError) -> str:
     """
     if error.errno is None or error.strerror is None:
         return str(error)
+    if error.errno == errno.ENOENT and error.filename is None and error.strerror == os.strerror(errno.ENOENT):
+        return "The current folder was removed: change to one that exists."  # as os.getcwd says
     what = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
     no_scratch = error.errno == errno.ENOENT and "temporary directory" in error.strerror  # as tempfile says
     remedy = "Name one by the variable TMPDIR." if no_scratch else REMEDIES.get(error.errno)

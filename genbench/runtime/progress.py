@@ -19,6 +19,7 @@ from rich.progress import Progress as RichProgress
 from rich.segment import Segment
 
 from genbench.runtime.printable import printable
+from genbench.runtime.streams import open_streams
 
 __all__ = ["Bar", "Progress", "terminal"]
 
@@ -55,8 +56,10 @@ def terminal(whose: str = "", *, stderr: bool = False) -> Console:
     """The terminal, or plain lines where there is none, or where several processes share it.
 
     whose: what stands before each line of progress, and says that the terminal is shared. stderr: print there
-    instead, as the verbs of the console script do with their progress.
+    instead, as the verbs of the console script do with their progress. A program without standard streams
+    gets the null device.
     """
+    open_streams()
     if stderr:
         return PlainConsole(stderr=True)
     return PlainConsole() if sys.stdout.isatty() and not whose else Lines(whose)

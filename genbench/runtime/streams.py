@@ -10,7 +10,7 @@ import select
 import sys
 from typing import IO, TextIO
 
-__all__ = ["harden_streams"]
+__all__ = ["harden_streams", "open_streams"]
 
 STANDARD = (0, 1, 2)
 """File descriptors of stdin, stdout and stderr."""
@@ -26,11 +26,21 @@ def harden_streams(*, output_is_result: bool = False) -> None:
     output_is_result: of a command whose result is stdout; OSError is raised where that cannot be written, a
     full disk for example, but not where the reader of a pipe has seen enough.
     """
-    occupy_descriptors()
-    if is_unusable(sys.stdin):
-        sys.stdin = open(os.devnull)  # noqa: SIM115 (for as long as the process lives)
+    open_streams()
     sys.stdout = hardened(sys.stdout, strict=output_is_result)
     sys.stderr = hardened(sys.stderr, strict=False)
+
+
+def open_streams() -> None:
+    """Let standard streams that are None or closed, and closed descriptors, lead to the null device, so that
+    any function may print; those that are open remain as they are.
+    """
+    occupy_descriptors()
+    for name in ("stdin", "stdout", "stderr"):
+        if is_unusable(getattr(sys, name)):
+            mode = "r" if name == "stdin" else "w"
+            null = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
+            setattr(sys, name, null)
 
 
 def occupy_descriptors() -> None:
@@ -55,10 +65,8 @@ def is_unusable(stream: IO[str] | None) -> bool:
     return stream is None or (isinstance(stream, io.IOBase) and stream.closed)
 
 
-def hardened(stream: TextIO | None, *, strict: bool) -> TextIO:
-    """Return the same stream with a writer that does not fail; the null device for None."""
-    if is_unusable(stream):
-        return open(os.devnull, "w", encoding="utf-8")
+def hardened(stream: TextIO, *, strict: bool) -> TextIO:
+    """Return the same stream with a writer that does not fail."""
     if not isinstance(stream, io.TextIOWrapper) or stream not in (sys.__stdout__, sys.__stderr__):
         return stream
     buffered = isinstance(stream.buffer, io.BufferedWriter)  # it is not under `python -u`

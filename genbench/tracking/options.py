@@ -1,5 +1,6 @@
 """The options of `tracker=`: recipes that open a run's trackers when it begins."""
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ __all__ = ["JsonlTracking", "Tracking", "WandbTracking", "check_wandb_name"]
 FORBIDDEN = re.compile(r"[/\\#?%:\x00-\x1f]")
 """Characters that wandb accepts in no name of a project."""
 LONGEST_NAME = 128
+WANDB_MODES = ("online", "offline", "disabled", "shared", "run", "dryrun")
+"""Values of the variable WANDB_MODE."""
 
 
 class Tracking(ABC):
@@ -76,6 +79,9 @@ class WandbTracking(Tracking):
 
     def __post_init__(self) -> None:
         check_wandb_name(self.project, "tracker.project")
+        asked = os.environ.get("WANDB_MODE") or "online"
+        if self.required and asked not in WANDB_MODES:
+            raise ValueError(f"the variable WANDB_MODE is {asked!r}; choose from {', '.join(WANDB_MODES)}")
         if self.mode not in get_args(Mode):
             raise ValueError(f"tracker.mode is {self.mode!r}; choose from {', '.join(get_args(Mode))}")
 
