@@ -1,6 +1,7 @@
 """From a configuration to objects."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.app.messages import explain_error, refusing, wrapped_error
 from genbench.app.run_names import resolved, without_hydra
 from genbench.app.typed_keys import with_typed_keys
+from genbench.app.words import parse_override
 from genbench.config import schema
-from genbench.errors import Failure
-from genbench.runtime.memory import is_out_of_memory
+from genbench.errors import Failure, OutOfMemory, UsageError
+from genbench.records.metric_kinds import KINDS
+from genbench.runtime.memory import FREE, is_out_of_memory, memory_for
 from genbench.runtime.passwords import has_password, without_passwords
 from genbench.runtime.printable import complain
 
@@ -24,17 +27,31 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.session.run_parts import Parts
 
-__all__ = ["build", "check_groups", "check_no_password", "fixed_schedules", "make", "seeded_model"]
+__all__ = [
+    "asks_objective",
+    "build",
+    "check_groups",
+    "check_job",
+    "check_no_password",
+    "check_objective",
+    "check_search",
+    "fixed_schedules",
+    "make",
+    "seeded_model",
+]
 
 SIZED = ("model", "network", "prior_network", "autoencoder", "flow", "pixel_law")
 """Nodes of the configuration whose numbers say how large a model is."""
 
 
-def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = None) -> "Parts":
+def build(
+    cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = None, silent: bool = False
+) -> "Parts":
     """Build the objects of a configuration, and check the facts that hold between them; no image is read.
 
     job: its number in a sweep, which decides the device. local: the number of this process among the `each`
-    processes of the run on this machine. Fills in `image` of the configuration. Raises UsageError.
+    processes of the run on this machine. silent: say nothing of weights that a later command may find.
+    Fills in `image` of the configuration. Raises UsageError.
     """
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices
@@ -81,8 +98,58 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
             if parts.trainer.evaluate_every_images is not None:
                 raise
             # A training takes longer than to fetch the weights, after which the same command evaluates.
-            complain(f"{error}; until then the run trains, but does not evaluate")
+            if not silent:
+                complain(f"{error}; until then the run trains, but does not evaluate")
     return parts
+
+
+def check_job(cfg: DictConfig) -> None:
+    """Raise UsageError where a job of a sweep would be refused when it starts, which may be hours later.
+    Its objects are built here, on this machine, and dropped.
+    """
+    with suppress(OutOfMemory), memory_for("building the model", FREE):  # the job itself says so
+        parts = build(without_hydra(cfg), silent=True)
+        with refusing():
+            check_objective(cfg.objective, parts, is_asked=asks_objective(cfg))
+
+
+def check_search(cfg: DictConfig) -> None:
+    """Raise UsageError where a search cannot minimise its objective, as far as its defaults show.
+    cfg: the configuration before any value is tried, which need not be one of a run.
+    """
+    try:
+        with memory_for("building the model", FREE):
+            parts = build(without_hydra(cfg), silent=True)
+    except (OutOfMemory, UsageError):
+        return  # each trial says so
+    with refusing():
+        check_objective(cfg.objective, parts, is_asked=True)
+
+
+def asks_objective(cfg: DictConfig) -> bool:
+    """Return True where the overrides of a job name its objective, which is fid by default."""
+    words = [parse_override(word) for word in cfg.hydra.overrides.task]
+    return any(word is not None and word.key_or_group == "objective" for word in words)
+
+
+def check_objective(objective: str, parts: "Parts", *, is_asked: bool) -> None:
+    """Raise ValueError unless the objective is bits_per_dim or a metric kind of which lower is better, among
+    those that genbench knows and those of the run's scores; if it is asked for, the run must measure it too.
+    """
+    from genbench.generator import Likelihood
+
+    own = {kind.key: kind for kind in parts.metrics.kinds}
+    legal = [kind.key for kind in {**KINDS, **own}.values() if kind.better < 0] + ["bits_per_dim"]
+    if objective not in legal:
+        raise ValueError(f"objective is {objective!r}; lower must be better: choose from {', '.join(legal)}")
+    measured = [key for key, kind in own.items() if kind.better < 0]
+    if isinstance(parts.model, Likelihood) and parts.metrics.likelihood_samples != 0:
+        measured.append("bits_per_dim")
+    if is_asked and objective not in measured:
+        there = f"choose from {', '.join(measured)}, or " if measured else ""
+        what = f"scores=[{objective}]" if own else "metrics=standard"
+        what = "another model" if objective == "bits_per_dim" else what
+        raise ValueError(f"objective is {objective!r}, which this run does not measure: {there}take {what}")
 
 
 def check_no_password(tree: dict[str, Any]) -> None:

@@ -3,69 +3,72 @@
 import re
 from argparse import Namespace
 from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 
+from genbench.app.words import check_word, parse_override, quoted
 from genbench.config.groups import defaults, groups, options
-from genbench.records.flatten import flatten
-from genbench.runtime.passwords import is_secret_name
+from genbench.config.schema import CORE, ROOT
 
 __all__ = ["as_text", "check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
 
 SET = re.compile(r"(?P<key>\+{0,2}[A-Za-z_][\w./@-]*)=(?P<value>.*)", re.DOTALL)
 """An override that sets a key or chooses an option: KEY=VALUE, +KEY=VALUE or ++KEY=VALUE."""
+COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 OF_THE_SWEEP = ("sweep", "runs_dir", "name")
 """Keys that a sweep needs itself: which jobs it has, and where its ledger is."""
 TEXT = re.compile(r"name|runs_dir|hydra\.(run\.dir|sweep\.dir|sweep\.subdir)|[\w.]+\.(root|weights|run_dir)")
 """Keys of names and folders, whose values are text however they look: name=2024, runs_dir=~/x."""
-VARIABLES = "hydra.job.env_set."
 
 
 def parse_command(words: Sequence[str]) -> Namespace:
     """Return the options and overrides of a command line, named as Hydra's parser does: args.multirun, ..
-    Unlike there, options may stand anywhere among the overrides. Exits with code 2 on an unknown option.
+    Unlike there, options may stand anywhere among the overrides. Raises ValueError on an unknown option.
     """
-    return get_args_parser().parse_intermixed_args(list(words))
+    parser = get_args_parser()
+    known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+
+    def refuse(message: str) -> NoReturn:
+        near = [found for word in words for found in get_close_matches(word, known, n=1) if word not in known]
+        remedy = f"Did you mean {near[0]}?" if near else "`python main.py --help` shows what can be given"
+        raise ValueError(f"{message}. {remedy}")
+
+    parser.error = refuse  # type: ignore[method-assign]  # argparse itself would print a page, and exit
+    return parser.parse_intermixed_args(list(words))
 
 
 def check_command(args: Namespace) -> None:
-    """Raise ValueError on what Hydra would accept and genbench must not.
-    It is a configuration of several values that is to be shown (-m with --cfg), a pickle to run from, a group
-    without an option (group=null), and a key or password, which every run of the command would record.
+    """Raise ValueError on what Hydra would accept and genbench must not, or would refuse by a traceback or in
+    its own terms: options that do not go together or that name nothing, and words (see check_word).
     """
     if args.multirun and args.cfg:
         raise ValueError("--cfg shows one configuration: leave out -m, and give each key one value")
+    shows = [args.cfg, args.info, args.shell_completion, args.multirun or args.run]
+    if sum(map(bool, shows)) > 1 or (args.multirun and args.run):
+        raise ValueError("give one of -m, --run, --cfg, --info and --shell-completion alone")
     if args.experimental_rerun is not None:
         raise ValueError(
             "--experimental-rerun reads a pickle, which can execute code: repeat the run's command"
         )
+    if args.config_path is not None:
+        raise ValueError("--config-path is not taken: give options of your own by --config-dir")
+    for option in ("resolve", "package"):
+        if getattr(args, option) and not args.cfg:
+            raise ValueError(f"--{option} is of --cfg: add --cfg job, or leave out --{option}")
+    if args.package and re.split(r"\W", args.package)[0] not in {*groups(), *CORE, *ROOT, "hydra"}:
+        raise ValueError(f"--package is {args.package!r}; it must be a node of the configuration, as trainer")
+    if args.shell_completion and not all(map(COMPLETION.fullmatch, args.overrides)):
+        raise ValueError(
+            "-sc installs completion for a shell: give install=bash, install=fish or install=zsh"
+        )
+    folder = args.config_dir
+    if folder is not None and not (folder and Path(folder).is_dir()):
+        raise ValueError(f"--config-dir is {folder!r}, which is no folder: give one of GROUP/NAME.yaml")
     for word in args.overrides:
-        override = parse_override(word)
-        if override is None or override.is_sweep_override():
-            continue  # Hydra's to refuse, which varies none of its own settings either
-        group = override.key_or_group
-        if group in groups() and override.value() is None and not override.is_delete():
-            raise ValueError(f"{word} chooses no option of {group}: choose from {', '.join(options(group))}")
-        for key in flatten({group: override.value()}):
-            name = key.removeprefix(VARIABLES)
-            if key.startswith(VARIABLES) and is_secret_name(name):
-                raise ValueError(
-                    f"hydra.job.env_set would write {name} into the run: leave it out, and set the "
-                    f"variable before the command (export {name}=..), from where jobs inherit it"
-                )
-
-
-def parse_override(word: str) -> Override | None:
-    """Return an override as Hydra reads it, with its key and its value; None where it cannot be read.
-    Such a word is left to Hydra, whose message says what is wrong with it.
-    """
-    try:
-        return OverridesParser.create().parse_override(word)
-    except HydraException:
-        return None
+        check_word(as_text(word))
 
 
 def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:
@@ -121,11 +124,3 @@ def is_product(args: Namespace) -> bool:
     for name in presets:
         chooses_sweeper += [key for key in defaults("sweep", name) if "hydra/sweeper" in key]
     return bool(args.multirun or presets) and not shows and not chooses_sweeper
-
-
-def quoted(text: str) -> str:
-    """Return text as one quoted value of Hydra's grammar, which reads it back without any change.
-    There, a backslash is itself, but backslashes before a quote count twice: it's becomes 'it\\'s'.
-    """
-    inner = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
-    return f"'{inner}'"

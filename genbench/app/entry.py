@@ -12,11 +12,13 @@ from genbench.app import sweeps
 from genbench.app.command import check_command, parse_command, words_for_hydra
 from genbench.app.find_run import new_folders_removed
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
+from genbench.app.misfit import fitting
+from genbench.app.words import overridden
 from genbench.config.help import help_text
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.sweep_ledger import BAD
 from genbench.runtime.passwords import check_words
-from genbench.runtime.printable import spell_out_warnings
+from genbench.runtime.printable import complain, spell_out_warnings
 from genbench.runtime.progress import terminal
 from genbench.runtime.streams import harden_streams, open_streams
 
@@ -62,19 +64,25 @@ def run_command(main: Callable[[], None]) -> None:
     130: stopped by a signal, to be continued by the same command.
     """
     words = sys.argv[1:]
-    open_streams()  # to which the parser prints
-    args = parse_command(words)
+    open_streams()  # to which a message is printed
+    try:
+        args = parse_command(words)
+    except ValueError as error:
+        harden_streams()
+        leave(error)
     harden_streams(output_is_result=bool(args.help or args.cfg or args.info))
     spell_out_warnings()
     try:
         check_words(words)
         if args.help:
-            print(help_text(args.overrides), flush=True)
+            print(help_text(args.overrides, fitting), flush=True)
             return
         check_command(args)
         check_torchrun_variables()
     except (ValueError, OSError) as error:
         leave(error)
+    for earlier, later in overridden(args.overrides):
+        complain(f"{earlier} has no effect, since {later} comes later")
     sys.argv[1:] = words_for_hydra(words, args)
     os.environ.pop(sweeps.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.

@@ -30,6 +30,7 @@ __all__ = [
     "check_folder",
     "check_outside_runs",
     "check_places",
+    "checking",
     "new_folders_removed",
     "note_new",
     "write_composition",

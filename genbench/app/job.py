@@ -5,7 +5,6 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -15,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from genbench.app.build import asks_objective, check_objective
 from genbench.app.find_run import check_directory, check_places, write_composition
 from genbench.app.launch import Task, assemble, launch, torchrun_rank, work
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave, refusing
@@ -22,7 +22,6 @@ from genbench.app.recorded_config import value_at
 from genbench.app.run_names import identity, without_hydra
 from genbench.app.sweeps import ledger, print_upload_command, stop_of_sweep
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
-from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import of_ema
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
@@ -187,7 +186,7 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
             from genbench.session.session import Session  # late: a finished run is shown without torch
 
             parts, configuration = assemble(task)
-            check_objective(cfg.objective, parts.metrics.kinds)
+            check_objective(cfg.objective, parts, is_asked=asks_objective(HydraConfig.instance().cfg))
             session = Session(parts, here, configuration, parts.context(Progress(console), stop))
             if not cfg.dry_run:
                 check_places(here, parts.model)
@@ -286,13 +285,3 @@ def estimated(session: "Session") -> JobEnd:
     several = session.parts.trainer.devices > 1
     note = f"{found.note}; for one device alone" if several else found.note
     return JobEnd("estimated", note, objective=0.0, seconds=found.seconds)
-
-
-def check_objective(objective: str, kinds: Iterable[Kind]) -> None:
-    """Raise ValueError unless the objective is bits_per_dim or a metric kind of which lower is better.
-    kinds: those of the composed scores, among which may be some that genbench does not ship.
-    """
-    known = {**KINDS, **{kind.key: kind for kind in kinds}}.values()
-    legal = [kind.key for kind in known if kind.better < 0] + ["bits_per_dim"]
-    if objective not in legal:
-        raise ValueError(f"objective is {objective!r}; lower must be better: choose from {', '.join(legal)}")

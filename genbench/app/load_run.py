@@ -23,6 +23,7 @@ from genbench.app.recorded_config import (
     words_of,
 )
 from genbench.app.run_names import resolved
+from genbench.app.words import assigned, check_word, parse_override
 from genbench.config import schema
 from genbench.config.groups import CONF, options
 from genbench.records.flatten import flatten
@@ -163,6 +164,8 @@ def measuring(
             f"{foreign[0]} is not a setting of an evaluation: choose from {', '.join(legal)}; what belongs "
             "to the model needs a run of its own"
         )
+    for word in overrides:
+        check_single(word)
     asked = {root_of(word) for word in overrides}
     own = {} if of_run is None else recorded(of_run)
     unchanged = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
@@ -181,6 +184,19 @@ def measuring(
         return make(cfg.data), make(cfg.metrics), tree["seed"]
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
         raise ValueError(explain_error(error, overrides)) from error
+
+
+def check_single(word: str) -> None:
+    """Raise ValueError on an override of an evaluation that cannot be read, or that gives several values."""
+    override = parse_override(word)
+    if override is not None and override.is_sweep_override():
+        key, _, value = word.partition("=")
+        raise ValueError(
+            f"{word} gives several values, and an evaluation takes one: write {assigned(key, value)} for a "
+            f"text with commas, {key}=[{value}] for a list"
+        )
+    if not word.startswith("~"):
+        check_word(word)
 
 
 def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
     HydraException,
     InstantiationException,
@@ -16,10 +15,16 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import OmegaConf
-from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
-from genbench.app.command import parse_override
-from genbench.config.groups import CONF, accepted_groups, options
+from genbench.app.misfit import composed, is_of_misfit, misfit
+from genbench.app.words import parse_override, quoted, unreadable
+from genbench.config.groups import CONF, accepted_groups, groups, options
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
@@ -34,6 +39,10 @@ UNKNOWN = re.compile(r"Could not override '(?P<key>[^']+)'")
 
 The exception holds the key in its text alone. tests/app/test_messages.py provokes it in the installed Hydra.
 """
+SEVERAL = re.compile(r"Ambiguous value for argument '(?P<word>.*)'$", re.MULTILINE)
+OF_HYDRA = re.compile(r"Sweeping over Hydra's configuration is not supported : '(?P<word>.*)'")
+THERE = re.compile(r"Could not append to config. An item is already at '(?P<key>[^']+)'")
+REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
 CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
@@ -55,11 +64,15 @@ def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Raise UsageError, explained by `explain_error`, where paths or values in the block cannot be used."""
+    """Raise UsageError, explained by `explain_error`, where paths or values in the block cannot be used.
+    The overrides are those of the job in which the block runs, none outside of one.
+    """
     try:
         yield
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        raise UsageError(explain_error(error)) from error
+        hydra = HydraConfig.instance().cfg
+        words = [] if hydra is None else OmegaConf.to_container(hydra.hydra.overrides.task)
+        raise UsageError(explain_error(error, words)) from error
 
 
 def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
@@ -67,21 +80,58 @@ def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
     words: the overrides that Hydra composed when it raised the error. Where Hydra or OmegaConf wrap an error
     of genbench, the message is that error's.
     """
+    if is_of_misfit(error) and (unfit := misfit(words)) is not None:
+        return unfit
     if (own := wrapped_error(error)) is not None:
         return str(own)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return missing_option(error.missing_cfg_file, error.options or ())
     if isinstance(error, OverrideParseException):
-        reason = error.message.splitlines()[1:2]  # between what was read and where to read on
-        return f"{error.override!r} cannot be read as KEY=VALUE: {', '.join(reason)}"
+        return unreadable(error.override)
     if isinstance(error, OSError):
         return explain(error)
     text = str(error).strip()
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return f"{text.splitlines()[-1].strip()} cannot be built of these settings: {error.__cause__}"
     if isinstance(error, InterpolationKeyError):
-        what = f"{text.splitlines()[0]} (in {error.full_key})"
-        return f"{what}: an option that was chosen belongs to another model"
-    found = UNKNOWN.search(text) if isinstance(error, HydraException) else None
-    return text if found is None else unknown_key(found["key"], words)
+        missing = text.splitlines()[0].removeprefix("Interpolation key ").removesuffix(" not found")
+        return f"{error.full_key or 'a value'} refers to {missing}, and there is no such key"
+    if isinstance(error, MissingMandatoryValue):
+        key = own_key(error.full_key or "")
+        return f"{key} has no value: give it one, {key}=VALUE"
+    if isinstance(error, HydraException):
+        return text_of_hydra(error, text, words)
+    return text.splitlines()[0]  # the others are OmegaConf's own state
+
+
+def own_key(key: str) -> str:
+    """Return the key by which a command sets what stands at a place: guidance.scale of
+    model.process.guidance.scale, since a model refers to the groups that it is made of.
+    """
+    parts = key.split(".")
+    inner = [number for number, part in enumerate(parts) if part in groups()]
+    return ".".join(parts[inner[-1] if inner else 0 :])
+
+
+def text_of_hydra(error: HydraException, text: str, words: Sequence[str]) -> str:
+    """Return the message of an error of Hydra on overrides, which names the override in its text alone.
+    tests/app/test_messages.py provokes each kind in the installed Hydra.
+    """
+    if (found := UNKNOWN.search(text)) is not None:
+        return unknown_key(found["key"], words)
+    if (found := SEVERAL.match(text)) is not None:
+        key, _, value = found["word"].partition("=")
+        return (
+            f"{found['word']} gives several values: add -m to the command for a run of each, give one of "
+            f'them, or quote a text with commas: "{key}={quoted(value)}"'
+        )
+    if (found := OF_HYDRA.match(text)) is not None:
+        return f"{found['word']} is a setting of Hydra, which is the same for all jobs: give it one value"
+    if (found := THERE.search(text)) is not None:
+        return f"+{found['key']} adds a key that is there: leave out the plus, as {found['key']}=VALUE"
+    if (found := REFUSED.match(text)) is not None and error.__cause__ is not None:
+        return f"{found['word']} is refused: {str(error.__cause__).splitlines()[0]}"
+    return text
 
 
 def wrapped_error(error: BaseException) -> BaseException | None:
@@ -97,6 +147,8 @@ def missing_option(path: str, known: Sequence[str]) -> str:
     """Return the message that a group (path without its last part) has no option of this name."""
     group, _, option = path.rpartition("/")
     known = known or options(group)  # Hydra names none for a list such as scores=[fid,kid]
+    if not group:
+        return f"--config-name is {option!r}, and there is no {option}.yaml in conf/: leave it out"
     text = f"{option} is not an option of {group}: choose from {', '.join(sorted(known))}"
     if group in ("hydra/launcher", "hydra/sweeper"):
         return (
@@ -109,6 +161,10 @@ def missing_option(path: str, known: Sequence[str]) -> str:
 
 def unknown_key(key: str, words: Sequence[str]) -> str:
     """Return the message that the configuration of some overrides lacks a key, with the keys near it."""
+    given = {override.key_or_group for override in map(parse_override, words) if override is not None}
+    # Where no word has the key, an option that was chosen overrides what another model has.
+    if key not in given and (unfit := misfit(words)) is not None:
+        return unfit
     if (CONF / key).is_dir():
         who, accepted = accepted_groups(words)
         return f"{who} does not accept {key}; its groups are {', '.join(accepted)}"
@@ -120,6 +176,8 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     named = get_close_matches(key.rpartition(".")[2], set(last.values()), n=1, cutoff=CLOSE)
     near = [*get_close_matches(key, last, n=2, cutoff=CLOSE), *(path for path in last if last[path] in named)]
     parts = [f"there is no key {key}"]
+    if key.startswith("hydra."):
+        parts.append(f"a key that Hydra lacks is added by a plus, as +{key}=VALUE")
     if near:
         parts.append(f"near: {', '.join(list(dict.fromkeys(near))[:4])}")
     above = key.rpartition(".")[0]
@@ -135,13 +193,7 @@ def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:
     parsed = [(word, parse_override(word)) for word in words]
     others = [(word, override) for word, override in parsed if override and override.key_or_group != key]
     usable = [word for word, override in others if not override.is_sweep_override()]
-    try:
-        within_sweep = GlobalHydra.instance().is_initialized()
-        with nullcontext() if within_sweep else initialize_config_dir(str(CONF), version_base="1.3"):
-            tree: Any = OmegaConf.to_container(compose("config", overrides=usable))
-    except (HydraException, OmegaConfBaseException):
-        return {}
-    return tree
+    return composed(usable)
 
 
 def keys_of(tree: Mapping[str, Any]) -> list[str]:

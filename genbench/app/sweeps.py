@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
@@ -22,11 +22,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from genbench.app.command import as_text, quoted
-from genbench.app.find_run import check_folder, check_outside_runs, note_new
+from genbench.app.build import check_job, check_search
+from genbench.app.command import as_text
+from genbench.app.find_run import check_folder, check_outside_runs, checking, note_new
 from genbench.app.messages import explain_error
-from genbench.app.run_names import checked_path, folder_of, identity, run_dir
+from genbench.app.run_names import checked_path, folder_of, identity, resolved, run_dir, without_hydra
+from genbench.app.words import check_word, quoted
 from genbench.errors import UsageError
+from genbench.records.identity import hashed
+from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, Status, outcome_table
 from genbench.runtime.progress import terminal
 from genbench.runtime.stop import StopRequest, ignoring_hangup, say_stopping, stop_signals
@@ -58,6 +62,9 @@ class KeepsLedger(Callback):
         config.hydra.overrides.hydra.append(f"++hydra.job.env_set.{LEDGER}={quoted(str(path))}")
         if (sweeper := config.hydra.sweeper)._target_.endswith(".BasicSweeper"):  # Hydra's
             sweeper._target_ = register_sweeper()
+        else:
+            with checking(config):
+                check_search(config)
         if "joblib" in config.hydra.launcher._target_:
             ask_workers_to_stop()
 
@@ -89,6 +96,7 @@ class Combinations(Sweeper):
     def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
         self.max_batch_size = max_batch_size
         self.params = params or {}
+        self.faults: dict[str, str | None] = {}  # by the configuration without its seed
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands to each sweeper, and make the launcher of the jobs."""
@@ -141,10 +149,12 @@ class Combinations(Sweeper):
     def refusal(self, words: list[str]) -> str | None:
         """Return the reason why a job cannot be composed, or written into its directory; else None."""
         try:
+            for word in words:
+                check_word(word)
             cfg = self.config_loader.load_sweep_config(self.config, words)
             # What an option of another model refers to is missed only when all is resolved, as here.
             identity(cfg)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             return explain_error(error, words)
         try:  # Hydra would make the directory, also within another run
             run_dir(cfg)  # whose name must be legal
@@ -153,21 +163,46 @@ class Combinations(Sweeper):
             check_folder(path)
             check_outside_runs(path)
             note_new(path)
+            if Run(path).finished_result() is not None:
+                return None
         except OmegaConfBaseException:
             pass  # a directory that only the job itself can name
         except (OSError, ValueError) as error:
             return explain_error(error)
-        return None
+        return self.fault(cfg, words)
+
+    def fault(self, cfg: DictConfig, words: list[str]) -> str | None:
+        """Return the reason why the objects of a job cannot be built, else None; jobs that differ in their
+        seed alone are built once. It is left to the job where another machine carries it out.
+        """
+        launcher = str(self.config.hydra.launcher._target_)
+        if not (launcher.endswith(".BasicLauncher") or "joblib" in launcher):
+            return None
+        any_seed = {"seed": 0} if isinstance(cfg.seed, int) and cfg.seed > 0 else {}
+        key = hashed(resolved(without_hydra(cfg)) | any_seed)
+        if key not in self.faults:
+            try:
+                check_job(cfg)
+                self.faults[key] = None
+            except UsageError as error:
+                self.faults[key] = explain_error(error.__cause__ or error, words)
+        return self.faults[key]
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
-    """Return the overrides of each job: the product of all values; of two with one key the last counts."""
+    """Return the overrides of each job: the product of all values; of two with one key the last counts.
+    Raises UsageError on a key that is given no values, or a range of numbers without a list of them.
+    """
     values: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
         values[key] = [str(override.input_line)]
         if override.is_sweep_override():
+            if override.value_type == ValueType.INTERVAL_SWEEP:
+                raise UsageError(f"{override.input_line} is for a search: list values, as in {key}=1,2")
             values[key] = [as_text(f"{key}={value}") for value in override.sweep_string_iterator()]
+            if not values[key]:
+                raise UsageError(f"{override.input_line} gives no values: list them, as in {key}=a,b")
     return [list(job) for job in itertools.product(*values.values())]
 
 

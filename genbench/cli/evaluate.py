@@ -118,8 +118,10 @@ class Evaluate:
             raise ValueError(f"--weights {self.weights} is of a run, and {target} is images: leave it out")
 
     def overrides(self) -> list[str]:
-        """Return the options as overrides of the configuration. Raises ValueError on unknown options."""
-        from genbench.app.command import quoted
+        """Return the options as overrides of the configuration, each value exactly as it was given.
+        Raises ValueError on unknown options.
+        """
+        from genbench.app.words import assigned
 
         for group, option in (("data", self.data), ("metrics", self.metrics)):
             if option is not None and option not in options(group):
@@ -137,13 +139,7 @@ class Evaluate:
             words |= {"features": "inception", "features.weights": self.features}  # the file of a network
         else:
             words["features"] = self.features
-        # Quoted, since a path may hold what Hydra's grammar takes for a list or a second value.
-        plain = ("data", "metrics", "features")
-        return [
-            f"{key}={value if key in plain else quoted(value)}"
-            for key, value in words.items()
-            if value is not None
-        ]
+        return [assigned(key, value) for key, value in words.items() if value is not None]
 
     def evaluated(self, words: list[str]) -> dict[str, Any]:
         """Return the record of the target's evaluation by the data and metrics that overrides choose."""

@@ -3,12 +3,20 @@
 Hydra's own list of groups and options takes it several seconds here.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from itertools import takewhile
 
-from genbench.config.groups import CONF, groups, groups_of, options
+from genbench.config.groups import CONF, defaults, groups, groups_of, options
+from genbench.config.schema import ROOT
 
 __all__ = ["help_text"]
+
+Fitting = Callable[[str, str], list[str]]
+"""From a model's choice, as model=gan, and a group to the options of the group that fit this model."""
+SKIPPED = re.compile(r"_target_|_partial_|defaults:|^  - |\$\{")
+"""Lines of an option's file that are no settings."""
 
 HEAD = """\
 genbench trains, evaluates and compares families of generative image models under one protocol.
@@ -27,23 +35,32 @@ shell), --hydra-help. The same command again resumes its own run; rerun=true sta
 """
 
 
-def help_text(words: Sequence[str]) -> str:
+def help_text(words: Sequence[str], fitting: Fitting | None = None) -> str:
     """Return the help page; with words that name groups or choose options, the help on these.
 
-    words: `loss` describes each option of this group, `model=gan` lists the groups that this option accepts;
-    settings of keys, such as seed=1, are passed over. Raises ValueError on a group or option that is missing.
+    words: `loss` describes each option of this group, `schedule=cosine` this option with its settings,
+    `model=gan` lists the groups that a model accepts; settings of keys, such as seed=1, are passed over.
+    fitting: from a model's choice and a group to the options of it that fit the model, by default all.
+    Raises ValueError on a group, an option or a key that is missing.
     """
-    words = [word for word in words if "=" not in word or word.partition("=")[0] in groups()]
-    if not words:
+    named = [word for word in words if not is_setting(word)]
+    if not named:
         listed = (f"{group}: {', '.join(options(group))}" for group in groups())
         return "\n".join([HEAD, "Groups and their options (choose with group=option):\n", *listed, "", FOOT])
-    return "\n\n".join(accepted(word) if "=" in word else described(word) for word in words) + "\n"
+    return "\n\n".join(accepted(word, fitting) if "=" in word else described(word) for word in named) + "\n"
+
+
+def is_setting(word: str) -> bool:
+    """Return True for the setting of a key of a group, or of one that belongs to no group."""
+    key, equals, _ = word.lstrip("+~").partition("=")
+    root, dot, _ = key.partition(".")
+    return bool(equals) and (root in ROOT or root == "hydra" or bool(dot and root in groups()))
 
 
 def described(group: str) -> str:
     """Return each option of a group with the comment at the top of its file, one a line."""
     if group not in groups():
-        raise ValueError(f"--help {group}: there is no such group: choose from {', '.join(groups())}")
+        raise ValueError(missing(group))
     names = options(group)
     width = max(map(len, names))
     lines = []
@@ -56,14 +73,48 @@ def described(group: str) -> str:
     return "\n".join([f"{group}:", *lines])
 
 
-def accepted(choice: str) -> str:
-    """Return the groups that an option accepts, of a choice such as model=gan, with the options of each."""
+def missing(word: str) -> str:
+    """Return the message that a word names no group, with the groups; a key is shown by --cfg job."""
+    legal = ", ".join(groups())
+    near = get_close_matches(word.partition("=")[0], groups(), n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return f"--help {word}: there is no such group: choose from {legal}. {hint}Keys are shown by --cfg job"
+
+
+def accepted(choice: str, fitting: Fitting | None = None) -> str:
+    """Return the comment and the settings of an option, of a choice such as schedule=cosine, and the groups
+    that it accepts with the options of each; for a model the groups alone, with the options that fit it.
+    """
     group, _, option = choice.partition("=")
+    if group not in groups():
+        raise ValueError(missing(choice))
     if option not in options(group):
         raise ValueError(
             f"--help {choice}: {option} is not an option of {group}: choose from {', '.join(options(group))}"
         )
-    found = dict.fromkeys(groups_of(group, option, {}))
-    lines = [f"  {name}: {', '.join(options(name))}" for name in found]
-    head = f"{choice} accepts these groups (not all of their options fit)"
-    return "\n".join([head if lines else f"{choice} accepts no groups", *lines])
+    differing = varying() if fitting is not None and group == "model" else set()
+    lines = []
+    for name in dict.fromkeys(groups_of(group, option, {})):
+        found = fitting(choice, name) if fitting is not None and name in differing else options(name)
+        lines.append(f"  {name}: {', '.join(found)}")
+    head = f"{choice} accepts these groups:" if lines else f"{choice} accepts no groups"
+    if group == "model":
+        return "\n".join([head, *lines])
+    about = described(group).splitlines()[1 + options(group).index(option)].split(maxsplit=1)[1]
+    return "\n".join([f"{choice}: {about}", *([head, *lines] if lines else []), *settings(group, option)])
+
+
+def settings(group: str, option: str) -> list[str]:
+    """Return the settings in the file of an option, one a line, as they stand there with their comments."""
+    text = (CONF / group / f"{option}.yaml").read_text().splitlines()
+    lines = [f"  {line}" for line in text if line[:1] not in ("#", "") and not SKIPPED.search(line)]
+    return [f"its settings, as {group}.KEY=VALUE:", *lines] if lines else []
+
+
+def varying() -> set[str]:
+    """Return the groups whose default is not the same in all models, so that some options fit some models."""
+    found: dict[str, set[str]] = {}
+    for model in options("model"):
+        for key, default in defaults("model", model).items():
+            found.setdefault(key.partition("@")[0][1:], set()).add(default)
+    return {group for group, several in found.items() if len(several) > 1}

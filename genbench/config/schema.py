@@ -8,7 +8,7 @@ import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["Place", "check", "check_root", "dotted", "sampling_key", "walk"]
+__all__ = ["CORE", "ROOT", "Place", "UnfitError", "check", "check_root", "dotted", "sampling_key", "walk"]
 
 Place = tuple[str | int, ...]
 """The keys, and indices of lists, that lead to a node of the configuration."""
@@ -25,6 +25,8 @@ INTERPOLATION = re.compile(r"\$\{(?:[\w.]+:)?(?P<root>\w+)")
 
 LARGEST = 2**63 - 1
 """The largest whole number that a tensor holds."""
+PART = re.compile(r"\$\{(?P<root>\w+)\.(?P<part>\w+)\}")
+"""An interpolation of a node or value inside of a group: ${network.encoder}."""
 
 ROOT = {
     "name": str,
@@ -44,6 +46,10 @@ SAMPLING = re.compile(
     r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
 )
 """Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
+
+
+class UnfitError(ValueError):
+    """Error of a configuration with a key or a part that a class does not take, or that nothing refers to."""
 
 
 def walk(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:  # noqa: ANN401
@@ -76,10 +82,10 @@ def check_call(node: Mapping[str, Any], path: str) -> None:
     hints = get_type_hints(target.__init__) if inspect.isclass(target) else inspect.get_annotations(target)
     legal = inspect.signature(target).parameters
     for key, value in node.items():
-        if str(key).startswith("_"):
+        if key in ("_target_", "_partial_"):
             continue
         if key not in legal:
-            raise ValueError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
+            raise UnfitError(f"{path}.{key} is unknown; {target.__name__} takes {', '.join(legal)}")
         if key in hints:
             check_value(value, hints[key], f"{path}.{key}")
 
@@ -90,7 +96,12 @@ def check_root(tree: Mapping[str, Any], unresolved: Mapping[str, Any]) -> None:
 
     tree: the resolved configuration as plain data, without Hydra's part; unresolved: with its references.
     """
-    leaves = (leaf for _, leaf in walk(unresolved) if isinstance(leaf, str))
+    leaves = [leaf for _, leaf in walk(unresolved) if isinstance(leaf, str)]
+    for leaf in leaves:
+        check_part(leaf, tree)
+    for place, leaf in walk(tree):
+        if isinstance(leaf, str) and "${" in leaf:  # a record of it could not be read back
+            raise ValueError(f"{dotted(place)} is {leaf!r}; a text cannot have ${{: give one without it")
     referred = {found["root"] for leaf in leaves for found in INTERPOLATION.finditer(leaf)}
     for key, value in tree.items():
         if key in ROOT:
@@ -98,7 +109,20 @@ def check_root(tree: Mapping[str, Any], unresolved: Mapping[str, Any]) -> None:
         elif key != "image" and not describes_objects(value):
             raise ValueError(f"{key} is unknown; beside the groups there are {', '.join(ROOT)}")
         elif key not in CORE | referred:
-            raise ValueError(f"{tree['model']['_target_']} does not accept {key}: leave it out")
+            raise UnfitError(f"{tree['model']['_target_']} does not accept {key}: leave it out")
+
+
+def check_part(leaf: str, tree: Mapping[str, Any]) -> None:
+    """Raise UnfitError where a value refers to a part of an object, as ${network.encoder} may: both would be
+    built, and share nothing. tree: the resolved configuration.
+    """
+    if (found := PART.fullmatch(leaf)) is None:
+        return
+    whole = tree[found["root"]]
+    if "_target_" in whole and isinstance(whole.get(found["part"]), Mapping):
+        raise UnfitError(
+            f"{found['root']} is {whole['_target_']!r}, which is one object, and several are needed"
+        )
 
 
 def describes_objects(value: object) -> bool:
@@ -127,10 +151,11 @@ def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
     path: the place of the value in the configuration, with which the message begins.
     """
     if not fits(value, hint):
-        shown = value.get("_target_", value) if isinstance(value, Mapping) else value
-        is_number = isinstance(value, int | float) and fits("a", hint)
-        quote = f": quote a number that is text, {path}=\"'{value}'\"" if is_number else ""
-        raise ValueError(f"{path} is {as_typed(shown)}; it must be {written(hint)}{limit(shown)}{quote}")
+        if isinstance(value, Mapping):
+            raise UnfitError(f"{path} is {value.get('_target_', value)!r}; it must be {written(hint)}")
+        shown = value if isinstance(value, int | float) else ".."
+        quote = f": quote what is text, {path}=\"'{shown}'\"" if fits("a", hint) else ""
+        raise ValueError(f"{path} is {as_typed(value)}; it must be {written(hint)}{limit(value)}{quote}")
     if isinstance(value, str) and not value.strip():
         raise ValueError(f"{path} is {value!r}; it must be {written(hint)}, and not be empty")
 
@@ -167,9 +192,17 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
 
 
 def makes(node: Mapping[str, Any], hint: Any) -> bool:  # noqa: ANN401
-    """Return True where a description makes an object of a class; a function is trusted to."""
-    target = locate(str(node["_target_"]), "")
-    return not (inspect.isclass(target) and inspect.isclass(hint)) or issubclass(target, hint)
+    """Return True where a description makes an object of a class, or of a function for it where arguments are
+    left open (_partial_); a function that makes objects is trusted to.
+    """
+    target, is_open = locate(str(node["_target_"]), ""), bool(node.get("_partial_"))
+    if not inspect.isclass(hint):
+        return is_open or not inspect.isclass(target)
+    if is_open or not inspect.isclass(target):
+        return not is_open
+    # A network that has a contract of its own, such as a VAE's, is none that takes (x, t, y).
+    has_contract = hint.__module__.startswith("torch.") and any(map(inspect.isabstract, target.__mro__))
+    return issubclass(target, hint) and not has_contract
 
 
 def limit(value: object) -> str:

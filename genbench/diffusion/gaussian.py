@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
+from genbench.diffusion.binomial import ErasureSchedule
 from genbench.diffusion.bound import prior_nats
 from genbench.diffusion.density import Bound, Density, sampled_terms
 from genbench.diffusion.guidance import Classifier, Guidance
@@ -66,6 +67,11 @@ class GaussianDiffusion(LikelihoodProcess):
 
         Called when the process is built, so that nothing is trained in vain.
         """
+        if isinstance(self.schedule, ErasureSchedule):
+            raise ValueError(
+                "schedule=erasure is of process=binomial, which erases pixels, and process=gaussian adds "
+                "noise: take schedule=cosine or another"
+            )
         self.times.check(self.schedule)
         self.variance.check(self.schedule)
         self.density.check(self.schedule)

@@ -62,8 +62,9 @@ def test_hydra_hands_over_the_word_that_it_cannot_read() -> None:
     error = error_of("seed=1]")
     assert isinstance(error, OverrideParseException)
     assert error.override == "seed=1]"
-    assert (
-        explain_error(error) == "'seed=1]' cannot be read as KEY=VALUE: extraneous input ']' expecting <EOF>"
+    assert explain_error(error) == (
+        "'seed=1]' cannot be read as KEY=VALUE: close its brackets and quotes, or give the value as text in "
+        "quotes of its own: \"seed='1]'\""
     )
 
 
@@ -71,8 +72,10 @@ def test_omegaconf_hands_over_where_a_reference_leads_nowhere() -> None:
     error = error_of("model=gan", "network=resnet_vae")
     assert isinstance(error, InterpolationKeyError)
     assert explain_error(error) == (
-        f"Interpolation key 'network.generator' not found (in {error.full_key}): an option that was chosen "
-        "belongs to another model"
+        f"{error.full_key} refers to 'network.generator', and there is no such key"
+    )
+    assert explain_error(error, ["model=gan", "network=resnet_vae"]) == (
+        "network=resnet_vae does not fit model=gan: choose from dcgan, resnet_gan"
     )
 
 

@@ -3,6 +3,7 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
+from genbench.app.misfit import fitting
 from genbench.config.groups import CONF, HIDDEN, groups, options
 from genbench.config.help import accepted, help_text
 
@@ -47,3 +48,19 @@ def test_the_groups_of_a_model_are_those_that_hydra_gives_it(model: str) -> None
 def test_what_is_not_there_is_refused_with_what_is(word: str, refusal: str) -> None:
     with pytest.raises(ValueError, match=refusal):
         help_text([word])
+
+
+def test_help_on_an_option_shows_its_comment_and_its_settings() -> None:
+    text = help_text(["schedule=cosine"])
+    assert text.startswith("schedule=cosine: alpha_bar falls as a squared cosine")
+    assert "  T: 1000" in text.splitlines()
+    assert "_target_" not in text
+
+
+@pytest.mark.parametrize("choice", ["model=gan", "model=ddpm"])
+def test_help_on_a_model_lists_the_networks_that_fit_it_alone(choice: str) -> None:
+    (line,) = [line for line in help_text([choice], fitting).splitlines() if "network: " in line]
+    (others,) = [line for line in help_text([choice]).splitlines() if "network: " in line]
+    assert others.split(": ")[1].split(", ") == options("network")
+    fit = {"model=gan": "dcgan, resnet_gan", "model=ddpm": "unet, unet_folded, unet_ho2020"}
+    assert line == f"  network: {fit[choice]}"
