@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "families": ("generator", *MATHS, *NUMBERS, "runtime.precision", "runtime.rng"),
     "data": ("errors", "records", "runtime"),
     "metrics": ("data", "errors", "records", "runtime"),
-    "report": ("records", "runtime"),
+    "report": ("config.option_folders", "records", "runtime"),
     "tracking": ("errors", "records", "runtime"),
     "training": ("data", "errors", "generator", "records", "runtime", "tracking"),
     "evaluation": (

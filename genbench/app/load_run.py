@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,8 +22,9 @@ from genbench.app.recorded_config import (
     words_of,
 )
 from genbench.app.run_names import resolved
+from genbench.app.search_path import composing
 from genbench.config import schema
-from genbench.config.groups import CONF, options
+from genbench.config.groups import options
 from genbench.records.flatten import flatten
 from genbench.records.run_directory import Run
 
@@ -116,7 +117,7 @@ def take_option(cfg: DictConfig, group: str, option: str) -> None:
     if option not in options(group):
         raise ValueError(f"{option} is not an option of {group}: choose from {', '.join(options(group))}")
     # Composed by Hydra, since an option may be made of others; its references lead into `cfg` afterwards.
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing():
         composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
     for key, node in composed.items():
         cfg[key] = node
@@ -173,7 +174,7 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     # Another choice of metrics replaces all that they were composed of, scores and features too.
     replaced = {name for group in chosen for name in ASKED_BY.get(group, {group})}
     remaining = [word for word in own if root_of(word) not in replaced]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing():
         cfg = compose("config", overrides=[*remaining, *overrides])
     tree = resolved(cfg)
     if missing := sorted(ASKED_BY.keys() - tree.keys()):

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import (
     HydraException,
@@ -19,7 +19,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 
 from genbench.app.command import parse_override
-from genbench.config.groups import CONF, accepted_groups, options
+from genbench.app.search_path import composing
+from genbench.config.groups import accepted_groups, is_group, options
+from genbench.config.option_folders import TRAIN
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
@@ -37,7 +39,7 @@ The exception holds the key in its text alone. tests/app/test_messages.py provok
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
 CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
-HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
+HINT = f"`{TRAIN} --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
 def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
@@ -109,7 +111,7 @@ def missing_option(path: str, known: Sequence[str]) -> str:
 
 def unknown_key(key: str, words: Sequence[str]) -> str:
     """Return the message that the configuration of some overrides lacks a key, with the keys near it."""
-    if (CONF / key).is_dir():
+    if is_group(key):
         who, accepted = accepted_groups(words)
         return f"{who} does not accept {key}; its groups are {', '.join(accepted)}"
     if key in OF_SAMPLES:
@@ -137,7 +139,7 @@ def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:
     usable = [word for word, override in others if not override.is_sweep_override()]
     try:
         within_sweep = GlobalHydra.instance().is_initialized()
-        with nullcontext() if within_sweep else initialize_config_dir(str(CONF), version_base="1.3"):
+        with nullcontext() if within_sweep else composing():
             tree: Any = OmegaConf.to_container(compose("config", overrides=usable))
     except (HydraException, OmegaConfBaseException):
         return {}

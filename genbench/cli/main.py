@@ -32,9 +32,16 @@ def genbench(
     """Train, evaluate and compare families of generative image models under one protocol."""
 
 
+def train(
+    words: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides.")] = None,
+) -> None:
+    """Train and evaluate models, as in `genbench train model=ddpm schedule=cosine`; see `train --help`."""
+
+
 def assembled() -> typer.Typer:
     """Return the console script with its verbs, in the order in which its help lists them."""
     made = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=genbench)
+    made.command()(train)  # for its line in the help; `main` runs it
     for module in (sample, evaluate, report, figures, dashboard):
         made.add_typer(module.verbs)  # each module holds related verbs, with light imports
     return made
@@ -47,6 +54,11 @@ def main() -> None:
     """Run the verb of the command line, with its exit code where it is not 0.
     2: what the user can mend, in one line on stderr; 1: failures of a run, damaged files, the machine.
     """
+    if sys.argv[1:2] == ["train"]:  # its words are Hydra's, and its streams may close while it trains
+        from genbench.app import train as run_words
+
+        run_words(sys.argv[2:])
+        return
     harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
     spell_out_warnings()
     try:

@@ -1,0 +1,1 @@
+"""A plug-in of genbench: independent Gaussian pixels, a schedule, a set of stripes, and a score of grey levels."""
