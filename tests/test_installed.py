@@ -63,7 +63,7 @@ def genbench(folder: Path, *words: str) -> str:
 
 
 def test_it_trains_where_there_is_no_checkout(folder: Path) -> None:
-    printed = genbench(folder, "train", "model=gan", "network.width=8", *SHORT)
+    printed = genbench(folder, "train", "model=gan", "network.generator.width=8", *SHORT)
     (result,) = folder.glob("runs/default/*/result.json")
     assert json.loads(result.read_text())["choices"]["model"] == "gan"
     assert str(result.parent) in printed

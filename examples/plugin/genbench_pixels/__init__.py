@@ -1,1 +1,1 @@
-"""A plug-in of genbench: independent Gaussian pixels, a schedule, a set of stripes, and a score of grey levels."""
+"""A plug-in of genbench: independent Gaussian pixels, a schedule, images of stripes, a score of grey."""
