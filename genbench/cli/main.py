@@ -32,9 +32,19 @@ def genbench(
     """Train, evaluate and compare families of generative image models under one protocol."""
 
 
-def train(
-    words: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides.")] = None,
-) -> None:
+def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what the shell offers for a word of `genbench train`, given the words before it."""
+    from genbench.app.completion import suggestions
+
+    return suggestions(ctx.params.get("words") or [], incomplete)
+
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides.", autocompletion=complete)
+]
+
+
+def train(words: Overrides = None) -> None:
     """Train and evaluate models, as in `genbench train model=ddpm schedule=cosine`; see `train --help`."""
 
 
