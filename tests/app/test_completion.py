@@ -9,7 +9,7 @@ from tests.conftest import Command
 @pytest.mark.parametrize(
     ("words", "incomplete", "offered"),
     [
-        ([], "sched", ["schedule="]),
+        ([], "schedul", ["schedule.", "schedule="]),
         ([], "schedule=co", ["schedule=cosine"]),
         (["seed", "=", "1", "schedule", "="], "co", ["cosine"]),  # as bash hands them over
         (["model=gan"], "penalty.r", ["penalty.r1=", "penalty.r2="]),
@@ -20,7 +20,11 @@ def test_groups_options_and_keys_are_offered(words: list[str], incomplete: str, 
 
 
 def test_options_follow_the_sign_where_bash_splits_at_it() -> None:
-    assert {"cosine", "linear"} <= set(suggestions(["schedule"], "="))
+    assert {"cosine", "linear"} <= set(suggestions(["schedule"], ""))
+
+
+def test_words_that_cannot_be_read_get_no_offer() -> None:
+    assert suggestions(["=", "x"], "loss=") == []
 
 
 def test_the_console_script_answers_the_shell(verb: Command, environment: dict[str, str]) -> None:
