@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from hydra import compose
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.build import make
+from genbench.app.exported import is_exported, load_exported
 from genbench.app.messages import explain_error
 from genbench.app.recorded_config import (
     buildable,
     configuration,
     opened,
-    referring,
     root_of,
     value_at,
     words_of,
 )
+from genbench.app.recorded_model import built_as
 from genbench.app.run_names import resolved
 from genbench.app.search_path import composing
 from genbench.config import schema
-from genbench.config.groups import options
-from genbench.records.flatten import flatten
 from genbench.records.run_directory import Run
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from genbench.data import ImageSource
     from genbench.generator import Generator
     from genbench.metrics import Metrics
-    from genbench.runtime.precision import Precision
 
 __all__ = ["classifier", "load", "measuring"]
 
@@ -49,7 +47,8 @@ def load(
     weights: str = "ema",
     overrides: Mapping[str, object] | None = None,
 ) -> "Generator":
-    """Return the trained model of a run, in evaluation mode and without gradients.
+    """Return the trained model of a run, or of a folder that `genbench export` wrote, in evaluation mode and
+    without gradients.
 
     weights: "ema" for the averaged ones, "raw" for those of the last step. overrides: other settings of the
     sampling: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}. Warns where the training has not
@@ -61,6 +60,8 @@ def load(
     from genbench.training import checkpoint_contents
     from genbench.training.checkpoint import CheckpointStore
 
+    if is_exported(Path(run_dir)):
+        return load_exported(Path(run_dir), device=device, overrides=overrides)
     here, target = Run(Path(run_dir)), devices.choose(device)
     names = {"ema": "ema", "raw": "model"}
     if weights not in names:
@@ -85,42 +86,6 @@ def load(
     model.load_state_dict(checkpoint[names[weights]])
     recorded_precision(record, precision, target).apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
-
-
-def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[Generator, Precision]":
-    """Build the model and the precision of a run's configuration, with other settings of the sampling.
-    Raises ValueError where the configuration, or a setting, cannot be used.
-    """
-    try:
-        if overrides:
-            cfg = OmegaConf.create(referring(config, config))
-            for key in sorted(overrides):  # a whole sampler before its settings
-                change(cfg, key, overrides[key])
-            config = resolved(cfg)
-        cfg = buildable(config, ("model", "precision"))
-        return make(cfg.model), make(cfg.precision)
-    except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
-        raise ValueError(explain_error(error)) from error
-
-
-def change(cfg: DictConfig, key: str, value: object) -> None:
-    """Change one setting of the sampling, or the whole sampler. Raises ValueError on any other."""
-    if key == "sampler" and key in cfg:
-        take_option(cfg, key, str(value))
-        return
-    node, _, leaf = schema.sampling_key(key, flatten(resolved(cfg))).rpartition(".")
-    OmegaConf.select(cfg, node)[leaf] = value
-
-
-def take_option(cfg: DictConfig, group: str, option: str) -> None:
-    """Put an option of conf/ in the place of the one that is there, with the groups that it pulls in."""
-    if option not in options(group):
-        raise ValueError(f"{option} is not an option of {group}: choose from {', '.join(options(group))}")
-    # Composed by Hydra, since an option may be made of others; its references lead into `cfg` afterwards.
-    with composing():
-        composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
-    for key, node in composed.items():
-        cfg[key] = node
 
 
 def classifier(run_dir: str) -> "nn.Module":

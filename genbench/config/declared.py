@@ -22,6 +22,8 @@ Keys = tuple[str, ...]
 """The keys that lead to a node; an item of a list has the key ITEM, whichever it is."""
 
 ITEM = "[]"
+OF_RUN = "genbench.app.load"
+"""Function that loads the trained model of a run, in the place of a model that is described."""
 PACKAGE = re.compile(r"# @package (\S+)")
 REFERENCE = re.compile(r"\$\{(?P<values>oc\.dict\.values:)?(?P<place>\w+(\.\w+)*)\}")
 
@@ -50,6 +52,8 @@ class Declared:
                 keys = keys_of(place)
                 if isinstance(node, Mapping) and "_target_" in node:
                     self.calls[keys].add(Call(node["_target_"], node.get("_partial_", False)))
+                    if node["_target_"] == OF_RUN:  # the model of a run, whose configuration may stand here
+                        self.references[keys].add(("model",))
                 elif isinstance(node, str) and (found := REFERENCE.fullmatch(node)):
                     copy = (*keys, ITEM) if found["values"] else keys
                     self.references[copy].add(tuple(found["place"].split(".")))
