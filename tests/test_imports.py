@@ -122,6 +122,10 @@ def test_only_app_imports_hydra() -> None:
     assert breaches(all_but("app"), ("hydra", "omegaconf")) == []
 
 
+def test_only_the_hub_imports_its_library() -> None:
+    assert breaches(all_but("app.hub"), ("huggingface_hub",)) == []
+
+
 def test_only_its_tracker_imports_wandb() -> None:
     assert breaches(all_but("tracking.wandb"), ("wandb",)) == []
     assert breaches(all_but("tracking.wandb_workspace"), ("wandb_workspaces",)) == []

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from genbench.api.images import Images
+from genbench.app.hub import fetched
 from genbench.app.in_process import run_in_process
 from genbench.app.load_run import load as load_generator
 from genbench.evaluation.draw import drawn, labels, pixels, samples
@@ -111,11 +112,12 @@ def load(
 ) -> TrainedModel:
     """Return the trained model of a run.
 
-    path_or_name: its directory, or the name of one below ./runs. weights: "ema" or "raw". device: auto, cpu
+    path_or_name: its directory, the name of one below ./runs, a folder of `genbench export`, or hf:USER/NAME
+    on the Hub of Hugging Face. weights: "ema" or "raw". device: auto, cpu
     or cuda. settings: of the sampling, {"sampler": "ddim", "steps": 20}. Raises FileNotFoundError where there
     is no such run, ValueError where the name fits several or a setting is none of this model.
     """
-    found = located(path_or_name)
+    found = located(fetched(path_or_name))
     return TrainedModel(load_generator(found, device=device, weights=weights, overrides=settings))
 
 

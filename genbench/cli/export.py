@@ -1,4 +1,4 @@
-"""Verb that writes a trained model as a folder for other people."""
+"""Verbs that write a trained model as a folder for other people, and upload it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -35,3 +35,18 @@ def export(
     with warnings_in_lines(), whole_folder(out):
         write(run_dir, out, weights=weights, license_name=license_name, context=context_on(device))
     say(f"{out}: model.safetensors, genbench.json, README.md, samples.png")
+
+
+@verbs.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="A folder that `genbench export` wrote.")],
+    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="Its name on the Hub.")],
+    private: Annotated[bool, typer.Option(help="Let nobody else see it, where it is new.")] = False,
+) -> None:
+    """Upload an exported model to the Hub of Hugging Face; `genbench.load("hf:USER/NAME")` loads it.
+
+    The token is taken from HF_TOKEN or from `hf auth login`; it needs the right to write.
+    """
+    from genbench.app.hub import push as upload
+
+    say(upload(folder, repository, private=private))

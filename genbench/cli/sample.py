@@ -33,7 +33,9 @@ class Sample:
     Batches are drawn like the evaluation's: the same seed, batch size and device give the same bytes.
     """
 
-    run_dir: Annotated[Path, typer.Argument(help="The directory of a run, finished or not.")]
+    run_dir: Annotated[
+        Path, typer.Argument(help="The directory of a run, a folder of export, or hf:USER/NAME.")
+    ]
     out: NewFolder
     n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 64
     label: Annotated[
@@ -73,13 +75,14 @@ class Sample:
         """Draw and write the images, after all that can be refused has been checked."""
         check_new(self.out)  # before the imports, which take seconds
         from genbench.app import load
+        from genbench.app.hub import fetched
         from genbench.evaluation.draw import choose, labels, write
 
         asked = {"sampler": self.sampler, "steps": self.steps}
         overrides = {key: value for key, value in asked.items() if value is not None}
         overrides |= dict(map(setting, self.settings or []))
         with warnings_in_lines():
-            model = load(self.run_dir, device=self.device, weights=self.weights, overrides=overrides)
+            model = load(fetched(self.run_dir), device=self.device, weights=self.weights, overrides=overrides)
         context = context_on(self.device, self.seed)
         drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
         asked_for = labels(model, self.n, self.label, device=context.device)
