@@ -4,7 +4,7 @@ The only package that imports Hydra, which it keeps from all others; it may impo
 """
 
 from genbench.app.build import build, check_groups, make, seeded_model
-from genbench.app.entry import run_command
+from genbench.app.entry import run_command, train
 from genbench.app.job import run
 from genbench.app.load_run import classifier, load, measuring
 from genbench.app.run_names import identity
@@ -20,4 +20,5 @@ __all__ = [
     "run",
     "run_command",
     "seeded_model",
+    "train",
 ]

@@ -1,8 +1,7 @@
 """From a configuration to objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException, InstantiationException
@@ -15,6 +14,7 @@ from genbench.app.run_names import resolved, without_hydra
 from genbench.app.typed_keys import with_typed_keys
 from genbench.app.words import parse_override
 from genbench.config import schema
+from genbench.config.groups import option_file, options
 from genbench.errors import Failure, OutOfMemory, UsageError
 from genbench.records.metric_kinds import KINDS
 from genbench.runtime.memory import FREE, is_out_of_memory, memory_for
@@ -225,23 +225,25 @@ def check_groups(cfg: DictConfig) -> None:
         schema.check(tree[key], key)
 
 
-def fixed_schedules(T: int, folders: Sequence[Path]) -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """Build every option of `schedule` in folders of options (conf/, --config-dir) for a grid of T steps.
+def fixed_schedules(T: int) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Build every option of `schedule`, also of plug-ins and of --config-dir, for a grid of T steps.
     Returns option -> alpha_bar on the grid, (T + 1,) float64, and option -> the reason why no grid of T steps
-    has it. Schedules that are learned are in neither. Of two options with one name the last one counts.
+    has it. Schedules that are learned are in neither.
     """
     from genbench.diffusion.schedule import Schedule
 
     tables, refused = dict[str, "Tensor"](), dict[str, str]()
-    for path in (path for folder in folders for path in sorted((folder / "schedule").glob("*.yaml"))):
+    for name in options("schedule"):
+        path = option_file("schedule", name)
+        assert path is not None
         try:
             schedule = make(OmegaConf.merge(OmegaConf.load(path), {"T": T}))
         except (HydraException, OmegaConfBaseException, ValueError) as error:
-            refused[path.stem] = explain_error(error)
+            refused[name] = explain_error(error)
             continue
         if not isinstance(schedule, Schedule):
-            refused[path.stem] = f"{path} describes no schedule: its _target_ must be a class of schedules"
+            refused[name] = f"{path} describes no schedule: its _target_ must be a class of schedules"
             continue
         if not any(True for _ in schedule.parameters()):
-            tables[path.stem] = schedule.table
+            tables[name] = schedule.table
     return tables, refused

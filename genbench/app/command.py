@@ -11,6 +11,7 @@ from hydra._internal.utils import get_args_parser
 
 from genbench.app.words import check_word, parse_override, quoted
 from genbench.config.groups import defaults, groups, options
+from genbench.config.option_folders import TRAIN
 from genbench.config.schema import CORE, ROOT
 
 __all__ = ["as_text", "check_command", "parse_command", "parse_override", "quoted", "words_for_hydra"]
@@ -33,7 +34,7 @@ def parse_command(words: Sequence[str]) -> Namespace:
 
     def refuse(message: str) -> NoReturn:
         near = [found for word in words for found in get_close_matches(word, known, n=1) if word not in known]
-        remedy = f"Did you mean {near[0]}?" if near else "`python main.py --help` shows what can be given"
+        remedy = f"Did you mean {near[0]}?" if near else f"`{TRAIN} --help` shows what can be given"
         raise ValueError(f"{message}. {remedy}")
 
     parser.error = refuse  # type: ignore[method-assign]  # argparse itself would print a page, and exit

@@ -5,16 +5,20 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 
+import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app import sweeps
 from genbench.app.command import check_command, parse_command, words_for_hydra
 from genbench.app.find_run import new_folders_removed
+from genbench.app.job import run
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
 from genbench.app.misfit import fitting
+from genbench.app.search_path import register_folders
 from genbench.app.words import overridden
 from genbench.config.help import help_text
+from genbench.config.option_folders import CONF, use_folder
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.sweep_ledger import BAD
 from genbench.runtime.passwords import check_words
@@ -22,7 +26,7 @@ from genbench.runtime.printable import complain, spell_out_warnings
 from genbench.runtime.progress import terminal
 from genbench.runtime.streams import harden_streams, open_streams
 
-__all__ = ["run_command"]
+__all__ = ["run_command", "train"]
 
 EXPECTED = (
     UsageError,
@@ -74,6 +78,8 @@ def run_command(main: Callable[[], None]) -> None:
     spell_out_warnings()
     try:
         check_words(words)
+        if args.config_dir is not None:
+            use_folder(args.config_dir)
         if args.help:
             print(help_text(args.overrides, fitting), flush=True)
             return
@@ -84,6 +90,7 @@ def run_command(main: Callable[[], None]) -> None:
     for earlier, later in overridden(args.overrides):
         complain(f"{earlier} has no effect, since {later} comes later")
     sys.argv[1:] = words_for_hydra(words, args)
+    register_folders()
     os.environ.pop(sweeps.LEDGER, None)  # of a sweep that this command is a job of
     # Threads that wait by spinning make a busy machine 20 times slower; OpenMP reads this when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -97,6 +104,14 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(EXIT_STOPPED)
     if ends & (BAD | {"not started"}):
         sys.exit(EXIT_USAGE if ends == {"refused"} else EXIT_FAILED)
+
+
+def train(words: Sequence[str]) -> None:
+    """Run the command line of `genbench train`: that of main.py, which an installed genbench does not have.
+    words: its overrides and options, as in ["model=ddpm", "-m", "seed=0,1"]. Exits as `run_command` does.
+    """
+    sys.argv[1:] = words
+    run_command(hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run))
 
 
 def run_hydra(main: Callable[[], None], overrides: Sequence[str]) -> None:

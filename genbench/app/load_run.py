@@ -5,28 +5,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.build import check_no_password, make
+from genbench.app.exported import is_exported, load_exported
 from genbench.app.messages import explain_error
 from genbench.app.recorded_config import (
     buildable,
     configuration,
     naming_record,
     opened,
-    referring,
     root_of,
     value_at,
     words_of,
 )
+from genbench.app.recorded_model import built_as
 from genbench.app.run_names import resolved
+from genbench.app.search_path import composing
 from genbench.app.words import assigned, check_word, parse_override
 from genbench.config import schema
-from genbench.config.groups import CONF, options
-from genbench.records.flatten import flatten
 from genbench.records.recorded_overrides import OVERRIDES
 from genbench.records.run_directory import Run
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from genbench.data import ImageSource
     from genbench.generator import Generator
     from genbench.metrics import Metrics
-    from genbench.runtime.precision import Precision
 
 __all__ = ["classifier", "load", "measuring"]
 
@@ -51,7 +50,8 @@ def load(
     weights: str = "ema",
     overrides: Mapping[str, object] | None = None,
 ) -> "Generator":
-    """Return the trained model of a run, in evaluation mode and without gradients.
+    """Return the trained model of a run, or of a folder that `genbench export` wrote, in evaluation mode and
+    without gradients.
 
     weights: "ema" for the averaged ones, "raw" for those of the last step. overrides: other settings of the
     sampling: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}. Warns where the training has not
@@ -63,6 +63,8 @@ def load(
     from genbench.training import checkpoint_contents
     from genbench.training.checkpoint import CheckpointStore
 
+    if is_exported(Path(run_dir)):
+        return load_exported(Path(run_dir), device=device, overrides=overrides)
     here, target = Run(Path(run_dir)), devices.choose(device)
     names = {"ema": "ema", "raw": "model"}
     if weights not in names:
@@ -91,50 +93,6 @@ def load(
         taken = recorded_precision(record, precision, target)
     taken.apply(model.autocast_networks(), target)
     return model.eval().requires_grad_(False)
-
-
-def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[Generator, Precision]":
-    """Build the model and the precision of a run's configuration, with other settings of the sampling.
-    Raises ValueError where the configuration, or a setting, cannot be used.
-    """
-    try:
-        if overrides:
-            cfg = OmegaConf.create(referring(config, config))
-            changed = set[str]()
-            for key in sorted(overrides):  # a whole sampler before its settings
-                name = change(cfg, key, overrides[key])
-                if name in changed:
-                    raise ValueError(f"{name} is given twice, also as {key}: give it once")
-                changed.add(name)
-            config = resolved(cfg)
-        cfg = buildable(config, ("model", "precision"))
-        return make(cfg.model), make(cfg.precision)
-    except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
-        raise ValueError(explain_error(error)) from error
-
-
-def change(cfg: DictConfig, key: str, value: object) -> str:
-    """Change one setting of the sampling, or the whole sampler, and return its key in full, sampler.steps of
-    "steps". Raises ValueError on any other.
-    """
-    if key == "sampler" and key in cfg:
-        take_option(cfg, key, str(value))
-        return key
-    name = schema.sampling_key(key, flatten(resolved(cfg)))
-    node, _, leaf = name.rpartition(".")
-    OmegaConf.select(cfg, node)[leaf] = value
-    return name
-
-
-def take_option(cfg: DictConfig, group: str, option: str) -> None:
-    """Put an option of conf/ in the place of the one that is there, with the groups that it pulls in."""
-    if option not in options(group):
-        raise ValueError(f"{option} is not an option of {group}: choose from {', '.join(options(group))}")
-    # Composed by Hydra, since an option may be made of others; its references lead into `cfg` afterwards.
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed: Any = OmegaConf.to_container(compose(f"{group}/{option}"))
-    for key, node in composed.items():
-        cfg[key] = node
 
 
 def classifier(run_dir: str) -> "nn.Module":
@@ -205,7 +163,7 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     # Another choice of metrics replaces all that they were composed of, scores and features too.
     replaced = {name for group in chosen for name in ASKED_BY.get(group, {group})}
     remaining = [word for word in own if root_of(word) not in replaced]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing():
         try:
             cfg = compose("config", overrides=[*remaining, *overrides])
         except HydraException:

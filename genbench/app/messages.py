@@ -24,7 +24,8 @@ from omegaconf.errors import (
 
 from genbench.app.misfit import composed, is_of_misfit, misfit
 from genbench.app.words import parse_override, quoted, unreadable
-from genbench.config.groups import CONF, accepted_groups, groups, options
+from genbench.config.groups import accepted_groups, groups, is_group, options
+from genbench.config.option_folders import TRAIN
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
@@ -46,7 +47,7 @@ REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
 CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
-HINT = "`python main.py --help` lists the groups and their options, `--cfg job` all keys and their values"
+HINT = f"`{TRAIN} --help` lists the groups and their options, `--cfg job` all keys and their values"
 
 
 def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
@@ -165,7 +166,7 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     # Where no word has the key, an option that was chosen overrides what another model has.
     if key not in given and (unfit := misfit(words)) is not None:
         return unfit
-    if (CONF / key).is_dir():
+    if is_group(key):
         who, accepted = accepted_groups(words)
         return f"{who} does not accept {key}; its groups are {', '.join(accepted)}"
     if key in OF_SAMPLES:

@@ -6,15 +6,16 @@ from contextlib import nullcontext
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 
+from genbench.app.search_path import composing
 from genbench.app.words import parse_override
 from genbench.config import schema
-from genbench.config.groups import CONF, accepted_groups, groups, groups_of, options
+from genbench.config.groups import accepted_groups, groups, groups_of, option_file, options
 
 __all__ = ["composed", "fitting", "is_of_misfit", "misfit"]
 
@@ -83,7 +84,9 @@ def fits(tree: Mapping[str, Any], group: str, option: str, words: Sequence[str])
 
 def content(group: str, option: str) -> dict[str, Any]:
     """Return what the file of an option holds, on top of the options of its group that it is made of."""
-    node = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
+    path = option_file(group, option)
+    assert path is not None
+    node = yaml.safe_load(path.read_text()) or {}
     below = [name for name in node.pop("defaults", []) if isinstance(name, str) and name[0] not in "/_"]
     return {key: value for name in below for key, value in content(group, name).items()} | node
 
@@ -94,7 +97,7 @@ def composed(words: Sequence[str]) -> dict[str, Any]:
     """
     try:
         within = GlobalHydra.instance().is_initialized()
-        with nullcontext() if within else initialize_config_dir(str(CONF), version_base="1.3"):
+        with nullcontext() if within else composing():
             tree: Any = OmegaConf.to_container(compose("config", overrides=list(words)))
     except (HydraException, OmegaConfBaseException):
         return {}

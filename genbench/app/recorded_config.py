@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.config.declared import check_declared, origins_of
-from genbench.config.groups import CONF
+from genbench.config.groups import is_group
 from genbench.config.schema import check, dotted, walk
 from genbench.records.moved import with_current_paths
 from genbench.records.recorded_overrides import OVERRIDES, read_overrides
@@ -143,8 +143,7 @@ def check_word(word: str, path: Path) -> None:
     """Raise ValueError on an override that reaches beyond values and the options in conf/."""
     key, equals, value = word.lstrip("+~").partition("=")
     is_key = re.fullmatch(r"\w[\w./@]*", key) and ".." not in key and not key.startswith("hydra")
-    is_group = (CONF / key.partition("@")[0]).is_dir()
-    leads_out = is_group and not re.fullmatch(r"[\w, \[\]'\"-]*", value)
+    leads_out = is_group(key.partition("@")[0]) and not re.fullmatch(r"[\w, \[\]'\"-]*", value)
     if not is_key or leads_out or "${" in word or not (equals or word.startswith("~")):
         raise ValueError(
             f"{path} holds {word!r}: it may hold only options of conf/ and values, as in model=ddpm seed=1"

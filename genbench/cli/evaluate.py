@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from genbench.cli.output import check_out, check_whole
-from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.config.groups import options, settings_of
 from genbench.records.untrusted_files import check_appendable
 from genbench.runtime.printable import complain
@@ -63,6 +63,7 @@ class Evaluate:
         ),
     ] = None
     device: Device = "auto"
+    config_dir: ConfigDir = None
 
     def run(self) -> None:
         """Evaluate, append the result to its file, and print it."""

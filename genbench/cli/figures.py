@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import OUT_HELP, NewFolder, check_new, check_out, say
-from genbench.cli.verb import Device, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, context_on, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
@@ -33,6 +33,7 @@ def bound(
         ),
     ] = None,
     device: Device = "auto",
+    config_dir: ConfigDir = None,
 ) -> None:
     """Show where the bits of a diffusion model's variational bound come from, step by step.
 
@@ -57,27 +58,19 @@ def bound(
 def schedules(
     out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
     steps: Annotated[int, typer.Option("--T", min=1, help="Number of diffusion steps.")] = 1000,
-    config_dir: Annotated[
-        Path | None, typer.Option(help="Folder with further options: the schedules in FOLDER/schedule.")
-    ] = None,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
     check_out(out)
     if out.suffix not in ENDINGS:
         raise ValueError(f"--out {out}: its ending must be one of {', '.join(ENDINGS)}")
     from genbench.app.build import fixed_schedules
-    from genbench.config.groups import CONF
     from genbench.evaluation.pictures import check_figure, schedule_figure
 
     check_figure(out)
-    if config_dir is not None and not (config_dir / "schedule").is_dir():
-        raise ValueError(
-            f"--config-dir is {config_dir}, where there is no folder schedule/: give one that has it"
-        )
     if steps > MOST_STEPS:
         raise ValueError(f"--T is {steps}; it must be from 1 to {MOST_STEPS:,}, e.g. 1000")
-    folders = [CONF] if config_dir is None else [CONF, config_dir]
-    tables, refused = fixed_schedules(steps, folders)
+    tables, refused = fixed_schedules(steps)
     for name, reason in refused.items():  # such as one that wants another number of steps
         complain(f"schedule={name} is not included: {reason}")
     if not tables:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli import dashboard, evaluate, figures, report, sample
+from genbench.cli import dashboard, doctor, evaluate, export, figures, report, sample
 from genbench.cli.output import say
 from genbench.cli.usage import ParserError, Verbs, explain_words
 from genbench.errors import Failure
@@ -34,10 +34,27 @@ def genbench(
     """Train, evaluate and compare families of generative image models under one protocol."""
 
 
+def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what the shell offers for a word of `genbench train`, given the words before it."""
+    from genbench.app.completion import suggestions
+
+    return suggestions(ctx.params.get("words") or [], incomplete)
+
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides.", autocompletion=complete)
+]
+
+
+def train(words: Overrides = None) -> None:
+    """Train and evaluate models, as in `genbench train model=ddpm schedule=cosine`; see `train --help`."""
+
+
 def assembled() -> typer.Typer:
     """Return the console script with its verbs, in the order in which its help lists them."""
     made = typer.Typer(cls=Verbs, no_args_is_help=True, pretty_exceptions_enable=False, callback=genbench)
-    for module in (sample, evaluate, report, figures, dashboard):
+    made.command()(train)  # for its line in the help; `main` runs it
+    for module in (sample, evaluate, report, figures, export, dashboard, doctor):
         made.add_typer(module.verbs)  # each module holds related verbs, with light imports
     return made
 
@@ -49,6 +66,11 @@ def main() -> None:
     """Run the verb of the command line, and exit with its code.
     2: what the user can mend, in one line on stderr; 1: failures of a run, damaged files, the machine.
     """
+    if sys.argv[1:2] == ["train"]:  # its words are Hydra's, and its streams may close while it trains
+        from genbench.app import train as run_words
+
+        run_words(sys.argv[2:])
+        return
     harden_streams(output_is_result=True)  # a full disk behind a pipe is an error
     spell_out_warnings()
     try:

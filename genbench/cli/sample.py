@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.verb import Device, RunsItself, Weights, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 
 __all__ = ["verbs"]
@@ -34,7 +34,9 @@ class Sample:
     Batches are drawn like the evaluation's: the same seed, batch size and device give the same bytes.
     """
 
-    run_dir: Annotated[Path, typer.Argument(help="The directory of a run, finished or not.")]
+    run_dir: Annotated[
+        Path, typer.Argument(help="The directory of a run, a folder of export, or hf:USER/NAME.")
+    ]
     out: NewFolder
     n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 64
     label: Annotated[
@@ -69,16 +71,18 @@ class Sample:
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0
     batch_size: Annotated[int, typer.Option(min=1, help="Number of images drawn at once.")] = 64
     device: Device = "auto"
+    config_dir: ConfigDir = None
 
     def run(self) -> None:
         """Draw and write the images, after all that can be refused has been checked."""
         check_new(self.out)  # before the imports, which take seconds
         from genbench.app import load
+        from genbench.app.hub import fetched
         from genbench.evaluation.draw import check_places, choose, labels, write
 
         overrides = self.overrides()
         with warnings_in_lines():
-            model = load(self.run_dir, device=self.device, weights=self.weights, overrides=overrides)
+            model = load(fetched(self.run_dir), device=self.device, weights=self.weights, overrides=overrides)
         context = context_on(self.device, self.seed)
         drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
         check_places(self.n, model.shape, self.out)
@@ -98,51 +102,56 @@ class Sample:
         return found
 
 
-@verbs.command()
-def sampler_sweep(
-    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
-    out: NewFolder,
-    samplers: Annotated[
-        str, typer.Option(help="Options of conf/sampler, separated by commas. Default: the run's own.")
-    ] = "",
-    steps: Annotated[str, typer.Option(help="Numbers of steps, separated by commas: 5,10,20,50.")] = "",
-    scales: Annotated[str, typer.Option(help="Guidance scales, separated by commas, such as 0,1,2,4.")] = "",
-    n: Annotated[
-        int | None, typer.Option("--n", min=20, help="Samples per row. Default: as many as the run drew.")
-    ] = None,
-    device: Device = "auto",
-) -> None:
+@verbs.command("sampler-sweep", cls=RunsItself)
+@dataclass(frozen=True)
+class SamplerSweep:
     """Evaluate one trained model over samplers, their steps and guidance scales, without training again.
 
     Written are table.csv (a row for each combination: network evaluations per sample, seconds per image, all
     metrics under the run's own protocol), distance.png (the distance against evaluations) and, over scales,
     scales.png (one row of samples per scale, from the same noise).
     """
-    check_new(out)  # before the imports, which take seconds
-    from genbench import app as application
-    from genbench.evaluation.sampler_sweep import combinations
-    from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
-    from genbench.report import frame_markdown
 
-    axes = (
-        listed(samplers, str, "--samplers"),
-        listed(steps, int, "--steps"),
-        listed(scales, float, "--scales"),
-    )
-    todo = combinations(*axes)
-    source, metrics, seed = application.measuring(of_run=run_dir)
-    # Fewer samples for a first look, under a protocol that says so.
-    metrics = metrics.of_size(metrics.samples if n is None else n, "--n")
-    with warnings_in_lines(), whole_folder(out):
-        table = sweep(
-            lambda way: application.load(run_dir, device=device, overrides=way),
-            todo,
-            out,
-            source=source,
-            metrics=metrics,
-            context=context_on(device, seed),
+    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")]
+    out: NewFolder
+    samplers: Annotated[
+        str, typer.Option(help="Options of conf/sampler, separated by commas. Default: the run's own.")
+    ] = ""
+    steps: Annotated[str, typer.Option(help="Numbers of steps, separated by commas: 5,10,20,50.")] = ""
+    scales: Annotated[str, typer.Option(help="Guidance scales, separated by commas, such as 0,1,2,4.")] = ""
+    n: Annotated[
+        int | None, typer.Option("--n", min=20, help="Samples per row. Default: as many as the run drew.")
+    ] = None
+    device: Device = "auto"
+    config_dir: ConfigDir = None
+
+    def run(self) -> None:
+        """Check the options, evaluate each combination, and write and print the table."""
+        check_new(self.out)  # before the imports, which take seconds
+        from genbench import app as application
+        from genbench.evaluation.sampler_sweep import combinations
+        from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
+        from genbench.report import frame_markdown
+
+        axes = (
+            listed(self.samplers, str, "--samplers"),
+            listed(self.steps, int, "--steps"),
+            listed(self.scales, float, "--scales"),
         )
-    say(frame_markdown(table), nl=False)
+        todo = combinations(*axes)
+        source, metrics, seed = application.measuring(of_run=self.run_dir)
+        # Fewer samples for a first look, under a protocol that says so.
+        metrics = metrics.of_size(metrics.samples if self.n is None else self.n, "--n")
+        with warnings_in_lines(), whole_folder(self.out):
+            table = sweep(
+                lambda way: application.load(self.run_dir, device=self.device, overrides=way),
+                todo,
+                self.out,
+                source=source,
+                metrics=metrics,
+                context=context_on(self.device, seed),
+            )
+        say(frame_markdown(table), nl=False)
 
 
 def setting(text: str) -> tuple[str, object]:

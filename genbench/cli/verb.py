@@ -4,20 +4,40 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from genbench.config.option_folders import use_folder
 from genbench.runtime.printable import complain, flat
 
 if TYPE_CHECKING:
     from genbench.runtime.context import Context
 
-__all__ = ["Device", "RunsItself", "Weights", "context_on", "warnings_in_lines"]
+__all__ = ["ConfigDir", "Device", "RunsItself", "Weights", "context_on", "warnings_in_lines"]
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 """The option --device of verbs that compute."""
+
+
+def add_options(folder: Path | None) -> Path | None:
+    """Add the options in a folder before the verb does anything. Raises ValueError where there is none."""
+    if folder is not None:
+        use_folder(folder)
+    return folder
+
+
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option(
+        callback=add_options,
+        is_eager=True,
+        help="Folder with further options, such as FOLDER/schedule/NAME.yaml.",
+    ),
+]
+"""The option --config-dir of verbs that build what options describe; it takes effect by itself."""
 
 
 class Weights(StrEnum):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from genbench.config.groups import CONF
+from genbench.config.option_folders import option_folders
 from genbench.config.schema import Place, dotted, walk
 
 __all__ = ["check_declared", "origins_of"]
@@ -22,6 +22,8 @@ Keys = tuple[str, ...]
 """The keys that lead to a node; an item of a list has the key ITEM, whichever it is."""
 
 ITEM = "[]"
+OF_RUN = "genbench.app.load"
+"""Function that loads the trained model of a run, in the place of a model that is described."""
 PACKAGE = re.compile(r"# @package (\S+)")
 REFERENCE = re.compile(r"\$\{(?P<values>oc\.dict\.values:)?(?P<place>\w+(\.\w+)*)\}")
 
@@ -34,21 +36,24 @@ class Call(NamedTuple):
 
 
 class Declared:
-    """Calls and references of a folder of options.
+    """Calls and references of folders of options.
     calls: place -> what options build there. references: place -> the places that options copy to it,
     as `process: ${process}` does.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folders: Iterable[Path]) -> None:
         self.calls: dict[Keys, set[Call]] = defaultdict(set)
         self.references: dict[Keys, set[Keys]] = defaultdict(set)
-        for path in sorted(folder.rglob("*.yaml")):
+        files = [(top, path) for top in folders for path in sorted(top.rglob("*.yaml"))]
+        for top_folder, path in files:
             text = path.read_text()
-            top = package(text, path.relative_to(folder).parent)
+            top = package(text, path.relative_to(top_folder).parent)
             for place, node in walk(yaml.safe_load(text) or {}, top):
                 keys = keys_of(place)
                 if isinstance(node, Mapping) and "_target_" in node:
                     self.calls[keys].add(Call(node["_target_"], node.get("_partial_", False)))
+                    if node["_target_"] == OF_RUN:  # the model of a run, whose configuration may stand here
+                        self.references[keys].add(("model",))
                 elif isinstance(node, str) and (found := REFERENCE.fullmatch(node)):
                     copy = (*keys, ITEM) if found["values"] else keys
                     self.references[copy].add(tuple(found["place"].split(".")))
@@ -88,10 +93,15 @@ def package(text: str, folder: Path) -> Keys:
     return tuple(part for part in name.split(".") if part and part != "_global_")
 
 
-@cache
 def declared() -> Declared:
-    """Return the calls and references of the installed options, read once."""
-    return Declared(CONF)
+    """Return the calls and references of all options: genbench's, those of plug-ins and of --config-dir."""
+    return declared_in(tuple(option_folders()))
+
+
+@cache
+def declared_in(folders: tuple[Path, ...]) -> Declared:
+    """Return the calls and references of folders of options, read once."""
+    return Declared(folders)
 
 
 def origins_of(place: Place) -> list[Keys]:

@@ -1,4 +1,4 @@
-"""The groups and options in conf/, and which groups an option accepts, as the YAML files say."""
+"""The groups and options in all folders of options, and which groups an option accepts, as files say."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,25 +6,46 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["CONF", "accepted_groups", "defaults", "groups", "groups_of", "options", "settings_of"]
+from genbench.config.option_folders import option_folders
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+__all__ = [
+    "accepted_groups",
+    "defaults",
+    "groups",
+    "groups_of",
+    "is_group",
+    "option_file",
+    "options",
+    "settings_of",
+]
 
 HIDDEN = ("hydra", "tuned")  # folders of conf/ that nobody chooses from
 
 
 def groups() -> list[str]:
     """Return the names of the groups that can be chosen from on a command line, in alphabetical order.
-    They are the folders of conf/ without those that no command chooses from.
+    They are the folders in conf/, also of plug-ins, without those that no command chooses from.
     """
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in HIDDEN)
+    found = {path.name for folder in option_folders() for path in folder.iterdir() if path.is_dir()}
+    return sorted(found - {*HIDDEN, "__pycache__"})
 
 
 def options(group: str) -> list[str]:
     """Return the names of a group's options, in alphabetical order; none where there is no such group.
     They are its YAML files: conf/schedule/cosine.yaml is schedule=cosine.
     """
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return sorted({path.stem for folder in option_folders() for path in (folder / group).glob("*.yaml")})
+
+
+def is_group(name: str) -> bool:
+    """Return True for a folder of options, also one that no command chooses from, such as hydra/launcher."""
+    return any((folder / name).is_dir() for folder in option_folders())
+
+
+def option_file(group: str, option: str) -> Path | None:
+    """Return the file of an option, the one that Hydra composes; None where there is no such option."""
+    paths = (folder / group / f"{option}.yaml" for folder in option_folders())
+    return next((path for path in paths if path.is_file()), None)
 
 
 def accepted_groups(overrides: Sequence[str]) -> tuple[str, list[str]]:
@@ -61,8 +82,9 @@ def settings_of(group: str, option: str) -> list[str]:
     """Return the names of the settings that an option's own file gives, without those of options that it is
     made of; none where there is no such option.
     """
-    path = CONF / group / f"{option}.yaml"
-    return [key for key in yaml.safe_load(path.read_text()) if key not in ("defaults", "_target_")]
+    path = option_file(group, option)
+    found = {} if path is None else yaml.safe_load(path.read_text()) or {}
+    return [key for key in found if key not in ("defaults", "_target_")]
 
 
 def defaults(group: str, option: str) -> dict[str, str]:
@@ -70,6 +92,6 @@ def defaults(group: str, option: str) -> dict[str, str]:
     {"/schedule@_global_.schedule": "cosine", "override /hydra/sweeper": "optuna"}; plain names, which are
     options of the same group, are left out. Nothing is found where there is no such option.
     """
-    path = CONF / group / f"{option}.yaml"
-    entries = yaml.safe_load(path.read_text()).get("defaults", []) if path.exists() else []
+    path = option_file(group, option)
+    entries = [] if path is None else (yaml.safe_load(path.read_text()) or {}).get("defaults", [])
     return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}

@@ -1,4 +1,4 @@
-"""Help page of `python main.py --help`, read from the folder of the configuration.
+"""Help page of the command that trains, read from the folders of options.
 
 Hydra's own list of groups and options takes it several seconds here.
 """
@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from itertools import takewhile
 
-from genbench.config.groups import CONF, defaults, groups, groups_of, options
+from genbench.config.groups import defaults, groups, groups_of, option_file, options
+from genbench.config.option_folders import TRAIN
 from genbench.config.schema import ROOT
 
 __all__ = ["help_text"]
@@ -18,15 +19,15 @@ Fitting = Callable[[str, str], list[str]]
 SKIPPED = re.compile(r"_target_|_partial_|defaults:|^  - |\$\{")
 """Lines of an option's file that are no settings."""
 
-HEAD = """\
+HEAD = f"""\
 genbench trains, evaluates and compares families of generative image models under one protocol.
 
-python main.py model=ddpm schedule=cosine                   train and evaluate a DDPM on digits
-python main.py data=fashion_mnist data.root=PATH budget.seconds=600
-python main.py -m schedule=linear,cosine loss=l1,l2,huber   all six combinations; then: genbench report runs
-python main.py -m model=ddpm,vae,flow,gan seed=0,1          four families, two seeds (dry_run=true: estimate)
-python main.py --help schedule loss                         describe the options of groups
-python main.py --help model=gan                             list the groups that a model accepts
+{TRAIN} model=ddpm schedule=cosine                   train and evaluate a DDPM on digits
+{TRAIN} data=fashion_mnist data.root=PATH budget.seconds=600
+{TRAIN} -m schedule=linear,cosine loss=l1,l2,huber   all six combinations; then: genbench report runs
+{TRAIN} -m model=ddpm,vae,flow,gan seed=0,1          four families, two seeds (dry_run=true: estimate)
+{TRAIN} --help schedule loss                         describe the options of groups
+{TRAIN} --help model=gan                             list the groups that a model accepts
 """
 FOOT = """\
 Any key of the configuration can be set as key=value (nested: sampler.steps=20); --cfg job shows all of them.
@@ -65,8 +66,9 @@ def described(group: str) -> str:
     width = max(map(len, names))
     lines = []
     for name in names:
-        file = (CONF / group / f"{name}.yaml").read_text().splitlines()
-        top = takewhile(lambda line: line.startswith("#"), file)
+        path = option_file(group, name)
+        assert path is not None
+        top = takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
         # Hydra's own line about the package says nothing to a reader.
         text = " ".join(line[1:].strip() for line in top if not line.startswith("# @package"))
         lines.append(f"  {name:{width}}  {text}".rstrip())
@@ -106,7 +108,9 @@ def accepted(choice: str, fitting: Fitting | None = None) -> str:
 
 def settings(group: str, option: str) -> list[str]:
     """Return the settings in the file of an option, one a line, as they stand there with their comments."""
-    text = (CONF / group / f"{option}.yaml").read_text().splitlines()
+    path = option_file(group, option)
+    assert path is not None
+    text = path.read_text().splitlines()
     lines = [f"  {line}" for line in text if line[:1] not in ("#", "") and not SKIPPED.search(line)]
     return [f"its settings, as {group}.KEY=VALUE:", *lines] if lines else []
 

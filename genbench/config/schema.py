@@ -1,6 +1,5 @@
 """Constructors are the schema of the configuration: values are checked against their annotations."""
 
-import importlib
 import inspect
 import math
 import re
@@ -8,12 +7,12 @@ import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from genbench.config.option_folders import import_target, legal_targets
+
 __all__ = ["CORE", "ROOT", "Place", "UnfitError", "check", "check_root", "dotted", "sampling_key", "walk"]
 
 Place = tuple[str | int, ...]
 """The keys, and indices of lists, that lead to a node of the configuration."""
-
-TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")  # torch.hub and torch.load run code
 
 CORE = {
     *("image", "data", "model", "budget", "optim", "lr_schedule"),
@@ -162,11 +161,10 @@ def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401
 
 def locate(name: str, path: str) -> Any:  # noqa: ANN401
     """Import and return the class or function that a target names."""
-    if not name.startswith(TARGETS):
-        raise ValueError(f"{path}._target_ is {name!r}; it must start with one of {', '.join(TARGETS)}")
-    module, _, attribute = name.rpartition(".")
+    if not name.startswith(legal := legal_targets()):
+        raise ValueError(f"{path}._target_ is {name!r}; it must start with one of {', '.join(legal)}")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return import_target(name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{path}._target_ is {name!r}, which cannot be imported: {error}") from error
 

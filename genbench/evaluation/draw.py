@@ -3,7 +3,7 @@ in a grid and in an .npz; for `genbench sample`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,18 @@ from genbench.runtime.device import keep_memory, make_repeatable
 from genbench.runtime.disk import check_space, naming
 from genbench.runtime.memory import FREE, check_memory, memory_for
 
-__all__ = ["Drawing", "check_places", "choose", "completions", "labels", "samples", "variations", "write"]
+__all__ = [
+    "Drawing",
+    "check_places",
+    "choose",
+    "completions",
+    "drawn",
+    "labels",
+    "pixels",
+    "samples",
+    "variations",
+    "write",
+]
 
 GRID = 256  # the most images of a grid
 BLOCK = 4096  # bytes of the smallest file on most disks
@@ -161,10 +172,11 @@ def check_places(n: int, shape: tuple[int, int, int], folder: Path) -> None:
 
 
 @torch.no_grad()
-def write(
-    drawing: Drawing, n: int, y: Tensor | None, folder: Path, *, batch_size: int, context: Context
-) -> None:
-    """Draw n images, with labels y (n,) or None, into a folder: a PNG each, a grid of them, and their arrays.
+def drawn(
+    drawing: Drawing, n: int, y: Tensor | None, *, batch_size: int, context: Context
+) -> Iterator[tuple[int, Tensor]]:
+    """Draw n images with labels y (n,) or None; yield the number of the first image of each batch, with the
+    batch (B, C, H, W) uint8 on the host.
 
     Batches and their random numbers are the evaluation's: with its seed, batch size, device and n an
     unconditional model draws the very images that were measured.
@@ -172,25 +184,36 @@ def write(
     device = context.device
     make_repeatable(device)  # as in a run, or the images would differ in their last digits
     keep_memory()
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn, digits = [], len(str(n - 1))  # equally many digits: names sort as numbers do
     with rng.fork(device), context.progress.bar("drawing", n) as bar:
         for start, count in batches(n, batch_size):
             stream = context.generator("evaluate", start)
             remedy = FREE if count == 1 else f"take --batch-size {count // 2} (the images are then others)"
             with memory_for(f"drawing {count} images at once (--batch-size) on {device}", remedy):
                 x = drawing.draw(count, None if y is None else y[start : start + count], stream)
-                drawn.append(to_uint8(x).cpu())
-            # Written batch by batch, so that a long drawing that is stopped leaves what it has.
-            for number, image in enumerate(pixels(drawn[-1]), start):
-                path = folder / f"{number:0{digits}d}.png"
-                with naming(path):
-                    Image.fromarray(image).save(path)
+                batch = to_uint8(x).cpu()
+            yield start, batch
             bar.advance(start + count)
-    images = torch.cat(drawn)
-    shown = torch.cat([drawing.given, images[:GRID]])
+
+
+def write(
+    drawing: Drawing, n: int, y: Tensor | None, folder: Path, *, batch_size: int, context: Context
+) -> None:
+    """Draw n images, with labels y (n,) or None, into a folder: a PNG each, a grid of them, and their arrays.
+    They are those of `drawn`, written batch by batch.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    images, digits = list[Tensor](), len(str(n - 1))  # equally many digits: names sort as numbers do
+    for start, batch in drawn(drawing, n, y, batch_size=batch_size, context=context):
+        images.append(batch)
+        # Written batch by batch, so that a long drawing that is stopped leaves what it has.
+        for number, image in enumerate(pixels(batch), start):
+            path = folder / f"{number:0{digits}d}.png"
+            with naming(path):
+                Image.fromarray(image).save(path)
+    together = torch.cat(images)
+    shown = torch.cat([drawing.given, together[:GRID]])
     save_grid(shown, folder / "grid.png", columns=None if len(drawing.given) else columns(y))
-    arrays = {"samples": pixels(images)} | ({} if y is None else {"labels": y.cpu().numpy()})
+    arrays = {"samples": pixels(together)} | ({} if y is None else {"labels": y.cpu().numpy()})
     with atomic_file(folder / "samples.npz") as file:
         np.savez(file, **arrays)
 

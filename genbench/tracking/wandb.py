@@ -26,6 +26,7 @@ __all__ = [
     "WandbStartError",
     "at_the_server",
     "default_entity",
+    "resolve",
     "upload_command",
 ]
 

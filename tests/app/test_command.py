@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genbench.app.command import check_command, parse_command, words_for_hydra
-from genbench.config.groups import CONF
+from genbench.config.option_folders import CONF
 
 
 def for_hydra(*words: str) -> list[str]:

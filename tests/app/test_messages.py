@@ -17,7 +17,8 @@ from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError
 
 from genbench import app
 from genbench.app.messages import UNKNOWN, explain_error, keys_of, leave, unknown_key
-from genbench.config.groups import CONF, options
+from genbench.config.groups import options
+from genbench.config.option_folders import CONF
 from genbench.errors import Damaged, Unmeasured, UsageError
 
 

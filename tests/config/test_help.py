@@ -4,8 +4,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from genbench.app.misfit import fitting
-from genbench.config.groups import CONF, HIDDEN, groups, options
+from genbench.config.groups import HIDDEN, groups, options
 from genbench.config.help import accepted, help_text
+from genbench.config.option_folders import CONF
 
 EVERY = [path.name for path in CONF.iterdir() if path.is_dir() and path.name not in HIDDEN]
 

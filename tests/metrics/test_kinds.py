@@ -5,7 +5,8 @@ import torch
 from omegaconf import OmegaConf
 
 from genbench import app
-from genbench.config.groups import CONF, options
+from genbench.config.groups import options
+from genbench.config.option_folders import CONF
 from genbench.data import Gaussians, Split
 from genbench.metrics import Drawn, Moments, Reference, Score
 from genbench.records.metric_kinds import KINDS

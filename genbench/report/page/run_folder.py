@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from genbench.config.option_folders import TRAIN
 from genbench.records.files import read_json
 from genbench.records.json_lines import parse_lines
 from genbench.records.metric_name import MetricName, is_metric
@@ -35,7 +36,7 @@ def command(folder: Path) -> str | None:
         return None
     if any(word.lstrip("+~").startswith(FOREIGN) for word in words):
         return None
-    return shlex.join(["python", "main.py", *words])
+    return f"{TRAIN} {shlex.join(words)}".rstrip()
 
 
 def made_by(folder: Path) -> str:

@@ -1,0 +1,131 @@
+"""Runs and trained models as objects: train one, load one, draw from it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genbench.api.images import Images
+from genbench.app.hub import fetched
+from genbench.app.in_process import run_in_process
+from genbench.app.load_run import load as load_generator
+from genbench.evaluation.draw import drawn, labels, pixels, samples
+from genbench.generator import Generator
+from genbench.records.result import Result
+from genbench.records.run_directory import Run as Directory
+from genbench.runtime.context import Context
+
+__all__ = ["Run", "TrainedModel", "load", "train"]
+
+
+class TrainedModel:
+    """A trained model, ready to draw: what `load` returns.
+
+    generator: the torch module behind it (genbench.generator.Generator), in evaluation mode on `device`.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the model computes on."""
+        return next(tensor.device for tensor in self.generator.state_dict().values())
+
+    def sample(self, n: int, *, seed: int = 0, label: int | None = None, batch_size: int = 64) -> Images:
+        """Draw n images. The same seed, batch size and device give the same images as `genbench sample`.
+
+        label: class of all images of a conditional model; None takes all classes in turn. batch_size: images
+        drawn at once. Raises ValueError on a number below 1 or a label that the model does not have.
+        """
+        if min(n, batch_size) < 1:
+            raise ValueError(f"n is {n} and batch_size {batch_size}; both must be at least 1")
+        context = Context(self.device, seed)
+        y = labels(self.generator, n, label, device=self.device)
+        parts = drawn(samples(self.generator), n, y, batch_size=batch_size, context=context)
+        array = pixels(torch.cat([batch for _, batch in parts]))
+        return Images(array, None if y is None else y.cpu().numpy())
+
+
+class Run:
+    """The directory of a run, finished or not, with what it recorded; nothing in it is changed.
+
+    path: the directory. Raises FileNotFoundError where it holds no run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if Directory(self.path).record() is None:
+            raise FileNotFoundError(f"{path} holds no run: give the directory of one")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, status={self.status!r})"
+
+    @property
+    def status(self) -> str:
+        """The status of the run: running, done, failed or stopped."""
+        return str(Directory(self.path).status)
+
+    @property
+    def result(self) -> Result:
+        """The result of a finished run: metrics by their full names, likelihood, reconstruction, cost.
+        Raises ValueError where the run is not finished.
+        """
+        found = Directory(self.path).finished_result()
+        if found is None:
+            raise ValueError(f"{self.path} is not finished ({self.status}): train it to the end first")
+        return found
+
+    @property
+    def samples(self) -> list[Path]:
+        """The pictures of the run, PNG files: grids of samples, and what else its model draws."""
+        return sorted((self.path / "samples").glob("*.png"))
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The events of metrics.jsonl in their order: losses and scores by name, with `images_seen`."""
+        lines = (self.path / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def load(self, *, weights: str = "ema", device: str = "auto") -> TrainedModel:
+        """Return the trained model: as `load`, of this run."""
+        return load(self.path, weights=weights, device=device)
+
+
+def train(overrides: Sequence[str] = (), *, progress: bool = False) -> Run:
+    """Train and evaluate one run, and return it; a finished one is found, an interrupted one is resumed.
+
+    overrides: as `genbench train` takes them, ["model=ddpm", "schedule=cosine", "runs_dir=runs"]. progress:
+    print bars and tables. Raises genbench.errors.UsageError, before any work, on what cannot be.
+    """
+    return Run(run_in_process(overrides, progress=progress))
+
+
+def load(
+    path_or_name: str | Path,
+    *,
+    weights: str = "ema",
+    device: str = "auto",
+    settings: Mapping[str, object] | None = None,
+) -> TrainedModel:
+    """Return the trained model of a run.
+
+    path_or_name: its directory, the name of one below ./runs, a folder of `genbench export`, or hf:USER/NAME
+    on the Hub of Hugging Face. weights: "ema" or "raw". device: auto, cpu
+    or cuda. settings: of the sampling, {"sampler": "ddim", "steps": 20}. Raises FileNotFoundError where there
+    is no such run, ValueError where the name fits several or a setting is none of this model.
+    """
+    found = located(fetched(path_or_name))
+    return TrainedModel(load_generator(found, device=device, weights=weights, overrides=settings))
+
+
+def located(path_or_name: str | Path) -> Path:
+    """Return the directory of a run, given by its path or by its name below ./runs."""
+    if Path(path_or_name).exists() or len(Path(path_or_name).parts) > 1:
+        return Path(path_or_name)
+    found = sorted(path.parent for path in Path("runs").glob(f"*/{path_or_name}/run.json"))
+    if len(found) > 1:
+        raise ValueError(f"{path_or_name} stands for {', '.join(map(str, found))}: give one of these paths")
+    return found[0] if found else Path(path_or_name)

@@ -1,0 +1,116 @@
+"""Writing a trained model as a folder of its own: weights, configuration, model card and a grid."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.app.exported import ABOUT, FORMAT, WEIGHTS, load_exported
+from genbench.app.load_run import load
+from genbench.app.recorded_config import configuration
+from genbench.config.schema import walk
+from genbench.records.files import atomic_file, write_json_atomic
+from genbench.records.result import Result
+from genbench.records.run_directory import Run
+from genbench.report.formats.model_card import model_card
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genbench.runtime.context import Context
+
+__all__ = ["export"]
+
+CARD, GRID = "README.md", "samples.png"
+NODES = (
+    *("model", "precision", "image", "data", "budget", "optim", "lr_schedule", "trainer", "metrics"),
+    *("seed", "conditional"),
+)
+"""Nodes of a run's configuration that are exported; the others say where it ran and how it was logged."""
+PLACES = ("root", "weights", "run_dir", "path")
+"""Keys whose values are paths of the machine that the model was trained on: they are exported as null."""
+IMAGES = 64  # of the grid
+CLASSIFIER = "genbench.diffusion.guidance.Classifier"
+
+
+def export(
+    run_dir: Path, out: Path, *, weights: str = "ema", license_name: str | None = None, context: "Context"
+) -> None:
+    """Write the trained model of a run into a folder that needs neither the run nor genbench's defaults.
+
+    weights: "ema" or "raw". license_name: for the card, as the Hub writes it. context: for the
+    grid.
+    Written are model.safetensors, genbench.json (the resolved configuration, without paths of this machine),
+    README.md (the model card) and samples.png. Raises what `load` raises, and ValueError where the model
+    takes a part of another run that cannot be written along.
+    """
+    from genbench.evaluation.draw import drawn, labels, samples
+    from genbench.evaluation.pictures import save_grid
+
+    model = load(run_dir, device=str(context.device), weights=weights)
+    record = Run(run_dir).record() or {}
+    config = inlined(configuration(record, run_dir))
+    nodes = {key: config[key] for key in NODES if key in config}
+    result = Run(run_dir).finished_result() or Result()
+    about = {
+        "format": FORMAT,
+        "weights": weights,
+        "precision": record.get("precision"),
+        "config": without_places(nodes),
+        **{key: record.get(key) for key in ("identity", "versions", "git")},
+        "result": {"choices": dict(result.choices), "metrics": dict(result.metrics)},
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_tensors(model.state_dict(), out / WEIGHTS)
+    write_json_atomic(out / ABOUT, about)
+    y = labels(model, IMAGES, None, device=context.device)
+    parts = drawn(samples(model), IMAGES, y, batch_size=IMAGES, context=context)
+    save_grid(next(batch for _, batch in parts), out / GRID)
+    card = model_card(result, weights=weights, made=made_by(record), license_name=license_name)
+    with atomic_file(out / CARD) as file:
+        file.write(card.encode())
+    load_exported(out, device="cpu")  # or the user would find later that it cannot be loaded
+
+
+def inlined(node: Any) -> Any:  # noqa: ANN401
+    """Return plain data in which parts of other runs, models and classifiers, are described by the
+    configurations of these runs. Their weights are among those of the model that they are a part of.
+    """
+    if not isinstance(node, Mapping):
+        return node
+    if node.get("_target_") not in ("genbench.app.load", "genbench.app.classifier"):
+        return {key: inlined(child) for key, child in node.items()}
+    folder = Path(str(node["run_dir"]))
+    model = inlined(configuration(Run(folder).record() or {}, folder)["model"])
+    if node["_target_"] == "genbench.app.load":
+        return model
+    return next(
+        child["classifier"]
+        for _, child in walk(model)
+        if isinstance(child, Mapping) and child.get("_target_") == CLASSIFIER
+    )
+
+
+def without_places(node: Any) -> Any:  # noqa: ANN401
+    """Return plain data without the paths in it, which say more about a machine than about a model."""
+    if not isinstance(node, Mapping):
+        return node
+    return {
+        key: None if key in PLACES and isinstance(child, str) else without_places(child)
+        for key, child in node.items()
+    }
+
+
+def made_by(record: Mapping[str, Any]) -> str:
+    """Return the versions and the commit that a run records, as text for the model card."""
+    versions, git = record.get("versions") or {}, record.get("git") or {}
+    commit = f", commit {str(git['commit'])[:12]}" if git.get("commit") else ""
+    return f"genbench {versions.get('genbench', 'unknown')}{commit}, torch {versions.get('torch', 'unknown')}"
+
+
+def write_tensors(state: Mapping[str, "Tensor"], path: Path) -> None:
+    """Write tensors as a safetensors file, from the CPU; those that share memory are written as copies."""
+    from safetensors.torch import save
+
+    content = save({name: value.detach().cpu().clone().contiguous() for name, value in state.items()})
+    with atomic_file(path) as file:
+        file.write(content)

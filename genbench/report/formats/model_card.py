@@ -1,0 +1,90 @@
+"""Model cards: the README.md of an exported model, with the metadata that the Hub of Hugging Face reads."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from genbench.records.metric_kinds import KINDS
+from genbench.records.metric_name import MetricName
+from genbench.records.result import Result
+from genbench.report.formats.markdown import escape, grid
+from genbench.report.numbers import written
+
+__all__ = ["model_card"]
+
+TEXT = """\
+# {title}
+
+A generative image model, trained and evaluated by genbench. {about}
+
+![64 images of this model, drawn with seed 0](samples.png)
+
+```python
+import genbench
+
+genbench.load("PATH_OF_THIS_FOLDER").sample(64, seed=0).save_grid("grid.png")
+```
+
+{measured}
+Training: {training}. Made by {made}.
+`genbench.json` holds the whole configuration, `model.safetensors` the weights.
+"""
+OF_EMA = ("ema", "raw")
+
+
+def model_card(result: Result, *, weights: str, made: str, license_name: str | None) -> str:
+    """Return the model card of a trained model as Markdown, which begins with its metadata as YAML.
+
+    result: of the run; an unfinished one has no metrics. weights: "ema" or "raw", whose metrics are shown.
+    made: versions and commit. license_name: as the Hub writes it, such as "mit"; None states none.
+    """
+    found = {
+        name: value for name, value in result.metrics.items() if shown(name, weights) and value is not None
+    }
+    family, data = result.choices.get("model", "unknown"), result.choices.get("data", "unknown")
+    rows = [[escape(title(name)), written(value), escape(name)] for name, value in found.items()]
+    if (bits := result.likelihood.bits_per_dim) is not None:
+        kind = f"{result.likelihood.bound}, {result.likelihood.method}"
+        rows.append(["bits/dim", written(bits), escape(f"{kind}, n={result.likelihood.n}")])
+    table = grid(["metric", "value", "protocol"], rows, [False, True, False])
+    labels = "conditional" if result.choices.get("conditional") == "true" else "unconditional"
+    card = TEXT.format(
+        title=f"{family} on {data}",
+        about=f"Family: {family}; data: {data}, {labels}; weights: {weights}.",
+        measured=f"{table}\nMetrics of one protocol alone compare.\n" if rows else "It was not evaluated.\n",
+        training=f"{result.cost.images_seen or 0:,} images on {result.cost.device or 'an unknown device'}",
+        made=made,
+    )
+    head = yaml.safe_dump(metadata(result, found, license_name), sort_keys=False, allow_unicode=True)
+    return f"---\n{head}---\n\n{card}"
+
+
+def metadata(result: Result, found: Mapping[str, float], license_name: str | None) -> dict[str, Any]:
+    """Return the metadata of a model card: library, tags, and each metric with its full name.
+    Source: the Hub's model card specification (modelcard.md), keys `library_name`, `tags` and `model-index`.
+    """
+    family, data = result.choices.get("model", "unknown"), result.choices.get("data", "unknown")
+    metrics = [{"type": title(name), "name": name, "value": float(value)} for name, value in found.items()]
+    task = {"type": "unconditional-image-generation"}
+    entry = {"task": task, "dataset": {"type": data, "name": data}, "metrics": metrics}
+    index = [{"name": f"{family} on {data}", "results": [entry]}]
+    return {
+        **({} if license_name is None else {"license": license_name}),
+        "library_name": "genbench",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["genbench", family],
+        **({"model-index": index} if metrics else {}),
+    }
+
+
+def shown(name: str, weights: str) -> bool:
+    """Return True for a metric of these weights that stands in tables, without the ends of its interval."""
+    metric = MetricName.parse(name)
+    return metric.of == weights and metric.kind in KINDS
+
+
+def title(name: str) -> str:
+    """Return the title of a metric, as tables have it: FID."""
+    kind = MetricName.parse(name).kind
+    return KINDS[kind].title if kind in KINDS else kind
