@@ -12,7 +12,7 @@ from PIL import Image
 from genbench import app
 from genbench.app.words import assigned, check_word, overridden
 from genbench.cli.evaluate import Evaluate
-from genbench.config.groups import CONF
+from genbench.config.option_folders import CONF
 
 ODD = ("a=b", "a, b", "[x]", "{x}", "it's", 'a"b', "$HOME", "{seed}", "two words", "end\\", "é", "5", "null")
 """Names of folders that Hydra's grammar reads as lists, numbers, references, or not at all."""

@@ -6,7 +6,8 @@ from hydra import compose, initialize_config_dir
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from genbench.config.groups import CONF, groups, options
+from genbench.config.groups import groups, options
+from genbench.config.option_folders import CONF
 from genbench.records.flatten import flatten
 
 MODELS = tuple(options("model"))

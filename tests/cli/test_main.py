@@ -48,7 +48,7 @@ def test_no_verb_at_all_shows_the_help_and_says_what_is_missing() -> None:
     done = genbench()
     assert done.returncode == 2
     assert "sampler-sweep" in done.stdout
-    assert "genbench needs a verb: choose from sample" in done.stderr
+    assert "genbench needs a verb: choose from train, sample" in done.stderr
 
 
 @pytest.mark.parametrize(
