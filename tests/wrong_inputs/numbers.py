@@ -96,28 +96,34 @@ DATA = (
     Wrong("main data=image_folder data.channels=2", ("channels is 2", "1 (grey) and 3")),
 )
 VERBS = (
-    Wrong("verb sample ddpm --out o --n 99999999999999999999", ("--n is 99999999999999999999", "GB"), ddpm),
-    Wrong("verb sample ddpm --out o --label 10", ("--label is 10", "from 0 to 9"), ddpm),
-    Wrong("verb sample ddpm --out o --steps 0", ("sampler.steps is 0", "at least 1"), ddpm),
-    Wrong("verb sample ddpm --out o --set sampler.steps=x", ("sampler.steps is 'x'",), ddpm),
-    Wrong("verb sample ddpm --out o --steps 3 --set steps=2", ("steps is given twice", "once"), ddpm),
     Wrong(
-        "verb sample ddpm --out o --steps 3 --set sampler.steps=2", ("sampler.steps is given twice",), ddpm
+        "genbench sample ddpm --out o --n 99999999999999999999", ("--n is 99999999999999999999", "GB"), ddpm
     ),
-    Wrong("verb sample ddpm --out o --strength 0.5", ("--strength", "--vary"), ddpm),
-    Wrong("verb sample ddpm --out o --device cuda:99", ("device is 'cuda:99'", "auto, cpu or cuda"), ddpm),
-    Wrong("verb sample vae --out o --steps 3", ("sampler.steps", "it has none"), vae),
-    Wrong("verb sampler-sweep ddpm --out o --steps 2,x", ("--steps is '2,x'", "whole numbers"), ddpm),
-    Wrong("verb sampler-sweep ddpm --out o --steps 2,2", ("--steps is '2,2'", "once"), ddpm),
-    Wrong("verb sampler-sweep ddpm --out o --n 1000000000", ("--n is 1000000000", "10,000,000"), ddpm),
-    Wrong("verb bound ddpm --out o --n 1000", ("--n is 1000", "the test split of", "take fewer"), ddpm),
-    Wrong("verb schedules --out s.png --T 999999999999", ("--T is 999999999999", "1 to 1,000,000")),
-    Wrong("verb evaluate vae --set metrics.samples=1", ("metrics.samples is 1", "20 or more"), vae),
-    Wrong("verb report ddpm --filter fid<abc", ("--filter fid<abc", "no number"), ddpm),
-    Wrong("verb report ddpm --sort abc", ("'abc' is no column", "--keys"), ddpm),
-    Wrong("verb compare ddpm ddpm --a seed=7", ("seed=7", "seed is 0"), ddpm),
-    Wrong("verb selfcheck --device foo", ("device is 'foo'", "auto, cpu or cuda")),
-    Wrong("verb dashboard --project p --data abc", ("--data is 'abc'", "choose from cifar10, digits")),
-    Wrong("verb evaluate vae --set seed=-1", ("seed is -1", "at least 0"), vae),
+    Wrong("genbench sample ddpm --out o --label 10", ("--label is 10", "from 0 to 9"), ddpm),
+    Wrong("genbench sample ddpm --out o --steps 0", ("sampler.steps is 0", "at least 1"), ddpm),
+    Wrong("genbench sample ddpm --out o --set sampler.steps=x", ("sampler.steps is 'x'",), ddpm),
+    Wrong("genbench sample ddpm --out o --steps 3 --set steps=2", ("steps is given twice", "once"), ddpm),
+    Wrong(
+        "genbench sample ddpm --out o --steps 3 --set sampler.steps=2",
+        ("sampler.steps is given twice",),
+        ddpm,
+    ),
+    Wrong("genbench sample ddpm --out o --strength 0.5", ("--strength", "--vary"), ddpm),
+    Wrong(
+        "genbench sample ddpm --out o --device cuda:99", ("device is 'cuda:99'", "auto, cpu or cuda"), ddpm
+    ),
+    Wrong("genbench sample vae --out o --steps 3", ("sampler.steps", "it has none"), vae),
+    Wrong("genbench sampler-sweep ddpm --out o --steps 2,x", ("--steps is '2,x'", "whole numbers"), ddpm),
+    Wrong("genbench sampler-sweep ddpm --out o --steps 2,2", ("--steps is '2,2'", "once"), ddpm),
+    Wrong("genbench sampler-sweep ddpm --out o --n 1000000000", ("--n is 1000000000", "10,000,000"), ddpm),
+    Wrong("genbench bound ddpm --out o --n 1000", ("--n is 1000", "the test split of", "take fewer"), ddpm),
+    Wrong("genbench schedules --out s.png --T 999999999999", ("--T is 999999999999", "1 to 1,000,000")),
+    Wrong("genbench evaluate vae --set metrics.samples=1", ("metrics.samples is 1", "20 or more"), vae),
+    Wrong("genbench report ddpm --filter fid<abc", ("--filter fid<abc", "no number"), ddpm),
+    Wrong("genbench report ddpm --sort abc", ("'abc' is no column", "--keys"), ddpm),
+    Wrong("genbench compare ddpm ddpm --a seed=7", ("seed=7", "seed is 0"), ddpm),
+    Wrong("genbench selfcheck --device foo", ("device is 'foo'", "auto, cpu or cuda")),
+    Wrong("genbench dashboard --project p --data abc", ("--data is 'abc'", "choose from cifar10, digits")),
+    Wrong("genbench evaluate vae --set seed=-1", ("seed is -1", "at least 0"), vae),
 )
 ROWS = (*TRAINING, *EVALUATION, *DATA, *VERBS)
