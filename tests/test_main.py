@@ -243,7 +243,7 @@ def test_a_damaged_image_is_named_without_a_traceback(main: Command, tmp_path: P
 
 
 def test_a_training_that_diverges_says_where_and_ends_as_failed(main: Command, tmp_path: Path) -> None:
-    done = main(*TINY, f"runs_dir={tmp_path}", "optim.lr=100", "trainer.clip_norm=null")
+    done = main(*TINY, f"runs_dir={tmp_path}", "optim.lr=1e30", "trainer.clip_norm=null")
     assert done.returncode == 1, done.stdout
     assert "not finite in phase 'net' at step" in done.stderr
     assert "Traceback" not in done.stderr
