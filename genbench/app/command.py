@@ -69,6 +69,21 @@ def check_command(args: Namespace) -> None:
         raise ValueError(f"--config-dir is {folder!r}, which is no folder: give one of GROUP/NAME.yaml")
     for word in args.overrides:
         check_word(as_text(word))
+        check_tuned(word, folder)
+
+
+def check_tuned(word: str, folder: str | None) -> None:
+    """Raise ValueError on a choice of tuned settings that are not there, over which Hydra passes silently.
+    word: an override that can be read; folder: the one of --config-dir, which may have some too.
+    """
+    override = parse_override(word)
+    if override is None or override.key_or_group != "tuned" or override.is_delete():
+        return
+    own = [] if folder is None else [path.stem for path in (Path(folder) / "tuned").glob("*.yaml")]
+    known = sorted({*options("tuned"), *own})
+    names = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    if any(name not in known for name in names):
+        raise ValueError(f"{word} names no file of conf/tuned: choose from {', '.join(known)}")
 
 
 def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:

@@ -42,6 +42,7 @@ The exception holds the key in its text alone. tests/app/test_messages.py provok
 SEVERAL = re.compile(r"Ambiguous value for argument '(?P<word>.*)'$", re.MULTILINE)
 OF_HYDRA = re.compile(r"Sweeping over Hydra's configuration is not supported : '(?P<word>.*)'")
 THERE = re.compile(r"Could not append to config. An item is already at '(?P<key>[^']+)'")
+NOT_THERE = re.compile(r"Could not delete from config\. '(?P<key>[^']+)' does not exist")
 REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
@@ -129,6 +130,8 @@ def text_of_hydra(error: HydraException, text: str, words: Sequence[str]) -> str
         return f"{found['word']} is a setting of Hydra, which is the same for all jobs: give it one value"
     if (found := THERE.search(text)) is not None:
         return f"+{found['key']} adds a key that is there: leave out the plus, as {found['key']}=VALUE"
+    if (found := NOT_THERE.search(text)) is not None:
+        return f"~{found['key']} leaves out a key that is not there: leave out this word"
     if (found := REFUSED.match(text)) is not None and error.__cause__ is not None:
         return f"{found['word']} is refused: {str(error.__cause__).splitlines()[0]}"
     return text

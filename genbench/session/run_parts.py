@@ -97,7 +97,9 @@ class Parts:
         settings: Mapping[str, Any] = getattr(self.optim, "keywords", {})  # of a partial, as options are
         for key, (is_legal, legal) in RANGES.items():
             values = settings.get(key, [])
-            if not all(map(is_legal, values if isinstance(values, list | tuple) else [values])):
+            numbers = values if isinstance(values, list | tuple) else [values]
+            # Adafactor takes eps=[null,0.001], and torch itself refuses what is no number.
+            if not all(is_legal(value) for value in numbers if isinstance(value, int | float)):
                 raise ValueError(f"optim.{key} is {values}; it must be {legal}")
         try:
             self.optim(self.model.parameters())
