@@ -32,6 +32,10 @@ def parse_command(words: Sequence[str]) -> Namespace:
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
 
     def refuse(message: str) -> NoReturn:
+        if plain := [
+            word.lstrip("-") for word in words if re.match(r"--\w[\w.]*=", word) and word in message
+        ]:
+            raise ValueError(f"{message}. Settings have no dashes: did you mean {plain[0]}?")
         near = [found for word in words for found in get_close_matches(word, known, n=1) if word not in known]
         remedy = f"Did you mean {near[0]}?" if near else "`python main.py --help` shows what can be given"
         raise ValueError(f"{message}. {remedy}")

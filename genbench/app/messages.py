@@ -148,7 +148,7 @@ def wrapped_error(error: BaseException) -> BaseException | None:
 
 def missing_option(path: str, known: Sequence[str]) -> str:
     """Return the message that a group (path without its last part) has no option of this name."""
-    group, _, option = path.rpartition("/")
+    group, _, option = path.partition("/") if path.startswith("data/") else path.rpartition("/")
     known = known or options(group)  # Hydra names none for a list such as scores=[fid,kid]
     if not group:
         return f"--config-name is {option!r}, and there is no {option}.yaml in conf/: leave it out"
@@ -159,6 +159,8 @@ def missing_option(path: str, known: Sequence[str]) -> str:
             'pip install -e ".[sweep]" -c constraints.txt, Ray with ".[ray]"'
         )
     near = get_close_matches(option, known, n=1)
+    if group == "data" and not near:
+        return f"{text}; images of your own are data=image_folder data.root=PATH"
     return f"{text}. Did you mean {near[0]}?" if near else text
 
 
@@ -170,7 +172,9 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
         return unfit
     if (CONF / key).is_dir():
         who, accepted = accepted_groups(words)
-        return f"{who} does not accept {key}; its groups are {', '.join(accepted)}"
+        others = [name for name in options("model") if key in accepted_groups([f"model={name}"])[1]]
+        also = f". It is one of model={', '.join(others)}" if others else ""
+        return f"{who} does not accept {key}; its groups are {', '.join(accepted)}{also}"
     if key in OF_SAMPLES:
         return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
     # Similar as a whole (budget.imagess), or by the last name alone (batch_size for trainer.batch_size).
@@ -181,6 +185,8 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     parts = [f"there is no key {key}"]
     if key.startswith("hydra."):
         parts.append(f"a key that Hydra lacks is added by a plus, as +{key}=VALUE")
+    if key == "data.root":
+        parts.append("data=image_folder, fashion_mnist, mnist and cifar10 have it")
     if near:
         parts.append(f"near: {', '.join(list(dict.fromkeys(near))[:4])}")
     above = key.rpartition(".")[0]

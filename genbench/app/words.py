@@ -107,7 +107,8 @@ def faults(word: str, override: Override) -> Iterator[str]:
     elif override.is_delete():
         # Of a group, single scores, and arguments that have a default or that another _target_ does not take.
         if key not in OPTIONAL and not (root in groups() and "." in key and "._" not in key):
-            instead = f"choose from {', '.join(options(key))}" if key in groups() else f"set {key}=VALUE"
+            another = f"to take another {key}=OPTION, choose from {', '.join(options(key))}"
+            instead = another if key in groups() else f"set {key}=VALUE"
             yield f"{word}: only {', '.join(OPTIONAL)} and settings of groups can be left out: {instead}"
     elif key in groups() and not override.is_sweep_override():
         yield from faults_of_choice(word, override)

@@ -102,7 +102,10 @@ PASSWORDS = (
     Wrong("main data.root=s3://KEY:geheim@bucket", ("s3://KEY:***@bucket", "leave it out")),
     Wrong("main 'features.weights=https://h/x?token=geheim'", ("https://h/x?token=***", "leave it out")),
     Wrong("main 'data.root=https://h/x?X-Amz-Signature=geheim'", ("X-Amz-Signature=***", "leave it out")),
-    Wrong("main +hydra.job.env_set.HF_TOKEN=geheim", ("HF_TOKEN=***", "${oc.env:NAME}")),
+    Wrong(
+        "main +hydra.job.env_set.HF_TOKEN=geheim",
+        ("hydra.job.env_set would write HF_TOKEN", "export HF_TOKEN=.."),
+    ),
     Wrong("main 'hydra.job.env_set={HF_TOKEN: geheim}'", ("HF_TOKEN", "export HF_TOKEN=..")),
     Wrong("main hydra.sweeper.storage=postgresql://u:geheim@h/db", ("u:***@h/db", "${oc.env:NAME}")),
     Wrong("main +tracker.api_key=geheim", ("api_key=***", "leave it out")),
@@ -116,7 +119,7 @@ PASSWORDS = (
     Wrong(f"genbench report {ADDRESS}", (SHOWN, "leave it out")),
 )
 OUTS = (
-    Wrong("genbench schedules --out x.xyz", ("--out x.xyz", "its ending must be one of .png, .pdf, .svg")),
+    Wrong("genbench schedules --out x.xyz", ("--out x.xyz ends in .xyz", "choose from", "png", "svg")),
     Wrong("genbench schedules --out file/x.png", ("file/x.png cannot be written", "Not a directory"), a_file),
     Wrong("genbench schedules --out link/x.png", ("link/x.png cannot be written", "Not a directory"), a_link),
     Wrong("genbench schedules --out ~/x.png", ("--out is ~/x.png", "whole path")),
