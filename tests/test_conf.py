@@ -51,6 +51,7 @@ COMPANIONS = {
     ("guidance", "classifier_free"): ("conditional=true",),
     ("guidance", "classifier"): ("conditional=true",),
     ("process", "binomial"): ("data.binarize=true",),
+    ("schedule", "erasure"): ("process=binomial", "data.binarize=true"),
 }
 """What an option makes no sense without."""
 

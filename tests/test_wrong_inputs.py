@@ -16,10 +16,18 @@ from tests.conftest import Command
 from tests.wrong_inputs import Wrong
 
 MODULES = sorted(found.name for found in pkgutil.iter_modules(wrong_inputs.__path__))
+QUICK = 3
+"""Of the commands of main.py, which compose a configuration, every third is tried in the quick suite."""
+TABLES = [
+    (name, row) for name in MODULES for row in importlib.import_module(f"tests.wrong_inputs.{name}").ROWS
+]
 ROWS = [
-    pytest.param(row, id=f"{name}-{row.command[:80]}")
-    for name in MODULES
-    for row in importlib.import_module(f"tests.wrong_inputs.{name}").ROWS
+    pytest.param(
+        row,
+        id=f"{name}-{row.command[:80]}",
+        marks=pytest.mark.slow if row.command.startswith("main") and number % QUICK else (),
+    )
+    for number, (name, row) in enumerate(TABLES)
 ]
 PATIENCE_SECONDS = 30
 """A refusal takes well under a second; a command that is accepted, or hangs, would train for minutes."""
@@ -53,8 +61,7 @@ def test_a_wrong_input_gets_one_message_and_leaves_nothing(
 
 
 def test_no_command_stands_in_the_tables_twice() -> None:
-    rows = [row.values[0] for row in ROWS]
-    commands = [(row.command, row.given, row.env) for row in rows if isinstance(row, Wrong)]
+    commands = [(row.command, row.given, row.env) for _, row in TABLES]
     assert len(commands) == len(set(commands))
 
 

@@ -33,6 +33,10 @@ def parse_command(words: Sequence[str]) -> Namespace:
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
 
     def refuse(message: str) -> NoReturn:
+        if plain := [
+            word.lstrip("-") for word in words if re.match(r"--\w[\w.]*=", word) and word in message
+        ]:
+            raise ValueError(f"{message}. Settings have no dashes: did you mean {plain[0]}?")
         near = [found for word in words for found in get_close_matches(word, known, n=1) if word not in known]
         remedy = f"Did you mean {near[0]}?" if near else f"`{TRAIN} --help` shows what can be given"
         raise ValueError(f"{message}. {remedy}")
@@ -70,6 +74,21 @@ def check_command(args: Namespace) -> None:
         raise ValueError(f"--config-dir is {folder!r}, which is no folder: give one of GROUP/NAME.yaml")
     for word in args.overrides:
         check_word(as_text(word))
+        check_tuned(word, folder)
+
+
+def check_tuned(word: str, folder: str | None) -> None:
+    """Raise ValueError on a choice of tuned settings that are not there, over which Hydra passes silently.
+    word: an override that can be read; folder: the one of --config-dir, which may have some too.
+    """
+    override = parse_override(word)
+    if override is None or override.key_or_group != "tuned" or override.is_delete():
+        return
+    own = [] if folder is None else [path.stem for path in (Path(folder) / "tuned").glob("*.yaml")]
+    known = sorted({*options("tuned"), *own})
+    names = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    if any(name not in known for name in names):
+        raise ValueError(f"{word} names no file of conf/tuned: choose from {', '.join(known)}")
 
 
 def words_for_hydra(words: Sequence[str], args: Namespace) -> list[str]:

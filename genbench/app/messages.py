@@ -43,6 +43,7 @@ The exception holds the key in its text alone. tests/app/test_messages.py provok
 SEVERAL = re.compile(r"Ambiguous value for argument '(?P<word>.*)'$", re.MULTILINE)
 OF_HYDRA = re.compile(r"Sweeping over Hydra's configuration is not supported : '(?P<word>.*)'")
 THERE = re.compile(r"Could not append to config. An item is already at '(?P<key>[^']+)'")
+NOT_THERE = re.compile(r"Could not delete from config\. '(?P<key>[^']+)' does not exist")
 REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
@@ -130,6 +131,8 @@ def text_of_hydra(error: HydraException, text: str, words: Sequence[str]) -> str
         return f"{found['word']} is a setting of Hydra, which is the same for all jobs: give it one value"
     if (found := THERE.search(text)) is not None:
         return f"+{found['key']} adds a key that is there: leave out the plus, as {found['key']}=VALUE"
+    if (found := NOT_THERE.search(text)) is not None:
+        return f"~{found['key']} leaves out a key that is not there: leave out this word"
     if (found := REFUSED.match(text)) is not None and error.__cause__ is not None:
         return f"{found['word']} is refused: {str(error.__cause__).splitlines()[0]}"
     return text
@@ -146,7 +149,7 @@ def wrapped_error(error: BaseException) -> BaseException | None:
 
 def missing_option(path: str, known: Sequence[str]) -> str:
     """Return the message that a group (path without its last part) has no option of this name."""
-    group, _, option = path.rpartition("/")
+    group, _, option = path.partition("/") if path.startswith("data/") else path.rpartition("/")
     known = known or options(group)  # Hydra names none for a list such as scores=[fid,kid]
     if not group:
         return f"--config-name is {option!r}, and there is no {option}.yaml in conf/: leave it out"
@@ -157,6 +160,8 @@ def missing_option(path: str, known: Sequence[str]) -> str:
             'pip install -e ".[sweep]" -c constraints.txt, Ray with ".[ray]"'
         )
     near = get_close_matches(option, known, n=1)
+    if group == "data" and not near:
+        return f"{text}; images of your own are data=image_folder data.root=PATH"
     return f"{text}. Did you mean {near[0]}?" if near else text
 
 
@@ -168,7 +173,9 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
         return unfit
     if is_group(key):
         who, accepted = accepted_groups(words)
-        return f"{who} does not accept {key}; its groups are {', '.join(accepted)}"
+        others = [name for name in options("model") if key in accepted_groups([f"model={name}"])[1]]
+        also = f". It is one of model={', '.join(others)}" if others else ""
+        return f"{who} does not accept {key}; its groups are {', '.join(accepted)}{also}"
     if key in OF_SAMPLES:
         return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
     # Similar as a whole (budget.imagess), or by the last name alone (batch_size for trainer.batch_size).
@@ -179,6 +186,8 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     parts = [f"there is no key {key}"]
     if key.startswith("hydra."):
         parts.append(f"a key that Hydra lacks is added by a plus, as +{key}=VALUE")
+    if key == "data.root":
+        parts.append("data=image_folder, fashion_mnist, mnist and cifar10 have it")
     if near:
         parts.append(f"near: {', '.join(list(dict.fromkeys(near))[:4])}")
     above = key.rpartition(".")[0]

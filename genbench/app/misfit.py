@@ -42,7 +42,8 @@ def misfit(words: Sequence[str]) -> str | None:
         others = [word for word in words if re.split(r"[.=]", word.lstrip("+~"))[0] != group]
         tree = composed(others)
         fitting = [name for name in options(group) if group in tree and fits(tree, group, name, others)]
-        if fitting and option not in fitting:
+        # What is wrong with an option of --config-dir, its own error says.
+        if fitting and option in options(group) and option not in fitting:
             who, _ = accepted_groups(others)
             return f"{group}={option} does not fit {who}: choose from {', '.join(fitting)}"
     return None

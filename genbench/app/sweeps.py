@@ -25,7 +25,7 @@ from rich.console import Console
 from genbench.app.build import check_job, check_search
 from genbench.app.command import as_text
 from genbench.app.find_run import check_folder, check_outside_runs, checking, note_new
-from genbench.app.messages import explain_error
+from genbench.app.messages import explain_error, wrapped_error
 from genbench.app.run_names import checked_path, folder_of, identity, resolved, run_dir, without_hydra
 from genbench.app.words import check_word, quoted
 from genbench.errors import UsageError
@@ -185,7 +185,11 @@ class Combinations(Sweeper):
                 check_job(cfg)
                 self.faults[key] = None
             except UsageError as error:
-                self.faults[key] = explain_error(error.__cause__ or error, words)
+                cause = error.__cause__ or error
+                # A run that this job takes a part from may be an earlier job's, which is not there yet.
+                waits = isinstance(wrapped_error(cause) or cause, FileNotFoundError)
+                waits = waits and any(word.partition("=")[0].endswith("run_dir") for word in words)
+                self.faults[key] = None if waits else explain_error(cause, words)
         return self.faults[key]
 
 

@@ -1,5 +1,6 @@
 """Words of a command line that Hydra would refuse in its own terms, or accept without an effect."""
 
+import logging
 import re
 import shlex
 from collections import Counter
@@ -18,7 +19,7 @@ from genbench.runtime.passwords import is_secret_name
 __all__ = ["assigned", "check_word", "overridden", "parse_override", "quoted", "unreadable"]
 
 OPTIONAL = ("tuned", "experiment", "sweep")
-"""Entries of conf/config.yaml without which there still is a run: they alone can be deleted, and scores."""
+"""Entries of conf/config.yaml without which there still is a run: they alone can be deleted as a whole."""
 SEVERAL = ("scores", "experiment")
 """Groups of which a run can have several options."""
 OF_HYDRA = (
@@ -28,6 +29,9 @@ OF_HYDRA = (
 )
 """Settings of Hydra that have an effect here; others are filled in by itself, or by conf/config.yaml."""
 VARIABLES = "hydra.job.env_set."
+LEVEL = "hydra.job_logging.root.level"
+WITHOUT_FILE = ("disabled", "none", "stdout")
+"""Options of hydra/job_logging that have no file main.log, whose settings conf/config.yaml gives."""
 
 
 def parse_override(word: str) -> Override | None:
@@ -101,11 +105,11 @@ def faults(word: str, override: Override) -> Iterator[str]:
     if root == "hydra":
         yield from faults_of_hydra(word, override)
     elif override.is_delete():
-        if key not in OPTIONAL and not key.startswith("scores."):
-            instead = f"choose from {', '.join(options(key))}" if key in groups() else f"set {key}=VALUE"
-            yield f"{word}: only {', '.join(OPTIONAL)} and single scores can be left out: {instead}"
-    elif key == "tuned" and override.value() not in options("tuned"):
-        yield f"{word} names no file of conf/tuned: choose from {', '.join(options('tuned'))}"
+        # Of a group, single scores, and arguments that have a default or that another _target_ does not take.
+        if key not in OPTIONAL and not (root in groups() and "." in key and "._" not in key):
+            another = f"to take another {key}=OPTION, choose from {', '.join(options(key))}"
+            instead = another if key in groups() else f"set {key}=VALUE"
+            yield f"{word}: only {', '.join(OPTIONAL)} and settings of groups can be left out: {instead}"
     elif key in groups() and not override.is_sweep_override():
         yield from faults_of_choice(word, override)
 
@@ -140,7 +144,11 @@ def faults_of_hydra(word: str, override: Override) -> Iterator[str]:
         return  # Hydra's to refuse, which varies none of its own settings either
     if override.key_or_group == "hydra.searchpath":
         yield from faults_of_searchpath(word, override.value())
+    if override.key_or_group == "hydra/job_logging" and override.value() in WITHOUT_FILE:
+        yield f"{word} has no file, and a run writes main.log: leave it out"
     for key, value in flatten({override.key_or_group: override.value()}).items():
+        if key == LEVEL and value in logging.getLevelNamesMapping() and not override.is_delete():
+            continue
         name = key.removeprefix(VARIABLES)
         if key.startswith(VARIABLES) and is_secret_name(name):
             yield (

@@ -126,7 +126,8 @@ class Evaluate:
 
         for group, option in (("data", self.data), ("metrics", self.metrics)):
             if option is not None and option not in options(group):
-                raise ValueError(f"--{group} is {option!r}: choose from {', '.join(options(group))}")
+                folder = "; for a folder give --data image_folder --data-root PATH" * (group == "data")
+                raise ValueError(f"--{group} is {option!r}: choose from {', '.join(options(group))}{folder}")
         rootless = self.data is not None and "root" not in settings_of("data", self.data)
         if self.data_root is not None and rootless:
             raise ValueError(f"--data-root is {self.data_root}, and data={self.data} has none: leave it out")

@@ -80,7 +80,7 @@ def main() -> None:
                 code = app(prog_name="genbench", standalone_mode=False)  # its errors come here
             finally:
                 sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at exit
-        sys.exit(code)
+        sys.exit(code or 0)
     except ParserError as error:
         complain(flat(explain_words(error)))
         sys.exit(2)

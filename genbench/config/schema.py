@@ -224,7 +224,8 @@ def written(hint: Any) -> str:  # noqa: ANN401
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(written(argument) for argument in arguments)
+        # torch takes some numbers as a tensor too, which no configuration holds.
+        return " or ".join(written(each) for each in arguments if getattr(each, "__name__", "") != "Tensor")
     if origin is Literal:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin in (tuple, list, Sequence):

@@ -49,7 +49,7 @@ class ImageFolder(ImageSource):
         if not 1 <= size <= MOST_PIXELS:
             raise ValueError(f"data.size is {size}; it must be from 1 to {MOST_PIXELS:,} pixels")
         if channels not in (1, 3):
-            raise ValueError(f"channels is {channels}; choose from 1 (grey) and 3 (RGB)")
+            raise ValueError(f"data.channels is {channels}; choose from 1 (grey) and 3 (RGB)")
         if not 0 < test_fraction < 1:
             raise ValueError(f"test_fraction is {test_fraction}; it must be a number between 0 and 1")
         self.root = given_root(root)

@@ -116,7 +116,8 @@ def check_figure(path: Path) -> None:
     legal = FigureCanvasBase.get_supported_filetypes()
     if path.suffix and path.suffix[1:].lower() not in legal:
         raise ValueError(
-            f"{path} ends in {path.suffix}, which names no format of figures: choose from {', '.join(legal)}"
+            f"--out {path} ends in {path.suffix}, which names no format of figures: choose from "
+            f"{', '.join(legal)}"
         )
 
 

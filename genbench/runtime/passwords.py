@@ -21,8 +21,12 @@ PASSWORD = re.compile(
     re.IGNORECASE,
 )
 """Places of a password in an address, each with the part that stands before it."""
-SETTING = re.compile(r"[\w.+@/-]*?(?P<name>[\w-]+)=(?!null\Z)(?P<value>.+)", re.DOTALL)
-"""A word KEY=VALUE of a command, with the last name of the key."""
+SETTING = re.compile(
+    r"[+-]*(?:[\w/@-]+\.)*(?P<name>[\w-]+)=(?!(?:null|true|false|[\[\]\d.,e+-]+)\Z)(?P<value>.+)", re.DOTALL
+)
+"""A word KEY=VALUE of a command, with the last name of the key: no path such as /data/key=a, and no number,
+as that of network.token_width=64.
+"""
 REMEDY = "leave it out, since the files of a run would record it"
 OF_HYDRA = f"{REMEDY}; name a variable of the environment that holds the value: ${{oc.env:NAME}}"
 
@@ -53,5 +57,7 @@ def check_words(words: Iterable[str]) -> None:
         if has_password(word):
             raise ValueError(f"{without_passwords(word)} holds a password: {remedy}")
         found = SETTING.fullmatch(word)
+        if "hydra.job.env_set" in word:
+            continue  # a variable of the jobs, which has another remedy
         if found and is_secret_name(found["name"]) and not found["value"].startswith("${oc.env:"):
             raise ValueError(f"{found['name']}=*** is a password: {remedy}")

@@ -25,11 +25,11 @@ __all__ = ["Configuration", "Parts"]
 
 
 RANGES: Mapping[str, tuple[Callable[[float], bool], str]] = {
-    "lr": (lambda value: 0 < value <= 100, "above 0 and at most 100, e.g. 0.002"),
+    "lr": (lambda value: value >= 0, "at least 0 (0 learns nothing), e.g. 0.002"),
     "betas": (lambda value: 0 <= value < 1, "two numbers from 0 to below 1, e.g. [0.9,0.99]"),
     "momentum": (lambda value: 0 <= value < 1, "from 0 to below 1"),
-    "eps": (lambda value: 0 < value <= 1, "above 0 and at most 1, e.g. 1e-8"),
-    "weight_decay": (lambda value: 0 <= value <= 100, "from 0 to 100, e.g. 0.01"),
+    "eps": (lambda value: 0 <= value <= 1, "from 0 to 1, e.g. 1e-8"),
+    "weight_decay": (lambda value: value >= 0, "at least 0, e.g. 0.01"),
 }
 """Settings of torch's optimizers -> the numbers with which they learn, as a test and in words."""
 
@@ -97,7 +97,9 @@ class Parts:
         settings: Mapping[str, Any] = getattr(self.optim, "keywords", {})  # of a partial, as options are
         for key, (is_legal, legal) in RANGES.items():
             values = settings.get(key, [])
-            if not all(map(is_legal, values if isinstance(values, list | tuple) else [values])):
+            numbers = values if isinstance(values, list | tuple) else [values]
+            # Adafactor takes eps=[null,0.001], and torch itself refuses what is no number.
+            if not all(is_legal(value) for value in numbers if isinstance(value, int | float)):
                 raise ValueError(f"optim.{key} is {values}; it must be {legal}")
         try:
             self.optim(self.model.parameters())

@@ -59,7 +59,8 @@ class Session:
         # What can be refused is refused here, before images are decoded and the run leaves a record.
         if parts.trainer.evaluate_every_images is not None:
             parts.metrics.of_size(parts.trainer.evaluate_samples, "trainer.evaluate_samples")
-        check_times(parts.recipe, parts.source.counts()["train"])
+        if self.checkpoint is None:  # else the command of an earlier version's run can still end it
+            check_times(parts.recipe, parts.source.counts()["train"])
         check_memory_of_batch(parts.model, parts.trainer, parts.device)
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)

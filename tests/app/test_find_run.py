@@ -68,7 +68,7 @@ def test_a_sweep_whose_jobs_are_all_refused_at_work_leaves_nothing(
     for place in ("runs", "old"):
         done = main("-m", "seed=-1,-2", f"runs_dir={place}", *QUICK)
         assert done.returncode == 2
-        assert "seed is -1" in done.stdout
+        assert "seed is -1" in done.stderr
         assert list(tmp_path.rglob("*")) == [tmp_path / "old"]
 
 

@@ -12,6 +12,7 @@ from genbench.app.misfit import misfit
         ["model=gan", "criterion=wasserstein", "penalty=r1"],
         ["loss=hybrid", "sampler=ddim_unclipped"],
         ["seed=1"],
+        ["network=of_the_user"],
     ],
 )
 def test_options_that_fit_each_other_are_not_accused(words: list[str]) -> None:

@@ -80,6 +80,8 @@ def test_a_setting_of_an_evaluation_that_cannot_be_read_says_how(word: str, says
             "model=vae,gan",
             "~tuned",
             "~scores.kid",
+            "~optim.betas",
+            "~network.dropout",
             "scores=[fid,kid]",
             "experiment=null",
         ),
@@ -88,6 +90,7 @@ def test_a_setting_of_an_evaluation_that_cannot_be_read_says_how(word: str, says
         *(
             "tuned=gan_digits",
             "+hydra.job.env_set.OMP_NUM_THREADS=2",
+            "hydra.job_logging.root.level=DEBUG",
             "network._target_=genbench.nn.unet.UNet",
         ),
     ],

@@ -334,7 +334,7 @@ def test_keys_and_tokens_of_the_environment_reach_no_file(
     done = process(*words, tracker, f"runs_dir={tmp_path / 'runs'}", env=env)
     assert done.returncode == 0, done.stderr
     failed = process(
-        *words, "optim.lr=1e9", "trainer.batch_size=-1", f"runs_dir={tmp_path / 'runs'}", env=env
+        *words, "optim.lr=0.02", "trainer.batch_size=-1", f"runs_dir={tmp_path / 'runs'}", env=env
     )
     assert failed.returncode != 0
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -67,8 +67,8 @@ def test_beta_rises_linearly_and_is_never_zero() -> None:
     ("settings", "message"),
     [
         ((0.0, 0, 0.0, 1), r"model\.beta is 0"),
-        ((1.0, -1, 0.0, 1), r"model\.warmup_steps=-1"),
-        ((1.0, 0, -0.5, 1), r"model\.free_nats=-0\.5"),
+        ((1.0, -1, 0.0, 1), r"model\.warmup_steps is -1"),
+        ((1.0, 0, -0.5, 1), r"model\.free_nats is -0\.5"),
         ((1.0, 0, 0.0, 0), r"model\.importance_samples is 0"),
     ],
 )

@@ -33,6 +33,13 @@ def test_a_password_is_hidden_wherever_an_address_has_one(given: str, shown: str
     [
         *("https://host:8080/a@b", "/data/a@2x.png", "git@github.com:x/y", "ssh://git@host/x", "data@a:b=c"),
         *("runs/a?b", "data.root=/d/a:b@c", "sampler.passes=3", "name=monkey=3", "x.key=null"),
+        *(
+            "/data/key=5",
+            "runs/token=a.npz",
+            "network.token_width=64",
+            "network.key_sizes=[8,16]",
+            "x.auth=true",
+        ),
         *("hydra.job.env_set.HF_TOKEN=${oc.env:HF_TOKEN}", "seed=1,2", "'--out'"),
     ],
 )

@@ -40,3 +40,20 @@ def test_models_with_codes_run_whole_on_few_images(
     assert result["reconstruction"]["n"] in (test, None)  # a flow is inverted, and has no error
     names = {picture.name.partition("_0")[0] for picture in (path.parent / "samples").iterdir()}
     assert names >= {"samples", "reconstructions", "interpolation"}
+
+
+def test_a_run_begun_with_a_larger_batch_than_its_budget_can_be_ended(
+    tmp_path: Path, main: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = few(tmp_path / "images", train=3, test=3)
+    words = ("model=autoencoder", "data=image_folder", f"data.root={root}", f"runs_dir={tmp_path / 'runs'}")
+    words = (*words, *QUICK[:3], *HERE, "metrics=none", "budget.images=16", "trainer.batch_size=64")
+    assert "a single step would overrun budget.images=16" in main(*words).stderr
+    with monkeypatch.context() as earlier:  # a version that did not look at the budget
+        earlier.setattr("genbench.session.session.check_times", lambda *_: None)
+        assert main(*words).returncode == 0
+    (path,) = (tmp_path / "runs").glob("*/*/result.json")
+    path.unlink()
+    done = main(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert path.exists()

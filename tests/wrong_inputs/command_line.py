@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.wrong_inputs import Wrong
 
-ONLY = "only tuned, experiment, sweep and single scores can be left out"
+ONLY = "only tuned, experiment, sweep and settings of groups can be left out"
 FACT = "is a fact of the data, which a run fills in"
 HYDRA = "of Hydra's settings a command can give hydra/launcher"
 UNREADABLE = "cannot be read as KEY=VALUE"
@@ -27,8 +27,12 @@ ROWS = (
     Wrong("main ~metrics", ("~metrics", "choose from auto")),
     Wrong("main ~seed", ("~seed", "set seed=VALUE")),
     Wrong("main ~name", ("~name", "set name=VALUE")),
-    Wrong("main ~sampler.steps", ("~sampler.steps", "set sampler.steps=VALUE")),
     Wrong("main ~nothing", ("~nothing", ONLY)),
+    Wrong("main ~optim._partial_", ("~optim._partial_", ONLY)),
+    Wrong(
+        "main ~network.shape", ("~network.shape leaves out a key that is not there", "leave out this word")
+    ),
+    Wrong("main ~schedule.T", ("variance.T refers to 'schedule.T'", "there is no such key")),
     Wrong("main ~hydra", ("~hydra", HYDRA)),
     Wrong("main -m seed=0,1 ~trainer", ("~trainer", ONLY)),
     # Facts of the data, and settings of Hydra that have no effect or switch checks off.
@@ -43,6 +47,8 @@ ROWS = (
     Wrong("main hydra.output_subdir=x", ("hydra.output_subdir=x", HYDRA)),
     Wrong("main hydra.job.env_copy=[A]", ("hydra.job.env_copy", HYDRA)),
     Wrong("main hydra.job_logging.root.level=foo", ("hydra.job_logging.root", HYDRA)),
+    Wrong("main hydra/job_logging=stdout", ("hydra/job_logging=stdout has no file", "leave it out")),
+    Wrong("main hydra/job_logging=none", ("hydra/job_logging=none has no file", "leave it out")),
     Wrong("main hydra.verbose=5", ("hydra.verbose=5", "true, false, or the name of a logger")),
     Wrong("main hydra.searchpath=[file:///no/such/folder]", ("hydra.searchpath", "folders that exist")),
     Wrong("main hydra.mode=foo", ("hydra.mode=foo is refused", "foo")),
@@ -87,6 +93,9 @@ ROWS = (
     Wrong("main scores=[fid,foo]", ("foo is not an option of scores", "choose from authenticity")),
     Wrong("main 'scores={fid:1}'", ("names no option of scores",)),
     Wrong("main tuned=foo", ("tuned=foo names no file of conf/tuned", "flow_digits")),
+    Wrong(
+        "main -m tuned=gan_digits,foo", ("tuned=gan_digits,foo names no file of conf/tuned", "flow_digits")
+    ),
     Wrong("main model=vae schedule=cosine", ("model=vae does not accept schedule", "its groups are network")),
     Wrong("main prior=ddpm", ("model=ddpm does not accept prior", "its groups are process")),
     # Options that belong to another model, or do not go together.

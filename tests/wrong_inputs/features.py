@@ -22,8 +22,8 @@ def weights(content: bytes) -> Callable[[Path], None]:
 def unlabelled(folder: Path) -> None:
     """Give a command images without classes."""
     (folder / "d").mkdir()
-    for number in range(12):
-        Image.new("L", (8, 8), 20 * number).save(folder / "d" / f"{number}.png")
+    for number in range(200):  # a tenth of them is the test split, and scores need 20
+        Image.new("L", (8, 8), number).save(folder / "d" / f"{number}.png")
 
 
 def images(folder: Path) -> None:
@@ -47,13 +47,13 @@ ROWS = (
     Wrong("main features=nonsense", ("nonsense", "choose from", "classifier")),
     Wrong("main metrics=nonsense", ("nonsense", "choose from", "standard")),
     Wrong("main scores=[nonsense]", ("nonsense", "choose from", "fid")),
-    Wrong("main metrics=classifier features.images=0", ("features.images is 0", "64 (one batch) or more")),
+    Wrong("main metrics=classifier features.images=0", ("features.images is 0", "from 64 (one batch) to")),
     Wrong("main metrics=classifier features.images=-64", ("features.images is -64", "64")),
     Wrong("main metrics=classifier features.images=63", ("features.images is 63", "64")),
     Wrong("main metrics=classifier features.images=many", ("features.images is 'many'", "whole number")),
     Wrong("main metrics=classifier features.images=1.5", ("features.images is 1.5", "whole number")),
-    Wrong("main metrics=classifier features.images=true", ("features.images is True", "whole number")),
-    Wrong("main metrics=classifier features.images=null", ("features.images is None", "whole number")),
+    Wrong("main metrics=classifier features.images=true", ("features.images is true", "whole number")),
+    Wrong("main metrics=classifier features.images=null", ("features.images is null", "whole number")),
     Wrong("main metrics=classifier features.images=nan", ("features.images is nan", "whole number")),
     Wrong("main metrics=classifier features.images=[64]", ("features.images is [64]", "whole number")),
     Wrong("main metrics=classifier features.seed=-1", ("features.seed is -1", "0 or more")),
@@ -99,15 +99,15 @@ ROWS = (
     Wrong(f"{IMAGES} --features nonsense", ("nonsense", "choose from auto", "give a file"), images),
     Wrong(f"{IMAGES} --features i.npz", ("i.npz is no file of weights", "give weights-"), images),
     Wrong(f"{IMAGES} --metrics nonsense", ("nonsense", "choose from auto, classifier"), images),
-    Wrong(f"{IMAGES} --metrics none", ("no scores", "metrics=standard"), images),
-    Wrong(f"{IMAGES} --metrics likelihood", ("no scores", "metrics=standard"), images),
+    Wrong(f"{IMAGES} --metrics none", ("i.npz", "--metrics standard"), images),
+    Wrong(f"{IMAGES} --metrics likelihood", ("i.npz", "a likelihood needs a model"), images),
     Wrong(f"{IMAGES} --metrics classifier --set features.images=1", ("features.images is 1",), images),
     Wrong(f"{IMAGES} --set scores=[nonsense]", ("nonsense", "choose from"), images),
     Wrong(f"{IMAGES} --features fashion_mnist", ("(1, 8, 8)", "features=classifier"), images),
     Wrong(f"{IMAGES} --features dinov2", ("features.weights is null", "vits14"), images),
     Wrong(f"{IMAGES} --features law", ("distribution of digits is not known",), images),
-    Wrong("genbench selfcheck --weights none.pth", ("none.pth", "no file")),
+    Wrong("genbench selfcheck --weights none.pth", ("none.pth", "does not exist")),
     Wrong("genbench selfcheck --weights w.pth", ("w.pth", "no file of weights"), weights(b"")),
-    Wrong("genbench selfcheck --data-root none", ("none", "CIFAR-10")),
+    Wrong("genbench selfcheck --data-root none", ("--data-root is none", "does not exist")),
     Wrong("genbench selfcheck --device tpu", ("tpu", "cpu")),
 )

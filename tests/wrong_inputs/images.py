@@ -98,8 +98,12 @@ FLOATS = Image.fromarray(BYTES[0].astype(np.float32))
 
 ROWS = (
     # Folders to train on: where they are, and what lies in them.
-    Wrong(f"{TRAIN} data.channels=2", ("channels is 2", "1 (grey) and 3 (RGB)"), images(*SIX)),
-    Wrong(f"{TRAIN} data.size=0", ("size is 0", "1 "), images(*SIX)),
+    Wrong(
+        TRAIN.replace("channels=1", "channels=2"),
+        ("data.channels is 2", "1 (grey) and 3 (RGB)"),
+        images(*SIX),
+    ),
+    Wrong(TRAIN.replace("size=8", "size=0"), ("data.size is 0", "from 1 to"), images(*SIX)),
     Wrong(f"{TRAIN} data.test_fraction=1", ("test_fraction is 1", "between 0 and 1"), images(*SIX)),
     Wrong(TRAIN, ("data.root is d, which is no folder", "data.root=PATH")),
     Wrong(TRAIN.replace("data.root=d", "data.root=null"), ("data.root is null", "data.root=PATH")),

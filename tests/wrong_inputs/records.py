@@ -191,7 +191,9 @@ ROWS = (
     result(place("cost", value={"images_seen": "x"}), "images_seen is 'x', not a number"),
     result(place("seed", value=[]), "seed holds a list"),
     result(place("metrics", value={"fid[": 1}), "fid["),
-    network(text("hello"), "is no file of weights, or is damaged", "dinov2_vits14_pretrain.pth"),
+    network(
+        text("hello"), "is no file of weights (damaged, or of another format)", "dinov2_vits14_pretrain.pth"
+    ),
     network(lambda path: path.write_bytes(pickle.dumps(Code())), "no file of weights", features="inception"),
     network(lambda path: torch.save(Code(), path), "no file of weights"),
     network(lambda path: torch.save([1], path), "has another layout than Inception", features="inception"),
