@@ -41,8 +41,10 @@ def evaluate(
     if reference is not None:
         metrics = read_reference(Path(reference)).added_to(metrics)
     context = Context(choose(device), seed)
-    given = taken(images, source, metrics, context)
-    return Reevaluation(source, metrics, context).images(given)["metrics"]
+    reevaluation = Reevaluation(source, metrics, context)
+    if reference is not None:
+        _ = reevaluation.evaluator  # refuses features of another network before anything is drawn
+    return reevaluation.images(taken(images, source, metrics, context))["metrics"]
 
 
 def taken(

@@ -178,6 +178,8 @@ class Evaluate:
         keep_memory()  # of batches, which would be fetched anew page by page
         context = context_on(self.device, seed)
         reevaluation = Reevaluation(source, metrics, context)
+        if self.reference is not None:
+            _ = reevaluation.evaluator  # refuses features of another network before anything is drawn
         if not self.is_run:
             return reevaluation.images(self.images(source, metrics, context))
         origin = Origin.of(self.target)  # before the model, of a run that goes on meanwhile

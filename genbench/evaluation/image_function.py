@@ -40,7 +40,7 @@ def draw_images(
     metrics.check_source(source)  # before the function, which may take hours
     check_signature(function, name)
     n = source.counts()["test"] if metrics.samples is None else metrics.samples
-    check_memory("metrics.samples", n, prod(source.shape))
+    check_memory("metrics.samples", n, 2 * prod(source.shape))  # in batches, then in one piece
     parts = list[Tensor]()
     with context.progress.bar("drawing", n) as bar:
         for start, count in batches(n, metrics.batch_size):
