@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genbench.api import Images, Run, TrainedModel, load, train
+    from genbench.api import Images, Run, TrainedModel, evaluate, load, train
 
-__all__ = ["Images", "Run", "TrainedModel", "load", "train"]
+__all__ = ["Images", "Run", "TrainedModel", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Command
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/extending.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/extending.md", "docs/evaluating.md")
 PLACES = ("genbench", "conf", "tests", "benchmarks", "examples", "docs", "runs", ".ci")
 PLACEHOLDER = re.compile(r"NAME|RUN|PATH|FILE|DIR|<|\*")
 

@@ -4,7 +4,8 @@
 `cli`; nothing prints unless it is asked to.
 """
 
+from genbench.api.evaluation import evaluate
 from genbench.api.images import Images
 from genbench.api.runs import Run, TrainedModel, load, train
 
-__all__ = ["Images", "Run", "TrainedModel", "load", "train"]
+__all__ = ["Images", "Run", "TrainedModel", "evaluate", "load", "train"]

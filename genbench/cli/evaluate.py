@@ -2,17 +2,26 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.named_function import import_function, is_function
 from genbench.cli.output import check_out, check_whole
 from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, warnings_in_lines
 from genbench.config.groups import options, settings_of
 from genbench.records.untrusted_files import check_appendable
 from genbench.runtime.printable import complain
 
+if TYPE_CHECKING:
+    from genbench.data import ImageSource
+    from genbench.evaluation.given_images import GivenImages
+    from genbench.metrics import Metrics
+    from genbench.runtime.context import Context
+
 __all__ = ["verbs"]
+
+ARRAY_FILES = (".npz", ".npy", ".pt", ".pth")  # whose results lie beside them under their name without it
 
 verbs = typer.Typer()
 
@@ -28,8 +37,9 @@ class Evaluate:
     target: Annotated[
         Path,
         typer.Argument(
-            help="A run's directory, a folder of images, or an .npz file with `samples`, uint8 [N, H, W] or "
-            "[N, H, W, C], and optionally `labels`, [N]."
+            help="A run's directory, a folder of images, FILE.npz with `samples`, uint8 [N, H, W] or "
+            "[N, H, W, C], and optionally `labels`, [N] (or `arr_0` and `arr_1`), FILE.npy, FILE.pt, or "
+            "MODULE:FUNCTION, a Python function of (n, seed) that returns such an array."
         ),
     ]
     data: Annotated[str | None, typer.Option(help="Data set to compare with. Default: the run's own.")] = None
@@ -45,6 +55,13 @@ class Evaluate:
         str | None,
         typer.Option(help="inception, classifier, digits, .., or the path of a file of Inception weights."),
     ] = None
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="An .npz file with the mean `mu` and the covariance `sigma` of features, as pytorch-fid, "
+            "clean-fid, EDM and ADM write them, to which FID is measured too."
+        ),
+    ] = None
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,7 +76,7 @@ class Evaluate:
         Path | None,
         typer.Option(
             help="File to append the result to, as a line of JSON. Default: evaluations.jsonl in a run's"
-            " directory, NAME.evaluations.jsonl beside images."
+            " directory, NAME.evaluations.jsonl beside images, MODULE.FUNCTION.evaluations.jsonl here."
         ),
     ] = None
     device: Device = "auto"
@@ -86,9 +103,10 @@ class Evaluate:
     def checked_out(self) -> Path:
         """Return the file to append to. Raises ValueError where the options cannot be, before any work."""
         target = self.target
-        if not target.exists():
+        if not (target.exists() or is_function(target)):
             raise ValueError(
-                f"{target} does not exist: give a run's directory, a folder of images, or FILE.npz"
+                f"{target} does not exist: give a run's directory, a folder of images, FILE.npz, FILE.npy, "
+                "FILE.pt, or MODULE:FUNCTION"
             )
         self.check_kind()
         if self.data is None and not self.is_run:
@@ -96,7 +114,7 @@ class Evaluate:
                 f"{target} is not a run's directory: choose the data set to compare it with by --data, e.g. "
                 "--data digits"
             )
-        name = target.stem if target.suffix.lower() == ".npz" else target.name
+        name = target.stem if target.suffix.lower() in ARRAY_FILES else target.name.replace(":", ".")
         beside = target.with_name(f"{name}.evaluations.jsonl")
         path = self.out or (target / "evaluations.jsonl" if self.is_run else beside)
         check_whole(path)
@@ -146,8 +164,8 @@ class Evaluate:
     def evaluated(self, words: list[str]) -> dict[str, Any]:
         """Return the record of the target's evaluation by the data and metrics that overrides choose."""
         from genbench import app as application
-        from genbench.evaluation.given_images import read
         from genbench.evaluation.reevaluate import Origin, Reevaluation
+        from genbench.evaluation.reference_file import read_reference
         from genbench.runtime.device import keep_memory
 
         source, metrics, seed = application.measuring(words, of_run=self.target if self.is_run else None)
@@ -156,20 +174,33 @@ class Evaluate:
                 f"nothing would be measured of {self.target}: choose --metrics standard"
                 + ("" if self.is_run else "; a likelihood needs a model")
             )
+        if self.reference is not None:
+            metrics = read_reference(self.reference).added_to(metrics)
         keep_memory()  # of batches, which would be fetched anew page by page
         context = context_on(self.device, seed)
         reevaluation = Reevaluation(source, metrics, context)
+        if self.reference is not None:
+            _ = reevaluation.evaluator  # refuses features of another network before anything is drawn
         if not self.is_run:
-            found = read(
-                self.target,
-                shape=source.shape,
-                num_classes=source.num_classes,
-                class_names=source.class_names,
-            )
-            return reevaluation.images(found)
+            return reevaluation.images(self.images(source, metrics, context))
         origin = Origin.of(self.target)  # before the model, of a run that goes on meanwhile
         model = application.load(self.target, device=str(context.device), weights=self.weights)
         return reevaluation.model(model, self.weights, origin)
+
+    def images(self, source: "ImageSource", metrics: "Metrics", context: "Context") -> "GivenImages":
+        """Read the images of the target, or have its function draw them."""
+        from genbench.evaluation.given_images import read
+        from genbench.evaluation.image_function import draw_images
+
+        if is_function(self.target):
+            function = import_function(str(self.target))
+            return draw_images(function, str(self.target), source, metrics, context)
+        return read(
+            self.target,
+            shape=source.shape,
+            num_classes=source.num_classes,
+            class_names=source.class_names,
+        )
 
 
 @verbs.command()

@@ -5,7 +5,7 @@ rejected, with the remedy, and nothing is converted.
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +16,10 @@ from torch import Tensor
 from genbench.data.image_files import SUFFIXES, image_tree, remarks
 from genbench.data.image_reading import ImageFileError, large_images, opened
 from genbench.evaluation.array_remedies import contents, rearranged, to_bytes
-from genbench.evaluation.npz_file import read_npz
+from genbench.evaluation.npz_file import read_npy, read_npz
+from genbench.evaluation.tensor_file import read_tensors
 
-__all__ = ["GivenImages", "read"]
+__all__ = ["GivenImages", "checked", "checked_labels", "read"]
 
 ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
 ORIENTATION = 0x0112  # of EXIF; 1 is upright
@@ -46,8 +47,8 @@ class GivenImages(NamedTuple):
 def read(
     path: Path, *, shape: tuple[int, int, int], num_classes: int, class_names: Sequence[str] = ()
 ) -> GivenImages:
-    """Read the images of an .npz file (`samples`, and `labels` or not), or of all image files below a folder;
-    of a folder that `genbench sample` wrote, its samples.npz.
+    """Read the images of a file of arrays (.npz, .npy, .pt, .pth), or of all image files below a folder; of a
+    folder that `genbench sample` wrote, its samples.npz.
     Nothing is resized or converted. class_names: of the data; a folder in which each image lies in a folder
     of one of these names gives labels. Raises ValueError on what is not bytes of the shape (C, H, W) of the
     data, and where the path is neither.
@@ -57,11 +58,11 @@ def read(
         return read_arrays(path / ARRAYS, shape, num_classes)
     if path.is_dir():
         return read_folder(path, shape, class_names)
-    if path.suffix.lower() == ".npz" and path.exists():
+    if path.suffix.lower() in READERS and path.exists():
         return read_arrays(path, shape, num_classes)
     raise ValueError(
-        f"{path} is neither a run, nor a folder of images, nor an .npz file: give one of these; "
-        "numpy.savez(FILE, samples=images) writes the last"
+        f"{path} is neither a run, nor a folder of images, nor a file of arrays ({', '.join(READERS)}): "
+        "give one of these; numpy.savez(FILE.npz, samples=images) writes the last"
     )
 
 
@@ -131,52 +132,86 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
     return torch.from_numpy(pixels).reshape(height, width, channels).movedim(2, 0)
 
 
+def of_npz(file: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an .npz file by the names that genbench gives them, or that numpy gives where images
+    and labels are saved without names, as the samples of guided-diffusion (ADM) are.
+    """
+    return read_npz(file, ("samples", "labels"), instead=("arr_0", "arr_1"))
+
+
+READERS: Mapping[str, Callable[[Path], Mapping[str, np.ndarray | Tensor]]] = {
+    ".npz": of_npz,
+    ".npy": lambda file: {"": read_npy(file)},
+    ".pt": lambda file: read_tensors(file, ("samples", "labels")),
+    ".pth": lambda file: read_tensors(file, ("samples", "labels")),
+}
+"""Endings of files -> what reads their images and, where they have them, their labels, in this order, by the
+names in the file; "" where there are no names."""
+
+
 def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> GivenImages:
-    """Read the arrays of an .npz file, `samples` and, where it has them, `labels`. Raises ValueError where
-    they are not images and classes of the data, and as `read_npz` does.
+    """Read the images and, where it has them, the labels of a file of arrays. Raises ValueError where they
+    are not images and classes of the data, and as the reader of such files does.
     """
-    found = read_npz(file, ("samples", "labels"))
-    samples = checked(found["samples"], shape, file)
-    if "labels" not in found:
-        return GivenImages(samples, None)
-    return GivenImages(samples, checked_labels(found["labels"], len(samples), num_classes, file))
+    found = READERS[file.suffix.lower()](file)
+    samples, *labels = ((f"{file}: {name}" if name else str(file), array) for name, array in found.items())
+    images = checked(samples[1], shape, samples[0])
+    if not labels:
+        return GivenImages(images, None)
+    return GivenImages(images, checked_labels(labels[0][1], len(images), num_classes, labels[0][0]))
 
 
-def checked(samples: np.ndarray, shape: tuple[int, int, int], file: Path) -> Tensor:
-    """Check an array of images and arrange it: (N, H, W[, C]) uint8 -> (N, C, H, W). Raises ValueError on
-    other dtypes, and on other shapes than that of the data, with the way from the array to the right one.
+def checked(given: np.ndarray | Tensor, shape: tuple[int, int, int], where: str) -> Tensor:
+    """Check an array of images and arrange it: (N, H, W[, C]) uint8 -> (N, C, H, W) uint8. The channels of a
+    tensor of torch may also stand before height and width.
+
+    where: its place or name, with which messages begin. Raises ValueError on other dtypes, and on other
+    shapes than that of the data, with the way from the array to the right one.
     """
+    samples = given if isinstance(given, np.ndarray) else as_array(given, shape)
     if samples.dtype != np.uint8:
         raise ValueError(
-            f"{file}: samples has dtype {samples.dtype}{contents(samples)}; it must be uint8: "
-            f"{to_bytes(samples)}"
+            f"{where} has dtype {samples.dtype}{contents(samples)}; it must be uint8: {to_bytes(samples)}"
         )
     channels, height, width = shape
     images = samples[..., None] if samples.ndim == 3 else samples
     if images.ndim != 4 or images.shape[1:] != (height, width, channels) or len(images) == 0:
         grey = f" or [N, {height}, {width}]" if channels == 1 else ""
-        legal = f"[N, {height}, {width}, {channels}]{grey}"
+        first = f", of tensors also [N, {channels}, {height}, {width}]" if isinstance(given, Tensor) else ""
+        legal = f"[N, {height}, {width}, {channels}]{grey}{first}"
         raise ValueError(
-            f"{file}: samples has shape {list(samples.shape)}; images of this data are {legal}"
+            f"{where} has shape {list(samples.shape)}; images of this data are {legal}"
             f"{rearranged(samples.shape, shape)}"
         )
     if images.max() == 1:
-        warnings.warn(f"{file}: samples are 0 and 1 alone, the two darkest of 256 levels.", stacklevel=4)
+        warnings.warn(f"{where} has pixels 0 and 1 alone, the two darkest of 256 levels.", stacklevel=4)
     return torch.from_numpy(images).movedim(3, 1).contiguous()  # else each batch would be copied later
 
 
-def checked_labels(labels: np.ndarray, n: int, num_classes: int, file: Path) -> Tensor:
+def as_array(tensor: Tensor, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return the numbers of a tensor as an array, with the channels at the end where those of images of a
+    shape (C, H, W) stand before height and width.
+    """
+    x = tensor.detach().cpu().resolve_conj().resolve_neg()
+    try:
+        array = x.numpy()
+    except TypeError:  # numpy lacks bfloat16 and others of torch's
+        array = x.float().numpy()
+    return np.moveaxis(array, 1, 3) if array.shape[1:] == shape else array
+
+
+def checked_labels(given: np.ndarray | Tensor, n: int, num_classes: int, where: str) -> Tensor:
     """Check that labels are n classes of the data, integers from 0 to num_classes - 1, and return them, (n,)
-    int64.
+    int64. where: their place or name, with which messages begin.
     Raises ValueError on all others.
     """
+    labels = np.asarray(given)
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"{file}: labels has shape {list(labels.shape)} and dtype {labels.dtype}; it must be {n} integers"
+            f"{where} has shape {list(labels.shape)} and dtype {labels.dtype}; it must be {n} integers"
         )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
-            f"{file}: labels range from {labels.min()} to {labels.max()}; they must be from 0 to "
-            f"{num_classes - 1}"
+            f"{where} range from {labels.min()} to {labels.max()}; they must be from 0 to {num_classes - 1}"
         )
     return torch.from_numpy(labels.astype(np.int64))  # torch lacks some of numpy's integers

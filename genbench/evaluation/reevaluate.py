@@ -14,6 +14,7 @@ import torch
 from genbench.data import ImageSource, prepare
 from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.given_images import GivenImages
+from genbench.evaluation.reference_file import ReferenceFID
 from genbench.generator import Generator, Latent, Likelihood
 from genbench.metrics import Metrics
 from genbench.records.feature_network import to_record as networks_record
@@ -59,6 +60,11 @@ class Reevaluation:
     metrics: Metrics
     context: Context
 
+    @property
+    def reference(self) -> ReferenceFID | None:
+        """The statistics of others that FID compares with too, where the metrics have been given some."""
+        return next((score for score in self.metrics.scores if isinstance(score, ReferenceFID)), None)
+
     @cached_property
     def evaluator(self) -> Evaluator:
         """The evaluator, with the data prepared when first needed, since images that do not fit are to be
@@ -69,7 +75,10 @@ class Reevaluation:
         self.metrics.check_source(self.source)
         data = prepare(self.source, progress=self.context.progress)
         self.metrics.check_data(data)
-        return Evaluator(data, self.metrics, self.context)
+        evaluator = Evaluator(data, self.metrics, self.context)
+        if self.reference is not None:
+            self.reference.check(evaluator.extractor)
+        return evaluator
 
     def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:
         """Measure a model, its scores and its likelihood; `of` says which weights it has, "ema" or "raw".
@@ -115,6 +124,7 @@ class Reevaluation:
             "seed": self.context.seed,
             "metrics": quality,
             "likelihood": likelihood,
+            **({} if self.reference is None else {"reference": self.reference.record}),
             **({"kinds": kinds} if kinds else {}),
             **({"feature_networks": networks} if networks else {}),
         }

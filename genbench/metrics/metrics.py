@@ -89,6 +89,12 @@ class Metrics:
         same.samples = n
         return same
 
+    def with_score(self, score: Score) -> "Metrics":
+        """Copy the settings, with one more score beside the others, of the same samples and features."""
+        same = copy.copy(self)
+        same.scores = (*self.scores, score)
+        return same
+
     def check_count(self, n: int, fact: str, remedy: str) -> None:
         """Raise ValueError where n images are too few for one of the scores; the message begins with `fact`,
         names the score and its least number, and offers `remedy`.

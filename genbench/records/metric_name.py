@@ -15,6 +15,7 @@ __all__ = ["OF", "SPREADS", "MetricName", "is_metric", "of_ema", "rank"]
 OF = ("ema", "raw", "given", "test")  # whose images were measured, in the order of the columns
 PATTERN = re.compile(r"(?P<kind>[^\[\]]+)\[(?P<inside>[^\[\]]+),(?P<of>ema|raw|given|test)\]")
 COUNT = re.compile(r"n=(0|[1-9][0-9]{0,17})")
+OF_FILE = re.compile(r"[0-9a-f]{8}")
 PLACES = {key: place for place, key in enumerate(KINDS)}
 
 
@@ -24,8 +25,9 @@ class MetricName:
 
     kind: a key of the table of kinds, or one with the ending of an interval (fid_low). protocol: of the
     features, which may hold commas. n: how many images were measured. ref: what they are compared with, a
-    split of the real images as a rule. of: whose images they are, one of `OF`. part: further settings, such
-    as k=5 or class=3. `n` and `ref` are None where the name has none. Raises ValueError on another `of`.
+    split of the real images as a rule, or the first 8 hex digits of the sha256 of a file of statistics. of:
+    whose images they are, one of `OF`. part: further settings, such as k=5 or class=3. `n` and `ref` are
+    None where the name has none. Raises ValueError on another `of`.
     """
 
     kind: str
@@ -70,6 +72,11 @@ class MetricName:
     def details(self) -> tuple[str, ...]:
         """Settings and reference, which stand between the basis and `of`: ("k=5", "ref=train")."""
         return self.part if self.ref is None else (*self.part, f"ref={self.ref}")
+
+    @property
+    def is_to_file(self) -> bool:
+        """True where `ref` is a file of statistics that somebody gave, no split of the data."""
+        return self.ref is not None and OF_FILE.fullmatch(self.ref) is not None
 
     def setting(self, key: str) -> str | None:
         """Look up a further setting: "10" for splits in is[..,splits=10,..]; None where it has none."""

@@ -64,7 +64,7 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
     metric = MetricName.parse(name)
     kind = kinds.get(metric.kind)
     title, better = (metric.kind, 0) if kind is None else (kind.title, kind.better)
-    split = ["ref=test"] if metric.ref == "test" else []
+    split = [f"ref={metric.ref}"] if metric.ref == "test" or metric.is_to_file else []
     weights = [metric.of] if metric.of != "ema" else []
     return Column(name, " ".join([title, *split, *weights]), better, mark)
 
@@ -85,7 +85,8 @@ def measured_metrics(names: Iterable[str]) -> list[str]:
 
 
 def shown_metrics(names: Iterable[str], kinds: Mapping[str, Kind] = KINDS) -> list[str]:
-    """Return those metrics for which a table has room: of the EMA weights, against the training split.
+    """Return those metrics for which a table has room: of the EMA weights, against the training split, not
+    the test split or statistics of others.
 
     kinds: the kinds of scores; some of them stand in CSV and JSON alone, as single classes do.
     """
@@ -93,5 +94,8 @@ def shown_metrics(names: Iterable[str], kinds: Mapping[str, Kind] = KINDS) -> li
     return [
         name
         for name, metric in found.items()
-        if metric.of == "ema" and metric.ref != "test" and not metric.is_detail(kinds)
+        if metric.of == "ema"
+        and metric.ref != "test"
+        and not metric.is_to_file
+        and not metric.is_detail(kinds)
     ]

@@ -228,3 +228,12 @@ def test_any_arrays_are_read_or_refused(content: bytes, num_classes: int) -> Non
 @ARCHIVES
 def test_some_arrays_are_read_or_refused(content: bytes, num_classes: int) -> None:
     check_arrays(content, num_classes)
+
+
+@tried(50)
+@given(content=array_bytes())
+def test_some_single_arrays_are_read_or_refused(content: bytes) -> None:
+    reads(
+        lambda folder: read(folder / "a.npy", shape=SHAPE, num_classes=0),
+        lambda folder: (folder / "a.npy").write_bytes(content),
+    )

@@ -187,5 +187,8 @@ def test_limits_of_memory_are_those_of_the_arrays_that_are_read(
 def test_of_an_array_that_is_missing_those_that_are_there_are_named(tmp_path: Path) -> None:
     arrays = {f"{'a' * 99}{k}": IMAGES[:1] for k in range(7)}
     np.savez(tmp_path / "x.npz", **arrays)
-    with pytest.raises(ValueError, match=r"no array `samples`; it has a{40}\.\., .* and 2 more: save it"):
+    with pytest.raises(
+        ValueError,
+        match=r"no array `samples`; it has a{40}\.\. \(uint8 \[1, 6, 5\]\), .* and 2 more: save it",
+    ):
         read_npz(tmp_path / "x.npz", ["samples"])

@@ -1,7 +1,7 @@
 """The Frechet distance of features (FID) as a score."""
 
 from genbench.metrics.reference import Reference
-from genbench.metrics.scores.frechet import frechet_distance, frechet_influences
+from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
 from genbench.metrics.scores.interval import Influences, on_roots
 from genbench.metrics.scores.score import Distance, Drawn
 from genbench.records.metric_kinds import KINDS
@@ -20,8 +20,15 @@ class FID(Distance):
     kinds = (KINDS["fid"],)
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
-        value = frechet_distance(drawn.moments, reference.moments)
-        influences = frechet_influences(drawn.features, drawn.moments, reference.moments)
+        return self.to_moments(drawn, reference.moments, ref=reference.split)
+
+    def to_moments(self, drawn: Drawn, moments: Moments, *, ref: str) -> dict[str, float]:
+        """Compare samples with moments of features, which need not be those of a split of the data; `ref`
+        says in names what they are of.
+        """
+        value = frechet_distance(drawn.moments, moments)
+        influences = frechet_influences(drawn.features, drawn.moments, moments)
         # On the scale of roots, since a squared distance is never below 0.
-        name = drawn.name("fid", ref=reference.split)
-        return drawn.scored(name, value, influences=Influences(influences, scale=on_roots))
+        return drawn.scored(
+            drawn.name("fid", ref=ref), value, influences=Influences(influences, scale=on_roots)
+        )
