@@ -62,6 +62,7 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
             seed=cfg.seed,
         )
         # What no constructor can check alone, since it is a fact of two objects.
+        parts.tracking.check()
         parts.model.check_trainable()
         parts.check_optim()
         if parts.trainer.compile:

@@ -147,6 +147,8 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
         return isinstance(value, list) and len(value) == len(arguments) and all(map(fits, value, arguments))
     if origin in (tuple, list, Sequence):
         return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(fits(item, arguments[1]) for item in value.values())
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint in (bool, str, int, type(None)):
