@@ -53,7 +53,8 @@ def settings_once(cfg: DictConfig, values: Mapping[str, Any], choices: Mapping[s
     and schedule.T the last, which the others refer to.
 
     cfg: as composed, with its references, which building objects of it replaces by copies. values: the
-    resolved tree. choices: the option of each group, which says its class, so that this is left out too.
+    resolved tree. choices: the option of each group, which says its class, so that this is left out too,
+    and so are the settings of the trackers themselves.
     """
     flat, chosen = flatten(values), {f"{group}._target_" for group in choices}
     written: Any = OmegaConf.to_container(cfg)
@@ -61,6 +62,7 @@ def settings_once(cfg: DictConfig, values: Mapping[str, Any], choices: Mapping[s
         key: flat[key]
         for key, value in flatten(written).items()
         if not (is_reference(value) or key in chosen or key.endswith("._partial_"))
+        and not key.startswith("tracker.")
     }
 
 

@@ -117,3 +117,18 @@ def test_a_library_that_is_missing_is_refused_by_name_before_any_work(
     assert (done.returncode, done.stdout) == (2, "")
     assert f"genbench: tracker={library} needs {package}, which is not installed: pip install" in done.stderr
     assert not list((tmp_path / "runs").rglob("*.json*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("tracker=wandb", "tracker.mode=of"), "tracker.mode is 'of'"),
+        (("tracker=mlflow", "tracker.artifacts=3"), "tracker.artifacts is 3; it must be true or false"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(
+    words: tuple[str, ...], says: str, main: Command, tmp_path: Path
+) -> None:
+    done = main(*words, f"runs_dir={tmp_path / 'runs'}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"genbench: {says}" in done.stderr
