@@ -196,7 +196,9 @@ class MirrorRecipe(ABC):
 
     def check(self, option: str) -> None:
         """Raise ValueError where `tracker=option` was asked for and its library is not installed."""
-        if self.required and find_spec(self.library) is None:
+        spec = find_spec(self.library) if self.required else None
+        # Without an origin it is a mere folder of this name, such as the ./wandb that wandb leaves.
+        if self.required and (spec is None or spec.origin is None):
             raise ValueError(
                 f"tracker={option} needs {self.package}, which is not installed: pip install {self.package}, "
                 "or take tracker=jsonl"
