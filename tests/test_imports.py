@@ -131,6 +131,12 @@ def test_only_its_tracker_imports_wandb() -> None:
     assert breaches(all_but("tracking.wandb_workspace"), ("wandb_workspaces",)) == []
 
 
+@pytest.mark.parametrize("library", ["tensorboard", "mlflow", "trackio"])
+def test_only_its_tracker_imports_a_library(library: str) -> None:
+    modules = ("tensorboard", "torch.utils.tensorboard") if library == "tensorboard" else (library,)
+    assert breaches(all_but(f"tracking.{library}"), modules) == []
+
+
 @pytest.mark.parametrize("package", ["report", "records", "config"])
 def test_what_reads_runs_and_options_imports_no_torch(package: str) -> None:
     assert breaches(below(package), ("torch", "torchvision", "torchmetrics")) == []

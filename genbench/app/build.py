@@ -87,6 +87,7 @@ def build(
             seed=cfg.seed,
         )
         # What no constructor can check alone, since it is a fact of two objects.
+        parts.tracking.check()
         parts.model.check_trainable()
         parts.check_budget()
         parts.check_optim()

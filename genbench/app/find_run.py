@@ -38,7 +38,7 @@ __all__ = [
 
 OPENED = (".lock", "main.log", "metrics.jsonl")
 """Files of a run that are written where they stand; the others are replaced as a whole."""
-FOLDERS = (".hydra", "checkpoints", "samples", "wandb")
+FOLDERS = (".hydra", "checkpoints", "samples", "wandb", "tensorboard", "mlflow")
 """Folders of a run, in which files are written and replaced."""
 REPLACED = (".hydra", "checkpoints", "main.log", "metrics.jsonl", "result.json", "samples")
 """Files that a run would overwrite or add to; before there is a run.json they are another program's."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from genbench.app.build import build
-from genbench.app.run_names import resolved, without_hydra
+from genbench.app.run_names import resolved, settings_once, without_hydra
 from genbench.app.sweeps import stop_of_sweep
 from genbench.errors import Damaged, Lost, MachineFault, OutOfMemory, Unmeasured, UsageError
 from genbench.records.result import Result
@@ -139,7 +139,9 @@ def assemble(task: Task, local: int = 0, each: int | None = None) -> "tuple[Part
     cfg = without_hydra(task.cfg)  # a copy, since building fills in the facts of the data
     with memory_for("building the model", FREE):
         parts = build(cfg, job=task.job, local=local, each=each)
-    return parts, Configuration(task.identity, resolved(cfg), task.choices)
+    values = resolved(cfg)
+    settings = settings_once(without_hydra(task.cfg), values, task.choices)
+    return parts, Configuration(task.identity, values, task.choices, settings)
 
 
 def reported_error(folder: Path, devices: int) -> Exception | None:

@@ -1,16 +1,18 @@
 """Directories and identities of runs, which follow from its configuration."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from genbench.records.flatten import flatten
 from genbench.records.identity import hashed
 from genbench.records.run_directory import rerun_path
 from genbench.runtime.disk import check_makable, check_writable, explain
 
-__all__ = ["checked_path", "folder_of", "identity", "resolved", "run_dir", "without_hydra"]
+__all__ = ["checked_path", "folder_of", "identity", "resolved", "run_dir", "settings_once", "without_hydra"]
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 LEGAL_NAME = "text of 1 to 255 letters, digits, '.', '_', '-', not '.' first"
@@ -75,6 +77,29 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     """Return a configuration as plain data, in which each reference is a copy of what it refers to."""
     tree: Any = OmegaConf.to_container(cfg, resolve=True)
     return tree
+
+
+def settings_once(cfg: DictConfig, values: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
+    """Return each setting under its dotted key, in one place: of model.process.schedule.T, process.schedule.T
+    and schedule.T the last, which the others refer to.
+
+    cfg: as composed, with its references, which building objects of it replaces by copies. values: the
+    resolved tree. choices: the option of each group, which says its class, so that this is left out too,
+    and so are the settings of the trackers themselves.
+    """
+    flat, chosen = flatten(values), {f"{group}._target_" for group in choices}
+    written: Any = OmegaConf.to_container(cfg)
+    return {
+        key: flat[key]
+        for key, value in flatten(written).items()
+        if not (is_reference(value) or key in chosen or key.endswith("._partial_"))
+        and not key.startswith("tracker.")
+    }
+
+
+def is_reference(value: object) -> bool:
+    """Return True for a value that is nothing but a reference, as it is written: ${schedule.T}."""
+    return isinstance(value, str) and value.startswith("${") and value.endswith("}")
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

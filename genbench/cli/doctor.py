@@ -20,7 +20,15 @@ __all__ = ["verbs"]
 verbs = typer.Typer()
 
 LIBRARIES = ("torchvision", "torchmetrics", "torch-fidelity", "hydra-core", "omegaconf", "numpy", "wandb")
-EXTRAS = ("hydra-joblib-launcher", "hydra-submitit-launcher", "hydra-optuna-sweeper", "hydra-ray-launcher")
+EXTRAS = (
+    "hydra-joblib-launcher",
+    "hydra-submitit-launcher",
+    "hydra-optuna-sweeper",
+    "hydra-ray-launcher",
+    "tensorboard",
+    "mlflow-skinny",
+    "trackio",
+)
 
 
 @verbs.command()

@@ -182,6 +182,8 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401
         return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
     if hint in (int, float) and type(value) is int:
         return abs(value) <= LARGEST
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(fits(item, arguments[1]) for item in value.values())
     if hint is float:
         return type(value) is float and math.isfinite(value)
     if hint in (bool, str, int, type(None)):

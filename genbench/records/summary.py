@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from genbench.records.metric_name import MetricName, is_metric, of_ema, rank
 from genbench.records.result import Result
 
-__all__ = ["comparable", "on_the_way"]
+__all__ = ["TRAINING", "comparable", "on_the_way"]
 
 TRAINING = "training/"
 

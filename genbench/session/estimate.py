@@ -91,7 +91,7 @@ def estimate(session: Session) -> Estimate:
     # Every step is logged, so that the stopwatch sees it; pictures and scores are not timed.
     few = replace(parts, trainer=trainer, budget=Budget(images=images))
     with TemporaryDirectory() as folder:
-        trial = Session(few, Run(Path(folder)), Configuration("", {}, {}), parts.context())
+        trial = Session(few, Run(Path(folder)), Configuration("", {}, {}, {}), parts.context())
         trial.prepare_device()  # it also chooses the precision, as the run would
         trained = trial.train(watch, lambda model, images_seen: None)
     sampling = seconds_a_sample(session, trained) * sample_count(parts.metrics, session.data) * WEIGHTS

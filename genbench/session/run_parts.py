@@ -45,6 +45,8 @@ class Configuration(NamedTuple):
     """The resolved tree; "name" is the group of runs that it belongs to."""
     choices: Mapping[str, str]
     """The option chosen in each group: model -> ddpm, .."""
+    settings: Mapping[str, Any]
+    """Each setting once, by its dotted key, for trackers: `values` without references to other settings."""
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ class Session:
                 group=self.configuration.values["name"],
                 name=self.here.path.name,
                 choices=self.configuration.choices,
-                config=self.configuration.values,
+                config=self.configuration.settings,
                 resume_state=self.checkpoint["tracker"] if self.checkpoint is not None else None,
             )
         except (ValueError, OSError, RuntimeError) as error:
@@ -211,6 +211,7 @@ class Session:
             gallery.details(trained.ema.model, trained.images_seen)
             result = self.measure(trained, gallery, grid)
         tracker.summary({**comparable(result), **result.metrics})
+        tracker.files({"checkpoint": self.checkpoints.last, "grid": grid})
         if self.context.first:
             self.here.write_result(result)
         return result

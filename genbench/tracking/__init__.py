@@ -1,19 +1,27 @@
-"""Trackers of a run: JSON lines always, Weights & Biases as their mirror.
+"""Trackers of a run: JSON lines always, and the libraries that mirror them, such as Weights & Biases.
 
 Each library of a tracker is imported by its own file alone; knows values and files, and no model.
 """
 
 from genbench.tracking.jsonl import JsonLines
-from genbench.tracking.options import JsonlTracking, Tracking, WandbTracking
+from genbench.tracking.mirror import Mirror, MirrorRecipe
+from genbench.tracking.mlflow import MlflowRecipe
+from genbench.tracking.options import Tracking
+from genbench.tracking.tensorboard import TensorBoardRecipe
 from genbench.tracking.tracker import Tracker, Trackers
-from genbench.tracking.wandb import upload_command
+from genbench.tracking.trackio import TrackioRecipe
+from genbench.tracking.wandb import WandbRecipe, upload_command
 
 __all__ = [
     "JsonLines",
-    "JsonlTracking",
+    "Mirror",
+    "MirrorRecipe",
+    "MlflowRecipe",
+    "TensorBoardRecipe",
     "Tracker",
     "Trackers",
     "Tracking",
-    "WandbTracking",
+    "TrackioRecipe",
+    "WandbRecipe",
     "upload_command",
 ]

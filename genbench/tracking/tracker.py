@@ -34,6 +34,9 @@ class Tracker(ABC):
     def summary(self, values: Mapping[str, float | str | None]) -> None:
         """Log the result of the run: its short keys (see `comparable`) and metrics under their full names."""
 
+    def files(self, files: Mapping[str, Path]) -> None:  # noqa: B027 (most trackers hold no files)
+        """Store files of the finished run, by their role ("checkpoint", "grid"), if the tracker holds any."""
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs to store for this tracker to be resumed: strings and numbers only.
@@ -66,6 +69,10 @@ class Trackers(Tracker):
     def summary(self, values: Mapping[str, float | str | None]) -> None:
         for tracker in self.trackers:
             tracker.summary(values)
+
+    def files(self, files: Mapping[str, Path]) -> None:
+        for tracker in self.trackers:
+            tracker.files(files)
 
     def state(self) -> dict[str, Any]:
         return {key: value for tracker in self.trackers for key, value in tracker.state().items()}

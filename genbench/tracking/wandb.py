@@ -6,13 +6,12 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from genbench.records.summary import on_the_way
 from genbench.runtime.printable import complain
-from genbench.tracking.background import Background
-from genbench.tracking.tracker import Tracker
+from genbench.tracking.mirror import FILES_SECONDS, Mirror, MirrorRecipe, Mode, Opening, Picture, one_line
 
 if TYPE_CHECKING:
     import subprocess
@@ -20,17 +19,13 @@ if TYPE_CHECKING:
     import wandb
 
 __all__ = [
-    "Mode",
-    "RunLabels",
     "Wandb",
-    "WandbStartError",
+    "WandbRecipe",
     "at_the_server",
     "default_entity",
     "resolve",
     "upload_command",
 ]
-
-Mode = Literal["auto", "online", "offline"]
 
 # Bounds in seconds and attempts: without them an unreachable server holds up the run for minutes.
 BOUNDS = {
@@ -41,8 +36,6 @@ BOUNDS = {
     "x_graphql_timeout_seconds": 3,
     "x_graphql_retry_wait_max_seconds": 1,
 }
-END_SECONDS = 9
-"""Seconds for all that wandb still has to do when a run ends; its process is killed after that."""
 KILL_SECONDS = 1
 API_SECONDS = 5
 # The run's own record has the git commit and the versions; the terminal belongs to the progress bars.
@@ -59,78 +52,46 @@ SHOWN = ("family", "data", "fid", "is", "kid", "bits_per_dim", "bound", "images_
 """The table of a run's result: its last samples, and what stands beside them."""
 
 
-class WandbStartError(RuntimeError):
-    """wandb is not installed, or does not start even offline; the message says why in one line."""
-
-
-class RunLabels(NamedTuple):
-    """Labels by which wandb groups, sorts and finds a run: its project, its group there, its own name, the
-    data as its job type, and tags such as the family.
-    """
-
-    project: str
-    group: str
-    name: str
-    job_type: str
-    tags: tuple[str, ...] = ()
-
-
-class Wandb(Tracker):
+class Wandb(Mirror):
     """One wandb run with its files below `run_dir`; offline where there is no key or no server.
 
-    mode "auto" is online where a key is configured and WANDB_MODE does not say otherwise. wandb never asks
-    for anything. `run_id` continues an earlier run online; offline it starts a new one of the same id.
-    All that is logged goes through a background thread: a wandb that hangs never holds up the training, and
-    the end of the run for 10 s at most. Where wandb's process is lost, one warning says so, and nothing more
-    is mirrored.
+    opening.mode "auto" is online where a key is configured and WANDB_MODE does not say otherwise. wandb never
+    asks for anything. A resumed run goes on under its id online; offline it starts a new one of the same id.
+    Where wandb's process hangs at the end, it is killed after 10 s, with artifacts after ten minutes.
 
-    Raises WandbStartError where wandb is not installed or does not start even offline.
+    Raises whatever wandb raises where it is not installed or does not start even offline.
     """
 
-    def __init__(
-        self,
-        run_dir: Path,
-        labels: RunLabels,
-        *,
-        config: Mapping[str, Any],
-        mode: Mode = "auto",
-        run_id: str | None = None,
-    ) -> None:
+    title = "wandb"
+
+    def __init__(self, opening: Opening) -> None:
+        run_dir, labels = opening.run_dir, opening.labels
+        run_dir.mkdir(parents=True, exist_ok=True)
         arguments = labels._asdict() | {
             "dir": str(run_dir),
             "tags": list(labels.tags),
-            "id": run_id or uuid.uuid4().hex[:8],
+            "id": opening.state.get(WandbRecipe.key) or uuid.uuid4().hex[:8],
+            "config": dict(opening.config),
         }
-        try:
-            Path(run_dir).mkdir(parents=True, exist_ok=True)
-            self.run = start({**arguments, "config": dict(config)}, mode)
-        # Whatever is raised here (ImportError, wandb's errors, pydantic's), the caller decides one thing.
-        except Exception as error:
-            raise WandbStartError(f"wandb did not start: {one_line(error)}") from error
+        bounds = BOUNDS | ({"finish_timeout": FILES_SECONDS - 2} if opening.artifacts else {})
+        self.run = start(arguments, opening.mode, bounds)
         self.id: str = self.run.id  # an agent of a sweep gives its own
-        self.folder = Path(run_dir) / "wandb"
-        self.samples: Path | None = None
-        self.finished, self.process = False, service_process()
+        self.folder = run_dir / "wandb"
+        self.samples: Picture | None = None
+        self.process = service_process()
         self.unsent = Path(self.run.dir).parent
-        self.background = Background(self.lose, tear_down)
+        super().__init__(opening)
         self.background.call(lambda: self.run.define_metric("*", step_metric="images_seen"))
 
-    def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
-        shown = {"images_seen": images_seen, **values, **on_the_way(values)}
-        self.background.call(lambda: self.run.log(shown))
+    def send_values(self, values: Mapping[str, float], images_seen: int) -> None:
+        self.run.log({"images_seen": images_seen, **values})
 
-    def image(self, name: str, path: Path, *, images_seen: int) -> None:
-        import wandb
+    def send_picture(self, picture: Picture, images_seen: int) -> None:
+        self.run.log({"images_seen": images_seen, picture.name: image_of(picture)})
+        if picture.name == "samples":
+            self.samples = picture  # the last are those of the result
 
-        self.background.call(lambda: self.run.log({"images_seen": images_seen, name: wandb.Image(str(path))}))
-        if name == "samples":
-            self.samples = path  # the last are those of the result
-
-    def summary(self, values: Mapping[str, float | str | None]) -> None:
-        self.background.call(lambda: self.summarise(values))
-
-    def summarise(self, values: Mapping[str, float | str | None]) -> None:
-        """Log the result for panels and for tables: short keys as values, all of it as the summary."""
+    def send_summary(self, values: Mapping[str, float | str | None], images_seen: int) -> None:
         # wandb makes panels of what is logged, not of summaries: short keys, which runs share, are both.
         short = {k: v for k, v in values.items() if isinstance(v, int | float) and "[" not in k}
         with staged(self.folder):
@@ -145,34 +106,59 @@ class Wandb(Tracker):
 
         if self.samples is None:
             return {}
-        row = [*(values.get(key) for key in SHOWN), wandb.Image(str(self.samples))]
+        row = [*(values.get(key) for key in SHOWN), image_of(self.samples)]
         return {TABLE: wandb.Table(columns=[*SHOWN, "samples"], data=[row])}
 
+    def send_files(self, files: Mapping[str, Path]) -> None:
+        import wandb
+
+        for role, path in files.items():
+            artifact = wandb.Artifact(f"{self.opening.labels.name}-{role}", type=role)
+            with staged(self.folder):
+                artifact.add_file(str(path), skip_cache=True)
+                self.run.log_artifact(artifact)
+
     def state(self) -> dict[str, Any]:
-        return {"wandb_id": self.id}
+        return {WandbRecipe.key: self.id}
 
-    def finish(self, status: str) -> None:
-        if self.finished:
-            return
-        self.finished = True
-        self.background.call(lambda: self.run.finish(exit_code=0 if status == "done" else 1))
-        if not self.background.close(END_SECONDS):
-            self.background.fail(TimeoutError(f"no answer of its process in {END_SECONDS} s"))
-            with quiet_threads():
-                if self.process is not None:
-                    self.process.kill()  # which ends what the thread waits for, and would hold up the exit
-                self.background.close(KILL_SECONDS)
+    def end(self, *, is_done: bool) -> None:
+        self.run.finish(exit_code=0 if is_done else 1)
 
-    def lose(self, error: BaseException) -> None:
-        """Warn that wandb has not received everything, with the command that uploads the rest.
+    def kill(self) -> None:
+        """Kill wandb's process, which the thread waits for, and which would hold up the exit."""
+        with quiet_threads():
+            if self.process is not None:
+                self.process.kill()
+            self.background.close(KILL_SECONDS)
 
-        A mirror that breaks must not end the run.
-        """
+    def tear_down(self) -> None:
+        tear_down()
+
+    def remedy(self) -> str:
         later = shlex.join(["wandb", "sync", str(self.unsent)])
-        complain(
-            f"the connection to wandb was lost ({one_line(error)}); metrics.jsonl is complete. To upload "
-            f"what is on the disk: {later}"
-        )
+        return f". To upload what is on the disk: {later}"
+
+
+@dataclass(frozen=True)
+class WandbRecipe(MirrorRecipe):
+    """Opens a run of wandb, for `tracker=wandb`, and as far as it is possible for `tracker=auto`.
+
+    required: raise MirrorStartError where wandb is missing or does not start even offline, instead of a note.
+    """
+
+    library: ClassVar[str] = "wandb"
+    package: ClassVar[str] = "wandb"
+    key: ClassVar[str] = "wandb_id"
+
+    def open(self, opening: Opening) -> Wandb:
+        return Wandb(opening)
+
+
+def image_of(picture: Picture) -> "wandb.Image":
+    """Return a picture as wandb takes it, with its caption."""
+    import wandb
+
+    return wandb.Image(str(picture.path), caption=picture.caption)
 
 
 def service_process() -> "subprocess.Popen[bytes] | None":
@@ -274,8 +260,10 @@ def default_entity() -> str:
     return str(wandb.Api(timeout=API_SECONDS).default_entity)
 
 
-def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
-    """Start a run online if that is allowed and possible, else offline; takes seconds either way."""
+def start(arguments: dict[str, Any], mode: Mode, bounds: Mapping[str, Any]) -> "wandb.Run":
+    """Start a run online if that is allowed and possible, else offline; takes seconds either way.
+    bounds: settings that limit how long wandb waits.
+    """
     # wandb's own error reports wait 12 s more, at start and exit, for a server that does not answer.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
@@ -283,13 +271,13 @@ def start(arguments: dict[str, Any], mode: Mode) -> "wandb.Run":
     chosen = resolve() if mode == "auto" else mode
     if chosen == "online":
         try:
-            return init(arguments | {"resume": "allow"}, "online")
+            return init(arguments | {"resume": "allow"}, "online", bounds)
         except wandb.errors.Error as error:
             complain(f"wandb runs offline: {one_line(error)}")
             with suppress(SystemExit):  # of a process of wandb's that failed
                 tear_down()  # the failed start still holds the run's id
             chosen = "offline"
-    return init(arguments, chosen)
+    return init(arguments, chosen, bounds)
 
 
 def resolve() -> str:
@@ -306,11 +294,11 @@ def resolve() -> str:
         return "offline"
 
 
-def init(arguments: dict[str, Any], mode: str) -> "wandb.Run":
+def init(arguments: dict[str, Any], mode: str, bounds: Mapping[str, Any]) -> "wandb.Run":
     """Call wandb.init with a limit on every wait, a quiet console, and no earlier run left open."""
     import wandb
 
-    settings = wandb.Settings(**BOUNDS, **QUIET)
+    settings = wandb.Settings(**bounds, **QUIET)
     run = wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")
     with suppress(ImportError, AttributeError):  # a later wandb may have them elsewhere
         from wandb.sdk.lib import import_hooks
@@ -318,8 +306,3 @@ def init(arguments: dict[str, Any], mode: str) -> "wandb.Run":
         # They send a message from inside `import sklearn`, in the thread of the training, and fail with it.
         import_hooks.unregister_all_post_import_hooks()
     return run
-
-
-def one_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its class."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -116,4 +116,6 @@ def gallery(name: str) -> wr.MediaBrowser:
 
 def losses(axis: str) -> wr.LinePlot:
     """Plot the loss of each phase of every run."""
-    return wr.LinePlot(title=f"loss by {axis}", x=axis, metric_regex="^[a-z_]+/loss$", legend_template=LEGEND)
+    return wr.LinePlot(
+        title=f"loss by {axis}", x=axis, metric_regex="^([a-z_]+/)+loss$", legend_template=LEGEND
+    )

@@ -268,6 +268,7 @@ def train(
                     **window.flush(processes),
                     **rates(run.optimizers),
                     **({"skipped_batches": run.skips.total} if guard.active else {}),
+                    "epoch": run.images_seen / len(data.train),
                     "images_per_second": clock.rate(run.images_seen),
                     "training_seconds": run.seconds,
                 }
@@ -281,7 +282,7 @@ def train(
                     scores = hooks.on_evaluate(average)
                 if scores:
                     named = {f"training/{name}": value for name, value in scores.items()}
-                    named["training_seconds"] = run.seconds
+                    named |= {"epoch": run.images_seen / len(data.train), "training_seconds": run.seconds}
                     tracker.log(named, images_seen=run.images_seen)
 
             # Checkpoint

@@ -320,11 +320,14 @@ def test_any_host_but_loopback_is_warned_of_once(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tracker", ["tracker=jsonl", "tracker=wandb"])
+@pytest.mark.parametrize("tracker", ["tracker=jsonl", "tracker=wandb", "tracker=[tensorboard,mlflow]"])
 def test_keys_and_tokens_of_the_environment_reach_no_file(
     process: Command, environment: dict[str, str], tmp_path: Path, tracker: str
 ) -> None:
-    names = ("WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN")
+    names = (
+        *("WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"),
+        *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+    )
     secrets = {name: f"{SECRET}{number}"[-40:] for number, name in enumerate(names)}
     places = {name: str(tmp_path / name) for name in ("HOME", "TMPDIR", "GENBENCH_CACHE")}
     for place in places.values():

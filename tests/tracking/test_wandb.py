@@ -19,11 +19,11 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from genbench.tracking import WandbTracking
+from genbench.tracking import Tracking, WandbRecipe
 root = Path(sys.argv[1])
 choices = {"model": "ddpm", "data": "digits", "conditional": "false", "schedule": "cosine"}
 config = {"model": {"width": 8}, "seed": 3}
-tracker = WandbTracking(project="p", required=True).open(
+tracker = Tracking({"wandb": WandbRecipe()}, project="p").open(
     root, group="g", name="n", choices=choices, config=config, resume_state=None
 )
 tracker.log({"loss": 0.5}, images_seen=10)
@@ -40,7 +40,7 @@ print(state["wandb_id"])
 """
 
 RESUME = """
-again = WandbTracking(project="p", required=True).open(
+again = Tracking({"wandb": WandbRecipe()}, project="p").open(
     root, group="g", name="n", choices=choices, config={}, resume_state=state
 )
 again.log({"loss": 0.25}, images_seen=30)
@@ -222,8 +222,9 @@ def test_all_offline_runs_of_a_folder_are_one_pattern_and_a_part_of_them_is_not(
 
 LOST = """
 import os, signal
-from genbench.tracking.wandb import RunLabels, Wandb
-mirror = Wandb(root, RunLabels("p", "g", "n", job_type="digits"), config={}, mode="offline")
+from genbench.tracking.mirror import Opening, RunLabels
+from genbench.tracking.wandb import Wandb
+mirror = Wandb(Opening(root, RunLabels("p", "g", "n", job_type="digits"), {}, mode="offline"))
 mirror.log({"loss": 0.5}, images_seen=10)
 def below(pid):
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
