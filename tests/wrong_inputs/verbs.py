@@ -4,7 +4,7 @@ from tests.attack.verb_words import some_files
 from tests.wrong_inputs import Wrong
 
 WORDS = (
-    Wrong("genbench repotr", ("'repotr' is no verb", "choose from sample", "Did you mean report?")),
+    Wrong("genbench repotr", ("'repotr' is no verb", "choose from train, sample", "Did you mean report?")),
     Wrong("genbench --verison", ("--verison is no option", "Did you mean --version?")),
     Wrong("genbench report", ("needs RUNS_DIR", "genbench report --help")),
     Wrong("genbench report x y z", ("takes RUNS_DIR", "no place for y z")),
