@@ -44,7 +44,10 @@ def the_state_comes_back_with_identical_samples(candidate: Candidate) -> None:
     twin.load_state_dict(model.state_dict())
     expected = model.sample(3, y, rng=torch.Generator().manual_seed(0))
     found = twin.eval().sample(3, y, rng=torch.Generator().manual_seed(0))
-    expect(torch.equal(found, expected), "the samples of the model whose state was loaded", "other images")
+    same = torch.equal(found, expected)
+    if not same and not torch.equal(model.sample(3, y, rng=torch.Generator().manual_seed(0)), expected):
+        raise NotApplicable("samples do not follow the rng, which is another rule")
+    expect(same, "the samples of the model whose state was loaded", "other images")
 
 
 def labels_change_the_samples_of_a_conditional_model(candidate: Candidate) -> None:
