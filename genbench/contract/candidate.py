@@ -22,6 +22,7 @@ __all__ = [
     "NotApplicable",
     "expect",
     "expect_refusal",
+    "expect_samples",
     "train_a_little",
     "train_step",
 ]
@@ -109,6 +110,16 @@ def expect(kept: bool, wanted: str, came: object) -> None:
     """Raise Broken, which says what was wanted and what came instead, unless a rule is kept."""
     if not kept:
         raise Broken(f"expected {wanted}; got {came}")
+
+
+def expect_samples(model: Generator, found: Tensor, y: Tensor | None, wanted: str) -> None:
+    """Raise Broken unless images (n, C, H, W) are those that a model samples from an rng of seed 0, bit for
+    bit. Raises NotApplicable where its samples do not repeat themselves, since that is a rule of its own."""
+    first = model.sample(len(found), y, rng=torch.Generator().manual_seed(0))
+    same = torch.equal(found, first)
+    if not same and not torch.equal(model.sample(len(found), y, rng=torch.Generator().manual_seed(0)), first):
+        raise NotApplicable("samples do not follow the rng, which is another rule")
+    expect(same, wanted, "other images")
 
 
 def expect_refusal(call: Callable[[], object], given: str, pattern: str) -> None:
