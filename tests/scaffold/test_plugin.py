@@ -125,6 +125,7 @@ def test_a_schedule_is_drawn_among_the_others(
     assert "<!-- my_schedule -->" in (tmp_path / "all.svg").read_text()
 
 
+@pytest.mark.slow
 def test_a_schedule_trains(main: Command, made: dict[str, tuple[Path, Done]]) -> None:
     run = trained(main, made["schedule"][0], "model=ddpm", "schedule=my_schedule", *OF_DDPM)
     assert '"schedule": "my_schedule"' in (run / "result.json").read_text()
