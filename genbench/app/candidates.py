@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Images", "find_family"]
 
-
+KNOWN = (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError)
+"""Errors that `explain_error` puts in words."""
 CLASS_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
@@ -58,24 +59,26 @@ def find_family(words: Sequence[str], images: Images, *, batchwise: bool) -> Fou
 
     name, *overrides = words
     option = model_option(name)
+    words = overrides if option is None else [f"model={option}", *overrides]
     built, refused = dict[str, Candidate](), dict[str, str]()
     for heading, classes in (("no labels", 0), (f"{images.classes} classes", images.classes)):
         asked = Images(images.shape, classes)
         if option is None:
             build = partial(model_of_class, name, overrides, asked)
         else:
-            build = partial(model_of_option, [f"model={option}", *overrides], asked)
+            build = partial(model_of_option, words, asked)
         candidate = Candidate(build, batchwise=batchwise)
         try:
             if candidate.built.num_classes == classes:  # a family that takes no labels is not checked twice
                 built[heading] = candidate
-        except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-            refused[heading] = explain_error(error, overrides)
+        except KNOWN as error:
+            refused[heading] = explain_error(error, words)
+        except Exception as error:  # of the author's module, as it is imported
+            refused[heading] = f"{type(error).__name__}: {error}"
     if not built:
         reasons = "; ".join(dict.fromkeys(refused.values())) or "it has another number of classes than asked"
         raise ValueError(f"{name} cannot be built: {reasons}")
-    way = "by its constructor alone" if option is None else " ".join([f"model={option}", *overrides])
-    return Found(way, built, refused)
+    return Found("by its constructor alone" if option is None else " ".join(words), built, refused)
 
 
 def model_option(name: str) -> str | None:
@@ -101,10 +104,12 @@ def use_package(name: str) -> None:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # at the end, so that no file there takes the place of an installed module
     spec = find_spec(name.partition(".")[0])
-    for place in (spec.submodule_search_locations or ()) if spec else ():
+    if spec is None or spec.name == "genbench" or user_folder():
+        return
+    there = [each.folder.resolve() for each in plugins()]
+    for place in spec.submodule_search_locations or ():
         folder = Path(place, "conf")
-        is_there = any(folder.resolve() == each.folder.resolve() for each in plugins())
-        if folder.is_dir() and not is_there and not user_folder() and spec and spec.name != "genbench":
+        if folder.is_dir() and folder.resolve() not in there:
             use_folder(folder)
 
 
@@ -124,7 +129,7 @@ def model_of_class(name: str, overrides: Sequence[str], images: Images) -> "Gene
 
     try:
         family = import_target(name)
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except (ImportError, AttributeError) as error:
         raise ValueError(
             f"it cannot be imported ({error}); give a class of an installed package or of one in the current "
             "folder, or an option by model=NAME"

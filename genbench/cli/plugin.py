@@ -1,5 +1,6 @@
 """Verbs for authors of plug-ins: one writes a small working plug-in, one checks a family."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,15 @@ from genbench.cli.verb import ConfigDir, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 
 if TYPE_CHECKING:
-    from genbench.contract import Rule
+    from genbench.contract import Candidate, Rule
 
 __all__ = ["verbs"]
 
 verbs = typer.Typer()
+
+
+Shape = Annotated[tuple[int, int, int], typer.Option(help="Channels, height and width of images.")]
+"""The images that a family is checked on."""
 
 
 class Member(StrEnum):
@@ -53,11 +58,7 @@ def check_family(
             help="A class, module.Class, or an option, model=NAME; then overrides, such as network.width=16.",
         ),
     ],
-    shape: Annotated[tuple[int, int, int], typer.Option(help="Channels, height and width of images.")] = (
-        1,
-        8,
-        8,
-    ),
+    shape: Shape = (1, 8, 8),
     classes: Annotated[int, typer.Option(min=2, help="Classes of conditional models.")] = 10,
     batchwise: Annotated[
         bool,
@@ -73,20 +74,27 @@ def check_family(
     CPU; docs/extending.md lists the rules. A class is built as its option conf/model/NAME.yaml says.
     """
     from genbench.app.candidates import Images, find_family
-    from genbench.contract import RULES, check, sentence, title
 
     found = find_family(family, Images(shape, classes), batchwise=batchwise)
     say(f"{family[0]} ({found.way}), images of shape {shape}")
     for heading, reason in found.refused.items():
         say(f"not built with {heading}: {reason}")
+    if check_rules(found.candidates):
+        raise typer.Exit(1)
+
+
+def check_rules(candidates: "Mapping[str, Candidate]") -> int:
+    """Check all rules on candidates, by the headings of their columns, and return how many are broken.
+    Prints a row for each rule as it is checked, then what was expected and came of those that are broken.
+    """
+    from genbench.contract import RULES, check, sentence, title
+
     width = max(len(title(rule)) for rule in RULES)
-    say(
-        "\n" + "  ".join([f"{'rule':<{width}}", *(f"{heading:<10}" for heading in found.candidates)]).rstrip()
-    )
+    say("\n" + "  ".join([f"{'rule':<{width}}", *(f"{heading:<10}" for heading in candidates)]).rstrip())
     broken: dict[tuple[Rule, str], list[str]] = {}
     for rule in RULES:
         with warnings_in_lines():
-            outcomes = {heading: check(rule, candidate) for heading, candidate in found.candidates.items()}
+            outcomes = {heading: check(rule, candidate) for heading, candidate in candidates.items()}
         reasons = dict.fromkeys(outcome.text for outcome in outcomes.values() if outcome.verdict == "n/a")
         verdicts = [f"{outcome.verdict:<10}" for outcome in outcomes.values()]
         say("  ".join([f"{title(rule):<{width}}", *verdicts, *reasons]).rstrip())
@@ -97,5 +105,4 @@ def check_family(
         say(f"\nfailed ({', '.join(headings)}): {title(rule)}\n  rule: {sentence(rule)}\n  here: {text}")
     number = len({rule for rule, _ in broken})
     say(f"\n{len(RULES)} rules, {number or 'none'} broken")
-    if broken:
-        raise typer.Exit(1)
+    return number
