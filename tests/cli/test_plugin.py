@@ -37,9 +37,8 @@ class Blur(Generator):
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the path and the modules of a test at its end."""
+    """Forget the path of a test at its end; its modules have names that no other test uses."""
     monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setattr(sys, "modules", sys.modules.copy())
 
 
 def test_a_family_in_the_current_folder_is_checked_with_its_arguments(

@@ -33,7 +33,7 @@ def made(verb: Command, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the path and the modules of a test at its end."""
+    """Forget the path of a test at its end; its modules have names that no other test uses."""
     monkeypatch.setattr(sys, "path", sys.path[:])
 
 
