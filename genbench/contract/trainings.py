@@ -1,6 +1,6 @@
 """Rules of whole trainings in genbench's own loop: resuming and accumulating change nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,7 @@ from genbench.runtime.stop import StopRequest
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
-from genbench.training.loop import Hooks, Recipe, Trainer, train
+from genbench.training.loop import Hooks, OptimizerFactory, Recipe, Trainer, train
 from genbench.training.lr_schedule import Cosine
 from genbench.training.state import Trained
 
@@ -66,7 +66,7 @@ def a_training_in_bfloat16_resumes_bit_for_bit(candidate: Candidate) -> None:
     check_resume(candidate.lowered, 64)
 
 
-def check_resume(make: Any, budget: int) -> None:  # noqa: ANN401
+def check_resume(make: Callable[[], Generator], budget: int) -> None:
     """Raise Broken unless trainings to a budget of images, straight and in two halves, end alike."""
     model, recipe = make(), recipe_of(budget)
     split = twenty_images(model)
@@ -117,7 +117,9 @@ def twenty_images(model: Generator) -> Split:
     return Split(images, torch.arange(20) % model.num_classes if model.num_classes else None)
 
 
-def recipe_of(budget: int, *, batch_size: int = 16, accumulate: int = 1, optim: Any = ADAM) -> Recipe:  # noqa: ANN401
+def recipe_of(
+    budget: int, *, batch_size: int = 16, accumulate: int = 1, optim: OptimizerFactory = ADAM
+) -> Recipe:
     """Return the recipe of a short training on `budget` images, which logs every 16 images."""
     trainer = Trainer(batch_size=batch_size, accumulate=accumulate, log_every_images=16)
     return Recipe(trainer, optim, Cosine(64), Budget(budget))
