@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "report": ("config.option_folders", "records", "runtime"),
     "tracking": ("errors", "records", "runtime"),
     "training": ("data", "errors", "generator", "records", "runtime", "tracking"),
+    "contract": ("data", "errors", "generator", "runtime", "tracking", "training"),
     "evaluation": (
         "data",
         "errors",

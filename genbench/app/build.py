@@ -237,8 +237,10 @@ def fixed_schedules(T: int) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     for name in options("schedule"):
         path = option_file("schedule", name)
         assert path is not None
+        node = OmegaConf.merge(OmegaConf.load(path), {"T": T})
         try:
-            schedule = make(OmegaConf.merge(OmegaConf.load(path), {"T": T}))
+            schema.check(OmegaConf.to_container(node), "schedule")  # which finds modules beside --config-dir
+            schedule = make(node)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             refused[name] = explain_error(error)
             continue

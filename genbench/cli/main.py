@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli import dashboard, doctor, evaluate, export, figures, report, sample
+from genbench.cli import dashboard, doctor, evaluate, export, figures, plugin, report, sample
 from genbench.cli.output import say
 from genbench.cli.usage import ParserError, Verbs, explain_words
 from genbench.errors import Failure
@@ -54,7 +54,7 @@ def assembled() -> typer.Typer:
     """Return the console script with its verbs, in the order in which its help lists them."""
     made = typer.Typer(cls=Verbs, no_args_is_help=True, pretty_exceptions_enable=False, callback=genbench)
     made.command()(train)  # for its line in the help; `main` runs it
-    for module in (sample, evaluate, report, figures, export, dashboard, doctor):
+    for module in (sample, evaluate, report, figures, export, plugin, dashboard, doctor):
         made.add_typer(module.verbs)  # each module holds related verbs, with light imports
     return made
 

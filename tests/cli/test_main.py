@@ -12,7 +12,17 @@ from genbench.cli.sample import setting
 from tests.conftest import Done, in_this_process
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("report", "serve", "sample", "sampler-sweep", "bound", "schedules", "dashboard")
+VERBS = (
+    "report",
+    "serve",
+    "sample",
+    "sampler-sweep",
+    "bound",
+    "schedules",
+    "dashboard",
+    "new",
+    "check-family",
+)
 RESULT = {"genbench": "0.1.0", "choices": {"model": "ddpm"}, "metrics": {"fid[f,n=1,ref=train,ema]": 1.5}}
 
 
