@@ -11,6 +11,7 @@ from genbench.app.messages import explain_error, refusing
 from genbench.app.run_names import resolved, without_hydra
 from genbench.config import schema
 from genbench.config.groups import option_file, options
+from genbench.runtime.downloads import downloads
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.printable import complain
 
@@ -32,7 +33,8 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices
     from genbench.runtime.compile import check_compiler
-    from genbench.session.run_parts import Parts
+    from genbench.session.run_parts import Parts, no_optimizer
+    from genbench.training.lr_schedule import Constant
 
     with refusing():
         # Keys first, then the data, whose shape the values of all other groups refer to.
@@ -48,11 +50,13 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
         OmegaConf.update(cfg, "image.shape", list(source.shape))
         OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
         check_groups(cfg)
+        with downloads(allowed=True):  # of what the user's own command names
+            model = seeded_model(cfg)
         parts = Parts(
             source=source,
-            model=seeded_model(cfg),
-            optim=make(cfg.optim),
-            lr_schedule=make(cfg.lr_schedule),
+            model=model,
+            optim=make(cfg.optim) if model.phases else no_optimizer,
+            lr_schedule=make(cfg.lr_schedule) if model.phases else Constant(),
             budget=make(cfg.budget),
             trainer=make(cfg.trainer),
             precision=make(cfg.precision),
@@ -63,6 +67,7 @@ def build(cfg: DictConfig, *, job: int = 0, local: int = 0, each: int | None = N
         )
         # What no constructor can check alone, since it is a fact of two objects.
         parts.model.check_trainable()
+        parts.check_budget()
         parts.check_optim()
         if parts.trainer.compile:
             check_compiler(device)

@@ -16,7 +16,12 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import OmegaConf
-from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from genbench.app.command import parse_override
 from genbench.app.search_path import composing
@@ -82,6 +87,8 @@ def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
     if isinstance(error, InterpolationKeyError):
         what = f"{text.splitlines()[0]} (in {error.full_key})"
         return f"{what}: an option that was chosen belongs to another model"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value: add {error.full_key}=VALUE"
     found = UNKNOWN.search(text) if isinstance(error, HydraException) else None
     return text if found is None else unknown_key(found["key"], words)
 
