@@ -16,8 +16,6 @@ FOLDERS = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py
 MATHS = ("autoregressive", "diffusion", "flows", "gans", "probability", "vaes")
 NUMBERS = ("runtime.global_batch", "runtime.average_rate")
 """The parts of `runtime` that formulas need: statistics of a batch, and how fast an average moves."""
-OF_PIPELINES = ("records.untrusted_files", "runtime.downloads", "runtime.memory")
-"""What reads weights of others needs besides: reading their files, permissions, lack of memory."""
 
 MAY_IMPORT = {
     "runtime": ("errors",),
@@ -25,7 +23,7 @@ MAY_IMPORT = {
     "config": ("errors",),
     **dict.fromkeys(MATHS, ("probability", *NUMBERS)),
     "nn": (*MATHS, *NUMBERS),
-    "families": ("generator", *MATHS, *NUMBERS, "runtime.precision", "runtime.rng", *OF_PIPELINES),
+    "families": ("generator", *MATHS, *NUMBERS, "records.pipelines", "runtime.precision", "runtime.rng"),
     "data": ("errors", "records", "runtime"),
     "metrics": ("data", "errors", "records", "runtime"),
     "report": ("config.option_folders", "records", "runtime"),
@@ -128,8 +126,8 @@ def test_only_the_hub_imports_its_library() -> None:
     assert breaches(all_but("app.hub"), ("huggingface_hub",)) == []
 
 
-def test_only_pretrained_models_import_diffusers() -> None:
-    assert breaches(all_but("families.pretrained"), ("diffusers", "transformers")) == []
+def test_only_the_reader_of_pipelines_imports_diffusers() -> None:
+    assert breaches(all_but("records.pipelines"), ("diffusers", "transformers")) == []
 
 
 def test_only_its_tracker_imports_wandb() -> None:

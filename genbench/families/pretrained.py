@@ -1,15 +1,10 @@
 """Pipelines of the library diffusers as they are: models trained elsewhere, which draw samples under the same
-protocol as those that are trained here. The only importer of that library.
+protocol as those that are trained here.
 """
 
-import importlib
 import inspect
-import re
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,23 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from genbench.generator import Generator, Loss, Rng
-from genbench.records.untrusted_files import RECORD_BYTES, YAML_BYTES, parse_json, read_regular
-from genbench.runtime.downloads import may_download
-from genbench.runtime.memory import is_out_of_memory
+from genbench.records.pipelines import load_pipeline, read_prompts
 
 __all__ = ["DiffusersPipeline"]
 
-INDEX = "model_index.json"
-ON_HUB = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-"""A name on the Hub of Hugging Face, USER/NAME."""
-INSTALL = 'pip install "genbench[diffusers]"'
-FOREIGN = ("auto_map", "quantization_config", "attn_implementation", "_attn_implementation")
-"""Keys in the configuration of a component that would load code or kernels from elsewhere."""
-PARTS = {
-    "diffusers": ("ModelMixin", "SchedulerMixin"),
-    "transformers": ("PreTrainedModel", "PreTrainedTokenizerBase", "BaseImageProcessor"),
-}
-"""Library -> base classes of the components that a pipeline may have."""
 DENOISERS, DECODERS = ("unet", "transformer", "prior"), ("vae", "vqvae", "movq")
 CONDITIONS = ("batch_size", "class_labels", "prompt")
 """Arguments of pipelines that say what to draw; a pipeline needs one of them."""
@@ -65,11 +47,12 @@ class DiffusersPipeline(Generator):
         prompts: str | None = None,
     ) -> None:
         super().__init__(shape, num_classes)
-        self.pipeline = loaded(path, revision)
+        self.pipeline = load_pipeline(path, revision)
         modules = {k: part for k, part in self.pipeline.components.items() if isinstance(part, nn.Module)}
         self.parts = nn.ModuleDict(modules).float().requires_grad_(False).eval()
         self.texts = [] if prompts is None else read_prompts(Path(prompts))
-        self.takes = inspect.signature(self.pipeline.__call__).parameters
+        named = inspect.signature(self.pipeline.__call__).parameters
+        self.takes = {key: found for key, found in named.items() if found.kind is not found.VAR_KEYWORD}
         self.settings = {"num_inference_steps": steps, "guidance_scale": guidance}
         self.settings = {key: value for key, value in self.settings.items() if value is not None}
         self.check_settings()
@@ -216,131 +199,3 @@ def image_shape(parts: nn.ModuleDict) -> tuple[int, int, int] | None:
     height, width = (size, size) if isinstance(size, int) else size
     scale = 2 ** (len(decoder.get("block_out_channels", "1")) - 1)
     return channels, height * scale, width * scale
-
-
-def read_prompts(path: Path) -> list[str]:
-    """Read the texts of a file, one a line, without empty lines. Raises ValueError where there is none."""
-    lines = read_regular(path, at_most=YAML_BYTES).decode(errors="replace").splitlines()
-    if not (texts := [line.strip() for line in lines if line.strip()]):
-        raise ValueError(f"{path} holds no prompt: write one a line")
-    return texts
-
-
-def loaded(path: str, revision: str | None) -> Any:  # noqa: ANN401
-    """Load the pipeline of a folder, or of a name on the Hub where downloads are allowed or it is cached.
-    Raises ValueError where it is none, where it would execute something, or where weights are missing.
-    """
-    try:
-        import diffusers
-    except ImportError as error:
-        raise ValueError(f"model=diffusers needs its library: {INSTALL}") from error
-    with quiet(diffusers):
-        folder = fetched(diffusers, path, revision)
-        check_folder(diffusers, folder)
-        with explained(f"the pipeline in {folder} cannot be loaded"):
-            pipeline = diffusers.DiffusionPipeline.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True
-            )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def fetched(diffusers: ModuleType, path: str, revision: str | None) -> Path:
-    """Return the folder of a pipeline: the one at `path`, else that of the Hub's cache, to which it is
-    downloaded where that is allowed. Raises ValueError where it is in neither."""
-    if Path(path).is_dir():
-        if revision is not None:
-            raise ValueError(f"model.revision is {revision}, and {path} is a folder: leave it out")
-        return Path(path)
-    if not ON_HUB.fullmatch(path):
-        raise ValueError(f"model.path is {path!r}, which is no folder: give one, or USER/NAME on the Hub")
-    where = "" if may_download() else "; a recorded configuration downloads nothing: give a folder"
-    with explained(f"model.path is {path!r}, no folder here, and the Hub does not give it{where}"):
-        asked = {"revision": revision, "local_files_only": not may_download()}
-        check_index(diffusers, diffusers.DiffusionPipeline.load_config(path, **asked), path)
-        return Path(diffusers.DiffusionPipeline.download(path, use_safetensors=True, **asked))
-
-
-def check_folder(diffusers: ModuleType, folder: Path) -> None:
-    """Raise ValueError where a folder of a pipeline holds code, or names classes that are no components."""
-    if not (folder / INDEX).is_file():
-        raise ValueError(f"{folder} holds no {INDEX}: give a folder that a pipeline's save_pretrained wrote")
-    if code := sorted(folder.rglob("*.py")):
-        raise ValueError(f"{code[0]} is code, which is never executed: take it out of the pipeline's folder")
-    check_index(diffusers, read_json(folder / INDEX), folder)
-    for path in sorted(folder.glob("*/config.json")):
-        if found := [key for key in FOREIGN if key in read_json(path)]:
-            raise ValueError(f"{path} has {found[0]}, which could load code from elsewhere: take it out")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read an object of JSON. Raises ValueError where it is none, or damaged."""
-    try:
-        found = parse_json(read_regular(path, at_most=RECORD_BYTES))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} holds no object")
-    return found
-
-
-def check_index(diffusers: ModuleType, index: Mapping[str, Any], folder: Path | str) -> None:
-    """Raise ValueError unless a model_index.json names a class of diffusers, and as its parts networks,
-    schedulers and tokenizers of diffusers and transformers alone."""
-    name = index.get("_class_name")
-    kind = getattr(diffusers, name, None) if isinstance(name, str) else None
-    if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
-        raise ValueError(f"{folder}/{INDEX} names the pipeline {name!r}, which is no class of diffusers")
-    legal = inspect.signature(kind.__init__).parameters
-    plain = {key for key, found in legal.items() if found.default is not inspect.Parameter.empty}
-    plain -= {*kind._optional_components}
-    for key, value in index.items():
-        is_pair = isinstance(value, list) and len(value) == 2
-        if key.startswith("_") or (key in plain and not is_pair) or value == [None, None]:
-            continue
-        if not (is_pair and is_part(diffusers, *value)):
-            raise ValueError(
-                f"{folder}/{INDEX} has {value!r} as {key}; it must be a network, scheduler, tokenizer or "
-                f"image processor of diffusers or transformers, which {INSTALL} installs"
-            )
-
-
-def is_part(diffusers: ModuleType, library: object, name: object) -> bool:
-    """Return True where a library, or a module among diffusers' pipelines, has a component of this name."""
-    libraries = {"diffusers": diffusers}
-    with suppress(ImportError):  # without it a pipeline has parts of diffusers alone
-        libraries["transformers"] = importlib.import_module("transformers")
-    bases = tuple(getattr(libraries[key], base) for key in libraries for base in PARTS[key])
-    own = getattr(diffusers.pipelines, str(library), None)
-    if isinstance(own, ModuleType) and own.__name__ == f"diffusers.pipelines.{library}":
-        libraries[str(library)] = own
-    found = getattr(libraries.get(str(library)), str(name), None)
-    return inspect.isclass(found) and issubclass(found, bases)
-
-
-@contextmanager
-def quiet(diffusers: ModuleType) -> Iterator[None]:
-    """Let the library print no bars and no warnings inside the block; errors are raised, not printed."""
-    logging = diffusers.utils.logging
-    level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn what the library raises inside the block into one message that begins with `what`."""
-    try:
-        yield
-    except Exception as error:  # of its own, of safetensors, of connections: they have no common type
-        if is_out_of_memory(error):
-            raise
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{what}: {said[:300]}") from error
