@@ -22,10 +22,11 @@ from genbench.generator import (
     Trajectory,
 )
 from genbench.runtime.global_batch import Part, at_work
+from tests.toys import trained_here
 from tests.training.test_loop import run, same
 
 ROOT = Path(__file__).resolve().parents[1]
-MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+MODELS = trained_here()
 VARIANTS: list[tuple[str, ...]] = [
     ("model=ddpm", "loss=hybrid"),
     ("model=ddpm", "loss=vlb", "schedule=learned", "schedule.width=16", "times=importance"),

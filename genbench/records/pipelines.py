@@ -35,6 +35,7 @@ def load_pipeline(path: str, revision: str | None) -> Any:  # noqa: ANN401
     """Load the pipeline of a folder, or of a name on the Hub where downloads are allowed or it is cached.
     Raises ValueError where it is none, where it would execute something, or where weights are missing.
     """
+    check_path(path, revision)  # first: to import the libraries takes seconds
     with quiet(libraries()):
         folder = fetched(path, revision)
         check_folder(folder)
@@ -70,15 +71,24 @@ def libraries() -> dict[str, ModuleType]:
     return found
 
 
+def check_path(path: str, revision: str | None) -> None:
+    """Raise ValueError unless a path is a folder of a pipeline, or may be a name on the Hub."""
+    if Path(path).is_dir():
+        if revision is not None:
+            raise ValueError(f"model.revision is {revision}, and {path} is a folder: leave it out")
+        if not (Path(path) / INDEX).is_file():
+            raise ValueError(
+                f"{path} holds no {INDEX}: give a folder that a pipeline's save_pretrained wrote"
+            )
+    elif not ON_HUB.fullmatch(path):
+        raise ValueError(f"model.path is {path!r}, which is no folder: give one, or USER/NAME on the Hub")
+
+
 def fetched(path: str, revision: str | None) -> Path:
     """Return the folder of a pipeline: the one at `path`, else that of the Hub's cache, to which it is
     downloaded where that is allowed. Raises ValueError where it is in neither."""
     if Path(path).is_dir():
-        if revision is not None:
-            raise ValueError(f"model.revision is {revision}, and {path} is a folder: leave it out")
         return Path(path)
-    if not ON_HUB.fullmatch(path):
-        raise ValueError(f"model.path is {path!r}, which is no folder: give one, or USER/NAME on the Hub")
     where = "" if may_download() else "; a recorded configuration downloads nothing: give a folder"
     base = libraries()["diffusers"].DiffusionPipeline
     with explained(f"model.path is {path!r}, no folder here, and the Hub does not give it{where}"):
@@ -89,8 +99,6 @@ def fetched(path: str, revision: str | None) -> Path:
 
 def check_folder(folder: Path) -> None:
     """Raise ValueError where a folder of a pipeline holds code, or names classes that are no components."""
-    if not (folder / INDEX).is_file():
-        raise ValueError(f"{folder} holds no {INDEX}: give a folder that a pipeline's save_pretrained wrote")
     if code := sorted(folder.rglob("*.py")):
         raise ValueError(f"{code[0]} is code, which is never executed: take it out of the pipeline's folder")
     check_index(read_json(folder / INDEX), folder)
