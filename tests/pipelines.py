@@ -116,7 +116,7 @@ def stable_diffusion(folder: Path) -> Path:
         text_encoder=transformers.CLIPTextModel(text),
         tokenizer=transformers.CLIPTokenizer.from_pretrained(str(vocabulary), model_max_length=8),
         unet=network,
-        scheduler=diffusers.DDIMScheduler(),
+        scheduler=diffusers.DDIMScheduler(clip_sample=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
