@@ -56,7 +56,7 @@ class Generator(nn.Module, ABC):
     """
 
     phases: tuple[str, ...] = ("net",)
-    """One training step is one pass over this tuple; each phase has its own batch and optimizer."""
+    """Each step passes over them, with a batch and optimizer each; () where weights come from elsewhere."""
     stages: tuple["Stage", ...] = ()
     """Parts of the training, one after the other; () is a single one of all phases."""
     period: int = 1

@@ -13,9 +13,10 @@ from genbench.contract import Candidate, Rule
 from genbench.contract.rules import FLOAT32
 from genbench.contract.trainings import an_accumulated_training_is_that_of_whole_batches
 from genbench.generator import Generator, Latent, Likelihood
+from tests.toys import trained_here
 
 ROOT = Path(__file__).resolve().parents[1]
-MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+MODELS = trained_here()
 VARIANTS: list[tuple[str, ...]] = [
     ("model=ddpm", "loss=hybrid"),
     ("model=ddpm", "loss=vlb", "schedule=learned", "schedule.width=16", "times=importance"),

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "config": ("errors",),
     **dict.fromkeys(MATHS, ("probability", *NUMBERS)),
     "nn": (*MATHS, *NUMBERS),
-    "families": ("generator", *MATHS, *NUMBERS, "runtime.precision", "runtime.rng"),
+    "families": ("generator", *MATHS, *NUMBERS, "records.pipelines", "runtime.precision", "runtime.rng"),
     "data": ("errors", "records", "runtime"),
     "metrics": ("data", "errors", "records", "runtime"),
     "report": ("config.option_folders", "records", "runtime"),
@@ -125,6 +125,10 @@ def test_only_app_imports_hydra() -> None:
 
 def test_only_the_hub_imports_its_library() -> None:
     assert breaches(all_but("app.hub"), ("huggingface_hub",)) == []
+
+
+def test_only_the_reader_of_pipelines_imports_diffusers() -> None:
+    assert breaches(all_but("records.pipelines"), ("diffusers", "transformers")) == []
 
 
 def test_only_its_tracker_imports_wandb() -> None:

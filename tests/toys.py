@@ -2,6 +2,7 @@
 
 import torch
 
+from genbench.config.option_folders import CONF
 from genbench.diffusion.density import Bound, Density
 from genbench.diffusion.gaussian import GaussianDiffusion
 from genbench.diffusion.guidance import Guidance, Unguided
@@ -15,6 +16,13 @@ from genbench.diffusion.variance import BetaTilde, Variance
 from genbench.diffusion.weighting import Unweighted, Weighting
 from genbench.families.diffusion import Diffusion
 from genbench.nn.unet import UNet
+
+
+def trained_here() -> list[str]:
+    """The models that are trained here: those whose options need no path of the user's."""
+    files = sorted((CONF / "model").glob("*.yaml"))
+    return [path.stem for path in files if "???" not in path.read_text()]
+
 
 TINY = (
     "network.width=8",

@@ -17,6 +17,7 @@ from genbench.config import schema
 from genbench.config.groups import option_file, options
 from genbench.errors import Failure, OutOfMemory, UsageError
 from genbench.records.metric_kinds import KINDS
+from genbench.runtime.downloads import downloads
 from genbench.runtime.memory import FREE, is_out_of_memory, memory_for
 from genbench.runtime.passwords import has_password, without_passwords
 from genbench.runtime.printable import complain
@@ -56,7 +57,8 @@ def build(
     from genbench.metrics import MissingWeights
     from genbench.runtime import device as devices
     from genbench.runtime.compile import check_compiler
-    from genbench.session.run_parts import Parts
+    from genbench.session.run_parts import Parts, no_optimizer
+    from genbench.training.lr_schedule import Constant
 
     with refusing():
         # Keys first, then the data, whose shape the values of all other groups refer to.
@@ -73,11 +75,13 @@ def build(
         OmegaConf.update(cfg, "image.shape", list(source.shape))
         OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
         check_groups(cfg)
+        with downloads(allowed=True):  # of what the user's own command names
+            model = seeded_model(cfg)
         parts = Parts(
             source=source,
-            model=seeded_model(cfg),
-            optim=make(cfg.optim),
-            lr_schedule=make(cfg.lr_schedule),
+            model=model,
+            optim=make(cfg.optim) if model.phases else no_optimizer,
+            lr_schedule=make(cfg.lr_schedule) if model.phases else Constant(),
             budget=make(cfg.budget),
             trainer=make(cfg.trainer),
             precision=make(cfg.precision),

@@ -47,6 +47,10 @@ def export(
     from genbench.evaluation.pictures import save_grid
 
     model = load(run_dir, device=str(context.device), weights=weights)
+    if not model.phases:
+        raise ValueError(
+            f"{run_dir} has no weights of its own: copy the folder of its pipeline, which model.path names"
+        )
     record = Run(run_dir).record() or {}
     config = inlined(configuration(record, run_dir))
     nodes = {key: config[key] for key in NODES if key in config}

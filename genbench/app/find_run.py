@@ -189,8 +189,7 @@ def check_places(here: Run, model: "nn.Module") -> None:
         if (here.path / name).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(here.path / name))
     there = [path.stat().st_size for path in here.checkpoints.glob("*.pt") if path.exists()]
-    state = [*model.parameters(), *model.buffers()]
-    one = max([WEIGHTS * sum(tensor.nbytes for tensor in state), *there])
+    one = max([WEIGHTS * sum(tensor.nbytes for tensor in model.state_dict().values()), *there])
     check_file_size(one, "a checkpoint of this model")
     check_room(here.path, CHECKPOINTS * one - sum(there), "the checkpoints of this model")
 

@@ -218,7 +218,7 @@ def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:
     It would not where the machine was at fault, nor where trainer.on_nonfinite=skip was added meanwhile.
     """
     before = value_at(here.record(), ("config", "trainer", "on_nonfinite"))
-    skips_now = cfg.trainer.on_nonfinite == "skip" and before == "stop"
+    skips_now = cfg.trainer.get("on_nonfinite") == "skip" and before == "stop"
     return here.is_failed_for_good and not skips_now
 
 

@@ -16,6 +16,7 @@ from genbench.app.search_path import composing
 from genbench.config import schema
 from genbench.config.groups import options
 from genbench.records.flatten import flatten
+from genbench.runtime.downloads import downloads
 
 if TYPE_CHECKING:
     from genbench.generator import Generator
@@ -39,7 +40,8 @@ def built_as(overrides: Mapping[str, object], config: dict[str, Any]) -> "tuple[
                 changed.add(name)
             config = resolved(cfg)
         cfg = buildable(config, ("model", "precision"))
-        return make(cfg.model), make(cfg.precision)
+        with downloads(allowed=False):
+            return make(cfg.model), make(cfg.precision)
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
         raise ValueError(explain_error(error)) from error
 

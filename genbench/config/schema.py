@@ -40,9 +40,9 @@ ROOT = {
 }
 """The keys of the configuration that belong to no group, and their types."""
 
-STEPS = ("sampler.steps", "solver.steps", "process.steps")
+STEPS = ("sampler.steps", "solver.steps", "process.steps", "model.steps")
 SAMPLING = re.compile(
-    r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.temperature"
+    r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.(temperature|steps|guidance)"
 )
 """Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
 

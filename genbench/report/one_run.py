@@ -23,6 +23,8 @@ from genbench.report.data_frame import Cell
 __all__ = ["RunRecord", "network_columns", "read_run", "text"]
 
 FACTS = ("group", "status", "seed", "identity")
+NOT_TRAINED = "not trained here"
+"""Stands for the budget of a model whose weights come from elsewhere: this run saw no image."""
 EVALUATIONS = "evaluations.jsonl"
 SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and a result must agree in
 
@@ -125,7 +127,7 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     sections = [(section(content, name), part.of(section(content, name)).to_record()) for part, name in parts]
     # Of each section what it records, under today's names.
     cost, likelihood, reconstruction = ({key: new.get(key) for key in found} for found, new in sections)
-    words = flat.budget(config, cost.get("device"))
+    words = NOT_TRAINED if cost.get("images_seen") == 0 else flat.budget(config, cost.get("device"))
     facts = {fact: content[fact] for fact in FACTS if fact in content}
     # What precision was taken is a choice, so the option is no part of the identity: `auto` and `fp32` alike.
     if "identity" in content and "precision" in config and isinstance(config.get("data"), dict):

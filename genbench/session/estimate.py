@@ -89,14 +89,17 @@ def estimate(session: Session) -> Estimate:
     images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
     trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
     # Every step is logged, so that the stopwatch sees it; pictures and scores are not timed.
-    few = replace(parts, trainer=trainer, budget=Budget(images=images))
+    few = replace(parts, trainer=trainer, budget=Budget(images=images) if images else parts.budget)
     with TemporaryDirectory() as folder:
         trial = Session(few, Run(Path(folder)), Configuration("", {}, {}, {}), parts.context())
         trial.prepare_device()  # it also chooses the precision, as the run would
         trained = trial.train(watch, lambda model, images_seen: None)
-    sampling = seconds_a_sample(session, trained) * sample_count(parts.metrics, session.data) * WEIGHTS
+    # A model without phases is not trained, and has one set of weights.
+    training = training_seconds(session.budget(trained.model), watch.rate()) if images else 0.0
+    samples = sample_count(parts.metrics, session.data) * (WEIGHTS if images else 1)
+    sampling = seconds_a_sample(session, trained) * samples
     return Estimate(
-        training_seconds=training_seconds(session.budget(trained.model), watch.rate()),
+        training_seconds=training,
         sampling_seconds=sampling,
         peak_memory_bytes=peak_memory_bytes(parts.device),
         parameters=parameter_count(trained.model),

@@ -2,11 +2,13 @@
 the application, which alone knows Hydra.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
 
 from genbench.data import ImageSource
 from genbench.generator import Generator
@@ -17,11 +19,11 @@ from genbench.runtime.processes import ALONE, Processes
 from genbench.runtime.progress import Progress
 from genbench.runtime.stop import StopRequest
 from genbench.tracking import Tracking
-from genbench.training.budget import Budget
+from genbench.training.budget import Budget, NoTraining
 from genbench.training.loop import OptimizerFactory, Recipe, Trainer
 from genbench.training.lr_schedule import LrSchedule
 
-__all__ = ["Configuration", "Parts"]
+__all__ = ["Configuration", "Parts", "no_optimizer"]
 
 
 RANGES: Mapping[str, tuple[Callable[[float], bool], str]] = {
@@ -88,14 +90,22 @@ class Parts:
         return Context(self.device, self.seed, progress or Progress(None), stop, processes)
 
     def check_budget(self) -> None:
-        """Raise ValueError where the model has settings without effect in a budget of images."""
-        if self.budget.images is not None:
+        """Raise ValueError where a model that is trained has no budget, or one that is not has any, and where
+        the model has settings without effect in a budget of images.
+        """
+        if isinstance(self.budget, NoTraining) and self.model.phases:
+            raise ValueError("budget=not_trained is for models from elsewhere: give budget.images=N")
+        if not isinstance(self.budget, NoTraining) and not self.model.phases:
+            raise ValueError("this model is not trained here, so it has no budget: leave budget out")
+        if self.model.phases and self.budget.images is not None:
             self.model.check_budget(self.budget.images)
 
     def check_optim(self) -> None:
         """Raise ValueError on settings with which no optimizer works, by RANGES, then as torch finds out when
         one is made; here it is made of the model's parameters and thrown away.
         """
+        if not self.model.phases:
+            return
         settings: Mapping[str, Any] = getattr(self.optim, "keywords", {})  # of a partial, as options are
         for key, (is_legal, legal) in RANGES.items():
             values = settings.get(key, [])
@@ -107,3 +117,8 @@ class Parts:
             self.optim(self.model.parameters())
         except (ValueError, TypeError, RuntimeError) as error:
             raise ValueError(f"optim: {error}") from error
+
+
+def no_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """Stand for the optimizer of a model without phases, which nobody asks for. Raises TypeError."""
+    raise TypeError("a model without phases has no optimizer")

@@ -24,7 +24,7 @@ from genbench.records.summary import comparable
 from genbench.runtime.context import Context
 from genbench.runtime.device import describe, keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
-from genbench.runtime.precision import FIXED, Choice, FixedPrecision, recorded_precision
+from genbench.runtime.precision import FIXED, AutoPrecision, Choice, FixedPrecision, recorded_precision
 from genbench.runtime.stop import Stopped, listening
 from genbench.session.run_parts import Configuration, Parts
 from genbench.session.step_rate import step_rates
@@ -162,6 +162,8 @@ class Session:
         if not parts.model.autocast_networks():
             reason = "in bf16 this model would lose its inverse" if parts.model.networks() else ""
             return Choice(FIXED["fp32"], reason)
+        if not parts.model.phases and isinstance(parts.precision, AutoPrecision):
+            return Choice(FIXED["fp32"], "precision=auto compares trainings, and nothing is trained")
         if record.get("precision") or self.checkpoint is not None:
             taken = recorded_precision(record, parts.precision, parts.device)
             moved = record.get("precision") not in (None, taken.name)
@@ -290,27 +292,32 @@ class Session:
         self.context.check_stop()
         held_out = evaluator.score_held_out(labelled=trained.model.num_classes > 0)
         ema = evaluator.score_model(trained.ema.model, "ema")
-        raw = evaluator.score_model(trained.model, "raw")
+        # What is not trained has one set of weights.
+        raw = evaluator.score_model(trained.model, "raw").metrics if trained.model.phases else {}
         if any(isinstance(score, NearestImage) for score in self.parts.metrics.scores):
             gallery.neighbours(ema.drawn, train_set, trained.images_seen)
-        return ema.metrics | raw.metrics | held_out, ema
+        return ema.metrics | raw | held_out, ema
 
     def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> Cost:
         """Sum up what the run spent; sampling, if any, as the EMA weights' evaluation found it; seconds: of
         the whole evaluation. Operations are counted here.
         """
         model, (x, y) = trained.model, self.pair(trained.model)
-        images = trained.images_by_phases
-        return Cost(
+        images, training = trained.images_by_phases, Cost()  # which is n/a where nothing is trained
+        if model.phases:
+            training = Cost(
+                training_flops=spent_flops(model, x, y, images=images, images_seen=trained.images_seen),
+                training_seconds=trained.seconds,
+                fitting_seconds=trained.fitting_seconds,
+                images_per_second=trained.images_seen / trained.seconds,
+            )
+        return replace(
+            training,
             device=describe(self.parts.device, self.context.processes.count),
             parameters=parameter_count(model),
             images_seen=trained.images_seen,
             skipped_batches=trained.skips.total or None,
-            training_flops=spent_flops(model, x, y, images=images, images_seen=trained.images_seen),
             flops_per_sample=sampling_flops(trained.ema.model, y, n=2, device=self.parts.device),
-            training_seconds=trained.seconds,
-            fitting_seconds=trained.fitting_seconds,
-            images_per_second=trained.images_seen / trained.seconds,
             passes_per_sample=drawing and drawing.passes_per_sample,
             seconds_per_image=drawing and drawing.seconds_per_image,
             sampling_batch=drawing and self.parts.metrics.batch_size,

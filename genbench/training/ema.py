@@ -21,7 +21,8 @@ class Ema:
     """
 
     def __init__(self, model: Generator, *, halflife_images: float, rampup: float | None = 0.05) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        # What is not trained is its own average: a copy would take its gigabytes once more.
+        self.model = (copy.deepcopy(model) if model.phases else model).requires_grad_(False).eval()
         # Listed once: to walk through the modules takes longer than all of the arithmetic.
         self.parameters = list(self.model.parameters()), list(model.parameters())
         self.buffers = list(zip(self.model.buffers(), model.buffers(), strict=True))

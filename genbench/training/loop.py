@@ -172,6 +172,11 @@ def train(
     processes.check_same([run.step, run.images_seen])
     if run.finished:
         return run
+    if not model.phases:  # weights from elsewhere: the run is evaluated at once
+        run.finished = True
+        if context.first:
+            checkpoints.save(run.state(tracker, {}, data.key))
+        return run
     # Listed once: to walk through the modules takes as long as a small step.
     learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}
     buffers = saved_buffers(model)

@@ -14,9 +14,10 @@ import genbench
 from genbench import app
 from genbench.app.export import export
 from genbench.runtime.context import Context
-from tests.conftest import ROOT, Command, Make
+from tests.conftest import Command, Make
+from tests.toys import trained_here
 
-MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+MODELS = trained_here()
 SMALL = {
     "ddpm": ("sampler.steps=2",),
     "flow_matching": ("solver.steps=2",),

@@ -1,0 +1,201 @@
+"""Pipelines of the library diffusers as they are: models trained elsewhere, which draw samples under the same
+protocol as those that are trained here.
+"""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genbench.generator import Generator, Loss, Rng
+from genbench.records.pipelines import load_pipeline, read_prompts
+
+__all__ = ["DiffusersPipeline"]
+
+DENOISERS, DECODERS = ("unet", "transformer", "prior"), ("vae", "vqvae", "movq")
+CONDITIONS = ("batch_size", "class_labels", "prompt")
+"""Arguments of pipelines that say what to draw; a pipeline needs one of them."""
+NULL_CLASS = 1000
+"""The label of "no class" in DiT, whatever the number of its classes."""
+
+
+class DiffusersPipeline(Generator):
+    """A pipeline of diffusers: unconditional, conditional on classes, or on texts; there is nothing to train.
+
+    path: a folder that `save_pretrained` wrote, or USER/NAME on the Hub, of a `revision` or the newest one.
+    steps, guidance: of the sampling, None for the pipeline's own. prompts: file of texts, one a line; y
+    chooses among them, without classes they come in turn, from a random one on. Weights are read from
+    safetensors files, in float32; nothing in the folder is executed.
+    shape, num_classes: those of the data. Raises ValueError where the pipeline does not fit them.
+    """
+
+    phases = ()
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        num_classes: int = 0,
+        *,
+        path: str,
+        revision: str | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        prompts: str | None = None,
+    ) -> None:
+        super().__init__(shape, num_classes)
+        self.pipeline = load_pipeline(path, revision)
+        modules = {k: part for k, part in self.pipeline.components.items() if isinstance(part, nn.Module)}
+        self.parts = nn.ModuleDict(modules).float().requires_grad_(False).eval()
+        self.texts = [] if prompts is None else read_prompts(Path(prompts))
+        named = inspect.signature(self.pipeline.__call__).parameters
+        self.takes = {key: found for key, found in named.items() if found.kind is not found.VAR_KEYWORD}
+        self.settings = {"num_inference_steps": steps, "guidance_scale": guidance}
+        self.settings = {key: value for key, value in self.settings.items() if value is not None}
+        self.check_settings()
+        self.check_shape()
+        self.check_classes()
+        self.register_buffer("fingerprint", fingerprint(self.parts))
+
+    def check_settings(self) -> None:
+        """Raise ValueError on settings that the pipeline does not take, or that cannot be."""
+        name = type(self.pipeline).__name__
+        for key, setting in (("num_inference_steps", "model.steps"), ("guidance_scale", "model.guidance")):
+            if key in self.settings and key not in self.takes:
+                raise ValueError(f"{setting} is {self.settings[key]}, and {name} has no {key}: leave it out")
+        most = self.pipeline.scheduler.config.get("num_train_timesteps", 1000)
+        steps = self.settings.get("num_inference_steps", 1)
+        if not 1 <= steps <= most:
+            raise ValueError(f"model.steps is {steps}; {name} takes from 1 to {most}")
+        required = {key for key, found in self.takes.items() if found.default is inspect.Parameter.empty}
+        if needed := sorted(required - {*CONDITIONS}):
+            raise ValueError(f"{name} needs {', '.join(needed)}: take a pipeline that draws from noise alone")
+        if not {*CONDITIONS} & {*self.takes}:
+            raise ValueError(f"{name} takes none of {', '.join(CONDITIONS)}: take a pipeline of images")
+        if self.is_of_texts != bool(self.texts):
+            remedy = "give model.prompts=FILE, one a line" if self.is_of_texts else "leave out model.prompts"
+            raise ValueError(f"{name} draws {'to' if self.is_of_texts else 'without'} texts: {remedy}")
+
+    def check_shape(self) -> None:
+        """Raise ValueError where the pipeline's images, as its configuration says, are not the data's."""
+        shape = image_shape(self.parts)
+        if shape is not None:
+            self.check_drawn(shape)
+
+    def check_drawn(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError unless a shape (C, H, W) of the pipeline's images is that of the data."""
+        if shape != self.shape:
+            raise ValueError(
+                f"the pipeline draws images of {shape}, and the data have {self.shape}, both (C, H, W): take "
+                "other data, or for data=image_folder set data.size and data.channels to the pipeline's"
+            )
+
+    def check_classes(self) -> None:
+        """Raise ValueError unless the data's classes are those that the pipeline draws."""
+        own = len(self.texts) if self.num_classes and self.is_of_texts else self.own_classes
+        if own and not self.num_classes and not self.is_of_texts:
+            raise ValueError(f"the pipeline draws images of {own} classes: take conditional=true")
+        if self.num_classes and own != self.num_classes:
+            what = "prompts, one a class" if self.is_of_texts else "classes"
+            raise ValueError(
+                f"the pipeline has {own} {what}, and the data have {self.num_classes} classes: take "
+                "conditional=false, or data of its classes"
+            )
+        scale = self.settings.get("guidance_scale", self.default("guidance_scale"))
+        if self.default("class_labels") is inspect.Parameter.empty and scale > 1 and own != NULL_CLASS:
+            raise ValueError(
+                f"{type(self.pipeline).__name__} is guided by class {NULL_CLASS} as none, and this one has "
+                f"{own} classes: take model.guidance=1, which is without"
+            )
+
+    @property
+    def is_of_texts(self) -> bool:
+        """True for a pipeline that draws to texts."""
+        return "prompt" in self.takes
+
+    @property
+    def own_classes(self) -> int:
+        """The number of classes that the pipeline was trained on, 0 for one without classes."""
+        config = next((self.parts[name].config for name in DENOISERS if name in self.parts), {})
+        if "class_labels" not in self.takes:
+            return 0
+        return config.get("num_class_embeds") or config.get("num_embeds_ada_norm") or 0
+
+    def default(self, key: str) -> Any:  # noqa: ANN401
+        """The default of an argument of the pipeline, None where it does not take it."""
+        return self.takes[key].default if key in self.takes else None
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        raise ValueError("this model is not trained here, so it has no loss: sample from it alone")
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        self.check_labels(y, n)
+        device = self.fingerprint.device
+        asked = {"generator": rng, "output_type": "np", **self.settings}
+        if self.is_of_texts:
+            asked["prompt"] = [self.texts[k] for k in self.numbers(n, y, rng)]
+        elif y is not None:
+            asked["class_labels"] = y.tolist()
+        if "batch_size" in self.takes:
+            asked["batch_size"] = n
+        images = torch.from_numpy(np.asarray(self.pipeline(**asked).images)).permute(0, 3, 1, 2)
+        self.check_drawn(tuple(images.shape[1:]))
+        return images.to(device, torch.float32).contiguous() * 2 - 1
+
+    def numbers(self, n: int, y: Tensor | None, rng: Rng | None) -> list[int]:
+        """The numbers of the prompts of n images: their labels y (n,), else in turn from a random one on."""
+        if y is not None:
+            return y.tolist()
+        device = "cpu" if rng is None else rng.device
+        start = int(torch.randint(len(self.texts), (1,), generator=rng, device=device))
+        return [(start + k) % len(self.texts) for k in range(n)]
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that are called at each step, and the decoder of latents where there is one."""
+        decoders = [self.parts[name].decoder for name in DECODERS if name in self.parts]
+        return [self.parts[name] for name in DENOISERS if name in self.parts] + decoders
+
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        """Return the fingerprint of the weights alone: they remain in the pipeline's own folder, and no
+        checkpoint repeats their gigabytes."""
+        state = {} if destination is None else destination
+        state[f"{prefix}fingerprint"] = self.fingerprint
+        return state
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> object:
+        """Check that the weights have a recorded fingerprint. Raises ValueError where they have another."""
+        if not torch.equal(state_dict["fingerprint"].cpu(), self.fingerprint.cpu()):
+            raise ValueError(
+                "the pipeline's weights are not those that the run was made with: bring them back, or give "
+                "the new ones a path of their own"
+            )
+        return None
+
+
+def fingerprint(parts: nn.Module) -> Tensor:
+    """Sum up the bits of each parameter, as whole numbers and so in any order: (P,) int64."""
+    sums = [p.detach().flatten().view(torch.int32).sum() for p in parts.parameters()]
+    return torch.stack(sums) if sums else torch.zeros(0, dtype=torch.int64)
+
+
+def image_shape(parts: nn.ModuleDict) -> tuple[int, int, int] | None:
+    """Return the shape (C, H, W) of a pipeline's images, as its networks' configurations say; None where they
+    do not say it, so that only samples do."""
+    denoiser = next((parts[name].config for name in DENOISERS if name in parts), {})
+    decoder = next((parts[name].config for name in DECODERS if name in parts), {})
+    size, channels = denoiser.get("sample_size"), denoiser.get("in_channels")
+    if decoder:
+        channels = decoder.get("out_channels")
+    if size is None or channels is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    scale = 2 ** (len(decoder.get("block_out_channels", "1")) - 1)
+    return channels, height * scale, width * scale
