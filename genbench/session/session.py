@@ -193,7 +193,7 @@ class Session:
     def train_and_evaluate(self, tracker: Tracker) -> Result:
         """Train, draw the pictures, evaluate, and write the result, which is returned."""
         parts, say = self.parts, self.context.progress.say
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and parts.model.phases:
             say([f"Resuming at {self.checkpoint['images_seen']:,} images."])
         self.evaluator.warn_of_weak_features()
         gallery = Gallery(
