@@ -139,7 +139,9 @@ ROWS = (
     Wrong(
         LABELS, ("1 of 2 have test images alone", "d/test/b/1.png"), images("train/a/0.png", "test/b/1.png")
     ),
-    Wrong(f"{SCORED} 'scores=[fid]'", ("0 classes", "a folder for each class"), images(*MANY)),
+    Wrong(
+        f"{SCORED} 'scores=[fid]'", ("no classes", "a folder for each class", "metrics=none"), images(*MANY)
+    ),
     # Files of images that cannot be read, or not as they are meant.
     Wrong(
         TRAIN,
