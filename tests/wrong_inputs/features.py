@@ -98,7 +98,7 @@ ROWS = (
     Wrong("main metrics.likelihood_samples=-1", ("metrics.likelihood_samples is -1", "null")),
     Wrong("main metrics.batch_size=0", ("metrics.batch_size is 0", "1 or more")),
     Wrong("main scores=[fid,kidd]", ("kidd", "kid")),
-    Wrong("main data=gaussians data.test=5", ("5 images", "add images")),
+    Wrong("main data=gaussians data.test=5", ("5 images", "more by data.test=20", "'scores=[fid,")),
     Wrong(
         "main features=inception features.weights=w.pth name=a",
         ("another layout", "give weights-"),

@@ -93,6 +93,7 @@ def animation(folder: Path) -> None:
 
 SIX = tuple(f"{number}.png" for number in range(6))
 MANY = tuple(f"{number}.png" for number in range(24))
+LABELLED = tuple(f"{'ab'[number % 2]}/{number}.png" for number in range(60))
 DEEP = tuple(f"train/a/b/{file}" for file in SIX)
 FLOATS = Image.fromarray(BYTES[0].astype(np.float32))
 
@@ -162,13 +163,23 @@ ROWS = (
     ),
     Wrong(
         f"{SCORED} 'scores=[is]'",
-        ("test split", "has 1 images; scores.is needs 20 or more"),
+        ("test split", "has 1 image; scores.is needs 20 or more: add images"),
         images("a/0.png", "a/1.png", "b/2.png"),
     ),
     Wrong(
         f"{SCORED} 'scores=[fid]'",
-        ("training split", "has 1 images", "2 or more"),
+        ("training split", "has 1 image,", "2 or more"),
         images("train/a/0.png", "test/a/1.png", "test/b/2.png"),
+    ),
+    Wrong(
+        f"{SCORED} 'scores=[is,fid,kid]'",
+        ("has 6 images; scores.is", "by data.test_fraction=0.34, or add", "take 'scores=[fid,kid]'"),
+        images(*LABELLED),
+    ),
+    Wrong(
+        f"{SCORED} 'scores=[is]'",
+        ("d/a/3.png cannot be read", "1 more"),
+        also(images(*LABELLED), written("a/3.png", b""), written("b/4.png", b"x")),
     ),
     # Torchvision's sets.
     Wrong(
@@ -210,7 +221,7 @@ ROWS = (
         ("d/2.png cannot be read (it is no image)", "1 more"),
         also(images(*SIX), written("2.png", b"x"), written("10.png", b"x")),
     ),
-    Wrong(GIVEN, ("there are 1 images; scores.fid needs 2 or more",), images("a.png")),
+    Wrong(GIVEN, ("there is 1 image; scores.fid needs 2 or more: bring more",), images("a.png")),
     Wrong(
         GIVEN, ("d holds no images", "links that lead nowhere such as x.png (1)"), linked("x.png", "nowhere")
     ),
@@ -238,7 +249,7 @@ ROWS = (
     Wrong(ARRAYS, ("shape [24, 8, 7]",), arrays(BYTES[:, :, :7])),
     Wrong(ARRAYS, ("shape [0, 8, 8]", "there is none in it"), arrays(BYTES[:0])),
     Wrong(ARRAYS, ("shape []",), arrays(np.uint8(3))),
-    Wrong(ARRAYS, ("there are 1 images",), arrays(BYTES[:1])),
+    Wrong(ARRAYS, ("there is 1 image;",), arrays(BYTES[:1])),
     Wrong(ARRAYS, ("labels has shape [3]", "24 integers"), arrays(BYTES, labels=np.zeros(3, int))),
     Wrong(ARRAYS, ("labels range from 0 to 23", "from 0 to 9"), arrays(BYTES, labels=np.arange(24))),
     Wrong(ARRAYS, ("labels has", "24 integers"), arrays(BYTES, labels=np.full(24, 0.5))),
