@@ -335,7 +335,7 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
         (["+foo.bar=1"], "foo is unknown"),
         (["optim.betas=[0.9]"], "optim.betas is"),
         (["device=tpu"], "device is 'tpu'; it must be auto, cpu or cuda"),
-        (["optim.lr=-1"], "optim.lr is -1; it must be above 0"),
+        (["optim.lr=-1"], "optim.lr is -1; it must be at least 0"),
         (["sampler=ddim", "sampler.eta=2"], r"sampler.eta is 2"),
         (["data=image_folder"], r"data.root"),
         (["data=image_folder", "data.root=/nowhere"], "/nowhere"),

@@ -1,6 +1,7 @@
 """A set made of any tree of image files."""
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -217,6 +218,12 @@ class ImageFolder(ImageSource):
 
     def counts(self) -> dict[str, int]:
         return {split: len(files) for split, files in self.files.items()}
+
+    def hold_out(self, n: int) -> str:
+        # Of files that the folders do not divide; more than half of them would be too many to hold out.
+        images = sum(self.counts().values())
+        share = math.ceil(100 * n / images) / 100
+        return f"data.test_fraction={share}" if self.hashed and share <= 0.5 else ""
 
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
         files = self.files[split]

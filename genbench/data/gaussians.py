@@ -77,6 +77,9 @@ class Gaussians(ImageSource):
         self.shift, self.spread, self.seed = shift, spread, seed
         self.sizes = {"train": train, "test": test}
 
+    def hold_out(self, n: int) -> str:
+        return f"data.test={n}"
+
     @cached_property
     def distribution(self) -> KnownDistribution:
         """The exact distribution of the images, computed at the first use."""

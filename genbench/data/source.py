@@ -61,6 +61,12 @@ class ImageSource(ABC):
     def counts(self) -> dict[str, int]:
         """Return the number of images of each split: {"train": n, "test": m}."""
 
+    def hold_out(self, n: int) -> str:
+        """Say, for a message, by which setting the test split gets n images or more, with a value that does;
+        "" where no setting does, so that other images must be added.
+        """
+        return ""
+
     @abstractmethod
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
         """Read the images of a split, one at a time, always in the same order.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["contents", "rearranged", "to_bytes"]
+__all__ = ["contents", "rearranged", "to_bytes", "to_labels"]
 
 
 def contents(samples: np.ndarray) -> str:
@@ -40,8 +40,8 @@ def to_bytes(samples: np.ndarray) -> str:
 
 
 def rearranged(found: tuple[int, ...], shape: tuple[int, int, int]) -> str:
-    """Say how an array of some shape becomes one of images (C, H, W) with the channels last, for a message;
-    "" where there is no simple way.
+    """Say how an array of some shape becomes one of images (C, H, W) with the channels last, or that other
+    images or other data are needed; the end of a message.
     """
     channels, height, width = shape
     if found[1:] == shape:
@@ -49,5 +49,33 @@ def rearranged(found: tuple[int, ...], shape: tuple[int, int, int]) -> str:
     if found in ((height, width), (height, width, channels)):
         return ": put the one image into an array of images, samples[None]"
     if 0 in found:
-        return ": there is none in it"
-    return ""
+        return ": it holds no image, save some"
+    last = len(found) == 4 and found[3] in (1, 3, 4)
+    if len(found) == 3 or last:
+        return f": {of_other_images(found[1:3], found[3] if last else 1, shape)}"
+    return ": arrange it so, images first and channels last"
+
+
+def of_other_images(size: tuple[int, ...], channels: int, shape: tuple[int, int, int]) -> str:
+    """Say what to do with images of a size (H, W) and a number of channels, where data of shape (C, H, W) has
+    others: nothing is converted, since that would change the scores.
+    """
+    if size != shape[1:]:
+        return (
+            "measure against data of this size (--set data.size=.., or another --data), or save other images"
+        )
+    if channels == 4 and shape[0] == 3:
+        return "leave the transparency out, samples[..., :3]"
+    found, wanted = ({1: "grey", 3: "colour"}.get(each, "other") for each in (channels, shape[0]))
+    return f"measure against {found} data, or save the samples as {wanted} images"
+
+
+def to_labels(labels: np.ndarray, n: int) -> str:
+    """Say how an array becomes the classes of n images, one integer each."""
+    if labels.shape == (n, 1):
+        return "take labels[:, 0].astype(int)"
+    if labels.ndim == 2 and len(labels) == n and labels.dtype.kind in "biuf":
+        return "of one number for each class take the largest, labels.argmax(1)"
+    if labels.shape == (n,) and labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()):
+        return "take labels.astype(int)"
+    return "save the number of each image's class, or leave labels out"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genbench.data.image_files import SUFFIXES, image_tree, remarks
 from genbench.data.image_reading import ImageFileError, large_images, opened
-from genbench.evaluation.array_remedies import contents, rearranged, to_bytes
+from genbench.evaluation.array_remedies import contents, rearranged, to_bytes, to_labels
 from genbench.evaluation.npz_file import read_npy, read_npz
 from genbench.evaluation.tensor_file import read_tensors
 
@@ -123,9 +123,14 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
         # Others are not unpacked, which may take a thousand times the bytes of the file.
         pixels = np.array(image.convert("L" if channels == 1 else "RGB")) if fits else None
     if pixels is None:
+        wanted = MODES[channels]
+        changes = "" if size == (width, height) else f".resize(({width}, {height}))"
+        changes = changes if mode in wanted else f'.convert("{wanted[0]}"){changes}'
+        other = "" if size == (width, height) else " --set data.size=.., where the data has it, or"
         raise ValueError(
             f"{file} is {size[0]}x{size[1]} in mode {mode}; the data has {width}x{height} in mode "
-            f"{MODES[channels][0]}: measure against other data (--data, --set data.size=..), or save it so"
+            f"{wanted[0]}. Nothing is converted here, as that would change the score: measure against"
+            f"{other} other data (--data), or save each image as Image.open(FILE){changes}, from PIL"
         )
     if turned:
         raise ImageFileError(file, "its EXIF says that it is turned: save it upright")
@@ -208,10 +213,14 @@ def checked_labels(given: np.ndarray | Tensor, n: int, num_classes: int, where: 
     labels = np.asarray(given)
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"{where} has shape {list(labels.shape)} and dtype {labels.dtype}; it must be {n} integers"
+            f"{where} has shape {list(labels.shape)} and dtype {labels.dtype}; it must be {n} "
+            f"integers: {to_labels(labels, n)}"
         )
+    if num_classes == 0:
+        raise ValueError(f"{file} has labels, and the data has no classes: save the samples without labels")
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
-            f"{where} range from {labels.min()} to {labels.max()}; they must be from 0 to {num_classes - 1}"
+            f"{where} range from {labels.min()} to {labels.max()}; they must be from 0 to "
+            f"{num_classes - 1}, the classes of the data: number them so, or save the samples without labels"
         )
     return torch.from_numpy(labels.astype(np.int64))  # torch lacks some of numpy's integers

@@ -72,7 +72,7 @@ class Reevaluation:
         measured.
         """
         self.source.check()
-        self.metrics.check_source(self.source)
+        self.metrics.check_source(self.source, "--set ")
         data = prepare(self.source, progress=self.context.progress)
         self.metrics.check_data(data)
         evaluator = Evaluator(data, self.metrics, self.context)
@@ -105,7 +105,8 @@ class Reevaluation:
         if not self.metrics.scores:
             raise ValueError("there are no scores to evaluate images by: take --metrics standard")
         n = len(given.images)
-        self.metrics.check_count(n, f"there are {n} images", "bring more")  # before the data are prepared
+        few = "there is 1 image" if n == 1 else f"there are {n} images"
+        self.metrics.check_count(n, few, "bring more", "--set ")  # before the data are prepared
         quality = self.evaluator.score_given(given)
         held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
         return self.record(quality | held_out, None)

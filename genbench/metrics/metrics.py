@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from genbench.data import ImageData, ImageSource
-from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, MissingWeights
 from genbench.metrics.scores.fd_exact import ExactFD
 from genbench.metrics.scores.fid import FID
 from genbench.metrics.scores.inception_score import InceptionScore
@@ -25,6 +25,10 @@ MOST_AT_ONCE = 100_000
 """Images of a batch; only small networks on small images have memory for so many."""
 MOST_SAMPLES = 10_000_000
 """Samples of an evaluation, 200 times as many as published ones take; more would take weeks."""
+
+
+FEW_IMAGES = 500
+"""Images of a set that is read in a few seconds."""
 
 
 class Metrics:
@@ -95,46 +99,63 @@ class Metrics:
         same.scores = (*self.scores, score)
         return same
 
-    def check_count(self, n: int, fact: str, remedy: str) -> None:
+    def check_count(self, n: int, fact: str, remedy: str, option: str = "") -> None:
         """Raise ValueError where n images are too few for one of the scores; the message begins with `fact`,
-        names the score and its least number, and offers `remedy`.
+        names the score and its least number, and offers `remedy` and the scores that n images suffice for.
+        option: what stands before a setting where it is typed, such as "--set ".
         """
         # The most demanding score decides, and the message names it.
-        score = max(self.scores, key=lambda score: score.smallest, default=None)
-        if score is not None and n < score.smallest:
-            raise ValueError(
-                f"{fact}; scores.{score.key} needs {score.smallest} or more: {remedy}, or choose others "
-                "by scores=[..], of `genbench evaluate` by --set scores=[..]"
-            )
+        needed = self.needed
+        if n < needed:
+            key = next(score.key for score in self.scores if score.smallest == needed)
+            possible = ",".join(score.key for score in self.scores if score.smallest <= n)
+            others = f", or take {option}'scores=[{possible}]'" if possible else ""
+            raise ValueError(f"{fact}; scores.{key} needs {needed} or more: {remedy}{others}")
 
-    def check_splits(self, source: ImageSource) -> None:
+    @property
+    def needed(self) -> int:
+        """The number of images that the most demanding of the scores needs; 0 without scores."""
+        return max((score.smallest for score in self.scores), default=0)
+
+    def check_splits(self, source: ImageSource, option: str = "") -> None:
         """Raise ValueError where a split has too few images: of test images as many are scored beside the
         samples as these need, and training images are what both are compared with.
+        option: what stands before a setting where it is typed.
         """
-        count = source.counts()
+        count, more = source.counts(), source.hold_out(self.needed)
+        few_train = bool(self.scores) and count["train"] < Score.smallest
+        if few_train or count["test"] < self.needed:
+            read_few(source)
         self.check_count(
-            count["test"], f"the test split of {source.name} has {count['test']} images", "add images"
+            count["test"],
+            f"the test split of {source.name} has {in_words(count['test'])}",
+            f"hold out more by {option}{more}, or add images" if more else "add images",
+            option,
         )
-        if self.scores and count["train"] < Score.smallest:
+        if few_train:
             raise ValueError(
-                f"the training split of {source.name} has {count['train']} images, and scores compare "
+                f"the training split of {source.name} has {in_words(count['train'])}, and scores compare "
                 f"samples with {Score.smallest} or more: add images, or take metrics=likelihood"
             )
 
-    def check_source(self, source: ImageSource) -> None:
+    def check_source(self, source: ImageSource, option: str = "") -> None:
         """Raise ValueError or MissingWeights where the feature network cannot be had or cannot take images of
         this source, ValueError where it has too few for a score; called before its images are decoded, so
-        that no run fails after its training.
+        that no run fails after its training. option: what stands before a setting where it is typed.
         """
         if self.features is not None:
-            self.check_splits(source)
-            self.features.check(source)
+            self.check_splits(source, option)
+            try:
+                self.features.check(source)
+            except MissingWeights:
+                read_few(source)  # an image that cannot be read is mended before weights are looked for
+                raise
 
     def check_data(self, data: ImageData) -> None:
         """Raise ValueError where the test split of the prepared data has fewer images than a score needs,
         since held-out images are scored beside the samples.
         """
-        fact = f"the test split of {data.name} has {len(data.test)} images"
+        fact = f"the test split of {data.name} has {in_words(len(data.test))}"
         self.check_count(len(data.test), fact, "add images")
 
     def extractor(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
@@ -146,6 +167,21 @@ class Metrics:
         if self.features is None:
             raise ValueError("metrics.features is null: there are no scores without; take metrics=standard")
         return self.features.build(data, device=device, progress=progress)
+
+
+def in_words(n: int) -> str:
+    """Write a number of images for a message: "1 image", "18 images"."""
+    return f"{n:,} image{'' if n == 1 else 's'}"
+
+
+def read_few(source: ImageSource) -> None:
+    """Read all images of a small set. Raises ValueError where some cannot be read, which is to be told before
+    a fault of the whole set; of a larger set this would take too long.
+    """
+    if sum(source.counts().values()) <= FEW_IMAGES:
+        for split in source.counts():
+            for _ in source.decode(split):
+                pass
 
 
 def check_most(key: str, n: int) -> None:

@@ -106,7 +106,8 @@ class Session:
         except MissingWeights as missing:
             status, error = "stopped", str(missing)
             raise Unmeasured(
-                f"trained and saved, but not evaluated. {missing}; then repeat the command"
+                "trained and saved, but not evaluated: the weights of its features are not there. Put them "
+                "where the message before the training says, and repeat the command"
             ) from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"

@@ -139,7 +139,7 @@ def test_an_image_too_large_to_decode_is_refused_by_name(
         (BYTES.transpose(0, 3, 1, 2), r"move the channels to the end, samples.transpose\(0, 2, 3, 1\)"),
         (BYTES[0], r"put the one image into an array of images, samples\[None\]"),
         (BYTES[0, ..., 0], r"put the one image into an array of images"),
-        (BYTES[:0], r"there is none in it"),
+        (BYTES[:0], r"it holds no image"),
         (np.concatenate([BYTES, BYTES[..., :1]], axis=3), r"shape \[4, 6, 5, 4\]; images of this data are"),
         (np.uint8(3), r"shape \[\]; images of this data are"),
     ],

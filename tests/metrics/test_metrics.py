@@ -64,7 +64,7 @@ def test_splits_too_small_to_score_are_refused_before_images_are_decoded() -> No
         Metrics(DigitsFeatures()).check_source(Few(6, 6))
     scores = [InceptionScore(splits=3)]
     Metrics(DigitsFeatures(), scores=scores).check_source(Few(6, 6))
-    with pytest.raises(ValueError, match=r"training split of digits has 1 images, .* 2 or more: add images"):
+    with pytest.raises(ValueError, match=r"training split of digits has 1 image, .* 2 or more: add images"):
         Metrics(DigitsFeatures(), scores=scores).check_source(Few(1, 6))
     Metrics(None, scores=()).check_source(Few(1, 1))
 

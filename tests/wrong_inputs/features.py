@@ -26,6 +26,13 @@ def unlabelled(folder: Path) -> None:
         Image.new("L", (8, 8), number).save(folder / "d" / f"{number}.png")
 
 
+def labelled(folder: Path) -> None:
+    """Give a command images in folders of two classes."""
+    for number in range(200):
+        (folder / "d" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(folder / "d" / "ab"[number % 2] / f"{number}.png")
+
+
 def images(folder: Path) -> None:
     """Give a command 30 black images of the size of digits."""
     np.savez(folder / "i.npz", samples=np.zeros((30, 8, 8), np.uint8))
@@ -61,11 +68,15 @@ ROWS = (
     Wrong("main metrics=classifier features.seed=1.5", ("features.seed is 1.5", "whole number")),
     Wrong("main metrics=classifier features.weights=w.pth", ("features.weights",)),
     Wrong("main metrics=classifier features.image=64", ("features.image", "images")),
-    Wrong(f"{FOLDER} metrics=classifier", ("0 classes", "add labels", "features=inception"), unlabelled),
-    Wrong(f"{FOLDER} features=classifier", ("0 classes", "add labels", "features=inception"), unlabelled),
-    Wrong("main data=gaussians data.classes=1 features=classifier", ("1 classes", "2 or more")),
-    Wrong("main data=gaussians features=fashion_mnist", ("(1, 8, 8)", "features=classifier")),
-    Wrong("main data=gaussians data.size=28 features=digits", ("(1, 28, 28)", "features=classifier")),
+    Wrong(f"{FOLDER} metrics=classifier", ("no classes", "add labels", "metrics=likelihood or"), unlabelled),
+    Wrong(f"{FOLDER} features=classifier", ("no classes", "add labels", "features=inception"), unlabelled),
+    Wrong(f"{FOLDER} features=fashion_mnist", ("are (1, 8, 8)", "inception, or metrics=like"), unlabelled),
+    Wrong(f"{FOLDER} features=fashion_mnist", ("are (1, 8, 8)", "take features=classifier"), labelled),
+    Wrong(
+        "main data=gaussians data.classes=1 features=classifier", ("1 class;", "2 or more: take features=law")
+    ),
+    Wrong("main data=gaussians features=fashion_mnist", ("(1, 8, 8)", "features=law")),
+    Wrong("main data=gaussians data.size=28 features=digits", ("(1, 28, 28)", "features=law")),
     Wrong("main features=fashion_mnist", ("(1, 8, 8)", "features=classifier")),
     Wrong("main features=law", ("the distribution of digits is not known", "data=gaussians")),
     Wrong("main features=dinov2", ("features.weights is null", "dinov2_vits14_pretrain.pth")),
@@ -87,7 +98,7 @@ ROWS = (
     Wrong("main metrics.likelihood_samples=-1", ("metrics.likelihood_samples is -1", "null")),
     Wrong("main metrics.batch_size=0", ("metrics.batch_size is 0", "1 or more")),
     Wrong("main scores=[fid,kidd]", ("kidd", "kid")),
-    Wrong("main data=gaussians data.test=5", ("5 images", "add images")),
+    Wrong("main data=gaussians data.test=5", ("5 images", "more by data.test=20", "'scores=[fid,")),
     Wrong(
         "main features=inception features.weights=w.pth name=a",
         ("another layout", "give weights-"),

@@ -93,6 +93,7 @@ def animation(folder: Path) -> None:
 
 SIX = tuple(f"{number}.png" for number in range(6))
 MANY = tuple(f"{number}.png" for number in range(24))
+LABELLED = tuple(f"{'ab'[number % 2]}/{number}.png" for number in range(60))
 DEEP = tuple(f"train/a/b/{file}" for file in SIX)
 FLOATS = Image.fromarray(BYTES[0].astype(np.float32))
 
@@ -139,7 +140,9 @@ ROWS = (
     Wrong(
         LABELS, ("1 of 2 have test images alone", "d/test/b/1.png"), images("train/a/0.png", "test/b/1.png")
     ),
-    Wrong(f"{SCORED} 'scores=[fid]'", ("0 classes", "a folder for each class"), images(*MANY)),
+    Wrong(
+        f"{SCORED} 'scores=[fid]'", ("no classes", "a folder for each class", "metrics=none"), images(*MANY)
+    ),
     # Files of images that cannot be read, or not as they are meant.
     Wrong(
         TRAIN,
@@ -160,13 +163,23 @@ ROWS = (
     ),
     Wrong(
         f"{SCORED} 'scores=[is]'",
-        ("test split", "has 1 images; scores.is needs 20 or more"),
+        ("test split", "has 1 image; scores.is needs 20 or more: add images"),
         images("a/0.png", "a/1.png", "b/2.png"),
     ),
     Wrong(
         f"{SCORED} 'scores=[fid]'",
-        ("training split", "has 1 images", "2 or more"),
+        ("training split", "has 1 image,", "2 or more"),
         images("train/a/0.png", "test/a/1.png", "test/b/2.png"),
+    ),
+    Wrong(
+        f"{SCORED} 'scores=[is,fid,kid]'",
+        ("has 6 images; scores.is", "by data.test_fraction=0.34, or add", "take 'scores=[fid,kid]'"),
+        images(*LABELLED),
+    ),
+    Wrong(
+        f"{SCORED} 'scores=[is]'",
+        ("d/a/3.png cannot be read", "1 more"),
+        also(images(*LABELLED), written("a/3.png", b""), written("b/4.png", b"x")),
     ),
     # Torchvision's sets.
     Wrong(
@@ -198,8 +211,16 @@ ROWS = (
     Wrong(GIVEN, ("d does not exist",)),
     Wrong(GIVEN, ("d holds no images", ".bmp"), lambda folder: (folder / "d").mkdir()),
     Wrong(GIVEN, ("d holds no images", "files of .txt (1)"), written("a.txt", b"")),
-    Wrong(GIVEN, ("d/x.png is 9x8 in mode L; the data has 8x8",), one(Image.new("L", (9, 8)))),
-    Wrong(GIVEN, ("d/x.png is 8x8 in mode RGB", "in mode L"), one(Image.new("RGB", (8, 8)))),
+    Wrong(
+        GIVEN,
+        ("d/x.png is 9x8 in mode L; the data has 8x8", "data.size", "(FILE).resize((8, 8)),"),
+        one(Image.new("L", (9, 8))),
+    ),
+    Wrong(
+        GIVEN,
+        ("d/x.png is 8x8 in mode RGB", "in mode L", "Nothing is", '(FILE).convert("L"),'),
+        one(Image.new("RGB", (8, 8))),
+    ),
     Wrong(GIVEN, ("d/x.png is 8x8 in mode RGBA",), one(Image.new("RGBA", (8, 8)))),
     Wrong(GIVEN, ("d/x.png is 8x8 in mode I;16",), one(Image.fromarray(BYTES[0].astype(np.uint16)))),
     Wrong(GIVEN, ("d/x.tif", "mode F", "0 .. 255"), one(FLOATS, "x.tif")),
@@ -208,7 +229,7 @@ ROWS = (
         ("d/2.png cannot be read (it is no image)", "1 more"),
         also(images(*SIX), written("2.png", b"x"), written("10.png", b"x")),
     ),
-    Wrong(GIVEN, ("there are 1 images; scores.fid needs 2 or more",), images("a.png")),
+    Wrong(GIVEN, ("there is 1 image; scores.fid needs 2 or more: bring more",), images("a.png")),
     Wrong(
         GIVEN, ("d holds no images", "links that lead nowhere such as x.png (1)"), linked("x.png", "nowhere")
     ),
@@ -232,12 +253,25 @@ ROWS = (
     Wrong(ARRAYS, ("1,536 of its numbers not finite",), arrays(np.full(BYTES.shape, np.nan))),
     Wrong(ARRAYS, ("shape [24, 1, 8, 8]", "transpose(0, 2, 3, 1)"), arrays(BYTES[:, None])),
     Wrong(ARRAYS, ("shape [8, 8]", "samples[None]"), arrays(BYTES[0])),
-    Wrong(ARRAYS, ("shape [24, 8, 8, 4]", "[N, 8, 8, 1]"), arrays(np.stack([BYTES] * 4, axis=-1))),
-    Wrong(ARRAYS, ("shape [24, 8, 7]",), arrays(BYTES[:, :, :7])),
-    Wrong(ARRAYS, ("shape [0, 8, 8]", "there is none in it"), arrays(BYTES[:0])),
-    Wrong(ARRAYS, ("shape []",), arrays(np.uint8(3))),
-    Wrong(ARRAYS, ("there are 1 images",), arrays(BYTES[:1])),
+    Wrong(
+        ARRAYS,
+        ("shape [24, 8, 8, 4]", "[N, 8, 8, 1]", "as grey images"),
+        arrays(np.stack([BYTES] * 4, axis=-1)),
+    ),
+    Wrong(ARRAYS, ("shape [24, 8, 7]", "--set data.size=.."), arrays(BYTES[:, :, :7])),
+    Wrong(ARRAYS, ("shape [0, 8, 8]", "it holds no image"), arrays(BYTES[:0])),
+    Wrong(ARRAYS, ("shape []", "images first"), arrays(np.uint8(3))),
+    Wrong(ARRAYS, ("there is 1 image;",), arrays(BYTES[:1])),
     Wrong(ARRAYS, ("labels has shape [3]", "24 integers"), arrays(BYTES, labels=np.zeros(3, int))),
-    Wrong(ARRAYS, ("labels range from 0 to 23", "from 0 to 9"), arrays(BYTES, labels=np.arange(24))),
-    Wrong(ARRAYS, ("labels has", "24 integers"), arrays(BYTES, labels=np.full(24, 0.5))),
+    Wrong(
+        ARRAYS,
+        ("labels range from 0 to 23", "from 0 to 9", "without labels"),
+        arrays(BYTES, labels=np.arange(24)),
+    ),
+    Wrong(ARRAYS, ("labels has", "24 integers: save the"), arrays(BYTES, labels=np.full(24, 0.5))),
+    Wrong(ARRAYS, ("24 integers: take labels.astype(int)",), arrays(BYTES, labels=np.ones(24))),
+    Wrong(ARRAYS, ("take labels[:, 0]",), arrays(BYTES, labels=np.ones((24, 1), int))),
+    Wrong(ARRAYS, ("the largest, labels.argmax(1)",), arrays(BYTES, labels=np.eye(24, 10))),
+    Wrong(ARRAYS, ("shape [24, 8, 8, 3]", "colour data"), arrays(np.stack([BYTES] * 3, axis=-1))),
+    Wrong(ARRAYS, ("shape [24, 16, 16]", "data of this size"), arrays(BYTES.repeat(2, 1).repeat(2, 2))),
 )

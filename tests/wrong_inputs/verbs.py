@@ -129,7 +129,7 @@ IMAGES = (
     ("evaluate images --data digits --set a", ("a is not a setting of an evaluation", "choose from data")),
     ("evaluate images --data digits --set model=gan", ("model=gan is not a setting of an evaluation",)),
     ("evaluate images --data digits --set data.siz=3", ("there is no key data.siz",)),
-    ("evaluate images --data digits --set metrics.samples=9", ("needs 20 or more", "--set scores=[..]")),
+    ("evaluate images --data digits --set metrics.samples=9", ("needs 20 or more", "scores=[fid,")),
     ("evaluate images --data digits --set seed=-1", ("seed is -1", "at least 0")),
     ("evaluate images --data digits --out empty/below/x", ("is in a folder that does not exist",)),
     ("evaluate images --data digits --out images", ("--out images exists and is not a regular file",)),

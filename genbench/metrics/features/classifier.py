@@ -7,7 +7,7 @@ import torch
 from genbench.data import ImageData, ImageSource, cache_dir
 from genbench.metrics import cache
 from genbench.metrics.features import cnn
-from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, fitting
 from genbench.runtime.progress import Progress
 
 __all__ = ["ClassifierFeatures"]
@@ -39,9 +39,10 @@ class ClassifierFeatures(FeatureSource):
         than the 4 pixels a side that the network needs.
         """
         if source.num_classes < 2:
+            classes = "1 class" if source.num_classes == 1 else "no classes"
+            own = "add labels (a folder for each class), or " if source.distribution is None else ""
             raise ValueError(
-                f"{source.name} has {source.num_classes} classes; a classifier needs 2 or more: add labels "
-                "(a folder for each class), or take features=inception"
+                f"{source.name} has {classes}; a classifier needs 2 or more: {own}take {fitting(source)}"
             )
         if min(source.shape[1:]) < 4:  # two poolings halve the sides, and the third needs a pixel
             raise ValueError(

@@ -12,7 +12,15 @@ from genbench.records.feature_network import FeatureNetwork
 from genbench.runtime.precision import full_precision
 from genbench.runtime.progress import Progress
 
-__all__ = ["FeatureExtractor", "FeatureSource", "Features", "MissingWeights", "check_finite"]
+__all__ = [
+    "FeatureExtractor",
+    "FeatureSource",
+    "Features",
+    "MissingWeights",
+    "check_finite",
+    "fitting",
+    "without_weights",
+]
 
 
 class Features(NamedTuple):
@@ -95,6 +103,25 @@ class FeatureSource(ABC):
         its accuracy is known before a model is trained; False by default.
         """
         return False
+
+
+def without_weights(source: ImageSource | ImageData) -> str:
+    """Name what evaluates images of `source` without weights that must be downloaded, as it is typed: the
+    features that fit these images, or metrics that need none; the end of a message.
+    """
+    if source.distribution is not None:
+        return "features=law"
+    if source.num_classes >= 2:
+        return "features=classifier"
+    return "metrics=likelihood or metrics=none, which need no features"
+
+
+def fitting(source: ImageSource | ImageData) -> str:
+    """Name what evaluates images of `source`, as it is typed, where the features that were asked for do not
+    fit them: other features and, where these may have to be downloaded, metrics that need none.
+    """
+    needs_download = source.distribution is None and source.num_classes < 2
+    return f"features=inception, or {without_weights(source)}" if needs_download else without_weights(source)
 
 
 def check_finite(features: Tensor, name: str = "features") -> None:

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
-from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource, MissingWeights
+from genbench.metrics.features.extractor import (
+    FeatureExtractor,
+    Features,
+    FeatureSource,
+    MissingWeights,
+    without_weights,
+)
 from genbench.metrics.features.weights import check_channels, check_layout, local_file, read_tensors
 from genbench.records.feature_network import FeatureNetwork
 from genbench.records.files import atomic_file
@@ -44,23 +50,24 @@ class InceptionFeatures(FeatureSource):
         where `weights` is no file, MissingWeights where the published ones cannot be downloaded.
         """
         check_channels(source, "Inception")
-        read_state(self.locate())
+        read_state(self.locate(source))
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        path = self.locate()
+        path = self.locate(data)
         network = empty_network()
         # `assign` puts the file's tensors in place of the empty ones, so nothing is drawn at random first.
         network.load_state_dict(read_state(path), assign=True)
         return InceptionExtractor(network, file_digest(path), data.shape[0]).eval().to(device)
 
-    def locate(self) -> Path:
+    def locate(self, source: ImageSource | ImageData) -> Path:
         """Find the weights file: the one that was given or the published one, which is downloaded where it is
-        not there yet. Raises FileNotFoundError or MissingWeights.
+        not there yet. source: the images, which decide the remedy of messages. Raises FileNotFoundError or
+        MissingWeights.
         """
         if self.weights is None:
             hub = expanded(torch.hub.get_dir(), "name torch's folder by the variable TORCH_HOME")
             path = hub / "checkpoints" / FILE
-            return path if path.is_file() else download(path)
+            return path if path.is_file() else download(path, without_weights(source))
         return local_file(self.weights, REMEDY)
 
 
@@ -137,11 +144,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def download(path: Path) -> Path:
+def download(path: Path, instead: str) -> Path:
     """Download the published weights to `path`, checked by their sha256.
 
-    Raises MissingWeights, with the address and the place, where that fails; it does so within seconds without
-    a network.
+    Raises MissingWeights, with the place and what can be taken instead, where that fails; it does so within
+    seconds without a network.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
@@ -155,8 +162,9 @@ def download(path: Path) -> Path:
             if file_digest(Path(file.name)) != SHA256:
                 raise OSError("what arrived has another sha256 than the published file")
     except OSError as error:
+        cause = getattr(error, "reason", error)  # of urllib's own error, which writes it in brackets
         raise MissingWeights(
-            f"Inception weights are not at {path}, and downloading them failed ({error}): put {FILE} there, "
-            "or set features.weights=PATH"
+            f"Inception weights are not at {path}, and downloading them failed ({cause}): put {FILE} there, "
+            f"set features.weights=PATH, or take {instead}"
         ) from error
     return path

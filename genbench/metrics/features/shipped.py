@@ -8,7 +8,7 @@ from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
 from genbench.metrics.cache import load
 from genbench.metrics.features.cnn import CNNExtractor
-from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, fitting
 from genbench.runtime.progress import Progress
 
 __all__ = ["DigitsFeatures", "FashionMnistFeatures", "ShippedFeatures"]
@@ -45,7 +45,7 @@ class ShippedFeatures(FeatureSource):
         if source.shape != self.shape:
             raise ValueError(
                 f"images of {source.name} are {source.shape}; features={self.option} is for images of "
-                f"{self.shape}: take features=classifier or features=auto"
+                f"{self.shape}: take {fitting(source)}"
             )
         if not self.path.is_file() or file_digest(self.path) != self.sha256:
             raise ValueError(
