@@ -5,6 +5,7 @@ beside the raw weights at the end.
 import copy
 
 import torch
+from torch import Tensor
 
 from genbench.generator import Generator
 from genbench.runtime.average_rate import new_share
@@ -23,7 +24,7 @@ class Ema:
     def __init__(self, model: Generator, *, halflife_images: float, rampup: float | None = 0.05) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         # Listed once: to walk through the modules takes longer than all of the arithmetic.
-        self.parameters = list(self.model.parameters()), list(model.parameters())
+        self.parameters = list[Tensor](self.model.parameters()), list[Tensor](model.parameters())
         self.buffers = list(zip(self.model.buffers(), model.buffers(), strict=True))
         self.halflife_images, self.rampup = halflife_images, rampup
 
