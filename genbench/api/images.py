@@ -41,5 +41,5 @@ class Images:
         """Write an .npz file that `genbench evaluate` and `genbench.evaluate` read, and return its path."""
         arrays = {"samples": self.array} | ({} if self.labels is None else {"labels": self.labels})
         with Path(path).open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # no name is the option of numpy
         return Path(path)

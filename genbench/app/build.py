@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
@@ -64,7 +64,7 @@ def build(
         # Keys first, then the data, whose shape the values of all other groups refer to.
         tree = resolved(cfg)
         check_no_password(tree)
-        schema.check_root(tree, OmegaConf.to_container(without_hydra(cfg)))
+        schema.check_root(tree, cast("dict[str, Any]", OmegaConf.to_container(without_hydra(cfg))))
         schema.check(tree["data"], "data")
         each = tree["trainer"].get("devices", 1) if each is None else each
         device = devices.choose(cfg.device, job=job * each + local, together=each)

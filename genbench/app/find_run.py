@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -57,7 +57,8 @@ class ChecksDirectory(Callback):
     conf/config.yaml names this class. A refusal is printed, and the command exits with code 2.
     """
 
-    def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
+    # Hydra passes the configuration's name alone, and declares any keywords.
+    def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:  # type: ignore[override]
         """Check the directory of a single run."""
         with checking(config):
             runs_dir = run_dir(config).parents[1]
@@ -68,7 +69,7 @@ class ChecksDirectory(Callback):
             check_directory(Run(here), identity(config))
             note_new(here)
 
-    def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:  # type: ignore[override]
         """Check the folder of a sweep; its jobs check their own directories when they start."""
         with checking(config):
             for key in ("runs_dir", "hydra.sweep.dir"):
@@ -198,7 +199,7 @@ def write_composition(cfg: DictConfig, here: Run) -> None:
     """Write into .hydra/ of a run what Hydra composed: config.yaml, hydra.yaml and overrides.yaml.
     Hydra itself would write them before anything is checked. Each file appears whole or not at all.
     """
-    hydra = HydraConfig.instance().cfg
+    hydra = cast("DictConfig | None", HydraConfig.instance().cfg)  # declared as its own part
     assert hydra is not None
     parts = {"config": without_hydra(cfg), "hydra": hydra, "overrides": hydra.hydra.overrides.task}
     for name, part in parts.items():

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -71,7 +71,7 @@ def run(cfg: DictConfig) -> float:
             # Of a terminal, between two jobs: it would kill this worker, and with it the others.
             signal.signal(number, signal.SIG_IGN)
     # Jobs that run at the same time share the terminal: each line says whose it is.
-    console = terminal("" if alone else f"job {HydraConfig.get().job.get('num', 0)}: ")
+    console = terminal("" if alone else f"job {hydra_part().job.get('num', 0)}: ")
     if in_sweep():
         return run_in_sweep(cfg, here, console, alone=alone)
     return run_alone(cfg, here, console)
@@ -154,8 +154,8 @@ def enter_end(end: JobEnd, here: Run, started: float) -> int:
     """
     job = HydraConfig.get()
     seconds = time.monotonic() - started if end.seconds is None else end.seconds
-    words = tuple(OmegaConf.to_container(job.overrides.task))
-    outcome = Outcome(job.job.num, end.status, words, str(here.path), seconds, end.note)
+    words: Any = OmegaConf.to_container(job.overrides.task)
+    outcome = Outcome(job.job.num, end.status, tuple(words), str(here.path), seconds, end.note)
     try:
         if (record := ledger()) is not None:
             record.add(outcome)
@@ -186,7 +186,8 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
             from genbench.session.session import Session  # late: a finished run is shown without torch
 
             parts, configuration = assemble(task)
-            check_objective(cfg.objective, parts, is_asked=asks_objective(HydraConfig.instance().cfg))
+            whole = cast("DictConfig", HydraConfig.instance().cfg)  # declared as its own part
+            check_objective(cfg.objective, parts, is_asked=asks_objective(whole))
             session = Session(parts, here, configuration, parts.context(Progress(console), stop))
             if not cfg.dry_run:
                 check_places(here, parts.model)
@@ -250,7 +251,7 @@ def task_of(cfg: DictConfig, here: Run) -> Task:
     Its choices, which results are grouped by, are the option of each group, {"model": "ddpm", ..}, and
     `conditional`, which is no group.
     """
-    job = HydraConfig.get()
+    job = hydra_part()
     choices = {
         group.partition("@")[0]: option
         for group, option in job.runtime.choices.items()
@@ -258,6 +259,11 @@ def task_of(cfg: DictConfig, here: Run) -> Task:
     }
     choices["conditional"] = str(cfg.conditional).lower()
     return Task(without_hydra(cfg), here.path, identity(cfg), choices, job.job.get("num") or 0)
+
+
+def hydra_part() -> DictConfig:
+    """Return Hydra's own part of this job's configuration, which Hydra declares as a dataclass."""
+    return cast("DictConfig", HydraConfig.get())
 
 
 def in_sweep() -> bool:

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra import compose
 from hydra.errors import HydraException
@@ -131,8 +131,9 @@ def measuring(
         buildable(unchanged, unchanged.keys() - {"seed"})
     try:
         # A run whose data and metrics both stay may have lost the overrides that it was composed of.
-        needs_words = of_run is not None and asked and not unchanged.keys() >= {"data", "metrics"}
-        tree = composed_over(words_of(Path(of_run)) if needs_words else [], overrides) | unchanged
+        needs_words = asked and not unchanged.keys() >= {"data", "metrics"}
+        words = words_of(Path(of_run)) if of_run is not None and needs_words else []
+        tree = composed_over(words, overrides) | unchanged
         if of_run is None:
             for key in ("data", "metrics"):
                 schema.check(tree[key], key)
@@ -173,7 +174,7 @@ def composed_over(own: Sequence[str], overrides: Sequence[str]) -> dict[str, Any
     if missing := sorted(ASKED_BY.keys() - tree.keys()):
         raise ValueError(f"an evaluation needs {', '.join(missing)}: leave out the deletion")
     check_no_password(tree)
-    schema.check_root(tree, OmegaConf.to_container(cfg))
+    schema.check_root(tree, cast("dict[str, Any]", OmegaConf.to_container(cfg)))
     if tree["seed"] < 0:
         raise ValueError(f"seed is {tree['seed']}; it must be at least 0")
     return tree

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
@@ -14,7 +14,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     InterpolationKeyError,
     InterpolationResolutionError,
@@ -72,8 +72,8 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        hydra = HydraConfig.instance().cfg
-        words = [] if hydra is None else OmegaConf.to_container(hydra.hydra.overrides.task)
+        hydra = cast("DictConfig | None", HydraConfig.instance().cfg)  # declared as its own part
+        words: Any = [] if hydra is None else OmegaConf.to_container(hydra.hydra.overrides.task)
         raise UsageError(explain_error(error, words)) from error
 
 

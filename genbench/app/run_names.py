@@ -106,7 +106,7 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     """Return a copy of the configuration without the node `hydra`, which configures Hydra.
     Changes of the copy do not reach the original; references stay unresolved.
     """
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
 # At import, since the workers of parallel launchers run no other entry point before they resolve a name.

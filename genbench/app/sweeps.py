@@ -16,6 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -53,7 +54,8 @@ class KeepsLedger(Callback):
     conf/config.yaml names this class. The hooks run in the process that starts the jobs.
     """
 
-    def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
+    # Hydra passes the configuration's name alone, and declares any keywords.
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:  # type: ignore[override]
         """Name the ledger to all jobs, and put `Combinations` in the place of Hydra's own sweeper."""
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         path = Path(config.runs_dir).resolve() / ".sweeps" / f"{moment}-{os.getpid()}.jsonl"
@@ -68,7 +70,7 @@ class KeepsLedger(Callback):
         if "joblib" in config.hydra.launcher._target_:
             ask_workers_to_stop()
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn) -> None:
+    def on_job_end(self, config: DictConfig, job_return: JobReturn) -> None:  # type: ignore[override]
         """Forget a job's configuration: Hydra keeps those of all jobs until a sweep ends, 0.3 MB each."""
         job_return.cfg = job_return.hydra_cfg = None
 
@@ -92,6 +94,9 @@ class Combinations(Sweeper):
     Hydra's own sweeper ends the whole sweep at the first such job. max_batch_size: jobs that a launcher gets
     at once, None for all; params: overrides of every job.
     """
+
+    config: DictConfig
+    launcher: Launcher
 
     def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
         self.max_batch_size = max_batch_size

@@ -55,5 +55,5 @@ def dashboard(
     from genbench.tracking.wandb import at_the_server, default_entity
 
     with at_the_server():  # whose errors become one message
-        made = workspace(project, entity or default_entity(), data=data).save()
+        made = workspace(project, entity or default_entity(), data=data).save()  # type: ignore[no-untyped-call]
         say(made.url)

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -156,7 +157,7 @@ class Report:
                 write_folder(found, self.out, title=title)
             say(f"{self.out / 'index.html'} is written")
             return
-        write = {
+        write: dict[Format, Callable[[Comparison], str]] = {
             Format.md: markdown,
             Format.csv: csv_text,
             Format.json: json_text,

@@ -14,8 +14,8 @@ from genbench.runtime.disk import whole_folder
 
 __all__ = ["verbs"]
 
-T = TypeVar("T")
-KINDS = {str: "names", int: "whole numbers", float: "numbers"}
+T = TypeVar("T", bound=str | float)
+KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numbers", float: "numbers"}
 
 verbs = typer.Typer()
 
@@ -94,7 +94,7 @@ class Sample:
     def overrides(self) -> dict[str, object]:
         """Return the settings that the options change. Raises ValueError where two change the same one."""
         asked = {"sampler": self.sampler, "steps": self.steps}
-        found = {key: value for key, value in asked.items() if value is not None}
+        found: dict[str, object] = {key: value for key, value in asked.items() if value is not None}
         for key, value in map(setting, self.settings or []):
             if key in found:
                 raise ValueError(f"{key} is given twice, as {found[key]} and as {value}: give it once")

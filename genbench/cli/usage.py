@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 __all__ = ["ParserError", "Verbs", "explain_words"]
 
-ParserError = typer.BadParameter.__mro__[2]
+ParserError: type[Exception] = typer.BadParameter.__mro__[2]
 """The class of all errors of typer's parser, of which it exports this grandchild alone."""
 HELP = "`genbench VERB --help` says what it takes"
 NUMBERS = {int: "a whole number", float: "a number"}
@@ -30,7 +30,8 @@ def explain_words(error: Any) -> str:  # noqa: ANN401 (its class is private to t
     """Return the message of an error of typer's parser: the word received, what is legal, and the remedy.
     error: a ParserError, with the command and, where it has one, the option or argument that it is about.
     """
-    name, param = type(error).__name__, getattr(error, "param", None)
+    name = type(error).__name__
+    param: Any = getattr(error, "param", None)
     if name == "BadOptionUsage":  # which knows no command
         takes_none = "not take" in error.message
         return f"{error.option_name} {'takes no value' if takes_none else 'needs a value behind it'}: {HELP}"
@@ -68,7 +69,7 @@ def called(param: Any) -> str:  # noqa: ANN401
 
 def received(error: Any) -> str:  # noqa: ANN401
     """Return the value that was refused, in quotes; typer's own words on it where they alone are known."""
-    found = getattr(error.__cause__, "errors", list)()
+    found: list[Any] = getattr(error.__cause__, "errors", list)()
     return repr(found[0]["input"]) if found else error.message
 
 

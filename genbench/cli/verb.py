@@ -57,7 +57,8 @@ class RunsItself(TyperCommand):
     `@verbs.command("sample", cls=RunsItself)` above the dataclass, whose docstring is the help.
     """
 
-    def invoke(self, ctx: typer.Context) -> Any:  # noqa: ANN401
+    # typer makes a typer.Context, and declares its private base.
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401
         """Build the dataclass from the words of the command line, and run it."""
         return super().invoke(ctx).run()
 

@@ -59,16 +59,16 @@ class ImageFolder(ImageSource):
         self.test_fraction = test_fraction
 
     @cached_property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # computed at its first use, like those below
         stem = "" if self.root is None else re.sub(r"\W+", "_", self.root.resolve().name).strip("_")
         return f"{stem or 'folder'}_{self.shape[1]}px"
 
     @cached_property
-    def num_classes(self) -> int:
+    def num_classes(self) -> int:  # type: ignore[override]
         return len(self.class_names)
 
     @cached_property
-    def class_names(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
         return () if class_fault(self.folders) else tuple(sorted(self.folders))
 
     @cached_property
@@ -150,10 +150,10 @@ class ImageFolder(ImageSource):
         for split, base in self.bases.items():
             tree = self.trees[base]
             if not tree.images:
-                found = " ".join(remarks(base, [tree]))
+                others = " ".join(remarks(base, [tree]))
                 raise FileNotFoundError(
                     f"{base} holds no images ({', '.join(SUFFIXES)}), and the {split} split needs one at "
-                    f"least: name another folder by data.root=PATH. {found}".rstrip()
+                    f"least: name another folder by data.root=PATH. {others}".rstrip()
                 )
         found = tops(self.trees[self.bases["train"]].images) if self.hashed else {"train"}
         if all(top.lower() in HELD_OUT for top in found):

@@ -81,7 +81,7 @@ class Gaussians(ImageSource):
         return f"data.test={n}"
 
     @cached_property
-    def distribution(self) -> KnownDistribution:
+    def distribution(self) -> KnownDistribution:  # type: ignore[override]  # at its first use
         """The exact distribution of the images, computed at the first use."""
         size, classes = self.shape[1], self.num_classes
         means = blobs(classes, size, shift=self.shift, seed=self.seed)  # (K, S, D)

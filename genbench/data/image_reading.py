@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from genbench.records.untrusted_files import open_regular
 from genbench.runtime.disk import is_machine_fault
@@ -50,7 +51,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise ImageFileError(path, reason_of(error, path)) from error
 
 
-def fault_of(image: Image.Image) -> str:
+def fault_of(image: ImageFile) -> str:
     """Say why an image that is opened would not be read as it is meant; "" where nothing is lost."""
     frames = getattr(image, "n_frames", 1)  # which only formats with frames have
     # The first image of an MPO, as telephones write it, is the photograph; the others are previews of it.

@@ -39,7 +39,8 @@ class MappedFile:
         if found == self.state:
             return
         # A file of which the times alone have changed, as `touch` does it, is still sound.
-        if found is None or found.size < self.tensor.nbytes or zlib.crc32(self.tensor.numpy()) != self.crc:
+        content = self.tensor.numpy().data
+        if found is None or found.size < content.nbytes or zlib.crc32(content) != self.crc:
             raise Damaged(
                 f"{self.path} was changed while this process read images from it: end the program that does "
                 "so. The same command then decodes the images again, and resumes at the last checkpoint"

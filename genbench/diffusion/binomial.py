@@ -9,7 +9,7 @@ Source: Sohl-Dickstein et al. 2015, Table App.1.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -100,7 +100,7 @@ class BinomialDiffusion(LikelihoodProcess):
         if self.auxiliary:
             terms["auxiliary"] = -self.auxiliary * F.logsigmoid(x0 * logits).flatten(1).mean(1).float()
         # Importance sampling learns from losses without their weights.
-        self.times.update(t, sum(terms.values()))
+        self.times.update(t, cast("Tensor", sum(terms.values())))
         return weighted_mean(terms, weight)
 
     def logits(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:

@@ -137,7 +137,7 @@ class UniPC(Sampler):
     ) -> Iterator[Tensor]:
         alpha_bar, lam = schedule.alpha_bar(times), schedule.half_log_snr(times).tolist()
         # past: (lambda, x0_hat) of earlier steps, the latest first.
-        x0, past = denoise(x, 0).x0, []
+        x0, past = denoise(x, 0).x0, list[tuple[float, Tensor]]()
         for k in range(len(times) - 1):
             h, left = lam[k + 1] - lam[k], len(times) - 1 - k
             # Places u of earlier estimates in units of the step ahead, all below 0.

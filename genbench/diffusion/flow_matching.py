@@ -33,6 +33,8 @@ class Straight(Process):
     Source: Liu et al. 2023 (rectified flow), Eq. 1; Lipman et al. 2023, Eq. 22 with sigma_min = 0.
     """
 
+    here: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         # A process without parameters or tables learns of its device by this buffer alone.

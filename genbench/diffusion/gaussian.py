@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -174,7 +175,7 @@ class GaussianDiffusion(LikelihoodProcess):
             )
             terms = self.objective.terms(case, self.schedule)
             # Importance sampling learns from the losses without their weights.
-            self.times.update(t, sum(terms.values()))
+            self.times.update(t, cast("Tensor", sum(terms.values())))
         return weighted_mean(terms, weight)
 
     def answer(

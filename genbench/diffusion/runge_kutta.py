@@ -6,6 +6,7 @@ t is a function of u where steps of equal length in u are to be short in t somew
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from torch import Tensor
 
@@ -46,4 +47,5 @@ def weighted_sum(
     values: the slopes, or another integrand at the same stages. rates: rate_j at each stage, 1 where None.
     """
     factors = [1.0] * len(stages) if rates is None else rates
-    return sum(b * factors[j] * values[j] for j, (_, b) in enumerate(stages) if b)
+    terms = (b * factors[j] * values[j] for j, (_, b) in enumerate(stages) if b)
+    return cast("Tensor", sum(terms))  # of one stage at least

@@ -61,7 +61,8 @@ class NoiseSpacing(Spacing):
         ends = torch.cat([noisy, torch.ones_like(top) / schedule.T])
         beyond = bool(noisy < top)
         # One time is `top` itself where it lies above sigma_max.
-        lam = self.between(*schedule.half_log_snr(ends).tolist(), steps - 1 if beyond else steps)
+        first, last = schedule.half_log_snr(ends).tolist()
+        lam = self.between(first, last, steps - 1 if beyond else steps)
         falling = [
             top if beyond else top[:0],
             schedule.nearest(2 * lam.to(top.device)),
@@ -100,8 +101,8 @@ class Karras(NoiseSpacing):
 
     def between(self, noisy: float, clean: float, n: int) -> Tensor:
         # s^(1/rho) = e^(-lambda / rho) at both ends.
-        ends = (math.exp(-lam / self.rho) for lam in (noisy, clean))
-        return -self.rho * torch.linspace(*ends, n, dtype=torch.float64).log()
+        first, last = (math.exp(-lam / self.rho) for lam in (noisy, clean))
+        return -self.rho * torch.linspace(first, last, n, dtype=torch.float64).log()
 
 
 def distinct(k: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class Divergence:
     def slopes(
         self,
         stages: Stages,
-        times: Sequence[Tensor],
+        times: Sequence[Tensor] | Tensor,
         x: Tensor,
         h: float | Tensor,
         rates: Sequence[float] | None = None,

@@ -215,7 +215,7 @@ def write(
     save_grid(shown, folder / "grid.png", columns=None if len(drawing.given) else columns(y))
     arrays = {"samples": pixels(together)} | ({} if y is None else {"labels": y.cpu().numpy()})
     with atomic_file(folder / "samples.npz") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # no name is the option of numpy
 
 
 def pixels(images: Tensor) -> np.ndarray:

@@ -87,7 +87,7 @@ class Gallery:
         rebuilt test images, and interpolations between two codes. Processes share them, one each.
         """
         # In this order in the tracker; a model may be of several kinds.
-        kinds = {
+        kinds: dict[type, Callable[[Any], Picture]] = {
             Trajectory: self.trajectory,
             ForwardProcess: self.forward_process,
             Latent: self.reconstructions,
@@ -95,7 +95,7 @@ class Gallery:
         }
         drawings = [draw for kind, draw in kinds.items() if isinstance(model, kind)]
         for picture in self.context.processes.map(lambda draw: tuple(self.drawn(draw, model)), drawings):
-            self.show(Picture(*picture), images_seen)
+            self.show(Picture._make(picture), images_seen)
 
     @torch.no_grad()
     def drawn(self, draw: Callable[[Any], Picture], model: Generator) -> Picture:
@@ -109,6 +109,7 @@ class Gallery:
         """Draw the states between noise and samples: 6 rows, one for each sample, of 12 states in the order
         of sampling, the classes in turn for a conditional model.
         """
+        assert isinstance(model, Generator)  # a trajectory is what some of them have
         y = classes_in_turn(model, ROWS, self.context.device)
         return frames("trajectory", model.trajectory(ROWS, y, rng=self.rng(), frames=FRAMES))
 

@@ -217,7 +217,7 @@ def checked_labels(given: np.ndarray | Tensor, n: int, num_classes: int, where: 
             f"integers: {to_labels(labels, n)}"
         )
     if num_classes == 0:
-        raise ValueError(f"{file} has labels, and the data has no classes: save the samples without labels")
+        raise ValueError(f"{where}: the data has no classes: save the samples without labels")
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
             f"{where} range from {labels.min()} to {labels.max()}; they must be from 0 to "

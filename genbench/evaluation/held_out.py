@@ -79,6 +79,7 @@ class HeldOut:
         """Compute log p(x) of the test images in nats, (1 or 2, B) for each batch: under the model and, where
         it is known, under the data's own distribution.
         """
+        assert isinstance(model, Generator)  # a likelihood is what some of them have
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             distribution = self.data.distribution
@@ -91,6 +92,7 @@ class HeldOut:
         """Compute log p(x) in finer steps minus log p(x) with equal random draws, on at most 64 test images:
         (B,) nats for each batch, whose mean is the error of the solver.
         """
+        assert isinstance(model, Generator)
 
         def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
             coarse = model.log_prob(x, y)

@@ -5,7 +5,7 @@ guidance), without training again; for `genbench sampler-sweep`.
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -74,7 +74,7 @@ def sampler_sweep(
     distance_figure(table, out / "distance.png")
     if "guidance.scale" in table:
         # The first setting with each scale, since one row shows one model.
-        first = {setting["guidance.scale"]: setting for setting in reversed(todo)}
+        first = {cast("float", setting["guidance.scale"]): setting for setting in reversed(todo)}
         scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", context)
     return table
 

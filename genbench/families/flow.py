@@ -133,6 +133,7 @@ class NormalizingFlow(Latent, Likelihood):
         self.check_batch(x, y)
         v, log_q = self.dequantization(grey_levels(x), y)
         z, log_det = self.map(v, y)
+        assert log_det is not None  # it is on the way back alone
         return self.base.log_prob(z), log_det, log_q
 
     def map(self, x: Tensor, y: Tensor | None, *, reverse: bool = False) -> tuple[Tensor, Tensor | None]:

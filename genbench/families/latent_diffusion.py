@@ -26,6 +26,10 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
     Source: Rombach et al. 2022, Section 3; scaling by the moments: Appendix G.
     """
 
+    mean: Tensor
+    square: Tensor
+    batches: Tensor
+
     def __init__(
         self,
         shape: tuple[int, int, int],

@@ -68,7 +68,8 @@ class VQVAE(Latent, Likelihood):
                 f"model.codebook.dimensions is {codebook.dimensions}: set network.encoder.out_channels to it"
             )
         self.code_distribution = Categorical(codebook.size, ordered=False)
-        self.phases, self.prior_model = ("autoencoder",), None
+        self.phases = ("autoencoder",)
+        self.prior_model: Generator | None = None
         if prior is not None and prior_network is not None:
             # The prior models one channel, whose levels are the indices of codes.
             maps = (1, *self.latent_shape[1:])
@@ -137,6 +138,7 @@ class VQVAE(Latent, Likelihood):
         """log p(k | y) of maps of code indices by the prior: (B, 1, h, w) int64 -> (B,) nats."""
         if not self.prior_model:  # uniform over the codes of each position
             return -math.log(self.codebook.size) * torch.ones_like(index, dtype=torch.float32).sum((1, 2, 3))
+        assert isinstance(self.prior_model, Likelihood)
         return self.prior_model.log_prob(self.code_distribution.to_value(index), y)
 
     def index(self, x: Tensor, y: Tensor | None) -> Tensor:

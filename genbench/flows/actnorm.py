@@ -34,7 +34,7 @@ class ActNorm(Transform):
         self.log_gain = nn.Parameter(torch.zeros(channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
         self.known_initialised = False  # a copy of `initialised` on the host: reading the buffer stalls a GPU
-        self.register_load_state_dict_post_hook(forget_known)
+        self.register_load_state_dict_post_hook(forget_known)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if self.training and torch.is_grad_enabled() and not self.known_initialised:

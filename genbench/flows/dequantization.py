@@ -1,8 +1,8 @@
 """Dequantization, from bytes to real numbers: noise that fills the bucket of each grey level."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -104,7 +104,8 @@ class VariationalDequantization(Dequantization):
         context = 2 * levels / (LEVELS - 1) - 1  # the levels in [-1, 1]
         h, log_q = eps, StandardNormal().log_prob(eps)
         # As in CouplingLayer, but the networks read the levels beside the fixed part.
-        for partition, network in zip(self.partitions, self.networks, strict=True):
+        partitions = cast("Iterable[Checkerboard]", self.partitions)
+        for partition, network in zip(partitions, self.networks, strict=True):
             fixed, moved = partition.split(h)
             raw = partition.restrict(network(torch.cat([fixed, context], dim=1), y))
             moved, log_det = self.function.forward(moved, raw)

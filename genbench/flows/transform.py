@@ -6,6 +6,7 @@ Everything here computes in the dtype of x (networks alone may use less, see `ge
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -50,7 +51,7 @@ class Composed(Transform):
         return x, total
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        for transform in reversed(self.transforms):
+        for transform in reversed(cast("Sequence[Transform]", self.transforms)):
             z = transform.inverse(z, y)
         return z
 

@@ -97,7 +97,7 @@ def collect(
     """
     # Memory stays bounded: moments need no image, features and images a part, logits a larger one.
     chosen, classed = retained(n, RETAINED), retained(n, LOGITS)
-    moments, parts = Moments(extractor.num_features), []
+    moments, parts = Moments(extractor.num_features), list[tuple[Tensor, Tensor, Tensor | None, Tensor]]()
     for images, labels, features, logits in stream:
         start = moments.n  # as many images as came before this batch
         moments.update(features)
@@ -108,15 +108,15 @@ def collect(
         parts.append((features[few], images[few], None if labels is None else labels[few], logits[more]))
     if moments.n != n:
         raise ValueError(f"{n} images were promised and {'more' if moments.n > n else moments.n} came")
-    features, images, labels, logits = zip(*parts, strict=True)
+    all_features, all_images, all_labels, all_logits = zip(*parts, strict=True)
     return Drawn(
         protocol=extractor.protocol,
         of=of,
         seed=seed,
         n=n,
         moments=moments,
-        features=torch.cat(features),
-        images=torch.cat(images),
-        labels=None if labels[0] is None else torch.cat(labels),
-        logits=torch.cat(logits),
+        features=torch.cat(all_features),
+        images=torch.cat(all_images),
+        labels=None if all_labels[0] is None else torch.cat(all_labels),
+        logits=torch.cat(all_logits),
     )

@@ -37,7 +37,7 @@ class Reference(NamedTuple):
     """The distribution that the images were sampled from, where it is known."""
 
     @property
-    def index(self) -> Tensor:
+    def index(self) -> Tensor:  # type: ignore[override]  # in the place of the method of tuples
         """Numbers of the images of the split that `features` are of, in the order of their rows: (at most
         10,000,) int64. So row i belongs to the label of image index[i].
         """

@@ -90,6 +90,8 @@ class Sinusoid(nn.Module):
     Source: Vaswani et al. 2017, Section 3.5.
     """
 
+    frequencies: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         half = channels // 2

@@ -1,7 +1,7 @@
 """Parts that the networks of all GANs share: sizes, the discriminator's head, normalisation."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +68,7 @@ def spectral(layer: Layer, *, on: bool) -> Layer:
 
     The power iteration makes one step a training pass. Source: Miyato et al. 2018, Algorithm 1.
     """
-    return parametrizations.spectral_norm(layer) if on else layer
+    return cast("Layer", parametrizations.spectral_norm(layer)) if on else layer
 
 
 def group_norm_of_8(channels: int, *, affine: bool = True) -> GroupNorm:

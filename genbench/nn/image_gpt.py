@@ -1,6 +1,7 @@
 """A transformer over the tokens of an image, each of which sees those before it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -68,9 +69,10 @@ class ImageGPT(CausalNetwork):
         i = cache.position
         h = self.embed(self.to_tokens(x)[:, i - 1 : i]) if i else self.begin(x, y)  # (B, 1, width)
         h = h + self.positions()[i : i + 1]
+        blocks = cast("Iterable[TransformerBlock]", self.blocks)
         if i == 0:
-            cache.layers = [block.empty_cache(h, self.length) for block in self.blocks]
-        for block, (keys, values) in zip(self.blocks, cache.layers, strict=True):
+            cache.layers = [block.empty_cache(h, self.length) for block in blocks]
+        for block, (keys, values) in zip(blocks, cache.layers, strict=True):
             h = block.step(h, keys, values, i)
         cache.position += 1
         return self.leave(self.norm(h))

@@ -1,6 +1,7 @@
 """The network of a hierarchical VAE: features on the way down, latents on the way up."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -48,9 +49,9 @@ class Ladder(LatentNetwork):
         check_count("network.latent_top", latent_top, MOST_CHANNELS, usual=16)
         check_count("network.latent_channels", latent_channels, MOST_CHANNELS, usual=1)
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
-        self.patch, self.sizes, self.map_shape = patch, sizes.maps, sizes.smallest
+        self.patch, self.sizes, self.smallest = patch, sizes.maps, sizes.smallest
         self.bottom_up = BottomUp(sizes)
-        now, height, breadth = self.map_shape
+        now, height, breadth = self.smallest
         self.infer = nn.Linear(now * height * breadth, 2 * latent_top)
         self.head = nn.Linear(latent_top, now * height * breadth)
         self.condition = Condition(latent_top, num_classes, sizes.embedding)
@@ -71,9 +72,9 @@ class Ladder(LatentNetwork):
         features = None if x is None else self.bottom_up(x, y)
         top = draw(noise.pop(0), None if features is None else self.infer(features[-1].flatten(1)))
         drawn, condition = [top], self.condition(top[0], y)  # (B, E)
-        h = self.head(top[0]).reshape(-1, *self.map_shape)  # (B, width_L, h, w)
+        h = self.head(top[0]).reshape(-1, *self.smallest)  # (B, width_L, h, w)
         for stage, size in zip(self.levels, reversed(self.sizes), strict=True):
-            for layer in stage:
+            for layer in cast("nn.ModuleList", stage):
                 if isinstance(layer, Upsample):
                     h = layer(h, size)
                 else:

@@ -1,6 +1,7 @@
 """The gated PixelCNN: masked convolutions that answer for each pixel by the pixels before it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -88,21 +89,22 @@ class PixelCNN(CausalNetwork):
         """
         pixel, group = divmod(cache.position, self.tokens_per_pixel)
         row, column = divmod(pixel, self.shape[2])
+        layers = cast("Iterable[GatedLayer]", self.layers)
         if cache.position == 0:
-            cache.layers = [layer.empty_cache(x) for layer in self.layers]
+            cache.layers = [layer.empty_cache(x) for layer in layers]
         if group == column == 0:
             empty = x.new_zeros(len(x), self.inputs, 1, self.shape[2])
             self.begin_row(self.read(x[:, :, row - 1 : row]) if row else empty, y, cache)
         cache.position += 1
         # Both the last pixel, some channels of which were missing when it was read before, and this one.
         left = self.read(x[:, :, row : row + 1, max(column - 1, 0) : column + 1])  # (B, inputs, 1, 2 or 1)
-        for layer, (_, columns, link) in zip(self.layers, cache.layers, strict=True):
+        for layer, (_, columns, link) in zip(layers, cache.layers, strict=True):
             left = layer.left_step(left, columns, link, column, y)  # (B, width, 1, 1)
         return self.to_answers(left)[:, group : group + 1]
 
     def begin_row(self, above: Tensor, y: Tensor | None, cache: Cache) -> None:
         """Pass the row above the next one, (B, inputs, 1, W), through the upper stack of all layers."""
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(cast("Iterable[GatedLayer]", self.layers)):
             rows, columns, _ = cache.layers[index]
             above, rows, link = layer.above_step(above, rows, y)
             cache.layers[index] = (rows, columns, link)

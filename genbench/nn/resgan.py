@@ -146,7 +146,7 @@ class DownBlock(nn.Module):
         super().__init__()
         self.conv1 = spectral(nn.Conv2d(inputs, outputs, 3, padding=1), on=spectral_norm)
         self.conv2 = spectral(nn.Conv2d(outputs, outputs, 3, padding=1), on=spectral_norm)
-        self.skip = nn.Identity()
+        self.skip: nn.Module = nn.Identity()
         if inputs != outputs:
             self.skip = spectral(nn.Conv2d(inputs, outputs, 1), on=spectral_norm)
 

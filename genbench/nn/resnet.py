@@ -1,6 +1,7 @@
 """Residual convolutional networks from images to vectors or maps, and back."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,7 +93,7 @@ class MapToImage(nn.Module):
         # The map that each level ends with: the level above's, and its own where there is none above.
         ends = reversed([*self.sizes[:1], *self.sizes[:-1]])
         for stage, size in zip(self.levels, ends, strict=True):
-            for layer in stage:
+            for layer in cast("nn.ModuleList", stage):
                 h = layer(h, size if isinstance(layer, Upsample) else condition)
         return F.pixel_shuffle(self.leave(h), self.patch)  # (B, outputs, H, W)
 

@@ -1,7 +1,7 @@
 """The loss of a batch: the number to differentiate and the terms to log."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from torch import Tensor
 
@@ -27,4 +27,4 @@ def weighted_mean(terms: Mapping[str, Tensor], weight: Tensor) -> Loss:
     where each image counts alike.
     """
     means = {name: (weight * term).mean() for name, term in terms.items()}
-    return Loss(sum(means.values()), {name: mean.detach() for name, mean in means.items()})
+    return Loss(cast("Tensor", sum(means.values())), {name: mean.detach() for name, mean in means.items()})

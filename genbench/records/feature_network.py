@@ -73,8 +73,9 @@ class FeatureNetwork:
         accuracy is unknown, and never of an exact posterior, which no training improves.
         """
         least = self.least_accuracy
-        is_known = self.kind == "classifier" and self.accuracy is not None and least is not None
-        return is_known and self.accuracy < least
+        if self.kind != "classifier" or self.accuracy is None or least is None:
+            return False
+        return self.accuracy < least
 
     @property
     def words(self) -> str:

@@ -44,7 +44,7 @@ def hashed(tree: dict[str, Any]) -> str:
     machine_only = (*MACHINE_ONLY, "data.root") if "download" in tree["data"] else MACHINE_ONLY
     for key in machine_only:
         *parents, leaf = key.split(".")
-        node = tree
+        node: Any = tree
         for parent in parents:
             node = node.get(parent) if isinstance(node, dict) else None
         if isinstance(node, dict):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 from genbench.records.metric_kinds import KINDS, SPREADS, Kind
 
@@ -17,6 +18,7 @@ PATTERN = re.compile(r"(?P<kind>[^\[\]]+)\[(?P<inside>[^\[\]]+),(?P<of>ema|raw|g
 COUNT = re.compile(r"n=(0|[1-9][0-9]{0,17})")
 OF_FILE = re.compile(r"[0-9a-f]{8}")
 PLACES = {key: place for place, key in enumerate(KINDS)}
+Number = TypeVar("Number", bound=float | None)
 
 
 @dataclass(frozen=True)
@@ -126,12 +128,12 @@ def rank(text: str) -> tuple[int, str, str, int, int]:
     return MetricName.parse(text).rank
 
 
-def of_ema(metrics: Mapping[str, float]) -> dict[str, float]:
+def of_ema(metrics: Mapping[str, Number]) -> dict[str, Number]:
     """Return the scores of the EMA weights by kind alone: of several the first, against the training split.
 
     {"fid[digits-cnn-v1,n=359,ref=train,ema]": 1.2, ..} -> {"fid": 1.2, ..}; without values of single classes.
     """
-    found: dict[str, float] = {}
+    found: dict[str, Number] = {}
     for text, value in metrics.items():
         name = MetricName.parse(text)
         if name.of == "ema" and name.setting("class") is None:

@@ -4,7 +4,7 @@ Results of earlier versions and results that other people made are read too: a k
 empty, and a key that this version does not know is carried along.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
@@ -29,7 +29,7 @@ VERSION = 2
 """Of the record. 1, which says no version, has the same keys but for `version` and `kinds`."""
 NOT_FINITE = ("nan", "inf", "-inf")  # in the place of numbers for which JSON has no word
 WORDS = ("genbench", "group", "run", "status", "identity", "data_key")
-EARLIER_KINDS = {
+EARLIER_KINDS: dict[tuple[str | None, str | None], tuple[str | None, str | None]] = {
     ("exact", "uniform dequantization"): ("lower", "one draw of uniform dequantization"),
     ("lower", "variational dequantization"): ("lower", "one draw of variational dequantization"),
 }
@@ -37,7 +37,8 @@ EARLIER_KINDS = {
 Section = TypeVar("Section", bound="Part")
 
 
-hints = lru_cache(get_type_hints)  # a report reads the same few classes a thousand times
+# A report reads the same few classes a thousand times.
+hints: Callable[[type], dict[str, Any]] = lru_cache(get_type_hints)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def on_the_way(values: Mapping[str, float]) -> dict[str, float]:
     return {f"{TRAINING}{kind}": value for kind, value in short.items()}
 
 
-def protocol(metrics: Mapping[str, float]) -> str | None:
+def protocol(metrics: Mapping[str, float | None]) -> str | None:
     """Features and number of samples of the first distance or score: digits-cnn-v1,n=359."""
     if not metrics:
         return None

@@ -93,7 +93,7 @@ def outcome_of(line: Mapping[str, Any]) -> Outcome | None:
         return None
     if line["status"] not in get_args(Status) or not math.isfinite(line["seconds"]):
         return None
-    return Outcome(**line | {"overrides": tuple(map(str, line["overrides"]))})
+    return Outcome(**dict(line) | {"overrides": tuple(map(str, line["overrides"]))})
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:

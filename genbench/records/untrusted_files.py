@@ -8,8 +8,9 @@ or appends to such files opens them here.
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 __all__ = [
     "KINDS",
@@ -37,7 +38,7 @@ KINDS = {
 """Kinds of files that are not regular, as `stat` numbers them -> their names (plural: with an s)."""
 
 
-def open_regular(path: Path, *, at_most: int | None = None, inside: Path | None = None) -> BinaryIO:
+def open_regular(path: Path, *, at_most: int | None = None, inside: Path | None = None) -> BufferedReader:
     """Open a regular file for reading, without waiting for a writer as a pipe would.
 
     at_most: bytes that it may have. inside: the folder that it must lie in, however many links lead to it;

@@ -63,7 +63,7 @@ def protocols(runs: Runs) -> list[tuple[str, Runs]]:
     stand with those of the first protocol.
     """
     own = [""] * len(runs.frame)
-    for name in reversed(shown_metrics(measured_metrics(runs.frame), runs.kinds)):
+    for name in reversed(shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)):
         basis = MetricName.parse(name).basis
         own = [basis if is_own else old for old, is_own in zip(own, runs.own(name), strict=True)]
     known = list(dict.fromkeys(filter(None, own)))
@@ -83,7 +83,9 @@ def pooled(runs: Runs, parts: Sequence[DataFrame]) -> list[str]:
     number = {row: i for i, rows in enumerate(parts) for row in rows.index}
     keys = exact(runs.frame, identifying(runs)).loc[list(number)]
     # Of a column that is alike inside each group there are as many pairs of group and value as groups.
-    return [name for name in keys if len({*zip(number.values(), keys[name], strict=True)}) > len(parts)]
+    return [
+        name for name in keys.columns if len({*zip(number.values(), keys[name], strict=True)}) > len(parts)
+    ]
 
 
 def constants(runs: Runs, names: Sequence[str]) -> dict[str, Cell]:

@@ -79,7 +79,7 @@ def unfinished(folder: Path) -> str:
 
 def with_later(content: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a result with the newest of each metric that it lacks, and a likelihood (EMA) if it has none."""
-    metrics, likelihood = {}, section(content, "likelihood")
+    metrics, likelihood = dict[str, Any](), section(content, "likelihood")
     is_measured = likelihood.get("bits_per_dim") is not None
     for record in found:
         metrics |= record["metrics"]

@@ -156,7 +156,7 @@ def measure(runs: Runs, name: str) -> list[str]:
 
 def of_kind(runs: Runs, kind: str) -> list[str]:
     """The metrics of a kind: those that are usually shown, or else all."""
-    metrics = measured_metrics(runs.frame)
+    metrics = measured_metrics(runs.frame.columns)
     found = [metric for metric in metrics if MetricName.parse(metric).kind == kind.lower()]
     return shown_metrics(found, runs.kinds) or found
 
@@ -188,7 +188,7 @@ def keys(runs: Runs, *, every: bool = False) -> str:
 
 def names(runs: Runs) -> list[str]:
     """Names by which a user may call a column, in the order in which they are listed."""
-    known = list(runs.frame)
+    known = list(runs.frame.columns)
     kinds = dict.fromkeys(MetricName.parse(metric).kind for metric in measured_metrics(known))
     first = ["run", "group", "seed", *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
     found = [name for name in dict.fromkeys(first) if name in known or name in kinds]

@@ -39,7 +39,7 @@ class Runs(NamedTuple):
         # Tables show a column for each measure, so those of other data sets and protocols must go.
         names = (*self.choices, *self.settings)
         there = frame.map(lambda value: value is not None).any()
-        return self._replace(frame=frame[[name for name in frame if there[name] or name in names]])
+        return self._replace(frame=frame[[name for name in frame.columns if there[name] or name in names]])
 
     @property
     def networks(self) -> dict[str, FeatureNetwork]:
@@ -162,7 +162,7 @@ def load(runs_dir: str | Path) -> DataFrame:
         warnings.warn(in_one_line(f"{run} is not included: {why}"), stacklevel=2)
     for run, lines in runs.passed_over.items():
         warnings.warn(in_one_line(f"{run}: evaluations that cannot be read: {lines}"), stacklevel=2)
-    frame = pd.DataFrame({name: typed(cells(runs.frame, name)) for name in runs.frame})
+    frame = pd.DataFrame({name: typed(cells(runs.frame, name)) for name in runs.frame.columns})
     frame["counted"] = ~frame["run"].isin([*without_reruns(runs)[1]])
     frame.attrs |= {"choices": runs.choices, "settings": runs.settings, "left_out": runs.left_out}
     return frame

@@ -129,7 +129,7 @@ def measures(runs: Runs, query: Query) -> list[str]:
     there = [name for name in MEASURES if present(cells(runs.frame, name))]
     if all(str(words).endswith(" images") for words in cells(runs.frame, "budget")):
         there = [name for name in there if name != "images_seen"]  # the budget says it
-    shown = shown_metrics(measured_metrics(runs.frame), runs.kinds)
+    shown = shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)
     # Metrics that stem from later evaluations alone come behind the runs' own.
     return [*sorted(shown, key=lambda name: not any(runs.own(name))), *there]
 
@@ -206,7 +206,8 @@ def budget_groups(lines: Sequence[Line]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for place, line in enumerate(lines):
         if len(line.budgets) == 1:
-            found.setdefault(*line.budgets, []).append(place)
+            (budget,) = line.budgets
+            found.setdefault(budget, []).append(place)
     return found
 
 

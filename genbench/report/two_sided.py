@@ -74,22 +74,28 @@ def compare_sides(a: Runs, b: Runs) -> list[Measure]:
                 if differ
                 else f"{name} is several configurations: give a run, or a directory with runs of one"
             )
-    if shared := places(a) & places(b):
+    if both := places(a) & places(b):
         raise ValueError(
-            f"{min(shared)} is a run of both A and B, which does not differ from itself: give two "
+            f"{min(both)} is a run of both A and B, which does not differ from itself: give two "
             "directories, or conditions such as --a model=ddpm --b model=vae"
         )
     (data_a, _), (data_b, _) = (data_sets(runs)[0] for runs in (a, b))
     if data_a != data_b:
         raise ValueError(f"A is of {data_a}, B of {data_b}: numbers of two sets of images do not compare")
-    shared = []
-    for name in (*shown_metrics(measured_metrics(a.frame), a.kinds), "bits_per_dim"):
+    shared = list[tuple[Column, Values, Values]]()
+    for name in (*shown_metrics(measured_metrics(a.frame.columns), a.kinds), "bits_per_dim"):
         col = column(name, a.kinds)
         values = [cells(runs.frame, name) for runs in (a, b)]
         if col.better and None not in (*values[0], *values[1]) and comparable((a.frame, b.frame), name):
-            facts = [(cells(x.frame, "seed"), cells(x.frame, beside(name, "_se"))) for x in (a, b)]
-            sides = [Values([*map(float, x)], *f) for x, f in zip(values, facts, strict=True)]
-            shared.append((col, *sides))
+            side_a, side_b = (
+                Values(
+                    [float(value) for value in found if value is not None],
+                    cells(runs.frame, "seed"),
+                    cells(runs.frame, beside(name, "_se")),
+                )
+                for found, runs in zip(values, (a, b), strict=True)
+            )
+            shared.append((col, side_a, side_b))
     if not shared:
         raise ValueError("the runs share no measure: compare runs of the same data and the same protocol")
     return compare_values(shared)

@@ -59,7 +59,8 @@ def make_repeatable(device: torch.device) -> None:
     they come.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a search for faults, which takes time
+    # A search for faults, which takes time; torch makes the attribute when it is imported.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first call
         torch.backends.cudnn.benchmark = False

@@ -44,7 +44,7 @@ class Part(NamedTuple):
     batch; the training loop sets it for each part of a batch.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # in the place of the method of tuples
     of: int
     last: bool = True
     """Of those that fall to this process."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count as numbers
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -22,7 +22,8 @@ from genbench.runtime.sent_errors import describe_error, rebuild_error
 
 __all__ = ["ALONE", "Processes", "joined", "saved_buffers"]
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 PATIENCE = timedelta(days=7)  # a process that is gone is noticed by its connection, one at work may take long
 
 
@@ -38,7 +39,8 @@ class Processes:
     def __init__(self, index: int = 0, count: int = 1, *, store: dist.Store | None = None) -> None:
         self.index, self.count, self.store = index, count, store
         # Numbers of the host go by a group of their own, so that no GPU has to be waited for.
-        self.host = dist.new_group(backend="gloo", timeout=PATIENCE) if count > 1 else None
+        host = dist.new_group(backend="gloo", timeout=PATIENCE) if count > 1 else None
+        self.host = cast("dist.ProcessGroup | None", host)  # a number is what processes outside would get
         self.counters = numbers()
 
     @property

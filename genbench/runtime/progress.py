@@ -123,7 +123,9 @@ class Progress:
         """Print sentences, a line each, where progress is shown, without markup or wrapping; nothing in a
         Progress that is silent.
         """
-        for sentence in sentences if self.console is not None else ():
+        if self.console is None:
+            return
+        for sentence in sentences:
             self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager

@@ -45,12 +45,14 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     message (of an OSError also number and path) and, in the same way, its cause.
     """
     # An OSError is rebuilt from number, text and path, since its remedy follows from the number.
-    of_system = isinstance(error, OSError) and error.errno is not None
-    name = None if getattr(error, "filename", None) is None else str(error.filename)
+    arguments: list[int | str | None] = [str(error)]
+    if isinstance(error, OSError) and error.errno is not None:
+        name = None if error.filename is None else str(error.filename)
+        arguments = [error.errno, error.strerror, name]
     return {
         "kind": kind_of(error),
         "type": type(error).__name__,
-        "arguments": [error.errno, error.strerror, name] if of_system else [str(error)],
+        "arguments": arguments,
         "cause": None if error.__cause__ is None else describe_error(error.__cause__),
     }
 

@@ -8,7 +8,10 @@ import io
 import os
 import select
 import sys
-from typing import IO, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 __all__ = ["harden_streams", "open_streams"]
 
@@ -94,7 +97,7 @@ class PatientFile(io.FileIO):
         self.name = {1: "<stdout>", 2: "<stderr>"}.get(descriptor, descriptor)  # as the interpreter's own
         self.strict = strict
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
+    def write(self, data: "ReadableBuffer", /) -> int:
         try:
             # A terminal that another program made non-blocking takes it later.
             while (written := super().write(data)) is None:

@@ -19,7 +19,7 @@ from genbench.evaluation.gallery import Gallery
 from genbench.generator import Generator
 from genbench.metrics import NearestImage, parameter_count, peak_memory_bytes, reset_peak_memory
 from genbench.records.result import Cost, Likelihood, Reconstruction, Result
-from genbench.records.run_directory import Run, version
+from genbench.records.run_directory import Ending, Run, version
 from genbench.records.summary import comparable
 from genbench.runtime.context import Context
 from genbench.runtime.device import describe, keep_memory, make_repeatable
@@ -87,7 +87,8 @@ class Session:
                 str(self.parts.device),
                 self.parts.seed,
             )
-        tracker, status, error = None, "failed", None
+        tracker, error = None, None
+        status: Ending = "failed"
         try:
             with self.interruptible():
                 self.prepare_device()
@@ -225,7 +226,7 @@ class Session:
         tracker: gets the values; on_sample: draws pictures on the way.
         """
         parts = self.parts
-        model = parts.model.to(parts.device, memory_format=torch.channels_last)
+        model = parts.model.to(parts.device).to(memory_format=torch.channels_last)
         self.precision.apply(model.autocast_networks(), parts.device)
         return train(
             model,

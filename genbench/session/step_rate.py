@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 
 import torch
@@ -42,7 +43,7 @@ def step_rates(parts: Parts, split: Split, *, processes: int = 1) -> dict[str, f
     From the cache where it has them. Steps take the part of a batch that one process computes at a time.
     """
     size = parts.trainer.batch_size // (parts.trainer.accumulate * processes)
-    model = parts.model.to(parts.device, memory_format=torch.channels_last)
+    model = parts.model.to(parts.device).to(memory_format=torch.channels_last)
     x, y = model_batch(model, split, torch.arange(size) % len(split), parts.device)
     return StepRates(model, x, y, parts).rates()
 
@@ -122,7 +123,7 @@ class StepRates:
             for name, precision in FIXED.items():
                 try:
                     with applied(precision, twin.autocast_networks(), self.x.device):
-                        seconds = self.seconds(lambda stage=stage: self.step(twin, optimizers, stage))
+                        seconds = self.seconds(partial(self.step, twin, optimizers, stage))
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise

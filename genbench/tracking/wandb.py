@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 # Bounds in seconds and attempts: without them an unreachable server holds up the run for minutes.
-BOUNDS = {
+BOUNDS: dict[str, Any] = {
     "init_timeout": 6,
     "finish_timeout": 7,  # what is not sent by then stays on the disk, for `wandb sync`
     "finish_timeout_raises": True,
@@ -39,7 +39,7 @@ BOUNDS = {
 KILL_SECONDS = 1
 API_SECONDS = 5
 # The run's own record has the git commit and the versions; the terminal belongs to the progress bars.
-QUIET = {
+QUIET: dict[str, Any] = {
     "silent": True,
     "console": "off",
     "disable_git": True,
@@ -98,7 +98,7 @@ class Wandb(Mirror):
             self.run.log(short | self.table(values))
         self.run.summary.update(dict(values))
         if protocol := values.get("protocol"):
-            self.run.tags = (*self.run.tags, str(protocol))
+            self.run.tags = (*(self.run.tags or ()), str(protocol))
 
     def table(self, values: Mapping[str, float | str | None]) -> dict[str, Any]:
         """Make the row of the table of results; panels of several runs join these tables."""
@@ -166,7 +166,9 @@ def service_process() -> "subprocess.Popen[bytes] | None":
     import wandb
 
     try:
-        return wandb.setup()._connection._proc._process
+        connection = wandb.setup()._connection
+        service = None if connection is None else connection._proc
+        return None if service is None else service._process
     except AttributeError:  # an agent's, or of a later wandb with other names: then it cannot be killed
         return None
 
@@ -299,7 +301,8 @@ def init(arguments: dict[str, Any], mode: str, bounds: Mapping[str, Any]) -> "wa
     import wandb
 
     settings = wandb.Settings(**bounds, **QUIET)
-    run = wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")
+    # It also takes the earlier names of modes, which its annotation lacks.
+    run = wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")  # type: ignore[arg-type]
     with suppress(ImportError, AttributeError):  # a later wandb may have them elsewhere
         from wandb.sdk.lib import import_hooks
 

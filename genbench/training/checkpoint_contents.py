@@ -75,9 +75,10 @@ def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]
 
 def is_losses(values: object) -> bool:
     """True for a tensor of one or more losses, (n,)."""
+    if not isinstance(values, Tensor) or values.dim() != 1 or len(values) == 0:
+        return False
     # One that is not contiguous may show a number as many times as no memory holds.
-    is_vector = isinstance(values, Tensor) and values.dim() == 1 and len(values) > 0
-    return is_vector and values.is_floating_point() and values.is_contiguous()
+    return values.is_floating_point() and values.is_contiguous()
 
 
 def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) -> None:
@@ -96,7 +97,7 @@ def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) ->
         check_kinds({"images_by_phases": count}, {"images_by_phases": int})
 
 
-def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type[Any]]) -> None:
     """Raise ValueError where a key is missing, or its value of another kind, or a negative number."""
     for key, kind in kinds.items():
         if key not in state:

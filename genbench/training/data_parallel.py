@@ -59,8 +59,8 @@ def backward(loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: P
     After the last part that falls to each process, gradients are the means over all of them.
     Returns the part's own loss. Raises Lost where another process is gone.
     """
-    several = isinstance(loss, DistributedDataParallel)
-    with noticed(mixed=True), loss.no_sync() if several and not part.last else nullcontext():
+    alone = loss.no_sync() if isinstance(loss, DistributedDataParallel) and not part.last else nullcontext()
+    with noticed(mixed=True), alone:
         with at_work(part):
             found: Loss = loss(x, y, step)
         (found.total / (part.of // part.processes)).backward()

@@ -5,6 +5,7 @@ beside the raw weights at the end.
 import copy
 
 import torch
+from torch import Tensor
 
 from genbench.generator import Generator
 from genbench.runtime.average_rate import new_share
@@ -24,7 +25,7 @@ class Ema:
         # What is not trained is its own average: a copy would take its gigabytes once more.
         self.model = (copy.deepcopy(model) if model.phases else model).requires_grad_(False).eval()
         # Listed once: to walk through the modules takes longer than all of the arithmetic.
-        self.parameters = list(self.model.parameters()), list(model.parameters())
+        self.parameters = list[Tensor](self.model.parameters()), list[Tensor](model.parameters())
         self.buffers = list(zip(self.model.buffers(), model.buffers(), strict=True))
         self.halflife_images, self.rampup = halflife_images, rampup
 

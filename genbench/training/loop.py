@@ -36,8 +36,8 @@ from genbench.training.step import Start, model_batch, only, update
 __all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"]
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-OnSample = Callable[[Generator, int], None]
-"""(averaged model, images seen) -> None."""
+OnSample = Callable[[Generator, int], object]
+"""(averaged model, images seen) -> nothing that is used."""
 OnEvaluate = Callable[[Generator], dict[str, float]]
 """Averaged model -> scores by name, none where they could not be taken."""
 MOST_DEVICES = 1024
@@ -291,8 +291,8 @@ def train(
                     tracker.log(named, images_seen=run.images_seen)
 
             # Checkpoint
-            due = time.monotonic() - saved >= trainer.checkpoint_every_seconds
-            stopping, due = processes.broadcast_numbers([context.stop.requested, due])
+            is_old = time.monotonic() - saved >= trainer.checkpoint_every_seconds
+            stopping, due = processes.broadcast_numbers([context.stop.requested, is_old])
             context.stop.signalled = bool(stopping)  # what the first process was asked counts for all
             if due and not run.finished and not stopping:
                 with clock.paused():

@@ -20,7 +20,7 @@ class Quantised(NamedTuple):
 
     z: Tensor
     """(B, L, h, w): the codes in the forward pass, the identity in the backward pass (straight-through)."""
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # in the place of the method of tuples
     """(B, h, w) int64 in 0..size-1."""
     commitment: Tensor
     """(): mean over vectors of |z_e - sg[code]|^2 / L, which ties the encoder to its codes."""

@@ -24,6 +24,7 @@ from genbench.families.vae import VAE
 from genbench.families.vqvae import VQVAE
 from genbench.generator import Latent, Stage
 from genbench.metrics import PassCounter
+from genbench.nn.ladder import Ladder
 from genbench.nn.latent_map import MapLayer
 from genbench.nn.resnet import MapDecoder, MapEncoder
 from genbench.nn.unet import UNet
@@ -216,6 +217,13 @@ def test_a_vector_is_a_map_of_one_pixel() -> None:
     model.latent_shape = (3, 4)
     with pytest.raises(ValueError, match=r"latents have shape \(3, 4\)"):
         model.latent_map()
+
+
+def test_the_latents_of_a_ladder_are_a_map_of_one_pixel() -> None:
+    ladder = Ladder(SHAPE, width=8, latent_top=4)
+    model = latent(VAE(SHAPE, 0, network=ladder, likelihood=Gaussian(SHAPE))).eval()
+    assert model.latent_shape == (ladder.latent, 1, 1)
+    assert model.sample(2).shape == (2, *SHAPE)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,7 @@ def train(
     """
     network = fit(data, images=images, seed=seed, progress=progress, width=width, shift=shift)
     facts = {
-        "data_sha256": hashlib.sha256(data.train.images.numpy()).hexdigest(),
+        "data_sha256": hashlib.sha256(data.train.images.numpy().data).hexdigest(),
         "images": images,
         "seed": seed,
         "accuracy": accuracy(network, data.test),
@@ -153,10 +154,10 @@ def normalise(network: SmallCNN, images: Tensor) -> None:
     """
     features = torch.cat([network(to_float(batch)).features for batch in images.split(1024)])
     scale = features.square().mean().sqrt()
-    last = network.body[-2]  # the linear layer below the last ReLU
-    last.weight /= scale
-    last.bias /= scale
-    network.head.weight *= scale
+    last = cast("nn.Linear", network.body[-2])  # the linear layer below the last ReLU
+    last.weight.div_(scale)
+    last.bias.div_(scale)
+    network.head.weight.mul_(scale)
 
 
 @contextmanager

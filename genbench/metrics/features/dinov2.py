@@ -60,6 +60,9 @@ class DINOv2Extractor(FeatureExtractor):
     Source: Oquab et al. 2024; Stein et al. 2023 on the preprocessing.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, protocol: str, weights_sha256: str, network: VisionTransformer) -> None:
         num_features = network.norm.normalized_shape[0]
         super().__init__(protocol, weights_sha256, num_features, FeatureNetwork("published network"))

@@ -105,7 +105,7 @@ def empty_network() -> "FeatureExtractorInceptionV3":
     from torch_fidelity import feature_extractor_inceptionv3 as tf
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
-    class Inception(tf.FeatureExtractorInceptionV3):
+    class Inception(tf.FeatureExtractorInceptionV3):  # type: ignore[misc]  # it has no annotations
         def __init__(self) -> None:
             FeatureExtractorBase.__init__(self, "inception-v3-compat", OUTPUTS)
             self.feature_extractor_internal_dtype = torch.float32

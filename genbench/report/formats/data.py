@@ -61,7 +61,7 @@ def run_records(runs: Runs, only: Sequence[str]) -> list[dict[str, Cell]]:
     only: the columns to keep beside the run's name and seed, by default all. `counted` says whether tables
     count a run, or another of the same configuration and seed in its place.
     """
-    known = list(runs.frame)
+    known = list(runs.frame.columns)
     metrics = sorted(filter(is_metric, known), key=rank)
     chosen = [name for name in (*runs.choices, *runs.settings) if not is_metric(name)]
     names = [*FIRST, *chosen, *metrics, *LIKELIHOOD, "reconstruction_mse", *COSTS]

@@ -51,8 +51,10 @@ def print_comparison(found: Comparison, console: Console) -> None:
 
 def wrapped(note: str, width: int) -> Text:
     """A note in lines that break between words."""
-    whole_words = {"break_long_words": False, "break_on_hyphens": False}
-    return Text(textwrap.fill(printable(note), width, subsequent_indent="  ", **whole_words))
+    wrapper = textwrap.TextWrapper(
+        width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return Text(wrapper.fill(printable(note)))
 
 
 def shown(table: Table) -> list[Shown]:

@@ -1,7 +1,7 @@
 """Positions of the labels beside the points of a figure: greedy, deterministic, without overlaps."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def place_labels(
     labels and their leaders; its leader crosses nothing but `lines`, or with `every` what it must.
     A box is left, bottom, right, top.
     """
-    taken, found = symbols, []
+    taken, found = symbols, list[Label | None]()
     for text, point in zip(texts, points, strict=True):
         width = LETTER * len(text)
         left = OFFSETS - np.column_stack([width * (1 - SIDES) / 2, np.full(len(SIDES), LINE / 2)]) + point
@@ -58,7 +58,8 @@ def place_labels(
         if best is None:
             found.append(None)
         else:
-            found.append(Label(*OFFSETS[free[best]], SIDES[free[best]], free[best] >= len(ANGLES)))
+            (x, y), side = OFFSETS[free[best]], SIDES[free[best]]
+            found.append(Label(x, y, side, free[best] >= len(ANGLES)))
             taken = np.vstack([taken, areas[best]])
     return found
 
@@ -72,4 +73,5 @@ def leader(point: np.ndarray, offset: np.ndarray) -> np.ndarray:
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Boxes (n, 4) and (m, 4) -> (n, m) bool: the pairs that share an area."""
-    return ((a[:, None, :2] < b[None, :, 2:]) & (b[None, :, :2] < a[:, None, 2:])).all(-1)
+    both = (a[:, None, :2] < b[None, :, 2:]) & (b[None, :, :2] < a[:, None, 2:])
+    return cast("np.ndarray", both.all(-1))

@@ -120,8 +120,9 @@ def noise_schedule(folder: Path) -> tuple[str, list[float], list[float]] | None:
 
 def is_shares(values: object) -> TypeGuard[list[float]]:
     """True for a list of two or more numbers from 0 to 1."""
-    is_list = isinstance(values, list) and len(values) > 1
-    return is_list and all(isinstance(value, int | float) and 0 <= value <= 1 for value in values)
+    if not isinstance(values, list) or len(values) < 2:
+        return False
+    return all(isinstance(value, int | float) and 0 <= value <= 1 for value in values)
 
 
 def unreadable_files(folder: Path) -> dict[Path, str]:

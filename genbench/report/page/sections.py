@@ -55,7 +55,7 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
 
 def commands(shown: ShownRow, paths: Mapping[str, Path]) -> list[tuple[str, str | None, str]]:
     """Seed, command and versions of each run of a row, the shown one first; paths: of all runs."""
-    found = []
+    found = list[tuple[str, str | None, str]]()
     for run, seed in zip(shown.line.runs, shown.line.cells("seed"), strict=True):
         path = paths[run]
         command = written(seed), run_folder.command(path), run_folder.made_by(path)

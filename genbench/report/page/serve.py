@@ -112,7 +112,8 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
     class Handler(BaseHTTPRequestHandler):
         """One request; nothing is logged, and no file is named by it."""
 
-        log_message = staticmethod(lambda *_: None)  # the terminal belongs to the user
+        # The terminal belongs to the user.
+        log_message = staticmethod(lambda *_: None)  # type: ignore[assignment]  # any arguments are dropped
 
         def setup(self) -> None:
             super().setup()
@@ -122,7 +123,11 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
             self.connection.settimeout(ANSWER_SECONDS)
             name, colon, number = self.headers.get("Host", "").rpartition(":")
             asked = name if colon and number.isdigit() else name + colon + number
-            content = {"/": live.page, "/state": lambda: state_of(live.runs_dir).encode()}.get(self.path)
+            pages: dict[str, Callable[[], bytes]] = {
+                "/": live.page,
+                "/state": lambda: state_of(live.runs_dir).encode(),
+            }
+            content = pages.get(self.path)
             if made.is_local and asked not in (*LOOPBACK, host):
                 return self.answer(403, b"genbench serve answers requests to localhost only\n")
             if content is None:

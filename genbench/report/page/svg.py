@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
 import numpy as np
@@ -18,7 +18,8 @@ from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
+    from matplotlib.axis import XAxis, YAxis
+    from matplotlib.figure import Figure as WholeFigure
 
 __all__ = ["COLOURS", "SHAPES", "Figure", "Line", "Point", "line_figure", "pareto_front", "scatter_figure"]
 
@@ -166,7 +167,7 @@ def new_axes(x_title: str, y_title: str) -> Iterator["Axes"]:
         yield axes
 
 
-def set_scale(axis: "Axis", values: Sequence[float], *, logarithmic: bool = False) -> None:
+def set_scale(axis: "XAxis | YAxis", values: Sequence[float], *, logarithmic: bool = False) -> None:
     """Set the scale and the ticks of an axis for the values that are drawn along it.
 
     A logarithmic one needs positive values that span a factor of 3 or more; a linear one begins at 0 where
@@ -198,7 +199,8 @@ def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[
     lines = [pixels([(p.x, p.low), (p.x, p.high)]).ravel() for p in points if p.low < p.high]
     for front in fronts:
         for (x, y), (next_x, next_y) in itertools.pairwise(pixels([(p.x, p.y) for p in front])):
-            lines += [(x, y, next_x, y), (next_x, min(y, next_y), next_x, max(y, next_y))]
+            lines.append(np.array([x, y, next_x, y]))
+            lines.append(np.array([next_x, min(y, next_y), next_x, max(y, next_y)]))
     place = partial(
         place_labels,
         symbols=np.hstack([places - SYMBOL, places + SYMBOL]),
@@ -239,7 +241,8 @@ def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
     """
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # so that equal runs give equal bytes
-    axes.figure.savefig(file, format="svg", metadata=nothing)
+    figure = cast("WholeFigure", axes.figure)  # which has no parts with figures of their own
+    figure.savefig(file, format="svg", metadata=nothing)
     svg = Element("svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
     svg.set("aria-label", in_one_line(title))
     for group in fromstring(file.getvalue()).iter("{http://www.w3.org/2000/svg}g"):
