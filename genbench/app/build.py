@@ -241,7 +241,7 @@ def fixed_schedules(T: int) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     for name in options("schedule"):
         path = option_file("schedule", name)
         assert path is not None
-        node = OmegaConf.merge(OmegaConf.load(path), {"T": T})
+        node = cast("DictConfig", OmegaConf.merge(OmegaConf.load(path), {"T": T}))
         try:
             schema.check(OmegaConf.to_container(node), "schedule")  # which finds modules beside --config-dir
             schedule = make(node)

@@ -1,8 +1,10 @@
 """Rules of models that can do more than train and sample: likelihoods, latents, trajectories, noising."""
 
 import copy
+from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from genbench.contract.candidate import (
     BATCH,
@@ -75,8 +77,14 @@ def numbers_fitted_after_training_are_finite_and_leave_the_parameters(candidate:
     if not isinstance(model, FitsAfterTraining):
         raise NotApplicable("nothing is fitted after training")
     weights, sizes = copy.deepcopy(list(model.parameters())), list[int]()
+
+    def batches(n: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for _ in range(5):
+            sizes.append(n)
+            yield candidate.batch(n)
+
     for n in (BATCH, 1):  # on fewer images than there are steps, in uneven batches
-        model.fit(sizes.append(n) or candidate.batch(n) for _ in range(5))
+        model.fit(batches(n))
     expect(len(sizes) in (0, 10), "that fit reads all batches or none", f"{len(sizes)} of 10")
     odd = [name for name, value in model.state_dict().items() if not bool(value.isfinite().all())]
     expect(odd == [], "finite numbers", f"others in {', '.join(odd)}")

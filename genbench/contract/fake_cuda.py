@@ -98,7 +98,7 @@ def unstated_reads(model: Generator, uses: Sequence[str] = ()) -> dict[tuple[str
 def of_training(model: Generator, reads: "ReadBacks") -> dict[tuple[str, str], int]:
     """Count the unstated read-backs of the losses of two steps, by the loss and the function that reads."""
     x, y = images(moved(model).train())
-    layers, found = len(list(model.modules())), {}
+    layers, found = len(list(model.modules())), dict[tuple[str, str], int]()
     first = {who: n * layers for who, n in STATED_OF_LOSSES.items()}
     usual = dict(list(STATED_OF_LOSSES.items())[:1])
     for step, stated in ((0, first), (1, usual)):
@@ -112,7 +112,7 @@ def of_training(model: Generator, reads: "ReadBacks") -> dict[tuple[str, str], i
 
 def of_uses(model: Generator, reads: "ReadBacks", uses: Sequence[str]) -> dict[tuple[str, str], int]:
     """Count the unstated read-backs of the uses of a moved model, by the use and the function that reads."""
-    found = {}
+    found = dict[tuple[str, str], int]()
     for what, call in calls(model.eval()).items():
         if not uses or what in uses:
             reads.found = Counter()
@@ -174,7 +174,7 @@ class ReadBacks(TorchDispatchMode):
     """Counts what is read off CUDA tensors, by who reads, and answers with some number: the call goes on."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's has no annotations
         self.found: Counter[str] = Counter()
         self.products: set[torch.dtype] = set()
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ def wrong_images_are_refused_with_the_shape_and_the_remedy(candidate: Candidate)
     for x in (torch.zeros(2, channels, 2 * height, 2 * width), torch.zeros(2, height, width)):
         pattern = r"images have shape .*this model takes \(B, "
         given = f"images of shape {tuple(x.shape)}"
-        expect_refusal(lambda x=x: model.loss(x, y, phase=model.phases[0]), given, pattern)
+        expect_refusal(partial(model.loss, x, y, phase=model.phases[0]), given, pattern)
     x = torch.zeros(2, *model.shape, dtype=torch.uint8)
     expect_refusal(lambda: model.loss(x, y, phase=model.phases[0]), "images in uint8", "to_float")
 
@@ -39,9 +40,11 @@ def wrong_labels_are_refused_with_the_value_and_the_legal_set(candidate: Candida
         expect_refusal(lambda: model.loss(x, y, phase=model.phases[0]), given, "y=None")
         return
     K = model.num_classes
-    for y in (None, torch.tensor([0, K]), torch.tensor([-1, 0]), torch.tensor([0]), torch.zeros(2)):
-        shown = "no labels" if y is None else f"labels {y.tolist()}"
-        for name, call in uses(model, x, y).items():
+    short, floats = torch.tensor([0]), torch.zeros(2)
+    wrong = (None, torch.tensor([0, K]), torch.tensor([-1, 0]), short, floats)
+    for labels in wrong:
+        shown = "no labels" if labels is None else f"labels {labels.tolist()}"
+        for name, call in uses(model, x, labels).items():
             expect_refusal(call, f"{shown} in {name}", f"from 0 to {K - 1}")
 
 

@@ -3,7 +3,7 @@ protocol as those that are trained here.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class DiffusersPipeline(Generator):
 
     phases = ()
 
+    fingerprint: Tensor
+
     def __init__(
         self,
         shape: tuple[int, int, int],
@@ -53,8 +55,8 @@ class DiffusersPipeline(Generator):
         self.texts = [] if prompts is None else read_prompts(Path(prompts))
         named = inspect.signature(self.pipeline.__call__).parameters
         self.takes = {key: found for key, found in named.items() if found.kind is not found.VAR_KEYWORD}
-        self.settings = {"num_inference_steps": steps, "guidance_scale": guidance}
-        self.settings = {key: value for key, value in self.settings.items() if value is not None}
+        given = {"num_inference_steps": steps, "guidance_scale": guidance}
+        self.settings: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         self.check_settings()
         self.check_shape()
         self.check_classes()
@@ -119,7 +121,7 @@ class DiffusersPipeline(Generator):
     @property
     def own_classes(self) -> int:
         """The number of classes that the pipeline was trained on, 0 for one without classes."""
-        config = next((self.parts[name].config for name in DENOISERS if name in self.parts), {})
+        config = configuration(self.parts, DENOISERS)
         if "class_labels" not in self.takes:
             return 0
         return config.get("num_class_embeds") or config.get("num_embeds_ada_norm") or 0
@@ -135,7 +137,7 @@ class DiffusersPipeline(Generator):
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = self.fingerprint.device
-        asked = {"generator": rng, "output_type": "np", **self.settings}
+        asked: dict[str, Any] = {"generator": rng, "output_type": "np", **self.settings}
         if self.is_of_texts:
             asked["prompt"] = [self.texts[k] for k in self.numbers(n, y, rng)]
         elif y is not None:
@@ -156,10 +158,10 @@ class DiffusersPipeline(Generator):
 
     def networks(self) -> list[nn.Module]:
         """Return the networks that are called at each step, and the decoder of latents where there is one."""
-        decoders = [self.parts[name].decoder for name in DECODERS if name in self.parts]
+        decoders = [self.parts[name].get_submodule("decoder") for name in DECODERS if name in self.parts]
         return [self.parts[name] for name in DENOISERS if name in self.parts] + decoders
 
-    def state_dict(
+    def state_dict(  # type: ignore[override]  # torch overloads it by the type of `destination`
         self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
         """Return the fingerprint of the weights alone: they remain in the pipeline's own folder, and no
@@ -186,11 +188,16 @@ def fingerprint(parts: nn.Module) -> Tensor:
     return torch.stack(sums) if sums else torch.zeros(0, dtype=torch.int64)
 
 
+def configuration(parts: nn.ModuleDict, names: Iterable[str]) -> Mapping[str, Any]:
+    """Return the configuration of the first of these components that a pipeline has, empty without any."""
+    found: Any = next((parts[name] for name in names if name in parts), None)
+    return {} if found is None else found.config
+
+
 def image_shape(parts: nn.ModuleDict) -> tuple[int, int, int] | None:
     """Return the shape (C, H, W) of a pipeline's images, as its networks' configurations say; None where they
     do not say it, so that only samples do."""
-    denoiser = next((parts[name].config for name in DENOISERS if name in parts), {})
-    decoder = next((parts[name].config for name in DECODERS if name in parts), {})
+    denoiser, decoder = configuration(parts, DENOISERS), configuration(parts, DECODERS)
     size, channels = denoiser.get("sample_size"), denoiser.get("in_channels")
     if decoder:
         channels = decoder.get("out_channels")

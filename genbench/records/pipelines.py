@@ -128,9 +128,10 @@ def check_index(index: Mapping[str, Any], folder: Path | str) -> None:
             f"{folder}/{INDEX} names the pipeline {name!r}, which is no class of diffusers here (those that "
             f"draw to texts need transformers too: {INSTALL})"
         )
+    optional: Any = kind  # whose base in diffusers has it
     legal = inspect.signature(kind.__init__).parameters
     plain = {key for key, found in legal.items() if found.default is not inspect.Parameter.empty}
-    plain -= {*kind._optional_components}
+    plain -= {*optional._optional_components}
     for key, value in index.items():
         is_pair = isinstance(value, list) and len(value) == 2
         if key.startswith("_") or (key in plain and not is_pair) or value == [None, None]:
