@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from genbench.data.image_files import SUFFIXES, Tree, image_tree, is_folder, is_image, remarks, shortened
 from genbench.data.image_reading import GREYS_16, ImageFileError, large_images, opened
 from genbench.data.layout import HELD_OUT, TRAIN, class_fault, deep_splits, named, tops
-from genbench.data.source import SPLITS, ImageSource, digest, given_root
+from genbench.data.source import BY_ROOT, SPLITS, ImageSource, digest, given_root
 
 __all__ = ["ImageFolder"]
 
@@ -91,18 +91,18 @@ class ImageFolder(ImageSource):
         Raises FileNotFoundError where `root` is none, ValueError where it cannot be read.
         """
         if self.root is None:
-            raise FileNotFoundError("data.root is null: give a folder of images by data.root=PATH")
+            raise FileNotFoundError(f"data.root is null: give a folder of images {BY_ROOT}")
         if not self.root.is_dir():
             what = "is a file (unpack an archive first)" if self.root.exists() else "is no folder"
             raise FileNotFoundError(
-                f"data.root is {self.root}, which {what}: give a folder of images by data.root=PATH"
+                f"data.root is {self.root}, which {what}: give a folder of images {BY_ROOT}"
             )
         try:
             entries = list(os.scandir(self.root))
         except OSError as error:
             raise ValueError(
                 f"data.root is {self.root}, which cannot be read ({error.strerror}): give yourself the right "
-                "to read it, or name another folder by data.root=PATH"
+                f"to read it, or name another folder {BY_ROOT}"
             ) from error
         return sorted(entry.name for entry in entries if is_folder(entry) and not entry.name.startswith("."))
 
@@ -153,7 +153,7 @@ class ImageFolder(ImageSource):
                 others = " ".join(remarks(base, [tree]))
                 raise FileNotFoundError(
                     f"{base} holds no images ({', '.join(SUFFIXES)}), and the {split} split needs one at "
-                    f"least: name another folder by data.root=PATH. {others}".rstrip()
+                    f"least: name another folder {BY_ROOT}. {others}".rstrip()
                 )
         found = tops(self.trees[self.bases["train"]].images) if self.hashed else {"train"}
         if all(top.lower() in HELD_OUT for top in found):
@@ -163,7 +163,7 @@ class ImageFolder(ImageSource):
             )
         if not self.files["train"]:
             raise ValueError(
-                f"{self.root} holds {len(self.files['test'])} images, and data.test_fraction="
+                f"{self.root} holds too few images ({len(self.files['test'])}): data.test_fraction="
                 f"{self.test_fraction} of them, one at least, are held out, so that none is left to train "
                 "on: add images, or give a smaller share"
             )

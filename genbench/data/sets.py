@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
-from genbench.data.source import GreySource, ImageSource, digest, file_digest, given_root
+from genbench.data.source import BY_ROOT, GreySource, ImageSource, digest, file_digest, given_root
 from genbench.data.store import cache_dir
 from genbench.records.files import clear
 from genbench.records.untrusted_files import open_regular
@@ -99,7 +99,7 @@ class TorchvisionSource(ImageSource):
         what = "is no folder" if not self.root.is_dir() else f"lacks {', '.join(missing)}"
         raise FileNotFoundError(
             f"data.root is {self.root}, which does not hold {self.name}: it {what}. Give the folder "
-            f"that holds {self.archives[0]} by data.root=PATH, or download the set by data.root=null"
+            f"that holds {self.archives[0]} {BY_ROOT}, or download the set by data.root=null"
         )
 
     def key(self) -> str:

@@ -12,10 +12,12 @@ from genbench.data.known_distribution import KnownDistribution
 from genbench.records.untrusted_files import open_regular
 from genbench.runtime.disk import expanded
 
-__all__ = ["SPLITS", "GreySource", "ImageSource", "digest", "file_digest", "given_root"]
+__all__ = ["BY_ROOT", "SPLITS", "GreySource", "ImageSource", "digest", "file_digest", "given_root"]
 
 SPLITS = ("train", "test")
 STORE_VERSION = 1  # part of every key: raise it when sources decode other bytes than before
+BY_ROOT = "by data.root=PATH, of `genbench evaluate` by --data-root PATH"
+"""How a folder of images is named, at the end of a message."""
 
 
 class ImageSource(ABC):
@@ -99,7 +101,7 @@ def given_root(root: str | None) -> Path | None:
     if root is None:
         return None
     if not root.strip():
-        raise ValueError(f"data.root is {root!r}, which names no folder: give one by data.root=PATH")
+        raise ValueError(f"data.root is {root!r}, which names no folder: give one {BY_ROOT}")
     return expanded(root, "write the whole path, or set HOME")
 
 

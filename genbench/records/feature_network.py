@@ -19,7 +19,10 @@ spoiled (noise, blur, contrast, mixed, patched, classes left out). Share of the 
 the shipped network, on digits and Fashion-MNIST: untrained 12 % and 25 %; skill 0.67 to 0.73 10 to 14 % and
 18 %; 0.78 to 0.83 4 to 6 % and 7 to 17 %; best 1 to 2 % (skill 0.98) and 5 % (0.87).
 """
+LEARNED = 0.98
+"""Share of its training images from which on a classifier has no more to learn from them."""
 WEAK_SIGN = "†"
+RARE = ("images_seen", "training_accuracy")
 MOST = 100  # networks that one record may bring
 LONGEST_WORD = 200  # characters
 
@@ -31,7 +34,9 @@ class FeatureNetwork:
     kind: "classifier", "published network" or "exact posterior". trained_on: the data set, training_images:
     how many different images of its training split. classes: that it knows. accuracy: share of
     held_out_images images of the split held_out, none of them trained on, whose class it finds;
-    accuracy_low, accuracy_high: its 95 % interval (Wilson).
+    accuracy_low, accuracy_high: its 95 % interval (Wilson). images_seen: how many images its training took,
+    repeated ones counted anew. training_accuracy: the share of its training images whose class it finds,
+    measured where it is weak.
     Raises ValueError on anything else, for records of runs may come from anybody.
     """
 
@@ -44,6 +49,8 @@ class FeatureNetwork:
     accuracy_high: float | None = None
     held_out: str | None = None
     held_out_images: int | None = None
+    images_seen: int | None = None
+    training_accuracy: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("kind", "trained_on", "held_out"):
@@ -51,11 +58,11 @@ class FeatureNetwork:
             is_word = isinstance(word, str) and word.isprintable() and len(word) <= LONGEST_WORD
             if not (is_word or (word is None and name != "kind")):
                 raise ValueError(f"{name} of a feature network is not a line of text: {str(word)[:40]!r}")
-        for name in ("accuracy", "accuracy_low", "accuracy_high"):
+        for name in ("accuracy", "accuracy_low", "accuracy_high", "training_accuracy"):
             share = getattr(self, name)
             if not (share is None or (type(share) in (int, float) and 0 <= share <= 1)):
                 raise ValueError(f"{name} of a feature network is {str(share)[:40]}, not from 0 to 1")
-        for name in ("training_images", "classes", "held_out_images"):
+        for name in ("training_images", "classes", "held_out_images", "images_seen"):
             count = getattr(self, name)
             if not (count is None or (type(count) is int and 0 <= count < 10**15)):
                 raise ValueError(f"{name} of a feature network is {str(count)[:40]}, not a count")
@@ -94,7 +101,8 @@ class FeatureNetwork:
     def training(self) -> str:
         """The training set and its size: "1,438 images of digits (train)"."""
         images = "images" if self.training_images is None else f"{self.training_images:,} images"
-        return f"{images} of {self.trained_on} (train)" if self.trained_on else images
+        seen = "" if self.images_seen is None else f", {self.images_seen:,} seen in all"
+        return f"{images} of {self.trained_on} (train){seen}" if self.trained_on else images
 
     @property
     def accuracy_words(self) -> str:
@@ -115,11 +123,28 @@ class FeatureNetwork:
         if not self.is_weak or self.accuracy is None or self.least_accuracy is None:
             return ""
         found, least = (f"{100 * x:.1f} %" for x in (self.accuracy, self.least_accuracy))
+        low = self.accuracy if self.accuracy_low is None else self.accuracy_low
+        below = (
+            f"below {least} (four fifths of the way from guessing among {self.classes} classes to no error)"
+        )
+        if low * (self.classes or 1) <= 1:
+            below = f"no better than guessing among {self.classes} classes"
         return (
-            f"their classifier finds the class of {found} of held-out images, below {least} (four fifths of "
-            f"the way from guessing among {self.classes} classes to no error), so distances may order models "
-            "little better than those on random weights: train it longer (features=classifier "
-            "features.images=N), add labelled images, or take features=inception"
+            f"their classifier finds the class of {found} of held-out images, {below}, so distances may "
+            "order models little better than those on random weights: "
+            f"{self.help}, or take features=inception"
+        )
+
+    @property
+    def help(self) -> str:
+        """Say what makes a weak classifier better: more training only where it still errs on its training
+        images.
+        """
+        if self.training_accuracy is None or self.training_accuracy < LEARNED:
+            return "train it longer (features=classifier features.images=N), add labelled images"
+        return (
+            f"it knows {100 * self.training_accuracy:.1f} % of its training images, so that only more "
+            "labelled images help, or labels that can be seen in the images"
         )
 
 
@@ -136,7 +161,11 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
 
 def to_record(networks: Mapping[str, FeatureNetwork]) -> dict[str, dict[str, Any]]:
     """Return feature networks by the protocol of their features as they stand in a result: JSON values."""
-    return {protocol: asdict(network) for protocol, network in networks.items()}
+    # What few networks have is left out of the others.
+    return {
+        protocol: {name: x for name, x in asdict(network).items() if name not in RARE or x is not None}
+        for protocol, network in networks.items()
+    }
 
 
 def recorded_networks(record: Mapping[str, Any]) -> dict[str, FeatureNetwork]:

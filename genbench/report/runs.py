@@ -64,7 +64,14 @@ def read(runs_dir: str | Path, *, unfinished: bool = False) -> Runs:
         raise FileNotFoundError(f"{runs_dir} is not a directory: name the one that the runs were written to")
     found = joined(dict(sorted(run_folders(runs_dir))))
     if found.frame.empty and not unfinished:
-        why = "".join(f"; {name} is {reason}" for name, reason in found.left_out.items())
+        reasons = [f"{name} is {reason}" for name, reason in found.left_out.items()]
+        if damaged := [reason for reason in reasons if " is damaged: " in reason]:
+            more = f" ({len(damaged) - 1:,} more are damaged, too)" if len(damaged) > 1 else ""
+            raise FileNotFoundError(
+                f"{damaged[0]}{more}: restore it, or name other runs; no other result can be read below "
+                f"{runs_dir}"
+            )
+        why = "".join(f"; {reason}" for reason in reasons)
         raise FileNotFoundError(
             f"no result.json below {runs_dir} that can be read: runs write theirs when they are finished{why}"
         )

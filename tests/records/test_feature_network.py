@@ -1,5 +1,7 @@
 """What a result says of the network behind its scores, and when that network is weak."""
 
+from dataclasses import replace
+
 import pytest
 
 from genbench.records.feature_network import (
@@ -60,6 +62,29 @@ def test_its_words_state_training_accuracy_interval_and_count() -> None:
     assert "accuracy n/a" in FeatureNetwork("classifier", "digits", 1438, 10).words
     assert "82.0 %" in classifier(0.5).weakness
     assert "features.images" in classifier(0.5).weakness
+
+
+def test_longer_training_is_advised_only_where_training_images_are_not_known_yet() -> None:
+    assert "train it longer" in replace(classifier(0.5), training_accuracy=0.9).weakness
+    learned = replace(classifier(0.5), training_accuracy=1.0).weakness
+    assert "train it longer" not in learned
+    assert "100.0 % of its training images, so that only more labelled images help" in learned
+
+
+@pytest.mark.parametrize(("low", "is_guess"), [(0.05, True), (0.1, True), (0.11, False)])
+def test_an_interval_that_reaches_down_to_guessing_is_called_so(low: float, is_guess: bool) -> None:
+    words = replace(classifier(0.25), accuracy_low=low, accuracy_high=0.5).weakness
+    assert ("no better than guessing among 10 classes" in words) == is_guess
+    assert ("four fifths" in words) != is_guess
+
+
+def test_images_seen_are_stated_and_stand_in_the_records_of_those_that_have_them() -> None:
+    network = replace(classifier(0.5), trained_on="digits", training_images=64, images_seen=640)
+    assert "trained on 64 images of digits (train), 640 seen in all:" in network.words
+    record = to_record({"a": network, "b": classifier(0.5)})
+    assert record["a"]["images_seen"] == 640
+    assert "images_seen" not in record["b"]
+    assert recorded_networks({"feature_networks": record}) == {"a": network, "b": classifier(0.5)}
 
 
 def test_a_network_comes_back_from_its_record_and_a_result_without_any_has_none() -> None:

@@ -108,6 +108,10 @@ ROWS = (
     Wrong(f"{TRAIN} data.test_fraction=1", ("test_fraction is 1", "between 0 and 1"), images(*SIX)),
     Wrong(TRAIN, ("data.root is d, which is no folder", "data.root=PATH")),
     Wrong(TRAIN.replace("data.root=d", "data.root=null"), ("data.root is null", "data.root=PATH")),
+    Wrong("genbench evaluate d --data image_folder", ("is null", "--data-root PATH"), images(*SIX)),
+    Wrong(
+        "genbench evaluate d --data image_folder --data-root e", ("is e", "--data-root PATH"), images(*SIX)
+    ),
     Wrong(TRAIN.replace("data.root=d", "data.root="), ("data.root is ''",)),
     Wrong(
         TRAIN.replace("data.root=d", "'data.root=\"~nobody_is_so/x\"'"),

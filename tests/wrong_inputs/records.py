@@ -111,7 +111,7 @@ def result(harm: Harm, *says: str, words: str = "report runs") -> Wrong:
     def give(folder: Path) -> None:
         harm(finished_run(folder / "runs" / "a" / "bad") / "result.json")
 
-    return Wrong(f"genbench {words}", ("a/bad is damaged: result.json", *says), give)
+    return Wrong(f"genbench {words}", ("genbench: a/bad is damaged: result.json", *says), give)
 
 
 def overrides(content: str, *says: str) -> Wrong:

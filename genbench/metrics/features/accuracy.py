@@ -15,6 +15,7 @@ from genbench.runtime.progress import Progress
 __all__ = ["described"]
 
 BATCH = 256
+MOST_TRAINED = 2048  # training images that are looked at; a per cent is told from none by fewer
 
 
 def described(
@@ -44,7 +45,7 @@ def described(
     facts = cache.cached(path, measured).facts
     correct, n = (int(str(facts[name])) for name in ("correct", "n"))
     low, high = wilson(correct, n)
-    return replace(
+    found = replace(
         origin,
         accuracy=correct / n,
         accuracy_low=low,
@@ -52,15 +53,28 @@ def described(
         held_out=f"{data.name}, test",
         held_out_images=n,
     )
+    if found.is_weak and data.train.labels is not None:
+        return replace(found, training_accuracy=known_share(extractor, data.train, device))
+    return found
+
+
+def known_share(extractor: FeatureExtractor, split: Split, device: torch.device) -> float:
+    """Measure the share of the images of a split whose class a feature network finds, on the first ones of a
+    large split.
+    """
+    correct, n = 0, 0
+    for found, labels in classes(extractor, split, device, most=MOST_TRAINED):
+        correct, n = correct + int((found == labels).sum()), n + len(labels)
+    return correct / n
 
 
 def classes(
-    extractor: FeatureExtractor, split: Split, device: torch.device
+    extractor: FeatureExtractor, split: Split, device: torch.device, *, most: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield, batch by batch, the most probable class of each image of a split, and its label: (B,) int64
-    each, on the CPU.
+    each, on the CPU. most: of at most so many images, None for all.
     """
-    for index in torch.arange(len(split)).split(BATCH):
+    for index in torch.arange(len(split))[:most].split(BATCH):
         images, labels = split.gather(index, device)
         assert labels is not None  # of a network that knows the classes of these data
         yield extractor(images).logits.argmax(1).cpu(), labels.cpu()

@@ -58,8 +58,11 @@ class ClassifierFeatures(FeatureSource):
         # Another training, by another seed or on another kind of CPU, is another protocol.
         protocol = f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}"
         # What it learned from: all training images, or as many as its budget shows it.
-        seen = min(len(data.train), self.images // cnn.BATCH * cnn.BATCH)
-        return cnn.CNNExtractor(stored, protocol, trained_on=data.name, training_images=seen).to(device)
+        seen = self.images // cnn.BATCH * cnn.BATCH
+        images = min(len(data.train), seen)
+        return cnn.CNNExtractor(
+            stored, protocol, trained_on=data.name, training_images=images, images_seen=seen
+        ).to(device)
 
     def path(self, data: ImageData) -> Path:
         """Return the cache file of the weights for this data, whether it is there or not; its name changes

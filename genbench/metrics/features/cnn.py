@@ -67,7 +67,8 @@ class CNNExtractor(FeatureExtractor):
     its logits.
 
     stored: weights and sizes as `train` returns them. protocol: the features' name in metric names.
-    trained_on: the data set, and training_images: how many different images of it, as results state them.
+    trained_on: the data set, training_images: how many different images of it, and images_seen: how many in
+    all, as results state them.
     """
 
     def __init__(
@@ -77,10 +78,13 @@ class CNNExtractor(FeatureExtractor):
         *,
         trained_on: str | None = None,
         training_images: int | None = None,
+        images_seen: int | None = None,
     ) -> None:
         head = stored.tensors["head.weight"]
         width, channels = stored.tensors["body.0.weight"].shape[:2]
-        origin = FeatureNetwork("classifier", trained_on, training_images, classes=len(head))
+        origin = FeatureNetwork(
+            "classifier", trained_on, training_images, classes=len(head), images_seen=images_seen
+        )
         super().__init__(protocol, digest(stored.tensors), head.shape[1], origin)
         with torch.device("meta"):  # drawing weights, only to replace them, would move torch's generator
             self.network = SmallCNN(channels, len(head), width=width, num_features=head.shape[1])
@@ -139,7 +143,7 @@ def fit(
             rate.step()
             # The mean over the steps so far, later over the last fifty or so.
             recent.lerp_((logits.argmax(1) == y).float().mean(), max(1 / (step + 1), 0.02))
-            bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%}")
+            bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%} on training images")
         # On images as the scores see them, neither shifted nor mirrored.
         normalise(network.eval(), data.train.gather(order.take(0, 10_000), CPU)[0])
     return network

@@ -50,7 +50,16 @@ def test_a_network_of_one_step_is_near_chance_and_weak(digits: ImageData, cache:
     found = of(ClassifierFeatures(64).build(digits, device=CPU, progress=QUIET), digits)
     assert found.accuracy < 0.45  # 0.1 of 10 classes, and what one step teaches
     assert found.is_weak
-    assert found.training_images == 64
+    assert found.training_images == found.images_seen == 64
+    assert 0 < found.training_accuracy < 0.5  # on the training split, to tell what would help
+
+
+def test_a_network_that_knows_its_training_images_alone_is_told_so(digits: ImageData, cache: Path) -> None:
+    swapped = replace(digits, test=permuted(digits.test))
+    found = of(shipped(digits), swapped)
+    assert found.is_weak
+    assert found.training_accuracy > 0.98
+    assert "only more labelled images help" in found.weakness
 
 
 def test_a_network_that_has_seen_enough_is_not_weak(digits: ImageData, cache: Path) -> None:
