@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.fair_timing import clock
 from benchmarks.peers.peer import Peer
 from genbench import app
-from genbench.config.groups import CONF
+from genbench.config.option_folders import CONF
 from genbench.data import EpochOrder, FashionMnist, ImageData, ImageSource, prepare, to_uint8
 from genbench.evaluation.samples import batches
 from genbench.generator import Generator

@@ -20,7 +20,7 @@ __all__ = ["assigned", "check_word", "overridden", "parse_override", "quoted", "
 
 OPTIONAL = ("tuned", "experiment", "sweep")
 """Entries of conf/config.yaml without which there still is a run: they alone can be deleted as a whole."""
-SEVERAL = ("scores", "experiment")
+SEVERAL = ("scores", "experiment", "tracker")
 """Groups of which a run can have several options."""
 OF_HYDRA = (
     *("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"),
@@ -128,7 +128,8 @@ def faults_of_choice(word: str, override: Override) -> Iterator[str]:
     if isinstance(value, list) and group not in SEVERAL:
         yield f"{word} is a list, and a run has one {group}, such as {group}={options(group)[0]}: {legal}"
     if not names:
-        yield f"{word} chooses nothing: {legal}; metrics=likelihood has no scores"
+        without = "; metrics=likelihood has no scores" if group == "scores" else ""
+        yield f"{word} chooses nothing: {legal}{without}"
     if not all(isinstance(name, str) for name in names):
         yield f"{word} names no option of {group}: {legal}"
     twice = [name for name, times in Counter(map(str, names)).items() if times > 1]

@@ -78,7 +78,7 @@ def test_labels_of_images_reach_the_scores(tmp_path: Path) -> None:
     [
         (IMAGES / 255, FID, "images has dtype float64.*must be uint8"),
         (genbench.Images(IMAGES, LABELS + 9), FID, "labels range from"),
-        (IMAGES[:1], FID, "there are 1 images"),
+        (IMAGES[:1], FID, "there is 1 image"),
         (IMAGES, ["scores=[fdi]"], "fdi is not an option of scores"),
         (IMAGES, ["model=gan"], "model=gan is not a setting of an evaluation"),
         ("nowhere", FID, "nowhere is neither a run, nor a folder of images"),

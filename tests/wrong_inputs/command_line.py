@@ -80,7 +80,7 @@ ROWS = (
     Wrong("main model=vae,gan", ("model=vae,gan gives several values", "add -m")),
     # Choices of options.
     Wrong("main model=[ddpm]", ("model=[ddpm] is a list", "a run has one model")),
-    Wrong("main tracker=[jsonl,wandb]", ("tracker=[jsonl,wandb] is a list",)),
+    Wrong("main model=[ddpm,vae]", ("model=[ddpm,vae] is a list", "one model")),
     Wrong("main model={a:1}", ("model={a:1} names no option of model",)),
     Wrong("main model=null", ("model=null chooses no option", "autoencoder")),
     Wrong("main schedule=", ("schedule= chooses no option of schedule", "cosine")),

@@ -11,7 +11,9 @@ def empty(folder: Path) -> None:
 
 ROWS = (
     Wrong("main model=diffusers", ("model.path has no value", "add model.path=VALUE")),
-    Wrong("main model=diffusers model.path=/nowhere", ("'/nowhere'", "no folder", "USER/NAME on the Hub")),
+    Wrong(
+        "main model=diffusers model.path=/nowhere", ("/nowhere holds no model_index.json", "save_pretrained")
+    ),
     Wrong("main model=diffusers model.path=pipeline", ("no model_index.json", "save_pretrained"), empty),
     Wrong("main budget=not_trained", ("budget=not_trained", "give budget.images=N")),
 )

@@ -68,7 +68,7 @@ def test_a_damaged_file_is_trained_anew_with_a_warning(digits: ImageData, cache:
 
 
 def test_data_without_labels_are_refused_with_the_remedy() -> None:
-    with pytest.raises(ValueError, match=r"0 classes.*features=inception"):
+    with pytest.raises(ValueError, match=r"no classes.*features=inception"):
         ClassifierFeatures().check(Unlabelled())
 
 
