@@ -4,7 +4,6 @@ import re
 from argparse import Namespace
 from collections.abc import Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
@@ -69,23 +68,19 @@ def check_command(args: Namespace) -> None:
         raise ValueError(
             "-sc installs completion for a shell: give install=bash, install=fish or install=zsh"
         )
-    folder = args.config_dir
-    if folder is not None and not (folder and Path(folder).is_dir()):
-        raise ValueError(f"--config-dir is {folder!r}, which is no folder: give one of GROUP/NAME.yaml")
     for word in args.overrides:
         check_word(as_text(word))
-        check_tuned(word, folder)
+        check_tuned(word)
 
 
-def check_tuned(word: str, folder: str | None) -> None:
+def check_tuned(word: str) -> None:
     """Raise ValueError on a choice of tuned settings that are not there, over which Hydra passes silently.
-    word: an override that can be read; folder: the one of --config-dir, which may have some too.
+    word: an override that can be read.
     """
     override = parse_override(word)
     if override is None or override.key_or_group != "tuned" or override.is_delete():
         return
-    own = [] if folder is None else [path.stem for path in (Path(folder) / "tuned").glob("*.yaml")]
-    known = sorted({*options("tuned"), *own})
+    known = options("tuned")
     names = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     if any(name not in known for name in names):
         raise ValueError(f"{word} names no file of conf/tuned: choose from {', '.join(known)}")

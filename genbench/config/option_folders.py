@@ -97,21 +97,24 @@ def option_folders() -> list[Path]:
 def user_folder() -> list[Path]:
     """Return the folder that the user names, if any. Raises ValueError where there is none at its path."""
     named = os.environ.get(OF_USER)
-    if not named:
-        return []
-    if not Path(named).is_dir():
+    return [checked_folder(named)] if named else []
+
+
+def checked_folder(folder: str | Path) -> Path:
+    """Return the path of the user's folder of options. Raises ValueError where there is no folder."""
+    if not str(folder) or not Path(folder).is_dir():
         raise ValueError(
-            f"--config-dir is {named}, which is no folder: give one with folders of options, such as model/"
+            f"--config-dir is {str(folder)!r}, which is no folder: give one of GROUP/NAME.yaml, such as "
+            f"schedule/mine.yaml ({OF_USER} names one for all commands)"
         )
-    return [Path(named)]
+    return Path(folder)
 
 
 def use_folder(folder: str | Path) -> None:
     """Add the options in a folder for the rest of this process, and for the processes that it starts.
     It takes the place of a folder that was named before. Raises ValueError where it is none.
     """
-    os.environ[OF_USER] = str(Path(folder).resolve())
-    user_folder()
+    os.environ[OF_USER] = str(checked_folder(folder).resolve())
 
 
 def legal_targets() -> tuple[str, ...]:

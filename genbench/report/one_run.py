@@ -53,7 +53,7 @@ def read_run(folder: Path) -> RunRecord:
     try:
         content = parse_json(read)
         if not isinstance(content, dict) or "genbench" not in content:
-            raise ValueError("it is no result of genbench")
+            raise ValueError("it holds no result of a run")
         found, passed_over = evaluations(folder, content)
         # The run's own numbers stand; later evaluations only add what it lacks.
         whole = with_later(content, found)

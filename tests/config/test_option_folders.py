@@ -125,5 +125,5 @@ def test_a_file_in_the_current_folder_does_not_replace_an_installed_module(
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--config-dir is .*nowhere.*give one with folders of options"):
+    with pytest.raises(ValueError, match=r"--config-dir is .*nowhere.*give one of GROUP/NAME.yaml"):
         use_folder(tmp_path / "nowhere")

@@ -10,7 +10,7 @@ def empty(folder: Path) -> None:
 
 
 ROWS = (
-    Wrong("main model=diffusers", ("model.path has no value", "add model.path=VALUE")),
+    Wrong("main model=diffusers", ("model.path has no value", "give it one, model.path=VALUE")),
     Wrong(
         "main model=diffusers model.path=/nowhere", ("/nowhere holds no model_index.json", "save_pretrained")
     ),
