@@ -175,7 +175,7 @@ def in_words(n: int) -> str:
 
 
 def read_few(source: ImageSource) -> None:
-    """Read all images of a small set. Raises ValueError where some cannot be read, which is to be told before
+    """Read all images of a small set. Raises ValueError where some cannot be read, which is to be said before
     a fault of the whole set; of a larger set this would take too long.
     """
     if sum(source.counts().values()) <= FEW_IMAGES:
