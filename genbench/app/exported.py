@@ -50,8 +50,8 @@ def load_exported(
         )
     if weights not in ("ema", about.get("weights")):
         raise ValueError(
-            f"weights is {weights!r}, and {folder} holds its {about.get('weights')} weights alone: leave it "
-            "out, or export the run with --weights raw"
+            f"weights is {str(weights)!r}, and {folder} holds its {about.get('weights')} weights alone: "
+            "leave it out, or export the run with --weights raw"
         )
     model, precision = built_as(overrides or {}, configuration(about, folder))
     tensors = read_tensors(folder / WEIGHTS)
