@@ -38,10 +38,12 @@ class TrainedModel:
         """Draw n images. The same seed, batch size and device give the same images as `genbench sample`.
 
         label: class of all images of a conditional model; None takes all classes in turn. batch_size: images
-        drawn at once. Raises ValueError on a number below 1 or a label that the model does not have.
+        drawn at once. Raises ValueError on a number below 1, a seed below 0, or a label that the model lacks.
         """
         if min(n, batch_size) < 1:
             raise ValueError(f"n is {n} and batch_size {batch_size}; both must be at least 1")
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; it must be at least 0")
         context = Context(self.device, seed)
         y = labels(self.generator, n, label, device=self.device)
         parts = drawn(samples(self.generator), n, y, batch_size=batch_size, context=context)

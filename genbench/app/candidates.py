@@ -19,7 +19,7 @@ from genbench.app.build import check_groups, make, seeded_model
 from genbench.app.messages import explain_error
 from genbench.app.search_path import composing
 from genbench.config.groups import option_file, options
-from genbench.config.option_folders import import_target, plugins, use_folder, user_folder
+from genbench.config.option_folders import import_target, plugins, read_option, use_folder, user_folder
 
 if TYPE_CHECKING:
     from genbench.contract import Candidate
@@ -92,7 +92,7 @@ def model_option(name: str) -> str | None:
     use_package(name)
     for option in options("model"):
         path = option_file("model", option)
-        if path is not None and (yaml.safe_load(path.read_text()) or {}).get("_target_") == name:
+        if path is not None and read_option(path).get("_target_") == name:
             return option
     return None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.app.exported import ABOUT, FORMAT, WEIGHTS, load_exported
+from genbench.app.exported import ABOUT, FORMAT, WEIGHTS, is_exported, load_exported
 from genbench.app.load_run import load
 from genbench.app.recorded_config import configuration
 from genbench.config.schema import walk
@@ -37,8 +37,7 @@ def export(
 ) -> None:
     """Write the trained model of a run into a folder that needs neither the run nor genbench's defaults.
 
-    weights: "ema" or "raw". license_name: for the card, as the Hub writes it. context: for the
-    grid.
+    weights: "ema" or "raw". license_name: for the card, as the Hub writes it. context: for the grid.
     Written are model.safetensors, genbench.json (the resolved configuration, without paths of this machine),
     README.md (the model card) and samples.png. Raises what `load` raises, and ValueError where the model
     takes a part of another run that cannot be written along.
@@ -46,6 +45,8 @@ def export(
     from genbench.evaluation.draw import drawn, labels, samples
     from genbench.evaluation.pictures import save_grid
 
+    if is_exported(run_dir):
+        raise ValueError(f"{run_dir} is an exported model already: copy the folder, or give the run")
     model = load(run_dir, device=str(context.device), weights=weights)
     if not model.phases:
         raise ValueError(

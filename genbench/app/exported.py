@@ -27,11 +27,16 @@ def is_exported(folder: Path) -> bool:
 
 
 def load_exported(
-    folder: Path, *, device: str = "auto", overrides: Mapping[str, object] | None = None
+    folder: Path,
+    *,
+    device: str = "auto",
+    weights: str = "ema",
+    overrides: Mapping[str, object] | None = None,
 ) -> "Generator":
     """Return the trained model of a folder that `export` wrote, in evaluation mode and without gradients.
-    device, overrides: as for `load`. The folder may be a stranger's: it builds what installed options build,
-    and executes nothing. Raises ValueError where a file of it is damaged or does not fit.
+    device, overrides: as for `load`. weights: "ema", the default there, takes those that the folder holds.
+    The folder may be a stranger's: it builds what installed options build, and executes nothing. Raises
+    ValueError where a file of it is damaged or does not fit, and on weights that it does not hold.
     """
     from genbench.runtime import device as devices
     from genbench.runtime.precision import recorded_precision
@@ -42,6 +47,11 @@ def load_exported(
         raise ValueError(
             f"{folder / ABOUT} has format {about.get('format')!r}; this version of genbench reads {FORMAT}: "
             "export the run again, or install the version that wrote it"
+        )
+    if weights not in ("ema", about.get("weights")):
+        raise ValueError(
+            f"weights is {str(weights)!r}, and {folder} holds its {about.get('weights')} weights alone: "
+            "leave it out, or export the run with --weights raw"
         )
     model, precision = built_as(overrides or {}, configuration(about, folder))
     tensors = read_tensors(folder / WEIGHTS)

@@ -21,6 +21,10 @@ def push(folder: Path, repository: str, *, private: bool = False) -> str:
     """
     if not is_exported(folder):
         raise ValueError(f"{folder} is not an exported model: write one by genbench export RUN --out FOLDER")
+    if links := sorted(path for path in folder.rglob("*") if path.is_symlink()):
+        raise ValueError(  # in a folder that somebody sent, it could be any file of the user's
+            f"{links[0]} is a link, whose file would be uploaded: put a copy there, or take it out"
+        )
     with at_the_hub(repository):
         from huggingface_hub import HfApi
 

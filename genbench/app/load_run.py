@@ -64,7 +64,7 @@ def load(
     from genbench.training.checkpoint import CheckpointStore
 
     if is_exported(Path(run_dir)):
-        return load_exported(Path(run_dir), device=device, overrides=overrides)
+        return load_exported(Path(run_dir), device=device, weights=weights, overrides=overrides)
     here, target = Run(Path(run_dir)), devices.choose(device)
     names = {"ema": "ema", "raw": "model"}
     if weights not in names:

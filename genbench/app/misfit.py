@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import yaml
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
@@ -16,6 +15,7 @@ from genbench.app.search_path import composing
 from genbench.app.words import parse_override
 from genbench.config import schema
 from genbench.config.groups import accepted_groups, groups, groups_of, option_file, options
+from genbench.config.option_folders import read_option
 
 __all__ = ["composed", "fitting", "is_of_misfit", "misfit"]
 
@@ -87,7 +87,7 @@ def content(group: str, option: str) -> dict[str, Any]:
     """Return what the file of an option holds, on top of the options of its group that it is made of."""
     path = option_file(group, option)
     assert path is not None
-    node = yaml.safe_load(path.read_text()) or {}
+    node = read_option(path)
     below = [name for name in node.pop("defaults", []) if isinstance(name, str) and name[0] not in "/_"]
     return {key: value for name in below for key, value in content(group, name).items()} | node
 

@@ -28,6 +28,9 @@ EXTRAS = (
     "tensorboard",
     "mlflow-skinny",
     "trackio",
+    "huggingface-hub",
+    "diffusers",
+    "transformers",
 )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from genbench.config.option_folders import use_folder
+from genbench.config.option_folders import read_option, use_folder
 from genbench.runtime.printable import complain, flat
 
 if TYPE_CHECKING:
@@ -23,9 +23,13 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def add_options(folder: Path | None) -> Path | None:
-    """Add the options in a folder before the verb does anything. Raises ValueError where there is none."""
+    """Add the options in a folder before the verb does anything. Raises ValueError where there is none, or
+    where a file in it cannot be read, which would look like a fault of the run that is checked against it.
+    """
     if folder is not None:
         use_folder(folder)
+        for path in sorted(folder.rglob("*.yaml")):
+            read_option(path)
     return folder
 
 

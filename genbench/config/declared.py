@@ -11,9 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from genbench.config.option_folders import option_folders
+from genbench.config.option_folders import option_folders, read_option
 from genbench.config.schema import Place, dotted, walk
 
 __all__ = ["check_declared", "origins_of"]
@@ -48,7 +46,7 @@ class Declared:
         for top_folder, path in files:
             text = path.read_text()
             top = package(text, path.relative_to(top_folder).parent)
-            for place, node in walk(yaml.safe_load(text) or {}, top):
+            for place, node in walk(read_option(path), top):
                 keys = keys_of(place)
                 if isinstance(node, Mapping) and "_target_" in node:
                     self.calls[keys].add(Call(node["_target_"], node.get("_partial_", False)))

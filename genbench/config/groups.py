@@ -4,9 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
-from genbench.config.option_folders import option_folders
+from genbench.config.option_folders import option_folders, read_option
 
 __all__ = [
     "accepted_groups",
@@ -83,7 +81,7 @@ def settings_of(group: str, option: str) -> list[str]:
     made of; none where there is no such option.
     """
     path = option_file(group, option)
-    found = {} if path is None else yaml.safe_load(path.read_text()) or {}
+    found = {} if path is None else read_option(path)
     return [key for key in found if key not in ("defaults", "_target_")]
 
 
@@ -93,5 +91,5 @@ def defaults(group: str, option: str) -> dict[str, str]:
     options of the same group, are left out. Nothing is found where there is no such option.
     """
     path = option_file(group, option)
-    entries = [] if path is None else (yaml.safe_load(path.read_text()) or {}).get("defaults", [])
+    entries = [] if path is None else read_option(path).get("defaults", [])
     return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}

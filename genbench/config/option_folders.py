@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 __all__ = [
     "CONF",
     "TRAIN",
@@ -24,6 +26,7 @@ __all__ = [
     "legal_targets",
     "option_folders",
     "plugins",
+    "read_option",
     "use_folder",
 ]
 
@@ -37,7 +40,7 @@ OF_USER = "GENBENCH_CONFIG_DIR"
 """Environment variable with the folder of --config-dir, by which every process of a command finds it."""
 OWN_TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")
 """What every configuration may build; of torch no more, since torch.hub and torch.load run code."""
-TARGET = re.compile(r"^\s*_target_:\s*[\"']?([\w.]+)", re.MULTILINE)
+TARGET = re.compile(r"^[^#\n]*?\b_target_[\"']?\s*:\s*[\"']?([\w.]+)", re.MULTILINE)
 
 
 class Plugin(NamedTuple):
@@ -108,6 +111,19 @@ def checked_folder(folder: str | Path) -> Path:
             f"schedule/mine.yaml ({OF_USER} names one for all commands)"
         )
     return Path(folder)
+
+
+def read_option(path: Path) -> dict[str, Any]:
+    """Read the file of an option; an empty one has no keys. Raises ValueError, with the path and the place,
+    where it is no YAML or no mapping, since a plug-in or the user wrote it.
+    """
+    try:
+        found = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML that can be read: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must hold keys with values, and holds a {type(found).__name__}")
+    return found
 
 
 def use_folder(folder: str | Path) -> None:

@@ -103,8 +103,18 @@ def check_folder(folder: Path) -> None:
         raise ValueError(f"{code[0]} is code, which is never executed: take it out of the pipeline's folder")
     check_index(read_json(folder / INDEX), folder)
     for path in sorted(folder.rglob("config.json")):
-        if found := [key for key in FOREIGN if key in read_json(path)]:
+        if found := foreign(read_json(path)):
             raise ValueError(f"{path} has {found[0]}, which could load code from elsewhere: take it out")
+
+
+def foreign(node: object) -> list[str]:
+    """Return the keys of plain data that are among FOREIGN, also in parts such as the text_config of CLIP."""
+    if isinstance(node, list):
+        return [key for child in node for key in foreign(child)]
+    if not isinstance(node, dict):
+        return []
+    inner = [key for child in node.values() for key in foreign(child)]
+    return [*(key for key in FOREIGN if key in node), *inner]
 
 
 def read_json(path: Path) -> dict[str, Any]:

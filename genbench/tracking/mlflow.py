@@ -48,8 +48,10 @@ class Mlflow(Mirror):
         for name, value in LIMITS.items():
             os.environ.setdefault(name, value)
         self.client = connect(opening.run_dir)
+        check_links(opening.run_dir)
         before = self.resumed(opening.state.get(MlflowRecipe.key))
         self.id = before or self.begin(opening)
+        self.check_place(opening.run_dir)
         super().__init__(opening if before else opening._replace(sent=frozenset()))
 
     def resumed(self, run_id: str | None) -> str | None:
@@ -74,6 +76,17 @@ class Mlflow(Mirror):
         for part in parts([Param(mlflow_name(k), str(v)[:TEXT]) for k, v in opening.config.items()]):
             self.client.log_batch(run_id, params=part)
         return run_id
+
+    def check_place(self, run_dir: Path) -> None:
+        """Raise ValueError where a store in a run's directory has files elsewhere: it notes their place as a
+        whole path, which leads out of a directory that was moved, and anywhere from one that somebody sent.
+        """
+        place, own = self.client.get_run(self.id).info.artifact_uri or "", own_store(run_dir)
+        if not os.environ.get("MLFLOW_TRACKING_URI") and (not place.startswith(f"{own}/") or ".." in place):
+            raise ValueError(
+                f"{Path(run_dir) / FOLDER} keeps its pictures at {place}, outside of the run: move the "
+                "folder mlflow out of the directory"
+            )
 
     def send_values(self, values: Mapping[str, float], images_seen: int) -> None:
         from mlflow.entities import Metric
@@ -106,17 +119,29 @@ class Mlflow(Mirror):
         self.client.set_terminated(self.id, "FINISHED" if is_done else "FAILED")
 
 
+def own_store(run_dir: Path) -> str:
+    """Return the address of the store in the directory of a run."""
+    return (Path(run_dir).resolve() / FOLDER).as_uri()
+
+
+def check_links(run_dir: Path) -> None:
+    """Raise ValueError where the store in the directory of a run has a link, through which MLflow would write
+    to wherever it leads.
+    """
+    if links := sorted(path for path in (Path(run_dir) / FOLDER).rglob("*") if path.is_symlink()):
+        raise ValueError(f"{links[0]} is a link, through which a run writes nothing: put a copy there")
+
+
 def connect(run_dir: Path) -> "MlflowClient":
     """Return a client of the server that MLFLOW_TRACKING_URI names, else of a store in the run's directory.
 
     The store is one of files: those of a database need further packages, and seconds for every run.
     """
-    # MLflow keeps the store of files as it is, and wants to be told that this is meant.
+    # MLflow keeps the store of files as it is, and asks for a sign that this is meant.
     with variables({"MLFLOW_ALLOW_FILE_STORE": "true"}):
         from mlflow import MlflowClient
 
-        own = (Path(run_dir).resolve() / FOLDER).as_uri()
-        return MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or own)
+        return MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or own_store(run_dir))
 
 
 def parts(entities: list[Any]) -> Iterator[list[Any]]:

@@ -91,6 +91,11 @@ def test_a_number_of_images_below_one_is_refused(run: genbench.Run) -> None:
         run.load(device="cpu").sample(0)
 
 
+def test_a_seed_below_zero_is_refused(run: genbench.Run) -> None:
+    with pytest.raises(ValueError, match="seed is -1; it must be at least 0"):
+        run.load(device="cpu").sample(1, seed=-1)
+
+
 def test_importing_genbench_loads_nothing_and_offers_its_names() -> None:
     script = (
         "import sys, genbench; print('torch' in sys.modules, set(genbench.__all__) <= set(dir(genbench)))"

@@ -145,6 +145,16 @@ def test_a_folder_that_somebody_sent_is_refused_by_one_message(
     assert not (tmp_path / "images").exists()
 
 
+def test_an_exported_model_is_exported_no_further_and_has_one_set_of_weights(
+    folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="is an exported model already"):
+        export(folder, tmp_path / "out", context=Context(torch.device("cpu")))
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="holds its ema weights alone"):
+        app.load(folder, weights="raw")
+
+
 def test_a_failed_export_leaves_nothing(verb: Command, tmp_path: Path) -> None:
     done = verb("export", tmp_path, "--out", tmp_path / "out")
     assert done.returncode == 2

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from genbench.app.export import export
+from genbench.app.hub import push
 from genbench.runtime.context import Context
 from tests.conftest import Done, Make
 
@@ -123,6 +125,14 @@ def test_a_model_comes_back_from_the_hub_as_it_was_pushed(server: str, folder: P
         HF_HUB_OFFLINE="1",
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_with_a_link_is_not_uploaded(folder: Path, tmp_path: Path) -> None:
+    sent = Path(shutil.copytree(folder, tmp_path / "sent"))
+    (tmp_path / "secret").write_text("a password")
+    (sent / "notes").symlink_to(tmp_path / "secret")
+    with pytest.raises(ValueError, match="notes is a link, whose file would be uploaded"):
+        push(sent, "somebody/model")
 
 
 @pytest.mark.slow  # a process each

@@ -72,3 +72,11 @@ def test_the_example_keeps_all_rules(verb: Command, monkeypatch: pytest.MonkeyPa
     assert done.returncode == 0, done.stdout + done.stderr
     assert "model=pixels" in done.stdout.splitlines()[0]
     assert done.stdout.splitlines()[-1] == f"{len(RULES)} rules, none broken"
+
+
+def test_a_broken_file_of_the_users_folder_is_not_blamed_on_the_run(verb: Command, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "x.yaml").write_text("a: [\n")
+    done = verb("sample", tmp_path, "--out", tmp_path / "out", "--config-dir", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"genbench: {tmp_path}/model/x.yaml is no YAML that can be read")

@@ -9,7 +9,7 @@ import pytest
 
 from genbench.config import option_folders as places
 from genbench.config.declared import check_declared
-from genbench.config.groups import groups, option_file, options
+from genbench.config.groups import groups, option_file, options, settings_of
 from genbench.config.option_folders import CONF, OF_USER, legal_targets, plugins, use_folder
 from genbench.config.schema import check
 
@@ -127,3 +127,27 @@ def test_a_file_in_the_current_folder_does_not_replace_an_installed_module(
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--config-dir is .*nowhere.*give one of GROUP/NAME.yaml"):
         use_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("a: [\n", "x.yaml is no YAML that can be read"), ("- 1\n", "x.yaml must hold keys")]
+)
+def test_a_file_of_options_that_cannot_be_read_is_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "x.yaml").write_text(text)
+    use_folder(tmp_path)
+    with pytest.raises(ValueError, match=says):
+        settings_of("model", "x")
+    with pytest.raises(ValueError, match=says):
+        check_declared({"_target_": "torch.nn.Identity"}, ("model",))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["_target_: mine.A", '"_target_": "mine.A"', "net: {_target_: mine.A, width: 8}", "_target_ : mine.A"],
+)
+def test_a_class_may_be_named_in_each_way_of_yaml(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.yaml").write_text(f"# _target_: not.This\n{line}  # _target_: nor.That\n")
+    use_folder(tmp_path)
+    assert legal_targets()[-1] == "mine.A"
+    assert not any(name in legal_targets() for name in ("not.This", "nor.That"))

@@ -67,6 +67,8 @@ ATTACKS = [
     (rewritten(INDEX, extra=["os", "system"]), "as extra; it must be"),
     (rewritten("unet/config.json", auto_map={"AutoModel": "a.B"}), "config.json has auto_map"),
     (rewritten("unet/config.json", quantization_config={}), "config.json has quantization_config"),
+    (rewritten("unet/config.json", text_config={"attn_implementation": "a/b"}), "has attn_implementation"),
+    (rewritten("unet/config.json", parts=[{"auto_map": {}}]), "config.json has auto_map"),
     (pickled, "cannot be loaded: .*safetensors"),
     (damaged("unet/diffusion_pytorch_model.safetensors"), "cannot be loaded"),
     (damaged(INDEX), "model_index.json is damaged"),

@@ -196,6 +196,24 @@ def test_mlflow_has_the_configuration_and_says_how_the_run_ended(tmp_path: Path)
     assert found.data.params == expected
 
 
+def test_a_store_of_mlflow_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    tracking = Tracking({"mlflow": recipe_of("mlflow")})
+    tracker = tracking.open(tmp_path / "run", **ABOUT)
+    state = tracker.state()
+    tracker.finish("failed")
+    moved = tmp_path / "moved"
+    (tmp_path / "run").rename(moved)
+    with pytest.raises(MirrorStartError, match=r"mlflow keeps its pictures at .*run.*outside of the run"):
+        tracking.open(moved, resume_state=state, **ABOUT)
+    with pytest.raises(MirrorStartError, match="outside of the run"):  # the experiment is from there too
+        tracking.open(moved, **ABOUT)
+    moved.rename(tmp_path / "run")
+    tracking.open(tmp_path / "run", resume_state=state, **ABOUT).finish("done")
+    (tmp_path / "run" / "mlflow" / "link").symlink_to(tmp_path)
+    with pytest.raises(MirrorStartError, match="is a link, through which a run writes nothing"):
+        tracking.open(tmp_path / "run", resume_state=state, **ABOUT)
+
+
 def test_a_server_of_mlflow_that_is_gone_is_one_message_without_its_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,19 +42,20 @@ def model_card(result: Result, *, weights: str, made: str, license_name: str | N
     found = {
         name: value for name, value in result.metrics.items() if shown(name, weights) and value is not None
     }
-    family, data = result.choices.get("model", "unknown"), result.choices.get("data", "unknown")
+    family, data = (escape(result.choices.get(key, "unknown")) for key in ("model", "data"))
     rows = [[escape(title(name)), written(value), escape(name)] for name, value in found.items()]
     if (bits := result.likelihood.bits_per_dim) is not None:
         kind = f"{result.likelihood.bound}, {result.likelihood.method}"
         rows.append(["bits/dim", written(bits), escape(f"{kind}, n={result.likelihood.n}")])
     table = grid(["metric", "value", "protocol"], rows, [False, True, False])
     labels = "conditional" if result.choices.get("conditional") == "true" else "unconditional"
+    device = escape(result.cost.device or "an unknown device")
     card = TEXT.format(
         title=f"{family} on {data}",
         about=f"Family: {family}; data: {data}, {labels}; weights: {weights}.",
         measured=f"{table}\nMetrics of one protocol alone compare.\n" if rows else "It was not evaluated.\n",
-        training=f"{result.cost.images_seen or 0:,} images on {result.cost.device or 'an unknown device'}",
-        made=made,
+        training=f"{result.cost.images_seen or 0:,} images on {device}",
+        made=escape(made),
     )
     head = yaml.safe_dump(metadata(result, found, license_name), sort_keys=False, allow_unicode=True)
     return f"---\n{head}---\n\n{card}"
