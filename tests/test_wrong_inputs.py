@@ -3,15 +3,12 @@
 import importlib
 import pkgutil
 import shlex
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 from tests import wrong_inputs
+from tests.attack.verbs import not_waiting
 from tests.conftest import Command
 from tests.wrong_inputs import Wrong
 
@@ -48,7 +45,7 @@ def test_a_wrong_input_gets_one_message_and_leaves_nothing(
     row.given(tmp_path)
     before = contents(tmp_path)
     program, *words = shlex.split(row.command)
-    with not_accepted():
+    with not_waiting(PATIENCE_SECONDS):
         done = (main if program == "main" else verb)(*words, env=environment | dict(row.env))
     assert done.returncode == row.code, done
     assert done.stderr.count("genbench: ") == 1, done.stderr
@@ -68,19 +65,3 @@ def test_no_command_stands_in_the_tables_twice() -> None:
 def contents(folder: Path) -> list[str]:
     """The paths of all that lies in a folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-@contextmanager
-def not_accepted() -> Iterator[None]:
-    """End a command that was not refused."""
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"still at work after {PATIENCE_SECONDS} s: accepted, or it hangs")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(PATIENCE_SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)

@@ -22,6 +22,10 @@ class Images:
     array: np.ndarray
     labels: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        labels = "" if self.labels is None else ", with labels"
+        return f"Images({len(self)} of shape {self.array.shape[1:]}{labels})"
+
     def __len__(self) -> int:
         return len(self.array)
 

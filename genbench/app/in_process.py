@@ -30,6 +30,8 @@ def run_in_process(overrides: Sequence[str], *, progress: bool = False) -> Path:
     stdout what a command prints. Raises UsageError on what cannot be composed or used, Unmeasured, Failure or
     FloatingPointError where the run fails, Stopped after Ctrl-C, when the same call resumes it.
     """
+    if isinstance(overrides, str):
+        raise UsageError(f"overrides are a list of texts: give [{overrides!r}]")
     if options := [word for word in overrides if word.startswith("-")]:
         raise UsageError(f"{options[0]} is an option of the command line: give overrides alone, as seed=1")
     console = terminal()

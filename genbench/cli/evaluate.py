@@ -108,6 +108,11 @@ class Evaluate:
                 f"{target} does not exist: give a run's directory, a folder of images, FILE.npz, FILE.npy, "
                 "FILE.pt, or MODULE:FUNCTION"
             )
+        if (target / "genbench.json").is_file() and not self.is_run:
+            raise ValueError(
+                f"{target} is an exported model: draw from it by genbench sample {target} --out DIR, "
+                "and evaluate DIR"
+            )
         self.check_kind()
         if self.data is None and not self.is_run:
             raise ValueError(

@@ -132,5 +132,6 @@ def check_call(node: Mapping[str, Any], own: list[str], place: Place) -> None:
         asked = f"{target!r} with _partial_={partial}" if "_partial_" in node else repr(target)
         raise ValueError(
             f"{path} would build {asked}, which no installed option builds there; a recorded configuration "
-            f"may build what options do, here {names}: install its plug-in, or train the run anew"
+            f"may build what options do, here {names}: name the folder of its options by --config-dir, "
+            "install its plug-in, or train the run anew"
         )

@@ -29,7 +29,7 @@ KINDS = {
     "family": Kind("model", "model=NAME"),
     "schedule": Kind("schedule", "model=ddpm schedule=NAME"),
     "data": Kind("data", "model=vae data=NAME features=classifier"),
-    "score": Kind("scores", "model=vae scores=[fid,NAME]"),
+    "score": Kind("scores", "model=vae 'scores=[fid,NAME]'"),
 }
 """The kinds of members that can be written, by the word on the command line."""
 

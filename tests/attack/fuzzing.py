@@ -2,18 +2,17 @@
 
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, settings
 
 from genbench.session.session import Session
+from tests.attack.verbs import not_waiting
 from tests.conftest import Command, Done
 
 CODES = {0, 1, 2, 3, 130}
@@ -77,7 +76,7 @@ def obeys(
         before, here = states(outside), Path.cwd()
         os.chdir(folder)
         try:
-            with in_time(), in_memory():
+            with not_waiting(SECONDS), in_memory():
                 done = command(*words)
         finally:
             os.chdir(here)
@@ -105,22 +104,6 @@ def states(folder: Path) -> dict[str, int]:
             is_file = os.path.isfile(path) and not os.path.islink(path)
             found[os.path.relpath(path, folder)] = os.path.getsize(path) if is_file else -1
     return found
-
-
-@contextmanager
-def in_time(seconds: int = SECONDS) -> Iterator[None]:
-    """Raise TimeoutError where the block takes longer than an input may."""
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"still at work after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from PIL import Image
 from genbench.data.folder import ImageFolder
 from genbench.errors import Damaged
 from genbench.evaluation.given_images import read
-from tests.attack.fuzzing import CANARY, in_memory, in_time, tried
+from tests.attack.fuzzing import CANARY, SECONDS, in_memory, tried
 from tests.attack.hurt import cut_or_flipped
+from tests.attack.verbs import not_waiting
 
 LONGEST = 900  # letters of a message
 SHAPE = (1, 8, 8)
@@ -36,7 +37,7 @@ def reads(work: Callable[[Path], object], given: Callable[[Path], object]) -> No
         before, message = sorted(folder.rglob("*")), "read"
         os.chdir(folder)
         try:
-            with in_time(), in_memory():
+            with not_waiting(SECONDS), in_memory():
                 work(folder)
         except (ValueError, OSError, Damaged) as error:
             message = str(error)

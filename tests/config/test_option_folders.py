@@ -72,7 +72,7 @@ def test_a_class_of_the_named_folder_may_be_built_once_it_is_named() -> None:
 
 
 def test_a_recorded_configuration_builds_a_class_of_a_folder_that_is_named_and_at_its_place() -> None:
-    with pytest.raises(ValueError, match="install its plug-in"):
+    with pytest.raises(ValueError, match="--config-dir"):
         check_declared(PIXELS, ("model",))
     use_folder(EXAMPLE / "conf")
     check_declared(PIXELS, ("model",))

@@ -27,7 +27,7 @@ class Pixels(Generator, Likelihood):
             raise ValueError(f"model.log_scale is {log_scale}; it must be from -10 to 2")
         rows = max(num_classes, 1)
         self.mean = nn.Parameter(torch.zeros(rows, *self.shape))
-        self.log_scale = nn.Parameter(torch.full((rows, *self.shape), log_scale))
+        self.log_scale = nn.Parameter(torch.full((rows, *self.shape), float(log_scale)))
 
     def rows(self, n: int, y: Tensor | None) -> Tensor:
         """Return the row of the parameters that each of n images is of: its label, or 0; (n,) int64."""

@@ -30,7 +30,7 @@ genbench.load("PATH_OF_THIS_FOLDER").sample(64, seed=0).save_grid("grid.png")
 Training: {training}. Made by {made}.
 `genbench.json` holds the whole configuration, `model.safetensors` the weights.
 """
-OF_EMA = ("ema", "raw")
+COMPARABLE = "Only metrics of the same protocol can be compared."
 
 
 def model_card(result: Result, *, weights: str, made: str, license_name: str | None) -> str:
@@ -53,7 +53,7 @@ def model_card(result: Result, *, weights: str, made: str, license_name: str | N
     card = TEXT.format(
         title=f"{family} on {data}",
         about=f"Family: {family}; data: {data}, {labels}; weights: {weights}.",
-        measured=f"{table}\nMetrics of one protocol alone compare.\n" if rows else "It was not evaluated.\n",
+        measured=f"{table}\n{COMPARABLE}\n" if rows else "It was not evaluated.\n",
         training=f"{result.cost.images_seen or 0:,} images on {device}",
         made=escape(made),
     )
