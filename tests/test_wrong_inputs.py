@@ -13,8 +13,8 @@ from tests.conftest import Command
 from tests.wrong_inputs import Wrong
 
 MODULES = sorted(found.name for found in pkgutil.iter_modules(wrong_inputs.__path__))
-QUICK = 3
-"""Of the commands of main.py, which compose a configuration, every third is tried in the quick suite."""
+QUICK = {"main": 6, "genbench": 2}
+"""Every sixth command of main.py and every second of a verb is tried in the quick suite, in a minute."""
 TABLES = [
     (name, row) for name in MODULES for row in importlib.import_module(f"tests.wrong_inputs.{name}").ROWS
 ]
@@ -22,7 +22,7 @@ ROWS = [
     pytest.param(
         row,
         id=f"{name}-{row.command[:80]}",
-        marks=pytest.mark.slow if row.command.startswith("main") and number % QUICK else (),
+        marks=pytest.mark.slow if number % QUICK[row.command.split()[0]] else (),
     )
     for number, (name, row) in enumerate(TABLES)
 ]
