@@ -84,26 +84,7 @@ class Ogive(FixedSchedule):
 _target_: genbench.diffusion.ogive.Ogive
 T: 1000
 """,
-    "genbench/metrics/scores/greyness.py": '''
-"""How far the mean grey level of samples is from that of real images."""
-
-from genbench.metrics.reference import Reference
-from genbench.metrics.scores.score import Distance, Drawn
-from genbench.records.metric_kinds import Kind
-
-__all__ = ["Greyness"]
-
-
-class Greyness(Distance):
-    """|mean of samples - mean of real images|, as bytes in [0, 1]."""
-
-    key = "greyness"
-    kinds = (Kind("greyness", "grey gap", -1),)
-
-    def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
-        real, fake = (x.double().mean() / 255 for x in (reference.images.images, drawn.images))
-        return drawn.scored(drawn.name("greyness", ref=reference.split), float((fake - real).abs()))
-''',
+    "genbench/metrics/scores/greyness.py": (ROOT / "examples/plugin/genbench_pixels/score.py").read_text(),
     "conf/scores/greyness.yaml": """
 # Difference of mean grey levels.
 greyness:

@@ -19,7 +19,7 @@ from genbench.errors import UsageError
 from genbench.records.files import atomic_file
 from genbench.records.run_directory import Run
 from genbench.records.untrusted_files import YAML_BYTES, check_appendable, read_regular
-from genbench.runtime.disk import check_file_size, check_room, check_writable
+from genbench.runtime.disk import check_file_size, check_space, check_writable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -192,7 +192,8 @@ def check_places(here: Run, model: "nn.Module") -> None:
     there = [path.stat().st_size for path in here.checkpoints.glob("*.pt") if path.exists()]
     one = max([WEIGHTS * sum(tensor.nbytes for tensor in model.state_dict().values()), *there])
     check_file_size(one, "a checkpoint of this model")
-    check_room(here.path, CHECKPOINTS * one - sum(there), "the checkpoints of this model")
+    room = CHECKPOINTS * one - sum(there)
+    check_space(here.path, room, "the checkpoints of this model", "choose another runs_dir")
 
 
 def write_composition(cfg: DictConfig, here: Run) -> None:

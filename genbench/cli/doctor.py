@@ -13,6 +13,7 @@ from genbench.config.option_folders import option_folders, plugins
 from genbench.errors import Failure
 from genbench.records.run_directory import git_state, version
 from genbench.runtime.disk import check_writable, megabytes
+from genbench.runtime.memory import installed_memory
 from genbench.runtime.printable import complain
 
 __all__ = ["verbs"]
@@ -90,7 +91,7 @@ def machine() -> Iterator[tuple[str, str]]:
         chosen = "auto, " if device.type == choose("auto").type else ""
         units = "bfloat16 units" if has_bf16_units(device) else "no bfloat16 units"
         yield "device", f"{device}: {chosen}{describe(device)}, {units}"
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = installed_memory()
     yield "processor", f"{processor() or 'unknown'}, {os.cpu_count()} cores, {megabytes(memory)} of memory"
 
 

@@ -14,9 +14,6 @@ __all__ = ["verbs"]
 
 verbs = typer.Typer()
 
-MOST_STEPS = 1_000_000
-"""Steps of a schedule, whose tables have a number for each; a figure shows a few hundred."""
-
 
 @verbs.command()
 def bound(
@@ -62,6 +59,7 @@ def schedules(
     """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
     check_out(out)
     from genbench.app.build import fixed_schedules
+    from genbench.diffusion.schedule import MOST_STEPS
     from genbench.evaluation.pictures import check_figure, schedule_figure
 
     check_figure(out)

@@ -39,7 +39,7 @@ TRAIN = "python main.py" if IN_CHECKOUT else "genbench train"
 OF_USER = "GENBENCH_CONFIG_DIR"
 """Environment variable with the folder of --config-dir, by which every process of a command finds it."""
 OWN_TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")
-"""What every configuration may build; of torch no more, since torch.hub and torch.load run code."""
+"""Packages that every configuration may build from; of torch no more, since torch.hub runs code."""
 TARGET = re.compile(r"^[^#\n]*?\b_target_[\"']?\s*:\s*[\"']?([\w.]+)", re.MULTILINE)
 
 

@@ -17,7 +17,7 @@ __all__ = ["BY_ROOT", "SPLITS", "GreySource", "ImageSource", "digest", "file_dig
 SPLITS = ("train", "test")
 STORE_VERSION = 1  # part of every key: raise it when sources decode other bytes than before
 BY_ROOT = "by data.root=PATH, of `genbench evaluate` by --data-root PATH"
-"""How a folder of images is named, at the end of a message."""
+"""End of a message that asks for a folder of images: the key of a command, and the option of the verb."""
 
 
 class ImageSource(ABC):

@@ -25,6 +25,7 @@ from genbench.diffusion.start import check_start
 from genbench.probability.counts import check_count
 
 __all__ = [
+    "MOST_STEPS",
     "CosineSchedule",
     "EDMSchedule",
     "FixedSchedule",

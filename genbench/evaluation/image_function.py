@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +26,15 @@ ImageFunction = Callable[[int, int], object]
 """A function of n and seed, called without names, that returns n images: uint8 [N, H, W] or [N, H, W, C]."""
 SEED_BITS = 31  # the most that every library takes as a seed: numpy.random.seed has 32, others a sign
 LONGEST = 300  # characters of the message of somebody else's error
+
+
+@runtime_checkable
+class Array(Protocol):
+    """An object that numpy reads as an array, such as one of jax or tensorflow."""
+
+    def __array__(self) -> np.ndarray:
+        """Return the same numbers as an array of numpy."""
+        ...
 
 
 def draw_images(
@@ -76,8 +86,8 @@ def images(returned: object, n: int, shape: tuple[int, int, int], call: str) -> 
     call: what was called, for messages. Raises ValueError on all else.
     """
     legal = f"it must return {n} images, a uint8 array of numpy or tensor of torch"
-    if hasattr(returned, "__array__") and not isinstance(returned, np.ndarray | Tensor):
-        returned = np.asarray(returned)  # an array of jax, tensorflow, ..
+    if isinstance(returned, Array) and not isinstance(returned, np.ndarray | Tensor):
+        returned = np.asarray(returned)
     if not isinstance(returned, np.ndarray | Tensor):
         raise ValueError(f"{call} returned an object of type {type(returned).__name__}; {legal}")
     found = checked(returned, shape, f"what {call} returned")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from genbench.records.untrusted_files import open_regular
+from genbench.runtime.memory import installed_memory
 
 __all__ = ["SHOWN", "read_npy", "read_npz", "shortened"]
 
@@ -155,7 +156,7 @@ def read_array(opened: Callable[[], IO[bytes]], size: int, where: str, remedy: s
         stated, rest = prod(map(int, shape)) * dtype.itemsize, size - length
     if dtype.hasobject:
         raise ValueError(f"{where} holds Python objects, whose reading could run code: save numbers")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = installed_memory()
     if stated > memory:
         raise ValueError(
             f"{where} has {in_bytes(stated)}, {in_bytes(memory)} are in this machine: bring fewer"

@@ -17,7 +17,6 @@ from filelock import FileLock
 __all__ = [
     "check_file_size",
     "check_makable",
-    "check_room",
     "check_space",
     "check_writable",
     "expanded",
@@ -195,13 +194,6 @@ def check_makable(folder: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     with suppress(FileNotFoundError):
         folder.stat()  # whose name may be too long
-
-
-def check_room(folder: Path, size: int, what: str) -> None:
-    """Raise ValueError where the disk of a folder has fewer than `size` bytes free, before a run begins.
-    what: the files that need them, as the message names them.
-    """
-    check_space(folder, size, what, "choose another runs_dir")
 
 
 def check_file_size(size: int, what: str) -> None:

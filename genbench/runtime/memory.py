@@ -13,6 +13,7 @@ __all__ = [
     "FREE",
     "check_memory",
     "free_memory",
+    "installed_memory",
     "is_out_of_memory",
     "memory_for",
     "next_accumulate",
@@ -41,7 +42,12 @@ def free_memory() -> int:
     facts = Path("/proc/meminfo")
     lines = facts.read_text().splitlines() if facts.exists() else []
     found = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    return next(found, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return next(found, installed_memory())
+
+
+def installed_memory() -> int:
+    """Return the bytes of memory that this machine has; limits of a container are not read."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def check_memory(key: str, count: int, each: float, *, free: int | None = None) -> None:

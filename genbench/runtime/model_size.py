@@ -1,6 +1,5 @@
 """A limit on the size of a model while it is built, before its weights fill the machine's memory."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +9,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from genbench.runtime.memory import is_out_of_memory
+from genbench.runtime.memory import installed_memory, is_out_of_memory
 
 __all__ = ["ModelTooLargeError", "limited_size"]
 
@@ -30,7 +29,7 @@ def limited_size() -> Iterator[None]:
     """Raise ModelTooLargeError as soon as the modules that the block builds have more than MOST_TENSORS
     parameters and buffers, or more bytes than a COPIES-th of this machine's memory.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = installed_memory()
     tensors, size = 0, 0
 
     def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:

@@ -76,10 +76,10 @@ class Opening(NamedTuple):
     state: Mapping[str, Any] = {}
     """Of all trackers in the checkpoint that the run resumes at; empty for a new run."""
     sent: Sent = frozenset()
-    """What was logged after that checkpoint, and will be logged again."""
+    """Values and pictures that were logged after that checkpoint, and will be logged again."""
     mode: Mode = "auto"
     artifacts: bool = False
-    """Whether the final checkpoint and grid are stored with the library too."""
+    """True where the library stores the final checkpoint and grid, too."""
 
 
 class Picture(NamedTuple):
@@ -188,7 +188,7 @@ class MirrorRecipe(ABC):
     library: ClassVar[str]
     """The module that the mirror imports."""
     package: ClassVar[str]
-    """Its name for pip."""
+    """Name of the package that pip installs it from, for messages."""
     key: ClassVar[str]
     """The entry of a checkpoint's tracker state by which the mirror is resumed."""
 

@@ -17,8 +17,7 @@ def test_more_tensors_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_more_bytes_than_a_share_of_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 4 * 400}
-    monkeypatch.setattr(model_size.os, "sysconf", sizes.get)
+    monkeypatch.setattr(model_size, "installed_memory", lambda: 4 * 400)
     with limited_size():
         nn.Linear(10, 10, bias=False)
     with pytest.raises(ModelTooLargeError, match="4 copies"), limited_size():
