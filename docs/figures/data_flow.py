@@ -11,7 +11,7 @@ from docs.figures.canvas import HEIGHT, SAMPLES, Box, Canvas, Column, Item, pict
 from docs.figures.stages import Shown, Stages
 from docs.figures.trace import Block, Call, blocks, parameters, recorded
 from genbench.autoregressive.network import CausalNetwork
-from genbench.generator import Decodes, Generator, Trajectory
+from genbench.generator import Decodes, Generator, Trajectory, frame_indices
 
 __all__ = ["draw"]
 
@@ -95,7 +95,11 @@ def sampling_row(model: Generator, stages: Stages) -> tuple[str, list[Item]]:
     if isinstance(model, Decodes):
         z = model.prior(SAMPLES, rng=seeded())
         return title, [column(stages.latent, z), *boxes, column("$x$", samples), between(model)]
-    return title, [*boxes, column("$x$", samples)]
+    # A model from elsewhere shows its states by what its network takes, pass by pass.
+    states = [call.takes[0] for call in calls if call.module is networks[0]]
+    shown = [states[k] for k in frame_indices(len(states), FRAMES)]
+    walk = strip("states on the way", torch.stack(shown[1:]))
+    return title, [column(stages.latent, states[0]), *boxes, walk, column("$x$", samples)]
 
 
 def steps(model: Trajectory, latent: str, box: Box, symbol: str) -> list[Item]:
