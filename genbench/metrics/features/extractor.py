@@ -106,13 +106,13 @@ class FeatureSource(ABC):
 
 
 def without_weights(source: ImageSource | ImageData) -> str:
-    """Name what evaluates images of `source` without weights that must be downloaded, as it is typed: the
-    features that fit these images, or metrics that need none; the end of a message.
+    """Name the metrics that evaluate images of `source` without weights that must be downloaded, as they are
+    typed: on features that fit these images, or on none; the end of a message.
     """
     if source.distribution is not None:
         return "features=law"
     if source.num_classes >= 2:
-        return "features=classifier"
+        return "metrics=classifier, which trains a small network on the labels once"
     return "metrics=likelihood or metrics=none, which need no features"
 
 
@@ -120,7 +120,9 @@ def fitting(source: ImageSource | ImageData) -> str:
     """Name what evaluates images of `source`, as it is typed, where the features that were asked for do not
     fit them: other features and, where these may have to be downloaded, metrics that need none.
     """
-    needs_download = source.distribution is None and source.num_classes < 2
+    if source.distribution is None and source.num_classes >= 2:
+        return "features=classifier"
+    needs_download = source.distribution is None
     return f"features=inception, or {without_weights(source)}" if needs_download else without_weights(source)
 
 
