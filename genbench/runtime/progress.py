@@ -115,7 +115,7 @@ def layout(title: str, total: int, note: str, width: int) -> Layout:
     parts = note.split("  ")
     while parts and len(title) + 1 + len("  ".join(parts)) > room:
         parts.pop(0)
-    short = title if len(title) <= room else f"{title[: max(room - 2, 1)]}.."
+    short = title if len(title) < room else f"{title[: max(room - 3, 1)]}.."
     note = "  ".join(parts)
     return Layout(short, min(max(room - len(short) - len(note) + NARROWEST - 1, NARROWEST), WIDEST), note)
 

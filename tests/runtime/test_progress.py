@@ -69,7 +69,7 @@ def test_a_narrow_terminal_shows_count_time_and_eta_and_drops_losses_first(
 def test_a_title_is_cut_before_the_count() -> None:
     long = "error of the likelihood's solver"
     found = progress.layout(long, 10_000, "5 images/s", 60)
-    assert (found.note, found.title) == ("", "error of the like..")
+    assert (found.note, found.title) == ("", "error of the lik..")
     assert progress.layout(long, 10_000, "", 120) == (long, 24, "")
 
 
