@@ -16,19 +16,12 @@ __all__ = [
     "short",
     "uncertainty",
     "whole",
-    "with_unit",
     "written",
 ]
 
 MOST = 9  # decimals
 # From where on a unit is used, its size, and its sign.
 UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
-
-PREFIXES = (
-    *((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")),
-    *((1e-3, "m"), (1e-6, "µ"), (1e-9, "n")),
-)
-"""Powers of ten and their signs before a unit, the largest first."""
 
 
 def written(value: str | float | None) -> str:
@@ -49,22 +42,6 @@ def short(value: str | float | None) -> str:
     size, unit = next(((size, unit) for least, size, unit in UNITS if abs(value) >= least), (1, ""))
     is_whole = not unit and (isinstance(value, int) or abs(value) >= 100)
     return f"{value:,.0f}" if is_whole else f"{value / size:.3g}{unit}"
-
-
-def with_unit(value: float | None, unit: str) -> str:
-    """Return a quantity to three figures with its unit: 1.03 GB, 1.48 TFLOP, 9.68 ms; n/a for None.
-
-    unit: of the value itself, such as B, FLOP or s, before which k, M, G, T, P or m, µ, n stand where needed.
-    """
-    if value is None or not math.isfinite(value):
-        return written(value)
-    size, sign = next(((size, sign) for size, sign in PREFIXES if abs(value) >= size), PREFIXES[-1])
-    if unit == "s" and size > 1:  # seconds have no thousands
-        size, sign = 1.0, ""
-    if value == 0:
-        size, sign = 1.0, ""
-    number = f"{value / size:,.0f}" if abs(value) >= 100 * size else f"{value / size:.3g}"
-    return f"{number} {sign}{unit}"
 
 
 def whole(entry: Entry, name: str) -> str:

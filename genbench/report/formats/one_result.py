@@ -13,8 +13,9 @@ from rich.text import Text
 from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, recorded_networks
 from genbench.records.metric_name import OF, MetricName, rank
 from genbench.records.result import Cost, Likelihood, Reconstruction, Result
+from genbench.records.units import device_words, with_unit
 from genbench.report.columns import CONVERGED_BITS
-from genbench.report.numbers import decimals, rounded, uncertainty, with_unit, written
+from genbench.report.numbers import decimals, rounded, uncertainty, written
 from genbench.report.statistics import Estimate
 
 __all__ = ["print_quality", "print_result"]
@@ -210,7 +211,7 @@ def costs(cost: Cost) -> dict[str, str]:
     if all(fact is None for fact in facts):  # of a result that records none
         return {"cost": NOT_MEASURED}
     memory = "" if cost.peak_memory_bytes is None else f"{with_unit(cost.peak_memory_bytes, 'B')} of memory "
-    device = (cost.device or "an unknown device").replace("(1 threads)", "(1 thread)")
+    device = device_words(cost.device or "an unknown device")
     return {
         "training": training(cost),
         "sampling": sampling(cost),
