@@ -95,7 +95,7 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
         print_upload_command([here.path], console)
-        if here.path.exists() and not refused:
+        if here.path.exists() and not refused and not cfg.dry_run:
             console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
@@ -263,7 +263,7 @@ def task_of(cfg: DictConfig, here: Run) -> Task:
     }
     choices["conditional"] = str(cfg.conditional).lower()
     number = job.job.get("num") or 0
-    title = f"job {number} ({' '.join(job.overrides.task)})" if in_sweep() else ""
+    title = f"job {number}" if in_sweep() else ""
     return Task(without_hydra(cfg), here.path, identity(cfg), choices, number, title)
 
 

@@ -39,7 +39,7 @@ NOTICED_SECONDS = 30.0  # in which the parent has seen that a process ended, and
 
 class Task(NamedTuple):
     """A run as each of its processes gets it; choices: option of each group, job: its number in a sweep,
-    title: its name in a sweep with its settings, for its first line; empty for the one run of a command.
+    title: its name in a sweep, for its first line; empty for the one run of a command.
     """
 
     cfg: DictConfig

@@ -3,6 +3,7 @@ there is no terminal.
 """
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -140,6 +141,13 @@ class TerminalBar(Bar):
         self.display.update(self.task, completed=self.done, description=fitted.title, note=fitted.note)
 
 
+def wrapped(sentence: str, width: int) -> str:
+    """Break a sentence between words into lines of at most `width` letters, indented from the second on."""
+    return textwrap.fill(
+        sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
 class Progress:
     """The place where progress is shown: bars of work and single lines on a console; `Progress(None)` shows
     nothing, as in all processes of a run but the first.
@@ -149,13 +157,14 @@ class Progress:
         self.console = console
 
     def say(self, sentences: Iterable[str]) -> None:
-        """Print sentences, a line each, where progress is shown, without markup or wrapping; nothing in a
-        Progress that is silent.
+        """Print sentences, a line each, where progress is shown, without markup; nothing in a Progress that
+        is silent. On a terminal long ones continue below, broken between words, so that paths remain whole.
         """
         if self.console is None:
             return
         for sentence in sentences:
-            self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+            text = wrapped(sentence, self.console.width) if self.is_drawn else sentence
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @property
     def is_drawn(self) -> bool:

@@ -55,11 +55,10 @@ class Estimate(NamedTuple):
 
     @property
     def note(self) -> str:
-        """The estimate as one line for a table."""
-        parts = ", ".join(f"{part.name} {duration(part.seconds)}" for part in self.parts)
+        """The estimate as one line for a table of jobs, without its total, and parts of under a second."""
+        parts = [f"{part.name} {duration(part.seconds)}" for part in self.parts if part.seconds >= 1]
         memory, disk = with_unit(self.peak_memory_bytes, "B"), with_unit(self.disk_bytes, "B")
-        total = f"total {duration(self.seconds)} ({parts})"
-        return f"{total}, {memory} of memory, {disk} of disk, {self.parameters:,} parameters"
+        return f"{', '.join(parts) or 'under a second each part'}; {memory} of memory, {disk} of disk"
 
     def lines(self, now: datetime | None = None) -> list[str]:
         """Write the estimate in lines for a terminal: a line for each part, and the total with the time of

@@ -26,7 +26,7 @@ def first_lines(
     images -> runs/default/ddpm-digits-seed0-1a2b3c4d"; in a second one the reason for its precision, if any.
 
     place: its directory, written as below the working directory where it lies there. processes: of the run. A
-    job of a sweep is named by what sets it apart, instead of the shape of its images and its directory.
+    job of a sweep has its number and seed instead of the shape of its images and its directory.
     """
     model, device, job = parts.model, parts.device, configuration.job
     guidance = configuration.choices.get("guidance", "none")
@@ -37,7 +37,8 @@ def first_lines(
     images = "" if job else f" ({len(data.train):,} images {shape}{classes})"
     one = "cpu" if device.type == "cpu" else describe(device)
     where = one if processes == 1 else f"{processes} x {one}"
-    facts = [f"{who} on {data.name}{images}", f"{parameter_count(model):,} parameters"]
+    facts = [f"{who} on {data.name}{images}", *([f"seed {parts.seed}"] if job else [])]
+    facts.append(f"{parameter_count(model):,} parameters")
     facts += [f"{where} {chosen.taken.name}", *([in_words(parts.budget)] if model.phases else [])]
     line = ", ".join(facts)
     lines = [f"{job}: {line}" if job else f"{line} -> {shown(place)}"]

@@ -50,7 +50,7 @@ class Configuration(NamedTuple):
     settings: Mapping[str, Any]
     """Each setting once, by its dotted key, for trackers: `values` without references to other settings."""
     job: str = ""
-    """The name of a job of a sweep, with its settings, for the first line of its run: "job 2 (seed=1)"."""
+    """The name of a job of a sweep, for the first line of its run: "job 2"; else empty."""
 
 
 @dataclass(frozen=True)

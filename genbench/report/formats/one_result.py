@@ -225,10 +225,12 @@ def training(cost: Cost) -> str:
     if cost.training_seconds is None:
         return NOT_THERE
     fitting = f" and {with_unit(cost.fitting_seconds, 's')} of fitting" if cost.fitting_seconds else ""
+    speed = cost.images_per_second
+    rate = f"{speed:,.0f}" if speed is not None and speed >= 100 else written(speed)
     skipped = f", {cost.skipped_batches:,} batches skipped" if cost.skipped_batches else ""
     return (
         f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{fitting} "
-        f"({written(cost.images_per_second)} images/s), {with_unit(cost.training_flops, OPERATIONS)}{skipped}"
+        f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{skipped}"
     )
 
 

@@ -107,7 +107,7 @@ def test_costs_have_units_and_pixels_are_clipped(result: dict) -> None:
         "peak_memory_bytes": 1_030_000_000,
     }
     text = printed(result, cost=cost)
-    assert "60,032 images in 92.4 s (649.7 images/s), 1.48 TFLOP" in text
+    assert "60,032 images in 92.4 s (650 images/s), 1.48 TFLOP" in text
     assert "50 network evaluations (NFE), 9.68 ms, 6.2 MFLOP a sample" in text
     assert "share of pixels clipped 7.06 %" in text
     assert "190,369 parameters, 1.03 GB of memory on cpu (1 thread)" in text
