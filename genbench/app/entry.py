@@ -87,8 +87,6 @@ def run_command(main: Callable[[], None]) -> None:
         check_torchrun_variables()
     except (ValueError, OSError) as error:
         leave(error)
-    for earlier, later in overridden(args.overrides):
-        complain(f"{earlier} has no effect, since {later} comes later")
     sys.argv[1:] = words_for_hydra(words, args)
     register_folders()
     os.environ.pop(sweeps.LEDGER, None)  # of a sweep that this command is a job of
@@ -100,6 +98,9 @@ def run_command(main: Callable[[], None]) -> None:
         finally:
             ends = sweeps.print_summary(terminal())
             sweeps.forget_unless_begun(ends)
+    if not ends <= {"refused"}:  # of a sweep; the one run of a command says so before it begins
+        for earlier, later in overridden(args.overrides):
+            complain(f"{earlier} has no effect, since {later} comes later")
     if "stopped" in ends or sweeps.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
     if ends & (BAD | {"not started"}):

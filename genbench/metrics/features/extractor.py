@@ -17,6 +17,7 @@ __all__ = [
     "FeatureSource",
     "Features",
     "MissingWeights",
+    "Pilot",
     "check_finite",
     "fitting",
     "without_weights",
@@ -77,6 +78,18 @@ class FeatureExtractor(nn.Module, ABC):
         """
 
 
+class Pilot(NamedTuple):
+    """A feature network for an estimate of what an evaluation takes: as it will be, but for its weights where
+    these must be trained first.
+    """
+
+    extractor: FeatureExtractor
+    images: int = 0
+    """Images on which a classifier is trained before its first use; 0 where it is there."""
+    seconds: float = 0.0
+    """Of that training, as a few steps of it show."""
+
+
 class FeatureSource(ABC):
     """A recipe for a feature network, which a configuration names; making it costs nothing.
 
@@ -103,6 +116,13 @@ class FeatureSource(ABC):
         its accuracy is known before a model is trained; False by default.
         """
         return False
+
+    def pilot(self, data: ImageData, *, device: torch.device) -> Pilot:
+        """Make the network for an estimate, on `device`, which trains nothing for longer than a few steps and
+        leaves no file that `build` would read; by default what `build` makes, which is right for networks
+        that are not trained here.
+        """
+        return Pilot(self.build(data, device=device, progress=Progress(None)))
 
 
 def without_weights(source: ImageSource | ImageData) -> str:
