@@ -20,13 +20,20 @@ from genbench.app.launch import Task, assemble, launch, torchrun_rank, work
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave, refusing
 from genbench.app.recorded_config import value_at
 from genbench.app.run_names import identity, without_hydra
-from genbench.app.sweeps import ledger, print_upload_command, stop_of_sweep
+from genbench.app.sweep_watch import start_line
+from genbench.app.sweeps import (
+    Combinations,
+    ledger,
+    outcomes_so_far,
+    print_upload_command,
+    stop_of_sweep,
+)
 from genbench.app.words import overridden
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.records.metric_name import of_ema
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
-from genbench.records.sweep_ledger import Outcome, Status
+from genbench.records.sweep_ledger import Outcome, Status, duration, job_line
 from genbench.runtime.disk import explain
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import complain, spell_out_warnings
@@ -69,13 +76,15 @@ def run(cfg: DictConfig) -> float:
     if torchrun_rank():
         return work_silently(cfg, here)
     launcher = str(HydraConfig.get().launcher._target_)
-    alone = launcher.endswith(".BasicLauncher")
+    alone, job = launcher.endswith(".BasicLauncher"), hydra_part().job.get("num") or 0
     if "joblib" in launcher:
         for number in set(stop_signals()) - {signal.SIGTERM}:
             # Of a terminal, between two jobs: it would kill this worker, and with it the others.
             signal.signal(number, signal.SIG_IGN)
     # Jobs that run at the same time share the terminal: each line says whose it is.
-    console = terminal("" if alone else f"job {hydra_part().job.get('num', 0)}: ")
+    console = terminal("" if alone else f"job {job + 1}: ")
+    # The sweep's own process shows where they are; what submitit starts writes to a file of its own.
+    console.quiet = in_sweep() and not (alone or is_search() or "submitit" in launcher)
     if in_sweep():
         return run_in_sweep(cfg, here, console, alone=alone)
     return run_alone(cfg, here, console)
@@ -107,7 +116,13 @@ def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -
     if stop.requested:
         return math.inf
     started, end = time.monotonic(), stopped_end(Stopped(), here)
-    enter_end(JobEnd("running", "it did not end: killed, or still at work", seconds=0.0), here, started)
+    number = enter_end(
+        JobEnd("running", "it did not end: killed, or still at work", seconds=0.0), here, started
+    )
+    if alone:
+        console.print(
+            start_line(outcomes_so_far(), name_of_job(number), number), soft_wrap=True, highlight=False
+        )
     try:
         end = carry_out(cfg, here, console, stop)
     except Busy as error:
@@ -119,8 +134,11 @@ def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -
     except Exception as error:
         end = failed_end(error)
     finally:
-        number = enter_end(end, here, started)
-        console.print(f"job {number} {end.status}: {end.note}", highlight=False)
+        enter_end(end, here, started)
+        after = duration(time.monotonic() - started)
+        console.print(
+            f"{name_of_job(number)} {end.status} after {after}: {end.note}", soft_wrap=True, highlight=False
+        )
         if end.status in ("refused", "estimated"):
             with suppress(OSError):  # it has files of an earlier run
                 here.path.rmdir()
@@ -156,13 +174,14 @@ def enter_end(end: JobEnd, here: Run, started: float) -> int:
     job = HydraConfig.get()
     seconds = time.monotonic() - started if end.seconds is None else end.seconds
     words: Any = OmegaConf.to_container(job.overrides.task)
-    outcome = Outcome(job.job.num, end.status, tuple(words), str(here.path), seconds, end.note)
+    measured = end.objective if end.status in ("done", "skipped") and math.isfinite(end.objective) else None
+    outcome = Outcome(job.job.num, end.status, tuple(words), str(here.path), seconds, end.note, measured)
     try:
         if (record := ledger()) is not None:
             record.add(outcome)
     except (OSError, ValueError) as error:  # a full disk, or a link in the place of the ledger
         why = explain(error) if isinstance(error, OSError) else str(error)
-        complain(f"job {outcome.job} is not in the sweep's table. {why}")
+        complain(f"job {outcome.number} is not in the sweep's table. {why}")
     return outcome.job
 
 
@@ -284,6 +303,16 @@ def note_overridden(console: Console) -> None:
     if not in_sweep() and not console.quiet:
         for earlier, later in overridden(hydra_part().overrides.task):
             complain(f"{earlier} has no effect, since {later} comes later")
+
+
+def is_search() -> bool:
+    """Return True in a job of a search, which chooses its jobs one after another, by a sweeper of its own."""
+    return not str(hydra_part().sweeper._target_).endswith((".BasicSweeper", f".{Combinations.__name__}"))
+
+
+def name_of_job(job: int) -> str:
+    """Return the number of a job for users, "job 3 of 27", or "job 3" in a search, whose end is not known."""
+    return job_line(outcomes_so_far(), job, total=not is_search())
 
 
 def show_result(result: Result, console: Console, *, again: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NoReturn, cast
@@ -22,12 +22,12 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from genbench.app.field_words import instead, keys_of
 from genbench.app.misfit import composed, is_of_misfit, misfit
 from genbench.app.words import parse_override, quoted, unreadable
 from genbench.config.groups import accepted_groups, groups, is_group, options
 from genbench.config.option_folders import TRAIN
 from genbench.errors import Failure, Unmeasured, UsageError
-from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.printable import complain
 
@@ -177,11 +177,15 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
         return unfit
     if is_group(key):
         who, accepted = accepted_groups(words)
-        others = [name for name in options("model") if key in accepted_groups([f"model={name}"])[1]]
-        also = f". It is one of model={', '.join(others)}" if others else ""
+        models = [name for name in options("model") if key in accepted_groups([f"model={name}"])[1]]
+        also = f". It is one of model={', '.join(models)}" if models else ""
         return f"{who} does not accept {key}; its groups are {', '.join(accepted)}{also}"
     if key in OF_SAMPLES:
         return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
+    others = [word for word in words if not word.startswith(f"{key}=")]
+    given_value = next((word.partition("=")[2] for word in words if word not in others), "VALUE")
+    if settings := instead(key, given_value, others):
+        return f"there is no key {key}: write {settings}"
     # Similar as a whole (budget.imagess), or by the last name alone (batch_size for trainer.batch_size).
     tree = composed_without(key, words)
     last = {path: path.rpartition(".")[2] for path in keys_of(tree)}
@@ -208,10 +212,3 @@ def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:
     others = [(word, override) for word, override in parsed if override and override.key_or_group != key]
     usable = [word for word, override in others if not override.is_sweep_override()]
     return composed(usable)
-
-
-def keys_of(tree: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys of all settings and of the nodes that hold them, in the order of the tree."""
-    leaves = (key.split(".") for key in flatten(tree) if not key.endswith("_target_"))
-    every = (".".join(parts[: end + 1]) for parts in leaves for end in range(len(parts)))
-    return list(dict.fromkeys(every))
