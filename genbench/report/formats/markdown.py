@@ -7,6 +7,7 @@ from rich.cells import cell_len
 
 from genbench.report.columns import Column
 from genbench.report.compare import Comparison
+from genbench.report.conclusion import conclusion
 from genbench.report.data_frame import DataFrame
 from genbench.report.footnotes import notes
 from genbench.report.numbers import written
@@ -27,6 +28,8 @@ def markdown(found: Comparison) -> str:
     for table in found.tables:
         if len(found.tables) > 1:
             lines.append(f"### {escape(table.title)}\n")
+        if words := conclusion(table):
+            lines.append(f"{escape(words)}\n")
         titles = [escape(head(col)) for col in table.columns]
         lines.append(grid(titles, table.texts(escape, "**{}**"), table.is_number))
         if (pivot := pivot_of(table)) is not None:

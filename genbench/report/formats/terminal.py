@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from genbench.report.compare import Comparison
+from genbench.report.conclusion import conclusion
 from genbench.report.footnotes import notes
 from genbench.report.formats.markdown import head, pivot_markdown, raised
 from genbench.report.numbers import whole
@@ -41,6 +42,8 @@ def print_comparison(found: Comparison, console: Console) -> None:
     for table in found.tables:
         if len(found.tables) > 1:
             console.print(Text(in_one_line(table.title), style="bold"))
+        if words := conclusion(table):
+            console.print(wrapped(words, console.width, indent=""), end="\n\n", soft_wrap=True)
         for block in blocks(shown(table), console.width):
             console.print(grid(block), end="\n\n")
         if (pivot := pivot_of(table)) is not None:
@@ -78,10 +81,10 @@ def print_pivot(pivot: Pivot, console: Console) -> None:
         console.print(grid(block), end="\n\n")
 
 
-def wrapped(note: str, width: int) -> Text:
-    """A note in lines that break between words."""
+def wrapped(note: str, width: int, indent: str = "  ") -> Text:
+    """A note in lines that break between words; indent: what all but the first begin with."""
     wrapper = textwrap.TextWrapper(
-        width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
     return Text(wrapper.fill(printable(note)))
 
