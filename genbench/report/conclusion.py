@@ -120,8 +120,9 @@ def p_words(p: float) -> str:
 
 
 def repeated(table: Table) -> str:
-    """Return the words of a command that gives each row three seeds, from the lowest that there is."""
-    start = min((seed for line in table.lines for seed in line.seeds if type(seed) is int), default=0)
+    """Return the words of a command that gives each row three seeds, from the lowest of the first row."""
+    seeds = [int(str(x)) for x in table.lines[0].seeds if str(x).isdecimal()]
+    start = min(seeds, default=0)
     return f"seed={start},{start + 1},{start + 2}"
 
 
