@@ -10,7 +10,14 @@ from genbench.report.runs import Runs
 __all__ = ["axes", "constants", "data_sets", "identifying", "pooled", "protocols", "unseen"]
 
 NO_AXES = ("tracker", "status", "run", "group", "seed", "identity", *COSTS)  # tell no rows apart
-LAST = ("experiment", "budget", "metrics", "precision", "trainer")  # tell runs apart only where no others do
+LAST = (
+    "experiment",
+    "sweep",
+    "budget",
+    "metrics",
+    "precision",
+    "trainer",
+)  # only if nothing else differs
 
 
 def identifying(runs: Runs) -> list[str]:

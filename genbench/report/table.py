@@ -11,7 +11,7 @@ from genbench.report.groups import axes, constants, data_sets, identifying, prot
 from genbench.report.numbers import shared_decimals, whole, written
 from genbench.report.query import in_order, measure, order, resolve
 from genbench.report.runs import Runs
-from genbench.report.statistics import holm, leader
+from genbench.report.statistics import Leader, adjusted, leader
 from genbench.report.table_cell import Entry, comparable, entries, joined
 
 __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
@@ -56,7 +56,12 @@ class Table(NamedTuple):
     constants: dict[str, Cell]  # what has no column since it is the same in all rows
     budgets: list[str]  # the training budgets of the runs in words; several make the rows unequal
     runs: Runs
-    tested: int  # number of the columns in which rows were tested against one another
+    leaders: dict[str, Leader]  # best row of each column in which rows were tested; p values after Holm
+
+    @property
+    def tested(self) -> int:
+        """Number of the columns in which rows were tested against one another."""
+        return len(self.leaders)
 
     @property
     def entries(self) -> list[tuple[Entry, ...]]:
@@ -109,7 +114,7 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
-    content, tested = ranked([entries(runs.frame, parts, col.name) for col in columns], columns, runs)
+    content, leaders = ranked([entries(runs.frame, parts, col.name) for col in columns], columns, runs)
     lines = [
         Line(runs.frame.iloc[places], [*row], {words[i] for i in places})
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
@@ -119,7 +124,12 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     col = next((col for col in columns if col.better), columns[0])
     col, down = order(runs, query.sort) if query.sort else (col, col.better > 0)
     places = in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
-    return Table(title, columns, [lines[i] for i in places], choices | same, sorted(set(words)), runs, tested)
+    tests = {
+        columns[i].name: x._replace(place=places.index(x.place), rival=places.index(x.rival))
+        for i, x in leaders.items()
+    }
+    lines, words = [lines[i] for i in places], sorted(set(words))
+    return Table(title, columns, lines, choices | same, words, runs, tests)
 
 
 def measures(runs: Runs, query: Query) -> list[str]:
@@ -147,8 +157,9 @@ def marked(names: Sequence[str], runs: Runs) -> list[Column]:
 
 def ranked(
     content: Sequence[list[Entry]], columns: Sequence[Column], runs: Runs
-) -> tuple[list[list[Entry]], int]:
-    """Entries of each column with its decimals and its best row, and in how many columns rows are tested.
+) -> tuple[list[list[Entry]], dict[int, Leader]]:
+    """Entries of each column with its decimals and its best row, and the best row of each column, by the
+    place of the column, in which rows are tested, with its p value after Holm's correction.
 
     The best beats every other row at 95 %, by two-sided tests with Holm's correction over the columns. None
     is sought where budgets differ, or numbers are of several kinds. What lacks some of its row's runs is
@@ -161,9 +172,10 @@ def ranked(
         known = [None if col.name == "reconstruction_mse" and x.value == 0 else x.estimate for x in places]
         if equal and comparable([runs.frame], col.name) and (first := leader(known, col.better)):
             found[place] = first
-    significant = holm([first.p_value for first in found.values()])
-    for (place, first), is_sure in zip(found.items(), significant, strict=True):
-        if is_sure and not content[place][first.place].is_partial:
+    p_values = adjusted([first.p_value for first in found.values()])
+    leaders = {place: found[place]._replace(p_value=p) for place, p in zip(found, p_values, strict=True)}
+    for place, first in leaders.items():
+        if first.is_significant and not content[place][first.place].is_partial:
             best.add((place, first.place))
     digits = [shared_decimals([x.estimate for x in places if x.estimate]) for places in content]
     marked = [
@@ -173,7 +185,7 @@ def ranked(
         ]
         for place, places in enumerate(content)
     ]
-    return marked, len(found)
+    return marked, leaders
 
 
 def signed(entry: Entry, col: Column) -> Entry:
