@@ -24,7 +24,7 @@ def markdown(found: Comparison) -> str:
     """
     lines = [f"{escape(words)}\n" for words in found.beginning]
     for table in found.tables:
-        if len(found.tables) > 1:
+        if len(found.tables) > 1 or table.is_conditional:
             lines.append(f"### {escape(table.title)}\n")
         titles = [escape(head(col)) for col in table.columns]
         lines += [grid(titles, table.texts(escape, "**{}**"), table.is_number), *map(note, notes(table)), ""]
