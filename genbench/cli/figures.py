@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import OUT_HELP, NewFolder, check_new, check_out, say
-from genbench.cli.verb import ConfigDir, Device, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunDir, context_on, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
@@ -15,25 +15,27 @@ __all__ = ["verbs"]
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench bound RUN --out DIR --n 64"]))
 def bound(
-    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
+    run_dir: RunDir,
     out: NewFolder,
     n: Annotated[
         int | None,
         typer.Option(
             "--n",
             min=1,
-            help="Test images; each takes one network evaluation per step. Default: 32, or all if there are"
-            " fewer.",
+            metavar="N",
+            help="Number of test images; each takes one network evaluation for each step. Default: 32, or "
+            "all if there are fewer.",
         ),
     ] = None,
     device: Device = "auto",
     config_dir: ConfigDir = None,
 ) -> None:
-    """Show where the bits of a diffusion model's variational bound come from, step by step.
+    """Split a diffusion model's bits per dimension by steps.
 
-    Written are terms.csv and terms.png: each term in bits per dimension against t, on the run's test images.
+    The variational bound is a sum of terms, one for each diffusion step. It writes terms.csv and terms.png:
+    each term in bits per dimension against t, averaged over test images of the run's data.
     """
     check_new(out)  # before the imports, which take seconds
     from genbench import app as application
@@ -50,13 +52,23 @@ def bound(
     )
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench schedules --out FILE.png --T 1000"]))
 def schedules(
-    out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
-    steps: Annotated[int, typer.Option("--T", min=1, help="Number of diffusion steps.")] = 1000,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help=f"{OUT_HELP} Its ending decides the format: png, pdf or svg."),
+    ],
+    steps: Annotated[
+        int, typer.Option("--T", min=1, metavar="N", help="Number of diffusion steps of each schedule.")
+    ] = 1000,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
+    """Draw the noise schedules, and print them as a table.
+
+    It draws alpha_bar (the share of the data that is left) and log-SNR = log(alpha_bar / (1 - alpha_bar))
+    against t for each option of conf/schedule, of --config-dir and of plug-ins; a learned one as it is before
+    training.
+    """
     check_out(out)
     from genbench.app.build import fixed_schedules
     from genbench.diffusion.schedule import MOST_STEPS
