@@ -11,6 +11,7 @@ from genbench.report.numbers import written
 from genbench.report.page import figures, run_folder
 from genbench.report.page.figures import ShownRow
 from genbench.report.page.pictures import Pictures
+from genbench.report.pivot import pivot_of
 from genbench.report.table import Table, differences
 
 __all__ = ["row_names", "section"]
@@ -42,6 +43,7 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         "rows": rows,
         "commands": [commands(row, found.runs.paths) for row in rows],
         "notes": notes(table),
+        "pivot": pivot_of(table),
         "costs": figures.cost_panel(table, rows),
         "training": figures.training_panel(rows, table.runs.kinds),
         "noise": figures.noise_panel(rows),
