@@ -1,7 +1,9 @@
 """Verbs that draw figures: the terms of a diffusion model's bound, and the noise schedules."""
 
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +11,9 @@ from genbench.cli.output import OUT_HELP, NewFolder, check_new, check_out, say
 from genbench.cli.verb import ConfigDir, Device, RunDir, context_on, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["verbs"]
 
@@ -70,16 +75,43 @@ def schedules(
     training.
     """
     check_out(out)
-    from genbench.app.build import fixed_schedules
+    from genbench.app.build import noise_schedules
     from genbench.diffusion.schedule import MOST_STEPS
-    from genbench.evaluation.pictures import check_figure, schedule_figure
+    from genbench.evaluation.figures import check_figure, is_near, schedule_figure
 
     check_figure(out)
     if steps > MOST_STEPS:
         raise ValueError(f"--T is {steps}; it must be from 1 to {MOST_STEPS:,}, e.g. 1000")
-    tables, refused = fixed_schedules(steps)
+    found, refused = noise_schedules(steps)
     for name, reason in refused.items():  # such as one that wants another number of steps
         complain(f"schedule={name} is not included: {reason}")
-    if not tables:
+    if not found:
         raise ValueError(f"no schedule has --T={steps} steps, as said above: take another number")
-    schedule_figure({name: table.numpy() for name, table in tables.items()}, out)
+    tables = {name: table.numpy() for name, table in found.items()}
+    schedule_figure(tables, out)
+    say(schedule_table(tables))
+    for one, other in combinations(tables, 2):
+        if is_near(tables[one], tables[other]):
+            gap = abs(tables[one] - tables[other]).max()
+            say(f"{one} and {other} nearly coincide: alpha_bar differs by at most {gap:.1g}")
+    say(f"{out} is written")
+
+
+def schedule_table(tables: "Mapping[str, np.ndarray]") -> str:
+    """Return alpha_bar of schedules at five times, and log-SNR at the ends of the grid, as lines of text.
+    tables: name -> alpha_bar on the grid 0..T, (T + 1,) float64.
+    """
+    import numpy as np
+
+    width = max(len("schedule"), *map(len, tables))
+    lines = [
+        f"{'':<{width}}  {'alpha_bar at t / T =':<31}  log-SNR at step",
+        f"{'schedule':<{width}}  " + "".join(f"{head:>8}" for head in ("1/4", "1/2", "3/4", "1", "1", "T")),
+    ]
+    for name, alpha_bar in tables.items():
+        T = len(alpha_bar) - 1
+        shown = [f"{alpha_bar[round(share * T)]:>8.2g}" for share in (0.25, 0.5, 0.75, 1)]
+        with np.errstate(divide="ignore"):  # infinite where nothing is left
+            ends = [f"{np.log(each / (1 - each)):>8.1f}" for each in alpha_bar[[1, T]]]
+        lines.append(f"{name:<{width}}  {''.join([*shown, *ends])}")
+    return "\n".join(lines)
