@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from genbench.app.misfit import fitting
+from genbench.app.misfit import composed, fits
 from genbench.config.groups import defaults, groups, options
 from genbench.config.help import described
 from genbench.config.option_folders import CONF
@@ -205,7 +205,14 @@ read = cache(defaults)
 @cache
 def fit(model: str, group: str) -> list[str]:
     """Return the options of a group that fit a model."""
-    return fitting(f"model={model}", group)
+    words = [f"model={model}"]
+    return [option for option in options(group) if fits(of_model(model), group, option, words)]
+
+
+@cache
+def of_model(model: str) -> dict[str, Any]:
+    """Return the unresolved configuration of a model with its defaults."""
+    return composed([f"model={model}"])
 
 
 @cache
