@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from genbench.app.misfit import fitting
+from genbench.app.misfit import composed, fits
 from genbench.config.groups import defaults, groups, options
 from genbench.config.help import described
 from genbench.config.option_folders import CONF
@@ -39,11 +39,11 @@ option (`GROUP=OPTION`) or changes a setting (`GROUP.KEY=VALUE`). Invalid words 
 with what is legal.
 
 ```sh
-python main.py model=vae likelihood=gaussian network.width=32 seed=1  # a family, a part of it, two settings
-python main.py --help                                                 # all groups and their options
-python main.py --help schedule loss                                   # what the options of a group are
-python main.py --help model=gan                                       # the groups that a model accepts
-python main.py --cfg job                                              # the whole configuration of a command
+python main.py model=vae likelihood=gaussian network.latent=32 seed=1  # a family, a part of it, two settings
+python main.py --help  # all groups and their options
+python main.py --help schedule loss  # what the options of a group are
+python main.py --help model=gan  # the groups that a model accepts
+python main.py --cfg job  # the whole configuration of a command
 ```
 
 The file to read first is `conf/config.yaml`; each group is a folder beside it, each option a file there.
@@ -171,8 +171,10 @@ def accepted() -> str:
             for name, default in found.items()
             if name not in ("network", *EVERY)
         ]
-        networks = ", ".join(fit(model, "network")) if "network" in found else "–"
-        lines.append(f"| `{model}` | {networks} | {', '.join(shown) or '–'} |")
+        fitting = [
+            name for name in options("network") if "network" in found and takes(model, "network", name)
+        ]
+        lines.append(f"| `{model}` | {', '.join(fitting) or '–'} | {', '.join(shown) or '–'} |")
     head = [
         "## What each model accepts\n",
         f"Every run has, or may have, the groups {', '.join(f'[`{name}`](#{name})' for name in EVERY)}. "
@@ -203,9 +205,15 @@ read = cache(defaults)
 
 
 @cache
-def fit(model: str, group: str) -> list[str]:
-    """Return the options of a group that fit a model."""
-    return fitting(f"model={model}", group)
+def takes(model: str, group: str, option: str) -> bool:
+    """Return True where a model takes an option in the place of its default."""
+    return fits(of_model(model), group, option, [f"model={model}"])
+
+
+@cache
+def of_model(model: str) -> dict[str, Any]:
+    """Return the unresolved configuration of a model with its defaults."""
+    return composed([f"model={model}"])
 
 
 @cache
@@ -218,7 +226,7 @@ def users(group: str) -> list[str]:
             f"`{model}` with `{name}={option}`"
             for name in own
             for option in options(name)
-            if group in pulled("model", model, {name: option}) and option in fit(model, name)
+            if group in pulled("model", model, {name: option}) and takes(model, name, option)
         ]
         found += [f"`{model}`"] if group in own else ways[:1]
     return found
@@ -230,9 +238,14 @@ def section(title: str, names: tuple[str, ...]) -> str:
 
 
 def described_group(group: str) -> str:
-    """Return a group: who accepts it, a line for each option, and the settings of all of its options."""
+    """Return a group: its heading, the models that accept it, its options and their settings."""
     whose = [] if group in EVERY else [f"Accepted by {', '.join(users(group))}.\n"]
-    lines = [f"### {group}\n", *whose, *table("option", "what it is")]
+    return "\n".join([f"### {group}\n", *whose, tables(group)])
+
+
+def tables(group: str) -> str:
+    """Return a table of a group's options, and one of their settings where they have any."""
+    lines = table("option", "what it is")
     for line in described(group).splitlines()[1:]:
         option, _, text = line.strip().partition(" ")
         lines.append(f"| `{option}` | {escaped(text.strip())} |")

@@ -33,53 +33,13 @@ PLACES = (
 )
 MADE = re.compile(r"NAME|RUN|PATH|FILE|DIR|<|\*|\{")
 """What stands for a part of a path that a reader fills in."""
-PROGRAMS = [
-    "genbench",
-    "python",
-    "torchrun",
-    "pip",
-    "uv",
-    "uvx",
-    "git",
-    "cd",
-    "ls",
-    "head",
-    "cat",
-    "tail",
-    "less",
-    "mkdir",
-    "cp",
-    "rm",
-    "kill",
-    "eval",
-    "export",
-    "unset",
-    "source",
-    "wandb",
-    "mlflow",
-    "tensorboard",
-    "trackio",
-    "ray",
-    "sbatch",
-    "squeue",
-    "scancel",
-    "nvidia-smi",
-    "ssh",
-    "rsync",
-    "scp",
-    "tar",
-    "du",
-    "df",
-    "watch",
-    "docker",
-    "ruff",
-    "mypy",
-    "mkdocs",
-    "pre-commit",
-    ".ci/run",
-    ".",
-]
-"""Programs that pages call; a name that is not here is a slip."""
+PROGRAMS = {
+    *("genbench", "python", "python3", "torchrun", "pip", "uv", "uvx", "git", "ruff", "mypy", "mkdocs"),
+    *("pre-commit", ".ci/run", "wandb", "mlflow", "tensorboard", "trackio", "ray", "docker", "nvidia-smi"),
+    *("sbatch", "srun", "squeue", "scancel", "cd", "ls", "head", "cat", "tail", "less", "mkdir", "cp", "rm"),
+    *("kill", "df", "du", "watch", "ssh", "rsync", "eval", "export", "unset", "source", "."),
+}
+"""Programs that pages call; a name that is not here is a slip, or new."""
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 LINK = re.compile(r"\]\(([^)#\s]+)[^)\s]*\)")
 
@@ -137,3 +97,15 @@ def test_what_a_reader_replaces_in_a_command_has_a_name_of_the_convention(page: 
     words = [word for command in commands(page) for word in command.words[1:]]
     found = {name for word in words for name in PLACEHOLDER.findall(word) if len(name) > 2}
     assert found - {*PLACEHOLDERS, "CLASS", "NPZ"} == set()
+
+
+def test_the_version_is_that_at_the_head_of_the_changes() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    head = re.search(r"(?m)^## ([\d.]+)( \(not released yet\))?$", text_of("CHANGELOG.md"))
+    assert head
+    assert version == head[1] + (".dev0" if head[2] else "")
+
+
+def test_the_hook_of_commits_has_the_ruff_of_the_constraints() -> None:
+    (pinned,) = re.findall(r"(?m)^ruff==(.+)$", (ROOT / "constraints.txt").read_text())
+    assert f"rev: v{pinned}\n" in text_of(".pre-commit-config.yaml")
