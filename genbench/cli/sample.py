@@ -9,8 +9,9 @@ from typing import Annotated, TypeVar
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
+from genbench.runtime.printable import counted
 
 __all__ = ["verbs"]
 
@@ -20,56 +21,96 @@ KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numb
 verbs = typer.Typer()
 
 
-@verbs.command("sample", cls=RunsItself)
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="Directory of a run, a folder of `genbench export`, or hf:USER/NAME[@REVISION]."
+    ),
+]
+"""The trained model that a verb draws from."""
+Label = Annotated[
+    int | None,
+    typer.Option(
+        metavar="CLASS",
+        help="Class of all images of a conditional model, from 0. Default: all classes in turn.",
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Number of sampling steps: sets sampler.steps, or the key that the model has instead, such as "
+        "solver.steps. Default: the run's own.",
+    ),
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Sampler, an option of conf/sampler with its own settings. Default: the run's own.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
+        "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")]
+
+
+@verbs.command(
+    "sample",
+    cls=RunsItself,
+    epilog=examples(
+        [
+            "genbench sample RUN --out DIR --n 16 --steps 20",
+            "genbench sample RUN --out DIR --inpaint IMAGE --mask MASK",
+        ]
+    ),
+)
 @dataclass(frozen=True)
 class Sample:
     """Draw images of a trained model into a folder.
 
-    Written are a PNG an image (00.png, 01.png, ..), grid.png, and samples.npz: samples, uint8 [N, H, W] or
-    [N, H, W, 3], and labels, int64 [N], of a conditional model. Nothing is overwritten.
+    It writes a PNG for each image (00.png, 01.png, ..), grid.png, and samples.npz: `samples`, uint8 [N, H, W]
+    or [N, H, W, 3], and, of a conditional model, `labels`, int64 [N]. Nothing is overwritten.
 
-    Any family draws images of its own. A diffusion model also completes (--inpaint) or varies (--vary) an
-    image, PNG or JPEG of any size, center-cropped and resized to the model's. The grid then begins with it.
+    All families draw new images. Diffusion models also complete an image (--inpaint, --mask) or draw
+    variations of it (--vary): PNG or JPEG of any size, center-cropped and resized to the model's. The grid
+    then begins with that image.
 
     Batches are drawn like the evaluation's: the same seed, batch size and device give the same bytes.
     """
 
-    run_dir: Annotated[
-        Path, typer.Argument(help="The directory of a run, a folder of export, or hf:USER/NAME.")
-    ]
+    run_dir: Model
     out: NewFolder
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 64
-    label: Annotated[
-        int | None,
-        typer.Option(help="Class of all images, for a conditional model. Default: all classes in turn."),
-    ] = None
-    steps: Annotated[int | None, typer.Option(help="Sampling steps, where the model has them.")] = None
-    sampler: Annotated[
-        str | None, typer.Option(help="Another sampler: an option of conf/sampler, with its own settings.")
-    ] = None
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Another setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
-            "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
-        ),
-    ] = None
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="Number of images.")] = 64
+    label: Label = None
+    steps: Steps = None
+    sampler: Sampler = None
+    settings: Settings = None
     inpaint: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="Redraw a part of this image; needs --mask.")
+        Path | None, typer.Option(metavar="IMAGE", help="Image to complete; needs --mask.")
     ] = None
     mask: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="White (128 and more) is redrawn, black stays.")
+        Path | None,
+        typer.Option(metavar="MASK", help="Image whose white pixels (128 to 255) are redrawn; black stays."),
     ] = None
-    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw images like this one.")] = None
+    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw variations of this image.")] = None
     strength: Annotated[
         float | None,
-        typer.Option(help="How far --vary goes: near 0 is the image itself, 1 ignores it. Default: 0.5."),
+        typer.Option(
+            metavar="SHARE",
+            help="Strength of --vary, in (0, 1]: near 0 the image itself, 1 ignores it. Default: 0.5.",
+        ),
     ] = None
     weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0
-    batch_size: Annotated[int, typer.Option(min=1, help="Number of images drawn at once.")] = 64
+    seed: Seed = 0
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Number of images drawn at once.")] = 64
     device: Device = "auto"
     config_dir: ConfigDir = None
 
@@ -89,7 +130,7 @@ class Sample:
         asked_for = labels(model, self.n, self.label, device=context.device)
         with whole_folder(self.out):  # all of its files appear at once, or none
             write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
-        say(f"{self.n} images in {self.out}: a PNG each, grid.png, samples.npz")
+        say(f"{counted(self.n, 'image')} in {self.out}: a PNG each, grid.png, samples.npz")
 
     def overrides(self) -> dict[str, object]:
         """Return the settings that the options change. Raises ValueError where two change the same one."""
@@ -102,25 +143,55 @@ class Sample:
         return found
 
 
-@verbs.command("sampler-sweep", cls=RunsItself)
+@verbs.command(
+    "sampler-sweep",
+    cls=RunsItself,
+    epilog=examples(["genbench sampler-sweep RUN --out DIR --samplers ddim,heun --steps 5,10,20"]),
+)
 @dataclass(frozen=True)
 class SamplerSweep:
-    """Evaluate one trained model over samplers, their steps and guidance scales, without training again.
+    """Evaluate one model over samplers, steps, guidance scales.
 
-    Written are table.csv (a row for each combination: network evaluations per sample, seconds per image, all
-    metrics under the run's own protocol), distance.png (the distance against evaluations) and, over scales,
-    scales.png (one row of samples per scale, from the same noise).
+    Nothing is trained. The first score of each combination is printed as a table, the best one marked. It
+    writes table.csv (a row for each combination: network evaluations per sample, seconds per image, all
+    metrics under the run's own protocol), distance.png (that score against evaluations per sample) and, with
+    --scales, scales.png (a row of samples for each scale, from the same noise).
     """
 
-    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")]
+    run_dir: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Directory of a run that samples in steps: ddpm, ..")
+    ]
     out: NewFolder
     samplers: Annotated[
-        str, typer.Option(help="Options of conf/sampler, separated by commas. Default: the run's own.")
+        str,
+        typer.Option(
+            metavar="NAMES", help="Options of conf/sampler, separated by commas. Default: the run's own."
+        ),
     ] = ""
-    steps: Annotated[str, typer.Option(help="Numbers of steps, separated by commas: 5,10,20,50.")] = ""
-    scales: Annotated[str, typer.Option(help="Guidance scales, separated by commas, such as 0,1,2,4.")] = ""
+    steps: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Numbers of sampling steps (the key sampler.steps, or what the model has instead, such as "
+            "solver.steps), separated by commas: 5,10,20,50. Default: the run's own.",
+        ),
+    ] = ""
+    scales: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Guidance scales (the key guidance.scale), separated by commas: 0,1,2,4. Default: the "
+            "run's own.",
+        ),
+    ] = ""
     n: Annotated[
-        int | None, typer.Option("--n", min=20, help="Samples per row. Default: as many as the run drew.")
+        int | None,
+        typer.Option(
+            "--n",
+            min=20,
+            metavar="N",
+            help="Number of samples for each row. Default: as many as the run drew.",
+        ),
     ] = None
     device: Device = "auto"
     config_dir: ConfigDir = None

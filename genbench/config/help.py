@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from itertools import takewhile
+from textwrap import wrap
 
 from genbench.config.groups import defaults, groups, groups_of, option_file, options
 from genbench.config.option_folders import TRAIN
 from genbench.config.schema import ROOT
 
-__all__ = ["help_text"]
+__all__ = ["folded", "help_text"]
 
 Fitting = Callable[[str, str], list[str]]
 """From a model's choice, as model=gan, and a group to the options of the group that fit this model."""
@@ -20,19 +21,25 @@ SKIPPED = re.compile(r"_target_|_partial_|defaults:|^  - |\$\{")
 """Lines of an option's file that are no settings."""
 
 HEAD = f"""\
-genbench trains, evaluates and compares families of generative image models under one protocol.
+genbench trains, evaluates and compares families of generative image models
+under one protocol.
 
-{TRAIN} model=ddpm schedule=cosine                   train and evaluate a DDPM on digits
+{TRAIN} model=ddpm schedule=cosine            # train and evaluate a DDPM
 {TRAIN} data=fashion_mnist data.root=PATH budget.seconds=600
-{TRAIN} -m schedule=linear,cosine loss=l1,l2,huber   all six combinations; then: genbench report runs
-{TRAIN} -m model=ddpm,vae,flow,gan seed=0,1          four families, two seeds (dry_run=true: estimate)
-{TRAIN} --help schedule loss                         describe the options of groups
-{TRAIN} --help model=gan                             list the groups that a model accepts
+{TRAIN} -m schedule=linear,cosine loss=l1,l2  # all four of them
+{TRAIN} -m model=ddpm,vae,flow,gan seed=0,1   # four families, two seeds
+{TRAIN} -m model=ddpm,vae dry_run=true        # estimate time and memory
+{TRAIN} --help schedule loss                  # describe their options
+{TRAIN} --help model=gan                      # list groups it accepts
 """
 FOOT = """\
-Any key of the configuration can be set as key=value (nested: sampler.steps=20); --cfg job shows all of them.
-Options: --cfg job [--resolve], -m (multirun over comma-separated values), -sc install=bash (completion in the
-shell), --hydra-help. The same command again resumes its own run; rerun=true starts a new one.
+Any key of the configuration can be set as KEY=VALUE, such as sampler.steps=20.
+The same command again resumes its own run; rerun=true starts a new one.
+
+--cfg job [--resolve]  show all keys of the command (with references resolved)
+-m                     one job for each combination of comma-separated values
+-sc install=bash       install completion in the shell
+--hydra-help           help on Hydra's own options
 """
 
 
@@ -49,6 +56,19 @@ def help_text(words: Sequence[str], fitting: Fitting | None = None) -> str:
         listed = (f"{group}: {', '.join(options(group))}" for group in groups())
         return "\n".join([HEAD, "Groups and their options (choose with group=option):\n", *listed, "", FOOT])
     return "\n\n".join(accepted(word, fitting) if "=" in word else described(word) for word in named) + "\n"
+
+
+def folded(text: str, width: int) -> str:
+    """Return text with each line that is wider than `width` columns folded at spaces; its continuation begins
+    below the description where the line is a name, two or more spaces and a description.
+    """
+    lines = []
+    for line in text.split("\n"):
+        name = re.match(r"\s+\S+\s\s+", line)
+        indent = " " * len(name[0] if name else "  ")
+        narrow = wrap(line, max(width, 40), subsequent_indent=indent, break_on_hyphens=False)
+        lines += [line] if len(line) <= width else narrow
+    return "\n".join(lines)
 
 
 def is_setting(word: str) -> bool:

@@ -8,7 +8,16 @@ from genbench.report.columns import COSTS
 from genbench.report.statistics import Estimate
 from genbench.report.table_cell import Entry
 
-__all__ = ["decimals", "parts", "rounded", "shared_decimals", "short", "uncertainty", "whole", "written"]
+__all__ = [
+    "decimals",
+    "parts",
+    "rounded",
+    "shared_decimals",
+    "short",
+    "uncertainty",
+    "whole",
+    "written",
+]
 
 MOST = 9  # decimals
 # From where on a unit is used, its size, and its sign.

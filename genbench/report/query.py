@@ -19,6 +19,7 @@ __all__ = ["chosen_by_outcome", "filtered", "in_order", "keys", "listed", "measu
 
 NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take
 NAME = "name"  # as the user gives it to a group of runs, whose column results call `group`
+TOLD = ("data_name", "conditioning", "data_key")  # what the records of a run tell in words, by their columns
 LIKENESS = 0.66  # difflib's ratio of a name to another with two letters exchanged: fdi and fid
 MARGIN = 0.1  # how far behind the nearest name others may be
 CONDITION = re.compile(r"(?P<key>[^=!<>\[]+(?:\[[^\]]*\])?)(?P<sign>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
@@ -87,7 +88,7 @@ def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
 
     The mean over runs that were chosen by their outcome is better than the configuration is.
     """
-    facts = ("run", "group", "seed", "status", "identity", "budget", "device")
+    facts = ("run", "group", "seed", "status", "identity", "budget", "device", *TOLD)
     identity = {*runs.choices, *runs.settings, *facts}
     on_measures = [c for c in conditions if not identity.issuperset(resolve(runs, parted(c)[0]))]
     if not on_measures:
@@ -167,7 +168,7 @@ def keys(runs: Runs, *, every: bool = False) -> str:
     every: also names without a value, and choices and settings in which those that have them do not differ.
     """
     known, shown = names(runs), []
-    chosen = (*runs.choices, *runs.settings, NAME, "status", "budget")
+    chosen = (*runs.choices, *runs.settings, NAME, "status", "budget", *TOLD)
     for name in known:
         # A measure is listed where some run has it, a choice or setting where runs differ in it.
         is_choice = name in chosen and not of_kind(runs, name)
@@ -190,7 +191,7 @@ def names(runs: Runs) -> list[str]:
     """Names by which a user may call a column, in the order in which they are listed."""
     known = list(runs.frame.columns)
     kinds = dict.fromkeys(MetricName.parse(metric).kind for metric in measured_metrics(known))
-    first = ["run", "group", "seed", *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
+    first = ["run", "group", "seed", *TOLD, *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
     found = [name for name in dict.fromkeys(first) if name in known or name in kinds]
     found += sorted(name for name in known if name not in found and not is_metric(name))
     return [NAME if name == "group" else name for name in found]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from genbench.records.summary import TRAINING
 from genbench.runtime.printable import complain
 from genbench.tracking.mirror import FILES_SECONDS, Mirror, MirrorRecipe, Mode, Opening, Picture, one_line
 
@@ -52,6 +53,11 @@ SHOWN = ("family", "data", "fid", "is", "kid", "bits_per_dim", "bound", "images_
 """The table of a run's result: its last samples, and what stands beside them."""
 
 
+EVALUATIONS = ("fid", "is")
+DIAGNOSTICS = ("lr", "grad_norm", "_logits", "_accuracy")
+"""Scores of quick evaluations that are charted, and ends of names of training that are not."""
+
+
 class Wandb(Mirror):
     """One wandb run with its files below `run_dir`; offline where there is no key or no server.
 
@@ -80,11 +86,21 @@ class Wandb(Mirror):
         self.samples: Picture | None = None
         self.process = service_process()
         self.unsent = Path(self.run.dir).parent
+        self.defined: set[str] = set()
         super().__init__(opening)
         self.background.call(lambda: self.run.define_metric("*", step_metric="images_seen"))
 
     def send_values(self, values: Mapping[str, float], images_seen: int) -> None:
+        for name in {"images_seen", *values} - self.defined:
+            self.define(name)
         self.run.log({"images_seen": images_seen, **values})
+
+    def define(self, name: str) -> None:
+        """Let wandb draw a chart of a value by itself, or hide it, where it can still be added to a panel."""
+        self.defined.add(name)
+        if not is_charted(name):
+            axis = None if name == "images_seen" else "images_seen"
+            self.run.define_metric(name, step_metric=axis, hidden=True)
 
     def send_picture(self, picture: Picture, images_seen: int) -> None:
         self.run.log({"images_seen": images_seen, picture.name: image_of(picture)})
@@ -92,10 +108,10 @@ class Wandb(Mirror):
             self.samples = picture  # the last are those of the result
 
     def send_summary(self, values: Mapping[str, float | str | None], images_seen: int) -> None:
-        # wandb makes panels of what is logged, not of summaries: short keys, which runs share, are both.
-        short = {k: v for k, v in values.items() if isinstance(v, int | float) and "[" not in k}
-        with staged(self.folder):
-            self.run.log(short | self.table(values))
+        # wandb makes a chart of all that is logged, here of a single point: results are of the summary alone.
+        if row := self.table(values):
+            with staged(self.folder):
+                self.run.log(row)
         self.run.summary.update(dict(values))
         if protocol := values.get("protocol"):
             self.run.tags = (*(self.run.tags or ()), str(protocol))
@@ -152,6 +168,17 @@ class WandbRecipe(MirrorRecipe):
 
     def open(self, opening: Opening) -> Wandb:
         return Wandb(opening)
+
+
+def is_charted(name: str) -> bool:
+    """Return True for a value of which wandb draws a chart by itself: losses and their terms, FID and IS of
+    quick evaluations by their short names. With its pictures, a run then has at most a dozen charts; all
+    else is logged too, but hidden.
+    """
+    before, _, last = name.rpartition("/")
+    if f"{before}/" == TRAINING:
+        return last in EVALUATIONS
+    return before.partition("/")[0] == "train" and not last.endswith(DIAGNOSTICS)
 
 
 def image_of(picture: Picture) -> "wandb.Image":

@@ -153,7 +153,7 @@ def test_of_keys_those_in_which_no_two_runs_differ_are_counted(tmp_path: Path, w
     names = [line.split()[0] for line in lines]
     assert {"run", "seed", "model", "bits_per_dim", "passes_per_sample"} <= {*names}
     assert not {"data", "model.beta", "model.free", "identity", "status", "budget"} & {*names}
-    assert rest == "6 more, in which these runs do not differ: --keys --all"
+    assert rest == "8 more, in which these runs do not differ: --keys --all"
 
 
 def test_many_values_are_told_in_one_line(tmp_path: Path, write: Write) -> None:

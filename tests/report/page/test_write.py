@@ -14,7 +14,8 @@ from genbench.report.compare import Comparison, compare
 from genbench.report.page import html, run_folder, write_folder
 from genbench.report.page.figures import CURVES
 from genbench.report.page.pictures import Pictures, embedded
-from genbench.report.page.sections import row_names, section
+from genbench.report.page.sections import section
+from genbench.report.row_names import row_names
 
 Write = Callable[..., Path]
 FID = "fid[f-cnn,n=1000,ref=train,{}]"
