@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from docs.figures.data_flow import draw
-from docs.figures.stages import FAMILIES
-from docs.figures.trace import Block, blocks, collapsed, parameters, recorded
+from docs_tools.figures.data_flow import draw
+from docs_tools.figures.stages import FAMILIES
+from docs_tools.figures.trace import Block, blocks, collapsed, parameters, recorded
 from genbench import app
 from genbench.config.groups import options
 from tests.conftest import Make

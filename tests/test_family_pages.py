@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.figures.pages import FOLDER, chosen, fits, page, table
+from docs_tools.figures.pages import FOLDER, chosen, fits, page, table
 from genbench.config.groups import groups_of, options
 
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -12,7 +12,7 @@ PAGES = sorted(FOLDER.glob("*.md"))
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_the_generated_parts_of_a_page_are_current(path: Path) -> None:
-    assert page(path) == path.read_text(), "run python -m docs.figures.pages"
+    assert page(path) == path.read_text(), "run python -m docs_tools.figures.pages"
 
 
 def test_every_family_has_a_page_with_its_figure_settings_and_row() -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from docs.figures.canvas import HEIGHT, SAMPLES, Box, Canvas, Column, Item, picture, shape_text
-from docs.figures.stages import Shown, Stages
-from docs.figures.trace import Block, Call, blocks, parameters, recorded
+from docs_tools.figures.canvas import HEIGHT, SAMPLES, Box, Canvas, Column, Item, picture, shape_text
+from docs_tools.figures.stages import Shown, Stages
+from docs_tools.figures.trace import Block, Call, blocks, parameters, recorded
 from genbench.autoregressive.network import CausalNetwork
 from genbench.generator import Decodes, Generator, Trajectory, frame_indices
 
@@ -62,7 +62,7 @@ def training_row(model: Generator, x: Tensor, phase: str, stages: Stages) -> tup
 def module_items(model: Generator, one: Shown, call: Call, *, plus: bool) -> Iterator[Item]:
     """Yield a module's input, where it is shown, its box, its output, and what follows from that."""
     if one.takes:
-        notes = [f"t = {float(t):.2f}" for t in call.takes[1]] if one.notes else ()
+        notes = [f"{one.time} = {float(t):.2f}" for t in call.takes[1]] if one.time else ()
         yield column(one.takes, call.takes[0], notes=notes, plus=plus)
     yield module_box(call.name, call.module)
     if one.gives:
@@ -82,7 +82,8 @@ def sampling_row(model: Generator, stages: Stages) -> tuple[str, list[Item]]:
     networks = sorted((n for n in model.networks() if n in called), key=called.index)
     names = {module: name for name, module in model.named_modules()}
     passes = [sum(call.module is network for call in calls) for network in networks]
-    boxes = [module_box(names[n], n, times) for n, times in zip(networks, passes, strict=True)]
+    parts = [at_work(network, called) for network in networks]
+    boxes = [module_box(names[part], part, times) for part, times in zip(parts, passes, strict=True)]
     total = sum(passes)
     title = f"Sampling, {total} network evaluation{'s' if total > 1 else ''} per sample"
     # What draws step by step: the model, or its prior.
@@ -98,8 +99,15 @@ def sampling_row(model: Generator, stages: Stages) -> tuple[str, list[Item]]:
     # A model from elsewhere shows its states by what its network takes, pass by pass.
     states = [call.takes[0] for call in calls if call.module is networks[0]]
     shown = [states[k] for k in frame_indices(len(states), FRAMES)]
-    walk = strip("states on the way", torch.stack(shown[1:]))
-    return title, [column(stages.latent, states[0]), *boxes, walk, column("$x$", samples)]
+    way = strip("states on the way", torch.stack(shown[1:]))
+    return title, [column(stages.latent, states[0]), *boxes, way, column("$x$", samples)]
+
+
+def at_work(network: nn.Module, called: Sequence[nn.Module]) -> nn.Module:
+    """Return the one part of a network that sampling calls, such as a decoder, else the network."""
+    inner = [part for part in network.children() if parameters(part)]
+    working = [part for part in inner if part in called]
+    return working[0] if len(working) == 1 < len(inner) else network
 
 
 def steps(model: Trajectory, latent: str, box: Box, symbol: str) -> list[Item]:

@@ -1,7 +1,7 @@
 """The generated parts of docs/families/: settings as conf/ declares them, and rows of the results.
 
-`python -m docs.figures.pages` writes them anew between their marks, and changes nothing else of a page. The
-results are docs/results/families.md, the output of `genbench report RUNS --by model --format md`.
+`python -m docs_tools.figures.pages` writes them anew between their marks, and changes nothing else of a page.
+The results are docs/results/families.txt, the output of `genbench report RUNS --by model --format md`.
 """
 
 import re
@@ -17,8 +17,8 @@ from genbench.config.groups import defaults, option_file, options, settings_of
 
 __all__ = ["FOLDER", "page", "row", "settings", "table"]
 
-DOCS = Path(__file__).resolve().parents[1]
-FOLDER, RESULTS = DOCS / "families", DOCS / "results" / "families.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+FOLDER, RESULTS = DOCS / "families", DOCS / "results" / "families.txt"
 OF_SEVERAL = {"network": -1, "process": 0}
 """Groups whose options are of several families -> which abstract base of the default's class they share."""
 SHARED = ("optim", "lr_schedule", "trainer", "budget")

@@ -92,7 +92,7 @@ class Canvas:
         x, middle = MARGIN, self.top + 0.17 + HEIGHT / 2
         for number, (item, width) in enumerate(zip(items, widths, strict=True)):
             if isinstance(item, Column) and item.plus:
-                self.text(x - space / 2, middle, "and")
+                self.divider(x - space / 2)
             elif number:
                 self.arrow(x - space, x, middle)
             if isinstance(item, Column):
@@ -138,6 +138,11 @@ class Canvas:
             self.text(x + box.width / 2, y, line, weight="bold" if number == 0 else "normal")
         if box.times > 1:
             self.text(x + box.width / 2, middle + height / 2 + 0.14, f"{box.times} passes", size=NORMAL)
+
+    def divider(self, x: float) -> None:
+        """Draw a dotted line down a row: what stands behind it does not follow from what is before."""
+        ends = (self.top + 0.1, self.top + 0.17 + HEIGHT)
+        self.axes.plot((x, x), ends, color=LINE, lw=1, ls=":")
 
     def arrow(self, start: float, end: float, y: float) -> None:
         """Draw an arrow between two items, with a little room at both ends."""

@@ -1,7 +1,8 @@
-"""Draw the figures of the families: `python -m docs.figures RUNS [RUNS ..] --out docs/img`.
+"""Draw the figures of the families: `python -m docs_tools.figures RUNS [RUNS ..] --out docs/img`.
 
 RUNS: folders with runs of the families, such as those of `python main.py sweep=families`; of each family the
-first finished run is shown. A family without a run there keeps the figure that it has.
+first finished run is shown. A family without a run there, such as autoencoder and diffusers, which the sweep
+leaves out, keeps the figure that it has.
 """
 
 import argparse
@@ -12,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from docs.figures.data_flow import draw
-from docs.figures.stages import FAMILIES
+from docs_tools.figures.data_flow import draw
+from docs_tools.figures.stages import FAMILIES
 from genbench import app
 from genbench.data import prepare, to_float
 from genbench.records.run_directory import Run

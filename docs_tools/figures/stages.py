@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from docs.figures.trace import Call
+from docs_tools.figures.trace import Call
 from genbench.diffusion.flow_matching import straight_level
 from genbench.diffusion.gaussian import GaussianDiffusion
 from genbench.families.diffusion import Denoising
@@ -24,9 +24,8 @@ class Shown(NamedTuple):
     """A module in the row of a training phase.
 
     takes, gives: symbols of its input and its output; empty where it is not shown, or stands there already.
-    output: which of its results. call: which of its passes. notes: its input's times stand beside it.
-    alone: nothing in the row leads to it.
-    estimate: what follows from its answer, with the symbol `estimates`.
+    output: which of its results. call: which of its passes. time: the symbol of the times beside its input.
+    alone: nothing in the row leads to it. estimate: what follows from its answer, of symbol `estimates`.
     """
 
     module: str
@@ -34,7 +33,7 @@ class Shown(NamedTuple):
     gives: str = ""
     output: int = 0
     call: int = 0
-    notes: bool = False
+    time: str = ""
     alone: bool = False
     estimates: str = ""
     estimate: Estimate | None = None
@@ -72,7 +71,7 @@ FAMILIES: Mapping[str, Stages] = {
         {
             "net": [
                 Shown(
-                    "network", "$x_t$", "$\\hat v$", notes=True, estimates="$\\hat x_0$", estimate=gaussian_x0
+                    "network", "$x_t$", "$\\hat v$", time="t", estimates="$\\hat x_0$", estimate=gaussian_x0
                 )
             ]
         },
@@ -83,9 +82,7 @@ FAMILIES: Mapping[str, Stages] = {
     "flow_matching": Stages(
         {
             "net": [
-                Shown(
-                    "network", "$x_t$", "velocity", notes=True, estimates="$\\hat x_0$", estimate=straight_x0
-                )
+                Shown("network", "$x_t$", "velocity", time="t", estimates="$\\hat x_0$", estimate=straight_x0)
             ]
         },
         ["network"],
@@ -95,12 +92,12 @@ FAMILIES: Mapping[str, Stages] = {
     "consistency": Stages(
         {
             "net": [
-                Shown("network", "$x_s$", notes=True, estimates="$f(x_s, s)$", estimate=straight_x0),
+                Shown("network", "$x_s$", time="s", estimates="$f(x_s, s)$", estimate=straight_x0),
                 Shown(
                     "network",
                     "$x_t$",
                     call=1,
-                    notes=True,
+                    time="t",
                     alone=True,
                     estimates="$f(x_t, t)$",
                     estimate=straight_x0,
@@ -119,7 +116,7 @@ FAMILIES: Mapping[str, Stages] = {
             ],
             "net": [
                 Shown("autoencoder.network.encoder"),
-                Shown("prior_model.network", "$u_t$", "$\\hat v$", notes=True),
+                Shown("prior_model.network", "$u_t$", "$\\hat v$", time="t"),
             ],
         },
         ["autoencoder.network.encoder", "prior_model.network"],
