@@ -1,4 +1,4 @@
-"""The Python of a page runs: its blocks in their order, in one namespace, in a folder with runs and images."""
+"""The Python of a page runs: its blocks in their order, in one namespace, beside runs and images."""
 
 import re
 from pathlib import Path
