@@ -44,6 +44,8 @@ NEEDS = re.compile(
     r"|PATH|HOST|config-dir|features=(inception|dinov2)|devices="
 )
 """Parts of a command that needs other data, several processes, minutes, or something of the reader's own."""
+NEEDS_OF_VERBS = re.compile(r"inception|classifier|cifar10|image_folder|my_model|NAME|hf:")
+"""Parts of a verb's command that needs other data, minutes, or something of the reader's own."""
 NOT_RUN = ("serve", "push", "dashboard")
 """Verbs that wait for a browser, or that write to somebody's account."""
 WITH_COMMANDS = [page for page in PAGES if commands(page)] or ["README.md"]
@@ -158,6 +160,8 @@ def check_runs(page: str, verbs: tuple[str, ...] | None, verb: Run, here: Path) 
     failed = []
     for command in commands(page):
         if command.verb is None or command.verb[0] in NOT_RUN:
+            continue
+        if verbs is not QUICK and any(NEEDS_OF_VERBS.search(word) for word in command.verb):
             continue
         if (command.verb[0] in QUICK) != (verbs is QUICK):
             continue
