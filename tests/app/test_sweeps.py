@@ -179,7 +179,8 @@ def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_pat
 
 
 def test_a_dry_run_of_one_run_tells_what_it_would_take(main: Command, tmp_path: Path) -> None:
-    words = (*SMALL, f"runs_dir={tmp_path}", "dry_run=true", "seed=0", "seed=1")
+    likelihood = "metrics.likelihood_samples=16"
+    words = (*SMALL, f"runs_dir={tmp_path}", likelihood, "dry_run=true", "seed=0", "seed=1")
     done = main(*words)
     assert done.returncode == 0
     assert done.stderr.endswith("genbench: seed=0 has no effect, since seed=1 comes later\n")
