@@ -46,9 +46,8 @@ def print_result(result: Result, console: Console, given: Sequence[str] = ()) ->
     """
     choices = {key: value for key, value in result.choices.items() if key not in FIRST and value not in PLAIN}
     typed = {word.partition("=")[0].lstrip("+~") for word in given}
-    typed |= (
-        {"budget"} if any(key.startswith("budget.") for key in typed) else set()
-    )  # it has no other limits
+    if any(key.startswith("budget.") for key in typed):
+        typed.add("budget")  # whose limits are among them
     others = [f"{key}={value}" for key, value in choices.items() if key not in typed]
     console.print(Text(f"{who(result)}, seed {result.seed}: {result.group}/{result.run}", style="bold"))
     words = {"set": [word for word in given if word.partition("=")[0] not in FIRST], "options": others}
