@@ -23,6 +23,7 @@ __all__ = ["Bar", "Progress", "terminal"]
 PLAIN_SECONDS = 5.0  # between two plain lines where no terminal redraws a bar
 PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
 WIDEST, NARROWEST = 24, 6  # columns of the drawn part of a bar
+ARROW = "->\x00"  # an arrow with a space at which no line ends
 TIMES = len(" 0:00:00 ETA 0:00:00 ")  # elapsed and left, as rich writes them
 
 
@@ -142,10 +143,12 @@ class TerminalBar(Bar):
 
 
 def wrapped(sentence: str, width: int) -> str:
-    """Break a sentence between words into lines of at most `width` letters, indented from the second on."""
-    return textwrap.fill(
-        sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
+    """Break a sentence between words into lines of at most `width` letters, indented from the second on; an
+    arrow stands in the line of what it points to.
+    """
+    words = sentence.replace("-> ", ARROW)
+    text = textwrap.fill(words, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return text.replace(ARROW, "-> ")
 
 
 class Progress:

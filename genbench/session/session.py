@@ -154,11 +154,10 @@ class Session:
         reasons = [""]
 
         def choose() -> str:
-            taken, reason = self.precision_choice()
-            reasons.append(reason)
+            taken, reasons[0] = self.precision_choice()
             return taken.name
 
-        return Choice(FIXED[self.context.processes.on_first(choose)], reasons[-1])
+        return Choice(FIXED[self.context.processes.on_first(choose)], reasons[0])
 
     @property
     def precision(self) -> FixedPrecision:

@@ -66,6 +66,15 @@ def test_a_narrow_terminal_shows_count_time_and_eta_and_drops_losses_first(
     assert "…" not in line
 
 
+def test_a_sentence_breaks_between_words_on_a_terminal_alone() -> None:
+    sentence = "ddpm on digits, 60,000 images -> runs/default/ddpm-digits-seed0-1a2b3c4d"
+    for force in (True, False):
+        text = io.StringIO()
+        Progress(Console(file=text, force_terminal=force, width=33)).say([sentence])
+        lines = ["ddpm on digits, 60,000 images", "  -> runs/default/ddpm-digits-seed0-1a2b3c4d"]
+        assert text.getvalue().splitlines() == (lines if force else [sentence])
+
+
 def test_a_title_is_cut_before_the_count() -> None:
     long = "error of the likelihood's solver"
     found = progress.layout(long, 10_000, "5 images/s", 60)

@@ -28,6 +28,7 @@ BOUNDS = {"lower": "upper bound on bits/dim", "exact": "exact", "estimate": "est
 FIRST = ("model", "data", "seed", "conditional")  # of a run, which stand in its first line
 PLAIN = ("none", "default")  # options that say nothing of a run
 OPERATIONS = "FLOP"
+INTERVALS = (99, 1, 0)  # columns with intervals, of which the most that fit are taken
 
 
 class Where(NamedTuple):
@@ -45,6 +46,8 @@ def print_result(result: Result, console: Console, given: Sequence[str] = ()) ->
     """
     choices = {key: value for key, value in result.choices.items() if key not in FIRST and value not in PLAIN}
     typed = {word.partition("=")[0].lstrip("+~") for word in given}
+    if any(key.startswith("budget.") for key in typed):
+        typed.add("budget")  # whose limits are among them
     others = [f"{key}={value}" for key, value in choices.items() if key not in typed]
     console.print(Text(f"{who(result)}, seed {result.seed}: {result.group}/{result.run}", style="bold"))
     words = {"set": [word for word in given if word.partition("=")[0] not in FIRST], "options": others}
@@ -93,7 +96,7 @@ def qualities(
     metrics: Mapping[str, float | None], networks: Mapping[str, FeatureNetwork], console: Console
 ) -> Iterator[Table]:
     """Yield a table for each set of features and number of samples; where it is too wide, intervals stand in
-    its first column of values alone.
+    its first column of values alone, or nowhere.
 
     networks: those behind the features, by protocol; what is known of each stands below its table.
     """
@@ -103,9 +106,12 @@ def qualities(
             found.setdefault(name.basis, []).append(name)
     for names in found.values():
         network = networks.get(names[0].protocol)
-        wide = quality(metrics, names, network, with_intervals=99)
-        fits = Measurement.get(console, console.options, wide).maximum < console.width  # which bounds it
-        yield wide if fits else quality(metrics, names, network, with_intervals=1)
+        for count in INTERVALS:
+            table = quality(metrics, names, network, with_intervals=count)
+            # Measured up to the width of the console, which bounds it.
+            if Measurement.get(console, console.options, table).maximum < console.width:
+                break
+        yield table
 
 
 def columns_of(names: Sequence[MetricName]) -> list[Where]:
@@ -241,8 +247,9 @@ def sampling(cost: Cost) -> str:
     clipped = (
         "" if cost.out_of_range is None else f"; share of pixels clipped {100 * cost.out_of_range:.3g} %"
     )
+    several = "" if cost.passes_per_sample == 1 else "s"
     return (
-        f"{written(cost.passes_per_sample)} network evaluations (NFE), "
+        f"{written(cost.passes_per_sample)} network evaluation{several} (NFE), "
         f"{with_unit(cost.seconds_per_image, 's')}, {with_unit(cost.flops_per_sample, OPERATIONS)} "
         f"a sample{clipped}"
     )

@@ -64,7 +64,7 @@ def test_an_interval_over_samples_stands_behind_its_value_and_single_classes_are
     assert not any(word in text for word in ("kid_", "class=1"))
 
 
-@pytest.mark.parametrize(("width", "intervals"), [(80, 2), (120, 8)])
+@pytest.mark.parametrize(("width", "intervals"), [(62, 0), (80, 2), (120, 8)])
 def test_nothing_is_broken_within_a_word_or_a_number_and_all_fits_on_a_screen(
     result: dict, width: int, intervals: int
 ) -> None:
