@@ -226,7 +226,7 @@ def offered(meaning: Meaning, value: str, tree: Tree) -> Iterator[tuple[str, boo
 def places(meaning: Meaning, tree: Tree) -> list[str]:
     """Return where a configuration has a key: there, or in parts of its group, as network.encoder.width."""
     known = keys_of(tree)
-    if meaning.key in known:
+    if meaning.key in known or meaning.key in tree:  # a group may have no setting
         return [meaning.key]
     group, dot, last = meaning.key.partition(".")
     parts = [path for path in known if dot and path.startswith(f"{group}.") and path.endswith(f".{last}")]

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ BOUNDS: dict[str, Any] = {
     "x_graphql_retry_wait_max_seconds": 1,
 }
 KILL_SECONDS = 1
+STDERR = 2  # its file descriptor
 API_SECONDS = 5
 # The run's own record has the git commit and the versions; the terminal belongs to the progress bars.
 QUIET: dict[str, Any] = {
@@ -309,11 +311,30 @@ def start(arguments: dict[str, Any], mode: Mode, bounds: Mapping[str, Any]) -> "
     return init(arguments, chosen, bounds)
 
 
+def start_process() -> "wandb.Settings":
+    """Start wandb's own process where none runs, and return the settings of the machine and the user.
+
+    It gets no standard error: where it cannot write its log into the user's cache folder, it would print
+    twenty lines there, the last of them below those of the run.
+    """
+    import wandb
+
+    sys.stderr.flush()
+    before, null = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, STDERR)
+        return wandb.setup(wandb.Settings(silent=True)).settings
+    finally:
+        os.dup2(before, STDERR)
+        os.close(null)
+        os.close(before)
+
+
 def resolve() -> str:
     """Resolve the mode "auto": WANDB_MODE and `wandb offline` come first, then whether there is a key."""
     import wandb
 
-    configured = wandb.setup(wandb.Settings(silent=True)).settings.mode
+    configured = start_process().mode
     if configured not in ("online", "run"):
         return configured
     try:
@@ -327,6 +348,7 @@ def init(arguments: dict[str, Any], mode: str, bounds: Mapping[str, Any]) -> "wa
     """Call wandb.init with a limit on every wait, a quiet console, and no earlier run left open."""
     import wandb
 
+    start_process()
     settings = wandb.Settings(**bounds, **QUIET)
     # It also takes the earlier names of modes, which its annotation lacks.
     run = wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")  # type: ignore[arg-type]
