@@ -70,121 +70,121 @@ UPDATES = Meaning("budget.images", images_of_steps, "updates times trainer.batch
 SAMPLER_STEPS = Meaning("sampler.steps", note="of sampling")
 OF_TRACKER = "metrics.jsonl is always written"
 
-FIELD_WORDS: dict[str, tuple[Meaning, ...]] = {
-    word: meanings
-    for words, *meanings in (
-        (
-            "epoch epochs n_epochs num_epochs max_epochs num_train_epochs",
-            Meaning("budget.images", images_of_epochs, "the epochs times the training images"),
+Row = tuple[str, *tuple[Meaning, ...]]
+
+ROWS: tuple[Row, ...] = (
+    (
+        "epoch epochs n_epochs num_epochs max_epochs num_train_epochs",
+        Meaning("budget.images", images_of_epochs, "the epochs times the training images"),
+    ),
+    ("steps step num_steps n_steps", SAMPLER_STEPS, UPDATES),
+    (
+        "iterations iters n_iter n_iters num_iterations max_iters max_steps total_steps train_steps "
+        "training_steps num_train_steps max_train_steps updates",
+        UPDATES,
+    ),
+    (
+        "sampler_steps sampling_steps num_sampling_steps sample_steps num_inference_steps "
+        "inference_steps ddim_steps nfe",
+        SAMPLER_STEPS,
+    ),
+    (
+        "t timesteps n_timesteps num_timesteps diffusion_steps num_diffusion_steps num_train_timesteps",
+        Meaning("schedule.T", note="of the noise schedule"),
+    ),
+    ("lr learning_rate base_lr max_lr", Meaning("optim.lr")),
+    ("wd weight_decay", Meaning("optim.weight_decay")),
+    ("batch bs batch_size batchsize train_batch_size mini_batch_size", Meaning("trainer.batch_size")),
+    ("eval_batch_size sample_batch_size", Meaning("metrics.batch_size")),
+    ("grad_accum accum gradient_accumulation_steps accumulate", Meaning("trainer.accumulate")),
+    ("clip grad_clip clip_grad max_grad_norm gradient_clip_val", Meaning("trainer.clip_norm")),
+    ("time_limit max_time max_seconds", Meaning("budget.seconds")),
+    ("dataset datasets data_set dataset_name", Meaning("data")),
+    (
+        "root path data_dir data_path data_root dataroot datadir dataset_dir",
+        Meaning("data.root", otherwise="data=image_folder data.root"),
+    ),
+    (
+        "image_size img_size imsize resolution",
+        Meaning("data.size", otherwise="data=image_folder data.size"),
+    ),
+    (
+        "gpus gpu n_gpus num_gpus ngpu n_gpu devices num_devices world_size nproc_per_node",
+        Meaning("trainer.devices", note="one process per GPU"),
+    ),
+    ("cuda use_cuda", Meaning("device", partial(one_of, {"true": "cuda", "false": "cpu"}))),
+    (
+        "dim width channels ch base_channels num_channels n_channels model_channels hidden hidden_dim "
+        "hidden_size ngf",
+        Meaning("network.width"),
+    ),
+    ("depth n_blocks num_blocks num_res_blocks n_layers num_layers layers", Meaning("network.blocks")),
+    ("p_dropout drop_rate", Meaning("network.dropout")),
+    ("arch architecture backbone net", Meaning("network")),
+    ("family generator model_name model_type", Meaning("model")),
+    (
+        "output output_dir outdir out_dir out save_dir savedir log_dir logdir results_dir work_dir",
+        Meaning("runs_dir"),
+    ),
+    ("exp exp_name experiment_name run_name group tag", Meaning("name")),
+    ("random_seed manual_seed", Meaning("seed")),
+    (
+        "n_samples num_samples samples sample_size num_fid_samples fid_samples eval_samples",
+        Meaning("metrics.samples"),
+    ),
+    (
+        "scheduler",
+        Meaning("schedule", note="of the noise"),
+        Meaning("lr_schedule", note="of the learning rate"),
+        Meaning("sampler", note="of diffusion models"),
+    ),
+    ("noise_schedule beta_schedule noise_scheduler", Meaning("schedule")),
+    ("lr_scheduler learning_rate_schedule lr_decay", Meaning("lr_schedule")),
+    ("sampling_method sampler_type sampler_name", Meaning("sampler")),
+    ("optimizer optimiser opt optimizer_name", Meaning("optim")),
+    ("loss_type loss_fn criterion_type", Meaning("loss")),
+    ("prediction_type pred_type objective_type predict", Meaning("parameterization")),
+    ("cfg cfg_scale guidance_scale guidance_strength", Meaning("guidance.scale")),
+    (
+        "ema ema_decay ema_rate use_ema",
+        Meaning("trainer.ema_halflife_images", halflife_of_decay, "averages are always kept"),
+    ),
+    (
+        "fp16 bf16 amp half use_fp16 use_amp use_bf16 mixed_precision autocast dtype",
+        Meaning("precision", BF16, "fp32, bf16 or auto"),
+    ),
+    (
+        "wandb use_wandb log_wandb report_to logger",
+        Meaning(
+            "tracker",
+            partial(one_of, {"true": "wandb", "false": "jsonl", "wandb": "wandb", "none": "jsonl"}),
+            OF_TRACKER,
         ),
-        ("steps step num_steps n_steps", SAMPLER_STEPS, UPDATES),
-        (
-            "iterations iters n_iter n_iters num_iterations max_iters max_steps total_steps train_steps "
-            "training_steps num_train_steps max_train_steps updates",
-            UPDATES,
-        ),
-        (
-            "sampler_steps sampling_steps num_sampling_steps sample_steps num_inference_steps "
-            "inference_steps ddim_steps nfe",
-            SAMPLER_STEPS,
-        ),
-        (
-            "t timesteps n_timesteps num_timesteps diffusion_steps num_diffusion_steps num_train_timesteps",
-            Meaning("schedule.T", note="of the noise schedule"),
-        ),
-        ("lr learning_rate base_lr max_lr", Meaning("optim.lr")),
-        ("wd weight_decay", Meaning("optim.weight_decay")),
-        ("batch bs batch_size batchsize train_batch_size mini_batch_size", Meaning("trainer.batch_size")),
-        ("eval_batch_size sample_batch_size", Meaning("metrics.batch_size")),
-        ("grad_accum accum gradient_accumulation_steps accumulate", Meaning("trainer.accumulate")),
-        ("clip grad_clip clip_grad max_grad_norm gradient_clip_val", Meaning("trainer.clip_norm")),
-        ("time_limit max_time max_seconds", Meaning("budget.seconds")),
-        ("dataset datasets data_set dataset_name", Meaning("data")),
-        (
-            "root path data_dir data_path data_root dataroot datadir dataset_dir",
-            Meaning("data.root", otherwise="data=image_folder data.root"),
-        ),
-        (
-            "image_size img_size imsize resolution",
-            Meaning("data.size", otherwise="data=image_folder data.size"),
-        ),
-        (
-            "gpus gpu n_gpus num_gpus ngpu n_gpu devices num_devices world_size nproc_per_node",
-            Meaning("trainer.devices", note="one process per GPU"),
-        ),
-        ("cuda use_cuda", Meaning("device", partial(one_of, {"true": "cuda", "false": "cpu"}))),
-        (
-            "dim width channels ch base_channels num_channels n_channels model_channels hidden hidden_dim "
-            "hidden_size ngf",
-            Meaning("network.width"),
-        ),
-        ("depth n_blocks num_blocks num_res_blocks n_layers num_layers layers", Meaning("network.blocks")),
-        ("p_dropout drop_rate", Meaning("network.dropout")),
-        ("arch architecture backbone net", Meaning("network")),
-        ("family generator model_name model_type", Meaning("model")),
-        (
-            "output output_dir outdir out_dir out save_dir savedir log_dir logdir results_dir work_dir",
-            Meaning("runs_dir"),
-        ),
-        ("exp exp_name experiment_name run_name group tag", Meaning("name")),
-        ("random_seed manual_seed", Meaning("seed")),
-        (
-            "n_samples num_samples samples sample_size num_fid_samples fid_samples eval_samples",
-            Meaning("metrics.samples"),
-        ),
-        (
-            "scheduler",
-            Meaning("schedule", note="of the noise"),
-            Meaning("lr_schedule", note="of the learning rate"),
-            Meaning("sampler", note="of diffusion models"),
-        ),
-        ("noise_schedule beta_schedule noise_scheduler", Meaning("schedule")),
-        ("lr_scheduler learning_rate_schedule lr_decay", Meaning("lr_schedule")),
-        ("sampling_method sampler_type sampler_name", Meaning("sampler")),
-        ("optimizer optimiser opt optimizer_name", Meaning("optim")),
-        ("loss_type loss_fn criterion_type", Meaning("loss")),
-        ("prediction_type pred_type objective_type predict", Meaning("parameterization")),
-        ("cfg cfg_scale guidance_scale guidance_strength", Meaning("guidance.scale")),
-        (
-            "ema ema_decay ema_rate use_ema",
-            Meaning("trainer.ema_halflife_images", halflife_of_decay, "averages are always kept"),
-        ),
-        (
-            "fp16 bf16 amp half use_fp16 use_amp use_bf16 mixed_precision autocast dtype",
-            Meaning("precision", BF16, "fp32, bf16 or auto"),
-        ),
-        (
-            "wandb use_wandb log_wandb report_to logger",
-            Meaning(
-                "tracker",
-                partial(one_of, {"true": "wandb", "false": "jsonl", "wandb": "wandb", "none": "jsonl"}),
-                OF_TRACKER,
-            ),
-        ),
-        (
-            "tensorboard use_tensorboard",
-            Meaning("tracker", partial(one_of, {"true": "tensorboard", "false": "jsonl"}), OF_TRACKER),
-        ),
-        ("mlflow", Meaning("tracker", partial(one_of, {"true": "mlflow", "false": "jsonl"}), OF_TRACKER)),
-        *((name, *of_score(name)) for name in ("fid", "kid", "is", "swd", "nearest", "authenticity")),
-        ("metric metric_names", Meaning("scores", otherwise="scores")),
-        (
-            "cond class_cond class_conditional use_labels conditioning",
-            Meaning("conditional", partial(one_of, {"true": "true", "false": "false"})),
-        ),
-        ("overwrite restart force from_scratch", Meaning("rerun", note="resuming is what a repetition does")),
-        ("resume resume_from", Meaning("rerun", partial(one_of, {"false": "true"}), "repeat to resume")),
-        ("debug dryrun test_run fast_dev_run", Meaning("dry_run")),
-        ("save_every checkpoint_every save_interval", Meaning("trainer.checkpoint_every_seconds")),
-        ("log_every log_interval log_freq", Meaning("trainer.log_every_images", images_of_steps)),
-        ("eval_every eval_interval", Meaning("trainer.evaluate_every_images", images_of_steps)),
-        ("sample_every sample_interval", Meaning("trainer.sample_every_images", images_of_steps)),
-    )
-    for word in words.split()
-}
-"""Word of other trainers' command lines -> the settings here that it may mean, the likeliest first.
-Words are in lower case with underscores; a setting that the chosen model lacks is not offered.
+    ),
+    (
+        "tensorboard use_tensorboard",
+        Meaning("tracker", partial(one_of, {"true": "tensorboard", "false": "jsonl"}), OF_TRACKER),
+    ),
+    ("mlflow", Meaning("tracker", partial(one_of, {"true": "mlflow", "false": "jsonl"}), OF_TRACKER)),
+    *((name, *of_score(name)) for name in ("fid", "kid", "is", "swd", "nearest", "authenticity")),
+    ("metric metric_names", Meaning("scores", otherwise="scores")),
+    (
+        "cond class_cond class_conditional use_labels conditioning",
+        Meaning("conditional", partial(one_of, {"true": "true", "false": "false"})),
+    ),
+    ("overwrite restart force from_scratch", Meaning("rerun", note="resuming is what a repetition does")),
+    ("resume resume_from", Meaning("rerun", partial(one_of, {"false": "true"}), "repeat to resume")),
+    ("debug dryrun test_run fast_dev_run", Meaning("dry_run")),
+    ("save_every checkpoint_every save_interval", Meaning("trainer.checkpoint_every_seconds")),
+    ("log_every log_interval log_freq", Meaning("trainer.log_every_images", images_of_steps)),
+    ("eval_every eval_interval", Meaning("trainer.evaluate_every_images", images_of_steps)),
+    ("sample_every sample_interval", Meaning("trainer.sample_every_images", images_of_steps)),
+)
+"""Words of other trainers' command lines, in lower case with underscores, and the settings here that they may
+mean, the likeliest first. A setting that the chosen model lacks is not offered.
 """
+
+FIELD_WORDS = {word: tuple(meanings) for words, *meanings in ROWS for word in words.split()}
 
 
 def instead(word: str, value: str, overrides: Sequence[str] = ()) -> str:
@@ -226,7 +226,7 @@ def offered(meaning: Meaning, value: str, tree: Tree) -> Iterator[tuple[str, boo
 def places(meaning: Meaning, tree: Tree) -> list[str]:
     """Return where a configuration has a key: there, or in parts of its group, as network.encoder.width."""
     known = keys_of(tree)
-    if meaning.key in known:
+    if meaning.key in known or meaning.key in tree:  # a group may have no setting
         return [meaning.key]
     group, dot, last = meaning.key.partition(".")
     parts = [path for path in known if dot and path.startswith(f"{group}.") and path.endswith(f".{last}")]

@@ -331,7 +331,7 @@ def print_upload_command(run_dirs: Iterable[Path], console: Console) -> None:
     """Print the one command that uploads what wandb left offline of some runs, if it left anything.
     run_dirs: the directories of the runs; those without such files, or that do not exist, are passed over.
     """
-    from genbench.tracking.wandb import upload_command
+    from genbench.tracking.wandb_upload import upload_command
 
     if (command := upload_command(run_dirs)) is not None:
         console.print(f"To upload: {command}", soft_wrap=True, highlight=False)

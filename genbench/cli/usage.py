@@ -7,6 +7,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from genbench.cli.option_words import option_meant
+
 __all__ = ["ParserError", "Verbs", "explain_words", "help_page"]
 
 ParserError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -49,7 +51,9 @@ def explain_words(error: Any) -> str:  # noqa: ANN401 (its class is private to t
             return f"{verb} needs a verb: choose from {', '.join(error.ctx.command.commands)}"
         case "NoSuchOption":
             known = options(error.ctx.command)
-            chosen = f"choose from {', '.join(known)}{like(error.option_name, known)}"
+            meant = option_meant(error.option_name, known)
+            near = f". Did you mean {meant}?" if meant else like(error.option_name, known)
+            chosen = f"choose from {', '.join(known)}{near}"
             return f"{error.option_name} is no option of {verb}; {chosen}"
         case "MissingParameter":
             return f"{verb} needs {called(param)}: {first_sentence(param.help)} `{verb} --help` lists all"

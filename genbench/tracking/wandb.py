@@ -2,9 +2,10 @@
 
 import os
 import shlex
+import sys
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ __all__ = [
     "at_the_server",
     "default_entity",
     "resolve",
-    "upload_command",
 ]
 
 # Bounds in seconds and attempts: without them an unreachable server holds up the run for minutes.
@@ -38,6 +38,7 @@ BOUNDS: dict[str, Any] = {
     "x_graphql_retry_wait_max_seconds": 1,
 }
 KILL_SECONDS = 1
+STDERR = 2  # its file descriptor
 API_SECONDS = 5
 # The run's own record has the git commit and the versions; the terminal belongs to the progress bars.
 QUIET: dict[str, Any] = {
@@ -237,33 +238,6 @@ def staged(folder: Path) -> Iterator[None]:
             del os.environ["WANDB_DATA_DIR"]
 
 
-def upload_command(run_dirs: Iterable[Path]) -> str | None:
-    """Return the shell command that uploads the offline files of wandb in these run directories.
-
-    None where there are none. Where they are those of all runs in a folder, a pattern with the shell's *
-    names them.
-    """
-    folders: dict[Path, list[Path]] = {}
-    for run in dict.fromkeys(map(Path, run_dirs)):
-        unsent = [folder for folder in offline([run]) if not any(folder.glob("*.wandb.synced"))]
-        folders.setdefault(run.parent, []).extend(unsent)
-    words = [word for parent, unsent in folders.items() for word in named(parent, unsent)]
-    return " ".join(["wandb sync", *words]) if words else None
-
-
-def offline(run_dirs: Iterable[Path]) -> list[Path]:
-    """Return the folders that wandb wrote offline in these run directories."""
-    return [folder for run in run_dirs for folder in sorted((run / "wandb").glob("offline-run-*"))]
-
-
-def named(parent: Path, folders: Sequence[Path]) -> list[str]:
-    """Write folders of runs below `parent` for a shell: one pattern where it matches exactly these."""
-    seen = offline(run for run in parent.iterdir() if not run.name.startswith(".")) if folders else []
-    if len(folders) > 1 and sorted(seen) == sorted(folders):
-        return [f"{shlex.quote(str(parent))}/*/wandb/offline-run-*"]
-    return [shlex.quote(str(folder)) for folder in folders]
-
-
 @contextmanager
 def at_the_server() -> Iterator[None]:
     """A `with` block for work that needs wandb's server.
@@ -309,11 +283,30 @@ def start(arguments: dict[str, Any], mode: Mode, bounds: Mapping[str, Any]) -> "
     return init(arguments, chosen, bounds)
 
 
+def start_process() -> "wandb.Settings":
+    """Start wandb's own process where none runs, and return the settings of the machine and the user.
+
+    It gets no standard error: where it cannot write its log into the user's cache folder, it would print
+    twenty lines there, the last of them below those of the run.
+    """
+    import wandb
+
+    sys.stderr.flush()
+    before, null = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, STDERR)
+        return wandb.setup(wandb.Settings(silent=True)).settings
+    finally:
+        os.dup2(before, STDERR)
+        os.close(null)
+        os.close(before)
+
+
 def resolve() -> str:
     """Resolve the mode "auto": WANDB_MODE and `wandb offline` come first, then whether there is a key."""
     import wandb
 
-    configured = wandb.setup(wandb.Settings(silent=True)).settings.mode
+    configured = start_process().mode
     if configured not in ("online", "run"):
         return configured
     try:
@@ -327,6 +320,7 @@ def init(arguments: dict[str, Any], mode: str, bounds: Mapping[str, Any]) -> "wa
     """Call wandb.init with a limit on every wait, a quiet console, and no earlier run left open."""
     import wandb
 
+    start_process()
     settings = wandb.Settings(**bounds, **QUIET)
     # It also takes the earlier names of modes, which its annotation lacks.
     run = wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")  # type: ignore[arg-type]
