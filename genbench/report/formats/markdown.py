@@ -11,6 +11,7 @@ from genbench.report.conclusion import conclusion
 from genbench.report.data_frame import DataFrame
 from genbench.report.footnotes import notes
 from genbench.report.numbers import written
+from genbench.report.overview import overview
 from genbench.report.pivot import Pivot, pivot_of
 from genbench.runtime.printable import printable
 
@@ -24,7 +25,7 @@ def markdown(found: Comparison) -> str:
 
     Texts of runs, which may come from anybody, stay in their cells, and control characters are spelt out.
     """
-    lines = [f"{escape(words)}\n" for words in found.beginning]
+    lines = [f"{escape(words)}\n" for words in (overview(found), *found.beginning)]
     for table in found.tables:
         if len(found.tables) > 1 or table.is_conditional:
             lines.append(f"### {escape(table.title)}\n")

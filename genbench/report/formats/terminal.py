@@ -15,6 +15,7 @@ from genbench.report.conclusion import conclusion
 from genbench.report.footnotes import notes
 from genbench.report.formats.markdown import head, pivot_markdown, raised
 from genbench.report.numbers import whole
+from genbench.report.overview import overview
 from genbench.report.pivot import Pivot, pivot_of
 from genbench.report.table import Table
 from genbench.runtime.printable import in_one_line, printable
@@ -37,7 +38,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
 
     found: a comparison, whose texts may come from anybody: control characters are spelt out.
     """
-    for note in found.beginning:
+    for note in (overview(found), *found.beginning):
         console.print(wrapped(note, console.width), end="\n\n", soft_wrap=True)
     for table in found.tables:
         if len(found.tables) > 1 or table.is_conditional:

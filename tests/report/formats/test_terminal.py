@@ -74,6 +74,6 @@ def test_what_a_wide_terminal_shows_is_what_markdown_says(found: Comparison) -> 
 
 
 def test_a_run_that_is_not_counted_is_said_before_the_tables(found: Comparison) -> None:
-    first = " ".join(printed(found, 400)[0].split())
+    first = " ".join(printed(found, 400)[2].split())  # behind the head and an empty line
     assert first.startswith("Runs of the same configuration and seed count once")
     assert "those in a for those in b (ddpm)" in first

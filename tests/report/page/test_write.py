@@ -138,7 +138,7 @@ def test_runs_that_are_not_finished_are_listed_with_how_far_they_came(
     (run / "run.json").write_text('{"status": "running", "error": null}')
     (run / "metrics.jsonl").write_text('{"images_seen": 12345, "net/loss": 1}\n{"imag')
     page = text(compare(tmp_path, Query()))
-    assert "still running or killed" in page
+    assert "killed, or in a long evaluation" in page
     assert "12,345" in page
 
 
