@@ -29,7 +29,12 @@ MEASURES = {  # title and better side of the columns that tables show behind the
     "seconds_per_image": ("s/sample", 0),
     "device": ("device", 0),
 }
-TITLES = {"training_flops": "train FLOPs", "group": "name"}  # of columns that only those see who ask for them
+TITLES = {
+    "training_flops": "train FLOPs",
+    "group": "name",
+    "precision": "precision (option)",
+    "density": "density (option)",
+}  # of columns that only those see who ask for them
 EARLIER_TITLES = {"passes_per_sample": "passes"}
 LONG_TITLES = {  # of costs where there is more room than in a table, others go by their names
     "passes_per_sample": "network evaluations per sample (NFE)",

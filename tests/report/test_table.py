@@ -119,8 +119,8 @@ def test_rows_are_parted_by_the_precision_that_was_taken_whoever_chose_it(tmp_pa
     sow("asked", [1.0, 2.0], asked, choices={"precision": "fp32"})
     sow("lower", [3.0, 4.0], auto, choices={"precision": "bf16"})
     table = the_table(tmp_path)
-    assert titles(table)[0] == "precision"
-    assert cells(table, "precision") == ["fp32", "bf16"]
+    assert titles(table)[0] == "precision (option)"
+    assert cells(table, "precision (option)") == ["fp32", "bf16"]
     assert [len(line.runs) for line in table.lines] == [4, 2]
 
 
