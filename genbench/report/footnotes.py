@@ -110,6 +110,8 @@ def legend(table: Table, repeats: str, scores: Sequence[str]) -> Iterator[str]:
         yield "(n of m): only n of the row's m runs have this value, so it is never the best."
     signs = {entry.sign for _, entry in shown}
     yield from (f"{sign}: {meaning}." for sign, meaning in SIGNS.items() if sign in signs)
+    if any(entry.value is None and not entry.sign for _, entry in shown):
+        yield "n/a: does not exist for this model."
 
 
 def failures(table: Table) -> Iterator[str]:
