@@ -144,7 +144,7 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
             **{name: number(name, value) for name, value in metrics.items()},
             **cost,
             **{"likelihood_n" if name == "n" else name: value for name, value in likelihood.items()},
-            **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
+            **{f"reconstruction_{name}": value for name, value in reconstruction.items()},
             **facts,
         }
     )

@@ -6,7 +6,17 @@ from typing import NamedTuple
 from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.records.titles import UNCONDITIONAL, shared_conditioning
-from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
+from genbench.report.columns import (
+    AXES,
+    COSTS,
+    FIRST,
+    MAIN,
+    MEASURES,
+    Column,
+    column,
+    measured_metrics,
+    shown_metrics,
+)
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, groups, present
 from genbench.report.groups import axes, constants, data_sets, identifying, protocols, unseen
 from genbench.report.numbers import shared_decimals, whole, written
@@ -172,7 +182,14 @@ def measures(runs: Runs, query: Query) -> list[str]:
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)
     # Metrics that stem from later evaluations alone come behind the runs' own.
-    return [*sorted(shown, key=lambda name: not any(runs.own(name))), *there]
+    shown = sorted(shown, key=lambda name: not any(runs.own(name)))
+    # What is read first stands first, so that it has room on a narrow terminal and in a column of a paper.
+    first = [name for name in shown if MetricName.parse(name).kind in FIRST and any(runs.own(name))] or shown[
+        :1
+    ]
+    main = [name for name in there if name in MAIN]
+    rest = [name for name in (*shown, *there) if name not in (*first, *main)]
+    return [*first, *main, *rest]
 
 
 def marked(names: Sequence[str], runs: Runs) -> list[Column]:
