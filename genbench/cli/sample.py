@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,6 +12,9 @@ from genbench.cli.output import NewFolder, check_new, say
 from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import counted
+
+if TYPE_CHECKING:
+    from genbench.evaluation.sampler_sweep import Sweep
 
 __all__ = ["verbs"]
 
@@ -200,21 +203,19 @@ class SamplerSweep:
         """Check the options, evaluate each combination, and write and print the table."""
         check_new(self.out)  # before the imports, which take seconds
         from genbench import app as application
-        from genbench.evaluation.sampler_sweep import combinations
+        from genbench.evaluation.sampler_sweep import SCALE, combinations
         from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
-        from genbench.report import frame_markdown
 
-        axes = (
-            listed(self.samplers, str, "--samplers"),
-            listed(self.steps, int, "--steps"),
-            listed(self.scales, float, "--scales"),
-        )
-        todo = combinations(*axes)
+        samplers, scales = listed(self.samplers, str, "--samplers"), listed(self.scales, float, "--scales")
+        steps = listed(self.steps, int, "--steps")
+        # In full: a model of another process has process.steps or solver.steps.
+        steps_key = application.sampling_key(self.run_dir, "steps") if steps else "sampler.steps"
+        todo = combinations({"sampler": samplers, steps_key: steps, SCALE: scales})
         source, metrics, seed = application.measuring(of_run=self.run_dir)
         # Fewer samples for a first look, under a protocol that says so.
         metrics = metrics.of_size(metrics.samples if self.n is None else self.n, "--n")
         with warnings_in_lines(), whole_folder(self.out):
-            table = sweep(
+            found = sweep(
                 lambda way: application.load(self.run_dir, device=self.device, overrides=way),
                 todo,
                 self.out,
@@ -222,7 +223,43 @@ class SamplerSweep:
                 metrics=metrics,
                 context=context_on(self.device, seed),
             )
-        say(frame_markdown(table), nl=False)
+        print_sweep(found)
+        say(f"{self.out}: table.csv (all metrics), distance.png{', scales.png' * bool(scales)}")
+
+
+def print_sweep(found: "Sweep") -> None:
+    """Print the first score of a sweep, the best one marked: samplers, with their guidance scales, x steps;
+    a row for each value where one setting varies. Then the score of real held-out images.
+    """
+    from genbench.report.formats.terminal import print_pivot
+    from genbench.report.pivot import pivot_of_frame
+    from genbench.runtime.progress import terminal
+
+    table, varied = found.table.copy(), found.varied
+    if len(varied) == 3:  # the numbers of steps remain the columns
+        pairs = zip(table[varied[0]], table[varied[2]], strict=True)
+        table[varied[0]] = [f"{name}, scale {scale:g}" for name, scale in pairs]
+    pivot = pivot_of_frame(table, varied[0], varied[1], found.score) if len(varied) > 1 else None
+    if pivot is not None:
+        print_pivot(pivot, terminal())
+    else:
+        say(one_axis(found))
+    if found.held_out is not None:
+        say(f"held-out images, as a perfect model: {found.held_out:.4g}")
+
+
+def one_axis(found: "Sweep") -> str:
+    """Return the first score and the cost of each setting as a Markdown table, the best score marked."""
+    from genbench.records.metric_kinds import KINDS
+    from genbench.report.formats.markdown import frame_markdown
+    from genbench.report.pivot import BEST
+
+    kind, values = KINDS.get(found.score.partition("[")[0]), found.table[found.score]
+    best = None if kind is None or not kind.better or len(values) < 2 else (kind.better * values).idxmax()
+    marked = [f"{BEST} {x:.4g}" if row == best else f"{x:.4g}" for row, x in values.items()]
+    shown = found.table[[*found.varied, "passes", "seconds_per_image"]]
+    shown = shown.rename(columns={"passes": "NFE", "seconds_per_image": "seconds/image"})
+    return frame_markdown(shown.assign(**{kind.title if kind else found.score: marked}))
 
 
 def setting(text: str) -> tuple[str, object]:

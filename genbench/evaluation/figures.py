@@ -20,6 +20,7 @@ __all__ = ["Curve", "check_figure", "curves_figure", "is_near", "schedule_figure
 
 FEW = 50  # points of a curve up to which each is marked
 NEAR = 0.02  # alpha_bar; a width of a line or so
+APART = 1.1  # ratio of neighbouring ticks whose numbers do not touch
 TICKS = 10  # values of an axis up to which each gets a tick
 WIDE = 3.0  # ratio of the largest value to the smallest from which on a logarithmic axis helps
 DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (6, 2)), (0, (1, 1)), (0, (6, 1, 1, 1)))
@@ -133,7 +134,8 @@ def set_logarithmic(axes: "Axes", across: Sequence[float], up: Sequence[float]) 
     """
     if is_wide(across):
         axes.set_xscale("log")
-        plain_ticks(axes.xaxis, across if len(across) <= TICKS else ())
+        apart = [x for i, x in enumerate(across) if i == 0 or x / across[i - 1] >= APART]
+        plain_ticks(axes.xaxis, apart if len(apart) <= TICKS else ())
     if is_wide(up):
         axes.set_yscale("log")
         plain_ticks(axes.yaxis, ())
