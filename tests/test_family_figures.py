@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from docs_tools.figures.data_flow import draw
+from docs_tools.figures.data_flow import at_work, draw
 from docs_tools.figures.stages import FAMILIES
 from docs_tools.figures.trace import Block, blocks, collapsed, parameters, recorded
 from genbench import app
@@ -50,6 +50,14 @@ def test_calls_are_recorded_inside_the_context_alone() -> None:
     layer(torch.zeros(4, 2))
     (call,) = calls
     assert (call.takes[0].shape, call.gives[0].shape) == ((4, 2), (4, 3))
+
+
+def test_the_part_at_work_is_the_one_that_holds_all_calls() -> None:
+    coder = nn.ModuleDict({"encoder": nn.Linear(4, 2), "decoder": nn.Sequential(nn.Linear(2, 4), nn.ReLU())})
+    decoder = coder["decoder"]
+    assert at_work(coder, [coder, decoder, *decoder.children()]) is decoder
+    assert at_work(coder, [coder, *coder.modules()]) is coder
+    assert at_work(coder, [coder]) is coder
 
 
 def test_blocks_that_repeat_are_counted_once() -> None:

@@ -13,7 +13,7 @@ from docs_tools.figures.trace import Block, Call, blocks, parameters, recorded
 from genbench.autoregressive.network import CausalNetwork
 from genbench.generator import Decodes, Generator, Trajectory, frame_indices
 
-__all__ = ["draw"]
+__all__ = ["at_work", "draw"]
 
 FRAMES, SEED = 7, 0
 MOST_KINDS = 7
@@ -105,9 +105,11 @@ def sampling_row(model: Generator, stages: Stages) -> tuple[str, list[Item]]:
 
 def at_work(network: nn.Module, called: Sequence[nn.Module]) -> nn.Module:
     """Return the one part of a network that sampling calls, such as a decoder, else the network."""
-    inner = [part for part in network.children() if parameters(part)]
-    working = [part for part in inner if part in called]
-    return working[0] if len(working) == 1 < len(inner) else network
+    inner = {module for module in network.modules() if module in called} - {network}
+    for part in network.children():
+        if inner and inner <= set(part.modules()) and parameters(part) < parameters(network):
+            return part
+    return network
 
 
 def steps(model: Trajectory, latent: str, box: Box, symbol: str) -> list[Item]:
