@@ -126,7 +126,7 @@ def test_it_has_nothing_to_export(run: Path, verb: Command, tmp_path: Path) -> N
 def test_an_estimate_is_of_its_samples_alone(words: tuple[str, ...], main: Command) -> None:
     done = main(*words, "dry_run=true", "seed=7")
     assert done.returncode == 0, done.stderr
-    assert "training" not in done.stdout
+    assert "  training " not in done.stdout
     assert re.search(r"^  sampling +0:0\d  \d+ samples, which are scored$", done.stdout, re.MULTILINE)
 
 
