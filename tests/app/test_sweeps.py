@@ -47,7 +47,7 @@ def statuses(runs_dir: Path) -> list[str]:
 
 def without_times(told: str) -> str:
     """Lines of a sweep in one, without what each job took."""
-    return re.sub(r" after [\d:]+", "", told.replace("\n", ""))
+    return re.sub(r" after [\d:]*\d", "", told.replace("\n", ""))
 
 
 def sessions(runs_dir: Path) -> dict[str, list[str]]:
