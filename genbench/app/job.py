@@ -28,6 +28,7 @@ from genbench.app.sweeps import (
     print_upload_command,
     stop_of_sweep,
 )
+from genbench.app.words import overridden
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.records.metric_name import of_ema
 from genbench.records.result import Result
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from genbench.session.session import Session
 
 __all__ = ["run"]
+
+UNSHOWN = ("runs_dir", "name", "rerun", "retry_failed", "dry_run", "objective", "tracker", "device")
+"""Keys that move no number, or whose value stands elsewhere in the table of a result."""
 
 
 class JobEnd(NamedTuple):
@@ -90,10 +94,7 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
     """Run the one job of a command and return its objective; exit with a message where it fails or stops."""
     refused = False
     try:
-        end = carry_out(cfg, here, console, StopRequest())
-        if end.status == "estimated":
-            console.print(end.note, highlight=False)
-        return end.objective
+        return carry_out(cfg, here, console, StopRequest()).objective
     except (UsageError, Unmeasured, Failure, FloatingPointError) as error:
         refused = isinstance(error, UsageError)
         leave(error)
@@ -103,7 +104,7 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
         print_upload_command([here.path], console)
-        if here.path.exists() and not refused:
+        if here.path.exists() and not refused and not cfg.dry_run:
             console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
@@ -194,7 +195,7 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
         with refusing():
             check_directory(here, task.identity)
             finished = here.finished_result()
-            if finished is None:
+            if finished is None and not cfg.dry_run:  # which writes nothing, also beside a run in progress
                 locked.enter_context(here.exclusively())
                 finished = here.finished_result()  # by another process, meanwhile
             if finished is not None:
@@ -202,17 +203,20 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
                 return ended("skipped", finished, cfg)
             if in_sweep() and not cfg.retry_failed and is_failed_for_good(here, cfg):
                 return JobEnd("unmended", "failed before; retry_failed=true tries it again")
-            from genbench.session.session import Session  # late: a finished run is shown without torch
+            progress = Progress(console)
+            with progress.waiting("loading libraries"):
+                from genbench.session.session import Session  # late: a finished run is shown without torch
 
-            parts, configuration = assemble(task)
+                parts, configuration = assemble(task)
             whole = cast("DictConfig", HydraConfig.instance().cfg)  # declared as its own part
             check_objective(cfg.objective, parts, is_asked=asks_objective(whole))
-            session = Session(parts, here, configuration, parts.context(Progress(console), stop))
+            session = Session(parts, here, configuration, parts.context(progress, stop))
+            note_overridden(console)
             if not cfg.dry_run:
                 check_places(here, parts.model)
                 write_composition(task.cfg, here)
         if cfg.dry_run:
-            return estimated(session)
+            return estimated(session, progress)
         with machine_faults(here):
             if torchrun_rank() is None and cfg.trainer.devices == 1:
                 result = session.run()
@@ -277,7 +281,9 @@ def task_of(cfg: DictConfig, here: Run) -> Task:
         if option is not None and not group.startswith(("hydra", "tuned"))  # tuned follows from the others
     }
     choices["conditional"] = str(cfg.conditional).lower()
-    return Task(without_hydra(cfg), here.path, identity(cfg), choices, job.job.get("num") or 0)
+    number = job.job.get("num") or 0
+    title = f"job {number + 1}" if in_sweep() else ""
+    return Task(without_hydra(cfg), here.path, identity(cfg), choices, number, title)
 
 
 def hydra_part() -> DictConfig:
@@ -288,6 +294,15 @@ def hydra_part() -> DictConfig:
 def in_sweep() -> bool:
     """Return True in a job of a sweep (-m), False in a command for one run."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def note_overridden(console: Console) -> None:
+    """Name on stderr the words of this command without effect, since a later one sets the same key; called
+    once it is known that the run can begin. In a sweep the command does so at its end.
+    """
+    if not in_sweep() and not console.quiet:
+        for earlier, later in overridden(hydra_part().overrides.task):
+            complain(f"{earlier} has no effect, since {later} comes later")
 
 
 def is_search() -> bool:
@@ -308,15 +323,23 @@ def show_result(result: Result, console: Console, *, again: bool = False) -> Non
 
     if again:
         console.print("This run is finished; rerun=true starts it afresh in a directory beside it.")
-    print_result(result, console)
+    given = [word for word in hydra_part().overrides.task if word.partition("=")[0] not in UNSHOWN]
+    print_result(result, console, given)
 
 
-def estimated(session: "Session") -> JobEnd:
-    """Measure a few steps and return the estimated cost of the run, in seconds and memory."""
+def estimated(session: "Session", progress: Progress) -> JobEnd:
+    """Measure a few steps of all that the run does, and return what it would take. The whole estimate is
+    printed for the one run of a command; a job of a sweep has a line of it in the table of jobs.
+    """
     from genbench.session.estimate import estimate
 
     with memory_for("the estimate of this run", FREE):
-        found = estimate(session)
+        session.prepare_device()
+        session.introduce()
+        with progress.waiting("measuring a few steps"):
+            found = estimate(session)
     several = session.parts.trainer.devices > 1
-    note = f"{found.note}; for one device alone" if several else found.note
-    return JobEnd("estimated", note, objective=0.0, seconds=found.seconds)
+    alone = "for one device alone"
+    if not in_sweep():
+        progress.say([*found.lines(), *([f"These figures are {alone}."] if several else [])])
+    return JobEnd("estimated", f"{found.note}; {alone}" if several else found.note, 0.0, found.seconds)

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from genbench.cli.option_words import option_meant
 
-__all__ = ["ParserError", "Verbs", "explain_words"]
+__all__ = ["ParserError", "Verbs", "explain_words", "help_page"]
 
 ParserError: type[Exception] = typer.BadParameter.__mro__[2]
 """The class of all errors of typer's parser, of which it exports this grandchild alone."""
@@ -26,6 +26,11 @@ class Verbs(TyperGroup):
             near = like(args[0], self.commands)
             raise ValueError(f"{args[0]!r} is no verb: choose from {', '.join(self.commands)}{near}")
         return super().resolve_command(ctx, args)
+
+
+def help_page(error: Any) -> str:  # noqa: ANN401
+    """Return the help where the error is that no verb was given, and an empty text for all other errors."""
+    return str(error.ctx.get_help()) if type(error).__name__ == "NoArgsIsHelpError" else ""
 
 
 def explain_words(error: Any) -> str:  # noqa: ANN401 (its class is private to typer)
@@ -67,8 +72,8 @@ def options(command: Any) -> list[str]:  # noqa: ANN401
 
 
 def called(param: Any) -> str:  # noqa: ANN401
-    """Return the name of an option (--out) or an argument (RUN_DIR) as the user writes it."""
-    return param.opts[-1] if param.param_type_name == "option" else param.name.upper()
+    """Return the name of an option (--out) or an argument (RUN) as the help writes it."""
+    return param.opts[-1] if param.param_type_name == "option" else (param.metavar or param.name.upper())
 
 
 def received(error: Any) -> str:  # noqa: ANN401

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from itertools import takewhile
-from textwrap import fill
+from textwrap import fill, wrap
 
 from genbench.config.groups import defaults, groups, groups_of, option_file, options
 from genbench.config.option_folders import TRAIN
 from genbench.config.schema import ROOT
 
-__all__ = ["help_text"]
+__all__ = ["folded", "help_text"]
 
 Fitting = Callable[[str, str], list[str]]
 """From a model's choice, as model=gan, and a group to the options of the group that fit this model."""
@@ -102,6 +102,19 @@ def listed_group(group: str) -> str:
     """Return a group with its options, with further lines indented to the first option."""
     head = f"  {group:17}"
     return fill(head + ", ".join(options(group)), WIDTH, subsequent_indent=" " * len(head))
+
+
+def folded(text: str, width: int) -> str:
+    """Return text with each line that is wider than `width` columns folded at spaces; its continuation begins
+    below the description where the line is a name, two or more spaces and a description.
+    """
+    lines = []
+    for line in text.split("\n"):
+        name = re.match(r"\s+\S+\s\s+", line)
+        indent = " " * len(name[0] if name else "  ")
+        narrow = wrap(line, max(width, 40), subsequent_indent=indent, break_on_hyphens=False)
+        lines += [line] if len(line) <= width else narrow
+    return "\n".join(lines)
 
 
 def is_setting(word: str) -> bool:

@@ -36,6 +36,7 @@ Status = Literal[
     "unmended",
     "stopped",
 ]
+GIVEN = ("conditional=true", "guidance", "+guidance", "model.guidance", "model.prompts")
 COLOURS = {"done": "green", "stopped": "yellow", "busy": "yellow", "not started": "yellow"}
 BAD = {"refused", "failed", "unmended", "running"}  # red; a job that "runs" when all has ended was killed
 
@@ -196,7 +197,11 @@ def title(outcomes: Sequence[Outcome]) -> str:
     statuses = [outcome.status for outcome in outcomes]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     total = duration(sum(outcome.seconds for outcome in outcomes))
-    return f"sweep: {counts}; total run time {total}"
+    # No job may look unconditional since all are not: what all share has no column.
+    shared = [set(outcome.overrides) for outcome in outcomes]
+    found = sorted(word for word in set.intersection(*shared) if word.startswith(GIVEN)) if shared else []
+    also = f"; all with {' '.join(found)}" if found else ""
+    return f"sweep: {counts}; total run time {total}{also}"
 
 
 def duration(seconds: float) -> str:

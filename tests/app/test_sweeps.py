@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from genbench.app.sweeps import LEDGER, Combinations, KeepsLedger, register_sweeper
+from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, duration, outcome_table
 from genbench.runtime.stop import StopRequest
 from genbench.session.session import Session
@@ -178,16 +179,45 @@ def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_pat
     done = main("-m", *SMALL, "seed=0,1", f"runs_dir={tmp_path}", "dry_run=true")
     assert done.returncode == 0
     assert statuses(tmp_path) == ["estimated", "estimated"]
-    assert "MiB" in done.stdout
+    assert "MB of memory" in done.stdout
+    assert re.search(
+        r"^job 2: ddpm on digits, seed 1, [\d,]+ parameters, cpu fp32, ", done.stdout, re.MULTILINE
+    )
     assert [path for path in (tmp_path / "default").rglob("*") if path.name != "multirun.yaml"] == []
 
 
 def test_a_dry_run_of_one_run_tells_what_it_would_take(main: Command, tmp_path: Path) -> None:
-    done = main(*SMALL, f"runs_dir={tmp_path}", "dry_run=true")
+    likelihood = "metrics.likelihood_samples=16"
+    words = (*SMALL, f"runs_dir={tmp_path}", likelihood, "dry_run=true", "seed=0", "seed=1")
+    done = main(*words)
     assert done.returncode == 0
-    assert "training 0:0" in done.stdout
-    assert "parameters" in done.stdout
-    assert not list(tmp_path.rglob("run.json"))
+    assert done.stderr.endswith("genbench: seed=0 has no effect, since seed=1 comes later\n")
+    first, *lines = done.stdout.splitlines()
+    facts = r"ddpm on digits \(1,438 images 1x8x8\), [\d,]+ parameters, cpu fp32, [\d,]+ images -> (\S+)"
+    (place,) = re.fullmatch(facts, first).groups()
+    parts = ("training", "pictures", "sampling", "likelihood", "evaluation", "total", "memory", "disk")
+    assert [line.split()[0] for line in lines[1:]] == list(parts)
+    assert re.fullmatch(r"  total +\d+:\d\d  started now, it would end at .*\d\d:\d\d", lines[6])
+    assert not list(tmp_path.rglob("*.json*"))
+    with Run(Path(place)).exclusively():  # as a run in progress holds it
+        assert main(*words).returncode == 0
+        assert "another process" in main(*words[:-3], "seed=1").stderr
+
+
+def test_nothing_is_noted_of_words_of_a_command_that_is_refused(main: Command, tmp_path: Path) -> None:
+    done = main(*SMALL, f"runs_dir={tmp_path}", "seed=0", "seed=1", "network.width=0")
+    assert done.returncode == 2
+    assert "no effect" not in done.stderr
+
+
+def test_a_dry_run_counts_the_training_of_a_classifier_and_makes_none(main: Command, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    words = (*SMALL, "metrics=classifier", "scores=[fid]", "dry_run=true", f"runs_dir={tmp_path}")
+    done = main(*words, env={**os.environ, "GENBENCH_CACHE": str(cache), "COLUMNS": "160"})
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^  classifier +\d+:\d\d  trained on 120,000 images, once", done.stdout, re.MULTILINE)
+    assert "those of 1,797 real images too" in done.stdout
+    assert not (cache / "features").exists()
 
 
 @pytest.mark.parametrize("objective", ["fdi", "is"])
