@@ -270,6 +270,7 @@ def print_summary(console: Console) -> set[Status]:
     if not (outcomes := outcomes_so_far()):
         return set()
     console.print(outcome_table(outcomes))
+    print_upload_command([Path(outcome.run) for outcome in outcomes if outcome.run], console)
     print_comparison_of([Path(one.run) for one in outcomes if one.status in ("done", "skipped")], console)
     if busy := sum(one.status == "busy" for one in outcomes):
         console.print(
@@ -277,7 +278,6 @@ def print_summary(console: Console) -> set[Status]:
             "command shows it when they are finished.",
             soft_wrap=True,
         )
-    print_upload_command([Path(outcome.run) for outcome in outcomes if outcome.run], console)
     return {outcome.status for outcome in outcomes}
 
 
