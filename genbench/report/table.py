@@ -38,6 +38,11 @@ class Line(NamedTuple):
         return [str(name) for name in self.cells("run")]
 
     @property
+    def is_given(self) -> bool:
+        """True for images that another tool made: no training is known of them, so they are not ranked."""
+        return all(value is not None for value in self.cells("given"))
+
+    @property
     def seeds(self) -> list[Cell]:
         """The different seeds of its runs, in the order of the runs."""
         return distinct(self.cells("seed"))
@@ -101,22 +106,27 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     """Lay out one table, of runs of one data set and protocol."""
     by = [name for word in query.by for name in resolve(runs, word)]
     parts = groups(runs.frame, by or identifying(runs))
-    words = budgets(runs.frame)
+    words, known = budgets(runs.frame), set(budgets(runs.trained.frame))
     names = measures(runs, query)
     # A cost that is the same in all rows is said once below the table, unless it was asked for.
     costs = [name for name in names if name in COSTS and (len(parts) > 1 or name == "device")]
     same = {} if query.columns else constants(runs, costs)
     # No table is read without budgets and numbers of seeds where they differ.
-    seeds = {x.value for x in entries(runs.frame, parts, "seeds")}
-    wanted = {"budget": len(set(words)) > 1, "seeds": not by and len(seeds) > 1}
+    given = [value is not None for value in cells(runs.frame, "given")]
+    is_row_given = [all(given[i] for i in places) for places in parts]
+    counts = entries(runs.frame, parts, "seeds")
+    seeds = {x.value for x, is_given in zip(counts, is_row_given, strict=True) if not is_given}
+    wanted = {"budget": len(known) > 1, "seeds": not by and len(seeds) > 1}
     telling = [name for name in axes(runs) if name != "data" and name.partition(".")[0] != "budget"]
     left = by or telling or ["model"]
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
-    content, leaders = ranked([entries(runs.frame, parts, col.name) for col in columns], columns, runs)
+    content, leaders = ranked(
+        [entries(runs.frame, parts, col.name) for col in columns], columns, runs, is_row_given
+    )
     lines = [
-        Line(runs.frame.iloc[places], [*row], {words[i] for i in places})
+        Line(runs.frame.iloc[places], [*row], {words[i] for i in places if not given[i]})
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
     ]
     choices = {n: value for n, value in constants(runs, ["data", *AXES, "budget"]).items() if n not in left}
@@ -128,8 +138,8 @@ def table(title: str, runs: Runs, query: Query) -> Table:
         columns[i].name: x._replace(place=places.index(x.place), rival=places.index(x.rival))
         for i, x in leaders.items()
     }
-    lines, words = [lines[i] for i in places], sorted(set(words))
-    return Table(title, columns, lines, choices | same, words, runs, tests)
+    lines = [lines[i] for i in places]
+    return Table(title, columns, lines, choices | same, [] if all(given) else sorted(known), runs, tests)
 
 
 def measures(runs: Runs, query: Query) -> list[str]:
@@ -137,7 +147,7 @@ def measures(runs: Runs, query: Query) -> list[str]:
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
     there = [name for name in MEASURES if present(cells(runs.frame, name))]
-    if all(str(words).endswith(" images") for words in cells(runs.frame, "budget")):
+    if all(str(words).endswith(" images") for words in cells(runs.trained.frame, "budget")):
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)
     # Metrics that stem from later evaluations alone come behind the runs' own.
@@ -156,7 +166,7 @@ def marked(names: Sequence[str], runs: Runs) -> list[Column]:
 
 
 def ranked(
-    content: Sequence[list[Entry]], columns: Sequence[Column], runs: Runs
+    content: Sequence[list[Entry]], columns: Sequence[Column], runs: Runs, is_given: Sequence[bool]
 ) -> tuple[list[list[Entry]], dict[int, Leader]]:
     """Entries of each column with its decimals and its best row, and the best row of each column, by the
     place of the column, in which rows are tested, with its p value after Holm's correction.
@@ -164,12 +174,17 @@ def ranked(
     The best beats every other row at 95 %, by two-sided tests with Holm's correction over the columns. None
     is sought where budgets differ, or numbers are of several kinds. What lacks some of its row's runs is
     compared with, but never the best.
+    is_given: of each row, if another tool made its images, so that it is neither tested nor ranked.
     """
-    equal = len(set(budgets(runs.frame))) == 1
+    equal = len(set(budgets(runs.trained.frame))) == 1
     found, best = {}, set()
     for place, (col, places) in enumerate(zip(columns, content, strict=True)):
         # An error of exactly 0 is not ranked: earlier records have it of models that invert themselves.
-        known = [None if col.name == "reconstruction_mse" and x.value == 0 else x.estimate for x in places]
+        is_exact = [col.name == "reconstruction_mse" and x.value == 0 for x in places]
+        known = [
+            None if left_out or exact else x.estimate
+            for x, left_out, exact in zip(places, is_given, is_exact, strict=True)
+        ]
         if equal and comparable([runs.frame], col.name) and (first := leader(known, col.better)):
             found[place] = first
     p_values = adjusted([first.p_value for first in found.values()])

@@ -39,10 +39,17 @@ def entries(frame: DataFrame, groups: Iterable[Sequence[int]], name: str) -> lis
     if name == "seeds":
         seeds = cells(frame, "seed")
         return [Entry(len(distinct(seeds[i] for i in places))) for places in groups]
+    # Of images that another tool made what is absent was not measured; of a model it may not exist.
     names = (name, beside(name, "_low"), beside(name, "_high"), "bound", "likelihood_n")
+    is_given = [value is not None for value in cells(frame, "given")]
     # Lists: a slice of a data frame for each of a thousand rows and each column takes seconds.
     columns = [cells(frame, key) for key in names]
-    return [entry_of(name, *([column[i] for i in places] for column in columns)) for places in groups]
+    return [
+        Entry(None, sign=NOT_MEASURED)
+        if all(is_given[i] and columns[0][i] is None for i in places)
+        else entry_of(name, *([column[i] for i in places] for column in columns))
+        for places in groups
+    ]
 
 
 def entry_of(
