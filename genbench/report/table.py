@@ -11,8 +11,9 @@ from genbench.report.groups import axes, constants, data_sets, identifying, prot
 from genbench.report.numbers import shared_decimals, whole, written
 from genbench.report.query import in_order, measure, order, resolve
 from genbench.report.runs import Runs
+from genbench.report.settings import plain
 from genbench.report.statistics import Leader, adjusted, leader
-from genbench.report.table_cell import Entry, comparable, entries, joined
+from genbench.report.table_cell import NOT_MEASURED, Entry, comparable, entries, joined
 
 __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
@@ -246,4 +247,15 @@ def differences(table: Table, rows: int) -> list[tuple[str, list[str]]]:
     lines = table.lines[:rows]
     places = [place for line in lines for place in line.rows.index]
     names = unseen(table.runs._replace(frame=table.runs.frame.loc[places]), [])
-    return [(name, [written(joined(line.cells(name))) for line in lines]) for name in names]
+    return [
+        (
+            name,
+            [
+                NOT_MEASURED
+                if line.is_given and name != "model"
+                else written(joined(map(plain, line.cells(name))))
+                for line in lines
+            ],
+        )
+        for name in names
+    ]

@@ -18,7 +18,7 @@ from genbench.report.query import filtered
 from genbench.report.runs import Runs, of_folders, read, without_reruns
 from genbench.report.statistics import estimate, holm, p_normal, p_paired, p_welch, two_sided
 from genbench.report.table import budgets
-from genbench.report.table_cell import beside, comparable
+from genbench.report.table_cell import NOT_MEASURED, beside, comparable
 
 __all__ = ["Measure", "Values", "compare_sides", "compare_values", "read_sides", "sides_table"]
 
@@ -166,7 +166,7 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
     for name in ("measure", "A", "B", "P(A better)", "by"):
         grid.add_column(name, justify="left" if name in ("measure", "by") else "right")
     for x in measures:
-        p = Text("n/a" if math.isnan(x.p) else f"{x.p:.3f}", style="bold" if x.is_significant else "")
+        p = Text(NOT_MEASURED if math.isnan(x.p) else f"{x.p:.3f}", style="bold" if x.is_significant else "")
         name = x.column.name.replace("[", " [").replace(",", ", ")  # a narrow terminal breaks it there
         network = behind[x.column.name]
         sign = f"{WEAK_SIGN} " if network is not None and network.is_weak else ""

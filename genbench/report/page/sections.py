@@ -71,6 +71,9 @@ def commands(shown: ShownRow, paths: Mapping[str, Path]) -> list[tuple[str, str 
     found = list[tuple[str, str | None, str]]()
     for run, seed in zip(shown.line.runs, shown.line.cells("seed"), strict=True):
         path = paths[run]
-        command = written(seed), run_folder.command(path), run_folder.made_by(path)
+        made_by = run_folder.made_by(path)
+        if shown.line.is_given:
+            made_by = f"images of another tool: {shown.line.cells('given')[0]}"
+        command = written(seed), run_folder.command(path), made_by
         found.insert(0 if path == shown.path else len(found), command)
     return found
