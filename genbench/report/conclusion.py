@@ -37,6 +37,8 @@ def conclusion(table: Table) -> str:
     """
     first = next((i for i, col in enumerate(table.columns) if col.better), None)
     places = [] if first is None else by_rank(table.entries[first], table.columns[first].better)
+    given = [i for i in places if table.lines[i].is_given]
+    places = [i for i in places if i not in given]
     if first is None or len(places) < 2:
         return ""
     names, col = row_names(table), table.columns[first]
@@ -44,6 +46,11 @@ def conclusion(table: Table) -> str:
     # Of rows that were tested the second is the one that is hardest to tell from the first.
     best, second = (test.place, test.rival) if test else places[:2]
     found = [headline(table, first, best, second), *caveats(table, best, places)]
+    if given:
+        found[0] = f"Of the trained rows, {found[0]}"
+    for i in given[:1]:
+        value = parts(table.entries[first][i], col.name)[0]
+        found.append(f"{names[i]}, images of another tool, has {col.title} {value}, and is not ranked.")
     found += [*cost(table, best, second, names), *likelihood(table, names, but=col.name)]
     return " ".join(found[:SENTENCES])
 
@@ -86,10 +93,11 @@ def verdict(table: Table, col: Column, entry: Entry, lead: str) -> str:
     if (test := table.leaders.get(col.name)) is not None:
         return f"{lead} is {'' if entry.is_best else 'not '}significant ({test_words(table, test)})"
     column = table.entries[table.columns.index(col)]
-    known = [x for x in column if x.estimate]
+    known = [x for line, x in zip(table.lines, column, strict=True) if x.estimate and not line.is_given]
     if all(is_one(x) for x in known):
         return f"{lead} cannot be tested with one seed each: repeat with {repeated(table)}"
-    if single := [name for name, x in zip(row_names(table), column, strict=True) if is_one(x)]:
+    rows = zip(row_names(table), table.lines, column, strict=True)
+    if single := [name for name, line, x in rows if is_one(x) and not line.is_given]:
         has = "has one seed" if len(single) == 1 else "have one seed each"
         return f"{lead} cannot be tested, as {some_of(single)} {has}: repeat with {repeated(table)}"
     return f"{lead} is not tested, as the numbers are of several kinds"

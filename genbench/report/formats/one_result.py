@@ -18,7 +18,7 @@ from genbench.report.columns import CONVERGED_BITS
 from genbench.report.numbers import decimals, rounded, uncertainty, written
 from genbench.report.statistics import Estimate
 
-__all__ = ["print_quality", "print_result"]
+__all__ = ["entry", "print_quality", "print_result"]
 
 NOT_MEASURED, NOT_THERE = "–", written(None)
 """What could have been measured, as metrics=none leaves it, and what does not exist for a model."""

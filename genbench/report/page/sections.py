@@ -26,8 +26,12 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     pictures: brings the pictures into the page, and records which files of the runs cannot be shown, and why.
     """
     # The run that is shown of a row is of the seed that all rows have, else its first.
-    shared = sorted(set.intersection(*(set(line.seeds) for line in table.lines)), key=str)
-    shown = [line.cells("seed").index(shared[0]) if shared else 0 for line in table.lines]
+    trained = [line for line in table.lines if not line.is_given] or table.lines
+    shared = sorted(set.intersection(*(set(line.seeds) for line in trained)), key=str)
+    shown = [
+        line.cells("seed").index(shared[0]) if shared and shared[0] in line.seeds else 0
+        for line in table.lines
+    ]
     rows = [
         ShownRow(i, name, line, found.runs.paths[line.runs[place]])
         for i, (name, line, place) in enumerate(zip(row_names(table), table.lines, shown, strict=True))
@@ -51,7 +55,13 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         "pictures": figures.pictures_by_kind(rows, pictures),
         "pictures_note": figures.first_rows(len(rows), figures.PICTURED),
         # Different ones of the runs that are shown.
-        "seeds": sorted({written(row.line.cells("seed")[i]) for row, i in zip(rows, shown, strict=True)}),
+        "seeds": sorted(
+            {
+                written(row.line.cells("seed")[i])
+                for row, i in zip(rows, shown, strict=True)
+                if any(row.line is line for line in trained)
+            }
+        ),
         "differences": differences(table, COMPARED),
     }
 
@@ -61,6 +71,9 @@ def commands(shown: ShownRow, paths: Mapping[str, Path]) -> list[tuple[str, str 
     found = list[tuple[str, str | None, str]]()
     for run, seed in zip(shown.line.runs, shown.line.cells("seed"), strict=True):
         path = paths[run]
-        command = written(seed), run_folder.command(path), run_folder.made_by(path)
+        made_by = run_folder.made_by(path)
+        if shown.line.is_given:
+            made_by = f"images of another tool: {shown.line.cells('given')[0]}"
+        command = written(seed), run_folder.command(path), made_by
         found.insert(0 if path == shown.path else len(found), command)
     return found
