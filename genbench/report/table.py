@@ -25,7 +25,7 @@ from genbench.report.runs import Runs
 from genbench.report.statistics import holm, leader
 from genbench.report.table_cell import Entry, comparable, entries, joined
 
-__all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
+__all__ = ["CONDITIONS", "Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
 CONDITIONS = ("conditional", "guidance", "guidance.scale", "model.guidance", "model.prompts")
 """Choices and settings that the one column `conditioning` says, see `records.titles.conditioning`."""
