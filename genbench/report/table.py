@@ -240,7 +240,7 @@ def budgets(frame: DataFrame) -> list[str]:
     return [
         f"{'unknown' if seen is None else seen} images seen"
         if words is None
-        else f"{words} on {device}"
+        else f"{words} on {written(device)}"
         if "seconds" in str(words)
         else str(words)
         for words, device, seen in facts

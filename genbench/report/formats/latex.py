@@ -8,6 +8,7 @@ from genbench.report.columns import FIRST, MEASURES, Column
 from genbench.report.compare import Comparison
 from genbench.report.data_frame import cells, distinct, present
 from genbench.report.footnotes import notes, some
+from genbench.report.numbers import written
 from genbench.report.table import Table
 from genbench.runtime.printable import in_one_line
 
@@ -90,7 +91,7 @@ def caption(table: Table) -> str:
     name = next((MetricName.parse(col.name) for col in table.columns if is_metric(col.name)), None)
     samples = [] if name is None or name.n is None else [f"n = {name.n:,} samples ({name.protocol})"]
     allowed = [f"{'budget' if len(table.budgets) == 1 else 'budgets'} {some(table.budgets)}"]
-    device = [f"device {x}" for x in distinct(present(cells(table.runs.frame, "device")))]
+    device = [f"device {written(x)}" for x in distinct(present(cells(table.runs.frame, "device")))]
     return (
         f"Generative models of {table.title or 'images'}: {'; '.join([count, *samples, *allowed, *device])}."
     )
