@@ -11,7 +11,7 @@ from genbench.report.data_frame import cells
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
 from genbench.report.statistics import estimate
-from genbench.report.table import Table
+from genbench.report.table import CONDITIONS, Table
 from genbench.report.table_cell import NOT_MEASURED, Entry
 
 __all__ = ["counted_once", "left_out", "notes", "some"]
@@ -41,6 +41,7 @@ def notes(table: Table) -> list[str]:
     if mixed:
         found.append(f"Rows pool runs that differ in {some(titles(mixed))}.")
     shown = [*(col.name for col in table.columns), "budget", "data", *mixed]
+    shown += CONDITIONS if "conditioning" in shown else ()
     if others := unseen(table.runs, shown):
         found.append(f"Rows also differ in {some(titles(others))} (see --format csv).")
     return found

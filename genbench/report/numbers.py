@@ -26,9 +26,12 @@ UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"),
 
 
 def written(value: str | float | None) -> str:
-    """Return a value as text for a reader: 3.142, 12,346, true, n/a; integers with all their digits."""
+    """Return a value as text for a reader: 3.142, 12,346, true, n/a; integers with all their digits.
+
+    A device of one thread is recorded as one of "1 threads", which no reader sees.
+    """
     if value is None or isinstance(value, str):
-        return "n/a" if value is None else value
+        return "n/a" if value is None else value.replace("(1 threads)", "(1 thread)")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from difflib import SequenceMatcher, get_close_matches
-from itertools import accumulate
 from operator import ge, gt, le, lt
 
 from genbench.records.metric_name import MetricName, is_metric
@@ -27,7 +26,8 @@ __all__ = [
     "resolve",
 ]
 
-NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take
+NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take in it
+WIDTH = 80  # letters of a line of the list of keys
 NAME = "name"  # as the user gives it to a group of runs, whose column results call `group`
 TOLD = ("data_name", "conditioning", "data_key")  # what the records of a run tell in words, by their columns
 LIKENESS = 0.66  # difflib's ratio of a name to another with two letters exchanged: fdi and fid
@@ -125,19 +125,27 @@ def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
     ]
 
 
-def values(runs: Runs, name: str) -> str:
-    """Text with the different values that runs have in a column, as many as have room."""
+def values(runs: Runs, name: str, most: int = ROOM) -> str:
+    """Text with the different values that runs have in a column, as many as fit into so many letters.
+
+    A value is never cut; one at least is there, whatever its length. Of numbers that do not fit the least and
+    the greatest stand there.
+    """
     column = first_of(runs, resolve(runs, name))
     found = sorted(distinct(present(column)), key=sort_key)
     texts = [f"{x:.4g}" if isinstance(x, float) else str(x) for x in found]
     texts = [text.lower() if isinstance(x, bool) else text for x, text in zip(found, texts, strict=True)]
     rest = ["n/a"] if None in column else []
-    fitting = sum(size <= ROOM for size in accumulate(len(text) + 2 for text in texts)) or 1
-    if fitting < len(texts) and all(isinstance(value, int | float) for value in found):
-        texts = [f"{texts[0]} to {texts[-1]}"]
-    elif fitting < len(texts):
-        texts, rest = texts[:fitting], [*rest, f".. ({len(texts)} values)"]
-    return ", ".join([*texts, *rest])
+
+    def shown(n: int) -> str:
+        more = [f".. ({len(texts)} values)"] if n < len(texts) else []
+        return ", ".join([*texts[:n], *rest, *more])
+
+    if len(texts) < 2 or len(shown(len(texts))) <= most:
+        return shown(len(texts))
+    if all(isinstance(value, int | float) for value in found):
+        return ", ".join([f"{texts[0]} to {texts[-1]}", *rest])
+    return shown(next((n for n in range(min(len(texts), most), 1, -1) if len(shown(n)) <= most), 1))
 
 
 def resolve(runs: Runs, name: str) -> list[str]:
@@ -227,7 +235,8 @@ def keys(runs: Runs, *, every: bool = False) -> str:
         if every or (len(found) > is_choice and name != "identity"):
             shown.append(name)
     size = max(map(len, shown))
-    lines = [in_one_line(f"{name:{size}}  {values(runs, name)}") + "\n" for name in shown]
+    room = max(WIDTH - size - 2, WIDTH // 3)
+    lines = [in_one_line(f"{name:{size}}  {values(runs, name, room)}") + "\n" for name in shown]
     rest = len(known) - len(shown)
     more = f"{rest} more, in which these runs do not differ: --keys --all\n" if rest else ""
     return "".join(lines) + more

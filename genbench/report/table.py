@@ -26,7 +26,7 @@ from genbench.report.settings import plain
 from genbench.report.statistics import Leader, adjusted, leader
 from genbench.report.table_cell import NOT_MEASURED, Entry, comparable, entries, joined
 
-__all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
+__all__ = ["CONDITIONS", "Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
 CONDITIONS = ("conditional", "guidance", "guidance.scale", "model.guidance", "model.prompts")
 """Choices and settings that the one column `conditioning` says, see `records.titles.conditioning`."""
@@ -268,7 +268,7 @@ def budgets(frame: DataFrame) -> list[str]:
     return [
         f"{'unknown' if seen is None else seen} images seen"
         if words is None
-        else f"{words} on {device}"
+        else f"{words} on {written(device)}"
         if "seconds" in str(words)
         else str(words)
         for words, device, seen in facts

@@ -160,17 +160,19 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
     grid = Table(
         title=Text("\n".join(map(side_title, "AB", names, sides or (None, None))) + unequal),
         title_justify="left",
-        caption=Text("\n".join([rule, *notes])),
+        caption=Text("\n".join([rule, *protocols(x.column for x in measures), *notes])),
         caption_justify="left",
     )
     for name in ("measure", "A", "B", "P(A better)", "by"):
-        grid.add_column(name, justify="left" if name in ("measure", "by") else "right")
+        is_text = name in ("measure", "by")
+        grid.add_column(name, justify="left" if is_text else "right", no_wrap=name != "by")
     for x in measures:
         p = Text(NOT_MEASURED if math.isnan(x.p) else f"{x.p:.3f}", style="bold" if x.is_significant else "")
-        name = x.column.name.replace("[", " [").replace(",", ", ")  # a narrow terminal breaks it there
         network = behind[x.column.name]
         sign = f"{WEAK_SIGN} " if network is not None and network.is_weak else ""
-        grid.add_row(Text(f"{name} {x.column.arrow}"), sign + written(x.a), sign + written(x.b), p, x.by)
+        grid.add_row(
+            Text(f"{x.column.title} {x.column.arrow}"), sign + written(x.a), sign + written(x.b), p, x.by
+        )
     return grid
 
 
@@ -183,6 +185,16 @@ def side_title(side: str, name: str, runs: Runs | None) -> str:
     seeds = ", ".join(map(str, distinct(present(cells(runs.frame, "seed")))))
     words = [*filter(None, known), f"{'seeds' if ',' in seeds else 'seed'} {seeds}"]
     return f"{side} is {name}: {', '.join(words)}"
+
+
+def protocols(columns: Iterable[Column]) -> list[str]:
+    """Return a line for each set of features and number of samples: the rest of each metric's protocol."""
+    found = dict[str, list[str]]()
+    for col in columns:
+        if is_metric(col.name):
+            name = MetricName.parse(col.name)
+            found.setdefault(name.basis, []).append(f"{col.title} {', '.join((*name.details, name.of))}")
+    return [f"{basis.replace(',', ', ')}: {'; '.join(words)}." for basis, words in found.items()]
 
 
 def network_of(col: Column, networks: Mapping[str, FeatureNetwork]) -> FeatureNetwork | None:

@@ -245,8 +245,8 @@ def test_in_seconds_the_devices_of_a_run_count(tmp_path: Path, sow: Sow, result:
     table = the_table(tmp_path)
     assert bold(table) == []
     assert cells(table, "budget") == ["600 seconds", "4,800 device-seconds"]
-    assert "600 seconds on cpu (1 threads)" in said(table)
-    assert "4,800 device-seconds on 8 x cpu (1 threads)" in said(table)
+    assert "600 seconds on cpu (1 thread)" in said(table)
+    assert "4,800 device-seconds on 8 x cpu (1 thread)" in said(table)
 
 
 def test_an_error_of_exactly_nothing_is_never_the_best(tmp_path: Path, sow: Sow) -> None:

@@ -103,14 +103,22 @@ def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:
     """Columns in blocks no wider than the terminal, each with what tells the rows apart in front.
 
     columns: the rows' numbers first, which stand in for text that is too wide to repeat: they are left out
-    where all fits, or what tells rows apart takes no more than half of the width.
+    where all fits, or what tells rows apart takes no more than half of the width. A single row that is too
+    wide stands upright, a column a line.
     """
+    if len(columns[0].cells) == 1 and room(columns[1:]) > width:
+        titles, values = zip(*((title, cells[0]) for title, cells, _ in columns[1:]), strict=True)
+        yield [Shown("", [Text(title) for title in titles], False), Shown("", [*values], False)]
+        return
     front, rest = [columns[0]], [*columns[1:]]
     labels, numbers = ([col for col in rest if col.is_number == flag] for flag in (False, True))
     widest = max((room([col]) for col in numbers), default=0)
     if room(rest) <= width or (labels and room(labels) <= min(width // 2, width - widest)):
         front, rest = labels, numbers
+    elif labels and labels[0] is not columns[0] and room(labels[:1]) <= width // 3:
+        front, rest = [columns[0], labels[0]], [*labels[1:], *numbers]
     block = [*front]
+    front = [column for column in front if column.title != "seeds"]  # which need not be repeated
     for column in rest:
         if len(block) > len(front) and room([*block, column]) > width:
             yield block

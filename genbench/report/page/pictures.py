@@ -7,10 +7,17 @@ from pathlib import Path
 
 from genbench.records.untrusted_files import read_regular
 
-__all__ = ["Pictures", "Place", "embedded", "pictures_of", "rank"]
+__all__ = ["Pictures", "Place", "embedded", "heading", "pictures_of", "rank"]
 
-KINDS = ("samples", "reconstructions", "neighbours", "trajectory", "forward", "interpolation")
-"""In the order in which they are shown; others follow."""
+KINDS = {
+    "samples": "Samples",
+    "reconstructions": "Reconstructions: rows of test images, each above the images that the model rebuilds",
+    "neighbours": "Samples closest to training images, above the nearest ones in pixels and in features",
+    "trajectory": "Trajectory: samples on their way from noise to image",
+    "forward": "Forward process: training images on their way to noise",
+    "interpolation": "Interpolations between two codes",
+}
+"""Kinds of pictures with their headings, in the order in which they are shown; others follow by name."""
 STEP = re.compile(r"(?P<kind>.+)_(?P<images>\d+)\.png")
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"  # its width and its height follow, four bytes each
 PICTURE_BYTES = 32 * 2**20  # of one file
@@ -72,7 +79,12 @@ def pictures_of(run: Path) -> dict[str, Path]:
 
 def rank(kind: str) -> tuple[int, str]:
     """The sort key of a kind of pictures: known kinds in the order of KINDS, then others by name."""
-    return KINDS.index(kind) if kind in KINDS else len(KINDS), kind
+    return [*KINDS].index(kind) if kind in KINDS else len(KINDS), kind
+
+
+def heading(kind: str) -> str:
+    """Return the heading of a kind of pictures; one that nobody here knows goes by its name."""
+    return KINDS.get(kind, kind.replace("_", " "))
 
 
 def embedded(content: bytes) -> str:

@@ -9,7 +9,7 @@ from genbench.report.compare import Comparison
 from genbench.report.footnotes import left_out, some
 from genbench.report.numbers import parts, written
 from genbench.report.overview import overview
-from genbench.report.page.pictures import Pictures, Place, embedded
+from genbench.report.page.pictures import Pictures, Place, embedded, heading
 from genbench.report.page.run_folder import images_seen
 from genbench.report.page.sections import section
 from genbench.report.unfinished import at_work
@@ -38,6 +38,7 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
         lstrip_blocks=True,
     )
     environment.globals |= {"parts": parts, "written": written, "images_seen": images_seen, "digest": digest}
+    environment.globals["heading"] = heading
     style, script = (Markup((TEMPLATES / name).read_text()) for name in ("page.css", "page.js"))
     pictures = Pictures(place)
     sections = [section(number, table, found, pictures) for number, table in enumerate(found.tables)]

@@ -79,7 +79,7 @@ def test_everything_that_was_asked_for_is_on_the_page(found: Comparison) -> None
     assert ">optim.lr<" in page
     assert "python main.py model=ddpm &#39;name=a b&#39;" in page
     assert "commit 0123456789ab with changes, torch 2" in page
-    assert "<summary>trajectory</summary>" in page
+    assert "<summary>Trajectory: " in page
     assert "All pictures are from seed 1" in page
 
 
