@@ -1,7 +1,7 @@
 """Errors that end a command with one message, without the interpreter's traceback.
 
-UsageError is the user's fault, exit code 2; Failure is the machine's, exit code 1. A message says what is
-wrong, what is legal, and what to do.
+UsageError and Damaged: the command, or a file that it reads, cannot be used, exit code 2; another Failure is
+of the training or the machine, exit code 1. A message says what is wrong, what is legal, and what to do.
 """
 
 __all__ = [
@@ -46,7 +46,7 @@ class Lost(Failure):
 
 
 class Damaged(Failure):
-    """Files that a run needs and that cannot be read, with no other file to take their place.
+    """Files that a run needs and that cannot be read, with no other file to take their place; exit code 2.
 
     The message names each file; a checkpoint with an intact predecessor is no such case.
     """

@@ -27,7 +27,7 @@ from genbench.app.misfit import composed, is_of_misfit, misfit
 from genbench.app.words import parse_override, quoted, unreadable
 from genbench.config.groups import accepted_groups, groups, is_group, options
 from genbench.config.option_folders import TRAIN
-from genbench.errors import Failure, Unmeasured, UsageError
+from genbench.errors import Damaged, Failure, Unmeasured, UsageError
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.printable import complain
 
@@ -55,15 +55,17 @@ HINT = f"`{TRAIN} --help` lists the groups and their options, `--cfg job` all ke
 
 def leave(error: Exception, words: Sequence[str] = ()) -> NoReturn:
     """Print the message of an error that ends a command, and exit with the code that belongs to it.
-    words: the overrides of the command, by which a misspelt one is explained. The user's faults exit with 2,
-    failures of a run or of the machine with 1, a run that is trained but could not be evaluated with 3.
+    words: the overrides of the command, by which a misspelt one is explained. A command, or a file that it
+    reads, that cannot be used exits with 2, a failure of a run or of the machine with 1, a run that is
+    trained but could not be evaluated with 3.
     """
     text = explain_error(error, words)
     complain(f"{text}\n{HINT}" if isinstance(error, HydraException) else text)
     if isinstance(error, Unmeasured):
         sys.exit(EXIT_UNMEASURED)
     is_machines = isinstance(error, OSError) and is_machine_fault(error)
-    sys.exit(EXIT_FAILED if is_machines or isinstance(error, Failure | FloatingPointError) else EXIT_USAGE)
+    failed = isinstance(error, Failure | FloatingPointError) and not isinstance(error, Damaged)
+    sys.exit(EXIT_FAILED if is_machines or failed else EXIT_USAGE)
 
 
 @contextmanager

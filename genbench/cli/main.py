@@ -8,7 +8,7 @@ import typer
 from genbench.cli import dashboard, doctor, evaluate, export, figures, interpolate, plugin, report, sample
 from genbench.cli.output import say
 from genbench.cli.usage import ParserError, Verbs, explain_words, help_page
-from genbench.errors import Failure
+from genbench.errors import Damaged, Failure
 from genbench.records.run_directory import version
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.memory import memory_for
@@ -17,6 +17,14 @@ from genbench.runtime.printable import complain, flat, spell_out_warnings
 from genbench.runtime.streams import harden_streams
 
 __all__ = ["app", "main"]
+
+
+EPILOG = """\
+`genbench VERB --help` describes a verb, with an example.
+
+Exit codes: 0 done; 1 failed (diverged, disk, memory, ..); 2 a wrong command, or a file that cannot be used; 3
+trained, but not evaluated; 130 stopped, and continued by the same command.
+"""
 
 
 def print_version(wanted: bool) -> None:
@@ -56,7 +64,7 @@ def assembled() -> typer.Typer:
         cls=Verbs,
         no_args_is_help=True,
         callback=genbench,
-        epilog="`genbench VERB --help` describes a verb, with an example.",
+        epilog=EPILOG,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # as markup, [fid,kid] and all else in brackets would not be printed
         subcommand_metavar="VERB ...",
@@ -72,7 +80,8 @@ app = assembled()
 
 def main() -> None:
     """Run the verb of the command line, and exit with its code.
-    2: what the user can mend, in one line on stderr; 1: failures of a run, damaged files, the machine.
+    2: a command, or a file that it reads, that cannot be used, in one line on stderr; 1: work that failed, or
+    the machine.
     """
     if sys.argv[1:2] == ["train"]:  # its words are Hydra's, and its streams may close while it trains
         from genbench.app import train as run_words
@@ -97,7 +106,7 @@ def main() -> None:
     except OSError as error:
         complain(flat(explain(error)))
         sys.exit(1 if is_machine_fault(error) else 2)
-    except ValueError as error:
+    except (ValueError, Damaged) as error:
         complain(flat(str(error)))
         sys.exit(2)
     except (FloatingPointError, Failure) as error:

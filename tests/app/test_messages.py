@@ -144,7 +144,7 @@ def test_keys_that_are_offered_can_be_set() -> None:
         (UsageError("x"), 2),
         (FileNotFoundError(2, "No such file", "x"), 2),
         (OSError(28, "No space left on device"), 1),
-        (Damaged("x"), 1),
+        (Damaged("x"), 2),
         (FloatingPointError("x"), 1),
         (Unmeasured("x"), 3),
     ],

@@ -211,7 +211,7 @@ def test_a_run_without_a_whole_checkpoint_ends_in_one_message(killed: Path) -> N
         flip_in_the_middle(folder / name)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     done = train(killed)
-    assert done.code == 1
+    assert done.code == 2
     assert "last.pt cannot be used (the checksum" in done.told
     assert "previous.pt cannot be used (the checksum" in done.told
     assert "rerun=true" in done.told
@@ -267,7 +267,7 @@ def test_leftovers_of_killed_processes_go_and_those_of_live_ones_stay(killed: Pa
         for pid in (gone.pid, alive.pid):
             (run / f".run.json.{pid}.tmp").touch()
             (run / "checkpoints" / f".last.pt.{pid}.tmp").touch()
-        assert train(killed).code == 1
+        assert train(killed).code == 2
         with pytest.warns(UserWarning, match="is made anew"):
             contents(killed / "cache")
     left = {path.name for path in killed.rglob("*") if path.suffix in (".tmp", ".part")}

@@ -97,7 +97,7 @@ def folder(path: Path) -> None:
 
 def damaged(verb: str, harm: Harm, *says: str) -> Wrong:
     """A verb on a run whose one checkpoint cannot be used."""
-    return Wrong(VERBS[verb], (*OF_CHECKPOINT, *says), sent("checkpoints/last.pt", harm), code=1)
+    return Wrong(VERBS[verb], (*OF_CHECKPOINT, *says), sent("checkpoints/last.pt", harm))
 
 
 def record(verb: str, harm: Harm, *says: str) -> Wrong:
