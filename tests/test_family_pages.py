@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs_tools.figures.pages import FOLDER, chosen, fits, page, table
+from docs_tools.figures.pages import FOLDER, RESULTS, chosen, fits, page, table
 from genbench.config.groups import groups_of, options
 
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -22,7 +22,7 @@ def test_every_family_has_a_page_with_its_figure_settings_and_row() -> None:
         if path.stem != "index":
             assert f"(../img/{path.stem}.png)" in text
             assert "<!-- generated: settings -->" in text
-            assert ("<!-- generated: row -->" in text) == (f"[{path.stem}]" in table())
+            assert ("<!-- generated: row -->" in text) == (f"[{path.stem}]" in table(RESULTS))
 
 
 def test_the_settings_of_a_page_are_all_groups_of_the_family() -> None:

@@ -1,7 +1,8 @@
 """The generated parts of docs/families/: settings as conf/ declares them, and rows of the results.
 
 `python -m docs_tools.figures.pages` writes them anew between their marks, and changes nothing else of a page.
-The results are docs/results/families.txt, the output of `genbench report RUNS --by model --format md`.
+The results are docs/results/families.txt, the output of `genbench report RUNS --by model --format md`, and
+docs/results/equal_budget.txt, the same of runs with budget.images=60000.
 """
 
 import re
@@ -15,10 +16,11 @@ import yaml
 
 from genbench.config.groups import defaults, option_file, options, settings_of
 
-__all__ = ["FOLDER", "page", "row", "settings", "table"]
+__all__ = ["FOLDER", "RESULTS", "page", "row", "settings", "table"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FOLDER, RESULTS = DOCS / "families", DOCS / "results" / "families.txt"
+EQUAL, EQUAL_BUDGET = DOCS / "results" / "equal_budget.txt", "60,000 images"
 OF_SEVERAL = {"network": -1, "process": 0}
 """Groups whose options are of several families -> which abstract base of the default's class they share."""
 SHARED = ("optim", "lr_schedule", "trainer", "budget")
@@ -34,7 +36,12 @@ def main() -> None:
 
 def page(path: Path) -> str:
     """Return the text of a page with its generated parts as they should be."""
-    parts: Mapping[str, Callable[[str], str]] = {"settings": settings, "row": row, "table": lambda _: table()}
+    parts: Mapping[str, Callable[[str], str]] = {
+        "settings": settings,
+        "row": row,
+        "table": lambda _: table(RESULTS),
+        "equal": lambda _: f"{EQUAL.read_text().splitlines()[0]}\n\n{table(EQUAL)}",
+    }
 
     def part(found: re.Match[str]) -> str:
         return f"<!-- generated: {found[1]} -->\n{parts[found[1]](path.stem)}\n<!-- end -->"
@@ -157,20 +164,29 @@ def content_of(group: str, option: str) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key != "defaults"}
 
 
-def table() -> str:
-    """Return the table of results without its notes; a family's name leads to its page."""
-    lines = [line for line in RESULTS.read_text().splitlines() if line.startswith("|")]
+def table(results: Path) -> str:
+    """Return a table of results without its notes; a family's name leads to its page."""
+    lines = [line for line in results.read_text().splitlines() if line.startswith("|")]
     linked = [re.sub(r"^\| (\w+) +\|", r"| [\1](\1.md) |", line) for line in lines[2:]]
     return re.sub(" +", " ", "\n".join([*lines[:2], *linked])).replace("¹", "")
 
 
 def row(family: str) -> str:
-    """Return the row of a family in the table of results, without the columns that do not exist for it."""
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table().splitlines()]
-    names, rule, *rows = cells
-    own_row = next(one for one in rows if f"[{family}]" in one[0])
-    kept = [k for k, value in enumerate(own_row) if k and value != "n/a"]
-    return "\n".join("| " + " | ".join(line[k] for k in kept) + " |" for line in (names, rule, own_row))
+    """Return the rows of a family, at its own budget and at the equal one where that is another, without the
+    columns that do not exist for it.
+    """
+    own, equal = measured(family, RESULTS), measured(family, EQUAL)
+    names = [name for name, value in own.items() if name != "model" and value != "n/a"]
+    rows = [own] if own["budget"] == EQUAL_BUDGET else [own, equal | {"budget": EQUAL_BUDGET}]
+    lines = [names, ["---:"] * len(names), *([one[name] for name in names] for one in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def measured(family: str, results: Path) -> dict[str, str]:
+    """Return the row of a family in a table of results: the name of each column -> its value."""
+    names, _, *rows = [line.strip("| ").split(" | ") for line in table(results).splitlines()]
+    own = next(one for one in rows if one[0] == f"[{family}]({family}.md)")
+    return dict(zip(names, own, strict=True))
 
 
 if __name__ == "__main__":
