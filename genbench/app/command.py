@@ -99,7 +99,7 @@ def check_equals_signs(words: Sequence[str]) -> None:
     """Raise ValueError on names of settings or options that stand alone, as in `model ddpm`, or `ddpm`.
     words: the overrides of a command; the message has the word as it must be typed.
     """
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip(words, [*words, ""][1:], strict=True):
         if "=" in word or not re.match(r"[A-Za-z_]", word):
             continue
         if after and "=" not in after and (typed := setting(word, after, words)):

@@ -189,7 +189,7 @@ class Evaluate:
 
     @property
     def row_name(self) -> str:
-        """Name of the row that --record makes of images."""
+        """Name of the row that --record writes for the images."""
         return self.stem if self.name is None else self.name
 
     def overrides(self) -> list[str]:
