@@ -39,7 +39,7 @@ option (`GROUP=OPTION`) or changes a setting (`GROUP.KEY=VALUE`). Invalid words 
 with what is legal.
 
 ```sh
-python main.py model=vae likelihood=gaussian network.latent=32 seed=1  # a family, a part of it, two settings
+python main.py model=vae likelihood=gaussian network.latent=32 seed=1  # choose and set
 python main.py --help  # all groups and their options
 python main.py --help schedule loss  # what the options of a group are
 python main.py --help model=gan  # the groups that a model accepts

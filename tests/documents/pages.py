@@ -1,7 +1,7 @@
 r"""The pages for readers, and the commands, Python blocks and names of files in them.
 
 Commands stand in fences of ```sh as they are typed, one a line; `\` at the end continues a line, and two
-spaces and # begin what explains it. A page without such a fence is of before this convention.
+spaces and # begin what explains it. A page of fences without a language is of before this convention.
 """
 
 import re
@@ -66,7 +66,8 @@ def fences(page: str) -> list[tuple[str, str]]:
 
 
 def follows_convention(page: str) -> bool:
-    return any(language == "sh" for language, _ in fences(page))
+    languages = {language for language, _ in fences(page)}
+    return "sh" in languages or "" not in languages
 
 
 def commands(page: str) -> list[Command]:

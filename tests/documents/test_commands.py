@@ -12,7 +12,7 @@ import pytest
 import typer
 from hydra import compose
 from hydra.errors import MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from genbench.app.command import as_text, check_command, parse_command
 from genbench.app.search_path import composing
@@ -63,15 +63,15 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def jobs(overrides: list[str]) -> set[tuple[str, ...]]:
-    """The overrides of the first and the last job of a sweep, one for a single run. Raises ValueError
-    where the options between them do not exist; to compose all jobs would take minutes.
+def job(overrides: list[str], number: int) -> tuple[str, ...]:
+    """The overrides of the first job of a sweep, number 0, or of the last one, -1. Raises ValueError where an
+    option of any job does not exist; to compose all of them would take minutes.
     """
     axes = [values_of(word) for word in overrides]
     for group, _, option in (value.partition("=") for axis in axes for value in axis):
         if group in groups() and option.isidentifier() and option not in options(group):
             raise ValueError(f"{group} has no option {option}")
-    return {tuple(axis[end] for axis in axes) for end in (0, -1)}
+    return tuple(axis[number] for axis in axes)
 
 
 def values_of(word: str) -> list[str]:
@@ -82,13 +82,7 @@ def values_of(word: str) -> list[str]:
     return [f"{override.input_line.split('=')[0]}={value}" for value in override.sweep_string_iterator()]
 
 
-@cache
-def composed(words: tuple[str, ...], folder: str | None) -> DictConfig:
-    with composing():
-        return compose("config", overrides=list(words))
-
-
-def check_training(words: list[str]) -> None:
+def check_training(words: list[str], number: int) -> None:
     """Raise ValueError, or an error of Hydra's, where a command that trains would be refused."""
     args = parse_command(words)
     if any("NAME" in word for word in args.overrides) and args.config_dir is None:
@@ -103,16 +97,21 @@ def check_training(words: list[str]) -> None:
         check_command(args)
         if args.shell_completion:
             return
-        for job in jobs([filled(word, STANDING) for word in overrides]):
-            try:
-                check_composed(composed(job, os.environ.get(OF_USER)))
-            except MissingConfigException as error:
-                if not any(f"hydra/{name}'" in str(error) for name in NOT_INSTALLED):
-                    raise
+        chosen = job([filled(word, STANDING) for word in overrides], number)
+        try:
+            check_composed(chosen, os.environ.get(OF_USER))
+        except MissingConfigException as error:
+            if not any(f"hydra/{name}'" in str(error) for name in NOT_INSTALLED):
+                raise
 
 
-def check_composed(cfg: DictConfig) -> None:
-    """Raise ValueError on a key or a value that the classes of a configuration do not take."""
+@cache
+def check_composed(words: tuple[str, ...], folder: str | None) -> None:
+    """Raise ValueError on a key or a value that the classes of a configuration do not take.
+    folder: further options, which the environment names too; pages share many commands, composed once.
+    """
+    with composing():
+        cfg = compose("config", overrides=list(words))
     unresolved: Any = OmegaConf.to_container(cfg)
     resolved: Any = OmegaConf.to_container(OmegaConf.merge(cfg, {"image": FACTS}), resolve=True)
     schema.check_root(resolved, unresolved)
@@ -121,13 +120,14 @@ def check_composed(cfg: DictConfig) -> None:
             schema.check(node, key)
 
 
+@pytest.mark.parametrize("number", [0, pytest.param(-1, marks=pytest.mark.slow)], ids=["first", "last"])
 @pytest.mark.parametrize("page", WITH_COMMANDS)
-def test_what_a_page_trains_composes_to_a_configuration_that_its_classes_take(page: str) -> None:
+def test_what_a_page_trains_composes_to_a_configuration_that_its_classes_take(page: str, number: int) -> None:
     refused = []
     for command in commands(page):
         if command.training is not None:
             try:
-                check_training(list(command.training))
+                check_training(list(command.training), number)
             except Exception as error:
                 refused.append(f"{command}: {type(error).__name__}: {error}")
     assert not refused, "\n".join(refused)

@@ -31,7 +31,7 @@ PLACES = (
     ".ci",
     ".github",
 )
-MADE = re.compile(r"NAME|RUN|PATH|FILE|DIR|<|\*|\{")
+MADE = re.compile(r"NAME|RUN|PATH|FILE|DIR|my_|<|\*|\{")
 """What stands for a part of a path that a reader fills in."""
 PROGRAMS = {
     *("genbench", "python", "python3", "torchrun", "pip", "uv", "uvx", "git", "ruff", "mypy", "mkdocs"),
