@@ -33,7 +33,11 @@ def parse_command(words: Sequence[str]) -> Namespace:
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
 
     def refuse(message: str) -> NoReturn:
-        unknown = [number for number, word in enumerate(words) if word.startswith("--") and word in message]
+        unknown = [
+            number
+            for number, word in enumerate(words)
+            if word.startswith("--") and word in message and word.partition("=")[0] not in known
+        ]
         if settings := [typed for number in unknown if (typed := without_dashes(words, number))]:
             raise ValueError(f"{message}. Settings have no dashes: did you mean {', '.join(settings)}?")
         near = [found for word in words for found in get_close_matches(word, known, n=1) if word not in known]

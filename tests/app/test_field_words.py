@@ -99,6 +99,7 @@ def test_each_word_leads_to_keys_and_groups_that_are_there() -> None:
         (["ddpm"], "did you mean model=ddpm"),
         (["seed=1", "cifar10"], "did you mean data=cifar10"),
         (["--multirn"], "Did you mean --multirun?"),
+        (["--cfg", "foo"], "`python main.py --help` shows what can be given"),  # an option, no scale
     ],
 )
 def test_dashes_and_missing_equals_signs_are_mended(words: list[str], says: str) -> None:
