@@ -20,7 +20,7 @@ STATUS = "given images"
 
 
 class Row(NamedTuple):
-    """What a report is told of given images beside their scores."""
+    """Facts that a report shows of given images beside their scores."""
 
     target: str  # where the images came from, as the user wrote it
     name: str  # of the row, in the place of a model

@@ -1,4 +1,4 @@
-"""What stands at the head of a report: number of runs, seeds, dates, versions, devices, runs in progress."""
+"""Head of a report: number of runs, seeds, dates, versions, devices, runs in progress."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
