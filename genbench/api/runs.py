@@ -12,6 +12,7 @@ from genbench.app.hub import fetched
 from genbench.app.in_process import run_in_process
 from genbench.app.load_run import load as load_generator
 from genbench.evaluation.draw import drawn, labels, pixels, samples
+from genbench.evaluation.interpolation import arcs, interpolated
 from genbench.generator import Generator
 from genbench.records.result import Result
 from genbench.records.run_directory import Run as Directory
@@ -49,6 +50,29 @@ class TrainedModel:
         parts = drawn(samples(self.generator), n, y, batch_size=batch_size, context=context)
         array = pixels(torch.cat([batch for _, batch in parts]))
         return Images(array, None if y is None else y.cpu().numpy())
+
+    def interpolate(
+        self,
+        n: int = 10,
+        *,
+        pairs: int = 6,
+        between: tuple[str | Path, str | Path] | None = None,
+        label: int | None = None,
+        seed: int = 0,
+    ) -> Images:
+        """Draw n images on the arc between two latent codes of each pair, its ends included: (pairs n, ..),
+        row by row, as `genbench interpolate` does.
+
+        pairs: of codes of the prior. between: two image files, the only pair. label: the class of all images
+        of a conditional model. Raises ValueError where the model has no codes, or cannot encode images.
+        """
+        if pairs < 1 or seed < 0:
+            raise ValueError(f"pairs is {pairs} and seed {seed}; they must be at least 1 and 0")
+        context = Context(self.device, seed)
+        paths = None if between is None else (Path(between[0]), Path(between[1]))
+        found = arcs(self.generator, pairs, between=paths, label=label, context=context)
+        labels = None if found.y is None else found.y.repeat_interleave(n).cpu().numpy()
+        return Images(pixels(interpolated(found, n, context)), labels)
 
 
 class Run:

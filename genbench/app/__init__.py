@@ -6,7 +6,7 @@ The only package that imports Hydra, which it keeps from all others; it may impo
 from genbench.app.build import build, check_groups, make, seeded_model
 from genbench.app.entry import run_command, train
 from genbench.app.job import run
-from genbench.app.load_run import classifier, data_configuration, load, measuring
+from genbench.app.load_run import classifier, data_configuration, load, measuring, sampling_key
 from genbench.app.run_names import identity
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "measuring",
     "run",
     "run_command",
+    "sampling_key",
     "seeded_model",
     "train",
 ]

@@ -36,8 +36,8 @@ __all__ = [
     "check_no_password",
     "check_objective",
     "check_search",
-    "fixed_schedules",
     "make",
+    "noise_schedules",
     "seeded_model",
 ]
 
@@ -230,12 +230,15 @@ def check_groups(cfg: DictConfig) -> None:
         schema.check(tree[key], key)
 
 
-def fixed_schedules(T: int) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+def noise_schedules(T: int) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     """Build every option of `schedule`, also of plug-ins and of --config-dir, for a grid of T steps.
     Returns option -> alpha_bar on the grid, (T + 1,) float64, and option -> the reason why no grid of T steps
-    has it. Schedules that are learned are in neither.
+    has it. A learned one is named "learned (untrained)", and is as a seed of 0 draws its parameters.
     """
+    import torch
+
     from genbench.diffusion.schedule import Schedule
+    from genbench.runtime import rng
 
     tables, refused = dict[str, "Tensor"](), dict[str, str]()
     for name in options("schedule"):
@@ -244,13 +247,15 @@ def fixed_schedules(T: int) -> tuple[dict[str, "Tensor"], dict[str, str]]:
         node = cast("DictConfig", OmegaConf.merge(OmegaConf.load(path), {"T": T}))
         try:
             schema.check(OmegaConf.to_container(node), "schedule")  # which finds modules beside --config-dir
-            schedule = make(node)
+            with rng.fork(torch.device("cpu")):
+                torch.manual_seed(0)
+                schedule = make(node)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             refused[name] = explain_error(error)
             continue
         if not isinstance(schedule, Schedule):
             refused[name] = f"{path} describes no schedule: its _target_ must be a class of schedules"
             continue
-        if not any(True for _ in schedule.parameters()):
-            tables[name] = schedule.table
+        is_learned = any(True for _ in schedule.parameters())
+        tables[f"{name} (untrained)" if is_learned else name] = schedule.table.detach()
     return tables, refused

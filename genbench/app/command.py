@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
+from genbench.app.field_words import instead
 from genbench.app.words import check_word, parse_override, quoted
 from genbench.config.groups import defaults, groups, options
 from genbench.config.option_folders import TRAIN
@@ -32,16 +33,40 @@ def parse_command(words: Sequence[str]) -> Namespace:
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
 
     def refuse(message: str) -> NoReturn:
-        if plain := [
-            word.lstrip("-") for word in words if re.match(r"--\w[\w.]*=", word) and word in message
-        ]:
-            raise ValueError(f"{message}. Settings have no dashes: did you mean {plain[0]}?")
+        unknown = [
+            number
+            for number, word in enumerate(words)
+            if word.startswith("--") and word in message and word.partition("=")[0] not in known
+        ]
+        if settings := [typed for number in unknown if (typed := without_dashes(words, number))]:
+            raise ValueError(f"{message}. Settings have no dashes: did you mean {', '.join(settings)}?")
         near = [found for word in words for found in get_close_matches(word, known, n=1) if word not in known]
         remedy = f"Did you mean {near[0]}?" if near else f"`{TRAIN} --help` shows what can be given"
         raise ValueError(f"{message}. {remedy}")
 
     parser.error = refuse  # type: ignore[method-assign]  # argparse itself would print a page, and exit
     return parser.parse_intermixed_args(list(words))
+
+
+def without_dashes(words: Sequence[str], number: int) -> str:
+    """Return the setting that the option at a place of a command line means: model=ddpm of --model ddpm.
+    An option without a value means true; "" where no setting has this name.
+    """
+    name, equals, value = words[number].lstrip("-").partition("=")
+    after = words[number + 1] if number + 1 < len(words) else ""
+    if not equals:
+        value = after if after and not after.startswith("-") and "=" not in after else "true"
+    return setting(name, value, words) or (f"{name}={value}" if equals and re.match(r"\w", name) else "")
+
+
+def setting(name: str, value: str, words: Sequence[str]) -> str:
+    """Return KEY=VALUE for the name of a key, of a group or of the field's words; "" for any other name.
+    words: the command line, whose overrides say for which model and data.
+    """
+    key = name.replace("-", "_")
+    if meant := instead(key, value, [word for word in words if SET.fullmatch(word)]):
+        return meant
+    return f"{key}={value}" if key.partition(".")[0] in {*groups(), *CORE, *ROOT} else ""
 
 
 def check_command(args: Namespace) -> None:
@@ -68,9 +93,24 @@ def check_command(args: Namespace) -> None:
         raise ValueError(
             "-sc installs completion for a shell: give install=bash, install=fish or install=zsh"
         )
+    check_equals_signs(args.overrides)
     for word in args.overrides:
         check_word(as_text(word))
         check_tuned(word)
+
+
+def check_equals_signs(words: Sequence[str]) -> None:
+    """Raise ValueError on names of settings or options that stand alone, as in `model ddpm`, or `ddpm`.
+    words: the overrides of a command; the message has the word as it must be typed.
+    """
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        if "=" in word or not re.match(r"[A-Za-z_]", word):
+            continue
+        if after and "=" not in after and (typed := setting(word, after, words)):
+            raise ValueError(f"'{word} {after}' lacks an equals sign: write {typed}")
+        if choices := [f"{group}={word}" for group in ("model", "data", *groups()) if word in options(group)]:
+            meant = " or ".join(list(dict.fromkeys(choices))[:3])
+            raise ValueError(f"{word!r} cannot be read as KEY=VALUE: did you mean {meant}?")
 
 
 def check_tuned(word: str) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
+from shutil import get_terminal_size
 
 import hydra
 from hydra.errors import HydraException
@@ -17,7 +18,7 @@ from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
 from genbench.app.misfit import fitting
 from genbench.app.search_path import register_folders
 from genbench.app.words import overridden
-from genbench.config.help import help_text
+from genbench.config.help import folded, help_text
 from genbench.config.option_folders import CONF, use_folder
 from genbench.errors import Failure, Unmeasured, UsageError
 from genbench.records.sweep_ledger import BAD
@@ -81,14 +82,13 @@ def run_command(main: Callable[[], None]) -> None:
         if args.config_dir is not None:
             use_folder(args.config_dir)
         if args.help:
-            print(help_text(args.overrides, fitting), flush=True)
+            width = get_terminal_size((10_000, 24)).columns  # behind a pipe lines stay whole
+            print(folded(help_text(args.overrides, fitting), width), flush=True)
             return
         check_command(args)
         check_torchrun_variables()
     except (ValueError, OSError) as error:
         leave(error)
-    for earlier, later in overridden(args.overrides):
-        complain(f"{earlier} has no effect, since {later} comes later")
     sys.argv[1:] = words_for_hydra(words, args)
     register_folders()
     os.environ.pop(sweeps.LEDGER, None)  # of a sweep that this command is a job of
@@ -100,6 +100,9 @@ def run_command(main: Callable[[], None]) -> None:
         finally:
             ends = sweeps.print_summary(terminal())
             sweeps.forget_unless_begun(ends)
+    if not ends <= {"refused"}:  # of a sweep; the one run of a command says so before it begins
+        for earlier, later in overridden(args.overrides):
+            complain(f"{earlier} has no effect, since {later} comes later")
     if "stopped" in ends or sweeps.stop_of_sweep().requested:
         sys.exit(EXIT_STOPPED)
     if ends & (BAD | {"not started"}):

@@ -55,7 +55,7 @@ def export(
     record = Run(run_dir).record() or {}
     config = inlined(configuration(record, run_dir))
     nodes = {key: config[key] for key in NODES if key in config}
-    result = Run(run_dir).finished_result() or Result()
+    result = Run(run_dir).finished_result() or Result(config=config)
     about = {
         "format": FORMAT,
         "weights": weights,

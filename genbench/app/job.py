@@ -20,12 +20,20 @@ from genbench.app.launch import Task, assemble, launch, torchrun_rank, work
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave, refusing
 from genbench.app.recorded_config import value_at
 from genbench.app.run_names import identity, without_hydra
-from genbench.app.sweeps import ledger, print_upload_command, stop_of_sweep
+from genbench.app.sweep_watch import start_line
+from genbench.app.sweeps import (
+    Combinations,
+    ledger,
+    outcomes_so_far,
+    print_upload_command,
+    stop_of_sweep,
+)
+from genbench.app.words import overridden
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
 from genbench.records.metric_name import of_ema
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
-from genbench.records.sweep_ledger import Outcome, Status
+from genbench.records.sweep_ledger import Outcome, Status, duration, job_line
 from genbench.runtime.disk import explain
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.printable import complain, spell_out_warnings
@@ -38,6 +46,9 @@ if TYPE_CHECKING:
     from genbench.session.session import Session
 
 __all__ = ["run"]
+
+UNSHOWN = ("runs_dir", "name", "rerun", "retry_failed", "dry_run", "objective", "tracker", "device")
+"""Keys that move no number, or whose value stands elsewhere in the table of a result."""
 
 
 class JobEnd(NamedTuple):
@@ -65,13 +76,15 @@ def run(cfg: DictConfig) -> float:
     if torchrun_rank():
         return work_silently(cfg, here)
     launcher = str(HydraConfig.get().launcher._target_)
-    alone = launcher.endswith(".BasicLauncher")
+    alone, job = launcher.endswith(".BasicLauncher"), hydra_part().job.get("num") or 0
     if "joblib" in launcher:
         for number in set(stop_signals()) - {signal.SIGTERM}:
             # Of a terminal, between two jobs: it would kill this worker, and with it the others.
             signal.signal(number, signal.SIG_IGN)
     # Jobs that run at the same time share the terminal: each line says whose it is.
-    console = terminal("" if alone else f"job {hydra_part().job.get('num', 0)}: ")
+    console = terminal("" if alone else f"job {job + 1}: ")
+    # The sweep's own process shows where they are; what submitit starts writes to a file of its own.
+    console.quiet = in_sweep() and not (alone or is_search() or "submitit" in launcher)
     if in_sweep():
         return run_in_sweep(cfg, here, console, alone=alone)
     return run_alone(cfg, here, console)
@@ -81,10 +94,7 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
     """Run the one job of a command and return its objective; exit with a message where it fails or stops."""
     refused = False
     try:
-        end = carry_out(cfg, here, console, StopRequest())
-        if end.status == "estimated":
-            console.print(end.note, highlight=False)
-        return end.objective
+        return carry_out(cfg, here, console, StopRequest()).objective
     except (UsageError, Unmeasured, Failure, FloatingPointError) as error:
         refused = isinstance(error, UsageError)
         leave(error)
@@ -94,7 +104,7 @@ def run_alone(cfg: DictConfig, here: Run, console: Console) -> float:
         sys.exit(EXIT_STOPPED if end.status == "stopped" else EXIT_FAILED)
     finally:
         print_upload_command([here.path], console)
-        if here.path.exists() and not refused:
+        if here.path.exists() and not refused and not cfg.dry_run:
             console.print(str(here.path), soft_wrap=True, highlight=False)
 
 
@@ -106,7 +116,13 @@ def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -
     if stop.requested:
         return math.inf
     started, end = time.monotonic(), stopped_end(Stopped(), here)
-    enter_end(JobEnd("running", "it did not end: killed, or still at work", seconds=0.0), here, started)
+    number = enter_end(
+        JobEnd("running", "it did not end: killed, or still at work", seconds=0.0), here, started
+    )
+    if alone:
+        console.print(
+            start_line(outcomes_so_far(), name_of_job(number), number), soft_wrap=True, highlight=False
+        )
     try:
         end = carry_out(cfg, here, console, stop)
     except Busy as error:
@@ -118,8 +134,11 @@ def run_in_sweep(cfg: DictConfig, here: Run, console: Console, *, alone: bool) -
     except Exception as error:
         end = failed_end(error)
     finally:
-        number = enter_end(end, here, started)
-        console.print(f"job {number} {end.status}: {end.note}", highlight=False)
+        enter_end(end, here, started)
+        after = duration(time.monotonic() - started)
+        console.print(
+            f"{name_of_job(number)} {end.status} after {after}: {end.note}", soft_wrap=True, highlight=False
+        )
         if end.status in ("refused", "estimated"):
             with suppress(OSError):  # it has files of an earlier run
                 here.path.rmdir()
@@ -155,13 +174,14 @@ def enter_end(end: JobEnd, here: Run, started: float) -> int:
     job = HydraConfig.get()
     seconds = time.monotonic() - started if end.seconds is None else end.seconds
     words: Any = OmegaConf.to_container(job.overrides.task)
-    outcome = Outcome(job.job.num, end.status, tuple(words), str(here.path), seconds, end.note)
+    measured = end.objective if end.status in ("done", "skipped") and math.isfinite(end.objective) else None
+    outcome = Outcome(job.job.num, end.status, tuple(words), str(here.path), seconds, end.note, measured)
     try:
         if (record := ledger()) is not None:
             record.add(outcome)
     except (OSError, ValueError) as error:  # a full disk, or a link in the place of the ledger
         why = explain(error) if isinstance(error, OSError) else str(error)
-        complain(f"job {outcome.job} is not in the sweep's table. {why}")
+        complain(f"job {outcome.number} is not in the sweep's table. {why}")
     return outcome.job
 
 
@@ -175,7 +195,7 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
         with refusing():
             check_directory(here, task.identity)
             finished = here.finished_result()
-            if finished is None:
+            if finished is None and not cfg.dry_run:  # which writes nothing, also beside a run in progress
                 locked.enter_context(here.exclusively())
                 finished = here.finished_result()  # by another process, meanwhile
             if finished is not None:
@@ -183,17 +203,20 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
                 return ended("skipped", finished, cfg)
             if in_sweep() and not cfg.retry_failed and is_failed_for_good(here, cfg):
                 return JobEnd("unmended", "failed before; retry_failed=true tries it again")
-            from genbench.session.session import Session  # late: a finished run is shown without torch
+            progress = Progress(console)
+            with progress.waiting("loading libraries"):
+                from genbench.session.session import Session  # late: a finished run is shown without torch
 
-            parts, configuration = assemble(task)
+                parts, configuration = assemble(task)
             whole = cast("DictConfig", HydraConfig.instance().cfg)  # declared as its own part
             check_objective(cfg.objective, parts, is_asked=asks_objective(whole))
-            session = Session(parts, here, configuration, parts.context(Progress(console), stop))
+            session = Session(parts, here, configuration, parts.context(progress, stop))
+            note_overridden(console)
             if not cfg.dry_run:
                 check_places(here, parts.model)
                 write_composition(task.cfg, here)
         if cfg.dry_run:
-            return estimated(session)
+            return estimated(session, progress)
         with machine_faults(here):
             if torchrun_rank() is None and cfg.trainer.devices == 1:
                 result = session.run()
@@ -258,7 +281,9 @@ def task_of(cfg: DictConfig, here: Run) -> Task:
         if option is not None and not group.startswith(("hydra", "tuned"))  # tuned follows from the others
     }
     choices["conditional"] = str(cfg.conditional).lower()
-    return Task(without_hydra(cfg), here.path, identity(cfg), choices, job.job.get("num") or 0)
+    number = job.job.get("num") or 0
+    title = f"job {number + 1}" if in_sweep() else ""
+    return Task(without_hydra(cfg), here.path, identity(cfg), choices, number, title)
 
 
 def hydra_part() -> DictConfig:
@@ -271,6 +296,25 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def note_overridden(console: Console) -> None:
+    """Name on stderr the words of this command without effect, since a later one sets the same key; called
+    once it is known that the run can begin. In a sweep the command does so at its end.
+    """
+    if not in_sweep() and not console.quiet:
+        for earlier, later in overridden(hydra_part().overrides.task):
+            complain(f"{earlier} has no effect, since {later} comes later")
+
+
+def is_search() -> bool:
+    """Return True in a job of a search, which chooses its jobs one after another, by a sweeper of its own."""
+    return not str(hydra_part().sweeper._target_).endswith((".BasicSweeper", f".{Combinations.__name__}"))
+
+
+def name_of_job(job: int) -> str:
+    """Return the number of a job for users, "job 3 of 27", or "job 3" in a search, whose end is not known."""
+    return job_line(outcomes_so_far(), job, total=not is_search())
+
+
 def show_result(result: Result, console: Console, *, again: bool = False) -> None:
     """Print the tables of a finished run; nothing in a sweep, which ends in a comparison of all its runs."""
     if in_sweep():
@@ -279,15 +323,23 @@ def show_result(result: Result, console: Console, *, again: bool = False) -> Non
 
     if again:
         console.print("This run is finished; rerun=true starts it afresh in a directory beside it.")
-    print_result(result, console)
+    given = [word for word in hydra_part().overrides.task if word.partition("=")[0] not in UNSHOWN]
+    print_result(result, console, given)
 
 
-def estimated(session: "Session") -> JobEnd:
-    """Measure a few steps and return the estimated cost of the run, in seconds and memory."""
+def estimated(session: "Session", progress: Progress) -> JobEnd:
+    """Measure a few steps of all that the run does, and return what it would take. The whole estimate is
+    printed for the one run of a command; a job of a sweep has a line of it in the table of jobs.
+    """
     from genbench.session.estimate import estimate
 
     with memory_for("the estimate of this run", FREE):
-        found = estimate(session)
+        session.prepare_device()
+        session.introduce()
+        with progress.waiting("measuring a few steps"):
+            found = estimate(session)
     several = session.parts.trainer.devices > 1
-    note = f"{found.note}; for one device alone" if several else found.note
-    return JobEnd("estimated", note, objective=0.0, seconds=found.seconds)
+    alone = "for one device alone"
+    if not in_sweep():
+        progress.say([*found.lines(), *([f"These figures are {alone}."] if several else [])])
+    return JobEnd("estimated", f"{found.note}; {alone}" if several else found.note, 0.0, found.seconds)

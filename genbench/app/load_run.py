@@ -27,6 +27,7 @@ from genbench.app.run_names import resolved
 from genbench.app.search_path import composing
 from genbench.app.words import assigned, check_word, parse_override
 from genbench.config import schema
+from genbench.records.flatten import flatten
 from genbench.records.recorded_overrides import OVERRIDES
 from genbench.records.run_directory import Run
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.metrics import Metrics
 
-__all__ = ["classifier", "data_configuration", "load", "measuring"]
+__all__ = ["classifier", "data_configuration", "load", "measuring", "sampling_key"]
 
 ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
 """Parts of a measurement -> the configuration groups that each is composed of."""
@@ -154,6 +155,16 @@ def data_configuration(overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if not chosen:
         raise ValueError("no data set is chosen: give --data, e.g. --data digits")
     return chosen[-1], composed_over([], overrides)["data"]
+
+
+def sampling_key(run_dir: str | Path, key: str) -> str:
+    """Return the dotted key of a setting of a run's sampling, such as sampler.steps of "steps".
+    Raises FileNotFoundError where there is no run, ValueError where its model has no such setting.
+    """
+    record = Run(Path(run_dir)).record()
+    if record is None:
+        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
+    return schema.sampling_key(key, flatten(configuration(record, Path(run_dir))))
 
 
 def check_single(word: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NoReturn, cast
@@ -22,12 +22,12 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from genbench.app.field_words import instead, keys_of
 from genbench.app.misfit import composed, is_of_misfit, misfit
 from genbench.app.words import parse_override, quoted, unreadable
 from genbench.config.groups import accepted_groups, groups, is_group, options
 from genbench.config.option_folders import TRAIN
 from genbench.errors import Failure, Unmeasured, UsageError
-from genbench.records.flatten import flatten
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.printable import complain
 
@@ -47,6 +47,8 @@ NOT_THERE = re.compile(r"Could not delete from config\. '(?P<key>[^']+)' does no
 REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
+HALF = ("fp16", "float16", "half", "16")
+"""Names of a precision that is not offered."""
 CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
 HINT = f"`{TRAIN} --help` lists the groups and their options, `--cfg job` all keys and their values"
 
@@ -159,6 +161,8 @@ def missing_option(path: str, known: Sequence[str]) -> str:
             f"{text}. Launchers and Optuna come with "
             'pip install -e ".[sweep]" -c constraints.txt, Ray with ".[ray]"'
         )
+    if group == "precision" and option in HALF:
+        return f"{text}. {option} is not offered: its small range needs scaled losses; bf16 has that of fp32"
     near = get_close_matches(option, known, n=1)
     if group == "data" and not near:
         return f"{text}; images of your own are data=image_folder data.root=PATH"
@@ -173,11 +177,15 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
         return unfit
     if is_group(key):
         who, accepted = accepted_groups(words)
-        others = [name for name in options("model") if key in accepted_groups([f"model={name}"])[1]]
-        also = f". It is one of model={', '.join(others)}" if others else ""
+        models = [name for name in options("model") if key in accepted_groups([f"model={name}"])[1]]
+        also = f". It is one of model={', '.join(models)}" if models else ""
         return f"{who} does not accept {key}; its groups are {', '.join(accepted)}{also}"
     if key in OF_SAMPLES:
         return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
+    others = [word for word in words if not word.startswith(f"{key}=")]
+    given_value = next((word.partition("=")[2] for word in words if word not in others), "VALUE")
+    if settings := instead(key, given_value, others):
+        return f"there is no key {key}: write {settings}"
     # Similar as a whole (budget.imagess), or by the last name alone (batch_size for trainer.batch_size).
     tree = composed_without(key, words)
     last = {path: path.rpartition(".")[2] for path in keys_of(tree)}
@@ -204,10 +212,3 @@ def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:
     others = [(word, override) for word, override in parsed if override and override.key_or_group != key]
     usable = [word for word, override in others if not override.is_sweep_override()]
     return composed(usable)
-
-
-def keys_of(tree: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys of all settings and of the nodes that hold them, in the order of the tree."""
-    leaves = (key.split(".") for key in flatten(tree) if not key.endswith("_target_"))
-    every = (".".join(parts[: end + 1]) for parts in leaves for end in range(len(parts)))
-    return list(dict.fromkeys(every))

@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,7 @@ from genbench.app.command import as_text
 from genbench.app.find_run import check_folder, check_outside_runs, checking, note_new
 from genbench.app.messages import explain_error, wrapped_error
 from genbench.app.run_names import checked_path, folder_of, identity, resolved, run_dir, without_hydra
+from genbench.app.sweep_watch import plan_line, watching
 from genbench.app.words import check_word, quoted
 from genbench.errors import UsageError
 from genbench.records.identity import hashed
@@ -41,6 +42,7 @@ __all__ = [
     "KeepsLedger",
     "forget_unless_begun",
     "ledger",
+    "outcomes_so_far",
     "print_summary",
     "print_upload_command",
     "stop_of_sweep",
@@ -119,16 +121,27 @@ class Combinations(Sweeper):
         plan = folder / "multirun.yaml"
         is_new = not plan.exists()
         OmegaConf.save(self.config, plan)  # as Hydra's own sweeper does
-        size, done = self.max_batch_size or len(jobs), list[JobReturn]()
+        record = ledger()
+        assert record is not None
+        one_by_one = str(self.config.hydra.launcher._target_).endswith(".BasicLauncher")
+        terminal().print(plan_line(len(jobs), folder), soft_wrap=True, highlight=False)
         try:
-            for start in range(0, len(jobs), size):
-                batch = self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
-                for job in batch:
-                    _ = job.return_value  # which raises what ended the job, if it did not end by itself
-                done += batch
+            with nullcontext() if one_by_one else watching(record, terminal()):
+                return self.launched(jobs, self.max_batch_size or len(jobs))
         finally:
             if is_new and not is_begun(statuses()):
                 plan.unlink(missing_ok=True)
+
+    def launched(self, jobs: Sequence[list[str]], size: int) -> list[JobReturn]:
+        """Hand the jobs to the launcher, so many at a time, and return what each returned; raises what ended
+        a job that did not end by itself.
+        """
+        done = list[JobReturn]()
+        for start in range(0, len(jobs), size):
+            batch = self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
+            for job in batch:
+                _ = job.return_value
+            done += batch
         return done
 
     def accepted(self, jobs: Sequence[list[str]]) -> list[list[str]]:
@@ -147,7 +160,7 @@ class Combinations(Sweeper):
             record.add(Outcome(number, "not started", tuple(words), "", 0.0, ""))
         for number, (words, reason) in enumerate(bad, len(good)):
             record.add(Outcome(number, "refused", tuple(words), "", 0.0, reason))
-            line = f"job {number} refused ({' '.join(words)}): {reason}"
+            line = f"job {number + 1} refused ({' '.join(words)}): {reason}"
             console.print(line, soft_wrap=True, highlight=False)
         return good
 
@@ -254,11 +267,10 @@ def print_summary(console: Console) -> set[Status]:
     """Print how the jobs of this command ended, if it was a sweep, and compare its finished runs.
     Returns the statuses of all jobs, from which the exit code follows; none outside of a sweep.
     """
-    record = ledger()
-    outcomes: Sequence[Outcome] = record.outcomes() if record is not None else ()
-    if not outcomes:
+    if not (outcomes := outcomes_so_far()):
         return set()
     console.print(outcome_table(outcomes))
+    print_upload_command([Path(outcome.run) for outcome in outcomes if outcome.run], console)
     print_comparison_of([Path(one.run) for one in outcomes if one.status in ("done", "skipped")], console)
     if busy := sum(one.status == "busy" for one in outcomes):
         console.print(
@@ -266,7 +278,6 @@ def print_summary(console: Console) -> set[Status]:
             "command shows it when they are finished.",
             soft_wrap=True,
         )
-    print_upload_command([Path(outcome.run) for outcome in outcomes if outcome.run], console)
     return {outcome.status for outcome in outcomes}
 
 
@@ -286,7 +297,12 @@ def is_begun(ends: set[Status]) -> bool:
 
 def statuses() -> set[Status]:
     """Return the statuses of the jobs of the sweep that this process belongs to, so far."""
-    return {outcome.status for outcome in record.outcomes()} if (record := ledger()) is not None else set()
+    return {outcome.status for outcome in outcomes_so_far()}
+
+
+def outcomes_so_far() -> Sequence[Outcome]:
+    """Return the outcomes of the jobs of the sweep that this process belongs to; none outside of a sweep."""
+    return record.outcomes() if (record := ledger()) is not None else ()
 
 
 def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
@@ -315,7 +331,7 @@ def print_upload_command(run_dirs: Iterable[Path], console: Console) -> None:
     """Print the one command that uploads what wandb left offline of some runs, if it left anything.
     run_dirs: the directories of the runs; those without such files, or that do not exist, are passed over.
     """
-    from genbench.tracking.wandb import upload_command
+    from genbench.tracking.wandb_upload import upload_command
 
     if (command := upload_command(run_dirs)) is not None:
         console.print(f"To upload: {command}", soft_wrap=True, highlight=False)

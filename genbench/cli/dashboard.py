@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import OUT_HELP, check_out, deliver, say
+from genbench.cli.verb import examples
 from genbench.config.groups import options
 
 __all__ = ["verbs"]
@@ -13,23 +14,34 @@ __all__ = ["verbs"]
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench dashboard --project NAME --data digits"]))
 def dashboard(
-    project: Annotated[str, typer.Option(help="wandb project, as tracker.project of the runs.")],
-    entity: Annotated[str | None, typer.Option(help="wandb account or team. Default: of the runs.")] = None,
+    project: Annotated[str, typer.Option(metavar="NAME", help="wandb project: tracker.project of the runs.")],
+    entity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="wandb account or team. Default: the one that you are logged in as."
+        ),
+    ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Only runs on this data set; distances on different ones do not compare."),
+        typer.Option(
+            metavar="NAME",
+            help="Only runs on this data set, such as digits: FIDs on two sets do not compare.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write the specification as JSON; send nothing.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} For --dry-run. Default: stdout.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"{OUT_HELP} Only with --dry-run. Default: stdout."),
+    ] = None,
 ) -> None:
-    """Make a new workspace in wandb that compares families, and print its address.
+    """Make a wandb workspace that compares families.
 
-    Panels: distance and score against images seen and against seconds, Pareto fronts, likelihood by kind of
-    bound, a table of samples by family, losses.
+    Panels: FID and other scores against images seen and against seconds, quality against cost, likelihood by
+    kind of bound, a table of samples by family, losses. Its address is printed.
     """
     if data is not None and data not in options("data"):
         raise ValueError(f"--data is {data!r}: choose from {', '.join(options('data'))}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from genbench.cli.output import say
+from genbench.cli.verb import examples
 from genbench.config.option_folders import option_folders, plugins
 from genbench.errors import Failure
 from genbench.records.run_directory import git_state, version
@@ -35,11 +36,12 @@ EXTRAS = (
 )
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench doctor"]))
 def doctor() -> None:
-    """Describe this machine and installation, for a bug report; exit code 1 where something would stop a run.
+    """Describe this machine and installation, for bug reports.
 
-    Versions, device, cache, disk, weights of feature networks, wandb, plug-ins. Nothing is written or sent.
+    Versions, devices, cache, free disk space, weights of feature networks, wandb, plug-ins. Nothing is sent.
+    Exit code 1 where something would stop a run, such as a folder that cannot be written.
     """
     faults = []
     for name, text in facts():

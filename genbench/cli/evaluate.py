@@ -8,7 +8,7 @@ import typer
 
 from genbench.cli.named_function import import_function, is_function
 from genbench.cli.output import check_out, check_whole
-from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, examples, warnings_in_lines
 from genbench.config.groups import options, settings_of
 from genbench.records.untrusted_files import check_appendable
 from genbench.runtime.printable import complain
@@ -27,40 +27,61 @@ ARRAY_FILES = (".npz", ".npy", ".pt", ".pth")  # whose results lie beside them u
 verbs = typer.Typer()
 
 
-@verbs.command("evaluate", cls=RunsItself)
+@verbs.command(
+    "evaluate",
+    cls=RunsItself,
+    epilog=examples(
+        [
+            "genbench evaluate RUN --set 'scores=[fid,kid]' --set metrics.samples=10000",
+            "genbench evaluate FILE.npz --data cifar10 --data-root PATH",
+        ]
+    ),
+)
 @dataclass(frozen=True)
 class Evaluate:
     """Evaluate a run again, or images from any other tool.
 
-    Each result is recorded under its own protocol beside the earlier ones; nothing is overwritten.
+    A run is evaluated by its own data and metrics unless an option says otherwise; images need --data. The
+    result is printed and appended to a file, under its own protocol; nothing is overwritten.
     """
 
     target: Annotated[
         Path,
         typer.Argument(
-            help="A run's directory, a folder of images, FILE.npz with `samples`, uint8 [N, H, W] or "
-            "[N, H, W, C], and optionally `labels`, [N] (or `arr_0` and `arr_1`), FILE.npy, FILE.pt, or "
-            "MODULE:FUNCTION, a Python function of (n, seed) that returns such an array."
+            metavar="TARGET",
+            help="Directory of a run; a folder of images; FILE.npz with `samples`, uint8 [N, H, W] or "
+            "[N, H, W, C], and optionally `labels`, [N] (or `arr_0` and `arr_1`); FILE.npy; FILE.pt; or "
+            "MODULE:FUNCTION, a Python function of (n, seed) that returns such an array.",
         ),
     ]
-    data: Annotated[str | None, typer.Option(help="Data set to compare with. Default: the run's own.")] = None
-    data_root: Annotated[str | None, typer.Option(help="Folder of that data set.")] = None
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Data set to compare with: digits, .. Default: the run's own."),
+    ] = None
+    data_root: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Folder of that data set, where it needs one.")
+    ] = None
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="standard, full, likelihood, or another option of conf/metrics, which replaces all that the"
-            " run was evaluated by; --set changes single settings of it."
+            metavar="NAME",
+            help="standard, full, likelihood, or another option of conf/metrics; it replaces all scores of "
+            "the run, while --set changes single settings. Default: the run's own.",
         ),
     ] = None
     features: Annotated[
         str | None,
-        typer.Option(help="inception, classifier, digits, .., or the path of a file of Inception weights."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Feature network: inception, classifier, digits, .., or a file of Inception weights.",
+        ),
     ] = None
     reference: Annotated[
         Path | None,
         typer.Option(
-            help="An .npz file with the mean `mu` and the covariance `sigma` of features, as pytorch-fid, "
-            "clean-fid, EDM and ADM write them, to which FID is measured too."
+            metavar="STATS.npz",
+            help="Also measure FID to these statistics: mean `mu` and covariance `sigma` of features, as "
+            "pytorch-fid, clean-fid, EDM and ADM write them.",
         ),
     ] = None
     settings: Annotated[
@@ -68,16 +89,17 @@ class Evaluate:
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Any other setting of data and metrics: metrics.samples=10000, 'scores=\\[fid,kid]', "
+            help="Any other setting of data and metrics: metrics.samples=10000, 'scores=[fid,kid]', "
             "data.size=64, seed=1. May be repeated.",
         ),
     ] = None
-    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights, of a run.")] = Weights.ema
+    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights of a run.")] = Weights.ema
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to append the result to, as a line of JSON. Default: evaluations.jsonl in a run's"
-            " directory, NAME.evaluations.jsonl beside images, MODULE.FUNCTION.evaluations.jsonl here."
+            metavar="FILE",
+            help="File to append the result to, as a line of JSON. Default: evaluations.jsonl in a run's "
+            "directory; NAME.evaluations.jsonl beside images; MODULE.FUNCTION.evaluations.jsonl here.",
         ),
     ] = None
     record: Annotated[
@@ -253,17 +275,22 @@ class Evaluate:
         )
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench selfcheck", "genbench selfcheck --data-root PATH --weights FILE"]))
 def selfcheck(
     data_root: Annotated[
-        str | None, typer.Option(help="Folder of CIFAR-10, for the published reference values.")
+        str | None,
+        typer.Option(metavar="PATH", help="Folder of CIFAR-10, to compare with published values too."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="A file of Inception weights, for the published reference values.")
+        str | None,
+        typer.Option(metavar="FILE", help="File of Inception weights, to compare with published values too."),
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Check the metrics against closed forms, other libraries, published numbers; exit code 1 on mismatch."""
+    """Check the metrics against closed forms and other libraries.
+
+    With --data-root and --weights also against published numbers. It takes minutes. Exit code 1 on mismatch.
+    """
     from genbench.metrics.selfcheck import check_all, verdict_table
     from genbench.runtime.progress import terminal
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.verb import ConfigDir, Device, Weights, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunDir, Weights, context_on, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 
 __all__ = ["verbs"]
@@ -14,20 +14,23 @@ __all__ = ["verbs"]
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench export RUN --out DIR --license mit"]))
 def export(
-    run_dir: Annotated[Path, typer.Argument(help="The directory of a run, finished or not.")],
+    run_dir: RunDir,
     out: NewFolder,
     weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema,
     license_name: Annotated[
-        str | None, typer.Option("--license", help="Licence for the model card, such as mit or cc-by-4.0.")
+        str | None,
+        typer.Option("--license", metavar="NAME", help="Licence for the model card, such as mit, cc-by-4.0."),
     ] = None,
     device: Device = "auto",
     config_dir: ConfigDir = None,
 ) -> None:
-    """Write a trained model into a folder that needs no run: weights, configuration, model card, a grid.
+    """Write a trained model into a folder of its own.
 
-    `genbench sample FOLDER` and `genbench.load(FOLDER)` use it. It can be pushed to the Hub of Hugging Face.
+    The folder needs neither the run nor its data: weights, configuration, model card, a grid of samples.
+    `genbench sample FOLDER` and `genbench.load("FOLDER")` use it; `genbench push` uploads it. A run may be
+    exported before it is finished; its last checkpoint is then taken.
     """
     check_new(out)  # before the imports, which take seconds
     from genbench.app.export import export as write
@@ -37,15 +40,20 @@ def export(
     say(f"{out}: model.safetensors, genbench.json, README.md, samples.png")
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench push FOLDER USER/NAME --private"]))
 def push(
-    folder: Annotated[Path, typer.Argument(help="A folder that `genbench export` wrote.")],
-    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="Its name on the Hub.")],
-    private: Annotated[bool, typer.Option(help="Let nobody else see it, where it is new.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that `genbench export` wrote.")],
+    repository: Annotated[
+        str, typer.Argument(metavar="USER/NAME", help="Repository on the Hub; made if it does not exist.")
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private; an existing one stays as it is.")
+    ] = False,
 ) -> None:
-    """Upload an exported model to the Hub of Hugging Face; `genbench.load("hf:USER/NAME")` loads it.
+    """Upload an exported model to the Hub of Hugging Face.
 
-    The token is taken from HF_TOKEN or from `hf auth login`; it needs the right to write.
+    `genbench sample hf:USER/NAME` and `genbench.load("hf:USER/NAME")` then use it, anywhere. The token is
+    taken from HF_TOKEN or from `hf auth login`; it needs write access.
     """
     from genbench.app.hub import push as upload
 

@@ -1,39 +1,46 @@
 """Verbs that draw figures: the terms of a diffusion model's bound, and the noise schedules."""
 
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genbench.cli.output import OUT_HELP, NewFolder, check_new, check_out, say
-from genbench.cli.verb import ConfigDir, Device, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunDir, context_on, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["verbs"]
 
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench bound RUN --out DIR --n 64"]))
 def bound(
-    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")],
+    run_dir: RunDir,
     out: NewFolder,
     n: Annotated[
         int | None,
         typer.Option(
             "--n",
             min=1,
-            help="Test images; each takes one network evaluation per step. Default: 32, or all if there are"
-            " fewer.",
+            metavar="N",
+            help="Number of test images; each takes one network evaluation for each step. Default: 32, or "
+            "all if there are fewer.",
         ),
     ] = None,
     device: Device = "auto",
     config_dir: ConfigDir = None,
 ) -> None:
-    """Show where the bits of a diffusion model's variational bound come from, step by step.
+    """Split a diffusion model's bits per dimension by steps.
 
-    Written are terms.csv and terms.png: each term in bits per dimension against t, on the run's test images.
+    The variational bound is a sum of terms, one for each diffusion step. It writes terms.csv and terms.png:
+    each term in bits per dimension against t, averaged over test images of the run's data.
     """
     check_new(out)  # before the imports, which take seconds
     from genbench import app as application
@@ -50,24 +57,61 @@ def bound(
     )
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench schedules --out FILE.png --T 1000"]))
 def schedules(
-    out: Annotated[Path, typer.Option(help=f"{OUT_HELP} Its ending decides the format: png, pdf, svg.")],
-    steps: Annotated[int, typer.Option("--T", min=1, help="Number of diffusion steps.")] = 1000,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help=f"{OUT_HELP} Its ending decides the format: png, pdf or svg."),
+    ],
+    steps: Annotated[
+        int, typer.Option("--T", min=1, metavar="N", help="Number of diffusion steps of each schedule.")
+    ] = 1000,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Draw alpha_bar and log-SNR of every noise schedule that is not learned."""
+    """Draw the noise schedules, and print them as a table.
+
+    It draws alpha_bar (the share of the data that is left) and log-SNR = log(alpha_bar / (1 - alpha_bar))
+    against t for each option of conf/schedule, of --config-dir and of plug-ins; a learned one as it is before
+    training.
+    """
     check_out(out)
-    from genbench.app.build import fixed_schedules
+    from genbench.app.build import noise_schedules
     from genbench.diffusion.schedule import MOST_STEPS
-    from genbench.evaluation.pictures import check_figure, schedule_figure
+    from genbench.evaluation.figures import check_figure, is_near, schedule_figure
 
     check_figure(out)
     if steps > MOST_STEPS:
         raise ValueError(f"--T is {steps}; it must be from 1 to {MOST_STEPS:,}, e.g. 1000")
-    tables, refused = fixed_schedules(steps)
+    found, refused = noise_schedules(steps)
     for name, reason in refused.items():  # such as one that wants another number of steps
         complain(f"schedule={name} is not included: {reason}")
-    if not tables:
+    if not found:
         raise ValueError(f"no schedule has --T={steps} steps, as said above: take another number")
-    schedule_figure({name: table.numpy() for name, table in tables.items()}, out)
+    tables = {name: table.numpy() for name, table in found.items()}
+    schedule_figure(tables, out)
+    say(schedule_table(tables))
+    for one, other in combinations(tables, 2):
+        if is_near(tables[one], tables[other]):
+            gap = abs(tables[one] - tables[other]).max()
+            say(f"{one} and {other} nearly coincide: alpha_bar differs by at most {gap:.1g}")
+    say(f"{out} is written")
+
+
+def schedule_table(tables: "Mapping[str, np.ndarray]") -> str:
+    """Return alpha_bar of schedules at five times, and log-SNR at the ends of the grid, as lines of text.
+    tables: name -> alpha_bar on the grid 0..T, (T + 1,) float64.
+    """
+    import numpy as np
+
+    width = max(len("schedule"), *map(len, tables))
+    lines = [
+        f"{'':<{width}}  {'alpha_bar at t / T =':<31}  log-SNR at step",
+        f"{'schedule':<{width}}  " + "".join(f"{head:>8}" for head in ("1/4", "1/2", "3/4", "1", "1", "T")),
+    ]
+    for name, alpha_bar in tables.items():
+        T = len(alpha_bar) - 1
+        shown = [f"{alpha_bar[round(share * T)]:>8.2g}" for share in (0.25, 0.5, 0.75, 1)]
+        with np.errstate(divide="ignore"):  # infinite where nothing is left
+            ends = [f"{np.log(each / (1 - each)):>8.1f}" for each in alpha_bar[[1, T]]]
+        lines.append(f"{name:<{width}}  {''.join([*shown, *ends])}")
+    return "\n".join(lines)

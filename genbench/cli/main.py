@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli import dashboard, doctor, evaluate, export, figures, plugin, report, sample
+from genbench.cli import dashboard, doctor, evaluate, export, figures, interpolate, plugin, report, sample
 from genbench.cli.output import say
-from genbench.cli.usage import ParserError, Verbs, explain_words
+from genbench.cli.usage import ParserError, Verbs, explain_words, help_page
 from genbench.errors import Failure
 from genbench.records.run_directory import version
 from genbench.runtime.disk import explain, is_machine_fault
@@ -20,7 +20,7 @@ __all__ = ["app", "main"]
 
 
 def print_version(wanted: bool) -> None:
-    """Print the version and leave."""
+    """Print the version and exit."""
     if wanted:
         say(f"genbench {version('genbench') or '(not installed)'}")
         raise typer.Exit
@@ -47,14 +47,22 @@ Overrides = Annotated[
 
 
 def train(words: Overrides = None) -> None:
-    """Train and evaluate models, as in `genbench train model=ddpm schedule=cosine`; see `train --help`."""
+    """Train and evaluate models: genbench train model=ddpm."""
 
 
 def assembled() -> typer.Typer:
     """Return the console script with its verbs, in the order in which its help lists them."""
-    made = typer.Typer(cls=Verbs, no_args_is_help=True, pretty_exceptions_enable=False, callback=genbench)
+    made = typer.Typer(
+        cls=Verbs,
+        no_args_is_help=True,
+        callback=genbench,
+        epilog="`genbench VERB --help` describes a verb, with an example.",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # as markup, [fid,kid] and all else in brackets would not be printed
+        subcommand_metavar="VERB ...",
+    )
     made.command()(train)  # for its line in the help; `main` runs it
-    for module in (sample, evaluate, report, figures, export, plugin, dashboard, doctor):
+    for module in (sample, interpolate, evaluate, report, figures, export, plugin, dashboard, doctor):
         made.add_typer(module.verbs)  # each module holds related verbs, with light imports
     return made
 
@@ -82,6 +90,8 @@ def main() -> None:
                 sys.stdout.flush()  # an error here is reported like any other, not by the interpreter at exit
         sys.exit(code or 0)
     except ParserError as error:
+        if page := help_page(error):
+            say(page)
         complain(flat(explain_words(error)))
         sys.exit(2)
     except OSError as error:

@@ -12,7 +12,7 @@ from genbench.runtime.printable import printable
 __all__ = ["OUT_HELP", "NewFolder", "check_new", "check_out", "check_whole", "deliver", "say"]
 
 OUT_HELP = "Output file; replaces an existing file."
-NewFolder = Annotated[Path, typer.Option(help="Output folder; must be new or empty.")]
+NewFolder = Annotated[Path, typer.Option(metavar="DIR", help="Output folder; must be new or empty.")]
 """The option --out of verbs that write several files."""
 
 

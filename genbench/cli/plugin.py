@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.verb import ConfigDir, warnings_in_lines
+from genbench.cli.verb import ConfigDir, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ __all__ = ["verbs"]
 verbs = typer.Typer()
 
 
-Shape = Annotated[tuple[int, int, int], typer.Option(help="Channels, height and width of images.")]
+Shape = Annotated[
+    tuple[int, int, int],
+    typer.Option(metavar="C H W", help="Channels, height and width of the images."),
+]
 """The images that a family is checked on."""
 
 
@@ -31,13 +34,17 @@ class Member(StrEnum):
     score = "score"
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench new family NAME --out DIR"]))
 def new(
-    kind: Annotated[Member, typer.Argument(help="Kind of the plug-in.")],
-    name: Annotated[str, typer.Argument(help="Name of its package and of its option.")],
+    kind: Annotated[Member, typer.Argument(metavar="KIND", help="family, schedule, data or score.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the package and of the option.")],
     out: NewFolder,
 ) -> None:
-    """Write a small plug-in that works, with its tests, as the beginning of one's own."""
+    """Write a small working plug-in, with tests, to start from.
+
+    It is a Python package with one option: model=NAME for a family, else schedule=NAME, data=NAME, or
+    scores=[NAME]. The commands that install, try and test it are printed.
+    """
     check_new(out)
     from genbench.scaffold import plan, write
 
@@ -49,29 +56,33 @@ def new(
     say(f"install:  {install}\ntry:      {attempt}\ntest:     {test}")
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench check-family model=vae --shape 3 16 16 network.width=16"]))
 def check_family(
     family: Annotated[
         list[str],
         typer.Argument(
             metavar="FAMILY [KEY=VALUE]...",
-            help="A class, module.Class, or an option, model=NAME; then overrides, such as network.width=16.",
+            help="An option, model=NAME, or a class, MODULE.CLASS; then overrides, such as network.width=16.",
         ),
     ],
     shape: Shape = (1, 8, 8),
-    classes: Annotated[int, typer.Option(min=2, help="Classes of conditional models.")] = 10,
+    classes: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Number of classes of conditional models.")
+    ] = 10,
     batchwise: Annotated[
         bool,
         typer.Option(
-            "--batchwise", help="The loss of an image depends on the others of its batch, by design."
+            "--batchwise",
+            help="The loss of an image depends on the others of its batch by design: skip those rules.",
         ),
     ] = False,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Check a family against the rules that each is held to; exit code 1 where it breaks one.
+    """Check a family of models against the rules for all.
 
-    It is built small, trained for some steps on random images, sampled from, and given wrong input, on the
-    CPU; docs/extending.md lists the rules. A class is built as its option conf/model/NAME.yaml says.
+    The model is built small, trained for some steps on random images, sampled from, and given wrong input,
+    all on the CPU; a class is built as its option conf/model/NAME.yaml says. docs/extending.md lists the
+    rules. Exit code 1 where the family breaks one.
     """
     from genbench.app.candidates import Images, find_family
 

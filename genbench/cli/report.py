@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genbench.cli.output import OUT_HELP, check_new, check_out, deliver, say
-from genbench.cli.verb import RunsItself
+from genbench.cli.verb import RunsItself, examples
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
@@ -23,7 +23,7 @@ __all__ = ["verbs"]
 
 verbs = typer.Typer()
 
-RunsDir = Annotated[Path, typer.Argument(help="Directory that holds the runs, at any depth.")]
+RunsDir = Annotated[Path, typer.Argument(metavar="RUNS", help="Directory that holds the runs, at any depth.")]
 Filters = Annotated[
     list[str] | None,
     typer.Option(
@@ -69,14 +69,20 @@ class Format(StrEnum):
 ENDINGS = {format.value: format for format in Format} | {"tex": Format.latex, "htm": Format.html}
 
 
-@verbs.command("report", cls=RunsItself)
+@verbs.command(
+    "report",
+    cls=RunsItself,
+    epilog=examples(
+        ["genbench report RUNS --by model,schedule --sort fid", "genbench report RUNS --out FILE.html"]
+    ),
+)
 @dataclass(frozen=True)
 class Report:
-    """Compare all finished runs below a directory: a table for each data set and protocol.
+    """Compare all finished runs below a directory.
 
-    A row is the mean over the seeds of one configuration, columns are the settings in which rows differ and
-    the metrics; csv and json have one row per run, with each setting in which runs differ (--by: as the
-    table).
+    There is a table for each data set and protocol. A row is the mean over the seeds of one configuration;
+    columns are the settings in which rows differ, and the metrics. csv and json have one row per run, with
+    each setting in which runs differ (--by: as the table).
     """
 
     runs_dir: RunsDir
@@ -91,7 +97,7 @@ class Report:
             " it is)."
         ),
     ] = None
-    out: Annotated[Path | None, typer.Option(help=f"{OUT_HELP} Default: stdout.")] = None
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help=f"{OUT_HELP} Default: stdout.")] = None
     assets: Annotated[
         bool, typer.Option("--assets", help="With html: --out is a new folder, with pictures as files.")
     ] = False
@@ -187,10 +193,16 @@ class Report:
         return asked or named or Format.md
 
 
-@verbs.command()
+@verbs.command(
+    epilog=examples(
+        ["genbench compare RUNS_A RUNS_B", "genbench compare RUNS RUNS --a model=ddpm --b model=vae"]
+    )
+)
 def compare(
-    a: Annotated[Path, typer.Argument(help="A run, or a directory with runs of one configuration.")],
-    b: Annotated[Path, typer.Argument(help="Another one, on the same data and protocol.")],
+    a: Annotated[
+        Path, typer.Argument(metavar="RUNS_A", help="A run, or a directory with runs of one configuration.")
+    ],
+    b: Annotated[Path, typer.Argument(metavar="RUNS_B", help="Another one, on the same data and protocol.")],
     of_a: Annotated[
         list[str] | None,
         typer.Option("--a", metavar="KEY=VALUE", help="Only these runs of A, as --filter of report."),
@@ -204,7 +216,6 @@ def compare(
     Runs of the same seeds are compared pair by pair (Student's t), others by Welch's test: two-sided at 95 %,
     with Holm's correction over the metrics. For single runs, intervals over samples are shown, and no
     significance: they do not include the variation between trainings.
-    Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
     from genbench.report.conclusion import sides_conclusion
     from genbench.report.two_sided import compare_sides, read_sides, sides_table
@@ -219,7 +230,7 @@ def compare(
     console.print(sides_table(measures, named, sides))
 
 
-@verbs.command()
+@verbs.command(epilog=examples(["genbench serve RUNS --port 8000"]))
 def serve(
     runs_dir: RunsDir,
     by: By = "",
@@ -227,11 +238,19 @@ def serve(
     sort: Sort = "",
     columns: Columns = "",
     host: Annotated[
-        str, typer.Option(help="Address to listen at; any other than localhost shows the runs to others.")
+        str,
+        typer.Option(
+            metavar="HOST", help="Address to listen at; any other than localhost shows the runs to others."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")
+    ] = 8000,
 ) -> None:
-    """Show the HTML report in a browser, updated while the runs below the directory go on, until Ctrl-C."""
+    """Show the HTML report in a browser, updated as runs go on.
+
+    Its address is printed; Ctrl-C ends it. It reads the runs and changes nothing.
+    """
     from genbench.report.compare import compare
     from genbench.report.page import html
     from genbench.report.page.serve import LiveReport, server

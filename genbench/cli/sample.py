@@ -4,13 +4,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
+from genbench.runtime.printable import counted
+
+if TYPE_CHECKING:
+    from genbench.evaluation.sampler_sweep import Sweep
 
 __all__ = ["verbs"]
 
@@ -20,56 +24,96 @@ KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numb
 verbs = typer.Typer()
 
 
-@verbs.command("sample", cls=RunsItself)
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="Directory of a run, a folder of `genbench export`, or hf:USER/NAME[@REVISION]."
+    ),
+]
+"""The trained model that a verb draws from."""
+Label = Annotated[
+    int | None,
+    typer.Option(
+        metavar="CLASS",
+        help="Class of all images of a conditional model, from 0. Default: all classes in turn.",
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Number of sampling steps: sets sampler.steps, or the key that the model has instead, such as "
+        "solver.steps. Default: the run's own.",
+    ),
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Sampler, an option of conf/sampler with its own settings. Default: the run's own.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
+        "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")]
+
+
+@verbs.command(
+    "sample",
+    cls=RunsItself,
+    epilog=examples(
+        [
+            "genbench sample RUN --out DIR --n 16 --steps 20",
+            "genbench sample RUN --out DIR --inpaint IMAGE --mask MASK",
+        ]
+    ),
+)
 @dataclass(frozen=True)
 class Sample:
     """Draw images of a trained model into a folder.
 
-    Written are a PNG an image (00.png, 01.png, ..), grid.png, and samples.npz: samples, uint8 [N, H, W] or
-    [N, H, W, 3], and labels, int64 [N], of a conditional model. Nothing is overwritten.
+    It writes a PNG for each image (00.png, 01.png, ..), grid.png, and samples.npz: `samples`, uint8 [N, H, W]
+    or [N, H, W, 3], and, of a conditional model, `labels`, int64 [N]. Nothing is overwritten.
 
-    Any family draws images of its own. A diffusion model also completes (--inpaint) or varies (--vary) an
-    image, PNG or JPEG of any size, center-cropped and resized to the model's. The grid then begins with it.
+    All families draw new images. Diffusion models also complete an image (--inpaint, --mask) or draw
+    variations of it (--vary): PNG or JPEG of any size, center-cropped and resized to the model's. The grid
+    then begins with that image.
 
     Batches are drawn like the evaluation's: the same seed, batch size and device give the same bytes.
     """
 
-    run_dir: Annotated[
-        Path, typer.Argument(help="The directory of a run, a folder of export, or hf:USER/NAME.")
-    ]
+    run_dir: Model
     out: NewFolder
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 64
-    label: Annotated[
-        int | None,
-        typer.Option(help="Class of all images, for a conditional model. Default: all classes in turn."),
-    ] = None
-    steps: Annotated[int | None, typer.Option(help="Sampling steps, where the model has them.")] = None
-    sampler: Annotated[
-        str | None, typer.Option(help="Another sampler: an option of conf/sampler, with its own settings.")
-    ] = None
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Another setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
-            "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
-        ),
-    ] = None
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="Number of images.")] = 64
+    label: Label = None
+    steps: Steps = None
+    sampler: Sampler = None
+    settings: Settings = None
     inpaint: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="Redraw a part of this image; needs --mask.")
+        Path | None, typer.Option(metavar="IMAGE", help="Image to complete; needs --mask.")
     ] = None
     mask: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="White (128 and more) is redrawn, black stays.")
+        Path | None,
+        typer.Option(metavar="MASK", help="Image whose white pixels (128 to 255) are redrawn; black stays."),
     ] = None
-    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw images like this one.")] = None
+    vary: Annotated[Path | None, typer.Option(metavar="IMAGE", help="Draw variations of this image.")] = None
     strength: Annotated[
         float | None,
-        typer.Option(help="How far --vary goes: near 0 is the image itself, 1 ignores it. Default: 0.5."),
+        typer.Option(
+            metavar="SHARE",
+            help="Strength of --vary, in (0, 1]: near 0 the image itself, 1 ignores it. Default: 0.5.",
+        ),
     ] = None
     weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0
-    batch_size: Annotated[int, typer.Option(min=1, help="Number of images drawn at once.")] = 64
+    seed: Seed = 0
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Number of images drawn at once.")] = 64
     device: Device = "auto"
     config_dir: ConfigDir = None
 
@@ -89,7 +133,7 @@ class Sample:
         asked_for = labels(model, self.n, self.label, device=context.device)
         with whole_folder(self.out):  # all of its files appear at once, or none
             write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
-        say(f"{self.n} images in {self.out}: a PNG each, grid.png, samples.npz")
+        say(f"{counted(self.n, 'image')} in {self.out}: a PNG each, grid.png, samples.npz")
 
     def overrides(self) -> dict[str, object]:
         """Return the settings that the options change. Raises ValueError where two change the same one."""
@@ -102,25 +146,55 @@ class Sample:
         return found
 
 
-@verbs.command("sampler-sweep", cls=RunsItself)
+@verbs.command(
+    "sampler-sweep",
+    cls=RunsItself,
+    epilog=examples(["genbench sampler-sweep RUN --out DIR --samplers ddim,heun --steps 5,10,20"]),
+)
 @dataclass(frozen=True)
 class SamplerSweep:
-    """Evaluate one trained model over samplers, their steps and guidance scales, without training again.
+    """Evaluate one model over samplers, steps, guidance scales.
 
-    Written are table.csv (a row for each combination: network evaluations per sample, seconds per image, all
-    metrics under the run's own protocol), distance.png (the distance against evaluations) and, over scales,
-    scales.png (one row of samples per scale, from the same noise).
+    Nothing is trained. The first score of each combination is printed as a table, the best one marked. It
+    writes table.csv (a row for each combination: network evaluations per sample, seconds per image, all
+    metrics under the run's own protocol), distance.png (that score against evaluations per sample) and, with
+    --scales, scales.png (a row of samples for each scale, from the same noise).
     """
 
-    run_dir: Annotated[Path, typer.Argument(help="The directory of a trained diffusion model.")]
+    run_dir: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Directory of a run that samples in steps: ddpm, ..")
+    ]
     out: NewFolder
     samplers: Annotated[
-        str, typer.Option(help="Options of conf/sampler, separated by commas. Default: the run's own.")
+        str,
+        typer.Option(
+            metavar="NAMES", help="Options of conf/sampler, separated by commas. Default: the run's own."
+        ),
     ] = ""
-    steps: Annotated[str, typer.Option(help="Numbers of steps, separated by commas: 5,10,20,50.")] = ""
-    scales: Annotated[str, typer.Option(help="Guidance scales, separated by commas, such as 0,1,2,4.")] = ""
+    steps: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Numbers of sampling steps (the key sampler.steps, or what the model has instead, such as "
+            "solver.steps), separated by commas: 5,10,20,50. Default: the run's own.",
+        ),
+    ] = ""
+    scales: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Guidance scales (the key guidance.scale), separated by commas: 0,1,2,4. Default: the "
+            "run's own.",
+        ),
+    ] = ""
     n: Annotated[
-        int | None, typer.Option("--n", min=20, help="Samples per row. Default: as many as the run drew.")
+        int | None,
+        typer.Option(
+            "--n",
+            min=20,
+            metavar="N",
+            help="Number of samples for each row. Default: as many as the run drew.",
+        ),
     ] = None
     device: Device = "auto"
     config_dir: ConfigDir = None
@@ -129,21 +203,19 @@ class SamplerSweep:
         """Check the options, evaluate each combination, and write and print the table."""
         check_new(self.out)  # before the imports, which take seconds
         from genbench import app as application
-        from genbench.evaluation.sampler_sweep import combinations
+        from genbench.evaluation.sampler_sweep import SCALE, combinations
         from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
-        from genbench.report import frame_markdown
 
-        axes = (
-            listed(self.samplers, str, "--samplers"),
-            listed(self.steps, int, "--steps"),
-            listed(self.scales, float, "--scales"),
-        )
-        todo = combinations(*axes)
+        samplers, scales = listed(self.samplers, str, "--samplers"), listed(self.scales, float, "--scales")
+        steps = listed(self.steps, int, "--steps")
+        # In full: a model of another process has process.steps or solver.steps.
+        steps_key = application.sampling_key(self.run_dir, "steps") if steps else "sampler.steps"
+        todo = combinations({"sampler": samplers, steps_key: steps, SCALE: scales})
         source, metrics, seed = application.measuring(of_run=self.run_dir)
         # Fewer samples for a first look, under a protocol that says so.
         metrics = metrics.of_size(metrics.samples if self.n is None else self.n, "--n")
         with warnings_in_lines(), whole_folder(self.out):
-            table = sweep(
+            found = sweep(
                 lambda way: application.load(self.run_dir, device=self.device, overrides=way),
                 todo,
                 self.out,
@@ -151,7 +223,43 @@ class SamplerSweep:
                 metrics=metrics,
                 context=context_on(self.device, seed),
             )
-        say(frame_markdown(table), nl=False)
+        print_sweep(found)
+        say(f"{self.out}: table.csv (all metrics), distance.png{', scales.png' * bool(scales)}")
+
+
+def print_sweep(found: "Sweep") -> None:
+    """Print the first score of a sweep, the best one marked: samplers, with their guidance scales, x steps;
+    a row for each value where one setting varies. Then the score of real held-out images.
+    """
+    from genbench.report.formats.terminal import print_pivot
+    from genbench.report.pivot import pivot_of_frame
+    from genbench.runtime.progress import terminal
+
+    table, varied = found.table.copy(), found.varied
+    if len(varied) == 3:  # the numbers of steps remain the columns
+        pairs = zip(table[varied[0]], table[varied[2]], strict=True)
+        table[varied[0]] = [f"{name}, scale {scale:g}" for name, scale in pairs]
+    pivot = pivot_of_frame(table, varied[0], varied[1], found.score) if len(varied) > 1 else None
+    if pivot is not None:
+        print_pivot(pivot, terminal())
+    else:
+        say(one_axis(found))
+    if found.held_out is not None:
+        say(f"held-out images, as a perfect model: {found.held_out:.4g}")
+
+
+def one_axis(found: "Sweep") -> str:
+    """Return the first score and the cost of each setting as a Markdown table, the best score marked."""
+    from genbench.records.metric_kinds import KINDS
+    from genbench.report.formats.markdown import frame_markdown
+    from genbench.report.pivot import BEST
+
+    kind, values = KINDS.get(found.score.partition("[")[0]), found.table[found.score]
+    best = None if kind is None or not kind.better or len(values) < 2 else (kind.better * values).idxmax()
+    marked = [f"{BEST} {x:.4g}" if row == best else f"{x:.4g}" for row, x in values.items()]
+    shown = found.table[[*found.varied, "passes", "seconds_per_image"]]
+    shown = shown.rename(columns={"passes": "NFE", "seconds_per_image": "seconds/image"})
+    return frame_markdown(shown.assign(**{kind.title if kind else found.score: marked}))
 
 
 def setting(text: str) -> tuple[str, object]:

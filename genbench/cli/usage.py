@@ -7,7 +7,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-__all__ = ["ParserError", "Verbs", "explain_words"]
+from genbench.cli.option_words import option_meant
+
+__all__ = ["ParserError", "Verbs", "explain_words", "help_page"]
 
 ParserError: type[Exception] = typer.BadParameter.__mro__[2]
 """The class of all errors of typer's parser, of which it exports this grandchild alone."""
@@ -24,6 +26,11 @@ class Verbs(TyperGroup):
             near = like(args[0], self.commands)
             raise ValueError(f"{args[0]!r} is no verb: choose from {', '.join(self.commands)}{near}")
         return super().resolve_command(ctx, args)
+
+
+def help_page(error: Any) -> str:  # noqa: ANN401
+    """Return the help where the error is that no verb was given, and an empty text for all other errors."""
+    return str(error.ctx.get_help()) if type(error).__name__ == "NoArgsIsHelpError" else ""
 
 
 def explain_words(error: Any) -> str:  # noqa: ANN401 (its class is private to typer)
@@ -44,7 +51,9 @@ def explain_words(error: Any) -> str:  # noqa: ANN401 (its class is private to t
             return f"{verb} needs a verb: choose from {', '.join(error.ctx.command.commands)}"
         case "NoSuchOption":
             known = options(error.ctx.command)
-            chosen = f"choose from {', '.join(known)}{like(error.option_name, known)}"
+            meant = option_meant(error.option_name, known)
+            near = f". Did you mean {meant}?" if meant else like(error.option_name, known)
+            chosen = f"choose from {', '.join(known)}{near}"
             return f"{error.option_name} is no option of {verb}; {chosen}"
         case "MissingParameter":
             return f"{verb} needs {called(param)}: {first_sentence(param.help)} `{verb} --help` lists all"
@@ -63,8 +72,8 @@ def options(command: Any) -> list[str]:  # noqa: ANN401
 
 
 def called(param: Any) -> str:  # noqa: ANN401
-    """Return the name of an option (--out) or an argument (RUN_DIR) as the user writes it."""
-    return param.opts[-1] if param.param_type_name == "option" else param.name.upper()
+    """Return the name of an option (--out) or an argument (RUN) as the help writes it."""
+    return param.opts[-1] if param.param_type_name == "option" else (param.metavar or param.name.upper())
 
 
 def received(error: Any) -> str:  # noqa: ANN401

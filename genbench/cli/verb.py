@@ -16,9 +16,23 @@ from genbench.runtime.printable import complain, flat
 if TYPE_CHECKING:
     from genbench.runtime.context import Context
 
-__all__ = ["ConfigDir", "Device", "RunsItself", "Weights", "context_on", "warnings_in_lines"]
+__all__ = [
+    "ConfigDir",
+    "Device",
+    "RunDir",
+    "RunsItself",
+    "Weights",
+    "context_on",
+    "examples",
+    "warnings_in_lines",
+]
 
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run: runs/GROUP/RUN.")]
+"""The run that a verb reads."""
+
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="Device to compute on: auto (a GPU if there is one), cpu or cuda.")
+]
 """The option --device of verbs that compute."""
 
 
@@ -38,7 +52,8 @@ ConfigDir = Annotated[
     typer.Option(
         callback=add_options,
         is_eager=True,
-        help="Folder with further options, such as FOLDER/schedule/NAME.yaml.",
+        metavar="FOLDER",
+        help="Folder with options of your own, such as FOLDER/schedule/NAME.yaml.",
     ),
 ]
 """The option --config-dir of verbs that build what options describe; it takes effect by itself."""
@@ -51,6 +66,14 @@ class Weights(StrEnum):
 
     ema = "ema"
     raw = "raw"
+
+
+def examples(commands: list[str]) -> str:
+    """Return the end of a verb's help: commands to copy, a line each, printed as they stand. It is the
+    `epilog` of `verbs.command`; a test reads each command by the verb's own parser.
+    """
+    # \b: the parser of the help text leaves the lines of this paragraph as they are.
+    return "\n".join(["\b", "Example:" if len(commands) == 1 else "Examples:", *(f"  {c}" for c in commands)])
 
 
 class RunsItself(TyperCommand):

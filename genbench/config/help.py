@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from itertools import takewhile
+from textwrap import fill, wrap
 
 from genbench.config.groups import defaults, groups, groups_of, option_file, options
 from genbench.config.option_folders import TRAIN
 from genbench.config.schema import ROOT
 
-__all__ = ["help_text"]
+__all__ = ["folded", "help_text"]
 
 Fitting = Callable[[str, str], list[str]]
 """From a model's choice, as model=gan, and a group to the options of the group that fit this model."""
@@ -20,20 +21,39 @@ SKIPPED = re.compile(r"_target_|_partial_|defaults:|^  - |\$\{")
 """Lines of an option's file that are no settings."""
 
 HEAD = f"""\
-genbench trains, evaluates and compares families of generative image models under one protocol.
+genbench trains, evaluates and compares families of generative image models.
 
-{TRAIN} model=ddpm schedule=cosine                   train and evaluate a DDPM on digits
-{TRAIN} data=fashion_mnist data.root=PATH budget.seconds=600
-{TRAIN} -m schedule=linear,cosine loss=l1,l2,huber   all six combinations; then: genbench report runs
-{TRAIN} -m model=ddpm,vae,flow,gan seed=0,1          four families, two seeds (dry_run=true: estimate)
-{TRAIN} --help schedule loss                         describe the options of groups
-{TRAIN} --help model=gan                             list the groups that a model accepts
+Commands
+  {TRAIN}                                   a DDPM on digits, in minutes
+  {TRAIN} model=vae data=cifar10            another family, other data
+  {TRAIN} budget.images=60000 optim.lr=1e-3 seed=1
+                                                   any setting, as KEY=VALUE
+  {TRAIN} -m model=ddpm,vae,flow seed=0,1   a sweep: all combinations
+  {TRAIN} dry_run=true                      only estimate time and memory
+  genbench report runs                             compare the runs in a folder
+
+Help
+  {TRAIN} --help schedule loss              describe the options of groups
+  {TRAIN} --help schedule=cosine            settings of an option
+  {TRAIN} --help model=gan                  groups that a model accepts
+  {TRAIN} --cfg job                         all settings with their values
+
+Settings that are often changed
+  seed=0  conditional=true  device=cuda  trainer.devices=2 (GPUs of one run)
+  budget.images=60000 or budget.seconds=600  trainer.batch_size=64  optim.lr=1e-3
+  sampler.steps=20  metrics.samples=10000  tracker=jsonl  data.root=PATH
+  runs_dir=runs  name=default  rerun=true (a new run; else the same is resumed)
+
+Groups, and their options (GROUP=OPTION)
 """
 FOOT = """\
-Any key of the configuration can be set as key=value (nested: sampler.steps=20); --cfg job shows all of them.
-Options: --cfg job [--resolve], -m (multirun over comma-separated values), -sc install=bash (completion in the
-shell), --hydra-help. The same command again resumes its own run; rerun=true starts a new one.
+-m runs each combination of values that are separated by commas. The same
+command again resumes its own run. -sc install=bash installs completion for the
+shell; --hydra-help lists the other options.
 """
+WIDTH = 80
+FIRST = ("model", "data", "budget", "experiment", "sweep", "metrics", "scores", "features", "tracker")
+"""Groups of every run in the order in which they are listed, before all others."""
 
 
 def help_text(words: Sequence[str], fitting: Fitting | None = None) -> str:
@@ -46,9 +66,55 @@ def help_text(words: Sequence[str], fitting: Fitting | None = None) -> str:
     """
     named = [word for word in words if not is_setting(word)]
     if not named:
-        listed = (f"{group}: {', '.join(options(group))}" for group in groups())
-        return "\n".join([HEAD, "Groups and their options (choose with group=option):\n", *listed, "", FOOT])
+        return "\n".join([HEAD, *listed_groups(), FOOT])
     return "\n\n".join(accepted(word, fitting) if "=" in word else described(word) for word in named) + "\n"
+
+
+def listed_groups() -> list[str]:
+    """Return all groups with their options in lines of at most 80 columns, below the models that accept them:
+    those of every run first, then from many models to one.
+    """
+    accepting: dict[str, list[str]] = {group: [] for group in groups()}
+    for model in options("model"):
+        for group in set(groups_of("model", model, {})) & accepting.keys():
+            accepting[group].append(model)
+    headings: dict[str, list[str]] = {}
+    for group in sorted(accepting, key=lambda name: (bool(accepting[name]), -len(accepting[name]), name)):
+        headings.setdefault(heading(accepting[group]), []).append(group)
+    lines = []
+    for title, members in headings.items():
+        rank = {group: FIRST.index(group) if group in FIRST else len(FIRST) for group in members}
+        listed = (listed_group(group) for group in sorted(members, key=lambda name: rank[name]))
+        lines += [title, *listed, ""]
+    return lines
+
+
+def heading(models: Sequence[str]) -> str:
+    """Return the heading above the groups that these models accept; none stands for what every run has."""
+    if not models:
+        return "Of every run"
+    if len(models) > len(options("model")) / 2:
+        return "Of every model that is trained"
+    return f"Of model={', '.join(models)}"
+
+
+def listed_group(group: str) -> str:
+    """Return a group with its options, with further lines indented to the first option."""
+    head = f"  {group:17}"
+    return fill(head + ", ".join(options(group)), WIDTH, subsequent_indent=" " * len(head))
+
+
+def folded(text: str, width: int) -> str:
+    """Return text with each line that is wider than `width` columns folded at spaces; its continuation begins
+    below the description where the line is a name, two or more spaces and a description.
+    """
+    lines = []
+    for line in text.split("\n"):
+        name = re.match(r"\s+\S+\s\s+", line)
+        indent = " " * len(name[0] if name else "  ")
+        narrow = wrap(line, max(width, 40), subsequent_indent=indent, break_on_hyphens=False)
+        lines += [line] if len(line) <= width else narrow
+    return "\n".join(lines)
 
 
 def is_setting(word: str) -> bool:

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -16,6 +15,7 @@ from genbench.data.image_files import SUFFIXES, Tree, image_tree, is_folder, is_
 from genbench.data.image_reading import GREYS_16, ImageFileError, large_images, opened
 from genbench.data.layout import HELD_OUT, TRAIN, class_fault, deep_splits, named, tops
 from genbench.data.source import BY_ROOT, SPLITS, ImageSource, digest, given_root
+from genbench.records.titles import folder_title
 
 __all__ = ["ImageFolder"]
 
@@ -60,8 +60,7 @@ class ImageFolder(ImageSource):
 
     @cached_property
     def name(self) -> str:  # type: ignore[override]  # computed at its first use, like those below
-        stem = "" if self.root is None else re.sub(r"\W+", "_", self.root.resolve().name).strip("_")
-        return f"{stem or 'folder'}_{self.shape[1]}px"
+        return folder_title("" if self.root is None else self.root.resolve().name, self.shape[1])
 
     @cached_property
     def num_classes(self) -> int:  # type: ignore[override]

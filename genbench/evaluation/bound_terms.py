@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from genbench.data import ImageSource, prepare
-from genbench.evaluation.pictures import curves_figure
+from genbench.evaluation.figures import Curve, curves_figure
 from genbench.evaluation.samples import held_out_order
 from genbench.generator import BoundTerms, Generator
 from genbench.metrics import bits_per_dim
@@ -17,6 +17,7 @@ from genbench.records.files import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.memory import memory_for
+from genbench.runtime.printable import counted
 from genbench.training.step import model_batch
 
 __all__ = ["Terms", "bound_figure"]
@@ -54,10 +55,14 @@ def bound_figure(
         next(iter(model.bound_terms(torch.full((1, *model.shape), -1.0, device=device), one)))
     data = prepare(source, progress=context.progress)
     if n is not None and n > len(data.test):
-        raise ValueError(f"--n is {n}; the test split of {data.name} has {len(data.test)} images: take fewer")
+        raise ValueError(
+            f"--n is {n}; the test split of {data.name} has {counted(len(data.test), 'image')}: take fewer"
+        )
     n = n or min(USUAL, len(data.test))
     x, y = model_batch(model, data.test, held_out_order(data, context.seed)[:n], device)
-    explained = memory_for(f"the bound of {n} images at once (--n) on {device}", f"take --n {max(n // 2, 1)}")
+    explained = memory_for(
+        f"the bound of {counted(n, 'image')} at once (--n) on {device}", f"take --n {max(n // 2, 1)}"
+    )
     with rng.fork(device), explained, context.progress.bar("terms of the bound", len(x)) as bar:
         torch.manual_seed(rng.derive(context.seed, "terms"))  # `bound_terms` draws by torch's own generator
         nats = [float(term.double().mean()) for term in model.bound_terms(x, y)]
@@ -67,6 +72,8 @@ def bound_figure(
     with atomic_file(out / "terms.csv") as file:
         np.savetxt(file, np.stack([t[:-1], bits[:-1]], 1), delimiter=",", header="t,bits", comments="")
     # A term may be 0 where a step adds nothing, which a logarithmic axis has no place for.
-    lines = {"L at step k = t T": (t[:-1], bits[:-1].clip(min=1e-12))}
-    curves_figure(lines, out / "terms.png", x="t", y="bits a dimension", logarithmic=True)
+    lines = {"L at step k = t T": Curve(t[:-1], bits[:-1].clip(min=1e-12))}
+    curves_figure(
+        lines, out / "terms.png", x="t (0: data, 1: noise)", y="bits per dimension", logarithmic=True
+    )
     return Terms(bits[0], bits[1:-1].sum(), bits[-1])

@@ -24,6 +24,7 @@ from genbench.runtime.context import Context
 from genbench.runtime.device import keep_memory, make_repeatable
 from genbench.runtime.disk import check_space, naming
 from genbench.runtime.memory import FREE, check_memory, memory_for
+from genbench.runtime.printable import counted
 
 __all__ = [
     "Drawing",
@@ -188,7 +189,8 @@ def drawn(
         for start, count in batches(n, batch_size):
             stream = context.generator("evaluate", start)
             remedy = FREE if count == 1 else f"take --batch-size {count // 2} (the images are then others)"
-            with memory_for(f"drawing {count} images at once (--batch-size) on {device}", remedy):
+            work = f"drawing {counted(count, 'image')} at once (--batch-size) on {device}"
+            with memory_for(work, remedy):
                 x = drawing.draw(count, None if y is None else y[start : start + count], stream)
                 batch = to_uint8(x).cpu()
             yield start, batch

@@ -12,6 +12,7 @@ from torch import Tensor
 from genbench.data import ImageData, to_float, to_uint8
 from genbench.evaluation.pictures import save_grid
 from genbench.evaluation.samples import held_out_order
+from genbench.evaluation.slerp import slerp
 from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory
 from genbench.metrics import Drawn, Reference, nearest_features, nearest_images
 from genbench.runtime import rng
@@ -227,18 +228,3 @@ def classes_in_turn(model: Generator, n: int, device: torch.device) -> Tensor | 
     an unconditional one. So the columns of a grid are classes.
     """
     return torch.arange(n, device=device) % model.num_classes if model.num_classes else None
-
-
-def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """Interpolate on the arc from one code to another, (B, ..) each, by a share in [0, 1].
-
-    (sin((1 - s) w) a + sin(s w) b) / sin(w), where w is the angle between a and b
-
-    Codes of a Gaussian prior lie near a sphere, which a straight line leaves.
-    Source: Shoemake 1985, Section 3.3; White 2016.
-    """
-    a, b = start.flatten(1), end.flatten(1)
-    # Clamped, since sin(w) is 0 for parallel codes: there the arc is a point, and its formula 0 / 0.
-    angle = torch.acos(torch.cosine_similarity(a, b).clamp(-1 + 1e-6, 1 - 1e-6))[:, None]
-    way = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
-    return way.reshape(start.shape)

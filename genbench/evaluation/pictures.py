@@ -1,9 +1,7 @@
-"""Picture files: grids of images, noise schedules, curves, written whole or not at all; knows no model and no
-data set, and imports matplotlib when it is needed.
-"""
+"""Grids of images as PNG files, written whole or not at all; knows no model and no data set."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,20 +12,27 @@ from torch import Tensor
 from genbench.records.files import atomic_file
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
-__all__ = ["curves_figure", "save_grid", "schedule_figure"]
+__all__ = ["save_grid"]
 
 BORDER = 3  # pixels between tiles; a line of one is lost where a page shows the grid smaller
 GREY = 128
-FEW = 50  # points of a curve up to which each is marked
+LETTER = 14  # pixels; height of the letters of labels
 VISIBLE = 48  # pixels; smaller tiles are enlarged to at least this
 
 
-def save_grid(images: Tensor, path: Path, *, columns: int | None = None, scale: int | None = None) -> None:
+def save_grid(
+    images: Tensor,
+    path: Path,
+    *,
+    columns: int | None = None,
+    scale: int | None = None,
+    labels: Sequence[str] = (),
+) -> None:
     """Write images as one PNG, row by row; small ones are enlarged by repeating pixels.
     images (N, C, H, W) uint8, C = 1 or 3. columns: near a square by default; each pixel becomes scale x
-    scale. Raises ValueError on other shapes and types.
+    scale. labels: a short text in front of each row, or none. Raises ValueError on other shapes and types.
     """
     from PIL import Image
 
@@ -37,9 +42,11 @@ def save_grid(images: Tensor, path: Path, *, columns: int | None = None, scale: 
         raise ValueError(f"images have dtype {images.dtype}; convert them by genbench.data.to_uint8")
     n, _, h, w = images.shape
     columns = math.isqrt(n - 1) + 1 if columns is None else columns  # the root of n, rounded up
-    canvas = tile(images, columns, -(-VISIBLE // min(h, w)) if scale is None else scale)
+    picture = Image.fromarray(tile(images, columns, -(-VISIBLE // min(h, w)) if scale is None else scale))
+    if labels:
+        picture = labelled(picture, labels)
     with atomic_file(path) as file:
-        Image.fromarray(canvas).save(file, format="PNG")
+        picture.save(file, format="PNG")
 
 
 def tile(images: Tensor, columns: int, scale: int) -> np.ndarray:
@@ -60,70 +67,17 @@ def tile(images: Tensor, columns: int, scale: int) -> np.ndarray:
     return canvas[:, :, 0] if c == 1 else canvas
 
 
-def schedule_figure(schedules: Mapping[str, np.ndarray], path: Path) -> None:
-    """Draw alpha_bar and log-SNR = log(alpha_bar / (1 - alpha_bar)) against t / T, a line a schedule.
-
-    schedules: name -> alpha_bar on the grid 0..T, (T + 1,) float64. The file's ending decides the format
-    (png, pdf, svg, ...).
+def labelled(picture: "Image", labels: Sequence[str]) -> "Image":
+    """Return a grid with a white margin at its left, in which each of its rows has a label, black, beside its
+    middle. The rows are of equal height, and as many as labels.
     """
-    # The objects of matplotlib, not pyplot: no global figure, no change of the user's backend.
-    from matplotlib.figure import Figure
+    from PIL import Image, ImageDraw, ImageFont
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for name, table in schedules.items():
-        alpha_bar = np.asarray(table, dtype=np.float64)
-        t = np.linspace(0.0, 1.0, len(alpha_bar))
-        left.plot(t, alpha_bar, label=name)
-        inside = (alpha_bar > 0) & (alpha_bar < 1)  # at t = 0 the ratio is infinite
-        right.plot(t[inside], np.log(alpha_bar[inside] / (1 - alpha_bar[inside])), label=name)
-    left.set(xlabel="t / T", ylabel=r"$\bar\alpha$")
-    right.set(xlabel="t / T", ylabel=r"log SNR = log($\bar\alpha$ / (1 - $\bar\alpha$))")
-    left.legend()
-    save_figure(figure, path)
-
-
-def curves_figure(
-    lines: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    path: Path,
-    *,
-    x: str,
-    y: str,
-    logarithmic: bool = False,
-) -> None:
-    """Plot y against x, one line for each name, with markers where its points are few, and write the figure;
-    the file's ending decides the format.
-    lines: name -> (x (N,), y (N,)); x, y: titles of the axes; logarithmic: both are.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    axes = figure.subplots()
-    for name, (xs, ys) in lines.items():
-        axes.plot(xs, ys, marker="o" if len(xs) <= FEW else None, label=name)
-    axes.set(xlabel=x, ylabel=y)
-    if logarithmic:
-        axes.loglog()
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
-    save_figure(figure, path)
-
-
-def check_figure(path: Path) -> None:
-    """Raise ValueError where the ending of a file names no format of figures; a name without one is a PNG."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    legal = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix and path.suffix[1:].lower() not in legal:
-        raise ValueError(
-            f"--out {path} ends in {path.suffix}, which names no format of figures: choose from "
-            f"{', '.join(legal)}"
-        )
-
-
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a matplotlib figure to `path` as a whole or not at all; the file's ending decides the format,
-    such as png, pdf or svg, and a name without one is a PNG.
-    """
-    with atomic_file(path) as file:
-        figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)
+    font = ImageFont.load_default(LETTER)
+    margin = round(max(font.getlength(label) for label in labels)) + LETTER
+    found = Image.new("RGB", (picture.width + margin, picture.height), "white")
+    found.paste(picture, (margin, 0))
+    draw, height = ImageDraw.Draw(found), (picture.height - BORDER) / len(labels)
+    for row, label in enumerate(labels):
+        draw.text((LETTER // 2, (row + 0.5) * height), label, fill="black", font=font, anchor="lm")
+    return found

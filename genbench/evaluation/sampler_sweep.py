@@ -4,36 +4,58 @@ guidance), without training again; for `genbench sampler-sweep`.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from genbench.data import ImageSource, prepare, to_uint8
 from genbench.evaluation.evaluator import Evaluator
+from genbench.evaluation.figures import Curve, curves_figure
 from genbench.evaluation.gallery import classes_in_turn
-from genbench.evaluation.pictures import curves_figure, save_grid
+from genbench.evaluation.pictures import save_grid
 from genbench.generator import Generator, Trajectory
 from genbench.metrics import Metrics
 from genbench.records.files import atomic_file
+from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.runtime.context import Context
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["combinations", "sampler_sweep"]
+__all__ = ["SCALE", "Sweep", "combinations", "sampler_sweep"]
 
 Setting = Mapping[str, object]
-"""A setting of the sampling -> its value, such as {"sampler": "ddim", "steps": 20}."""
+"""A setting of the sampling -> its value, such as {"sampler": "ddim", "sampler.steps": 20}."""
+SCALE = "guidance.scale"
 COLUMNS = 10  # of the picture of scales
+NFE = "network evaluations per sample (NFE)"
+REFERENCES = {"train": "the training images", "test": "the test images"}
 
 
-def combinations(samplers: Sequence[str], steps: Sequence[int], scales: Sequence[float]) -> list[Setting]:
-    """Combine samplers, numbers of steps and scales of guidance to all settings of the sampling; an axis
-    without values is left to the run's own configuration, so that no values at all give one empty setting.
+class Sweep(NamedTuple):
+    """Results of a sweep: a row for each setting, and what real held-out images score."""
+
+    table: "pd.DataFrame"
+    """Columns: the settings that vary, passes, seconds_per_image, and each metric by its full name."""
+    score: str
+    """The full name of the first score: FID, or what there is instead."""
+    held_out: float | None
+    """That score of as many held-out images, as of a perfect model; None where there are fewer."""
+
+    @property
+    def varied(self) -> list[str]:
+        """The settings that vary, in the order of the columns."""
+        return list(self.table.columns[: self.table.columns.get_loc("passes")])
+
+
+def combinations(axes: Mapping[str, Sequence[object]]) -> list[Setting]:
+    """Combine the values of settings, {"sampler": ["ddim"], "sampler.steps": [5, 10]}, to all settings of the
+    sampling; an axis without values is left to the run's own configuration, so that no values at all give one
+    empty setting.
     """
-    axes = {"sampler": samplers, "steps": steps, "guidance.scale": scales}
     varied = {key: values for key, values in axes.items() if values}
     return [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())]
 
@@ -46,9 +68,9 @@ def sampler_sweep(
     source: ImageSource,
     metrics: Metrics,
     context: Context,
-) -> "pd.DataFrame":
+) -> Sweep:
     """Score the model under each setting by the run's own protocol; write table.csv, distance.png and, for
-    scales, scales.png, and return the table.
+    scales, scales.png, and return the results.
     load: builds the trained model with a setting. The table grows on disk by a row after each.
     Raises ValueError on a setting that the model does not have, before any is measured.
     """
@@ -71,38 +93,66 @@ def sampler_sweep(
         with atomic_file(out / "table.csv") as file:
             file.write(pd.DataFrame(rows).to_csv(index=False).encode())
     table = pd.DataFrame(rows)
-    distance_figure(table, out / "distance.png")
-    if "guidance.scale" in table:
+    score = first_score(table)
+    real = evaluator.score_held_out(labelled=bool(load(todo[0]).num_classes))
+    sweep = Sweep(table, score, real.get(str(replace(MetricName.parse(score), of="test"))))
+    distance_figure(sweep, out / "distance.png")
+    if SCALE in table:
         # The first setting with each scale, since one row shows one model.
-        first = {cast("float", setting["guidance.scale"]): setting for setting in reversed(todo)}
-        scales_figure([load(first[scale]) for scale in sorted(first)], out / "scales.png", context)
-    return table
+        first = {str(setting[SCALE]): setting for setting in reversed(todo)}
+        scales_figure({scale: load(first[scale]) for scale in sorted(first, key=float)}, out, context)
+    return sweep
 
 
-def distance_figure(table: "pd.DataFrame", path: Path) -> None:
-    """Plot the distance to the training images against network evaluations, or against scales where they
-    alone vary; of FID, or of the first score where there is none.
-    """
+def first_score(table: "pd.DataFrame") -> str:
+    """Return the full name of the FID to the training images, or of the first score where there is none."""
     scores = [str(column) for column in table if is_metric(str(column))]
-    name = next((score for score in scores if MetricName.parse(score).kind == "fid"), scores[0])
-    varied = [key for key in ("sampler", "steps", "guidance.scale") if key in table]
-    against = "guidance.scale" if varied == ["guidance.scale"] else "passes"
+    return next((score for score in scores if MetricName.parse(score).kind == "fid"), scores[0])
+
+
+def distance_figure(sweep: Sweep, path: Path) -> None:
+    """Plot the first score, with its interval over samples, against network evaluations, or against scales
+    where they alone vary, a curve for each setting but the number of steps; and that of held-out images.
+    """
+    varied, name = sweep.varied, MetricName.parse(sweep.score)
+    against = SCALE if varied == [SCALE] else "passes"
     # One curve for each remaining setting; numbers of steps are the points along it.
-    groups = [key for key in varied if key not in (against, "steps")]
+    groups = [key for key in varied if key != against and not key.endswith("steps")]
     lines = {}
-    for values, part in table.groupby(groups, sort=False) if groups else [(("model",), table)]:
+    for values, part in (
+        sweep.table.groupby(groups, sort=False) if groups else [(("this model",), sweep.table)]
+    ):
         part = part.sort_values(against)
-        lines[" ".join(map(str, values))] = (part[against].to_numpy(), part[name].to_numpy())
-    curves_figure(lines, path, x=against, y=name, logarithmic=against == "passes")
+        pairs = zip(groups or [""], values, strict=True)
+        label = ", ".join(f"scale {value:g}" if key == SCALE else str(value) for key, value in pairs)
+        ends = [str(replace(name, kind=f"{name.kind}{end}")) for end in ("_low", "_high")]
+        low, high = (part[end].to_numpy() if end in part else None for end in ends)
+        lines[label] = Curve(part[against].to_numpy(), part[sweep.score].to_numpy(), low, high)
+    curves_figure(
+        lines,
+        path,
+        x=NFE if against == "passes" else "guidance scale",
+        y=title_of(name),
+        logarithmic=against == "passes",
+        level=None if sweep.held_out is None else ("held-out images", sweep.held_out),
+    )
 
 
-def scales_figure(models: Sequence[Generator], path: Path, context: Context) -> None:
-    """Write a grid of samples to `path`: one row for each model, which differ in their guidance scale alone,
-    all from the same noise, with the classes in turn as columns.
+def title_of(name: MetricName) -> str:
+    """Return a score as the title of an axis: FID to the training images (digits-cnn-v1, n=359)."""
+    title = KINDS[name.kind].title if name.kind in KINDS else name.kind
+    to = f" to {REFERENCES.get(name.ref, name.ref)}" if name.ref is not None else ""
+    return f"{title}{to} ({name.basis.replace(',', ', ')})"
+
+
+def scales_figure(models: Mapping[str, Generator], out: Path, context: Context) -> None:
+    """Write a grid of samples to scales.png: one row for each guidance scale, the name of its model, all from
+    the same noise, with the classes in turn as columns.
     """
     rows = []
-    for model in models:
+    for model in models.values():
         y = classes_in_turn(model, COLUMNS, context.device)
         with torch.no_grad():
             rows.append(to_uint8(model.sample(COLUMNS, y, rng=context.generator("scales"))).cpu())
-    save_grid(torch.cat(rows), path, columns=COLUMNS)
+    labels = [f"scale {float(scale):g}" for scale in models]
+    save_grid(torch.cat(rows), out / "scales.png", columns=COLUMNS, labels=labels)

@@ -9,12 +9,18 @@ from genbench.metrics.feature_pass import Taken, collect, compute, score_images,
 from genbench.metrics.features.auto import AutoFeatures
 from genbench.metrics.features.classifier import ClassifierFeatures
 from genbench.metrics.features.dinov2 import DINOv2Features
-from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource, MissingWeights
+from genbench.metrics.features.extractor import (
+    FeatureExtractor,
+    Features,
+    FeatureSource,
+    MissingWeights,
+    Pilot,
+)
 from genbench.metrics.features.inception import InceptionFeatures
 from genbench.metrics.features.known_distribution import LawFeatures
 from genbench.metrics.features.shipped import DigitsFeatures, FashionMnistFeatures
 from genbench.metrics.metrics import STANDARD, Metrics
-from genbench.metrics.reference import Reference, reference
+from genbench.metrics.reference import Reference, reference, reference_path
 from genbench.metrics.scores.authenticity import Authenticity, nearest_features
 from genbench.metrics.scores.fd_exact import ExactFD
 from genbench.metrics.scores.fid import FID
@@ -58,6 +64,7 @@ __all__ = [
     "Moments",
     "NearestImage",
     "PassCounter",
+    "Pilot",
     "Reference",
     "Score",
     "SlicedWasserstein",
@@ -71,6 +78,7 @@ __all__ = [
     "parameter_count",
     "peak_memory_bytes",
     "reference",
+    "reference_path",
     "reset_peak_memory",
     "score_images",
     "take",

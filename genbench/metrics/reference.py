@@ -1,6 +1,7 @@
 """Statistics of real images, which samples are compared with; computed once and cached."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from genbench.metrics.features.extractor import FeatureExtractor
 from genbench.metrics.scores.frechet import Moments
 from genbench.runtime.progress import Progress
 
-__all__ = ["RETAINED", "Reference", "reference", "retained", "subset"]
+__all__ = ["RETAINED", "Reference", "reference", "reference_path", "retained", "subset"]
 
 BATCH = 256  # images at a time through the feature network
 RETAINED = 10_000  # images of a set whose features are held in memory
@@ -60,6 +61,18 @@ def reference(
     splits = {"train": data.train, "test": data.test}
     if split not in splits:
         raise ValueError(f"split is {split!r}; choose from {', '.join(splits)}")
+    path = reference_path(extractor, data, split)
+    stored = cache.cached(path, lambda: measure(extractor, splits[split], device, progress))
+    mean, scatter, features = (stored.tensors[name] for name in ("mean", "scatter", "features"))
+    # Facts are any JSON value to the type checker, hence the way over a string.
+    moments = Moments.given(int(str(stored.facts["n"])), mean, scatter)
+    return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution)
+
+
+def reference_path(extractor: FeatureExtractor, data: ImageData, split: str) -> Path:
+    """Return the cache file of the statistics of a split, "train" or "test", whether it is there or not; its
+    name changes with all that they depend on.
+    """
     # All that the statistics depend on, so that another version or other weights never read this file.
     identity = {
         "data": data.key,
@@ -71,12 +84,7 @@ def reference(
         "torch": torch.__version__,
         "torchmetrics": version("torchmetrics"),
     }
-    path = cache_dir() / "reference" / f"{data.name}-{split}-{cache.key(identity)}.safetensors"
-    stored = cache.cached(path, lambda: measure(extractor, splits[split], device, progress))
-    mean, scatter, features = (stored.tensors[name] for name in ("mean", "scatter", "features"))
-    # Facts are any JSON value to the type checker, hence the way over a string.
-    moments = Moments.given(int(str(stored.facts["n"])), mean, scatter)
-    return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution)
+    return cache_dir() / "reference" / f"{data.name}-{split}-{cache.key(identity)}.safetensors"
 
 
 def retained(n: int, most: int) -> Tensor:

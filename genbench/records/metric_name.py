@@ -103,6 +103,12 @@ class MetricName:
         """The same metric measured on other images, "test" say. Raises ValueError on what is not in `OF`."""
         return replace(self, of=of)
 
+    def at(self, of: str, ref: str | None) -> "MetricName":
+        """The same metric of other images, against another reference where it has one at all. Raises
+        ValueError on what is not in `OF`.
+        """
+        return replace(self, of=of, ref=ref if self.ref is not None else None)
+
     def is_detail(self, kinds: Mapping[str, Kind] = KINDS) -> bool:
         """True for what only CSV and JSON show: ends of intervals, single classes, kinds not in tables."""
         kind = kinds.get(self.value_kind)

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -11,7 +12,17 @@ from rich.text import Text
 
 from genbench.records.json_lines import append_line, parse_lines
 
-__all__ = ["BAD", "Ledger", "Outcome", "Status", "duration", "outcome_table"]
+__all__ = [
+    "BAD",
+    "Ledger",
+    "Outcome",
+    "Status",
+    "duration",
+    "job_line",
+    "outcome_table",
+    "seconds_left",
+    "settings_of",
+]
 
 Status = Literal[
     "not started",
@@ -25,8 +36,12 @@ Status = Literal[
     "unmended",
     "stopped",
 ]
+GIVEN = ("conditional=true", "guidance", "+guidance", "model.guidance", "model.prompts")
 COLOURS = {"done": "green", "stopped": "yellow", "busy": "yellow", "not started": "yellow"}
 BAD = {"refused", "failed", "unmended", "running"}  # red; a job that "runs" when all has ended was killed
+
+SOONEST = 0.02
+"""Share of a training from which its seconds are extrapolated: the first steps take longer."""
 
 
 class Outcome(NamedTuple):
@@ -42,11 +57,18 @@ class Outcome(NamedTuple):
     """The seconds that it took, or is estimated to take."""
     note: str
     """The headline of the result, or the reason why there is none."""
+    objective: float | None = None
+    """The objective of a finished run, which is to be as low as possible; None where it was not measured."""
 
     @property
     def bad(self) -> bool:
         """True where the user has to act: the job was refused, failed, or was killed."""
         return self.status in BAD
+
+    @property
+    def number(self) -> int:
+        """The number of the job for users, from 1."""
+        return self.job + 1
 
 
 class Ledger:
@@ -86,31 +108,88 @@ class Ledger:
 
 def outcome_of(line: Mapping[str, Any]) -> Outcome | None:
     """Return the object of a line as an outcome; None where it has other keys or values than an outcome
-    has.
+    has. Lines of earlier versions have no objective.
     """
     kinds = {"job": int, "status": str, "overrides": list, "run": str, "seconds": int | float, "note": str}
-    if line.keys() != kinds.keys() or not all(isinstance(line[key], kinds[key]) for key in kinds):
+    if line.keys() - {"objective"} != kinds.keys():
+        return None
+    if not all(isinstance(line[key], kinds[key]) for key in kinds):
         return None
     if line["status"] not in get_args(Status) or not math.isfinite(line["seconds"]):
         return None
-    return Outcome(**dict(line) | {"overrides": tuple(map(str, line["overrides"]))})
+    objective = line.get("objective")
+    is_number = isinstance(objective, int | float) and not isinstance(objective, bool)
+    overrides = tuple(map(str, line["overrides"]))
+    return Outcome(**{**line, "overrides": overrides, "objective": objective if is_number else None})
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:
-    """Make a table of outcomes, one row a job; overrides that all jobs share are left out.
+    """Make a table of outcomes, one row a job: the lowest objective first, marked as the best; then what has
+    none, failed, and was not started. Settings that all jobs share are left out.
 
     Bad outcomes are red and carry the directory of their run.
     """
-    shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes)) if outcomes[1:] else set()
+    settings, (first, *others) = settings_of(outcomes), sorted(outcomes, key=place)
+    has_best = sum(each.objective is not None for each in outcomes) > 1
     grid = Table(title=Text(title(outcomes)), title_justify="left")
-    for name in ("job", "status", "overrides", "time", "result"):
+    for name in ("job", "status", "settings", "time", "result"):
         grid.add_column(name, justify="right" if name in ("job", "time") else "left", overflow="fold")
-    for outcome in outcomes:
-        own = " ".join(word for word in outcome.overrides if word not in shared)
+    for outcome in (first, *others):
         status = Text(outcome.status, style="red" if outcome.bad else COLOURS.get(outcome.status, ""))
         note = f"{outcome.note}\n{outcome.run}".rstrip() if outcome.bad else outcome.note
-        grid.add_row(str(outcome.job), status, Text(own), Text(duration(outcome.seconds)), Text(note))
+        result = Text(f"{note} (best)", style="bold green") if outcome is first and has_best else Text(note)
+        time = Text(duration(outcome.seconds))
+        grid.add_row(str(outcome.number), status, Text(settings[outcome.job]), time, result)
     return grid
+
+
+def place(outcome: Outcome) -> tuple[int, float, int]:
+    """Return the key by which jobs are sorted in their table."""
+    group = {"done": 1, "skipped": 1, "estimated": 1, "not started": 4}.get(outcome.status, 2 + outcome.bad)
+    if outcome.objective is None:
+        return group, 0.0, outcome.job
+    return 0, outcome.objective, outcome.job
+
+
+def settings_of(outcomes: Sequence[Outcome]) -> dict[int, str]:
+    """Return the settings in which each job differs from others, in short names: width=8 lr=0.001.
+    A name is shortened to its last part, network.width to width, where no other setting has the same. Of a
+    single job, all settings are returned.
+    """
+    shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes)) if outcomes[1:] else set()
+    own = {each.job: [word for word in each.overrides if word not in shared] for each in outcomes}
+    keys = {word.partition("=")[0] for words in own.values() for word in words}
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    short = {key: key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in keys}
+    return {
+        job: " ".join(short[word.partition("=")[0]] + "".join(word.partition("=")[1:]) for word in words)
+        for job, words in own.items()
+    }
+
+
+def job_line(outcomes: Sequence[Outcome], job: int, *, total: bool = True) -> str:
+    """Return the number of a job among all: "job 3 of 27", or "job 3" in a search, whose end is not known."""
+    is_known = total and job < len(outcomes)
+    return f"job {job + 1} of {len(outcomes)}" if is_known else f"job {job + 1}"
+
+
+def seconds_left(
+    outcomes: Sequence[Outcome], elapsed: Mapping[int, tuple[float, float | None]]
+) -> float | None:
+    """Estimate the seconds that a sweep still takes, from the mean time of its finished jobs.
+
+    elapsed: of each running job its seconds so far and the share of its training that is done; where no job
+    is finished yet, the mean is extrapolated from these. As many jobs run at the same time as run now.
+    None where nothing says how long a job takes.
+    """
+    took = [each.seconds for each in outcomes if each.status == "done"]
+    took = took or [seconds / share for seconds, share in elapsed.values() if share and share >= SOONEST]
+    if not took:
+        return None
+    mean = sum(took) / len(took)
+    running = sum(max(mean - seconds, 0.0) for seconds, _ in elapsed.values())
+    waiting = sum(each.status == "not started" for each in outcomes)
+    return (running + mean * waiting) / max(len(elapsed), 1)
 
 
 def title(outcomes: Sequence[Outcome]) -> str:
@@ -118,7 +197,11 @@ def title(outcomes: Sequence[Outcome]) -> str:
     statuses = [outcome.status for outcome in outcomes]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     total = duration(sum(outcome.seconds for outcome in outcomes))
-    return f"sweep: {counts}; total run time {total}"
+    # No job may look unconditional since all are not: what all share has no column.
+    shared = [set(outcome.overrides) for outcome in outcomes]
+    found = sorted(word for word in set.intersection(*shared) if word.startswith(GIVEN)) if shared else []
+    also = f"; all with {' '.join(found)}" if found else ""
+    return f"sweep: {counts}; total run time {total}{also}"
 
 
 def duration(seconds: float) -> str:

@@ -16,20 +16,34 @@ TRAINING = ("parameters", "images_seen", "training_flops", "training_seconds", "
 SAMPLING = ("passes_per_sample", "flops_per_sample", "seconds_per_image")
 REST = ("peak_memory_bytes", "evaluation_seconds", "out_of_range", "sampling_batch", "device")
 COSTS = [*TRAINING, *SAMPLING, *REST]
-MEASURES = {  # title and better side of the columns that tables show behind the metrics
+MEASURES = {  # title and better side of the columns that tables show beside the metrics, in their order
     "bits_per_dim": ("bits/dim", -1),
-    "solver_error_bits": ("solver error", 0),
-    "floor_bits_per_dim": ("floor", 0),
-    "gap_bits_per_dim": ("gap", 0),
-    "reconstruction_mse": ("rec. MSE", -1),
-    "parameters": ("params", 0),
-    "images_seen": ("images", 0),
-    "training_seconds": ("train s", 0),
     "passes_per_sample": ("NFE", 0),
     "seconds_per_image": ("s/sample", 0),
+    "training_seconds": ("train s", 0),
+    "parameters": ("params", 0),
+    "images_seen": ("images", 0),
+    "floor_bits_per_dim": ("floor", 0),
+    "gap_bits_per_dim": ("gap", 0),
+    "solver_error_bits": ("solver error", 0),
+    "reconstruction_mse": ("rec. MSE", -1),
     "device": ("device", 0),
 }
-TITLES = {"training_flops": "train FLOPs", "group": "name"}  # of columns that only those see who ask for them
+FIRST = ("fid", "is")  # kinds of metrics before all of these; the others follow what each row has
+MAIN = (
+    "bits_per_dim",
+    "passes_per_sample",
+    "seconds_per_image",
+    "training_seconds",
+    "parameters",
+    "images_seen",
+)
+TITLES = {
+    "training_flops": "train FLOPs",
+    "group": "name",
+    "precision": "precision (option)",
+    "density": "density (option)",
+}  # of columns that only those see who ask for them
 EARLIER_TITLES = {"passes_per_sample": "passes"}
 LONG_TITLES = {  # of costs where there is more room than in a table, others go by their names
     "passes_per_sample": "network evaluations per sample (NFE)",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genbench.report.footnotes import counted_once, left_out
-from genbench.report.query import chosen_by_outcome, filtered, resolve
+from genbench.report.query import chosen_by_outcome, filtered, remarks, resolve
 from genbench.report.runs import Runs, of_folders, read, without_reruns
 from genbench.report.table import Query, Table, tables
 
@@ -19,7 +19,9 @@ class Comparison(NamedTuple):
     query: Query
     tables: list[Table]
     replaced: dict[str, str]  # runs that another one of the same configuration and seed stands for -> that
-    warnings: Sequence[str] = ()  # on filters that leave a part of a configuration's runs
+    warnings: Sequence[
+        str
+    ] = ()  # on filters that leave a part of a configuration's runs, words of two meanings
 
     @property
     def beginning(self) -> list[str]:
@@ -41,7 +43,9 @@ def compare(
     run at all), ValueError on a condition or a column that does not fit.
     """
     runs = read(runs_dir, unfinished=unfinished)
-    return compared(filtered(runs, conditions), query)._replace(warnings=chosen_by_outcome(runs, conditions))
+    given = {"--by": query.by, "--columns": query.columns, "--sort": [query.sort.removeprefix("-")]}
+    warnings = [*chosen_by_outcome(runs, conditions), *remarks(runs, given)]
+    return compared(filtered(runs, conditions), query)._replace(warnings=warnings)
 
 
 def compare_runs(run_dirs: Sequence[Path]) -> Comparison:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import CONVERGED_BITS, MEASURES, Column
+from genbench.report.columns import CONVERGED_BITS, Column, column
 from genbench.report.data_frame import cells
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
@@ -39,11 +39,16 @@ def notes(table: Table) -> list[str]:
         found.append(f"Score of real held-out images (reference for a perfect model): {', '.join(scores)}.")
     found += biases(table)
     if mixed:
-        found.append(f"Rows pool runs that differ in {some(mixed)}.")
+        found.append(f"Rows pool runs that differ in {some(titles(mixed))}.")
     shown = [*(col.name for col in table.columns), "budget", "data", *mixed]
     if others := unseen(table.runs, shown):
-        found.append(f"Rows also differ in {some(others)} (see --format csv).")
+        found.append(f"Rows also differ in {some(titles(others))} (see --format csv).")
     return found
+
+
+def titles(names: Sequence[str]) -> list[str]:
+    """The titles of columns by their names."""
+    return [column(name).title for name in names]
 
 
 def metrics(table: Table) -> list[tuple[Column, MetricName]]:
@@ -59,10 +64,7 @@ def numbers(table: Table, name: str) -> dict[str, float]:
 
 def shared(table: Table) -> Iterator[str]:
     """Notes on what all rows share, and on the protocol of the metrics of each mark."""
-    words = [
-        f"{MEASURES[name][0] if name in MEASURES else name} {written(value)}"
-        for name, value in table.constants.items()
-    ]
+    words = [f"{column(name).title} {written(value)}" for name, value in table.constants.items()]
     seeds = {len(line.seeds) for line in table.lines if not line.is_given}
     if len(seeds) == 1 and len(table.lines) > 1:
         words.append("one seed per row" if seeds == {1} else f"{seeds.pop()} seeds per row")
@@ -109,6 +111,8 @@ def legend(table: Table, repeats: str, scores: Sequence[str]) -> Iterator[str]:
         yield "(n of m): only n of the row's m runs have this value, so it is never the best."
     signs = {entry.sign for _, entry in shown}
     yield from (f"{sign}: {meaning}." for sign, meaning in SIGNS.items() if sign in signs)
+    if any(entry.value is None and not entry.sign for _, entry in shown):
+        yield "n/a: does not exist for this model."
 
 
 def given_images(table: Table) -> Iterator[str]:

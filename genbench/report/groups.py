@@ -1,15 +1,17 @@
 """Columns that tell runs apart, and the parts of a directory of runs whose numbers may stand in one table."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import AXES, COSTS, measured_metrics, shown_metrics
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, exact, groups, present
 from genbench.report.runs import Runs
 
-__all__ = ["axes", "constants", "data_sets", "identifying", "pooled", "protocols", "unseen"]
+__all__ = ["axes", "constants", "data_sets", "data_titles", "identifying", "pooled", "protocols", "unseen"]
 
 NO_AXES = ("tracker", "status", "run", "group", "seed", "identity", *COSTS)  # tell no rows apart
+DATA = ("data", "data_name", "data_key")
 LAST = (
     "experiment",
     "sweep",
@@ -17,7 +19,7 @@ LAST = (
     "metrics",
     "precision",
     "trainer",
-)  # only if nothing else differs
+)  # tell runs apart only where no others do
 
 
 def identifying(runs: Runs) -> list[str]:
@@ -49,18 +51,56 @@ def axes(runs: Runs) -> list[str]:
 def data_sets(runs: Runs) -> list[tuple[str, Runs]]:
     """Return the runs of each set of images under its name, by name; numbers of two sets never compare.
 
-    A name: digits (data.binarize=true).
+    Names are those of `data_titles`.
     """
-    names = [name for name in runs.settings if name.startswith("data.")]
+    names = ["data", *(name for name in runs.settings if name.startswith("data."))]
+    parts = [runs.with_frame(runs.frame.iloc[places]) for places in groups(runs.frame, names)]
+    return sorted(zip(data_titles(parts), parts, strict=True), key=lambda pair: pair[0])
+
+
+def data_titles(parts: Sequence[Runs]) -> list[str]:
+    """Return the name of the images of each of several parts of runs: digits_binary, cats_32px.
+
+    parts: runs of one set of images each. Where sets share a name, the settings in which they differ stand
+    behind it, or the beginning of the hash of their images, for folders that are called alike.
+    """
+    names = sorted({name for runs in parts for name in runs.settings if name.startswith("data.")})
+    firsts = [{name: cells(runs.frame, name)[0] for name in (*DATA, *names)} for runs in parts]
+    titles = [str(first["data_name"] or first["data"] or "") for first in firsts]
+    alike = {repr([first[name] for name in ("data", *names)]) for first in firsts}
+    if len(alike) == 1:
+        return titles
+    # Settings first, but for the path, which says more of a machine than of the images.
+    keys = [str(first["data_key"] or "")[:6] for first in firsts]  # as folders of the cache have it, too
+    paths = [hashlib.sha256(str(first.get("data.root")).encode()).hexdigest()[:6] for first in firsts]
+    for details in (settings_in_which_twins_differ(titles, firsts, names), keys, paths):
+        twins = {
+            title: {more for name, more in zip(titles, details, strict=True) if name == title}
+            for title in titles
+        }
+        titles = [
+            f"{title} ({more})" if len(twins[title]) > 1 and more else title
+            for title, more in zip(titles, details, strict=True)
+        ]
+    return titles
+
+
+def settings_in_which_twins_differ(
+    titles: Sequence[str], firsts: Sequence[Mapping[str, Cell]], names: Sequence[str]
+) -> list[str]:
+    """Return for each set of images its settings in which those of the same title differ: "flip=false".
+
+    titles, firsts: one each a set, its title and its values by their names; the path data.root is no text.
+    """
     found = []
-    for places in groups(runs.frame, ["data", *names]):
-        part = runs.with_frame(runs.frame.iloc[places])
-        values = {name: cells(part.frame, name)[0] for name in ("data", *names)}
-        data = values.pop("data")
-        extra = [f"{name}={str(value).lower()}" for name, value in values.items() if value is not None]
-        words = ["" if data is None else str(data), *([f"({', '.join(extra)})"] if extra else [])]
-        found.append((" ".join(words), part))
-    return sorted(found, key=lambda pair: pair[0])
+    for title, first in zip(titles, firsts, strict=True):
+        twins = [other for name, other in zip(titles, firsts, strict=True) if name == title]
+        differ = [
+            name for name in names if name != "data.root" and any(x[name] != first[name] for x in twins)
+        ]
+        words = (f"{name.removeprefix('data.')}={str(first[name]).lower()}" for name in differ)
+        found.append(", ".join(words))
+    return found
 
 
 def protocols(runs: Runs) -> list[tuple[str, Runs]]:

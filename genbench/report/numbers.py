@@ -2,15 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from statistics import median_high
+from statistics import median_low
 
 from genbench.report.columns import COSTS
 from genbench.report.statistics import Estimate
 from genbench.report.table_cell import Entry
 
-__all__ = ["decimals", "parts", "rounded", "shared_decimals", "short", "uncertainty", "whole", "written"]
+__all__ = [
+    "decimals",
+    "parts",
+    "rounded",
+    "shared_decimals",
+    "short",
+    "uncertainty",
+    "whole",
+    "written",
+]
 
 MOST = 9  # decimals
+MORE = 2  # that a row may have beyond those of its column, and its column beyond those of its coarsest row
 # From where on a unit is used, its size, and its sign.
 UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 
@@ -69,7 +79,9 @@ def uncertainty(x: Estimate, digits: int) -> str:
     if not x.half_width:
         return ""
     if x.half_width == x.std:
-        return f"± {rounded(x.std, digits)}"
+        # Less than half of the last figure that is shown is not nothing.
+        is_seen = x.std >= 0.5 * 10.0**-digits
+        return f"± {rounded(x.std, digits)}" if is_seen else f"± <{10.0**-digits:.{digits}f}"
     return f"[{rounded(x.low or 0.0, digits)}, {rounded(x.high or 0.0, digits)}]"
 
 
@@ -82,9 +94,13 @@ def decimals(x: Estimate, shared: int | None = None) -> int:
     number = half or x.mean
     if not number or not math.isfinite(number):
         return shared or 0
-    if shared is not None and shared >= places(number, 1 if half else 2):
+    wanted = places(number, 2 if half else 4)
+    if shared is None:
+        return wanted
+    if shared >= places(number, 1 if half else 2):
         return shared
-    return places(number, 2 if half else 4)
+    # A row that is nearly exact gets a few decimals more, not those of its last figure.
+    return min(wanted, shared + MORE) if half else wanted
 
 
 def shared_decimals(column: Sequence[Estimate]) -> int | None:
@@ -97,7 +113,7 @@ def shared_decimals(column: Sequence[Estimate]) -> int | None:
     wanted = [decimals(x) for x in known or column if x.mean and math.isfinite(x.mean)]
     if wanted and max(wanted) - min(wanted) <= 1:
         return max(wanted) if known else min(wanted)
-    return median_high(wanted) if known and wanted else None
+    return min(median_low(wanted), min(wanted) + MORE) if known and wanted else None
 
 
 def places(number: float, figures: int) -> int:

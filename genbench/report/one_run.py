@@ -16,13 +16,14 @@ from genbench.records.json_lines import parse_lines
 from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
 from genbench.records.metric_name import MetricName
 from genbench.records.result import NOT_FINITE, Cost, Likelihood, Reconstruction, number, section
+from genbench.records.titles import conditioning, data_name
 from genbench.records.untrusted_files import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import settings as flat
 from genbench.report.data_frame import Cell
 
 __all__ = ["GIVEN", "RunRecord", "network_columns", "read_run", "text"]
 
-FACTS = ("group", "status", "seed", "identity")
+FACTS = ("group", "status", "seed", "identity", "data_key")
 GIVEN = "given"
 """Section of a result of images that another tool made, and the column with the place they came from."""
 NOT_TRAINED = "not trained here"
@@ -144,6 +145,8 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     cost, likelihood, reconstruction = ({key: new.get(key) for key in found} for found, new in sections)
     words = NOT_TRAINED if cost.get("images_seen") == 0 else flat.budget(config, cost.get("device"))
     facts = {fact: content[fact] for fact in FACTS if fact in content}
+    choices = section(content, "choices")
+    named = {"data_name": data_name(choices, config), "conditioning": conditioning(choices, config)}
     if GIVEN in content:
         facts[GIVEN] = section(content, GIVEN).get("target", "unknown")
     # What precision was taken is a choice, so the option is no part of the identity: `auto` and `fp32` alike.
@@ -152,12 +155,13 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
         facts["identity"] = hashed(copy.deepcopy(others))
     return clean(
         {
-            **section(content, "choices"),
+            **choices,
+            **{name: words for name, words in named.items() if words is not None},
             **({"budget": words} if words else {}),
             **{name: number(name, value) for name, value in metrics.items()},
             **cost,
             **{"likelihood_n" if name == "n" else name: value for name, value in likelihood.items()},
-            **{f"reconstruction_{name}": value for name, value in reconstruction.items() if name != "n"},
+            **{f"reconstruction_{name}": value for name, value in reconstruction.items()},
             **facts,
         }
     )

@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from difflib import SequenceMatcher, get_close_matches
 from itertools import accumulate
@@ -15,10 +15,21 @@ from genbench.report.groups import identifying
 from genbench.report.runs import Runs
 from genbench.runtime.printable import in_one_line
 
-__all__ = ["chosen_by_outcome", "filtered", "in_order", "keys", "listed", "measure", "order", "resolve"]
+__all__ = [
+    "chosen_by_outcome",
+    "filtered",
+    "in_order",
+    "keys",
+    "listed",
+    "measure",
+    "order",
+    "remarks",
+    "resolve",
+]
 
 NEAR, ROOM = 3, 72  # names that a message lists, and letters that values may take
 NAME = "name"  # as the user gives it to a group of runs, whose column results call `group`
+TOLD = ("data_name", "conditioning", "data_key")  # what the records of a run tell in words, by their columns
 LIKENESS = 0.66  # difflib's ratio of a name to another with two letters exchanged: fdi and fid
 MARGIN = 0.1  # how far behind the nearest name others may be
 CONDITION = re.compile(r"(?P<key>[^=!<>\[]+(?:\[[^\]]*\])?)(?P<sign>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
@@ -38,7 +49,8 @@ def filtered(runs: Runs, conditions: Sequence[str], *, option: str = "--filter")
             raise ValueError(f"{option} {condition}: {error}") from error
         if not any(found):
             key = parted(condition)[0]
-            raise ValueError(f"{option} {condition}: no run is left; {key} is {values(runs, key)}")
+            there = [f"{word} is {values(runs, word)}" for word in meanings(runs, key) or [key]]
+            raise ValueError(f"{option} {condition}: no run is left; {', '.join(there)}")
         runs = runs.with_frame(runs.frame.loc[found])
     return runs
 
@@ -46,15 +58,23 @@ def filtered(runs: Runs, conditions: Sequence[str], *, option: str = "--filter")
 def meets(runs: Runs, condition: str) -> list[bool]:
     """Answer of each run to a condition; a run without a value meets only `!=`."""
     key, sign, value = parted(condition)
-    found = first_of(runs, resolve(runs, key))
+    patterns = [value, *listed(value)]  # a value may hold commas itself: 60,000 images
+    is_of_numbers = sign in ORDERS or all(map(is_number, listed(value)))
+    found = first_of(runs, (measure if is_of_numbers and meanings(runs, key) else resolve)(runs, key))
     if sign in ORDERS:
         try:
             limit = float(value)
         except ValueError as error:
             raise ValueError(f"{value!r} is no number, which {sign} needs") from error
         return [isinstance(x, int | float) and ORDERS[sign](x, limit) for x in found]
-    patterns = [value, *listed(value)]  # a value may hold commas itself: 60,000 images
     return [any(same(x, pattern) for pattern in patterns) == (sign == "=") for x in found]
+
+
+def is_number(text: str) -> bool:
+    """Return True for text that is a number in any writing: 3, 1e-3, nan."""
+    with suppress(ValueError):
+        return float(text) is not None
+    return False
 
 
 def parted(condition: str) -> tuple[str, str, str]:
@@ -87,7 +107,7 @@ def chosen_by_outcome(runs: Runs, conditions: Sequence[str]) -> list[str]:
 
     The mean over runs that were chosen by their outcome is better than the configuration is.
     """
-    facts = ("run", "group", "seed", "status", "identity", "budget", "device")
+    facts = ("run", "group", "seed", "status", "identity", "budget", "device", *TOLD)
     identity = {*runs.choices, *runs.settings, *facts}
     on_measures = [c for c in conditions if not identity.issuperset(resolve(runs, parted(c)[0]))]
     if not on_measures:
@@ -123,8 +143,12 @@ def values(runs: Runs, name: str) -> str:
 def resolve(runs: Runs, name: str) -> list[str]:
     """Return the columns that a user means: a column's own name, a title, or the kind of a metric.
 
-    A kind (fid) stands for the columns that are usually shown. Raises ValueError with names near it.
+    A kind (fid) stands for the columns that are usually shown. Of a word with two meanings, see `meanings`,
+    it is the option. Raises ValueError with names near it.
     """
+    word, _, meaning = name.rpartition("_")
+    if name in meanings(runs, word):
+        return [word] if meaning == "option" else of_kind(runs, word)
     if name in runs.frame.columns:
         return [name]
     kinds = [key for key, kind in runs.kinds.items() if kind.title == name]
@@ -149,16 +173,43 @@ def near(name: str, known: Sequence[str]) -> list[str]:
 def measure(runs: Runs, name: str) -> list[str]:
     """Return the columns that a user means where only a measure makes sense, see `resolve`.
 
-    `precision` is then the metric, not the option by which a run computed. Raises ValueError as `resolve`.
+    Of a word with two meanings, see `meanings`, it is the score. Raises ValueError as `resolve`.
     """
     return of_kind(runs, name) or resolve(runs, name)
+
+
+def meanings(runs: Runs, word: str) -> list[str]:
+    """Return the two names of a word that is an option and a score of these runs, nothing of any other word.
+
+    precision -> precision_option (fp32, bf16), precision_score (of samples among their nearest neighbours).
+    """
+    is_both = word in runs.choices and of_kind(runs, word)
+    return [f"{word}_option", f"{word}_score"] if is_both else []
+
+
+def remarks(runs: Runs, asked: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a note on each word with two meanings that a user gave, which says how it was taken.
+
+    asked: the words by their option, such as {"--by": ["precision"]}.
+    """
+    found = []
+    for option, words in asked.items():
+        for word in words:
+            if names_of_it := meanings(runs, word):
+                taken, other = names_of_it if option == "--by" else reversed(names_of_it)
+                found.append(
+                    f"{option} {word}: this word has two meanings and is taken as {taken}; the other one is "
+                    f"{other}."
+                )
+    return found
 
 
 def of_kind(runs: Runs, kind: str) -> list[str]:
     """The metrics of a kind: those that are usually shown, or else all."""
     metrics = measured_metrics(runs.frame.columns)
     found = [metric for metric in metrics if MetricName.parse(metric).kind == kind.lower()]
-    return shown_metrics(found, runs.kinds) or found
+    listed_alone = [name for name in found if shown_metrics([name], {})]  # of kinds in CSV and JSON alone
+    return shown_metrics(found, runs.kinds) or listed_alone or found
 
 
 def keys(runs: Runs, *, every: bool = False) -> str:
@@ -167,20 +218,16 @@ def keys(runs: Runs, *, every: bool = False) -> str:
     every: also names without a value, and choices and settings in which those that have them do not differ.
     """
     known, shown = names(runs), []
-    chosen = (*runs.choices, *runs.settings, NAME, "status", "budget")
+    chosen = (*runs.choices, *runs.settings, NAME, "status", "budget", *TOLD)
     for name in known:
         # A measure is listed where some run has it, a choice or setting where runs differ in it.
-        is_choice = name in chosen and not of_kind(runs, name)
-        found = distinct(present(first_of(runs, resolve(runs, name))))
+        columns = resolve(runs, name)
+        is_choice = name in chosen or columns[0] in runs.choices
+        found = distinct(present(first_of(runs, columns)))
         if every or (len(found) > is_choice and name != "identity"):
             shown.append(name)
     size = max(map(len, shown))
-    lines = []
-    for name in shown:
-        # --columns and --sort may take a choice's name for a metric: precision
-        other = measure(runs, name)
-        also = "" if other == resolve(runs, name) else f"; as a measure {values(runs, other[0])}"
-        lines.append(in_one_line(f"{name:{size}}  {values(runs, name)}{also}") + "\n")
+    lines = [in_one_line(f"{name:{size}}  {values(runs, name)}") + "\n" for name in shown]
     rest = len(known) - len(shown)
     more = f"{rest} more, in which these runs do not differ: --keys --all\n" if rest else ""
     return "".join(lines) + more
@@ -190,9 +237,10 @@ def names(runs: Runs) -> list[str]:
     """Names by which a user may call a column, in the order in which they are listed."""
     known = list(runs.frame.columns)
     kinds = dict.fromkeys(MetricName.parse(metric).kind for metric in measured_metrics(known))
-    first = ["run", "group", "seed", *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
+    first = ["run", "group", "seed", *TOLD, *runs.choices, *runs.settings, *kinds, *LIKELIHOOD, *COSTS]
     found = [name for name in dict.fromkeys(first) if name in known or name in kinds]
     found += sorted(name for name in known if name not in found and not is_metric(name))
+    found = [word for name in found for word in meanings(runs, name) or [name]]
     return [NAME if name == "group" else name for name in found]
 
 

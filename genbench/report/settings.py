@@ -8,7 +8,10 @@ from typing import Any
 __all__ = ["budget", "differing", "plain", "settings"]
 
 # Keys that are columns of their own, or that move no number.
-ELSEWHERE = ("name", "seed", "device", "precision", "runs_dir", "rerun", "image", "tracker", "conditional")
+ELSEWHERE = (
+    *("name", "seed", "device", "precision", "runs_dir", "rerun", "image", "tracker", "conditional"),
+    *("objective", "dry_run", "retry_failed"),
+)
 IMPLIED = ("_target_", "_partial_", "shape", "num_classes")  # follow from the choices and the data
 
 

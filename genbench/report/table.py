@@ -5,7 +5,18 @@ from typing import NamedTuple
 
 from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import AXES, COSTS, MEASURES, Column, column, measured_metrics, shown_metrics
+from genbench.records.titles import UNCONDITIONAL, shared_conditioning
+from genbench.report.columns import (
+    AXES,
+    COSTS,
+    FIRST,
+    MAIN,
+    MEASURES,
+    Column,
+    column,
+    measured_metrics,
+    shown_metrics,
+)
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, groups, present
 from genbench.report.groups import axes, constants, data_sets, identifying, protocols, unseen
 from genbench.report.numbers import shared_decimals, whole, written
@@ -16,6 +27,9 @@ from genbench.report.statistics import Leader, adjusted, leader
 from genbench.report.table_cell import NOT_MEASURED, Entry, comparable, entries, joined
 
 __all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
+
+CONDITIONS = ("conditional", "guidance", "guidance.scale", "model.guidance", "model.prompts")
+"""Choices and settings that the one column `conditioning` says, see `records.titles.conditioning`."""
 
 
 class Query(NamedTuple):
@@ -56,18 +70,24 @@ class Line(NamedTuple):
 class Table(NamedTuple):
     """The comparison of one data set under one protocol, laid out but not yet text."""
 
-    title: str
+    title: str  # the data, what all samples are conditioned on, and the protocol where there are several
     columns: list[Column]
     lines: list[Line]
     constants: dict[str, Cell]  # what has no column since it is the same in all rows
     budgets: list[str]  # the training budgets of the runs in words; several make the rows unequal
     runs: Runs
     leaders: dict[str, Leader]  # best row of each column in which rows were tested; p values after Holm
+    data: str = ""  # the title without what the samples are conditioned on
 
     @property
     def tested(self) -> int:
         """Number of the columns in which rows were tested against one another."""
         return len(self.leaders)
+
+    @property
+    def is_conditional(self) -> bool:
+        """True if the samples of all rows are conditioned on labels or texts, which the title then says."""
+        return self.title != self.data
 
     @property
     def entries(self) -> list[tuple[Entry, ...]]:
@@ -97,14 +117,15 @@ def tables(runs: Runs, query: Query) -> list[Table]:
     column that these runs do not have.
     """
     return [
-        table(", ".join(filter(None, (data, protocol))), part, query)
+        table((data, protocol), part, query)
         for data, same_data in data_sets(runs)
         for protocol, part in protocols(same_data)
     ]
 
 
-def table(title: str, runs: Runs, query: Query) -> Table:
-    """Lay out one table, of runs of one data set and protocol."""
+def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
+    """Lay out one table, of runs of one data set and protocol, whose names are given."""
+    data, protocol = names_of_it
     by = [name for word in query.by for name in resolve(runs, word)]
     parts = groups(runs.frame, by or identifying(runs))
     words, known = budgets(runs.frame), set(budgets(runs.trained.frame))
@@ -113,13 +134,13 @@ def table(title: str, runs: Runs, query: Query) -> Table:
     costs = [name for name in names if name in COSTS and (len(parts) > 1 or name == "device")]
     same = {} if query.columns else constants(runs, costs)
     # No table is read without budgets and numbers of seeds where they differ.
-    given = [value is not None for value in cells(runs.frame, "given")]
-    is_row_given = [all(given[i] for i in places) for places in parts]
+    given_runs = [value is not None for value in cells(runs.frame, "given")]
+    is_row_given = [all(given_runs[i] for i in places) for places in parts]
     counts = entries(runs.frame, parts, "seeds")
     seeds = {x.value for x, is_given in zip(counts, is_row_given, strict=True) if not is_given}
     wanted = {"budget": len(known) > 1, "seeds": not by and len(seeds) > 1}
     telling = [name for name in axes(runs) if name != "data" and name.partition(".")[0] != "budget"]
-    left = by or telling or ["model"]
+    left = with_conditioning(by, by or telling or ["model"], runs)
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
@@ -127,10 +148,14 @@ def table(title: str, runs: Runs, query: Query) -> Table:
         [entries(runs.frame, parts, col.name) for col in columns], columns, runs, is_row_given
     )
     lines = [
-        Line(runs.frame.iloc[places], [*row], {words[i] for i in places if not given[i]})
+        Line(runs.frame.iloc[places], [*row], {words[i] for i in places if not given_runs[i]})
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
     ]
-    choices = {n: value for n, value in constants(runs, ["data", *AXES, "budget"]).items() if n not in left}
+    given = {None if x is None else str(x) for x in cells(runs.frame, "conditioning")}
+    choices = constants(
+        runs, ["data", *AXES, *(["conditioning"] if given != {UNCONDITIONAL} else []), "budget"]
+    )
+    choices = {n: data if n == "data" and data else x for n, x in choices.items() if n not in left}
     # Rows go from best to worst, or as the user wants; what has no value comes last.
     col = next((col for col in columns if col.better), columns[0])
     col, down = order(runs, query.sort) if query.sort else (col, col.better > 0)
@@ -139,8 +164,26 @@ def table(title: str, runs: Runs, query: Query) -> Table:
         columns[i].name: x._replace(place=places.index(x.place), rival=places.index(x.rival))
         for i, x in leaders.items()
     }
+    title = ", ".join(filter(None, (data, shared_conditioning(given), protocol)))
     lines = [lines[i] for i in places]
-    return Table(title, columns, lines, choices | same, [] if all(given) else sorted(known), runs, tests)
+    own = ", ".join(filter(None, (data, protocol)))
+    return Table(
+        title, columns, lines, choices | same, [] if all(given_runs) else sorted(known), runs, tests, own
+    )
+
+
+def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> list[str]:
+    """Return the columns that say what rows are, and what their samples are conditioned on where runs differ.
+
+    No guided row may look unconditional, whatever else tells rows apart. One column stands for those of the
+    labels, the guidance and its scale. by: what the user asked for, which stays as it is, and which needs no
+    such column where it names all of these in which runs differ.
+    """
+    differ = [name for name in CONDITIONS if len(distinct(cells(runs.frame, name))) > 1]
+    one = len({*cells(runs.frame, "conditioning")} - {None}) < 2
+    if one or "conditioning" in by or (by and {*differ} <= {*by}):
+        return [*left]
+    return [*(name for name in left if name in by or name not in CONDITIONS), "conditioning"]
 
 
 def measures(runs: Runs, query: Query) -> list[str]:
@@ -152,7 +195,14 @@ def measures(runs: Runs, query: Query) -> list[str]:
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)
     # Metrics that stem from later evaluations alone come behind the runs' own.
-    return [*sorted(shown, key=lambda name: not any(runs.own(name))), *there]
+    shown = sorted(shown, key=lambda name: not any(runs.own(name)))
+    # What is read first stands first, so that it has room on a narrow terminal and in a column of a paper.
+    first = [name for name in shown if MetricName.parse(name).kind in FIRST and any(runs.own(name))] or shown[
+        :1
+    ]
+    main = [name for name in there if name in MAIN]
+    rest = [name for name in (*shown, *there) if name not in (*first, *main)]
+    return [*first, *main, *rest]
 
 
 def marked(names: Sequence[str], runs: Runs) -> list[Column]:

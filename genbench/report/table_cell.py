@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
+from genbench.records.titles import UNCONDITIONAL
 from genbench.report.columns import COSTS, LIKELIHOOD
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, present
 from genbench.report.statistics import Estimate, estimate
@@ -39,28 +40,40 @@ def entries(frame: DataFrame, groups: Iterable[Sequence[int]], name: str) -> lis
     if name == "seeds":
         seeds = cells(frame, "seed")
         return [Entry(len(distinct(seeds[i] for i in places))) for places in groups]
-    # Of images that another tool made what is absent was not measured; of a model it may not exist.
-    names = (name, beside(name, "_low"), beside(name, "_high"), "bound", "likelihood_n")
-    is_given = [value is not None for value in cells(frame, "given")]
+    names = (name, beside(name, "_low"), beside(name, "_high"), "bound")
     # Lists: a slice of a data frame for each of a thousand rows and each column takes seconds.
     columns = [cells(frame, key) for key in names]
+    # Of images that another tool made nothing else was measured, not even what they were made by.
+    is_given = [value is not None for value in cells(frame, "given")]
+    lacks = zip(is_given, without_measurement(frame, name), strict=True)
+    unmeasured = [given or lack for given, lack in lacks]
     return [
-        Entry(None, sign=NOT_MEASURED)
-        if all(is_given[i] and columns[0][i] is None for i in places)
-        else entry_of(name, *([column[i] for i in places] for column in columns))
+        entry_of(name, *([column[i] for i in places] for column in columns))
+        if any(columns[0][i] is not None for i in places)
+        else Entry(None, sign=NOT_MEASURED if any(unmeasured[i] for i in places) else "")
         for places in groups
     ]
 
 
-def entry_of(
-    name: str, values: list[Cell], lows: list[Cell], highs: list[Cell], bounds: list[Cell], counts: list[Cell]
-) -> Entry:
+def without_measurement(frame: DataFrame, name: str) -> list[bool]:
+    """Return for each run True where a number that it lacks in a column exists, and was not measured.
+
+    Any model has scores (but for those within classes, of a conditional one) and costs of sampling; none was
+    asked for. A likelihood or an error of rebuilt images that was not asked for is one of 0 images.
+    """
+    if name == "reconstruction_mse" or name in LIKELIHOOD:
+        counts = "reconstruction_n" if name == "reconstruction_mse" else "likelihood_n"
+        return [count == 0 for count in cells(frame, counts)]
+    if is_metric(name) and MetricName.parse(name).kind == "fid_class":
+        return [given != UNCONDITIONAL for given in cells(frame, "conditioning")]
+    return [is_metric(name) or name in COSTS] * len(frame)
+
+
+def entry_of(name: str, values: list[Cell], lows: list[Cell], highs: list[Cell], bounds: list[Cell]) -> Entry:
     """Entry of one group of runs, from the values of its column and of those that go with it."""
     found = present(values)
     numbers = [x for x in found if isinstance(x, int | float) and not isinstance(x, bool)]
     is_bits = name == "bits_per_dim"
-    if is_bits and not found and 0 in counts:
-        return Entry(None, sign=NOT_MEASURED)
     is_likelihood = name in LIKELIHOOD or name.startswith(("reconstruction", "bits_per_dim"))
     is_measure = is_likelihood or name in COSTS or is_metric(name)  # of which several seeds have a mean
     if not numbers or len(numbers) < len(found) or not is_measure:

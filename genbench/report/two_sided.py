@@ -11,8 +11,8 @@ from rich.text import Text
 from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, merged_networks
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import Column, column, measured_metrics, shown_metrics
-from genbench.report.data_frame import Cell, cells, groups
-from genbench.report.groups import axes, data_sets, identifying
+from genbench.report.data_frame import Cell, cells, distinct, groups, present
+from genbench.report.groups import axes, data_titles, identifying
 from genbench.report.numbers import written
 from genbench.report.query import filtered
 from genbench.report.runs import Runs, of_folders, read, without_reruns
@@ -79,7 +79,7 @@ def compare_sides(a: Runs, b: Runs) -> list[Measure]:
             f"{min(both)} is a run of both A and B, which does not differ from itself: give two "
             "directories, or conditions such as --a model=ddpm --b model=vae"
         )
-    (data_a, _), (data_b, _) = (data_sets(runs)[0] for runs in (a, b))
+    data_a, data_b = data_titles([a, b])
     if data_a != data_b:
         raise ValueError(f"A is of {data_a}, B of {data_b}: numbers of two sets of images do not compare")
     shared = list[tuple[Column, Values, Values]]()
@@ -158,7 +158,7 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
         if network in behind.values()
     ]
     grid = Table(
-        title=Text(f"A is {names[0]}\nB is {names[1]}{unequal}"),
+        title=Text("\n".join(map(side_title, "AB", names, sides or (None, None))) + unequal),
         title_justify="left",
         caption=Text("\n".join([rule, *notes])),
         caption_justify="left",
@@ -172,6 +172,17 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
         sign = f"{WEAK_SIGN} " if network is not None and network.is_weak else ""
         grid.add_row(Text(f"{name} {x.column.arrow}"), sign + written(x.a), sign + written(x.b), p, x.by)
     return grid
+
+
+def side_title(side: str, name: str, runs: Runs | None) -> str:
+    """Return the line above a comparison that says what one side is: its name, its model and its data."""
+    if runs is None:
+        return f"{side} is {name}"
+    columns = (cells(runs.frame, key) for key in ("model", "data_name", "conditioning"))
+    known = [", ".join(dict.fromkeys(map(str, present(column)))) for column in columns]
+    seeds = ", ".join(map(str, distinct(present(cells(runs.frame, "seed")))))
+    words = [*filter(None, known), f"{'seeds' if ',' in seeds else 'seed'} {seeds}"]
+    return f"{side} is {name}: {', '.join(words)}"
 
 
 def network_of(col: Column, networks: Mapping[str, FeatureNetwork]) -> FeatureNetwork | None:

@@ -82,12 +82,12 @@ FIXED: dict[str, FixedPrecision] = {each.name: each for each in (Float32(), BFlo
 
 class Choice(NamedTuple):
     """A precision, and the reason why it was taken in words, which is printed; empty where the user asked for
-    it. The first process makes the choice for all.
+    it, and where a device has one alone. The first process makes the choice for all.
     """
 
     taken: FixedPrecision
     reason: str = ""
-    """In words, where the user did not ask for it."""
+    """In words, where there was a choice that the user did not make."""
 
 
 def recorded_precision(
@@ -118,7 +118,7 @@ class AutoPrecision(Precision):
 
     def choose(self, device: torch.device, measure: Callable[[], dict[str, float]]) -> Choice:
         if not has_bf16_units(device):
-            return Choice(FIXED["fp32"], "this device has no bfloat16 units")
+            return Choice(FIXED["fp32"])  # there is nothing to choose from
         rate = measure()
         taken = FIXED["bf16" if rate["bf16"] >= self.gain * rate["fp32"] else "fp32"]
         shown = f"bf16 trains {rate['bf16']:,.0f} images/s, fp32 {rate['fp32']:,.0f}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from genbench.runtime.passwords import without_passwords
 
-__all__ = ["complain", "flat", "in_one_line", "printable", "spell_out_warnings"]
+__all__ = ["complain", "counted", "flat", "in_one_line", "printable", "spell_out_warnings"]
 
 FORMAT = warnings.formatwarning
 LONG = re.compile(r"\S{300,}")
@@ -42,6 +42,13 @@ def flat(text: str) -> str:
     are wrapped or indented for a terminal of their own.
     """
     return " ".join(text.split())
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is not 1: "1 image", "2,000 images"; for nouns
+    whose plural ends in s.
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def spelt(text: str) -> str:

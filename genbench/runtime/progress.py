@@ -3,20 +3,17 @@ there is no terminal.
 """
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.segment import Segment
+from rich.text import Text
 
 from genbench.runtime.printable import printable
 from genbench.runtime.streams import open_streams
@@ -25,6 +22,9 @@ __all__ = ["Bar", "Progress", "terminal"]
 
 PLAIN_SECONDS = 5.0  # between two plain lines where no terminal redraws a bar
 PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
+WIDEST, NARROWEST = 24, 6  # columns of the drawn part of a bar
+ARROW = "->\x00"  # an arrow with a space at which no line ends
+TIMES = len(" 0:00:00 ETA 0:00:00 ")  # elapsed and left, as rich writes them
 
 
 class PlainConsole(Console):
@@ -98,17 +98,57 @@ class Bar:
         self.console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 
 
-class TerminalBar(Bar):
-    """The same, drawn and redrawn by rich."""
+class Layout(NamedTuple):
+    """Parts of a bar as they fit a terminal: the title, columns of the drawn bar, and the note."""
 
-    def __init__(self, title: str, total: int, display: RichProgress) -> None:
+    title: str
+    bar: int
+    note: str
+
+
+def layout(title: str, total: int, note: str, width: int) -> Layout:
+    """Fit a bar of `total` units to a terminal of `width` columns. Count, time and ETA always have room; of
+    the note its first parts, losses, are left out first and its last, the rate, last; then the title is cut.
+
+    note: parts, with two spaces between them.
+    """
+    needed = TIMES + 2 * len(f"{total:,}") + 1 + NARROWEST + 1  # all but title and note
+    room = width - needed
+    parts = note.split("  ")
+    while parts and len(title) + 1 + len("  ".join(parts)) > room:
+        parts.pop(0)
+    short = title if len(title) < room else f"{title[: max(room - 3, 1)]}.."
+    note = "  ".join(parts)
+    return Layout(short, min(max(room - len(short) - len(note) + NARROWEST - 1, NARROWEST), WIDEST), note)
+
+
+class TerminalBar(Bar):
+    """The same, drawn and redrawn by rich, as wide as the terminal is at that moment."""
+
+    def __init__(self, title: str, total: int, display: RichProgress, bar: BarColumn) -> None:
         super().__init__(title, total, None)
-        self.display = display
+        self.display, self.bar = display, bar
         self.task = display.add_task(title, total=total, note="")
+        self.fit()
 
     def advance(self, done: int, note: str = "") -> None:
         super().advance(done, note)
-        self.display.update(self.task, completed=done, note=self.note)
+        self.fit()
+
+    def fit(self) -> None:
+        """Redraw the bar with what fits beside count, time and ETA."""
+        fitted = layout(self.title, self.total, self.note, self.display.console.width)
+        self.bar.bar_width = fitted.bar
+        self.display.update(self.task, completed=self.done, description=fitted.title, note=fitted.note)
+
+
+def wrapped(sentence: str, width: int) -> str:
+    """Break a sentence between words into lines of at most `width` letters, indented from the second on; an
+    arrow stands in the line of what it points to.
+    """
+    words = sentence.replace("-> ", ARROW)
+    text = textwrap.fill(words, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return text.replace(ARROW, "-> ")
 
 
 class Progress:
@@ -120,31 +160,51 @@ class Progress:
         self.console = console
 
     def say(self, sentences: Iterable[str]) -> None:
-        """Print sentences, a line each, where progress is shown, without markup or wrapping; nothing in a
-        Progress that is silent.
+        """Print sentences, a line each, where progress is shown, without markup; nothing in a Progress that
+        is silent. On a terminal long ones continue below, broken between words, so that paths remain whole.
         """
         if self.console is None:
             return
         for sentence in sentences:
-            self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+            text = wrapped(sentence, self.console.width) if self.is_drawn else sentence
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    @property
+    def is_drawn(self) -> bool:
+        """True where a terminal can be redrawn; not while its console is quiet, as in a silent Python call,
+        when rich would swallow warnings too.
+        """
+        return self.console is not None and self.console.is_terminal and not self.console.quiet
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show a turning sign beside `what` on a terminal for the length of a `with` block, and remove it
+        however the block ends; elsewhere, in a pipe or a notebook, nothing is shown.
+        """
+        if self.console is None or not self.is_drawn:
+            yield
+            return
+        with self.console.status(Text(what)):
+            yield
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Bar]:
         """Show one bar for the length of a `with` block and yield it, to be advanced; total: the length of
         the work in its own unit.
         """
-        if self.console is None or not self.console.is_terminal:
+        if self.console is None or not self.is_drawn:
             whose = self.console.whose if isinstance(self.console, Lines) else ""
             yield Bar(f"{whose}{title}", total, self.console)
             return
+        drawn = BarColumn(bar_width=WIDEST)
         with RichProgress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            drawn,
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}", style="progress.download"),
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
         ) as display:
-            yield TerminalBar(title, total, display)
+            yield TerminalBar(title, total, display, drawn)

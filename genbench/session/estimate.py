@@ -1,55 +1,80 @@
-"""Estimate of what a run would take, from a few steps of its training and a few samples; for dry_run=true,
-which neither writes nor evaluates anything.
+"""Estimate of what a run would take, from a few steps of all that it does; for dry_run=true, which writes
+nothing into the run's directory.
 """
 
+import math
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
 
-from genbench.evaluation.samples import sample_count, training_labels
+from genbench.evaluation.samples import sample_count
 from genbench.metrics import parameter_count, peak_memory_bytes
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import duration
-from genbench.runtime import rng
+from genbench.records.units import device_words, with_unit
+from genbench.runtime.device import describe
+from genbench.runtime.memory import larger_batch
+from genbench.session import estimate_parts
+from genbench.session.estimate_parts import Part
 from genbench.session.run_parts import Configuration
 from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
-from genbench.training.state import Trained
 
 __all__ = ["Estimate", "estimate"]
 
 WARM, TIMED = 2, 4  # steps: the first ones also make buffers and choose kernels
-DRAWN = 32  # samples, at most
 WEIGHTS = 2  # sets of them that are evaluated, EMA and raw
+FILES = 2  # checkpoints that a run retains: the last one and its predecessor
 
 
 class Estimate(NamedTuple):
-    """Seconds, memory and parameters that one run is estimated to take, for training and sampling. What its
-    features and pictures take is left out, since it depends on caches.
-    """
+    """Time, memory and disk that one run is estimated to take."""
 
-    training_seconds: float
-    sampling_seconds: float
+    parts: list[Part]
+    """What the run does, in its order, with the seconds of each."""
     peak_memory_bytes: int
+    disk_bytes: int
+    """Of checkpoints and pictures in the directory of the run."""
     parameters: int
+    device: str
+    advice: str
+    """On the batch size, where it leaves a GPU nearly empty; else empty."""
 
     @property
     def seconds(self) -> float:
-        """Seconds of training and sampling together."""
-        return self.training_seconds + self.sampling_seconds
+        """Seconds of all parts together."""
+        return sum(part.seconds for part in self.parts)
 
     @property
     def note(self) -> str:
-        """The estimate as one line for a table."""
-        training, sampling = duration(self.training_seconds), duration(self.sampling_seconds)
-        memory = self.peak_memory_bytes / 2**20
-        return f"training {training}, sampling {sampling}, {memory:,.0f} MiB, {self.parameters:,} parameters"
+        """The estimate as one line for a table of jobs, without its total, and parts of under a second."""
+        parts = [f"{part.name} {duration(part.seconds)}" for part in self.parts if part.seconds >= 1]
+        memory, disk = with_unit(self.peak_memory_bytes, "B"), with_unit(self.disk_bytes, "B")
+        return f"{', '.join(parts) or 'under a second each part'}; {memory} of memory, {disk} of disk"
+
+    def lines(self, now: datetime | None = None) -> list[str]:
+        """Write the estimate in lines for a terminal: a line for each part, and the total with the time of
+        day at which the run would end. now: the time of its start, by default the present.
+        """
+        start = datetime.now().astimezone() if now is None else now
+        end = start + timedelta(seconds=self.seconds)
+        clock = f"{end:%H:%M}" if end.date() == start.date() else f"{end:%Y-%m-%d %H:%M}"
+        total = Part("total", self.seconds, f"started now, it would end at {clock}")
+        rows = [(part.name, duration(part.seconds), part.note) for part in [*self.parts, total]]
+        rows.append(("memory", with_unit(self.peak_memory_bytes, "B"), "at most, without evaluation batches"))
+        rows.append(("disk", with_unit(self.disk_bytes, "B"), "checkpoints and pictures of the run"))
+        head = f"Estimate of this run on {self.device}, from a few steps of each part:"
+        return [head, *(f"  {name:<12}{amount:>9}  {note}".rstrip() for name, amount, note in rows)] + [
+            self.advice
+        ] * bool(self.advice)
 
 
 class Stopwatch(Tracker):
@@ -83,44 +108,40 @@ class Stopwatch(Tracker):
 
 def estimate(session: Session) -> Estimate:
     """Train a copy of a session's run for a few steps in a temporary folder, which leaves no trace, draw a
-    few samples, and extrapolate both to the whole run.
+    few samples, measure a few images, and extrapolate all of it to the whole run, or to what is left of it.
     """
-    parts, watch = session.parts, Stopwatch()
+    parts, watch, device = session.parts, Stopwatch(), session.parts.device
     images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
     trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
     # Every step is logged, so that the stopwatch sees it; pictures and scores are not timed.
     few = replace(parts, trainer=trainer, budget=Budget(images=images) if images else parts.budget)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scores on few images
         trial = Session(few, Run(Path(folder)), Configuration("", {}, {}, {}), parts.context())
         trial.prepare_device()  # it also chooses the precision, as the run would
         trained = trial.train(watch, lambda model, images_seen: None)
+        saved = trial.checkpoints.last.stat().st_size
+    advice = ""
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        advice = larger_batch(peak_memory_bytes(device), total, parts.trainer.batch_size)
     # A model without phases is not trained, and has one set of weights.
-    training = training_seconds(session.budget(trained.model), watch.rate()) if images else 0.0
-    samples = sample_count(parts.metrics, session.data) * (WEIGHTS if images else 1)
-    sampling = seconds_a_sample(session, trained) * samples
+    found, pictures, model = list[Part](), 1, trained.ema.model.eval()
+    each = estimate_parts.seconds_a_sample(session, model)
+    if images:
+        training = estimate_parts.training(session, trained, watch.rate())
+        found.append(training)
+        pictures += round(training.images // (parts.trainer.sample_every_images or math.inf))
+        found += estimate_parts.quick_evaluations(session, training.images, each)
+    n = sample_count(parts.metrics, session.data) * (WEIGHTS if images else 1)
+    found.append(estimate_parts.pictures(session, model, pictures, each))
+    found += [Part("sampling", each * n, f"{n:,} samples, which are scored")] * bool(n)
+    found += estimate_parts.likelihood(trial, model) + estimate_parts.evaluation(trial, n)
     return Estimate(
-        training_seconds=training,
-        sampling_seconds=sampling,
-        peak_memory_bytes=peak_memory_bytes(parts.device),
+        parts=found,
+        peak_memory_bytes=peak_memory_bytes(device),
+        disk_bytes=FILES * saved + pictures * estimate_parts.picture_bytes(session, model),
         parameters=parameter_count(trained.model),
+        device=device_words(describe(device)),
+        advice=advice,
     )
-
-
-def training_seconds(budget: Budget, rate: float) -> float:
-    """Convert a budget to seconds, at `rate` images a second: min(seconds, images / rate), of the limits that
-    it has.
-    """
-    limits = (budget.seconds, None if budget.images is None else budget.images / rate)
-    return min(limit for limit in limits if limit is not None)
-
-
-@torch.no_grad()
-def seconds_a_sample(session: Session, trained: Trained) -> float:
-    """Measure the seconds of one sample, drawn in a batch of at most 32 and copied to the host."""
-    device, model = session.parts.device, trained.ema.model.eval()
-    n = min(DRAWN, session.parts.metrics.batch_size)
-    stream = rng.generator(device, session.parts.seed, "estimate")
-    y = training_labels(model, session.data, n, stream)
-    started = time.perf_counter()
-    model.sample(n, y, rng=stream).cpu()  # the copy waits for the device
-    return (time.perf_counter() - started) / n

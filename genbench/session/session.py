@@ -26,6 +26,7 @@ from genbench.runtime.device import describe, keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.precision import FIXED, AutoPrecision, Choice, FixedPrecision, recorded_precision
 from genbench.runtime.stop import Stopped, listening
+from genbench.session.first_line import first_lines
 from genbench.session.run_parts import Configuration, Parts
 from genbench.session.step_rate import step_rates
 from genbench.tracking import Tracker, Trackers
@@ -92,6 +93,7 @@ class Session:
         try:
             with self.interruptible():
                 self.prepare_device()
+            self.introduce()
             if self.context.first:
                 self.here.keep_precision(self.precision.name)
             choices = {**self.configuration.choices, "precision": self.precision.name}
@@ -145,18 +147,27 @@ class Session:
         reset_peak_memory(self.parts.device)
 
     @cached_property
-    def precision(self) -> FixedPrecision:
-        """Precision of the networks: the one that an earlier session took, else the first process chooses for
-        all, and prints why. Cached, since a choice may be a measurement.
+    def chosen(self) -> Choice:
+        """Precision of the networks that an earlier session took, else a new choice, and in the first
+        process, which chooses for all, the reason. Cached, since a choice may be a measurement.
         """
+        reasons = [""]
 
         def choose() -> str:
-            taken, reason = self.precision_choice()
-            if reason:
-                self.context.progress.say([f"Networks compute in {taken.name}: {reason}."])
+            taken, reasons[0] = self.precision_choice()
             return taken.name
 
-        return FIXED[self.context.processes.on_first(choose)]
+        return Choice(FIXED[self.context.processes.on_first(choose)], reasons[0])
+
+    @property
+    def precision(self) -> FixedPrecision:
+        """Precision of the networks, in all processes the same."""
+        return self.chosen.taken
+
+    def introduce(self) -> None:
+        """Print what this run is, in the process that prints; the precision is chosen here."""
+        known = (self.parts, self.configuration, self.data, self.chosen, self.here.path)
+        self.context.progress.say(first_lines(*known, processes=self.context.processes.count))
 
     def precision_choice(self) -> Choice:
         """Return the precision that an earlier session of this run took, else choose one."""
@@ -170,9 +181,12 @@ class Session:
             taken = recorded_precision(record, parts.precision, parts.device)
             moved = record.get("precision") not in (None, taken.name)
             return Choice(taken, "this device has no bf16 units, on which it began" if moved else "")
-        return parts.precision.choose(
-            parts.device, lambda: step_rates(parts, self.data.train, processes=self.context.processes.count)
-        )
+
+        def measure() -> dict[str, float]:
+            with self.context.progress.waiting("comparing the speed of fp32 and bf16"):
+                return step_rates(parts, self.data.train, processes=self.context.processes.count)
+
+        return parts.precision.choose(parts.device, measure)
 
     def open_tracker(self) -> Tracker:
         """Open the tracker where the checkpoint left it; in processes that are not the first, one that does

@@ -10,7 +10,8 @@ from genbench.tracking.options import Tracking
 from genbench.tracking.tensorboard import TensorBoardRecipe
 from genbench.tracking.tracker import Tracker, Trackers
 from genbench.tracking.trackio import TrackioRecipe
-from genbench.tracking.wandb import WandbRecipe, upload_command
+from genbench.tracking.wandb import WandbRecipe
+from genbench.tracking.wandb_upload import upload_command
 
 __all__ = [
     "JsonLines",

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from genbench.records.flatten import flatten
 from genbench.records.json_lines import parse_lines
+from genbench.records.titles import UNCONDITIONAL, conditioning
 from genbench.runtime.printable import complain
 from genbench.tracking.jsonl import RESERVED, JsonLines
 from genbench.tracking.mirror import Mirror, MirrorRecipe, MirrorStartError, Mode, Opening, RunLabels, Sent
@@ -71,7 +72,7 @@ class Tracking:
         path, position = Path(run_dir) / "metrics.jsonl", (resume_state or {}).get("position", 0)
         opening = Opening(
             run_dir=Path(run_dir),
-            labels=RunLabels(self.project, group, name, job_type=choices["data"], tags=tags(choices)),
+            labels=RunLabels(self.project, group, name, job_type=choices["data"], tags=tags(choices, config)),
             config={**choices, **flatten(config), "family": choices["model"]},
             state=resume_state or {},
             sent=Sent() if resume_state is None else Sent(logged_after(path, position)),
@@ -123,7 +124,11 @@ def check_wandb_name(name: str, key: str) -> None:
         )
 
 
-def tags(choices: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the tags by which a run is found in a tracker: its family, its data, whether it has labels."""
-    labels = "conditional" if choices["conditional"] == "true" else "unconditional"
-    return choices["model"], choices["data"], labels
+def tags(choices: Mapping[str, str], config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the tags by which a run is found in a tracker: its family, its data, whether it has labels.
+
+    A guided run has a further one with the scale of its guidance: "guided (classifier_free 2)".
+    """
+    given = conditioning(choices, config) or UNCONDITIONAL
+    labels = ["conditional"] if choices["conditional"] == "true" else []
+    return choices["model"], choices["data"], *dict.fromkeys((*labels, given))

@@ -2,14 +2,16 @@
 
 import os
 import shlex
+import sys
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from genbench.records.summary import TRAINING
 from genbench.runtime.printable import complain
 from genbench.tracking.mirror import FILES_SECONDS, Mirror, MirrorRecipe, Mode, Opening, Picture, one_line
 
@@ -24,7 +26,6 @@ __all__ = [
     "at_the_server",
     "default_entity",
     "resolve",
-    "upload_command",
 ]
 
 # Bounds in seconds and attempts: without them an unreachable server holds up the run for minutes.
@@ -37,6 +38,7 @@ BOUNDS: dict[str, Any] = {
     "x_graphql_retry_wait_max_seconds": 1,
 }
 KILL_SECONDS = 1
+STDERR = 2  # its file descriptor
 API_SECONDS = 5
 # The run's own record has the git commit and the versions; the terminal belongs to the progress bars.
 QUIET: dict[str, Any] = {
@@ -50,6 +52,11 @@ QUIET: dict[str, Any] = {
 TABLE = "result_table"
 SHOWN = ("family", "data", "fid", "is", "kid", "bits_per_dim", "bound", "images_seen", "training_seconds")
 """The table of a run's result: its last samples, and what stands beside them."""
+
+
+EVALUATIONS = ("fid", "is")
+DIAGNOSTICS = ("lr", "grad_norm", "_logits", "_accuracy")
+"""Scores of quick evaluations that are charted, and ends of names of training that are not."""
 
 
 class Wandb(Mirror):
@@ -80,11 +87,21 @@ class Wandb(Mirror):
         self.samples: Picture | None = None
         self.process = service_process()
         self.unsent = Path(self.run.dir).parent
+        self.defined: set[str] = set()
         super().__init__(opening)
         self.background.call(lambda: self.run.define_metric("*", step_metric="images_seen"))
 
     def send_values(self, values: Mapping[str, float], images_seen: int) -> None:
+        for name in {"images_seen", *values} - self.defined:
+            self.define(name)
         self.run.log({"images_seen": images_seen, **values})
+
+    def define(self, name: str) -> None:
+        """Let wandb draw a chart of a value by itself, or hide it, where it can still be added to a panel."""
+        self.defined.add(name)
+        if not is_charted(name):
+            axis = None if name == "images_seen" else "images_seen"
+            self.run.define_metric(name, step_metric=axis, hidden=True)
 
     def send_picture(self, picture: Picture, images_seen: int) -> None:
         self.run.log({"images_seen": images_seen, picture.name: image_of(picture)})
@@ -92,10 +109,10 @@ class Wandb(Mirror):
             self.samples = picture  # the last are those of the result
 
     def send_summary(self, values: Mapping[str, float | str | None], images_seen: int) -> None:
-        # wandb makes panels of what is logged, not of summaries: short keys, which runs share, are both.
-        short = {k: v for k, v in values.items() if isinstance(v, int | float) and "[" not in k}
-        with staged(self.folder):
-            self.run.log(short | self.table(values))
+        # wandb makes a chart of all that is logged, here of a single point: results are of the summary alone.
+        if row := self.table(values):
+            with staged(self.folder):
+                self.run.log(row)
         self.run.summary.update(dict(values))
         if protocol := values.get("protocol"):
             self.run.tags = (*(self.run.tags or ()), str(protocol))
@@ -154,6 +171,17 @@ class WandbRecipe(MirrorRecipe):
         return Wandb(opening)
 
 
+def is_charted(name: str) -> bool:
+    """Return True for a value of which wandb draws a chart by itself: losses and their terms, FID and IS of
+    quick evaluations by their short names. With its pictures, a run then has at most a dozen charts; all
+    else is logged too, but hidden.
+    """
+    before, _, last = name.rpartition("/")
+    if f"{before}/" == TRAINING:
+        return last in EVALUATIONS
+    return before.partition("/")[0] == "train" and not last.endswith(DIAGNOSTICS)
+
+
 def image_of(picture: Picture) -> "wandb.Image":
     """Return a picture as wandb takes it, with its caption."""
     import wandb
@@ -210,33 +238,6 @@ def staged(folder: Path) -> Iterator[None]:
             del os.environ["WANDB_DATA_DIR"]
 
 
-def upload_command(run_dirs: Iterable[Path]) -> str | None:
-    """Return the shell command that uploads the offline files of wandb in these run directories.
-
-    None where there are none. Where they are those of all runs in a folder, a pattern with the shell's *
-    names them.
-    """
-    folders: dict[Path, list[Path]] = {}
-    for run in dict.fromkeys(map(Path, run_dirs)):
-        unsent = [folder for folder in offline([run]) if not any(folder.glob("*.wandb.synced"))]
-        folders.setdefault(run.parent, []).extend(unsent)
-    words = [word for parent, unsent in folders.items() for word in named(parent, unsent)]
-    return " ".join(["wandb sync", *words]) if words else None
-
-
-def offline(run_dirs: Iterable[Path]) -> list[Path]:
-    """Return the folders that wandb wrote offline in these run directories."""
-    return [folder for run in run_dirs for folder in sorted((run / "wandb").glob("offline-run-*"))]
-
-
-def named(parent: Path, folders: Sequence[Path]) -> list[str]:
-    """Write folders of runs below `parent` for a shell: one pattern where it matches exactly these."""
-    seen = offline(run for run in parent.iterdir() if not run.name.startswith(".")) if folders else []
-    if len(folders) > 1 and sorted(seen) == sorted(folders):
-        return [f"{shlex.quote(str(parent))}/*/wandb/offline-run-*"]
-    return [shlex.quote(str(folder)) for folder in folders]
-
-
 @contextmanager
 def at_the_server() -> Iterator[None]:
     """A `with` block for work that needs wandb's server.
@@ -282,11 +283,30 @@ def start(arguments: dict[str, Any], mode: Mode, bounds: Mapping[str, Any]) -> "
     return init(arguments, chosen, bounds)
 
 
+def start_process() -> "wandb.Settings":
+    """Start wandb's own process where none runs, and return the settings of the machine and the user.
+
+    It gets no standard error: where it cannot write its log into the user's cache folder, it would print
+    twenty lines there, the last of them below those of the run.
+    """
+    import wandb
+
+    sys.stderr.flush()
+    before, null = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, STDERR)
+        return wandb.setup(wandb.Settings(silent=True)).settings
+    finally:
+        os.dup2(before, STDERR)
+        os.close(null)
+        os.close(before)
+
+
 def resolve() -> str:
     """Resolve the mode "auto": WANDB_MODE and `wandb offline` come first, then whether there is a key."""
     import wandb
 
-    configured = wandb.setup(wandb.Settings(silent=True)).settings.mode
+    configured = start_process().mode
     if configured not in ("online", "run"):
         return configured
     try:
@@ -300,6 +320,7 @@ def init(arguments: dict[str, Any], mode: str, bounds: Mapping[str, Any]) -> "wa
     """Call wandb.init with a limit on every wait, a quiet console, and no earlier run left open."""
     import wandb
 
+    start_process()
     settings = wandb.Settings(**bounds, **QUIET)
     # It also takes the earlier names of modes, which its annotation lacks.
     run = wandb.init(**arguments, mode=mode, settings=settings, reinit="finish_previous")  # type: ignore[arg-type]

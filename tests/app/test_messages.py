@@ -16,7 +16,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 
 from genbench import app
-from genbench.app.messages import UNKNOWN, explain_error, keys_of, leave, unknown_key
+from genbench.app.field_words import keys_of
+from genbench.app.messages import UNKNOWN, explain_error, leave, unknown_key
 from genbench.config.groups import options
 from genbench.config.option_folders import CONF
 from genbench.errors import Damaged, Unmeasured, UsageError
@@ -94,9 +95,10 @@ def test_an_error_of_genbench_that_a_resolver_raises_is_told_as_it_is() -> None:
         ("budget.imagess=3", "there is no key budget.imagess; near: budget.images"),
         ("budget.imagess=3", "budget has images, seconds, flops"),
         ("bugdet.images=3", "near: budget.images"),
-        ("batch_size=3", "near: trainer.batch_size, metrics.batch_size"),
+        ("batch_size=3", "there is no key batch_size: write trainer.batch_size=3"),
         ("modl=vae", "there is no key modl; near: model"),
         ("trainer.nonsense=1", "there is no key trainer.nonsense; trainer has batch_size, devices"),
+        ("precision=fp16", "fp16 is not offered: its small range needs scaled losses; bf16 has that of fp32"),
         ("schedule=cosin", "cosin is not an option of schedule: choose from cosine, edm"),
         ("schedule=cosin", "Did you mean cosine?"),
         ("likelihood=logistic", "model=ddpm does not accept likelihood; its groups are process, schedule"),

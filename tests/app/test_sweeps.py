@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from genbench.app.sweeps import LEDGER, Combinations, KeepsLedger, register_sweeper
+from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, duration, outcome_table
 from genbench.runtime.stop import StopRequest
 from genbench.session.session import Session
@@ -45,6 +46,11 @@ def statuses(runs_dir: Path) -> list[str]:
     return [outcome.status for outcome in ledger.outcomes()]
 
 
+def without_times(told: str) -> str:
+    """Lines of a sweep in one, without what each job took."""
+    return re.sub(r" after [\d:]*\d", "", told.replace("\n", ""))
+
+
 def sessions(runs_dir: Path) -> dict[str, list[str]]:
     """How each session of each run ended."""
     records = [json.loads(path.read_text()) for path in runs_dir.glob("default/*/run.json")]
@@ -56,8 +62,10 @@ def test_a_failed_job_is_told_at_once_and_the_others_follow(main: Command, tmp_p
     done = main(*sweep)
     assert done.returncode == 1
     assert statuses(tmp_path) == ["failed", "done"]
-    told = done.stdout.replace("\n", "")
-    assert told.index("job 0 failed: FloatingPointError: not finite") < told.index("job 1 done: fid=")
+    told = without_times(done.stdout)
+    assert told.index("job 1 of 2 failed: FloatingPointError: not finite") < told.index(
+        "job 2 of 2 done: fid="
+    )
     assert "sweep: 1 failed, 1 done" in told
     assert "bits/dim" not in told  # the tables of a job are left to the report
 
@@ -89,6 +97,7 @@ def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_
     done = main(*sweep)
     assert (done.returncode, statuses(runs_dir)) == (0, ["done", "done"])
     assert sorted(sessions(runs_dir).values()) == [["done"], ["stopped", "done"]]
+    assert "job 2 of 2: loss=l2, about " in done.stdout
     rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")]
     assert sorted(rows[2:]) == ["l1", "l2"]
     assert rows[0] == "loss"
@@ -103,9 +112,9 @@ def test_a_combination_that_cannot_be_is_refused_alone_and_before_the_others_run
     done = main(*words)
     assert done.returncode == 1
     assert statuses(tmp_path) == ["estimated", "estimated", "refused"]
-    refused = done.stdout.index("job 2 refused (model=gan ")
+    refused = done.stdout.index("job 3 refused (model=gan ")
     assert done.stdout.index("model=gan does not accept likelihood; its groups are network") > refused
-    assert refused < done.stdout.index("job 0 estimated")
+    assert refused < done.stdout.index("job 1 of 3 estimated")
 
 
 def test_a_value_that_no_constructor_takes_is_refused_alone_and_before_the_others_run(
@@ -113,9 +122,9 @@ def test_a_value_that_no_constructor_takes_is_refused_alone_and_before_the_other
 ) -> None:
     done = main("-m", *SMALL, "seed=0", "network.width=8,0", "dry_run=true", f"runs_dir={tmp_path}")
     assert statuses(tmp_path) == ["estimated", "refused"]
-    refused = done.stdout.index("job 1 refused (")
+    refused = done.stdout.index("job 2 refused (")
     assert "network.width" in done.stdout[refused:].splitlines()[0]
-    assert refused < done.stdout.index("job 0 estimated")
+    assert refused < done.stdout.index("job 1 of 2 estimated")
 
 
 def test_a_combination_that_refers_to_another_models_settings_is_refused_alone(
@@ -160,7 +169,7 @@ def test_a_job_that_fails_once_it_was_asked_to_stop_is_told_as_failed_and_ends_t
         stopped = main("-m", *SMALL, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
     assert stopped.returncode == 130
     assert statuses(tmp_path) == ["failed", "not started"]
-    assert "job 0 failed: FloatingPointError: not finite" in stopped.stdout.replace("\n", "")
+    assert "job 1 of 2 failed: FloatingPointError: not finite" in without_times(stopped.stdout)
     assert list(sessions(tmp_path).values()) == [["failed"]]
     (log,) = tmp_path.glob("default/*/main.log")
     assert "Traceback" in log.read_text()
@@ -170,16 +179,45 @@ def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_pat
     done = main("-m", *SMALL, "seed=0,1", f"runs_dir={tmp_path}", "dry_run=true")
     assert done.returncode == 0
     assert statuses(tmp_path) == ["estimated", "estimated"]
-    assert "MiB" in done.stdout
+    assert "MB of memory" in done.stdout
+    assert re.search(
+        r"^job 2: ddpm on digits, seed 1, [\d,]+ parameters, cpu fp32, ", done.stdout, re.MULTILINE
+    )
     assert [path for path in (tmp_path / "default").rglob("*") if path.name != "multirun.yaml"] == []
 
 
 def test_a_dry_run_of_one_run_tells_what_it_would_take(main: Command, tmp_path: Path) -> None:
-    done = main(*SMALL, f"runs_dir={tmp_path}", "dry_run=true")
+    likelihood = "metrics.likelihood_samples=16"
+    words = (*SMALL, f"runs_dir={tmp_path}", likelihood, "dry_run=true", "seed=0", "seed=1")
+    done = main(*words)
     assert done.returncode == 0
-    assert "training 0:0" in done.stdout
-    assert "parameters" in done.stdout
-    assert not list(tmp_path.rglob("run.json"))
+    assert done.stderr.endswith("genbench: seed=0 has no effect, since seed=1 comes later\n")
+    first, *lines = done.stdout.splitlines()
+    facts = r"ddpm on digits \(1,438 images 1x8x8\), [\d,]+ parameters, cpu fp32, [\d,]+ images -> (\S+)"
+    (place,) = re.fullmatch(facts, first).groups()
+    parts = ("training", "pictures", "sampling", "likelihood", "evaluation", "total", "memory", "disk")
+    assert [line.split()[0] for line in lines[1:]] == list(parts)
+    assert re.fullmatch(r"  total +\d+:\d\d  started now, it would end at .*\d\d:\d\d", lines[6])
+    assert not list(tmp_path.rglob("*.json*"))
+    with Run(Path(place)).exclusively():  # as a run in progress holds it
+        assert main(*words).returncode == 0
+        assert "another process" in main(*words[:-3], "seed=1").stderr
+
+
+def test_nothing_is_noted_of_words_of_a_command_that_is_refused(main: Command, tmp_path: Path) -> None:
+    done = main(*SMALL, f"runs_dir={tmp_path}", "seed=0", "seed=1", "network.width=0")
+    assert done.returncode == 2
+    assert "no effect" not in done.stderr
+
+
+def test_a_dry_run_counts_the_training_of_a_classifier_and_makes_none(main: Command, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    words = (*SMALL, "metrics=classifier", "scores=[fid]", "dry_run=true", f"runs_dir={tmp_path}")
+    done = main(*words, env={**os.environ, "GENBENCH_CACHE": str(cache), "COLUMNS": "160"})
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^  classifier +\d+:\d\d  trained on 120,000 images, once", done.stdout, re.MULTILINE)
+    assert "those of 1,797 real images too" in done.stdout
+    assert not (cache / "features").exists()
 
 
 @pytest.mark.parametrize("objective", ["fdi", "is"])
@@ -256,6 +294,8 @@ def test_parallel_launchers_run_the_same_sweep(launcher: str, process: Command, 
     done = process("-m", *LAUNCHERS[launcher], *UNMEASURED, *BAD_AND_GOOD, f"runs_dir={tmp_path}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert statuses(tmp_path) == ["failed", "done"]
+    assert "job 1 of 2 started: lr=1e+30" in done.stdout
+    assert "job 2 of 2 done after " in done.stdout
     assert "sweep: 1 failed, 1 done" in done.stdout
 
 
@@ -290,6 +330,13 @@ def test_a_signal_to_parallel_jobs_saves_all_and_starts_no_other(
     assert statuses(tmp_path) == ["stopped", "stopped", "not started"]
     assert len(list(tmp_path.glob("default/*/checkpoints/last.pt"))) == 2
     assert "sweep: 2 stopped, 1 not started" in told
+    # The process of the sweep alone prints what becomes of the jobs
+    lines = told.splitlines()
+    assert sorted(line for line in lines if "started: seed" in line) == [
+        "job 1 of 3 started: seed=0",
+        "job 2 of 3 started: seed=1",
+    ]
+    assert sum("stopped after" in line for line in lines) == 2
 
 
 @pytest.mark.slow

@@ -123,12 +123,13 @@ def test_a_job_that_meets_a_full_disk_fails_alone_and_the_same_sweep_tries_it_ag
         done = train(cache, *command)
     assert done.code == 1
     assert "Traceback" not in done.err
-    assert "job 0 failed: No space left on device" in done.out
-    assert "job 1 done" in done.out
+    assert "job 1 of 2 failed after " in done.out
+    assert ": No space left on device" in done.out
+    assert "job 2 of 2 done" in done.out
     again = train(cache, *command)
     assert again.code == 0, again.err
-    assert "job 0 done" in again.out
-    assert "job 1 skipped" in again.out
+    assert "job 1 of 2 done" in again.out
+    assert "job 2 of 2 skipped" in again.out
 
 
 RESULT = {"genbench": "0.1.0", "choices": {"model": "ddpm"}, "metrics": {"fid[f,n=1,ref=train,ema]": 1.5}}

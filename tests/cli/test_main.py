@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from genbench.cli import main as cli
 from genbench.cli.sample import setting
+from genbench.config.groups import options
 from tests.conftest import Done, in_this_process
 
 ROOT = Path(__file__).parents[2]
@@ -162,11 +162,27 @@ def test_a_setting_is_read_as_what_it_looks_like(text: str, value: object) -> No
     assert setting(f"sampler.x={text}") == ("sampler.x", value)
 
 
-def test_schedules_draws_a_picture(tmp_path: Path) -> None:
-    done = genbench("schedules", "--out", tmp_path / "s.png", "--T", 50)
+def test_schedules_draws_and_lists_every_option_by_its_name(tmp_path: Path) -> None:
+    done = genbench("schedules", "--out", tmp_path / "s.svg", "--T", 50)
     assert (done.returncode, done.stderr) == (0, "")
-    with Image.open(tmp_path / "s.png") as image:
-        assert image.size == (1200, 480)
+    drawn, listed = (tmp_path / "s.svg").read_text(), [line.split() for line in done.stdout.splitlines()]
+    for name in options("schedule"):
+        assert f"<!-- {name} -->" in drawn or f"<!-- {name} (untrained) -->" in drawn
+        assert [line[0] for line in listed].count(name) >= 1
+    erasure = next(line for line in listed if line[0] == "erasure")
+    assert erasure[1:] == ["0.76", "0.5", "0.24", "0", "3.9", "-inf"]  # 1 - k / 50 at k = 12, 25, 38, 50
+    assert "linear and zero_terminal nearly coincide" in done.stdout
+
+
+def test_schedules_draws_an_option_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "schedule").mkdir()
+    (tmp_path / "schedule" / "mine.yaml").write_text(
+        "_target_: genbench.diffusion.schedule.CosineSchedule\nT: 1000\ns: 0.1\n"
+    )
+    done = genbench("schedules", "--out", tmp_path / "s.svg", "--T", 50, "--config-dir", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "<!-- mine -->" in (tmp_path / "s.svg").read_text()
+    assert "\nmine " in done.stdout
 
 
 def test_schedules_draws_those_of_another_folder_too(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_keys_lists_what_can_be_asked_for(runs: Path) -> None:
         ["seed", "0"],
         ["loss", "l1,", "l2"],
         ["fid", "1,", "5"],
-        ["2", "more,", "in", "which", "these", "runs", "do", "not", "differ:", "--keys", "--all"],
+        ["3", "more,", "in", "which", "these", "runs", "do", "not", "differ:", "--keys", "--all"],
     ]
     every = call("report", runs, "--keys", "--all").stdout.splitlines()
     assert {"data", "model"} <= {line.split()[0] for line in every}

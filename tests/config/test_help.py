@@ -1,5 +1,7 @@
 """What `--help` says, held to the folder of the configuration and to what Hydra composes."""
 
+import re
+
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -12,12 +14,42 @@ EVERY = [path.name for path in CONF.iterdir() if path.is_dir() and path.name not
 
 
 def test_the_page_names_every_option_of_every_group() -> None:
-    page = help_text([]).splitlines()
+    page = re.sub(r"\n {8,}(?=\S)", " ", help_text([])).splitlines()  # without the breaks within a list
     for group in EVERY:
-        (line,) = [line for line in page if line.startswith(f"{group}: ")]
-        listed = line.removeprefix(f"{group}: ").split(", ")
-        assert listed == options(group)
+        (line,) = [line for line in page if line.startswith(f"  {group} ")]
+        assert line.split(maxsplit=1)[1].split(", ") == options(group)
     assert groups() == sorted(EVERY)
+
+
+def test_the_page_fits_eighty_columns_and_its_first_screen_has_commands_and_settings() -> None:
+    lines = help_text([]).splitlines()
+    assert max(map(len, lines)) <= 80
+    first = "\n".join(lines[:24])
+    for word in (
+        "model=vae",
+        "-m model=ddpm,vae",
+        "--cfg job",
+        "budget.images",
+        "optim.lr",
+        "genbench report",
+    ):
+        assert word in first
+
+
+def test_groups_stand_below_the_models_that_accept_them() -> None:
+    page = help_text([])
+    of_gan = page.split("Of model=gan\n")[1].split("\n\n")[0]
+    assert [line.split()[0] for line in of_gan.splitlines()] == ["augmentation", "criterion", "penalty"]
+    of_every_run = page.split("Of every run\n")[1].split("\n\n")[0]
+    assert of_every_run.split()[0] == "model"
+
+
+def test_each_setting_that_the_page_names_is_there() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        listed = help_text([]).split("often changed\n")[1].split("\n\n")[0]
+        words = re.findall(r"[\w.]+=[\w.-]+", listed)
+        assert len(words) > 10
+        compose("config", overrides=[*words, "data=image_folder"])
 
 
 @pytest.mark.parametrize("group", EVERY)

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from genbench.data import ImageData, Split, to_uint8
-from genbench.evaluation.gallery import Gallery, slerp
+from genbench.evaluation.gallery import Gallery
 from genbench.evaluation.pictures import BORDER, save_grid
 from genbench.generator import Latent, Loss
 from genbench.metrics import Drawn, Moments, Reference
@@ -101,16 +101,6 @@ def test_rebuilt_images_stand_below_the_test_images(gallery: Gallery) -> None:
         assert np.array_equal(real, test[k])
         assert np.array_equal(below[:2], test[k, :2])
         assert not below[2:].any()
-
-
-def test_a_way_between_two_codes_starts_and_ends_in_them() -> None:
-    rng = torch.Generator().manual_seed(0)
-    start, end = torch.randn(2, 5, 2, 3, generator=rng).unbind()
-    assert torch.allclose(slerp(start, end, 0.0), start, atol=1e-5)
-    assert torch.allclose(slerp(start, end, 1.0), end, atol=1e-5)
-    unit = [a / a.flatten(1).norm(dim=1)[:, None, None] for a in (start, end)]
-    lengths = slerp(unit[0], unit[1], 0.3).flatten(1).norm(dim=1)  # an arc stays on its sphere
-    assert torch.allclose(lengths, torch.ones(5), atol=1e-5)
 
 
 def test_neighbours_show_the_likeliest_copies_first_above_what_they_resemble(gallery: Gallery) -> None:

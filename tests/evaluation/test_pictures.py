@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.evaluation.pictures import BORDER, GREY, save_grid, schedule_figure
+from genbench.evaluation.pictures import BORDER, GREY, save_grid
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -74,22 +73,12 @@ def test_columns_and_scale_below_one_are_refused(tmp_path: Path, columns: int, s
         save_grid(noise(1, 1, 8, 8), tmp_path / "a.png", columns=columns, scale=scale)
 
 
-@pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a", b"\x89PNG")])
-def test_a_schedule_figure_is_in_the_format_of_its_ending(tmp_path: Path, name: str, start: bytes) -> None:
-    alpha_bar = np.linspace(1, 0, 11)  # log-SNR is infinite at both ends
-    schedule_figure({"linear": alpha_bar, "square": alpha_bar**2}, tmp_path / name)
-    assert (tmp_path / name).read_bytes().startswith(start)
-
-
-def test_a_schedule_figure_names_every_schedule_and_touches_no_global_state(tmp_path: Path) -> None:
-    schedule_figure({"one": np.linspace(1, 0.1, 11), "two": np.ones(11)}, tmp_path / "a.svg")
-    drawn = (tmp_path / "a.svg").read_text()
-    assert "<!-- one -->" in drawn
-    assert "<!-- two -->" in drawn
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
-
-
-def test_an_unknown_picture_format_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not supported"):
-        schedule_figure({"one": np.linspace(1, 0.1, 11)}, tmp_path / "a.xyz")
-    assert not list(tmp_path.iterdir())
+def test_labels_stand_in_front_of_the_grid_and_leave_it_as_it_was(tmp_path: Path) -> None:
+    images = noise(4, 1, 8, 8)
+    save_grid(images, tmp_path / "plain.png", columns=2)
+    save_grid(images, tmp_path / "labelled.png", columns=2, labels=["scale 0", "scale 10"])
+    plain, labelled = pixels(tmp_path / "plain.png"), pixels(tmp_path / "labelled.png")
+    margin = labelled.shape[1] - plain.shape[1]
+    assert np.array_equal(labelled[:, margin:, 0], plain)
+    halves = np.array_split(labelled[:, :margin], 2)
+    assert [half.min() < 128 for half in halves] == [True, True]  # a text beside each row

@@ -18,12 +18,12 @@ def sweep(*arguments: object) -> None:
 
 
 def test_settings_are_all_combinations_of_what_is_varied() -> None:
-    assert combinations([], [], []) == [{}]
-    assert combinations(["ddim"], [2, 5], []) == [
-        {"sampler": "ddim", "steps": 2},
-        {"sampler": "ddim", "steps": 5},
+    assert combinations({"sampler": [], "sampler.steps": []}) == [{}]
+    assert combinations({"sampler": ["ddim"], "sampler.steps": [2, 5], "guidance.scale": []}) == [
+        {"sampler": "ddim", "sampler.steps": 2},
+        {"sampler": "ddim", "sampler.steps": 5},
     ]
-    assert len(combinations(["ddim", "heun"], [2, 5, 7], [0.0, 1.0])) == 12
+    assert len(combinations({"a": ["ddim", "heun"], "b": [2, 5, 7], "c": [0.0, 1.0]})) == 12
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +33,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
         yield
 
 
-def test_a_row_for_each_setting_with_its_passes_and_scores_and_a_picture(made: Make, tmp_path: Path) -> None:
+def test_a_row_for_each_setting_with_its_passes_and_scores_and_a_picture(
+    made: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sweep(made(*DDPM), "--out", tmp_path / "s", "--samplers", "ddim,unipc", "--steps", "2,4")
     table = pd.read_csv(tmp_path / "s" / "table.csv")
     assert table["sampler"].tolist() == ["ddim", "ddim", "unipc", "unipc"]
@@ -42,7 +44,15 @@ def test_a_row_for_each_setting_with_its_passes_and_scores_and_a_picture(made: M
     assert "n=32" in fid
     assert table[fid].nunique() == 4
     assert any(name.startswith("recall[") for name in table)
+    assert table["sampler.steps"].tolist() == [2, 4, 2, 4]
     assert (tmp_path / "s" / "distance.png").stat().st_size > 1000
+    shown = capsys.readouterr().out
+    assert "FID ↓ by sampler (rows) and sampler.steps (columns)" in shown
+    best = table[fid].min()
+    (starred,) = [line for line in shown.splitlines() if "★ " in line and "|" in line]
+    assert float(starred.partition("★ ")[2].split(" ")[0].replace(",", "")) == pytest.approx(best, rel=0.01)
+    assert "held-out images, as a perfect model: " in shown
+    assert max(map(len, shown.splitlines())) <= max(80, len(str(tmp_path)) + 80)
 
 
 def test_scales_are_measured_and_shown_from_the_same_noise(made: Make, tmp_path: Path) -> None:

@@ -57,6 +57,16 @@ def test_where_spreads_are_unlike_most_are_alike_and_none_is_rounded_away() -> N
     assert column(*found) == ["0.514 ± 0.119", "0.491 ± 0.036", "1.087 ± 0.036", "0.40964 ± 0.00020"]
 
 
+def test_a_row_that_is_nearly_exact_takes_no_column_to_its_last_figure() -> None:
+    assert column(seeds(1.4412, 0.39), seeds(1.25, 2e-8)) == ["1.44 ± 0.39", "1.2500 ± <0.0001"]
+    nearly = [seeds(1.25, 2e-8), seeds(1.5, 3e-8)]
+    assert column(seeds(1.4412, 0.39), *nearly) == [
+        "1.4412 ± 0.3900",
+        "1.250000 ± <0.000001",
+        "1.500000 ± <0.000001",
+    ]
+
+
 def test_values_without_spreads_that_span_powers_of_ten_keep_their_own_figures() -> None:
     found = [Estimate(1.3164, None, 1), Estimate(0.092171, None, 1), Estimate(4851.2, None, 1)]
     assert shared_decimals(found) is None

@@ -134,7 +134,39 @@ def test_precision_is_the_metric_where_a_measure_is_meant_and_the_choice_elsewhe
     runs = read(tmp_path)
     assert measure(runs, "precision") == [name]
     assert resolve(runs, "precision") == ["precision"]
-    assert names(filtered(runs, ["precision=bf16"])) == ["a"]
+    for condition in ("precision=bf16", "precision>0.4", "precision=0.5", "precision!=0.4"):
+        assert names(filtered(runs, [condition])) == ["a"]
+
+
+def test_a_word_that_is_an_option_and_a_score_has_two_names_and_is_answered_with_both(
+    tmp_path: Path, write: Write, result: dict
+) -> None:
+    name = "precision[digits-cnn-v1,n=359,k=5,ref=train,ema]"
+    choices = result["choices"] | {"precision": "bf16", "density": "bound"}
+    write("a", choices=choices, metrics={name: 0.5, name.replace("precision", "density"): 0.75})
+    runs = read(tmp_path)
+    assert resolve(runs, "precision_score") == resolve(runs, "precision (k-NN)") == [name]
+    assert resolve(runs, "precision_option") == resolve(runs, "precision (option)") == ["precision"]
+    listed_keys = dict(line.split(maxsplit=1) for line in keys(runs, every=True).splitlines())
+    assert listed_keys["precision_option"] == "bf16"
+    assert listed_keys["precision_score"] == "0.5"
+    assert listed_keys["density_score"] == "0.75"
+    assert "precision" not in listed_keys
+    with pytest.raises(ValueError, match=r"precision_option is bf16, precision_score is 0\.5"):
+        filtered(runs, ["precision=fp16"])
+    found = compare(tmp_path, Query(by=["precision"], columns=["precision", "density_score"]))
+    assert [col.title for col in found.tables[0].columns] == [
+        "precision (option)",
+        "precision (k-NN)",
+        "density (k-NN)",
+    ]
+    assert found.beginning == [
+        "--by precision: this word has two meanings and is taken as precision_option; the other one is "
+        "precision_score.",
+        "--columns precision: this word has two meanings and is taken as precision_score; the other one is "
+        "precision_option.",
+    ]
+    assert compare(tmp_path, Query(columns=["precision_score"])).beginning == []
 
 
 def test_keys_are_all_that_can_be_asked_for_with_their_values(runs: Runs) -> None:
@@ -153,7 +185,7 @@ def test_of_keys_those_in_which_no_two_runs_differ_are_counted(tmp_path: Path, w
     names = [line.split()[0] for line in lines]
     assert {"run", "seed", "model", "bits_per_dim", "passes_per_sample"} <= {*names}
     assert not {"data", "model.beta", "model.free", "identity", "status", "budget"} & {*names}
-    assert rest == "6 more, in which these runs do not differ: --keys --all"
+    assert rest == "8 more, in which these runs do not differ: --keys --all"
 
 
 def test_many_values_are_told_in_one_line(tmp_path: Path, write: Write) -> None:

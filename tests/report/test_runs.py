@@ -34,7 +34,13 @@ def test_a_row_holds_the_results_values_as_they_are(tmp_path: Path, write: Write
     row = load(tmp_path).iloc[0].to_dict()
     expected = {**result["choices"], **result["metrics"], **result["cost"]}
     expected |= {"bits_per_dim": 3.5, "bound": "lower", "method": "elbo", "likelihood_n": 359}
-    expected |= {"reconstruction_mse": 0.0123, "budget": "60,000 images", "identity": "1"}
+    expected |= {
+        "reconstruction_mse": 0.0123,
+        "reconstruction_n": 359,
+        "budget": "60,000 images",
+        "identity": "1",
+    }
+    expected |= {"data_name": "digits", "data_key": "images"}
     own = {"run": "a/b", "group": "digits", "status": "done", "seed": 1, "counted": True}
     assert row == {**expected, **own}
     assert type(row["parameters"]) is int

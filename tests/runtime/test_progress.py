@@ -1,6 +1,7 @@
 """Progress on a terminal and without one."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -35,6 +36,61 @@ def test_on_a_terminal_a_bar_shows_the_note() -> None:
         bar.advance(10, "loss 0.25")
     assert "loss 0.25" in text.getvalue()
     assert "10/10" in text.getvalue()
+
+
+NOTE = "discriminator loss 0.1234  generator loss 0.5678  1,234 images/s"
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "dropped"),
+    [
+        (60, [], ["loss", "images/s"]),
+        (80, ["1,234 images/s"], ["loss"]),
+        (100, ["generator loss 0.5678", "1,234 images/s"], ["discriminator"]),
+        (120, ["discriminator loss 0.1234", "1,234 images/s"], []),
+    ],
+)
+def test_a_narrow_terminal_shows_count_time_and_eta_and_drops_losses_first(
+    width: int, shown: list[str], dropped: list[str]
+) -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=width, color_system=None)
+    with Progress(console).bar("training", 60_000) as bar:
+        bar.advance(12_345, NOTE)
+    lines = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", text.getvalue()).replace("\r", "\n").splitlines()
+    line = [line for line in lines if line.strip()][-1]
+    assert re.match(r"training [━╸╺ -]{6,24} 12,345/60,000 0:00:0\d ETA \S+", line)
+    assert len(line.rstrip()) <= width
+    assert [part for part in shown if part not in line] == []
+    assert [part for part in dropped if part in line] == []
+    assert "…" not in line
+
+
+def test_a_sentence_breaks_between_words_on_a_terminal_alone() -> None:
+    sentence = "ddpm on digits, 60,000 images -> runs/default/ddpm-digits-seed0-1a2b3c4d"
+    for force in (True, False):
+        text = io.StringIO()
+        Progress(Console(file=text, force_terminal=force, width=33)).say([sentence])
+        lines = ["ddpm on digits, 60,000 images", "  -> runs/default/ddpm-digits-seed0-1a2b3c4d"]
+        assert text.getvalue().splitlines() == (lines if force else [sentence])
+
+
+def test_a_title_is_cut_before_the_count() -> None:
+    long = "error of the likelihood's solver"
+    found = progress.layout(long, 10_000, "5 images/s", 60)
+    assert (found.note, found.title) == ("", "error of the lik..")
+    assert progress.layout(long, 10_000, "", 120) == (long, 24, "")
+
+
+def test_a_turning_sign_is_shown_on_a_terminal_alone_and_leaves_nothing() -> None:
+    for force, quiet in ((True, False), (True, True), (False, False)):
+        text = io.StringIO()
+        console = Console(file=text, force_terminal=force, width=80, quiet=quiet)
+        with pytest.raises(KeyboardInterrupt), Progress(console).waiting("loading libraries"):
+            raise KeyboardInterrupt
+        assert ("loading libraries" in text.getvalue()) == (force and not quiet)
+        if force and not quiet:
+            assert text.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")  # the cursor, and an empty line
 
 
 def test_no_console_is_silence() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from genbench.evaluation.pictures import save_grid
 from genbench.tracking import upload_command
+from genbench.tracking.wandb import is_charted
 
 pytest.importorskip("wandb")
 
@@ -84,6 +85,17 @@ def written(root: Path) -> dict[str, dict]:
     return {"run": run, "summary": summary}
 
 
+def charted(root: Path) -> tuple[set[str], set[str]]:
+    """Names in the history of one offline run: those of which wandb draws charts, and the hidden ones."""
+    (folder,) = (root / "wandb").glob("offline-run-*")
+    logged, hidden = set[str](), set[str]()
+    for record in map(json.loads, records(folder).splitlines()):
+        logged |= {key for key in record.get("history", {}).get("item", {}) if not key.startswith("_")}
+        if record.get("metric", {}).get("options", {}).get("hidden"):
+            hidden.add(record["metric"]["name"])
+    return logged - hidden, logged & hidden
+
+
 def events(root: Path) -> list[dict]:
     return [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
 
@@ -115,12 +127,49 @@ def test_runs_are_found_by_group_data_and_tags_and_share_short_keys(tmp_path: Pa
     assert expected.items() <= summary.items()
     assert summary["training/fid"] == summary["training/fid[f,n=1,ref=train,ema]"] == 4
 
+    # Results are of the summary alone: a chart of one point each would be made of what is logged
+    shown, hidden = charted(tmp_path)
+    assert {name.partition(".")[0] for name in shown} == {
+        "training/fid",
+        "samples",
+        "result_table",
+    }
+    assert hidden == {"images_seen", "loss", "training/fid[f,n=1,ref=train,ema]"}
+
     # The table of its samples, whose files wait for their upload beside the run, not in the user's home
     staged = {path.read_bytes() for path in (tmp_path / "wandb" / "artifacts").rglob("*") if path.is_file()}
     (table,) = (json.loads(content) for content in staged if content.startswith(b'{"_type": "table"'))
     row = dict(zip(table["columns"], table["data"][0], strict=True))
     assert (row["family"], row["fid"], row["samples"]["_type"]) == ("ddpm", 3, "image-file")
     assert not (tmp_path / ".local").exists()  # HOME is here
+
+
+@pytest.mark.parametrize(
+    ("logged", "most"),
+    [
+        # Of a GAN, a flow and a VAE, as their runs log them
+        (
+            [
+                f"train/disc/{k}"
+                for k in ("loss", "adversarial", "fake_accuracy", "fake_logits", "r1", "r2", "lr")
+            ]
+            + [f"train/gen/{k}" for k in ("loss", "fake_logits", "grad_norm", "lr")],
+            5,
+        ),
+        ([f"train/{k}" for k in ("loss", "nll", "log_det", "log_q", "prior", "inverse_error", "lr")], 6),
+        (["train/loss", "train/kl", "train/reconstruction", "train/grad_norm", "train/lr", "epoch"], 3),
+        ([f"training/{k}{end}" for k in ("fid", "kid", "is", "swd") for end in ("", "_low", "_se")], 2),
+        (["images_per_second", "training_seconds", "images_seen", "skipped_batches"], 0),
+    ],
+)
+def test_wandb_draws_charts_of_losses_and_of_few_scores(logged: list[str], most: int) -> None:
+    assert sum(map(is_charted, logged)) == most
+
+
+def test_wandbs_process_prints_nothing_where_its_log_cannot_be_written(tmp_path: Path) -> None:
+    done = run(tmp_path, WANDB_CACHE_DIR="/dev/null/cache", XDG_CACHE_HOME="/dev/null/cache")
+    assert done.returncode == 0
+    assert "INFO" not in done.stderr
 
 
 def test_a_run_of_a_sweeps_agent_is_the_one_that_the_agent_asked_for(tmp_path: Path) -> None:

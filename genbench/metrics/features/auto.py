@@ -4,7 +4,7 @@ import torch
 
 from genbench.data import ImageData, ImageSource
 from genbench.metrics.features.classifier import ClassifierFeatures
-from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, Pilot
 from genbench.metrics.features.inception import InceptionFeatures
 from genbench.metrics.features.known_distribution import LawFeatures
 from genbench.metrics.features.shipped import DigitsFeatures, FashionMnistFeatures, ShippedFeatures
@@ -38,6 +38,9 @@ class AutoFeatures(FeatureSource):
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         return self.choice(data).build(data, device=device, progress=progress)
+
+    def pilot(self, data: ImageData, *, device: torch.device) -> Pilot:
+        return self.choice(data).pilot(data, device=device)
 
     def is_ready(self, data: ImageData) -> bool:
         return self.choice(data).is_ready(data)

@@ -1,5 +1,6 @@
 """Features of a classifier trained once on the data themselves, for sets that Inception does not fit."""
 
+import time
 from pathlib import Path
 
 import torch
@@ -7,12 +8,13 @@ import torch
 from genbench.data import ImageData, ImageSource, cache_dir
 from genbench.metrics import cache
 from genbench.metrics.features import cnn
-from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, fitting
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, Pilot, fitting
 from genbench.runtime.progress import Progress
 
 __all__ = ["ClassifierFeatures"]
 
 
+TRIAL = 4  # steps of a training for an estimate
 MOST_IMAGES = 100_000_000  # of its training: days on a CPU
 
 
@@ -63,6 +65,21 @@ class ClassifierFeatures(FeatureSource):
         return cnn.CNNExtractor(
             stored, protocol, trained_on=data.name, training_images=images, images_seen=seen
         ).to(device)
+
+    def pilot(self, data: ImageData, *, device: torch.device) -> Pilot:
+        """Make the cached network, or else train one for a few steps, which show how long all would take."""
+        if self.is_ready(data):
+            return Pilot(self.build(data, device=device, progress=Progress(None)))
+        self.check(data)
+        few, more = (TRIAL * cnn.BATCH * factor for factor in (1, 3))
+        times = [time.perf_counter()]
+        for images in (few, more):  # the difference is without what is done once
+            network = cnn.fit(data, images=images, seed=self.seed, progress=Progress(None))
+            times.append(time.perf_counter())
+        each = max(times[2] - times[1] - (times[1] - times[0]), 0.0) / (more - few)
+        tensors = {name: value.cpu() for name, value in network.state_dict().items()}
+        extractor = cnn.CNNExtractor(cache.Stored(tensors, {}), f"{data.name}-cnn-untrained").to(device)
+        return Pilot(extractor, self.images, each * self.images)
 
     def path(self, data: ImageData) -> Path:
         """Return the cache file of the weights for this data, whether it is there or not; its name changes

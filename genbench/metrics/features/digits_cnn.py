@@ -3,13 +3,11 @@
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from genbench.data import Digits, prepare
 from genbench.data.source import file_digest
 from genbench.metrics.cache import save
 from genbench.metrics.features.cnn import train
-from genbench.runtime.progress import Progress
+from genbench.runtime.progress import Progress, terminal
 
 __all__ = ["main"]
 
@@ -24,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the digits classifier whose features are shipped.")
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
     out = parser.parse_args().out
-    progress = Progress(Console())
+    progress = Progress(terminal())
     data = prepare(Digits(), progress=progress)
     stored = train(data, images=IMAGES, seed=SEED, progress=progress)
     save(out, stored)

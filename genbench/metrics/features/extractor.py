@@ -17,6 +17,7 @@ __all__ = [
     "FeatureSource",
     "Features",
     "MissingWeights",
+    "Pilot",
     "check_finite",
     "fitting",
     "without_weights",
@@ -77,6 +78,18 @@ class FeatureExtractor(nn.Module, ABC):
         """
 
 
+class Pilot(NamedTuple):
+    """A feature network for an estimate of what an evaluation takes: as it will be, but for its weights where
+    these must be trained first.
+    """
+
+    extractor: FeatureExtractor
+    images: int = 0
+    """Images on which a classifier is trained before its first use; 0 where it is there."""
+    seconds: float = 0.0
+    """Of that training, as a few steps of it show."""
+
+
 class FeatureSource(ABC):
     """A recipe for a feature network, which a configuration names; making it costs nothing.
 
@@ -104,15 +117,22 @@ class FeatureSource(ABC):
         """
         return False
 
+    def pilot(self, data: ImageData, *, device: torch.device) -> Pilot:
+        """Make the network for an estimate, on `device`, which trains nothing for longer than a few steps and
+        leaves no file that `build` would read; by default what `build` makes, which is right for networks
+        that are not trained here.
+        """
+        return Pilot(self.build(data, device=device, progress=Progress(None)))
+
 
 def without_weights(source: ImageSource | ImageData) -> str:
-    """Name what evaluates images of `source` without weights that must be downloaded, as it is typed: the
-    features that fit these images, or metrics that need none; the end of a message.
+    """Name the metrics that evaluate images of `source` without weights that must be downloaded, as they are
+    typed: on features that fit these images, or on none; the end of a message.
     """
     if source.distribution is not None:
         return "features=law"
     if source.num_classes >= 2:
-        return "features=classifier"
+        return "metrics=classifier, which trains a small network on the labels once"
     return "metrics=likelihood or metrics=none, which need no features"
 
 
@@ -120,7 +140,9 @@ def fitting(source: ImageSource | ImageData) -> str:
     """Name what evaluates images of `source`, as it is typed, where the features that were asked for do not
     fit them: other features and, where these may have to be downloaded, metrics that need none.
     """
-    needs_download = source.distribution is None and source.num_classes < 2
+    if source.distribution is None and source.num_classes >= 2:
+        return "features=classifier"
+    needs_download = source.distribution is None
     return f"features=inception, or {without_weights(source)}" if needs_download else without_weights(source)
 
 

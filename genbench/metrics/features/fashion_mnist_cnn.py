@@ -10,13 +10,11 @@ Source of the images: Xiao, Rasul, Vollgraf 2017, https://github.com/zalandorese
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from genbench.data import FashionMnist, prepare
 from genbench.data.source import file_digest
 from genbench.metrics.cache import save
 from genbench.metrics.features.cnn import train
-from genbench.runtime.progress import Progress
+from genbench.runtime.progress import Progress, terminal
 
 __all__ = ["main"]
 
@@ -36,7 +34,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
     parser.add_argument("--data-root", help="Fashion-MNIST in torchvision's layout; without it, downloaded")
     arguments = parser.parse_args()
-    progress = Progress(Console())
+    progress = Progress(terminal())
     data = prepare(FashionMnist(arguments.data_root), progress=progress)
     stored = train(data, images=IMAGES, seed=SEED, progress=progress, width=WIDTH, shift=SHIFT)
     save(arguments.out, stored)

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from genbench.records.files import plain
 from genbench.records.metric_name import is_metric, rank
+from genbench.records.titles import UNCONDITIONAL
 from genbench.report.columns import AXES, COSTS, LIKELIHOOD
 from genbench.report.compare import Comparison
 from genbench.report.data_frame import Cell, cells
@@ -21,7 +22,7 @@ from genbench.runtime.printable import in_one_line
 
 __all__ = ["csv_text", "json_text"]
 
-FIRST = ("run", "group", "status", "seed", "model", "data", *AXES[1:])
+FIRST = ("run", "group", "status", "seed", "model", "data", "conditioning", *AXES[1:])
 FORMULA = re.compile(r"(?:^|(?<=;))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """Where a cell begins that spreadsheets compute: at its start, and after a semicolon, at which some split."""
 
@@ -58,14 +59,16 @@ def records(found: Comparison) -> list[dict[str, Cell]]:
 def run_records(runs: Runs, only: Sequence[str]) -> list[dict[str, Cell]]:
     """One record a run: its name and choices, the settings in which runs differ, all measurements.
 
-    only: the columns to keep beside the run's name and seed, by default all. `counted` says whether tables
+    only: the columns to keep beside the run's name, its seed and what its samples are conditioned on, if they
+    are; by default all. `counted` says whether tables
     count a run, or another of the same configuration and seed in its place.
     """
     known = list(runs.frame.columns)
     metrics = sorted(filter(is_metric, known), key=rank)
     chosen = [name for name in (*runs.choices, *runs.settings) if not is_metric(name)]
     names = [*FIRST, *chosen, *metrics, *LIKELIHOOD, "reconstruction_mse", *COSTS]
-    names = ["run", "seed", *only] if only else [*names, *sorted({*known} - {*names})]
+    told = [] if {*cells(runs.frame, "conditioning")} <= {None, UNCONDITIONAL} else ["conditioning"]
+    names = ["run", "seed", *told, *only] if only else [*names, *sorted({*known} - {*names})]
     names = list(dict.fromkeys(names))
     rows = zip(*(cells(runs.frame, name) for name in names), strict=True)
     records = [dict(zip(names, row, strict=True)) for row in rows]
@@ -81,7 +84,8 @@ def line_record(table: Table, line: Line) -> dict[str, Cell]:
     Behind it stand `(std)` over seeds, `(low)` and `(high)` of one seed's interval, and `(n)` seeds; last,
     what is known of the networks behind the features.
     """
-    record: dict[str, Cell] = {"data": table.title, "runs": len(line.runs)}
+    record: dict[str, Cell] = {"data": table.data, "runs": len(line.runs)}
+    record |= {name: table.constants[name] for name in ("conditioning",) if name in table.constants}
     for col, entry in zip(table.columns, line.entries, strict=True):
         record[col.name] = entry.value
         if x := entry.estimate:

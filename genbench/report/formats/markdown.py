@@ -27,7 +27,7 @@ def markdown(found: Comparison) -> str:
     """
     lines = [f"{escape(words)}\n" for words in (overview(found), *found.beginning)]
     for table in found.tables:
-        if len(found.tables) > 1:
+        if len(found.tables) > 1 or table.is_conditional:
             lines.append(f"### {escape(table.title)}\n")
         if words := conclusion(table):
             lines.append(f"{escape(words)}\n")

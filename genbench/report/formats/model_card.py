@@ -8,8 +8,9 @@ import yaml
 from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName
 from genbench.records.result import Result
+from genbench.records.titles import UNCONDITIONAL, conditioning, data_name
 from genbench.report.formats.markdown import escape, grid
-from genbench.report.formats.one_result import with_interval
+from genbench.report.formats.one_result import entry
 from genbench.report.numbers import written
 
 __all__ = ["model_card"]
@@ -46,20 +47,23 @@ def model_card(result: Result, *, weights: str, made: str, license_name: str | N
     found = {
         name: value for name, value in result.metrics.items() if shown(name, weights) and value is not None
     }
-    family, data = (escape(result.choices.get(key, "unknown")) for key in ("model", "data"))
+    family, data, given = map(escape, subject(result))
     rows = [
-        [escape(title(name)), with_interval(result.metrics, MetricName.parse(name), " "), escape(name)]
+        [
+            escape(title(name)),
+            entry(result.metrics, MetricName.parse(name), "", with_interval=True),
+            escape(name),
+        ]
         for name in found
     ]
     if (bits := result.likelihood.bits_per_dim) is not None:
         kind = f"{result.likelihood.bound}, {result.likelihood.method}"
         rows.append(["bits/dim", written(bits), escape(f"{kind}, n={result.likelihood.n}")])
     table = grid(["metric", "value", "protocol"], rows, [False, True, False])
-    labels = "conditional" if result.choices.get("conditional") == "true" else "unconditional"
     device = escape(result.cost.device or "an unknown device")
     card = TEXT.format(
-        title=f"{family} on {data}",
-        about=f"Family: {family}; data: {data}, {labels}; weights: {weights}.",
+        title=title_of(family, data, given),
+        about=f"Family: {family}; data: {data}, {given}; weights: {weights}.",
         measured=f"{table}\n{COMPARABLE}\n" if rows else "It was not evaluated.\n",
         training=f"{result.cost.images_seen or 0:,} images on {device}",
         made=escape(made),
@@ -72,18 +76,33 @@ def metadata(result: Result, found: Mapping[str, float], license_name: str | Non
     """Return the metadata of a model card: library, tags, and each metric with its full name.
     Source: the Hub's model card specification (modelcard.md), keys `library_name`, `tags` and `model-index`.
     """
-    family, data = result.choices.get("model", "unknown"), result.choices.get("data", "unknown")
+    family, data, given = subject(result)
+    task = UNCONDITIONAL if given == UNCONDITIONAL else given.partition(" (")[0].replace(" ", "-")
+    task = f"{task}-image-generation"
     metrics = [{"type": title(name), "name": name, "value": float(value)} for name, value in found.items()]
-    task = {"type": "unconditional-image-generation"}
-    entry = {"task": task, "dataset": {"type": data, "name": data}, "metrics": metrics}
-    index = [{"name": f"{family} on {data}", "results": [entry]}]
+    kind = result.choices.get("data", "unknown")
+    entry = {"task": {"type": task}, "dataset": {"type": kind, "name": data}, "metrics": metrics}
+    index = [{"name": title_of(family, data, given), "results": [entry]}]
     return {
         **({} if license_name is None else {"license": license_name}),
         "library_name": "genbench",
-        "pipeline_tag": "unconditional-image-generation",
-        "tags": ["genbench", family],
+        # The Hub has no task of this kind for images of classes, and such a model is not unconditional.
+        **({"pipeline_tag": task} if given == UNCONDITIONAL else {}),
+        "tags": ["genbench", family, *([] if given == UNCONDITIONAL else [task])],
         **({"model-index": index} if metrics else {}),
     }
+
+
+def subject(result: Result) -> tuple[str, str, str]:
+    """Return the family of a model, the name of its images, and what its samples are conditioned on."""
+    data = data_name(result.choices, result.config)
+    given = conditioning(result.choices, result.config)
+    return result.choices.get("model", "unknown"), data or "unknown", given or UNCONDITIONAL
+
+
+def title_of(family: str, data: str, given: str) -> str:
+    """Return the title of a model: ddpm on digits; of a conditional one also what it is conditioned on."""
+    return f"{family} on {data}{'' if given == UNCONDITIONAL else f', {given}'}"
 
 
 def shown(name: str, weights: str) -> bool:

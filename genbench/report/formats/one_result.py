@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -11,31 +12,51 @@ from rich.text import Text
 
 from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, recorded_networks
 from genbench.records.metric_name import OF, MetricName, rank
-from genbench.records.result import Likelihood, Reconstruction, Result
-from genbench.report.columns import CONVERGED_BITS, LONG_TITLES
+from genbench.records.result import Cost, Likelihood, Reconstruction, Result
+from genbench.records.units import device_words, with_unit
+from genbench.report.columns import CONVERGED_BITS
 from genbench.report.numbers import decimals, rounded, uncertainty, written
 from genbench.report.statistics import Estimate
 
-__all__ = ["print_quality", "print_result", "with_interval"]
+__all__ = ["entry", "print_quality", "print_result"]
 
-ON_TEST = "likelihood and reconstruction on test images"
-NOT_MEASURED = "not measured"  # as asked for by metrics=likelihood or metrics=none
-TITLES = {"ema": "EMA", "raw": "raw", "given": "given images", "test": "held-out test"}
+NOT_MEASURED, NOT_THERE = "–", written(None)
+"""What could have been measured, as metrics=none leaves it, and what does not exist for a model."""
+TITLES = {"ema": "EMA", "raw": "raw", "given": "given images", "test": "held-out"}
+BOUNDS = {"lower": "upper bound on bits/dim", "exact": "exact", "estimate": "estimate"}
+"""Kinds of a likelihood -> what its bits/dim are: a lower bound on the likelihood bounds them from above."""
+FIRST = ("model", "data", "seed", "conditional")  # of a run, which stand in its first line
+PLAIN = ("none", "default")  # options that say nothing of a run
+OPERATIONS = "FLOP"
+INTERVALS = (99, 1, 0)  # columns with intervals, of which the most that fit are taken
 
 
-def print_result(result: Result, console: Console) -> None:
-    """Print a result as tables: choices, scores (EMA, raw weights, test images side by side), costs.
+class Where(NamedTuple):
+    """A column of scores: whose images were measured, and what they are compared with, None for nothing."""
+
+    of: str
+    ref: str | None
+
+
+def print_result(result: Result, console: Console, given: Sequence[str] = ()) -> None:
+    """Print a result as one grid: choices, scores (EMA, raw weights, held-out images side by side), costs.
 
     result: as a run wrote it, or as it was read; console: where to, which also says how wide it may be.
+    given: the settings that the user typed, such as sampler.steps=20, which stand before all choices.
     """
-    console.print(pairs(f"{result.group}/{result.run}", {**result.choices, "seed": result.seed}))
+    choices = {key: value for key, value in result.choices.items() if key not in FIRST and value not in PLAIN}
+    typed = {word.partition("=")[0].lstrip("+~") for word in given}
+    if any(key.startswith("budget.") for key in typed):
+        typed.add("budget")  # whose limits are among them
+    others = [f"{key}={value}" for key, value in choices.items() if key not in typed]
+    console.print(Text(f"{who(result)}, seed {result.seed}: {result.group}/{result.run}", style="bold"))
+    words = {"set": [word for word in given if word.partition("=")[0] not in FIRST], "options": others}
+    console.print(pairs({name: ", ".join(found) for name, found in words.items() if found}))
     for table in qualities(result.metrics, result.feature_networks, console):
         console.print(table)
-    if not result.metrics:
-        console.print(pairs("quality", {"scores": NOT_MEASURED}))
-    console.print(pairs(ON_TEST, {**bits(result.likelihood), **error(result.reconstruction)}))
-    cost = {LONG_TITLES.get(name, name): value for name, value in result.cost.to_record().items()}
-    console.print(pairs("cost", cost))
+    scores = {} if result.metrics else {"scores": NOT_MEASURED}
+    facts = scores | on_test_images(result.likelihood, result.reconstruction) | costs(result.cost)
+    console.print(pairs(facts))
 
 
 def print_quality(record: Mapping[str, Any], console: Console) -> None:
@@ -43,103 +64,197 @@ def print_quality(record: Mapping[str, Any], console: Console) -> None:
     for table in qualities(record["metrics"], recorded_networks(record), console):
         console.print(table)
     if record["likelihood"] is not None:
-        console.print(pairs(ON_TEST, bits(Likelihood.of(record["likelihood"]))))
+        console.print(pairs({"bits/dim": bits(Likelihood.of(record["likelihood"]))}))
 
 
-def pairs(title: str, values: Mapping[str, Any]) -> Table:
-    """Keys and values, one a line."""
+def who(result: Result) -> str:
+    """Name the model and its data, and how it is conditioned: "conditional ddpm on digits"."""
+    choices = result.choices
+    guidance = choices.get("guidance", "none")
+    return "".join(
+        (
+            "conditional " if choices.get("conditional") == "true" else "",
+            choices.get("model", "a model"),
+            f" with guidance={guidance}" if guidance != "none" else "",
+            f" on {choices.get('data', 'unknown data')}",
+        )
+    )
+
+
+def pairs(values: Mapping[str, str]) -> Table:
+    """Make a grid of names and texts, one a line; long texts continue below themselves."""
     # Text throughout: names hold brackets, which rich would take for markup.
-    grid = Table(title=Text(title), show_header=False, title_justify="left", min_width=len(title))
+    grid = Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for key, value in values.items():
-        is_known = value is None or isinstance(value, int | float)
-        grid.add_row(Text(key.replace("_", " ")), Text(written(value) if is_known else str(value)))
+        grid.add_row(Text(key), Text(value))
     return grid
 
 
 def qualities(
     metrics: Mapping[str, float | None], networks: Mapping[str, FeatureNetwork], console: Console
 ) -> Iterator[Table]:
-    """A table for each set of features and number of samples; if it is too wide, intervals get own lines.
+    """Yield a table for each set of features and number of samples; where it is too wide, intervals stand in
+    its first column of values alone, or nowhere.
 
     networks: those behind the features, by protocol; what is known of each stands below its table.
     """
-    found: dict[str, dict[MetricName, None]] = {}
+    found: dict[str, list[MetricName]] = {}
     for name in map(MetricName.parse, sorted(metrics, key=rank)):
         if not name.spread and name.setting("class") is None:
-            found.setdefault(name.basis, {})[name.of_images(OF[0])] = None  # once for all kinds of images
-    for names in map(list, found.values()):
+            found.setdefault(name.basis, []).append(name)
+    for names in found.values():
         network = networks.get(names[0].protocol)
-        wide = quality(metrics, names, " ", network)
-        fits = Measurement.get(console, console.options, wide).maximum < console.width
-        yield wide if fits else quality(metrics, names, "\n", network)
+        for count in INTERVALS:
+            table = quality(metrics, names, network, with_intervals=count)
+            # Measured up to the width of the console, which bounds it.
+            if Measurement.get(console, console.options, table).maximum < console.width:
+                break
+        yield table
+
+
+def columns_of(names: Sequence[MetricName]) -> list[Where]:
+    """Return the columns of scores: each kind of images against the training split, then the first kind
+    against every other reference, such as the test split.
+    """
+    refs = sorted({name.ref for name in names if name.ref is not None}, key=lambda ref: (ref != "train", ref))
+    kinds = [of for of in OF if any(name.of == of for name in names)]
+    first = refs[0] if refs else None
+    return [*(Where(of, first) for of in kinds), *(Where(kinds[0], ref) for ref in refs[1:])]
 
 
 def quality(
     metrics: Mapping[str, float | None],
     names: Sequence[MetricName],
-    between: str,
     network: FeatureNetwork | None,
+    *,
+    with_intervals: int,
 ) -> Table:
-    """One line a metric of one basis, with its value on the images of each kind.
+    """Make the table of the metrics of one basis: a line a metric, a column for each kind of images.
 
-    names: the metrics, each once; between: what separates a value from its interval; network: behind the
+    with_intervals: how many columns of values show an interval behind each value. network: behind the
     features, whose accuracy stands below, with a sign at each value where it is weak.
     """
-    title = f"quality: {names[0].basis.replace(',', ', ')}"
-    grid = Table("metric", title=Text(title), title_justify="left", min_width=len(title))
+    columns = columns_of(names)
+    against = f", against ref={columns[0].ref}" if columns[0].ref is not None else ""
+    title = f"quality: {names[0].basis.replace(',', ', ')}{against}"
+    grid = Table(
+        "metric",
+        title=Text(title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    grid.min_width = len(title)
     sign = ""
     if network is not None:
         sign = f"{WEAK_SIGN} " if network.is_weak else ""
         grid.caption, grid.caption_justify = Text(f"{names[0].protocol}: {network.words}"), "left"
         if sign:
             grid.caption.append(f"\n{sign}weak features: {network.weakness}.")
-    there = {MetricName.parse(name).of for name in metrics}
-    kinds = [of for of in OF if of in there]
-    for of in kinds:
-        grid.add_column(TITLES[of], justify="right")
-    for name in names:
-        label = " ".join(filter(None, (name.kind, ", ".join(name.details))))
-        values = [with_interval(metrics, name.of_images(of), between) for of in kinds]
-        values = [value if value == written(None) else sign + value for value in values]
-        grid.add_row(*map(Text, (label, *values)))
+    for of, ref in columns:
+        title = TITLES[of] if ref == columns[0].ref else f"{TITLES[of]}, ref={ref}"
+        grid.add_column(Text(title), justify="right", no_wrap=True)
+    lines = {(name.kind, name.part): name for name in reversed(names)}  # the first name of each line
+    for name in reversed(lines.values()):
+        cells = [
+            entry(metrics, name.at(*where), sign, with_interval=number < with_intervals)
+            for number, where in enumerate(columns)
+            if name.ref is not None or where.ref == columns[0].ref
+        ]
+        grid.add_row(*map(Text, (" ".join((name.kind, *name.part)), *cells)))
     return grid
 
 
-def with_interval(metrics: Mapping[str, float | None], name: MetricName, between: str) -> str:
-    """Return a value as text with its 95 % interval over samples, or its standard deviation over parts of
-    them, if one was recorded.
-
-    metrics: values by their full names; name: of the value; between: what separates both.
+def entry(metrics: Mapping[str, float | None], name: MetricName, sign: str, *, with_interval: bool) -> str:
+    """Return a value behind a sign, with its 95 % interval over samples, or its standard deviation over parts
+    of them, if it has one; a dash where it was not measured.
     """
     value = metrics.get(str(name))
+    if value is None:
+        return NOT_MEASURED
+    if not math.isfinite(value):
+        return sign + written(value)
     std, low, high = (metrics.get(str(name.beside(end))) for end in ("_std", "_low", "_high"))
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return written(value)
     x = Estimate(float(value), None, 1, low, high) if low is not None else Estimate(float(value), std, 1)
     words = uncertainty(x, decimals(x))
-    return f"{rounded(value, decimals(x))}{between}{words}" if words else written(value)
+    if not words:
+        return sign + written(value)
+    return f"{sign}{rounded(value, decimals(x))}{f' {words}' if with_interval else ''}"
 
 
-def bits(likelihood: Likelihood) -> dict[str, str]:
-    """Bits per dimension with their kind, the error of their solver, and the least that any model needs."""
+def on_test_images(likelihood: Likelihood, reconstruction: Reconstruction) -> dict[str, str]:
+    """Return bits per dimension and the error of rebuilt images, in words by their names."""
+    error = with_kind(reconstruction.mse, "test images, pixels in [0, 1]")
+    return {
+        "bits/dim": bits(likelihood),
+        "reconstruction MSE": NOT_MEASURED if reconstruction.n == 0 else error,
+    }
+
+
+def bits(likelihood: Likelihood) -> str:
+    """Write bits per dimension with their kind, the error of their solver, and the least that any model
+    needs.
+    """
     if likelihood.n == 0:
-        return {"bits/dim": NOT_MEASURED}
-    text = with_kind(likelihood.bits_per_dim, ", ".join(filter(None, (likelihood.bound, likelihood.method))))
+        return NOT_MEASURED
+    kind = BOUNDS.get(likelihood.bound or "", likelihood.bound)
+    text = with_kind(likelihood.bits_per_dim, ": ".join(filter(None, (kind, likelihood.method))))
     if (change := likelihood.solver_error_bits) is not None:
         warning = "" if abs(change) < CONVERGED_BITS else ": not converged"
         text += f"; finer steps would change it by {change:+.4f}{warning}"
     if (floor := likelihood.floor_bits_per_dim) is not None:
         gap, se = likelihood.gap_bits_per_dim, likelihood.gap_se
         text += f"; floor {written(floor)}, gap {written(gap)} ± {written(se)}"
-    return {"bits/dim": text}
+    return text
 
 
-def error(reconstruction: Reconstruction) -> dict[str, str]:
-    """Mean squared error of rebuilt images, with its unit."""
-    text = with_kind(reconstruction.mse, "pixels in [0, 1]")
-    return {"reconstruction MSE": NOT_MEASURED if reconstruction.n == 0 else text}
+def costs(cost: Cost) -> dict[str, str]:
+    """Return the few costs that matter beside the quality, with their units, by what they are of."""
+    facts = cost.device, cost.parameters, cost.images_seen, cost.training_seconds
+    if all(fact is None for fact in facts):  # of a result that records none
+        return {"cost": NOT_MEASURED}
+    memory = "" if cost.peak_memory_bytes is None else f"{with_unit(cost.peak_memory_bytes, 'B')} of memory "
+    device = device_words(cost.device or "an unknown device")
+    return {
+        "training": training(cost),
+        "sampling": sampling(cost),
+        "model": f"{written(cost.parameters)} parameters, {memory}on {device}",
+        "evaluation": with_unit(cost.evaluation_seconds, "s"),
+    }
+
+
+def training(cost: Cost) -> str:
+    """Write what the training took: images, seconds, operations; n/a of a model that is not trained here."""
+    if cost.training_seconds is None:
+        return NOT_THERE
+    fitting = f" and {with_unit(cost.fitting_seconds, 's')} of fitting" if cost.fitting_seconds else ""
+    speed = cost.images_per_second
+    rate = f"{speed:,.0f}" if speed is not None and speed >= 100 else written(speed)
+    skipped = f", {cost.skipped_batches:,} batches skipped" if cost.skipped_batches else ""
+    return (
+        f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{fitting} "
+        f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{skipped}"
+    )
+
+
+def sampling(cost: Cost) -> str:
+    """Write what one sample took, and the share of pixels clipped; a dash where no sample was drawn."""
+    if cost.seconds_per_image is None:
+        return NOT_MEASURED
+    clipped = (
+        "" if cost.out_of_range is None else f"; share of pixels clipped {100 * cost.out_of_range:.3g} %"
+    )
+    several = "" if cost.passes_per_sample == 1 else "s"
+    return (
+        f"{written(cost.passes_per_sample)} network evaluation{several} (NFE), "
+        f"{with_unit(cost.seconds_per_image, 's')}, {with_unit(cost.flops_per_sample, OPERATIONS)} "
+        f"a sample{clipped}"
+    )
 
 
 def with_kind(value: float | None, kind: str) -> str:
-    """A number with its kind in brackets; n/a alone where there is none."""
-    return written(value) if value is None else f"{written(value)} ({kind})"
+    """Write a number with its kind in brackets; n/a alone where there is none."""
+    return NOT_THERE if value is None else f"{written(value)} ({kind})"

@@ -41,7 +41,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
     for note in (overview(found), *found.beginning):
         console.print(wrapped(note, console.width), end="\n\n", soft_wrap=True)
     for table in found.tables:
-        if len(found.tables) > 1:
+        if len(found.tables) > 1 or table.is_conditional:
             console.print(Text(in_one_line(table.title), style="bold"))
         if words := conclusion(table):
             console.print(wrapped(words, console.width, indent=""), end="\n\n", soft_wrap=True)

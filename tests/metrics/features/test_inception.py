@@ -91,7 +91,8 @@ def test_missing_weights_are_reported_within_seconds_where_nothing_can_be_downlo
     monkeypatch.setattr(feature_extractor_inceptionv3, "URL_INCEPTION_V3", "http://127.0.0.1:9/weights.pth")
     started = time.monotonic()
     with pytest.raises(
-        MissingWeights, match=r"\(.*refused\): .*features\.weights=PATH, or take features=classifier$"
+        MissingWeights,
+        match=r"\(.*refused\): .*features\.weights=PATH, or take metrics=classifier, which trains .* once$",
     ):
         InceptionFeatures().check(Digits())
     assert time.monotonic() - started < 10

@@ -1,0 +1,175 @@
+"""Figures of curves: noise schedules, scores against cost, terms of a bound; written whole or not at all.
+
+Knows no model and no data set, and imports matplotlib when it is needed.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from genbench.records.files import atomic_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+__all__ = ["Curve", "check_figure", "curves_figure", "is_near", "schedule_figure"]
+
+FEW = 50  # points of a curve up to which each is marked
+NEAR = 0.02  # alpha_bar; a width of a line or so
+APART = 1.1  # ratio of neighbouring ticks whose numbers do not touch
+TICKS = 10  # values of an axis up to which each gets a tick
+WIDE = 3.0  # ratio of the largest value to the smallest from which on a logarithmic axis helps
+DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (6, 2)), (0, (1, 1)), (0, (6, 1, 1, 1)))
+MARKERS = "os^DvP*X"
+
+
+class Curve(NamedTuple):
+    """A line of a figure: y against x, (N,) each, and the ends of an interval at each point if it has one."""
+
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+
+class Line(NamedTuple):
+    """Look of a line of a figure, by its number and by how many later lines would cover it."""
+
+    number: int
+    covering: int
+
+    @property
+    def dashes(self) -> str | tuple[int, tuple[int, ...]]:
+        """Dashes as matplotlib writes them; a line below another is solid."""
+        return "-" if self.covering else DASHES[self.number % len(DASHES)]
+
+    @property
+    def width(self) -> float:
+        """Width in points, so that a line below others is seen at their sides."""
+        return 1.8 + 4.0 * self.covering
+
+    @property
+    def colour(self) -> tuple[str, float]:
+        """Colour with its opacity."""
+        return f"C{self.number % 10}", 0.4 if self.covering else 1.0
+
+
+def is_near(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return True for two curves on one grid, (N,) each, that nearly cover each other in a figure."""
+    return one.shape == other.shape and bool((abs(one - other) < NEAR).all())
+
+
+def schedule_figure(schedules: Mapping[str, np.ndarray], path: Path) -> None:
+    """Draw alpha_bar and log-SNR = log(alpha_bar / (1 - alpha_bar)) against t / T, a line for each schedule.
+
+    schedules: name -> alpha_bar on the grid 0..T, (T + 1,) float64. Each line has its own colour and dashes;
+    one that a later line would cover is wide and pale, and seen at both sides of it. The file's ending
+    decides the format (png, pdf, svg, ...).
+    """
+    # The objects of matplotlib, not pyplot: no global figure, no change of the user's backend.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    tables = [np.asarray(table, dtype=np.float64) for table in schedules.values()]
+    for number, (name, alpha_bar) in enumerate(zip(schedules, tables, strict=True)):
+        covering = sum(is_near(alpha_bar, later) for later in tables[number + 1 :])
+        t, line = np.linspace(0.0, 1.0, len(alpha_bar)), Line(number, covering)
+        left.plot(t, alpha_bar, label=name, ls=line.dashes, lw=line.width, c=line.colour)
+        inside = (alpha_bar > 0) & (alpha_bar < 1)  # at t = 0 the ratio is infinite
+        log_snr = np.log(alpha_bar[inside] / (1 - alpha_bar[inside]))
+        right.plot(t[inside], log_snr, ls=line.dashes, lw=line.width, c=line.colour)
+    left.set(xlabel="t / T", ylabel=r"$\bar\alpha$", title="share of the data that is left")
+    right.set(xlabel="t / T", ylabel=r"log($\bar\alpha$ / (1 - $\bar\alpha$))", title="log-SNR")
+    for axes in (left, right):
+        axes.grid(visible=True, alpha=0.3)
+    figure.legend(loc="outside right center", title="schedule=", handlelength=4)
+    save_figure(figure, path)
+
+
+def curves_figure(
+    lines: Mapping[str, Curve],
+    path: Path,
+    *,
+    x: str,
+    y: str,
+    logarithmic: bool = False,
+    level: tuple[str, float] | None = None,
+) -> None:
+    """Plot y against x, one line for each name, with markers and intervals where its points are few, and
+    write the figure; the file's ending decides the format.
+
+    x, y: titles of the axes. logarithmic: both axes are, where all values are positive and span a factor of
+    3; numbers at their ticks are plain (5, 10, 20). level: name and height of a horizontal line, such as the
+    score of held-out images.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, curve) in enumerate(lines.items()):
+        marker = MARKERS[number % len(MARKERS)] if len(curve.x) <= FEW else None
+        axes.plot(curve.x, curve.y, marker=marker, label=name)
+        if curve.low is not None and curve.high is not None:
+            ends = (curve.y - curve.low).clip(min=0), (curve.high - curve.y).clip(min=0)
+            axes.errorbar(curve.x, curve.y, yerr=ends, fmt="none", ecolor=f"C{number % 10}", capsize=3)
+    if level is not None:
+        axes.axhline(level[1], color="black", linestyle=":", label=level[0])
+    axes.set(xlabel=x, ylabel=y)
+    if logarithmic:
+        heights = [*(value for curve in lines.values() for value in curve.y), *([level[1]] if level else [])]
+        set_logarithmic(axes, sorted({value for curve in lines.values() for value in curve.x}), heights)
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend()
+    save_figure(figure, path)
+
+
+def set_logarithmic(axes: "Axes", across: Sequence[float], up: Sequence[float]) -> None:
+    """Make the axes logarithmic whose values span a factor of 3, with plain numbers at their ticks.
+    across, up: the values along each; few of them across get a tick each.
+    """
+    if is_wide(across):
+        axes.set_xscale("log")
+        apart = [x for i, x in enumerate(across) if i == 0 or x / across[i - 1] >= APART]
+        plain_ticks(axes.xaxis, apart if len(apart) <= TICKS else ())
+    if is_wide(up):
+        axes.set_yscale("log")
+        plain_ticks(axes.yaxis, ())
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Return True for positive values of which the largest is several times the smallest."""
+    return min(values) > 0 and max(values) / min(values) >= WIDE
+
+
+def plain_ticks(axis: "Axis", values: Sequence[float]) -> None:
+    """Put ticks at some values, or at 1, 2, 5, 10, .. without any, and write numbers as 20, not as powers."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(FixedLocator(values) if values else LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def check_figure(path: Path) -> None:
+    """Raise ValueError where the ending of a file names no format of figures; a name without one is a PNG."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    legal = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in legal:
+        raise ValueError(
+            f"--out {path} ends in {path.suffix}, which names no format of figures: choose from "
+            f"{', '.join(legal)}"
+        )
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a matplotlib figure to `path` as a whole or not at all; the file's ending decides the format,
+    such as png, pdf or svg, and a name without one is a PNG.
+    """
+    with atomic_file(path) as file:
+        figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)

@@ -1,0 +1,58 @@
+"""The line with which a run begins: model, data, parameters, device and precision, budget, directory."""
+
+from pathlib import Path
+
+from genbench.data import ImageData
+from genbench.metrics import parameter_count
+from genbench.records.units import with_unit
+from genbench.runtime.device import describe
+from genbench.runtime.precision import Choice
+from genbench.session.run_parts import Configuration, Parts
+from genbench.training.budget import Budget
+
+__all__ = ["first_lines"]
+
+
+def first_lines(
+    parts: Parts,
+    configuration: Configuration,
+    data: ImageData,
+    chosen: Choice,
+    place: Path,
+    *,
+    processes: int,
+) -> list[str]:
+    """Name a run in one line: "ddpm on digits (1,438 images 1x8x8), 190,369 parameters, cpu fp32, 60,000
+    images -> runs/default/ddpm-digits-seed0-1a2b3c4d"; in a second one the reason for its precision, if any.
+
+    place: its directory, written as below the working directory where it lies there. processes: of the run. A
+    job of a sweep has its number and seed instead of the shape of its images and its directory.
+    """
+    model, device, job = parts.model, parts.device, configuration.job
+    guidance = configuration.choices.get("guidance", "none")
+    who = f"{'conditional ' if model.num_classes else ''}{configuration.choices.get('model', 'model')}"
+    who += f" with guidance={guidance}" if guidance != "none" else ""
+    shape = "x".join(map(str, data.train.images.shape[1:]))
+    classes = f", {model.num_classes} classes" if model.num_classes else ""
+    images = "" if job else f" ({len(data.train):,} images {shape}{classes})"
+    one = "cpu" if device.type == "cpu" else describe(device)
+    where = one if processes == 1 else f"{processes} x {one}"
+    facts = [f"{who} on {data.name}{images}", *([f"seed {parts.seed}"] if job else [])]
+    facts.append(f"{parameter_count(model):,} parameters")
+    facts += [f"{where} {chosen.taken.name}", *([in_words(parts.budget)] if model.phases else [])]
+    line = ", ".join(facts)
+    lines = [f"{job}: {line}" if job else f"{line} -> {shown(place)}"]
+    return lines + [f"Networks compute in {chosen.taken.name}: {chosen.reason}."] * bool(chosen.reason)
+
+
+def in_words(budget: Budget) -> str:
+    """Write the limits of a budget: "60,000 images", "600 s or 1.5 PFLOP"."""
+    images = [] if budget.images is None else [f"{budget.images:,} images"]
+    others = ((budget.seconds, "s"), (budget.flops, "FLOP"))
+    return " or ".join([*images, *(with_unit(value, unit) for value, unit in others if value is not None)])
+
+
+def shown(path: Path) -> Path:
+    """Return a path relative to the working directory where it lies below it, else as it is."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

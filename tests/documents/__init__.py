@@ -1,0 +1,1 @@
+"""What README.md, CONTRIBUTING.md and the pages of docs/ say is held to what the code does."""

@@ -1,0 +1,71 @@
+"""How readers know a run: the name of its images, and what its samples are conditioned on."""
+
+from pathlib import Path
+
+import pytest
+
+from genbench.data import ImageFolder
+from genbench.records.titles import conditioning, data_name, shared_conditioning
+
+GUIDED = {"guidance": {"_target_": "genbench.diffusion.guidance.ClassifierFree", "scale": 2.0}}
+PIPELINE = {"prompts": None, "guidance": None}
+
+
+@pytest.mark.parametrize(
+    ("choices", "config", "expected"),
+    [
+        ({"conditional": "false"}, {}, "unconditional"),
+        ({"conditional": "true", "guidance": "none"}, {}, "conditional"),
+        ({"conditional": "true", "guidance": "classifier_free"}, GUIDED, "guided (classifier_free 2)"),
+        ({"conditional": "true", "guidance": "classifier"}, {"guidance": 3}, "guided (classifier)"),
+        ({}, {"conditional": True} | GUIDED, "guided (classifier_free 2)"),  # of an unfinished run
+        ({}, {"conditional": True, "guidance": {"_target_": "a.Unguided"}}, "conditional"),
+        ({}, {}, None),
+        ({"conditional": "false"}, {"model": PIPELINE}, "unconditional"),
+        ({"conditional": "true"}, {"model": PIPELINE | {"guidance": 4}}, "conditional (guidance 4)"),
+        (
+            {"conditional": "false"},
+            {"model": PIPELINE | {"prompts": "a.txt"}},
+            "text prompts (the pipeline's own guidance)",
+        ),
+    ],
+)
+def test_labels_guidance_and_prompts_are_said_in_words(
+    choices: dict, config: dict, expected: str | None
+) -> None:
+    assert conditioning(choices, config) == expected
+
+
+@pytest.mark.parametrize(
+    ("several", "expected"),
+    [
+        ({"guided (a 1)"}, "guided (a 1)"),
+        ({"guided (a 1)", "guided (a 2)"}, "guided"),
+        ({"guided (a 1)", "conditional"}, "conditional"),
+        ({"guided (a 1)", "unconditional"}, ""),
+        ({"guided (a 1)", None}, ""),
+        (set(), ""),
+    ],
+)
+def test_what_several_runs_share_is_said_of_all(several: set, expected: str) -> None:
+    assert shared_conditioning(several) == expected
+
+
+def test_a_folder_is_called_as_in_the_cache(tmp_path: Path) -> None:
+    root = tmp_path / "my cats"
+    config = {"data": {"_target_": "genbench.data.ImageFolder", "root": str(root), "size": 32}}
+    name = data_name({"data": "image_folder"}, config)
+    assert name == ImageFolder(str(root), size=32).name == "my_cats_32px"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"_target_": "genbench.data.Digits", "binarize": True}, "digits_binary"),
+        ({"_target_": "genbench.data.Digits", "binarize": False}, "digits"),
+        (None, "digits"),
+        (7, "digits"),
+    ],
+)
+def test_other_data_go_by_their_option(data: object, expected: str) -> None:
+    assert data_name({"data": "digits"}, {"data": data}) == expected

@@ -1,0 +1,46 @@
+"""An estimate of a run in words, and its advice."""
+
+from datetime import datetime
+
+from genbench.runtime.memory import larger_batch
+from genbench.session.estimate import Estimate
+from genbench.session.estimate_parts import Part
+
+FOUND = Estimate(
+    parts=[
+        Part("training", 3600.0, "many images"),
+        Part("pictures", 0.2, "1 grid"),
+        Part("sampling", 65.0, ""),
+    ],
+    peak_memory_bytes=1_030_000_000,
+    disk_bytes=2_500_000,
+    parameters=10,
+    device="cpu (1 thread)",
+    advice="",
+)
+
+
+def test_the_total_is_the_sum_and_has_the_time_of_day_at_which_the_run_would_end() -> None:
+    lines = FOUND.lines(datetime(2026, 11, 30, 12, 30))
+    assert "cpu (1 thread)" in lines[0]
+    assert lines[1].split() == ["training", "1:00:00", "many", "images"]
+    assert lines[4].split(maxsplit=2) == ["total", "1:01:05", "started now, it would end at 13:31"]
+    assert lines[5].split()[1:3] == ["1.03", "GB"]
+    assert len(lines) == 7
+    late = FOUND.lines(datetime(2026, 11, 30, 23, 30))
+    assert late[4].endswith("2026-12-01 00:31")
+    assert FOUND._replace(advice="More.").lines()[-1] == "More."
+
+
+def test_a_job_of_a_sweep_has_a_line_of_its_longest_parts() -> None:
+    assert FOUND.note == "training 1:00:00, sampling 1:05; 1.03 GB of memory, 2.5 MB of disk"
+    assert FOUND._replace(parts=[]).note.startswith("under a second")
+
+
+def test_a_batch_that_leaves_a_gpu_nearly_empty_is_advised_to_grow() -> None:
+    gpu = 139 * 10**9
+    advice = larger_batch(10**9, gpu, 64)
+    assert "trainer.batch_size=64 takes 1 of the 139 GB" in advice
+    assert "trainer.batch_size=512, or several jobs" in advice
+    assert "trainer.batch_size=256, or" in larger_batch(10**10, 101 * 10**9, 64)  # 8 times would be 80 of 101
+    assert larger_batch(14 * 10**9, gpu, 64) == ""

@@ -1,0 +1,53 @@
+"""The line with which a run begins."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from genbench.data import Split
+from genbench.runtime.precision import FIXED, Choice
+from genbench.session.first_line import first_lines
+from genbench.session.run_parts import Configuration
+from genbench.training.budget import Budget
+from tests.toys import toy_model
+
+DATA: Any = SimpleNamespace(name="toys", train=Split(torch.zeros(1234, 1, 4, 4, dtype=torch.uint8), None))
+
+
+def lines(
+    place: Path, *, classes: int = 0, job: str = "", reason: str = "", processes: int = 1, **choices: str
+) -> list[str]:
+    model = toy_model(classes)
+    budget = Budget(images=60_000, flops=1.5e15)
+    parts: Any = SimpleNamespace(model=model, device=torch.device("cpu"), budget=budget, seed=3)
+    configuration = Configuration("", {}, {"model": "ddpm", **choices}, {}, job)
+    return first_lines(parts, configuration, DATA, Choice(FIXED["fp32"], reason), place, processes=processes)
+
+
+def test_it_names_model_data_parameters_device_precision_budget_and_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    count = sum(parameter.numel() for parameter in toy_model().parameters())
+    facts = f"{count:,} parameters, cpu fp32, 60,000 images or 1.5 PFLOP"
+    assert lines(tmp_path / "runs" / "a") == [f"ddpm on toys (1,234 images 1x4x4), {facts} -> runs/a"]
+    (elsewhere,) = lines(Path("/elsewhere/a"), processes=2)
+    assert elsewhere.endswith("-> /elsewhere/a")
+    assert ", 2 x cpu fp32, " in elsewhere
+
+
+def test_a_conditional_or_guided_run_does_not_look_unconditional(tmp_path: Path) -> None:
+    (guided,) = lines(tmp_path, classes=5, guidance="classifier_free")
+    start = "conditional ddpm with guidance=classifier_free on toys (1,234 images 1x4x4, 5 classes), "
+    assert guided.startswith(start)
+    assert lines(tmp_path, guidance="none")[0].startswith("ddpm on toys ")
+
+
+def test_a_job_of_a_sweep_is_named_in_short_and_a_choice_of_precision_has_its_reason(tmp_path: Path) -> None:
+    line, reason = lines(tmp_path, job="job 2", reason="it is faster")
+    assert line.startswith("job 2: ddpm on toys, seed 3, ")
+    assert str(tmp_path) not in line
+    assert reason == "Networks compute in fp32: it is faster."

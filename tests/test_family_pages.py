@@ -1,0 +1,39 @@
+"""Pages of docs/families/: settings are those of conf/, rows those of the recorded results."""
+
+from pathlib import Path
+
+import pytest
+
+from docs_tools.figures.pages import FOLDER, chosen, fits, page, table
+from genbench.config.groups import groups_of, options
+
+PAGES = sorted(FOLDER.glob("*.md"))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_the_generated_parts_of_a_page_are_current(path: Path) -> None:
+    assert page(path) == path.read_text(), "run python -m docs_tools.figures.pages"
+
+
+def test_every_family_has_a_page_with_its_figure_settings_and_row() -> None:
+    assert [path.stem for path in PAGES] == sorted([*options("model"), "index"])
+    for path in PAGES:
+        text = path.read_text()
+        if path.stem != "index":
+            assert f"(../img/{path.stem}.png)" in text
+            assert "<!-- generated: settings -->" in text
+            assert ("<!-- generated: row -->" in text) == (f"[{path.stem}]" in table())
+
+
+def test_the_settings_of_a_page_are_all_groups_of_the_family() -> None:
+    for family in options("model"):
+        found = set(groups_of("model", family, {}))
+        assert chosen(family).keys() == found - {"optim", "lr_schedule", "trainer", "budget"}
+
+
+def test_options_of_other_families_are_left_out() -> None:
+    assert fits("network", "unet", "unet_ho2020")
+    assert not fits("network", "unet", "unet_latent")
+    assert not fits("network", "resnet_vae", "resnet_ae")
+    assert fits("network", "resnet_vae", "ladder")
+    assert not fits("process", "gaussian", "consistency")
