@@ -146,16 +146,6 @@ def measuring(
         raise ValueError(explain_error(error, overrides)) from error
 
 
-def sampling_key(run_dir: str | Path, key: str) -> str:
-    """Return the dotted key of a setting of a run's sampling, such as sampler.steps of "steps".
-    Raises FileNotFoundError where there is no run, ValueError where its model has no such setting.
-    """
-    record = Run(Path(run_dir)).record()
-    if record is None:
-        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
-    return schema.sampling_key(key, flatten(configuration(record, Path(run_dir))))
-
-
 def data_configuration(overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Return the option of the data set that overrides choose, and its resolved configuration as plain data.
 
@@ -165,6 +155,16 @@ def data_configuration(overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if not chosen:
         raise ValueError("no data set is chosen: give --data, e.g. --data digits")
     return chosen[-1], composed_over([], overrides)["data"]
+
+
+def sampling_key(run_dir: str | Path, key: str) -> str:
+    """Return the dotted key of a setting of a run's sampling, such as sampler.steps of "steps".
+    Raises FileNotFoundError where there is no run, ValueError where its model has no such setting.
+    """
+    record = Run(Path(run_dir)).record()
+    if record is None:
+        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
+    return schema.sampling_key(key, flatten(configuration(record, Path(run_dir))))
 
 
 def check_single(word: str) -> None:

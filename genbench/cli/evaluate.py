@@ -189,7 +189,7 @@ class Evaluate:
 
     @property
     def row_name(self) -> str:
-        """Name of the row that --record writes for the images."""
+        """Name of the row that images get by --record."""
         return self.stem if self.name is None else self.name
 
     def overrides(self) -> list[str]:

@@ -21,7 +21,7 @@ from genbench.report.two_sided import Measure
 __all__ = ["conclusion", "p_words", "sides_conclusion"]
 
 SENTENCES, NAMED = 3, 3  # the most of a conclusion, and how many rows are named before they are counted
-TIMES = 10  # from which ratio on the cost of sampling is told
+TIMES = 10  # from which ratio on the cost of sampling is named
 BOUNDS = {  # kinds of likelihoods, whose numbers are compared among themselves alone
     "exact": "an exact likelihood",
     "lower": "an upper bound on bits/dim (≤)",

@@ -43,13 +43,14 @@ def entries(frame: DataFrame, groups: Iterable[Sequence[int]], name: str) -> lis
     names = (name, beside(name, "_low"), beside(name, "_high"), "bound")
     # Lists: a slice of a data frame for each of a thousand rows and each column takes seconds.
     columns = [cells(frame, key) for key in names]
-    # Of images that another tool made what is absent was not measured; of a model it may not exist.
+    # Of images that another tool made nothing else was measured, not even what they were made by.
     is_given = [value is not None for value in cells(frame, "given")]
-    absent = [x or y for x, y in zip(is_given, without_measurement(frame, name), strict=True)]
+    lacks = zip(is_given, without_measurement(frame, name), strict=True)
+    unmeasured = [given or lack for given, lack in lacks]
     return [
         entry_of(name, *([column[i] for i in places] for column in columns))
         if any(columns[0][i] is not None for i in places)
-        else Entry(None, sign=NOT_MEASURED if any(absent[i] for i in places) else "")
+        else Entry(None, sign=NOT_MEASURED if any(unmeasured[i] for i in places) else "")
         for places in groups
     ]
 
