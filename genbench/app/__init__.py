@@ -6,13 +6,14 @@ The only package that imports Hydra, which it keeps from all others; it may impo
 from genbench.app.build import build, check_groups, make, seeded_model
 from genbench.app.entry import run_command, train
 from genbench.app.job import run
-from genbench.app.load_run import classifier, load, measuring
+from genbench.app.load_run import classifier, data_configuration, load, measuring
 from genbench.app.run_names import identity
 
 __all__ = [
     "build",
     "check_groups",
     "classifier",
+    "data_configuration",
     "identity",
     "load",
     "make",

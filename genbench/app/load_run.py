@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.metrics import Metrics
 
-__all__ = ["classifier", "load", "measuring"]
+__all__ = ["classifier", "data_configuration", "load", "measuring"]
 
 ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
 """Parts of a measurement -> the configuration groups that each is composed of."""
@@ -143,6 +143,17 @@ def measuring(
         return make(cfg.data), make(cfg.metrics), tree["seed"]
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
         raise ValueError(explain_error(error, overrides)) from error
+
+
+def data_configuration(overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return the option of the data set that overrides choose, and its resolved configuration as plain data.
+
+    overrides: as `measuring` takes them, which has accepted them. Raises ValueError where they name no data.
+    """
+    chosen = [word.partition("=")[2] for word in overrides if word.partition("=")[0] == "data"]
+    if not chosen:
+        raise ValueError("no data set is chosen: give --data, e.g. --data digits")
+    return chosen[-1], composed_over([], overrides)["data"]
 
 
 def check_single(word: str) -> None:

@@ -16,6 +16,7 @@ from genbench.runtime.printable import complain
 if TYPE_CHECKING:
     from genbench.data import ImageSource
     from genbench.evaluation.given_images import GivenImages
+    from genbench.evaluation.reevaluate import Reevaluation
     from genbench.metrics import Metrics
     from genbench.runtime.context import Context
 
@@ -79,6 +80,18 @@ class Evaluate:
             " directory, NAME.evaluations.jsonl beside images, MODULE.FUNCTION.evaluations.jsonl here."
         ),
     ] = None
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUNS",
+            help="Directory of runs in which the images get a folder of their own, so that genbench report"
+            " RUNS shows them as a row.",
+        ),
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="Name of that row. Default: the file's, without ending."),
+    ] = None
     device: Device = "auto"
     config_dir: ConfigDir = None
 
@@ -119,8 +132,7 @@ class Evaluate:
                 f"{target} is not a run's directory: choose the data set to compare it with by --data, e.g. "
                 "--data digits"
             )
-        name = target.stem if target.suffix.lower() in ARRAY_FILES else target.name.replace(":", ".")
-        beside = target.with_name(f"{name}.evaluations.jsonl")
+        beside = target.with_name(f"{self.stem}.evaluations.jsonl")
         path = self.out or (target / "evaluations.jsonl" if self.is_run else beside)
         check_whole(path)
         if not path.parent.is_dir():
@@ -138,8 +150,25 @@ class Evaluate:
                 f"{target} holds {len(runs)} runs and is none itself: give one of them, such as "
                 f"{min(runs).parent}"
             )
+        if self.is_run and self.record is not None:
+            raise ValueError(f"{target} is a run, which is a row of its reports already: leave out --record")
+        if self.name is not None and self.record is None:
+            raise ValueError(f"--as {self.name} names a row: give --record RUNS too, or leave it out")
+        if self.row_name in options("model"):
+            raise ValueError(f"{self.row_name} is a model of genbench: name the row otherwise, by --as NAME")
         if not self.is_run and self.weights != Weights.ema:
             raise ValueError(f"--weights {self.weights} is of a run, and {target} is images: leave it out")
+
+    @property
+    def stem(self) -> str:
+        """The name of the target without the ending of a file of arrays; of a function with dots alone."""
+        target = self.target
+        return target.stem if target.suffix.lower() in ARRAY_FILES else target.name.replace(":", ".")
+
+    @property
+    def row_name(self) -> str:
+        """Name of the row that images get by --record."""
+        return self.stem if self.name is None else self.name
 
     def overrides(self) -> list[str]:
         """Return the options as overrides of the configuration, each value exactly as it was given.
@@ -187,10 +216,26 @@ class Evaluate:
         if self.reference is not None:
             _ = reevaluation.evaluator  # refuses features of another network before anything is drawn
         if not self.is_run:
-            return reevaluation.images(self.images(source, metrics, context))
+            return self.evaluated_images(reevaluation, words)
         origin = Origin.of(self.target)  # before the model, of a run that goes on meanwhile
         model = application.load(self.target, device=str(context.device), weights=self.weights)
         return reevaluation.model(model, self.weights, origin)
+
+    def evaluated_images(self, reevaluation: "Reevaluation", words: list[str]) -> dict[str, Any]:
+        """Return the record of the evaluation of images; with --record they become a row of reports too."""
+        source, metrics, context = reevaluation.source, reevaluation.metrics, reevaluation.context
+        if self.record is None:
+            return reevaluation.images(self.images(source, metrics, context))
+        from genbench import app as application
+        from genbench.evaluation.recorded_images import Row, folder_of_row, record_images
+
+        data, config = application.data_configuration(words)
+        folder = folder_of_row(self.record, self.row_name, data, context.seed)  # before any work
+        given = self.images(source, metrics, context)
+        record = reevaluation.images(given)
+        record_images(given, record, Row(str(self.target), self.row_name, data, config), folder)
+        complain(f"recorded in {folder}: genbench report {self.record} shows it")
+        return record
 
     def images(self, source: "ImageSource", metrics: "Metrics", context: "Context") -> "GivenImages":
         """Read the images of the target, or have its function draw them."""

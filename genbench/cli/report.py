@@ -207,13 +207,17 @@ def compare(
     significance: they do not include the variation between trainings.
     Two models of one sweep: genbench compare runs runs --a model=ddpm --b model=vae.
     """
+    from genbench.report.conclusion import sides_conclusion
     from genbench.report.two_sided import compare_sides, read_sides, sides_table
+    from genbench.runtime.printable import printable
     from genbench.runtime.progress import terminal
 
     sides = read_sides(a, b, of_a or [], of_b or [])
     measures = compare_sides(*sides)
     named = [" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b))]
-    terminal().print(sides_table(measures, named, sides))
+    console = terminal()
+    console.print(printable(sides_conclusion(measures, sides)), end="\n\n", markup=False, highlight=False)
+    console.print(sides_table(measures, named, sides))
 
 
 @verbs.command()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import CONVERGED_BITS, Column, column
+from genbench.report.columns import CONVERGED_BITS, MEASURES, Column, column
 from genbench.report.data_frame import cells
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
@@ -33,7 +33,8 @@ def notes(table: Table) -> list[str]:
     mixed = pooled(table.runs, [line.rows for line in table.lines])
     repeats = "runs" if mixed else "seeds"
     scores = [f"{title} {whole(entry, name)}" for title, name, entry in held_out(table)]
-    found = [*shared(table), *legend(table, repeats, scores), *failures(table), *bold(table, repeats)]
+    found = [*shared(table), *given_images(table), *legend(table, repeats, scores), *failures(table)]
+    found += bold(table, repeats)
     if scores:
         found.append(f"Score of real held-out images (reference for a perfect model): {', '.join(scores)}.")
     found += biases(table)
@@ -65,7 +66,7 @@ def numbers(table: Table, name: str) -> dict[str, float]:
 def shared(table: Table) -> Iterator[str]:
     """Notes on what all rows share, and on the protocol of the metrics of each mark."""
     words = [f"{column(name).title} {written(value)}" for name, value in table.constants.items()]
-    seeds = {len(line.seeds) for line in table.lines}
+    seeds = {len(line.seeds) for line in table.lines if not line.is_given}
     if len(seeds) == 1 and len(table.lines) > 1:
         words.append("one seed per row" if seeds == {1} else f"{seeds.pop()} seeds per row")
     if words:
@@ -111,8 +112,17 @@ def legend(table: Table, repeats: str, scores: Sequence[str]) -> Iterator[str]:
         yield "(n of m): only n of the row's m runs have this value, so it is never the best."
     signs = {entry.sign for _, entry in shown}
     yield from (f"{sign}: {meaning}." for sign, meaning in SIGNS.items() if sign in signs)
-    if any(entry.value is None and not entry.sign for _, entry in shown):
+    absent = [col.name for col, entry in shown if entry.value is None and not entry.sign]
+    if any(is_metric(name) or name in MEASURES for name in absent):
         yield "n/a: does not exist for this model."
+
+
+def given_images(table: Table) -> Iterator[str]:
+    """Note on the rows of images that another tool made, with the files they came from."""
+    rows = [line for line in table.lines if line.is_given]
+    if rows:
+        names = [f"{line.cells('model')[0]} ({line.cells('given')[0]})" for line in rows]
+        yield f"Images of another tool, without training, cost and likelihood, not ranked: {some(names)}."
 
 
 def failures(table: Table) -> Iterator[str]:
@@ -145,7 +155,8 @@ def bold(table: Table, repeats: str) -> Iterator[str]:
         return
     single = []  # columns in which several rows have a value, and one of them of a single run
     for col, places in zip(table.columns, table.entries, strict=True):
-        known = [x.estimate for x in places if x.estimate]
+        rows = zip(table.lines, places, strict=True)
+        known = [x.estimate for line, x in rows if x.estimate and not line.is_given]
         if col.better and len(known) > 1 and any(x.std is None for x in known):
             single.append(col.title)
     if len(table.budgets) > 1:

@@ -12,7 +12,14 @@ __all__ = ["axes", "constants", "data_sets", "data_titles", "identifying", "pool
 
 NO_AXES = ("tracker", "status", "run", "group", "seed", "identity", *COSTS)  # tell no rows apart
 DATA = ("data", "data_name", "data_key")
-LAST = ("experiment", "budget", "metrics", "precision", "trainer")  # tell runs apart only where no others do
+LAST = (
+    "experiment",
+    "sweep",
+    "budget",
+    "metrics",
+    "precision",
+    "trainer",
+)  # only if nothing else differs
 
 
 def identifying(runs: Runs) -> list[str]:
@@ -129,6 +136,7 @@ def pooled(runs: Runs, parts: Sequence[DataFrame]) -> list[str]:
 
 
 def constants(runs: Runs, names: Sequence[str]) -> dict[str, Cell]:
-    """Return those of some columns that are the same, and there, in all runs, with their values."""
-    found = {name: distinct(cells(runs.frame, name)) for name in names}
+    """Return those of some columns that are the same, and there, in all trained runs, with their values."""
+    frame = runs.trained.frame
+    found = {name: distinct(cells(frame, name)) for name in names}
     return {name: values[0] for name, values in found.items() if len(values) == 1 and values[0] is not None}

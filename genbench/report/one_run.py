@@ -21,9 +21,11 @@ from genbench.records.untrusted_files import LOG_BYTES, RECORD_BYTES, parse_json
 from genbench.report import settings as flat
 from genbench.report.data_frame import Cell
 
-__all__ = ["RunRecord", "network_columns", "read_run", "text"]
+__all__ = ["GIVEN", "RunRecord", "network_columns", "read_run", "text"]
 
 FACTS = ("group", "status", "seed", "identity", "data_key")
+GIVEN = "given"
+"""Section of a result of images that another tool made, and the column with the place they came from."""
 NOT_TRAINED = "not trained here"
 """Stands for the budget of a model whose weights come from elsewhere: this run saw no image."""
 EVALUATIONS = "evaluations.jsonl"
@@ -56,6 +58,8 @@ def read_run(folder: Path) -> RunRecord:
         if not isinstance(content, dict) or "genbench" not in content:
             raise ValueError("it holds no result of a run")
         found, passed_over = evaluations(folder, content)
+        if GIVEN in content:
+            content = given_as_samples(content)
         # The run's own numbers stand; later evaluations only add what it lacks.
         whole = with_later(content, found)
         new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
@@ -67,6 +71,17 @@ def read_run(folder: Path) -> RunRecord:
         return RunRecord(row(whole) | facts, choices, settings, new, passed_over, kinds, networks)
     except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"damaged: {path.name}: {error}") from error
+
+
+def given_as_samples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result of images that another tool made with their scores under the names of EMA weights,
+    which they share a column with. Raises ValueError on names that are none.
+    """
+    _ = section(content, GIVEN)
+    names = {text: MetricName.parse(text) for text in section(content, "metrics")}
+    renamed = {text: str(name.of_images("ema")) for text, name in names.items() if name.of == "given"}
+    values = section(content, "metrics")
+    return {**content, "metrics": {renamed.get(text, text): value for text, value in values.items()}}
 
 
 def unfinished(folder: Path) -> str:
@@ -130,6 +145,8 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     cost, likelihood, reconstruction = ({key: new.get(key) for key in found} for found, new in sections)
     words = NOT_TRAINED if cost.get("images_seen") == 0 else flat.budget(config, cost.get("device"))
     facts = {fact: content[fact] for fact in FACTS if fact in content}
+    if GIVEN in content:
+        facts[GIVEN] = section(content, GIVEN).get("target", "unknown")
     choices = section(content, "choices")
     named = {"data_name": data_name(choices, config), "conditioning": conditioning(choices, config)}
     # What precision was taken is a choice, so the option is no part of the identity: `auto` and `fp32` alike.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from genbench.records.feature_network import FeatureNetwork, merged_networks
 from genbench.records.metric_kinds import KINDS, Kind, merged
 from genbench.report.data_frame import Cell, DataFrame, cells, frame_of
-from genbench.report.one_run import read_run, text
+from genbench.report.one_run import GIVEN, read_run, text
 from genbench.report.settings import differing
 from genbench.runtime.printable import in_one_line
 
@@ -47,6 +47,14 @@ class Runs(NamedTuple):
         earlier version recorded none.
         """
         return merged_networks(self.networks_by_run.get(str(run), {}) for run in cells(self.frame, "run"))
+
+    @property
+    def trained(self) -> "Runs":
+        """The same without images that another tool made, whose training is unknown; all where all are."""
+        is_given = [value is not None for value in cells(self.frame, GIVEN)]
+        if not any(is_given) or all(is_given):
+            return self
+        return self.with_frame(self.frame.loc[[not given for given in is_given]])
 
     def own(self, metric: str) -> list[bool]:
         """Return for each row True if its run measured a metric itself, and no later evaluation did."""
@@ -105,7 +113,13 @@ def joined(paths: Mapping[str, Path], *, all_or_nothing: bool = False) -> Runs:
             if all_or_nothing:
                 raise
             left_out[name] = " ".join(text(str(error)).split())
-    differ = differing([found.settings for found in records.values()])
+    # Of images that another tool made only the data they belong to are known, and they are no model.
+    trained = [found.settings for found in records.values() if GIVEN not in found.row]
+    of_data = [
+        {key: value for key, value in found.settings.items() if key.startswith("data.")}
+        for found in records.values()
+    ]
+    differ = sorted({*differing(trained), *differing(of_data)})
     return Runs(
         frame_of(
             [

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["budget", "differing", "settings"]
+__all__ = ["budget", "differing", "plain", "settings"]
 
 # Keys that are columns of their own, or that move no number.
 ELSEWHERE = (
@@ -69,3 +69,33 @@ def budget(config: Mapping[str, Any], device: object = None) -> str | None:
     }
     words = [f"{x:,} {unit}" if x < 1e9 else f"{x:.4g} {unit}" for unit, x in numbers.items()]
     return " or ".join(words) or None
+
+
+def plain(value: str | float | None) -> str | float | None:
+    """Return a setting as a reader writes it: a list, which `settings` holds as JSON, without brackets, and
+    an object by the name of its class with its settings: FID, KID (subsets=100, subset_size=1000).
+
+    Text that is no such list stays as it is, and so does what is nested deeper than an object in a list.
+    """
+    if not isinstance(value, str) or not value.startswith("["):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    is_flat = isinstance(found, list) and not any(isinstance(item, list) for item in found)
+    return ", ".join(map(in_words, found)) if is_flat and found else value
+
+
+def in_words(item: object) -> str:
+    """An item of a list in words; an object by its class and the settings that are no objects themselves."""
+    if not isinstance(item, dict):
+        return item if isinstance(item, str) else json.dumps(item)
+    kind = str(item.get("_target_", "")).rpartition(".")[2]
+    more = [f"{key}={in_words(value)}" for key, value in item.items() if is_plain(key, value)]
+    return f"{kind} ({', '.join(more)})".strip() if more else kind
+
+
+def is_plain(key: str, value: object) -> bool:
+    """True for a setting of an object that has room beside its name."""
+    return key not in IMPLIED and not isinstance(value, dict | list)

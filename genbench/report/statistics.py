@@ -9,7 +9,18 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Estimate", "estimate", "holm", "leader", "p_normal", "p_paired", "p_welch", "two_sided"]
+__all__ = [
+    "Estimate",
+    "Leader",
+    "adjusted",
+    "estimate",
+    "holm",
+    "leader",
+    "p_normal",
+    "p_paired",
+    "p_welch",
+    "two_sided",
+]
 
 LEVEL = 0.95
 ROUNDING = 1e-9  # relative differences up to here come of the order of sums, not of a seed
@@ -38,6 +49,12 @@ class Leader(NamedTuple):
 
     place: int  # its index in the column
     p_value: float  # the largest of its two-sided p values against the other rows, see `leader`
+    rival: int  # the index of the row with that p value: the one that it is hardest to tell from
+
+    @property
+    def is_significant(self) -> bool:
+        """True where it is better than every other row at 95 %; of a p value that is `adjusted`."""
+        return self.p_value < 1 - LEVEL
 
 
 def estimate(values: Sequence[float], low: float | None = None, high: float | None = None) -> Estimate:
@@ -127,11 +144,19 @@ def holm(p_values: Sequence[float]) -> list[bool]:
     The i-th smallest of m p values must be below 0.05 / (m - i + 1), and all smaller ones theirs. It holds
     however the tests depend on one another. Source: Holm 1979.
     """
-    found = [False] * len(p_values)
+    return [p < 1 - LEVEL for p in adjusted(p_values)]
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p value of each of several two-sided tests, which is to be compared with 0.05.
+
+    p_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), for p values in ascending order: the level at which
+    `holm` would just find the difference. Source: Wright 1992.
+    """
+    found, largest = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        if not p_values[place] < (1 - LEVEL) / (len(p_values) - rank):
-            break
-        found[place] = True
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        found[place] = largest
     return found
 
 
@@ -147,5 +172,7 @@ def leader(column: Sequence[Estimate | None], better: int) -> Leader | None:
     if not better or len(known) < 2 or any(x.std is None for x in known.values()):
         return None
     first = max(known, key=lambda i: better * known[i].mean)
-    others = [x for i, x in known.items() if i != first]
-    return Leader(first, max(two_sided(p_welch(known[first], x)) for x in others))
+    p_values = {i: two_sided(p_welch(known[first], x)) for i, x in known.items() if i != first}
+    # Of several that cannot be told from it at all the best one is named.
+    rival = max(p_values, key=lambda i: (p_values[i], better * known[i].mean))
+    return Leader(first, p_values[rival], rival)

@@ -22,8 +22,9 @@ from genbench.report.groups import axes, constants, data_sets, identifying, prot
 from genbench.report.numbers import shared_decimals, whole, written
 from genbench.report.query import in_order, measure, order, resolve
 from genbench.report.runs import Runs
-from genbench.report.statistics import holm, leader
-from genbench.report.table_cell import Entry, comparable, entries, joined
+from genbench.report.settings import plain
+from genbench.report.statistics import Leader, adjusted, leader
+from genbench.report.table_cell import NOT_MEASURED, Entry, comparable, entries, joined
 
 __all__ = ["CONDITIONS", "Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
@@ -52,6 +53,11 @@ class Line(NamedTuple):
         return [str(name) for name in self.cells("run")]
 
     @property
+    def is_given(self) -> bool:
+        """True for images that another tool made: no training is known of them, so they are not ranked."""
+        return all(value is not None for value in self.cells("given"))
+
+    @property
     def seeds(self) -> list[Cell]:
         """The different seeds of its runs, in the order of the runs."""
         return distinct(self.cells("seed"))
@@ -70,8 +76,13 @@ class Table(NamedTuple):
     constants: dict[str, Cell]  # what has no column since it is the same in all rows
     budgets: list[str]  # the training budgets of the runs in words; several make the rows unequal
     runs: Runs
-    tested: int  # number of the columns in which rows were tested against one another
+    leaders: dict[str, Leader]  # best row of each column in which rows were tested; p values after Holm
     data: str = ""  # the title without what the samples are conditioned on
+
+    @property
+    def tested(self) -> int:
+        """Number of the columns in which rows were tested against one another."""
+        return len(self.leaders)
 
     @property
     def is_conditional(self) -> bool:
@@ -117,37 +128,47 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     data, protocol = names_of_it
     by = [name for word in query.by for name in resolve(runs, word)]
     parts = groups(runs.frame, by or identifying(runs))
-    words = budgets(runs.frame)
+    words, known = budgets(runs.frame), set(budgets(runs.trained.frame))
     names = measures(runs, query)
     # A cost that is the same in all rows is said once below the table, unless it was asked for.
     costs = [name for name in names if name in COSTS and (len(parts) > 1 or name == "device")]
     same = {} if query.columns else constants(runs, costs)
     # No table is read without budgets and numbers of seeds where they differ.
-    seeds = {x.value for x in entries(runs.frame, parts, "seeds")}
-    wanted = {"budget": len(set(words)) > 1, "seeds": not by and len(seeds) > 1}
+    given = [value is not None for value in cells(runs.frame, "given")]
+    is_row_given = [all(given[i] for i in places) for places in parts]
+    counts = entries(runs.frame, parts, "seeds")
+    seeds = {x.value for x, is_given in zip(counts, is_row_given, strict=True) if not is_given}
+    wanted = {"budget": len(known) > 1, "seeds": not by and len(seeds) > 1}
     telling = [name for name in axes(runs) if name != "data" and name.partition(".")[0] != "budget"]
     left = with_conditioning(by, by or telling or ["model"], runs)
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
-    content, tested = ranked([entries(runs.frame, parts, col.name) for col in columns], columns, runs)
+    content, leaders = ranked(
+        [entries(runs.frame, parts, col.name) for col in columns], columns, runs, is_row_given
+    )
     lines = [
-        Line(runs.frame.iloc[places], [*row], {words[i] for i in places})
+        Line(runs.frame.iloc[places], [*row], {words[i] for i in places if not given[i]})
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
     ]
-    given = {None if x is None else str(x) for x in cells(runs.frame, "conditioning")}
+    told = {None if x is None else str(x) for x in cells(runs.frame, "conditioning")}
     choices = constants(
-        runs, ["data", *AXES, *(["conditioning"] if given != {UNCONDITIONAL} else []), "budget"]
+        runs, ["data", *AXES, *(["conditioning"] if told != {UNCONDITIONAL} else []), "budget"]
     )
     choices = {n: data if n == "data" and data else x for n, x in choices.items() if n not in left}
     # Rows go from best to worst, or as the user wants; what has no value comes last.
     col = next((col for col in columns if col.better), columns[0])
     col, down = order(runs, query.sort) if query.sort else (col, col.better > 0)
     places = in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
-    title = ", ".join(filter(None, (data, shared_conditioning(given), protocol)))
+    tests = {
+        columns[i].name: x._replace(place=places.index(x.place), rival=places.index(x.rival))
+        for i, x in leaders.items()
+    }
     lines = [lines[i] for i in places]
+    title = ", ".join(filter(None, (data, shared_conditioning(told), protocol)))
     own = ", ".join(filter(None, (data, protocol)))
-    return Table(title, columns, lines, choices | same, sorted(set(words)), runs, tested, own)
+    allowed = [] if all(given) else sorted(known)
+    return Table(title, columns, lines, choices | same, allowed, runs, tests, own)
 
 
 def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> list[str]:
@@ -158,8 +179,8 @@ def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> lis
     such column where it names all of these in which runs differ.
     """
     differ = [name for name in CONDITIONS if len(distinct(cells(runs.frame, name))) > 1]
-    one = len({*cells(runs.frame, "conditioning")} - {None}) < 2
-    if one or "conditioning" in by or (by and {*differ} <= {*by}):
+    told = {*cells(runs.frame, "conditioning")}
+    if len(told) < 2 or told <= {None, UNCONDITIONAL} or "conditioning" in by or (by and {*differ} <= {*by}):
         return [*left]
     return [*(name for name in left if name in by or name not in CONDITIONS), "conditioning"]
 
@@ -169,7 +190,7 @@ def measures(runs: Runs, query: Query) -> list[str]:
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
     there = [name for name in MEASURES if present(cells(runs.frame, name))]
-    if all(str(words).endswith(" images") for words in cells(runs.frame, "budget")):
+    if all(str(words).endswith(" images") for words in cells(runs.trained.frame, "budget")):
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)
     # Metrics that stem from later evaluations alone come behind the runs' own.
@@ -195,24 +216,31 @@ def marked(names: Sequence[str], runs: Runs) -> list[Column]:
 
 
 def ranked(
-    content: Sequence[list[Entry]], columns: Sequence[Column], runs: Runs
-) -> tuple[list[list[Entry]], int]:
-    """Entries of each column with its decimals and its best row, and in how many columns rows are tested.
+    content: Sequence[list[Entry]], columns: Sequence[Column], runs: Runs, is_given: Sequence[bool]
+) -> tuple[list[list[Entry]], dict[int, Leader]]:
+    """Entries of each column with its decimals and its best row, and the best row of each column, by the
+    place of the column, in which rows are tested, with its p value after Holm's correction.
 
     The best beats every other row at 95 %, by two-sided tests with Holm's correction over the columns. None
     is sought where budgets differ, or numbers are of several kinds. What lacks some of its row's runs is
     compared with, but never the best.
+    is_given: of each row, if another tool made its images, so that it is neither tested nor ranked.
     """
-    equal = len(set(budgets(runs.frame))) == 1
+    equal = len(set(budgets(runs.trained.frame))) == 1
     found, best = {}, set()
     for place, (col, places) in enumerate(zip(columns, content, strict=True)):
         # An error of exactly 0 is not ranked: earlier records have it of models that invert themselves.
-        known = [None if col.name == "reconstruction_mse" and x.value == 0 else x.estimate for x in places]
+        is_exact = [col.name == "reconstruction_mse" and x.value == 0 for x in places]
+        known = [
+            None if left_out or exact else x.estimate
+            for x, left_out, exact in zip(places, is_given, is_exact, strict=True)
+        ]
         if equal and comparable([runs.frame], col.name) and (first := leader(known, col.better)):
             found[place] = first
-    significant = holm([first.p_value for first in found.values()])
-    for (place, first), is_sure in zip(found.items(), significant, strict=True):
-        if is_sure and not content[place][first.place].is_partial:
+    p_values = adjusted([first.p_value for first in found.values()])
+    leaders = {place: found[place]._replace(p_value=p) for place, p in zip(found, p_values, strict=True)}
+    for place, first in leaders.items():
+        if first.is_significant and not content[place][first.place].is_partial:
             best.add((place, first.place))
     digits = [shared_decimals([x.estimate for x in places if x.estimate]) for places in content]
     marked = [
@@ -222,7 +250,7 @@ def ranked(
         ]
         for place, places in enumerate(content)
     ]
-    return marked, len(found)
+    return marked, leaders
 
 
 def signed(entry: Entry, col: Column) -> Entry:
@@ -268,4 +296,15 @@ def differences(table: Table, rows: int) -> list[tuple[str, list[str]]]:
     lines = table.lines[:rows]
     places = [place for line in lines for place in line.rows.index]
     names = unseen(table.runs._replace(frame=table.runs.frame.loc[places]), [])
-    return [(name, [written(joined(line.cells(name))) for line in lines]) for name in names]
+    return [
+        (
+            name,
+            [
+                NOT_MEASURED
+                if line.is_given and name != "model"
+                else written(joined(map(plain, line.cells(name))))
+                for line in lines
+            ],
+        )
+        for name in names
+    ]

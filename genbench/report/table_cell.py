@@ -43,7 +43,11 @@ def entries(frame: DataFrame, groups: Iterable[Sequence[int]], name: str) -> lis
     names = (name, beside(name, "_low"), beside(name, "_high"), "bound")
     # Lists: a slice of a data frame for each of a thousand rows and each column takes seconds.
     columns = [cells(frame, key) for key in names]
-    unmeasured = without_measurement(frame, name)
+    # Of images that another tool made what is absent was not measured; of a model it may not exist.
+    is_given = [value is not None for value in cells(frame, "given")]
+    unmeasured = [
+        lacks or given for lacks, given in zip(without_measurement(frame, name), is_given, strict=True)
+    ]
     return [
         entry_of(name, *([column[i] for i in places] for column in columns))
         if any(columns[0][i] is not None for i in places)

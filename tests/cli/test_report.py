@@ -174,7 +174,8 @@ def test_a_terminal_gets_tables_as_wide_as_it_is_and_a_pipe_markdown(runs: Path)
     os.close(ours)
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.decode().splitlines()]
     assert max(map(len, lines)) <= 60
-    assert [line.split()[:4] for line in lines[2:4]] == [
+    rule = next(i for i, line in enumerate(lines) if line.startswith("──"))
+    assert [line.split()[:4] for line in lines[rule + 1 : rule + 3]] == [
         ["l1", "1.12", "±", "0.18"],
         ["l2", "5.12", "±", "0.18"],
     ]

@@ -1,6 +1,6 @@
 import pytest
 
-from genbench.report.settings import budget, differing, settings
+from genbench.report.settings import budget, differing, plain, settings
 
 
 def test_settings_are_flat_and_what_is_said_elsewhere_is_left_out() -> None:
@@ -60,3 +60,23 @@ def test_seconds_of_several_devices_are_device_seconds() -> None:
 def test_a_damaged_record_of_the_data_is_a_setting_like_others() -> None:
     """The report shows it, and goes on with the other runs."""
     assert settings({"data": 5, "seed": 0}) == {"data": 5}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("[0.9, 0.99]", "0.9, 0.99"),
+        ('["a", true, null]', "a, true, null"),
+        (
+            '[{"_target_": "x.FID"}, {"_target_": "x.KID", "subsets": 100, "of": [1]}]',
+            "FID, KID (subsets=100)",
+        ),
+        ("[a text that is no list", "[a text that is no list"),
+        ("[[1, 2], [3]]", "[[1, 2], [3]]"),
+        ("[]", "[]"),
+        (0.5, 0.5),
+        (None, None),
+    ],
+)
+def test_lists_and_objects_are_words_to_a_reader(value: str | float | None, words: object) -> None:
+    assert plain(value) == words

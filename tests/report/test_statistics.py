@@ -9,6 +9,7 @@ from scipy import stats
 
 from genbench.report.statistics import (
     Estimate,
+    adjusted,
     estimate,
     holm,
     leader,
@@ -134,6 +135,18 @@ def test_holm_rejects_step_by_step() -> None:
     assert holm([]) == []
 
 
+def test_adjusted_p_values_are_below_the_level_where_holm_finds_a_difference() -> None:
+    assert adjusted([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert adjusted([0.6, 0.5]) == [1.0, 1.0]
+    rng = random.Random(4)
+    for _ in range(200):
+        p_values = [rng.random() ** 4 for _ in range(rng.randint(1, 6))]
+        limits = [0.05 / (len(p_values) - rank) for rank in range(len(p_values))]
+        found = [p < limit for p, limit in zip(sorted(p_values), limits, strict=True)]
+        largest = sorted(p_values)[: [*found, False].index(False)]  # those before the first that is too large
+        assert [p < 0.05 for p in adjusted(p_values)] == [p in largest for p in p_values]
+
+
 def test_a_single_run_leads_nothing_whatever_its_interval() -> None:
     one, another = Estimate(1, None, 1, 0.9, 1.1), Estimate(9, None, 1, 8, 10)
     assert math.isnan(p_welch(one, another))
@@ -143,9 +156,9 @@ def test_a_single_run_leads_nothing_whatever_its_interval() -> None:
 
 def test_the_leader_must_beat_every_other_row_and_is_sought_where_a_way_is_better() -> None:
     low, close, far = estimate([1.0, 1.1, 1.2]), estimate([1.0, 1.2, 1.3]), estimate([9.0, 9.1, 9.2])
-    assert leader([far, low], -1) == (1, pytest.approx(two_sided(p_welch(far, low))))
-    assert leader([far, low], 1) == (0, pytest.approx(two_sided(p_welch(far, low))))
-    assert leader([low, close, far], -1) == (0, pytest.approx(two_sided(p_welch(low, close))))
+    assert leader([far, low], -1) == (1, pytest.approx(two_sided(p_welch(far, low))), 0)
+    assert leader([far, low], 1) == (0, pytest.approx(two_sided(p_welch(far, low))), 1)
+    assert leader([low, close, far], -1) == (0, pytest.approx(two_sided(p_welch(low, close))), 1)
     assert leader([low, far], 0) is None
     assert leader([low, None, Estimate(math.nan, None, 2)], -1) is None
 

@@ -7,12 +7,15 @@ from rich.cells import cell_len
 
 from genbench.report.columns import Column
 from genbench.report.compare import Comparison
+from genbench.report.conclusion import conclusion
 from genbench.report.data_frame import DataFrame
 from genbench.report.footnotes import notes
 from genbench.report.numbers import written
+from genbench.report.overview import overview
+from genbench.report.pivot import Pivot, pivot_of
 from genbench.runtime.printable import printable
 
-__all__ = ["frame_markdown", "head", "markdown", "raised"]
+__all__ = ["frame_markdown", "head", "markdown", "pivot_markdown", "raised"]
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -22,13 +25,31 @@ def markdown(found: Comparison) -> str:
 
     Texts of runs, which may come from anybody, stay in their cells, and control characters are spelt out.
     """
-    lines = [f"{escape(words)}\n" for words in found.beginning]
+    lines = [f"{escape(words)}\n" for words in (overview(found), *found.beginning)]
     for table in found.tables:
         if len(found.tables) > 1 or table.is_conditional:
             lines.append(f"### {escape(table.title)}\n")
+        if words := conclusion(table):
+            lines.append(f"{escape(words)}\n")
         titles = [escape(head(col)) for col in table.columns]
-        lines += [grid(titles, table.texts(escape, "**{}**"), table.is_number), *map(note, notes(table)), ""]
+        lines.append(grid(titles, table.texts(escape, "**{}**"), table.is_number))
+        if (pivot := pivot_of(table)) is not None:
+            lines.append(pivot_markdown(pivot))
+        lines += [*map(note, notes(table)), ""]
     return "\n".join([*lines, *map(note, found.ending)]).rstrip() + "\n"
+
+
+def pivot_markdown(pivot: Pivot) -> str:
+    """Return a pivot, see `report.pivot`, as a Markdown table below its title, with its texts escaped.
+
+    Places that beat all others at 95 % are bold.
+    """
+    rows = []
+    for i, (label, texts) in enumerate(pivot.rows):
+        places = [f"**{escape(x)}**" if (i, j) in pivot.bold else escape(x) for j, x in enumerate(texts)]
+        rows.append([escape(label), *places])
+    titles = [escape(pivot.corner), *map(escape, pivot.heads)]
+    return f"{escape(pivot.title)}\n\n{grid(titles, rows, [False] + [True] * len(pivot.heads))}"
 
 
 def head(col: Column) -> str:

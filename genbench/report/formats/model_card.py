@@ -10,6 +10,7 @@ from genbench.records.metric_name import MetricName
 from genbench.records.result import Result
 from genbench.records.titles import UNCONDITIONAL, conditioning, data_name
 from genbench.report.formats.markdown import escape, grid
+from genbench.report.formats.one_result import with_interval
 from genbench.report.numbers import written
 
 __all__ = ["model_card"]
@@ -31,7 +32,10 @@ genbench.load("PATH_OF_THIS_FOLDER").sample(64, seed=0).save_grid("grid.png")
 Training: {training}. Made by {made}.
 `genbench.json` holds the whole configuration, `model.safetensors` the weights.
 """
-COMPARABLE = "Only metrics of the same protocol can be compared."
+COMPARABLE = (
+    "Only metrics of the same protocol can be compared. [low, high] is the 95 % interval over samples, which "
+    "does not include how much trainings with other seeds vary."
+)
 
 
 def model_card(result: Result, *, weights: str, made: str, license_name: str | None) -> str:
@@ -44,7 +48,10 @@ def model_card(result: Result, *, weights: str, made: str, license_name: str | N
         name: value for name, value in result.metrics.items() if shown(name, weights) and value is not None
     }
     family, data, given = map(escape, subject(result))
-    rows = [[escape(title(name)), written(value), escape(name)] for name, value in found.items()]
+    rows = [
+        [escape(title(name)), with_interval(result.metrics, MetricName.parse(name), " "), escape(name)]
+        for name in found
+    ]
     if (bits := result.likelihood.bits_per_dim) is not None:
         kind = f"{result.likelihood.bound}, {result.likelihood.method}"
         rows.append(["bits/dim", written(bits), escape(f"{kind}, n={result.likelihood.n}")])

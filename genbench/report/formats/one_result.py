@@ -16,7 +16,7 @@ from genbench.report.columns import CONVERGED_BITS, LONG_TITLES
 from genbench.report.numbers import decimals, rounded, uncertainty, written
 from genbench.report.statistics import Estimate
 
-__all__ = ["print_quality", "print_result"]
+__all__ = ["print_quality", "print_result", "with_interval"]
 
 ON_TEST = "likelihood and reconstruction on test images"
 NOT_MEASURED = "not measured"  # as asked for by metrics=likelihood or metrics=none
@@ -106,7 +106,11 @@ def quality(
 
 
 def with_interval(metrics: Mapping[str, float | None], name: MetricName, between: str) -> str:
-    """A value with its 95 % interval over samples, or its standard deviation over parts of them, if any."""
+    """Return a value as text with its 95 % interval over samples, or its standard deviation over parts of
+    them, if one was recorded.
+
+    metrics: values by their full names; name: of the value; between: what separates both.
+    """
     value = metrics.get(str(name))
     std, low, high = (metrics.get(str(name.beside(end))) for end in ("_std", "_low", "_high"))
     if not isinstance(value, int | float) or not math.isfinite(value):

@@ -11,13 +11,16 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from genbench.report.compare import Comparison
+from genbench.report.conclusion import conclusion
 from genbench.report.footnotes import notes
-from genbench.report.formats.markdown import head, raised
+from genbench.report.formats.markdown import head, pivot_markdown, raised
 from genbench.report.numbers import whole
+from genbench.report.overview import overview
+from genbench.report.pivot import Pivot, pivot_of
 from genbench.report.table import Table
 from genbench.runtime.printable import in_one_line, printable
 
-__all__ = ["print_comparison"]
+__all__ = ["print_comparison", "print_pivot"]
 
 BETWEEN = 2  # letters between two columns
 
@@ -35,13 +38,17 @@ def print_comparison(found: Comparison, console: Console) -> None:
 
     found: a comparison, whose texts may come from anybody: control characters are spelt out.
     """
-    for note in found.beginning:
+    for note in (overview(found), *found.beginning):
         console.print(wrapped(note, console.width), end="\n\n", soft_wrap=True)
     for table in found.tables:
         if len(found.tables) > 1 or table.is_conditional:
             console.print(Text(in_one_line(table.title), style="bold"))
+        if words := conclusion(table):
+            console.print(wrapped(words, console.width, indent=""), end="\n\n", soft_wrap=True)
         for block in blocks(shown(table), console.width):
             console.print(grid(block), end="\n\n")
+        if (pivot := pivot_of(table)) is not None:
+            print_pivot(pivot, console)
         for note in notes(table):
             console.print(wrapped(raised(note), console.width), soft_wrap=True)
         console.print()
@@ -49,10 +56,36 @@ def print_comparison(found: Comparison, console: Console) -> None:
         console.print(wrapped(note, console.width), soft_wrap=True)
 
 
-def wrapped(note: str, width: int) -> Text:
-    """A note in lines that break between words."""
+def print_pivot(pivot: Pivot, console: Console) -> None:
+    """Print a pivot, see `report.pivot`, as wide as the terminal, or as Markdown where there is none.
+
+    Columns that do not fit go on in a further block, each with the values of the rows in front; an empty line
+    follows.
+    """
+    if not console.is_terminal:
+        console.print(pivot_markdown(pivot), soft_wrap=True, highlight=False, markup=False)
+        return
+    labels = Shown(in_one_line(pivot.corner), [Text(in_one_line(label)) for label, _ in pivot.rows], False)
+    columns = [
+        Shown(
+            in_one_line(head),
+            [
+                Text(in_one_line(texts[j]), style="bold" if (i, j) in pivot.bold else "")
+                for i, (_, texts) in enumerate(pivot.rows)
+            ],
+            True,
+        )
+        for j, head in enumerate(pivot.heads)
+    ]
+    console.print(wrapped(pivot.title, console.width), style="bold", soft_wrap=True)
+    for block in blocks([labels, labels, *columns], console.width):
+        console.print(grid(block), end="\n\n")
+
+
+def wrapped(note: str, width: int, indent: str = "  ") -> Text:
+    """A note in lines that break between words; indent: what all but the first begin with."""
     wrapper = textwrap.TextWrapper(
-        width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
     return Text(wrapper.fill(printable(note)))
 

@@ -1,21 +1,22 @@
 """A comparison -> everything that the page shows of it, in the order in which it is read."""
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from genbench.report.compare import Comparison
+from genbench.report.conclusion import conclusion
 from genbench.report.footnotes import notes
 from genbench.report.numbers import written
 from genbench.report.page import figures, run_folder
 from genbench.report.page.figures import ShownRow
 from genbench.report.page.pictures import Pictures
+from genbench.report.pivot import pivot_of
+from genbench.report.row_names import row_names
 from genbench.report.table import Table, differences
 
-__all__ = ["row_names", "section"]
+__all__ = ["section"]
 
-LATE = ("budget", "device", "seeds")  # columns that name a row only where no other one tells it apart
 COMPARED = 8  # the most rows whose settings are listed side by side
 
 
@@ -25,8 +26,12 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     pictures: brings the pictures into the page, and records which files of the runs cannot be shown, and why.
     """
     # The run that is shown of a row is of the seed that all rows have, else its first.
-    shared = sorted(set.intersection(*(set(line.seeds) for line in table.lines)), key=str)
-    shown = [line.cells("seed").index(shared[0]) if shared else 0 for line in table.lines]
+    trained = [line for line in table.lines if not line.is_given] or table.lines
+    shared = sorted(set.intersection(*(set(line.seeds) for line in trained)), key=str)
+    shown = [
+        line.cells("seed").index(shared[0]) if shared and shared[0] in line.seeds else 0
+        for line in table.lines
+    ]
     rows = [
         ShownRow(i, name, line, found.runs.paths[line.runs[place]])
         for i, (name, line, place) in enumerate(zip(row_names(table), table.lines, shown, strict=True))
@@ -41,14 +46,22 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         "sorted_by": None if found.query.sort else next((col for col in table.columns if col.better), None),
         "rows": rows,
         "commands": [commands(row, found.runs.paths) for row in rows],
+        "conclusion": conclusion(table),
         "notes": notes(table),
+        "pivot": pivot_of(table),
         "costs": figures.cost_panel(table, rows),
         "training": figures.training_panel(rows, table.runs.kinds),
         "noise": figures.noise_panel(rows),
         "pictures": figures.pictures_by_kind(rows, pictures),
         "pictures_note": figures.first_rows(len(rows), figures.PICTURED),
         # Different ones of the runs that are shown.
-        "seeds": sorted({written(row.line.cells("seed")[i]) for row, i in zip(rows, shown, strict=True)}),
+        "seeds": sorted(
+            {
+                written(row.line.cells("seed")[i])
+                for row, i in zip(rows, shown, strict=True)
+                if any(row.line is line for line in trained)
+            }
+        ),
         "differences": differences(table, COMPARED),
     }
 
@@ -58,29 +71,9 @@ def commands(shown: ShownRow, paths: Mapping[str, Path]) -> list[tuple[str, str 
     found = list[tuple[str, str | None, str]]()
     for run, seed in zip(shown.line.runs, shown.line.cells("seed"), strict=True):
         path = paths[run]
-        command = written(seed), run_folder.command(path), run_folder.made_by(path)
+        made_by = run_folder.made_by(path)
+        if shown.line.is_given:
+            made_by = f"images of another tool: {shown.line.cells('given')[0]}"
+        command = written(seed), run_folder.command(path), made_by
         found.insert(0 if path == shown.path else len(found), command)
     return found
-
-
-def row_names(table: Table) -> list[str]:
-    """The choices that tell each row from the others: ddpm · cosine · l2.
-
-    Budgets, then devices, then numbers of seeds are named where rows differ in nothing before them.
-    """
-    # A row's choices by the names of their columns; a number follows its column's title: optim.lr 0.001.
-    texts = [
-        {
-            col.name: f"{'' if isinstance(entry.value, str) else f'{col.title} '}{written(entry.value)}"
-            for entry, col in zip(line.entries, table.columns, strict=True)
-            if entry.estimate is None and entry.value is not None
-        }
-        for line in table.lines
-    ]
-    names = [" · ".join(text for name, text in row.items() if name not in LATE) for row in texts]
-    for late in LATE:
-        own = [row.get(late, "") for row in texts]
-        twins = Counter(name for name, _ in {*zip(names, own, strict=True)})
-        named = zip(names, own, strict=True)
-        names = [" · ".join(filter(None, (name, text if twins[name] > 1 else ""))) for name, text in named]
-    return [name or line.runs[0] for name, line in zip(names, table.lines, strict=True)]

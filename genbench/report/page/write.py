@@ -8,9 +8,11 @@ from genbench.records.files import atomic_file
 from genbench.report.compare import Comparison
 from genbench.report.footnotes import left_out, some
 from genbench.report.numbers import parts, written
+from genbench.report.overview import overview
 from genbench.report.page.pictures import Pictures, Place, embedded, heading
 from genbench.report.page.run_folder import images_seen
 from genbench.report.page.sections import section
+from genbench.report.unfinished import at_work
 from genbench.runtime.printable import printable
 
 __all__ = ["html", "write_folder"]
@@ -43,7 +45,16 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
     ending = left_out({}, found.runs.passed_over)
     if pictures.refused:
         ending.append(f"Not shown: {some([*pictures.refused.values()], '; ')}.")
-    page = {"title": title, "state": state, "found": found, "sections": sections, "ending": ending}
+    working = at_work(found.runs)
+    others = {run: why for run, why in found.runs.left_out.items() if run not in {x.name for x in working}}
+    page: dict[str, object] = {
+        "title": title,
+        "state": state,
+        "found": found,
+        "sections": sections,
+        "ending": ending,
+    }
+    page |= {"overview": overview(found), "at_work": working, "others": others}
     return environment.get_template("page.html").render(page, style=style, script=script)
 
 

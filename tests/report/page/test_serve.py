@@ -45,11 +45,11 @@ def test_the_page_and_its_state_change_when_a_run_goes_on(
     (tmp_path / "new" / "run.json").write_text(json.dumps({"status": "running", "error": None}))
     running = get(listening, "/state")
     assert running != before
-    assert "still running or killed" in get(listening, "/")[1]
+    assert "Runs in progress" in get(listening, "/")[1]
     write("new")
     status, finished = get(listening, "/")
     assert status == 200
-    assert "unfinished" not in finished
+    assert "Runs in progress" not in finished
     assert "1 of 1 rows" in finished
     assert get(listening, "/state") != running
     assert get(listening, "/state") == get(listening, "/state")

@@ -14,7 +14,8 @@ from genbench.report.compare import Comparison, compare
 from genbench.report.page import html, run_folder, write_folder
 from genbench.report.page.figures import CURVES
 from genbench.report.page.pictures import Pictures, embedded
-from genbench.report.page.sections import row_names, section
+from genbench.report.page.sections import section
+from genbench.report.row_names import row_names
 
 Write = Callable[..., Path]
 FID = "fid[f-cnn,n=1000,ref=train,{}]"
@@ -137,7 +138,7 @@ def test_runs_that_are_not_finished_are_listed_with_how_far_they_came(
     (run / "run.json").write_text('{"status": "running", "error": null}')
     (run / "metrics.jsonl").write_text('{"images_seen": 12345, "net/loss": 1}\n{"imag')
     page = text(compare(tmp_path, Query()))
-    assert "still running or killed" in page
+    assert "killed, or in a long evaluation" in page
     assert "12,345" in page
 
 

@@ -96,6 +96,20 @@ for (const button of document.querySelectorAll(".copy")) {
   });
 }
 
+function ago(seconds) {
+  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, "s"];
+  return `${Math.max(0, Math.floor(seconds / size))} ${unit} ago`;
+}
+
+// A saved page shows the times alone: how long ago they are is known while the page is open.
+function showAges() {
+  for (const time of document.querySelectorAll("time[data-seen]")) {
+    time.title = time.title || time.textContent;
+    time.textContent = ago(Date.now() / 1000 - Number(time.dataset.seen));
+  }
+}
+
 async function refresh() {
   try {
     const answer = await fetch("state", { cache: "no-store" });
@@ -105,4 +119,8 @@ async function refresh() {
   }
 }
 
-if (served) setInterval(refresh, 5000);
+if (served) {
+  showAges();
+  setInterval(showAges, 1000);
+  setInterval(refresh, 5000);
+}
