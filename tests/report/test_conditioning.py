@@ -207,3 +207,13 @@ def test_the_table_of_a_sweeps_jobs_says_it_where_all_jobs_share_it() -> None:
     assert "all with conditional=true guidance=classifier_free" in str(outcome_table(jobs).title)
     plain = [job._replace(overrides=("conditional=false", f"seed={job.job}")) for job in jobs]
     assert "all with" not in str(outcome_table(plain).title)
+
+
+def test_a_row_of_which_nothing_is_known_hides_no_guidance(
+    tmp_path: Path, sow: Callable[..., None], write: Write
+) -> None:
+    sow(("ddpm", GUIDED))
+    write("early", choices={"model": "vae", "data": "digits"}, metrics={"fid[f,n=9,ref=train,ema]": 2.5})
+    (table,) = compare(tmp_path, Query()).tables
+    place = [col.title for col in table.columns].index("conditioning")
+    assert [line.entries[place].value for line in table.lines] == [GUIDED, None]
