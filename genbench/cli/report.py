@@ -38,13 +38,14 @@ By = Annotated[
     typer.Option(
         metavar="KEYS",
         help="Keys of a row, separated by commas, such as model,schedule,loss; a row is the mean over its"
-        " runs. Default: everything but the seed; `run`: one row per run.",
+        " runs. Default: all settings but the seed; `run`: one row per run.",
     ),
 ]
 Columns = Annotated[
     str,
     typer.Option(
-        metavar="KEYS", help="Metrics to show, separated by commas, such as fid,recall,bits/dim,passes."
+        metavar="KEYS",
+        help="Columns to show, separated by commas, such as fid,recall,precision_score,bits/dim,NFE.",
     ),
 ]
 Sort = Annotated[

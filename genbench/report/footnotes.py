@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
-from genbench.report.columns import CONVERGED_BITS, Column, column
+from genbench.report.columns import CONVERGED_BITS, MEASURES, Column, column
 from genbench.report.data_frame import cells
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
@@ -112,7 +112,8 @@ def legend(table: Table, repeats: str, scores: Sequence[str]) -> Iterator[str]:
         yield "(n of m): only n of the row's m runs have this value, so it is never the best."
     signs = {entry.sign for _, entry in shown}
     yield from (f"{sign}: {meaning}." for sign, meaning in SIGNS.items() if sign in signs)
-    if any(entry.value is None and not entry.sign for _, entry in shown):
+    absent = [col.name for col, entry in shown if entry.value is None and not entry.sign]
+    if any(is_metric(name) or name in MEASURES for name in absent):
         yield "n/a: does not exist for this model."
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from genbench.records.files import read_json
 from genbench.report.compare import Comparison
 from genbench.report.data_frame import Cell, cells, present
+from genbench.report.numbers import written
 from genbench.report.unfinished import in_progress
 
 __all__ = ["overview"]
@@ -29,7 +30,7 @@ def overview(found: Comparison) -> str:
     if found.replaced:
         words[0] += f" ({len(found.replaced):,} not counted)"
     words += [seeds, period(dates), *([f"genbench {', '.join(versions)}"] if versions else [])]
-    words.append(", ".join(shortened(cells(frame, "device"))))
+    words.append(", ".join(shortened(map(written, present(cells(frame, "device"))))))
     several = ""
     if len(found.tables) > 1:
         several = "Numbers of different tables, which differ in data or protocol, do not compare."

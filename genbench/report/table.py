@@ -26,7 +26,7 @@ from genbench.report.settings import plain
 from genbench.report.statistics import Leader, adjusted, leader
 from genbench.report.table_cell import NOT_MEASURED, Entry, comparable, entries, joined
 
-__all__ = ["Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
+__all__ = ["CONDITIONS", "Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
 
 CONDITIONS = ("conditional", "guidance", "guidance.scale", "model.guidance", "model.prompts")
 """Choices and settings that the one column `conditioning` says, see `records.titles.conditioning`."""
@@ -134,8 +134,8 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     costs = [name for name in names if name in COSTS and (len(parts) > 1 or name == "device")]
     same = {} if query.columns else constants(runs, costs)
     # No table is read without budgets and numbers of seeds where they differ.
-    given_runs = [value is not None for value in cells(runs.frame, "given")]
-    is_row_given = [all(given_runs[i] for i in places) for places in parts]
+    given = [value is not None for value in cells(runs.frame, "given")]
+    is_row_given = [all(given[i] for i in places) for places in parts]
     counts = entries(runs.frame, parts, "seeds")
     seeds = {x.value for x, is_given in zip(counts, is_row_given, strict=True) if not is_given}
     wanted = {"budget": len(known) > 1, "seeds": not by and len(seeds) > 1}
@@ -148,12 +148,12 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
         [entries(runs.frame, parts, col.name) for col in columns], columns, runs, is_row_given
     )
     lines = [
-        Line(runs.frame.iloc[places], [*row], {words[i] for i in places if not given_runs[i]})
+        Line(runs.frame.iloc[places], [*row], {words[i] for i in places if not given[i]})
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
     ]
-    given = {None if x is None else str(x) for x in cells(runs.frame, "conditioning")}
+    conditions = {None if x is None else str(x) for x in cells(runs.frame, "conditioning")}
     choices = constants(
-        runs, ["data", *AXES, *(["conditioning"] if given != {UNCONDITIONAL} else []), "budget"]
+        runs, ["data", *AXES, *(["conditioning"] if conditions != {UNCONDITIONAL} else []), "budget"]
     )
     choices = {n: data if n == "data" and data else x for n, x in choices.items() if n not in left}
     # Rows go from best to worst, or as the user wants; what has no value comes last.
@@ -164,12 +164,11 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
         columns[i].name: x._replace(place=places.index(x.place), rival=places.index(x.rival))
         for i, x in leaders.items()
     }
-    title = ", ".join(filter(None, (data, shared_conditioning(given), protocol)))
     lines = [lines[i] for i in places]
+    title = ", ".join(filter(None, (data, shared_conditioning(conditions), protocol)))
     own = ", ".join(filter(None, (data, protocol)))
-    return Table(
-        title, columns, lines, choices | same, [] if all(given_runs) else sorted(known), runs, tests, own
-    )
+    allowed = [] if all(given) else sorted(known)
+    return Table(title, columns, lines, choices | same, allowed, runs, tests, own)
 
 
 def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> list[str]:
@@ -180,8 +179,8 @@ def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> lis
     such column where it names all of these in which runs differ.
     """
     differ = [name for name in CONDITIONS if len(distinct(cells(runs.frame, name))) > 1]
-    one = len({*cells(runs.frame, "conditioning")} - {None}) < 2
-    if one or "conditioning" in by or (by and {*differ} <= {*by}):
+    conditions = {*cells(runs.frame, "conditioning")}
+    if len(conditions) < 2 or conditions <= {None, UNCONDITIONAL} or "conditioning" in by or (by and {*differ} <= {*by}):
         return [*left]
     return [*(name for name in left if name in by or name not in CONDITIONS), "conditioning"]
 
@@ -269,7 +268,7 @@ def budgets(frame: DataFrame) -> list[str]:
     return [
         f"{'unknown' if seen is None else seen} images seen"
         if words is None
-        else f"{words} on {device}"
+        else f"{words} on {written(device)}"
         if "seconds" in str(words)
         else str(words)
         for words, device, seen in facts

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from genbench.records.result import Result
+from genbench.records.sweep_ledger import Outcome, outcome_table
 from genbench.report import Query
 from genbench.report.compare import Comparison, compare
 from genbench.report.formats.data import csv_text, json_text
@@ -198,3 +199,21 @@ def test_seeds_that_differ_in_what_moves_no_number_are_one_row(tmp_path: Path, w
         write(f"{seed}", seed=seed, config={"objective": objective, "retry_failed": bool(seed)})
     (table,) = compare(tmp_path, Query()).tables
     assert [line.seeds for line in table.lines] == [[0, 1]]
+
+
+def test_the_table_of_a_sweeps_jobs_says_it_where_all_jobs_share_it() -> None:
+    shared = ("conditional=true", "guidance=classifier_free", "model=ddpm")
+    jobs = [Outcome(i, "done", (*shared, f"seed={i}"), "", 1.0, "") for i in range(2)]
+    assert "all with conditional=true guidance=classifier_free" in str(outcome_table(jobs).title)
+    plain = [job._replace(overrides=("conditional=false", f"seed={job.job}")) for job in jobs]
+    assert "all with" not in str(outcome_table(plain).title)
+
+
+def test_a_row_of_which_nothing_is_known_hides_no_guidance(
+    tmp_path: Path, sow: Callable[..., None], write: Write
+) -> None:
+    sow(("ddpm", GUIDED))
+    write("early", choices={"model": "vae", "data": "digits"}, metrics={"fid[f,n=9,ref=train,ema]": 2.5})
+    (table,) = compare(tmp_path, Query()).tables
+    place = [col.title for col in table.columns].index("conditioning")
+    assert [line.entries[place].value for line in table.lines] == [GUIDED, None]

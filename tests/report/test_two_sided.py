@@ -1,11 +1,13 @@
 """Which of two is better, held to scipy's tests and to counting."""
 
+import io
 import json
 import math
 import random
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from scipy.stats import ttest_ind, ttest_rel
 
 from genbench.report.columns import column
@@ -208,3 +210,16 @@ def test_runs_without_a_seed_are_compared_too(tmp_path: Path) -> None:
         (folder / "result.json").write_text(json.dumps({"genbench": "0", "metrics": {FID: fid}}))
     (line,) = compare_sides(*read_sides(tmp_path / "a", tmp_path / "b"))
     assert (line.a, line.b) == (1.0, 2.0)
+
+
+def test_measures_go_by_their_titles_and_their_protocol_stands_below_at_80_columns() -> None:
+    name = "precision[digits-cnn-v1,n=64,k=5,ref=train,ema]"
+    sides = runs({FID: 1.0, name: 0.5}), runs({FID: 2.0, name: 0.6})
+    console = Console(file=io.StringIO(), width=80)
+    console.print(sides_table(compare_sides(*sides), ["a", "b"], sides))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("│ precision (k-NN) ↑ │") for line in lines)
+    assert "digits-cnn-v1, n=64: FID ref=train, ema; precision (k-NN) k=5, ref=train, ema." in " ".join(
+        " ".join(lines).split()
+    )

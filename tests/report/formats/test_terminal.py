@@ -77,3 +77,15 @@ def test_a_run_that_is_not_counted_is_said_before_the_tables(found: Comparison) 
     first = " ".join(printed(found, 400)[2].split())  # behind the head and an empty line
     assert first.startswith("Runs of the same configuration and seed count once")
     assert "those in a for those in b (ddpm)" in first
+
+
+def test_a_single_row_that_is_too_wide_stands_upright(tmp_path: Path, write: Write) -> None:
+    write("a")
+    lines = printed(compare(tmp_path, Query()), 40)
+    assert re.fullmatch(r"FID¹ ↓ +3\.142 *", next(line for line in lines if line.startswith("FID")))
+    assert re.fullmatch(r"bits/dim ↓ +≤ 3\.500 *", next(x for x in lines if x.startswith("bits/dim")))
+
+
+def test_what_is_read_first_stands_in_the_first_block(found: Comparison) -> None:
+    lines = printed(found, 80)
+    assert any(re.match(r"model +FID¹ ↓ +IS¹ ↑ +bits/dim ↓", line) for line in lines)
