@@ -138,8 +138,8 @@ def load(
 ) -> TrainedModel:
     """Return the trained model of a run.
 
-    path_or_name: its directory, the name of one below ./runs, a folder of `genbench export`, or hf:USER/NAME
-    on the Hub of Hugging Face. weights: "ema" or "raw". device: auto, cpu
+    path_or_name: its directory, the name of one below ./runs, a folder of `genbench export`, or
+    hf:USER/NAME[@REVISION] on the Hub of Hugging Face. weights: "ema" or "raw". device: auto, cpu
     or cuda. settings: of the sampling, {"sampler": "ddim", "steps": 20}. Raises FileNotFoundError where there
     is no such run, ValueError where the name fits several or a setting is none of this model.
     """

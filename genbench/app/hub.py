@@ -7,11 +7,12 @@ from pathlib import Path
 from genbench.app.exported import ABOUT, WEIGHTS, is_exported
 from genbench.data.store import cache_dir
 from genbench.errors import Failure
+from genbench.records.files import atomic_file
 from genbench.runtime.printable import flat
 
-__all__ = ["fetched", "push"]
+__all__ = ["fetched", "fetched_revision", "push"]
 
-PREFIX = "hf:"
+PREFIX, REVISION = "hf:", "REVISION"
 
 
 def push(folder: Path, repository: str, *, private: bool = False) -> str:
@@ -35,20 +36,49 @@ def push(folder: Path, repository: str, *, private: bool = False) -> str:
 
 
 def fetched(path: str | Path) -> Path:
-    """Return a local folder for hf:USER/NAME, of the cache and up to date where the Hub can be reached; any
-    other path as it is. Raises ValueError where there is no such model, Failure where it is not in the cache
-    and the Hub cannot be reached.
+    """Return a local folder for hf:USER/NAME or hf:USER/NAME@REVISION, of the cache and up to date where the
+    Hub can be reached; any other path as it is. Both files are of one commit, see `fetched_revision`.
+
+    REVISION: a commit, a branch or a tag. Raises ValueError where there is no such model or revision, Failure
+    where it is not in the cache and the Hub cannot be reached.
     """
-    repository = str(path).removeprefix(PREFIX)
-    if repository == str(path):
+    named = str(path).removeprefix(PREFIX)
+    if named == str(path):
         return Path(path)
-    folder = cache_dir() / "hub" / repository
-    with at_the_hub(repository):
+    repository, _, revision = named.partition("@")
+    folder = cache_dir() / "hub" / (repository + f"@{revision.replace('/', '--')}" * bool(revision))
+    with at_the_hub(named):
         from huggingface_hub import hf_hub_download
 
+        commit = resolved(repository, revision or None, folder)
         for name in (WEIGHTS, ABOUT):  # as files of their own: the library's cache holds links
-            hf_hub_download(repository, name, local_dir=folder)
+            hf_hub_download(repository, name, revision=commit, local_dir=folder)
+    if commit is not None:
+        with atomic_file(folder / REVISION) as file:
+            file.write(commit.encode())
     return folder
+
+
+def fetched_revision(folder: Path) -> str | None:
+    """Return the commit that the files of a folder of `fetched` are of; None of any other folder."""
+    path = folder / REVISION
+    return path.read_text().strip() if folder.is_relative_to(cache_dir()) and path.is_file() else None
+
+
+def resolved(repository: str, revision: str | None, folder: Path) -> str | None:
+    """Return the commit that a revision (None: the main branch) stands for on the Hub; where that cannot be
+    reached, the commit that was fetched into `folder` before, or else the revision as it is.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    try:
+        return get_hf_file_metadata(hf_hub_url(repository, ABOUT, revision=revision)).commit_hash or revision
+    except (errors.HFValidationError, errors.RepositoryNotFoundError, errors.EntryNotFoundError):
+        raise
+    except errors.RevisionNotFoundError:  # whose message is another
+        raise
+    except Exception:  # offline, or whatever its library of connections raises
+        return fetched_revision(folder) or revision
 
 
 @contextmanager
@@ -61,11 +91,15 @@ def at_the_hub(repository: str) -> Iterator[None]:
     try:
         yield
     except errors.HFValidationError as error:
-        raise ValueError(f"{repository!r} is not a name on the Hub: give USER/NAME") from error
+        raise ValueError(
+            f"{repository!r} is not a name on the Hub: give USER/NAME or USER/NAME@REVISION"
+        ) from error
     except errors.LocalEntryNotFoundError as error:
         raise Failure(
             f"{repository} is not in the cache and the Hub cannot be reached: {said(error)}"
         ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ValueError(f"the Hub has no such revision, {repository}: leave out @REVISION") from error
     except (errors.RepositoryNotFoundError, errors.EntryNotFoundError) as error:
         raise ValueError(
             f"the Hub has no exported model {repository}, or it is private: {said(error)}"

@@ -121,12 +121,13 @@ class Sample:
         """Draw and write the images, after all that can be refused has been checked."""
         check_new(self.out)  # before the imports, which take seconds
         from genbench.app import load
-        from genbench.app.hub import fetched
+        from genbench.app.hub import fetched, fetched_revision
         from genbench.evaluation.draw import check_places, choose, labels, write
 
         overrides = self.overrides()
         with warnings_in_lines():
-            model = load(fetched(self.run_dir), device=self.device, weights=self.weights, overrides=overrides)
+            folder = fetched(self.run_dir)
+            model = load(folder, device=self.device, weights=self.weights, overrides=overrides)
         context = context_on(self.device, self.seed)
         drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
         check_places(self.n, model.shape, self.out)
@@ -134,6 +135,12 @@ class Sample:
         with whole_folder(self.out):  # all of its files appear at once, or none
             write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
         say(f"{counted(self.n, 'image')} in {self.out}: a PNG each, grid.png, samples.npz")
+        if commit := fetched_revision(folder):
+            say(f"the model is of revision {commit}; the same again: {self.run_dir_at(commit)}")
+
+    def run_dir_at(self, commit: str) -> str:
+        """Return the name on the Hub of the model, with a commit as its revision."""
+        return f"{str(self.run_dir).partition('@')[0]}@{commit}"
 
     def overrides(self) -> dict[str, object]:
         """Return the settings that the options change. Raises ValueError where two change the same one."""

@@ -47,6 +47,9 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.rpartition("/")[2]
+        if "/resolve/old/" in self.path:
+            self.answer({"error": "no revision"}, 404, {"X-Error-Code": "RevisionNotFound"})
+            return
         if not self.path.startswith("/somebody/model/resolve/") or name not in self.files:
             self.answer({"error": "not found"}, 404, {"X-Error-Code": "RepoNotFound"})
             return
@@ -112,6 +115,9 @@ def test_a_model_comes_back_from_the_hub_as_it_was_pushed(server: str, folder: P
         assert done.returncode == 0, done.stderr
     arrays = [(tmp_path / name / "samples.npz").read_bytes() for name in ("here", "there")]
     assert arrays[0] == arrays[1]
+    # The commit that was resolved is printed, to be given as a revision.
+    assert done.stdout.endswith(f"the same again: hf:somebody/model@{COMMIT}\n")
+    assert (tmp_path / "cache" / "hub" / "somebody" / "model" / "REVISION").read_text() == COMMIT
     # What was downloaded once is used offline.
     out = tmp_path / "offline"
     done = genbench(
@@ -150,6 +156,12 @@ def test_a_folder_with_a_link_is_not_uploaded(folder: Path, tmp_path: Path) -> N
             "0",
             2,
             "'not a name' is not a name on the Hub: give USER/NAME",
+        ),
+        (
+            ("sample", "hf:somebody/model@old", "--out", "out"),
+            "0",
+            2,
+            "the Hub has no such revision, somebody/model@old",
         ),
         (
             ("sample", "hf:somebody/model", "--out", "out"),

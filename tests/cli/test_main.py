@@ -16,6 +16,7 @@ VERBS = (
     "report",
     "serve",
     "sample",
+    "interpolate",
     "sampler-sweep",
     "bound",
     "schedules",
