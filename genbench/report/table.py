@@ -180,7 +180,12 @@ def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> lis
     """
     differ = [name for name in CONDITIONS if len(distinct(cells(runs.frame, name))) > 1]
     conditions = {*cells(runs.frame, "conditioning")}
-    if len(conditions) < 2 or conditions <= {None, UNCONDITIONAL} or "conditioning" in by or (by and {*differ} <= {*by}):
+    if (
+        len(conditions) < 2
+        or conditions <= {None, UNCONDITIONAL}
+        or "conditioning" in by
+        or (by and {*differ} <= {*by})
+    ):
         return [*left]
     return [*(name for name in left if name in by or name not in CONDITIONS), "conditioning"]
 
