@@ -5,6 +5,7 @@ They are added to a copy of the project, where the help, a run, `genbench schedu
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -143,8 +144,9 @@ def test_no_other_file_names_a_new_member(project: Path) -> None:
 
 def test_the_help_lists_them_with_the_first_line_of_their_yaml(project: Path) -> None:
     page = called(project, "main.py", "--help")
+    lines = re.sub(r"\n {19}", " ", page).splitlines()  # a long list of options goes on in further lines
     assert all(
-        any(line.startswith(f"{group}: ") and member in line for line in page.splitlines())
+        any(line.startswith(f"  {group} ") and member in line for line in lines)
         for member, group in MEMBERS.items()
     )
     groups = called(project, "main.py", "--help", *MEMBERS.values())

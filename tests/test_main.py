@@ -313,7 +313,7 @@ def test_a_checkpoint_is_not_continued_on_other_images(main: Command, tmp_path: 
 def test_help_shows_the_groups_with_their_options_and_examples(main: Command) -> None:
     done = main("--help")
     assert done.returncode == 0
-    assert "schedule: cosine, edm, erasure, geometric, learned, linear, sigmoid" in done.stdout
+    assert "schedule         cosine, edm, erasure, geometric, learned, linear, sigmoid" in done.stdout
     assert done.stdout.count("python main.py") >= 3
     of_one = main("--help", "loss")
     assert "l2      Squared error (L_simple)." in of_one.stdout

@@ -77,15 +77,15 @@ def state(name: str, folder: Path, now: float) -> RunAtWork | None:
     return RunAtWork(name, model(folder), progress, losses(last), left, seen, now - seen > SILENT_SECONDS)
 
 
-def last_values(folder: Path) -> dict[str, Any]:
+def last_values(folder: Path) -> dict[str, float]:
     """The newest value under each name in the last lines of a run's log."""
     try:
         content = read_regular(folder / LOG, at_most=LOG_BYTES, inside=folder)
     except (OSError, ValueError):
         return {}
-    found: dict[str, Any] = {}
+    found: dict[str, float] = {}
     for event in parse_lines(b"\n".join(content.splitlines()[-LAST:])).objects.values():
-        found |= event
+        found |= {name: value for name in event if (value := number(event, name)) is not None}
     return found
 
 

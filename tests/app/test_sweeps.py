@@ -179,7 +179,7 @@ def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_pat
     done = main("-m", *SMALL, "seed=0,1", f"runs_dir={tmp_path}", "dry_run=true")
     assert done.returncode == 0
     assert statuses(tmp_path) == ["estimated", "estimated"]
-    assert "MB of memory" in done.stdout
+    assert re.search("[MG]B of memory", done.stdout)
     assert re.search(
         r"^job 2: ddpm on digits, seed 1, [\d,]+ parameters, cpu fp32, ", done.stdout, re.MULTILINE
     )

@@ -69,7 +69,7 @@ def test_a_run_is_compared_with_moments_beside_the_splits(
     words = ("--reference", statistics, "--set", "scores=[fid]", "--set", "metrics.likelihood_samples=0")
     done = verb("evaluate", made(*RUN), *words, "--device", "cpu", "--out", tmp_path / "x.jsonl")
     assert done.returncode == 0, done.stderr
-    assert f"fid ref={file_digest(statistics)[:8]}" in done.stdout
+    assert f"EMA, ref={file_digest(statistics)[:8]}" in done.stdout
     metrics = json.loads((tmp_path / "x.jsonl").read_text())["metrics"]
     to_file, to_split = (
         metrics[f"fid[digits-cnn-v1,n=40,ref={name},ema]"] for name in (file_digest(statistics)[:8], "train")
