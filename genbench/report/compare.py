@@ -44,8 +44,9 @@ def compare(
     """
     runs = read(runs_dir, unfinished=unfinished)
     given = {"--by": query.by, "--columns": query.columns, "--sort": [query.sort.removeprefix("-")]}
+    left = filtered(runs, conditions)  # which checks them
     warnings = [*chosen_by_outcome(runs, conditions), *remarks(runs, given)]
-    return compared(filtered(runs, conditions), query)._replace(warnings=warnings)
+    return compared(left, query)._replace(warnings=warnings)
 
 
 def compare_runs(run_dirs: Sequence[Path]) -> Comparison:
