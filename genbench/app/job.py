@@ -68,6 +68,10 @@ def run(cfg: DictConfig) -> float:
     that fails or is stopped exits with the code that `leave` documents; one of a sweep never raises.
     """
     logging.raiseExceptions = False  # or a full disk prints a traceback for each line of main.log
+    # What a library says of its own caches would make a main.log of a run that is then refused.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    if cfg.dry_run:
+        logging.getLogger().handlers.clear()  # an estimate writes nothing
     harden_streams()
     spell_out_warnings()  # a parallel launcher's worker has come through no other entry point
     here = Run(Path(HydraConfig.get().runtime.output_dir))

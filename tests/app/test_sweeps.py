@@ -186,6 +186,16 @@ def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_pat
     assert [path for path in (tmp_path / "default").rglob("*") if path.name != "multirun.yaml"] == []
 
 
+def test_a_dry_run_leaves_nothing_where_libraries_fill_their_own_caches(
+    main: Command, tmp_path: Path
+) -> None:
+    """A new machine: matplotlib logs that it makes its list of fonts, which once went into the run's directory."""
+    environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "fonts")}
+    words = (*SMALL, "seed=0", f"runs_dir={tmp_path}/runs")
+    assert main(*words, "dry_run=true", env=environment).returncode == 0
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_dry_run_of_one_run_tells_what_it_would_take(main: Command, tmp_path: Path) -> None:
     likelihood = "metrics.likelihood_samples=16"
     words = (*SMALL, f"runs_dir={tmp_path}", likelihood, "dry_run=true", "seed=0", "seed=1")
