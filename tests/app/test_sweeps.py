@@ -189,7 +189,7 @@ def test_a_dry_run_estimates_every_job_and_leaves_nothing(main: Command, tmp_pat
 def test_a_dry_run_leaves_nothing_where_libraries_fill_their_own_caches(
     main: Command, tmp_path: Path
 ) -> None:
-    """A new machine: matplotlib logs that it makes its list of fonts, which once went into the run's directory."""
+    """On a new machine matplotlib logs that it lists its fonts, which once went into the run's directory."""
     environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "fonts")}
     words = (*SMALL, "seed=0", f"runs_dir={tmp_path}/runs")
     assert main(*words, "dry_run=true", env=environment).returncode == 0
