@@ -98,5 +98,5 @@ def last_values(run_dir: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     # Behind the last line of values many pictures may stand.
-    values = next((line for line in reversed(lines) if "training_seconds" in line), {})
+    values: dict[str, Any] = next((line for line in reversed(lines) if "training_seconds" in line), {})
     return {key: value for line in (values, *lines[-LAST:]) for key, value in line.items()}

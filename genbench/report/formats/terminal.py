@@ -46,7 +46,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         if words := conclusion(table):
             console.print(wrapped(words, console.width, indent=""), end="\n\n", soft_wrap=True)
         for block in blocks(shown(table), console.width):
-            console.print(grid(block), end="\n\n")
+            console.print(grid(block), "", sep="\n")
         if (pivot := pivot_of(table)) is not None:
             print_pivot(pivot, console)
         for note in notes(table):
@@ -79,7 +79,7 @@ def print_pivot(pivot: Pivot, console: Console) -> None:
     ]
     console.print(wrapped(pivot.title, console.width), style="bold", soft_wrap=True)
     for block in blocks([labels, labels, *columns], console.width):
-        console.print(grid(block), end="\n\n")
+        console.print(grid(block), "", sep="\n")
 
 
 def wrapped(note: str, width: int, indent: str = "  ") -> Text:
