@@ -1,7 +1,8 @@
 """Conclusion of a table in words: which row leads, how sure that is, and what a reader must know about it.
 
-A sentence says "significant" where the table has a bold value, and nowhere else: both come from one test, see
-`table.ranked`. Of equal models that is so in at most 5 % of all tables, whatever number of columns they have.
+A lead is called significant without a "but" where the table has a bold value, and nowhere else: both come
+from one test, see `table.ranked`. Of equal models a lead over the next row, or over all, is called so in at
+most 5 % of all tables, whatever number of columns they have.
 """
 
 import math
@@ -43,8 +44,7 @@ def conclusion(table: Table) -> str:
         return ""
     names, col = row_names(table), table.columns[first]
     test = table.leaders.get(col.name)
-    # Of rows that were tested the second is the one that is hardest to tell from the first.
-    best, second = (test.place, test.rival) if test else places[:2]
+    best, second = (test.place, test.second) if test else places[:2]
     found = [headline(table, first, best, second), *caveats(table, best, places)]
     if given:
         found[0] = f"Of the trained rows, {found[0]}"
@@ -71,9 +71,8 @@ def headline(table: Table, place: int, best: int, second: int) -> str:
         lead = f"{names[best]} and {names[second]} share the {way} {col.title} ({values[0]})"
         return f"{lead}; {verdict(table, col, one, 'their difference')}."
     lead = f"{names[best]} has the {way} {col.title} ({values[0]})"
-    if one.is_best and len(table.lines) > 2:
-        return f"{lead}; {verdict(table, col, one, 'its lead over every other row')}."
-    return f"{lead}; {verdict(table, col, one, f'its lead over {names[second]} ({values[1]})')}."
+    others = " and every other row" if one.is_best and len(table.lines) > 2 else ""
+    return f"{lead}; {verdict(table, col, one, f'its lead over {names[second]} ({values[1]}){others}')}."
 
 
 def way_of(col: Column) -> str:
@@ -86,13 +85,19 @@ def verdict(table: Table, col: Column, entry: Entry, lead: str) -> str:
 
     lead: its subject, such as "its lead over vae (4.72)".
     """
+    place = table.columns.index(col)
     if len(table.budgets) > 1:
         return f"{lead} is not tested, as training budgets differ ({some_of(table.budgets)})"
     if entry.is_partial:
         return f"{lead} does not count, as only some of its runs have this value"
     if (test := table.leaders.get(col.name)) is not None:
-        return f"{lead} is {'' if entry.is_best else 'not '}significant ({test_words(table, test)})"
-    column = table.entries[table.columns.index(col)]
+        p = test.p_value if test.is_significant else test.p_of_second
+        found = f"{lead} is {'' if test.beats_second else 'not '}significant ({test_words(table, test, p)})"
+        if test.is_significant or not test.beats_second:
+            return found
+        name, value = row_names(table)[test.rival], parts(table.lines[test.rival].entries[place], col.name)[0]
+        return f"{found}, but its lead over {name} ({value}) is not ({p_words(test.p_value)})"
+    column = table.entries[place]
     known = [x for line, x in zip(table.lines, column, strict=True) if x.estimate and not line.is_given]
     if all(is_one(x) for x in known):
         return f"{lead} cannot be tested with one seed each: repeat with {repeated(table)}"
@@ -108,15 +113,18 @@ def is_one(entry: Entry) -> bool:
     return entry.estimate is not None and entry.estimate.std is None
 
 
-def test_words(table: Table, test: Leader) -> str:
-    """Return the test behind a verdict: p = 0.21, Welch's test, 3 seeds each, Holm over 5 columns."""
+def test_words(table: Table, test: Leader, p: float) -> str:
+    """Return the test behind a verdict: p = 0.21, Welch's test, 3 seeds each, Holm over 5 columns.
+
+    test: of the leading row against the next one; p: what it gave, after Holm's correction.
+    """
     repeats = "runs" if pooled(table.runs, [line.rows for line in table.lines]) else "seeds"
-    counts = [len(table.lines[i].runs) for i in (test.place, test.rival)]
+    counts = [len(table.lines[i].runs) for i in (test.place, test.second)]
     sizes = f"{counts[0]} {repeats} each"
     if counts[0] != counts[1]:
         sizes = f"{counts[0]} and {counts[1]} {repeats}"
     holms = f", Holm over {table.tested} columns" if table.tested > 1 else ""
-    return f"{p_words(test.p_value)}, Welch's test, {sizes}{holms}"
+    return f"{p_words(p)}, Welch's test, {sizes}{holms}"
 
 
 def p_words(p: float) -> str:
@@ -216,7 +224,7 @@ def likelihood(table: Table, names: Sequence[str], but: str) -> Iterator[str]:
         return
     if col.name in table.leaders:
         test = table.leaders[col.name]
-        yield headline(table, place, test.place, test.rival)
+        yield headline(table, place, test.place, test.second)
         return
     value = parts(column[places[0]], col.name)[0]
     rows = f"Of the {len(places)} rows with {BOUNDS[bound]},"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from statistics import median_low
 
+from genbench.records.units import device_words
 from genbench.report.columns import COSTS
 from genbench.report.statistics import Estimate
 from genbench.report.table_cell import Entry
@@ -28,10 +29,10 @@ UNITS = ((1e15, 1e15, "P"), (1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"),
 def written(value: str | float | None) -> str:
     """Return a value as text for a reader: 3.142, 12,346, true, n/a; integers with all their digits.
 
-    A device of one thread is recorded as one of "1 threads", which no reader sees.
+    The name of a device is that of `records.units.device_words`.
     """
     if value is None or isinstance(value, str):
-        return "n/a" if value is None else value.replace("(1 threads)", "(1 thread)")
+        return "n/a" if value is None else device_words(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):

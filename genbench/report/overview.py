@@ -17,7 +17,7 @@ SHOWN = 5  # seeds, versions and devices that are listed before they are counted
 
 def overview(found: Comparison) -> str:
     """Return the head of a report in a line or two: "27 runs, seeds 0, 1, 2, from 2026-11-30 01:08 to 01:31
-    UTC, genbench 0.1.0, cpu (1 threads). 2 runs in progress."
+    UTC, genbench 0.1.0, cpu (1 thread). 2 runs in progress."
 
     What was not recorded is left out. Where there are several tables it says that their numbers do not
     compare. Plain text, which holds words of the runs.
@@ -68,10 +68,14 @@ def time_of(text: object) -> datetime | None:
 
 
 def period(times: list[datetime]) -> str:
-    """Return the first and the last of some times: from 2026-11-30 01:08 to 01:31 UTC; "" of none."""
+    """Return the first and the last of some times: from 2026-11-30 01:08 to 01:31 UTC, or the one minute of
+    them all: on 2026-11-30 01:08 UTC; "" of none.
+    """
     if not times:
         return ""
-    first, last = min(times), max(times)
+    first, last = (moment.replace(second=0, microsecond=0) for moment in (min(times), max(times)))
+    if first == last:
+        return f"on {first:%Y-%m-%d %H:%M} UTC"
     end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
     return f"from {first:%Y-%m-%d %H:%M} to {end} UTC"
 

@@ -6,7 +6,7 @@ better and never set in bold.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 __all__ = [
@@ -50,11 +50,24 @@ class Leader(NamedTuple):
     place: int  # its index in the column
     p_value: float  # the largest of its two-sided p values against the other rows, see `leader`
     rival: int  # the index of the row with that p value: the one that it is hardest to tell from
+    second: int  # the index of the row with the next best mean
+    p_of_second: float  # its two-sided p value against that row, which is no larger than `p_value`
+
+    def moved(self, at: Callable[[int], int]) -> "Leader":
+        """Return it for a column in another order; at: old index -> new one."""
+        return self._replace(place=at(self.place), rival=at(self.rival), second=at(self.second))
 
     @property
     def is_significant(self) -> bool:
         """True where it is better than every other row at 95 %; of a p value that is `adjusted`."""
         return self.p_value < 1 - LEVEL
+
+    @property
+    def beats_second(self) -> bool:
+        """True where it is better than the row with the next best mean at 95 %, which says nothing of others:
+        one of them may vary more.
+        """
+        return self.p_of_second < 1 - LEVEL
 
 
 def estimate(values: Sequence[float], low: float | None = None, high: float | None = None) -> Estimate:
@@ -173,6 +186,7 @@ def leader(column: Sequence[Estimate | None], better: int) -> Leader | None:
         return None
     first = max(known, key=lambda i: better * known[i].mean)
     p_values = {i: two_sided(p_welch(known[first], x)) for i, x in known.items() if i != first}
+    second = max(p_values, key=lambda i: better * known[i].mean)
     # Of several that cannot be told from it at all the best one is named.
     rival = max(p_values, key=lambda i: (p_values[i], better * known[i].mean))
-    return Leader(first, p_values[rival], rival)
+    return Leader(first, p_values[rival], rival, second, p_values[second])

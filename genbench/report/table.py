@@ -128,47 +128,58 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     data, protocol = names_of_it
     by = [name for word in query.by for name in resolve(runs, word)]
     parts = groups(runs.frame, by or identifying(runs))
-    words, known = budgets(runs.frame), set(budgets(runs.trained.frame))
+    # Of images that another tool made no budget and no seeds are known.
+    is_run_given = [value is not None for value in cells(runs.frame, "given")]
+    is_row_given = [all(is_run_given[i] for i in places) for places in parts]
+    run_budgets, table_budgets = budgets(runs.frame), set(budgets(runs.trained.frame))
+
+    # Columns: what tells rows apart, then what was measured
     names = measures(runs, query)
     # A cost that is the same in all rows is said once below the table, unless it was asked for.
     costs = [name for name in names if name in COSTS and (len(parts) > 1 or name == "device")]
     same = {} if query.columns else constants(runs, costs)
     # No table is read without budgets and numbers of seeds where they differ.
-    given = [value is not None for value in cells(runs.frame, "given")]
-    is_row_given = [all(given[i] for i in places) for places in parts]
     counts = entries(runs.frame, parts, "seeds")
     seeds = {x.value for x, is_given in zip(counts, is_row_given, strict=True) if not is_given}
-    wanted = {"budget": len(known) > 1, "seeds": not by and len(seeds) > 1}
+    wanted = {"budget": len(table_budgets) > 1, "seeds": not by and len(seeds) > 1}
     telling = [name for name in axes(runs) if name != "data" and name.partition(".")[0] != "budget"]
     left = with_conditioning(by, by or telling or ["model"], runs)
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
     columns += marked([name for name in names if name not in same], runs)
+
+    # Rows, from best to worst, or as the user wants; what has no value comes last
     content, leaders = ranked(
         [entries(runs.frame, parts, col.name) for col in columns], columns, runs, is_row_given
     )
     lines = [
-        Line(runs.frame.iloc[places], [*row], {words[i] for i in places if not given[i]})
+        Line(runs.frame.iloc[places], [*row], {run_budgets[i] for i in places if not is_run_given[i]})
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
     ]
-    conditions = {None if x is None else str(x) for x in cells(runs.frame, "conditioning")}
-    choices = constants(
-        runs, ["data", *AXES, *(["conditioning"] if conditions != {UNCONDITIONAL} else []), "budget"]
-    )
-    choices = {n: data if n == "data" and data else x for n, x in choices.items() if n not in left}
-    # Rows go from best to worst, or as the user wants; what has no value comes last.
     col = next((col for col in columns if col.better), columns[0])
     col, down = order(runs, query.sort) if query.sort else (col, col.better > 0)
     places = in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
-    tests = {
-        columns[i].name: x._replace(place=places.index(x.place), rival=places.index(x.rival))
-        for i, x in leaders.items()
-    }
-    lines = [lines[i] for i in places]
-    title = ", ".join(filter(None, (data, shared_conditioning(conditions), protocol)))
-    own = ", ".join(filter(None, (data, protocol)))
-    allowed = [] if all(given) else sorted(known)
-    return Table(title, columns, lines, choices | same, allowed, runs, tests, own)
+    tests = {columns[i].name: test.moved(places.index) for i, test in leaders.items()}
+
+    # Title, and what all rows share
+    conditions = {None if x is None else str(x) for x in cells(runs.frame, "conditioning")}
+    said = ["conditioning"] if conditions != {UNCONDITIONAL} else []
+    choices = constants(runs, ["data", *AXES, *said, "budget"])
+    choices = {n: data if n == "data" and data else x for n, x in choices.items() if n not in left}
+    title, own = (
+        ", ".join(filter(None, words))
+        for words in ((data, shared_conditioning(conditions), protocol), (data, protocol))
+    )
+    return Table(
+        title,
+        columns,
+        [lines[i] for i in places],
+        choices | same,
+        [] if all(is_run_given) else sorted(table_budgets),
+        runs,
+        tests,
+        own,
+    )
 
 
 def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> list[str]:
@@ -178,14 +189,10 @@ def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> lis
     labels, the guidance and its scale. by: what the user asked for, which stays as it is, and which needs no
     such column where it names all of these in which runs differ.
     """
-    differ = [name for name in CONDITIONS if len(distinct(cells(runs.frame, name))) > 1]
+    differ = {name for name in CONDITIONS if len(distinct(cells(runs.frame, name))) > 1}
     conditions = {*cells(runs.frame, "conditioning")}
-    if (
-        len(conditions) < 2
-        or conditions <= {None, UNCONDITIONAL}
-        or "conditioning" in by
-        or (by and {*differ} <= {*by})
-    ):
+    is_one = len(conditions) < 2 or conditions <= {None, UNCONDITIONAL}
+    if is_one or "conditioning" in by or (by and differ <= {*by}):
         return [*left]
     return [*(name for name in left if name in by or name not in CONDITIONS), "conditioning"]
 
@@ -242,8 +249,13 @@ def ranked(
         ]
         if equal and comparable([runs.frame], col.name) and (first := leader(known, col.better)):
             found[place] = first
+    # Each family of tests has its own correction: a lead over all rows is one over the second row as well.
     p_values = adjusted([first.p_value for first in found.values()])
-    leaders = {place: found[place]._replace(p_value=p) for place, p in zip(found, p_values, strict=True)}
+    p_of_second = adjusted([first.p_of_second for first in found.values()])
+    leaders = {
+        place: first._replace(p_value=p, p_of_second=p_2)
+        for (place, first), p, p_2 in zip(found.items(), p_values, p_of_second, strict=True)
+    }
     for place, first in leaders.items():
         if first.is_significant and not content[place][first.place].is_partial:
             best.add((place, first.place))

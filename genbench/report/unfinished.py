@@ -1,6 +1,5 @@
 """Runs without a result: what each does now, by the files that it writes, and when it was last seen."""
 
-import math
 import re
 import time
 from collections.abc import Mapping
@@ -9,16 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genbench.records.files import read_json
-from genbench.records.json_lines import parse_lines
 from genbench.records.recorded_overrides import read_overrides
+from genbench.records.run_position import budget_of, last_values, number, of_training
 from genbench.records.sweep_ledger import duration
-from genbench.records.untrusted_files import LOG_BYTES, read_regular
 from genbench.report.runs import Runs
 
 __all__ = ["RunAtWork", "at_work", "in_progress", "timestamp"]
 
-LOG = "metrics.jsonl"
-LAST = 10  # lines at the end of a log: of losses, images and rates the newest stand there
 SILENT_SECONDS = 900.0  # without a line in its log, after which a run no longer counts as in progress
 LONGEST_SECONDS = 1e9  # of training, beyond which a record is damaged
 
@@ -28,7 +24,7 @@ class RunAtWork(NamedTuple):
 
     name: str
     model: str
-    progress: str  # 12,000 of 60,000 images (20 %)
+    progress: str  # training 12,000/60,000 images (20 %)
     loss: str  # disc/loss 0.482, gen/loss 1.87
     left: str  # of its training: 1:05
     seen: float  # when it last wrote, in seconds since 1970; 0 where that is not known
@@ -71,22 +67,12 @@ def state(name: str, folder: Path, now: float) -> RunAtWork | None:
     last = last_values(folder)
     seen = max(last_session(record), number(last, "time") or 0.0)
     seen = seen if seen <= now + SILENT_SECONDS else 0.0  # of a clock that is wrong
-    budget = record.get("config", {}).get("budget") if isinstance(record.get("config"), dict) else None
-    limits = budget if isinstance(budget, dict) else {}
-    progress, left = training(last, limits)
-    return RunAtWork(name, model(folder), progress, losses(last), left, seen, now - seen > SILENT_SECONDS)
-
-
-def last_values(folder: Path) -> dict[str, float]:
-    """The newest value under each name in the last lines of a run's log."""
-    try:
-        content = read_regular(folder / LOG, at_most=LOG_BYTES, inside=folder)
-    except (OSError, ValueError):
-        return {}
-    found: dict[str, float] = {}
-    for event in parse_lines(b"\n".join(content.splitlines()[-LAST:])).objects.values():
-        found |= {name: value for name in event if (value := number(event, name)) is not None}
-    return found
+    where = of_training(last, budget_of(record))
+    share = f" ({100 * where.share:.0f} %)" if where.share and where.share < 1 else ""
+    is_known = where.seconds_left is not None and 0 <= where.seconds_left < LONGEST_SECONDS
+    left = duration(where.seconds_left or 0.0) if is_known else "–"
+    is_silent = now - seen > SILENT_SECONDS
+    return RunAtWork(name, model(folder), where.text + share, losses(last), left, seen, is_silent)
 
 
 def last_session(record: Mapping[str, Any]) -> float:
@@ -109,42 +95,10 @@ def model(folder: Path) -> str:
     return words[-1].removeprefix("model=") if words else folder.name.partition("-")[0]
 
 
-def training(last: Mapping[str, Any], limits: Mapping[str, Any]) -> tuple[str, str]:
-    """Progress of a training, and the time that it still takes, from its last values and its budget."""
-    seen, spent = number(last, "images_seen"), number(last, "training_seconds")
-    rate, images, seconds = (
-        number(last, "images_per_second"),
-        number(limits, "images"),
-        number(limits, "seconds"),
-    )
-    if seen is None:
-        return "starting", "–"
-    shares = [(seen / images, f"{seen:,.0f} of {images:,.0f} images")] if images else []
-    rests = [(images - seen) / rate] if images and rate else []
-    if seconds and spent is not None:
-        shares.append((spent / seconds, f"{spent:,.0f} of {seconds:,.0f} seconds"))
-        rests.append(seconds - spent)
-    if not shares:
-        return f"{seen:,.0f} images", "–"
-    share, words = max(shares)
-    if share >= 1:
-        return "evaluating", "–"
-    rest = min(rests, default=math.inf)
-    return f"{words} ({share:.0%})", duration(rest) if 0 <= rest < LONGEST_SECONDS else "–"
-
-
 def losses(last: Mapping[str, Any]) -> str:
     """The newest losses by their names."""
     found = {name: number(last, name) for name in last if re.fullmatch(r"[\w.-]{1,40}/loss", name)}
     return ", ".join(f"{name} {value:.3g}" for name, value in found.items() if value is not None) or "–"
-
-
-def number(values: Mapping[str, Any], key: str) -> float | None:
-    """The finite number under a key, None where there is none."""
-    value = values.get(key)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e18:
-        return None
-    return float(value)
 
 
 def timestamp(seconds: float) -> str:

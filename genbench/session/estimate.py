@@ -109,6 +109,9 @@ class Stopwatch(Tracker):
 def estimate(session: Session) -> Estimate:
     """Train a copy of a session's run for a few steps in a temporary folder, which leaves no trace, draw a
     few samples, measure a few images, and extrapolate all of it to the whole run, or to what is left of it.
+
+    Not counted are the start of Python and its libraries, reading the data, checkpoints on the way, and the
+    search for the samples nearest to training images.
     """
     parts, watch, device = session.parts, Stopwatch(), session.parts.device
     images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
@@ -121,12 +124,14 @@ def estimate(session: Session) -> Estimate:
         trial.prepare_device()  # it also chooses the precision, as the run would
         trained = trial.train(watch, lambda model, images_seen: None)
         saved = trial.checkpoints.last.stat().st_size
+        model = trained.ema.model.eval()
+        details = estimate_parts.details(trial, model)
     advice = ""
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         advice = larger_batch(peak_memory_bytes(device), total, parts.trainer.batch_size)
     # A model without phases is not trained, and has one set of weights.
-    found, pictures, model = list[Part](), 1, trained.ema.model.eval()
+    found, pictures = list[Part](), 1
     each = estimate_parts.seconds_a_sample(session, model)
     if images:
         training = estimate_parts.training(session, trained, watch.rate())
@@ -134,9 +139,11 @@ def estimate(session: Session) -> Estimate:
         pictures += round(training.images // (parts.trainer.sample_every_images or math.inf))
         found += estimate_parts.quick_evaluations(session, training.images, each)
     n = sample_count(parts.metrics, session.data) * (WEIGHTS if images else 1)
-    found.append(estimate_parts.pictures(session, model, pictures, each))
+    grids = estimate_parts.pictures(session, model, pictures, each)
+    found.append(grids._replace(seconds=grids.seconds + details))
     found += [Part("sampling", each * n, f"{n:,} samples, which are scored")] * bool(n)
     found += estimate_parts.likelihood(trial, model) + estimate_parts.evaluation(trial, n)
+    found.append(estimate_parts.counting(trial, trained))
     return Estimate(
         parts=found,
         peak_memory_bytes=peak_memory_bytes(device),

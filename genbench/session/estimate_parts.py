@@ -9,18 +9,22 @@ import torch
 
 from genbench.data import Split
 from genbench.evaluation.evaluator import SPLITS
-from genbench.evaluation.gallery import CLASSES, GRID
+from genbench.evaluation.gallery import CLASSES, GRID, Gallery
 from genbench.evaluation.held_out import SOLVER_ERROR_IMAGES, HeldOut
 from genbench.evaluation.samples import sample_count, training_labels
 from genbench.generator import Generator, Latent, Likelihood
 from genbench.metrics import MissingWeights, Reference, collect, compute, reference_path, take
 from genbench.runtime import rng
 from genbench.session.session import Session
+from genbench.tracking import Trackers
 from genbench.training.closed_form_fit import fit_images
+from genbench.training.flops import sampling_flops, training_flops
 from genbench.training.state import Trained
 
 __all__ = [
     "Part",
+    "counting",
+    "details",
     "evaluation",
     "likelihood",
     "picture_bytes",
@@ -78,7 +82,29 @@ def quick_evaluations(session: Session, images: float, each: float) -> list[Part
 def pictures(session: Session, model: Generator, count: int, each: float) -> Part:
     """Estimate the time of `count` grids of samples; each: seconds of a sample."""
     n = grid_size(session, model)
-    return Part("pictures", count * n * each, f"{count:,} grid{'s' * (count > 1)} of {n} samples")
+    return Part(
+        "pictures", count * n * each, f"{count:,} grid{'s' * (count > 1)} of {n} samples, and details"
+    )
+
+
+def details(trial: Session, model: Generator) -> float:
+    """Measure the seconds of the pictures that are drawn once, at the end: trajectories, rebuilt images,
+    interpolations, as far as the model has them. They are written into the folder of the trial.
+    """
+    parts = (trial.here.samples, Trackers([]), trial.data, trial.context)
+    gallery = Gallery(*parts, samples_per_class=trial.parts.trainer.samples_per_class)
+    return seconds_of(lambda: gallery.details(model, 0))
+
+
+def counting(trial: Session, trained: Trained) -> Part:
+    """Measure the seconds in which a run counts the operations of its training and of a sample, which it does
+    once and which takes longer than the same steps uncounted.
+    """
+    model, device = trained.model, trial.parts.device
+    x, y = trial.pair(model)
+    seconds = seconds_of(lambda: training_flops(model, x, y)) if model.phases else 0.0
+    seconds += seconds_of(lambda: sampling_flops(trained.ema.model, y, n=2, device=device))
+    return Part("costs", seconds, "operations of a training step and of 2 samples are counted")
 
 
 def picture_bytes(session: Session, model: Generator) -> int:

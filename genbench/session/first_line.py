@@ -4,6 +4,7 @@ from pathlib import Path
 
 from genbench.data import ImageData
 from genbench.metrics import parameter_count
+from genbench.records.titles import UNCONDITIONAL, conditioning
 from genbench.records.units import with_unit
 from genbench.runtime.device import describe
 from genbench.runtime.precision import Choice
@@ -29,15 +30,15 @@ def first_lines(
     job of a sweep has its number and seed instead of the shape of its images and its directory.
     """
     model, device, job = parts.model, parts.device, configuration.job
-    guidance = configuration.choices.get("guidance", "none")
-    who = f"{'conditional ' if model.num_classes else ''}{configuration.choices.get('model', 'model')}"
-    who += f" with guidance={guidance}" if guidance != "none" else ""
+    given = conditioning(configuration.choices, configuration.values)
     shape = "x".join(map(str, data.train.images.shape[1:]))
     classes = f", {model.num_classes} classes" if model.num_classes else ""
     images = "" if job else f" ({len(data.train):,} images {shape}{classes})"
     one = "cpu" if device.type == "cpu" else describe(device)
     where = one if processes == 1 else f"{processes} x {one}"
-    facts = [f"{who} on {data.name}{images}", *([f"seed {parts.seed}"] if job else [])]
+    facts = [f"{configuration.choices.get('model', 'model')} on {data.name}{images}"]
+    facts += [] if given in (None, UNCONDITIONAL) else [given]
+    facts += [f"seed {parts.seed}"] if job else []
     facts.append(f"{parameter_count(model):,} parameters")
     facts += [f"{where} {chosen.taken.name}", *([in_words(parts.budget)] if model.phases else [])]
     line = ", ".join(facts)

@@ -24,11 +24,11 @@ from genbench.records.summary import comparable
 from genbench.runtime.context import Context
 from genbench.runtime.device import describe, keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
-from genbench.runtime.precision import FIXED, AutoPrecision, Choice, FixedPrecision, recorded_precision
+from genbench.runtime.precision import FIXED, Choice, FixedPrecision
 from genbench.runtime.stop import Stopped, listening
+from genbench.session.chosen_precision import chosen_precision
 from genbench.session.first_line import first_lines
 from genbench.session.run_parts import Configuration, Parts
-from genbench.session.step_rate import step_rates
 from genbench.tracking import Tracker, Trackers
 from genbench.training import checkpoint_contents
 from genbench.training.budget import Budget
@@ -154,7 +154,9 @@ class Session:
         reasons = [""]
 
         def choose() -> str:
-            taken, reasons[0] = self.precision_choice()
+            resumes = self.checkpoint is not None
+            known = (self.parts, self.here, self.data.train, self.context)
+            taken, reasons[0] = chosen_precision(*known, resumes=resumes)
             return taken.name
 
         return Choice(FIXED[self.context.processes.on_first(choose)], reasons[0])
@@ -168,25 +170,6 @@ class Session:
         """Print what this run is, in the process that prints; the precision is chosen here."""
         known = (self.parts, self.configuration, self.data, self.chosen, self.here.path)
         self.context.progress.say(first_lines(*known, processes=self.context.processes.count))
-
-    def precision_choice(self) -> Choice:
-        """Return the precision that an earlier session of this run took, else choose one."""
-        parts, record = self.parts, self.here.record() or {}
-        if not parts.model.autocast_networks():
-            reason = "in bf16 this model would lose its inverse" if parts.model.networks() else ""
-            return Choice(FIXED["fp32"], reason)
-        if not parts.model.phases and isinstance(parts.precision, AutoPrecision):
-            return Choice(FIXED["fp32"], "precision=auto compares trainings, and nothing is trained")
-        if record.get("precision") or self.checkpoint is not None:
-            taken = recorded_precision(record, parts.precision, parts.device)
-            moved = record.get("precision") not in (None, taken.name)
-            return Choice(taken, "this device has no bf16 units, on which it began" if moved else "")
-
-        def measure() -> dict[str, float]:
-            with self.context.progress.waiting("comparing the speed of fp32 and bf16"):
-                return step_rates(parts, self.data.train, processes=self.context.processes.count)
-
-        return parts.precision.choose(parts.device, measure)
 
     def open_tracker(self) -> Tracker:
         """Open the tracker where the checkpoint left it; in processes that are not the first, one that does

@@ -1,6 +1,7 @@
 """Position of a run, as its files say it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ def test_a_run_goes_from_its_start_over_training_to_evaluation(tmp_path: Path) -
         {"images_seen": 12_000, "training_seconds": 3.0},
         {"images_seen": 12_000, "image": "samples"},
     )
-    assert position(tmp_path) == ("training 12,000/60,000 images", 0.2)
+    assert position(tmp_path) == ("training 12,000/60,000 images", 0.2, None)
     log(tmp_path, {"images_seen": 60_000, "training_seconds": 9.0}, {"summary": {}})
-    assert position(tmp_path) == ("evaluating", 1.0)
+    assert position(tmp_path) == ("evaluating", 1.0, None)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,23 @@ def test_the_end_of_a_long_log_is_read_alone(tmp_path: Path) -> None:
     lines = [{"images_seen": n, "training_seconds": 1.0, "filler": "x" * 100} for n in range(2000)]
     log(run_at(tmp_path, images=4000), *lines)
     assert position(tmp_path).text == "training 1,999/4,000 images"
+
+
+def test_a_log_that_is_a_link_or_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    """The run may be a stranger's."""
+    run, other = tmp_path / "run", tmp_path / "other"
+    run.mkdir()
+    other.mkdir()
+    log(other, {"images_seen": 50, "training_seconds": 1.0})
+    run_at(run, images=100)
+    (run / "metrics.jsonl").symlink_to(other / "metrics.jsonl")
+    assert position(run).text == "starting"
+    (run / "metrics.jsonl").unlink()
+    os.mkfifo(run / "metrics.jsonl")
+    assert position(run).text == "starting"
+
+
+def test_values_are_found_behind_many_pictures(tmp_path: Path) -> None:
+    values = {"images_seen": 50, "training_seconds": 1.0, "images_per_second": 10.0}
+    log(run_at(tmp_path, images=100), values, *[{"image": str(i)} for i in range(30)])
+    assert position(tmp_path) == ("training 50/100 images", 0.5, 5.0)

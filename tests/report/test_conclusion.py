@@ -52,15 +52,23 @@ def test_the_lead_that_is_not_significant_is_said_with_its_test() -> None:
 def test_a_significant_lead_is_over_all_others() -> None:
     models = {"a": fids(1.0, 1.1, 0.9), "b": fids(8.0, 8.1, 8.2), "c": fids(9.0, 9.1, 9.3)}
     table = the_table(models)
-    assert conclusion(table).startswith("a has the lowest FID (1.000); its lead over every other row is sig")
+    lead = "a has the lowest FID (1.000); its lead over b (8.100) and every other row is significant"
+    assert conclusion(table).startswith(lead)
     assert "3 seeds each)" in conclusion(table)
     two = conclusion(the_table({name: models[name] for name in "ab"}))
     assert "its lead over b (8.100) is significant (p < 0.001" in two
 
 
-def test_the_row_that_cannot_be_told_from_the_first_is_named_not_the_second() -> None:
+def test_the_next_best_row_is_named_first_and_then_one_that_cannot_be_told_from_the_leader() -> None:
     models = {"a": fids(1.0, 1.1, 0.9), "b": fids(2.0, 2.1, 2.2), "c": fids(1.0, 4.0, 7.0)}
-    assert "its lead over c (4.00) is not significant" in conclusion(the_table(models))
+    table = the_table(models)
+    said = conclusion(table)
+    assert "its lead over b (2.10) is significant (p < 0.001, Welch's test, 3 seeds each)" in said
+    assert said.endswith(", but its lead over c (4.00) is not (p = 0.23).")
+    assert not any(entry.is_best for line in table.lines for entry in line.entries)
+    close = {"a": models["a"], "b": fids(1.0, 1.2, 1.1), "c": models["c"]}
+    assert "its lead over b (1.10) is not significant" in conclusion(the_table(close))
+    assert "c (" not in conclusion(the_table(close))
 
 
 def test_one_seed_is_no_test_and_more_seeds_are_advised() -> None:
@@ -138,9 +146,10 @@ def test_of_equal_models_a_conclusion_calls_one_better_in_at_most_5_per_cent(row
         models = {f"m{i}": [{kind: rng.gauss(5, 1) for kind in KINDS} for _ in range(3)] for i in range(rows)}
         table = the_table(models)
         said = conclusion(table)
-        is_called = "is significant" in said
+        is_called, is_over_next_alone = "is significant" in said, ", but its lead over" in said
         place = next(i for i, col in enumerate(table.columns) if col.better)
-        assert is_called == any(entry.is_best for entry in table.entries[place])
+        is_best = any(entry.is_best for entry in table.entries[place])
+        assert is_best == (is_called and not is_over_next_alone)
         assert is_called != ("is not significant" in said)
         wrong += is_called
     assert wrong < 0.05 * draws + 5 * math.sqrt(0.05 * 0.95 * draws)

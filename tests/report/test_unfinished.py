@@ -45,7 +45,7 @@ def test_a_run_at_work_shows_its_progress_loss_time_left_and_when_it_was_seen(
     runs = compare(tmp_path, Query()).runs
     (run,) = at_work(runs, NOW)
     assert run.model == "vae"
-    assert run.progress == "12,000 of 60,000 images (20%)"
+    assert run.progress == "training 12,000/60,000 images (20 %)"
     assert run.loss == "net/loss 0.482"
     assert run.left == "1:00"
     assert run.last_seen == "2026-11-30 11:59:55 UTC"
@@ -57,9 +57,9 @@ def test_a_run_at_work_shows_its_progress_loss_time_left_and_when_it_was_seen(
     [
         ([], None, "starting", "–"),
         ([LINE | {"images_seen": 60032}], None, "evaluating", "–"),
-        ([LINE], {"images": None, "seconds": 60}, "15 of 60 seconds (25%)", "0:45"),
-        ([LINE], {"images": 60000, "seconds": 30}, "15 of 30 seconds (50%)", "0:15"),
-        ([LINE], {"flops": 1e15}, "12,000 images", "–"),
+        ([LINE], {"images": None, "seconds": 60}, "training 15/60 s (25 %)", "0:45"),
+        ([LINE], {"images": 60000, "seconds": 30}, "training 15/30 s (50 %)", "0:15"),
+        ([LINE], {"flops": 1e15}, "training 12,000 images", "–"),
     ],
 )
 def test_progress_is_the_share_of_the_limit_that_comes_first(
@@ -108,7 +108,7 @@ def test_the_page_lists_runs_at_work_and_escapes_their_texts(
     working("x", {**LINE, "<b>/loss": 1.0}, model="<script>alert(1)</script>")
     page = html(compare(tmp_path, Query()), title="runs")
     assert "<h2>Runs in progress</h2>" in page
-    assert "12,000 of 60,000 images (20%)" in page
+    assert "training 12,000/60,000 images (20 %)" in page
     assert "<h2>Not included</h2>" not in page  # it is listed once
     assert "<script>alert" not in page
     assert "<b>/loss" not in page

@@ -23,7 +23,7 @@ def lines(
     model = toy_model(classes)
     budget = Budget(images=60_000, flops=1.5e15)
     parts: Any = SimpleNamespace(model=model, device=torch.device("cpu"), budget=budget, seed=3)
-    configuration = Configuration("", {}, {"model": "ddpm", **choices}, {}, job)
+    configuration = Configuration("", {"guidance": {"scale": 2.0}}, {"model": "ddpm", **choices}, {}, job)
     return first_lines(parts, configuration, DATA, Choice(FIXED["fp32"], reason), place, processes=processes)
 
 
@@ -40,9 +40,10 @@ def test_it_names_model_data_parameters_device_precision_budget_and_directory(
 
 
 def test_a_conditional_or_guided_run_does_not_look_unconditional(tmp_path: Path) -> None:
-    (guided,) = lines(tmp_path, classes=5, guidance="classifier_free")
-    start = "conditional ddpm with guidance=classifier_free on toys (1,234 images 1x4x4, 5 classes), "
-    assert guided.startswith(start)
+    (guided,) = lines(tmp_path, classes=5, conditional="true", guidance="classifier_free")
+    assert guided.startswith("ddpm on toys (1,234 images 1x4x4, 5 classes), guided (classifier_free 2), ")
+    (labelled,) = lines(tmp_path, job="job 2", conditional="true", guidance="none")
+    assert labelled.startswith("job 2: ddpm on toys, conditional, seed 3, ")
     assert lines(tmp_path, guidance="none")[0].startswith("ddpm on toys ")
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, recorded_networks
 from genbench.records.metric_name import OF, MetricName, rank
 from genbench.records.result import Cost, Likelihood, Reconstruction, Result
+from genbench.records.titles import UNCONDITIONAL, conditioning, data_name
 from genbench.records.units import device_words, with_unit
 from genbench.report.columns import CONVERGED_BITS
 from genbench.report.numbers import decimals, rounded, uncertainty, written
@@ -68,17 +69,14 @@ def print_quality(record: Mapping[str, Any], console: Console) -> None:
 
 
 def who(result: Result) -> str:
-    """Name the model and its data, and how it is conditioned: "conditional ddpm on digits"."""
+    """Name the model, its data, and what its samples are conditioned on: "ddpm on digits, guided
+    (classifier_free 2)".
+    """
     choices = result.choices
-    guidance = choices.get("guidance", "none")
-    return "".join(
-        (
-            "conditional " if choices.get("conditional") == "true" else "",
-            choices.get("model", "a model"),
-            f" with guidance={guidance}" if guidance != "none" else "",
-            f" on {choices.get('data', 'unknown data')}",
-        )
-    )
+    on = data_name(choices, result.config) or "unknown data"
+    given = conditioning(choices, result.config)
+    name = f"{choices.get('model', 'a model')} on {on}"
+    return name if given in (None, UNCONDITIONAL) else f"{name}, {given}"
 
 
 def pairs(values: Mapping[str, str]) -> Table:

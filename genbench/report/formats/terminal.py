@@ -46,7 +46,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         if words := conclusion(table):
             console.print(wrapped(words, console.width, indent=""), end="\n\n", soft_wrap=True)
         for block in blocks(shown(table), console.width):
-            console.print(grid(block), end="\n\n")
+            console.print(grid(block), "", sep="\n")
         if (pivot := pivot_of(table)) is not None:
             print_pivot(pivot, console)
         for note in notes(table):
@@ -79,7 +79,7 @@ def print_pivot(pivot: Pivot, console: Console) -> None:
     ]
     console.print(wrapped(pivot.title, console.width), style="bold", soft_wrap=True)
     for block in blocks([labels, labels, *columns], console.width):
-        console.print(grid(block), end="\n\n")
+        console.print(grid(block), "", sep="\n")
 
 
 def wrapped(note: str, width: int, indent: str = "  ") -> Text:
@@ -128,14 +128,18 @@ def blocks(columns: Sequence[Shown], width: int) -> Iterator[list[Shown]]:
 
 
 def room(columns: Sequence[Shown]) -> int:
-    """Width of some columns side by side, in letters."""
+    """Width of some columns side by side, in letters; nothing follows the last one."""
     sizes = (max(map(cell_len, (title, *(cell.plain for cell in cells)))) for title, cells, _ in columns)
-    return sum(sizes) + BETWEEN * len(columns)
+    return sum(sizes) + BETWEEN * max(len(columns) - 1, 0)
 
 
 def grid(block: Sequence[Shown]) -> Grid:
     """A block of columns as rich prints it."""
-    made = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, BETWEEN - 1, 0, 0))
+    has_titles = any(title for title, _, _ in block)  # a single row that stands upright has none
+    style = box.SIMPLE_HEAD if has_titles else None
+    made = Grid(
+        box=style, show_header=has_titles, show_edge=False, pad_edge=False, padding=(0, BETWEEN - 1, 0, 0)
+    )
     for title, _, is_number in block:
         # Numbers are never broken; what is longer than the terminal can only be text.
         made.add_column(Text(title), justify="right" if is_number else "left", no_wrap=is_number)

@@ -122,9 +122,11 @@ def test_the_first_line_names_model_and_data_and_what_was_typed_comes_before_the
     choices = {"tracker": "jsonl", "model": "ddpm", "data": "digits", "conditional": "true", "loss": "l1"}
     console = Console(file=io.StringIO(), width=140)
     words = ["model=ddpm", "loss=l1", "sampler.steps=20"]
-    print_result(Result.of(result | {"choices": choices | {"guidance": "classifier_free"}}), console, words)
+    config = {"guidance": {"_target_": "genbench.guidance.ClassifierFree", "scale": 2.0}}
+    guided = result | {"choices": choices | {"guidance": "classifier_free"}, "config": config}
+    print_result(Result.of(guided), console, words)
     first, second, third, *_ = console.file.getvalue().splitlines()
-    assert first.startswith("conditional ddpm with guidance=classifier_free on digits, seed 1: ")
+    assert first.startswith("ddpm on digits, guided (classifier_free 2), seed 1: ")
     assert second.split() == ["set", "loss=l1,", "sampler.steps=20"]
     assert third.split()[0] == "options"
     assert "loss" not in third
