@@ -33,16 +33,17 @@ Commands
   genbench report runs                             compare the runs in a folder
 
 Help
-  {TRAIN} --help schedule loss              describe the options of groups
+  {TRAIN} --help schedule loss              options of groups
   {TRAIN} --help schedule=cosine            settings of an option
   {TRAIN} --help model=gan                  groups that a model accepts
-  {TRAIN} --cfg job                         all settings with their values
+  {TRAIN} --cfg job                         all settings, with values
 
 Settings that are often changed
   seed=0  conditional=true  device=cuda  trainer.devices=2 (GPUs of one run)
-  budget.images=60000 or budget.seconds=600  trainer.batch_size=64  optim.lr=1e-3
-  sampler.steps=20  metrics.samples=10000  tracker=jsonl  data.root=PATH
-  runs_dir=runs  name=default  rerun=true (a new run; else the same is resumed)
+  budget.images=60000 or budget.seconds=600  trainer.batch_size=64
+  optim.lr=1e-3  sampler.steps=20  metrics.samples=10000
+  tracker=jsonl  data.root=PATH  runs_dir=runs  name=default
+  rerun=true (a new run; else the same is resumed)
 
 Groups, and their options (GROUP=OPTION)
 """

@@ -26,7 +26,7 @@ from genbench.runtime.device import describe, keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.precision import FIXED, AutoPrecision, Choice, FixedPrecision, recorded_precision
 from genbench.runtime.stop import Stopped, listening
-from genbench.session.first_line import first_lines
+from genbench.session.first_line import first_lines, shown
 from genbench.session.run_parts import Configuration, Parts
 from genbench.session.step_rate import step_rates
 from genbench.tracking import Tracker, Trackers
@@ -110,7 +110,8 @@ class Session:
             status, error = "stopped", str(missing)
             raise Unmeasured(
                 "trained and saved, but not evaluated: the weights of its features are not there. Put them "
-                "where the message before the training says, and repeat the command"
+                "where the message before the training says, and repeat the command; or evaluate without "
+                f"them: genbench evaluate {shown(self.here.path)} --metrics classifier"
             ) from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
