@@ -140,8 +140,9 @@ def load(
 
     path_or_name: its directory, the name of one below ./runs, a folder of `genbench export`, or
     hf:USER/NAME[@REVISION] on the Hub of Hugging Face. weights: "ema" or "raw". device: auto, cpu
-    or cuda. settings: of the sampling, {"sampler": "ddim", "steps": 20}. Raises FileNotFoundError where there
-    is no such run, ValueError where the name fits several or a setting is none of this model.
+    or cuda. settings: of the sampling, by their full keys: {"sampler": "ddim", "sampler.steps": 20}; "steps"
+    alone means the one that the model has, sampler.steps or solver.steps, say. Raises FileNotFoundError where
+    there is no such run, ValueError where the name fits several or a setting is none of this model.
     """
     found = located(fetched(path_or_name))
     return TrainedModel(load_generator(found, device=device, weights=weights, overrides=settings))

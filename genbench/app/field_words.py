@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from genbench.app.misfit import composed
 from genbench.app.words import parse_override
+from genbench.config import schema
 from genbench.config.groups import groups, is_group, options
 from genbench.config.option_folders import import_target
 from genbench.records.flatten import flatten
@@ -42,7 +43,11 @@ def images_of_steps(value: str, tree: Tree) -> str:
 
 
 def halflife_of_decay(value: str, tree: Tree) -> str:
-    """Return the half-life, in images, of an average whose weights shrink by this factor at each update."""
+    """Return the half-life, in images, of an average whose weights shrink by this factor at each update.
+    Raises ValueError on a factor that is not between 0 and 1.
+    """
+    if not 0 < float(value) < 1:
+        raise ValueError(f"a decay is between 0 and 1, and not {value}")
     return str(round(tree["trainer"]["batch_size"] * math.log(0.5) / math.log(float(value))))
 
 
@@ -67,7 +72,7 @@ def of_score(name: str) -> tuple[Meaning, Meaning]:
 
 BF16 = partial(one_of, {"true": "bf16", "fp16": "bf16", "bf16": "bf16", "false": "fp32", "no": "fp32"})
 UPDATES = Meaning("budget.images", images_of_steps, "updates times trainer.batch_size")
-SAMPLER_STEPS = Meaning("sampler.steps", note="of sampling")
+SAMPLING_STEPS = [Meaning(key, note="of sampling") for key in schema.STEPS]
 OF_TRACKER = "metrics.jsonl is always written"
 
 Row = tuple[str, *tuple[Meaning, ...]]
@@ -77,7 +82,7 @@ ROWS: tuple[Row, ...] = (
         "epoch epochs n_epochs num_epochs max_epochs num_train_epochs",
         Meaning("budget.images", images_of_epochs, "the epochs times the training images"),
     ),
-    ("steps step num_steps n_steps", SAMPLER_STEPS, UPDATES),
+    ("steps step num_steps n_steps", *SAMPLING_STEPS, UPDATES),
     (
         "iterations iters n_iter n_iters num_iterations max_iters max_steps total_steps train_steps "
         "training_steps num_train_steps max_train_steps updates",
@@ -86,7 +91,7 @@ ROWS: tuple[Row, ...] = (
     (
         "sampler_steps sampling_steps num_sampling_steps sample_steps num_inference_steps "
         "inference_steps ddim_steps nfe",
-        SAMPLER_STEPS,
+        *SAMPLING_STEPS,
     ),
     (
         "t timesteps n_timesteps num_timesteps diffusion_steps num_diffusion_steps num_train_timesteps",
@@ -140,11 +145,15 @@ ROWS: tuple[Row, ...] = (
     ),
     ("noise_schedule beta_schedule noise_scheduler", Meaning("schedule")),
     ("lr_scheduler learning_rate_schedule lr_decay", Meaning("lr_schedule")),
-    ("sampling_method sampler_type sampler_name", Meaning("sampler")),
+    ("sampling_method sampler_type sampler_name", Meaning("sampler"), Meaning("solver")),
     ("optimizer optimiser opt optimizer_name", Meaning("optim")),
     ("loss_type loss_fn criterion_type", Meaning("loss")),
     ("prediction_type pred_type objective_type predict", Meaning("parameterization")),
-    ("cfg cfg_scale guidance_scale guidance_strength", Meaning("guidance.scale")),
+    (
+        "cfg cfg_scale guidance_scale guidance_strength",
+        Meaning("guidance.scale"),
+        Meaning("guidance", note="with conditional=true; then guidance.scale"),
+    ),
     (
         "ema ema_decay ema_rate use_ema",
         Meaning("trainer.ema_halflife_images", halflife_of_decay, "averages are always kept"),

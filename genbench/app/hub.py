@@ -67,7 +67,8 @@ def fetched_revision(folder: Path) -> str | None:
 
 def resolved(repository: str, revision: str | None, folder: Path) -> str | None:
     """Return the commit that a revision (None: the main branch) stands for on the Hub; where that cannot be
-    reached, the commit that was fetched into `folder` before, or else the revision as it is.
+    reached, the commit that was fetched into `folder` before, or else the revision as it is. Raises what
+    the library does, at once where nothing was fetched before: by itself it tries again for half a minute.
     """
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
@@ -77,8 +78,13 @@ def resolved(repository: str, revision: str | None, folder: Path) -> str | None:
         raise
     except errors.RevisionNotFoundError:  # whose message is another
         raise
-    except Exception:  # offline, or whatever its library of connections raises
-        return fetched_revision(folder) or revision
+    except errors.HfHubHTTPError:  # the Hub was reached, and refused
+        if not is_exported(folder):
+            raise
+    except Exception as error:  # offline, or whatever its library of connections raises
+        if not is_exported(folder):
+            raise errors.LocalEntryNotFoundError(str(error)) from error
+    return fetched_revision(folder) or revision
 
 
 @contextmanager

@@ -286,8 +286,7 @@ def task_of(cfg: DictConfig, here: Run) -> Task:
     }
     choices["conditional"] = str(cfg.conditional).lower()
     number = job.job.get("num") or 0
-    title = f"job {number + 1}" if in_sweep() else ""
-    return Task(without_hydra(cfg), here.path, identity(cfg), choices, number, title)
+    return Task(without_hydra(cfg), here.path, identity(cfg), choices, number, in_sweep())
 
 
 def hydra_part() -> DictConfig:

@@ -39,7 +39,7 @@ NOTICED_SECONDS = 30.0  # in which the parent has seen that a process ended, and
 
 class Task(NamedTuple):
     """A run as each of its processes gets it; choices: option of each group, job: its number in a sweep,
-    title: its name in a sweep, for its first line; empty for the one run of a command.
+    in_sweep: False for the one run of a command.
     """
 
     cfg: DictConfig
@@ -47,12 +47,12 @@ class Task(NamedTuple):
     identity: str
     choices: Mapping[str, str]
     job: int
-    title: str = ""
+    in_sweep: bool = False
 
     def to_json(self) -> str:
         """Encode the task as JSON: text is all that a process is handed, since text executes nothing."""
         tree = OmegaConf.to_container(self.cfg)
-        return json.dumps([tree, str(self.path), self.identity, dict(self.choices), self.job, self.title])
+        return json.dumps([tree, str(self.path), self.identity, dict(self.choices), self.job, self.in_sweep])
 
     @classmethod
     def from_json(cls, text: str) -> "Task":
@@ -144,7 +144,7 @@ def assemble(task: Task, local: int = 0, each: int | None = None) -> "tuple[Part
         parts = build(cfg, job=task.job, local=local, each=each)
     values = resolved(cfg)
     settings = settings_once(without_hydra(task.cfg), values, task.choices)
-    return parts, Configuration(task.identity, values, task.choices, settings, task.title)
+    return parts, Configuration(task.identity, values, task.choices, settings, task.in_sweep)
 
 
 def reported_error(folder: Path, devices: int) -> Exception | None:

@@ -34,7 +34,7 @@ from genbench.errors import UsageError
 from genbench.records.identity import hashed
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, Status, outcome_table
-from genbench.runtime.progress import terminal
+from genbench.runtime.progress import Progress, terminal
 from genbench.runtime.stop import StopRequest, ignoring_hangup, say_stopping, stop_signals
 
 __all__ = [
@@ -148,7 +148,8 @@ class Combinations(Sweeper):
         """Return the jobs that can be composed and written; enter all in the ledger, and print the others.
         Raises UsageError, with the reason of the first, where all are refused.
         """
-        reasons = [(words, self.refusal(words)) for words in jobs]
+        with Progress(terminal()).waiting("checking the jobs"):  # which imports torch and reads data
+            reasons = [(words, self.refusal(words)) for words in jobs]
         good = [words for words, reason in reasons if reason is None]
         bad = [(words, reason) for words, reason in reasons if reason is not None]
         if not good:

@@ -56,7 +56,7 @@ def new(
     say(f"install:  {install}\ntry:      {attempt}\ntest:     {test}")
 
 
-@verbs.command(epilog=examples(["genbench check-family model=vae --shape 3 16 16 network.width=16"]))
+@verbs.command(epilog=examples(["genbench check-family model=ddpm --shape 3 16 16 network.width=16"]))
 def check_family(
     family: Annotated[
         list[str],
@@ -81,7 +81,7 @@ def check_family(
     """Check a family of models against the rules for all.
 
     The model is built small, trained for some steps on random images, sampled from, and given wrong input,
-    all on the CPU; a class is built as its option conf/model/NAME.yaml says. docs/extending.md lists the
+    all on the CPU; a class is built as its option conf/model/NAME.yaml says. docs/own-family.md lists the
     rules. Exit code 1 where the family breaks one.
     """
     from genbench.app.candidates import Images, find_family

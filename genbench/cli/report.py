@@ -299,7 +299,5 @@ def asked(by: str, sort: str, columns: str) -> "Query":
 
     for option, value in (("--by", by), ("--sort", sort.removeprefix("-") or sort), ("--columns", columns)):
         if value.strip(" ,-") == "" != value:
-            raise ValueError(
-                f"{option} is {value!r}; it must name columns: `report RUNS_DIR --keys` lists them"
-            )
+            raise ValueError(f"{option} is {value!r}; it must name columns: `report RUNS --keys` lists them")
     return Query(by=listed(by), sort=sort, columns=listed(columns))

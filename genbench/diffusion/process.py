@@ -169,4 +169,4 @@ class LikelihoodProcess(Process):
 
         Raises ValueError where no bound is a sum over steps.
         """
-        raise ValueError(f"{type(self).__name__} has no bound that is a sum over steps: model=ddpm has one")
+        raise ValueError("this process has no bound that is a sum over steps: model=ddpm has one")

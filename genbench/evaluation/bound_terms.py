@@ -47,7 +47,7 @@ def bound_figure(
     Raises ValueError for a model whose bound is no sum over steps, and on more images than the split has.
     """
     if not isinstance(model, BoundTerms):
-        raise ValueError(f"{type(model).__name__} has no bound that is a sum over steps: model=ddpm has one")
+        raise ValueError("this model has no bound that is a sum over steps: model=ddpm has one")
     device = context.device
     # The first term of one black image: what has no such terms is refused before the data are read.
     one = torch.zeros(1, dtype=torch.long, device=device) if model.num_classes else None

@@ -70,22 +70,22 @@ def choose(
         raise ValueError("--strength says how far --vary IMAGE goes: give both")
     if inpaint is not None and mask is not None:
         if not isinstance(model, Inpaints):
-            raise unable(model, "--inpaint")
+            raise unable("--inpaint")
         return completions(model, inpaint, mask)
     if vary is not None:
         if not isinstance(model, Edits):
-            raise unable(model, "--vary")
+            raise unable("--vary")
         return variations(model, vary, 0.5 if strength is None else strength)
     return samples(model)
 
 
-def unable(model: Generator, option: str) -> ValueError:
+def unable(option: str) -> ValueError:
     """Make the error for an option of `genbench sample` that a model without editing, such as a GAN, does not
     support, with the remedy.
     """
     return ValueError(
-        f"{option} needs a model that edits images, such as model=ddpm, and {type(model).__name__} does "
-        "not: without --inpaint, --mask, --vary and --strength it draws images of its own"
+        f"{option} needs a model that edits images, such as model=ddpm, and this one does not: "
+        "without --inpaint, --mask, --vary and --strength it draws images of its own"
     )
 
 

@@ -51,11 +51,11 @@ def arcs(
     pairs; None takes the classes in turn. Raises ValueError where the model has no codes, or no encoder for
     given images, and on a label that it does not know.
     """
-    name, device = type(model).__name__, context.device
+    device = context.device
     if not isinstance(model, Decodes):
         raise ValueError(
-            f"{name} has no latent codes to interpolate between: give a run of model=vae, flow, gan, vqvae, "
-            "autoencoder or latent_diffusion"
+            "this model has no latent codes to interpolate between: give a run of model=vae, flow, gan, "
+            "vqvae, autoencoder or latent_diffusion"
         )
     if between is None:
         y = labels(model, pairs, label, device=device)
@@ -65,8 +65,9 @@ def arcs(
         return Arcs(model, start, end, y)
     if not isinstance(model, Latent):
         raise ValueError(
-            f"--between encodes two images, and {name} has no encoder: leave it out to interpolate between "
-            "codes of the prior, or give a run of model=vae, flow, vqvae, autoencoder or latent_diffusion"
+            "--between encodes two images, and this model has no encoder: leave it out to interpolate "
+            "between codes of the prior, or give a run of model=vae, flow, vqvae, autoencoder or "
+            "latent_diffusion"
         )
     if model.num_classes and label is None:
         legal = f"give --label, from 0 to {model.num_classes - 1}"

@@ -87,9 +87,7 @@ class Reevaluation:
         """
         check_fits(model, self.source)  # before the data are prepared, which may take minutes
         if not self.metrics.scores and not isinstance(model, Likelihood | Latent):
-            raise ValueError(
-                f"{type(model).__name__} has no likelihood: choose --metrics standard, or others with scores"
-            )
+            raise ValueError("this model has no likelihood: choose --metrics standard, or others with scores")
         quality: dict[str, float] = {}
         if self.metrics.scores:
             held_out = self.evaluator.score_held_out(labelled=model.num_classes > 0)

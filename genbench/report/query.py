@@ -163,9 +163,7 @@ def resolve(runs: Runs, name: str) -> list[str]:
     if found := titled(name) or of_kind(runs, kinds[0] if kinds else name):
         return found
     advice = f"did you mean {' or '.join(found)}? " if (found := near(name, names(runs))) else ""
-    raise ValueError(
-        f"{name!r} is no column of these runs; {advice}`genbench report RUNS_DIR --keys` lists them"
-    )
+    raise ValueError(f"{name!r} is no column of these runs; {advice}`genbench report RUNS --keys` lists them")
 
 
 def near(name: str, known: Sequence[str]) -> list[str]:

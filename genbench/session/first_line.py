@@ -11,7 +11,7 @@ from genbench.runtime.precision import Choice
 from genbench.session.run_parts import Configuration, Parts
 from genbench.training.budget import Budget
 
-__all__ = ["first_lines"]
+__all__ = ["first_lines", "shown"]
 
 
 def first_lines(
@@ -27,22 +27,21 @@ def first_lines(
     images -> runs/default/ddpm-digits-seed0-1a2b3c4d"; in a second one the reason for its precision, if any.
 
     place: its directory, written as below the working directory where it lies there. processes: of the run. A
-    job of a sweep has its number and seed instead of the shape of its images and its directory.
+    job of a sweep, which other lines name, is indented, without the shape of its images and its directory.
     """
-    model, device, job = parts.model, parts.device, configuration.job
+    model, device, in_sweep = parts.model, parts.device, configuration.in_sweep
     given = conditioning(configuration.choices, configuration.values)
     shape = "x".join(map(str, data.train.images.shape[1:]))
     classes = f", {model.num_classes} classes" if model.num_classes else ""
-    images = "" if job else f" ({len(data.train):,} images {shape}{classes})"
+    images = "" if in_sweep else f" ({len(data.train):,} images {shape}{classes})"
     one = "cpu" if device.type == "cpu" else describe(device)
     where = one if processes == 1 else f"{processes} x {one}"
     facts = [f"{configuration.choices.get('model', 'model')} on {data.name}{images}"]
     facts += [] if given in (None, UNCONDITIONAL) else [given]
-    facts += [f"seed {parts.seed}"] if job else []
     facts.append(f"{parameter_count(model):,} parameters")
     facts += [f"{where} {chosen.taken.name}", *([in_words(parts.budget)] if model.phases else [])]
     line = ", ".join(facts)
-    lines = [f"{job}: {line}" if job else f"{line} -> {shown(place)}"]
+    lines = [f"  {line}" if in_sweep else f"{line} -> {shown(place)}"]
     return lines + [f"Networks compute in {chosen.taken.name}: {chosen.reason}."] * bool(chosen.reason)
 
 

@@ -49,8 +49,8 @@ class Configuration(NamedTuple):
     """The option chosen in each group: model -> ddpm, .."""
     settings: Mapping[str, Any]
     """Each setting once, by its dotted key, for trackers: `values` without references to other settings."""
-    job: str = ""
-    """The name of a job of a sweep, for the first line of its run: "job 2"; else empty."""
+    in_sweep: bool = False
+    """True of a job of a sweep, whose first line is shorter."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.precision import FIXED, Choice, FixedPrecision
 from genbench.runtime.stop import Stopped, listening
 from genbench.session.chosen_precision import chosen_precision
-from genbench.session.first_line import first_lines
+from genbench.session.first_line import first_lines, shown
 from genbench.session.run_parts import Configuration, Parts
 from genbench.tracking import Tracker, Trackers
 from genbench.training import checkpoint_contents
@@ -110,7 +110,8 @@ class Session:
             status, error = "stopped", str(missing)
             raise Unmeasured(
                 "trained and saved, but not evaluated: the weights of its features are not there. Put them "
-                "where the message before the training says, and repeat the command"
+                "where the message before the training says, and repeat the command; or evaluate without "
+                f"them: genbench evaluate {shown(self.here.path)} --metrics classifier"
             ) from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"

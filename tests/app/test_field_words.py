@@ -25,6 +25,10 @@ MEANT = {
     "steps=20": "sampler.steps=20 (of sampling); or budget.images=1280 (updates times trainer.batch_size)",
     "steps=20 model=vae": "budget.images=1280 ",
     "num_steps=20": "sampler.steps=20 ",
+    "steps=20 model=flow_matching": "solver.steps=20 (of sampling); or budget.images=1280 ",
+    "nfe=2 model=consistency": "process.steps=2 ",
+    "cfg_scale=2": "guidance=OPTION (with conditional=true; then guidance.scale): choose from ",
+    "cfg_scale=2 guidance=classifier_free conditional=true": "guidance.scale=2 ",
     "sampler.num_steps=20": "sampler.steps=20 ",
     "sampler_steps=20": "sampler.steps=20 ",
     "max_steps=10 trainer.batch_size=32": "budget.images=320 ",
@@ -44,6 +48,7 @@ MEANT = {
     "optimizer=adamw": "optim=adamw",
     "optimizer=sgd": "optim=OPTION: choose from adam, adam_gan, adamw",
     "ema=0.999": "trainer.ema_halflife_images=44339 ",
+    "ema=10": "trainer.ema_halflife_images=VALUE ",
     "ema=true": "trainer.ema_halflife_images=VALUE ",
     "fp16=true": "precision=bf16 ",
     "amp=true": "precision=bf16 ",
@@ -78,7 +83,7 @@ def test_the_message_of_a_missing_key_has_the_setting_that_is_meant(command: str
 
 
 def test_each_word_leads_to_keys_and_groups_that_are_there() -> None:
-    models = [composed([f"model={name}"]) for name in ("ddpm", "vae", "gan")]
+    models = [composed([f"model={name}"]) for name in options("model")]
     known = {key for tree in models for key in [*keys_of(tree), *tree]} | {"guidance.scale"}
     for word, meanings in FIELD_WORDS.items():
         assert word == word.lower()

@@ -93,7 +93,7 @@ def test_assets_are_a_new_folder_of_html(runs: Path, tmp_path: Path) -> None:
     [
         (
             ["--by", "modle"],
-            "'modle' is no column of these runs; did you mean model? `genbench report RUNS_DIR --keys` lists"
+            "'modle' is no column of these runs; did you mean model? `genbench report RUNS --keys` lists"
             " them",
         ),
         (["--filter", "loss=l3"], "no run is left; loss is l1, l2"),

@@ -39,8 +39,7 @@ def test_the_page_fits_eighty_columns_and_its_first_screen_has_commands_and_sett
 def test_groups_stand_below_the_models_that_accept_them() -> None:
     page = help_text([])
     of_gan = page.split("Of model=gan\n")[1].split("\n\n")[0]
-    names = [line.split()[0] for line in of_gan.splitlines() if re.match(r"  \S", line)]
-    assert names == ["augmentation", "criterion", "penalty"]
+    assert re.findall(r"^  (\w+)", of_gan, re.MULTILINE) == ["augmentation", "criterion", "penalty"]
     of_every_run = page.split("Of every run\n")[1].split("\n\n")[0]
     assert of_every_run.split()[0] == "model"
 

@@ -40,5 +40,5 @@ def test_the_terms_of_every_step_are_written_and_sum_to_what_is_said(
 
 def test_a_model_without_such_a_bound_is_refused(made: Make, tmp_path: Path) -> None:
     run = made("model=vae", "network.encoder.width=8", "network.decoder.width=8")
-    with pytest.raises(ValueError, match="VAE has no bound that is a sum over steps"):
+    with pytest.raises(ValueError, match="this model has no bound that is a sum over steps"):
         bound(run, "--out", tmp_path / "b")

@@ -103,11 +103,15 @@ def test_each_family_with_codes_interpolates(made: Make) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words", "refusal"),
     [
-        (("network.width=8", "network.blocks=1"), (), "Diffusion has no latent codes to interpolate between"),
+        (
+            ("network.width=8", "network.blocks=1"),
+            (),
+            "this model has no latent codes",
+        ),
         (
             ("model=gan", "network.generator.width=8", "network.discriminator.width=8"),
             ("--between", "a.png", "b.png"),
-            "GAN has no encoder: leave it out",
+            "this model has no encoder: leave it out",
         ),
         (VAE, ("--between", "a.png", "b.png"), "a.png is no file: give an image"),
         (VAE, ("--between", "a.png", "b.png", "--pairs", "2"), "--between gives the only pair"),

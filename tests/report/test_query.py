@@ -219,7 +219,7 @@ def test_a_title_of_a_metric_is_a_name_of_it(tmp_path: Path, write: Write) -> No
         ("image_seen", "did you mean images_seen?"),
         ("fdi", "did you mean fid?"),
         ("lr", "did you mean optim.lr?"),
-        ("zzzzzz", "no column of these runs; `genbench report RUNS_DIR --keys` lists them"),
+        ("zzzzzz", "no column of these runs; `genbench report RUNS --keys` lists them"),
     ],
 )
 def test_a_misspelt_column_is_met_with_those_near_it_alone(

@@ -18,12 +18,20 @@ DATA: Any = SimpleNamespace(name="toys", train=Split(torch.zeros(1234, 1, 4, 4, 
 
 
 def lines(
-    place: Path, *, classes: int = 0, job: str = "", reason: str = "", processes: int = 1, **choices: str
+    place: Path,
+    *,
+    classes: int = 0,
+    in_sweep: bool = False,
+    reason: str = "",
+    processes: int = 1,
+    **choices: str,
 ) -> list[str]:
     model = toy_model(classes)
     budget = Budget(images=60_000, flops=1.5e15)
     parts: Any = SimpleNamespace(model=model, device=torch.device("cpu"), budget=budget, seed=3)
-    configuration = Configuration("", {"guidance": {"scale": 2.0}}, {"model": "ddpm", **choices}, {}, job)
+    configuration = Configuration(
+        "", {"guidance": {"scale": 2.0}}, {"model": "ddpm", **choices}, {}, in_sweep
+    )
     return first_lines(parts, configuration, DATA, Choice(FIXED["fp32"], reason), place, processes=processes)
 
 
@@ -47,8 +55,10 @@ def test_a_conditional_or_guided_run_does_not_look_unconditional(tmp_path: Path)
     assert lines(tmp_path, guidance="none")[0].startswith("ddpm on toys ")
 
 
-def test_a_job_of_a_sweep_is_named_in_short_and_a_choice_of_precision_has_its_reason(tmp_path: Path) -> None:
-    line, reason = lines(tmp_path, job="job 2", reason="it is faster")
-    assert line.startswith("job 2: ddpm on toys, seed 3, ")
+def test_a_job_of_a_sweep_is_in_short_and_a_choice_of_precision_has_its_reason(
+    tmp_path: Path,
+) -> None:
+    line, reason = lines(tmp_path, in_sweep=True, reason="it is faster")
+    assert line.startswith("  ddpm on toys, ")
     assert str(tmp_path) not in line
     assert reason == "Networks compute in fp32: it is faster."

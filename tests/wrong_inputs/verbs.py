@@ -121,7 +121,10 @@ IMAGES = (
     ("evaluate images --data digits --metrics none", ("nothing would be measured of images",)),
     ("evaluate images --data digits --metrics likelihood", ("a likelihood needs a model",)),
     ("evaluate plain --metrics none", ("nothing would be measured of plain", "--metrics standard")),
-    ("evaluate plain --metrics likelihood --device cpu", ("GAN has no likelihood", "--metrics standard")),
+    (
+        "evaluate plain --metrics likelihood --device cpu",
+        ("this model has no likelihood", "--metrics standard"),
+    ),
     ("evaluate images --data digits --weights raw", ("--weights raw is of a run", "leave it out")),
     ("evaluate images --data digits --data-root x", ("--data-root is x", "data=digits has none")),
     ("evaluate images --data image_folder --data-root 'a=b, [c]'", ("data.root is a=b, [c]",)),
