@@ -42,6 +42,7 @@ with what is legal.
 python main.py model=vae likelihood=gaussian network.latent=32 seed=1  # choose and set
 python main.py --help  # all groups and their options
 python main.py --help schedule loss  # what the options of a group are
+python main.py --help loss=huber  # the settings of an option
 python main.py --help model=gan  # the groups that a model accepts
 python main.py --cfg job  # the whole configuration of a command
 ```
