@@ -42,6 +42,7 @@ with what is legal.
 python main.py model=vae likelihood=gaussian network.latent=32 seed=1  # choose and set
 python main.py --help  # all groups and their options
 python main.py --help schedule loss  # what the options of a group are
+python main.py --help loss=huber  # the settings of an option
 python main.py --help model=gan  # the groups that a model accepts
 python main.py --cfg job  # the whole configuration of a command
 ```
@@ -54,89 +55,93 @@ tuned for one model on one data set stand in `conf/tuned/` and apply by themselv
 
 MEANINGS = {
     "width": "channels, of the first level where there are several",
-    "blocks": "residual blocks, or layers, of each level",
-    "multipliers": "channels of each level over width; null: as the size of the images asks",
+    "blocks": "residual blocks or layers, in each level where there are several",
+    "multipliers": "channels of each level over width; null: 1, 2, 2, .. down to a map of 4x4",
+    "discriminator.multipliers": "channels of each map over width, from the largest; "
+    "null: 1, 2, 4, .. (dcgan), all 1 (resnet_gan)",
     "dropout": "share of activations that are set to 0 in training",
-    "patch": "side of the squares of pixels folded into channels at the border",
-    "attention_side": "attention on maps of at most this side",
-    "latent": "numbers in the code of an image",
+    "patch": "side of the squares of pixels that are folded into channels before the first layer",
+    "attention_side": "largest side of a map on which attention is used",
+    "latent": "numbers in the latent (the code) of an image",
     "components": "components of each mixture",
     "codebook.size": "codes in the codebook",
     "codebook.dimensions": "numbers in each code",
-    "codebook.decay": "of the moving averages that the codes are",
+    "codebook.decay": "decay of the moving averages by which the codes follow the encoder, per step",
     "in_channels": "channels of the latent map",
-    "commitment": "weight of the distance of the encoder's answers to their codes",
+    "commitment": "weight of the squared distance between the encoder's outputs and their codes",
     "num_classes": "0: the autoencoder does not see labels",
     "run_dir": "the directory of a finished run",
     "beta": "weight of the KL term",
-    "jitter": "added to the variances of the fitted Gaussian",
-    "initial_scale": "standard deviation of a pixel before training, in [-1, 1]",
-    "min_scale": "smallest standard deviation of a pixel, in [-1, 1]",
-    "likelihood.scale": "scale of a pixel, in [-1, 1]",
-    "chunk": "images whose probabilities are computed at once",
+    "jitter": "share of the mean variance that is added to each variance of the fitted Gaussian",
+    "initial_scale": "learned scale of a pixel's distribution at the start; pixels are in [-1, 1]",
+    "min_scale": "smallest scale of a pixel's distribution; pixels are in [-1, 1]",
+    "likelihood.scale": "fixed scale by which the distance of a pixel is divided; pixels are in [-1, 1]",
+    "chunk": "grey levels whose probabilities are computed at once",
     "path": "folder of the pipeline, or USER/NAME on the Hub",
     "data.size": "side of the images, in pixels",
     "channels": "3: colour, 1: grey",
-    "download": "false: only read what is in root",
-    "flip": "mirror half of the training images",
-    "root": "folder of the images; null: the cache, for sets that can be downloaded",
+    "download": "false: read only what root, or the cache, holds",
+    "flip": "mirror training images at random, half of them",
+    "root": "folder of the images; null: the cache, into which sets with a download are loaded",
     "data.train": "training images",
     "data.test": "held-out images",
     "images": "images seen, over all phases; null: no such limit",
-    "seconds": "of training; null: no such limit",
+    "seconds": "seconds of training; null: no such limit",
     "flops": "floating-point operations of training; null: no such limit",
-    "lr": "learning rate after warm-up",
+    "lr": "learning rate after the warm-up",
     "betas": "decay of the moving averages of the gradient and of its square",
     "eps": "added to the root of the averaged square",
-    "weight_decay": "weight decay",
+    "weight_decay": "strength of the pull of weights to 0: within the gradient (adam), or apart (adamw)",
     "warmup_images": "images over which the learning rate rises from 0",
-    "checkpoint_every_seconds": "seconds between two checkpoints",
+    "checkpoint_every_seconds": "seconds between two checkpoints, at least",
     "ema_halflife_images": "half-life of the averaged weights, in images seen",
     "log_every_images": "images between two lines of the log",
     "gain": "bf16 where it is at least this many times as fast",
     "batch_size": "images that are evaluated at once",
-    "likelihood_samples": "0: no likelihood is measured",
-    "metrics.scores": "none",
+    "likelihood_samples": "test images for likelihood and reconstruction; null: all, 0: neither",
+    "metrics.scores": "no scores of samples",
     "splits": "parts of the samples, over whose scores the mean is taken",
     "subset_size": "samples in each subset",
     "subsets": "random subsets, over which the mean is taken",
     "neighbours": "the k of the k nearest neighbours",
     "directions": "random directions of projection",
     "features.seed": "of the classifier's training",
-    "mirrors": "further trackers; none",
+    "mirrors": "trackers beside metrics.jsonl: none",
     "required": "true: a run does not begin where the tracker does not start",
     "project": "project that runs are logged to",
     "minibatch_std": "add the standard deviation over the batch as a channel",
     "spectral_norm": "divide each weight by its largest singular value",
-    "saturation": "0 is none",
-    "contrast": "0 is none",
-    "translation": "largest shift, as a share of the side",
-    "cutout": "side of the square that is cut out, as a share of the side",
+    "saturation": "largest change of colourfulness; 0: none",
+    "contrast": "largest change of contrast; 0: none",
+    "translation": "largest shift, as a share of the side; 0: none",
+    "cutout": "side of the rectangle that is cut out, as a share of the image's; 0: none",
     "degrees": "degrees of freedom of Student's t",
-    "networks.width": "channels of the networks of the noise",
-    "dequantization.steps": "coupling steps of the noise's flow",
+    "networks.width": "channels of the networks that learn the noise",
+    "dequantization.steps": "couplings of the flow that makes the noise",
     "clip_x0": "clip predicted images to [-1, 1]",
-    "delta": "error from which on the loss is linear",
+    "delta": "error above which the loss is linear",
     "levels": "grey levels of a pixel",
     "sigma_data": "standard deviation of the data",
-    "mean": "of the normal distribution behind it",
-    "std": "standard deviation of the normal distribution behind it",
+    "path_times.mean": "mean of the logit of t, which has a normal distribution",
+    "path_times.std": "standard deviation of the logit of t",
+    "times.mean": "mean of ln sigma, which has a normal distribution",
+    "times.std": "standard deviation of ln sigma",
     "gamma": "cap on the signal-to-noise ratio",
-    "rho": "the more, the shorter the steps near the data",
+    "rho": "the larger, the shorter the steps near the data",
     "steps": "steps of sampling",
     "pairing.solver.steps": "steps with which pairs are made",
-    "most": "at most so many steps",
+    "most": "steps after which a sample ends with an error",
     "T": "steps of the process in training",
     "beta_1": "beta at the first step",
     "beta_T": "beta at the last step",
     "beta_max": "cap on beta",
     "s": "offset that keeps the first steps from being too small",
-    "start": "of the sigmoid's range",
-    "end": "of the sigmoid's range",
-    "tau": "temperature of the sigmoid",
+    "start": "argument of the sigmoid at the data",
+    "end": "argument of the sigmoid at the noise",
+    "tau": "temperature of the sigmoid: its argument is divided by it",
     "schedule.width": "units of the monotone network",
 }
-"""The end of a key -> its meaning, where no file of its group says it; the longest end counts."""
+"""The end of a key -> its meaning, where its own file does not say it; the longest end counts."""
 
 
 class Setting(NamedTuple):
@@ -190,7 +195,8 @@ def pulled(group: str, option: str, asked: Mapping[str, str] = MappingProxyType(
     found: dict[str, str] = {}
     for key, default in read(group, option).items():
         name = key.partition("@")[0].removeprefix("override ").removeprefix("/")
-        if name.startswith("tuned"):
+        if name.startswith("tuned"):  # settings of a model and its data; some choose options too
+            found |= pulled(name, default) if key.startswith("override") else {}
             continue
         found[name] = asked.get(name, default)
         if not key.startswith("override"):
@@ -264,19 +270,19 @@ def merged(group: str) -> list[tuple[Setting, list[str]]]:
     said = {row.key: row.comment for row, _ in rows if row.comment}
     found: dict[Setting, list[str]] = {}
     for row, option in rows:
-        comment = row.comment or said.get(row.key) or meaning(f"{group}.{row.key}")
+        # The comment of another option may speak of that option alone.
+        comment = row.comment or meaning(f"{group}.{row.key}") or said.get(row.key)
+        if comment is None:
+            raise ValueError(f"{group}.{row.key} has no comment in conf/: write one behind it there")
         found.setdefault(row._replace(comment=comment), []).append(option)
     return sorted(found.items(), key=lambda item: item[0].key)
 
 
-def meaning(key: str) -> str:
-    """Return the meaning of a dotted key by its longest end that has one. Raises ValueError on any other."""
+def meaning(key: str) -> str | None:
+    """Return the meaning of a dotted key by its longest end that has one; None where no end has one."""
     parts = key.split(".")
     ends = [".".join(parts[start:]) for start in range(len(parts))]
-    found = next((MEANINGS[end] for end in ends if end in MEANINGS), None)
-    if found is None:
-        raise ValueError(f"{key} has no comment in conf/: write one behind it there")
-    return found
+    return next((MEANINGS[end] for end in ends if end in MEANINGS), None)
 
 
 def settings(path: Path) -> Iterator[Setting]:

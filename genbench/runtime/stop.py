@@ -1,5 +1,5 @@
-"""Requests to stop: SIGINT (Ctrl-C), SIGTERM and SIGHUP let the current step finish and be saved, instead of
-ending the process at once.
+"""Requests to stop: SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGUSR2 let the current step finish and be saved,
+instead of ending the process at once.
 """
 
 import signal
@@ -19,6 +19,10 @@ __all__ = [
 ]
 
 HANGUP = "SIGHUP"
+NOT_OF_USERS = (HANGUP, "SIGUSR2")
+"""Signals that nobody types, which are never the second one that stops at once: of a terminal that closes,
+and of a scheduler that announces the end of a job's time, as submitit does (sbatch --signal=USR2@120).
+"""
 
 
 class Stopped(Exception):  # noqa: N818 (it is no error)
@@ -51,12 +55,12 @@ class StopRequest:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Signals that ask this process to stop: SIGINT, SIGTERM, and SIGHUP unless it ignores that.
+    """Signals that ask this process to stop: SIGINT, SIGTERM, and SIGHUP and SIGUSR2 unless it ignores them.
 
-    A process ignores SIGHUP that was started by nohup; Windows has no such signal.
+    A process ignores SIGHUP that was started by nohup; Windows has neither of the two.
     """
-    hangup = [number for number in signal.Signals if number.name == HANGUP]
-    heard = [number for number in hangup if signal.getsignal(number) != signal.SIG_IGN]
+    others = [number for number in signal.Signals if number.name in NOT_OF_USERS]
+    heard = [number for number in others if signal.getsignal(number) != signal.SIG_IGN]
     return [signal.SIGINT, signal.SIGTERM, *heard]
 
 
@@ -79,7 +83,7 @@ def ignoring_hangup() -> Iterator[None]:
 def listening(stop: StopRequest, *, patient: bool = False) -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into a request; a second one acts at once, as it does by default.
 
-    SIGHUP is a request too, and never the second signal.
+    SIGHUP and SIGUSR2 are requests too, and never the second signal.
     patient: in one of several processes, whom a terminal and their parent both signal: all later ones are
     the same request.
     """
@@ -106,9 +110,10 @@ def say_stopping(number: int) -> bool:
     """Print that the signal was heard; returns whether the next SIGINT or SIGTERM is to act at once.
 
     It is not after SIGHUP: where a terminal closes or a connection breaks, the kernel, the shell and the
-    login manager each send theirs, SIGTERM among them.
+    login manager each send theirs, SIGTERM among them. Nor is it after SIGUSR2, behind which a scheduler
+    sends SIGTERM.
     """
-    insists = signal.Signals(number).name != HANGUP
+    insists = signal.Signals(number).name not in NOT_OF_USERS
     more = "; Ctrl-C again to stop now" if insists else ""
     with suppress(RuntimeError):  # the signal came while this thread was printing
         print(f"\nStopping after the current step{more}.", file=sys.stderr, flush=True)

@@ -96,7 +96,7 @@ def test_the_extras_that_a_page_installs_exist(page: str) -> None:
 def test_what_a_reader_replaces_in_a_command_has_a_name_of_the_convention(page: str) -> None:
     words = [word for command in commands(page) for word in command.words[1:]]
     found = {name for word in words for name in PLACEHOLDER.findall(word) if len(name) > 2}
-    assert found - {*PLACEHOLDERS, "CLASS", "NPZ"} == set()
+    assert found - {*PLACEHOLDERS, "CLASS", "NPZ", "NFE"} == set()
 
 
 def test_the_version_is_that_at_the_head_of_the_changes() -> None:
