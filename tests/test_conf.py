@@ -113,7 +113,7 @@ def test_the_wasserstein_criterion_brings_its_penalty_and_critic_steps_and_the_c
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("model=gan", "penalty=none", "model.critic_steps=1"), "nothing bounds it: take penalty=gradient"),
+        (("model=gan", "penalty=none", "model.critic_steps=1"), "nothing bounds it: use penalty=gradient"),
         (
             ("experiment=fashion_mnist_gan",),
             r"penalty\.gradient=10 comes with penalty\.r1=1 and penalty\.r2=1: set penalty\.r1=0 penalty",

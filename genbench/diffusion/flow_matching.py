@@ -44,7 +44,7 @@ class Straight(Process):
         shape = network(x0, torch.ones(len(x0)), y).shape
         if shape != x0.shape:
             raise ValueError(
-                f"the network answers {tuple(shape)} for images of {tuple(x0.shape)}; both must be alike: "
+                f"the network answers {tuple(shape)} for images of {tuple(x0.shape)}; both must be equal: "
                 "set network.answers=1"
             )
 

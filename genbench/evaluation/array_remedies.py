@@ -53,7 +53,7 @@ def rearranged(found: tuple[int, ...], shape: tuple[int, int, int]) -> str:
     last = len(found) == 4 and found[3] in (1, 3, 4)
     if len(found) == 3 or last:
         return f": {of_other_images(found[1:3], found[3] if last else 1, shape)}"
-    return ": arrange it so, images first and channels last"
+    return ": rearrange it to this shape, images first and channels last"
 
 
 def of_other_images(size: tuple[int, ...], channels: int, shape: tuple[int, int, int]) -> str:
@@ -65,7 +65,7 @@ def of_other_images(size: tuple[int, ...], channels: int, shape: tuple[int, int,
             "measure against data of this size (--set data.size=.., or another --data), or save other images"
         )
     if channels == 4 and shape[0] == 3:
-        return "leave the transparency out, samples[..., :3]"
+        return "drop the alpha channel, samples[..., :3]"
     found, wanted = ({1: "grey", 3: "colour"}.get(each, "other") for each in (channels, shape[0]))
     return f"measure against {found} data, or save the samples as {wanted} images"
 

@@ -80,7 +80,7 @@ def sampler_sweep(
         model = load(setting)  # raises on what it lacks; built again later: many at once would fill memory
         if not isinstance(model, Trajectory):
             raise ValueError(
-                f"{type(model).__name__} draws its samples in one step, so there is nothing to vary: give a "
+                f"{type(model).__name__} draws its samples in one step, so no sampler can be varied: give a "
                 "run of a model that draws step by step, such as model=ddpm"
             )
     evaluator = Evaluator(prepare(source, progress=context.progress), metrics, context)

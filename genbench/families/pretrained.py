@@ -91,7 +91,7 @@ class DiffusersPipeline(Generator):
         """Raise ValueError unless a shape (C, H, W) of the pipeline's images is that of the data."""
         if shape != self.shape:
             raise ValueError(
-                f"the pipeline draws images of {shape}, and the data have {self.shape}, both (C, H, W): take "
+                f"the pipeline draws images of {shape}, and the data have {self.shape}, both (C, H, W): use "
                 "other data, or for data=image_folder set data.size and data.channels to the pipeline's"
             )
 
@@ -99,7 +99,7 @@ class DiffusersPipeline(Generator):
         """Raise ValueError unless the data's classes are those that the pipeline draws."""
         own = len(self.texts) if self.num_classes and self.is_of_texts else self.own_classes
         if own and not self.num_classes and not self.is_of_texts:
-            raise ValueError(f"the pipeline draws images of {own} classes: take conditional=true")
+            raise ValueError(f"the pipeline draws images of {own} classes: use conditional=true")
         if self.num_classes and own != self.num_classes:
             what = "prompts, one a class" if self.is_of_texts else "classes"
             raise ValueError(
@@ -110,7 +110,7 @@ class DiffusersPipeline(Generator):
         if self.default("class_labels") is inspect.Parameter.empty and scale > 1 and own != NULL_CLASS:
             raise ValueError(
                 f"{type(self.pipeline).__name__} is guided by class {NULL_CLASS} as none, and this one has "
-                f"{own} classes: take model.guidance=1, which is without"
+                f"{own} classes: use model.guidance=1, which is no guidance"
             )
 
     @property
@@ -176,8 +176,8 @@ class DiffusersPipeline(Generator):
         """Check that the weights have a recorded fingerprint. Raises ValueError where they have another."""
         if not torch.equal(state_dict["fingerprint"].cpu(), self.fingerprint.cpu()):
             raise ValueError(
-                "the pipeline's weights are not those that the run was made with: bring them back, or give "
-                "the new ones a path of their own"
+                "the pipeline's weights are not those that the run was made with: restore them, or put "
+                "the new ones at another path"
             )
         return None
 

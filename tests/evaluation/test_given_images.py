@@ -83,7 +83,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
     [
         (Image.new("L", (5, 6)), r"x\.png is 5x6 in mode L; the data has 5x6 in mode RGB"),
         (Image.new("RGB", (6, 6)), r"x\.png is 6x6 in mode RGB"),
-        (None, r"x\.png cannot be read \(it is no image\)"),
+        (None, r"x\.png cannot be read \(it is not an image\)"),
     ],
 )
 def test_an_image_file_of_another_kind_is_named(

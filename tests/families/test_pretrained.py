@@ -143,9 +143,9 @@ def test_its_state_is_a_fingerprint_that_other_weights_do_not_have(tmp_path: Pat
             "has 0 classes, and the data have 3 classes",
         ),
         (pipelines.ddpm, {"revision": "main"}, "model.revision is main, and .* is a folder"),
-        (of_classes, {}, "draws images of 10 classes: take conditional=true"),
+        (of_classes, {}, "draws images of 10 classes: use conditional=true"),
         (of_classes, {"num_classes": 3}, "has 10 classes, and the data have 3"),
-        (pipelines.dit, {"num_classes": CLASSES}, "take model.guidance=1"),
+        (pipelines.dit, {"num_classes": CLASSES}, "use model.guidance=1"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_remedy(

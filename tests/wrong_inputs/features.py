@@ -71,9 +71,9 @@ ROWS = (
     Wrong(f"{FOLDER} metrics=classifier", ("no classes", "add labels", "metrics=likelihood or"), unlabelled),
     Wrong(f"{FOLDER} features=classifier", ("no classes", "add labels", "features=inception"), unlabelled),
     Wrong(f"{FOLDER} features=fashion_mnist", ("are (1, 8, 8)", "inception, or metrics=like"), unlabelled),
-    Wrong(f"{FOLDER} features=fashion_mnist", ("are (1, 8, 8)", "take features=classifier"), labelled),
+    Wrong(f"{FOLDER} features=fashion_mnist", ("are (1, 8, 8)", "use features=classifier"), labelled),
     Wrong(
-        "main data=gaussians data.classes=1 features=classifier", ("1 class;", "2 or more: take features=law")
+        "main data=gaussians data.classes=1 features=classifier", ("1 class;", "2 or more: use features=law")
     ),
     Wrong("main data=gaussians features=fashion_mnist", ("(1, 8, 8)", "features=law")),
     Wrong("main data=gaussians data.size=28 features=digits", ("(1, 28, 28)", "features=law")),
@@ -101,14 +101,14 @@ ROWS = (
     Wrong("main data=gaussians data.test=5", ("5 images", "more by data.test=20", "'scores=[fid,")),
     Wrong(
         "main features=inception features.weights=w.pth name=a",
-        ("another layout", "give weights-"),
+        ("differs from", "give weights-"),
         other_tensors,
     ),
     Wrong("main features=inception features.weights=w.pth name=b", ("no file of weights",), other_objects),
-    Wrong("main features=dinov2 features.weights=w.pth name=a", ("another layout", "vits14"), other_tensors),
+    Wrong("main features=dinov2 features.weights=w.pth name=a", ("differs from", "vits14"), other_tensors),
     Wrong("main features=dinov2 features.weights=w.pth name=b", ("no file of weights",), other_objects),
     Wrong(f"{IMAGES} --features nonsense", ("nonsense", "choose from auto", "give a file"), images),
-    Wrong(f"{IMAGES} --features i.npz", ("i.npz is no file of weights", "give weights-"), images),
+    Wrong(f"{IMAGES} --features i.npz", ("i.npz is not a file of weights", "give weights-"), images),
     Wrong(f"{IMAGES} --metrics nonsense", ("nonsense", "choose from auto, classifier"), images),
     Wrong(f"{IMAGES} --metrics none", ("i.npz", "--metrics standard"), images),
     Wrong(f"{IMAGES} --metrics likelihood", ("i.npz", "a likelihood needs a model"), images),

@@ -126,7 +126,7 @@ ROWS = (
     given("x.pt", "not a dense tensor", files=stored(torch.zeros(24, 8, 8).to_sparse())),
     # Reference statistics.
     compared(
-        "--reference none.npz is no file", "`mu` and `sigma`", files=moments(mu=COV[0]), name="none.npz"
+        "--reference none.npz is not a file", "`mu` and `sigma`", files=moments(mu=COV[0]), name="none.npz"
     ),
     compared("no array `mu`; it has arr_0 (uint8 [24, 8, 8])", "mu=mean", files=moments(arr_0=IMAGES)),
     compared("has `mu` and no `sigma`", files=moments(mu=COV[0])),
