@@ -306,7 +306,7 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
     [
         (["schedule=linear", "schedule.T=10"], "larger T"),
         (["model=vae", "network.encoder.latent=4"], "set network.latent alone"),
-        (["model=autoencoder", "model.density.dimensions=4"], "set model.latent alone"),
+        (["model=autoencoder", "model.density.dimensions=4"], "set only model.latent"),
         (["model=vqvae", "model.codebook.size=0"], "size is 0"),
         (["model=vqvae", "model.codebook.size=1"], "model.codebook.size"),
         (["model=vqvae", "model.share=1.0"], "model.share is 1.0"),

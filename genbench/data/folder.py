@@ -151,8 +151,8 @@ class ImageFolder(ImageSource):
             if not tree.images:
                 others = " ".join(remarks(base, [tree]))
                 raise FileNotFoundError(
-                    f"{base} holds no images ({', '.join(SUFFIXES)}), and the {split} split needs one at "
-                    f"least: name another folder {BY_ROOT}. {others}".rstrip()
+                    f"{base} holds no images ({', '.join(SUFFIXES)}), and the {split} split needs at "
+                    f"least one: name another folder {BY_ROOT}. {others}".rstrip()
                 )
         found = tops(self.trees[self.bases["train"]].images) if self.hashed else {"train"}
         if all(top.lower() in HELD_OUT for top in found):

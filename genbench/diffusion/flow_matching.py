@@ -93,7 +93,7 @@ class FlowMatching(Straight, LikelihoodProcess):
         super().__init__()
         if isinstance(guidance, Classifier):
             raise ValueError(
-                "guidance=classifier divides by the signal at t = 1, and straight paths leave none: take "
+                "guidance=classifier divides by the signal at t = 1, and straight paths leave none: use "
                 "guidance=classifier_free"
             )
         check_count("model.process.density_steps", density_steps, MOST_PASSES, usual=16)

@@ -70,7 +70,7 @@ class GaussianDiffusion(LikelihoodProcess):
         """
         if isinstance(self.schedule, ErasureSchedule):
             raise ValueError(
-                "schedule=erasure is of process=binomial, which erases pixels, and process=gaussian adds "
+                "schedule=erasure belongs to process=binomial, which erases pixels; process=gaussian adds "
                 "noise: use schedule=cosine or another"
             )
         self.times.check(self.schedule)
@@ -99,7 +99,7 @@ class GaussianDiffusion(LikelihoodProcess):
             )
         if self.objective.wants_variance and not learned:
             raise ValueError(
-                f"loss={objective} adds the bound to train a variance, and the network answers none: take "
+                f"loss={objective} adds the bound to train a variance, and the network answers none: use "
                 "variance=learned, or loss=l2 with variance=fitted, which is fitted after training"
             )
         if not self.objective.weighted and not isinstance(self.weighting, Unweighted):
@@ -128,7 +128,7 @@ class GaussianDiffusion(LikelihoodProcess):
         # A fitted variance is the posterior's while the network is trained.
         if isinstance(self.weighting, TrueBound) and not isinstance(self.variance, BetaTilde | Fitted):
             raise ValueError(
-                "weighting=bound is that of the posterior's variance: use variance=posterior, or "
+                "weighting=bound assumes the posterior's variance: use variance=posterior, or "
                 "variance=fitted, which is the posterior's until the network is trained"
             )
 
@@ -144,7 +144,7 @@ class GaussianDiffusion(LikelihoodProcess):
             )
         if not bool(self.parameterization.gain(last).isfinite()):
             raise ValueError(
-                "at t = 1 this schedule leaves no signal, so that x0 does not follow from the noise: take "
+                "at t = 1 this schedule leaves no signal, so that x0 does not follow from the noise: use "
                 "parameterization=v or x0"
             )
         if isinstance(self.guidance, Classifier) and float(last) == 0:

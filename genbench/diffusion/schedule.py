@@ -172,7 +172,7 @@ class FixedSchedule(Schedule):
         if not bool(((betas > 0) & (betas < 1)).all()):
             ends = f"{float(betas.min()):.4g} to {float(betas.max()):.4g}"
             raise ValueError(
-                f"{type(self).__name__}(T={T}) has betas from {ends}; each must be above 0 and below 1: take "
+                f"{type(self).__name__}(T={T}) has betas from {ends}; each must be above 0 and below 1: use "
                 "a larger T or smaller betas"
             )
         # Not persistent: it follows from the arguments, and checkpoints stay readable when T changes.

@@ -59,7 +59,7 @@ class ReferenceFID(Score):
         if all(score.key != self.key for score in metrics.scores):
             keys = ", ".join(score.key for score in metrics.scores) or "none"
             raise ValueError(
-                f"--reference {self.file} is compared with by FID, and the scores are {keys}: add fid by "
+                f"--reference {self.file} is used by FID alone, and the scores are {keys}: add fid by "
                 "--set 'scores=[fid]'"
             )
         return metrics.with_score(self)

@@ -74,12 +74,14 @@ class DiffusersPipeline(Generator):
             raise ValueError(f"model.steps is {steps}; {name} takes from 1 to {most}")
         required = {key for key, found in self.takes.items() if found.default is inspect.Parameter.empty}
         if needed := sorted(required - {*CONDITIONS}):
-            raise ValueError(f"{name} needs {', '.join(needed)}: take a pipeline that draws from noise alone")
+            raise ValueError(f"{name} needs {', '.join(needed)}: choose one that needs only noise")
         if not {*CONDITIONS} & {*self.takes}:
-            raise ValueError(f"{name} takes none of {', '.join(CONDITIONS)}: take a pipeline of images")
+            raise ValueError(f"{name} takes none of {', '.join(CONDITIONS)}: choose another")
         if self.is_of_texts != bool(self.texts):
-            remedy = "give model.prompts=FILE, one a line" if self.is_of_texts else "leave out model.prompts"
-            raise ValueError(f"{name} draws {'to' if self.is_of_texts else 'without'} texts: {remedy}")
+            remedy = (
+                "give model.prompts=FILE, one per line" if self.is_of_texts else "leave out model.prompts"
+            )
+            raise ValueError(f"{name} {'needs' if self.is_of_texts else 'takes no'} prompts: {remedy}")
 
     def check_shape(self) -> None:
         """Raise ValueError where the pipeline's images, as its configuration says, are not the data's."""
@@ -103,7 +105,7 @@ class DiffusersPipeline(Generator):
         if self.num_classes and own != self.num_classes:
             what = "prompts, one a class" if self.is_of_texts else "classes"
             raise ValueError(
-                f"the pipeline has {own} {what}, and the data have {self.num_classes} classes: take "
+                f"the pipeline has {own} {what}, and the data have {self.num_classes} classes: use "
                 "conditional=false, or data of its classes"
             )
         scale = self.settings.get("guidance_scale", self.default("guidance_scale"))

@@ -120,7 +120,7 @@ def test_arrays_that_unpack_to_more_than_memory_are_refused(
     monkeypatch.setattr(os, "sysconf", lambda name: sizes[name])
     done = evaluated(tmp_path / "x.npz")
     assert done.code == 2
-    assert "x.npz: samples has 1,280,000 bytes, 1,048,576 bytes are in this machine" in done.err
+    assert "x.npz: samples has 1,280,000 bytes, this machine has 1,048,576 bytes" in done.err
 
 
 def test_what_is_no_npz_file_is_refused(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make:
         ),
         (
             lambda: toy_process(weighting=TrueBound(), variance=Beta()),
-            "weighting=bound is that of the posterior.*variance=posterior",
+            "weighting=bound assumes the posterior.*variance=posterior",
         ),
         (lambda: toy_process(times=Importance(T + 1)), r"times.T is 51, and schedule.T is 50"),
         (lambda: toy_process(density=ProbabilityFlow(T + 1)), r"density.steps is 51; it must be at most"),

@@ -127,9 +127,9 @@ def test_an_image_too_large_to_decode_is_refused_by_name(
         (BYTES.astype(np.int64), r"int64 with numbers from \d+ to \d+; .*its numbers are levels already"),
         (BYTES.astype(np.int64) * 3, r"scale to 0 .. 255 and round first"),
         (BYTES.astype(np.uint16) * 257, r"scale 16 bits to 8, \(samples / 257\).round"),
-        ((BYTES > 9).astype(int), r"take 255 for 1, samples.astype"),
+        ((BYTES > 9).astype(int), r"use 255 for 1, samples.astype"),
         ((BYTES.astype(">u2") * 257), r"scale 16 bits to 8"),
-        (BYTES > 9, r"dtype bool; it must be uint8: take 255 for true"),
+        (BYTES > 9, r"dtype bool; it must be uint8: use 255 for true"),
         (BYTES.astype(complex), r"dtype complex128; it must be uint8: save levels from 0 to 255"),
         (np.array(["a"] * 4), r"dtype <U1; it must be uint8: save levels"),
         (

@@ -107,7 +107,7 @@ ROWS = (
         ("network=unet does not fit model=autoregressive", "choose from image_gpt, pixelcnn"),
     ),
     Wrong("main model=latent_diffusion process=binomial", ("process=binomial does not fit", "gaussian")),
-    Wrong("main schedule=erasure", ("schedule=erasure is of process=binomial", "use schedule=cosine")),
+    Wrong("main schedule=erasure", ("schedule=erasure belongs to process=binomial", "use schedule=cosine")),
     Wrong("main process=binomial", ("black and white", "data.binarize=true")),
     Wrong("main loss=hybrid variance=fitted", ("loss=hybrid", "use variance=learned")),
     Wrong("main guidance=classifier", ("guidance=classifier needs classes", "conditional=true")),

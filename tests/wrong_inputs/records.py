@@ -146,8 +146,8 @@ ROWS = (
     damaged("evaluate", pipe, "is a named pipe"),
     damaged("sample", archive, "an archive of another kind than torch writes"),
     damaged("sample", lambda path: path.write_bytes(path.read_bytes()[:5000]), "it is incomplete"),
-    damaged("bound", lambda path: path.write_bytes(b""), "no checkpoint"),
-    damaged("sample", lambda path: path.write_bytes(pickle.dumps(Code())), "no checkpoint"),
+    damaged("bound", lambda path: path.write_bytes(b""), "not a checkpoint"),
+    damaged("sample", lambda path: path.write_bytes(pickle.dumps(Code())), "not a checkpoint"),
     damaged(
         "evaluate", lambda path: torch.save(Code(), path), "other objects than tensors, numbers and text"
     ),
