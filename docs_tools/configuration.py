@@ -55,7 +55,7 @@ tuned for one model on one data set stand in `conf/tuned/` and apply by themselv
 MEANINGS = {
     "width": "channels, of the first level where there are several",
     "blocks": "residual blocks, or layers, of each level",
-    "multipliers": "channels of each level over width; null: as the size of the images asks",
+    "multipliers": "channels per level, as multiples of width; null: by the size of the images",
     "dropout": "share of activations that are set to 0 in training",
     "patch": "P: blocks of PxP pixels are folded into channels; 1: no folding",
     "attention_side": "attention on maps of this side or smaller",

@@ -81,11 +81,11 @@ ROWS = (
     Wrong("main features=law", ("the distribution of digits is not known", "data=gaussians")),
     Wrong("main features=dinov2", ("features.weights is null", "dinov2_vits14_pretrain.pth")),
     Wrong("main features=dinov2 features.weights=none.pth", ("none.pth", "no file")),
-    Wrong("main features=dinov2 features.weights=w.pth", ("w.pth", "no file of weights"), weights(b"")),
+    Wrong("main features=dinov2 features.weights=w.pth", ("w.pth", "not a file of weights"), weights(b"")),
     Wrong("main features=dinov2 features.weights=.", ("features.weights", "no file")),
     Wrong("main features=inception features.weights=none.pth", ("none.pth", "no file")),
     Wrong(
-        "main features=inception features.weights=w.pth", ("w.pth", "no file of weights"), weights(b"junk")
+        "main features=inception features.weights=w.pth", ("w.pth", "not a file of weights"), weights(b"junk")
     ),
     Wrong("main features=inception features.weights=.", ("features.weights", "no file")),
     Wrong("main features=inception features.weights=w.pth seed=1", ("w.pth",), weights(b"PK\3\4 cut")),
@@ -104,9 +104,9 @@ ROWS = (
         ("differs from", "give weights-"),
         other_tensors,
     ),
-    Wrong("main features=inception features.weights=w.pth name=b", ("no file of weights",), other_objects),
+    Wrong("main features=inception features.weights=w.pth name=b", ("not a file of weights",), other_objects),
     Wrong("main features=dinov2 features.weights=w.pth name=a", ("differs from", "vits14"), other_tensors),
-    Wrong("main features=dinov2 features.weights=w.pth name=b", ("no file of weights",), other_objects),
+    Wrong("main features=dinov2 features.weights=w.pth name=b", ("not a file of weights",), other_objects),
     Wrong(f"{IMAGES} --features nonsense", ("nonsense", "choose from auto", "give a file"), images),
     Wrong(f"{IMAGES} --features i.npz", ("i.npz is not a file of weights", "give weights-"), images),
     Wrong(f"{IMAGES} --metrics nonsense", ("nonsense", "choose from auto, classifier"), images),
@@ -118,7 +118,7 @@ ROWS = (
     Wrong(f"{IMAGES} --features dinov2", ("features.weights is null", "vits14"), images),
     Wrong(f"{IMAGES} --features law", ("distribution of digits is not known",), images),
     Wrong("genbench selfcheck --weights none.pth", ("none.pth", "does not exist")),
-    Wrong("genbench selfcheck --weights w.pth", ("w.pth", "no file of weights"), weights(b"")),
+    Wrong("genbench selfcheck --weights w.pth", ("w.pth", "not a file of weights"), weights(b"")),
     Wrong("genbench selfcheck --data-root none", ("--data-root is none", "does not exist")),
     Wrong("genbench selfcheck --device tpu", ("tpu", "cpu")),
 )

@@ -196,8 +196,10 @@ ROWS = (
         "is not a file of weights (damaged, or of another format)",
         "dinov2_vits14_pretrain.pth",
     ),
-    network(lambda path: path.write_bytes(pickle.dumps(Code())), "no file of weights", features="inception"),
-    network(lambda path: torch.save(Code(), path), "no file of weights"),
+    network(
+        lambda path: path.write_bytes(pickle.dumps(Code())), "not a file of weights", features="inception"
+    ),
+    network(lambda path: torch.save(Code(), path), "not a file of weights"),
     network(lambda path: torch.save([1], path), "differs from Inception", features="inception"),
     network(lambda path: torch.save({"cls_token": torch.zeros(())}, path), "differs from DINOv2"),
     network(lambda path: path.mkdir(), "which is not a file"),

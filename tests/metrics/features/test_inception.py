@@ -71,7 +71,7 @@ def test_code_in_a_weights_file_is_not_run(tmp_path: Path) -> None:
             return Path.touch, (witness,)
 
     torch.save({"fc.weight": Evil()}, path)
-    with pytest.raises(ValueError, match="no file of weights"):
+    with pytest.raises(ValueError, match="not a file of weights"):
         InceptionFeatures(str(path)).check(Digits())
     assert not witness.exists()
 
