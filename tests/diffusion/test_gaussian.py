@@ -41,7 +41,7 @@ SCHEDULES: list[Callable[[], Schedule]] = [
 OBJECTIVES = [L1(), L2(), Huber(), Hybrid(), VLB()]
 PARAMETERIZATIONS = [Eps(), X0(), V(), EDMPreconditioning()]
 SAMPLERS = [Ancestral(3), DDIM(3), DPMSolver(3), DPMSolverSDE(3), HeunSampler(3), UniPC(3)]
-REFUSED = "take"  # every refusal says what to take instead
+REFUSED = "use|set"  # every refusal says what to use instead
 
 
 def compose(
