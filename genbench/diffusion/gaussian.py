@@ -149,7 +149,7 @@ class GaussianDiffusion(LikelihoodProcess):
             )
         if isinstance(self.guidance, Classifier) and float(last) == 0:
             raise ValueError(
-                "guidance=classifier divides by the signal at t = 1, and this schedule leaves none: take "
+                "guidance=classifier divides by the signal at t = 1, and this schedule leaves none: use "
                 "another schedule, or guidance=classifier_free"
             )
 

@@ -80,14 +80,14 @@ ROWS = (
     Wrong("main features=fashion_mnist", ("(1, 8, 8)", "features=classifier")),
     Wrong("main features=law", ("the distribution of digits is not known", "data=gaussians")),
     Wrong("main features=dinov2", ("features.weights is null", "dinov2_vits14_pretrain.pth")),
-    Wrong("main features=dinov2 features.weights=none.pth", ("none.pth", "no file")),
+    Wrong("main features=dinov2 features.weights=none.pth", ("none.pth", "not a file")),
     Wrong("main features=dinov2 features.weights=w.pth", ("w.pth", "not a file of weights"), weights(b"")),
-    Wrong("main features=dinov2 features.weights=.", ("features.weights", "no file")),
-    Wrong("main features=inception features.weights=none.pth", ("none.pth", "no file")),
+    Wrong("main features=dinov2 features.weights=.", ("features.weights", "not a file")),
+    Wrong("main features=inception features.weights=none.pth", ("none.pth", "not a file")),
     Wrong(
         "main features=inception features.weights=w.pth", ("w.pth", "not a file of weights"), weights(b"junk")
     ),
-    Wrong("main features=inception features.weights=.", ("features.weights", "no file")),
+    Wrong("main features=inception features.weights=.", ("features.weights", "not a file")),
     Wrong("main features=inception features.weights=w.pth seed=1", ("w.pth",), weights(b"PK\3\4 cut")),
     Wrong("main features.weights=w.pth", ("w.pth", "features=inception"), weights(b"")),
     Wrong("main features=null", ("features=null", "choose from auto, classifier")),
