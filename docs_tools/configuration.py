@@ -96,7 +96,7 @@ MEANINGS = {
     "checkpoint_every_seconds": "seconds between two checkpoints, at least",
     "ema_halflife_images": "half-life of the averaged weights, in images seen",
     "log_every_images": "images between two lines of the log",
-    "gain": "bf16 where it is at least this many times as fast",
+    "gain": "bf16 if it is at least this many times as fast",
     "batch_size": "images that are evaluated at once",
     "likelihood_samples": "test images for likelihood and reconstruction; null: all, 0: neither",
     "metrics.scores": "no scores of samples",

@@ -113,7 +113,7 @@ def test_the_wasserstein_criterion_brings_its_penalty_and_critic_steps_and_the_c
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("model=gan", "penalty=none", "model.critic_steps=1"), "nothing bounds it: take penalty=gradient"),
+        (("model=gan", "penalty=none", "model.critic_steps=1"), "nothing bounds it: use penalty=gradient"),
         (
             ("experiment=fashion_mnist_gan",),
             r"penalty\.gradient=10 comes with penalty\.r1=1 and penalty\.r2=1: set penalty\.r1=0 penalty",
@@ -306,7 +306,7 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
     [
         (["schedule=linear", "schedule.T=10"], "larger T"),
         (["model=vae", "network.encoder.latent=4"], "set network.latent alone"),
-        (["model=autoencoder", "model.density.dimensions=4"], "set model.latent alone"),
+        (["model=autoencoder", "model.density.dimensions=4"], "set only model.latent"),
         (["model=vqvae", "model.codebook.size=0"], "size is 0"),
         (["model=vqvae", "model.codebook.size=1"], "model.codebook.size"),
         (["model=vqvae", "model.share=1.0"], "model.share is 1.0"),

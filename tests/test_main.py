@@ -261,7 +261,7 @@ def test_a_run_without_inception_weights_trains_and_says_how_to_evaluate(
     }  # a port where nobody listens
     done = main(*TINY, "metrics=inception", f"runs_dir={tmp_path}/runs", env=environment | nowhere)
     assert done.returncode == 3, done.stdout + done.stderr
-    assert done.stderr.count("or take metrics=classifier, which") == 1  # before the training
+    assert done.stderr.count("or use metrics=classifier, which") == 1  # before the training
     assert "says, and repeat the command" in done.stderr
     run = only_run(tmp_path / "runs")
     assert json.loads((run / "run.json").read_text())["status"] == "stopped"

@@ -221,7 +221,7 @@ def offered(meaning: Meaning, value: str, tree: Tree) -> Iterator[tuple[str, boo
     legal = options(meaning.key) if is_group(meaning.key) else []
     try:
         values = [meaning.convert(part, tree) for part in value.split(",")]
-    except Exception:  # of a source of images, or of a text that is no number: the key alone is offered
+    except Exception:  # of a source of images, or of a text that is not a number: the key alone is offered
         values = []
     is_certain = (
         all(values) and bool(values) and (not legal or {part.strip("[]") for part in values} <= {*legal})

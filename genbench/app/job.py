@@ -267,7 +267,7 @@ def check_torchrun(cfg: DictConfig) -> None:
     if in_sweep() or cfg.rerun:
         raise UsageError(
             "torchrun starts the processes of one run: leave out -m and rerun=true, or leave out torchrun "
-            "and take trainer.devices=N"
+            "and use trainer.devices=N"
         )
     if cfg.trainer.devices > 1:
         raise UsageError("torchrun says how many processes there are: leave out trainer.devices")

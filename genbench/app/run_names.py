@@ -51,7 +51,7 @@ def folder_of(key: str, value: object) -> Path:
 
 def checked_path(key: str, value: object) -> str:
     """Return the value of a key, which must be the path of a folder, whatever there is at that path.
-    Raises ValueError, with the key and the value, where it is no text, empty, an address, or begins with ~.
+    Raises ValueError, with the key and the value, where it is not text, empty, an address, or begins with ~.
     """
     if not isinstance(value, str):
         raise ValueError(f"{key} is {value!r}; it must be text, the path of a folder")

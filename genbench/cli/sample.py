@@ -252,7 +252,7 @@ def print_sweep(found: "Sweep") -> None:
     else:
         say(one_axis(found))
     if found.held_out is not None:
-        say(f"held-out images, as a perfect model: {found.held_out:.4g}")
+        say(f"held-out images (reference for a perfect model): {found.held_out:.4g}")
 
 
 def one_axis(found: "Sweep") -> str:

@@ -54,7 +54,7 @@ def explain_words(error: Any) -> str:  # noqa: ANN401 (its class is private to t
             meant = option_meant(error.option_name, known)
             near = f". Did you mean {meant}?" if meant else like(error.option_name, known)
             chosen = f"choose from {', '.join(known)}{near}"
-            return f"{error.option_name} is no option of {verb}; {chosen}"
+            return f"{error.option_name} is not an option of {verb}; {chosen}"
         case "MissingParameter":
             return f"{verb} needs {called(param)}: {first_sentence(param.help)} `{verb} --help` lists all"
         case "BadParameter":

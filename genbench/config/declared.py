@@ -124,7 +124,7 @@ def check_call(node: Mapping[str, Any], own: list[str], place: Place) -> None:
     if foreign := [key for key in own if key not in ("_target_", "_partial_")]:
         raise ValueError(
             f"{path}.{foreign[0]} may stand in no recorded configuration, since it changes what is built: "
-            "take it out, or train the run anew"
+            "remove it, or train the run again"
         )
     target, partial = node.get("_target_"), node.get("_partial_", False)
     if not any((target, partial) == call and type(partial) is bool for call in legal):
@@ -133,5 +133,5 @@ def check_call(node: Mapping[str, Any], own: list[str], place: Place) -> None:
         raise ValueError(
             f"{path} would build {asked}, which no installed option builds there; a recorded configuration "
             f"may build what options do, here {names}: name the folder of its options by --config-dir, "
-            "install its plug-in, or train the run anew"
+            "install its plug-in, or train the run again"
         )

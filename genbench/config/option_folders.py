@@ -80,7 +80,7 @@ def plugin(point: EntryPoint) -> Plugin:
     if not folders:
         raise ValueError(
             f"the plug-in {point.name} names the package {point.value!r}, which has no folder conf/ here: "
-            "mend its entry point genbench.plugins, or uninstall it"
+            "correct its entry point genbench.plugins, or uninstall it"
         )
     return Plugin(point.name, top, folders[0])
 
@@ -107,7 +107,7 @@ def checked_folder(folder: str | Path) -> Path:
     """Return the path of the user's folder of options. Raises ValueError where there is no folder."""
     if not str(folder) or not Path(folder).is_dir():
         raise ValueError(
-            f"--config-dir is {str(folder)!r}, which is no folder: give one of GROUP/NAME.yaml, such as "
+            f"--config-dir is {str(folder)!r}, which is not a folder: give one of GROUP/NAME.yaml, such as "
             f"schedule/mine.yaml ({OF_USER} names one for all commands)"
         )
     return Path(folder)
@@ -115,12 +115,12 @@ def checked_folder(folder: str | Path) -> Path:
 
 def read_option(path: Path) -> dict[str, Any]:
     """Read the file of an option; an empty one has no keys. Raises ValueError, with the path and the place,
-    where it is no YAML or no mapping, since a plug-in or the user wrote it.
+    where it is not YAML or no mapping, since a plug-in or the user wrote it.
     """
     try:
         found = yaml.safe_load(path.read_text()) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML that can be read: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold keys with values, and holds a {type(found).__name__}")
     return found

@@ -100,7 +100,7 @@ def check_root(tree: Mapping[str, Any], unresolved: Mapping[str, Any]) -> None:
         check_part(leaf, tree)
     for place, leaf in walk(tree):
         if isinstance(leaf, str) and "${" in leaf:  # a record of it could not be read back
-            raise ValueError(f"{dotted(place)} is {leaf!r}; a text cannot have ${{: give one without it")
+            raise ValueError(f"{dotted(place)} is {leaf!r}; text cannot contain ${{: remove it")
     referred = {found["root"] for leaf in leaves for found in INTERPOLATION.finditer(leaf)}
     for key, value in tree.items():
         if key in ROOT:
@@ -119,9 +119,7 @@ def check_part(leaf: str, tree: Mapping[str, Any]) -> None:
         return
     whole = tree[found["root"]]
     if "_target_" in whole and isinstance(whole.get(found["part"]), Mapping):
-        raise UnfitError(
-            f"{found['root']} is {whole['_target_']!r}, which is one object, and several are needed"
-        )
+        raise UnfitError(f"{found['root']} is {whole['_target_']!r}, a single object; several are needed")
 
 
 def describes_objects(value: object) -> bool:

@@ -92,7 +92,7 @@ class ImageFolder(ImageSource):
         if self.root is None:
             raise FileNotFoundError(f"data.root is null: give a folder of images {BY_ROOT}")
         if not self.root.is_dir():
-            what = "is a file (unpack an archive first)" if self.root.exists() else "is no folder"
+            what = "is a file (unpack an archive first)" if self.root.exists() else "is not a folder"
             raise FileNotFoundError(
                 f"data.root is {self.root}, which {what}: give a folder of images {BY_ROOT}"
             )
@@ -151,8 +151,8 @@ class ImageFolder(ImageSource):
             if not tree.images:
                 others = " ".join(remarks(base, [tree]))
                 raise FileNotFoundError(
-                    f"{base} holds no images ({', '.join(SUFFIXES)}), and the {split} split needs one at "
-                    f"least: name another folder {BY_ROOT}. {others}".rstrip()
+                    f"{base} holds no images ({', '.join(SUFFIXES)}), and the {split} split needs at "
+                    f"least one: name another folder {BY_ROOT}. {others}".rstrip()
                 )
         found = tops(self.trees[self.bases["train"]].images) if self.hashed else {"train"}
         if all(top.lower() in HELD_OUT for top in found):
@@ -163,7 +163,7 @@ class ImageFolder(ImageSource):
         if not self.files["train"]:
             raise ValueError(
                 f"{self.root} holds too few images ({len(self.files['test'])}): data.test_fraction="
-                f"{self.test_fraction} of them, one at least, are held out, so that none is left to train "
+                f"{self.test_fraction} of them, at least one, are held out, so that none is left to train "
                 "on: add images, or give a smaller share"
             )
 
@@ -175,7 +175,7 @@ class ImageFolder(ImageSource):
             raise ValueError(
                 f"conditional=true needs labels, and the images of {self.root} have none ({fault}): put "
                 "each class into a folder of its own right below data.root or its train/, as in "
-                "train/CLASS/IMAGE, or take conditional=false"
+                "train/CLASS/IMAGE, or use conditional=false"
             )
         trained = {self.folder_of(file) for file in self.files["train"]}
         if untrained := [name for name in self.class_names if name not in trained]:

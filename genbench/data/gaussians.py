@@ -69,7 +69,7 @@ class Gaussians(ImageSource):
             raise ValueError(
                 f"data.size={size}, data.classes={classes} and data.shift={shift} take at least "
                 f"{needed / 1e9:,.3g} GB of memory for the images' distribution, and {free / 1e9:,.3g} GB "
-                "are free: take smaller ones"
+                "are free: use smaller values"
             )
         self.shape = (1, size, size)
         self.num_classes = classes

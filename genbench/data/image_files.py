@@ -14,8 +14,8 @@ from genbench.records.untrusted_files import KINDS
 __all__ = ["SUFFIXES", "Tree", "image_tree", "is_folder", "is_image", "remarks", "shortened"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-NOWHERE, UNREADABLE = "links that lead nowhere", "folders that cannot be read"
-AGAIN = "folders that a link leads to once more"
+NOWHERE, UNREADABLE = "broken links", "folders that cannot be read"
+AGAIN = "folders that are read already, reached again by a link"
 FAULTY = (NOWHERE, UNREADABLE)  # of which the first one is named, since it is likely to be missed
 NAMED = 6  # kinds of files that are named before the rest is counted
 
@@ -77,7 +77,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def other_kind(entry: os.DirEntry[str]) -> str:
-    """Name the kind of an entry that is no image file, in the plural; "" for an image file."""
+    """Name the kind of an entry that is not an image file, in the plural; "" for an image file."""
     try:
         if not entry.is_file():
             kind = KINDS.get(stat.S_IFMT(os.stat(entry.path).st_mode))

@@ -25,7 +25,7 @@ class ImageFileError(ValueError):
     """
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} cannot be read ({reason}); repair it, or take it out of the folder")
+        super().__init__(f"{path} cannot be read ({reason}); repair it, or remove it from the folder")
 
 
 @contextmanager
@@ -73,11 +73,11 @@ def reason_of(error: Exception, path: Path) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     if isinstance(error, UnidentifiedImageError):
-        return "it is no image" if path.stat().st_size else "it is empty"
+        return "it is not an image" if path.stat().st_size else "it is empty"
     if isinstance(error, OSError) and error.strerror is not None:
         return error.strerror
     # open_regular's own words, which name pipes and devices; those of decoders speak of their insides.
-    return str(error) if str(error).startswith(str(path)) else "it is cut or damaged"
+    return str(error) if str(error).startswith(str(path)) else "it is incomplete or damaged"
 
 
 @contextmanager

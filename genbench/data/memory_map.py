@@ -42,7 +42,7 @@ class MappedFile:
         content = self.tensor.numpy().data
         if found is None or found.size < content.nbytes or zlib.crc32(content) != self.crc:
             raise Damaged(
-                f"{self.path} was changed while this process read images from it: end the program that does "
-                "so. The same command then decodes the images again, and resumes at the last checkpoint"
+                f"{self.path} was changed while this process read images from it: stop the program that "
+                "changes it, and run the same command again; it resumes at the last checkpoint"
             )
         self.state = found

@@ -28,7 +28,7 @@ def to_uint8(x: Tensor) -> Tensor:
     levels = torch.floor(x.float() * 127.5 + 128)
     if bool(levels.isnan().any()):
         raise FloatingPointError(
-            "an image of the model holds NaN, which has no byte: train it anew at a lower optim.lr"
+            "an image of the model holds NaN, which is not a byte: train again with a lower optim.lr"
         )
     return levels.clamp(0, 255).to(torch.uint8)
 

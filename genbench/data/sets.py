@@ -96,7 +96,7 @@ class TorchvisionSource(ImageSource):
             return
         # Of the two layouts the one that is nearer to complete.
         missing = min((lacking(self.root, files) for files in (self.archives, self.unpacked)), key=len)
-        what = "is no folder" if not self.root.is_dir() else f"lacks {', '.join(missing)}"
+        what = "is not a folder" if not self.root.is_dir() else f"lacks {', '.join(missing)}"
         raise FileNotFoundError(
             f"data.root is {self.root}, which does not hold {self.name}: it {what}. Give the folder "
             f"that holds {self.archives[0]} {BY_ROOT}, or download the set by data.root=null"
@@ -120,7 +120,7 @@ class TorchvisionSource(ImageSource):
             except (RuntimeError, ValueError, AssertionError) as error:  # as torchvision reports damage
                 raise ValueError(
                     f"{home} holds damaged files, in which torchvision finds no {split} images and labels of "
-                    f"{self.name}: fetch them again"
+                    f"{self.name}: download them again"
                 ) from error
         images, labels = np.asarray(data.data), np.asarray(data.targets)
         c, h, w = self.shape
@@ -129,7 +129,7 @@ class TorchvisionSource(ImageSource):
             raise ValueError(
                 f"{home} holds damaged files: {split} images of {list(images.shape)}, {len(labels):,} labels "
                 f"up to {labels.max()}; {self.name} has {list(expected)}, and labels below "
-                f"{self.num_classes}: fetch them again"
+                f"{self.num_classes}: download them again"
             )
         yield from zip(images.reshape(-1, h, w, c), labels.tolist(), strict=True)
 
@@ -292,7 +292,7 @@ def unpack(archive: Path, md5: str, folder: Path) -> None:
     from torchvision.datasets.utils import check_integrity, extract_archive
 
     if not check_integrity(archive, md5):
-        raise ValueError(f"{archive} is damaged: its md5 sum is not the published {md5}; fetch it again")
+        raise ValueError(f"{archive} is damaged: its md5 sum is not the published {md5}; download it again")
     folder.mkdir(parents=True, exist_ok=True)
     extract_archive(archive, folder)
 

@@ -53,7 +53,7 @@ class ImageSource(ABC):
     def check_labels(self) -> None:
         """Raise ValueError, with the reason, where a conditional model would have no labels to learn from."""
         if self.num_classes == 0:
-            raise ValueError(f"conditional=true needs labels, and {self.name} has none: take other data")
+            raise ValueError(f"conditional=true needs labels, and {self.name} has none: choose other data")
 
     def remarks(self) -> list[str]:
         """Remarks on the files for the user, a sentence each, such as how many of them are not read."""

@@ -145,7 +145,7 @@ def find_fault(folder: Path, key: str) -> str:
     try:
         header = read_sealed(folder / "header.json", "header")
         if header["key"] != key:
-            return "is of other images"
+            return "belongs to other images"
         if "crc32" not in header:
             return "was written by an earlier version, without checksums of its images"
         return next(filter(None, (file_fault(folder / name, header) for name in header["crc32"])), "")
@@ -174,7 +174,7 @@ def make_store(source: ImageSource, folder: Path, key: str, reason: str, progres
     Raises ValueError where the images change meanwhile.
     """
     if os.path.lexists(folder):
-        warnings.warn(f"the image store {folder} {reason}; it is made anew", stacklevel=3)
+        warnings.warn(f"the image store {folder} {reason}; it is rebuilt", stacklevel=3)
     remove_parts(folder)
     part = folder.with_name(f"{folder.name}.part")
     clear(part)  # left by a killed process: the lock says that nobody writes it

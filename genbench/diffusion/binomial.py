@@ -79,7 +79,7 @@ class BinomialDiffusion(LikelihoodProcess):
         if not times.unbiased:
             raise ValueError(
                 "process=binomial sums over all steps, and these times draw some more often without "
-                "weighting them less: take times=stratified or times=importance"
+                "weighting them less: use times=stratified or times=importance"
             )
         check_binomial_settings(schedule, steps=steps, terms=terms, auxiliary=auxiliary, binary=binary)
         self.schedule, self.times = schedule, times
@@ -281,15 +281,15 @@ def check_binomial_settings(
     if not binary:
         raise ValueError(
             "process=binomial takes black and white images: set data.binarize=true, which data=digits, mnist "
-            "and fashion_mnist have, or take process=gaussian"
+            "and fashion_mnist have, or use process=gaussian"
         )
     if any(True for _ in schedule.parameters()):
         raise ValueError(
-            "schedule=learned gets no gradient from discrete pixels: take schedule=erasure or schedule=cosine"
+            "schedule=learned gets no gradient from discrete pixels: use schedule=erasure or schedule=cosine"
         )
     if not 1 <= steps <= schedule.T:
         raise ValueError(
-            f"process.steps is {steps}; it must be from 1 to schedule.T={schedule.T}: take fewer steps or a "
+            f"process.steps is {steps}; it must be from 1 to schedule.T={schedule.T}: use fewer steps or a "
             "larger T"
         )
     if terms is not None and terms < 2:

@@ -90,7 +90,7 @@ class Consistency(Straight):
         if self.double_images is not None and self.double_images > images:
             raise ValueError(
                 f"process.double_images is {self.double_images}, and the budget is {images} images, in which "
-                f"no step would be halved: take at most {images}, or null to go by the share of the budget"
+                f"the step size would never be halved: use at most {images}, or null (halved over the budget)"
             )
 
     def gap(self) -> Tensor:

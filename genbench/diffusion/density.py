@@ -197,7 +197,7 @@ class ProbabilityFlow(Density):
         if not max(self.steps, 4) <= schedule.T:
             raise ValueError(
                 f"density.steps is {self.steps}; it must be at most schedule.T={schedule.T}, and that "
-                "at least 4 with density=ode: take fewer steps or a larger T"
+                "at least 4 with density=ode: use fewer steps or a larger T"
             )
 
     def grid(self, schedule: Schedule) -> tuple[Tensor, Tensor]:

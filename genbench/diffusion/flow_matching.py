@@ -44,7 +44,7 @@ class Straight(Process):
         shape = network(x0, torch.ones(len(x0)), y).shape
         if shape != x0.shape:
             raise ValueError(
-                f"the network answers {tuple(shape)} for images of {tuple(x0.shape)}; both must be alike: "
+                f"the network answers {tuple(shape)} for images of {tuple(x0.shape)}; both must be equal: "
                 "set network.answers=1"
             )
 
@@ -93,7 +93,7 @@ class FlowMatching(Straight, LikelihoodProcess):
         super().__init__()
         if isinstance(guidance, Classifier):
             raise ValueError(
-                "guidance=classifier divides by the signal at t = 1, and straight paths leave none: take "
+                "guidance=classifier divides by the signal at t = 1, and straight paths leave none: use "
                 "guidance=classifier_free"
             )
         check_count("model.process.density_steps", density_steps, MOST_PASSES, usual=16)

@@ -70,8 +70,8 @@ class GaussianDiffusion(LikelihoodProcess):
         """
         if isinstance(self.schedule, ErasureSchedule):
             raise ValueError(
-                "schedule=erasure is of process=binomial, which erases pixels, and process=gaussian adds "
-                "noise: take schedule=cosine or another"
+                "schedule=erasure belongs to process=binomial, which erases pixels; process=gaussian adds "
+                "noise: use schedule=cosine or another"
             )
         self.times.check(self.schedule)
         self.variance.check(self.schedule)
@@ -90,26 +90,26 @@ class GaussianDiffusion(LikelihoodProcess):
         if self.objective.learns_variance and not self.times.unbiased:
             raise ValueError(
                 f"loss={objective} is a sum over all steps, and these times draw some more often without "
-                "weighting them less: take times=stratified or times=importance"
+                "weighting them less: use times=stratified or times=importance"
             )
         if learned and not self.objective.learns_variance:
             raise ValueError(
-                f"variance=learned gets no gradient from loss={objective}: take loss=hybrid or loss=vlb, or "
+                f"variance=learned gets no gradient from loss={objective}: use loss=hybrid or loss=vlb, or "
                 "variance=fitted, which is fitted after training"
             )
         if self.objective.wants_variance and not learned:
             raise ValueError(
-                f"loss={objective} adds the bound to train a variance, and the network answers none: take "
+                f"loss={objective} adds the bound to train a variance, and the network answers none: use "
                 "variance=learned, or loss=l2 with variance=fitted, which is fitted after training"
             )
         if not self.objective.weighted and not isinstance(self.weighting, Unweighted):
             raise ValueError(
-                f"loss={objective} is the bound, whose steps have their own weights: take weighting=none"
+                f"loss={objective} is the bound, whose steps have their own weights: use weighting=none"
             )
         if any(True for _ in self.schedule.parameters()) and self.objective.weighted:
             raise ValueError(
                 f"schedule=learned needs the bound to learn from, and loss={objective} would drive it to the "
-                "easiest levels of noise: take loss=vlb"
+                "easiest levels of noise: use loss=vlb"
             )
 
     def check_variance(self) -> None:
@@ -122,13 +122,13 @@ class GaussianDiffusion(LikelihoodProcess):
         if samples_fitted and isinstance(self.sampler, Ancestral) and clips != bounds:
             raise ValueError(
                 f"variance.samples=true draws with the variance that is fitted for the bound, and "
-                f"density.clip_x0 is {bounds} while sampler.clip_x0 is {clips}: set both alike "
+                f"density.clip_x0 is {bounds} while sampler.clip_x0 is {clips}: set both to the same value "
                 "(density.clip_x0 is a key of density=bound, and true elsewhere)"
             )
         # A fitted variance is the posterior's while the network is trained.
         if isinstance(self.weighting, TrueBound) and not isinstance(self.variance, BetaTilde | Fitted):
             raise ValueError(
-                "weighting=bound is that of the posterior's variance: take variance=posterior, or "
+                "weighting=bound assumes the posterior's variance: use variance=posterior, or "
                 "variance=fitted, which is the posterior's until the network is trained"
             )
 
@@ -144,12 +144,12 @@ class GaussianDiffusion(LikelihoodProcess):
             )
         if not bool(self.parameterization.gain(last).isfinite()):
             raise ValueError(
-                "at t = 1 this schedule leaves no signal, so that x0 does not follow from the noise: take "
+                "at t = 1 this schedule leaves no signal, so that x0 does not follow from the noise: use "
                 "parameterization=v or x0"
             )
         if isinstance(self.guidance, Classifier) and float(last) == 0:
             raise ValueError(
-                "guidance=classifier divides by the signal at t = 1, and this schedule leaves none: take "
+                "guidance=classifier divides by the signal at t = 1, and this schedule leaves none: use "
                 "another schedule, or guidance=classifier_free"
             )
 
@@ -282,12 +282,12 @@ class GaussianDiffusion(LikelihoodProcess):
         if self.sampler.clip_x0:
             raise ValueError(
                 "sampler.clip_x0=true clips samples to [-1, 1], the range of images and not of latents: set "
-                "sampler.clip_x0=false, or take sampler=ddim_unclipped"
+                "sampler.clip_x0=false, or use sampler=ddim_unclipped"
             )
         if self.objective.learns_variance:
             raise ValueError(
                 f"loss={type(self.objective).__name__.lower()} counts the bits of 8-bit images, "
-                "which latents are not: take loss=l2, l1 or huber"
+                "which latents are not: use loss=l2, l1 or huber"
             )
 
     def networks(self) -> list[nn.Module]:

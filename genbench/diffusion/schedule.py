@@ -137,7 +137,7 @@ class Schedule(nn.Module, ABC):
         if not 1 <= steps <= top:
             raise ValueError(
                 f"sampler.steps is {steps}; it must be from 1 to schedule.T={self.T}: "
-                "take fewer steps or a larger T"
+                "use fewer steps or a larger T"
             )
         grid = torch.linspace(top, 0, steps + 1, dtype=torch.float64, device=self.grid.device)
         return torch.round(grid) / self.T
@@ -172,8 +172,8 @@ class FixedSchedule(Schedule):
         if not bool(((betas > 0) & (betas < 1)).all()):
             ends = f"{float(betas.min()):.4g} to {float(betas.max()):.4g}"
             raise ValueError(
-                f"{type(self).__name__}(T={T}) has betas from {ends}; each must be above 0 and below 1: take "
-                "a larger T or smaller ends"
+                f"{type(self).__name__}(T={T}) has betas from {ends}; each must be above 0 and below 1: use "
+                "a larger T or smaller betas"
             )
         # Not persistent: it follows from the arguments, and checkpoints stay readable when T changes.
         one = torch.ones(1, dtype=torch.float64)

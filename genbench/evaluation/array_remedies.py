@@ -21,7 +21,7 @@ def to_bytes(samples: np.ndarray) -> str:
     """Say how an array of another dtype becomes bytes, by the range of its numbers."""
     kind = samples.dtype.kind
     if kind == "b":
-        return "take 255 for true, samples.astype('uint8') * 255"
+        return "use 255 for true, samples.astype('uint8') * 255"
     if kind not in "iuf" or samples.size == 0:
         return "save levels from 0 to 255"
     # Of numbers that are not finite both are nan, which is in no range.
@@ -31,7 +31,7 @@ def to_bytes(samples: np.ndarray) -> str:
     if kind == "f" and low >= -1 and high <= 1:
         return "scale from -1 .. 1 to 0 .. 255 and round, (samples * 127.5 + 127.5).round().astype('uint8')"
     if low == 0 and high == 1:
-        return "take 255 for 1, samples.astype('uint8') * 255"
+        return "use 255 for 1, samples.astype('uint8') * 255"
     if low >= 0 and high <= 255:
         return "its numbers are levels already, samples.round().astype('uint8')"
     if kind == "u" and samples.dtype.itemsize == 2:
@@ -53,7 +53,7 @@ def rearranged(found: tuple[int, ...], shape: tuple[int, int, int]) -> str:
     last = len(found) == 4 and found[3] in (1, 3, 4)
     if len(found) == 3 or last:
         return f": {of_other_images(found[1:3], found[3] if last else 1, shape)}"
-    return ": arrange it so, images first and channels last"
+    return ": rearrange it to this shape, images first and channels last"
 
 
 def of_other_images(size: tuple[int, ...], channels: int, shape: tuple[int, int, int]) -> str:
@@ -61,21 +61,19 @@ def of_other_images(size: tuple[int, ...], channels: int, shape: tuple[int, int,
     others: nothing is converted, since that would change the scores.
     """
     if size != shape[1:]:
-        return (
-            "measure against data of this size (--set data.size=.., or another --data), or save other images"
-        )
+        return "compare with data of this size (--set data.size=.., or another --data), or save other images"
     if channels == 4 and shape[0] == 3:
-        return "leave the transparency out, samples[..., :3]"
+        return "drop the alpha channel, samples[..., :3]"
     found, wanted = ({1: "grey", 3: "colour"}.get(each, "other") for each in (channels, shape[0]))
-    return f"measure against {found} data, or save the samples as {wanted} images"
+    return f"compare with {found} data, or save the samples as {wanted} images"
 
 
 def to_labels(labels: np.ndarray, n: int) -> str:
     """Say how an array becomes the classes of n images, one integer each."""
     if labels.shape == (n, 1):
-        return "take labels[:, 0].astype(int)"
+        return "use labels[:, 0].astype(int)"
     if labels.ndim == 2 and len(labels) == n and labels.dtype.kind in "biuf":
-        return "of one number for each class take the largest, labels.argmax(1)"
+        return "if there is one number per class, use the largest: labels.argmax(1)"
     if labels.shape == (n,) and labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()):
-        return "take labels.astype(int)"
+        return "use labels.astype(int)"
     return "save the number of each image's class, or leave labels out"

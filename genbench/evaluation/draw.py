@@ -63,9 +63,9 @@ def choose(
     Raises ValueError where the options do not go together, or the model cannot do it.
     """
     if (inpaint is None) != (mask is None):
-        raise ValueError("--inpaint IMAGE and --mask MASK go together: give both")
+        raise ValueError("--inpaint IMAGE and --mask MASK must be given together")
     if inpaint is not None and vary is not None:
-        raise ValueError("--inpaint and --vary ask for different things: give one")
+        raise ValueError("--inpaint and --vary exclude each other: give one of them")
     if strength is not None and vary is None:
         raise ValueError("--strength says how far --vary IMAGE goes: give both")
     if inpaint is not None and mask is not None:
@@ -105,7 +105,7 @@ def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
     given = read(image, model.shape)
     wanted = read(mask, (1, *model.shape[1:])) >= WHITE
     if not bool(wanted.any()):
-        raise ValueError(f"--mask {mask} has no white pixel: white is what is drawn anew")
+        raise ValueError(f"--mask {mask} has no white pixel: white marks the pixels to draw")
 
     def draw(n: int, y: Tensor | None, stream: Rng) -> Tensor:
         x, drawn = repeated(to_float(given), n, stream.device), repeated(wanted, n, stream.device)
@@ -135,7 +135,7 @@ def read(path: Path, shape: tuple[int, int, int]) -> Tensor:
     folders are: (1, C, H, W) uint8. Raises FileNotFoundError.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file: give an image")
+        raise FileNotFoundError(f"{path} is not a file: give an image")
     # Copied: torch warns of arrays that cannot be written, as Pillow's are.
     return torch.from_numpy(load(path, shape).copy()).permute(2, 0, 1)[None]
 

@@ -77,7 +77,7 @@ class Evaluator:
         with context.processes.first_ahead():
             found = described(extractor, self.data, device=context.device, progress=context.progress)
         if found is not None and found.is_weak and context.first:
-            warnings.warn(f"features {extractor.protocol} are weak: {found.weakness}", stacklevel=3)
+            warnings.warn(f"features {extractor.protocol} are unreliable: {found.weakness}", stacklevel=3)
         return {} if found is None else {extractor.protocol: found}
 
     def warn_of_weak_features(self) -> None:

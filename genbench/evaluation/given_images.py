@@ -129,11 +129,11 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> Tensor:
         other = "" if size == (width, height) else " --set data.size=.., where the data has it, or"
         raise ValueError(
             f"{file} is {size[0]}x{size[1]} in mode {mode}; the data has {width}x{height} in mode "
-            f"{wanted[0]}. Nothing is converted here, as that would change the score: measure against"
+            f"{wanted[0]}. Nothing is converted here, as that would change the score: compare with"
             f"{other} other data (--data), or save each image as Image.open(FILE){changes}, from PIL"
         )
     if turned:
-        raise ImageFileError(file, "its EXIF says that it is turned: save it upright")
+        raise ImageFileError(file, "its EXIF data say that it is rotated: save it upright")
     return torch.from_numpy(pixels).reshape(height, width, channels).movedim(2, 0)
 
 

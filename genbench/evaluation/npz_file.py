@@ -26,7 +26,7 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.
 ENCRYPTED = 0x1  # among the flags of a member of a zip archive
 KINDS = {
     npy.MAGIC_PREFIX: "it is a single array, as numpy.save writes it",
-    b"PK": "it is cut short or damaged",
+    b"PK": "it is incomplete or damaged",
 }
 """First bytes of a file that zipfile does not open -> what it is."""
 SHOWN, LETTERS = 5, 40  # arrays in a message, and characters of each name and each shape
@@ -52,7 +52,7 @@ def read_npz(
             start = opened.read(len(npy.MAGIC_PREFIX))
             other = "it is another kind of file" if start else "it is empty"
             what = next((KINDS[key] for key in KINDS if start.startswith(key)), other)
-            raise ValueError(f"{file} is no .npz file that can be read ({what}): {remedy}") from error
+            raise ValueError(f"{file} is not an .npz file that can be read ({what}): {remedy}") from error
         with archive:
             return {
                 name: read_array(opener(archive, member, where), member.file_size, where, remedy)
@@ -68,7 +68,7 @@ def read_npy(file: Path) -> np.ndarray:
     with open_regular(file) as opened:
         start, size = opened.read(len(npy.MAGIC_PREFIX)), os.fstat(opened.fileno()).st_size
     if start.startswith(b"PK"):
-        raise ValueError(f"{file} is no .npy file (it is an archive of arrays): name it FILE.npz")
+        raise ValueError(f"{file} is not an .npy file (it is an archive of arrays): name it FILE.npz")
     return read_array(lambda: open_regular(file), size, str(file), SAVE_ONE)
 
 
@@ -92,7 +92,7 @@ def chosen(
         raise ValueError(f"{file} has no array {wanted}; it has {listed(archive)}: {remedy}")
     if len(complete) > 1:
         both = " and ".join(f"`{first}`" for first in firsts)
-        raise ValueError(f"{file} has {both}, of which each could be meant: keep one of them")
+        raise ValueError(f"{file} has {both}, and either could be meant: keep one of them")
     for name, entry in complete[0].items():
         if members.count(entry) > 1:
             raise ValueError(f"{file} holds two arrays `{name}`: keep one of them")
@@ -101,7 +101,7 @@ def chosen(
 
 def listed(archive: zipfile.ZipFile) -> str:
     """Write the names, dtypes and shapes of the arrays of an archive, the first few of many, for a message;
-    of what is no array the name alone.
+    of what is not an array the name alone.
     """
     members = archive.infolist()
     shown = [described(archive, member) for member in members[:SHOWN]]
@@ -132,7 +132,7 @@ def opener(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> Cal
     if member.flag_bits & ENCRYPTED:
         raise ValueError(f"{where} is encrypted: save it without a password")
     if member.compress_type not in METHODS:
-        raise ValueError(f"{where} is compressed by a method that is not read: {SAVE}")
+        raise ValueError(f"{where} is compressed by a method that is not supported: {SAVE}")
     return partial(archive.open, member)
 
 
@@ -159,7 +159,7 @@ def read_array(opened: Callable[[], IO[bytes]], size: int, where: str, remedy: s
     memory = installed_memory()
     if stated > memory:
         raise ValueError(
-            f"{where} has {in_bytes(stated)}, {in_bytes(memory)} are in this machine: bring fewer"
+            f"{where} has {in_bytes(stated)}, this machine has {in_bytes(memory)}: save fewer images"
         )
     if stated != rest or min(shape, default=0) < 0:
         raise ValueError(

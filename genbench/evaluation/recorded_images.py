@@ -43,7 +43,7 @@ def folder_of_row(runs_dir: Path, name: str, data: str, seed: int) -> Path:
             raise ValueError(f"--record {runs_dir} is in the run {place}: name a directory of runs")
     folder = runs_dir / f"{name}-{data}-seed{seed}"
     if folder.exists() or folder.is_symlink():
-        raise ValueError(f"{folder} exists, and nothing is overwritten: choose another name by --as")
+        raise ValueError(f"{folder} exists, and is not overwritten: choose another name by --as")
     return folder
 
 

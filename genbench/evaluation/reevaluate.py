@@ -136,10 +136,10 @@ def check_fits(model: Generator, source: ImageSource) -> None:
     if model.shape != source.shape:
         raise ValueError(
             f"the model draws images of {model.shape}, {source.name} has {source.shape}: "
-            "measure it against data of its own shape (--data, --set data.size=..)"
+            "evaluate it on data of its own shape (--data, --set data.size=..)"
         )
     if model.num_classes not in (0, source.num_classes):
         raise ValueError(
             f"the model is conditional on {model.num_classes} classes, {source.name} has "
-            f"{source.num_classes}: measure it against data of its own classes"
+            f"{source.num_classes}: evaluate it on data of its own classes"
         )

@@ -59,7 +59,7 @@ class ReferenceFID(Score):
         if all(score.key != self.key for score in metrics.scores):
             keys = ", ".join(score.key for score in metrics.scores) or "none"
             raise ValueError(
-                f"--reference {self.file} is compared with by FID, and the scores are {keys}: add fid by "
+                f"--reference {self.file} is used by FID alone, and the scores are {keys}: add fid by "
                 "--set 'scores=[fid]'"
             )
         return metrics.with_score(self)
@@ -73,7 +73,7 @@ def read_reference(file: Path) -> ReferenceFID:
     symmetric or not positive semidefinite up to rounding in single precision.
     """
     if not file.is_file():
-        raise ValueError(f"--reference {file} is no file: give an .npz file with `mu` and `sigma`; {SAVE}")
+        raise ValueError(f"--reference {file} is not a file: give an .npz file with `mu` and `sigma`; {SAVE}")
     found = read_npz(file, ("mu", "sigma"), remedy=SAVE)
     if "sigma" not in found:
         raise ValueError(f"{file} has `mu` and no `sigma`, the covariance of the features: {SAVE}")
@@ -92,7 +92,7 @@ def numbers(array: np.ndarray, where: str) -> Tensor:
     if array.dtype.kind != "f":
         raise ValueError(f"{where} has dtype {array.dtype}; it must be a float: {SAVE}")
     if broken := int((~np.isfinite(array)).sum()):
-        raise ValueError(f"{where} has {broken:,} numbers that are not finite: compute the statistics anew")
+        raise ValueError(f"{where} has {broken:,} numbers that are not finite: compute the statistics again")
     return torch.from_numpy(array.astype(np.float64))
 
 
@@ -103,10 +103,10 @@ def check_covariance(cov: Tensor, where: str) -> None:
     allowed = len(cov) * ROUNDING
     largest = float(cov.abs().max())
     if float((cov - cov.T).abs().max()) > allowed * largest:
-        raise ValueError(f"{where} is not symmetric, so it is no covariance: compute the statistics anew")
+        raise ValueError(f"{where} is not symmetric, so it is no covariance: compute the statistics again")
     values = torch.linalg.eigvalsh(cov)
     if float(values[0]) < -allowed * largest:
         raise ValueError(
             f"{where} has the eigenvalue {float(values[0]):.3g}, and a covariance has none below 0: compute "
-            "the statistics anew"
+            "the statistics again"
         )

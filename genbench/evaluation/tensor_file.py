@@ -40,7 +40,7 @@ def loaded(file: Path) -> object:
     """Read tensors and plain values of a file. Raises ValueError where it holds anything else."""
     with open_regular(file) as opened:
         if not zipfile.is_zipfile(opened):
-            raise ValueError(f"{file} is no file that torch.save of version 1.6 or later wrote: {SAVE}")
+            raise ValueError(f"{file} is not a file that torch.save of version 1.6 or later wrote: {SAVE}")
         opened.seek(0)
         try:
             # Packed bytes could be a thousand times as many in memory; torch stores them unpacked.

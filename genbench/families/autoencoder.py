@@ -40,7 +40,7 @@ class Autoencoder(Latent):
         if not latent == answered == density.dimensions:
             raise ValueError(
                 f"model.latent is {latent}, the encoder answers {answered} numbers, "
-                f"model.density.dimensions is {density.dimensions}: all must be alike, set model.latent alone"
+                f"model.density.dimensions is {density.dimensions}: all must be equal: set only model.latent"
             )
 
     def check_trainable(self) -> None:

@@ -18,7 +18,7 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
 
     The network answers for all tokens of a given image at once; its pixel distribution turns an answer
     into probabilities. Sampling draws one token after another with a cache of those before: N
-    passes a sample, as the cost counts them, although each computes one token alone.
+    network evaluations per sample, as the cost counts them, although each computes one token alone.
     loss is -log p in nats a dimension; step 0 of a training fits the pixel distribution to its batch, if it
     has something to fit (a palette).
     Source: van den Oord et al. 2016a, Eq. 1.

@@ -59,7 +59,7 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
         later = self.prior_model.stages or (Stage(1.0, self.prior_model.phases),)
         if "classifier" in self.prior_model.phases:
             raise ValueError(
-                "guidance=classifier is trained on images, and this prior models latents: take "
+                "guidance=classifier is trained on images, and this prior models latents: use "
                 "guidance=classifier_free"
             )
         # Weights that take no gradient: a run that was trained before.

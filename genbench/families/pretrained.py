@@ -74,12 +74,14 @@ class DiffusersPipeline(Generator):
             raise ValueError(f"model.steps is {steps}; {name} takes from 1 to {most}")
         required = {key for key, found in self.takes.items() if found.default is inspect.Parameter.empty}
         if needed := sorted(required - {*CONDITIONS}):
-            raise ValueError(f"{name} needs {', '.join(needed)}: take a pipeline that draws from noise alone")
+            raise ValueError(f"{name} needs {', '.join(needed)}: choose one that needs only noise")
         if not {*CONDITIONS} & {*self.takes}:
-            raise ValueError(f"{name} takes none of {', '.join(CONDITIONS)}: take a pipeline of images")
+            raise ValueError(f"{name} takes none of {', '.join(CONDITIONS)}: choose another")
         if self.is_of_texts != bool(self.texts):
-            remedy = "give model.prompts=FILE, one a line" if self.is_of_texts else "leave out model.prompts"
-            raise ValueError(f"{name} draws {'to' if self.is_of_texts else 'without'} texts: {remedy}")
+            remedy = (
+                "give model.prompts=FILE, one per line" if self.is_of_texts else "leave out model.prompts"
+            )
+            raise ValueError(f"{name} {'needs' if self.is_of_texts else 'takes no'} prompts: {remedy}")
 
     def check_shape(self) -> None:
         """Raise ValueError where the pipeline's images, as its configuration says, are not the data's."""
@@ -91,7 +93,7 @@ class DiffusersPipeline(Generator):
         """Raise ValueError unless a shape (C, H, W) of the pipeline's images is that of the data."""
         if shape != self.shape:
             raise ValueError(
-                f"the pipeline draws images of {shape}, and the data have {self.shape}, both (C, H, W): take "
+                f"the pipeline draws images of {shape}, and the data have {self.shape}, both (C, H, W): use "
                 "other data, or for data=image_folder set data.size and data.channels to the pipeline's"
             )
 
@@ -99,18 +101,18 @@ class DiffusersPipeline(Generator):
         """Raise ValueError unless the data's classes are those that the pipeline draws."""
         own = len(self.texts) if self.num_classes and self.is_of_texts else self.own_classes
         if own and not self.num_classes and not self.is_of_texts:
-            raise ValueError(f"the pipeline draws images of {own} classes: take conditional=true")
+            raise ValueError(f"the pipeline draws images of {own} classes: use conditional=true")
         if self.num_classes and own != self.num_classes:
             what = "prompts, one a class" if self.is_of_texts else "classes"
             raise ValueError(
-                f"the pipeline has {own} {what}, and the data have {self.num_classes} classes: take "
+                f"the pipeline has {own} {what}, and the data have {self.num_classes} classes: use "
                 "conditional=false, or data of its classes"
             )
         scale = self.settings.get("guidance_scale", self.default("guidance_scale"))
         if self.default("class_labels") is inspect.Parameter.empty and scale > 1 and own != NULL_CLASS:
             raise ValueError(
                 f"{type(self.pipeline).__name__} is guided by class {NULL_CLASS} as none, and this one has "
-                f"{own} classes: take model.guidance=1, which is without"
+                f"{own} classes: use model.guidance=1, which is no guidance"
             )
 
     @property
@@ -176,8 +178,8 @@ class DiffusersPipeline(Generator):
         """Check that the weights have a recorded fingerprint. Raises ValueError where they have another."""
         if not torch.equal(state_dict["fingerprint"].cpu(), self.fingerprint.cpu()):
             raise ValueError(
-                "the pipeline's weights are not those that the run was made with: bring them back, or give "
-                "the new ones a path of their own"
+                "the pipeline's weights are not those that the run was made with: restore them, or put "
+                "the new ones at another path"
             )
         return None
 

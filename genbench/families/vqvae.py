@@ -79,7 +79,7 @@ class VQVAE(Latent, Likelihood):
             self.stages = (Stage(share, self.phases), Stage(1 - share, later))
             self.phases += later
         elif prior is not None or prior_network is not None:
-            raise ValueError("model.prior and model.prior_network go together: give both or none")
+            raise ValueError("model.prior and model.prior_network must be given together, or not at all")
 
     def check_trainable(self) -> None:
         x, y = self.example()

@@ -102,7 +102,7 @@ class Wasserstein(Criterion):
         normalised = any(is_parametrized(module) for module in discriminator.modules())
         if not (penalties.gradient or at_data or normalised):
             raise ValueError(
-                "criterion=wasserstein needs a discriminator of bounded slope, and nothing bounds it: take "
+                "criterion=wasserstein needs a discriminator of bounded gradient, but nothing bounds it: use "
                 "penalty=gradient, or network.discriminator.spectral_norm=true"
             )
         if penalties.gradient and at_data:

@@ -28,9 +28,9 @@ class Penalties:
     def __init__(self, *, r1: float = 0.0, r2: float = 0.0, gradient: float = 0.0, every: int = 1) -> None:
         for name, weight in (("r1", r1), ("r2", r2), ("gradient", gradient)):
             if not weight >= 0:
-                raise ValueError(f"penalty.{name} is {weight}; it must be at least 0, which is none")
+                raise ValueError(f"penalty.{name} is {weight}; it must be at least 0 (no penalty)")
         if every < 1:
-            raise ValueError(f"penalty.every is {every}; it must be at least 1, which is each step")
+            raise ValueError(f"penalty.every is {every}; it must be at least 1 (every step)")
         self.r1, self.r2, self.gradient, self.every = r1, r2, gradient, every
 
     def watch(self, real: Tensor, fake: Tensor, *, step: int) -> tuple[Tensor, Tensor]:

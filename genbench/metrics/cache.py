@@ -55,7 +55,7 @@ def sound(path: Path, *, warn: bool = False) -> Stored | None:
         return load(path)
     except ValueError as error:
         if warn:
-            warnings.warn(f"{error}; it is made anew", stacklevel=3)
+            warnings.warn(f"{error}; it is computed again", stacklevel=3)
         return None
 
 
@@ -89,7 +89,7 @@ def load(path: Path) -> Stored:
     from safetensors import SafetensorError, safe_open
 
     if state_of(path) is None:
-        raise ValueError(f"{path} is damaged (it is no regular file)")
+        raise ValueError(f"{path} is damaged (it is not a regular file)")
     try:
         with safe_open(path, "pt") as file:
             seal = json.loads(file.metadata()["genbench"])

@@ -107,7 +107,7 @@ def collect(
         few, more = (which[start : moments.n] for which in (chosen, classed))
         parts.append((features[few], images[few], None if labels is None else labels[few], logits[more]))
     if moments.n != n:
-        raise ValueError(f"{n} images were promised and {'more' if moments.n > n else moments.n} came")
+        raise ValueError(f"{n} images were expected, and {'more' if moments.n > n else moments.n} came")
     all_features, all_images, all_labels, all_logits = zip(*parts, strict=True)
     return Drawn(
         protocol=extractor.protocol,

@@ -52,7 +52,7 @@ class Metrics:
         batch_size: int = 256,
     ) -> None:
         if scores and features is None:
-            raise ValueError("metrics.features is null, and scores need features: take metrics=standard")
+            raise ValueError("metrics.features is null, and scores need features: use metrics=standard")
         if likelihood_samples is not None and likelihood_samples < 0:
             raise ValueError(
                 f"metrics.likelihood_samples is {likelihood_samples}; it must be 0 (none) or more, "
@@ -85,7 +85,7 @@ class Metrics:
         Raises ValueError where n is too small for a score, or where there are no scores.
         """
         if not self.scores:
-            raise ValueError("there are no scores to evaluate samples by: take metrics=standard")
+            raise ValueError("there are no scores to evaluate samples by: use metrics=standard")
         if n is not None:
             check_most(key, n)
             self.check_count(n, f"{key} is {n}", "take more")
@@ -135,7 +135,7 @@ class Metrics:
         if few_train:
             raise ValueError(
                 f"the training split of {source.name} has {in_words(count['train'])}, and scores compare "
-                f"samples with {Score.smallest} or more: add images, or take metrics=likelihood"
+                f"samples with {Score.smallest} or more: add images, or use metrics=likelihood"
             )
 
     def check_source(self, source: ImageSource, option: str = "") -> None:
@@ -165,7 +165,7 @@ class Metrics:
         Raises ValueError where there are no features, as under metrics=none.
         """
         if self.features is None:
-            raise ValueError("metrics.features is null: there are no scores without; take metrics=standard")
+            raise ValueError("metrics.features is null: there are no scores without; use metrics=standard")
         return self.features.build(data, device=device, progress=progress)
 
 

@@ -48,7 +48,7 @@ class Check(NamedTuple):
     tolerance: float
     """Absolute."""
     skipped: str = ""
-    """Why the figure could not be taken here, if so."""
+    """Reason why the figure could not be measured here, if so."""
 
     @property
     def missed(self) -> bool:
@@ -159,7 +159,7 @@ def anchors(
         yield from left_out("give CIFAR-10 by --data-root PATH")
         return
     if not Path(data_root).is_dir():
-        raise FileNotFoundError(f"--data-root {data_root} is no folder: give the one of CIFAR-10")
+        raise FileNotFoundError(f"--data-root {data_root} is not a folder: give the one of CIFAR-10")
     data = prepare(Cifar10(root=data_root, download=False), progress=progress)
     try:
         extractor = source.build(data, device=device, progress=progress)

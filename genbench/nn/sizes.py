@@ -37,7 +37,7 @@ class Sizes:
         _, height, width = self.shape
         if self.patch < 1 or height % self.patch or width % self.patch:
             raise ValueError(
-                f"network.patch is {self.patch}; it must divide the image of {height}x{width}: take "
+                f"network.patch is {self.patch}; it must divide the image of {height}x{width}: use "
                 "network.patch=1"
             )
         check_count("network.width", self.width, MOST_CHANNELS, least=2, usual=32)

@@ -130,9 +130,9 @@ class FeatureNetwork:
         if low * (self.classes or 1) <= 1:
             below = f"no better than guessing among {self.classes} classes"
         return (
-            f"their classifier finds the class of {found} of held-out images, {below}, so distances may "
-            "order models little better than those on random weights: "
-            f"{self.help}, or take features=inception"
+            f"their classifier finds the class of {found} of held-out images, {below}, so distances on them "
+            "may rank models hardly better than random features would: "
+            f"{self.help}, or use features=inception"
         )
 
     @property
@@ -144,7 +144,7 @@ class FeatureNetwork:
             return "train it longer (features=classifier features.images=N), add labelled images"
         return (
             f"it knows {100 * self.training_accuracy:.1f} % of its training images, so that only more "
-            "labelled images help, or labels that can be seen in the images"
+            "labelled images help, or labels that the images show"
         )
 
 

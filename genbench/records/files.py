@@ -181,7 +181,7 @@ def write_json_atomic(path: Path, obj: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the object in a JSON file; None where there is no file. A link out of its folder is refused.
 
-    Raises ValueError where it is no JSON, holds no object, or is no regular file; OSError where it cannot be
+    Raises ValueError where it is not JSON, holds no object, or is no regular file; OSError where it cannot be
     opened.
     """
     if not os.path.lexists(path):

@@ -81,7 +81,7 @@ def check_path(path: str, revision: str | None) -> None:
                 f"{path} holds no {INDEX}: give a folder that a pipeline's save_pretrained wrote"
             )
     elif not ON_HUB.fullmatch(path):
-        raise ValueError(f"model.path is {path!r}, which is no folder: give one, or USER/NAME on the Hub")
+        raise ValueError(f"model.path is {path!r}, which is not a folder: give one, or USER/NAME on the Hub")
 
 
 def fetched(path: str, revision: str | None) -> Path:
@@ -100,11 +100,11 @@ def fetched(path: str, revision: str | None) -> Path:
 def check_folder(folder: Path) -> None:
     """Raise ValueError where a folder of a pipeline holds code, or names classes that are no components."""
     if code := sorted(folder.rglob("*.py")):
-        raise ValueError(f"{code[0]} is code, which is never executed: take it out of the pipeline's folder")
+        raise ValueError(f"{code[0]} is code, which is never executed: remove it from the pipeline's folder")
     check_index(read_json(folder / INDEX), folder)
     for path in sorted(folder.rglob("config.json")):
         if found := foreign(read_json(path)):
-            raise ValueError(f"{path} has {found[0]}, which could load code from elsewhere: take it out")
+            raise ValueError(f"{path} has {found[0]}, which could load code from elsewhere: remove it")
 
 
 def foreign(node: object) -> list[str]:

@@ -31,7 +31,7 @@ def check_record(record: Mapping[str, Any], path: Path) -> None:
     check_kinds(record, RECORD, path)
     for session in record["sessions"]:
         if not isinstance(session, dict):
-            raise ValueError(f"{path} has a session that is no object: {REMEDY}")
+            raise ValueError(f"{path} has a session that is not an object: {REMEDY}")
         check_kinds(session, SESSION, path)
 
 

@@ -15,7 +15,7 @@ def read_overrides(run_dir: Path) -> list[str]:
     """Return the overrides of a run: KEY=VALUE texts, of which no object is made, as other people may have
     written them.
 
-    Raises OSError where there is no such file, ValueError where it is no list of overrides, or no regular
+    Raises OSError where there is no such file, ValueError where it is not a list of overrides, or no regular
     file of the run.
     """
     path = run_dir / OVERRIDES
@@ -26,5 +26,5 @@ def read_overrides(run_dir: Path) -> list[str]:
     except (yaml.YAMLError, ValueError, RecursionError):  # whose text is several lines of the parser's
         words = None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError(f"{path} is no list of overrides: restore it")
+        raise ValueError(f"{path} is not a list of overrides: restore it")
     return words

@@ -167,7 +167,7 @@ class Result:
     def of(cls, record: Mapping[str, Any]) -> "Result":
         """Read the content of a result.json of this version or an earlier one; missing keys are empty.
 
-        Raises ValueError where a section is no object, or a number is none.
+        Raises ValueError where a section is not an object, or a number is none.
         """
         words = {name: word(name, record.get(name)) for name in WORDS}
         values = section(record, "metrics")

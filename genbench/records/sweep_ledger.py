@@ -102,7 +102,9 @@ class Ledger:
                 found[outcome.job] = outcome
         if damaged:
             numbers = ", ".join(map(str, sorted(damaged)))
-            warnings.warn(f"{self.path}: line {numbers} is no outcome and is skipped", stacklevel=2)
+            warnings.warn(
+                f"{self.path}: line {numbers} is not the outcome of a job and is skipped", stacklevel=2
+            )
         return sorted(found.values(), key=lambda outcome: outcome.job)
 
 

@@ -48,7 +48,9 @@ def open_regular(path: Path, *, at_most: int | None = None, inside: Path | None 
     if inside is not None:
         target = os.path.realpath(path)
         if not Path(target).is_relative_to(os.path.realpath(inside)):
-            raise ValueError(f"{path} is a link out of {inside}, which is not followed: put a copy there")
+            raise ValueError(
+                f"{path} is a link to a place outside of {inside}, which is not followed: put a copy there"
+            )
         path, follow = Path(target), os.O_NOFOLLOW  # a link that takes its place meanwhile is refused
     else:
         follow = 0
@@ -114,7 +116,7 @@ def check_regular(path: Path, found: os.stat_result) -> None:
 def parse_json(content: bytes) -> Any:  # noqa: ANN401
     """Parse JSON into Python's objects.
 
-    Raises ValueError where it is no JSON, and where it is nested deeper than any record of a run.
+    Raises ValueError where it is not JSON, and where it is nested deeper than any record of a run.
     """
     try:
         found = json.loads(content)

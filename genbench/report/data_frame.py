@@ -1,6 +1,6 @@
 """Runs as a pandas data frame of objects: what a record holds stays as it is, 2**63 + 1 and True alike.
 
-A missing value is None; nan is a measured value that is no number.
+A missing value is None; nan is a measured value that is not a number.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -90,7 +90,7 @@ def settings_in_which_twins_differ(
 ) -> list[str]:
     """Return for each set of images its settings in which those of the same title differ: "flip=false".
 
-    titles, firsts: one each a set, its title and its values by their names; the path data.root is no text.
+    titles, firsts: one each a set, its title and its values by their names; the path data.root is not text.
     """
     found = []
     for title, first in zip(titles, firsts, strict=True):

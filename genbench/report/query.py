@@ -65,7 +65,7 @@ def meets(runs: Runs, condition: str) -> list[bool]:
         try:
             limit = float(value)
         except ValueError as error:
-            raise ValueError(f"{value!r} is no number, which {sign} needs") from error
+            raise ValueError(f"{value!r} is not a number, which {sign} needs") from error
         return [isinstance(x, int | float) and ORDERS[sign](x, limit) for x in found]
     return [any(same(x, pattern) for pattern in patterns) == (sign == "=") for x in found]
 

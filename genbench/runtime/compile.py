@@ -24,12 +24,12 @@ def check_compiler(device: torch.device) -> None:
     if shutil.which(compiler) is None:
         raise ValueError(
             f"trainer.compile is true, and there is no C++ compiler {compiler!r}: install one, name another "
-            "by the environment variable CXX, or take trainer.compile=false"
+            "by the environment variable CXX, or use trainer.compile=false"
         )
     if device.type == "cuda" and find_spec("triton") is None:
         raise ValueError(
-            "trainer.compile is true, and triton, which compiles for a GPU, is not installed: install it, or "
-            "take trainer.compile=false"
+            "trainer.compile is true, and triton, which a GPU needs for it, is not installed: install it, or "
+            "use trainer.compile=false"
         )
 
 

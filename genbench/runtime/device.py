@@ -25,7 +25,7 @@ def choose(name: str, *, job: int = 0, together: int = 1) -> torch.device:
     if name not in ("cpu", "cuda"):
         raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', and torch sees no GPU here: take device=auto")
+        raise ValueError("device is 'cuda', and torch sees no GPU here: use device=auto")
     cards = torch.cuda.device_count() if name == "cuda" else 0
     if name == "cuda" and together > cards:
         raise ValueError(f"trainer.devices is {together}, and torch sees {cards} GPUs here: take fewer")

@@ -31,14 +31,14 @@ __all__ = [
 
 FREE = "Free some space."
 CHANGE = "Make it writable, or name another place."
-MOVE = "Move away what stands there, or name another place."
+MOVE = "Remove the file or folder that is there, or name another place."
 REMEDIES = {
     errno.ENOSPC: FREE,
     errno.EDQUOT: FREE,
     errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
     errno.EMFILE: "Raise the limit on open files (ulimit -n).",
     errno.ENFILE: "Too many files are open on this machine: end other programs.",
-    errno.EIO: "The disk is damaged, or was taken away.",
+    errno.EIO: "The disk is damaged, or was removed.",
     errno.EROFS: CHANGE,
     errno.EACCES: CHANGE,
     errno.EPERM: CHANGE,
@@ -85,7 +85,7 @@ def explain(error: OSError) -> str:
         return "The current folder was removed: change to one that exists."  # as os.getcwd says
     what = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
     no_scratch = error.errno == errno.ENOENT and "temporary directory" in error.strerror  # as tempfile says
-    remedy = "Name one by the variable TMPDIR." if no_scratch else REMEDIES.get(error.errno)
+    remedy = "Set the variable TMPDIR to one." if no_scratch else REMEDIES.get(error.errno)
     return what if remedy is None else f"{what}. {remedy}"
 
 

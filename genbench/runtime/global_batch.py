@@ -83,7 +83,7 @@ def noticed(*, mixed: bool = False) -> Iterator[None]:
     except (RuntimeError, ConnectionError) as error:
         if isinstance(error, Failure) or is_out_of_memory(error) or (mixed and not is_of_connection(error)):
             raise
-        raise Lost(f"another process of this run is gone ({str(error).splitlines()[0]})") from error
+        raise Lost(f"another process of this run has ended ({str(error).splitlines()[0]})") from error
 
 
 def is_of_connection(error: Exception) -> bool:

@@ -122,7 +122,7 @@ class AutoPrecision(Precision):
         rate = measure()
         taken = FIXED["bf16" if rate["bf16"] >= self.gain * rate["fp32"] else "fp32"]
         shown = f"bf16 trains {rate['bf16']:,.0f} images/s, fp32 {rate['fp32']:,.0f}"
-        return Choice(taken, f"{shown} (bf16 is taken where it trains {self.gain} times as many)")
+        return Choice(taken, f"{shown} (bf16 is chosen if it trains {self.gain} times as fast)")
 
 
 class Autocast:

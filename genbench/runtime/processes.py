@@ -62,12 +62,12 @@ class Processes:
 
     def check_same(self, place: Sequence[float]) -> None:
         """Raise UsageError where this process would resume at another place (step, images seen) than the
-        first, which means that it read another file: runs_dir is no folder that all machines share.
+        first, which means that it read another file: runs_dir is not a folder that all machines share.
         """
         if self.broadcast_numbers(place) != list(place):
             raise UsageError(
-                "this process found another checkpoint than the first one: runs_dir must be one folder that "
-                "all machines share"
+                "this process found a checkpoint other than the first process did: runs_dir must be a folder "
+                "that all machines share"
             )
 
     @property

@@ -68,7 +68,7 @@ def rebuild_error(record: object) -> Exception:
     Raises ValueError on anything that is no such record.
     """
     if not is_record(record):
-        raise ValueError(f"{record!r} is no record of an error")
+        raise ValueError(f"{record!r} is not a record of an error")
     arguments, kind = record["arguments"], next((t for t in KINDS if t.__name__ == record["kind"]), None)
     found = RuntimeError(f"{record['type']}: {arguments[0]}") if kind is None else kind(*arguments)
     found.__cause__ = None if record["cause"] is None else rebuild_error(record["cause"])

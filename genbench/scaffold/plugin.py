@@ -92,7 +92,7 @@ def check_name(kind: str, name: str) -> None:
     if kind == "score" and name in METRIC_KINDS:
         raise ValueError(f"{begin}, which is a kind of metric of genbench already: choose another name")
     if name == "tests" or find_spec(name) is not None:
-        raise ValueError(f"{begin}, and a module of this name is here already: choose another name")
+        raise ValueError(f"{begin}, and a module of this name is already installed: choose another name")
 
 
 def write(made: Plan, out: Path) -> None:

@@ -112,7 +112,7 @@ class Parts:
         for key, (is_legal, legal) in RANGES.items():
             values = settings.get(key, [])
             numbers = values if isinstance(values, list | tuple) else [values]
-            # Adafactor takes eps=[null,0.001], and torch itself refuses what is no number.
+            # Adafactor takes eps=[null,0.001], and torch itself refuses what is not a number.
             if not all(is_legal(value) for value in numbers if isinstance(value, int | float)):
                 raise ValueError(f"optim.{key} is {values}; it must be {legal}")
         try:

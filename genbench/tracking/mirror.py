@@ -201,7 +201,7 @@ class MirrorRecipe(ABC):
         if self.required and (spec is None or spec.origin is None):
             raise ValueError(
                 f"tracker={option} needs {self.package}, which is not installed: pip install {self.package}, "
-                "or take tracker=jsonl"
+                "or use tracker=jsonl"
             )
 
     @abstractmethod

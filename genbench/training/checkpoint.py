@@ -91,16 +91,14 @@ class CheckpointStore:
                 continue
             if damaged:
                 seen = f", of {count:,} images" if isinstance(count := state.get("images_seen"), int) else ""
-                warnings.warn(
-                    f"the checkpoint {damaged[0]}; {path} is taken in its place{seen}", stacklevel=2
-                )
+                warnings.warn(f"the checkpoint {damaged[0]}; {path} is used instead{seen}", stacklevel=2)
             self.verified = found if path == self.last else None
             return state
         if damaged:
             which = "it" if len(damaged) == 1 else "one of them"
             raise Damaged(
-                f"the checkpoint {', and '.join(damaged)}: restore {which}, or train the "
-                "run anew (its command with rerun=true)"
+                f"the checkpoint {', and '.join(damaged)}: restore {which}, or train "
+                "again (the same command with rerun=true)"
             )
         return None
 
@@ -138,7 +136,7 @@ def verify(file: BinaryIO) -> None:
             marked = [record.filename for record in archive.infolist() if not is_plain(record)]
             wrong = None if marked else archive.testzip()
     except Exception as error:  # on damage zipfile raises half a dozen types
-        raise ValueError("it is cut short, damaged, or no checkpoint") from error
+        raise ValueError("it is incomplete, damaged, or not a checkpoint") from error
     if marked:
         raise ValueError(f"its record {marked[0][:LETTERS]} is marked as compressed or as a folder")
     if wrong is not None:

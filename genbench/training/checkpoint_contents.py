@@ -68,7 +68,7 @@ def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]
         check_counts(state, [stage.phases for stage in model.stages] or [tuple(model.phases)])
         window = state["window"]
         if not all(isinstance(name, str) and is_losses(window[name]) for name in window):
-            raise ValueError("its window holds something else than losses")
+            raise ValueError("its loss averages hold something other than losses")
 
     return check
 

@@ -21,7 +21,7 @@ class Saves(Protocol):
     saved_images: int | None
 
 
-NEW_RUN = "starts a run of its own, from its beginning"
+NEW_RUN = "starts a new run, from its beginning"
 
 
 @contextmanager
@@ -63,10 +63,10 @@ def after_divergence(saved: int | None, skips: str | None) -> str:
     """
     change = f"A lower optim.lr, trainer.clip_norm or precision=fp32 {NEW_RUN}"
     if saved is None:
-        return f"Nothing was saved yet. {change}" + (f"; {skips} passes over such batches" if skips else "")
+        return f"Nothing was saved yet. {change}" + (f"; {skips} skips such batches" if skips else "")
     before = f"The last checkpoint, of {saved:,} images, is from before it, and the same command fails again"
     return f"{before}. {change}" + (
-        f"; {skips} goes on from the checkpoint without such batches" if skips else ""
+        f"; {skips} resumes from the checkpoint and skips such batches" if skips else ""
     )
 
 
@@ -77,7 +77,7 @@ def going_on(*, is_saved: bool, images: int | None = None) -> str:
     """
     if not is_saved:
         return "Nothing was saved yet: the same command starts from the beginning"
-    return "The same command goes on from the last checkpoint" + (f", of {images:,} images" if images else "")
+    return "The same command resumes from the last checkpoint" + (f", of {images:,} images" if images else "")
 
 
 @contextmanager
@@ -89,4 +89,6 @@ def evaluation_explained(device: torch.device) -> Iterator[None]:
         with memory_for(f"the evaluation on {device}", FREE):
             yield
     except OutOfMemory as error:
-        raise OutOfMemory(f"{error}. The training is saved: the same command evaluates again") from None
+        raise OutOfMemory(
+            f"{error}. The trained model is saved: the same command repeats the evaluation"
+        ) from None

@@ -69,7 +69,7 @@ class Guard:
         self.skips.in_a_row += 1
         if self.skips.in_a_row > IN_A_ROW or self.skips.total > max(IN_A_ROW, SHARE * batches):
             raise FloatingPointError(
-                f"{describe_update(values, phase, step)}; trainer.on_nonfinite=skip passes over at most "
+                f"{describe_update(values, phase, step)}; trainer.on_nonfinite=skip skips at most "
                 f"{IN_A_ROW} batches in a row and {SHARE:.0%} of all, and {self.skips.total} of {batches} "
                 f"were such, {self.skips.in_a_row} of them in a row"
             )

@@ -38,7 +38,8 @@ def check_times(recipe: Recipe, training_images: int) -> None:
     if every is not None and every >= images:
         raise ValueError(
             f"trainer.evaluate_every_images is {every}, and the training ends at budget.images={images}, "
-            "before any evaluation on the way: take less, or null for one at the end alone"
+            "before the first evaluation during training: use a smaller value, or null to evaluate only at "
+            "the end"
         )
 
 

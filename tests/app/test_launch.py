@@ -98,7 +98,7 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(
     _, said = going.communicate(timeout=120)
     assert going.returncode == 1
     assert "was killed by SIGKILL" in said
-    assert "goes on from the last checkpoint, also with another trainer.devices" in said
+    assert "resumes from the last checkpoint, also with another trainer.devices" in said
     assert "Traceback" not in said
     record = json.loads(only(tmp_path / "killed", "run.json").read_text())
     assert record["status"] == "failed"

@@ -277,7 +277,7 @@ def test_overrides_that_a_run_was_composed_of_reach_no_farther_than_options_and_
 ) -> None:
     (sent / ".hydra" / "overrides.yaml").write_text(json.dumps(words))
     with pytest.raises(
-        ValueError, match=r"may hold only|is no list|no installed option|may stand in no|unknown"
+        ValueError, match=r"may hold only|is not a list|no installed option|may stand in no|unknown"
     ):
         app.measuring(["metrics.batch_size=8"], of_run=sent)
 

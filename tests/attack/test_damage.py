@@ -102,7 +102,7 @@ def archive(path: Path) -> None:
 
 
 def spoil(state: dict) -> None:
-    """One weight of each set is no number."""
+    """One weight of each set is not a number."""
     for key in ("model", "ema"):
         next(iter(state[key].values())).view(-1)[0] = float("nan")
 
@@ -131,7 +131,7 @@ HARMS: dict[str, Harm] = {
     "of another model": rewrite(rename_weights),
     "of other shapes": rewrite(reshape),
     "of another precision": rewrite(halve),
-    "with a weight that is no number": rewrite(spoil),
+    "with a weight that is not a number": rewrite(spoil),
     "of quantized weights": rewrite(quantize),
     "of sparse weights": rewrite(
         lambda state: state.update(ema={name: value.to_sparse() for name, value in state["ema"].items()})
@@ -156,7 +156,7 @@ def check_resumed(killed: Path, finished: Path, name: str) -> None:
     done = train(killed)
     assert done.code == 0, (name, done.told)
     assert "last.pt cannot be used" in done.told, name
-    assert "previous.pt is taken in its place" in done.told, name
+    assert "previous.pt is used instead" in done.told, name
     assert "Resuming at 192 images" in done.told, name
     assert all(torch.equal(value, expected[key]) for key, value in checkpoint(run).items()), name
     assert torch.load(run / "checkpoints" / "previous.pt", weights_only=True)["images_seen"] == 192
@@ -268,7 +268,7 @@ def test_leftovers_of_killed_processes_go_and_those_of_live_ones_stay(killed: Pa
             (run / f".run.json.{pid}.tmp").touch()
             (run / "checkpoints" / f".last.pt.{pid}.tmp").touch()
         assert train(killed).code == 2
-        with pytest.warns(UserWarning, match="is made anew"):
+        with pytest.warns(UserWarning, match="is rebuilt|is computed again"):
             contents(killed / "cache")
     left = {path.name for path in killed.rglob("*") if path.suffix in (".tmp", ".part")}
     assert left == {"alive.part", f".run.json.{alive.pid}.tmp", f".last.pt.{alive.pid}.tmp"}

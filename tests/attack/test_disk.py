@@ -33,7 +33,7 @@ def test_a_disk_that_fills_at_a_checkpoint_is_one_message_and_the_same_command_g
     with full_disk(r"last\.pt", after=2):  # each checkpoint is synced twice
         done = train(cache, *command, f"runs_dir={tmp_path}/full")
     run = only_run(tmp_path / "full")
-    failed(done, "No space left on device: ", "last.pt", FREE, "goes on from the last checkpoint")
+    failed(done, "No space left on device: ", "last.pt", FREE, "resumes from the last checkpoint")
     assert record(run)["status"] == "failed"
     assert "No space left on device" in record(run)["error"]
     again = train(cache, *command, f"runs_dir={tmp_path}/full")
@@ -197,7 +197,7 @@ NO_SPACE, READ_ONLY = "No space left on device", "Read-only file system"
         (
             SMALL_DISK.format("1400k") + f"$MAIN runs_dir=disk budget.images=192 {OFTEN}",
             1,
-            [NO_SPACE, "last.pt", "goes on from the last checkpoint"],
+            [NO_SPACE, "last.pt", "resumes from the last checkpoint"],
         ),
         (
             SMALL_DISK.format("1400k") + f"CALL='$MAIN runs_dir=disk budget.images=192 {OFTEN}'; eval $CALL;"

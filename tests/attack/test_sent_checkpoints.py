@@ -77,7 +77,7 @@ HARMS: dict[str, Callable[[dict], object]] = {
     "a moment of another precision": lambda state: replace_moment(
         state, optimizer_of(state)["state"][0]["exp_avg"].double()
     ),
-    "a weight that is no number": lambda state: state["model"].update(
+    "a weight that is not a number": lambda state: state["model"].update(
         {name: value / 0 for name, value in state["model"].items() if name.endswith("weight")}
     ),
     "a window without a name": lambda state: state.update(window={3: torch.ones(2)}),
@@ -145,7 +145,7 @@ def test_a_checkpoint_that_is_a_link_out_of_its_run_is_not_read(tmp_path: Path) 
     mine.mkdir(parents=True)
     (mine / "last.pt").symlink_to(others.last)
     store = CheckpointStore(mine)
-    with pytest.raises(Damaged, match=r"last.pt is a link out of .*run"):
+    with pytest.raises(Damaged, match=r"last.pt is a link to a place outside of .*run"):
         store.load(CPU)
     others.last.rename(mine / "kept.pt")
     (mine / "last.pt").unlink()

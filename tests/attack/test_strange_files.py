@@ -80,9 +80,9 @@ def test_runs_whose_record_is_a_strange_file_are_named_with_what_it_is(runs: Pat
     for kind, told in (
         ("fifo", "is a named pipe, not a regular file"),
         ("socket", "is a socket"),
-        ("zeros", "is a link out of"),
-        ("linked", "is a link out of"),
-        ("climbing", "is a link out of"),
+        ("zeros", "is a link to a place outside of"),
+        ("linked", "is a link to a place outside of"),
+        ("climbing", "is a link to a place outside of"),
         ("huge", "has 2,147,483,648 bytes"),
         ("deep", "nested"),
     ):
@@ -138,8 +138,8 @@ def test_a_picture_is_shown_only_from_inside_its_run(tmp_path: Path) -> None:
     assert base64.b64encode((tmp_path / "secret.png").read_bytes()).decode() not in text
     assert "onload=alert(1)" not in text
     for told in (
-        "outer_000000512.png is a link out of",
-        "climbing_000000512.png is a link out of",
+        "outer_000000512.png is a link to a place outside of",
+        "climbing_000000512.png is a link to a place outside of",
         "text_000000512.png is not a PNG file",
         "bomb_000000512.png has 40000 x 40000 pixels",
     ):

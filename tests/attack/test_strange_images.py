@@ -49,7 +49,7 @@ def test_what_is_no_image_file_is_counted_and_told_in_one_line(
         "devices (1)",
         "files of .gif (1)",
         "files of .txt (2)",
-        "links that lead nowhere such as d.png (2)",
+        "broken links such as d.png (2)",
         "named pipes (1)",
         "sockets (1)",
     ]
@@ -70,7 +70,7 @@ def test_a_folder_that_links_lead_back_to_is_read_once(
     (root / "level30").mkdir()
     counts, said = counted(root, capsys)
     assert sum(counts.values()) == 20
-    assert "folders that a link leads to once more (63)" in said
+    assert "folders that are read already, reached again by a link (63)" in said
 
 
 def test_images_may_be_links_and_one_with_two_names_counts_twice_and_is_told(
@@ -96,7 +96,7 @@ def evaluated(target: Path) -> Done:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "x.png cannot be read (it is no image)"),
+        (b"", "x.png cannot be read (it is not an image)"),
         (9_000, "x.png is 9000x9000 in mode L"),
         (30_000, "x.png cannot be read (it has more than"),
     ],
@@ -120,15 +120,15 @@ def test_arrays_that_unpack_to_more_than_memory_are_refused(
     monkeypatch.setattr(os, "sysconf", lambda name: sizes[name])
     done = evaluated(tmp_path / "x.npz")
     assert done.code == 2
-    assert "x.npz: samples has 1,280,000 bytes, 1,048,576 bytes are in this machine" in done.err
+    assert "x.npz: samples has 1,280,000 bytes, this machine has 1,048,576 bytes" in done.err
 
 
 def test_what_is_no_npz_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04" + np.random.default_rng(0).bytes(500))
-    assert "x.npz is no .npz file that can be read" in evaluated(tmp_path / "x.npz").err
+    assert "x.npz is not an .npz file that can be read" in evaluated(tmp_path / "x.npz").err
     np.save(tmp_path / "y.npy", np.zeros((2, 8, 8), np.uint8))
     (tmp_path / "y.npy").rename(tmp_path / "y.npz")
-    assert "y.npz is no .npz file that can be read" in evaluated(tmp_path / "y.npz").err
+    assert "y.npz is not an .npz file that can be read" in evaluated(tmp_path / "y.npz").err
 
 
 def test_torchvision_finds_nothing_but_the_raw_files_of_a_set(tmp_path: Path) -> None:

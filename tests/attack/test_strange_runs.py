@@ -25,7 +25,7 @@ def sent(made: Make, tmp_path: Path) -> Path:
     ("name", "kind", "told"),
     [
         ("run.json", "fifo", "is a named pipe"),
-        ("run.json", "zeros", "is a link out of"),
+        ("run.json", "zeros", "is a link to a place outside of"),
         ("run.json", "deep", "is not JSON"),
     ],
 )

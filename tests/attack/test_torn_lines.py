@@ -52,7 +52,7 @@ def test_a_foreign_line_in_a_ledger_costs_that_line_alone(tmp_path: Path, line: 
     with ledger.path.open("ab") as file:
         file.write(line + line)
     ledger.add(outcome(1))
-    with pytest.warns(UserWarning, match="line 2, 3 is no outcome") as told:
+    with pytest.warns(UserWarning, match="line 2, 3 is not the outcome of a job") as told:
         assert ledger.outcomes() == [outcome(0), outcome(1)]
     assert len(told) == 1
 
@@ -64,7 +64,7 @@ def test_what_is_added_behind_a_torn_line_is_whole(tmp_path: Path, end: bytes) -
         path.write_bytes(end)
     ledger.add(outcome(1))
     log.log({"loss": 1.0}, images_seen=64)
-    with pytest.warns(UserWarning, match="line 1 is no outcome"):
+    with pytest.warns(UserWarning, match="line 1 is not the outcome of a job"):
         assert ledger.outcomes() == [outcome(1)]
     first, last = log.path.read_bytes().splitlines()
     assert first == end

@@ -98,7 +98,7 @@ def test_out_of_memory_at_the_first_step_names_batch_device_and_remedy(
     faulty(fault, nothing)
     told = checked(main(*QUICK, f"runs_dir={tmp_path}"), 1)
     assert "out of memory in training on cpu, 64 images at a time (trainer.batch_size=64)" in told
-    assert "trainer.accumulate=2 computes 32 at a time and starts a run of its own" in told
+    assert "trainer.accumulate=2 computes 32 at a time and starts a new run" in told
     assert "Nothing was saved yet" in told
     assert "checkpoint" not in told
     record = record_of(tmp_path)
@@ -112,7 +112,7 @@ def test_out_of_memory_later_names_the_images_from_which_the_same_command_goes_o
     words = (*LEAST, "trainer.checkpoint_every_seconds=1e-6", f"runs_dir={tmp_path}")
     faulty(after(6, out_of_memory), nothing)
     told = checked(main(*words), 1)
-    assert "The same command goes on from the last checkpoint, of 384 images" in told
+    assert "The same command resumes from the last checkpoint, of 384 images" in told
     faulty(nothing, nothing)
     done = main(*words)
     assert done.returncode == 0, done.stderr
@@ -146,7 +146,7 @@ def test_out_of_memory_after_the_training_loses_nothing_of_it(
     told = checked(main(*words), 1)
     assert "48 images at a time (metrics.batch_size)" in told
     assert "`genbench evaluate RUN --set metrics.batch_size=24" in told
-    assert "The training is saved: the same command evaluates again" in told
+    assert "The trained model is saved: the same command repeats the evaluation" in told
     run = run_of(tmp_path / "runs")
     told = checked(verb("evaluate", run), 1)
     assert "--set metrics.batch_size=24" in told
@@ -163,7 +163,7 @@ def test_batches_that_are_not_finite_stop_a_run_and_skip_goes_on_from_its_checkp
     faulty(poisoned, nothing)
     told = checked(main(*words), 1)
     assert "not finite in phase 'net' at step" in told
-    assert "trainer.on_nonfinite=skip goes on from the checkpoint without such batches" in told
+    assert "trainer.on_nonfinite=skip resumes from the checkpoint and skips such batches" in told
     done = main(*words, "trainer.on_nonfinite=skip")
     assert done.returncode == 0, done.stderr
     assert "Resuming at" in done.stdout

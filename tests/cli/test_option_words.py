@@ -9,7 +9,7 @@ from tests.conftest import Command
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("sample RUN --num-samples 8", "--num-samples is no option of genbench sample"),
+        ("sample RUN --num-samples 8", "--num-samples is not an option of genbench sample"),
         ("sample RUN --num-samples 8", "Did you mean --n?"),
         ("sample RUN --num_inference_steps 8", "Did you mean --steps?"),
         ("sample RUN --output-dir x", "Did you mean --out?"),

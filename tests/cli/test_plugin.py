@@ -79,4 +79,4 @@ def test_a_broken_file_of_the_users_folder_is_not_blamed_on_the_run(verb: Comman
     (tmp_path / "model" / "x.yaml").write_text("a: [\n")
     done = verb("sample", tmp_path, "--out", tmp_path / "out", "--config-dir", tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"genbench: {tmp_path}/model/x.yaml is no YAML that can be read")
+    assert done.stderr.startswith(f"genbench: {tmp_path}/model/x.yaml is not readable YAML")

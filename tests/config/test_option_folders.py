@@ -130,7 +130,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("a: [\n", "x.yaml is no YAML that can be read"), ("- 1\n", "x.yaml must hold keys")]
+    ("text", "says"), [("a: [\n", "x.yaml is not readable YAML"), ("- 1\n", "x.yaml must hold keys")]
 )
 def test_a_file_of_options_that_cannot_be_read_is_named(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "model").mkdir()

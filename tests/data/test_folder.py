@@ -105,7 +105,7 @@ def test_a_class_may_be_called_train(root: Path) -> None:
         (("test/a.png", "test/b.png"), "holds test images alone (test): put the training images into train"),
         (("val/a/1.png", "Test/b/2.png"), "holds test images alone (Test, val)"),
         (("train/a.png", "Train/b.png", "test/c.png"), "Train and train, which differ by case alone"),
-        (("a.png",), "of them, one at least, are held out, so that none is left to train on"),
+        (("a.png",), "of them, at least one, are held out, so that none is left to train on"),
     ],
 )
 def test_layouts_that_say_two_things_or_lack_training_images_are_refused(
@@ -124,7 +124,7 @@ def test_a_folder_without_images_says_what_it_has(root: Path) -> None:
     with pytest.raises(FileNotFoundError) as error:
         ImageFolder(str(root), size=8).check()
     assert "files of .zip (1)" in str(error.value)
-    assert "links that lead nowhere such as a.png (1)" in str(error.value)
+    assert "broken links such as a.png (1)" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_damaged_images_are_counted_and_the_first_is_named(
     with pytest.raises(ValueError, match="cannot be read") as error:
         read(root)
     assert str(error.value) == (
-        f"{root}/train/20.png cannot be read (it is empty); repair it, or take it out of the folder. "
+        f"{root}/train/20.png cannot be read (it is empty); repair it, or remove it from the folder. "
         "The same holds for 3 more of its images"
     )
 
@@ -291,7 +291,7 @@ def test_a_damaged_image_is_named_and_leaves_nothing(root: Path) -> None:
     draw(root / "test" / "a.png")
     for content in (b"", b"not an image", whole[: len(whole) // 2]):
         (root / "train" / "bad.jpg").write_bytes(content)
-        with pytest.raises(ValueError, match=r"bad\.jpg cannot be read .* take it out"):
+        with pytest.raises(ValueError, match=r"bad\.jpg cannot be read .* remove it"):
             read(root)
         assert not [path for path in (root.parent / "cache" / "data").iterdir() if path.suffix != ".lock"]
 

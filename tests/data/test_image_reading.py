@@ -113,7 +113,7 @@ def test_the_photograph_of_a_telephone_is_its_first_image(tmp_path: Path) -> Non
     ("name", "write", "reason"),
     [
         ("a.png", lambda path: path.write_bytes(b""), "it is empty"),
-        ("a.png", lambda path: path.write_text("text"), "it is no image"),
+        ("a.png", lambda path: path.write_text("text"), "it is not an image"),
         ("a.png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "it is"),
         ("a.jpg", lambda path: path.symlink_to("nowhere"), "No such file"),
         ("a.png", lambda path: path.symlink_to("/dev/zero"), "is a device, not a regular file"),
@@ -136,7 +136,7 @@ def test_a_file_that_would_be_read_with_a_loss_or_not_at_all_is_named(
         load(tmp_path / name, (3, 4, 4))
     assert str(error.value).startswith(f"{tmp_path / name} cannot be read (")
     assert reason in str(error.value)
-    assert str(error.value).endswith("repair it, or take it out of the folder")
+    assert str(error.value).endswith("repair it, or remove it from the folder")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.tif"])
@@ -145,7 +145,7 @@ def test_a_file_that_was_cut_is_refused_in_our_words(tmp_path: Path, name: str, 
     Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / name)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ImageFileError, match=r"\((it is cut or damaged|it is no image)\)"):
+    with pytest.raises(ImageFileError, match=r"\((it is incomplete or damaged|it is not an image)\)"):
         load(tmp_path / name, (3, 8, 8))
 
 

@@ -166,7 +166,7 @@ def idx(*shape: int, level: int = 1) -> bytes:
         (
             "train-labels-idx1-ubyte",
             idx(3, level=17),
-            "3 labels up to 17; .* labels below 10: fetch them again",
+            "3 labels up to 17; .* labels below 10: download them again",
         ),
     ],
 )
@@ -192,7 +192,7 @@ def test_a_root_in_another_layout_names_the_files_that_it_lacks(tmp_path: Path) 
         (tmp_path / file).write_bytes(b"content")
     with pytest.raises(FileNotFoundError, match=f"it lacks {FashionMnist.unpacked[3]}\\. Give the folder"):
         FashionMnist(str(tmp_path)).check()
-    with pytest.raises(FileNotFoundError, match="it is no folder"):
+    with pytest.raises(FileNotFoundError, match="it is not a folder"):
         FashionMnist(str(tmp_path / "none")).check()
     with pytest.raises(ValueError, match=r"data\.root is '', which names no folder"):
         FashionMnist("")

@@ -164,7 +164,7 @@ def test_inpainting_keeps_what_is_given() -> None:
 
 
 def test_a_classifier_cannot_guide_where_no_signal_is_left() -> None:
-    with pytest.raises(ValueError, match="take guidance=classifier_free"):
+    with pytest.raises(ValueError, match="use guidance=classifier_free"):
         process(guidance=Classifier(3, nn.Identity()))
 
 

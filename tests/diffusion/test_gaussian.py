@@ -41,7 +41,7 @@ SCHEDULES: list[Callable[[], Schedule]] = [
 OBJECTIVES = [L1(), L2(), Huber(), Hybrid(), VLB()]
 PARAMETERIZATIONS = [Eps(), X0(), V(), EDMPreconditioning()]
 SAMPLERS = [Ancestral(3), DDIM(3), DPMSolver(3), DPMSolverSDE(3), HeunSampler(3), UniPC(3)]
-REFUSED = "take"  # every refusal says what to take instead
+REFUSED = "use|set"  # every refusal says what to use instead
 
 
 def compose(
@@ -112,7 +112,7 @@ def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make:
         ),
         (
             lambda: toy_process(weighting=TrueBound(), variance=Beta()),
-            "weighting=bound is that of the posterior.*variance=posterior",
+            "weighting=bound assumes the posterior.*variance=posterior",
         ),
         (lambda: toy_process(times=Importance(T + 1)), r"times.T is 51, and schedule.T is 50"),
         (lambda: toy_process(density=ProbabilityFlow(T + 1)), r"density.steps is 51; it must be at most"),

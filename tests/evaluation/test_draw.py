@@ -229,7 +229,7 @@ REFUSED = [
     (GUIDED, ["--set", "guidance.p_uncond=0.5"], "guidance.p_uncond .* choose from .*guidance.scale"),
     (DDPM, ["--mask", "m.png"], "give both"),
     (DDPM, ["--inpaint", "i.png", "--mask", "m.png", "--vary", "i.png"], "give one"),
-    (DDPM, ["--vary", "nowhere.png"], "nowhere.png is no file"),
+    (DDPM, ["--vary", "nowhere.png"], "nowhere.png is not a file"),
     (DDPM, ["--vary", ROOT / "README.md"], "README.md cannot be read"),
     (DDPM, ["--vary", "i.png", "--strength", 0], "--strength is 0.0; it must be above 0"),
     (GAN, ["--steps", 3], "sampler.steps is not a setting of this model's sampling: it has none"),

@@ -61,4 +61,4 @@ def test_a_lack_of_memory_for_scores_skips_a_quick_evaluation_and_ends_the_last_
     assert "quick evaluation skipped: out of memory in the scores on cpu of 32 images (ema)" in told
     assert "out of memory in the scores on cpu of 64 images" in done.stderr
     assert "genbench evaluate RUN --set metrics.batch_size=16" in done.stderr
-    assert "The training is saved: the same command evaluates again" in done.stderr
+    assert "The trained model is saved: the same command repeats the evaluation" in done.stderr

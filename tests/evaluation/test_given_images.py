@@ -83,7 +83,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
     [
         (Image.new("L", (5, 6)), r"x\.png is 5x6 in mode L; the data has 5x6 in mode RGB"),
         (Image.new("RGB", (6, 6)), r"x\.png is 6x6 in mode RGB"),
-        (None, r"x\.png cannot be read \(it is no image\)"),
+        (None, r"x\.png cannot be read \(it is not an image\)"),
     ],
 )
 def test_an_image_file_of_another_kind_is_named(
@@ -127,9 +127,9 @@ def test_an_image_too_large_to_decode_is_refused_by_name(
         (BYTES.astype(np.int64), r"int64 with numbers from \d+ to \d+; .*its numbers are levels already"),
         (BYTES.astype(np.int64) * 3, r"scale to 0 .. 255 and round first"),
         (BYTES.astype(np.uint16) * 257, r"scale 16 bits to 8, \(samples / 257\).round"),
-        ((BYTES > 9).astype(int), r"take 255 for 1, samples.astype"),
+        ((BYTES > 9).astype(int), r"use 255 for 1, samples.astype"),
         ((BYTES.astype(">u2") * 257), r"scale 16 bits to 8"),
-        (BYTES > 9, r"dtype bool; it must be uint8: take 255 for true"),
+        (BYTES > 9, r"dtype bool; it must be uint8: use 255 for true"),
         (BYTES.astype(complex), r"dtype complex128; it must be uint8: save levels from 0 to 255"),
         (np.array(["a"] * 4), r"dtype <U1; it must be uint8: save levels"),
         (

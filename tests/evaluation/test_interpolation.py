@@ -113,7 +113,7 @@ def test_each_family_with_codes_interpolates(made: Make) -> None:
             ("--between", "a.png", "b.png"),
             "this model has no encoder: leave it out",
         ),
-        (VAE, ("--between", "a.png", "b.png"), "a.png is no file: give an image"),
+        (VAE, ("--between", "a.png", "b.png"), "a.png is not a file: give an image"),
         (VAE, ("--between", "a.png", "b.png", "--pairs", "2"), "--between gives the only pair"),
         (VAE, ("--label", "3"), "this model knows none"),
         ((*VAE, "conditional=true"), ("--between", "a.png", "b.png"), "give --label, from 0 to 9"),

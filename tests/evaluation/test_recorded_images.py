@@ -108,7 +108,7 @@ def test_the_page_shows_their_picture(trained: Path) -> None:
 def test_nothing_is_overwritten_and_no_row_lies_inside_a_run(trained: Path) -> None:
     folder = record(trained)
     before = (folder / "result.json").read_bytes()
-    with pytest.raises(ValueError, match="nothing is overwritten"):
+    with pytest.raises(ValueError, match="is not overwritten"):
         record(trained)
     assert (folder / "result.json").read_bytes() == before
     with pytest.raises(ValueError, match="is in the run"):
@@ -150,7 +150,7 @@ def test_evaluate_records_a_file_as_a_row_by_one_option(trained: Path, verb: Com
     assert (trained / "mine-digits-seed0" / "samples" / "samples_000000000.png").is_file()
     assert "mine" in verb("report", trained).stdout
     for more, reason in (
-        (["--as", "mine"], "nothing is overwritten"),
+        (["--as", "mine"], "is not overwritten"),
         (["--as", "vae"], "is a model of genbench"),
     ):
         again = verb(*words, *more)

@@ -51,7 +51,7 @@ def test_a_row_for_each_setting_with_its_passes_and_scores_and_a_picture(
     best = table[fid].min()
     (starred,) = [line for line in shown.splitlines() if "★ " in line and "|" in line]
     assert float(starred.partition("★ ")[2].split(" ")[0].replace(",", "")) == pytest.approx(best, rel=0.01)
-    assert "held-out images, as a perfect model: " in shown
+    assert "held-out images (reference for a perfect model): " in shown
     assert max(map(len, shown.splitlines())) <= max(80, len(str(tmp_path)) + 80)
 
 

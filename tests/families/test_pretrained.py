@@ -143,9 +143,9 @@ def test_its_state_is_a_fingerprint_that_other_weights_do_not_have(tmp_path: Pat
             "has 0 classes, and the data have 3 classes",
         ),
         (pipelines.ddpm, {"revision": "main"}, "model.revision is main, and .* is a folder"),
-        (of_classes, {}, "draws images of 10 classes: take conditional=true"),
+        (of_classes, {}, "draws images of 10 classes: use conditional=true"),
         (of_classes, {"num_classes": 3}, "has 10 classes, and the data have 3"),
-        (pipelines.dit, {"num_classes": CLASSES}, "take model.guidance=1"),
+        (pipelines.dit, {"num_classes": CLASSES}, "use model.guidance=1"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_remedy(
@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_refused_with_the_remedy(
 
 
 def test_prompts_are_of_pipelines_that_draw_to_texts(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"draws without texts: leave out model\.prompts"):
+    with pytest.raises(ValueError, match=r"takes no prompts: leave out model\.prompts"):
         model(tmp_path, prompts=texts(tmp_path, "a cat"))
     with pytest.raises(ValueError, match="holds no prompt"):
         model(tmp_path, prompts=texts(tmp_path, " ", ""))
@@ -176,5 +176,5 @@ def test_texts_are_drawn_in_turn_or_by_class(tmp_path: Path) -> None:
     assert not torch.equal(one, other)
     with pytest.raises(ValueError, match="has 3 prompts, one a class, and the data have 4"):
         DiffusersPipeline(shape, 4, path=path, prompts=prompts)
-    with pytest.raises(ValueError, match=r"draws to texts: give model\.prompts=FILE"):
+    with pytest.raises(ValueError, match=r"needs prompts: give model\.prompts=FILE"):
         DiffusersPipeline(shape, path=path)

@@ -168,5 +168,5 @@ def test_without_a_prior_maps_are_uniform_in_one_stage() -> None:
 def test_half_a_prior_is_refused(given: dict[str, type]) -> None:
     encoder = MapEncoder(SHAPE, out_channels=2, width=8, multipliers=[1, 1])
     parts = {"encoder": encoder, "decoder": encoder, "likelihood": Bernoulli(), "codebook": Codebook(4, 2)}
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(ValueError, match="must be given together"):
         VQVAE(SHAPE, 0, **parts, **given)

@@ -96,7 +96,7 @@ def test_fewer_samples_than_a_score_needs_are_refused_by_its_name() -> None:
 
 
 def test_scores_need_features_and_no_scores_need_none() -> None:
-    with pytest.raises(ValueError, match="take metrics=standard"):
+    with pytest.raises(ValueError, match="use metrics=standard"):
         Metrics()
     nothing = Metrics(scores=[], samples=1)
     nothing.check_source(Digits())

@@ -245,7 +245,7 @@ def test_another_number_of_images_than_was_promised_is_refused(
     extractor: FeatureExtractor, digits: ImageData, n: int
 ) -> None:
     stream = (sent(extractor, batch, None) for batch in digits.train.images[:n].split(30))
-    with pytest.raises(ValueError, match="100 images were promised"):
+    with pytest.raises(ValueError, match="100 images were expected"):
         collect(stream, 100, extractor=extractor, of="ema", seed=0)
 
 

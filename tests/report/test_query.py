@@ -53,7 +53,7 @@ def test_filters_keep_the_runs_that_meet_all_of_them(
         ("model", "KEY=VALUE"),
         ("modle=vae", r"'modle' is no column of these runs; did you mean model\? `genbench report"),
         ("model=dpm", "no run is left; model is ddpm, gan, vae"),
-        ("seed<x", "'x' is no number"),
+        ("seed<x", "'x' is not a number"),
     ],
 )
 def test_a_filter_that_cannot_be_says_what_there_is(runs: Runs, condition: str, says: str) -> None:

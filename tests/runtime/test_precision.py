@@ -94,7 +94,7 @@ def test_the_units_are_those_that_the_system_lists() -> None:
 def test_auto_takes_bf16_where_it_trains_a_fifth_more_images(bf16: float, taken: str) -> None:
     choice = AutoPrecision().choose(CPU, lambda: {"fp32": 100.0, "bf16": bf16})
     assert choice.taken.name == taken
-    assert f"bf16 trains {bf16:.0f} images/s, fp32 100 (bf16 is taken where it trains 1.2 " in choice.reason
+    assert f"bf16 trains {bf16:.0f} images/s, fp32 100 (bf16 is chosen if it trains 1.2 " in choice.reason
 
 
 def test_auto_measures_nothing_without_units(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,7 @@ def refused(done: Done, *says: str) -> None:
         ("trainer.batch_size=8", "there is no key trainer.batch_size"),
         ("conditional=true", "has 0 classes, and the data have 10"),
         ("model.steps=2000", "model.steps is 2000"),
-        ("data=gaussians data.size=12", "both (C, H, W): take other data"),
+        ("data=gaussians data.size=12", "both (C, H, W): use other data"),
     ],
 )
 def test_settings_of_a_training_and_other_data_are_refused(

@@ -22,7 +22,7 @@ def test_result_table_and_page_agree_on_a_weak_network_and_the_next_run_is_warne
     words = (*WORDS, "features.images=64", "features.seed=77", f"runs_dir={tmp_path}")
     first = main(*words)
     assert first.returncode == 0, first.stderr
-    assert first.stderr.count("are weak: their classifier finds the class of") == 1
+    assert first.stderr.count("are unreliable: their classifier finds the class of") == 1
     (path,) = tmp_path.rglob("result.json")
     ((protocol, network),) = json.loads(path.read_text())["feature_networks"].items()
     shown = f"accuracy {100 * network['accuracy']:.1f} %"
@@ -38,7 +38,7 @@ def test_result_table_and_page_agree_on_a_weak_network_and_the_next_run_is_warne
     monkeypatch.setattr(session, "train", train)
     second = main(*words, "seed=1")
     assert second.returncode == 1
-    assert 0 < second.stderr.index("are weak:") < second.stderr.index("training begins")
+    assert 0 < second.stderr.index("are unreliable:") < second.stderr.index("training begins")
 
 
 def test_a_good_network_is_stated_without_a_warning(main: Command, tmp_path: Path) -> None:

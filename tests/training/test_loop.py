@@ -329,7 +329,7 @@ def test_skipping_is_bounded_in_a_row_and_in_all(tmp_path: Path, at: Iterable[in
     with pytest.raises(FloatingPointError, match="not finite in phase 'net' at step") as failure:
         run(tmp_path, model=Poisoned(at), on_nonfinite="skip", budget=2000)
     assert told in str(failure.value)
-    assert "goes on from the checkpoint" not in str(failure.value)  # it skipped already
+    assert "resumes from the checkpoint" not in str(failure.value)  # it skipped already
 
 
 def test_what_is_not_finite_at_the_first_step_speaks_of_no_checkpoint(tmp_path: Path) -> None:

@@ -35,11 +35,11 @@ NETWORKS = (
 # Processes of noise, and how they are sampled and measured.
 PROCESSES = (
     Wrong("main schedule.T=1000000000000", ("schedule.T is 1000000000000", "from 1 to 1,000,000")),
-    Wrong("main schedule.T=20", ("sampler.steps is 50", "schedule.T=20", "take fewer steps")),
+    Wrong("main schedule.T=20", ("sampler.steps is 50", "schedule.T=20", "use fewer steps")),
     Wrong("main schedule.s=-1", ("schedule.s is -1", "from 0 to 1")),
     Wrong("main schedule.beta_max=1e-12", ("leaves 1 of the signal's variance", "schedule")),
     Wrong("main schedule=edm schedule.sigma_max=0.5", ("0.8 of the signal's variance", "at most 0.5")),
-    Wrong("main schedule=linear schedule.beta_T=7", ("betas", "below 1", "smaller ends")),
+    Wrong("main schedule=linear schedule.beta_T=7", ("betas", "below 1", "smaller betas")),
     Wrong("main sampler.steps=1001", ("sampler.steps is 1001", "schedule.T=1000")),
     Wrong("main sampler=heun sampler.spacing.rho=inf", ("sampler.spacing.rho is inf", NOT_FINITE)),
     Wrong("main density.steps=99999", ("density.steps is 99999", "from 2 to schedule.T=1000", "null")),
@@ -74,7 +74,7 @@ PROCESSES = (
     Wrong("main model=consistency process.doublings=99999", ("process.doublings is 99999", "to 23")),
     Wrong(
         "main model=consistency process.double_images=999999",
-        ("process.double_images is 999999", "no step would be halved", "null"),
+        ("process.double_images is 999999", "the step size would never be halved", "null"),
     ),
 )
 

@@ -115,8 +115,8 @@ ROWS = (
     ),
     given("x.pt", "x.pt holds a list", "one tensor of images", files=stored([torch.zeros(3)])),
     given("x.pt", "damaged, or holds more than tensors", files=stored(Code())),
-    given("x.pt", "no file that torch.save", files=file(pickle.dumps(Code()), "x.pt")),
-    given("x.pt", "no file that torch.save", files=file(b"", "x.pt")),
+    given("x.pt", "not a file that torch.save", files=file(pickle.dumps(Code()), "x.pt")),
+    given("x.pt", "not a file that torch.save", files=file(b"", "x.pt")),
     given("x.pt", "damaged, or holds more than tensors", files=repacked),
     given(
         "x.pt",
@@ -126,7 +126,7 @@ ROWS = (
     given("x.pt", "not a dense tensor", files=stored(torch.zeros(24, 8, 8).to_sparse())),
     # Reference statistics.
     compared(
-        "--reference none.npz is no file", "`mu` and `sigma`", files=moments(mu=COV[0]), name="none.npz"
+        "--reference none.npz is not a file", "`mu` and `sigma`", files=moments(mu=COV[0]), name="none.npz"
     ),
     compared("no array `mu`; it has arr_0 (uint8 [24, 8, 8])", "mu=mean", files=moments(arr_0=IMAGES)),
     compared("has `mu` and no `sigma`", files=moments(mu=COV[0])),
@@ -147,7 +147,7 @@ ROWS = (
         files=moments(mu=np.zeros(3), sigma=np.eye(3)),
     ),
     compared(
-        "compared with by FID, and the scores are kid",
+        "used by FID alone, and the scores are kid",
         "--set 'scores=[fid]'",
         files=moments(mu=COV[0], sigma=COV),
         options="--set 'scores=[kid]'",

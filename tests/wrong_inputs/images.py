@@ -106,7 +106,7 @@ ROWS = (
     ),
     Wrong(TRAIN.replace("size=8", "size=0"), ("data.size is 0", "from 1 to"), images(*SIX)),
     Wrong(f"{TRAIN} data.test_fraction=1", ("test_fraction is 1", "between 0 and 1"), images(*SIX)),
-    Wrong(TRAIN, ("data.root is d, which is no folder", "data.root=PATH")),
+    Wrong(TRAIN, ("data.root is d, which is not a folder", "data.root=PATH")),
     Wrong(TRAIN.replace("data.root=d", "data.root=null"), ("data.root is null", "data.root=PATH")),
     Wrong("genbench evaluate d --data image_folder", ("is null", "--data-root PATH"), images(*SIX)),
     Wrong(
@@ -150,10 +150,12 @@ ROWS = (
     # Files of images that cannot be read, or not as they are meant.
     Wrong(
         TRAIN,
-        ("d/0.png cannot be read (it is empty)", "take it out"),
+        ("d/0.png cannot be read (it is empty)", "remove it"),
         also(images(*SIX), written("0.png", b"")),
     ),
-    Wrong(TRAIN, ("d/0.png cannot be read (it is no image)",), also(images(*SIX), written("0.png", b"text"))),
+    Wrong(
+        TRAIN, ("d/0.png cannot be read (it is not an image)",), also(images(*SIX), written("0.png", b"text"))
+    ),
     Wrong(
         TRAIN,
         ("d/train/a.png cannot", "holds for 2 more"),
@@ -188,7 +190,7 @@ ROWS = (
     # Torchvision's sets.
     Wrong(
         "main data=mnist data.root=d",
-        ("data.root is d", "it is no folder", "MNIST/raw/train-images-idx3-ubyte.gz"),
+        ("data.root is d", "it is not a folder", "MNIST/raw/train-images-idx3-ubyte.gz"),
     ),
     Wrong(
         "main data=cifar10 data.root=d",
@@ -203,7 +205,7 @@ ROWS = (
     Wrong("main data=fashion_mnist data.root=", ("data.root is ''",)),
     Wrong(
         "main data=fashion_mnist data.root=d metrics=none",
-        ("d holds damaged files", "fetch them again"),
+        ("d holds damaged files", "download them again"),
         idx(IDX_FILES),
     ),
     Wrong(
@@ -230,13 +232,11 @@ ROWS = (
     Wrong(GIVEN, ("d/x.tif", "mode F", "0 .. 255"), one(FLOATS, "x.tif")),
     Wrong(
         GIVEN,
-        ("d/2.png cannot be read (it is no image)", "1 more"),
+        ("d/2.png cannot be read (it is not an image)", "1 more"),
         also(images(*SIX), written("2.png", b"x"), written("10.png", b"x")),
     ),
     Wrong(GIVEN, ("there is 1 image; scores.fid needs 2 or more: bring more",), images("a.png")),
-    Wrong(
-        GIVEN, ("d holds no images", "links that lead nowhere such as x.png (1)"), linked("x.png", "nowhere")
-    ),
+    Wrong(GIVEN, ("d holds no images", "broken links such as x.png (1)"), linked("x.png", "nowhere")),
     Wrong(GIVEN, ("d holds no images", "devices (1)"), linked("x.png", "/dev/zero")),
     Wrong(
         GIVEN,
@@ -253,7 +253,7 @@ ROWS = (
     Wrong(ARRAYS, ("numbers from 0 to 255", "levels already"), arrays(BYTES.astype(float))),
     Wrong(ARRAYS, ("int64", "scale to 0 .. 255"), arrays(BYTES.astype(np.int64) - 300)),
     Wrong(ARRAYS, ("uint16", "(samples / 257)"), arrays(BYTES.astype(np.uint16) * 257)),
-    Wrong(ARRAYS, ("dtype bool", "take 255 for true"), arrays(BYTES > 99)),
+    Wrong(ARRAYS, ("dtype bool", "use 255 for true"), arrays(BYTES > 99)),
     Wrong(ARRAYS, ("1,536 of its numbers not finite",), arrays(np.full(BYTES.shape, np.nan))),
     Wrong(ARRAYS, ("shape [24, 1, 8, 8]", "transpose(0, 2, 3, 1)"), arrays(BYTES[:, None])),
     Wrong(ARRAYS, ("shape [8, 8]", "samples[None]"), arrays(BYTES[0])),
@@ -273,9 +273,9 @@ ROWS = (
         arrays(BYTES, labels=np.arange(24)),
     ),
     Wrong(ARRAYS, ("labels has", "24 integers: save the"), arrays(BYTES, labels=np.full(24, 0.5))),
-    Wrong(ARRAYS, ("24 integers: take labels.astype(int)",), arrays(BYTES, labels=np.ones(24))),
-    Wrong(ARRAYS, ("take labels[:, 0]",), arrays(BYTES, labels=np.ones((24, 1), int))),
-    Wrong(ARRAYS, ("the largest, labels.argmax(1)",), arrays(BYTES, labels=np.eye(24, 10))),
+    Wrong(ARRAYS, ("24 integers: use labels.astype(int)",), arrays(BYTES, labels=np.ones(24))),
+    Wrong(ARRAYS, ("use labels[:, 0]",), arrays(BYTES, labels=np.ones((24, 1), int))),
+    Wrong(ARRAYS, ("the largest: labels.argmax(1)",), arrays(BYTES, labels=np.eye(24, 10))),
     Wrong(ARRAYS, ("shape [24, 8, 8, 3]", "colour data"), arrays(np.stack([BYTES] * 3, axis=-1))),
     Wrong(ARRAYS, ("shape [24, 16, 16]", "data of this size"), arrays(BYTES.repeat(2, 1).repeat(2, 2))),
 )

@@ -93,13 +93,13 @@ def evaluated(*says: str, given: Callable[[Path], object], name: str = "x.npz") 
 
 ROWS = (
     evaluated(
-        "x.npz is no .npz file", "a single array, as numpy.save", AGAIN, given=file(array_bytes(IMAGES))
+        "x.npz is not an .npz file", "a single array, as numpy.save", AGAIN, given=file(array_bytes(IMAGES))
     ),
-    evaluated("x.npz is no .npz file", "it is empty", given=file(b"")),
-    evaluated("x.npz is no .npz file", "it is another kind of file", given=file(b"text\n" * 9)),
+    evaluated("x.npz is not an .npz file", "it is empty", given=file(b"")),
+    evaluated("x.npz is not an .npz file", "it is another kind of file", given=file(b"text\n" * 9)),
     evaluated(
-        "x.npz is no .npz file",
-        "cut short or damaged",
+        "x.npz is not an .npz file",
+        "incomplete or damaged",
         given=harmed(lambda content: content.__delitem__(slice(99, None))),
     ),
     evaluated("no array `samples` or `arr_0`; it has none", given=holding()),
@@ -126,7 +126,7 @@ ROWS = (
     ),
     evaluated(
         "samples has more than 2^63 bytes",
-        "are in this machine",
+        "this machine has",
         given=samples(stating("(10000000000000000000, 8, 8)")),
     ),
     evaluated("samples has 64,000,000,000,000 bytes", given=samples(stating("(1000000000000, 8, 8)"))),
@@ -145,7 +145,7 @@ ROWS = (
         given=arrays(samples=np.zeros((24, 8, 8), dtype=[("a", "u1")])),
     ),
     evaluated("samples is encrypted", "without a password", given=harmed(mark(1, 6))),
-    evaluated("samples is compressed by a method that is not read", AGAIN, given=harmed(mark(99, 8))),
+    evaluated("samples is compressed by a method that is not supported", AGAIN, given=harmed(mark(99, 8))),
     evaluated(
         SAMPLES,
         given=harmed(lambda content: content.__setitem__(slice(60, 90), b"\xff" * 30), zipfile.ZIP_DEFLATED),
@@ -163,11 +163,11 @@ ROWS = (
         given=file(array_bytes(IMAGES), "x.np"),
         name="x.np",
     ),
-    evaluated("x.NPZ is no .npz file", given=file(b"text", "x.NPZ"), name="x.NPZ"),
+    evaluated("x.NPZ is not an .npz file", given=file(b"text", "x.NPZ"), name="x.NPZ"),
     evaluated("labels has shape [3]", "24 integers", given=arrays(samples=IMAGES, labels=np.zeros(3, int))),
     evaluated("labels range from 0 to 23", "from 0 to 9", given=arrays(samples=IMAGES, labels=np.arange(24))),
     evaluated(
-        "d/samples.npz is no .npz file",
+        "d/samples.npz is not an .npz file",
         given=lambda folder: ((folder / "d").mkdir(), file(b"PK", "d/samples.npz")(folder)),
         name="d",
     ),

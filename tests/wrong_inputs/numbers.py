@@ -118,7 +118,7 @@ VERBS = (
     Wrong("genbench bound ddpm --out o --n 1000", ("--n is 1000", "the test split of", "take fewer"), ddpm),
     Wrong("genbench schedules --out s.png --T 999999999999", ("--T is 999999999999", "1 to 1,000,000")),
     Wrong("genbench evaluate vae --set metrics.samples=1", ("metrics.samples is 1", "20 or more"), vae),
-    Wrong("genbench report ddpm --filter fid<abc", ("--filter fid<abc", "no number"), ddpm),
+    Wrong("genbench report ddpm --filter fid<abc", ("--filter fid<abc", "not a number"), ddpm),
     Wrong("genbench report ddpm --sort abc", ("'abc' is no column", "--keys"), ddpm),
     Wrong("genbench compare ddpm ddpm --a seed=7", ("seed=7", "seed is 0"), ddpm),
     Wrong("genbench selfcheck --device foo", ("device is 'foo'", "auto, cpu or cuda")),

@@ -136,7 +136,7 @@ OUTS = (
 )
 VERBS = (
     Wrong("genbench nope", ("'nope' is no verb", "choose from")),
-    Wrong("genbench --nope", ("--nope is no option of genbench", "choose from --version")),
+    Wrong("genbench --nope", ("--nope is not an option of genbench", "choose from --version")),
     Wrong("genbench sample x", ("genbench sample needs --out", "genbench sample --help")),
     Wrong("genbench sample x --out", ("--out needs a value behind it", "--help")),
     Wrong("genbench sample x --out y --n 0", ("--n is '0'", "a whole number of at least 1")),

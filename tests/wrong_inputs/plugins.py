@@ -29,7 +29,9 @@ ROWS = (
     Wrong("genbench new family My-Own --out new", ("NAME is 'My-Own'", "lower-case letters, digits")),
     Wrong("genbench new family class --out new", ("NAME is 'class'", "no word of Python")),
     Wrong("genbench new schedule cosine --out new", ("schedule=cosine is an option already", "another name")),
-    Wrong("genbench new family torch --out new", ("a module of this name is here already", "another name")),
+    Wrong(
+        "genbench new family torch --out new", ("a module of this name is already installed", "another name")
+    ),
     Wrong("genbench new score tests --out new", ("NAME is 'tests'", "another name")),
     Wrong("genbench new score is_std --out new", ("NAME is 'is_std'", "no ending _std")),
     Wrong("genbench new score recall --out new", ("a kind of metric of genbench already",)),

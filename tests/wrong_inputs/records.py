@@ -140,14 +140,14 @@ BOMB = "\n".join(["a0: &a0 [1]", *(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)
 DEEP = '{"a":' * 1000 + "1" + "}" * 1000
 VAE = next(EARLIER.glob("vae-*")) / "checkpoints" / "last.pt"
 ROWS = (
-    *(damaged(verb, text("hello"), "cut short, damaged, or no checkpoint") for verb in VERBS),
+    *(damaged(verb, text("hello"), "incomplete, damaged, or not a checkpoint") for verb in VERBS),
     *(damaged(verb, state(lambda content: [content]), "it holds a list, not a dict") for verb in VERBS),
     damaged("sample", folder, "is a folder"),
     damaged("evaluate", pipe, "is a named pipe"),
     damaged("sample", archive, "an archive of another kind than torch writes"),
-    damaged("sample", lambda path: path.write_bytes(path.read_bytes()[:5000]), "it is cut short"),
-    damaged("bound", lambda path: path.write_bytes(b""), "no checkpoint"),
-    damaged("sample", lambda path: path.write_bytes(pickle.dumps(Code())), "no checkpoint"),
+    damaged("sample", lambda path: path.write_bytes(path.read_bytes()[:5000]), "it is incomplete"),
+    damaged("bound", lambda path: path.write_bytes(b""), "not a checkpoint"),
+    damaged("sample", lambda path: path.write_bytes(pickle.dumps(Code())), "not a checkpoint"),
     damaged(
         "evaluate", lambda path: torch.save(Code(), path), "other objects than tensors, numbers and text"
     ),
@@ -167,7 +167,7 @@ ROWS = (
     record("sampler-sweep", text("[" * 100_000), "it is nested more than 64 deep"),
     record("sample", text('{"a": 1' + "0" * 5000 + "}"), "a number of thousands of digits"),
     record("sample", text(""), "is not JSON"),
-    record("evaluate", place("sessions", value=[5]), "has a session that is no object"),
+    record("evaluate", place("sessions", value=[5]), "has a session that is not an object"),
     record("evaluate", place("config", value=[]), "holds no configuration"),
     record("bound", place("config", "data", value=5), "its configuration builds no data"),
     record("sample", place("config", "model", value="x"), "its configuration builds no model"),
@@ -175,11 +175,11 @@ ROWS = (
     record("evaluate", place("config", "seed", value="x"), "no seed that is a whole number"),
     record("sample", place("precision", value="fp64"), "precision is 'fp64'", "fp32, bf16"),
     record("sample", place("config", "model", "_target_", value="os.system"), "would build 'os.system'"),
-    overrides("a: [1, 2\nb: {", "is no list of overrides: restore it"),
-    overrides("model: ddpm\n", "is no list of overrides"),
-    overrides("\t- a\n", "is no list of overrides"),
-    overrides(BOMB, "is no list of overrides"),
-    overrides("- !!python/object/apply:os.mkdir [executed]\n", "is no list of overrides"),
+    overrides("a: [1, 2\nb: {", "is not a list of overrides: restore it"),
+    overrides("model: ddpm\n", "is not a list of overrides"),
+    overrides("\t- a\n", "is not a list of overrides"),
+    overrides(BOMB, "is not a list of overrides"),
+    overrides("- !!python/object/apply:os.mkdir [executed]\n", "is not a list of overrides"),
     overrides("- model=unheard_of\n", "cannot be composed", "unheard_of is not an option of model"),
     overrides("- seed=${oc.env:HOME}\n", "options of conf/ and values"),
     result(text("{}"), "it holds no result of a run"),
@@ -192,12 +192,16 @@ ROWS = (
     result(place("seed", value=[]), "seed holds a list"),
     result(place("metrics", value={"fid[": 1}), "fid["),
     network(
-        text("hello"), "is no file of weights (damaged, or of another format)", "dinov2_vits14_pretrain.pth"
+        text("hello"),
+        "is not a file of weights (damaged, or of another format)",
+        "dinov2_vits14_pretrain.pth",
     ),
-    network(lambda path: path.write_bytes(pickle.dumps(Code())), "no file of weights", features="inception"),
-    network(lambda path: torch.save(Code(), path), "no file of weights"),
-    network(lambda path: torch.save([1], path), "has another layout than Inception", features="inception"),
-    network(lambda path: torch.save({"cls_token": torch.zeros(())}, path), "has another layout than DINOv2"),
-    network(lambda path: path.mkdir(), "which is no file"),
-    network(lambda path: os.mkfifo(path), "which is no file"),
+    network(
+        lambda path: path.write_bytes(pickle.dumps(Code())), "not a file of weights", features="inception"
+    ),
+    network(lambda path: torch.save(Code(), path), "not a file of weights"),
+    network(lambda path: torch.save([1], path), "differs from Inception", features="inception"),
+    network(lambda path: torch.save({"cls_token": torch.zeros(())}, path), "differs from DINOv2"),
+    network(lambda path: path.mkdir(), "which is not a file"),
+    network(lambda path: os.mkfifo(path), "which is not a file"),
 )

@@ -5,10 +5,12 @@ from tests.wrong_inputs import Wrong
 
 WORDS = (
     Wrong("genbench repotr", ("'repotr' is no verb", "choose from train, sample", "Did you mean report?")),
-    Wrong("genbench --verison", ("--verison is no option", "Did you mean --version?")),
+    Wrong("genbench --verison", ("--verison is not an option", "Did you mean --version?")),
     Wrong("genbench report", ("needs RUNS", "genbench report --help")),
     Wrong("genbench report x y z", ("takes RUNS;", "no place for y z")),
-    Wrong("genbench report x --asets", ("--asets is no option of genbench report", "Did you mean --assets?")),
+    Wrong(
+        "genbench report x --asets", ("--asets is not an option of genbench report", "Did you mean --assets?")
+    ),
     Wrong("genbench report x --assets=1", ("--assets takes no value",)),
     Wrong("genbench report x --by", ("--by needs a value",)),
     Wrong("genbench report x --format pdf", ("--format is 'pdf'", "choose from md, csv, json, latex, html")),
@@ -47,7 +49,7 @@ REPORTS = (
     ("report runs --filter model", ("--filter model: it must be KEY=VALUE",)),
     ("report runs --filter modl=gan", ("--filter modl=gan: 'modl' is no column", "did you mean model?")),
     ("report runs --filter model=vae", ("--filter model=vae: no run is left; model is ddpm, gan",)),
-    ("report runs --filter 'fid<many'", ("--filter fid<many: 'many' is no number",)),
+    ("report runs --filter 'fid<many'", ("--filter fid<many: 'many' is not a number",)),
     ("report runs --keys --by model", ("--keys lists names", "leave out --by")),
     ("report runs --keys --format csv --assets", ("leave out --format and --assets",)),
     ("report runs --keys --out runs", ("--out runs exists and is not a regular file",)),
@@ -68,7 +70,7 @@ REPORTS = (
     ("compare runs runs --a model=gan --b model=vae", ("--b model=vae: no run is left; model is ddpm, gan",)),
     ("compare runs runs --a modl=gan --b model=gan", ("--a modl=gan: 'modl' is no column", "mean model?")),
     ("compare runs runs --a gan --b model=ddpm", ("--a gan: it must be KEY=VALUE",)),
-    ("compare runs runs --a model=gan --b 'fid<x'", ("--b fid<x: 'x' is no number",)),
+    ("compare runs runs --a model=gan --b 'fid<x'", ("--b fid<x: 'x' is not a number",)),
     ("compare runs/g other", ("A is of digits, B of mnist", "do not compare")),
     ("serve nothing", ("nothing is not a directory",)),
     ("serve runs --by modl", ("'modl' is no column",)),
@@ -92,7 +94,10 @@ MODELS = (
     ("sample model --out new --set =1", ("--set is '=1'", "KEY=VALUE")),
     ("sample model --out new --set network.width=9", ("network.width is not a setting", "choose from")),
     ("sample model --out new --set sampler.steps=x", ("steps is 'x'", "a whole number")),
-    ("sample model --out new --mask images/00.png", ("--inpaint IMAGE and --mask MASK go together",)),
+    (
+        "sample model --out new --mask images/00.png",
+        ("--inpaint IMAGE and --mask MASK must be given together",),
+    ),
     ("sample model --out new --strength 0.5", ("--strength says how far --vary IMAGE goes",)),
     ("sample model --out new --vary images/00.png --strength 2", ("--strength is 2.0", "at most 1")),
     ("sample model --out new --device tpu", ("device is 'tpu'", "auto, cpu or cuda")),

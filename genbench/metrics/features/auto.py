@@ -32,7 +32,7 @@ class AutoFeatures(FeatureSource):
         if self.weights is not None and isinstance(choice, ShippedFeatures):
             raise ValueError(
                 f"features.weights is {self.weights}, and features=auto takes {choice.protocol} for "
-                f"{source.name}, whose weights come with the package: take features=inception to use the file"
+                f"{source.name}, whose weights come with the package: use features=inception to use the file"
             )
         choice.check(source)
 

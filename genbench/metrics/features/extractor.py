@@ -151,4 +151,4 @@ def check_finite(features: Tensor, name: str = "features") -> None:
     two places to look at: the images, and the weights of the feature network.
     """
     if not bool(features.isfinite().all()):
-        raise FloatingPointError(f"{name} are not finite: look at the images, or at the feature weights")
+        raise FloatingPointError(f"{name} are not finite: check the images and the feature weights")

@@ -47,7 +47,7 @@ class InceptionFeatures(FeatureSource):
 
     def check(self, source: ImageSource | ImageData) -> None:
         """Raise ValueError on other than 1 or 3 channels or a file of another layout, FileNotFoundError
-        where `weights` is no file, MissingWeights where the published ones cannot be downloaded.
+        where `weights` is not a file, MissingWeights where the published ones cannot be downloaded.
         """
         check_channels(source, "Inception")
         read_state(self.locate(source))
@@ -160,7 +160,7 @@ def download(path: Path, instead: str) -> Path:
             shutil.copyfileobj(answer, file)
             file.flush()  # what is buffered would be missing from the digest
             if file_digest(Path(file.name)) != SHA256:
-                raise OSError("what arrived has another sha256 than the published file")
+                raise OSError("the sha256 of the downloaded file differs from that of the published file")
     except OSError as error:
         cause = getattr(error, "reason", error)  # of urllib's own error, which writes it in brackets
         raise MissingWeights(

@@ -26,7 +26,7 @@ class LawFeatures(FeatureSource):
         """
         if source.distribution is None:
             raise ValueError(
-                f"the distribution of {source.name} is not known, and features=law needs it: take "
+                f"the distribution of {source.name} is not known, and features=law needs it: use "
                 "metrics=auto, or data=gaussians"
             )
 

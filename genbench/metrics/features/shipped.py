@@ -49,7 +49,7 @@ class ShippedFeatures(FeatureSource):
             )
         if not self.path.is_file() or file_digest(self.path) != self.sha256:
             raise ValueError(
-                f"{self.path} is missing or damaged (its sha256 is not {self.sha256}); install genbench again"
+                f"{self.path} is missing or damaged (its sha256 is not {self.sha256}); reinstall genbench"
             )
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:

@@ -22,7 +22,7 @@ def check_channels(source: ImageSource | ImageData, network: str) -> None:
     if source.shape[0] not in (1, 3):
         raise ValueError(
             f"{source.name} has {source.shape[0]} channels; {network} takes 1 (repeated) or 3: "
-            "take features=classifier"
+            "use features=classifier"
         )
 
 
@@ -32,7 +32,7 @@ def local_file(weights: str, remedy: str) -> Path:
     """
     path = expanded(weights, "write the whole path, or set HOME")
     if not path.is_file():
-        raise FileNotFoundError(f"features.weights is {path}, which is no file; {remedy}")
+        raise FileNotFoundError(f"features.weights is {path}, which is not a file; {remedy}")
     return path
 
 
@@ -47,7 +47,7 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises whatever its bytes spell
         reason = "it is empty" if path.stat().st_size == 0 else "damaged, or of another format"
-        raise ValueError(f"{path} is no file of weights ({reason}); {remedy}") from error
+        raise ValueError(f"{path} is not a file of weights ({reason}); {remedy}") from error
     return {name: x for name, x in state.items() if isinstance(x, Tensor)} if isinstance(state, dict) else {}
 
 
@@ -66,6 +66,4 @@ def check_layout(
         shown = ", ".join(
             f"{name} (file {found.get(name)}, expected {expected.get(name)})" for name in differing[:3]
         )
-        raise ValueError(
-            f"{path} has another layout than {of} in {len(differing)} entries: {shown}; {remedy}"
-        )
+        raise ValueError(f"{path} differs from {of} in {len(differing)} entries: {shown}; {remedy}")

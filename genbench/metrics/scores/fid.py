@@ -12,8 +12,8 @@ __all__ = ["FID"]
 class FID(Distance):
     """FID between Gaussians with the moments of all samples and of all images of a split.
 
-    Biased upwards by an amount that falls as 1/n, so it compares at equal n alone; `fid_inf` has no such bias
-    to first order. Source: Heusel et al. 2017.
+    Biased upwards by an amount that falls as 1/n, so compare only runs with the same n; `fid_inf` has no
+    such bias to first order. Source: Heusel et al. 2017.
     """
 
     key = "fid"

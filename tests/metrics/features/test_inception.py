@@ -52,14 +52,14 @@ def test_the_protocol_names_foreign_weights_and_grey_images(
 def test_a_file_of_another_layout_is_refused_with_its_name_and_first_differing_keys(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"conv.weight": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match=r"other\.pth has another layout.*Conv2d_1a_3x3\.conv\.weight"):
+    with pytest.raises(ValueError, match=r"other\.pth differs from.*Conv2d_1a_3x3\.conv\.weight"):
         InceptionFeatures(str(path)).check(Digits())
 
 
 def test_a_file_that_is_no_weights_at_all_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "page.pth"
     path.write_text("<html>not found</html>")
-    with pytest.raises(ValueError, match=r"page\.pth is no file of weights"):
+    with pytest.raises(ValueError, match=r"page\.pth is not a file of weights"):
         InceptionFeatures(str(path)).check(Digits())
 
 
@@ -71,7 +71,7 @@ def test_code_in_a_weights_file_is_not_run(tmp_path: Path) -> None:
             return Path.touch, (witness,)
 
     torch.save({"fc.weight": Evil()}, path)
-    with pytest.raises(ValueError, match="no file of weights"):
+    with pytest.raises(ValueError, match="not a file of weights"):
         InceptionFeatures(str(path)).check(Digits())
     assert not witness.exists()
 
@@ -92,7 +92,7 @@ def test_missing_weights_are_reported_within_seconds_where_nothing_can_be_downlo
     started = time.monotonic()
     with pytest.raises(
         MissingWeights,
-        match=r"\(.*refused\): .*features\.weights=PATH, or take metrics=classifier, which trains .* once$",
+        match=r"\(.*refused\): .*features\.weights=PATH, or use metrics=classifier, which trains .* once$",
     ):
         InceptionFeatures().check(Digits())
     assert time.monotonic() - started < 10
