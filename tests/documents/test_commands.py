@@ -51,7 +51,7 @@ NOT_RUN = ("serve", "push", "dashboard")
 WITH_COMMANDS = [page for page in PAGES if commands(page)] or ["README.md"]
 
 
-def slow_of(dear: str) -> list[Any]:
+def slow_of(*dear: str) -> list[Any]:
     """The pages with commands as parameters of a test, those whose names begin with `dear` marked slow."""
     marks = {page: [pytest.mark.slow] if page.startswith(dear) else [] for page in WITH_COMMANDS}
     return [pytest.param(page, marks=found) for page, found in marks.items()]
@@ -127,7 +127,7 @@ def check_composed(words: tuple[str, ...], folder: str | None) -> None:
 
 
 @pytest.mark.parametrize("number", [0, pytest.param(-1, marks=pytest.mark.slow)], ids=["first", "last"])
-@pytest.mark.parametrize("page", slow_of("docs/families/"))
+@pytest.mark.parametrize("page", slow_of("docs/families/", "docs/results.md"))
 def test_what_a_page_trains_composes_to_a_configuration_that_its_classes_take(page: str, number: int) -> None:
     refused = []
     for command in commands(page):
