@@ -154,7 +154,7 @@ def check_objective(objective: str, parts: "Parts", *, is_asked: bool) -> None:
         there = f"choose from {', '.join(measured)}, or " if measured else ""
         what = f"scores=[{objective}]" if own else "metrics=standard"
         what = "another model" if objective == "bits_per_dim" else what
-        raise ValueError(f"objective is {objective!r}, which this run does not measure: {there}take {what}")
+        raise ValueError(f"objective is {objective!r}, which this run does not measure: {there}use {what}")
 
 
 def check_no_password(tree: dict[str, Any]) -> None:

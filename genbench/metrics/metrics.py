@@ -109,7 +109,7 @@ class Metrics:
         if n < needed:
             key = next(score.key for score in self.scores if score.smallest == needed)
             possible = ",".join(score.key for score in self.scores if score.smallest <= n)
-            others = f", or take {option}'scores=[{possible}]'" if possible else ""
+            others = f", or use {option}'scores=[{possible}]'" if possible else ""
             raise ValueError(f"{fact}; scores.{key} needs {needed} or more: {remedy}{others}")
 
     @property

@@ -44,7 +44,7 @@ class ClassifierFeatures(FeatureSource):
             classes = "1 class" if source.num_classes == 1 else "no classes"
             own = "add labels (a folder for each class), or " if source.distribution is None else ""
             raise ValueError(
-                f"{source.name} has {classes}; a classifier needs 2 or more: {own}take {fitting(source)}"
+                f"{source.name} has {classes}; a classifier needs 2 or more: {own}use {fitting(source)}"
             )
         if min(source.shape[1:]) < 4:  # two poolings halve the sides, and the third needs a pixel
             raise ValueError(

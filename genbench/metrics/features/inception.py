@@ -165,6 +165,6 @@ def download(path: Path, instead: str) -> Path:
         cause = getattr(error, "reason", error)  # of urllib's own error, which writes it in brackets
         raise MissingWeights(
             f"Inception weights are not at {path}, and downloading them failed ({cause}): put {FILE} there, "
-            f"set features.weights=PATH, or take {instead}"
+            f"set features.weights=PATH, or use {instead}"
         ) from error
     return path

@@ -45,7 +45,7 @@ class ShippedFeatures(FeatureSource):
         if source.shape != self.shape:
             raise ValueError(
                 f"images of {source.name} are {source.shape}; features={self.option} is for images of "
-                f"{self.shape}: take {fitting(source)}"
+                f"{self.shape}: use {fitting(source)}"
             )
         if not self.path.is_file() or file_digest(self.path) != self.sha256:
             raise ValueError(
