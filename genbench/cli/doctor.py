@@ -13,6 +13,7 @@ from genbench.cli.verb import examples
 from genbench.config.option_folders import option_folders, plugins
 from genbench.errors import Failure
 from genbench.records.run_directory import git_state, version
+from genbench.records.units import device_words
 from genbench.runtime.disk import check_writable, megabytes
 from genbench.runtime.memory import installed_memory
 from genbench.runtime.printable import complain
@@ -92,7 +93,7 @@ def machine() -> Iterator[tuple[str, str]]:
     for device in [*cards, torch.device("cpu")]:
         chosen = "auto, " if device.type == choose("auto").type else ""
         units = "bfloat16 units" if has_bf16_units(device) else "no bfloat16 units"
-        yield "device", f"{device}: {chosen}{describe(device)}, {units}"
+        yield "device", f"{device}: {chosen}{device_words(describe(device))}, {units}"
     memory = installed_memory()
     yield "processor", f"{processor() or 'unknown'}, {os.cpu_count()} cores, {megabytes(memory)} of memory"
 

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-__all__ = ["UNCONDITIONAL", "conditioning", "data_name", "folder_title", "shared_conditioning"]
+__all__ = [
+    "UNCONDITIONAL",
+    "conditioning",
+    "data_name",
+    "folder_title",
+    "run_title",
+    "shared_conditioning",
+]
 
 UNCONDITIONAL = "unconditional"
 
@@ -54,6 +61,13 @@ def conditioning(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str |
         how = f"guidance {scale}" if scale else "the pipeline's own guidance"
         return words if words in (None, UNCONDITIONAL) else f"{words} ({how})"
     return words
+
+
+def run_title(model: str, data: str, given: str | None) -> str:
+    """Return the title of a run: ddpm on digits, and of one that is not unconditional what its samples are
+    conditioned on: ddpm on digits, guided (classifier_free 2). given: see `conditioning`.
+    """
+    return f"{model} on {data}{'' if given in (None, UNCONDITIONAL) else f', {given}'}"
 
 
 def shared_conditioning(several: set[str | None]) -> str:

@@ -203,9 +203,9 @@ def test_a_dry_run_of_one_run_tells_what_it_would_take(main: Command, tmp_path: 
     first, *lines = done.stdout.splitlines()
     facts = r"ddpm on digits \(1,438 images 1x8x8\), [\d,]+ parameters, cpu fp32, [\d,]+ images -> (\S+)"
     (place,) = re.fullmatch(facts, first).groups()
-    parts = ("training", "pictures", "sampling", "likelihood", "evaluation", "total", "memory", "disk")
-    assert [line.split()[0] for line in lines[1:]] == list(parts)
-    assert re.fullmatch(r"  total +\d+:\d\d  started now, it would end at .*\d\d:\d\d", lines[6])
+    parts = ["training", "pictures", "sampling", "likelihood", "evaluation", "costs"]
+    assert [line.split()[0] for line in lines[1:]] == [*parts, "total", "memory", "disk"]
+    assert re.fullmatch(r"  total +\d+:\d\d  started now, it would end at .*\d\d:\d\d", lines[7])
     assert not list(tmp_path.rglob("*.json*"))
     with Run(Path(place)).exclusively():  # as a run in progress holds it
         assert main(*words).returncode == 0

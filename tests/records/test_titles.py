@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from genbench.data import ImageFolder
-from genbench.records.titles import conditioning, data_name, shared_conditioning
+from genbench.records.titles import conditioning, data_name, run_title, shared_conditioning
 
 GUIDED = {"guidance": {"_target_": "genbench.diffusion.guidance.ClassifierFree", "scale": 2.0}}
 PIPELINE = {"prompts": None, "guidance": None}
@@ -49,6 +49,11 @@ def test_labels_guidance_and_prompts_are_said_in_words(
 )
 def test_what_several_runs_share_is_said_of_all(several: set, expected: str) -> None:
     assert shared_conditioning(several) == expected
+
+
+def test_the_title_of_a_run_says_what_its_samples_are_conditioned_on_unless_on_nothing() -> None:
+    assert run_title("vae", "digits", None) == run_title("vae", "digits", "unconditional") == "vae on digits"
+    assert run_title("vae", "digits", "guided (a 2)") == "vae on digits, guided (a 2)"
 
 
 def test_a_folder_is_called_as_in_the_cache(tmp_path: Path) -> None:

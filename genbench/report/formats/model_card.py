@@ -8,7 +8,8 @@ import yaml
 from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName
 from genbench.records.result import Result
-from genbench.records.titles import UNCONDITIONAL, conditioning, data_name
+from genbench.records.titles import UNCONDITIONAL, conditioning, data_name, run_title
+from genbench.records.units import device_words
 from genbench.report.formats.markdown import escape, grid
 from genbench.report.formats.one_result import entry
 from genbench.report.numbers import written
@@ -60,9 +61,9 @@ def model_card(result: Result, *, weights: str, made: str, license_name: str | N
         kind = f"{result.likelihood.bound}, {result.likelihood.method}"
         rows.append(["bits/dim", written(bits), escape(f"{kind}, n={result.likelihood.n}")])
     table = grid(["metric", "value", "protocol"], rows, [False, True, False])
-    device = escape(result.cost.device or "an unknown device")
+    device = escape(device_words(result.cost.device or "an unknown device"))
     card = TEXT.format(
-        title=title_of(family, data, given),
+        title=run_title(family, data, given),
         about=f"Family: {family}; data: {data}, {given}; weights: {weights}.",
         measured=f"{table}\n{COMPARABLE}\n" if rows else "It was not evaluated.\n",
         training=f"{result.cost.images_seen or 0:,} images on {device}",
@@ -82,7 +83,7 @@ def metadata(result: Result, found: Mapping[str, float], license_name: str | Non
     metrics = [{"type": title(name), "name": name, "value": float(value)} for name, value in found.items()]
     kind = result.choices.get("data", "unknown")
     entry = {"task": {"type": task}, "dataset": {"type": kind, "name": data}, "metrics": metrics}
-    index = [{"name": title_of(family, data, given), "results": [entry]}]
+    index = [{"name": run_title(family, data, given), "results": [entry]}]
     return {
         **({} if license_name is None else {"license": license_name}),
         "library_name": "genbench",
@@ -98,11 +99,6 @@ def subject(result: Result) -> tuple[str, str, str]:
     data = data_name(result.choices, result.config)
     given = conditioning(result.choices, result.config)
     return result.choices.get("model", "unknown"), data or "unknown", given or UNCONDITIONAL
-
-
-def title_of(family: str, data: str, given: str) -> str:
-    """Return the title of a model: ddpm on digits; of a conditional one also what it is conditioned on."""
-    return f"{family} on {data}{'' if given == UNCONDITIONAL else f', {given}'}"
 
 
 def shown(name: str, weights: str) -> bool:

@@ -13,7 +13,7 @@ from rich.text import Text
 from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, recorded_networks
 from genbench.records.metric_name import OF, MetricName, rank
 from genbench.records.result import Cost, Likelihood, Reconstruction, Result
-from genbench.records.titles import UNCONDITIONAL, conditioning, data_name
+from genbench.records.titles import conditioning, data_name, run_title
 from genbench.records.units import device_words, with_unit
 from genbench.report.columns import CONVERGED_BITS
 from genbench.report.numbers import decimals, rounded, uncertainty, written
@@ -69,14 +69,10 @@ def print_quality(record: Mapping[str, Any], console: Console) -> None:
 
 
 def who(result: Result) -> str:
-    """Name the model, its data, and what its samples are conditioned on: "ddpm on digits, guided
-    (classifier_free 2)".
-    """
-    choices = result.choices
-    on = data_name(choices, result.config) or "unknown data"
-    given = conditioning(choices, result.config)
-    name = f"{choices.get('model', 'a model')} on {on}"
-    return name if given in (None, UNCONDITIONAL) else f"{name}, {given}"
+    """Name the model, its data, and what its samples are conditioned on, see `run_title`."""
+    choices, config = result.choices, result.config
+    data = data_name(choices, config) or "unknown data"
+    return run_title(choices.get("model", "a model"), data, conditioning(choices, config))
 
 
 def pairs(values: Mapping[str, str]) -> Table:
