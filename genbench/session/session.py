@@ -109,8 +109,8 @@ class Session:
         except MissingWeights as missing:
             status, error = "stopped", str(missing)
             raise Unmeasured(
-                "trained, but not evaluated: weights of features are missing. Put them where the message says, "
-                f"and repeat this; or: genbench evaluate {shown(self.here.path)} --metrics classifier"
+                "trained, but not evaluated: weights of features are missing. Put them where the message "
+                f"says, and repeat this; or: genbench evaluate {shown(self.here.path)} --metrics classifier"
             ) from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
