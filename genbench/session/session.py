@@ -109,7 +109,7 @@ class Session:
         except MissingWeights as missing:
             status, error = "stopped", str(missing)
             raise Unmeasured(
-                "trained, but not evaluated: weights of features are missing. Put them where the message says, "
+                "trained, but not evaluated: weights of features are missing. Put them where messages say, "
                 f"and repeat this; or: genbench evaluate {shown(self.here.path)} --metrics classifier"
             ) from None
         except BaseException as failure:
