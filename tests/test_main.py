@@ -262,7 +262,7 @@ def test_a_run_without_inception_weights_trains_and_says_how_to_evaluate(
     done = main(*TINY, "metrics=inception", f"runs_dir={tmp_path}/runs", env=environment | nowhere)
     assert done.returncode == 3, done.stdout + done.stderr
     assert done.stderr.count("or use metrics=classifier, which") == 1  # before the training
-    assert "says, and repeat the command" in done.stderr
+    assert "says, and repeat this" in done.stderr
     run = only_run(tmp_path / "runs")
     assert json.loads((run / "run.json").read_text())["status"] == "stopped"
     assert torch.load(run / "checkpoints" / "last.pt", weights_only=True)["finished"]

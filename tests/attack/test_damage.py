@@ -197,7 +197,7 @@ def test_every_reader_takes_the_one_before_whatever_the_damage(finished: Path, t
         harm(run / "checkpoints" / "last.pt")
         weights, key = ("raw", "model") if name == "of another model" else ("ema", "ema")
         expected = torch.load(run / "checkpoints" / "previous.pt", weights_only=True)[key]
-        with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is taken") as told:
+        with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is used") as told:
             found = app.load(run, device="cpu", weights=weights).state_dict()
         assert {str(one.message)[:12] for one in told} <= {"the checkpoi", "the training"}, (
             name

@@ -96,7 +96,7 @@ def test_the_one_before_is_taken_where_the_last_is_not_what_a_training_writes(
     HARMS[name](sent)
     store.save(honest() | {"images_seen": 32})
     store.save(sent)
-    with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is taken"):
+    with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is used"):
         found = store.load(CPU, checkpoint_contents.resumable(toy_model(), ADAM))
     assert found is not None
     assert found["images_seen"] == 32

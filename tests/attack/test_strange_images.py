@@ -46,10 +46,10 @@ def test_what_is_no_image_file_is_counted_and_told_in_one_line(
     counts, said = counted(root, capsys)
     assert sum(counts.values()) == 20
     assert sorted(said.partition(": ")[2].rstrip(".\n").split(", ")) == [
+        "broken links such as d.png (2)",
         "devices (1)",
         "files of .gif (1)",
         "files of .txt (2)",
-        "broken links such as d.png (2)",
         "named pipes (1)",
         "sockets (1)",
     ]

@@ -227,13 +227,13 @@ REFUSED = [
     (DDPM, ["--set", "sampler.steps=many"], "sampler.steps is 'many'; it must be a whole number"),
     (DDPM, ["--set", "sampler.steps"], "--set is 'sampler.steps'; it must be KEY=VALUE"),
     (GUIDED, ["--set", "guidance.p_uncond=0.5"], "guidance.p_uncond .* choose from .*guidance.scale"),
-    (DDPM, ["--mask", "m.png"], "give both"),
+    (DDPM, ["--mask", "m.png"], "must be given together"),
     (DDPM, ["--inpaint", "i.png", "--mask", "m.png", "--vary", "i.png"], "give one"),
     (DDPM, ["--vary", "nowhere.png"], "nowhere.png is not a file"),
     (DDPM, ["--vary", ROOT / "README.md"], "README.md cannot be read"),
     (DDPM, ["--vary", "i.png", "--strength", 0], "--strength is 0.0; it must be above 0"),
     (GAN, ["--steps", 3], "sampler.steps is not a setting of this model's sampling: it has none"),
-    (GAN, ["--vary", "i.png"], "--vary needs a model that edits images.* GAN does not"),
+    (GAN, ["--vary", "i.png"], "--vary needs a model that edits images.* this one does not"),
 ]
 
 

@@ -50,8 +50,8 @@ def test_it_names_model_data_parameters_device_precision_budget_and_directory(
 def test_a_conditional_or_guided_run_does_not_look_unconditional(tmp_path: Path) -> None:
     (guided,) = lines(tmp_path, classes=5, conditional="true", guidance="classifier_free")
     assert guided.startswith("ddpm on toys (1,234 images 1x4x4, 5 classes), guided (classifier_free 2), ")
-    (labelled,) = lines(tmp_path, job="job 2", conditional="true", guidance="none")
-    assert labelled.startswith("job 2: ddpm on toys, conditional, seed 3, ")
+    (labelled,) = lines(tmp_path, in_sweep=True, conditional="true", guidance="none")
+    assert labelled.startswith("  ddpm on toys, conditional, ")
     assert lines(tmp_path, guidance="none")[0].startswith("ddpm on toys ")
 
 

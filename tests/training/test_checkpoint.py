@@ -31,7 +31,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before_with_a_warning(t
     store.save({"step": 1})
     store.save({"step": 2})
     store.last.write_bytes(store.last.read_bytes()[:-20])
-    with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is taken"):
+    with pytest.warns(UserWarning, match=r"last.pt cannot be used .*previous.pt is used"):
         state = store.load(CPU)
     assert state == {"step": 1}
 

@@ -62,7 +62,7 @@ def test_the_distance_is_taken_on_pixels_whatever_the_features(law: KnownDistrib
 
 def test_a_set_whose_law_is_not_known_has_no_such_features() -> None:
     LawFeatures().check(Gaussians())
-    with pytest.raises(ValueError, match=r"the distribution of digits is not known.*: take"):
+    with pytest.raises(ValueError, match=r"the distribution of digits is not known.*: use"):
         LawFeatures().check(Digits())
 
 
