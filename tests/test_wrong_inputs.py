@@ -13,8 +13,8 @@ from tests.conftest import Command
 from tests.wrong_inputs import Wrong
 
 MODULES = sorted(found.name for found in pkgutil.iter_modules(wrong_inputs.__path__))
-QUICK = {"main": 6, "genbench": 2}
-"""Every sixth command of main.py and every second of a verb is tried in the quick suite, in a minute."""
+QUICK = {"main": 9, "genbench": 3}
+"""Every ninth command of main.py and every third of a verb is tried in the quick suite, the rest in the slow one."""
 TABLES = [
     (name, row) for name in MODULES for row in importlib.import_module(f"tests.wrong_inputs.{name}").ROWS
 ]
