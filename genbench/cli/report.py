@@ -108,6 +108,9 @@ class Report:
             "--keys", help="List the keys for the options above, with their values, instead of a table."
         ),
     ] = False
+    sweep: Annotated[
+        str, typer.Option(metavar="NAME", help="Only the runs of this sweep, as it says at its end.")
+    ] = ""
     every: Annotated[
         bool,
         typer.Option("--all", help="With --keys: also keys that no run has or that are equal in all runs."),
@@ -116,13 +119,12 @@ class Report:
     def run(self) -> None:
         """Read the runs and write the report, after all options have been checked."""
         from genbench.report import query
-        from genbench.report.compare import compare
 
         if self.every and not self.keys:
             raise ValueError("--all belongs to --keys: give both, or neither")
         if self.keys:
             self.check_keys_alone()
-            found = compare(self.runs_dir, asked("", "", ""), conditions=self.filters or [])
+            found = self.compared(asked("", "", ""))
             deliver(query.keys(found.runs, every=self.every), self.out)
             return
         chosen = Format.html if self.assets and self.format is None else self.format_of_output()
@@ -133,7 +135,13 @@ class Report:
         else:
             check_new(self.out)
         tables = asked(self.by, self.sort, self.columns)
-        self.write(compare(self.runs_dir, tables, conditions=self.filters or []), chosen)
+        self.write(self.compared(tables), chosen)
+
+    def compared(self, query: "Query") -> "Comparison":
+        """Return the comparison of the runs that the options choose; raises as `compare` does."""
+        from genbench.report.compare import compare
+
+        return compare(self.runs_dir, query, conditions=self.filters or [], sweep=self.sweep)
 
     def check_keys_alone(self) -> None:
         """Raise ValueError on options beside --keys that would be ignored: a list of names is no table."""
