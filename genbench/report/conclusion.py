@@ -6,6 +6,7 @@ most 5 % of all tables, whatever number of columns they have.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from genbench.report.columns import Column
@@ -22,6 +23,7 @@ from genbench.report.two_sided import Measure
 __all__ = ["conclusion", "p_words", "sides_conclusion"]
 
 SENTENCES, NAMED = 3, 3  # the most of a conclusion, and how many rows are named before they are counted
+IMAGES = re.compile(r"[0-9,]+ images")  # a budget that --filter takes as it stands
 TIMES = 10  # from which ratio on the cost of sampling is named
 BOUNDS = {  # kinds of likelihoods, whose numbers are compared among themselves alone
     "exact": "an exact likelihood",
@@ -165,7 +167,11 @@ def caveats(table: Table, best: int, places: Sequence[int]) -> Iterator[str]:
             col = next(col for col in table.columns if col.better)
             value = parts(table.lines[first].entries[table.columns.index(col)], col.name)[0]
             rows = f"Of the {len(equal)} rows with {budget}"
-            yield f"{rows}, {names[first]} has the {way_of(col)} {col.title} ({value}; not tested)."
+            repeated = all(not is_one(table.entries[table.columns.index(col)][places[i]]) for i in equal)
+            test = "not tested"
+            if repeated and IMAGES.fullmatch(budget):
+                test = f"not tested here, but by --filter 'budget={budget}'"
+            yield f"{rows}, {names[first]} has the {way_of(col)} {col.title} ({value}; {test})."
 
 
 def is_guided(line: Line) -> bool:
