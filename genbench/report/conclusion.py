@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from genbench.report.columns import Column
 from genbench.report.data_frame import cells, distinct, present
 from genbench.report.groups import pooled
-from genbench.report.numbers import parts, written
+from genbench.report.numbers import p_words, parts, written
 from genbench.report.row_names import row_names
 from genbench.report.runs import Runs
 from genbench.report.statistics import Leader, adjusted, two_sided
@@ -20,7 +20,7 @@ from genbench.report.table import Line, Table, budget_groups, budgets
 from genbench.report.table_cell import Entry
 from genbench.report.two_sided import Measure
 
-__all__ = ["conclusion", "p_words", "sides_conclusion"]
+__all__ = ["conclusion", "sides_conclusion"]
 
 SENTENCES, NAMED = 3, 3  # the most of a conclusion, and how many rows are named before they are counted
 IMAGES = re.compile(r"[0-9,]+ images")  # a budget that --filter takes as it stands
@@ -127,14 +127,6 @@ def test_words(table: Table, test: Leader, p: float) -> str:
         sizes = f"{counts[0]} and {counts[1]} {repeats}"
     holms = f", Holm over {table.tested} columns" if table.tested > 1 else ""
     return f"{p_words(p)}, Welch's test, {sizes}{holms}"
-
-
-def p_words(p: float) -> str:
-    """Return a p value for a sentence: p = 0.21, p = 0.004, p < 0.001; never rounded across 0.05."""
-    if p < 0.001:
-        return "p < 0.001"
-    text = f"{p:.2g}" if p < 0.995 else "1"
-    return f"p = {text if (float(text) < 0.05) == (p < 0.05) else f'{p:.4f}'}"
 
 
 def repeated(table: Table) -> str:
@@ -261,10 +253,8 @@ def sides_conclusion(measures: Sequence[Measure], sides: Sequence[Runs]) -> str:
         found = [f"A and B have the same {first.column.title} ({values[0]})"]
     if first.is_tested:
         holms = f", Holm over {len(tested)} measures" if len(tested) > 1 else ""
-        is_paired = first.by.startswith("paired")
-        test = first.by.replace("paired", "paired t test") if is_paired else f"Welch's test, {first.by}"
         sure = "" if first.is_significant else "not "
-        found[0] += f"; the difference is {sure}significant ({p_words(p_values[0])}, {test}{holms})."
+        found[0] += f"; the difference is {sure}significant ({p_words(p_values[0])}, {first.by}{holms})."
     else:
         found[0] += "; one run of a side cannot be tested: train both with seed=0,1,2."
     if len(tested) > 1:

@@ -9,8 +9,9 @@ import pytest
 
 from genbench.report import Query, Table
 from genbench.report.compare import compare
-from genbench.report.conclusion import conclusion, p_words, sides_conclusion
+from genbench.report.conclusion import conclusion, sides_conclusion
 from genbench.report.data_frame import frame_of
+from genbench.report.numbers import p_words
 from genbench.report.query import filtered
 from genbench.report.runs import Runs
 from genbench.report.table import tables
