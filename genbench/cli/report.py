@@ -212,7 +212,7 @@ def compare(
     b: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RUNS_B]",
+            metavar="RUNS_B",
             help="Another one, on the same data and protocol. Default: RUNS_A, for --a and --b.",
         ),
     ] = None,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from genbench.report.columns import Column
 from genbench.report.data_frame import cells, distinct, present
 from genbench.report.groups import pooled
-from genbench.report.numbers import p_words, parts, written
+from genbench.report.numbers import p_words, parts
 from genbench.report.row_names import row_names
 from genbench.report.runs import Runs
 from genbench.report.statistics import Leader, adjusted, two_sided
@@ -246,7 +246,7 @@ def sides_conclusion(measures: Sequence[Measure], sides: Sequence[Runs]) -> str:
     p_values = adjusted([two_sided(x.p) for x in tested])
     names = side_names(sides)
     is_a = first.column.better * (first.a - first.b) >= 0
-    values = [written(x) for x in ((first.a, first.b) if is_a else (first.b, first.a))]
+    values = first.texts if is_a else first.texts[::-1]
     way = "lower" if first.column.better < 0 else "higher"
     found = [f"{names[not is_a]} has the {way} {first.column.title} ({values[0]} against {values[1]})"]
     if first.a == first.b:

@@ -44,7 +44,8 @@ def notes(table: Table, *, with_settings: bool = False) -> list[str]:
         found.append(f"Rows pool runs that differ in {some(titles(mixed))}.")
     shown = [*(col.name for col in table.columns), "budget", "data", *mixed]
     shown += CONDITIONS if "conditioning" in shown else ()
-    if not with_settings and (others := unseen(table.runs, shown)):
+    others = [name for name in unseen(table.runs, shown) if not name.startswith("budget.")]  # has a column
+    if others and not with_settings:
         found.append(f"Rows also differ in {some(titles(others))} (--out table.csv has their values).")
     return found
 

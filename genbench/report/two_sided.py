@@ -13,7 +13,7 @@ from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import Column, column, measured_metrics, shown_metrics
 from genbench.report.data_frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import axes, data_titles, identifying
-from genbench.report.numbers import p_words, written
+from genbench.report.numbers import p_words, rounded, shared_decimals, written
 from genbench.report.query import filtered
 from genbench.report.runs import Runs, of_folders, read, without_reruns
 from genbench.report.statistics import adjusted, estimate, holm, p_normal, p_paired, p_welch, two_sided
@@ -43,6 +43,16 @@ class Measure(NamedTuple):
     by: str  # the test behind the probability
     is_tested: bool = False  # if both have two runs or more: one does not show how much training varies
     is_significant: bool = False  # if they differ at 95 %, with Holm's correction over all tested measures
+    digits: int | None = None  # decimals of both, as a report's column of the two has them
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """The two means as text, with the decimals of a report on the same runs."""
+        one, other = (
+            written(x) if self.digits is None or 0 < abs(x) < 1e-4 else rounded(x, self.digits)
+            for x in (self.a, self.b)
+        )
+        return one, other
 
 
 def read_sides(a: Path, b: Path, of_a: Sequence[str] = (), of_b: Sequence[str] = ()) -> tuple[Runs, Runs]:
@@ -125,6 +135,7 @@ def compared(col: Column, a: Values, b: Values) -> Measure:
     # Of a measure of which higher is better, A is better where B is lower.
     low, high = (b, a) if col.better > 0 else (a, b)
     of_a, of_b, of_low, of_high = (estimate(side.values) for side in (a, b, low, high))
+    digits = shared_decimals([of_a, of_b])
     p, by, is_tested = math.nan, "no standard error recorded", min(of_a.n, of_b.n) > 1
     pairs = [dict(zip(side.seeds, side.values, strict=True)) for side in (low, high)]
     if PAIRS <= len(pairs[0]) == of_a.n == of_b.n and pairs[0].keys() == pairs[1].keys():
@@ -135,7 +146,7 @@ def compared(col: Column, a: Values, b: Values) -> Measure:
     elif of_a.n == of_b.n and all(isinstance(se, float) and se > 0 for se in (*low.errors, *high.errors)):
         p = p_normal(*low.values, *high.values, *low.errors, *high.errors)
         by = "samples of one run each"
-    return Measure(col, of_a.mean, of_b.mean, p, by, is_tested)
+    return Measure(col, of_a.mean, of_b.mean, p, by, is_tested, digits=digits)
 
 
 def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequence[Runs]) -> Table:
@@ -179,7 +190,7 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
         network = behind[x.column.name]
         sign = f"{WEAK_SIGN} " if network is not None and network.is_weak else ""
         grid.add_row(
-            Text(f"{x.column.title} {x.column.arrow}"), sign + written(x.a), sign + written(x.b), p, x.by
+            Text(f"{x.column.title} {x.column.arrow}"), sign + x.texts[0], sign + x.texts[1], p, x.by
         )
     return grid
 

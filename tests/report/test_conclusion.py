@@ -180,7 +180,7 @@ def test_two_sides_are_compared_in_words() -> None:
     good, bad = runs_of({"flow": fids(1.0, 1.2, 1.1)}), runs_of({"vae": fids(9.0, 9.1, 9.3)})
     said = sides_conclusion(compare_sides(bad, good), [bad, good])
     assert said.startswith(
-        "B (flow) has the lower FID (1.1 against 9.133); the difference is significant (p < "
+        "B (flow) has the lower FID (1.10 against 9.13); the difference is significant (p < "
     )
     assert said.endswith("paired t test over 3 seeds).")
     one, other = runs_of({"flow": fids(1.0)}), runs_of({"vae": fids(2.0)})
