@@ -313,6 +313,7 @@ def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
     from genbench.report.compare import compare_runs
     from genbench.report.formats.markdown import markdown
     from genbench.report.formats.terminal import print_comparison
+    from genbench.report.sweep import selection
 
     try:
         found = compare_runs(run_dirs)
@@ -324,7 +325,8 @@ def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
     else:
         console.print(markdown(found), soft_wrap=True, highlight=False)
     place = Path(os.path.relpath(os.path.commonpath([path.parent for path in run_dirs])))
-    command = shlex.join(["genbench", "report", str(place)])
+    only = [] if (record := ledger()) is None else selection(place, record.path)
+    command = shlex.join(["genbench", "report", str(place), *only])
     console.print(f"Show this table again: {command}", soft_wrap=True, highlight=False)
 
 

@@ -108,6 +108,9 @@ class Report:
             "--keys", help="List the keys for the options above, with their values, instead of a table."
         ),
     ] = False
+    sweep: Annotated[
+        str, typer.Option(metavar="NAME", help="Only the runs of this sweep, as it says at its end.")
+    ] = ""
     every: Annotated[
         bool,
         typer.Option("--all", help="With --keys: also keys that no run has or that are equal in all runs."),
@@ -116,13 +119,12 @@ class Report:
     def run(self) -> None:
         """Read the runs and write the report, after all options have been checked."""
         from genbench.report import query
-        from genbench.report.compare import compare
 
         if self.every and not self.keys:
             raise ValueError("--all belongs to --keys: give both, or neither")
         if self.keys:
             self.check_keys_alone()
-            found = compare(self.runs_dir, asked("", "", ""), conditions=self.filters or [])
+            found = self.compared(asked("", "", ""))
             deliver(query.keys(found.runs, every=self.every), self.out)
             return
         chosen = Format.html if self.assets and self.format is None else self.format_of_output()
@@ -133,7 +135,13 @@ class Report:
         else:
             check_new(self.out)
         tables = asked(self.by, self.sort, self.columns)
-        self.write(compare(self.runs_dir, tables, conditions=self.filters or []), chosen)
+        self.write(self.compared(tables), chosen)
+
+    def compared(self, query: "Query") -> "Comparison":
+        """Return the comparison of the runs that the options choose; raises as `compare` does."""
+        from genbench.report.compare import compare
+
+        return compare(self.runs_dir, query, conditions=self.filters or [], sweep=self.sweep)
 
     def check_keys_alone(self) -> None:
         """Raise ValueError on options beside --keys that would be ignored: a list of names is no table."""
@@ -195,15 +203,19 @@ class Report:
 
 
 @verbs.command(
-    epilog=examples(
-        ["genbench compare RUNS_A RUNS_B", "genbench compare RUNS RUNS --a model=ddpm --b model=vae"]
-    )
+    epilog=examples(["genbench compare RUNS_A RUNS_B", "genbench compare RUNS --a model=ddpm --b model=vae"])
 )
 def compare(
     a: Annotated[
         Path, typer.Argument(metavar="RUNS_A", help="A run, or a directory with runs of one configuration.")
     ],
-    b: Annotated[Path, typer.Argument(metavar="RUNS_B", help="Another one, on the same data and protocol.")],
+    b: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUNS_B",
+            help="Another one, on the same data and protocol. Default: RUNS_A, for --a and --b.",
+        ),
+    ] = None,
     of_a: Annotated[
         list[str] | None,
         typer.Option("--a", metavar="KEY=VALUE", help="Only these runs of A, as --filter of report."),
@@ -214,20 +226,27 @@ def compare(
 ) -> None:
     """Compare two models, with significance tests.
 
-    Runs of the same seeds are compared pair by pair (Student's t), others by Welch's test: two-sided at 95 %,
-    with Holm's correction over the metrics. For single runs, intervals over samples are shown, and no
-    significance: they do not include the variation between trainings.
+    Runs of the same three seeds or more are compared pair by pair (Student's t), others by Welch's test:
+    two-sided at 95 %, with Holm's correction over the metrics. For single runs p is of their samples alone,
+    and nothing is called significant: samples do not show how much trainings vary.
     """
     from genbench.report.conclusion import sides_conclusion
     from genbench.report.two_sided import compare_sides, read_sides, sides_table
     from genbench.runtime.printable import printable
     from genbench.runtime.progress import terminal
 
+    b = a if b is None else b
     sides = read_sides(a, b, of_a or [], of_b or [])
     measures = compare_sides(*sides)
     named = [" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b))]
     console = terminal()
-    console.print(printable(sides_conclusion(measures, sides)), end="\n\n", markup=False, highlight=False)
+    console.print(
+        printable(sides_conclusion(measures, sides)),
+        end="\n\n",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print(sides_table(measures, named, sides))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from genbench.report.footnotes import counted_once, left_out
 from genbench.report.query import chosen_by_outcome, filtered, remarks, resolve
 from genbench.report.runs import Runs, of_folders, read, without_reruns
+from genbench.report.sweep import ledger_of, runs_of
 from genbench.report.table import Query, Table, tables
 
 __all__ = ["Comparison", "compare", "compare_runs"]
@@ -35,14 +36,21 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    runs_dir: Path, query: Query, *, conditions: Sequence[str] = (), unfinished: bool = False
+    runs_dir: Path,
+    query: Query,
+    *,
+    conditions: Sequence[str] = (),
+    unfinished: bool = False,
+    sweep: str = "",
 ) -> Comparison:
     """Read the runs below a directory and lay out their tables.
 
-    conditions: see `filtered`. Raises FileNotFoundError where there is nothing to compare (`unfinished`: no
-    run at all), ValueError on a condition or a column that does not fit.
+    conditions: see `filtered`; sweep: the name of the one whose runs alone count, see `ledger_of`, all by
+    default. Raises FileNotFoundError where there is nothing to compare (`unfinished`: no run at all),
+    ValueError on a condition, a column or a sweep that does not fit.
     """
-    runs = read(runs_dir, unfinished=unfinished)
+    only = runs_of(ledger_of(runs_dir, sweep)) if sweep else None
+    runs = read(runs_dir, unfinished=unfinished, only=only)
     given = {"--by": query.by, "--columns": query.columns, "--sort": [query.sort.removeprefix("-")]}
     left = filtered(runs, conditions)  # which checks them
     warnings = [*chosen_by_outcome(runs, conditions), *remarks(runs, given)]

@@ -6,12 +6,13 @@ most 5 % of all tables, whatever number of columns they have.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from genbench.report.columns import Column
 from genbench.report.data_frame import cells, distinct, present
 from genbench.report.groups import pooled
-from genbench.report.numbers import parts, written
+from genbench.report.numbers import p_words, parts
 from genbench.report.row_names import row_names
 from genbench.report.runs import Runs
 from genbench.report.statistics import Leader, adjusted, two_sided
@@ -19,9 +20,10 @@ from genbench.report.table import Line, Table, budget_groups, budgets
 from genbench.report.table_cell import Entry
 from genbench.report.two_sided import Measure
 
-__all__ = ["conclusion", "p_words", "sides_conclusion"]
+__all__ = ["conclusion", "sides_conclusion"]
 
 SENTENCES, NAMED = 3, 3  # the most of a conclusion, and how many rows are named before they are counted
+IMAGES = re.compile(r"[0-9,]+ images")  # a budget that --filter takes as it stands
 TIMES = 10  # from which ratio on the cost of sampling is named
 BOUNDS = {  # kinds of likelihoods, whose numbers are compared among themselves alone
     "exact": "an exact likelihood",
@@ -127,14 +129,6 @@ def test_words(table: Table, test: Leader, p: float) -> str:
     return f"{p_words(p)}, Welch's test, {sizes}{holms}"
 
 
-def p_words(p: float) -> str:
-    """Return a p value for a sentence: p = 0.21, p = 0.004, p < 0.001; never rounded across 0.05."""
-    if p < 0.001:
-        return "p < 0.001"
-    text = f"{p:.2g}" if p < 0.995 else "1"
-    return f"p = {text if (float(text) < 0.05) == (p < 0.05) else f'{p:.4f}'}"
-
-
 def repeated(table: Table) -> str:
     """Return the words of a command that gives each row three seeds, from the lowest of the first row."""
     seeds = [int(str(x)) for x in table.lines[0].seeds if str(x).isdecimal()]
@@ -165,7 +159,11 @@ def caveats(table: Table, best: int, places: Sequence[int]) -> Iterator[str]:
             col = next(col for col in table.columns if col.better)
             value = parts(table.lines[first].entries[table.columns.index(col)], col.name)[0]
             rows = f"Of the {len(equal)} rows with {budget}"
-            yield f"{rows}, {names[first]} has the {way_of(col)} {col.title} ({value}; not tested)."
+            repeated = all(not is_one(table.entries[table.columns.index(col)][places[i]]) for i in equal)
+            test = "not tested"
+            if repeated and IMAGES.fullmatch(budget):
+                test = f"not tested here, but by --filter 'budget={budget}'"
+            yield f"{rows}, {names[first]} has the {way_of(col)} {col.title} ({value}; {test})."
 
 
 def is_guided(line: Line) -> bool:
@@ -248,17 +246,15 @@ def sides_conclusion(measures: Sequence[Measure], sides: Sequence[Runs]) -> str:
     p_values = adjusted([two_sided(x.p) for x in tested])
     names = side_names(sides)
     is_a = first.column.better * (first.a - first.b) >= 0
-    values = [written(x) for x in ((first.a, first.b) if is_a else (first.b, first.a))]
+    values = first.texts if is_a else first.texts[::-1]
     way = "lower" if first.column.better < 0 else "higher"
     found = [f"{names[not is_a]} has the {way} {first.column.title} ({values[0]} against {values[1]})"]
     if first.a == first.b:
         found = [f"A and B have the same {first.column.title} ({values[0]})"]
     if first.is_tested:
         holms = f", Holm over {len(tested)} measures" if len(tested) > 1 else ""
-        is_paired = first.by.startswith("paired")
-        test = first.by.replace("paired", "paired t test") if is_paired else f"Welch's test, {first.by}"
         sure = "" if first.is_significant else "not "
-        found[0] += f"; the difference is {sure}significant ({p_words(p_values[0])}, {test}{holms})."
+        found[0] += f"; the difference is {sure}significant ({p_words(p_values[0])}, {first.by}{holms})."
     else:
         found[0] += "; one run of a side cannot be tested: train both with seed=0,1,2."
     if len(tested) > 1:

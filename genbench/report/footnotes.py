@@ -24,26 +24,29 @@ COUNT = re.compile(r"[1-9][0-9]{0,8}")  # names may come from anybody: no number
 SIGNS = {"≤": "upper bound on bits/dim", "≈": "estimate, no bound", NOT_MEASURED: "not measured"}
 
 
-def notes(table: Table) -> list[str]:
+def notes(table: Table, *, with_settings: bool = False) -> list[str]:
     """Return the footnotes of one table, each a sentence or two, in the order in which they are read.
 
-    A note on the metrics that share a mark begins with it: "[1] digits-cnn-v1,n=359: fid ref=train,ema."
+    with_settings: if the settings in which rows differ are listed elsewhere, so that no note names them. A
+    note on the metrics that share a mark begins with it: "[1] digits-cnn-v1,n=359: fid ref=train,ema."
     """
     # Rows that pool more than seeds vary for other reasons too, so their notes speak of runs.
     mixed = pooled(table.runs, [line.rows for line in table.lines])
     repeats = "runs" if mixed else "seeds"
     scores = [f"{title} {whole(entry, name)}" for title, name, entry in held_out(table)]
-    found = [*shared(table), *given_images(table), *legend(table, repeats, scores), *failures(table)]
-    found += bold(table, repeats)
-    if scores:
+    found = list[str]()
+    if scores:  # what all numbers are to be read against
         found.append(f"Score of real held-out images (reference for a perfect model): {', '.join(scores)}.")
+    found += [*shared(table), *given_images(table), *legend(table, repeats, scores), *failures(table)]
+    found += bold(table, repeats)
     found += biases(table)
     if mixed:
         found.append(f"Rows pool runs that differ in {some(titles(mixed))}.")
     shown = [*(col.name for col in table.columns), "budget", "data", *mixed]
     shown += CONDITIONS if "conditioning" in shown else ()
-    if others := unseen(table.runs, shown):
-        found.append(f"Rows also differ in {some(titles(others))} (see --format csv).")
+    others = [name for name in unseen(table.runs, shown) if not name.startswith("budget.")]  # has a column
+    if others and not with_settings:
+        found.append(f"Rows also differ in {some(titles(others))} (--out table.csv has their values).")
     return found
 
 
@@ -70,7 +73,8 @@ def shared(table: Table) -> Iterator[str]:
     if len(seeds) == 1 and len(table.lines) > 1:
         words.append("one seed per row" if seeds == {1} else f"{seeds.pop()} seeds per row")
     if words:
-        yield f"All rows: {', '.join(words)}."
+        trained = "trained " if any(line.is_given for line in table.lines) else ""
+        yield f"All {trained}rows: {', '.join(words)}."
     for mark in sorted({col.mark for col in table.columns if col.mark}):
         names = [name for col, name in metrics(table) if col.mark == mark]
         each = (f"{name.kind} {','.join((*name.details, name.of))}" for name in names)
@@ -202,8 +206,8 @@ def biases(table: Table) -> list[str]:
         # One warning of each kind, of the first column that it applies to.
         if name.kind == "fid" and 0 < n < FEW * size:
             why = (
-                f"n={n} is below {FEW} x {size} features; {col.title} is too high by an amount that falls as "
-                "1/n"
+                f"{col.title} needs about {FEW} samples for each of the {size:,} features, {FEW * size:,}; "
+                f"there are {n:,}: it is too high by an amount that falls as 1/n"
             )
         elif name.kind == "is" and 0 < a_split < PUBLISHED:
             why = (
@@ -212,7 +216,7 @@ def biases(table: Table) -> list[str]:
             )
         else:
             continue
-        found.setdefault(name.kind, f"Biased: {why}, so compare only runs with the same n.")
+        found.setdefault(name.kind, f"{why}, so compare only runs with the same n.")
     return [*found.values()]
 
 

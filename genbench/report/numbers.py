@@ -11,6 +11,7 @@ from genbench.report.table_cell import Entry
 
 __all__ = [
     "decimals",
+    "p_words",
     "parts",
     "rounded",
     "shared_decimals",
@@ -128,3 +129,11 @@ def places(number: float, figures: int) -> int:
 def rounded(value: float, digits: int) -> str:
     """Return a number with so many decimals, and without a sign where nothing else of it is left."""
     return f"{value:z,.{digits}f}" if abs(value) < 1e15 else f"{value:.4g}"
+
+
+def p_words(p: float) -> str:
+    """Return a p value for a sentence: p = 0.21, p = 0.004, p < 0.001; never rounded across 0.05."""
+    if p < 0.001:
+        return "p < 0.001"
+    text = f"{p:.2g}" if p < 0.995 else "1"
+    return f"p = {text if (float(text) < 0.05) == (p < 0.05) else f'{p:.4f}'}"

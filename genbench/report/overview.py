@@ -22,11 +22,10 @@ def overview(found: Comparison) -> str:
     What was not recorded is left out. Where there are several tables it says that their numbers do not
     compare. Plain text, which holds words of the runs.
     """
-    frame, paths = found.runs.frame, found.runs.paths
-    count = len(frame)
+    frame, paths = found.runs.trained.frame, found.runs.paths
     seeds = listed("seed", cells(frame, "seed"))
     dates, versions = records(paths[str(run)] for run in cells(frame, "run") if str(run) in paths)
-    words = [f"{count:,} {'run' if count == 1 else 'runs'}"]
+    words = [counts(cells(found.runs.frame, "given"))]
     if found.replaced:
         words[0] += f" ({len(found.replaced):,} not counted)"
     words += [seeds, period(dates), *([f"genbench {', '.join(versions)}"] if versions else [])]
@@ -36,6 +35,17 @@ def overview(found: Comparison) -> str:
         several = "Numbers of different tables, which differ in data or protocol, do not compare."
     line = f"{', '.join(filter(None, words))}."
     return " ".join(filter(None, (line, several, in_progress(found.runs))))
+
+
+def counts(given: list[Cell]) -> str:
+    """Return the number of runs, and of the sets of images that another tool made: 7 runs and 1 set of images
+    of another tool; given: of each of both, where its images came from, None of a run.
+    """
+    sets = len(present(given))
+    runs = len(given) - sets
+    words = [f"{runs:,} {'run' if runs == 1 else 'runs'}"] if runs or not sets else []
+    words += [f"{sets:,} {'set' if sets == 1 else 'sets'} of images of another tool"] if sets else []
+    return " and ".join(words)
 
 
 def records(folders: Iterable[Path]) -> tuple[list[datetime], list[str]]:

@@ -18,7 +18,7 @@ from genbench.runtime.printable import in_one_line
 if TYPE_CHECKING:
     from pandas import Series
 
-__all__ = ["Runs", "load", "of_folders", "read", "without_reruns"]
+__all__ = ["Runs", "load", "of_folders", "read", "run_folders", "without_reruns"]
 
 
 class Runs(NamedTuple):
@@ -62,15 +62,18 @@ class Runs(NamedTuple):
         return [value is not None and metric not in self.later.get(str(run), ()) for run, value in pairs]
 
 
-def read(runs_dir: str | Path, *, unfinished: bool = False) -> Runs:
-    """Read every run below a directory, at any depth.
+def read(runs_dir: str | Path, *, unfinished: bool = False, only: Collection[Path] | None = None) -> Runs:
+    """Read every run below a directory, at any depth; only: the resolved directories to keep, all by default.
 
     Raises FileNotFoundError where there is no such directory or, unless `unfinished` runs will do, no result.
     """
     runs_dir = Path(runs_dir)
     if not runs_dir.is_dir():
         raise FileNotFoundError(f"{runs_dir} is not a directory: name the one that the runs were written to")
-    found = joined(dict(sorted(run_folders(runs_dir))))
+    folders = dict(sorted(run_folders(runs_dir)))
+    if only is not None:
+        folders = {name: folder for name, folder in folders.items() if folder.resolve() in only}
+    found = joined(folders)
     if found.frame.empty and not unfinished:
         reasons = [f"{name} is {reason}" for name, reason in found.left_out.items()]
         if damaged := [reason for reason in reasons if " is damaged: " in reason]:

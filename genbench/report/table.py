@@ -159,6 +159,8 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     col = next((col for col in columns if col.better), columns[0])
     col, down = order(runs, query.sort) if query.sort else (col, col.better > 0)
     places = in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
+    if not query.sort:  # images of another tool are not ranked, so none of them leads
+        places = sorted(places, key=is_row_given.__getitem__)
     tests = {columns[i].name: test.moved(places.index) for i, test in leaders.items()}
 
     # Title, and what all rows share

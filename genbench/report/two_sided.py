@@ -13,12 +13,14 @@ from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import Column, column, measured_metrics, shown_metrics
 from genbench.report.data_frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import axes, data_titles, identifying
-from genbench.report.numbers import written
+from genbench.report.numbers import p_words, rounded, shared_decimals, written
 from genbench.report.query import filtered
 from genbench.report.runs import Runs, of_folders, read, without_reruns
-from genbench.report.statistics import estimate, holm, p_normal, p_paired, p_welch, two_sided
+from genbench.report.statistics import adjusted, estimate, holm, p_normal, p_paired, p_welch, two_sided
 from genbench.report.table import budgets
 from genbench.report.table_cell import NOT_MEASURED, beside, comparable
+
+PAIRS = 3  # from which on seeds are paired: with two the t test has one degree of freedom, Welch's up to two
 
 __all__ = ["Measure", "Values", "compare_sides", "compare_values", "read_sides", "sides_table"]
 
@@ -41,6 +43,16 @@ class Measure(NamedTuple):
     by: str  # the test behind the probability
     is_tested: bool = False  # if both have two runs or more: one does not show how much training varies
     is_significant: bool = False  # if they differ at 95 %, with Holm's correction over all tested measures
+    digits: int | None = None  # decimals of both, as a report's column of the two has them
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """The two means as text, with the decimals of a report on the same runs."""
+        one, other = (
+            written(x) if self.digits is None or 0 < abs(x) < 1e-4 else rounded(x, self.digits)
+            for x in (self.a, self.b)
+        )
+        return one, other
 
 
 def read_sides(a: Path, b: Path, of_a: Sequence[str] = (), of_b: Sequence[str] = ()) -> tuple[Runs, Runs]:
@@ -117,25 +129,29 @@ def compare_values(measures: Iterable[tuple[Column, Values, Values]]) -> list[Me
 
 
 def compared(col: Column, a: Values, b: Values) -> Measure:
-    """One measure: paired where both have the same seeds, else by Welch's test; single runs over samples."""
+    """One measure: paired where both have the same PAIRS seeds or more, else by Welch's test; single runs
+    over samples. Seeds alone choose the test, never its outcome, so that the error stays that of one test.
+    """
     # Of a measure of which higher is better, A is better where B is lower.
     low, high = (b, a) if col.better > 0 else (a, b)
     of_a, of_b, of_low, of_high = (estimate(side.values) for side in (a, b, low, high))
+    digits = shared_decimals([of_a, of_b])
     p, by, is_tested = math.nan, "no standard error recorded", min(of_a.n, of_b.n) > 1
     pairs = [dict(zip(side.seeds, side.values, strict=True)) for side in (low, high)]
-    if is_tested and pairs[0].keys() == pairs[1].keys() and len(pairs[0]) == of_a.n == of_b.n:
+    if PAIRS <= len(pairs[0]) == of_a.n == of_b.n and pairs[0].keys() == pairs[1].keys():
         p = p_paired(*([side[seed] for seed in pairs[0]] for side in pairs))
-        by = f"paired over {of_a.n} seeds"
+        by = f"paired t test over {of_a.n} seeds"
     elif is_tested:
-        p, by = p_welch(of_low, of_high), f"{of_a.n} and {of_b.n} runs"
+        p, by = p_welch(of_low, of_high), f"Welch's test, {of_a.n} and {of_b.n} runs"
     elif of_a.n == of_b.n and all(isinstance(se, float) and se > 0 for se in (*low.errors, *high.errors)):
         p = p_normal(*low.values, *high.values, *low.errors, *high.errors)
         by = "samples of one run each"
-    return Measure(col, of_a.mean, of_b.mean, p, by, is_tested)
+    return Measure(col, of_a.mean, of_b.mean, p, by, is_tested, digits=digits)
 
 
 def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequence[Runs]) -> Table:
-    """Return the measures as a table for the terminal, and below them when a probability is in bold.
+    """Return the measures as a table for the terminal, with p values after Holm's correction, and below them
+    when one is in bold.
 
     names, sides: of A and B; where their training budgets differ the title says so.
     """
@@ -144,7 +160,7 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
     tested = sum(x.is_tested for x in measures)
     holms = f", with Holm's correction over {tested} measures" if tested > 1 else ""
     rule = (
-        f"Bold: A and B differ at 95 % by a two-sided t test over runs{holms}."
+        f"p: of the two-sided test named beside it{holms}. Bold: below 0.05, A and B differ significantly."
         if tested
         else "Nothing is in bold: one run does not show how much training varies, whatever its interval over "
         "samples; train both with two seeds or more."
@@ -163,15 +179,18 @@ def sides_table(measures: Sequence[Measure], names: Sequence[str], sides: Sequen
         caption=Text("\n".join([rule, *protocols(x.column for x in measures), *notes])),
         caption_justify="left",
     )
-    for name in ("measure", "A", "B", "P(A better)", "by"):
-        is_text = name in ("measure", "by")
-        grid.add_column(name, justify="left" if is_text else "right", no_wrap=name != "by")
+    for name in ("measure", "A", "B", "p", "test"):
+        is_text = name in ("measure", "test")
+        grid.add_column(name, justify="left" if is_text else "right", no_wrap=name != "test")
+    corrected = iter(adjusted([two_sided(x.p) for x in measures if x.is_tested]))
     for x in measures:
-        p = Text(NOT_MEASURED if math.isnan(x.p) else f"{x.p:.3f}", style="bold" if x.is_significant else "")
+        p_value = next(corrected) if x.is_tested else two_sided(x.p)
+        text = NOT_MEASURED if math.isnan(x.p) else p_words(p_value).removeprefix("p ").removeprefix("= ")
+        p = Text(text, style="bold" if x.is_significant else "")
         network = behind[x.column.name]
         sign = f"{WEAK_SIGN} " if network is not None and network.is_weak else ""
         grid.add_row(
-            Text(f"{x.column.title} {x.column.arrow}"), sign + written(x.a), sign + written(x.b), p, x.by
+            Text(f"{x.column.title} {x.column.arrow}"), sign + x.texts[0], sign + x.texts[1], p, x.by
         )
     return grid
 

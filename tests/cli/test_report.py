@@ -215,8 +215,10 @@ def test_rows_that_pool_unequal_budgets_show_them_and_are_not_ranked(runs: Path)
 
 
 def test_two_models_of_one_directory_are_compared(runs: Path) -> None:
-    done = call("compare", runs, runs, "--a", "loss=l1", "--b", "loss=l2")
+    done = call("compare", runs, "--a", "loss=l1", "--b", "loss=l2")
     assert done.exit_code == 0
+    assert done.stdout == call("compare", runs, runs, "--a", "loss=l1", "--b", "loss=l2").stdout
+    assert "Welch's test, 2 and 2 runs" in done.stdout.splitlines()[0]
     assert "loss=l1" in done.stdout
     refused = call("compare", runs, runs, "--a", "loss=l1")
     assert "B is several configurations, which differ in loss" in str(refused.exception)

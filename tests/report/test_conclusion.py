@@ -9,8 +9,10 @@ import pytest
 
 from genbench.report import Query, Table
 from genbench.report.compare import compare
-from genbench.report.conclusion import conclusion, p_words, sides_conclusion
+from genbench.report.conclusion import conclusion, sides_conclusion
 from genbench.report.data_frame import frame_of
+from genbench.report.numbers import p_words
+from genbench.report.query import filtered
 from genbench.report.runs import Runs
 from genbench.report.table import tables
 from genbench.report.two_sided import compare_sides
@@ -87,7 +89,12 @@ def test_unequal_budgets_are_said_and_rows_of_the_commonest_are_compared_in_word
     said = conclusion(the_table(models))
     assert "a has the lowest FID (1.050); its lead over b (2.050) is not tested" in said
     assert "as training budgets differ (500 images, 9 images)" in said
-    assert "Of the 2 rows with 9 images, b has the lowest FID (2.050; not tested)." in said
+    assert "Of the 2 rows with 9 images, b has the lowest FID (2.050; not tested here, but by" in said
+    assert said.endswith("--filter 'budget=9 images').")
+    alone = filtered(runs_of(models), ["budget=9 images"])
+    assert tables(alone, Query())[0].leaders  # it does test them
+    models["c"] = fids(3.0)
+    assert conclusion(the_table(models)).endswith("b has the lowest FID (2.050; not tested).")
 
 
 def test_a_guided_leader_is_not_compared_with_unguided_rows() -> None:
@@ -173,7 +180,7 @@ def test_two_sides_are_compared_in_words() -> None:
     good, bad = runs_of({"flow": fids(1.0, 1.2, 1.1)}), runs_of({"vae": fids(9.0, 9.1, 9.3)})
     said = sides_conclusion(compare_sides(bad, good), [bad, good])
     assert said.startswith(
-        "B (flow) has the lower FID (1.1 against 9.133); the difference is significant (p < "
+        "B (flow) has the lower FID (1.10 against 9.13); the difference is significant (p < "
     )
     assert said.endswith("paired t test over 3 seeds).")
     one, other = runs_of({"flow": fids(1.0)}), runs_of({"vae": fids(2.0)})

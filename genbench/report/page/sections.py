@@ -38,6 +38,7 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     ]
     for row in rows:
         pictures.refused |= run_folder.unreadable_files(row.path)
+    costs = figures.cost_panel(table, rows)
     return {
         "number": number,
         "table": table,
@@ -47,12 +48,14 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         "rows": rows,
         "commands": [commands(row, found.runs.paths) for row in rows],
         "conclusion": conclusion(table),
-        "notes": notes(table),
+        "notes": notes(table, with_settings=1 < len(table.lines) <= COMPARED),
         "pivot": pivot_of(table),
-        "costs": figures.cost_panel(table, rows),
+        "costs": costs,
         "training": figures.training_panel(rows, table.runs.kinds),
         "noise": figures.noise_panel(rows),
         "pictures": figures.pictures_by_kind(rows, pictures),
+        "has_given": len(trained) < len(rows),
+        "has_fronts": any("front-0" in figure.svg for figure in costs.figures),
         "pictures_note": figures.first_rows(len(rows), figures.PICTURED),
         # Different ones of the runs that are shown.
         "seeds": sorted(
@@ -66,14 +69,16 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     }
 
 
-def commands(shown: ShownRow, paths: Mapping[str, Path]) -> list[tuple[str, str | None, str]]:
-    """Seed, command and versions of each run of a row, the shown one first; paths: of all runs."""
-    found = list[tuple[str, str | None, str]]()
+def commands(shown: ShownRow, paths: Mapping[str, Path]) -> list[tuple[str, str | None, str, str]]:
+    """Seed, command and versions of each run of a row, the shown one first, and the words that stand where
+    there is no command; paths: of all runs.
+    """
+    found = list[tuple[str, str | None, str, str]]()
     for run, seed in zip(shown.line.runs, shown.line.cells("seed"), strict=True):
         path = paths[run]
-        made_by = run_folder.made_by(path)
+        instead = "not recorded"
         if shown.line.is_given:
-            made_by = f"images of another tool: {shown.line.cells('given')[0]}"
-        command = written(seed), run_folder.command(path), made_by
+            instead = f"images of another tool: {shown.line.cells('given')[0]}"
+        command = written(seed), run_folder.command(path), run_folder.made_by(path), instead
         found.insert(0 if path == shown.path else len(found), command)
     return found
