@@ -51,6 +51,12 @@ NOT_RUN = ("serve", "push", "dashboard")
 WITH_COMMANDS = [page for page in PAGES if commands(page)] or ["README.md"]
 
 
+def slow_of(*dear: str) -> list[Any]:
+    """The pages with commands as parameters of a test, those whose names begin with `dear` marked slow."""
+    marks = {page: [pytest.mark.slow] if page.startswith(dear) else [] for page in WITH_COMMANDS}
+    return [pytest.param(page, marks=found) for page, found in marks.items()]
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return examples.folder(tmp_path_factory.mktemp("place"))
@@ -121,7 +127,7 @@ def check_composed(words: tuple[str, ...], folder: str | None) -> None:
 
 
 @pytest.mark.parametrize("number", [0, pytest.param(-1, marks=pytest.mark.slow)], ids=["first", "last"])
-@pytest.mark.parametrize("page", WITH_COMMANDS)
+@pytest.mark.parametrize("page", slow_of("docs/families/", "docs/results.md"))
 def test_what_a_page_trains_composes_to_a_configuration_that_its_classes_take(page: str, number: int) -> None:
     refused = []
     for command in commands(page):
@@ -184,7 +190,7 @@ def run_with(command: Command, run: Path, verb: Run, here: Path) -> str:
     return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
 
 
-@pytest.mark.parametrize("page", WITH_COMMANDS)
+@pytest.mark.parametrize("page", slow_of("docs/sampling.md"))
 def test_short_verbs_of_a_page_run(page: str, verb: Run, here: Path) -> None:
     check_runs(page, QUICK, verb, here)
 
