@@ -14,7 +14,7 @@ from tests.wrong_inputs import Wrong
 
 MODULES = sorted(found.name for found in pkgutil.iter_modules(wrong_inputs.__path__))
 QUICK = {"main": 9, "genbench": 3}
-"""Every ninth command of main.py and every third of a verb is tried in the quick suite, the rest in the slow one."""
+"""Every ninth command of main.py and every third of a verb is tried in the quick suite."""
 TABLES = [
     (name, row) for name in MODULES for row in importlib.import_module(f"tests.wrong_inputs.{name}").ROWS
 ]

@@ -96,7 +96,7 @@ def check_training(words: list[str], number: int) -> None:
     overrides = [examples.of_plugin(word) for word in args.overrides]
     with patch.dict(os.environ):
         if args.config_dir is not None:
-            use_folder(PLUGIN if args.config_dir == "DIR" else ROOT / args.config_dir)
+            use_folder(PLUGIN if args.config_dir.startswith("DIR") else ROOT / args.config_dir)
         if args.help:
             help_text(overrides)
             return
@@ -157,7 +157,8 @@ def test_the_verbs_of_a_page_take_the_words_that_it_gives_them(page: str, here: 
 
 def typed(command: Command, run: Path, here: Path) -> list[str]:
     """The words of a verb as a reader would type them, who has the examples of the repository too."""
-    words = [filled(word, examples.values(here, run)) for word in command.verb or ()]
+    made = {"DIR/NAME/conf": str(PLUGIN), "runs/four": "runs/default", "runs/choice": "runs/default"}
+    words = [filled(made.get(word, word), examples.values(here, run)) for word in command.verb or ()]
     return [str(ROOT / word) if word.startswith("examples/") else word for word in words]
 
 
