@@ -30,16 +30,23 @@ def one_of(values: Mapping[str, str], value: str, tree: Tree) -> str:
     return values[value.lower()]
 
 
+def whole(images: float) -> str:
+    """Return a number of images as it is typed; raises ValueError where it rounds to none, or below."""
+    if round(images) < 1:
+        raise ValueError(f"{images} is no number of images")
+    return str(round(images))
+
+
 def images_of_epochs(value: str, tree: Tree) -> str:
     """Return the images of a number of epochs of the chosen data; raises what its source raises."""
     node: Any = OmegaConf.to_container(OmegaConf.create(dict(tree)).data, resolve=True)
     target = import_target(node.pop("_target_"))
-    return str(round(float(value) * target(**node).counts()["train"]))
+    return whole(float(value) * target(**node).counts()["train"])
 
 
 def images_of_steps(value: str, tree: Tree) -> str:
     """Return the images of a number of updates of the trainer's batch size."""
-    return str(round(float(value) * tree["trainer"]["batch_size"]))
+    return whole(float(value) * tree["trainer"]["batch_size"])
 
 
 def halflife_of_decay(value: str, tree: Tree) -> str:
@@ -182,7 +189,14 @@ ROWS: tuple[Row, ...] = (
         Meaning("conditional", partial(one_of, {"true": "true", "false": "false"})),
     ),
     ("overwrite restart force from_scratch", Meaning("rerun", note="resuming is what a repetition does")),
-    ("resume resume_from", Meaning("rerun", partial(one_of, {"false": "true"}), "repeat to resume")),
+    (
+        "resume resume_from",
+        Meaning(
+            "rerun",
+            partial(one_of, {"false": "true"}),
+            "true starts a new run; the same command again resumes its run",
+        ),
+    ),
     ("debug dryrun test_run fast_dev_run", Meaning("dry_run")),
     ("save_every checkpoint_every save_interval", Meaning("trainer.checkpoint_every_seconds")),
     ("log_every log_interval log_freq", Meaning("trainer.log_every_images", images_of_steps)),

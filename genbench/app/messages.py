@@ -177,11 +177,11 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     # Where no word has the key, an option that was chosen overrides what another model has.
     if key not in given and (unfit := misfit(words)) is not None:
         return unfit
-    if is_group(key):
-        who, accepted = accepted_groups(words)
-        models = [name for name in options("model") if key in accepted_groups([f"model={name}"])[1]]
+    group, (who, accepted) = key.partition(".")[0], accepted_groups(words)
+    models = [name for name in options("model") if group in accepted_groups([f"model={name}"])[1]]
+    if is_group(key) or (models and group not in accepted):
         also = f". It is one of model={', '.join(models)}" if models else ""
-        return f"{who} does not accept {key}; its groups are {', '.join(accepted)}{also}"
+        return f"{who} does not accept {group}; its groups are {', '.join(accepted)}{also}"
     if key in OF_SAMPLES:
         return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
     others = [word for word in words if not word.startswith(f"{key}=")]

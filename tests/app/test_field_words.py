@@ -18,6 +18,7 @@ MEANT = {
     "epochs=10 data=cifar10": "budget.images=500000 ",
     "trainer.max_epochs=0.5": "budget.images=719 ",
     "epochs=ten": "budget.images=VALUE ",
+    "epochs=-1": "budget.images=VALUE ",
     "lr=1e-3": "optim.lr=1e-3",
     "learning_rate=0.1": "optim.lr=0.1",
     "batch_size=32": "trainer.batch_size=32",

@@ -101,6 +101,7 @@ def test_an_error_of_genbench_that_a_resolver_raises_is_told_as_it_is() -> None:
         ("precision=fp16", "fp16 is not offered: its small range needs scaled losses; bf16 has that of fp32"),
         ("schedule=cosin", "cosin is not an option of schedule: choose from cosine, edm"),
         ("schedule=cosin", "Did you mean cosine?"),
+        ("likelihood.bins=3", "model=ddpm does not accept likelihood; its groups are process, schedule"),
         ("likelihood=logistic", "model=ddpm does not accept likelihood; its groups are process, schedule"),
         (
             "hydra/job_logging=nope",
