@@ -79,7 +79,8 @@ def of_score(name: str) -> tuple[Meaning, Meaning]:
 
 BF16 = partial(one_of, {"true": "bf16", "fp16": "bf16", "bf16": "bf16", "false": "fp32", "no": "fp32"})
 UPDATES = Meaning("budget.images", images_of_steps, "updates times trainer.batch_size")
-SAMPLING_STEPS = [Meaning(key, note="of sampling") for key in schema.STEPS]
+SAMPLING_STEPS: tuple[Meaning, ...] = tuple(Meaning(key, note="of sampling") for key in schema.STEPS)
+ANY_STEPS: tuple[Meaning, ...] = (*SAMPLING_STEPS, UPDATES)
 OF_TRACKER = "metrics.jsonl is always written"
 
 Row = tuple[str, *tuple[Meaning, ...]]
@@ -89,7 +90,7 @@ ROWS: tuple[Row, ...] = (
         "epoch epochs n_epochs num_epochs max_epochs num_train_epochs",
         Meaning("budget.images", images_of_epochs, "the epochs times the training images"),
     ),
-    ("steps step num_steps n_steps", *SAMPLING_STEPS, UPDATES),
+    ("steps step num_steps n_steps", *ANY_STEPS),
     (
         "iterations iters n_iter n_iters num_iterations max_iters max_steps total_steps train_steps "
         "training_steps num_train_steps max_train_steps updates",

@@ -109,9 +109,8 @@ class Session:
         except MissingWeights as missing:
             status, error = "stopped", str(missing)
             raise Unmeasured(
-                "trained and saved, but not evaluated: the weights of its features are not there. Put them "
-                "where the message before the training says, and repeat the command; or evaluate without "
-                f"them: genbench evaluate {shown(self.here.path)} --metrics classifier"
+                "trained, but not evaluated: weights of features are missing. Put them where messages say, "
+                f"and repeat this; or: genbench evaluate {shown(self.here.path)} --metrics classifier"
             ) from None
         except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
