@@ -9,7 +9,7 @@ import torch
 
 from genbench.data import Split
 from genbench.runtime.precision import FIXED, Choice
-from genbench.session.first_line import first_lines
+from genbench.session.first_line import first_lines, first_look
 from genbench.session.run_parts import Configuration
 from genbench.training.budget import Budget
 from tests.toys import toy_model
@@ -50,8 +50,8 @@ def test_it_names_model_data_parameters_device_precision_budget_and_directory(
 def test_a_conditional_or_guided_run_does_not_look_unconditional(tmp_path: Path) -> None:
     (guided,) = lines(tmp_path, classes=5, conditional="true", guidance="classifier_free")
     assert guided.startswith("ddpm on toys (1,234 images 1x4x4, 5 classes), guided (classifier_free 2), ")
-    (labelled,) = lines(tmp_path, job="job 2", conditional="true", guidance="none")
-    assert labelled.startswith("job 2: ddpm on toys, conditional, seed 3, ")
+    (labelled,) = lines(tmp_path, conditional="true", guidance="none")
+    assert labelled.startswith("ddpm on toys (1,234 images 1x4x4), conditional, ")
     assert lines(tmp_path, guidance="none")[0].startswith("ddpm on toys ")
 
 
@@ -62,3 +62,9 @@ def test_a_job_of_a_sweep_is_in_short_and_a_choice_of_precision_has_its_reason(
     assert line.startswith("  ddpm on toys, ")
     assert str(tmp_path) not in line
     assert reason == "Networks compute in fp32: it is faster."
+
+
+def test_a_training_of_less_than_an_epoch_is_a_first_look() -> None:
+    words = "128 of 1,438 training images were seen once: a first look, no result."
+    assert first_look(128, 1438) == [words]
+    assert first_look(1438, 1438) == first_look(None, 1438) == first_look(0, 1438) == []
