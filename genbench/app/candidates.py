@@ -19,7 +19,14 @@ from genbench.app.build import check_groups, make, seeded_model
 from genbench.app.messages import explain_error
 from genbench.app.search_path import composing
 from genbench.config.groups import option_file, options
-from genbench.config.option_folders import import_target, plugins, read_option, use_folder, user_folder
+from genbench.config.option_folders import (
+    OWN_OPTIONS,
+    import_target,
+    plugins,
+    read_option,
+    use_folder,
+    user_folder,
+)
 
 if TYPE_CHECKING:
     from genbench.contract import Candidate
@@ -77,7 +84,8 @@ def find_family(words: Sequence[str], images: Images, *, batchwise: bool) -> Fou
             refused[heading] = f"{type(error).__name__}: {error}"
     if not built:
         reasons = "; ".join(dict.fromkeys(refused.values())) or "it has another number of classes than asked"
-        raise ValueError(f"{name} cannot be built: {reasons}")
+        remedy = f"; {OWN_OPTIONS}" if option is None else ""
+        raise ValueError(f"{name} cannot be built: {reasons}{remedy}")
     return Found("by its constructor alone" if option is None else " ".join(words), built, refused)
 
 

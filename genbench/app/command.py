@@ -103,6 +103,8 @@ def check_equals_signs(words: Sequence[str]) -> None:
     """Raise ValueError on names of settings or options that stand alone, as in `model ddpm`, or `ddpm`.
     words: the overrides of a command; the message has the word as it must be typed.
     """
+    if words and words[0] == "train":
+        raise ValueError(f"{TRAIN} takes no verb: leave out train")
     for word, after in zip(words, [*words, ""][1:], strict=True):
         if "=" in word or not re.match(r"[A-Za-z_]", word):
             continue

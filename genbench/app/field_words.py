@@ -140,7 +140,7 @@ ROWS: tuple[Row, ...] = (
         Meaning("runs_dir"),
     ),
     ("exp exp_name experiment_name run_name group tag", Meaning("name")),
-    ("random_seed manual_seed", Meaning("seed")),
+    ("seeds random_seed manual_seed", Meaning("seed")),
     (
         "n_samples num_samples samples sample_size num_fid_samples fid_samples eval_samples",
         Meaning("metrics.samples"),

@@ -26,7 +26,7 @@ from genbench.app.field_words import instead, keys_of
 from genbench.app.misfit import composed, is_of_misfit, misfit
 from genbench.app.words import parse_override, quoted, unreadable
 from genbench.config.groups import accepted_groups, groups, is_group, options
-from genbench.config.option_folders import TRAIN
+from genbench.config.option_folders import OWN_OPTIONS, TRAIN
 from genbench.errors import Damaged, Failure, Unmeasured, UsageError
 from genbench.runtime.disk import explain, is_machine_fault
 from genbench.runtime.printable import complain
@@ -127,6 +127,9 @@ def text_of_hydra(error: HydraException, text: str, words: Sequence[str]) -> str
         return unknown_key(found["key"], words)
     if (found := SEVERAL.match(text)) is not None:
         key, _, value = found["word"].partition("=")
+        others = [word for word in words if word != found["word"]]
+        if "." not in key and not is_group(key) and (settings := instead(key, value, others)):
+            return f"there is no key {key}: write {settings}, with -m for a run of each value"
         return (
             f"{found['word']} gives several values: add -m to the command for a run of each, give one of "
             f'them, or quote a text with commas: "{key}={quoted(value)}"'
@@ -168,7 +171,7 @@ def missing_option(path: str, known: Sequence[str]) -> str:
     near = get_close_matches(option, known, n=1)
     if group == "data" and not near:
         return f"{text}; images of your own are data=image_folder data.root=PATH"
-    return f"{text}. Did you mean {near[0]}?" if near else text
+    return f"{text}. Did you mean {near[0]}?" if near else f"{text}; {OWN_OPTIONS}"
 
 
 def unknown_key(key: str, words: Sequence[str]) -> str:

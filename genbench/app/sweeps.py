@@ -271,8 +271,10 @@ def print_summary(console: Console) -> set[Status]:
     if not (outcomes := outcomes_so_far()):
         return set()
     console.print(outcome_table(outcomes))
-    print_upload_command([Path(outcome.run) for outcome in outcomes if outcome.run], console)
-    print_comparison_of([Path(one.run) for one in outcomes if one.status in ("done", "skipped")], console)
+    made = [Path(outcome.run) for outcome in outcomes if outcome.run]
+    finished = [Path(one.run) for one in outcomes if one.status in ("done", "skipped")]
+    if not print_comparison_of(finished, made, console):
+        print_upload_command(made, console)
     if busy := sum(one.status == "busy" for one in outcomes):
         console.print(
             f"Another process is at work on {busy} of these jobs, which the comparison lacks: the same "
@@ -306,10 +308,12 @@ def outcomes_so_far() -> Sequence[Outcome]:
     return record.outcomes() if (record := ledger()) is not None else ()
 
 
-def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
-    """Print the table of two or more finished runs, and the command that shows it again."""
+def print_comparison_of(run_dirs: Sequence[Path], made: Iterable[Path], console: Console) -> bool:
+    """Print the table of two or more finished runs, what uploads all that were made, and the command that
+    shows the table again; returns False where there is no table.
+    """
     if len(run_dirs) < 2:
-        return
+        return False
     from genbench.report.compare import compare_runs
     from genbench.report.formats.markdown import markdown
     from genbench.report.formats.terminal import print_comparison
@@ -319,15 +323,17 @@ def print_comparison_of(run_dirs: Sequence[Path], console: Console) -> None:
         found = compare_runs(run_dirs)
     except (OSError, ValueError) as error:  # a run that was moved away meanwhile is no failed sweep
         console.print(f"no table: {error}", soft_wrap=True, highlight=False)
-        return
+        return False
     if console.is_terminal:
         print_comparison(found, console)
     else:
         console.print(markdown(found), soft_wrap=True, highlight=False)
+    print_upload_command(made, console)
     place = Path(os.path.relpath(os.path.commonpath([path.parent for path in run_dirs])))
     only = [] if (record := ledger()) is None else selection(place, record.path)
     command = shlex.join(["genbench", "report", str(place), *only])
     console.print(f"Show this table again: {command}", soft_wrap=True, highlight=False)
+    return True
 
 
 def print_upload_command(run_dirs: Iterable[Path], console: Console) -> None:

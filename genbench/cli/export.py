@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.verb import ConfigDir, Device, RunDir, Weights, context_on, examples, warnings_in_lines
+from genbench.cli.verb import (
+    ConfigDir,
+    Device,
+    RunDir,
+    Weights,
+    check_run,
+    context_on,
+    examples,
+    warnings_in_lines,
+)
 from genbench.runtime.disk import whole_folder
 
 __all__ = ["verbs"]
@@ -33,6 +42,7 @@ def export(
     exported before it is finished; its last checkpoint is then taken.
     """
     check_new(out)  # before the imports, which take seconds
+    check_run(run_dir)
     from genbench.app.export import export as write
 
     with warnings_in_lines(), whole_folder(out):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genbench.cli.output import OUT_HELP, NewFolder, check_new, check_out, say
-from genbench.cli.verb import ConfigDir, Device, RunDir, context_on, examples, warnings_in_lines
+from genbench.cli.verb import ConfigDir, Device, RunDir, check_run, context_on, examples, warnings_in_lines
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import complain
 
@@ -43,6 +43,7 @@ def bound(
     each term in bits per dimension against t, averaged over test images of the run's data.
     """
     check_new(out)  # before the imports, which take seconds
+    check_run(run_dir)
     from genbench import app as application
     from genbench.evaluation.bound_terms import bound_figure
 

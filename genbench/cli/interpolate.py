@@ -8,7 +8,16 @@ import typer
 
 from genbench.cli.output import NewFolder, check_new, say
 from genbench.cli.sample import Model, Seed
-from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, examples, warnings_in_lines
+from genbench.cli.verb import (
+    ConfigDir,
+    Device,
+    RunsItself,
+    Weights,
+    check_run,
+    context_on,
+    examples,
+    warnings_in_lines,
+)
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import counted
 
@@ -77,6 +86,7 @@ class Interpolate:
         if self.between is not None and self.pairs is not None:
             raise ValueError("--between gives the only pair, and --pairs asks for several: give one of them")
         check_new(self.out)  # before the imports, which take seconds
+        check_run(self.run_dir)
         from genbench.app import load
         from genbench.app.hub import fetched
         from genbench.evaluation.draw import check_places

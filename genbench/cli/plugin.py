@@ -52,8 +52,7 @@ def new(
     with whole_folder(out):
         write(made, out)
     say(f"{out}: {', '.join(made.files)}\n")
-    install, attempt, test = made.commands(out)
-    say(f"install:  {install}\ntry:      {attempt}\ntest:     {test}")
+    say("\n".join(f"{f'{what}:':<20}{command}" for what, command in made.commands(out).items()))
 
 
 @verbs.command(epilog=examples(["genbench check-family model=ddpm --shape 3 16 16 network.width=16"]))

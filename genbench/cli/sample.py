@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, examples, warnings_in_lines
+from genbench.cli.verb import (
+    ConfigDir,
+    Device,
+    RunsItself,
+    Weights,
+    check_run,
+    context_on,
+    examples,
+    warnings_in_lines,
+)
 from genbench.runtime.disk import whole_folder
 from genbench.runtime.printable import counted
 
@@ -120,6 +129,7 @@ class Sample:
     def run(self) -> None:
         """Draw and write the images, after all that can be refused has been checked."""
         check_new(self.out)  # before the imports, which take seconds
+        check_run(self.run_dir)
         from genbench.app import load
         from genbench.app.hub import fetched, fetched_revision
         from genbench.evaluation.draw import check_places, choose, labels, write
@@ -209,6 +219,7 @@ class SamplerSweep:
     def run(self) -> None:
         """Check the options, evaluate each combination, and write and print the table."""
         check_new(self.out)  # before the imports, which take seconds
+        check_run(self.run_dir)
         from genbench import app as application
         from genbench.evaluation.sampler_sweep import SCALE, combinations
         from genbench.evaluation.sampler_sweep import sampler_sweep as sweep

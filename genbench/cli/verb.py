@@ -22,6 +22,7 @@ __all__ = [
     "RunDir",
     "RunsItself",
     "Weights",
+    "check_run",
     "context_on",
     "examples",
     "warnings_in_lines",
@@ -57,6 +58,14 @@ ConfigDir = Annotated[
     ),
 ]
 """The option --config-dir of verbs that build what options describe; it takes effect by itself."""
+
+
+def check_run(run: Path) -> None:
+    """Raise FileNotFoundError where there is no folder of a run, before a verb loads libraries for seconds.
+    run: its path, or hf:USER/NAME, which is looked up later.
+    """
+    if not (str(run).startswith("hf:") or run.is_dir()):
+        raise FileNotFoundError(f"{run} is not a directory: give the directory of a run")
 
 
 class Weights(StrEnum):

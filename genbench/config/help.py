@@ -10,7 +10,7 @@ from itertools import takewhile
 from textwrap import fill, wrap
 
 from genbench.config.groups import defaults, groups, groups_of, option_file, options
-from genbench.config.option_folders import TRAIN
+from genbench.config.option_folders import OWN_OPTIONS, TRAIN
 from genbench.config.schema import ROOT
 
 __all__ = ["folded", "help_text"]
@@ -158,8 +158,10 @@ def accepted(choice: str, fitting: Fitting | None = None) -> str:
     if group not in groups():
         raise ValueError(missing(choice))
     if option not in options(group):
+        near = get_close_matches(option, options(group), n=1)
         raise ValueError(
             f"--help {choice}: {option} is not an option of {group}: choose from {', '.join(options(group))}"
+            + (f". Did you mean {near[0]}?" if near else f"; {OWN_OPTIONS}")
         )
     differing = varying() if fitting is not None and group == "model" else set()
     lines = []

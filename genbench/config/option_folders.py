@@ -20,6 +20,7 @@ import yaml
 
 __all__ = [
     "CONF",
+    "OWN_OPTIONS",
     "TRAIN",
     "Plugin",
     "import_target",
@@ -38,6 +39,8 @@ TRAIN = "python main.py" if IN_CHECKOUT else "genbench train"
 """Beginning of the commands that train, as messages and pages write them."""
 OF_USER = "GENBENCH_CONFIG_DIR"
 """Environment variable with the folder of --config-dir, by which every process of a command finds it."""
+OWN_OPTIONS = f"options of your own are found by --config-dir DIR, or by the variable {OF_USER}"
+"""Remedy where a name is unknown that may be the user's."""
 OWN_TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")
 """Packages that every configuration may build from; of torch no more, since torch.hub runs code."""
 TARGET = re.compile(r"^[^#\n]*?\b_target_[\"']?\s*:\s*[\"']?([\w.]+)", re.MULTILINE)

@@ -122,16 +122,16 @@ def expect_samples(model: Generator, found: Tensor, y: Tensor | None, wanted: st
     expect(same, wanted, "other images")
 
 
-def expect_refusal(call: Callable[[], object], given: str, pattern: str) -> None:
-    """Raise Broken unless a call raises a ValueError whose message fits a regular expression.
+def expect_refusal(call: Callable[[], object], given: str, *parts: str) -> None:
+    """Raise Broken unless a call raises a ValueError whose message has some parts, in this order.
     given: the wrong input in words, with which the message of Broken begins.
     """
-    wanted = f"{given}: expected a ValueError whose message has {pattern!r}"
+    wanted = f'{given}: expected a ValueError whose message has "{" .. ".join(parts)}"'
     try:
         call()
     except ValueError as error:
-        if not re.search(pattern, str(error)):
-            raise Broken(f"{wanted}; its message is {str(error)!r}") from error
+        if not re.search(".*".join(map(re.escape, parts)), str(error)):
+            raise Broken(f'{wanted}; its message is "{error}"') from error
     except Exception as error:
         raise Broken(f"{wanted}; got {type(error).__name__}: {error}") from error
     else:

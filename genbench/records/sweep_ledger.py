@@ -126,13 +126,14 @@ def outcome_of(line: Mapping[str, Any]) -> Outcome | None:
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Table:
-    """Make a table of outcomes, one row a job: the lowest objective first, marked as the best; then what has
-    none, failed, and was not started. Settings that all jobs share are left out.
+    """Make a table of outcomes, one row a job: the lowest objective first, marked as the best unless several
+    seeds were run, of which it may be but the luckiest; then what has none, failed, and was not started.
+    Settings that all jobs share are left out.
 
     Bad outcomes are red and carry the directory of their run.
     """
     settings, (first, *others) = settings_of(outcomes), sorted(outcomes, key=place)
-    has_best = sum(each.objective is not None for each in outcomes) > 1
+    has_best = sum(each.objective is not None for each in outcomes) > 1 and not has_several_seeds(outcomes)
     grid = Table(title=Text(title(outcomes)), title_justify="left")
     for name in ("job", "status", "settings", "time", "result"):
         grid.add_column(name, justify="right" if name in ("job", "time") else "left", overflow="fold")
@@ -143,6 +144,12 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Table:
         time = Text(duration(outcome.seconds))
         grid.add_row(str(outcome.number), status, Text(settings[outcome.job]), time, result)
     return grid
+
+
+def has_several_seeds(outcomes: Sequence[Outcome]) -> bool:
+    """Return True where two jobs differ in their seed alone."""
+    jobs = {frozenset(each.overrides) for each in outcomes}
+    return len({frozenset(word for word in job if not word.startswith("seed=")) for job in jobs}) < len(jobs)
 
 
 def place(outcome: Outcome) -> tuple[int, float, int]:
@@ -207,7 +214,9 @@ def title(outcomes: Sequence[Outcome]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as minutes and seconds, 1:05, or as hours too, 2:00:05."""
+    """Write seconds as minutes and seconds, 1:05, as hours too, 2:00:05, or as days and hours, 8 d 14 h."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 24:
+        return "{} d {} h".format(*divmod(round(seconds / 3600), 24))
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -14,7 +14,7 @@ from genbench.report.statistics import estimate
 from genbench.report.table import CONDITIONS, Table
 from genbench.report.table_cell import NOT_MEASURED, Entry
 
-__all__ = ["counted_once", "left_out", "notes", "some"]
+__all__ = ["DIMENSIONS", "FEW", "counted_once", "left_out", "notes", "some"]
 
 DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a word of their name
 FEW = 10  # samples per feature below which a Frechet distance is far from its limit

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.segment import Segment
 from rich.text import Text
@@ -22,7 +22,8 @@ __all__ = ["Bar", "Progress", "terminal"]
 
 PLAIN_SECONDS = 5.0  # between two plain lines where no terminal redraws a bar
 PLAIN_WIDTH = 120  # columns of tables where no terminal says how wide it is
-WIDEST, NARROWEST = 24, 6  # columns of the drawn part of a bar
+WIDE, NORMAL = 140, 80  # columns of a terminal, from which on
+WIDEST, MIDDLE, NARROWEST = 24, 10, 6  # columns of the drawn part of a bar
 ARROW = "->\x00"  # an arrow with a space at which no line ends
 TIMES = len(" 0:00:00 ETA 0:00:00 ")  # elapsed and left, as rich writes them
 
@@ -67,33 +68,43 @@ def terminal(whose: str = "", *, stderr: bool = False) -> Console:
 
 class Bar:
     """One piece of work of known length, shown as a line every few seconds; `advance` is cheap enough to be
-    called every step. What it counts (images, seconds) is the caller's affair.
+    called every step. unit: of what it counts, as it is printed.
     """
 
-    def __init__(self, title: str, total: int, console: Console | None) -> None:
-        self.title, self.total, self.console = title, total, console
+    def __init__(self, title: str, total: int, unit: str, console: Console | None) -> None:
+        self.title, self.total, self.unit, self.console = title, total, unit, console
         self.done, self.note = 0, ""
-        self.started = self.printed = time.monotonic()
-        self.first: int | None = None  # `done` at the first report: a resumed run's ETA counts from it
+        self.started = self.printed = self.advanced = time.monotonic()
+        self.first = 0  # units that were done before: a resumed run's ETA counts from it
+
+    def begin(self, done: int) -> None:
+        """Begin at `done` units, which an earlier session of the same work finished."""
+        self.first = done
+        self.advance(done)
 
     def advance(self, done: int, note: str = "") -> None:
         """Report that `done` units in all are finished; `note`, such as a rate, is shown behind the bar until
         the next one replaces it.
         """
-        if self.first is None:
-            self.first = self.done
-        self.done, self.note = done, note or self.note
+        self.done, self.note, self.advanced = done, note or self.note, time.monotonic()
         if self.console is not None and time.monotonic() - self.printed >= PLAIN_SECONDS:
             self.print_line()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds that the rest takes at the mean rate so far; None within the first hundredth."""
+        gained = self.done - self.first
+        # The first units carry the start of the work: what they took says nothing of the rest.
+        if gained <= 0 or gained * 100 < self.total:
+            return None
+        left = (self.advanced - self.started) * max(self.total - self.done, 0) / gained
+        return max(left - (time.monotonic() - self.advanced), 0.0)
 
     def print_line(self) -> None:
         """Print one plain line: how far, how long still, and the note."""
         self.printed = time.monotonic()
-        gained = self.done - (self.first or 0)
-        left = (self.printed - self.started) * max(self.total - self.done, 0) / max(gained, 1)
-        # The first units carry the start of the work: what they took says nothing of the rest.
-        eta = f"ETA {left:.0f} s" if gained * 100 >= self.total else "ETA ?"
-        line = f"{self.title} {self.done:,}/{self.total:,} {eta} {self.note}"
+        eta = "ETA ?" if (left := self.seconds_left) is None else f"ETA {left:.0f} s"
+        line = f"{self.title} {self.done:,}/{self.total:,} {self.unit} {eta} {self.note}"
         assert self.console is not None
         self.console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 
@@ -106,29 +117,42 @@ class Layout(NamedTuple):
     note: str
 
 
-def layout(title: str, total: int, note: str, width: int) -> Layout:
-    """Fit a bar of `total` units to a terminal of `width` columns. Count, time and ETA always have room; of
-    the note its first parts, losses, are left out first and its last, the rate, last; then the title is cut.
+def layout(title: str, total: str, note: str, width: int) -> Layout:
+    """Fit a bar to a terminal of `width` columns. Count, time and ETA always have room, and the drawn bar has
+    the same width whatever stands beside it; of the note its first parts, losses, are left out first and its
+    last, the rate, last; then the title is cut.
 
-    note: parts, with two spaces between them.
+    total: units in all, with their name, "60,000 images"; note: parts, with two spaces between them.
     """
-    needed = TIMES + 2 * len(f"{total:,}") + 1 + NARROWEST + 1  # all but title and note
+    bar = WIDEST if width >= WIDE else MIDDLE if width >= NORMAL else NARROWEST
+    needed = TIMES + len(total.partition(" ")[0]) + 1 + len(total) + bar + 1  # all but title and note
     room = width - needed
     parts = note.split("  ")
     while parts and len(title) + 1 + len("  ".join(parts)) > room:
         parts.pop(0)
     short = title if len(title) < room else f"{title[: max(room - 3, 1)]}.."
-    note = "  ".join(parts)
-    return Layout(short, min(max(room - len(short) - len(note) + NARROWEST - 1, NARROWEST), WIDEST), note)
+    return Layout(short, bar, "  ".join(parts))
+
+
+class TimeLeft(TimeRemainingColumn):
+    """Time left as rich finds it, or at the mean rate so far: rich has no rate after a single advance."""
+
+    def render(self, task: Task) -> Text:
+        """Write the time, or dashes where no rate is known."""
+        bar: TerminalBar | None = task.fields.get("bar")
+        if task.time_remaining is not None or bar is None or (left := bar.seconds_left) is None:
+            return super().render(task)
+        minutes, seconds = divmod(round(left), 60)
+        return Text(f"{minutes // 60}:{minutes % 60:02}:{seconds:02}", style="progress.remaining")
 
 
 class TerminalBar(Bar):
     """The same, drawn and redrawn by rich, as wide as the terminal is at that moment."""
 
-    def __init__(self, title: str, total: int, display: RichProgress, bar: BarColumn) -> None:
-        super().__init__(title, total, None)
+    def __init__(self, title: str, total: int, unit: str, display: RichProgress, bar: BarColumn) -> None:
+        super().__init__(title, total, unit, None)
         self.display, self.bar = display, bar
-        self.task = display.add_task(title, total=total, note="")
+        self.task = display.add_task(title, total=total, note="", unit=unit, bar=self)
         self.fit()
 
     def advance(self, done: int, note: str = "") -> None:
@@ -137,7 +161,8 @@ class TerminalBar(Bar):
 
     def fit(self) -> None:
         """Redraw the bar with what fits beside count, time and ETA."""
-        fitted = layout(self.title, self.total, self.note, self.display.console.width)
+        total = f"{self.total:,} {self.unit}"
+        fitted = layout(self.title, total, self.note, self.display.console.width)
         self.bar.bar_width = fitted.bar
         self.display.update(self.task, completed=self.done, description=fitted.title, note=fitted.note)
 
@@ -188,23 +213,26 @@ class Progress:
             yield
 
     @contextmanager
-    def bar(self, title: str, total: int) -> Iterator[Bar]:
+    def bar(self, title: str, total: int, unit: str = "images") -> Iterator[Bar]:
         """Show one bar for the length of a `with` block and yield it, to be advanced; total: the length of
-        the work in its own unit.
+        the work in its unit, which is printed beside it.
         """
         if self.console is None or not self.is_drawn:
             whose = self.console.whose if isinstance(self.console, Lines) else ""
-            yield Bar(f"{whose}{title}", total, self.console)
+            yield Bar(f"{whose}{title}", total, unit, self.console)
             return
-        drawn = BarColumn(bar_width=WIDEST)
+        drawn, count = (
+            BarColumn(bar_width=WIDEST),
+            "{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}",
+        )
         with RichProgress(
             TextColumn("{task.description}", markup=False),
             drawn,
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f}", style="progress.download"),
+            TextColumn(count, style="progress.download", markup=False),
             TimeElapsedColumn(),
             TextColumn("ETA"),
-            TimeRemainingColumn(),
+            TimeLeft(),
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
         ) as display:
-            yield TerminalBar(title, total, display, drawn)
+            yield TerminalBar(title, total, unit, display, drawn)

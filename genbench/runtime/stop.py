@@ -114,7 +114,8 @@ def say_stopping(number: int) -> bool:
     sends SIGTERM.
     """
     insists = signal.Signals(number).name not in NOT_OF_USERS
-    more = "; Ctrl-C again to stop now" if insists else ""
+    again = "Ctrl-C again to stop now" if number == signal.SIGINT else "a second signal stops now"
+    more = f"; {again}" if insists else ""
     with suppress(RuntimeError):  # the signal came while this thread was printing
         print(f"\nStopping after the current step{more}.", file=sys.stderr, flush=True)
     return insists

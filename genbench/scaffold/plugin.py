@@ -41,15 +41,20 @@ class Plan(NamedTuple):
     name: str
     files: dict[str, str]
 
-    def commands(self, out: Path) -> list[str]:
-        """Return the commands that install, try and test the plug-in in a folder."""
-        trying = KINDS[self.kind].trying.replace("NAME", self.name)
-        folder = shlex.quote(str(out))
-        return [
-            f"pip install -e {folder}",
-            f"genbench train {trying} budget.images=5000",
-            f"python -m pytest {folder}",
-        ]
+    def commands(self, out: Path) -> dict[str, str]:
+        """Return the commands that install, try, test and, of a family, check the plug-in in a folder, each
+        after its name; also the one that tries it where it is not installed.
+        """
+        trying = f"{KINDS[self.kind].trying.replace('NAME', self.name)} budget.images=5000"
+        folder, conf = shlex.quote(str(out)), shlex.quote(str(out / self.name / "conf"))
+        found = {
+            "install": f"pip install -e {folder}",
+            "try": f"genbench train {trying}",
+            "without installing": f"genbench train --config-dir {conf} {trying}",
+            "test": f"python -m pytest {folder}",
+        }
+        check = f"genbench check-family model={self.name} --config-dir {conf}"
+        return found | ({"check": check} if self.kind == "family" else {})
 
 
 def plan(kind: str, name: str) -> Plan:

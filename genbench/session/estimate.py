@@ -28,11 +28,12 @@ from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "shorter"]
 
 WARM, TIMED = 2, 4  # steps: the first ones also make buffers and choose kernels
 WEIGHTS = 2  # sets of them that are evaluated, EMA and raw
 FILES = 2  # checkpoints that a run retains: the last one and its predecessor
+LONG_TRAINING, SHORT_TRAINING = 24 * 3600, 1800  # seconds on a CPU, and those that are proposed instead
 
 
 class Estimate(NamedTuple):
@@ -46,7 +47,7 @@ class Estimate(NamedTuple):
     parameters: int
     device: str
     advice: str
-    """On the batch size, where it leaves a GPU nearly empty; else empty."""
+    """On the batch size, where it leaves a GPU nearly empty, or on a shorter budget; else empty."""
 
     @property
     def seconds(self) -> float:
@@ -106,6 +107,14 @@ class Stopwatch(Tracker):
         return (seen - images) / (ended - begun)
 
 
+def shorter(training: Part, device: torch.device) -> str:
+    """Return a line that proposes a budget in seconds for a training of over a day on a CPU; else ""."""
+    if device.type != "cpu" or training.seconds <= LONG_TRAINING:
+        return ""
+    images = SHORT_TRAINING * training.images / training.seconds
+    return f"long for this device: budget.seconds={SHORT_TRAINING} takes about {images:,.0f} images"
+
+
 def estimate(session: Session) -> Estimate:
     """Train a copy of a session's run for a few steps in a temporary folder, which leaves no trace, draw a
     few samples, measure a few images, and extrapolate all of it to the whole run, or to what is left of it.
@@ -136,6 +145,7 @@ def estimate(session: Session) -> Estimate:
     if images:
         training = estimate_parts.training(session, trained, watch.rate())
         found.append(training)
+        advice = advice or shorter(training, device)
         pictures += round(training.images // (parts.trainer.sample_every_images or math.inf))
         found += estimate_parts.quick_evaluations(session, training.images, each)
     n = sample_count(parts.metrics, session.data) * (WEIGHTS if images else 1)

@@ -11,7 +11,7 @@ from genbench.runtime.precision import Choice
 from genbench.session.run_parts import Configuration, Parts
 from genbench.training.budget import Budget
 
-__all__ = ["first_lines", "shown"]
+__all__ = ["first_lines", "first_look", "shown"]
 
 
 def first_lines(
@@ -43,6 +43,15 @@ def first_lines(
     line = ", ".join(facts)
     lines = [f"  {line}" if in_sweep else f"{line} -> {shown(place)}"]
     return lines + [f"Networks compute in {chosen.taken.name}: {chosen.reason}."] * bool(chosen.reason)
+
+
+def first_look(seen: int | None, images: int) -> list[str]:
+    """Return a line on a result whose training saw less than one epoch; nothing of any other result.
+    seen: images that the training took, None or 0 where nothing was trained; images: of the training split.
+    """
+    if not seen or seen >= images:
+        return []
+    return [f"{seen:,} of {images:,} training images were seen once: a first look, no result."]
 
 
 def in_words(budget: Budget) -> str:

@@ -27,7 +27,7 @@ from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.precision import FIXED, Choice, FixedPrecision
 from genbench.runtime.stop import Stopped, listening
 from genbench.session.chosen_precision import chosen_precision
-from genbench.session.first_line import first_lines, shown
+from genbench.session.first_line import first_lines, first_look, shown
 from genbench.session.run_parts import Configuration, Parts
 from genbench.tracking import Tracker, Trackers
 from genbench.training import checkpoint_contents
@@ -102,6 +102,8 @@ class Session:
             with self.interruptible():
                 result = self.train_and_evaluate(tracker)
             status = "done"
+            if not self.configuration.in_sweep:
+                self.context.progress.say(first_look(result.cost.images_seen, len(self.data.train)))
             return result
         except (Stopped, KeyboardInterrupt):
             status = "stopped"

@@ -10,8 +10,8 @@ __all__ = ["upload_command"]
 def upload_command(run_dirs: Iterable[Path]) -> str | None:
     """Return the shell command that uploads the offline files of wandb in these run directories.
 
-    None where there are none. Where they are those of all runs in a folder, a pattern with the shell's *
-    names them.
+    None where there are none. Where there are several, a pattern with the shell's * names those of all runs
+    in their folder, also of others than these. Paths below the working directory are relative to it.
     """
     folders: dict[Path, list[Path]] = {}
     for run in dict.fromkeys(map(Path, run_dirs)):
@@ -27,8 +27,14 @@ def offline(run_dirs: Iterable[Path]) -> list[Path]:
 
 
 def named(parent: Path, folders: Sequence[Path]) -> list[str]:
-    """Write folders of runs below `parent` for a shell: one pattern where it matches exactly these."""
-    seen = offline(run for run in parent.iterdir() if not run.name.startswith(".")) if folders else []
-    if len(folders) > 1 and sorted(seen) == sorted(folders):
-        return [f"{shlex.quote(str(parent))}/*/wandb/offline-run-*"]
-    return [shlex.quote(str(folder)) for folder in folders]
+    """Write folders of runs below `parent` for a shell: one pattern where several are matched by it."""
+    # The shell's * takes no hidden runs.
+    if len(folders) > 1 and not any(folder.parents[1].name.startswith(".") for folder in folders):
+        return [f"{shell_word(parent)}/*/wandb/offline-run-*"]
+    return [shell_word(folder) for folder in folders]
+
+
+def shell_word(path: Path) -> str:
+    """Quote a path for a shell, relative to the working directory where it lies below it."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -219,9 +219,9 @@ def train(
         compiled(networks),
         strides_ignored(),
         explained(),
-        context.progress.bar("training", total_of(budget)) as bar,
+        context.progress.bar("training", total_of(budget), unit_of(budget)) as bar,
     ):
-        bar.advance(done_of(budget, budget.spent(run.images_seen, run.seconds)))
+        bar.begin(done_of(budget, budget.spent(run.images_seen, run.seconds)))
         while not run.finished and not stopping:
             # One step: every phase on its own batch
             before, moved = run.images_seen, False  # moved: at least one phase made an update
@@ -322,6 +322,11 @@ def crossed(every: int | None, before: int, now: int) -> bool:
 def total_of(budget: Budget) -> int:
     """Length of the progress bar: images where they are bounded, seconds otherwise."""
     return budget.images if budget.images is not None else math.ceil(budget.seconds or 0)
+
+
+def unit_of(budget: Budget) -> str:
+    """Unit of the progress bar, as it is printed."""
+    return "s" if budget.images is None else "images"
 
 
 def done_of(budget: Budget, spent: float) -> int:

@@ -138,16 +138,19 @@ def test_a_hang_up_saves_all_processes(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code", "status"),
-    [(signal.SIGINT, 130, "stopped"), (signal.SIGTERM, -signal.SIGTERM, "running")],
+    ("number", "words", "code", "status"),
+    [
+        (signal.SIGINT, "Ctrl-C again to stop now", 130, "stopped"),
+        (signal.SIGTERM, "a second signal stops now", -signal.SIGTERM, "running"),
+    ],
 )
 def test_a_second_signal_acts_at_once(
-    number: signal.Signals, code: int, status: str, start: Start, tmp_path: Path
+    number: signal.Signals, words: str, code: int, status: str, start: Start, tmp_path: Path
 ) -> None:
     """In the middle of a step, which takes seconds; what a killed run says, the same command mends."""
     run = start(*LONG, "network.width=32", "trainer.batch_size=1024", "trainer.log_every_images=1")
     run.send_signal(number)
-    while "Ctrl-C again to stop now" not in said(tmp_path):
+    while words not in said(tmp_path):
         time.sleep(0.01)
     run.send_signal(number)
     assert run.wait(timeout=60) == code

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from genbench.records.sweep_ledger import Outcome, Status, outcome_table, seconds_left, settings_of
+from genbench.records.sweep_ledger import Outcome, Status, duration, outcome_table, seconds_left, settings_of
 
 
 def job(number: int, status: Status, *words: str, objective: float | None = None, note: str = "") -> Outcome:
@@ -24,15 +24,30 @@ def shown(outcomes: Sequence[Outcome], width: int = 80) -> list[str]:
 
 def test_jobs_are_sorted_by_the_objective_and_the_best_is_marked() -> None:
     jobs = [
-        job(0, "not started", "seed=0"),
-        job(1, "failed", "seed=1", note="no room"),
-        job(2, "done", "seed=2", objective=3.0, note="fid=3"),
-        job(3, "done", "seed=3", note="fid not measured"),
-        job(4, "skipped", "seed=4", objective=-1.0, note="finished; fid=-1"),
+        job(0, "not started", "lr=0"),
+        job(1, "failed", "lr=1", note="no room"),
+        job(2, "done", "lr=2", objective=3.0, note="fid=3"),
+        job(3, "done", "lr=3", note="fid not measured"),
+        job(4, "skipped", "lr=4", objective=-1.0, note="finished; fid=-1"),
     ]
-    rows = [line for line in shown(jobs) if "seed=" in line]
+    rows = [line for line in shown(jobs) if "lr=" in line]
     assert [row.split("│")[1].strip() for row in rows] == ["5", "3", "4", "2", "1"]
     assert [row for row in rows if "(best)" in row] == [row for row in rows if "fid=-1" in row]
+
+
+def test_none_of_several_seeds_is_the_best() -> None:
+    jobs = [job(n, "done", f"lr={n % 2}", f"seed={n // 2}", objective=n, note="fid") for n in range(4)]
+    assert "(best)" not in "".join(shown(jobs))
+    assert "(best)" in "".join(shown(jobs[:2]))
+
+
+def test_seconds_of_over_a_day_are_days_and_hours() -> None:
+    assert [duration(seconds) for seconds in (65, 86399, 86400, 742878)] == [
+        "1:05",
+        "23:59:59",
+        "1 d 0 h",
+        "8 d 14 h",
+    ]
 
 
 def test_a_single_result_is_no_best() -> None:

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from genbench.runtime.stop import StopRequest, listening, stop_signals
+from genbench.runtime.stop import StopRequest, listening, say_stopping, stop_signals
 
 ANNOUNCED = [number for number in signal.Signals if number.name in ("SIGHUP", "SIGUSR2")]
 
@@ -32,3 +32,14 @@ def test_the_handler_of_a_scheduler_s_library_is_restored_after_the_work() -> No
         assert signal.getsignal(number) is handler
     finally:
         signal.signal(number, before)
+
+
+def test_only_whoever_pressed_ctrl_c_reads_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, *ANNOUNCED):
+        say_stopping(number)
+    said = capsys.readouterr().err
+    assert [line for line in said.splitlines() if line] == [
+        "Stopping after the current step; Ctrl-C again to stop now.",
+        "Stopping after the current step; a second signal stops now.",
+        *["Stopping after the current step."] * len(ANNOUNCED),
+    ]

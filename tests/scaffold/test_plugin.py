@@ -45,7 +45,11 @@ def test_the_command_names_every_kind() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_says_how_to_go_on(kind: str, made: dict[str, tuple[Path, Done]]) -> None:
     out, done = made[kind]
-    install, attempt, test = done.stdout.splitlines()[-3:]
+    lines = done.stdout.splitlines()[2:]
+    assert [line.partition(":")[0] for line in lines[4:]] == ["check"] * (kind == "family")
+    install, attempt, elsewhere, test = lines[:4]
+    conf = f"{out / f'my_{kind}' / 'conf'}"
+    assert elsewhere.split()[2:6] == ["genbench", "train", "--config-dir", conf]
     assert install.split()[1:] == ["pip", "install", "-e", str(out)]
     assert attempt.split()[1:3] == ["genbench", "train"]
     assert f"my_{kind}" in attempt

@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
+import torch
+
 from genbench.runtime.memory import larger_batch
-from genbench.session.estimate import Estimate
+from genbench.session.estimate import Estimate, shorter
 from genbench.session.estimate_parts import Part
 
 FOUND = Estimate(
@@ -35,6 +37,14 @@ def test_the_total_is_the_sum_and_has_the_time_of_day_at_which_the_run_would_end
 def test_a_job_of_a_sweep_has_a_line_of_its_longest_parts() -> None:
     assert FOUND.note == "training 1:00:00, sampling 1:05; 1.03 GB of memory, 2.5 MB of disk"
     assert FOUND._replace(parts=[]).note.startswith("under a second")
+
+
+def test_a_training_of_over_a_day_on_a_cpu_is_answered_with_a_shorter_budget() -> None:
+    days = Part("training", 10 * 86400, "", images=86400.0)
+    words = "long for this device: budget.seconds=1800 takes about 180 images"
+    assert shorter(days, torch.device("cpu")) == words
+    assert shorter(days, torch.device("cuda")) == ""
+    assert shorter(days._replace(seconds=3600.0), torch.device("cpu")) == ""
 
 
 def test_a_batch_that_leaves_a_gpu_nearly_empty_is_advised_to_grow() -> None:

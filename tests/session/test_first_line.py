@@ -9,7 +9,7 @@ import torch
 
 from genbench.data import Split
 from genbench.runtime.precision import FIXED, Choice
-from genbench.session.first_line import first_lines
+from genbench.session.first_line import first_lines, first_look
 from genbench.session.run_parts import Configuration
 from genbench.training.budget import Budget
 from tests.toys import toy_model
@@ -62,3 +62,9 @@ def test_a_job_of_a_sweep_is_in_short_and_a_choice_of_precision_has_its_reason(
     assert line.startswith("  ddpm on toys, ")
     assert str(tmp_path) not in line
     assert reason == "Networks compute in fp32: it is faster."
+
+
+def test_a_training_of_less_than_an_epoch_is_a_first_look() -> None:
+    words = "128 of 1,438 training images were seen once: a first look, no result."
+    assert first_look(128, 1438) == [words]
+    assert first_look(1438, 1438) == first_look(None, 1438) == first_look(0, 1438) == []

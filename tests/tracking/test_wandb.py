@@ -244,16 +244,18 @@ def words_of(command: str | None) -> list[str]:
 def test_the_upload_command_names_what_is_kept_offline_whatever_the_folders_are_called(
     tmp_path: Path,
 ) -> None:
-    runs = [tmp_path / "it's a run", tmp_path / "$HOME *", tmp_path / "online", tmp_path / "none"]
+    runs = [tmp_path / "it's a run", tmp_path / "a" / "$HOME *", tmp_path / "online", tmp_path / "none"]
     folders = [*kept_offline(runs[0], "offline-run-1-a"), *kept_offline(runs[1], "offline-run-2-b")]
     kept_offline(runs[2], "run-3-c")
-    assert words_of(upload_command(runs)) == ["wandb", "sync", *sorted(map(str, folders))]
+    assert words_of(upload_command(runs)) == ["wandb", "sync", *map(str, folders)]
     (folders[0] / "run-a.wandb.synced").touch()  # as wandb marks what it sent
     assert words_of(upload_command(runs))[2:] == [str(folders[1])]
     assert upload_command(runs[2:]) is None
 
 
-def test_all_offline_runs_of_a_folder_are_one_pattern_and_a_part_of_them_is_not(tmp_path: Path) -> None:
+def test_several_offline_runs_of_a_folder_are_one_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     group = tmp_path / "it's a sweep"
     runs = [group / f"seed{seed}" for seed in range(20)]
     folders = [str(path) for run in runs for path in kept_offline(run, "offline-run-1", "offline-run-2")]
@@ -261,12 +263,15 @@ def test_all_offline_runs_of_a_folder_are_one_pattern_and_a_part_of_them_is_not(
     assert command is not None
     assert command.endswith("/*/wandb/offline-run-*")
     assert words_of(command) == ["wandb", "sync", *sorted(folders)]
-    assert words_of(upload_command(runs[:3]))[2:] == folders[:6]
+    assert upload_command(runs[:3]) == command
+    assert upload_command(runs[:1]) == command  # a run that was resumed has two folders
     (other,) = kept_offline(tmp_path / "b" / "seed0", "offline-run-3")
     both = upload_command([*runs, other.parents[1]])
     assert words_of(both)[2:] == [*sorted(folders), str(other)]
-    (group / ".hidden" / "wandb" / "offline-run-9").mkdir(parents=True)  # the shell's * does not take it
-    assert upload_command(runs) == command
+    hidden = kept_offline(group / ".hidden", "offline-run-8", "offline-run-9")  # the shell's * takes none
+    assert words_of(upload_command([group / ".hidden"]))[2:] == [*map(str, hidden)]
+    monkeypatch.chdir(tmp_path)
+    assert upload_command(runs) == "wandb sync 'it'\"'\"'s a sweep'/*/wandb/offline-run-*"
 
 
 LOST = """

@@ -90,6 +90,9 @@ ROWS = (
     Wrong("main model@x=ddpm", ("model@x=ddpm", "'@x' names another", "write model=ddpm")),
     Wrong("main scores=[]", ("scores=[] chooses nothing", "metrics=likelihood has no scores")),
     Wrong("main scores=[fid,fid]", ("scores=[fid,fid] names fid twice",)),
+    Wrong("main model=ddpm seeds=0,1", ("there is no key seeds: write seed=0,1, with -m",)),
+    Wrong("main train model=ddpm", ("takes no verb: leave out train",)),
+    Wrong("main model=mine", ("mine is not an option of model", "--config-dir DIR", "GENBENCH_CONFIG_DIR")),
     Wrong("main scores=[fid,foo]", ("foo is not an option of scores", "choose from authenticity")),
     Wrong("main 'scores={fid:1}'", ("names no option of scores",)),
     Wrong("main tuned=foo", ("tuned=foo names no file of conf/tuned", "flow_digits")),
@@ -150,5 +153,6 @@ ROWS = (
     Wrong("main --help foo", ("--help foo", "there is no such group")),
     Wrong("main --help scheduel=cosine", ("--help scheduel=cosine", "Did you mean schedule?")),
     Wrong("main --help model=foo", ("foo is not an option of model", "autoencoder")),
+    Wrong("main --help model=dppm", ("dppm is not an option of model", "Did you mean ddpm?")),
     Wrong("main --help sampler.steps", ("--help sampler.steps", "Keys are shown by --cfg job")),
 )

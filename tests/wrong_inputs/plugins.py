@@ -37,7 +37,10 @@ ROWS = (
     Wrong("genbench new score recall --out new", ("a kind of metric of genbench already",)),
     Wrong("genbench new family mine --out here", ("--out here", "not an empty folder"), occupied),
     Wrong("genbench check-family nothing", ("the family is 'nothing'", "module.Class", "model=NAME")),
-    Wrong("genbench check-family no_such_module.Family", ("No module named 'no_such_module'", "model=NAME")),
+    Wrong(
+        "genbench check-family no_such_module.Family",
+        ("No module named 'no_such_module'", "model=NAME", "--config-dir DIR"),
+    ),
     Wrong("genbench check-family model=ddpmm", ("ddpmm", "Did you mean ddpm?")),
     Wrong("genbench check-family model=ddpm network.widht=8", ("network.widht", "near: network.width")),
     Wrong(

@@ -81,6 +81,10 @@ REPORTS = (
 MODELS = (
     ("sample runs --out new", ("runs holds no trained model", "the directory of a run")),
     ("sample nothing --out new", ("nothing is not a directory",)),
+    ("sampler-sweep nothing --out new", ("nothing is not a directory",)),
+    ("bound nothing --out new", ("nothing is not a directory",)),
+    ("export nothing --out new", ("nothing is not a directory",)),
+    ("interpolate nothing --out new", ("nothing is not a directory",)),
     ("sample given.npz --out new", ("given.npz is not a directory",)),
     ("sample model --out images", ("--out images exists and is not an empty folder",)),
     ("sample model --out new --label 10", ("--label is 10; it must be from 0 to 9",)),

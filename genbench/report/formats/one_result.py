@@ -16,10 +16,11 @@ from genbench.records.result import Cost, Likelihood, Reconstruction, Result
 from genbench.records.titles import conditioning, data_name, run_title
 from genbench.records.units import device_words, with_unit
 from genbench.report.columns import CONVERGED_BITS
+from genbench.report.footnotes import DIMENSIONS, FEW
 from genbench.report.numbers import decimals, rounded, uncertainty, written
 from genbench.report.statistics import Estimate
 
-__all__ = ["entry", "print_quality", "print_result"]
+__all__ = ["bits", "entry", "few_samples", "print_quality", "print_result"]
 
 NOT_MEASURED, NOT_THERE = "–", written(None)
 """What could have been measured, as metrics=none leaves it, and what does not exist for a model."""
@@ -58,6 +59,8 @@ def print_result(result: Result, console: Console, given: Sequence[str] = ()) ->
     scores = {} if result.metrics else {"scores": NOT_MEASURED}
     facts = scores | on_test_images(result.likelihood, result.reconstruction) | costs(result.cost)
     console.print(pairs(facts))
+    for line in few_samples(result.metrics):
+        console.print(Text(line))
 
 
 def print_quality(record: Mapping[str, Any], console: Console) -> None:
@@ -66,6 +69,20 @@ def print_quality(record: Mapping[str, Any], console: Console) -> None:
         console.print(table)
     if record["likelihood"] is not None:
         console.print(pairs({"bits/dim": bits(Likelihood.of(record["likelihood"]))}))
+    for line in few_samples(record["metrics"]):
+        console.print(Text(line))
+
+
+def few_samples(metrics: Mapping[str, float | None]) -> list[str]:
+    """Return a line on the first FID of so few samples that it is dominated by their number, if there is
+    one.
+    """
+    for name in map(MetricName.parse, metrics):
+        size = next((size for word, size in DIMENSIONS.items() if word in name.protocol), 0)
+        if name.kind == "fid" and not name.spread and 0 < (name.n or 0) < FEW * size:
+            few = f"Biased: n={name.n} is below {FEW} x {size} features"
+            return [f"{few}; FID is too high, so compare only runs with the same n."]
+    return []
 
 
 def who(result: Result) -> str:
@@ -195,7 +212,9 @@ def bits(likelihood: Likelihood) -> str:
     if likelihood.n == 0:
         return NOT_MEASURED
     kind = BOUNDS.get(likelihood.bound or "", likelihood.bound)
-    text = with_kind(likelihood.bits_per_dim, ": ".join(filter(None, (kind, likelihood.method))))
+    images = f"{likelihood.n:,} test images" if likelihood.n else ""
+    kind = ": ".join(filter(None, (kind, likelihood.method)))
+    text = with_kind(likelihood.bits_per_dim, ", ".join(filter(None, (kind, images))))
     if (change := likelihood.solver_error_bits) is not None:
         warning = "" if abs(change) < CONVERGED_BITS else ": not converged"
         text += f"; finer steps would change it by {change:+.4f}{warning}"

@@ -4,8 +4,9 @@ import re
 import pytest
 from rich.console import Console
 
-from genbench.records.result import Result
+from genbench.records.result import Likelihood, Result
 from genbench.report import print_result
+from genbench.report.formats.one_result import bits, few_samples
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 
@@ -162,3 +163,15 @@ def test_axes_and_cost_are_shown_and_brackets_are_not_taken_for_markup(result: d
     assert text.startswith("[bold]m on unknown data, seed 1: digits/[red]x[/red]")
     assert "1,234,567 parameters" in text
     assert line(text, "fid")[1] == "nan"
+
+
+def test_a_frechet_distance_of_few_samples_is_called_biased_once() -> None:
+    few = {f"fid[digits-cnn-v1,n=639,ref={ref},ema]": 1.0 for ref in ("train", "test")}
+    (line,) = few_samples(few)
+    assert line.startswith("Biased: n=639 is below 10 x 64 features")
+    assert few_samples({"fid[digits-cnn-v1,n=640,ref=train,ema]": 1.0}) == []
+
+
+def test_bits_per_dimension_say_of_how_many_images() -> None:
+    found = Likelihood(bits_per_dim=7.411, bound="lower", method="elbo", n=20)
+    assert bits(found) == "7.411 (upper bound on bits/dim: elbo, 20 test images)"
