@@ -240,13 +240,9 @@ def compare(
     measures = compare_sides(*sides)
     named = [" ".join([str(path), *(conditions or [])]) for path, conditions in ((a, of_a), (b, of_b))]
     console = terminal()
-    console.print(
-        printable(sides_conclusion(measures, sides)),
-        end="\n\n",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    words = printable(sides_conclusion(measures, sides))
+    # A pipe gets one line, as of a report; a terminal would break a word at its edge.
+    console.print(words, end="\n\n", markup=False, highlight=False, soft_wrap=not console.is_terminal)
     console.print(sides_table(measures, named, sides))
 
 

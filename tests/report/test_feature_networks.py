@@ -151,6 +151,6 @@ def test_a_comparison_of_two_sides_states_it_and_marks_what_is_weak(tmp_path: Pa
     console.print(sides_table(compare_sides(*sides), ["a", "b"], sides))
     text = one_line(console)
     assert "│ † 3.142 │ † 3.142 │" in text
-    assert "│ 3.5 │ 3.5 │" in text
+    assert "│ 3.500 │ 3.500 │" in text
     assert f"{PROTOCOL}: features of a classifier trained on 64 images" in text
     assert text.count("† weak features") == 1
