@@ -108,7 +108,9 @@ class Stopwatch(Tracker):
 
 
 def shorter(training: Part, device: torch.device) -> str:
-    """Return a line that proposes a budget in seconds for a training of over a day on a CPU; else ""."""
+    """Return a line that proposes a budget in seconds for a training of over a day on a CPU; else "".
+    training: with its estimated seconds, and the images that it would see; device: where it runs.
+    """
     if device.type != "cpu" or training.seconds <= LONG_TRAINING:
         return ""
     images = SHORT_TRAINING * training.images / training.seconds

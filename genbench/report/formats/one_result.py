@@ -74,8 +74,8 @@ def print_quality(record: Mapping[str, Any], console: Console) -> None:
 
 
 def few_samples(metrics: Mapping[str, float | None]) -> list[str]:
-    """Return a line on the first FID of so few samples that it is dominated by their number, if there is
-    one.
+    """Return a line on the first FID of so few samples that it is dominated by their number, if there is one.
+    metrics: values by their full names, see `MetricName`; the values themselves are not looked at.
     """
     for name in map(MetricName.parse, metrics):
         size = next((size for word, size in DIMENSIONS.items() if word in name.protocol), 0)
