@@ -1,8 +1,8 @@
 """Draw the figures of the families: `python -m docs_tools.figures RUNS [RUNS ..] --out docs/img`.
 
-RUNS: folders with runs of the families, such as those of `python main.py -m sweep=families`; of each family the
-first finished run is shown. A family without a run there, such as autoencoder and diffusers, which the sweep
-leaves out, keeps the figure that it has.
+RUNS: folders with runs of the families, such as those of `python main.py -m sweep=families`; of each family
+the first finished run is shown. A family without a run there, such as autoencoder and diffusers, which the
+sweep leaves out, keeps the figure that it has.
 """
 
 import argparse

@@ -4,7 +4,7 @@ early."""
 import copy
 import re
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
@@ -122,7 +122,7 @@ def expect_samples(model: Generator, found: Tensor, y: Tensor | None, wanted: st
     expect(same, wanted, "other images")
 
 
-def expect_refusal(call: Callable[[], object], given: str, *parts: str) -> None:
+def expect_refusal(call: Callable[[], object], given: str, parts: Sequence[str]) -> None:
     """Raise Broken unless a call raises a ValueError whose message has some parts, in this order.
     given: the wrong input in words, with which the message of Broken begins.
     """

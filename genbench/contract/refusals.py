@@ -26,9 +26,9 @@ def wrong_images_are_refused_with_the_shape_and_the_remedy(candidate: Candidate)
     channels, height, width = model.shape
     for x in (torch.zeros(2, channels, 2 * height, 2 * width), torch.zeros(2, height, width)):
         given = f"images of shape {tuple(x.shape)}"
-        expect_refusal(partial(model.loss, x, y, phase=model.phases[0]), given, *SHAPES)
+        expect_refusal(partial(model.loss, x, y, phase=model.phases[0]), given, SHAPES)
     x = torch.zeros(2, *model.shape, dtype=torch.uint8)
-    expect_refusal(lambda: model.loss(x, y, phase=model.phases[0]), "images in uint8", "to_float")
+    expect_refusal(lambda: model.loss(x, y, phase=model.phases[0]), "images in uint8", ["to_float"])
 
 
 def wrong_labels_are_refused_with_the_value_and_the_legal_set(candidate: Candidate) -> None:
@@ -38,7 +38,7 @@ def wrong_labels_are_refused_with_the_value_and_the_legal_set(candidate: Candida
     if model.num_classes == 0:
         y = torch.zeros(2, dtype=torch.int64)
         given = "labels in loss of an unconditional model"
-        expect_refusal(lambda: model.loss(x, y, phase=model.phases[0]), given, "y=None")
+        expect_refusal(lambda: model.loss(x, y, phase=model.phases[0]), given, ["y=None"])
         return
     K = model.num_classes
     short, floats = torch.tensor([0]), torch.zeros(2)
@@ -46,7 +46,7 @@ def wrong_labels_are_refused_with_the_value_and_the_legal_set(candidate: Candida
     for labels in wrong:
         shown = "no labels" if labels is None else f"labels {labels.tolist()}"
         for name, call in uses(model, x, labels).items():
-            expect_refusal(call, f"{shown} in {name}", f"from 0 to {K - 1}")
+            expect_refusal(call, f"{shown} in {name}", [f"from 0 to {K - 1}"])
 
 
 def uses(model: Generator, x: Tensor, y: Tensor | None) -> dict[str, Callable[[], object]]:
@@ -64,4 +64,4 @@ def an_unknown_phase_is_refused(candidate: Candidate) -> None:
     `check_phase(phase)` first."""
     model, (x, y) = candidate.fresh(), candidate.batch()
     wanted = "phase 'nonsense' is unknown"
-    expect_refusal(lambda: model.loss(x, y, phase="nonsense"), "phase 'nonsense'", wanted)
+    expect_refusal(lambda: model.loss(x, y, phase="nonsense"), "phase 'nonsense'", [wanted])

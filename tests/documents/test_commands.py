@@ -157,7 +157,8 @@ def test_the_verbs_of_a_page_take_the_words_that_it_gives_them(page: str, here: 
 
 def typed(command: Command, run: Path, here: Path) -> list[str]:
     """The words of a verb as a reader would type them, who has the examples of the repository too."""
-    made = {"DIR/NAME/conf": str(PLUGIN), "runs/four": "runs/default", "runs/choice": "runs/default"}
+    sweeps = {f"runs/{name}": "runs/default" for name in ("four", "choice", "nine")}
+    made = {"DIR/NAME/conf": str(PLUGIN), **sweeps}
     words = [filled(made.get(word, word), examples.values(here, run)) for word in command.verb or ()]
     return [str(ROOT / word) if word.startswith("examples/") else word for word in words]
 
