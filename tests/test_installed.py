@@ -94,5 +94,5 @@ def test_options_of_a_plug_in_are_found_trained_and_reported(folder: Path) -> No
 
 def test_a_new_plug_in_is_written_from_the_templates_in_the_wheel(folder: Path) -> None:
     printed = genbench(folder, "new", "schedule", "my_schedule", "--out", "made")
-    assert "try:      genbench train model=ddpm schedule=my_schedule" in printed
+    assert "genbench train model=ddpm schedule=my_schedule" in printed
     assert (folder / "made" / "my_schedule" / "conf" / "schedule" / "my_schedule.yaml").is_file()

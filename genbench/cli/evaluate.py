@@ -176,8 +176,8 @@ class Evaluate:
             raise ValueError(f"{target} is a run, which is a row of its reports already: leave out --record")
         if self.name is not None and self.record is None:
             raise ValueError(f"--as {self.name} names a row: give --record RUNS too, or leave it out")
-        if self.row_name in options("model"):
-            raise ValueError(f"{self.row_name} is a model of genbench: name the row otherwise, by --as NAME")
+        if self.record is not None and self.row_name in options("model"):
+            raise ValueError(f"{self.row_name} is the name of a family: name the row otherwise, by --as NAME")
         if not self.is_run and self.weights != Weights.ema:
             raise ValueError(f"--weights {self.weights} is of a run, and {target} is images: leave it out")
 
