@@ -101,7 +101,10 @@ def naming_record(path: str | Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{path}/run.json is damaged, or of another version: {error}") from error
+        raise ValueError(
+            f"{path}/run.json is damaged, of another version, or of a plug-in that is not installed here "
+            f"(--config-dir DIR names a folder of options): {error}"
+        ) from error
 
 
 @contextmanager
