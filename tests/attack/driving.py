@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import json
 import os
 import re
@@ -54,6 +55,7 @@ def called(command: Callable[[], object], cache: Path, words: Sequence[str]) -> 
     with (
         patch.dict(os.environ, variables),
         patch.object(sys, "argv", ["command", *words]),
+        patch.object(logging.getLogger(), "handlers", logging.getLogger().handlers[:]),  # Hydra sets its own
         redirect_stdout(out),
         redirect_stderr(err),
     ):
