@@ -2,8 +2,8 @@
 
 import errno
 import io
-import logging
 import json
+import logging
 import os
 import re
 import runpy
