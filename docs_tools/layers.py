@@ -35,7 +35,7 @@ COLOURS = {
         {"records", "report", "tracking", "runtime", "errors"},
     ),
 }
-"""What a colour stands for -> the colour, and the folders that have it."""
+"""Meaning of a colour in the figure -> the colour, and the folders that have it."""
 
 
 def main() -> None:

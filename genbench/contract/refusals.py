@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 SHAPES = ("images have shape ", "this model takes (B, ")
-"""What a message on images of a wrong shape has."""
+"""Parts of the message on images of a wrong shape, in their order: the shape received, the shape needed."""
 
 
 def wrong_images_are_refused_with_the_shape_and_the_remedy(candidate: Candidate) -> None:

@@ -54,7 +54,7 @@ class Line(NamedTuple):
 
     @property
     def colour(self) -> tuple[str, float]:
-        """Colour with its opacity."""
+        """Return the colour of the curve as matplotlib takes it: its name, and its opacity from 0 to 1."""
         return f"C{self.number % 10}", 0.4 if self.covering else 1.0
 
 

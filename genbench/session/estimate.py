@@ -40,7 +40,7 @@ class Estimate(NamedTuple):
     """Time, memory and disk that one run is estimated to take."""
 
     parts: list[Part]
-    """What the run does, in its order, with the seconds of each."""
+    """Parts of the run in the order in which they are done, each with its estimated seconds."""
     peak_memory_bytes: int
     disk_bytes: int
     """Of checkpoints and pictures in the directory of the run."""

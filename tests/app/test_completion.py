@@ -1,4 +1,4 @@
-"""What the shell offers for the words of `genbench train`."""
+"""Words that the shell offers as completions of `genbench train`."""
 
 import pytest
 

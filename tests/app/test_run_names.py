@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 
 def sent(*overrides: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """What trackers get of a configuration, the resolved tree, and the text of its references."""
+    """Parts of a configuration for trackers: the resolved tree, and the text of its references."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
     values, written = resolved(cfg), OmegaConf.to_container(cfg)

@@ -1,1 +1,1 @@
-"""What README.md, CONTRIBUTING.md and the pages of docs/ say is held to what the code does."""
+"""Tests that hold the words of README.md, CONTRIBUTING.md and docs/ to the behaviour of the code."""

@@ -19,7 +19,7 @@ PLACEHOLDERS = (
     *("RUN", "RUNS", "RUNS_A", "RUNS_B", "DIR", "FOLDER", "FILE.npz", "STATS.npz", "PATH", "IMAGE", "MASK"),
     *("NAME", "USER/NAME", "HOST:PORT"),
 )
-"""What a reader replaces: a run, several ones, a folder to write, one to read, arrays, statistics, .."""
+"""Placeholders that a reader replaces: a run, several ones, a folder to write or read, arrays, statistics."""
 PLACEHOLDER = re.compile(r"(?<![\w$])(USER/NAME|HOST:PORT|[A-Z]+(?:_[A-Z]+)*(?:\.npz)?)(?![\w=])")
 """A word in capitals; also what is none, such as CPU, where it is no part of a longer name."""
 FENCE = re.compile(

@@ -32,7 +32,7 @@ PLACES = (
     ".github",
 )
 MADE = re.compile(r"NAME|RUN|PATH|FILE|DIR|my_|<|\*|\{")
-"""What stands for a part of a path that a reader fills in."""
+"""Placeholders for a part of a path that a reader fills in."""
 PROGRAMS = {
     *("genbench", "python", "python3", "torchrun", "pip", "uv", "uvx", "git", "ruff", "mypy", "mkdocs"),
     *("pre-commit", ".ci/run", "wandb", "mlflow", "tensorboard", "trackio", "ray", "docker", "nvidia-smi"),

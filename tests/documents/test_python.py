@@ -16,7 +16,7 @@ CUTS = {
     r"\btrain\(\[": 'train(["budget.images=640", "tracker=jsonl", ',
     r"\btrain\(\)": 'train(["budget.images=640", "tracker=jsonl"])',
 }
-"""What makes a training of minutes one of seconds."""
+"""Settings that turn a training of minutes into one of seconds."""
 
 
 def cut(code: str) -> str:

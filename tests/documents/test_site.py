@@ -23,7 +23,7 @@ NAMES_ONLY = {"canonical", "alternate", "next", "prev", "edit"}
 
 
 class Page(HTMLParser):
-    """What a page of the site loads, its formulas, and its text outside of code."""
+    """Reader of a page of the site: its files, its formulas, and its text outside of code."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ from genbench.report.statistics import Estimate
 __all__ = ["bits", "entry", "few_samples", "print_quality", "print_result"]
 
 NOT_MEASURED, NOT_THERE = "–", written(None)
-"""What could have been measured, as metrics=none leaves it, and what does not exist for a model."""
+"""Marks of a number that was not measured, as metrics=none leaves it, and of one that a model cannot have."""
 TITLES = {"ema": "EMA", "raw": "raw", "given": "given images", "test": "held-out"}
 BOUNDS = {"lower": "upper bound on bits/dim", "exact": "exact", "estimate": "estimate"}
 """Kinds of a likelihood -> what its bits/dim are: a lower bound on the likelihood bounds them from above."""
