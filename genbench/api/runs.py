@@ -139,7 +139,7 @@ def load(
     """Return the trained model of a run.
 
     path_or_name: its directory, the name of one below ./runs, a folder of `genbench export`, or
-    hf:USER/NAME[@REVISION] on the Hub of Hugging Face. weights: "ema" or "raw". device: auto, cpu
+    hf:USER/NAME[@REVISION] on the Hub of Hugging Face. weights: "ema", "best" or "raw". device: auto, cpu
     or cuda. settings: of the sampling, by their full keys: {"sampler": "ddim", "sampler.steps": 20}; "steps"
     alone means the one that the model has, sampler.steps or solver.steps, say. Raises FileNotFoundError where
     there is no such run, ValueError where the name fits several or a setting is none of this model.

@@ -37,7 +37,7 @@ def export(
 ) -> None:
     """Write the trained model of a run into a folder that needs neither the run nor genbench's defaults.
 
-    weights: "ema" or "raw". license_name: for the card, as the Hub writes it. context: for the grid.
+    weights: "ema", "best" or "raw". license_name: for the card, as the Hub writes it. context: for the grid.
     Written are model.safetensors, genbench.json (the resolved configuration, without paths of this machine),
     README.md (the model card) and samples.png. Raises what `load` raises, and ValueError where the model
     takes a part of another run that cannot be written along.

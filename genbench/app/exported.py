@@ -51,7 +51,7 @@ def load_exported(
     if weights not in ("ema", about.get("weights")):
         raise ValueError(
             f"weights is {str(weights)!r}, and {folder} holds its {about.get('weights')} weights alone: "
-            "leave it out, or export the run with --weights raw"
+            f"leave it out, or export the run with --weights {weights}"
         )
     model, precision = built_as(overrides or {}, configuration(about, folder))
     tensors = read_tensors(folder / WEIGHTS)

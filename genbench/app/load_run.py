@@ -54,9 +54,10 @@ def load(
     """Return the trained model of a run, or of a folder that `genbench export` wrote, in evaluation mode and
     without gradients.
 
-    weights: "ema" for the averaged ones, "raw" for those of the last step. overrides: other settings of the
+    weights: "ema" for the averaged ones, "best" for those of the checkpoint that was the best on the
+    validation split (trainer.keep=best), "raw" for those of the last step. overrides: other settings of the
     sampling: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}. Warns where the training has not
-    ended. Raises FileNotFoundError where the run has no checkpoint yet, Damaged where none can be used,
+    ended. Raises FileNotFoundError where the run has no such checkpoint yet, Damaged where none can be used,
     ValueError on a setting that the model does not have.
     """
     from genbench.runtime import device as devices
@@ -67,9 +68,9 @@ def load(
     if is_exported(Path(run_dir)):
         return load_exported(Path(run_dir), device=device, weights=weights, overrides=overrides)
     here, target = Run(Path(run_dir)), devices.choose(device)
-    names = {"ema": "ema", "raw": "model"}
+    names = {"ema": "ema", "best": "ema", "raw": "model"}  # keys of checkpoints
     if weights not in names:
-        raise ValueError(f"weights is {weights!r}; it must be ema or raw")
+        raise ValueError(f"weights is {weights!r}; it must be ema, best or raw")
     record, checkpoints = here.record(), CheckpointStore(here.checkpoints)
     if record is None or not checkpoints.exists():
         what = "holds no trained model" if here.path.is_dir() else "is not a directory"
@@ -81,10 +82,16 @@ def load(
     with opened(here.path):
         model, precision = built_as(overrides or {}, config)
     model.to(target)
-    checkpoint = checkpoints.load(target, checkpoint_contents.weights(names[weights], model))
+    read = checkpoints.load_best if weights == "best" else checkpoints.load
+    checkpoint = read(target, checkpoint_contents.weights(names[weights], model))
+    if checkpoint is None and weights == "best":
+        raise FileNotFoundError(
+            f"{run_dir} has no best weights ({checkpoints.best.name}): take --weights ema, or train a run with "
+            "data.validation=0.1 trainer.keep=best"
+        )
     if checkpoint is None:  # removed since `exists` above
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")
-    if checkpoint.get("finished") is False:
+    if checkpoint.get("finished") is False and weights != "best":  # which are of the middle of a training
         counts = (checkpoint.get("images_seen"), value_at(config, ("budget", "images")))
         seen = " of ".join(f"{count:,}" for count in counts if isinstance(count, int))
         used = f"its last checkpoint is used, after {seen} images"

@@ -8,7 +8,16 @@ import typer
 
 from genbench.cli.named_function import import_function, is_function
 from genbench.cli.output import check_out, check_whole
-from genbench.cli.verb import ConfigDir, Device, RunsItself, Weights, context_on, examples, warnings_in_lines
+from genbench.cli.verb import (
+    WEIGHTS_HELP,
+    ConfigDir,
+    Device,
+    RunsItself,
+    Weights,
+    context_on,
+    examples,
+    warnings_in_lines,
+)
 from genbench.config.groups import options, settings_of
 from genbench.records.untrusted_files import check_appendable
 from genbench.runtime.printable import complain
@@ -93,7 +102,7 @@ class Evaluate:
             "data.size=64, seed=1. May be repeated.",
         ),
     ] = None
-    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights of a run.")] = Weights.ema
+    weights: Annotated[Weights, typer.Option(help=WEIGHTS_HELP)] = Weights.ema
     out: Annotated[
         Path | None,
         typer.Option(

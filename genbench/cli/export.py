@@ -7,6 +7,7 @@ import typer
 
 from genbench.cli.output import NewFolder, check_new, say
 from genbench.cli.verb import (
+    WEIGHTS_HELP,
     ConfigDir,
     Device,
     RunDir,
@@ -27,7 +28,7 @@ verbs = typer.Typer()
 def export(
     run_dir: RunDir,
     out: NewFolder,
-    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema,
+    weights: Annotated[Weights, typer.Option(help=WEIGHTS_HELP)] = Weights.ema,
     license_name: Annotated[
         str | None,
         typer.Option("--license", metavar="NAME", help="Licence for the model card, such as mit, cc-by-4.0."),

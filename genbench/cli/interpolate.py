@@ -9,6 +9,7 @@ import typer
 from genbench.cli.output import NewFolder, check_new, say
 from genbench.cli.sample import Model, Seed
 from genbench.cli.verb import (
+    WEIGHTS_HELP,
     ConfigDir,
     Device,
     RunsItself,
@@ -76,7 +77,7 @@ class Interpolate:
             "--between needs it.",
         ),
     ] = None
-    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
+    weights: Annotated[Weights, typer.Option(help=WEIGHTS_HELP)] = Weights.ema
     seed: Seed = 0
     device: Device = "auto"
     config_dir: ConfigDir = None

@@ -10,6 +10,7 @@ import typer
 
 from genbench.cli.output import NewFolder, check_new, say
 from genbench.cli.verb import (
+    WEIGHTS_HELP,
     ConfigDir,
     Device,
     RunsItself,
@@ -120,7 +121,7 @@ class Sample:
             help="Strength of --vary, in (0, 1]: near 0 the image itself, 1 ignores it. Default: 0.5.",
         ),
     ] = None
-    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
+    weights: Annotated[Weights, typer.Option(help=WEIGHTS_HELP)] = Weights.ema
     seed: Seed = 0
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Number of images drawn at once.")] = 64
     device: Device = "auto"

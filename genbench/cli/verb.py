@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from genbench.runtime.context import Context
 
 __all__ = [
+    "WEIGHTS_HELP",
     "ConfigDir",
     "Device",
     "RunDir",
@@ -69,12 +70,18 @@ def check_run(run: Path) -> None:
 
 
 class Weights(StrEnum):
-    """Weights of a run: `ema`, the exponential moving average over its training, or `raw`, of its last step.
-    Their names stand in metric names too, as in fid[..,ema].
+    """Weights of a run: `ema`, the exponential moving average over its training; `best`, that average at the
+    best validation, where trainer.keep=best; or `raw`, of its last step. Their names stand in metric names
+    too, as in fid[..,ema].
     """
 
     ema = "ema"
+    best = "best"
     raw = "raw"
+
+
+WEIGHTS_HELP = "EMA at the end, EMA of the best validation (trainer.keep=best), or raw weights of the end."
+"""Help of the option --weights."""
 
 
 def examples(commands: list[str]) -> str:

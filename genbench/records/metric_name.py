@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from genbench.records.metric_kinds import KINDS, SPREADS, Kind
 
-__all__ = ["OF", "SPREADS", "MetricName", "is_metric", "of_ema", "rank"]
+__all__ = ["OF", "SPREADS", "MetricName", "by_kind", "is_metric", "rank"]
 
-OF = ("ema", "raw", "given", "test")  # whose images were measured, in the order of the columns
-PATTERN = re.compile(r"(?P<kind>[^\[\]]+)\[(?P<inside>[^\[\]]+),(?P<of>ema|raw|given|test)\]")
+OF = ("ema", "best", "raw", "given", "test")  # whose images were measured, in the order of the columns
+PATTERN = re.compile(rf"(?P<kind>[^\[\]]+)\[(?P<inside>[^\[\]]+),(?P<of>{'|'.join(OF)})\]")
 COUNT = re.compile(r"n=(0|[1-9][0-9]{0,17})")
 OF_FILE = re.compile(r"[0-9a-f]{8}")
 PLACES = {key: place for place, key in enumerate(KINDS)}
@@ -28,7 +28,8 @@ class MetricName:
     kind: a key of the table of kinds, or one with the ending of an interval (fid_low). protocol: of the
     features, which may hold commas. n: how many images were measured. ref: what they are compared with, a
     split of the real images as a rule, or the first 8 hex digits of the sha256 of a file of statistics. of:
-    whose images they are, one of `OF`. part: further settings, such as k=5 or class=3. `n` and `ref` are
+    whose images they are, one of `OF`: of the averaged weights at the end of a training (ema), of those that
+    were best on the validation split (best), of the last step's (raw), others'. part: further settings, such as k=5 or class=3. `n` and `ref` are
     None where the name has none. Raises ValueError on another `of`.
     """
 
@@ -134,14 +135,15 @@ def rank(text: str) -> tuple[int, str, str, int, int]:
     return MetricName.parse(text).rank
 
 
-def of_ema(metrics: Mapping[str, Number]) -> dict[str, Number]:
-    """Return the scores of the EMA weights by kind alone: of several the first, against the training split.
+def by_kind(metrics: Mapping[str, Number], of: str = "ema") -> dict[str, Number]:
+    """Return the scores of one set of weights by kind alone: of several the first, against the training split.
 
     {"fid[digits-cnn-v1,n=359,ref=train,ema]": 1.2, ..} -> {"fid": 1.2, ..}; without values of single classes.
+    of: the weights, "ema" or "best".
     """
     found: dict[str, Number] = {}
     for text, value in metrics.items():
         name = MetricName.parse(text)
-        if name.of == "ema" and name.setting("class") is None:
+        if name.of == of and name.setting("class") is None:
             found.setdefault(name.kind, value)
     return found

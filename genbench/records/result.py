@@ -16,6 +16,7 @@ from genbench.records.metric_kinds import Kind, recorded_kinds, to_record
 __all__ = [
     "NOT_FINITE",
     "VERSION",
+    "Best",
     "Cost",
     "Likelihood",
     "Part",
@@ -134,6 +135,20 @@ class Cost(Part):
 
 
 @dataclass(frozen=True)
+class Best(Part):
+    """The checkpoint that was the best of a training on the validation split, where trainer.keep=best.
+
+    images_seen: of the training up to it. by: what it was chosen by, `loss`, `bits_per_dim` or a kind of
+    score. value: of that, on the validation split. Scores of its averaged weights stand among the metrics of
+    the result, under names that end in `best`; their likelihood is `best_likelihood`.
+    """
+
+    images_seen: int | None = rare()
+    by: str | None = rare()
+    value: float | None = rare()
+
+
+@dataclass(frozen=True)
 class Result:
     """All that a finished run leaves for comparisons: what it is, how good, and what it cost.
 
@@ -141,7 +156,8 @@ class Result:
     configuration, data_key that of its images. choices: the option chosen in each group. metrics: values by
     their full names, see `MetricName`; kinds: of those that genbench does not ship, see `recorded_kinds`.
     samples: paths of pictures within the run. noise: alpha_bar over t, of models that have it. version: of
-    this record. feature_networks: what the scores were taken by, by the protocol of its features.
+    this record. feature_networks: what the scores were taken by, by the protocol of its features. best,
+    best_likelihood: of the weights that were the best on the validation split, where they were retained.
     """
 
     genbench: str | None = None
@@ -161,6 +177,8 @@ class Result:
     noise: Mapping[str, Any] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     feature_networks: Mapping[str, FeatureNetwork] = field(default_factory=dict)
+    best: Best = field(default_factory=Best)
+    best_likelihood: Likelihood = field(default_factory=Likelihood)
     version: int = VERSION
 
     @classmethod
@@ -184,18 +202,22 @@ class Result:
             noise=record.get("noise", {}),
             kinds=recorded_kinds(record),
             feature_networks=recorded_networks(record),
+            best=Best.of(section(record, "best")),
+            best_likelihood=Likelihood.of(section(record, "best_likelihood")),
             version=number("version", record.get("version", 1)),
         )
 
     def to_record(self) -> dict[str, Any]:
-        """Return the result as plain data, as result.json holds it; `kinds` and `feature_networks` only where
-        there are some.
+        """Return the result as plain data, as result.json holds it; `kinds`, `feature_networks` and what the
+        best weights have only where there are some.
         """
         found = {item.name: getattr(self, item.name) for item in fields(self)}
         sections = {name: part.to_record() for name, part in found.items() if isinstance(part, Part)}
         rare = {
             "kinds": to_record(self.kinds.values()),
             "feature_networks": networks_record(self.feature_networks),
+            "best": self.best.to_record(),
+            "best_likelihood": self.best_likelihood.to_record() if self.best.to_record() else {},
         }
         return {name: value for name, value in (found | sections | rare).items() if value or name not in rare}
 

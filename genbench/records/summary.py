@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from genbench.records.metric_name import MetricName, is_metric, of_ema, rank
+from genbench.records.metric_name import MetricName, by_kind, is_metric, rank
 from genbench.records.result import Result
 
 __all__ = ["TRAINING", "comparable", "on_the_way"]
@@ -16,7 +16,8 @@ def comparable(result: Result) -> dict[str, float | str | None]:
     Distances and scores are those of the EMA weights against the training split; compare only runs of one
     `protocol` (features and number of samples). The bits also stand under bits_per_dim_exact, _lower or
     _estimate, since an exact number and a bound do not compare either; solver_error_bits is what finer steps
-    of an integrated likelihood would add to them.
+    of an integrated likelihood would add to them. Of a run that retained its best weights, their scores and
+    bits stand under best_fid, .., best_bits_per_dim, and best_images_seen says when they were the best.
     """
     bits, bound = result.likelihood.bits_per_dim, result.likelihood.bound
     solver_error = result.likelihood.solver_error_bits
@@ -24,13 +25,24 @@ def comparable(result: Result) -> dict[str, float | str | None]:
         "family": result.choices["model"],
         "data": result.choices["data"],
         "protocol": protocol(result.metrics),
-        **of_ema(result.metrics),
+        **by_kind(result.metrics),
         "bits_per_dim": bits,
         "bound": bound,
         **({} if bits is None else {f"bits_per_dim_{bound}": bits}),
         **({} if solver_error is None else {"solver_error_bits": solver_error}),
         "reconstruction_mse": result.reconstruction.mse,
         **result.cost.to_record(),
+        **of_best(result),
+    }
+
+
+def of_best(result: Result) -> dict[str, float | None]:
+    """Return the short keys of the best weights of a run, see `comparable`; none where it retained none."""
+    if result.best.images_seen is None:
+        return {}
+    values = by_kind(result.metrics, "best") | {"bits_per_dim": result.best_likelihood.bits_per_dim}
+    return {f"best_{name}": value for name, value in values.items()} | {
+        "best_images_seen": result.best.images_seen
     }
 
 
@@ -40,7 +52,7 @@ def on_the_way(values: Mapping[str, float]) -> dict[str, float]:
     They keep their prefix: the samples are fewer than those of the result, so the two do not compare.
     """
     names = {key.removeprefix(TRAINING): value for key, value in values.items() if key.startswith(TRAINING)}
-    short = of_ema({name: value for name, value in names.items() if is_metric(name)})
+    short = by_kind({name: value for name, value in names.items() if is_metric(name)})
     return {f"{TRAINING}{kind}": value for kind, value in short.items()}
 
 

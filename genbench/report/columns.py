@@ -1,16 +1,19 @@
 """Columns of the tables: their titles, which way is better, and which of them have room."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import MetricName, is_metric
 
-__all__ = ["MEASURES", "Column", "column", "measured_metrics", "shown_metrics", "titled"]
+__all__ = ["BEST", "MEASURES", "Column", "best_of", "column", "measured_metrics", "shown_metrics", "titled"]
 
 AXES = ("model", "process", "schedule", "loss", "parameterization", "sampler")  # in this order, before others
 BITS = ("bits_per_dim", "solver_error_bits", "floor_bits_per_dim", "gap_bits_per_dim")
 LIKELIHOOD = [*BITS, "bound", "method", "likelihood_n", "solver_error_n"]
+BEST = ("best_images_seen", "best_by", "best_value", *(f"best_{name}" for name in LIKELIHOOD))
+"""Columns of the weights that were the best on the validation split, beside their scores; see `records.Best`.
+"""
 CONVERGED_BITS = 0.005  # per dimension: what finer steps of an integrated likelihood may change
 TRAINING = ("parameters", "images_seen", "training_flops", "training_seconds", "images_per_second")
 SAMPLING = ("passes_per_sample", "flops_per_sample", "seconds_per_image")
@@ -18,6 +21,7 @@ REST = ("peak_memory_bytes", "evaluation_seconds", "out_of_range", "sampling_bat
 COSTS = [*TRAINING, *SAMPLING, *REST]
 MEASURES = {  # title and better side of the columns that tables show beside the metrics, in their order
     "bits_per_dim": ("bits/dim", -1),
+    "best_bits_per_dim": ("bits/dim best", -1),
     "passes_per_sample": ("NFE", 0),
     "seconds_per_image": ("s/sample", 0),
     "training_seconds": ("train s", 0),
@@ -32,6 +36,7 @@ MEASURES = {  # title and better side of the columns that tables show beside the
 FIRST = ("fid", "is")  # kinds of metrics before all of these; the others follow what each row has
 MAIN = (
     "bits_per_dim",
+    "best_bits_per_dim",
     "passes_per_sample",
     "seconds_per_image",
     "training_seconds",
@@ -65,6 +70,13 @@ class Column(NamedTuple):
         """Arrow to the better side, empty where there is none."""
         return {-1: "↓", 0: "", 1: "↑"}[self.better]
 
+    @property
+    def is_of_best(self) -> bool:
+        """True for a number of weights that validation chose, which no row is ranked by: the ordinary number
+        of a run is that of its last checkpoint.
+        """
+        return self.name in BEST or (is_metric(self.name) and MetricName.parse(self.name).of == "best")
+
 
 def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Column:
     """Return the column of a name; the title of a metric says what is unusual: raw weights, the test split.
@@ -81,6 +93,14 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
     split = [f"ref={metric.ref}"] if metric.ref == "test" or metric.is_to_file else []
     weights = [metric.of] if metric.of != "ema" else []
     return Column(name, " ".join([title, *split, *weights]), better, mark)
+
+
+def best_of(names: Iterable[str], there: Collection[str]) -> list[str]:
+    """Return the names of some metrics of the EMA weights with that of the best ones behind each, of those
+    that are `there`, the columns of a data frame.
+    """
+    pairs = ((name, str(MetricName.parse(name).of_images("best"))) for name in names)
+    return [each for name, best in pairs for each in (name, best) if each == name or best in there]
 
 
 def titled(title: str) -> list[str]:

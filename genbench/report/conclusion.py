@@ -16,7 +16,7 @@ from genbench.report.numbers import p_words, parts
 from genbench.report.row_names import row_names
 from genbench.report.runs import Runs
 from genbench.report.statistics import Leader, adjusted, two_sided
-from genbench.report.table import Line, Table, budget_groups, budgets
+from genbench.report.table import Line, Table, budget_groups, budgets, stopped_early
 from genbench.report.table_cell import Entry
 from genbench.report.two_sided import Measure
 
@@ -138,11 +138,15 @@ def repeated(table: Table) -> str:
 
 def caveats(table: Table, best: int, places: Sequence[int]) -> Iterator[str]:
     """Yield a sentence where the leading row is guided or conditional and others are not, and one on the
-    leading row of the commonest budget where budgets differ.
+    leading row of the commonest budget where budgets differ; first of all, which rows have runs that stopped
+    early.
 
     places: of the rows that have the value, from best to worst.
     """
     names = row_names(table)
+    if early := [i for i in places if stopped_early(table.lines[i].rows)]:
+        which = some_of([names[i] for i in early])
+        yield f"Budgets are not all spent: {which} {'has' if len(early) == 1 else 'have'} runs stopped early."
     for is_of, words in (
         (is_guided, "is guided: quality at a scale of guidance does not compare with that of unguided rows"),
         (is_conditional, "draws images of given classes, which others do not"),
@@ -264,6 +268,8 @@ def sides_conclusion(measures: Sequence[Measure], sides: Sequence[Runs]) -> str:
         found.append(sure or f"None of the {len(tested)} measures differs significantly.")
     if len(allowed := sorted({words for runs in sides for words in budgets(runs.frame)})) > 1:
         found.append(f"Training budgets differ: {some_of(allowed)}.")
+    if early := [run for runs in sides for run in stopped_early(runs.frame)]:
+        found.append(f"Stopped early, with the budget not spent: {some_of(early)}.")
     return " ".join(found)
 
 

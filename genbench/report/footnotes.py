@@ -11,7 +11,7 @@ from genbench.report.data_frame import cells
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
 from genbench.report.statistics import estimate
-from genbench.report.table import CONDITIONS, Table
+from genbench.report.table import CONDITIONS, Table, budgets, stopped_early
 from genbench.report.table_cell import NOT_MEASURED, Entry
 
 __all__ = ["DIMENSIONS", "FEW", "counted_once", "left_out", "notes", "some"]
@@ -37,7 +37,8 @@ def notes(table: Table, *, with_settings: bool = False) -> list[str]:
     found = list[str]()
     if scores:  # what all numbers are to be read against
         found.append(f"Score of real held-out images (reference for a perfect model): {', '.join(scores)}.")
-    found += [*shared(table), *given_images(table), *legend(table, repeats, scores), *failures(table)]
+    found += [*shared(table), *given_images(table), *best_weights(table), *legend(table, repeats, scores)]
+    found += [*failures(table), *early_stops(table)]
     found += bold(table, repeats)
     found += biases(table)
     if mixed:
@@ -129,6 +130,34 @@ def given_images(table: Table) -> Iterator[str]:
         yield f"Images of another tool, without training, cost and likelihood, not ranked: {some(names)}."
 
 
+def best_weights(table: Table) -> Iterator[str]:
+    """Note on the columns of weights that validation chose, with the images seen and the score of each run's
+    choice.
+    """
+    if not any(col.is_of_best for col in table.columns):
+        return
+    facts = ("run", "best_by", "best_images_seen")
+    chosen = [
+        f"{run} (by {str(by).replace('_', ' ')}, at {seen:,} images)"
+        for run, by, seen in zip(*(cells(table.runs.frame, name) for name in facts), strict=True)
+        if isinstance(seen, int)
+    ]
+    yield (
+        "best: averaged weights of the checkpoint that was the best on the validation split"
+        f"{f', {some(chosen)}' if chosen else ''}. This is a selection, so no row is ranked by it; columns "
+        "without this word are of the last checkpoint."
+    )
+
+
+def early_stops(table: Table) -> Iterator[str]:
+    """Note on the runs that trainer.patience ended before their budget was spent."""
+    frame, early = table.runs.frame, stopped_early(table.runs.frame)
+    allowed = dict(zip(map(str, cells(frame, "run")), budgets(frame), strict=True))
+    if early:
+        runs = [f"{run} (after {count:,} images of {allowed[run]})" for run, count in early.items()]
+        yield f"Stopped early by trainer.patience, with the budget not spent: {some(runs)}."
+
+
 def failures(table: Table) -> Iterator[str]:
     """Notes on the error of likelihood solvers, with the runs that have not converged or skipped batches."""
     if any(col.name == "solver_error_bits" for col in table.columns):
@@ -161,7 +190,7 @@ def bold(table: Table, repeats: str) -> Iterator[str]:
     for col, places in zip(table.columns, table.entries, strict=True):
         rows = zip(table.lines, places, strict=True)
         known = [x.estimate for line, x in rows if x.estimate and not line.is_given]
-        if col.better and len(known) > 1 and any(x.std is None for x in known):
+        if col.better and not col.is_of_best and len(known) > 1 and any(x.std is None for x in known):
             single.append(col.title)
     if len(table.budgets) > 1:
         yield f"Budgets differ ({some(table.budgets)}), so the rows are not ranked."

@@ -53,9 +53,16 @@ def data_sets(runs: Runs) -> list[tuple[str, Runs]]:
 
     Names are those of `data_titles`.
     """
-    names = ["data", *(name for name in runs.settings if name.startswith("data."))]
+    names = ["data", *of_images(runs)]
     parts = [runs.with_frame(runs.frame.iloc[places]) for places in groups(runs.frame, names)]
     return sorted(zip(data_titles(parts), parts, strict=True), key=lambda pair: pair[0])
+
+
+def of_images(runs: Runs) -> list[str]:
+    """Return the settings of the images that numbers are measured against; the share of the training split
+    that is held back for validation is none, scores are against all of the split.
+    """
+    return [name for name in runs.settings if name.startswith("data.") and name != "data.validation"]
 
 
 def data_titles(parts: Sequence[Runs]) -> list[str]:
@@ -64,7 +71,7 @@ def data_titles(parts: Sequence[Runs]) -> list[str]:
     parts: runs of one set of images each. Where sets share a name, the settings in which they differ stand
     behind it, or the beginning of the hash of their images, for folders that are called alike.
     """
-    names = sorted({name for runs in parts for name in runs.settings if name.startswith("data.")})
+    names = sorted({name for runs in parts for name in of_images(runs)})
     firsts = [{name: cells(runs.frame, name)[0] for name in (*DATA, *names)} for runs in parts]
     titles = [str(first["data_name"] or first["data"] or "") for first in firsts]
     alike = {repr([first[name] for name in ("data", *names)]) for first in firsts}

@@ -15,7 +15,7 @@ from genbench.records.identity import hashed
 from genbench.records.json_lines import parse_lines
 from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
 from genbench.records.metric_name import MetricName
-from genbench.records.result import NOT_FINITE, Cost, Likelihood, Reconstruction, number, section
+from genbench.records.result import NOT_FINITE, Best, Cost, Likelihood, Reconstruction, number, section
 from genbench.records.titles import conditioning, data_name
 from genbench.records.untrusted_files import LOG_BYTES, RECORD_BYTES, parse_json, read_regular
 from genbench.report import settings as flat
@@ -28,6 +28,8 @@ GIVEN = "given"
 """Section of a result of images that another tool made, and the column with the place they came from."""
 NOT_TRAINED = "not trained here"
 """Stands for the budget of a model whose weights come from elsewhere: this run saw no image."""
+LIKELIHOODS = {"likelihood": "ema", "best_likelihood": "best"}
+"""Sections of a result -> the weights that they are of."""
 EVALUATIONS = "evaluations.jsonl"
 SAME = ("identity", "images_seen", "data_key", "seed")  # what an evaluation and a result must agree in
 
@@ -94,15 +96,18 @@ def unfinished(folder: Path) -> str:
 
 
 def with_later(content: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a result with the newest of each metric that it lacks, and a likelihood (EMA) if it has none."""
-    metrics, likelihood = dict[str, Any](), section(content, "likelihood")
-    is_measured = likelihood.get("bits_per_dim") is not None
+    """Return a result with the newest of each metric that it lacks, and a likelihood of the EMA weights, and
+    of the best ones, if it has none.
+    """
+    metrics, likelihoods = dict[str, Any](), {name: section(content, name) for name in LIKELIHOODS}
+    missing = {name for name, found in likelihoods.items() if found.get("bits_per_dim") is None}
     for record in found:
         metrics |= record["metrics"]
         later = record.get("likelihood") or {}
-        if not is_measured and record.get("weights") == "ema" and later.get("bits_per_dim") is not None:
-            likelihood = later
-    return {**content, "metrics": {**metrics, **section(content, "metrics")}, "likelihood": likelihood}
+        for name in missing:
+            if record.get("weights") == LIKELIHOODS[name] and later.get("bits_per_dim") is not None:
+                likelihoods[name] = later
+    return {**content, "metrics": {**metrics, **section(content, "metrics")}, **likelihoods}
 
 
 def evaluations(folder: Path, final: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
@@ -162,9 +167,21 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
             **cost,
             **{"likelihood_n" if name == "n" else name: value for name, value in likelihood.items()},
             **{f"reconstruction_{name}": value for name, value in reconstruction.items()},
+            **of_best(content),
             **facts,
         }
     )
+
+
+def of_best(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of the best weights of a result beside their scores, see `columns.BEST`; none where
+    it has none. Raises ValueError on values that are no numbers and words.
+    """
+    best = Best.of(section(content, "best")).to_record()
+    likelihood = section(content, "best_likelihood")
+    found = Likelihood.of(likelihood).to_record() if likelihood else {}
+    renamed = {"likelihood_n" if name == "n" else name: value for name, value in found.items()}
+    return {f"best_{name}": value for name, value in (best | renamed).items() if value is not None}
 
 
 def network_columns(networks: Mapping[str, FeatureNetwork]) -> dict[str, Cell]:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from genbench.records.later_keys import without_idle_keys
+
 __all__ = ["budget", "differing", "plain", "settings"]
 
 # Keys that are columns of their own, or that move no number.
@@ -19,9 +21,11 @@ def settings(config: Mapping[str, Any]) -> dict[str, str | float | None]:
     """Return each setting of a configuration under its dotted key: sampler.steps -> 50.
 
     A copy of one group inside another (interpolations resolve to copies) is left out, lists are text as on
-    the command line, and where a data set that can be downloaded lies is no setting.
+    the command line, and where a data set that can be downloaded lies is no setting. Settings of later
+    versions are left out where they do nothing, see `without_idle_keys`.
     """
-    groups = {key: node for key, node in config.items() if key not in ELSEWHERE}
+    known = without_idle_keys(config)
+    groups = {key: node for key, node in known.items() if key not in ELSEWHERE}
     parts = [node for node in groups.values() if isinstance(node, dict)]
     data = config.get("data")  # of a damaged record it may be anything
     is_download = isinstance(data, dict) and "download" in data

@@ -13,6 +13,7 @@ from genbench.report.columns import (
     MAIN,
     MEASURES,
     Column,
+    best_of,
     column,
     measured_metrics,
     shown_metrics,
@@ -26,7 +27,17 @@ from genbench.report.settings import plain
 from genbench.report.statistics import Leader, adjusted, leader
 from genbench.report.table_cell import NOT_MEASURED, Entry, comparable, entries, joined
 
-__all__ = ["CONDITIONS", "Line", "Query", "Table", "budget_groups", "budgets", "differences", "tables"]
+__all__ = [
+    "CONDITIONS",
+    "Line",
+    "Query",
+    "Table",
+    "budget_groups",
+    "budgets",
+    "differences",
+    "stopped_early",
+    "tables",
+]
 
 CONDITIONS = ("conditional", "guidance", "guidance.scale", "model.guidance", "model.prompts")
 """Choices and settings that the one column `conditioning` says, see `records.titles.conditioning`."""
@@ -168,6 +179,8 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     said = ["conditioning"] if conditions != {UNCONDITIONAL} else []
     choices = constants(runs, ["data", *AXES, *said, "budget"])
     choices = {n: data if n == "data" and data else x for n, x in choices.items() if n not in left}
+    if "budget" in choices and (early := stopped_early(runs.frame)):
+        choices["budget"] = f"{choices['budget']} (not spent by {len(early)} of {len(runs.frame)} runs)"
     title, own = (
         ", ".join(filter(None, words))
         for words in ((data, shared_conditioning(conditions), protocol), (data, protocol))
@@ -204,7 +217,8 @@ def measures(runs: Runs, query: Query) -> list[str]:
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
     there = [name for name in MEASURES if present(cells(runs.frame, name))]
-    if all(str(words).endswith(" images") for words in cells(runs.trained.frame, "budget")):
+    is_told = all(str(words).endswith(" images") for words in cells(runs.trained.frame, "budget"))
+    if is_told and not stopped_early(runs.frame):
         there = [name for name in there if name != "images_seen"]  # the budget says it
     shown = shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)
     # Metrics that stem from later evaluations alone come behind the runs' own.
@@ -214,8 +228,10 @@ def measures(runs: Runs, query: Query) -> list[str]:
         :1
     ]
     main = [name for name in there if name in MAIN]
-    rest = [name for name in (*shown, *there) if name not in (*first, *main)]
-    return [*first, *main, *rest]
+    rest = [name for name in shown if name not in first]
+    others = [name for name in there if name not in main]
+    columns = runs.frame.columns
+    return [*best_of(first, columns), *main, *best_of(rest, columns), *others]
 
 
 def marked(names: Sequence[str], runs: Runs) -> list[Column]:
@@ -238,6 +254,7 @@ def ranked(
     The best beats every other row at 95 %, by two-sided tests with Holm's correction over the columns. None
     is sought where budgets differ, or numbers are of several kinds. What lacks some of its row's runs is
     compared with, but never the best.
+    Numbers of weights that validation chose are shown and not ranked.
     is_given: of each row, if another tool made its images, so that it is neither tested nor ranked.
     """
     equal = len(set(budgets(runs.trained.frame))) == 1
@@ -249,6 +266,8 @@ def ranked(
             None if left_out or exact else x.estimate
             for x, left_out, exact in zip(places, is_given, is_exact, strict=True)
         ]
+        if col.is_of_best:  # like is compared with like, the last weights with the last
+            continue
         if equal and comparable([runs.frame], col.name) and (first := leader(known, col.better)):
             found[place] = first
     # Each family of tests has its own correction: a lead over all rows is one over the second row as well.
@@ -292,6 +311,14 @@ def budgets(frame: DataFrame) -> list[str]:
         else str(words)
         for words, device, seen in facts
     ]
+
+
+def stopped_early(frame: DataFrame) -> dict[str, int]:
+    """Return the runs that trainer.patience ended before their budget was spent, with the images that each
+    had seen by then.
+    """
+    facts = (cells(frame, name) for name in ("run", "ended_early", "images_seen"))
+    return {str(run): int(str(seen or 0)) for run, why, seen in zip(*facts, strict=True) if why is not None}
 
 
 def budget_groups(lines: Sequence[Line]) -> dict[str, list[int]]:

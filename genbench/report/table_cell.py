@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.records.titles import UNCONDITIONAL
-from genbench.report.columns import COSTS, LIKELIHOOD
+from genbench.report.columns import BEST, COSTS, LIKELIHOOD
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, present
 from genbench.report.statistics import Estimate, estimate
 
@@ -40,7 +40,8 @@ def entries(frame: DataFrame, groups: Iterable[Sequence[int]], name: str) -> lis
     if name == "seeds":
         seeds = cells(frame, "seed")
         return [Entry(len(distinct(seeds[i] for i in places))) for places in groups]
-    names = (name, beside(name, "_low"), beside(name, "_high"), "bound")
+    bound = "best_bound" if name == "best_bits_per_dim" else "bound"
+    names = (name, beside(name, "_low"), beside(name, "_high"), bound)
     # Lists: a slice of a data frame for each of a thousand rows and each column takes seconds.
     columns = [cells(frame, key) for key in names]
     # Of images that another tool made nothing else was measured, not even what they were made by.
@@ -64,6 +65,8 @@ def without_measurement(frame: DataFrame, name: str) -> list[bool]:
     if name == "reconstruction_mse" or name in LIKELIHOOD:
         counts = "reconstruction_n" if name == "reconstruction_mse" else "likelihood_n"
         return [count == 0 for count in cells(frame, counts)]
+    if name in BEST:  # of a model with a likelihood, whose best weights were not retained
+        return [bits is not None for bits in cells(frame, "bits_per_dim")]
     if is_metric(name) and MetricName.parse(name).kind == "fid_class":
         return [given != UNCONDITIONAL for given in cells(frame, "conditioning")]
     return [is_metric(name) or name in COSTS] * len(frame)
@@ -73,8 +76,8 @@ def entry_of(name: str, values: list[Cell], lows: list[Cell], highs: list[Cell],
     """Entry of one group of runs, from the values of its column and of those that go with it."""
     found = present(values)
     numbers = [x for x in found if isinstance(x, int | float) and not isinstance(x, bool)]
-    is_bits = name == "bits_per_dim"
-    is_likelihood = name in LIKELIHOOD or name.startswith(("reconstruction", "bits_per_dim"))
+    is_bits = name in ("bits_per_dim", "best_bits_per_dim")
+    is_likelihood = name in LIKELIHOOD or name in BEST or name.startswith(("reconstruction", "bits_per_dim"))
     is_measure = is_likelihood or name in COSTS or is_metric(name)  # of which several seeds have a mean
     if not numbers or len(numbers) < len(found) or not is_measure:
         return Entry(joined(values))

@@ -54,8 +54,8 @@ def test_a_name_without_its_protocol_is_refused(text: str) -> None:
 
 
 def test_samples_of_unknown_origin_are_refused() -> None:
-    with pytest.raises(ValueError, match="choose from ema, raw, given, test"):
-        MetricName("fid", "x", 1, "train", "best")
+    with pytest.raises(ValueError, match="choose from ema, best, raw, given, test"):
+        MetricName("fid", "x", 1, "train", "median")
 
 
 def test_a_spread_names_its_value_and_a_value_its_spreads() -> None:

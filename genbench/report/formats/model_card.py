@@ -42,7 +42,8 @@ COMPARABLE = (
 def model_card(result: Result, *, weights: str, made: str, license_name: str | None) -> str:
     """Return the model card of a trained model as Markdown, which begins with its metadata as YAML.
 
-    result: of the run; an unfinished one has no metrics. weights: "ema" or "raw", whose metrics are shown.
+    result: of the run; an unfinished one has no metrics. weights: "ema", "best" or "raw", whose metrics are
+    shown, with the likelihood of the averaged weights, or of the best ones.
     made: versions and commit. license_name: as the Hub writes it, such as "mit"; None states none.
     """
     found = {
@@ -57,20 +58,32 @@ def model_card(result: Result, *, weights: str, made: str, license_name: str | N
         ]
         for name in found
     ]
-    if (bits := result.likelihood.bits_per_dim) is not None:
-        kind = f"{result.likelihood.bound}, {result.likelihood.method}"
-        rows.append(["bits/dim", written(bits), escape(f"{kind}, n={result.likelihood.n}")])
+    likelihood = result.best_likelihood if weights == "best" else result.likelihood
+    if (bits := likelihood.bits_per_dim) is not None:
+        kind = f"{likelihood.bound}, {likelihood.method}"
+        rows.append(["bits/dim", written(bits), escape(f"{kind}, n={likelihood.n}")])
     table = grid(["metric", "value", "protocol"], rows, [False, True, False])
     device = escape(device_words(result.cost.device or "an unknown device"))
     card = TEXT.format(
         title=run_title(family, data, given),
-        about=f"Family: {family}; data: {data}, {given}; weights: {weights}.",
+        about=f"Family: {family}; data: {data}, {given}; weights: {weights}{chosen(result, weights)}.",
         measured=f"{table}\n{COMPARABLE}\n" if rows else "It was not evaluated.\n",
         training=f"{result.cost.images_seen or 0:,} images on {device}",
         made=escape(made),
     )
     head = yaml.safe_dump(metadata(result, found, license_name), sort_keys=False, allow_unicode=True)
     return f"---\n{head}---\n\n{card}"
+
+
+def chosen(result: Result, weights: str) -> str:
+    """Return in words how the weights of a model card were selected, where they are the best of a validation,
+    so that no reader takes their scores for those of a last checkpoint.
+    """
+    if weights != "best":
+        return ""
+    by, seen = (result.best.by or "loss").replace("_", " "), result.best.images_seen
+    at = "" if seen is None else f", at {seen:,} images"
+    return f" (the best on the validation split by {escape(by)}{at}: a selection)"
 
 
 def metadata(result: Result, found: Mapping[str, float], license_name: str | None) -> dict[str, Any]:

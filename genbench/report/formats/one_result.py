@@ -24,7 +24,7 @@ __all__ = ["bits", "entry", "few_samples", "print_quality", "print_result"]
 
 NOT_MEASURED, NOT_THERE = "–", written(None)
 """Marks of a number that was not measured, as metrics=none leaves it, and of one that a model cannot have."""
-TITLES = {"ema": "EMA", "raw": "raw", "given": "given images", "test": "held-out"}
+TITLES = {"ema": "EMA", "best": "best", "raw": "raw", "given": "given images", "test": "held-out"}
 BOUNDS = {"lower": "upper bound on bits/dim", "exact": "exact", "estimate": "estimate"}
 """Kinds of a likelihood -> what its bits/dim are: a lower bound on the likelihood bounds them from above."""
 FIRST = ("model", "data", "seed", "conditional")  # of a run, which stand in its first line
