@@ -46,7 +46,9 @@ class ImageFolder(ImageSource):
         channels: int = 3,
         flip: bool = True,
         test_fraction: float = 0.1,
+        validation: float | None = None,
     ) -> None:
+        super().__init__(validation=validation)
         if not 1 <= size <= MOST_PIXELS:
             raise ValueError(f"data.size is {size}; it must be from 1 to {MOST_PIXELS:,} pixels")
         if channels not in (1, 3):

@@ -44,7 +44,9 @@ class Gaussians(ImageSource):
         train: int = 10_000,
         test: int = 1_000,
         seed: int = 0,
+        validation: float | None = None,
     ) -> None:
+        super().__init__(validation=validation)
         at_least = {
             "size": (size, 4),
             "classes": (classes, 1),

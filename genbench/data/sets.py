@@ -82,7 +82,10 @@ class TorchvisionSource(ImageSource):
     sizes: tuple[int, int]
     """Number of train and of test images."""
 
-    def __init__(self, root: str | None = None, *, download: bool = True) -> None:
+    def __init__(
+        self, root: str | None = None, *, download: bool = True, validation: float | None = None
+    ) -> None:
+        ImageSource.__init__(self, validation=validation)
         self.root = given_root(root)
         self.download = download
 
@@ -200,9 +203,16 @@ class TorchvisionSource(ImageSource):
 class IdxSource(TorchvisionSource, GreySource):
     """One of torchvision's sets of grey images, as it is or in black and white (`binarize`)."""
 
-    def __init__(self, root: str | None = None, *, download: bool = True, binarize: bool = False) -> None:
+    def __init__(
+        self,
+        root: str | None = None,
+        *,
+        download: bool = True,
+        binarize: bool = False,
+        validation: float | None = None,
+    ) -> None:
         TorchvisionSource.__init__(self, root, download=download)
-        GreySource.__init__(self, binarize=binarize)
+        GreySource.__init__(self, binarize=binarize, validation=validation)
 
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
         return ((self.toned(image), label) for image, label in super().decode(split))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from genbench.data.known_distribution import KnownDistribution
+from genbench.data.validation_part import check_share
 from genbench.records.untrusted_files import open_regular
 from genbench.runtime.disk import expanded
 
@@ -24,7 +25,8 @@ class ImageSource(ABC):
     """A set of images that can be decoded: the base class of every option of `data=`.
 
     A subclass states the facts below and implements `check`, `key`, `counts` and `decode`; only `decode` may
-    read the images themselves. `prepare` decodes a source once into a store, and from then on maps that.
+    read the images themselves. One whose constructor passes on `validation` can be trained with validation
+    images, which `prepare` takes out of the training split. `prepare` decodes a source once into a store, and from then on maps that.
     """
 
     name: str
@@ -38,6 +40,12 @@ class ImageSource(ABC):
     """True where a mirrored image is as likely as the image itself."""
     distribution: KnownDistribution | None = None
     """The exact distribution of the images, of sets for which it is known."""
+    validation: float | None = None
+    """The share of the training images that are set aside for validation; None for none."""
+
+    def __init__(self, *, validation: float | None = None) -> None:
+        check_share(validation)
+        self.validation = validation
 
     @abstractmethod
     def check(self) -> None:
@@ -83,7 +91,8 @@ class GreySource(ImageSource):
     binarize: bytes of at least 128 become 255, all others 0, so that an image is black and white.
     """
 
-    def __init__(self, *, binarize: bool = False) -> None:
+    def __init__(self, *, binarize: bool = False, validation: float | None = None) -> None:
+        ImageSource.__init__(self, validation=validation)
         self.binarize = binarize
         if binarize:  # stores, statistics and classifiers of either kind go by name and key
             self.name = f"{self.name}_binary"

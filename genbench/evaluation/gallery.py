@@ -67,7 +67,7 @@ class Gallery:
         all of a training, from its start, also where a run is resumed.
         """
         if self.context.first:
-            save_grid(self.data.train.images[:GRID], self.folder / "real.png")
+            save_grid(self.data.whole_train.images[:GRID], self.folder / "real.png")
 
     def samples(self, model: Generator, images_seen: int) -> Path:
         """Draw a grid of samples, of a conditional model one row for each class, its work shared among the
@@ -118,7 +118,7 @@ class Gallery:
         """Draw the states between training images and noise: 6 rows, one for each of the first images, of 12
         states in the order of the forward process.
         """
-        x = to_float(self.data.train.images[:ROWS]).to(self.context.device)
+        x = to_float(self.data.whole_train.images[:ROWS]).to(self.context.device)
         return frames("forward", model.forward_process(x, rng=self.rng(), frames=FRAMES))
 
     def reconstructions(self, model: Latent) -> Picture:

@@ -128,7 +128,7 @@ def training_labels(model: Generator, data: ImageData, n: int, stream: torch.Gen
     """Draw labels with the training set's frequencies for a conditional model, from `stream`: (n,) int64 on
     its device, None for an unconditional model, whose samples have no labels.
     """
-    labels = data.train.labels
+    labels = data.whole_train.labels
     if model.num_classes == 0 or labels is None:
         return None
     # Drawn from the labels themselves, so that a class is as frequent as in training, up to sampling noise.

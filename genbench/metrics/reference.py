@@ -55,10 +55,14 @@ def reference(
 ) -> Reference:
     """Compute statistics of a split's images, without augmentation, or read them from the cache.
 
+    split: "train", the whole training split, whether a part of it is set aside or not; "test"; "validation",
+    that part.
     The cache knows the data, the split, the features and their weights, and the versions of torch and
-    torchmetrics. Raises ValueError on another split than "train" and "test".
+    torchmetrics. Raises ValueError on another split.
     """
-    splits = {"train": data.train, "test": data.test}
+    splits = {"train": data.whole_train, "test": data.test}
+    if data.validation is not None:
+        splits["validation"] = data.validation
     if split not in splits:
         raise ValueError(f"split is {split!r}; choose from {', '.join(splits)}")
     path = reference_path(extractor, data, split)
@@ -70,12 +74,12 @@ def reference(
 
 
 def reference_path(extractor: FeatureExtractor, data: ImageData, split: str) -> Path:
-    """Return the cache file of the statistics of a split, "train" or "test", whether it is there or not; its
-    name changes with all that they depend on.
+    """Return the cache file of the statistics of a split, "train", "test" or "validation", whether it is
+    there or not; its name changes with all that they depend on.
     """
     # All that the statistics depend on, so that another version or other weights never read this file.
     identity = {
-        "data": data.key,
+        "data": data.training_key if split == "validation" else data.key,
         "split": split,
         "kept": RETAINED,  # under this name in all caches, whose hash another name would change
         "layout": LAYOUT,

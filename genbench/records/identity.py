@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from genbench.records.later_keys import without_idle_keys
 from genbench.records.moved import with_first_paths
 
 __all__ = ["hashed"]
@@ -36,10 +37,11 @@ can resume from its checkpoint with `skip`.
 def hashed(tree: dict[str, Any]) -> str:
     """Compute the identity of a resolved configuration: a hash without machine-only keys, 64 hex digits.
 
-    Classes count by their first paths, so that moving a class changes no identity. Runs of one identity are
-    one run: the same command finds its directory by it.
+    Classes count by their first paths, so that moving a class changes no identity, and keys of later versions
+    only where they do something. Runs of one identity are one run: the same command finds its directory by
+    it.
     """
-    tree = with_first_paths(tree)
+    tree = without_idle_keys(with_first_paths(tree))
     # Sets that can be downloaded have published checksums, wherever they lie; other folders count by path.
     machine_only = (*MACHINE_ONLY, "data.root") if "download" in tree["data"] else MACHINE_ONLY
     for key in machine_only:

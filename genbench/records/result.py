@@ -114,12 +114,14 @@ class Cost(Part):
 
     flops_per_sample, passes_per_sample, seconds_per_image: of one sample, sampling_batch of them at a time.
     out_of_range: share of pixels that rounding to 8 bits clamped. fitting_seconds: of the training, what a
-    phase that is fitted in closed form took.
+    phase that is fitted in closed form took. ended_early: the reason, in words, why the training ended before
+    its budget.
     """
 
     device: str | None = None
     parameters: int | None = None
     images_seen: int | None = None
+    ended_early: str | None = rare()
     skipped_batches: int | None = rare()
     training_flops: float | None = None
     flops_per_sample: float | None = None

@@ -1,6 +1,7 @@
 """The parts of what a run would take, each measured on a few steps, samples or images of it."""
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -109,7 +110,7 @@ def counting(trial: Session, trained: Trained) -> Part:
 
 def picture_bytes(session: Session, model: Generator) -> int:
     """Estimate the bytes of a grid of samples, as if it could not be compressed."""
-    return grid_size(session, model) * session.data.train.images[0].numel()
+    return grid_size(session, model) * math.prod(session.data.shape)
 
 
 def grid_size(session: Session, model: Generator) -> int:
@@ -183,7 +184,7 @@ def evaluation(trial: Session, samples: int) -> list[Part]:
     begin, again = (seconds_of(lambda: compute(drawn, metrics.scores, [real])) for _ in range(2))
     # Each sample is scored against both splits, each held-out image against one.
     scores = again / n * (len(SPLITS) * samples + count) + max(begin - again, 0.0)
-    splits = {"train": data.train, "test": data.test}
+    splits = {"train": data.whole_train, "test": data.test}
     missing = [name for name in splits if not reference_path(extractor, data, name).is_file()]
     passed = samples + count + (fresh := sum(len(splits[name]) for name in missing))
     known = f"those of {fresh:,} real images too" if fresh else "real images are cached"

@@ -31,9 +31,10 @@ def first_lines(
     """
     model, device, in_sweep = parts.model, parts.device, configuration.in_sweep
     given = conditioning(configuration.choices, configuration.values)
-    shape = "x".join(map(str, data.train.images.shape[1:]))
+    shape = "x".join(map(str, data.shape))
     classes = f", {model.num_classes} classes" if model.num_classes else ""
-    images = "" if in_sweep else f" ({len(data.train):,} images {shape}{classes})"
+    aside = f", {len(data.validation):,} for validation" if data.validation is not None else ""
+    images = "" if in_sweep else f" ({len(data.train):,} images {shape}{classes}{aside})"
     one = "cpu" if device.type == "cpu" else describe(device)
     where = one if processes == 1 else f"{processes} x {one}"
     facts = [f"{configuration.choices.get('model', 'model')} on {data.name}{images}"]

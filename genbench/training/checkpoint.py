@@ -31,12 +31,14 @@ LETTERS = 80  # of the name of a record, in a message
 
 class CheckpointStore:
     """The checkpoint of one run: `last.pt`, and its predecessor `previous.pt` in case the last is damaged.
+    Under trainer.keep=best also `best.pt`, of the same layout, of the best validation so far.
 
     folder: the one of checkpoints in the directory of a run.
     """
 
     def __init__(self, folder: Path) -> None:
         self.last, self.previous = folder / "last.pt", folder / "previous.pt"
+        self.best = folder / "best.pt"
         self.run = folder.parent
         self.verified: FileState | None = None
         """Of `last.pt`, when this store loaded or wrote it."""
@@ -60,6 +62,35 @@ class CheckpointStore:
             os.fsync(file.fileno())  # whatever fails on the way to the disk has failed by now
             self.make_room()
         self.verified = state_of(self.last)
+
+    def save_best(self, state: State) -> None:
+        """Write the state of the best validation so far to `best.pt`, in place of the one before; a kill at
+        any moment leaves one of them whole.
+        """
+        self.best.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(self.best) as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def load_best(self, device: torch.device, check: Callable[[State], None] | None = None) -> State | None:
+        """Read `best.pt`, None where there is none; check: raises ValueError on a state that is not what the
+        caller needs. Raises Damaged where the file cannot be used.
+        """
+        try:
+            state, _ = read(self.best, self.run, device)
+            if check is not None:
+                check(state)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in NO_DAMAGE:
+                raise
+            raise Damaged(
+                f"the checkpoint {self.best} cannot be used ({error}): restore it, or train again (the same "
+                "command with rerun=true)"
+            ) from error
+        return state
 
     def make_room(self) -> None:
         """Rotate `last.pt` if it is verified; folders of these names, which no file replaces, move aside."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genbench.generator import Generator
+from genbench.training.best import check_best
 
 __all__ = ["origin", "resumable", "weights"]
 
@@ -33,6 +34,7 @@ LATER = {
     "images_by_phases": dict,
     "fitting_seconds": float,
     "skips": dict,
+    "best": dict,
 }  # which those of earlier versions lack
 LETTERS = 80  # of the name of a tensor, in a message
 AXES = 5  # of a tensor, in a message
@@ -82,7 +84,8 @@ def is_losses(values: object) -> bool:
 
 
 def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) -> None:
-    """Raise ValueError unless skipped batches and images by phases, where they are there, are counts.
+    """Raise ValueError unless skipped batches, images by phases and the best validation, where they are
+    there, are counts.
 
     stages: the phases of each stage of the model, which images may be counted by.
     """
@@ -91,6 +94,8 @@ def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) ->
         if not isinstance(skips, dict) or skips.keys() != SKIPS.keys():
             raise ValueError(f"its skips are no counts of {' and '.join(SKIPS)}")
         check_kinds(skips, SKIPS)
+    if "best" in state:  # of a training with validation images
+        check_best(state["best"])
     for phases, count in state.get("images_by_phases", {}).items():
         if phases not in stages:
             raise ValueError(f"its images_by_phases has no phases under {repr(phases)[:40]}")

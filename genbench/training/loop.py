@@ -56,6 +56,10 @@ class Trainer:
     on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
     samples_per_class: images in each row of a conditional model's grid.
     evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
+    validate_every_images: between two validations of the averaged weights, on the images of data.validation.
+    keep: "best" also saves the weights of the best validation so far; keep_by: what validations are compared
+    by, "loss", "bits_per_dim" or the kind of a score. patience: validations without a better one after which
+    the training ends (None: it does not).
     *_every_images: None is never. Checkpoints go by the clock, since they change no number.
     """
 
@@ -70,6 +74,10 @@ class Trainer:
     sample_every_images: int | None = None
     evaluate_every_images: int | None = None
     evaluate_samples: int = 200
+    validate_every_images: int | None = None
+    keep: Literal["last", "best"] = "last"
+    keep_by: str = "loss"
+    patience: int | None = None
     samples_per_class: int = 8
     checkpoint_every_seconds: float = 60.0
     on_nonfinite: Literal["stop", "skip"] = "stop"
@@ -97,6 +105,8 @@ class Trainer:
             "sample_every_images",
             "evaluate_every_images",
             "evaluate_samples",
+            "validate_every_images",
+            "patience",
             "samples_per_class",
             "checkpoint_every_seconds",
         ):

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from genbench.generator import Generator
 from genbench.tracking import Tracker
+from genbench.training.best import Best
 from genbench.training.ema import Ema
 from genbench.training.nonfinite import Skips
 from genbench.training.step import restore
@@ -35,6 +36,8 @@ class Trained:
     images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
     """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
     skips: Skips = field(default_factory=Skips)
+    best: Best | None = None
+    """The best validation so far, of a training with validation images."""
     saved_images: int | None = None
     """Images seen by the last checkpoint, None before the first."""
 
@@ -57,6 +60,7 @@ class Trained:
             "data_key": data_key,
             "window": window,
             "tracker": tracker.state(),
+            **({} if self.best is None else {"best": asdict(self.best)}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -72,3 +76,4 @@ class Trained:
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
         self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
         self.skips, self.saved_images = Skips(**state.get("skips", {})), self.images_seen
+        self.best = Best(**state["best"]) if "best" in state else None

@@ -12,7 +12,8 @@ __all__ = ["Stripes"]
 class Stripes(ImageSource):
     """Grey images of size x size pixels, half of them with horizontal, half with vertical stripes.
 
-    size: pixels, 4 to 256; train, test: number of images of each split, at least 20.
+    size: pixels, 4 to 256; train, test: number of images of each split, at least 20; validation: the share of
+    the training images that are set aside, None for none.
     """
 
     name = "stripes"
@@ -20,7 +21,10 @@ class Stripes(ImageSource):
     class_names = ("horizontal", "vertical")
     flip = True
 
-    def __init__(self, *, size: int = 8, train: int = 1000, test: int = 200) -> None:
+    def __init__(
+        self, *, size: int = 8, train: int = 1000, test: int = 200, validation: float | None = None
+    ) -> None:
+        super().__init__(validation=validation)
         if not 4 <= size <= 256:
             raise ValueError(f"data.size is {size}; it must be from 4 to 256")
         if min(train, test) < 20:

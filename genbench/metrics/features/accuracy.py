@@ -53,8 +53,8 @@ def described(
         held_out=f"{data.name}, test",
         held_out_images=n,
     )
-    if found.is_weak and data.train.labels is not None:
-        return replace(found, training_accuracy=known_share(extractor, data.train, device))
+    if found.is_weak and data.whole_train.labels is not None:
+        return replace(found, training_accuracy=known_share(extractor, data.whole_train, device))
     return found
 
 

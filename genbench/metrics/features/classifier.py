@@ -61,7 +61,7 @@ class ClassifierFeatures(FeatureSource):
         protocol = f"{data.name}-cnn-{cache.digest(stored.tensors)[:8]}"
         # What it learned from: all training images, or as many as its budget shows it.
         seen = self.images // cnn.BATCH * cnn.BATCH
-        images = min(len(data.train), seen)
+        images = min(len(data.whole_train), seen)
         return cnn.CNNExtractor(
             stored, protocol, trained_on=data.name, training_images=images, images_seen=seen
         ).to(device)

@@ -98,12 +98,13 @@ class CNNExtractor(FeatureExtractor):
 def train(
     data: ImageData, *, images: int, seed: int, progress: Progress, width: int = WIDTH, shift: int = 0
 ) -> Stored:
-    """Train a SmallCNN of a width by `fit`; return its weights by name, and as facts the sha256 of the
-    training images, the settings, and the accuracy on the test split.
+    """Train a SmallCNN of a width by `fit`, on the whole training split also where a part is set aside for
+    validation; return its weights by name, and as facts the sha256 of the training images, the settings, and
+    the accuracy on the test split.
     """
     network = fit(data, images=images, seed=seed, progress=progress, width=width, shift=shift)
     facts = {
-        "data_sha256": hashlib.sha256(data.train.images.numpy().data).hexdigest(),
+        "data_sha256": hashlib.sha256(data.whole_train.images.numpy().data).hexdigest(),
         "images": images,
         "seed": seed,
         "accuracy": accuracy(network, data.test),
@@ -129,11 +130,11 @@ def fit(
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
     )
-    order, coins = EpochOrder(len(data.train), seed), torch.Generator().manual_seed(seed)
+    order, coins = EpochOrder(len(data.whole_train), seed), torch.Generator().manual_seed(seed)
     recent = torch.zeros(())
     with one_thread(), torch.enable_grad(), progress.bar(f"classifier of {data.name}", images) as bar:
         for step in range(steps):
-            x, y = data.train.gather(order.take(step * BATCH, BATCH), CPU)
+            x, y = data.whole_train.gather(order.take(step * BATCH, BATCH), CPU)
             assert y is not None
             x = mirrored(to_float(x), rng=coins) if data.flip else to_float(x)
             logits = network(shifted(x, shift, rng=coins) if shift else x).logits
@@ -145,7 +146,7 @@ def fit(
             recent.lerp_((logits.argmax(1) == y).float().mean(), max(1 / (step + 1), 0.02))
             bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%} on training images")
         # On images as the scores see them, neither shifted nor mirrored.
-        normalise(network.eval(), data.train.gather(order.take(0, 10_000), CPU)[0])
+        normalise(network.eval(), data.whole_train.gather(order.take(0, 10_000), CPU)[0])
     return network
 
 

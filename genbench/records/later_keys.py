@@ -1,0 +1,41 @@
+"""Keys of the configuration that came after the first recorded runs, and the values at which they do nothing:
+there a run is the one that it was without them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["LATER", "without_idle_keys"]
+
+LATER: Mapping[str, Mapping[str, object]] = {
+    "data.validation": {"data.validation": None},
+    "trainer.validate_every_images": {"data.validation": None},
+    "trainer.keep": {"trainer.keep": "last"},
+    "trainer.keep_by": {"trainer.keep": "last", "trainer.patience": None},
+    "trainer.patience": {"trainer.patience": None},
+}
+"""Key -> the values, by key, at all of which it does nothing; a key that is missing is at this value."""
+
+
+def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a resolved configuration, without the keys of `LATER` that do nothing in it, so that it equals the
+    configuration of the same run by a version that did not know them.
+    """
+    idle = {
+        key
+        for key, values in LATER.items()
+        if all(value_of(tree, other, value) == value for other, value in values.items())
+    }
+    return {
+        name: {key: child for key, child in node.items() if f"{name}.{key}" not in idle}
+        if isinstance(node, Mapping)
+        else node
+        for name, node in tree.items()
+    }
+
+
+def value_of(tree: Mapping[str, Any], key: str, default: object) -> object:
+    """Return the value of a dotted key of two names, `default` where the configuration lacks it."""
+    name, _, leaf = key.partition(".")
+    node = tree.get(name)
+    return node.get(leaf, default) if isinstance(node, Mapping) else default
