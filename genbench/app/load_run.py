@@ -86,8 +86,8 @@ def load(
     checkpoint = read(target, checkpoint_contents.weights(names[weights], model))
     if checkpoint is None and weights == "best":
         raise FileNotFoundError(
-            f"{run_dir} has no best weights ({checkpoints.best.name}): take --weights ema, or train a run with "
-            "data.validation=0.1 trainer.keep=best"
+            f"{run_dir} has no best weights ({checkpoints.best.name}): take its ema or raw weights, or train "
+            "a run with data.validation=0.1 trainer.keep=best"
         )
     if checkpoint is None:  # removed since `exists` above
         raise FileNotFoundError(f"the checkpoint of {run_dir} is gone: give the directory of a run")

@@ -28,9 +28,10 @@ class MetricName:
     kind: a key of the table of kinds, or one with the ending of an interval (fid_low). protocol: of the
     features, which may hold commas. n: how many images were measured. ref: what they are compared with, a
     split of the real images as a rule, or the first 8 hex digits of the sha256 of a file of statistics. of:
-    whose images they are, one of `OF`: of the averaged weights at the end of a training (ema), of those that
-    were best on the validation split (best), of the last step's (raw), others'. part: further settings, such as k=5 or class=3. `n` and `ref` are
-    None where the name has none. Raises ValueError on another `of`.
+    whose images they are, one of `OF`: samples of the averaged weights at the end of a training (ema), of
+    those of the best validation (best), of the last step's weights (raw), images from elsewhere (given) or
+    real ones (test). part: further settings, such as k=5 or class=3. `n` and `ref` are None where the name
+    has none. Raises ValueError on another `of`.
     """
 
     kind: str
@@ -136,7 +137,8 @@ def rank(text: str) -> tuple[int, str, str, int, int]:
 
 
 def by_kind(metrics: Mapping[str, Number], of: str = "ema") -> dict[str, Number]:
-    """Return the scores of one set of weights by kind alone: of several the first, against the training split.
+    """Return the scores of one set of weights by kind alone: of several the first, against the training
+    split.
 
     {"fid[digits-cnn-v1,n=359,ref=train,ema]": 1.2, ..} -> {"fid": 1.2, ..}; without values of single classes.
     of: the weights, "ema" or "best".

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.budgets import budgets, stopped_early
 from genbench.report.columns import CONVERGED_BITS, MEASURES, Column, column
 from genbench.report.data_frame import cells
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
 from genbench.report.statistics import estimate
-from genbench.report.table import CONDITIONS, Table, budgets, stopped_early
+from genbench.report.table import CONDITIONS, Table
 from genbench.report.table_cell import NOT_MEASURED, Entry
 
 __all__ = ["DIMENSIONS", "FEW", "counted_once", "left_out", "notes", "some"]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.records.titles import UNCONDITIONAL, shared_conditioning
+from genbench.report.budgets import budgets, stopped_early
 from genbench.report.columns import (
     AXES,
     COSTS,
@@ -33,9 +34,7 @@ __all__ = [
     "Query",
     "Table",
     "budget_groups",
-    "budgets",
     "differences",
-    "stopped_early",
     "tables",
 ]
 
@@ -294,31 +293,6 @@ def ranked(
 def signed(entry: Entry, col: Column) -> Entry:
     """Put the sign of weak features beside a number of a column of such, see `Column.is_weak`."""
     return entry._replace(sign=WEAK_SIGN) if col.is_weak and entry.estimate else entry
-
-
-def budgets(frame: DataFrame) -> list[str]:
-    """Return the training budget of each run in words, which runs that may be ranked share.
-
-    Seconds are equal on one device alone: 600 seconds on cpu. Runs whose record names no budget have the
-    number of images that they saw.
-    """
-    facts = zip(*(cells(frame, name) for name in ("budget", "device", "images_seen")), strict=True)
-    return [
-        f"{'unknown' if seen is None else seen} images seen"
-        if words is None
-        else f"{words} on {written(device)}"
-        if "seconds" in str(words)
-        else str(words)
-        for words, device, seen in facts
-    ]
-
-
-def stopped_early(frame: DataFrame) -> dict[str, int]:
-    """Return the runs that trainer.patience ended before their budget was spent, with the images that each
-    had seen by then.
-    """
-    facts = (cells(frame, name) for name in ("run", "ended_early", "images_seen"))
-    return {str(run): int(str(seen or 0)) for run, why, seen in zip(*facts, strict=True) if why is not None}
 
 
 def budget_groups(lines: Sequence[Line]) -> dict[str, list[int]]:

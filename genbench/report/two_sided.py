@@ -10,6 +10,7 @@ from rich.text import Text
 
 from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, merged_networks
 from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.budgets import budgets
 from genbench.report.columns import Column, column, measured_metrics, shown_metrics
 from genbench.report.data_frame import Cell, cells, distinct, groups, present
 from genbench.report.groups import axes, data_titles, identifying
@@ -17,7 +18,6 @@ from genbench.report.numbers import p_words, rounded, shared_decimals, written
 from genbench.report.query import filtered
 from genbench.report.runs import Runs, of_folders, read, without_reruns
 from genbench.report.statistics import adjusted, estimate, holm, p_normal, p_paired, p_welch, two_sided
-from genbench.report.table import budgets
 from genbench.report.table_cell import NOT_MEASURED, beside, comparable
 
 PAIRS = 3  # from which on seeds are paired: with two the t test has one degree of freedom, Welch's up to two

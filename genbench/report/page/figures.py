@@ -85,7 +85,9 @@ def cost_panel(table: Table, rows: Sequence[ShownRow]) -> Panel:
 
 
 def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel:
-    """The curves of each logged loss and of each score during training, a line for each of the first rows.
+    """The curves of each logged loss, of bits per dimension and of each score during training, a line for
+    each of the first rows; values of the validation images are dotted, in one figure with the loss of the
+    training, and marked where they were chosen.
 
     kinds: of metrics, from the runs. The note says how many rows are shown, and which lines are unreadable.
     """
@@ -93,21 +95,50 @@ def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel
     note = first_rows(len(rows), CURVES)
     for row in rows[:CURVES]:
         curves, damaged = run_folder.read_log(row.path)
+        best = run_folder.best_images_seen(row.path)
         for name, (xs, ys) in curves.items():
-            lines.setdefault(name, []).append(Line(row.number, row.name, xs, ys))
+            held_out = is_validation(name)
+            line = Line(row.number, row.name, xs, ys, held_out, best if held_out else None)
+            lines.setdefault(trained_loss(name, curves), []).append(line)
         if damaged:
             note += f" Unreadable in metrics.jsonl of {row.name}: line {', '.join(map(str, damaged))}."
+    if any(line.is_validation for several in lines.values() for line in several):
+        note += (
+            " Dotted: averaged weights on the validation images, whose loss shares a figure with that of the "
+            "training; a symbol marks the weights that validation chose (trainer.keep=best)."
+        )
     figures = []
     for name in sorted(lines):
         metric = run_folder.metric_of(name)
-        if metric is None:  # a loss
+        if metric is not None:
+            col, name_of_it = column(metric, kinds), MetricName.parse(metric)
+            where = "during training" if name.startswith("training/") else "in validations"
+            title, y_title = f"{col.title} {where} ({name_of_it.basis})", f"{col.title} {col.arrow}".rstrip()
+            figures.append(line_figure(lines[name], title=title, x_title="images seen", y_title=y_title))
+        elif name == run_folder.BITS:
+            title = "bits per dimension in validations"
+            figures.append(line_figure(lines[name], title=title, x_title="images seen", y_title="bits/dim ↓"))
+        else:
             figures.append(line_figure(lines[name], x_title="images seen", y_title=name, logarithmic_y=True))
-            continue
-        col = column(metric, kinds)
-        title = f"{col.title} during training ({MetricName.parse(metric).basis})"
-        y_title = f"{col.title} {col.arrow}".rstrip()
-        figures.append(line_figure(lines[name], title=title, x_title="images seen", y_title=y_title))
     return panel(figures, note)
+
+
+def trained_loss(name: str, names: Iterable[str]) -> str:
+    """Return the loss of the training that one of the validation images stands beside: validation/gen/loss ->
+    gen/loss, validation/loss -> the only loss among names; itself for all other values, and without such.
+    """
+    losses = [other for other in names if other.endswith("/loss") and not is_validation(other)]
+    own = name.removeprefix(run_folder.VALIDATION)
+    if not is_validation(name) or not name.endswith("/loss"):
+        return name
+    if own == "loss" and len(losses) == 1:
+        return losses[0]
+    return own if own in losses else name
+
+
+def is_validation(name: str) -> bool:
+    """True for the name of a value that was measured on the validation images."""
+    return name.startswith(run_folder.VALIDATION)
 
 
 def noise_panel(rows: Sequence[ShownRow]) -> Panel:

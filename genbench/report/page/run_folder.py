@@ -15,10 +15,24 @@ from genbench.records.recorded_overrides import OVERRIDES, read_overrides
 from genbench.records.untrusted_files import LOG_BYTES, YAML_BYTES, open_regular, read_regular
 from genbench.report.columns import shown_metrics
 
-__all__ = ["command", "images_seen", "made_by", "metric_of", "noise_schedule", "read_log", "unreadable_files"]
+__all__ = [
+    "BITS",
+    "VALIDATION",
+    "best_images_seen",
+    "command",
+    "images_seen",
+    "made_by",
+    "metric_of",
+    "noise_schedule",
+    "read_log",
+    "unreadable_files",
+]
 
 Curves = dict[str, tuple[list[float], list[float]]]  # name of a logged value -> images seen, values
 LOG = "metrics.jsonl"
+VALIDATION = "validation/"
+"""Begins the names of values that were measured on the validation images."""
+BITS = f"{VALIDATION}bits_per_dim"
 LAST = 10  # lines at the end of a log, one of which says how many images a run has seen
 # What a later command may have asked for; Hydra notes the last one's words, whatever it did.
 ONCE = ("dry_run=", "retry_failed=", "rerun=")
@@ -61,7 +75,8 @@ def objects(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
-    """Read every loss and every score of EMA weights that a run has logged, nothing without a log.
+    """Read every loss, every score of EMA weights and every validation that a run has logged, nothing without
+    a log.
 
     Returns the curves, and the numbers of the lines that hold no event, which are passed over.
     """
@@ -69,7 +84,7 @@ def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
     curves: Curves = {}
     for event in objects.values():
         for name, value in event.items():
-            is_curve = re.fullmatch(".*/loss", name) or metric_of(name)
+            is_curve = re.fullmatch(".*/loss", name) or name == BITS or metric_of(name)
             if is_curve and {type(value), type(event.get("images_seen"))} <= {int, float}:  # no bool
                 xs, ys = curves.setdefault(name, ([], []))
                 xs.append(event["images_seen"])
@@ -80,9 +95,9 @@ def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
 def metric_of(name: str) -> str | None:
     """The metric whose value during training is logged under a name, if tables show it; else None.
 
-    training/fid[f,n=200,ref=train,ema] -> fid[f,n=200,ref=train,ema]
+    training/fid[f,n=200,ref=train,ema] -> fid[f,n=200,ref=train,ema]; of validations likewise.
     """
-    metric = name.removeprefix("training/")
+    metric = name.removeprefix("training/").removeprefix(VALIDATION)
     if metric == name or not is_metric(metric) or MetricName.parse(metric).spread:
         return None
     return next(iter(shown_metrics([metric])), None)
@@ -96,6 +111,15 @@ def images_seen(folder: Path) -> int | None:
     last = log_bytes(folder).splitlines()[-LAST:]
     counts = [event.get("images_seen") for event in parse_lines(b"\n".join(last)).objects.values()]
     return next((count for count in reversed(counts) if type(count) is int), None)
+
+
+def best_images_seen(folder: Path) -> int | None:
+    """Number of training images up to the weights that validation chose, as the result of a run has it; None
+    where they were not retained.
+    """
+    (best,) = objects(folder / "result.json", ("best",))
+    count = best.get("images_seen")
+    return count if type(count) is int else None
 
 
 def log_bytes(folder: Path) -> bytes:

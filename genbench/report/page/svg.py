@@ -33,7 +33,7 @@ VERTICES = 240  # of one line; longer ones are averaged
 LONGEST = 60  # letters of an axis title
 SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "genbench", "font.size": 12, "axes.unicode_minus": False}
 SHARED = ("xtick", "ytick", "axis", "front")  # parts that belong to no row, and stay when rows are filtered
-PARTS = (*SHARED, "bar", "line", "leader", "dot", "label")
+PARTS = (*SHARED, "bar", "line", "validation", "leader", "dot", "label")
 """Parts of matplotlib's SVG that the page uses: the group `dot-3-5` holds the symbols of rows 3 and 5."""
 
 
@@ -56,6 +56,8 @@ class Line(NamedTuple):
     name: str
     xs: Sequence[float]
     ys: Sequence[float]
+    is_validation: bool = False  # of the validation images: drawn in dots
+    best: float | None = None  # the x of the point that was chosen, which is marked
 
 
 class Figure(NamedTuple):
@@ -98,7 +100,8 @@ def scatter_figure(points: Sequence[Point], *, x_title: str, y_title: str, bette
 def line_figure(
     lines: Sequence[Line], *, x_title: str, y_title: str, title: str = "", logarithmic_y: bool = False
 ) -> Figure | None:
-    """Lines of finite numbers, each of at most VERTICES vertices. None where no line has two points.
+    """Lines of finite numbers, each of at most VERTICES vertices, with the symbol of the row at a point that
+    was chosen. None where no line has two points.
 
     title: of the figure, by default that of the y axis.
     """
@@ -106,12 +109,17 @@ def line_figure(
     if not known:
         return None
     with new_axes(x_title, y_title) as axes:
+        tips = {}
         for line, vertices in known:
-            axes.plot(*vertices.T, gid=f"line-{line.row}")
+            part = "validation" if line.is_validation else "line"
+            axes.plot(*vertices.T, gid=f"{part}-{line.row}")
+            tips[f"{part}-{line.row}"] = f"{line.name}, {part}" if line.is_validation else line.name
+            for x, y in chosen(line):
+                axes.plot([x], [y], "o", gid=f"dot-{line.row}")
+                tips[f"dot-{line.row}"] = f"{line.name}: best {y:.4g} at {x:,.0f}"
         xs, ys = np.vstack([vertices for _, vertices in known]).T
         set_scale(axes.xaxis, xs)
         set_scale(axes.yaxis, ys, logarithmic=logarithmic_y)
-        tips = {f"line-{line.row}": line.name for line, _ in known}
         title = title or y_title
         return Figure(title, to_svg(axes, title, tips), {line.row: line.name for line, _ in known})
 
@@ -139,6 +147,12 @@ def averaged(line: Line) -> np.ndarray:
     size = -(-len(pairs) // VERTICES) or 1
     parts = np.split(np.array(pairs, dtype=float).reshape(-1, 2), range(size, len(pairs), size))
     return np.array([part.mean(axis=0) for part in parts if len(part)])
+
+
+def chosen(line: Line) -> list[tuple[float, float]]:
+    """The point of a line that was chosen, none where it has no such point or that cannot be drawn."""
+    pairs = zip(line.xs, line.ys, strict=True)
+    return [(x, y) for x, y in pairs if x == line.best and are_drawable((x, y))][:1]
 
 
 @contextmanager
