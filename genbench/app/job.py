@@ -30,7 +30,7 @@ from genbench.app.sweeps import (
 )
 from genbench.app.words import overridden
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
-from genbench.records.metric_name import by_kind
+from genbench.records.metric_name import of_ema
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Outcome, Status, duration, job_line
@@ -235,7 +235,7 @@ def ended(status: Literal["done", "skipped"], result: Result, cfg: DictConfig) -
     """Return the end of a job that has a result: its note names the objective, as in fid=12.3.
     The objective is what a search minimises: a distance of the EMA weights, or bits_per_dim.
     """
-    values = {**by_kind(result.metrics), "bits_per_dim": result.likelihood.bits_per_dim}
+    values = {**of_ema(result.metrics), "bits_per_dim": result.likelihood.bits_per_dim}
     value = math.nan if (found := values.get(cfg.objective)) is None else float(found)
     note = f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
     return JobEnd(status, f"finished; {note}" if status == "skipped" else note, value)

@@ -116,7 +116,7 @@ class Evaluator:
 
     def score_model(self, model: Generator, of: str, splits: Sequence[str] = SPLITS) -> Evaluation:
         """Draw metrics.samples samples of a model and score them; `of` says which weights it has: "ema",
-        "raw".
+        "best", "raw".
 
         splits: of the real images that scores compare with. Draws from its own generators alone.
         Raises Stopped on request, FloatingPointError where samples are not finite, OutOfMemory.

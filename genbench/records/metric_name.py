@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from genbench.records.metric_kinds import KINDS, SPREADS, Kind
 
-__all__ = ["OF", "SPREADS", "MetricName", "by_kind", "is_metric", "rank"]
+__all__ = ["OF", "SPREADS", "MetricName", "by_kind", "is_metric", "of_ema", "rank"]
 
 OF = ("ema", "best", "raw", "given", "test")  # whose images were measured, in the order of the columns
 PATTERN = re.compile(rf"(?P<kind>[^\[\]]+)\[(?P<inside>[^\[\]]+),(?P<of>{'|'.join(OF)})\]")
@@ -136,7 +136,7 @@ def rank(text: str) -> tuple[int, str, str, int, int]:
     return MetricName.parse(text).rank
 
 
-def by_kind(metrics: Mapping[str, Number], of: str = "ema") -> dict[str, Number]:
+def by_kind(metrics: Mapping[str, Number], of: str) -> dict[str, Number]:
     """Return the scores of one set of weights by kind alone: of several the first, against the training
     split.
 
@@ -149,3 +149,8 @@ def by_kind(metrics: Mapping[str, Number], of: str = "ema") -> dict[str, Number]
         if name.of == of and name.setting("class") is None:
             found.setdefault(name.kind, value)
     return found
+
+
+def of_ema(metrics: Mapping[str, Number]) -> dict[str, Number]:
+    """Return the scores of the averaged weights at the end of a training by kind alone, see `by_kind`."""
+    return by_kind(metrics, "ema")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from genbench.records.metric_name import MetricName, by_kind, is_metric, rank
+from genbench.records.metric_name import MetricName, by_kind, is_metric, of_ema, rank
 from genbench.records.result import Result
 
 __all__ = ["TRAINING", "comparable", "on_the_way"]
@@ -25,7 +25,7 @@ def comparable(result: Result) -> dict[str, float | str | None]:
         "family": result.choices["model"],
         "data": result.choices["data"],
         "protocol": protocol(result.metrics),
-        **by_kind(result.metrics),
+        **of_ema(result.metrics),
         "bits_per_dim": bits,
         "bound": bound,
         **({} if bits is None else {f"bits_per_dim_{bound}": bits}),
@@ -52,7 +52,7 @@ def on_the_way(values: Mapping[str, float]) -> dict[str, float]:
     They keep their prefix: the samples are fewer than those of the result, so the two do not compare.
     """
     names = {key.removeprefix(TRAINING): value for key, value in values.items() if key.startswith(TRAINING)}
-    short = by_kind({name: value for name, value in names.items() if is_metric(name)})
+    short = of_ema({name: value for name, value in names.items() if is_metric(name)})
     return {f"{TRAINING}{kind}": value for kind, value in short.items()}
 
 

@@ -150,7 +150,8 @@ def estimate(session: Session) -> Estimate:
         advice = advice or shorter(training, device)
         pictures += round(training.images // (parts.trainer.sample_every_images or math.inf))
         found += estimate_parts.quick_evaluations(session, training.images, each)
-    n = sample_count(parts.metrics, session.data) * (WEIGHTS if images else 1)
+    sets = WEIGHTS + (parts.trainer.keep == "best") if images else 1
+    n = sample_count(parts.metrics, session.data) * sets
     grids = estimate_parts.pictures(session, model, pictures, each)
     found.append(grids._replace(seconds=grids.seconds + details))
     found += [Part("sampling", each * n, f"{n:,} samples, which are scored")] * bool(n)
@@ -159,7 +160,8 @@ def estimate(session: Session) -> Estimate:
     return Estimate(
         parts=found,
         peak_memory_bytes=peak_memory_bytes(device),
-        disk_bytes=FILES * saved + pictures * estimate_parts.picture_bytes(session, model),
+        disk_bytes=(FILES + (parts.trainer.keep == "best")) * saved
+        + pictures * estimate_parts.picture_bytes(session, model),
         parameters=parameter_count(trained.model),
         device=device_words(describe(device)),
         advice=advice,

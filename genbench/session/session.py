@@ -18,7 +18,7 @@ from genbench.evaluation.evaluator import SPLITS, Evaluation, Evaluator, noise_s
 from genbench.evaluation.gallery import Gallery
 from genbench.generator import Generator
 from genbench.metrics import NearestImage, parameter_count, peak_memory_bytes, reset_peak_memory
-from genbench.records.result import Cost, Likelihood, Reconstruction, Result
+from genbench.records.result import Best, Cost, Likelihood, Reconstruction, Result
 from genbench.records.run_directory import Ending, Run, version
 from genbench.records.summary import comparable
 from genbench.runtime.context import Context
@@ -26,6 +26,7 @@ from genbench.runtime.device import describe, keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.precision import FIXED, Choice, FixedPrecision
 from genbench.runtime.stop import Stopped, listening
+from genbench.session.best_weights import BestWeights, best_weights
 from genbench.session.chosen_precision import chosen_precision
 from genbench.session.first_line import first_lines, first_look, shown
 from genbench.session.run_parts import Configuration, Parts
@@ -262,7 +263,8 @@ class Session:
         """
         started, model = time.monotonic(), trained.ema.model
         # Without scores nothing is drawn.
-        quality, drawing = self.quality(trained, gallery) if self.parts.metrics.scores else ({}, None)
+        best = best_weights(trained, self.checkpoints, self.parts.trainer, self.context)
+        quality, drawing = self.quality(trained, best, gallery) if self.parts.metrics.scores else ({}, None)
         held_out = self.evaluator.held_out
         return Result(
             genbench=version("genbench"),
@@ -282,11 +284,15 @@ class Session:
             noise=noise_schedule(model),
             kinds={kind.key: kind for kind in self.parts.metrics.kinds},
             feature_networks=self.evaluator.networks if self.parts.metrics.scores else {},
+            best=Best() if best is None else best.record,
+            best_likelihood=Likelihood(**({} if best is None else held_out.likelihood(best.model))),
         )
 
-    def quality(self, trained: Trained, gallery: Gallery) -> tuple[dict[str, float], Evaluation]:
-        """Score EMA weights, raw weights and held-out images, and draw the samples nearest to training
-        images; returns all scores by name and the evaluation of the EMA weights.
+    def quality(
+        self, trained: Trained, best: BestWeights | None, gallery: Gallery
+    ) -> tuple[dict[str, float], Evaluation]:
+        """Score EMA weights, those of the best validation, raw weights and held-out images, and draw the
+        samples nearest to training images; returns all scores by name and the evaluation of the EMA weights.
         """
         evaluator = self.evaluator
         train_set, _ = (evaluator.reference(split) for split in SPLITS)
@@ -297,7 +303,8 @@ class Session:
         raw = evaluator.score_model(trained.model, "raw").metrics if trained.model.phases else {}
         if any(isinstance(score, NearestImage) for score in self.parts.metrics.scores):
             gallery.neighbours(ema.drawn, train_set, trained.images_seen)
-        return ema.metrics | raw | held_out, ema
+        chosen = {} if best is None else evaluator.score_model(best.model, "best").metrics
+        return ema.metrics | chosen | raw | held_out, ema
 
     def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> Cost:
         """Sum up what the run spent; sampling, if any, as the EMA weights' evaluation found it; seconds: of

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from genbench.generator import Generator
 from genbench.training.best import check_best
 
-__all__ = ["origin", "resumable", "weights"]
+__all__ = ["best", "origin", "resumable", "weights"]
 
 Check = Callable[[dict[str, Any]], None]
 
@@ -53,6 +53,19 @@ def weights(key: str, network: nn.Module) -> Check:
     shapes and dtypes of this network's, and finite parameters; the message names the first that differs.
     """
     return partial(check_weights, key=key, network=network)
+
+
+def best(network: nn.Module) -> Check:
+    """Make a check that raises ValueError unless a checkpoint has averaged weights of this network, the
+    images seen, and the value by which validation chose it.
+    """
+
+    def check(state: dict[str, Any]) -> None:
+        check_kinds(state, COUNT | {"best": dict})
+        check_best(state["best"])
+        check_weights(state, "ema", network)
+
+    return check
 
 
 def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]) -> Check:
