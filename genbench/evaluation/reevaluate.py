@@ -81,7 +81,8 @@ class Reevaluation:
         return evaluator
 
     def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:
-        """Measure a model, its scores and its likelihood; `of` says which weights it has, "ema" or "raw".
+        """Measure a model, its scores and its likelihood; `of` says which weights it has, "ema", "best"
+        or "raw".
 
         Raises ValueError where its images or classes are not those of the data.
         """

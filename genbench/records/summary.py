@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from genbench.records.metric_name import MetricName, by_kind, is_metric, of_ema, rank
 from genbench.records.result import Result
 
-__all__ = ["TRAINING", "comparable", "on_the_way"]
+__all__ = ["TRAINING", "VALIDATION", "comparable", "on_the_way"]
 
-TRAINING = "training/"
+TRAINING, VALIDATION = "training/", "validation/"
+"""Begin the names of what is measured during a training: quick evaluations, and values on the validation
+images."""
 
 
 def comparable(result: Result) -> dict[str, float | str | None]:
@@ -47,13 +49,17 @@ def of_best(result: Result) -> dict[str, float | None]:
 
 
 def on_the_way(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the short keys of an evaluation during training: training/fid[..,ref=train,ema] -> training/fid.
+    """Return the short keys of an evaluation during training: training/fid[..,ref=train,ema] -> training/fid,
+    and of a validation likewise.
 
     They keep their prefix: the samples are fewer than those of the result, so the two do not compare.
     """
-    names = {key.removeprefix(TRAINING): value for key, value in values.items() if key.startswith(TRAINING)}
-    short = of_ema({name: value for name, value in names.items() if is_metric(name)})
-    return {f"{TRAINING}{kind}": value for kind, value in short.items()}
+    found = {}
+    for prefix in (TRAINING, VALIDATION):
+        names = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+        short = of_ema({name: value for name, value in names.items() if is_metric(name)})
+        found |= {f"{prefix}{kind}": value for kind, value in short.items()}
+    return found
 
 
 def protocol(metrics: Mapping[str, float | None]) -> str | None:

@@ -150,7 +150,8 @@ def estimate(session: Session) -> Estimate:
         advice = advice or shorter(training, device)
         pictures += round(training.images // (parts.trainer.sample_every_images or math.inf))
         found += estimate_parts.quick_evaluations(session, training.images, each)
-    sets = WEIGHTS + (parts.trainer.keep == "best") if images else 1
+    has_best = parts.trainer.keep == "best"
+    sets, files = WEIGHTS + has_best if images else 1, FILES + has_best
     n = sample_count(parts.metrics, session.data) * sets
     grids = estimate_parts.pictures(session, model, pictures, each)
     found.append(grids._replace(seconds=grids.seconds + details))
@@ -160,8 +161,7 @@ def estimate(session: Session) -> Estimate:
     return Estimate(
         parts=found,
         peak_memory_bytes=peak_memory_bytes(device),
-        disk_bytes=(FILES + (parts.trainer.keep == "best")) * saved
-        + pictures * estimate_parts.picture_bytes(session, model),
+        disk_bytes=files * saved + pictures * estimate_parts.picture_bytes(session, model),
         parameters=parameter_count(trained.model),
         device=device_words(describe(device)),
         advice=advice,

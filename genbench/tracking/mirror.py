@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from genbench.records.summary import TRAINING, on_the_way
+from genbench.records.summary import TRAINING, VALIDATION, on_the_way
 from genbench.runtime.printable import complain
 from genbench.tracking.background import Background
 from genbench.tracking.tracker import Tracker
@@ -220,11 +220,11 @@ class MirrorRecipe(ABC):
 def mirrored(name: str) -> str:
     """Return the name of a logged value in all mirrors: losses, norms and rates stand below train/.
 
-    net/loss -> train/loss, disc/loss -> train/disc/loss; evaluations during training (training/fid[..]) and
-    names without a slash stay.
+    net/loss -> train/loss, disc/loss -> train/disc/loss; evaluations during training (training/fid[..]),
+    validations (validation/loss) and names without a slash stay.
     """
     phase, slash, term = name.partition("/")
-    if not slash or f"{phase}/" == TRAINING:
+    if not slash or f"{phase}/" in (TRAINING, VALIDATION):
         return name
     return f"train/{term}" if phase == "net" else f"train/{name}"
 

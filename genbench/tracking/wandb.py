@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from genbench.records.summary import TRAINING
+from genbench.records.summary import TRAINING, VALIDATION
 from genbench.runtime.printable import complain
 from genbench.tracking.mirror import FILES_SECONDS, Mirror, MirrorRecipe, Mode, Opening, Picture, one_line
 
@@ -173,12 +173,14 @@ class WandbRecipe(MirrorRecipe):
 
 def is_charted(name: str) -> bool:
     """Return True for a value of which wandb draws a chart by itself: losses and their terms, FID and IS of
-    quick evaluations by their short names. With its pictures, a run then has at most a dozen charts; all
-    else is logged too, but hidden.
+    quick evaluations by their short names; losses, bits and the same scores of validations. With its
+    pictures, a run then has at most a dozen charts; all else is logged too, but hidden.
     """
     before, _, last = name.rpartition("/")
     if f"{before}/" == TRAINING:
         return last in EVALUATIONS
+    if name.startswith(VALIDATION):
+        return last in ("loss", "bits_per_dim", *EVALUATIONS)
     return before.partition("/")[0] == "train" and not last.endswith(DIAGNOSTICS)
 
 

@@ -22,6 +22,7 @@ LIKELIHOODS = {
 }
 PICTURES = ("samples", "trajectory", "reconstructions", "interpolation", "neighbours")
 COLUMNS = ("family", "protocol", *MEASURES, "bits_per_dim", "bound", *AXES)
+VALIDATED = "^validation/([a-z_]+/)*loss$"
 FAMILY = wr.Config("family")
 LEGEND = "${config:family} ${run:displayName}"
 
@@ -63,6 +64,7 @@ def sections() -> list[ws.Section]:
         *spent,
         section("Pareto: distance against cost", [frontier(cost, "fid") for cost in COSTS]),
         section("Likelihood", [bars(key, title) for key, title in LIKELIHOODS.items()]),
+        section("Validation, and the weights that it chose", validations()),
         section("Samples by family", [wr.WeavePanelSummaryTable(table_name=TABLE), *map(gallery, PICTURES)]),
         section("Losses, which do not compare between families", [losses(axis) for axis in AXES]),
     ]
@@ -102,6 +104,18 @@ def curve(axis: str, key: str) -> wr.LinePlot:
     )
 
 
+def validations() -> list[PanelTypes]:
+    """Plot the losses, bits and distance on validation images over a training, and the distance of the
+    weights that were chosen by them against the images seen by then, a dot a run.
+    """
+    loss = losses("images_seen", VALIDATED)
+    lines = [
+        wr.LinePlot(title=f"{name} by images_seen", x="images_seen", y=[name], legend_template=LEGEND)
+        for name in ("validation/bits_per_dim", "validation/fid")
+    ]
+    return [loss, *lines, results("best_images_seen", "best_fid")]
+
+
 def bars(key: str, title: str) -> wr.BarPlot:
     """Plot a bar for each family: the mean of its runs, with their minimum and maximum."""
     return wr.BarPlot(
@@ -114,8 +128,9 @@ def gallery(name: str) -> wr.MediaBrowser:
     return wr.MediaBrowser(title=name, media_keys=[name])
 
 
-def losses(axis: str) -> wr.LinePlot:
-    """Plot the loss of each phase of every run."""
-    return wr.LinePlot(
-        title=f"loss by {axis}", x=axis, metric_regex="^([a-z_]+/)+loss$", legend_template=LEGEND
-    )
+def losses(axis: str, named: str = "^([a-z_]+/)+loss$") -> wr.LinePlot:
+    """Plot the losses of every run whose names match a regular expression: of each phase of the training, and
+    of the validation images beside it.
+    """
+    title = f"{'validation ' * (named == VALIDATED)}loss by {axis}"
+    return wr.LinePlot(title=title, x=axis, metric_regex=named, legend_template=LEGEND)

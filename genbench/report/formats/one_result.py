@@ -57,7 +57,8 @@ def print_result(result: Result, console: Console, given: Sequence[str] = ()) ->
     for table in qualities(result.metrics, result.feature_networks, console):
         console.print(table)
     scores = {} if result.metrics else {"scores": NOT_MEASURED}
-    facts = scores | on_test_images(result.likelihood, result.reconstruction) | costs(result.cost)
+    facts = scores | on_test_images(result.likelihood, result.reconstruction) | of_best(result)
+    facts |= costs(result.cost)
     console.print(pairs(facts))
     for line in few_samples(result.metrics):
         console.print(Text(line))
@@ -205,6 +206,19 @@ def on_test_images(likelihood: Likelihood, reconstruction: Reconstruction) -> di
     }
 
 
+def of_best(result: Result) -> dict[str, str]:
+    """Return what stands beside the scores of the best weights, in words by their names: their likelihood,
+    and when and by what validation chose them; nothing where none were retained.
+    """
+    best = result.best
+    if best.images_seen is None:
+        return {}
+    by = (best.by or "an unknown value").replace("_", " ")
+    chosen = f"weights of the best validation by {by} ({written(best.value)}), at {best.images_seen:,} images"
+    likelihood = {} if result.likelihood.n == 0 else {"bits/dim best": bits(result.best_likelihood)}
+    return {**likelihood, "best": f"{chosen}: a selection; the other columns are of the last weights"}
+
+
 def bits(likelihood: Likelihood) -> str:
     """Write bits per dimension with their kind, the error of their solver, and the least that any model
     needs.
@@ -246,10 +260,11 @@ def training(cost: Cost) -> str:
     fitting = f" and {with_unit(cost.fitting_seconds, 's')} of fitting" if cost.fitting_seconds else ""
     speed = cost.images_per_second
     rate = f"{speed:,.0f}" if speed is not None and speed >= 100 else written(speed)
+    early = "" if cost.ended_early is None else f"; budget not spent: {cost.ended_early}"
     skipped = f", {cost.skipped_batches:,} batches skipped" if cost.skipped_batches else ""
     return (
         f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{fitting} "
-        f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{skipped}"
+        f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{skipped}{early}"
     )
 
 
