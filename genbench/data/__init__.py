@@ -7,11 +7,12 @@ from genbench.data.augment import mirrored, shifted
 from genbench.data.epoch_order import EpochOrder
 from genbench.data.folder import ImageFolder
 from genbench.data.gaussians import Gaussians
+from genbench.data.image_data import ImageData, Split
 from genbench.data.known_distribution import KnownDistribution
 from genbench.data.pixels import out_of_range, to_float, to_uint8
 from genbench.data.sets import Cifar10, Digits, FashionMnist, Mnist
 from genbench.data.source import ImageSource
-from genbench.data.store import ImageData, Split, cache_dir, prepare
+from genbench.data.store import cache_dir, prepare
 
 __all__ = [
     "Cifar10",

@@ -25,8 +25,9 @@ class ImageSource(ABC):
     """A set of images that can be decoded: the base class of every option of `data=`.
 
     A subclass states the facts below and implements `check`, `key`, `counts` and `decode`; only `decode` may
-    read the images themselves. One whose constructor passes on `validation` can be trained with validation
-    images, which `prepare` takes out of the training split. `prepare` decodes a source once into a store, and from then on maps that.
+    read the images themselves. `prepare` decodes a source once into a store, and from then on maps that. One
+    whose constructor passes on `validation` can be trained with validation images, which `prepare` takes out
+    of the training split.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The part of a training split that is set aside for validation: by a fixed rule, from the key of the data."""
+"""The part of a training split that is set aside for validation: by a fixed rule from the data key."""
 
 import hashlib
 

@@ -44,5 +44,5 @@ def check_best(found: Mapping[str, Any]) -> None:
         value = found[key]
         if value is None and key != "waiting":
             continue
-        if type(value) is not kind or (kind is int and not 0 <= value < 2**63):
+        if type(value) is not kind or (isinstance(value, int) and not 0 <= value < 2**63):
             raise ValueError(f"its best validation has {repr(value)[:40]} as {key}, not a {kind.__name__}")

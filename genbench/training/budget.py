@@ -4,7 +4,7 @@ by which learning rates and stages go.
 
 from dataclasses import dataclass
 
-__all__ = ["Budget", "NoTraining"]
+__all__ = ["Budget", "NoTraining", "crossed"]
 
 
 @dataclass(frozen=True)
@@ -56,3 +56,8 @@ class NoTraining(Budget):
 
     def spent(self, images_seen: int, seconds: float) -> float:
         return 1.0
+
+
+def crossed(every: int | None, before: int, now: int) -> bool:
+    """True where a multiple of `every` lies in (before, now]; never for None."""
+    return every is not None and before // every < now // every

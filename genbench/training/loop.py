@@ -2,13 +2,12 @@
 has a title, and each part of a step stands in one file beside it.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -20,26 +19,24 @@ from genbench.runtime import global_batch, rng
 from genbench.runtime.compile import compiled
 from genbench.runtime.context import Context
 from genbench.runtime.processes import saved_buffers
-from genbench.tracking import Tracker
-from genbench.training.budget import Budget
+from genbench.training.budget import Budget, crossed
 from genbench.training.checkpoint import CheckpointStore
 from genbench.training.closed_form_fit import FEWEST, fit, fit_images
 from genbench.training.data_parallel import backward, phase_losses, strides_ignored
 from genbench.training.ema import Ema
 from genbench.training.fault_messages import training_explained
+from genbench.training.hooks import Hooks, OnSample
 from genbench.training.log_window import Clock, Window
 from genbench.training.lr_schedule import LrSchedule
 from genbench.training.nonfinite import Guard, mean, values_of
+from genbench.training.progress_note import done_of, note_of, total_of, unit_of
 from genbench.training.state import Trained
 from genbench.training.step import Start, model_batch, only, update
+from genbench.training.validation import Validation
 
 __all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"]
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-OnSample = Callable[[Generator, int], object]
-"""(averaged model, images seen) -> nothing that is used."""
-OnEvaluate = Callable[[Generator], dict[str, float]]
-"""Averaged model -> scores by name, none where they could not be taken."""
 MOST_DEVICES = 1024
 """Processes of one machine, which starts them all; torchrun's may be more."""
 MOST_COLUMNS = 100
@@ -132,16 +129,6 @@ class Recipe:
     budget: Budget
 
 
-class Hooks(NamedTuple):
-    """Functions that a training calls on its way: a tracker of logged values, on_sample(averaged model,
-    images seen) for pictures, and on_evaluate(averaged model), which returns scores by name.
-    """
-
-    tracker: Tracker
-    on_sample: OnSample
-    on_evaluate: OnEvaluate
-
-
 def train(
     model: Generator,
     data: ImageData,
@@ -163,7 +150,8 @@ def train(
     What a model leaves to be found after training is fitted to the raw and to the averaged weights in the
     end. Before pictures or scores are made during training it is fitted to the averaged weights, on few
     images, and undone afterwards: a checkpoint of an unfinished training never has it (a variance that is
-    fitted is that of variance=posterior there).
+    fitted is that of variance=posterior there); in `best.pt` the averaged weights have it.
+    The images of data.validation are never trained on, nor is anything fitted to them.
     Raises FloatingPointError where a loss or gradient is not finite.
     """
     trainer, budget, tracker = recipe.trainer, recipe.budget, hooks.tracker
@@ -185,7 +173,7 @@ def train(
     if not model.phases:  # weights from elsewhere: the run is evaluated at once
         run.finished = True
         if context.first:
-            checkpoints.save(run.state(tracker, {}, data.key))
+            checkpoints.save(run.state(tracker, {}, data.training_key))
         return run
     # Listed once: to walk through the modules takes as long as a small step.
     learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}
@@ -203,7 +191,7 @@ def train(
 
     def save() -> None:
         window.check()
-        state = run.state(tracker, window.state(processes), data.key)
+        state = run.state(tracker, window.state(processes), data.training_key)
         if context.first:
             checkpoints.save(state)
         run.saved_images = run.images_seen
@@ -220,6 +208,25 @@ def train(
             yield ema.model
             ema.copy_buffers()  # a checkpoint before the end has nothing that is fitted
 
+    def save_best() -> None:
+        with clock.paused():
+            fit_weights(ema.model, fit_images(run.images_seen))
+            state = run.state(tracker, window.state(processes), data.training_key)
+            if context.first:
+                checkpoints.save_best(state)
+            ema.copy_buffers()
+
+    validation: Validation | None = None
+    if data.validation is not None:
+        validation = Validation(
+            data.validation,
+            trainer.validate_every_images,
+            trainer.keep_by,
+            better=hooks.better,
+            patience=trainer.patience,
+            on_validate=hooks.on_validate,
+            context=context,
+        )
     guard = Guard(model, run.skips, active=trainer.on_nonfinite == "skip")
     networks = model.networks() if trainer.compile else []
     explained = partial(
@@ -277,6 +284,15 @@ def train(
             spent = budget.spent(run.images_seen, run.seconds)
             run.finished = spent >= 1
 
+            # Validation: the best weights so far are saved, and patience may end the training
+            if validation is not None and validation.is_due(before, run):
+                with fitted_average() as average:
+                    found = validation.measure(average, phases)
+                timed = {"epoch": run.images_seen / len(data.train), "training_seconds": run.seconds}
+                tracker.log(found | timed, images_seen=run.images_seen)
+                if validation.enter(found, run, phases) and trainer.keep == "best":
+                    save_best()
+
             # Log, pictures and scores
             if crossed(trainer.log_every_images, before, run.images_seen) or run.finished:
                 shown = {
@@ -288,7 +304,8 @@ def train(
                     "training_seconds": run.seconds,
                 }
                 tracker.log(shown, images_seen=run.images_seen)
-                bar.advance(done_of(budget, spent), note_of(shown, phases))
+                validated = "" if validation is None else validation.note(run.best)
+                bar.advance(done_of(budget, spent), note_of(shown, phases, validated))
             if crossed(trainer.sample_every_images, before, run.images_seen) and not run.finished:
                 with fitted_average() as average:
                     hooks.on_sample(average, run.images_seen)
@@ -322,31 +339,3 @@ def train(
 def rates(optimizers: dict[str, Optimizer]) -> dict[str, float]:
     """The learning rate of each phase, by the name in the log."""
     return {f"{phase}/lr": optimizer.param_groups[0]["lr"] for phase, optimizer in optimizers.items()}
-
-
-def crossed(every: int | None, before: int, now: int) -> bool:
-    """True where a multiple of `every` lies in (before, now]; never for None."""
-    return every is not None and before // every < now // every
-
-
-def total_of(budget: Budget) -> int:
-    """Length of the progress bar: images where they are bounded, seconds otherwise."""
-    return budget.images if budget.images is not None else math.ceil(budget.seconds or 0)
-
-
-def unit_of(budget: Budget) -> str:
-    """Unit of the progress bar, as it is printed."""
-    return "s" if budget.images is None else "images"
-
-
-def done_of(budget: Budget, spent: float) -> int:
-    """Part of the progress bar that is done, in its own unit."""
-    return round(min(spent, 1.0) * total_of(budget))
-
-
-def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
-    """Text beside the progress bar: losses, skipped batches, images per second."""
-    names = {phase: f"{phase}/loss" for phase in phases}
-    losses = [f"{phase} loss {shown[name]:.4f}" for phase, name in names.items() if name in shown]
-    skipped = [f"{shown['skipped_batches']:,} batches skipped"] if shown.get("skipped_batches") else []
-    return "  ".join([*losses, *skipped, f"{shown['images_per_second']:,.0f} images/s"])
