@@ -54,7 +54,7 @@ def on_the_way(values: Mapping[str, float]) -> dict[str, float]:
 
     They keep their prefix: the samples are fewer than those of the result, so the two do not compare.
     """
-    found = {}
+    found: dict[str, float] = {}
     for prefix in (TRAINING, VALIDATION):
         names = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
         short = of_ema({name: value for name, value in names.items() if is_metric(name)})

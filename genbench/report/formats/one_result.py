@@ -12,7 +12,7 @@ from rich.text import Text
 
 from genbench.records.feature_network import WEAK_SIGN, FeatureNetwork, recorded_networks
 from genbench.records.metric_name import OF, MetricName, rank
-from genbench.records.result import Cost, Likelihood, Reconstruction, Result
+from genbench.records.result import Best, Cost, Likelihood, Result
 from genbench.records.titles import conditioning, data_name, run_title
 from genbench.records.units import device_words, with_unit
 from genbench.report.columns import CONVERGED_BITS
@@ -57,8 +57,7 @@ def print_result(result: Result, console: Console, given: Sequence[str] = ()) ->
     for table in qualities(result.metrics, result.feature_networks, console):
         console.print(table)
     scores = {} if result.metrics else {"scores": NOT_MEASURED}
-    facts = scores | on_test_images(result.likelihood, result.reconstruction) | of_best(result)
-    facts |= costs(result.cost)
+    facts = scores | on_test_images(result) | of_best(result.best) | costs(result.cost)
     console.print(pairs(facts))
     for line in few_samples(result.metrics):
         console.print(Text(line))
@@ -197,26 +196,29 @@ def entry(metrics: Mapping[str, float | None], name: MetricName, sign: str, *, w
     return f"{sign}{rounded(value, decimals(x))}{f' {words}' if with_interval else ''}"
 
 
-def on_test_images(likelihood: Likelihood, reconstruction: Reconstruction) -> dict[str, str]:
-    """Return bits per dimension and the error of rebuilt images, in words by their names."""
+def on_test_images(result: Result) -> dict[str, str]:
+    """Return bits per dimension, those of the best weights where they were retained, and the error of rebuilt
+    images, in words by their names.
+    """
+    reconstruction = result.reconstruction
     error = with_kind(reconstruction.mse, "test images, pixels in [0, 1]")
+    has_best = result.best.images_seen is not None
     return {
-        "bits/dim": bits(likelihood),
+        "bits/dim": bits(result.likelihood),
+        **({"bits/dim best": bits(result.best_likelihood)} if has_best else {}),
         "reconstruction MSE": NOT_MEASURED if reconstruction.n == 0 else error,
     }
 
 
-def of_best(result: Result) -> dict[str, str]:
-    """Return what stands beside the scores of the best weights, in words by their names: their likelihood,
-    and when and by what validation chose them; nothing where none were retained.
+def of_best(best: Best) -> dict[str, str]:
+    """Return when and by what validation the best weights were chosen, in words under their name; nothing
+    where none were retained.
     """
-    best = result.best
     if best.images_seen is None:
         return {}
     by = (best.by or "an unknown value").replace("_", " ")
-    chosen = f"weights of the best validation by {by} ({written(best.value)}), at {best.images_seen:,} images"
-    likelihood = {} if result.likelihood.n == 0 else {"bits/dim best": bits(result.best_likelihood)}
-    return {**likelihood, "best": f"{chosen}: a selection; the other columns are of the last weights"}
+    chosen = f"best validation by {by} ({written(best.value)}), at {best.images_seen:,} images"
+    return {"best": f"{chosen}: a selection, so compare runs by EMA"}
 
 
 def bits(likelihood: Likelihood) -> str:
