@@ -29,6 +29,7 @@ from genbench.runtime.stop import Stopped, listening
 from genbench.session.chosen_precision import chosen_precision
 from genbench.session.first_line import first_lines, first_look, shown
 from genbench.session.run_parts import Configuration, Parts
+from genbench.session.validation import Validator, better_of
 from genbench.tracking import Tracker, Trackers
 from genbench.training import checkpoint_contents
 from genbench.training.budget import Budget
@@ -66,12 +67,15 @@ class Session:
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
         parts.metrics.check_data(self.data)
-        if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
+        if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.training_key:
             raise ValueError(
                 f"the images of {self.data.name} are not those that {here.path} was trained on so far: "
                 "bring them back, or start afresh by rerun=true"
             )
         self.evaluator = Evaluator(self.data, parts.metrics, context)
+        self.validator = None
+        if self.data.validation is not None:
+            self.validator = Validator(self.data, parts.metrics, parts.trainer, context)
 
     def run(self) -> Result:
         """Train, evaluate and return the record of the run, which says how it ended whatever happens; close
@@ -207,6 +211,8 @@ class Session:
         gallery.real()
         trained = self.train(tracker, gallery.samples)
         self.context.check_stop()  # the loop ends on request as it does at the end of its budget
+        if trained.best is not None and trained.best.ended_early is not None:
+            say([f"The training ended early, at {trained.images_seen:,} images: {trained.best.ended_early}."])
         if trained.skips.total:
             say([trained.skips.summary(trained.images_seen // parts.trainer.batch_size)])
         with evaluation_explained(parts.device):
@@ -231,7 +237,13 @@ class Session:
             model,
             self.data,
             replace(parts.recipe, budget=self.budget(model)),
-            Hooks(tracker, on_sample, self.quick_scores),
+            Hooks(
+                tracker,
+                on_sample,
+                self.quick_scores,
+                self.validator or (lambda model: {}),
+                better_of(parts.trainer, parts.metrics),
+            ),
             checkpoints=self.checkpoints,
             checkpoint=self.checkpoint,
             context=self.context,
@@ -318,6 +330,7 @@ class Session:
             parameters=parameter_count(model),
             images_seen=trained.images_seen,
             skipped_batches=trained.skips.total or None,
+            ended_early=trained.best.ended_early if trained.best else None,
             flops_per_sample=sampling_flops(trained.ema.model, y, n=2, device=self.parts.device),
             passes_per_sample=drawing and drawing.passes_per_sample,
             seconds_per_image=drawing and drawing.seconds_per_image,
