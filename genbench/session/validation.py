@@ -1,5 +1,5 @@
-"""Validation of a run: bits per dimension and a score on the images of data.validation, and checks of what the
-best weights are chosen by.
+"""Validation of a run: bits per dimension and a score on the images of data.validation, and checks of what
+the best weights are chosen by.
 """
 
 import copy
