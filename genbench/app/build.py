@@ -58,6 +58,7 @@ def build(
     from genbench.runtime import device as devices
     from genbench.runtime.compile import check_compiler
     from genbench.session.run_parts import Parts, no_optimizer
+    from genbench.session.validation import check_validation
     from genbench.training.lr_schedule import Constant
 
     with refusing():
@@ -95,6 +96,7 @@ def build(
         parts.model.check_trainable()
         parts.check_budget()
         parts.check_optim()
+        check_validation(parts)
         if parts.trainer.compile:
             check_compiler(device)
         try:

@@ -20,12 +20,12 @@ IMPLIED = ("_target_", "_partial_", "shape", "num_classes")  # follow from the c
 def settings(config: Mapping[str, Any]) -> dict[str, str | float | None]:
     """Return each setting of a configuration under its dotted key: sampler.steps -> 50.
 
+    Keys of later versions that do nothing are left out, since runs of earlier ones lack them.
     A copy of one group inside another (interpolations resolve to copies) is left out, lists are text as on
-    the command line, and where a data set that can be downloaded lies is no setting. Settings of later
-    versions are left out where they do nothing, see `without_idle_keys`.
+    the command line, and where a data set that can be downloaded lies is no setting.
     """
-    known = without_idle_keys(config)
-    groups = {key: node for key, node in known.items() if key not in ELSEWHERE}
+    config = without_idle_keys(config)
+    groups = {key: node for key, node in config.items() if key not in ELSEWHERE}
     parts = [node for node in groups.values() if isinstance(node, dict)]
     data = config.get("data")  # of a damaged record it may be anything
     is_download = isinstance(data, dict) and "download" in data

@@ -126,8 +126,14 @@ def estimate(session: Session) -> Estimate:
     """
     parts, watch, device = session.parts, Stopwatch(), session.parts.device
     images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
-    trainer = replace(parts.trainer, log_every_images=1, sample_every_images=None, evaluate_every_images=None)
-    # Every step is logged, so that the stopwatch sees it; pictures and scores are not timed.
+    # Every step is logged, so that the stopwatch sees it; pictures, scores and validations are not timed.
+    trainer = replace(
+        parts.trainer,
+        log_every_images=1,
+        sample_every_images=None,
+        evaluate_every_images=None,
+        validate_every_images=None,
+    )
     few = replace(parts, trainer=trainer, budget=Budget(images=images) if images else parts.budget)
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of scores on few images

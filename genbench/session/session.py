@@ -17,25 +17,27 @@ from genbench.errors import MissingWeights, OutOfMemory, Unmeasured, UsageError
 from genbench.evaluation.evaluator import SPLITS, Evaluation, Evaluator, noise_schedule
 from genbench.evaluation.gallery import Gallery
 from genbench.generator import Generator
-from genbench.metrics import NearestImage, parameter_count, peak_memory_bytes, reset_peak_memory
-from genbench.records.result import Best, Cost, Likelihood, Reconstruction, Result
+from genbench.metrics import NearestImage, reset_peak_memory
+from genbench.records.result import Best, Likelihood, Reconstruction, Result
 from genbench.records.run_directory import Ending, Run, version
 from genbench.records.summary import comparable
 from genbench.runtime.context import Context
-from genbench.runtime.device import describe, keep_memory, make_repeatable
+from genbench.runtime.device import keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
 from genbench.runtime.precision import FIXED, Choice, FixedPrecision
 from genbench.runtime.stop import Stopped, listening
 from genbench.session.best_weights import BestWeights, best_weights
 from genbench.session.chosen_precision import chosen_precision
 from genbench.session.first_line import first_lines, first_look, shown
+from genbench.session.run_cost import run_cost
 from genbench.session.run_parts import Configuration, Parts
+from genbench.session.validation import Validator, better_of
 from genbench.tracking import Tracker, Trackers
 from genbench.training import checkpoint_contents
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
 from genbench.training.fault_messages import evaluation_explained
-from genbench.training.flops import sampling_flops, spent_flops, training_flops
+from genbench.training.flops import training_flops
 from genbench.training.loop import Hooks, OnSample, train
 from genbench.training.recipe_checks import check_memory_of_batch, check_times
 from genbench.training.state import Trained
@@ -67,12 +69,15 @@ class Session:
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
         parts.metrics.check_data(self.data)
-        if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.key:
+        if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.training_key:
             raise ValueError(
                 f"the images of {self.data.name} are not those that {here.path} was trained on so far: "
                 "bring them back, or start afresh by rerun=true"
             )
         self.evaluator = Evaluator(self.data, parts.metrics, context)
+        self.validator = None
+        if self.data.validation is not None:
+            self.validator = Validator(self.data, parts.metrics, parts.trainer, context)
 
     def run(self) -> Result:
         """Train, evaluate and return the record of the run, which says how it ended whatever happens; close
@@ -208,6 +213,8 @@ class Session:
         gallery.real()
         trained = self.train(tracker, gallery.samples)
         self.context.check_stop()  # the loop ends on request as it does at the end of its budget
+        if trained.best is not None and trained.best.ended_early is not None:
+            say([f"The training ended early, at {trained.images_seen:,} images: {trained.best.ended_early}."])
         if trained.skips.total:
             say([trained.skips.summary(trained.images_seen // parts.trainer.batch_size)])
         with evaluation_explained(parts.device):
@@ -232,7 +239,13 @@ class Session:
             model,
             self.data,
             replace(parts.recipe, budget=self.budget(model)),
-            Hooks(tracker, on_sample, self.quick_scores),
+            Hooks(
+                tracker,
+                on_sample,
+                self.quick_scores,
+                self.validator or (lambda model: {}),
+                better_of(parts.trainer, parts.metrics),
+            ),
             checkpoints=self.checkpoints,
             checkpoint=self.checkpoint,
             context=self.context,
@@ -262,10 +275,11 @@ class Session:
         makes one, the first one's is written.
         """
         started, model = time.monotonic(), trained.ema.model
-        # Without scores nothing is drawn.
         best = best_weights(trained, self.checkpoints, self.parts.trainer, self.context)
+        # Without scores nothing is drawn.
         quality, drawing = self.quality(trained, best, gallery) if self.parts.metrics.scores else ({}, None)
         held_out = self.evaluator.held_out
+        best_likelihood = {} if best is None else held_out.likelihood(best.model)
         return Result(
             genbench=version("genbench"),
             group=self.configuration.values["name"],
@@ -279,13 +293,20 @@ class Session:
             metrics=quality,
             likelihood=Likelihood(**held_out.likelihood(model)),
             reconstruction=Reconstruction(**held_out.reconstruction(model)),
-            cost=self.cost(trained, drawing, time.monotonic() - started),
+            cost=run_cost(
+                trained,
+                drawing,
+                self.pair(trained.model),
+                self.parts,
+                processes=self.context.processes.count,
+                seconds=time.monotonic() - started,
+            ),
             samples={"grid": str(grid.relative_to(self.here.path))},
             noise=noise_schedule(model),
             kinds={kind.key: kind for kind in self.parts.metrics.kinds},
             feature_networks=self.evaluator.networks if self.parts.metrics.scores else {},
             best=Best() if best is None else best.record,
-            best_likelihood=Likelihood(**({} if best is None else held_out.likelihood(best.model))),
+            best_likelihood=Likelihood(**best_likelihood),
         )
 
     def quality(
@@ -305,34 +326,6 @@ class Session:
             gallery.neighbours(ema.drawn, train_set, trained.images_seen)
         chosen = {} if best is None else evaluator.score_model(best.model, "best").metrics
         return ema.metrics | chosen | raw | held_out, ema
-
-    def cost(self, trained: Trained, drawing: Evaluation | None, seconds: float) -> Cost:
-        """Sum up what the run spent; sampling, if any, as the EMA weights' evaluation found it; seconds: of
-        the whole evaluation. Operations are counted here.
-        """
-        model, (x, y) = trained.model, self.pair(trained.model)
-        images, training = trained.images_by_phases, Cost()  # which is n/a where nothing is trained
-        if model.phases:
-            training = Cost(
-                training_flops=spent_flops(model, x, y, images=images, images_seen=trained.images_seen),
-                training_seconds=trained.seconds,
-                fitting_seconds=trained.fitting_seconds,
-                images_per_second=trained.images_seen / trained.seconds,
-            )
-        return replace(
-            training,
-            device=describe(self.parts.device, self.context.processes.count),
-            parameters=parameter_count(model),
-            images_seen=trained.images_seen,
-            skipped_batches=trained.skips.total or None,
-            flops_per_sample=sampling_flops(trained.ema.model, y, n=2, device=self.parts.device),
-            passes_per_sample=drawing and drawing.passes_per_sample,
-            seconds_per_image=drawing and drawing.seconds_per_image,
-            sampling_batch=drawing and self.parts.metrics.batch_size,
-            out_of_range=drawing and drawing.out_of_range,
-            evaluation_seconds=seconds,
-            peak_memory_bytes=peak_memory_bytes(self.parts.device),
-        )
 
     def pair(self, model: Generator) -> tuple[Tensor, Tensor | None]:
         """Two training images, twice the same one where there is no other, as the model takes them, on which

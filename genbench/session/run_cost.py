@@ -1,0 +1,53 @@
+"""Time, memory and operations that a run spent, summed up for its result."""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from genbench.evaluation.evaluator import Evaluation
+from genbench.metrics import parameter_count, peak_memory_bytes
+from genbench.records.result import Cost
+from genbench.runtime.device import describe
+from genbench.session.run_parts import Parts
+from genbench.training.flops import sampling_flops, spent_flops
+from genbench.training.state import Trained
+
+__all__ = ["run_cost"]
+
+
+def run_cost(
+    trained: Trained,
+    drawing: Evaluation | None,
+    pair: tuple[Tensor, Tensor | None],
+    parts: Parts,
+    *,
+    processes: int,
+    seconds: float,
+) -> Cost:
+    """Sum up what the run spent; sampling, if any, as the EMA weights' evaluation `drawing` found it; seconds:
+    of the whole evaluation. Operations are counted here, on a pair of training images and their labels.
+    """
+    model, (x, y) = trained.model, pair
+    images, training = trained.images_by_phases, Cost()  # which is n/a where nothing is trained
+    if model.phases:
+        training = Cost(
+            training_flops=spent_flops(model, x, y, images=images, images_seen=trained.images_seen),
+            training_seconds=trained.seconds,
+            fitting_seconds=trained.fitting_seconds,
+            images_per_second=trained.images_seen / trained.seconds,
+        )
+    return replace(
+        training,
+        device=describe(parts.device, processes),
+        parameters=parameter_count(model),
+        images_seen=trained.images_seen,
+        skipped_batches=trained.skips.total or None,
+        ended_early=trained.best.ended_early if trained.best else None,
+        flops_per_sample=sampling_flops(trained.ema.model, y, n=2, device=parts.device),
+        passes_per_sample=drawing and drawing.passes_per_sample,
+        seconds_per_image=drawing and drawing.seconds_per_image,
+        sampling_batch=drawing and parts.metrics.batch_size,
+        out_of_range=drawing and drawing.out_of_range,
+        evaluation_seconds=seconds,
+        peak_memory_bytes=peak_memory_bytes(parts.device),
+    )

@@ -1,0 +1,140 @@
+"""Validation of a run: bits per dimension and a score on the images of data.validation, and checks of what
+the best weights are chosen by.
+"""
+
+import copy
+from dataclasses import replace
+
+import torch
+
+from genbench.data import ImageData
+from genbench.errors import OutOfMemory
+from genbench.evaluation.evaluator import Evaluator
+from genbench.evaluation.held_out import HeldOut
+from genbench.generator import Generator, Likelihood
+from genbench.metrics import Metrics, bits_per_dim
+from genbench.metrics.scores.score import Score
+from genbench.records.metric_name import MetricName
+from genbench.runtime import rng
+from genbench.runtime.context import Context
+from genbench.runtime.stop import StopRequest
+from genbench.session.run_parts import Parts
+from genbench.training.loop import Trainer
+from genbench.training.validation import validated_phases
+
+__all__ = ["BITS_IMAGES", "Validator", "better_of", "check_validation", "watches"]
+
+BITS_IMAGES = 64  # a diffusion model passes each of them through its network once for each step of its bound
+PLAIN = ("loss", "bits_per_dim")
+
+
+class Validator:
+    """Measures averaged weights on the validation images: bits per dimension of at most `BITS_IMAGES` of
+    them, of a model with a likelihood, and the score of trainer.keep_by, if it is one and weights are chosen
+    by it.
+
+    Everything is drawn from generators of its own, the same each time. A request to stop waits for its end,
+    so that a resumed training has the same validations.
+    """
+
+    def __init__(self, data: ImageData, metrics: Metrics, trainer: Trainer, context: Context) -> None:
+        assert data.validation is not None
+        self.context = replace(context, stop=StopRequest())
+        few = copy.copy(metrics)
+        few.likelihood_samples = BITS_IMAGES
+        held_out = replace(data, test=data.validation, validation=None, undivided=None)
+        self.held_out = HeldOut(held_out, few, self.context)
+        self.metrics: Metrics | None = None
+        if watches(trainer) and trainer.keep_by not in PLAIN:
+            self.metrics = metrics.of_size(trainer.evaluate_samples, "trainer.evaluate_samples")
+            self.metrics.scores = [score_of(trainer.keep_by, metrics)]
+            self.metrics.check_count(
+                len(data.validation),
+                f"data.validation sets {len(data.validation)} images aside",
+                "set a larger share aside",
+            )
+            self.evaluator = Evaluator(data, self.metrics, self.context)
+
+    def __call__(self, model: Generator) -> dict[str, float]:
+        """Measure a model: "bits_per_dim", and the score under its full name, with ref=validation. One that
+        cannot be taken, for lack of memory or samples that are not finite, is printed and left out.
+        """
+        found = dict[str, float]()
+        if isinstance(model, Likelihood):
+            found["bits_per_dim"] = self.bits(model)
+        if self.metrics is not None:
+            try:
+                found |= self.score(model, self.metrics)
+            except (FloatingPointError, OutOfMemory) as error:
+                self.context.progress.say([f"score of the validation skipped: {error}"])
+        return found
+
+    @torch.no_grad()
+    def bits(self, model: Likelihood) -> float:
+        """Measure bits per dimension of the validation images, the mean over them."""
+        log_q = torch.cat(self.held_out.nats(model), dim=1)[0]
+        return bits_per_dim(float(log_q.mean()), self.held_out.data.test.images[0].numel())
+
+    def score(self, model: Generator, metrics: Metrics) -> dict[str, float]:
+        """Score trainer.evaluate_samples samples against the validation images: values by their full names,
+        without intervals.
+        """
+        seed = rng.derive(self.context.seed, "validation scores")
+        values = self.evaluator.evaluation(model, "ema", metrics, ("validation",), seed).metrics
+        return {name: value for name, value in values.items() if not MetricName.parse(name).spread}
+
+
+def watches(trainer: Trainer) -> bool:
+    """True where something follows from the best validation: weights that are saved, or an early end."""
+    return trainer.keep == "best" or trainer.patience is not None
+
+
+def score_of(key: str, metrics: Metrics) -> Score:
+    """Return the score that computes a kind of number, fid say. Raises StopIteration where none does."""
+    return next(score for score in metrics.scores if key in [kind.key for kind in score.kinds])
+
+
+def better_of(trainer: Trainer, metrics: Metrics) -> int:
+    """Return -1 where a lower value of trainer.keep_by is better, 1 where a higher is."""
+    found = {kind.key: kind.better for kind in metrics.kinds}
+    return found.get(trainer.keep_by, -1)
+
+
+def check_validation(parts: Parts) -> None:
+    """Raise ValueError where trainer.keep=best or trainer.patience cannot be followed: without validations,
+    or by a number that this run's validations do not have or that chooses nothing.
+    """
+    trainer, model = parts.trainer, parts.model
+    if not watches(trainer):
+        return
+    asked = "trainer.keep=best" if trainer.keep == "best" else f"trainer.patience={trainer.patience}"
+    if not model.phases:
+        raise ValueError(f"{asked} chooses among weights of a training, and this model is not trained")
+    if parts.source.validation is None:
+        raise ValueError(
+            f"{asked} needs validation images: add data.validation=0.1, the share of the training images "
+            "that are set aside"
+        )
+    if trainer.validate_every_images is None:
+        raise ValueError(f"{asked} needs validations: give trainer.validate_every_images, e.g. 10000")
+    check_keep_by(parts, [kind.key for kind in parts.metrics.kinds if kind.better])
+
+
+def check_keep_by(parts: Parts, scores: list[str]) -> None:
+    """Raise ValueError unless trainer.keep_by is a number that validations of this model have, and by which
+    they compare; scores: the kinds of the scores of this run of which one way is better.
+    """
+    keep_by, phases = parts.trainer.keep_by, list(dict.fromkeys(validated_phases(parts.model)))
+    has_bits = isinstance(parts.model, Likelihood)
+    legal = [name for name, fits in zip(PLAIN, (len(phases) == 1, has_bits), strict=True) if fits] + scores
+    if keep_by in legal:
+        if keep_by in scores:  # few samples are refused here
+            parts.metrics.of_size(parts.trainer.evaluate_samples, "trainer.evaluate_samples")
+        return
+    reasons = {
+        "loss": f"whose losses ({', '.join(phases)}) work against each other and say nothing of quality",
+        "bits_per_dim": "which has no likelihood",
+    }
+    why = reasons.get(keep_by, "whose scores do not have it")
+    there = f"choose from {', '.join(legal)}" if legal else "add scores by metrics=standard"
+    raise ValueError(f"trainer.keep_by is {keep_by!r} for a model {why}: {there}")
