@@ -24,8 +24,9 @@ def run_cost(
     processes: int,
     seconds: float,
 ) -> Cost:
-    """Sum up what the run spent; sampling, if any, as the EMA weights' evaluation `drawing` found it; seconds:
-    of the whole evaluation. Operations are counted here, on a pair of training images and their labels.
+    """Sum up what a run spent; sampling, if any, as `drawing` found it, the evaluation of the EMA weights;
+    seconds: of the whole evaluation. Operations are counted here, on a pair of training images and their
+    labels.
     """
     model, (x, y) = trained.model, pair
     images, training = trained.images_by_phases, Cost()  # which is n/a where nothing is trained

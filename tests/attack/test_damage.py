@@ -205,6 +205,21 @@ def test_every_reader_takes_the_one_before_whatever_the_damage(finished: Path, t
         assert all(torch.equal(value, expected[entry]) for entry, value in found.items()), name
 
 
+def test_best_weights_are_refused_in_one_message_whatever_the_damage(finished: Path, tmp_path: Path) -> None:
+    for name, harm in HARMS.items():
+        if name == "of another model":  # of its raw weights, which nobody reads there
+            continue
+        run = tmp_path / name
+        shutil.copytree(only_run(finished), run)
+        best = run / "checkpoints" / "best.pt"
+        shutil.copy(run / "checkpoints" / "last.pt", best)
+        harm(best)
+        with pytest.raises(Damaged, match=r"^the checkpoint .*best.pt cannot be used \(.*\): ") as told:
+            app.load(run, device="cpu", weights="best")
+        assert "\n" not in str(told.value), name
+        app.load(run, device="cpu")  # the last ones are whole
+
+
 def test_a_run_without_a_whole_checkpoint_ends_in_one_message(killed: Path) -> None:
     folder = only_run(killed) / "checkpoints"
     for name in ("last.pt", "previous.pt"):

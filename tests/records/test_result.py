@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from genbench.records.metric_kinds import Kind
-from genbench.records.result import VERSION, Cost, Likelihood, Reconstruction, Result
+from genbench.records.result import VERSION, Best, Cost, Likelihood, Reconstruction, Result
 from genbench.records.run_directory import Run
 
 EARLIER = sorted((Path(__file__).parents[1] / "earlier_runs").glob("*/result.json"))
@@ -39,6 +39,8 @@ WHOLE = Result(
     samples={"grid": "samples/a.png"},
     noise={"t": [0.0, 1.0], "alpha_bar": [1.0, 0.0]},
     kinds={"mine": KIND},
+    best=Best(images_seen=3, by="loss", value=0.5),
+    best_likelihood=Likelihood(bits_per_dim=3.25, bound="lower", method="elbo", n=9),
 )
 
 
@@ -55,7 +57,9 @@ def test_a_record_has_a_version_and_rare_keys_only_where_a_run_has_them() -> Non
     record, plain = WHOLE.to_record(), Result().to_record()
     assert record["version"] == plain["version"] == VERSION
     assert record["kinds"]["mine"]["title"] == "my score"
-    assert "kinds" not in plain
+    assert record["best"] == {"images_seen": 3, "by": "loss", "value": 0.5}
+    assert record["best_likelihood"]["bits_per_dim"] == 3.25
+    assert not {"kinds", "best", "best_likelihood"} & plain.keys()
     assert record["cost"]["skipped_batches"] == 2
     assert "skipped_batches" not in plain["cost"]
     assert "solver_error_bits" not in record["likelihood"]

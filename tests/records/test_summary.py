@@ -52,3 +52,19 @@ def test_evaluations_on_the_way_keep_their_prefix_since_they_do_not_compare_with
         "training/is_std": 0.1,
         "training/precision": 0.5,
     }
+
+
+def test_validations_have_short_keys_under_a_prefix_of_their_own() -> None:
+    values = {"validation/loss": 0.5, "validation/fid[digits-cnn-v1,n=64,ref=validation,ema]": 3.0}
+    assert on_the_way(values) == {"validation/fid": 3.0}
+
+
+def test_the_best_weights_have_short_keys_of_their_own_and_move_none_of_the_last() -> None:
+    best = {
+        "metrics": RESULT["metrics"] | {"fid[digits-cnn-v1,n=64,ref=train,best]": 0.5},
+        "best": {"images_seen": 256, "by": "loss", "value": 0.1},
+        "best_likelihood": {"bits_per_dim": 3.0, "bound": "lower", "method": "elbo", "n": 359},
+    }
+    short = comparable(Result.of(RESULT | best))
+    found = {"best_fid": 0.5, "best_bits_per_dim": 3.0, "best_images_seen": 256}
+    assert short == comparable(Result.of(RESULT)) | found

@@ -141,7 +141,7 @@ VERBS = (
     Wrong("genbench sample x --out", ("--out needs a value behind it", "--help")),
     Wrong("genbench sample x --out y --n 0", ("--n is '0'", "a whole number of at least 1")),
     Wrong("genbench sample x --out y --n a", ("--n is 'a'", "a whole number")),
-    Wrong("genbench sample x --out y --weights z", ("--weights is 'z'", "choose from ema, raw")),
+    Wrong("genbench sample x --out y --weights z", ("--weights is 'z'", "choose from ema, best, raw")),
     Wrong("genbench serve runs --port 99999999", ("--port is '99999999'", "from 0 to 65535")),
     Wrong("genbench serve runs --port -1", ("--port is '-1'", "from 0 to 65535")),
     Wrong("genbench serve runs --host ''", ("--host is ''", "127.0.0.1"), a_result),

@@ -24,7 +24,9 @@ WORDS = (
     Wrong("genbench sample run --out x --n 1.5", ("--n is '1.5'", "a whole number of at least 1")),
     Wrong("genbench sample run --out x --label cat", ("--label is 'cat'", "a whole number")),
     Wrong("genbench sample run --out x --strength much", ("--strength is 'much'", "a number")),
-    Wrong("genbench sample run --out x --weights last", ("--weights is 'last'", "choose from ema, raw")),
+    Wrong(
+        "genbench sample run --out x --weights last", ("--weights is 'last'", "choose from ema, best, raw")
+    ),
     Wrong("genbench sample run --out x --seed -1", ("--seed is '-1'", "at least 0")),
     Wrong("genbench sampler-sweep run --out x --n 5", ("--n is '5'", "at least 20")),
     Wrong(

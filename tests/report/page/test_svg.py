@@ -247,6 +247,16 @@ def test_rows_of_one_colour_differ_in_symbol_and_in_dash() -> None:
     assert [line.get("class") for line in parts(drawn, "line")] == [f"line c0 d{i}" for i in range(SHAPES)]
 
 
+def test_a_chosen_point_is_marked_where_the_curve_has_it_and_nowhere_else() -> None:
+    xs, ys = list(range(1, 1001)), [1.0 + abs(x - 777) for x in range(1, 1001)]
+    for best, count in ((777, 1), (777.5, 0), (None, 0)):
+        line = Line(5, "a", xs, ys, is_validation=True, best=best)
+        figure = line_figure([line], x_title="x", y_title="y")
+        assert figure is not None
+        assert [shape.get("class") for shape in parts(figure, "validation")] == ["validation c5 d0"]
+        assert [dot.get("href") for dot in parts(figure, "dot")] == ["#shape0"] * count
+
+
 # Texts of others, and matplotlib's settings
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from genbench.report import Query
 from genbench.report.compare import Comparison, compare
-from genbench.report.page import html, run_folder, write_folder
-from genbench.report.page.figures import CURVES
+from genbench.report.page import figures, html, run_folder, write_folder
+from genbench.report.page.figures import CURVES, ShownRow
 from genbench.report.page.pictures import Pictures, embedded
 from genbench.report.page.sections import section
 from genbench.report.row_names import row_names
@@ -172,6 +172,48 @@ def test_scores_during_training_are_curves_whose_titles_say_of_how_many_samples(
     page = text(compare(tmp_path, Query()))
     assert "<figcaption>FID during training (f,n=200)</figcaption>" in page
     assert page.count("during training (") == 2  # the caption, and the label of the figure
+
+
+def test_validation_stands_beside_the_loss_of_the_training_with_the_chosen_point_marked(
+    tmp_path: Path, write: Write
+) -> None:
+    score = "validation/fid[f,n=64,ref=validation,ema]"
+    log = [{"images_seen": i, "net/loss": 3.0 - i} for i in (1, 2)]
+    log += [
+        {"images_seen": i, "validation/loss": loss, score: 9.0, "validation/bits_per_dim": 4.0}
+        for i, loss in ((1, 2.5), (2, 1.25), (3, 1.5))
+    ]
+    best = {"images_seen": 2, "by": "loss", "value": 1.25}
+    for name, more in (("a", {"best": best}), ("b", {})):
+        path = write(name, **more).parent / "metrics.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in log))
+    (table,) = compare(tmp_path, Query(by=["run"])).tables
+    lines = sorted(table.lines, key=lambda line: line.runs)
+    rows = [ShownRow(i, line.runs[0], line, tmp_path / line.runs[0]) for i, line in enumerate(lines)]
+    both = figures.training_panel(rows, {})
+    loss, bits, fid = both.figures
+    assert loss.title == "net/loss"
+    assert loss.svg.count('class="line ') == loss.svg.count('class="validation ') == 2
+    assert [svg.count('class="dot ') for svg in (loss.svg, bits.svg, fid.svg)] == [1, 1, 1]
+    assert "<title>a: best 1.25 at 2</title>" in loss.svg
+    assert bits.title == "bits per dimension in validations"
+    assert fid.title == "fid in validations (f,n=64)"
+    assert "Dotted: averaged weights on the validation images" in both.note
+
+
+@pytest.mark.parametrize(
+    ("name", "losses", "expected"),
+    [
+        ("validation/loss", ["net/loss"], "net/loss"),
+        ("validation/gen/loss", ["gen/loss", "disc/loss"], "gen/loss"),
+        ("validation/loss", ["gen/loss", "disc/loss"], "validation/loss"),
+        ("validation/loss", [], "validation/loss"),
+        ("net/loss", ["net/loss"], "net/loss"),
+        ("validation/bits_per_dim", ["net/loss"], "validation/bits_per_dim"),
+    ],
+)
+def test_a_loss_of_validation_finds_that_of_its_phase(name: str, losses: list[str], expected: str) -> None:
+    assert figures.trained_loss(name, [*losses, "validation/loss"]) == expected
 
 
 def test_rows_that_differ_in_their_budget_alone_have_names_that_say_it(
