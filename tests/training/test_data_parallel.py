@@ -77,13 +77,13 @@ class Losses(Tracker):
 
 
 def losses(model: Generator, folder: Path, processes: Processes, accumulate: int) -> list[float]:
-    """The losses and gradient norms of a few steps."""
+    """The losses and gradient norms of a few steps, and the losses on validation images after each."""
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 1, 8, 8), generator=rng, dtype=torch.uint8)
     split = Split(images, torch.randint(10, (40,), generator=rng))
-    data = ImageData("toy", split, split, tuple("0123456789"), 10, True, "key", (1, 8, 8))
+    data = ImageData("toy", split, split, tuple("0123456789"), 10, True, "key", (1, 8, 8)).divided(0.25)
     tracker = Losses()
-    trainer = Trainer(batch_size=BATCH, accumulate=accumulate, log_every_images=1)
+    trainer = Trainer(batch_size=BATCH, accumulate=accumulate, log_every_images=1, validate_every_images=1)
     budget = Budget(images=BATCH * STEPS * len(model.phases))
     train(
         model,

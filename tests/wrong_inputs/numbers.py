@@ -44,6 +44,36 @@ TRAINING = (
         "main trainer.evaluate_every_images=1000 trainer.evaluate_samples=1000000000000",
         ("evaluate_samples is 1000000000000", "10,000,000 or less"),
     ),
+    Wrong("main data.validation=1", ("data.validation is 1", "between 0 and 1", "0.1")),
+    Wrong("main trainer.validate_every_images=0", ("validate_every_images is 0", "above 0")),
+    Wrong("main trainer.patience=0 data.validation=0.1", ("trainer.patience is 0", "above 0")),
+    Wrong("main trainer.keep=first", ("trainer.keep is 'first'", "last", "best")),
+    Wrong("main trainer.keep=best", ("trainer.keep=best needs", "data.validation=0.1")),
+    Wrong("main trainer.patience=3", ("trainer.patience=3 needs", "data.validation=0.1")),
+    Wrong(
+        "main trainer.keep=best data.validation=0.1 trainer.validate_every_images=null",
+        ("needs validations", "validate_every_images"),
+    ),
+    Wrong(
+        "main model=gan trainer.keep=best data.validation=0.1",
+        ("keep_by is 'loss'", "disc, gen", "choose from is, fid"),
+    ),
+    Wrong(
+        "main model=gan trainer.keep=best data.validation=0.1 trainer.keep_by=bits_per_dim",
+        ("keep_by is 'bits_per_dim'", "no likelihood", "fid"),
+    ),
+    Wrong(
+        "main trainer.keep=best data.validation=0.1 trainer.keep_by=swd",
+        ("keep_by is 'swd'", "choose from loss, bits_per_dim, is, fid"),
+    ),
+    Wrong(
+        "main trainer.keep=best data.validation=0.1 trainer.keep_by=fid trainer.evaluate_samples=5",
+        ("evaluate_samples is 5", "needs 20 or more"),
+    ),
+    Wrong(
+        "main trainer.keep=best data.validation=0.1 metrics=none trainer.keep_by=fid",
+        ("keep_by is 'fid'", "choose from loss, bits_per_dim"),
+    ),
     Wrong("main trainer.samples_per_class=1000000000", ("samples_per_class is 1000000000", "1 to 100")),
     Wrong("main trainer.checkpoint_every_seconds=0", ("checkpoint_every_seconds is 0", "above 0")),
     Wrong("main trainer.on_nonfinite=maybe", ("on_nonfinite is 'maybe'", "skip")),
