@@ -106,7 +106,8 @@ def legend(table: Table, repeats: str, scores: Sequence[str]) -> Iterator[str]:
     if any("±" in words for words in (*spreads, *scores)):
         yield f"± is the standard deviation over {repeats}."
     if any(spread.startswith("[") for spread in spreads):
-        kinds = {col.title: table.runs.kinds.get(name.kind) for col, name in metrics(table)}
+        ordinary = [(col, name) for col, name in metrics(table) if not col.is_of_best]
+        kinds = {col.title: table.runs.kinds.get(name.kind) for col, name in ordinary}
         interval = {title: kind.interval for title, kind in kinds.items() if kind}
         both = [title for title in interval if interval[title] == "samples and real images"]
         also = f", of {' and '.join(both)} over real images too" if both else ""
@@ -218,6 +219,8 @@ def bold(table: Table, repeats: str) -> Iterator[str]:
 def held_out(table: Table) -> Iterator[tuple[str, str, Entry]]:
     """Title, name and score of each metric of real images that no model was trained on."""
     for col, name in metrics(table):
+        if col.is_of_best:  # against the same real images as the last weights
+            continue
         # The number belongs to the data of a seed, which all runs of that seed share.
         of_test = cells(table.runs.frame, str(name.of_images("test")))
         by_seed = dict(zip(cells(table.runs.frame, "seed"), of_test, strict=True)).values()

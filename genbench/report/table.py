@@ -227,10 +227,9 @@ def measures(runs: Runs, query: Query) -> list[str]:
         :1
     ]
     main = [name for name in there if name in MAIN]
-    rest = [name for name in shown if name not in first]
-    others = [name for name in there if name not in main]
-    columns = runs.frame.columns
-    return [*best_of(first, columns), *main, *best_of(rest, columns), *others]
+    rest = [name for name in (*shown, *there) if name not in (*first, *main)]
+    # Of the best weights the first metrics and the bits alone: CSV and JSON have the others.
+    return [*best_of(first, runs.frame.columns), *main, *rest]
 
 
 def marked(names: Sequence[str], runs: Runs) -> list[Column]:
