@@ -156,6 +156,7 @@ def estimate(session: Session) -> Estimate:
         advice = advice or shorter(training, device)
         pictures += round(training.images // (parts.trainer.sample_every_images or math.inf))
         found += estimate_parts.quick_evaluations(session, training.images, each)
+        found += estimate_parts.validations(session, trial, model, training.images)
     n = sample_count(parts.metrics, session.data) * (WEIGHTS if images else 1)
     grids = estimate_parts.pictures(session, model, pictures, each)
     found.append(grids._replace(seconds=grids.seconds + details))
