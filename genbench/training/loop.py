@@ -55,6 +55,7 @@ class Trainer:
     clip_norm: bound on the gradient's norm (None: no bound).
     on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
     samples_per_class: images in each row of a conditional model's grid.
+    animation: format in which samples are shown coming out of noise at the end; None: they are not.
     evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
     *_every_images: None is never. Checkpoints go by the clock, since they change no number.
     """
@@ -71,6 +72,7 @@ class Trainer:
     evaluate_every_images: int | None = None
     evaluate_samples: int = 200
     samples_per_class: int = 8
+    animation: Literal["webp", "gif", "mp4"] | None = "webp"
     checkpoint_every_seconds: float = 60.0
     on_nonfinite: Literal["stop", "skip"] = "stop"
 
