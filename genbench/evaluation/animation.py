@@ -2,6 +2,7 @@
 small images enlarged; for `genbench animate` and the pictures of a run.
 """
 
+import math
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -15,9 +16,13 @@ from torch import Tensor
 
 from genbench.data import to_uint8
 from genbench.evaluation.pictures import tile
-from genbench.generator import Rng, Trajectory
+from genbench.generator import Generator, Rng, Trajectory
 from genbench.records.files import atomic_file
-from genbench.runtime.printable import flat
+from genbench.runtime import rng
+from genbench.runtime.context import Context
+from genbench.runtime.device import make_repeatable
+from genbench.runtime.memory import check_memory, memory_for
+from genbench.runtime.printable import counted, flat
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +31,7 @@ __all__ = [
     "FRAMES",
     "Format",
     "animated",
+    "animation_of",
     "check_animation",
     "check_ffmpeg",
     "formats_of",
@@ -50,16 +56,32 @@ def sample_count(shape: tuple[int, int, int]) -> int:
     """Choose how many samples of a shape (C, H, W) an animation of a run shows, a square number from 4 to 16:
     fewer of large images, since the noise in its first frames cannot be compressed.
     """
-    side = int((NUMBERS / np.prod(shape)) ** 0.5)
+    side = int((NUMBERS / math.prod(shape)) ** 0.5)
     return min(max(side * side, FEWEST), SAMPLES)
 
 
+def animation_of(model: Generator, n: int, y: Tensor | None, *, frames: int, context: Context) -> Tensor:
+    """Draw n samples of any model from the seed of a context, and return states from noise to samples, as
+    `animated` does. Raises ValueError where the model draws in one step, OutOfMemory.
+    """
+    if not isinstance(model, Trajectory):
+        raise ValueError(
+            "this model draws its samples in one step, so there is nothing to animate: give a run of a model "
+            "that draws step by step, such as model=ddpm"
+        )
+    check_memory("--n and --frames", n, frames * math.prod(model.shape))
+    make_repeatable(context.device)
+    work = f"drawing {counted(n, 'image')} at once (--n) on {context.device}"
+    with rng.fork(context.device), memory_for(work, "take a smaller --n"):
+        return animated(model, n, y, stream=context.generator("animate"), frames=frames)
+
+
 @torch.no_grad()
-def animated(model: Trajectory, n: int, y: Tensor | None, *, rng: Rng, frames: int = FRAMES) -> Tensor:
+def animated(model: Trajectory, n: int, y: Tensor | None, *, stream: Rng, frames: int = FRAMES) -> Tensor:
     """Draw n samples step by step, of labels y (n,) or None, and return states from noise to samples:
     (frames, n, C, H, W) uint8 on the host, evenly spaced over the steps.
     """
-    return to_uint8(model.trajectory(n, y, rng=rng, frames=frames)).cpu()
+    return to_uint8(model.trajectory(n, y, rng=stream, frames=frames)).cpu()
 
 
 def save_animation(states: Tensor, path: Path, *, columns: int | None = None) -> None:

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "check_figure", "codes_figure", "curves_figure", "is_near", "schedule_figure"]
+__all__ = [
+    "Curve",
+    "check_figure",
+    "codes_figure",
+    "curves_figure",
+    "images_figure",
+    "is_near",
+    "schedule_figure",
+]
 
 FEW = 50  # points of a curve up to which each is marked
 NEAR = 0.02  # alpha_bar; a width of a line or so
@@ -35,7 +43,7 @@ CLASSES = (
     ("#4d4d4d", "*"),
     ("#9c8500", "X"),
     ("#332288", "<"),
-    ("#aa4499", ">"),
+    ("#882255", ">"),
 )
 """Colours and markers of classes. Colours of Okabe and Ito 2008 first, which the colour-blind tell apart; the
 last ones, and classes beyond the tenth, differ from those of similar colour by the marker."""
@@ -49,6 +57,15 @@ class Curve(NamedTuple):
     y: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+
+
+class Row(NamedTuple):
+    """A row of images of a figure: its name, the images, and a text below each of them."""
+
+    name: str
+    images: np.ndarray
+    """(F, H, W, 1 or 3) uint8."""
+    texts: Sequence[str]
 
 
 class Line(NamedTuple):
@@ -169,7 +186,7 @@ def codes_figure(
         # A name that begins with _ is of no legend, to matplotlib.
         label = None if labels is None or place >= LISTED else name.lstrip("_").replace("$", r"\$")
         axes.scatter(
-            mine[:, 0], mine[:, 1], s=16, c=colour, marker=marker, alpha=0.75, linewidths=0, label=label
+            mine[:, 0], mine[:, 1], s=22, c=colour, marker=marker, alpha=0.75, linewidths=0, label=label
         )
     one, other = (
         f"principal component {i} ({share:.1%} of the variance)" for i, share in enumerate(shares, 1)
@@ -178,6 +195,26 @@ def codes_figure(
     axes.grid(visible=True, alpha=0.3)
     if labels is not None:
         figure.legend(loc="outside right upper", title="class", markerscale=1.8)
+    save_figure(figure, path)
+
+
+def images_figure(rows: Sequence[Row], path: Path, *, columns: Sequence[str], below: str = "{}") -> None:
+    """Draw rows of images, each pixel a square, with names in front of the rows, titles above the columns and
+    a text below each image. below: pattern of these texts. All rows have as many images as there are columns.
+    """
+    from matplotlib.figure import Figure
+
+    # Inches: a tile with its text, and a margin for names.
+    figure = Figure(figsize=(1.15 * len(columns) + 1.2, 1.4 * len(rows) + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for row, places in zip(rows, grid, strict=True):
+        for axes, image, text in zip(places, row.images, row.texts, strict=True):
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.set_xlabel(below.format(text), fontsize=9)
+        places[0].set_ylabel(row.name.replace("$", r"\$"), rotation=0, ha="right", va="center")
+    for axes, title in zip(grid[0], columns, strict=True):
+        axes.set_title(title, fontsize=10)
     save_figure(figure, path)
 
 

@@ -128,7 +128,7 @@ class Gallery:
         moving = 0 if self.animation is None else sample_count(model.shape)
         n, many = max(ROWS, moving), MOVING if moving else FRAMES
         y = classes_in_turn(model, n, self.context.device)
-        states = animated(model, n, y, rng=self.rng(), frames=many)
+        states = animated(model, n, y, stream=self.rng(), frames=many)
         shown = frames("trajectory", states[frame_indices(many, FRAMES), :ROWS])
         return shown._replace(states=states[:, :moving].contiguous()) if moving else shown
 

@@ -73,7 +73,7 @@ def test_the_samples_stay_before_the_animation_begins_again(tmp_path: Path, endi
 
 def test_an_animation_ends_in_the_samples_of_the_same_rng() -> None:
     model = toy_model().eval()
-    states = animated(model, 3, None, rng=torch.Generator().manual_seed(1), frames=4)
+    states = animated(model, 3, None, stream=torch.Generator().manual_seed(1), frames=4)
     drawn = model.sample(3, rng=torch.Generator().manual_seed(1))
     assert states.shape == (4, 3, 1, 4, 4)
     assert torch.equal(states[-1], ((drawn.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
