@@ -1,6 +1,6 @@
 """From a configuration to objects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -232,8 +232,9 @@ def check_groups(cfg: DictConfig) -> None:
         schema.check(tree[key], key)
 
 
-def noise_schedules(T: int) -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """Build every option of `schedule`, also of plug-ins and of --config-dir, for a grid of T steps.
+def noise_schedules(T: int, names: Sequence[str] = ()) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Build every option of `schedule`, or those of some names in their order, also of plug-ins and of
+    --config-dir, for a grid of T steps. Raises ValueError on a name that is none.
     Returns option -> alpha_bar on the grid, (T + 1,) float64, and option -> the reason why no grid of T steps
     has it. A learned one is named "learned (untrained)", and is as a seed of 0 draws its parameters.
     """
@@ -243,7 +244,10 @@ def noise_schedules(T: int) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     from genbench.runtime import rng
 
     tables, refused = dict[str, "Tensor"](), dict[str, str]()
-    for name in options("schedule"):
+    legal = options("schedule")
+    if unknown := [name for name in names if name not in legal]:
+        raise ValueError(f"{unknown[0]} is not an option of schedule: choose from {', '.join(legal)}")
+    for name in names or legal:
         path = option_file("schedule", name)
         assert path is not None
         node = cast("DictConfig", OmegaConf.merge(OmegaConf.load(path), {"T": T}))

@@ -14,6 +14,7 @@ from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 __all__ = ["verbs"]
 
@@ -58,8 +59,20 @@ def bound(
     )
 
 
-@verbs.command(epilog=examples(["genbench schedules --out FILE.png --T 1000"]))
+@verbs.command(
+    epilog=examples(
+        [
+            "genbench schedules --out FILE.png --T 1000",
+            "genbench schedules linear cosine --images --out FILE.png",
+        ]
+    )
+)
 def schedules(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Options of conf/schedule. Default: all of them."),
+    ] = None,
+    *,
     out: Annotated[
         Path,
         typer.Option(metavar="FILE", help=f"{OUT_HELP} Its ending decides the format: png, pdf or svg."),
@@ -67,13 +80,25 @@ def schedules(
     steps: Annotated[
         int, typer.Option("--T", min=1, metavar="N", help="Number of diffusion steps of each schedule.")
     ] = 1000,
+    images: Annotated[
+        bool,
+        typer.Option("--images", help="Draw an image on its way to noise instead, a row for each schedule."),
+    ] = False,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Whose image --images takes: an option of conf/data (its first training image), or the path "
+            "of an image file.",
+        ),
+    ] = "digits",
     config_dir: ConfigDir = None,
 ) -> None:
     """Draw the noise schedules, and print them as a table.
 
     It draws alpha_bar (the share of the data that is left) and log-SNR = log(alpha_bar / (1 - alpha_bar))
     against t for each option of conf/schedule, of --config-dir and of plug-ins; a learned one as it is before
-    training.
+    training. --images draws one image, with the same noise, at nine times of each schedule.
     """
     check_out(out)
     from genbench.app.build import noise_schedules
@@ -83,19 +108,43 @@ def schedules(
     check_figure(out)
     if steps > MOST_STEPS:
         raise ValueError(f"--T is {steps}; it must be from 1 to {MOST_STEPS:,}, e.g. 1000")
-    found, refused = noise_schedules(steps)
+    found, refused = noise_schedules(steps, list(dict.fromkeys(names or [])))
     for name, reason in refused.items():  # such as one that wants another number of steps
         complain(f"schedule={name} is not included: {reason}")
     if not found:
         raise ValueError(f"no schedule has --T={steps} steps, as said above: take another number")
     tables = {name: table.numpy() for name, table in found.items()}
-    schedule_figure(tables, out)
+    if images:
+        draw_images(data, found, out)
+    else:
+        schedule_figure(tables, out)
     say(schedule_table(tables))
     for one, other in combinations(tables, 2):
         if is_near(tables[one], tables[other]):
             gap = abs(tables[one] - tables[other]).max()
             say(f"{one} and {other} nearly coincide: alpha_bar differs by at most {gap:.1g}")
     say(f"{out} is written")
+
+
+def draw_images(data: str, tables: "Mapping[str, Tensor]", out: Path) -> None:
+    """Draw an image on its way to noise by several schedules into a file.
+    data: an option of conf/data, or the path of an image. Raises ValueError where it is neither.
+    """
+    from genbench import app as application
+    from genbench.config.groups import options
+    from genbench.evaluation.forward_images import first_image, forward_figure, image_file
+
+    context = context_on("cpu")
+    if Path(data).is_file():
+        x0 = image_file(Path(data))
+    elif data in options("data"):
+        with warnings_in_lines():
+            source, _, _ = application.measuring([f"data={data}"])
+            x0 = first_image(source, context)
+    else:
+        legal = ", ".join(options("data"))
+        raise ValueError(f"--data is {data}; it must be the path of an image file, or one of {legal}")
+    forward_figure(x0, tables, out, context)
 
 
 def schedule_table(tables: "Mapping[str, np.ndarray]") -> str:

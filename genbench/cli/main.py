@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli import dashboard, doctor, evaluate, export, figures, interpolate, plugin, report, sample
+from genbench.cli import (
+    animate,
+    dashboard,
+    doctor,
+    evaluate,
+    export,
+    figures,
+    interpolate,
+    plugin,
+    report,
+    sample,
+)
 from genbench.cli.output import say
 from genbench.cli.usage import ParserError, Verbs, explain_words, help_page
 from genbench.errors import Damaged, Failure
@@ -70,7 +81,18 @@ def assembled() -> typer.Typer:
         subcommand_metavar="VERB ...",
     )
     made.command()(train)  # for its line in the help; `main` runs it
-    for module in (sample, interpolate, evaluate, report, figures, export, plugin, dashboard, doctor):
+    for module in (
+        sample,
+        animate,
+        interpolate,
+        evaluate,
+        report,
+        figures,
+        export,
+        plugin,
+        dashboard,
+        doctor,
+    ):
         made.add_typer(module.verbs)  # each module holds related verbs, with light imports
     return made
 

@@ -26,7 +26,7 @@ from genbench.runtime.printable import counted
 if TYPE_CHECKING:
     from genbench.evaluation.sampler_sweep import Sweep
 
-__all__ = ["verbs"]
+__all__ = ["Label", "Model", "Sampler", "Seed", "Settings", "Steps", "sampling_settings", "verbs"]
 
 T = TypeVar("T", bound=str | float)
 KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numbers", float: "numbers"}
@@ -135,7 +135,7 @@ class Sample:
         from genbench.app.hub import fetched, fetched_revision
         from genbench.evaluation.draw import check_places, choose, labels, write
 
-        overrides = self.overrides()
+        overrides = sampling_settings(self.sampler, self.steps, self.settings)
         with warnings_in_lines():
             folder = fetched(self.run_dir)
             model = load(folder, device=self.device, weights=self.weights, overrides=overrides)
@@ -152,16 +152,6 @@ class Sample:
     def run_dir_at(self, commit: str) -> str:
         """Return the name on the Hub of the model, with a commit as its revision."""
         return f"{str(self.run_dir).partition('@')[0]}@{commit}"
-
-    def overrides(self) -> dict[str, object]:
-        """Return the settings that the options change. Raises ValueError where two change the same one."""
-        asked = {"sampler": self.sampler, "steps": self.steps}
-        found: dict[str, object] = {key: value for key, value in asked.items() if value is not None}
-        for key, value in map(setting, self.settings or []):
-            if key in found:
-                raise ValueError(f"{key} is given twice, as {found[key]} and as {value}: give it once")
-            found[key] = value
-        return found
 
 
 @verbs.command(
@@ -279,6 +269,21 @@ def one_axis(found: "Sweep") -> str:
     shown = found.table[[*found.varied, "passes", "seconds_per_image"]]
     shown = shown.rename(columns={"passes": "NFE", "seconds_per_image": "seconds/image"})
     return frame_markdown(shown.assign(**{kind.title if kind else found.score: marked}))
+
+
+def sampling_settings(
+    sampler: str | None, steps: int | None, settings: list[str] | None
+) -> dict[str, object]:
+    """Return the settings of the sampling that --sampler, --steps and --set change. Raises ValueError where
+    two of them change the same one.
+    """
+    asked = {"sampler": sampler, "steps": steps}
+    found: dict[str, object] = {key: value for key, value in asked.items() if value is not None}
+    for key, value in map(setting, settings or []):
+        if key in found:
+            raise ValueError(f"{key} is given twice, as {found[key]} and as {value}: give it once")
+        found[key] = value
+    return found
 
 
 def setting(text: str) -> tuple[str, object]:

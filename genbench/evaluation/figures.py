@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "check_figure", "curves_figure", "is_near", "schedule_figure"]
+__all__ = [
+    "Curve",
+    "check_figure",
+    "codes_figure",
+    "curves_figure",
+    "images_figure",
+    "is_near",
+    "schedule_figure",
+]
 
 FEW = 50  # points of a curve up to which each is marked
 NEAR = 0.02  # alpha_bar; a width of a line or so
@@ -25,6 +33,21 @@ TICKS = 10  # values of an axis up to which each gets a tick
 WIDE = 3.0  # ratio of the largest value to the smallest from which on a logarithmic axis helps
 DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (6, 2)), (0, (1, 1)), (0, (6, 1, 1, 1)))
 MARKERS = "os^DvP*X"
+CLASSES = (
+    ("#0072b2", "o"),
+    ("#e69f00", "s"),
+    ("#009e73", "^"),
+    ("#cc79a7", "D"),
+    ("#56b4e9", "v"),
+    ("#d55e00", "P"),
+    ("#4d4d4d", "*"),
+    ("#9c8500", "X"),
+    ("#332288", "<"),
+    ("#882255", ">"),
+)
+"""Colours and markers of classes. Colours of Okabe and Ito 2008 first, which the colour-blind tell apart; the
+last ones, and classes beyond the tenth, differ from those of similar colour by the marker."""
+LISTED = 20  # classes of a legend
 
 
 class Curve(NamedTuple):
@@ -34,6 +57,15 @@ class Curve(NamedTuple):
     y: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+
+
+class Row(NamedTuple):
+    """A row of images of a figure: its name, the images, and a text below each of them."""
+
+    name: str
+    images: np.ndarray
+    """(F, H, W, 1 or 3) uint8."""
+    texts: Sequence[str]
 
 
 class Line(NamedTuple):
@@ -125,6 +157,64 @@ def curves_figure(
         set_logarithmic(axes, sorted({value for curve in lines.values() for value in curve.x}), heights)
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend()
+    save_figure(figure, path)
+
+
+def codes_figure(
+    points: np.ndarray,
+    path: Path,
+    *,
+    shares: tuple[float, float],
+    labels: np.ndarray | None = None,
+    names: Sequence[str] = (),
+) -> None:
+    """Draw codes as points in the plane of two principal components, a colour and a marker for each class.
+
+    points (N, 2). shares: explained variance of each direction, from 0 to 1, for the titles of the axes.
+    labels (N,), None: one colour. names: of the classes, by their numbers; those without one go by these. The
+    legend lists the classes that are there, the first 20 of more.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5.5), layout="constrained")
+    axes = figure.subplots()
+    classes = np.zeros(len(points), dtype=np.int64) if labels is None else np.asarray(labels)
+    for place, number in enumerate(np.unique(classes)):
+        colour, marker = CLASSES[number % len(CLASSES)][0], CLASSES[sum(divmod(number, len(CLASSES))) % 10][1]
+        mine = points[classes == number]
+        name = names[number] if number < len(names) else str(number)
+        # A name that begins with _ is of no legend, to matplotlib.
+        label = None if labels is None or place >= LISTED else name.lstrip("_").replace("$", r"\$")
+        axes.scatter(
+            mine[:, 0], mine[:, 1], s=22, c=colour, marker=marker, alpha=0.75, linewidths=0, label=label
+        )
+    one, other = (
+        f"principal component {i} ({share:.1%} of the variance)" for i, share in enumerate(shares, 1)
+    )
+    axes.set(xlabel=one, ylabel=other)
+    axes.grid(visible=True, alpha=0.3)
+    if labels is not None:
+        figure.legend(loc="outside right upper", title="class", markerscale=1.8)
+    save_figure(figure, path)
+
+
+def images_figure(rows: Sequence[Row], path: Path, *, columns: Sequence[str], below: str = "{}") -> None:
+    """Draw rows of images, each pixel a square, with names in front of the rows, titles above the columns and
+    a text below each image. below: pattern of these texts. All rows have as many images as there are columns.
+    """
+    from matplotlib.figure import Figure
+
+    # Inches: a tile with its text, and a margin for names.
+    figure = Figure(figsize=(1.15 * len(columns) + 1.2, 1.4 * len(rows) + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for row, places in zip(rows, grid, strict=True):
+        for axes, image, text in zip(places, row.images, row.texts, strict=True):
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.set_xlabel(below.format(text), fontsize=9)
+        places[0].set_ylabel(row.name.replace("$", r"\$"), rotation=0, ha="right", va="center")
+    for axes, title in zip(grid[0], columns, strict=True):
+        axes.set_title(title, fontsize=10)
     save_figure(figure, path)
 
 

@@ -2,6 +2,7 @@
 codes rebuild and interpolate, and which samples resemble training images.
 """
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,14 +11,19 @@ import torch
 from torch import Tensor
 
 from genbench.data import ImageData, to_float, to_uint8
+from genbench.evaluation.animation import FRAMES as MOVING
+from genbench.evaluation.animation import Format, animated, formats_of, sample_count, save_animation
+from genbench.evaluation.figures import codes_figure
 from genbench.evaluation.pictures import save_grid
+from genbench.evaluation.projection import principal_components
 from genbench.evaluation.samples import held_out_order
 from genbench.evaluation.slerp import slerp
-from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory
+from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory, frame_indices
 from genbench.metrics import Drawn, Reference, nearest_features, nearest_images
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.memory import FREE, memory_for
+from genbench.runtime.printable import complain
 from genbench.tracking import Tracker
 from genbench.training.step import model_batch
 
@@ -25,6 +31,7 @@ __all__ = ["Gallery"]
 
 GRID = 64  # images of a grid
 CLASSES = 20  # the most rows of a conditional model's grid
+ENCODED, AT_ONCE = 1000, 250  # test images whose codes are projected, and how many are encoded at a time
 REBUILT, COLUMNS = 32, 8  # test images that are shown with their reconstructions, and how many in a row
 SOUGHT = 1000  # samples whose nearest training images are looked for
 ROWS, FRAMES = 6, 12  # images and states of a process, or of a way between two codes
@@ -40,13 +47,16 @@ class Picture(NamedTuple):
     """(N, C, H, W) uint8."""
     columns: int | None
     """Number of images in a row; None makes the grid about square."""
+    states: Tensor | None = None
+    """Of a picture of samples on their way: what an animation shows, (F, N, C, H, W) uint8."""
 
 
 class Gallery:
     """Draws pictures of a model; the first process writes them into a folder and shows them to the tracker.
 
     Every picture starts from the same random numbers: the grids of one training show the same images grow.
-    samples_per_class: columns of a conditional model's grid.
+    samples_per_class: columns of a conditional model's grid. animation: the format in which samples are
+    shown coming out of noise, of models that draw step by step; None: they are not.
     """
 
     def __init__(
@@ -57,9 +67,10 @@ class Gallery:
         context: Context,
         *,
         samples_per_class: int = 8,
+        animation: Format | None = "webp",
     ) -> None:
         self.folder, self.tracker, self.data, self.context = folder, tracker, data, context
-        self.samples_per_class = samples_per_class
+        self.samples_per_class, self.animation = samples_per_class, animation
         self.order = held_out_order(data, context.seed)
 
     def real(self) -> None:
@@ -97,6 +108,8 @@ class Gallery:
         drawings = [draw for kind, draw in kinds.items() if isinstance(model, kind)]
         for picture in self.context.processes.map(lambda draw: tuple(self.drawn(draw, model)), drawings):
             self.show(Picture._make(picture), images_seen)
+        if isinstance(model, Latent):
+            self.codes(model, images_seen)
 
     @torch.no_grad()
     def drawn(self, draw: Callable[[Any], Picture], model: Generator) -> Picture:
@@ -108,11 +121,16 @@ class Gallery:
 
     def trajectory(self, model: Trajectory) -> Picture:
         """Draw the states between noise and samples: 6 rows, one for each sample, of 12 states in the order
-        of sampling, the classes in turn for a conditional model.
+        of sampling, the classes in turn for a conditional model. An animation shows the same samples, and
+        more of their states.
         """
         assert isinstance(model, Generator)  # a trajectory is what some of them have
-        y = classes_in_turn(model, ROWS, self.context.device)
-        return frames("trajectory", model.trajectory(ROWS, y, rng=self.rng(), frames=FRAMES))
+        moving = 0 if self.animation is None else sample_count(model.shape)
+        n, many = max(ROWS, moving), MOVING if moving else FRAMES
+        y = classes_in_turn(model, n, self.context.device)
+        states = animated(model, n, y, stream=self.rng(), frames=many)
+        shown = frames("trajectory", states[frame_indices(many, FRAMES), :ROWS])
+        return shown._replace(states=states[:, :moving].contiguous()) if moving else shown
 
     def forward_process(self, model: ForwardProcess) -> Picture:
         """Draw the states between training images and noise: 6 rows, one for each of the first images, of 12
@@ -132,6 +150,36 @@ class Gallery:
         rows = zip(x.split(columns), model.reconstruct(x, y).split(columns), strict=True)
         above = torch.cat([image for row in rows for image in row])
         return Picture("reconstructions", to_uint8(above), columns)
+
+    @torch.no_grad()
+    def codes(self, model: Latent, images_seen: int) -> None:
+        """Draw the codes of up to 1,000 held-out test images, projected on their two first principal
+        components, in the colours of their classes, where the data has any; in the first process. Codes that
+        are not finite have no picture.
+        """
+        index, path = self.order[:ENCODED], self.path("codes", images_seen)
+
+        def draw() -> bool:
+            batches = [
+                model_batch(model, self.data.test, part, self.context.device) for part in index.split(AT_ONCE)
+            ]
+            codes = torch.cat([model.encode(x, y).flatten(1).cpu() for x, y in batches])
+            if not bool(codes.isfinite().all()):
+                return False
+            labels = self.data.test.labels
+            found = principal_components(codes)
+            codes_figure(
+                found.points.numpy(),
+                path,
+                shares=found.shares,
+                labels=None if labels is None else labels[index].numpy(),
+                names=self.data.class_names,
+            )
+            self.tracker.image("codes", path, images_seen=images_seen)
+            return True
+
+        with rng.fork(self.context.device):
+            self.context.processes.on_first(draw)
 
     def interpolation(self, model: Decodes) -> Picture:
         """Draw the images of 12 codes on the arc between two codes, for 6 pairs, a row each; of two test
@@ -185,13 +233,37 @@ class Gallery:
 
     def show(self, picture: Picture, images_seen: int) -> Path:
         """Write one picture into the folder and pass it to the tracker, in the first process; returns its
-        path in all of them. The file's name holds images_seen in nine digits, so that names sort by progress.
+        path in all of them. An animation of it follows.
         """
-        path = self.folder / f"{picture.name}_{images_seen:09d}.png"
+        path = self.path(picture.name, images_seen)
         if self.context.first:
             save_grid(picture.images, path, columns=picture.columns)
             self.tracker.image(picture.name, path, images_seen=images_seen)
+            # States that are all alike, of a model that draws in one step after all, show no way.
+            if picture.states is not None and not torch.equal(picture.states[0], picture.states[-1]):
+                self.show_animation(picture.states, images_seen)
         return path
+
+    def show_animation(self, states: Tensor, images_seen: int) -> None:
+        """Write an animation in the format of the run, and pass its WebP or GIF to the tracker. A program for
+        videos that fails costs the video alone, with a warning.
+        """
+        first, *others = [
+            self.path("animation", images_seen, ending) for ending in formats_of(self.animation)
+        ]
+        save_animation(states, first)
+        self.tracker.image("animation", first, images_seen=images_seen)
+        for video in others:
+            try:
+                save_animation(states, video)
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                complain(f"{video} is not written: {error}")
+
+    def path(self, name: str, images_seen: int, ending: str = "png") -> Path:
+        """Return the path of a picture; its name holds images_seen in nine digits, so that names sort by
+        progress.
+        """
+        return self.folder / f"{name}_{images_seen:09d}.{ending}"
 
     def rng(self) -> torch.Generator:
         """Make a fresh stream of random numbers, the same one for every picture, so that pictures of one
@@ -202,9 +274,10 @@ class Gallery:
 
 def frames(name: str, states: Tensor) -> Picture:
     """Make a picture of processes, one row for each of N images and one column for each of F states; states
-    (F, N, C, H, W) in [-1, 1], on any device.
+    (F, N, C, H, W), uint8 or in [-1, 1], on any device.
     """
-    return Picture(name, to_uint8(states).transpose(0, 1).flatten(0, 1).cpu(), len(states))
+    pixels = to_uint8(states) if states.is_floating_point() else states
+    return Picture(name, pixels.transpose(0, 1).flatten(0, 1).cpu(), len(states))
 
 
 def nearest_rows(drawn: Drawn, train: Reference) -> Tensor:

@@ -5,13 +5,23 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import FitsAfterTraining, Generator, Latent, Loss, Noising, Rng, Stage
+from genbench.generator import (
+    FitsAfterTraining,
+    Generator,
+    Latent,
+    Loss,
+    Noising,
+    Rng,
+    Stage,
+    Trajectory,
+    check_frames,
+)
 from genbench.runtime import global_batch
 
 __all__ = ["LatentDiffusion"]
 
 
-class LatentDiffusion(Latent, Noising, FitsAfterTraining):
+class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
     """x = decode(mean + scale u), u (L, h, w) from a prior, any model of images, as if latents were images.
 
     The training has two stages: the autoencoder for a share of the budget, then the prior on its latents,
@@ -158,6 +168,18 @@ class LatentDiffusion(Latent, Noising, FitsAfterTraining):
 
     def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         return self.mean + self.scale() * self.prior_model.sample(n, y, rng=rng)
+
+    @torch.no_grad()
+    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+        """Draw samples and return the decoded states of their latents on the way: (frames, n, C, H, W).
+
+        The latents of a prior that draws in one step have no states on the way: all frames are the samples.
+        """
+        check_frames(frames)
+        if not isinstance(self.prior_model, Trajectory):
+            return self.sample(n, y, rng=rng).expand(frames, n, *self.shape)
+        latents = self.prior_model.trajectory(n, y, rng=rng, frames=frames)
+        return torch.stack([self.decode(self.mean + self.scale() * u, y) for u in latents])
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)

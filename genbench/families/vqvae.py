@@ -8,7 +8,16 @@ from torch import Tensor, nn
 
 from genbench.autoregressive.network import CausalNetwork
 from genbench.autoregressive.pixel_law import Categorical
-from genbench.generator import Generator, Latent, Likelihood, Loss, Rng, Stage
+from genbench.generator import (
+    Generator,
+    Latent,
+    Likelihood,
+    Loss,
+    Rng,
+    Stage,
+    Trajectory,
+    check_frames,
+)
 from genbench.runtime import global_batch
 from genbench.vaes.codebook import Codebook, perplexity
 from genbench.vaes.likelihood import PixelLikelihood
@@ -16,7 +25,7 @@ from genbench.vaes.likelihood import PixelLikelihood
 __all__ = ["VQVAE"]
 
 
-class VQVAE(Latent, Likelihood):
+class VQVAE(Latent, Likelihood, Trajectory):
     """Encoder to a map of L numbers a position, each position replaced by its nearest code, decoder; a prior.
 
     The training has two stages. Phase "autoencoder", for a share of the budget: encoder and decoder by
@@ -154,6 +163,20 @@ class VQVAE(Latent, Likelihood):
             device = self.codebook.codes.device
             index = global_batch.integers(n, maps, low=0, high=size, rng=rng, device=device)
         return self.codebook.look_up(index)
+
+    @torch.no_grad()
+    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+        """Draw samples and return what their maps of codes decode to on the way, each position that is not
+        drawn yet at the middle code: (frames, n, C, H, W).
+
+        Codes of a prior that draws in one step have no states on the way: all frames are the samples.
+        """
+        check_frames(frames)
+        if not isinstance(self.prior_model, Trajectory):
+            return self.sample(n, y, rng=rng).expand(frames, n, *self.shape)
+        maps = self.prior_model.trajectory(n, y, rng=rng, frames=frames)
+        levels = [self.code_distribution.to_level(state)[:, 0] for state in maps]
+        return torch.stack([self.decode(self.codebook.look_up(index), y) for index in levels])
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)

@@ -110,11 +110,12 @@ def pictures(session: Session, model: Generator, count: int, each: float) -> Par
 
 
 def details(trial: Session, model: Generator) -> float:
-    """Measure the seconds of the pictures that are drawn once, at the end: trajectories, rebuilt images,
-    interpolations, as far as the model has them. They are written into the folder of the trial.
+    """Measure the seconds of the pictures that are drawn once, at the end: trajectories and their animation,
+    rebuilt images, interpolations, codes, as far as the model has them. They are written into the folder of
+    the trial.
     """
-    parts = (trial.here.samples, Trackers([]), trial.data, trial.context)
-    gallery = Gallery(*parts, samples_per_class=trial.parts.trainer.samples_per_class)
+    parts, trainer = (trial.here.samples, Trackers([]), trial.data, trial.context), trial.parts.trainer
+    gallery = Gallery(*parts, samples_per_class=trainer.samples_per_class, animation=trainer.animation)
     return seconds_of(lambda: gallery.details(model, 0))
 
 

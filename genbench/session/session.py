@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genbench.data import prepare
 from genbench.errors import MissingWeights, OutOfMemory, Unmeasured, UsageError
+from genbench.evaluation.animation import check_ffmpeg, formats_of
 from genbench.evaluation.evaluator import SPLITS, Evaluation, Evaluator, noise_schedule
 from genbench.evaluation.gallery import Gallery
 from genbench.generator import Generator
@@ -66,6 +67,8 @@ class Session:
         if self.checkpoint is None:  # else the command of an earlier version's run can still end it
             check_times(parts.recipe, parts.source.counts()["train"])
         check_memory_of_batch(parts.model, parts.trainer, parts.device)
+        if "mp4" in formats_of(parts.trainer.animation):
+            check_ffmpeg()
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
         parts.metrics.check_data(self.data)
@@ -209,6 +212,7 @@ class Session:
             self.data,
             self.context,
             samples_per_class=parts.trainer.samples_per_class,
+            animation=parts.trainer.animation,
         )
         gallery.real()
         trained = self.train(tracker, gallery.samples)

@@ -46,6 +46,8 @@ CAPTIONS = {
     "forward": "from training images to noise, a row each",
     "reconstructions": "test images, and beneath each row their reconstructions",
     "interpolation": "between two codes, a row each",
+    "animation": "samples coming out of noise",
+    "codes": "codes of test images, projected on their two first principal components, coloured by class",
     "neighbours": "samples, and beneath them the training images nearest in pixels and in features",
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from genbench.tracking.mirror import Mirror, MirrorRecipe, Opening, Picture, variables
+from genbench.tracking.moving_picture import is_moving
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -98,6 +99,9 @@ class Mlflow(Mirror):
     def send_picture(self, picture: Picture, images_seen: int) -> None:
         from PIL import Image
 
+        if is_moving(picture.path):  # its gallery shows PNG files alone
+            self.client.log_artifact(self.id, str(picture.path), artifact_path=picture.name)
+            return
         with Image.open(picture.path) as image:
             self.client.log_image(self.id, image.convert("RGB"), key=picture.name, step=images_seen)
 

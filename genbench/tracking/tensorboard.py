@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from genbench.tracking.mirror import Mirror, MirrorRecipe, Opening, Picture, Sent
+from genbench.tracking.moving_picture import gif_of, is_moving
 
 __all__ = ["TensorBoard", "TensorBoardRecipe"]
 
@@ -44,9 +45,25 @@ class TensorBoard(Mirror):
         import numpy as np
         from PIL import Image
 
+        if is_moving(picture.path):
+            self.send_animation(picture, images_seen)
+            return
         with Image.open(picture.path) as image:
             pixels = np.asarray(image.convert("RGB"))
         self.writer.add_image(picture.name, pixels, images_seen, dataformats="HWC")
+
+    def send_animation(self, picture: Picture, images_seen: int) -> None:
+        """Write an animation as a GIF in the place of an image, as add_video does with arrays."""
+        from PIL import Image
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        with Image.open(picture.path) as image:
+            width, height = image.size
+        gif = Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=gif_of(picture.path)
+        )
+        summary = Summary(value=[Summary.Value(tag=picture.name, image=gif)])
+        self.writer._get_file_writer().add_summary(summary, images_seen)
 
     def send_summary(self, values: Mapping[str, float | str | None], images_seen: int) -> None:
         # A chart of one point each, by which runs compare: of the short keys alone, the text has the others.

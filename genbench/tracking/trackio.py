@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from genbench.tracking.mirror import Mirror, MirrorRecipe, Opening, Picture, variables
+from genbench.tracking.moving_picture import is_moving, last_frame
 
 __all__ = ["Trackio", "TrackioRecipe"]
 
@@ -52,7 +53,9 @@ class Trackio(Mirror):
     def send_picture(self, picture: Picture, images_seen: int) -> None:
         import trackio
 
-        image = trackio.Image(picture.path, caption=picture.caption)
+        # It shows still images: of an animation the last frame.
+        shown = last_frame(picture.path) if is_moving(picture.path) else picture.path
+        image = trackio.Image(shown, caption=picture.caption)
         self.run.log({picture.name: image}, step=images_seen)
 
     def send_summary(self, values: Mapping[str, float | str | None], images_seen: int) -> None:

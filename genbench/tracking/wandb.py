@@ -1,5 +1,6 @@
 """Weights & Biases as a mirror of the log; the only importer of wandb."""
 
+import io
 import os
 import shlex
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from genbench.records.summary import TRAINING, VALIDATION
 from genbench.runtime.printable import complain
 from genbench.tracking.mirror import FILES_SECONDS, Mirror, MirrorRecipe, Mode, Opening, Picture, one_line
+from genbench.tracking.moving_picture import gif_of, is_moving
 
 if TYPE_CHECKING:
     import subprocess
@@ -184,10 +186,12 @@ def is_charted(name: str) -> bool:
     return before.partition("/")[0] == "train" and not last.endswith(DIAGNOSTICS)
 
 
-def image_of(picture: Picture) -> "wandb.Image":
-    """Return a picture as wandb takes it, with its caption."""
+def image_of(picture: Picture) -> "wandb.Image | wandb.Video":
+    """Return a picture as wandb takes it, with its caption; an animation as a GIF."""
     import wandb
 
+    if is_moving(picture.path):
+        return wandb.Video(io.BytesIO(gif_of(picture.path)), caption=picture.caption, format="gif")
     return wandb.Image(str(picture.path), caption=picture.caption)
 
 

@@ -20,7 +20,7 @@ LIKELIHOODS = {
     "bits_per_dim_lower": "bits per dimension, at most (from a lower bound on the likelihood)",
     "bits_per_dim_estimate": "bits per dimension, estimated",
 }
-PICTURES = ("samples", "trajectory", "reconstructions", "interpolation", "neighbours")
+PICTURES = ("samples", "trajectory", "animation", "reconstructions", "codes", "interpolation", "neighbours")
 COLUMNS = ("family", "protocol", *MEASURES, "bits_per_dim", "bound", *AXES)
 VALIDATED = "^validation/([a-z_]+/)*loss$"
 FAMILY = wr.Config("family")

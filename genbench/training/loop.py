@@ -52,6 +52,7 @@ class Trainer:
     clip_norm: bound on the gradient's norm (None: no bound).
     on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
     samples_per_class: images in each row of a conditional model's grid.
+    animation: format in which samples are shown coming out of noise at the end; None: they are not.
     evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
     validate_every_images: between two validations of the averaged weights, on the images of data.validation.
     keep: "best" also saves the weights of the best validation so far; keep_by: what validations are compared
@@ -76,6 +77,7 @@ class Trainer:
     keep_by: str = "loss"
     patience: int | None = None
     samples_per_class: int = 8
+    animation: Literal["webp", "gif", "mp4"] | None = "webp"
     checkpoint_every_seconds: float = 60.0
     on_nonfinite: Literal["stop", "skip"] = "stop"
 

@@ -16,6 +16,7 @@ VERBS = (
     "report",
     "serve",
     "sample",
+    "animate",
     "interpolate",
     "sampler-sweep",
     "bound",

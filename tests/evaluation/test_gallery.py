@@ -1,6 +1,8 @@
 """The pictures of a run."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from genbench.generator import Latent, Loss
 from genbench.metrics import Drawn, Moments, Reference
 from genbench.runtime.context import Context
 from genbench.tracking import JsonLines
+from genbench.tracking.moving_picture import last_frame
 from tests.toys import toy_model
 
 CPU = torch.device("cpu")
@@ -51,10 +54,40 @@ def test_processes_are_drawn_of_models_that_have_one(gallery: Gallery) -> None:
     gallery.real()
     gallery.details(toy_model().eval(), 100)
     names = {path.name for path in gallery.folder.iterdir()}
-    assert names == {"real.png", "trajectory_000000100.png", "forward_000000100.png"}
+    drawn = {"trajectory_000000100.png", "animation_000000100.webp", "forward_000000100.png"}
+    assert names == {"real.png", *drawn}
     with Image.open(gallery.folder / "trajectory_000000100.png") as image:
         width, height = image.size
         assert width > height  # twelve states a row, six rows
+
+
+def test_an_animation_shows_the_samples_of_the_trajectory(gallery: Gallery) -> None:
+    model = toy_model().eval()
+    gallery.details(model, 100)
+    samples = to_uint8(model.sample(16, rng=gallery.rng()))
+    shown = np.asarray(last_frame(gallery.folder / "animation_000000100.webp"))[..., 0]
+    with Image.open(gallery.folder / "trajectory_000000100.png") as image:
+        still = np.asarray(image)
+    for row in range(6):
+        top, left = row // 4 * (96 + BORDER) + BORDER, row % 4 * (96 + BORDER) + BORDER
+        assert np.array_equal(shown[top : top + 96 : 24, left : left + 96 : 24], samples[row, 0])
+        top, left = row * (48 + BORDER) + BORDER, 11 * (48 + BORDER) + BORDER
+        assert np.array_equal(still[top : top + 48 : 12, left : left + 48 : 12], samples[row, 0])
+
+
+@pytest.mark.parametrize(("chosen", "endings"), [(None, set()), ("gif", {".gif"}), ("mp4", {".webp"})])
+def test_animations_have_the_chosen_format_and_a_program_that_fails_costs_the_video_alone(
+    gallery: Gallery,
+    chosen: Literal["gif", "mp4"] | None,
+    endings: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", str(gallery.folder))  # without ffmpeg
+    gallery.animation = chosen
+    gallery.details(toy_model().eval(), 100)
+    assert {path.suffix for path in gallery.folder.glob("animation_*")} == endings
+    assert ("animation_000000100.mp4 is not written" in capsys.readouterr().err) == (chosen == "mp4")
 
 
 def test_a_conditional_model_shows_a_row_a_class(gallery: Gallery) -> None:
@@ -88,6 +121,13 @@ class Halves(Latent):
         return torch.cat([z, torch.full_like(z, -1)], dim=2)
 
 
+class Broken(Halves):
+    """Its codes are not finite."""
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return x[:, :, :2] / 0
+
+
 def test_rebuilt_images_stand_below_the_test_images(gallery: Gallery) -> None:
     gallery.details(Halves((1, 4, 4)).eval(), 100)
     with Image.open(gallery.folder / "reconstructions_000000100.png") as image:
@@ -101,6 +141,26 @@ def test_rebuilt_images_stand_below_the_test_images(gallery: Gallery) -> None:
         assert np.array_equal(real, test[k])
         assert np.array_equal(below[:2], test[k, :2])
         assert not below[2:].any()
+
+
+def test_codes_of_test_images_are_drawn_of_models_that_encode(gallery: Gallery) -> None:
+    torch.manual_seed(0)
+    gallery.details(Halves((1, 4, 4)).eval(), 100)
+    first = (gallery.folder / "codes_000000100.png").read_bytes()
+    torch.rand(10)
+    gallery.details(Halves((1, 4, 4)).eval(), 200)
+    assert (gallery.folder / "codes_000000200.png").read_bytes() == first
+    labels = torch.arange(70) % 3
+    gallery.data = replace(
+        gallery.data, test=Split(gallery.data.test.images, labels), class_names=("_a", "$b")
+    )
+    gallery.details(Halves((1, 4, 4)).eval(), 300)
+    assert (gallery.folder / "codes_000000300.png").read_bytes() != first
+
+
+def test_codes_that_are_not_finite_have_no_picture(gallery: Gallery) -> None:
+    gallery.codes(Broken((1, 4, 4)).eval(), 100)
+    assert not gallery.folder.exists()
 
 
 def test_neighbours_show_the_likeliest_copies_first_above_what_they_resemble(gallery: Gallery) -> None:

@@ -1,5 +1,6 @@
 """What every mirror has in common, on the real libraries: each is read back by its library's own reader."""
 
+import io
 import json
 import os
 import subprocess
@@ -12,7 +13,9 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from PIL import Image
 
+from genbench.evaluation.animation import save_animation
 from genbench.evaluation.pictures import save_grid
 from genbench.tracking import Mirror, MirrorRecipe, MlflowRecipe, TensorBoardRecipe, Tracking
 from genbench.tracking.mirror import MirrorStartError, Opening, Picture, mirrored
@@ -129,6 +132,33 @@ def test_values_pictures_and_the_result_arrive_under_the_same_names(
     assert found.values["bits_per_dim"] == [(20, 3.0)]
     assert found.pictures == {"samples": [20]}
     assert found.result["family"] == "ddpm"
+
+
+@OPTIONS
+def test_an_animation_arrives_as_what_the_library_shows(option: str, tmp_path: Path) -> None:
+    run, path = tmp_path / "run", tmp_path / "animation_000000020.webp"
+    states = torch.randint(
+        0, 256, (3, 1, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    save_animation(states, path)
+    tracker = Tracking({option: recipe_of(option)}).open(run, **ABOUT)
+    tracker.image("animation", path, images_seen=20)
+    tracker.summary({})
+    tracker.finish("done")
+    if option == "tensorboard":
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        found = EventAccumulator(str(run / "tensorboard"), size_guidance={"images": 0}).Reload()
+        (event,) = found.Images("animation")
+        content = event.encoded_image_string
+    else:
+        client = mlflow_client(run)
+        (one,) = client.search_runs([client.get_experiment_by_name("genbench").experiment_id])
+        (file,) = client.list_artifacts(one.info.run_id, "animation")
+        content = Path(client.download_artifacts(one.info.run_id, file.path)).read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == ("GIF" if option == "tensorboard" else "WEBP")
+        assert getattr(image, "n_frames", 1) == 3
 
 
 @OPTIONS

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from genbench.evaluation.animation import save_animation
 from genbench.evaluation.pictures import save_grid
 from genbench.tracking import upload_command
 from genbench.tracking.wandb import is_charted
@@ -32,6 +34,8 @@ tracker.log({"loss": float("nan")}, images_seen=20)
 tracker.log({"training/fid[f,n=1,ref=train,ema]": 4.0}, images_seen=20)
 if (root / "x.png").exists():
     tracker.image("samples", root / "x.png", images_seen=20)
+if (root / "x.webp").exists():
+    tracker.image("animation", root / "x.webp", images_seen=20)
 values = {"fid[f,n=2,ref=train,ema]": 3.0, "fid": 3.0, "bound": None, "family": "ddpm", "protocol": "f,n=2"}
 tracker.summary({**values, "images_seen": 20})
 state = tracker.state()
@@ -102,6 +106,9 @@ def events(root: Path) -> list[dict]:
 
 def test_without_a_key_a_run_is_kept_offline_and_mirrors_the_json_lines(tmp_path: Path) -> None:
     save_grid(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), tmp_path / "x.png")
+    save_animation(
+        torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1, 1).expand(3, 1, 1, 8, 8), tmp_path / "x.webp"
+    )
     done = run(tmp_path, SCRIPT + RESUME)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # wandb prints nothing of its own, on neither stream
@@ -109,6 +116,9 @@ def test_without_a_key_a_run_is_kept_offline_and_mirrors_the_json_lines(tmp_path
     first, second = sorted((tmp_path / "wandb").glob("offline-run-*"), key=lambda path: path.stat().st_ctime)
     assert first.name.endswith(run_id)
     assert run_id in second.name  # of two that start within a second, wandb numbers the later one
+    (moving,) = first.rglob("*.gif")
+    with Image.open(moving) as image:
+        assert getattr(image, "n_frames", 1) == 3
     text = records(first)
     for piece in ("images_seen", "loss", "model.width", "fid[f,n=2,ref=train,ema]", "samples"):
         assert piece in text

@@ -11,7 +11,7 @@ from genbench.records.metric_kinds import Kind
 from genbench.records.metric_name import MetricName
 from genbench.report.columns import Column, column
 from genbench.report.page import run_folder
-from genbench.report.page.pictures import Pictures, pictures_of, rank
+from genbench.report.page.pictures import MOVING, STILL, Pictures, pictures_of, rank
 from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
 from genbench.report.table import Line as TableRow
 from genbench.report.table import Table, budget_groups
@@ -40,8 +40,9 @@ class Panel(NamedTuple):
     note: str = ""  # a sentence on what the figures lack, empty where that is nothing
 
 
-# The number of a row, None of training images, which belong to no row; a name; the picture's `src`.
-Picture = tuple[int | None, str, str]
+# The number of a row, None of training images, which belong to no row; a name; the picture's `src`; that of
+# an unmoving one, for readers who want no motion.
+Picture = tuple[int | None, str, str, str | None]
 
 
 def panel(figures: Iterable[Figure | None], note: str = "") -> Panel:
@@ -165,13 +166,16 @@ def pictures_by_kind(rows: Sequence[ShownRow], pictures: Pictures) -> dict[str, 
     """
     found: dict[str, list[Picture]] = {}
     for row in rows[:PICTURED]:
-        for kind, path in pictures_of(row.path).items():
-            if source := pictures.source(path, row.path):
-                found.setdefault(kind, []).append((row.number, row.name, source))
-    there = ((row.path / "samples" / "real.png", row.path) for row in rows if "samples" in found)
-    sources = (pictures.source(path, run) for path, run in there if os.path.lexists(path))
-    if source := next(filter(None, sources), None):
-        found["samples"].append((None, "training images", source))
+        there = pictures_of(row.path)
+        sources = {kind: pictures.source(path, row.path) for kind, path in there.items()}
+        for kind, source in sources.items():
+            if source:
+                still = sources.get(STILL) if kind == MOVING else None
+                found.setdefault(kind, []).append((row.number, row.name, source, still))
+    real = ((row.path / "samples" / "real.png", row.path) for row in rows if "samples" in found)
+    images = (pictures.source(path, run) for path, run in real if os.path.lexists(path))
+    if source := next(filter(None, images), None):
+        found["samples"].append((None, "training images", source, None))
     return {kind: found[kind] for kind in sorted(found, key=rank)}
 
 

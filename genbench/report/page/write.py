@@ -9,7 +9,7 @@ from genbench.report.compare import Comparison
 from genbench.report.footnotes import left_out, some
 from genbench.report.numbers import parts, written
 from genbench.report.overview import overview
-from genbench.report.page.pictures import Pictures, Place, embedded, heading
+from genbench.report.page.pictures import Pictures, Place, embedded, heading, media_type
 from genbench.report.page.run_folder import images_seen
 from genbench.report.page.sections import section
 from genbench.report.unfinished import at_work
@@ -70,7 +70,7 @@ def write_folder(found: Comparison, out: Path, *, title: str) -> None:
     """
 
     def copied(content: bytes) -> str:
-        name = f"assets/{hashlib.sha256(content).hexdigest()[:16]}.png"
+        name = f"assets/{hashlib.sha256(content).hexdigest()[:16]}.{media_type(content)}"
         with atomic_file(out / name) as file:
             file.write(content)
         return name

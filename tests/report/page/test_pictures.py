@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genbench.report.page.pictures import Pictures, embedded, pictures_of
+from genbench.report.page.pictures import Pictures, embedded, pictures_of, size_of
 
 
 def test_what_is_no_picture_is_not_read_as_one(tmp_path: Path) -> None:
@@ -13,6 +13,35 @@ def test_what_is_no_picture_is_not_read_as_one(tmp_path: Path) -> None:
     pictures = Pictures(embedded)
     assert pictures.source(tmp_path / "a.png", tmp_path) is None
     assert "a.png is not a PNG file" in pictures.refused[tmp_path / "a.png"]
+
+
+def animation(path: Path, format: str) -> None:
+    """Write an animation of two frames."""
+    frames = [Image.new("L", (10, 6), shade) for shade in (0, 200)]
+    frames[0].save(path, format=format, save_all=True, append_images=frames[1:], duration=50, lossless=True)
+
+
+@pytest.mark.parametrize("ending", ["webp", "gif"])
+def test_animations_are_shown_by_their_own_type(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"animation_000000001.{ending}"
+    animation(path, ending)
+    assert size_of(path.read_bytes(), f".{ending}") == (10, 6)
+    source = Pictures(embedded).source(path, tmp_path)
+    assert source is not None
+    assert source.startswith(f"data:image/{ending};base64,")
+    other = path.rename(path.with_suffix(".gif" if ending == "webp" else ".webp"))
+    pictures = Pictures(embedded)
+    assert pictures.source(other, tmp_path) is None  # its ending is not what it holds
+    assert "is not a" in pictures.refused[other]
+
+
+def test_only_an_animation_moves(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    for name in ("samples_000000001.gif", "animation_000000001.png", "animation_000000001.mp4"):
+        (tmp_path / "samples" / name).touch()
+    (tmp_path / "samples" / "animation_000000002.webp").touch()
+    found = pictures_of(tmp_path)
+    assert {kind: path.name for kind, path in found.items()} == {"animation": "animation_000000002.webp"}
 
 
 def test_the_last_picture_of_each_kind_is_shown_in_the_order_of_the_page(tmp_path: Path) -> None:

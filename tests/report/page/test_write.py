@@ -95,6 +95,24 @@ def test_it_is_one_file_that_asks_for_nothing(found: Comparison) -> None:
     assert re.findall(r"url\(|@import|https?://", text(found)) == []
 
 
+def test_an_animation_gives_way_to_a_still_picture_where_a_reader_wants_no_motion(
+    found: Comparison, tmp_path: Path
+) -> None:
+    frames = [Image.new("L", (8, 8), shade) for shade in (0, 200)]
+    for run in found.runs.paths.values():
+        path = run / "samples" / "animation_000000020.webp"
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=50, lossless=True)
+    tags = Tags(text(found))
+    stills, sources = tags.all("source"), [str(tag["src"]) for tag in tags.all("img")]
+    assert len(stills) == 2  # of two rows
+    assert {tag["media"] for tag in stills} == {"(prefers-reduced-motion: reduce)"}
+    assert {tag["srcset"] for tag in stills} < {*sources}  # the trajectories
+    assert sum(source.startswith("data:image/webp;") for source in sources) == 2
+    out = tmp_path / "new"
+    write_folder(found, out, title="runs")
+    assert len([*out.rglob("*.webp")]) == 1
+
+
 def test_as_a_folder_the_pictures_are_files_beside_it_each_once(found: Comparison, tmp_path: Path) -> None:
     out = tmp_path / "new"
     write_folder(found, out, title="runs")
