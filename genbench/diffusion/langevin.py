@@ -48,8 +48,9 @@ class LangevinSampler(Sampler):
     """A sampler with corrector_steps steps of Langevin dynamics at each time of its walk; abstract.
 
     snr: r, the ratio of the noise of a Langevin step to its drift, which sets the step's size (see
-    langevin_step): the sources have 0.16 for a thousand steps and more, few steps need more. The last state is x0_hat at the least noisy time, without the noise that is left there, as
-    Song et al. 2021 do. A subclass states the way to the next time.
+    langevin_step). The source has 0.16 for a thousand times; on fewer, steps must be larger.
+    The last state is x0_hat at the least noisy time, without the noise that is left there, as the source has
+    it. A subclass states the way to the next time.
     Raises ValueError unless corrector_steps is at least `least`, and 0 < snr < 1.
     """
 
