@@ -9,7 +9,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
 from torch import Generator, Tensor
 
 from genbench.diffusion.sampler import Sampler, StepDenoiser, noise_like
@@ -157,7 +156,7 @@ def langevin_step(xt: Tensor, x0: Tensor, step: Step, snr: float, rng: Generator
 
 def mean_norm(x: Tensor) -> Tensor:
     """The mean Euclidean norm of the rows of a batch: (B, C, H, W) -> ()."""
-    return torch.linalg.vector_norm(x.flatten(1), dim=1).mean()
+    return x.flatten(1).square().sum(1).sqrt().mean()
 
 
 def reverse_diffusion(xt: Tensor, x0: Tensor, step: Step, rng: Generator | None) -> Tensor:
