@@ -53,6 +53,7 @@ OPTIONS = [
     (*DDPM, "density=ode", "weighting=min_snr"),
     (*DDPM, *LABELS, "sampler=dpm_solver"),
     *((*DDPM, f"sampler={name}") for name in ("heun", "unipc")),
+    (*DDPM, "process=variance_exploding"),
     (*DDPM, *LABELS, "guidance.interval=[0.2,0.8]"),
     (
         "model=ddpm",
@@ -74,7 +75,7 @@ SLOW_OPTIONS = [
     (*DDPM, "loss=vlb", "times=uniform"),
     (*DDPM, "variance=beta", "times=lognormal", "schedule=edm"),
     (*DDPM, "weighting=bound"),
-    *((*DDPM, *LABELS, f"sampler={name}") for name in ("ancestral", "ddim", "dpm_solver_sde")),
+    *((*DDPM, *LABELS, f"sampler={name}") for name in ("ancestral", "ddim", "dpm_solver_sde", "langevin")),
     (*FLOW, "solver=euler"),
 ]
 """The choices of diffusion, on a network of one layer."""
@@ -139,7 +140,7 @@ STEPPING = [
     ("model=flow_matching", "solver=heun"),
     *(
         pytest.param(("model=ddpm", f"sampler={name}"), marks=pytest.mark.slow)
-        for name in ("ancestral", "ddim", "dpm_solver_sde")
+        for name in ("ancestral", "ddim", "dpm_solver_sde", "langevin", "predictor_corrector")
     ),
     *(
         pytest.param(("model=flow_matching", f"solver={name}"), marks=pytest.mark.slow)

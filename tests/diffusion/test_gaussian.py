@@ -10,6 +10,7 @@ from genbench.diffusion.density import ProbabilityFlow
 from genbench.diffusion.fast_samplers import DPMSolver, DPMSolverSDE, HeunSampler, UniPC
 from genbench.diffusion.gaussian import GaussianDiffusion
 from genbench.diffusion.guidance import Classifier
+from genbench.diffusion.langevin import Langevin, PredictorCorrector
 from genbench.diffusion.learned_schedule import LearnedSchedule
 from genbench.diffusion.objective import L1, L2, VLB, Huber, Hybrid, Objective
 from genbench.diffusion.parameterization import X0, EDMPreconditioning, Eps, Parameterization, V
@@ -25,6 +26,7 @@ from genbench.diffusion.schedule import (
 )
 from genbench.diffusion.times import Importance, LogNormal
 from genbench.diffusion.variance import Beta, BetaTilde, LearnedVariance
+from genbench.diffusion.variance_exploding import VarianceExplodingSchedule
 from genbench.diffusion.weighting import MinSNR, TrueBound
 from tests.toys import toy_model, toy_process
 
@@ -164,3 +166,23 @@ def test_importance_learns_from_the_losses_of_training() -> None:
     before = {name: value.clone() for name, value in times.state_dict().items()}
     model.loss(torch.zeros(8, 1, 4, 4))
     assert any(not torch.equal(before[name], value) for name, value in times.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "sampler", [Langevin(3), PredictorCorrector(3), DDIM(3)], ids=lambda s: type(s).__name__
+)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS, ids=lambda p: type(p).__name__)
+def test_the_exploding_process_trains_and_samples(
+    parameterization: Parameterization, sampler: Sampler
+) -> None:
+    """At sigma = 100 too, where x0 follows from eps with a hundredfold error."""
+    schedule = VarianceExplodingSchedule(T)
+    process = toy_process(
+        schedule=schedule, parameterization=parameterization, sampler=sampler, density=ProbabilityFlow(5)
+    )
+    model = toy_model(process=process)
+    x = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    model.loss(x).total.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    assert float(model.eval().sample(4, rng=torch.Generator().manual_seed(0)).abs().max()) <= 1
+    assert bool(model.log_prob(x).isfinite().all())

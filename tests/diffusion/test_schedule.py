@@ -18,6 +18,7 @@ from genbench.diffusion.schedule import (
     SigmoidSchedule,
     ZeroTerminalSchedule,
 )
+from genbench.diffusion.variance_exploding import VarianceExplodingSchedule
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "schedule"
 SHIPPED = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -37,6 +38,8 @@ ALL = [
         ZeroTerminalSchedule(1000),
         ZeroTerminalSchedule(50, CosineSchedule),
         LearnedSchedule(100, width=8),
+        VarianceExplodingSchedule(1000),
+        VarianceExplodingSchedule(10),
     ),
 ]
 each = pytest.mark.parametrize("schedule", ALL, ids=lambda s: f"{type(s).__name__}{s.T}")
@@ -142,6 +145,7 @@ def test_linear_refuses_grids_whose_betas_reach_one(T: int) -> None:
         EDMSchedule,
         ZeroTerminalSchedule,
         LearnedSchedule,
+        VarianceExplodingSchedule,
     ],
 )
 def test_a_grid_without_steps_is_refused(make: type[Schedule]) -> None:
@@ -250,3 +254,15 @@ def test_edm_has_the_noise_of_its_paper() -> None:
 def test_edm_refuses_noise_that_does_not_rise(ends: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match=r"schedule.sigma_min=.*must be above 0"):
         EDMSchedule(1000, *ends)
+
+
+def test_the_exploding_process_has_noise_in_geometric_progression() -> None:
+    sigma = (1 / VarianceExplodingSchedule(1000, 0.01, 50.0).table[1:] - 1).sqrt()
+    expected = [0.01 * 5000 ** (k / 999) for k in range(1000)]
+    assert sigma.tolist() == pytest.approx(expected, rel=1e-9)  # ten digits of 1 - alpha_bar = 1e-4
+
+
+@pytest.mark.parametrize("ends", [(0.0, 100.0), (100.0, 0.01), (0.01, math.inf)])
+def test_the_exploding_process_refuses_noise_that_does_not_rise(ends: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"schedule.sigma_min=.*must be above 0 and below sigma_max"):
+        VarianceExplodingSchedule(1000, *ends)

@@ -16,6 +16,7 @@ from genbench.diffusion.pairing import Independent
 from genbench.diffusion.path_times import StratifiedPathTimes
 from genbench.diffusion.sampler import Denoised, Denoiser
 from genbench.diffusion.schedule import CosineSchedule, EDMSchedule, LinearSchedule, Schedule
+from genbench.diffusion.variance_exploding import VarianceExplodingSchedule
 from genbench.diffusion.volume_change import Divergence, flow_to_noise
 from tests.diffusion.laws import Mixture, counted, counted_reads, normal_quantiles
 from tests.diffusion.test_flow_matching import Exact
@@ -92,7 +93,10 @@ def flow_errors(schedule: Schedule, std: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("std", STDS)
-@pytest.mark.parametrize("schedule", [EDMSchedule(1000), CosineSchedule(1000), LinearSchedule(1000)])
+@pytest.mark.parametrize(
+    "schedule",
+    [EDMSchedule(1000), CosineSchedule(1000), LinearSchedule(1000), VarianceExplodingSchedule(1000)],
+)
 def test_the_probability_flow_finds_the_density_of_gaussian_data(schedule: Schedule, std: float) -> None:
     """Though they be narrower than the noise of step 1; without a decoder it was off by -0.9 at 0.0023.
 
