@@ -66,7 +66,7 @@ def test_levels_of_training_are_uniform_up_to_the_largest_and_told() -> None:
 )
 def test_numbers_outside_their_range_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        LowResolution(**settings)  # type: ignore[arg-type]
+        LowResolution(**settings)
 
 
 @pytest.mark.parametrize(

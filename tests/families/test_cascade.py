@@ -178,8 +178,8 @@ def test_each_stage_is_given_what_is_spent_of_its_own_part(
 ) -> None:
     model = enlarging(toy_model().requires_grad_(not frozen))
     found, first = list[float](), list[float]()
-    model.process.begin_step = found.append  # type: ignore[method-assign]
-    model.base.begin_step = first.append  # type: ignore[method-assign]
+    model.process.begin_step = found.append
+    model.base.begin_step = first.append
     for spent in (0.0, 0.1, 0.25, 1.0):
         model.begin_step(spent)
     assert found == pytest.approx(of_second)
