@@ -31,7 +31,7 @@ class LowResolution(nn.Module):
     standard deviation, uniform, and pixels are enlarged to squares, so that no number of `low` is lost.
     """
 
-    def __init__(self, *, factor: int = 2, augmentation: float = 0.1, max_augmentation: float = 0.5) -> None:
+    def __init__(self, *, factor: int = 2, augmentation: float = 0.3, max_augmentation: float = 0.5) -> None:
         super().__init__()
         if factor < 2:
             raise ValueError(f"model.condition.factor is {factor}; it must be at least 2, e.g. 2")
