@@ -25,7 +25,7 @@ MORE_NETWORKS = {
     "autoregressive": ("image_gpt",),
 }
 """Networks that no model has by default, by a model that takes them."""
-OF_RUNS = {("autoencoder", "run"), ("guidance", "classifier_of_run")}
+OF_RUNS = {("autoencoder", "run"), ("base_model", "run"), ("guidance", "classifier_of_run")}
 """Options that want a run, which their own test makes."""
 OF_OTHERS = {("process", "consistency")}
 """Options of an axis that are there for another model, which has them by default."""
@@ -149,6 +149,18 @@ def test_an_autoencoder_of_an_earlier_run_is_taken_as_it_is(made: Make) -> None:
     assert all(torch.equal(theirs[key], value) for key, value in model.autoencoder.state_dict().items())
 
 
+def test_a_cascade_takes_the_base_of_an_earlier_run_as_it_is(made: Make) -> None:
+    run = made("model=ddpm", "network.width=8", "data=gaussians", "data.size=4")
+    cfg = config("model=cascade", "base_model=run", f"base_model.run_dir={run}", "network.width=8")
+    model = app.build(cfg).model
+    assert (model.phases, model.base.shape) == (("net",), (1, 4, 4))
+    theirs = app.load(run, device="cpu").state_dict()
+    assert all(torch.equal(theirs[key], value) for key, value in model.base.state_dict().items())
+    four = "model.condition.factor=4"
+    with pytest.raises(UsageError, match=r"base model has shape \(1, 4, 4\).*needs \(1, 2, 2\)"):
+        app.build(config(*("model=cascade", "base_model=run"), f"base_model.run_dir={run}", four))
+
+
 def test_a_classifier_of_an_earlier_run_guides_without_being_trained(made: Make) -> None:
     small = ("network.width=8", "conditional=true")
     run = made(*small, "guidance=classifier", "guidance.classifier.width=8")
@@ -245,7 +257,9 @@ def test_every_object_appears_once(model: str) -> None:
     assert text.count("${oc.dict.values:scores}") == 1
     for axis in {str(key) for key in cfg if OmegaConf.is_dict(cfg[key])} - own - {"image", "hydra", "scores"}:
         for node in nodes(axis, cfg[axis]):
-            assert text.count("${" + node + "}") == 1, node
+            # Both stages of a cascade have a process, with the same settings and apart.
+            times = 2 if (model, node) == ("cascade", "process") else 1
+            assert text.count("${" + node + "}") == times, node
 
 
 def nodes(name: str, axis: DictConfig) -> list[str]:

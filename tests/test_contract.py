@@ -43,6 +43,8 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=latent_diffusion", "autoencoder=vq"),
     ("model=latent_diffusion", "process=variance_exploding"),
     ("model=latent_diffusion", "variance=fitted", "sampler=ancestral", "sampler.clip_x0=false"),
+    *(("model=cascade", f"base_model={name}") for name in ("gan", "vae", "flow", "autoregressive")),
+    ("model=cascade", "base_model=flow_matching", "conditional=true", "guidance=classifier_free"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=palette"),
     ("model=autoregressive", "network=pixelcnn", "pixel_law=palette"),
 ]
