@@ -25,7 +25,7 @@ from genbench.records.summary import comparable
 from genbench.runtime.context import Context
 from genbench.runtime.device import keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
-from genbench.runtime.precision import FIXED, Choice, FixedPrecision
+from genbench.runtime.precision import Choice, FixedPrecision, named
 from genbench.runtime.stop import Stopped, listening
 from genbench.session.best_weights import BestWeights, best_weights
 from genbench.session.chosen_precision import chosen_precision
@@ -40,6 +40,7 @@ from genbench.training.checkpoint import CheckpointStore
 from genbench.training.fault_messages import evaluation_explained
 from genbench.training.flops import training_flops
 from genbench.training.loop import Hooks, OnSample, train
+from genbench.training.loss_scale import overflow_summary
 from genbench.training.recipe_checks import check_memory_of_batch, check_times
 from genbench.training.state import Trained
 from genbench.training.step import model_batch
@@ -170,7 +171,7 @@ class Session:
             taken, reasons[0] = chosen_precision(*known, resumes=resumes)
             return taken.name
 
-        return Choice(FIXED[self.context.processes.on_first(choose)], reasons[0])
+        return Choice(named(self.context.processes.on_first(choose), self.parts.precision), reasons[0])
 
     @property
     def precision(self) -> FixedPrecision:
@@ -221,6 +222,8 @@ class Session:
             say([f"The training ended early, at {trained.images_seen:,} images: {trained.best.ended_early}."])
         if trained.skips.total:
             say([trained.skips.summary(trained.images_seen // parts.trainer.batch_size)])
+        if trained.overflows:
+            say([overflow_summary(trained.overflows, trained.images_seen // parts.trainer.batch_size)])
         with evaluation_explained(parts.device):
             grid = gallery.samples(trained.ema.model, trained.images_seen)
             gallery.details(trained.ema.model, trained.images_seen)
@@ -242,7 +245,7 @@ class Session:
         return train(
             model,
             self.data,
-            replace(parts.recipe, budget=self.budget(model)),
+            replace(parts.recipe, budget=self.budget(model), loss_scaling=self.precision.loss_scaling),
             Hooks(
                 tracker,
                 on_sample,

@@ -18,6 +18,7 @@ from genbench.generator import Generator
 from genbench.runtime import global_batch, rng
 from genbench.runtime.compile import compiled
 from genbench.runtime.context import Context
+from genbench.runtime.precision import LossScaling
 from genbench.runtime.processes import saved_buffers
 from genbench.training.budget import Budget, crossed
 from genbench.training.checkpoint import CheckpointStore
@@ -27,6 +28,7 @@ from genbench.training.ema import Ema
 from genbench.training.fault_messages import training_explained
 from genbench.training.hooks import Hooks, OnSample
 from genbench.training.log_window import Clock, Window
+from genbench.training.loss_scale import loss_scalers
 from genbench.training.lr_schedule import LrSchedule
 from genbench.training.nonfinite import Guard, mean, values_of
 from genbench.training.progress_note import done_of, note_of, total_of, unit_of
@@ -129,6 +131,8 @@ class Recipe:
     optim: OptimizerFactory
     lr_schedule: LrSchedule
     budget: Budget
+    loss_scaling: LossScaling | None = None
+    """Of the loss under float16; None in other precisions."""
 
 
 def train(
@@ -166,6 +170,7 @@ def train(
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
+    run.scalers = loss_scalers(recipe.loss_scaling, model, device)
     if checkpoint is not None:
         run.load(checkpoint)
     processes.check_batch(trainer.batch_size, trainer.accumulate)
@@ -253,6 +258,7 @@ def train(
                 round(before * (of_stage / spent)) if spent else 0, of_stage / share
             )
             for phase in phases:
+                scaler = run.scalers.get(phase)
                 index = order.take(run.images_seen, trainer.batch_size)
                 losses, parts = [], processes.parts(index, trainer.accumulate)
                 guard.remember()
@@ -266,12 +272,13 @@ def train(
                     for k, (part, mine) in enumerate(parts):
                         rows = slice(k * len(mine), (k + 1) * len(mine))
                         start.restore()  # each part draws what the whole batch would
-                        labels = y if y is None else y[rows]
-                        losses.append(backward(loss_of[phase], x[rows], labels, step=run.step, part=part))
+                        inputs = (loss_of[phase], x[rows], y if y is None else y[rows])
+                        losses.append(backward(*inputs, step=run.step, part=part, scaler=scaler))
                 loss = mean([loss.total.detach() for loss in losses])
                 processes.average([loss])
-                norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss)
-                values = values_of(losses, loss, norm)
+                scale = {} if scaler is None else {"loss_scale": scaler.scale}
+                norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss, scaler)
+                values = values_of(losses, loss, norm) | scale
                 run.images_seen += len(index)
                 if guard.admits(values, phase=phase, step=run.step, batches=run.images_seen // len(index)):
                     window.add(phase, run.step, values)
@@ -300,7 +307,7 @@ def train(
                 shown = {
                     **window.flush(processes),
                     **rates(run.optimizers),
-                    **({"skipped_batches": run.skips.total} if guard.active else {}),
+                    **run.skipped(guard.active),
                     "epoch": run.images_seen / len(data.train),
                     "images_per_second": clock.rate(run.images_seen),
                     "training_seconds": run.seconds,

@@ -28,6 +28,7 @@ def note_of(shown: dict[str, float], phases: tuple[str, ...], validated: str = "
     """
     names = {phase: f"{phase}/loss" for phase in phases}
     losses = [f"{phase} loss {shown[name]:.4f}" for phase, name in names.items() if name in shown]
-    skipped = [f"{shown['skipped_batches']:,} batches skipped"] if shown.get("skipped_batches") else []
+    words = {"skipped_batches": "batches skipped", "overflows": "float16 overflows"}
+    skipped = [f"{shown[name]:,} {text}" for name, text in words.items() if shown.get(name)]
     rate = f"{shown['images_per_second']:,.0f} images/s"
     return "  ".join([*losses, *filter(None, [validated]), *skipped, rate])

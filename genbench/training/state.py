@@ -12,6 +12,7 @@ from genbench.generator import Generator
 from genbench.tracking import Tracker
 from genbench.training.best import Best
 from genbench.training.ema import Ema
+from genbench.training.loss_scale import LossScaler
 from genbench.training.nonfinite import Skips
 from genbench.training.step import restore
 
@@ -38,14 +39,29 @@ class Trained:
     skips: Skips = field(default_factory=Skips)
     best: Best | None = None
     """The best validation so far, of a training with validation images."""
+    scalers: dict[str, LossScaler] = field(default_factory=dict)
+    """Scale of the loss of each phase under float16; {} in other precisions."""
     saved_images: int | None = None
     """Images seen by the last checkpoint, None before the first."""
+
+    @property
+    def overflows(self) -> int:
+        """Updates that were skipped since their gradient overflowed float16; reading waits for the device."""
+        return sum(int(scaler.overflows) for scaler in self.scalers.values())
+
+    def skipped(self, guarded: bool) -> dict[str, float]:
+        """Counts of skipped updates by their names in the log: "skipped_batches" where batches that are not
+        finite are skipped (guarded), "overflows" under float16.
+        """
+        batches: dict[str, float] = {"skipped_batches": self.skips.total} if guarded else {}
+        return batches | ({"overflows": self.overflows} if self.scalers else {})
 
     def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
         """Return the content of a checkpoint: state dicts, numbers and strings.
         tracker, window: whose own states it holds too; data_key: of the images, with which alone a run may be
         resumed.
         """
+        scales = {phase: scaler.state() for phase, scaler in self.scalers.items()}
         return {
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
@@ -61,6 +77,7 @@ class Trained:
             "window": window,
             "tracker": tracker.state(),
             **({} if self.best is None else {"best": asdict(self.best)}),
+            **({"loss_scales": scales} if scales else {}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -71,6 +88,8 @@ class Trained:
         self.ema.model.load_state_dict(state["ema"])
         for phase, optimizer in self.optimizers.items():
             restore(optimizer, state["optimizers"][phase])
+        for phase, scaler in self.scalers.items():
+            scaler.load(state.get("loss_scales", {}).get(phase, {}))
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
