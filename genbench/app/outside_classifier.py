@@ -44,12 +44,17 @@ def outside_classifier(
     channels, height, width = shape
     guidance.check_logits((channels, height, width), num_classes)
     if weights is not None and may_download():
+        path = expanded(weights, "write the whole path, or set HOME")
+        if not path.is_file():
+            raise ValueError(
+                f"guidance.weights is {weights}, which is not a file: give one of weights, or null"
+            )
         if file_hash(weights) != sha256:
             raise ValueError(
                 f"guidance.sha256 is {sha256}, which is not the hash of guidance.weights={weights}: leave "
                 "guidance.sha256 out"
             )
-        load(frozen, expanded(weights, "write the whole path, or set HOME"))
+        load(frozen, path)
     elif isinstance(network, NoisyClassifier) and sha256 is None:
         raise ValueError(f"guidance_network=noisy is not trained: {REMEDY}, or use guidance=classifier")
     return guidance

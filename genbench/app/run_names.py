@@ -122,14 +122,12 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
 
 
 def file_hash(path: str | None) -> str | None:
-    """Return the SHA-256 of a file, 64 hex digits, by which an identity names it; None where path is None.
+    """Return the SHA-256 of a file, 64 hex digits, for the identity of a run; None where there is no file.
     It is read again only where its size or time has changed. Raises ValueError where it cannot be read.
     """
-    if path is None:
+    file = None if path is None else expanded(str(path), "write the whole path, or set HOME")
+    if file is None or not file.is_file():  # what wants the file says that it is not there
         return None
-    file = expanded(str(path), "write the whole path, or set HOME")
-    if not file.is_file():
-        raise ValueError(f"guidance.weights is {path}, which is not a file: give a file of weights, or null")
     try:
         found = file.stat()
         return hash_of(file, found.st_size, found.st_mtime_ns)

@@ -8,7 +8,7 @@ from torch import Tensor
 from genbench.diffusion.posterior import Posterior, posterior
 from genbench.diffusion.schedule import Level, Schedule
 
-__all__ = ["X0", "EDMPreconditioning", "Eps", "Parameterization", "PosteriorMean", "Score", "V"]
+__all__ = ["X0", "EDMPreconditioning", "Eps", "Parameterization", "PosteriorMean", "Score", "StepLevel", "V"]
 
 
 class Parameterization(ABC):
@@ -143,6 +143,20 @@ class Score(Parameterization):
         return (1 - alpha_bar).square() / alpha_bar
 
 
+class StepLevel(Level):
+    """A level of noise on the grid with the step back from it: signal, noise and the posterior at t - 1 / T.
+
+    It unpacks into signal and noise, as every level does; the step is float64.
+    """
+
+    step: Posterior
+
+    def __new__(cls, alpha: Tensor, sigma: Tensor, step: Posterior) -> "StepLevel":
+        level = super().__new__(cls, alpha, sigma)
+        level.step = step
+        return level
+
+
 class PosteriorMean(Parameterization):
     """The mean mu~ = c_0 x0 + c_t xt of the posterior one step back: x0 = (mu~ - c_t xt) / c_0.
 
@@ -161,7 +175,7 @@ class PosteriorMean(Parameterization):
     def level(self, schedule: Schedule, t: Tensor) -> Level:
         # Rounded first, so that t and t - 1 / T are neighbours of the grid.
         k = torch.round(t.double() * schedule.T)
-        return schedule.level(t)._replace(step=posterior(*schedule.around(k / schedule.T)))
+        return StepLevel(*schedule.level(t), posterior(*schedule.around(k / schedule.T)))
 
     def answer(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         if not self.scaled:
@@ -190,7 +204,7 @@ class PosteriorMean(Parameterization):
 
 def step_of(at: Level) -> Posterior:
     """Return the step back of a level. Raises ValueError where it has none, as one of Schedule.level."""
-    if at.step is None:
+    if not isinstance(at, StepLevel):
         raise ValueError("parameterization=mean needs the step before t: take the level from its `level`")
     return at.step
 

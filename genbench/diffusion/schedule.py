@@ -21,7 +21,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.diffusion.posterior import Posterior
 from genbench.diffusion.start import check_start
 from genbench.probability.counts import check_count
 
@@ -52,7 +51,6 @@ class Level(NamedTuple):
 
     alpha: Tensor
     sigma: Tensor
-    step: Posterior | None = None  # one step of the grid back, float64, for what depends on it
 
 
 class Schedule(nn.Module, ABC):

@@ -66,7 +66,7 @@ def test_a_run_needs_the_file_no_more_since_its_checkpoint_has_the_weights(
     ("overrides", "message"),
     [
         ((), "guidance_network=noisy is not trained: set guidance.weights"),
-        (("guidance.weights=none.pt",), "none.pt, which is not a file: give a file of weights"),
+        (("guidance.weights=none.pt",), "none.pt, which is no file: give one of weights"),
         (("guidance.weights=five.pt",), r"differs from .*NoisyClassifier in 2 entries: leave.weight"),
         (("guidance.weights=torn.pt",), r"not a file of weights \(damaged, or of another format\)"),
         (("guidance.weights=torn.safetensors",), r"not a file of weights \(damaged"),

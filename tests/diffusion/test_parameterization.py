@@ -11,6 +11,7 @@ from genbench.diffusion.parameterization import (
     Parameterization,
     PosteriorMean,
     Score,
+    StepLevel,
     V,
 )
 from genbench.diffusion.posterior import posterior
@@ -19,7 +20,7 @@ from genbench.diffusion.schedule import CosineSchedule, Level, LinearSchedule, S
 ALL = [Eps(), X0(), V(), EDMPreconditioning(), EDMPreconditioning(2.0), Score(), PosteriorMean()]
 
 
-def noised(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Level]:
+def noised(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, StepLevel]:
     """x0, eps, xt and the level of noise at 64 times of the linear grid."""
     rng = torch.Generator().manual_seed(seed)
     x0, eps = torch.randn(2, 64, 1, 4, 4, generator=rng, dtype=torch.float64)
@@ -27,10 +28,10 @@ def noised(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Level]:
     return x0, eps, at.alpha * x0 + at.sigma * eps, at
 
 
-def exact_level(schedule: Schedule, k: Tensor) -> Level:
+def exact_level(schedule: Schedule, k: Tensor) -> StepLevel:
     """The level of steps k (B,) of the grid with the step back, in float64."""
     alpha_bar, before = schedule.around(k.double() / schedule.T)
-    return Level(alpha_bar.sqrt(), (1 - alpha_bar).sqrt(), posterior(alpha_bar, before))
+    return StepLevel(alpha_bar.sqrt(), (1 - alpha_bar).sqrt(), posterior(alpha_bar, before))
 
 
 @pytest.mark.parametrize("parameterization", ALL)
@@ -82,7 +83,6 @@ def test_the_gain_is_the_squared_error_of_x0_over_that_of_the_answer(
     target = parameterization.target(x0, eps, at)
     off = parameterization.to_x0(target + 0.1, xt, at) - x0
     gain = (off / 0.1).square().mean(dim=(1, 2, 3), keepdim=True)
-    assert at.step is not None
     before = at.alpha.square() / (1 - at.step.beta)
     # eps at t = 1 turns rounding of float64 into 1e-9 of x0
     assert torch.allclose(gain, parameterization.gain(at.alpha.square(), before), rtol=1e-6)
@@ -141,7 +141,7 @@ def test_the_mean_at_the_first_step_is_x0_itself() -> None:
 def test_the_level_of_the_mean_is_one_of_the_grid_wherever_a_time_lies() -> None:
     """Halves would be rounded to the even neighbour at both ends of the step."""
     at = PosteriorMean().level(CosineSchedule(10), torch.tensor([0.25, 0.35, 0.5]))
-    assert at.step is not None
+    assert isinstance(at, StepLevel)
     assert bool((at.step.of_x0 > 0).all())
 
 

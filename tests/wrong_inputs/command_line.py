@@ -120,7 +120,7 @@ ROWS = (
     ),
     Wrong(
         "main conditional=true guidance=classifier_outside guidance.weights=none.pt",
-        ("guidance.weights is none.pt, which is not a file",),
+        ("guidance.weights is none.pt, which is no file",),
     ),
     Wrong("main guidance=classifier_of_run", ("guidance.classifier.run_dir has no value",)),
     Wrong("main model=gan criterion=wasserstein penalty=none", ("criterion=wasserstein", "penalty=gradient")),
