@@ -46,9 +46,7 @@ def outside_classifier(
     if weights is not None and may_download():
         path = expanded(weights, "write the whole path, or set HOME")
         if not path.is_file():
-            raise ValueError(
-                f"guidance.weights is {weights}, which is not a file: give one of weights, or null"
-            )
+            raise ValueError(f"guidance.weights is {weights}, which is no file: give one of weights, or null")
         if file_hash(weights) != sha256:
             raise ValueError(
                 f"guidance.sha256 is {sha256}, which is not the hash of guidance.weights={weights}: leave "
