@@ -25,8 +25,13 @@ MORE_NETWORKS = {
     "autoregressive": ("image_gpt",),
 }
 """Networks that no model has by default, by a model that takes them."""
-OF_RUNS = {("autoencoder", "run"), ("base_model", "run"), ("guidance", "classifier_of_run")}
-"""Options that want a run, which their own test makes."""
+OF_RUNS = {
+    ("autoencoder", "run"),
+    ("base_model", "run"),
+    ("guidance", "classifier_of_run"),
+    ("guidance", "classifier_outside"),
+}
+"""Options that want a run or a file, which their own test makes."""
 OF_OTHERS = {("process", "consistency")}
 """Options of an axis that are there for another model, which has them by default."""
 

@@ -21,6 +21,8 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=ddpm", "loss=hybrid"),
     ("model=ddpm", "loss=vlb", "schedule=learned", "schedule.width=16", "times=importance"),
     ("model=ddpm", "parameterization=edm", "schedule=edm", "times=lognormal", "sampler=heun"),
+    ("model=ddpm", "parameterization=mean"),
+    ("model=ddpm", "parameterization=score", "sampler=heun"),
     ("model=ddpm", "conditional=true", "guidance=classifier_free", "sampler=dpm_solver"),
     ("model=ddpm", "conditional=true", "guidance=classifier", "sampler=unipc"),
     ("model=ddpm", "density=ode", "weighting=min_snr", "schedule=zero_terminal"),

@@ -70,11 +70,11 @@ OPTIONS = [
 ]
 SLOW_OPTIONS = [
     *((*DDPM, f"schedule={name}") for name in ("linear", "sigmoid", "geometric", "edm", "zero_terminal")),
-    *((*DDPM, f"parameterization={name}") for name in ("eps", "x0", "edm")),
+    *((*DDPM, f"parameterization={name}") for name in ("eps", "x0", "edm", "score", "mean")),
     (*DDPM, "loss=l1"),
     (*DDPM, "loss=vlb", "times=uniform"),
     (*DDPM, "variance=beta", "times=lognormal", "schedule=edm"),
-    (*DDPM, "weighting=bound"),
+    *((*DDPM, f"weighting={name}") for name in ("bound", "eps")),
     *((*DDPM, *LABELS, f"sampler={name}") for name in ("ancestral", "ddim", "dpm_solver_sde", "langevin")),
     (*FLOW, "solver=euler"),
 ]

@@ -58,7 +58,9 @@ def gaussian_x0(model: Generator, call: Call) -> Tensor:
     assert isinstance(model, Denoising)
     assert isinstance(model.process, GaussianDiffusion)
     xt, t = call.takes[:2]
-    return model.process.parameterization.to_x0(call.gives[0], xt, model.process.schedule.level(t))
+    parameterization = model.process.parameterization
+    at = parameterization.level(model.process.schedule, t)
+    return parameterization.to_x0(parameterization.answer(call.gives[0], xt, at), xt, at)
 
 
 def straight_x0(model: Generator, call: Call) -> Tensor:

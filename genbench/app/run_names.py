@@ -1,7 +1,9 @@
 """Directories and identities of runs, which follow from its configuration."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,19 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from genbench.records.flatten import flatten
 from genbench.records.identity import hashed
 from genbench.records.run_directory import rerun_path
-from genbench.runtime.disk import check_makable, check_writable, explain
+from genbench.records.untrusted_files import open_regular
+from genbench.runtime.disk import check_makable, check_writable, expanded, explain
 
-__all__ = ["checked_path", "folder_of", "identity", "resolved", "run_dir", "settings_once", "without_hydra"]
+__all__ = [
+    "checked_path",
+    "file_hash",
+    "folder_of",
+    "identity",
+    "resolved",
+    "run_dir",
+    "settings_once",
+    "without_hydra",
+]
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 LEGAL_NAME = "text of 1 to 255 letters, digits, '.', '_', '-', not '.' first"
@@ -122,7 +134,29 @@ def small_shape(shape: Sequence[int] | None, factor: object) -> ListConfig | Non
     return OmegaConf.create([shape[0], *(max(side // divisor, 1) for side in shape[1:])])
 
 
+def file_hash(path: str | None) -> str | None:
+    """Return the SHA-256 of a file, 64 hex digits, for the identity of a run; None where there is no file.
+    It is read again only where its size or time has changed. Raises ValueError where it cannot be read.
+    """
+    file = None if path is None else expanded(str(path), "write the whole path, or set HOME")
+    if file is None or not file.is_file():  # what wants the file says that it is not there
+        return None
+    try:
+        found = file.stat()
+        return hash_of(file, found.st_size, found.st_mtime_ns)
+    except OSError as error:
+        raise ValueError(f"guidance.weights={path} cannot be read. {explain(error)}") from error
+
+
+@cache
+def hash_of(file: Path, size: int, changed: int) -> str:
+    """Return the SHA-256 of a regular file, remembered for a size in bytes and a time of change in ns."""
+    with open_regular(file) as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 # At import, since the workers of parallel launchers run no other entry point before they resolve a name.
 OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
+OmegaConf.register_new_resolver("genbench.sha256", file_hash, replace=True)
 OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
 OmegaConf.register_new_resolver("genbench.small_shape", small_shape, replace=True)

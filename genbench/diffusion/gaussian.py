@@ -136,16 +136,16 @@ class GaussianDiffusion(LikelihoodProcess):
         """Raise ValueError where sampling divides by the signal at t = 1 and there is none, and where most of
         it is left, so that sampling cannot start from noise alone.
         """
-        last = self.schedule.alpha_bar(torch.ones(1, dtype=torch.float64)).detach()
+        last, before = self.schedule.alpha_bar(torch.tensor([1, 1 - 1 / self.schedule.T]).double()).detach()
         if float(last) > MOST_SIGNAL:
             raise ValueError(
                 f"at t = 1 this schedule leaves {float(last):.3g} of the signal's variance, and sampling "
                 f"starts from pure noise; at most {MOST_SIGNAL} may be left: set more noise in schedule.*"
             )
-        if not bool(self.parameterization.gain(last).isfinite()):
+        if not bool(self.parameterization.gain(last, before).isfinite()):
             raise ValueError(
-                "at t = 1 this schedule leaves no signal, so that x0 does not follow from the noise: use "
-                "parameterization=v or x0"
+                "at t = 1 this schedule leaves no signal, so that x0 does not follow from what the network "
+                "predicts: use parameterization=v or x0"
             )
         if isinstance(self.guidance, Classifier) and float(last) == 0:
             raise ValueError(
@@ -156,19 +156,21 @@ class GaussianDiffusion(LikelihoodProcess):
     def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
         # Times first, then noise: the order of draws that recorded runs were made with.
         t, weight = self.times(len(x0), self.schedule, x0.device)
-        at, eps = self.schedule.level(t), global_batch.normal_like(x0)
+        at, eps = self.parameterization.level(self.schedule, t), global_batch.normal_like(x0)
         xt = at.alpha * x0 + at.sigma * eps
         # The classifier's own phase: the same noised images, and no pass of the network.
         if isinstance(self.guidance, Classifier) and phase in self.guidance.phases:
             terms = self.guidance.loss(xt, t, y)
         else:
             output, variance = self.answer(network, xt, t, self.guidance.labels(y))
+            target = self.parameterization.target(x0, eps, at)
+            scale = self.weighting.scale(t, self.schedule, self.parameterization)
             case = Case(
                 x0=x0,
                 xt=xt,
                 t=t,
-                target=self.parameterization.target(x0, eps, at),
-                output=output,
+                target=target if scale is None else scale * target,
+                output=output if scale is None else scale * output,
                 x0_hat=self.parameterization.to_x0(output.float(), xt, at),
                 variance=variance,
                 weight=self.weighting(t, self.schedule, self.parameterization),
@@ -185,7 +187,8 @@ class GaussianDiffusion(LikelihoodProcess):
 
         The answer is in the parameterization's terms. Raises ValueError where it has the wrong channels.
         """
-        inputs = self.parameterization.network_input(xt, self.schedule.level(t))
+        at = self.parameterization.level(self.schedule, t)
+        inputs = self.parameterization.network_input(xt, at)
         # Networks take t in float32; schedules have looked it up in float64 before.
         output = network(inputs, t.float(), y)
         wanted = self.variance.answers * xt.shape[1]
@@ -194,7 +197,8 @@ class GaussianDiffusion(LikelihoodProcess):
                 f"the network answers {output.shape[1]} channels for images of {xt.shape[1]}; with this "
                 f"variance it must answer {wanted}: set network.answers={self.variance.answers}"
             )
-        return self.variance.split(output, t)
+        image, variance = self.variance.split(output, t)
+        return self.parameterization.answer(image, xt, at), variance
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
         self.answer(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
@@ -205,7 +209,8 @@ class GaussianDiffusion(LikelihoodProcess):
         One pass of the network; float32.
         """
         output, variance = self.answer(network, xt, t, y)
-        return Denoised(self.parameterization.to_x0(output.float(), xt, self.schedule.level(t)), variance)
+        at = self.parameterization.level(self.schedule, t)
+        return Denoised(self.parameterization.to_x0(output.float(), xt, at), variance)
 
     def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         # Without guidance, for the images' own labels; clipped where the likelihood's bound clips, whatever

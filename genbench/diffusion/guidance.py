@@ -115,30 +115,69 @@ class Classifier(Guidance):
 
     classifier: answers `classifier(xt (B, C, H, W), t (B,)) -> logits (B, K)` at every level of noise; unless
     its weights are frozen, it is trained in a phase of its own, "classifier", beside the network.
-    scale: s, at least 0. Raises ValueError without classes.
-    Source: Dhariwal & Nichol 2021, Algorithm 2.
+    scale: s, at least 0. noised: False for a classifier that knows clean images alone and is asked without t:
+    log p(y | x0_hat(xt)) takes the place of log p(y | xt), its gradient by xt goes through the network too.
+    It is exact where data are Gaussian and log p(y | x0) is linear; elsewhere it takes the mean of x0 for x0.
+    Raises ValueError without classes, and where a classifier of clean images would have to be trained.
+    Source: Dhariwal & Nichol 2021, Algorithm 2; of clean images: Bansal et al. 2023, Eq. 6.
     """
 
-    def __init__(self, num_classes: int, classifier: nn.Module, *, scale: float = 2.0) -> None:
+    def __init__(
+        self, num_classes: int, classifier: nn.Module, *, scale: float = 2.0, noised: bool = True
+    ) -> None:
         super().__init__()
         check_classes(num_classes, "classifier")
         check_scale(scale)
-        self.classifier, self.scale = classifier, scale
+        self.classifier, self.scale, self.noised = classifier, scale, noised
         if any(p.requires_grad for p in classifier.parameters()):
             self.phases = ("classifier",)
+            if not noised:
+                raise ValueError(
+                    "guidance.noised=false takes a classifier as it is, and this one would be trained on "
+                    "noised images: freeze its weights, or leave guidance.noised"
+                )
+
+    def check_logits(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        """Raise ValueError unless the classifier takes images of a shape (C, H, W) and answers (B, K) logits.
+
+        Asked on the CPU with two images of zeros; its own error is the reason in the message.
+        """
+        name, takes = type(self.classifier).__name__, "(xt, t)" if self.noised else "(x0)"
+        other = "guidance.noised=false for one of clean images" if self.noised else "guidance.noised=true"
+        x = torch.zeros(2, *shape)
+        try:
+            with torch.no_grad():
+                found = self.logits(x, torch.ones(2), x)
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(
+                f"guidance.network is {name}, which cannot take {takes} of shape {shape}: {reason}; "
+                f"it must, and answer logits (B, K): set {other}, or use another guidance_network"
+            ) from error
+        if found.shape != (2, num_classes):
+            raise ValueError(
+                f"guidance.network is {name}, which answers {tuple(found.shape)} for 2 images; it must be "
+                f"(2, {num_classes}), a logit of each class of the data: use a classifier of this data"
+            )
+
+    def logits(self, xt: Tensor, t: Tensor, x0_hat: Tensor) -> Tensor:
+        """Return the logits (B, K) float32 of noised images, or of the estimates of x0 that they have."""
+        found: Tensor = self.classifier(xt, t.float()) if self.noised else self.classifier(x0_hat)
+        return found.float()
 
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
-        own = denoise(xt, t, y)
         if self.scale == 0 or y is None:
-            return own
-        # Sampling runs without gradients; here the one of the classifier with respect to xt is needed.
+            return denoise(xt, t, y)
+        leaf = xt.detach().requires_grad_()
+        # Sampling runs without gradients, which a classifier of noised images needs of itself alone.
+        with torch.set_grad_enabled(not self.noised):
+            own = denoise(leaf, t, y)
         with torch.enable_grad():
-            leaf = xt.detach().requires_grad_()
             # The sum over the batch: each image's gradient depends on its own term alone.
-            log_prob = -F.cross_entropy(self.classifier(leaf, t.float()).float(), y, reduction="sum")
+            log_prob = -F.cross_entropy(self.logits(leaf, t, own.x0), y, reduction="sum")
             (gradient,) = torch.autograd.grad(log_prob, leaf)
         # eps - s sigma grad, written in x0 = (xt - sigma eps) / alpha.
-        return own._replace(x0=own.x0 + self.scale * at.sigma.square() / at.alpha * gradient)
+        return own._replace(x0=own.x0.detach() + self.scale * at.sigma.square() / at.alpha * gradient)
 
     def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """Compute the classifier's loss -log p(y | xt) at noised images xt (B, C, H, W): (B,) under its name.
@@ -147,7 +186,7 @@ class Classifier(Guidance):
         """
         if y is None:
             raise ValueError("y is None; a classifier needs labels (B,): set conditional=true")
-        logits = self.classifier(xt, t.float()).float()
+        logits = self.logits(xt, t, xt)
         return {"cross_entropy": F.cross_entropy(logits, y, reduction="none")}
 
 

@@ -24,9 +24,9 @@ class Case(NamedTuple):
     t: Tensor
     """(B,) float64."""
     target: Tensor
-    """The answer that the network is trained towards, in the parameterization's terms."""
+    """The answer that the network is trained towards, in the unit of the weighting."""
     output: Tensor
-    """The output of the network for xt, in the parameterization's terms."""
+    """The answer of the network for xt, in the same unit."""
     x0_hat: Tensor
     """The estimate of x0 that follows from the output."""
     variance: ReverseVariance

@@ -12,7 +12,7 @@ from genbench.diffusion.parameterization import Parameterization
 from genbench.diffusion.posterior import posterior
 from genbench.diffusion.schedule import Schedule
 
-__all__ = ["MinSNR", "TrueBound", "Unweighted", "Weighting"]
+__all__ = ["MinSNR", "OfNoise", "TrueBound", "Unweighted", "Weighting"]
 
 
 class Weighting(ABC):
@@ -28,6 +28,14 @@ class Weighting(ABC):
         parameterization: its gain turns a weight of x0 into one of its target.
         """
 
+    def scale(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor | None:
+        """Compute the factor of target and output before their distance is taken: (B,) -> (B, 1, 1, 1).
+
+        float32; None, by default, is a factor of 1. Unlike a weight, it also holds for distances that are no
+        squares, such as l1.
+        """
+        return None
+
 
 class Unweighted(Weighting):
     """Weight 1 on the distance of the network's own answer, whatever it parameterizes: L_simple.
@@ -37,6 +45,20 @@ class Unweighted(Weighting):
 
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
         return t.new_ones(len(t), 1, 1, 1).float()
+
+
+class OfNoise(Unweighted):
+    """The distance of the noise eps, whatever the network predicts: L_simple in every parameterization.
+
+    Target and output are scaled by sqrt(gain SNR), SNR = alpha_bar / (1 - alpha_bar), before any distance:
+    |target - output|^2 gets the weight 1 for eps, sigma^2 for the score, SNR for x0, alpha^2 for v, and
+    SNR / c_0^2 for the mean, and l1 and huber are those of eps too.
+    Source: Ho et al. 2020, Eq. 14; for the score lambda(t) = sigma^2 of Song & Ermon 2019, Section 4.2.
+    """
+
+    def scale(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor | None:
+        ab_t, ab_s = schedule.around(t)
+        return (parameterization.gain(ab_t, ab_s) * ab_t / (1 - ab_t)).sqrt().float()
 
 
 class MinSNR(Weighting):
@@ -51,9 +73,9 @@ class MinSNR(Weighting):
         self.gamma = gamma
 
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
-        alpha_bar = schedule.alpha_bar(t)[:, None, None, None]
-        snr = alpha_bar / (1 - alpha_bar)
-        return (snr.clamp(max=self.gamma) * parameterization.gain(alpha_bar)).float()
+        ab_t, ab_s = schedule.around(t)
+        snr = ab_t / (1 - ab_t)
+        return (snr.clamp(max=self.gamma) * parameterization.gain(ab_t, ab_s)).float()
 
 
 class TrueBound(Weighting):
@@ -68,4 +90,4 @@ class TrueBound(Weighting):
         q = posterior(ab_t, ab_s)
         # At the first step beta~ is 0, and the weight would be infinite.
         variance = q.beta_tilde.where(ab_s < 1, q.beta)
-        return (q.of_x0.square() / (2 * variance) * parameterization.gain(ab_t)).float()
+        return (q.of_x0.square() / (2 * variance) * parameterization.gain(ab_t, ab_s)).float()

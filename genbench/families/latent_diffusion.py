@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from genbench.diffusion.guidance import Classifier
 from genbench.generator import (
     FitsAfterTraining,
     Generator,
@@ -67,9 +68,9 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         self.prior_model = prior(shape=self.latent_shape, num_classes=num_classes, network=net)
         self.prior_model.check_unbounded()
         later = self.prior_model.stages or (Stage(1.0, self.prior_model.phases),)
-        if "classifier" in self.prior_model.phases:
+        if any(isinstance(part, Classifier) for part in self.prior_model.modules()):
             raise ValueError(
-                "guidance=classifier is trained on images, and this prior models latents: use "
+                "guidance=classifier knows images, and this prior models latents: use "
                 "guidance=classifier_free"
             )
         # Weights that take no gradient: a run that was trained before.

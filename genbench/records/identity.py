@@ -22,6 +22,9 @@ MACHINE_ONLY = (
     "data.download",
     "features.weights",
     "metrics.features.weights",
+    "guidance.weights",  # whose hash is a key of its own
+    "process.guidance.weights",
+    "model.process.guidance.weights",
     "trainer.checkpoint_every_seconds",
     "trainer.on_nonfinite",
     "trainer.devices",

@@ -4,14 +4,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genbench.app.outside_classifier import outside_classifier
+from genbench.diffusion.fast_samplers import DPMSolver
 from genbench.diffusion.gaussian import GaussianDiffusion
 from genbench.diffusion.guidance import Classifier, ClassifierFree, Unguided
+from genbench.diffusion.parameterization import X0
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.sampler import Denoised
-from genbench.diffusion.schedule import CosineSchedule
+from genbench.diffusion.schedule import CosineSchedule, LinearSchedule, Schedule
 from genbench.families.diffusion import Diffusion
 from genbench.metrics import PassCounter
 from genbench.nn.classifier import NoisyClassifier
+from tests.diffusion.laws import GAUSSIAN, TWO_HUMPS, Mixture, check_law
 from tests.toys import toy_model, toy_process
 
 Y = torch.tensor([0, 1, 2, 2])
@@ -126,6 +130,82 @@ def test_a_guiding_classifier_has_a_phase_and_an_optimizer_of_its_own() -> None:
     assert counter.passes(len(Y)) == 10
 
 
+class Exact(nn.Module):
+    """The denoiser of a law that knows no labels: (xt, t, y) -> x0_hat."""
+
+    def __init__(self, law: Mixture, schedule: Schedule) -> None:
+        super().__init__()
+        self.denoise = law.denoiser(schedule)
+
+    def forward(self, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        return self.denoise(xt, t).x0
+
+
+class Posterior(nn.Module):
+    """log p(component, xt) of a mixture: (xt, t) -> logits (B, K)."""
+
+    def __init__(self, law: Mixture, schedule: Schedule) -> None:
+        super().__init__()
+        self.parts = [torch.tensor(part) for part in law]
+        self.schedule = schedule
+
+    def forward(self, xt: Tensor, t: Tensor) -> Tensor:
+        weights, means, stds = self.parts
+        ab = self.schedule.alpha_bar(t)[:, None]
+        variance = ab * stds**2 + 1 - ab
+        return weights.log() - (xt.flatten(1) - ab.sqrt() * means) ** 2 / variance / 2 - variance.log() / 2
+
+
+class Linear(nn.Module):
+    """log p(0 | x0) = w x0 up to a constant: (x0) -> logits (B, 2), of which the second is far above."""
+
+    def forward(self, x0: Tensor) -> Tensor:
+        return torch.cat([x0.flatten(1) - 100, torch.zeros(len(x0), 1)], dim=1)
+
+
+def guided(network: Exact, classifier: nn.Module, y: int, *, scale: float, noised: bool) -> Tensor:
+    """4,000 samples of one pixel for the class y, guided by a classifier from outside."""
+    guidance = outside_classifier(2, classifier, shape=(1, 1, 1), scale=scale, noised=noised)
+    sampler = DPMSolver(60, clip_x0=False)
+    process = toy_process(
+        schedule=LinearSchedule(1000), parameterization=X0(), guidance=guidance, sampler=sampler
+    )
+    rng, n = torch.Generator().manual_seed(0), 4_000
+    labels = torch.full((n,), y)
+    with torch.no_grad():
+        *_, x = process.path(network, torch.randn(n, 1, 1, 1, generator=rng), labels, rng)
+    return x.flatten()
+
+
+@pytest.mark.parametrize("y", [0, 1])
+def test_the_exact_classifier_of_a_mixture_guides_to_the_exact_conditional(y: int) -> None:
+    schedule = LinearSchedule(1000)
+    x = guided(Exact(TWO_HUMPS, schedule), Posterior(TWO_HUMPS, schedule), y, scale=1.0, noised=True)
+    check_law(x, Mixture([1.0], TWO_HUMPS.means[y : y + 1], TWO_HUMPS.stds[y : y + 1]))
+
+
+def test_a_linear_classifier_of_clean_images_tilts_a_gaussian_exactly() -> None:
+    """p(x) e^(s w x) of N(m, std^2) is N(m + s w std^2, std^2); without the denoiser's Jacobian it is not."""
+    x = guided(Exact(GAUSSIAN, LinearSchedule(1000)), Linear(), 0, scale=2.0, noised=False)
+    check_law(x, Mixture([1.0], [0.3 + 2.0 * 0.5**2], [0.5]))
+
+
+def test_a_classifier_of_clean_images_is_asked_once_a_step_beside_one_pass_of_the_network() -> None:
+    network = NoisyClassifier((1, 4, 4), 3, width=8)
+
+    class Clean(nn.Module):
+        def forward(self, x0: Tensor) -> Tensor:
+            return network(x0, torch.zeros(len(x0)))
+
+    guidance = outside_classifier(3, Clean(), shape=(1, 4, 4), scale=1.0, noised=False)
+    model = trained(toy_process(guidance=guidance))
+    with PassCounter(model.networks()) as counter:
+        drawn = samples(model)
+    assert counter.passes(len(Y)) == 10
+    assert not drawn.requires_grad
+    assert all(p.grad is None for p in model.parameters())
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -134,6 +214,10 @@ def test_a_guiding_classifier_has_a_phase_and_an_optimizer_of_its_own() -> None:
         (lambda: ClassifierFree(3, p_uncond=1.0), r"guidance.p_uncond is 1"),
         (lambda: ClassifierFree(3, interval=[0.5, 0.2]), r"guidance.interval is"),
         (lambda: Classifier(0, nn.Identity()), "conditional=true"),
+        (lambda: Classifier(3, nn.Linear(1, 1), noised=False), r"guidance.noised=false .*freeze"),
+        (lambda: outside_classifier(3, Pull(), shape=(1, 4, 4), noised=False), r"Pull, which cannot take"),
+        (lambda: outside_classifier(3, Linear(), shape=(1, 4, 4)), r"Linear.*guidance.noised=false"),
+        (lambda: outside_classifier(4, Pull(), shape=(1, 4, 4)), r"answers \(2, 3\) .* must be \(2, 4\)"),
     ],
 )
 def test_illegal_settings_are_refused(make: object, message: str) -> None:

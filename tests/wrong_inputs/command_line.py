@@ -114,6 +114,14 @@ ROWS = (
     Wrong("main process=binomial", ("black and white", "data.binarize=true")),
     Wrong("main loss=hybrid variance=fitted", ("loss=hybrid", "use variance=learned")),
     Wrong("main guidance=classifier", ("guidance=classifier needs classes", "conditional=true")),
+    Wrong(
+        "main conditional=true guidance=classifier_outside",
+        ("guidance_network=noisy is not trained", "guidance.weights", "guidance=classifier"),
+    ),
+    Wrong(
+        "main conditional=true guidance=classifier_outside guidance.weights=none.pt",
+        ("guidance.weights is none.pt, which is no file",),
+    ),
     Wrong("main guidance=classifier_of_run", ("guidance.classifier.run_dir has no value",)),
     Wrong("main model=gan criterion=wasserstein penalty=none", ("criterion=wasserstein", "penalty=gradient")),
     # Objects and keys.
