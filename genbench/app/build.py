@@ -93,6 +93,8 @@ def build(
         # What no constructor can check alone, since it is a fact of two objects.
         parts.tracking.check()
         parts.model.check_trainable()
+        if parts.model.phases and parts.model.autocast_networks():
+            parts.precision.check(device)
         parts.check_budget()
         parts.check_optim()
         if parts.trainer.compile:

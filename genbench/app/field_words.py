@@ -77,7 +77,7 @@ def of_score(name: str) -> tuple[Meaning, Meaning]:
     return Meaning("scores", alone, "and no other", otherwise="scores"), Meaning("metrics", without)
 
 
-BF16 = partial(one_of, {"true": "bf16", "fp16": "bf16", "bf16": "bf16", "false": "fp32", "no": "fp32"})
+BF16 = partial(one_of, {"true": "bf16", "fp16": "fp16", "bf16": "bf16", "false": "fp32", "no": "fp32"})
 UPDATES = Meaning("budget.images", images_of_steps, "updates times trainer.batch_size")
 SAMPLING_STEPS: tuple[Meaning, ...] = tuple(Meaning(key, note="of sampling") for key in schema.STEPS)
 ANY_STEPS: tuple[Meaning, ...] = (*SAMPLING_STEPS, UPDATES)
@@ -168,7 +168,7 @@ ROWS: tuple[Row, ...] = (
     ),
     (
         "fp16 bf16 amp half use_fp16 use_amp use_bf16 mixed_precision autocast dtype",
-        Meaning("precision", BF16, "fp32, bf16 or auto"),
+        Meaning("precision", BF16, "fp32, bf16, fp16 or auto"),
     ),
     (
         "wandb use_wandb log_wandb report_to logger",

@@ -47,8 +47,8 @@ NOT_THERE = re.compile(r"Could not delete from config\. '(?P<key>[^']+)' does no
 REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
-HALF = ("fp16", "float16", "half", "16")
-"""Names of a precision that is not offered."""
+HALF = ("float16", "half", "16")
+"""Other names of precision=fp16."""
 CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
 HINT = f"`{TRAIN} --help` lists the groups and their options, `--cfg job` all keys and their values"
 
@@ -167,7 +167,7 @@ def missing_option(path: str, known: Sequence[str]) -> str:
             'pip install -e ".[sweep]" -c constraints.txt, Ray with ".[ray]"'
         )
     if group == "precision" and option in HALF:
-        return f"{text}. {option} is not offered: its small range needs scaled losses; bf16 has that of fp32"
+        return f"{text}. Did you mean fp16? On devices with bf16 units bf16 needs no scaled loss"
     near = get_close_matches(option, known, n=1)
     if group == "data" and not near:
         return f"{text}; images of your own are data=image_folder data.root=PATH"

@@ -81,18 +81,19 @@ def facts() -> Iterator[tuple[str, str]]:
 
 
 def machine() -> Iterator[tuple[str, str]]:
-    """Yield torch, its devices, whether they have bfloat16 units, and the processor."""
+    """Yield torch, its devices, whether they have bfloat16 and float16 units, and the processor."""
     import torch
 
     from genbench.runtime.device import choose, describe, processor
-    from genbench.runtime.precision import has_bf16_units
+    from genbench.runtime.precision import has_bf16_units, has_fp16_units
 
     cuda = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
     yield "torch", f"{torch.__version__}, {cuda}"
     cards = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     for device in [*cards, torch.device("cpu")]:
         chosen = "auto, " if device.type == choose("auto").type else ""
-        units = "bfloat16 units" if has_bf16_units(device) else "no bfloat16 units"
+        found = {"bfloat16": has_bf16_units(device), "float16": has_fp16_units(device)}
+        units = ", ".join(f"{name} units" if there else f"no {name} units" for name, there in found.items())
         yield "device", f"{device}: {chosen}{device_words(describe(device))}, {units}"
     memory = installed_memory()
     yield "processor", f"{processor() or 'unknown'}, {os.cpu_count()} cores, {megabytes(memory)} of memory"

@@ -1,6 +1,7 @@
 """Rules of whole trainings in genbench's own loop: resuming and accumulating change nothing."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ from genbench.contract.candidate import CPU, Candidate, NotApplicable, expect
 from genbench.data import ImageData, Split
 from genbench.generator import Generator
 from genbench.runtime.context import Context
+from genbench.runtime.precision import LossScaling
 from genbench.runtime.stop import StopRequest
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
@@ -66,9 +68,11 @@ def a_training_in_bfloat16_resumes_bit_for_bit(candidate: Candidate) -> None:
     check_resume(candidate.lowered, 64)
 
 
-def check_resume(make: Callable[[], Generator], budget: int) -> None:
-    """Raise Broken unless trainings to a budget of images, straight and in two halves, end alike."""
-    model, recipe = make(), recipe_of(budget)
+def check_resume(make: Callable[[], Generator], budget: int, scaling: LossScaling | None = None) -> None:
+    """Raise Broken unless trainings to a budget of images, straight and in two halves, end alike.
+    scaling: of the loss of a model whose networks compute in float16.
+    """
+    model, recipe = make(), replace(recipe_of(budget), loss_scaling=scaling)
     split = twenty_images(model)
     with TemporaryDirectory() as one, TemporaryDirectory() as two:
         straight = train_in(Path(one), model, split, recipe)
@@ -142,10 +146,12 @@ def train_in(
 
 
 def numbers(trained: Trained) -> dict[str, Tensor]:
-    """Return all that a training left, by name: weights and buffers, averages, states of optimizers."""
+    """Return all that a training left, by name: weights and buffers, averages, optimizers, scales."""
     found = dict(trained.model.state_dict())
     found |= {f"average of {name}": value for name, value in trained.ema.model.state_dict().items()}
     for phase, optimizer in trained.optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
             found |= {f"{name} of {phase}'s parameter {index}": value for name, value in state.items()}
+    for phase, scaler in trained.scalers.items():
+        found |= {f"scale of the loss of {phase}": scaler.scale, f"streak of {phase}": scaler.streak}
     return found

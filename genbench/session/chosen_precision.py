@@ -3,7 +3,7 @@
 from genbench.data import Split
 from genbench.records.run_directory import Run
 from genbench.runtime.context import Context
-from genbench.runtime.precision import FIXED, AutoPrecision, Choice, recorded_precision
+from genbench.runtime.precision import FIXED, AutoPrecision, Choice, Float16, recorded_precision
 from genbench.session.run_parts import Parts
 from genbench.session.step_rate import step_rates
 
@@ -19,14 +19,16 @@ def chosen_precision(parts: Parts, here: Run, images: Split, context: Context, *
     """
     record = here.record() or {}
     if not parts.model.autocast_networks():
-        reason = "in bf16 this model would lose its inverse" if parts.model.networks() else ""
+        asked = "fp16" if isinstance(parts.precision, Float16) else "bf16"
+        reason = f"in {asked} this model would lose its inverse" if parts.model.networks() else ""
         return Choice(FIXED["fp32"], reason)
     if not parts.model.phases and isinstance(parts.precision, AutoPrecision):
         return Choice(FIXED["fp32"], "precision=auto compares trainings, and nothing is trained")
     if record.get("precision") or resumes:
         taken = recorded_precision(record, parts.precision, parts.device)
         moved = record.get("precision") not in (None, taken.name)
-        return Choice(taken, "this device has no bf16 units, on which it began" if moved else "")
+        began = f"this device has no {record.get('precision')} units, on which it began"
+        return Choice(taken, began if moved else "")
 
     def measure() -> dict[str, float]:
         with context.progress.waiting("comparing the speed of fp32 and bf16"):

@@ -24,7 +24,7 @@ from genbench.records.summary import comparable
 from genbench.runtime.context import Context
 from genbench.runtime.device import describe, keep_memory, make_repeatable
 from genbench.runtime.memory import FREE, memory_for
-from genbench.runtime.precision import FIXED, Choice, FixedPrecision
+from genbench.runtime.precision import Choice, FixedPrecision, named
 from genbench.runtime.stop import Stopped, listening
 from genbench.session.chosen_precision import chosen_precision
 from genbench.session.first_line import first_lines, first_look, shown
@@ -36,6 +36,7 @@ from genbench.training.checkpoint import CheckpointStore
 from genbench.training.fault_messages import evaluation_explained
 from genbench.training.flops import sampling_flops, spent_flops, training_flops
 from genbench.training.loop import Hooks, OnSample, train
+from genbench.training.loss_scale import overflow_summary
 from genbench.training.recipe_checks import check_memory_of_batch, check_times
 from genbench.training.state import Trained
 from genbench.training.step import model_batch
@@ -161,7 +162,7 @@ class Session:
             taken, reasons[0] = chosen_precision(*known, resumes=resumes)
             return taken.name
 
-        return Choice(FIXED[self.context.processes.on_first(choose)], reasons[0])
+        return Choice(named(self.context.processes.on_first(choose), self.parts.precision), reasons[0])
 
     @property
     def precision(self) -> FixedPrecision:
@@ -209,6 +210,8 @@ class Session:
         self.context.check_stop()  # the loop ends on request as it does at the end of its budget
         if trained.skips.total:
             say([trained.skips.summary(trained.images_seen // parts.trainer.batch_size)])
+        if trained.overflows:
+            say([overflow_summary(trained.overflows, trained.images_seen // parts.trainer.batch_size)])
         with evaluation_explained(parts.device):
             grid = gallery.samples(trained.ema.model, trained.images_seen)
             gallery.details(trained.ema.model, trained.images_seen)
@@ -230,7 +233,7 @@ class Session:
         return train(
             model,
             self.data,
-            replace(parts.recipe, budget=self.budget(model)),
+            replace(parts.recipe, budget=self.budget(model), loss_scaling=self.precision.loss_scaling),
             Hooks(tracker, on_sample, self.quick_scores),
             checkpoints=self.checkpoints,
             checkpoint=self.checkpoint,
@@ -317,7 +320,7 @@ class Session:
             device=describe(self.parts.device, self.context.processes.count),
             parameters=parameter_count(model),
             images_seen=trained.images_seen,
-            skipped_batches=trained.skips.total or None,
+            skipped_batches=trained.skips.total + trained.overflows or None,
             flops_per_sample=sampling_flops(trained.ema.model, y, n=2, device=self.parts.device),
             passes_per_sample=drawing and drawing.passes_per_sample,
             seconds_per_image=drawing and drawing.seconds_per_image,

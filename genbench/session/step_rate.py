@@ -32,6 +32,7 @@ from genbench.training.step import model_batch, only, update
 
 __all__ = ["step_rates"]
 
+COMPARED = ("fp32", "bf16")  # which precision=auto chooses from
 TURNS = 9  # of both precisions, one after the other
 SECONDS = 6.0  # after which no further turn begins
 SHORTEST = 0.1  # seconds of one measurement: short steps are repeated
@@ -86,7 +87,7 @@ class StepRates:
         """The cached rates; None where there are none, or damaged ones (with a warning)."""
         try:
             found = read_sealed(self.path, "rates")
-            return {name: float(found[name]) for name in FIXED}
+            return {name: float(found[name]) for name in COMPARED}
         except FileNotFoundError:
             return None
         except (ValueError, OSError, KeyError, TypeError) as error:
@@ -107,7 +108,7 @@ class StepRates:
         with rng.fork(self.x.device):
             while len(turns) < 2 or (len(turns) <= TURNS and time.monotonic() - begun < SECONDS):
                 turns.append(self.turn(twin, optimizers))
-        usual = {name: median(turn[name] for turn in turns[1:]) for name in FIXED}
+        usual = {name: median(turn[name] for turn in turns[1:]) for name in COMPARED}
         if math.inf in usual.values():
             return {name: 1 / seconds for name, seconds in usual.items()}
         ratio = median(turn["fp32"] / turn["bf16"] for turn in turns[1:])
@@ -118,11 +119,11 @@ class StepRates:
 
         Infinite where memory does not suffice.
         """
-        stages, found = twin.stages or (Stage(1.0, twin.phases),), dict.fromkeys(FIXED, 0.0)
+        stages, found = twin.stages or (Stage(1.0, twin.phases),), dict.fromkeys(COMPARED, 0.0)
         for stage in stages:
-            for name, precision in FIXED.items():
+            for name in COMPARED:
                 try:
-                    with applied(precision, twin.autocast_networks(), self.x.device):
+                    with applied(FIXED[name], twin.autocast_networks(), self.x.device):
                         seconds = self.seconds(partial(self.step, twin, optimizers, stage))
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):

@@ -33,10 +33,12 @@ LATER = {
     "images_by_phases": dict,
     "fitting_seconds": float,
     "skips": dict,
+    "loss_scales": dict,
 }  # which those of earlier versions lack
 LETTERS = 80  # of the name of a tensor, in a message
 AXES = 5  # of a tensor, in a message
 SKIPS = {"total": int, "in_a_row": int}  # as genbench.training.nonfinite.Skips has them
+SCALE = {"scale": float, "streak": int, "overflows": int}  # as genbench.training.loss_scale has them
 
 
 def origin(state: Mapping[str, Any]) -> None:
@@ -82,7 +84,8 @@ def is_losses(values: object) -> bool:
 
 
 def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) -> None:
-    """Raise ValueError unless skipped batches and images by phases, where they are there, are counts.
+    """Raise ValueError unless skipped batches, scales of the loss and images by phases, where they are there,
+    are counts.
 
     stages: the phases of each stage of the model, which images may be counted by.
     """
@@ -91,6 +94,12 @@ def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) ->
         if not isinstance(skips, dict) or skips.keys() != SKIPS.keys():
             raise ValueError(f"its skips are no counts of {' and '.join(SKIPS)}")
         check_kinds(skips, SKIPS)
+    for phase, scale in state.get("loss_scales", {}).items():
+        if not isinstance(scale, dict) or scale.keys() != SCALE.keys():
+            raise ValueError(f"its loss_scales of {repr(phase)[:40]} have not {' and '.join(SCALE)}")
+        check_kinds(scale, SCALE)
+        if not scale["scale"] > 0:
+            raise ValueError(f"its loss_scales of {repr(phase)[:40]} have a scale of {scale['scale']}")
     for phases, count in state.get("images_by_phases", {}).items():
         if phases not in stages:
             raise ValueError(f"its images_by_phases has no phases under {repr(phases)[:40]}")

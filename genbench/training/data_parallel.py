@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from genbench.generator import Generator, Loss
 from genbench.runtime.global_batch import Part, at_work, noticed
+from genbench.training.loss_scale import LossScaler
 from genbench.training.step import only
 
 __all__ = ["backward", "phase_losses", "strides_ignored"]
@@ -52,18 +53,22 @@ def phase_losses(
     return losses
 
 
-def backward(loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: Part) -> Loss:
+def backward(
+    loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: Part, scaler: LossScaler | None = None
+) -> Loss:
     """Compute the loss of one part of a batch, x (B, C, H, W) and y (B,) or None, and add its share of the
     gradient to that of the parts before it.
 
     After the last part that falls to each process, gradients are the means over all of them.
+    scaler: by whose scale they are multiplied, None by nothing.
     Returns the part's own loss. Raises Lost where another process is gone.
     """
     alone = loss.no_sync() if isinstance(loss, DistributedDataParallel) and not part.last else nullcontext()
     with noticed(mixed=True), alone:
         with at_work(part):
             found: Loss = loss(x, y, step)
-        (found.total / (part.of // part.processes)).backward()
+        share = found.total / (part.of // part.processes)
+        (share if scaler is None else share * scaler.scale).backward()
     return found
 
 

@@ -19,6 +19,7 @@ from genbench.generator import Generator
 from genbench.runtime import global_batch, rng
 from genbench.runtime.compile import compiled
 from genbench.runtime.context import Context
+from genbench.runtime.precision import LossScaling
 from genbench.runtime.processes import saved_buffers
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
@@ -28,6 +29,7 @@ from genbench.training.data_parallel import backward, phase_losses, strides_igno
 from genbench.training.ema import Ema
 from genbench.training.fault_messages import training_explained
 from genbench.training.log_window import Clock, Window
+from genbench.training.loss_scale import loss_scalers
 from genbench.training.lr_schedule import LrSchedule
 from genbench.training.nonfinite import Guard, mean, values_of
 from genbench.training.state import Trained
@@ -120,6 +122,8 @@ class Recipe:
     optim: OptimizerFactory
     lr_schedule: LrSchedule
     budget: Budget
+    loss_scaling: LossScaling | None = None
+    """Of the loss under float16; None in other precisions."""
 
 
 class Hooks(NamedTuple):
@@ -166,6 +170,7 @@ def train(
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
+    run.scalers = loss_scalers(recipe.loss_scaling, model, device)
     if checkpoint is not None:
         run.load(checkpoint)
     processes.check_batch(trainer.batch_size, trainer.accumulate)
@@ -234,6 +239,7 @@ def train(
                 round(before * (of_stage / spent)) if spent else 0, of_stage / share
             )
             for phase in phases:
+                scaler = run.scalers.get(phase)
                 index = order.take(run.images_seen, trainer.batch_size)
                 losses, parts = [], processes.parts(index, trainer.accumulate)
                 guard.remember()
@@ -248,11 +254,13 @@ def train(
                         rows = slice(k * len(mine), (k + 1) * len(mine))
                         start.restore()  # each part draws what the whole batch would
                         labels = y if y is None else y[rows]
-                        losses.append(backward(loss_of[phase], x[rows], labels, step=run.step, part=part))
+                        inputs = (loss_of[phase], x[rows], labels)
+                        losses.append(backward(*inputs, step=run.step, part=part, scaler=scaler))
                 loss = mean([loss.total.detach() for loss in losses])
                 processes.average([loss])
-                norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss)
-                values = values_of(losses, loss, norm)
+                scale = {} if scaler is None else {"loss_scale": scaler.scale}
+                norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss, scaler)
+                values = values_of(losses, loss, norm) | scale
                 run.images_seen += len(index)
                 if guard.admits(values, phase=phase, step=run.step, batches=run.images_seen // len(index)):
                     window.add(phase, run.step, values)
@@ -273,6 +281,7 @@ def train(
                     **window.flush(processes),
                     **rates(run.optimizers),
                     **({"skipped_batches": run.skips.total} if guard.active else {}),
+                    **({"overflows": run.overflows} if run.scalers else {}),
                     "epoch": run.images_seen / len(data.train),
                     "images_per_second": clock.rate(run.images_seen),
                     "training_seconds": run.seconds,
@@ -338,5 +347,6 @@ def note_of(shown: dict[str, float], phases: tuple[str, ...]) -> str:
     """Text beside the progress bar: losses, skipped batches, images per second."""
     names = {phase: f"{phase}/loss" for phase in phases}
     losses = [f"{phase} loss {shown[name]:.4f}" for phase, name in names.items() if name in shown]
-    skipped = [f"{shown['skipped_batches']:,} batches skipped"] if shown.get("skipped_batches") else []
+    words = {"skipped_batches": "batches skipped", "overflows": "float16 overflows"}
+    skipped = [f"{shown[name]:,} {text}" for name, text in words.items() if shown.get(name)]
     return "  ".join([*losses, *skipped, f"{shown['images_per_second']:,.0f} images/s"])

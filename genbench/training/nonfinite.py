@@ -89,7 +89,9 @@ def describe_update(values: Mapping[str, Tensor], phase: str, step: int) -> str:
     name, as the first sentence of an error.
     """
     shown = ", ".join(f"{name}={float(value):.4g}" for name, value in values.items())
-    return f"not finite in phase {phase!r} at step {step}: {shown}"
+    overflows = "loss_scale" in values and bool(values["loss"].isfinite())
+    why = " (the gradient overflows float16 at the least loss scale: use bf16 or fp32)" if overflows else ""
+    return f"not finite in phase {phase!r} at step {step}: {shown}{why}"
 
 
 def mean(values: list[Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from genbench.generator import Generator
 from genbench.tracking import Tracker
 from genbench.training.ema import Ema
+from genbench.training.loss_scale import LossScaler
 from genbench.training.nonfinite import Skips
 from genbench.training.step import restore
 
@@ -35,14 +36,22 @@ class Trained:
     images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
     """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
     skips: Skips = field(default_factory=Skips)
+    scalers: dict[str, LossScaler] = field(default_factory=dict)
+    """Scale of the loss of each phase under float16; {} in other precisions."""
     saved_images: int | None = None
     """Images seen by the last checkpoint, None before the first."""
+
+    @property
+    def overflows(self) -> int:
+        """Updates that were skipped since their gradient overflowed float16; reading waits for the device."""
+        return sum(int(scaler.overflows) for scaler in self.scalers.values())
 
     def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
         """Return the content of a checkpoint: state dicts, numbers and strings.
         tracker, window: whose own states it holds too; data_key: of the images, with which alone a run may be
         resumed.
         """
+        scales = {phase: scaler.state() for phase, scaler in self.scalers.items()}
         return {
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
@@ -57,6 +66,7 @@ class Trained:
             "data_key": data_key,
             "window": window,
             "tracker": tracker.state(),
+            **({"loss_scales": scales} if scales else {}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -67,6 +77,8 @@ class Trained:
         self.ema.model.load_state_dict(state["ema"])
         for phase, optimizer in self.optimizers.items():
             restore(optimizer, state["optimizers"][phase])
+        for phase, scaler in self.scalers.items():
+            scaler.load(state.get("loss_scales", {}).get(phase, {}))
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none

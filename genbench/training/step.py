@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from genbench.data import Split, mirrored, to_float
 from genbench.generator import Generator
 from genbench.runtime import rng
+from genbench.training.loss_scale import LossScaler
 
 __all__ = ["Start", "model_batch", "only", "restore", "update"]
 
@@ -55,15 +56,25 @@ def model_batch(
     return x.contiguous(memory_format=torch.channels_last), labels if model.num_classes else None
 
 
-def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss: Tensor) -> Tensor:
+def update(
+    optimizer: Optimizer,
+    lr_factor: float,
+    clip_norm: float | None,
+    loss: Tensor,
+    scaler: LossScaler | None = None,
+) -> Tensor:
     """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
+    scaler: of the loss whose gradients these are; they are unscaled first, and its scale is updated.
 
     Where the loss, (), or the norm is not finite, weights and optimizer remain as they are: the flag is read
     by the fused kernels on the device itself, so that no step waits for it (it is what torch's GradScaler
     uses). Optimizers without fused kernels do wait.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if scaler is not None:
+        scaler.unscale(gradients)
+    norm = nn.utils.get_total_norm(gradients)
     if clip_norm is not None:
         nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
     for group in optimizer.param_groups:
@@ -76,7 +87,7 @@ def update(optimizer: Optimizer, lr_factor: float, clip_norm: float | None, loss
     elif bool(finite):
         optimizer.step()
     optimizer.zero_grad()
-    return norm.detach()
+    return norm.detach() if scaler is None else scaler.update(loss, norm.detach())
 
 
 @contextmanager

@@ -47,7 +47,7 @@ MEANT = {
     "scheduler=cosine": "schedule=cosine (of the noise); or lr_schedule=cosine (of the learning rate)",
     "scheduler=ddim": "sampler=ddim ",
     "optimizer=adamw": "optim=adamw",
-    "optimizer=sgd": "optim=OPTION: choose from adam, adam_gan, adamw",
+    "optimizer=sgd": "optim=OPTION: choose from adam, adam_gan, adamw, nadam",
     "ema=0.999": "trainer.ema_halflife_images=44339 ",
     "ema=10": "trainer.ema_halflife_images=VALUE ",
     "ema=true": "trainer.ema_halflife_images=VALUE ",

@@ -98,7 +98,7 @@ def test_an_error_of_genbench_that_a_resolver_raises_is_told_as_it_is() -> None:
         ("batch_size=3", "there is no key batch_size: write trainer.batch_size=3"),
         ("modl=vae", "there is no key modl; near: model"),
         ("trainer.nonsense=1", "there is no key trainer.nonsense; trainer has batch_size, devices"),
-        ("precision=fp16", "fp16 is not offered: its small range needs scaled losses; bf16 has that of fp32"),
+        ("precision=half", "choose from auto, bf16, fp16, fp32. Did you mean fp16?"),
         ("schedule=cosin", "cosin is not an option of schedule: choose from cosine, edm"),
         ("schedule=cosin", "Did you mean cosine?"),
         ("likelihood.bins=3", "model=ddpm does not accept likelihood; its groups are process, schedule"),

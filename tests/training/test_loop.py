@@ -15,6 +15,7 @@ from genbench.data import ImageData, Split
 from genbench.diffusion.variance import BetaTilde, Fitted, Variance
 from genbench.generator import Generator, Loss, Stage
 from genbench.runtime.context import Context
+from genbench.runtime.precision import FixedPrecision, Float32
 from genbench.runtime.stop import StopRequest
 from genbench.tracking import JsonLines, Tracker
 from genbench.training.budget import Budget
@@ -68,16 +69,20 @@ def run(
     stop: StopAt | None = None,
     on_sample: OnSample = lambda model, images_seen: None,
     optim: OptimizerFactory = ADAM,
+    precision: FixedPrecision | None = None,
     **settings: Any,
 ) -> Trained:
     store, stop = CheckpointStore(folder / "checkpoints"), stop or StopAt(stop_at)
     tracker: Tracker = Watched(folder / "metrics.jsonl", stop)
     split = split if split is not None else images()
     trainer = Trainer(**{"batch_size": 16, "log_every_images": 16, **settings})
+    model = model if model is not None else toy_model()
+    precision = precision or Float32()
+    precision.apply(model.autocast_networks(), CPU)
     return train(
-        model if model is not None else toy_model(),
+        model,
         ImageData("toy", split, split, (), 0, True, "key", (1, 4, 4)),
-        Recipe(trainer, optim, Cosine(64), limit or Budget(budget)),
+        Recipe(trainer, optim, Cosine(64), limit or Budget(budget), precision.loss_scaling),
         Hooks(tracker, on_sample, lambda model: {}),
         checkpoints=store,
         checkpoint=store.load(CPU),
