@@ -25,7 +25,7 @@ MORE_NETWORKS = {
     "autoregressive": ("image_gpt",),
 }
 """Networks that no model has by default, by a model that takes them."""
-OF_RUNS = {("autoencoder", "run"), ("guidance", "classifier_of_run")}
+OF_RUNS = {("autoencoder", "run"), ("base_model", "run"), ("guidance", "classifier_of_run")}
 """Options that want a run, which their own test makes."""
 OF_OTHERS = {("process", "consistency")}
 """Options of an axis that are there for another model, which has them by default."""

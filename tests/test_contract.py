@@ -40,6 +40,8 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=vqvae", "prior_network=pixelcnn"),
     ("model=latent_diffusion", "autoencoder=vq"),
     ("model=latent_diffusion", "variance=fitted", "sampler=ancestral", "sampler.clip_x0=false"),
+    *(("model=cascade", f"base_model={name}") for name in ("gan", "vae", "flow", "autoregressive")),
+    ("model=cascade", "base_model=flow_matching", "conditional=true", "guidance=classifier_free"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=palette"),
     ("model=autoregressive", "network=pixelcnn", "pixel_law=palette"),
 ]

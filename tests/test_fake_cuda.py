@@ -94,6 +94,7 @@ FAMILIES = [
     ("model=ddpm", "conditional=true", "guidance=classifier", "sampler.steps=1", *SMALL),
     ("model=latent_diffusion", "sampler.steps=1", *SMALL),
     ("model=latent_diffusion", "autoencoder=vq", "prior=flow_matching", "solver.steps=1", *SMALL),
+    ("model=cascade", "sampler.steps=1", "density.steps=2", *SMALL),
     ("model=autoencoder", "conditional=true"),
     *(("model=vae", f"likelihood={name}") for name in ("gaussian", "bernoulli")),
     ("model=vae", "network=ladder", "conditional=true"),
@@ -106,6 +107,7 @@ FAMILIES = [
 ]
 SLOW = [
     ("model=autoencoder",),
+    ("model=cascade", "base_model=gan", "sampler.steps=1", *SMALL),
     *(("model=vae", f"likelihood={name}") for name in ("logistic", "pointwise")),
     ("model=flow", "flow=realnvp", "network=coupling_resnet", "pixels=plain"),
     ("model=gan",),

@@ -35,6 +35,7 @@ FEW = (
 SMALL: dict[str, tuple[str, ...]] = {
     "model=autoencoder": ("network.encoder.width=8", "network.decoder.width=8"),
     "model=autoregressive": ("network.width=8", "network.blocks=1"),
+    "model=cascade": ("network.width=8", "base_model.network.width=8", "sampler.steps=3"),
     "model=consistency": ("network.width=8",),
     "model=ddpm": ("network.width=8", "sampler.steps=3"),
     "model=flow": ("network.width=8", "flow.steps=2"),

@@ -88,10 +88,10 @@ def sampling_row(model: Generator, stages: Stages) -> tuple[str, list[Item]]:
     title = f"Sampling, {total} network evaluation{'s' if total > 1 else ''} per sample"
     # What draws step by step: the model, or its prior.
     if isinstance(model, Trajectory):
-        return title, steps(model, stages.latent, boxes[0], "$x$ and states on the way to it")
+        return title, steps(model, stages.latent, boxes, "$x$ and states on the way to it")
     for prior in model.children():
         if isinstance(prior, Trajectory):
-            walk = steps(prior, stages.latent, boxes[0], "states on the way")
+            walk = steps(prior, stages.latent, boxes[:1], "states on the way")
             return title, [*walk, *boxes[1:], column("$x$", samples)]
     if isinstance(model, Decodes):
         z = model.prior(SAMPLES, rng=seeded())
@@ -112,11 +112,11 @@ def at_work(network: nn.Module, called: Sequence[nn.Module]) -> nn.Module:
     return network
 
 
-def steps(model: Trajectory, latent: str, box: Box, symbol: str) -> list[Item]:
-    """Return the start of a walk, the network that takes its steps, and some states on the way."""
-    frames = min(FRAMES, box.times + 1)  # no state is shown twice
+def steps(model: Trajectory, latent: str, boxes: Sequence[Box], symbol: str) -> list[Item]:
+    """Return the start of a walk, the networks that take its steps, and some states on the way."""
+    frames = min(FRAMES, sum(box.times for box in boxes) + 1)  # no state is shown twice
     states = model.trajectory(SAMPLES, rng=seeded(), frames=frames)
-    return [column(latent, states[0]), box, strip(symbol if frames > 2 else "$x$", states[1:])]
+    return [column(latent, states[0]), *boxes, strip(symbol if frames > 2 else "$x$", states[1:])]
 
 
 @torch.no_grad()

@@ -126,6 +126,18 @@ FAMILIES: Mapping[str, Stages] = {
         },
         latent="$u_1 = \\epsilon$",
     ),
+    "cascade": Stages(
+        {
+            "base_net": [Shown("base.network", "small $x_t$", "$\\hat v$", time="t")],
+            "net": [Shown("network", "$x_t$ beside low", "$\\hat v$", time="t")],
+        },
+        ["base.network", "network"],
+        {
+            "base_net": "first stage: a diffusion of the small images",
+            "net": "second stage: a diffusion of the images, given the small ones",
+        },
+        latent="$x_1 = \\epsilon$",
+    ),
     "vae": Stages(
         {
             "net": [

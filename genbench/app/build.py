@@ -41,7 +41,7 @@ __all__ = [
     "seeded_model",
 ]
 
-SIZED = ("model", "network", "prior_network", "autoencoder", "flow", "pixel_law")
+SIZED = ("model", "network", "prior_network", "autoencoder", "base_model", "flow", "pixel_law")
 """Nodes of the configuration whose numbers say how large a model is."""
 
 

@@ -1,11 +1,11 @@
 """Directories and identities of runs, which follow from its configuration."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from genbench.records.flatten import flatten
 from genbench.records.identity import hashed
@@ -109,6 +109,20 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
+def small_shape(shape: Sequence[int] | None, factor: object) -> ListConfig | None:
+    """Return the shape [C, H // f, W // f] of images whose sides a model of small ones divides by `factor`.
+
+    None where no data are known yet. A factor that is no whole number or does not divide the sides is
+    refused by the model itself, whose message has the remedy.
+    """
+    if shape is None:
+        return None
+    divisor = factor if type(factor) is int and factor > 0 else 1
+    # A node, since OmegaConf resolves no plain list that another reference leads to.
+    return OmegaConf.create([shape[0], *(max(side // divisor, 1) for side in shape[1:])])
+
+
 # At import, since the workers of parallel launchers run no other entry point before they resolve a name.
 OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
 OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
+OmegaConf.register_new_resolver("genbench.small_shape", small_shape, replace=True)

@@ -42,7 +42,7 @@ ROOT = {
 
 STEPS = ("sampler.steps", "solver.steps", "process.steps", "model.steps")
 SAMPLING = re.compile(
-    r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.(temperature|steps|guidance)"
+    r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.(temperature|steps|guidance|condition\.augmentation)"
 )
 """Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
 

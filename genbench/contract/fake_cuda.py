@@ -46,10 +46,10 @@ BATCH, CUDA = 4, torch.device("cuda", 0)
 
 STATED = {
     "diffusion.spacing.NoiseSpacing.times": 4,  # two for each grid; varying an image lays two grids
-    "diffusion.sampler.Sampler.path": 1,
-    "diffusion.fast_samplers.TwoStep.walk": 1,
-    "diffusion.fast_samplers.HeunSampler.walk": 1,
-    "diffusion.fast_samplers.UniPC.walk": 1,
+    "diffusion.sampler.Sampler.path": 2,  # a cascade has two stages
+    "diffusion.fast_samplers.TwoStep.walk": 2,
+    "diffusion.fast_samplers.HeunSampler.walk": 2,
+    "diffusion.fast_samplers.UniPC.walk": 2,
     "diffusion.density.ProbabilityFlow.grid": 2,
     "families.flow.finite": 2,  # one each way: a flow that has lost its inverse must not go on unseen
 }

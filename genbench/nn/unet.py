@@ -22,6 +22,7 @@ class UNet(nn.Module):
     num_classes: 0 is unconditional; otherwise label `num_classes` is the null class, which y=None means.
     attention_side: attention on every map whose longer side is at most this; 0 is none.
     answers: channels of the answer for each channel of the images.
+    inputs: channels of the input for each of them; 2 is an image beside xt, with a noise level of its own.
     The answer is 0 at first. Raises ValueError on sizes that no network can have.
     Source: Ho et al. 2020, Appendix B; scale-shift conditioning of Nichol & Dhariwal 2021, Section 3.2.
     """
@@ -38,23 +39,24 @@ class UNet(nn.Module):
         patch: int = 2,
         dropout: float = 0.0,
         answers: int = 1,
+        inputs: int = 1,
     ) -> None:
         super().__init__()
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
         check_count("network.answers", answers, MOST_CHANNELS // shape[0], usual=1)
+        check_count("network.inputs", inputs, MOST_CHANNELS // shape[0], usual=1)
         if attention_side < 0:
             raise ValueError(
                 f"network.attention_side is {attention_side}; it must be at least 0 (none), e.g. 8"
             )
         self.patch, self.num_classes = patch, num_classes
         widths, channels, embedding = sizes.widths, shape[0], sizes.embedding
-        self.time = nn.Sequential(
-            Sinusoid(width), nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
-        )
+        self.time = embedder(width, embedding)
         self.label = nn.Embedding(num_classes + 1, embedding) if num_classes else None
+        self.level = embedder(width, embedding) if inputs > 1 else None
         attends = [max(size) <= attention_side for size in sizes.maps]
 
-        self.enter = nn.Conv2d(sizes.folded(channels), width, 3, padding=1)
+        self.enter = nn.Conv2d(sizes.folded(inputs * channels), width, 3, padding=1)
         self.down, skips, now = nn.ModuleList(), [width], width
         for level, out in enumerate(widths):
             for _ in range(blocks):
@@ -89,9 +91,15 @@ class UNet(nn.Module):
             zero(nn.Conv2d(now, sizes.folded(answers * channels), 3, padding=1)),
         )
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """x (B, C, H, W), t (B,) in [0, 1], y (B,) int64 or None -> (B, answers * C, H, W)."""
-        condition = F.silu(self.embed(t, y))  # (B, E)
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, level: Tensor | None = None) -> Tensor:
+        """x (B, inputs * C, H, W), t (B,) in [0, 1], y (B,) int64 or None -> (B, answers * C, H, W).
+
+        level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
+        """
+        embedding = self.embed(t, y)
+        if self.level is not None and level is not None:
+            embedding = embedding + self.level(level)
+        condition = F.silu(embedding)  # (B, E)
         h = self.enter(F.pixel_unshuffle(x, self.patch))  # (B, width, H / patch, W / patch)
         skips = [h]
         for layer in self.down:
@@ -113,6 +121,13 @@ class UNet(nn.Module):
             return embedding
         null = torch.full(t.shape, self.num_classes, device=t.device)
         return embedding + self.label(null if y is None else y)
+
+
+def embedder(width: int, embedding: int) -> nn.Sequential:
+    """Return layers from numbers in [0, 1], such as times (B,), to their embeddings: (B, E)."""
+    return nn.Sequential(
+        Sinusoid(width), nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+    )
 
 
 class BlockWithAttention(nn.Module):

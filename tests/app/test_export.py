@@ -19,6 +19,7 @@ from tests.toys import trained_here
 
 MODELS = trained_here()
 SMALL = {
+    "cascade": ("sampler.steps=2",),
     "ddpm": ("sampler.steps=2",),
     "flow_matching": ("solver.steps=2",),
     "latent_diffusion": ("sampler.steps=2",),

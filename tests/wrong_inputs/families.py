@@ -5,6 +5,7 @@ from tests.wrong_inputs import Wrong
 NOT_FINITE = "a number, not nan or infinite"
 GPT = "model=autoregressive network=image_gpt"
 AUTOENCODER = "main model=latent_diffusion"
+CASCADE = "main model=cascade"
 
 # Numbers of networks, under the keys that they are typed with, wherever the network stands.
 NETWORKS = (
@@ -30,6 +31,21 @@ NETWORKS = (
     Wrong("main model=gan model.latent_size=0", ("model.latent_size is 0", "from 1")),
     Wrong(f"{AUTOENCODER} autoencoder.network.encoder.width=3", ("autoencoder.network.encoder.width is 3",)),
     Wrong(f"{AUTOENCODER} autoencoder.network.encoder.out_channels=7", ("out_channels is 7", "even")),
+)
+
+# Cascades of models of two sizes.
+CASCADES = (
+    Wrong(f"{CASCADE} model.condition.factor=3", ("model.condition.factor is 3", "8x8", "use 2 or 4 or 8")),
+    Wrong(f"{CASCADE} model.condition.factor=1", ("model.condition.factor is 1", "at least 2")),
+    Wrong(f"{CASCADE} model.condition.factor=a", ("model.condition.factor is 'a'", "a whole number")),
+    Wrong(f"{CASCADE} model.condition.augmentation=0.7", ("augmentation is 0.7", "max_augmentation=0.5")),
+    Wrong(f"{CASCADE} model.share=1", ("model.share is 1", "between 0 and 1")),
+    Wrong(f"{CASCADE} process=binomial", ("process=binomial does not fit", "gaussian")),
+    Wrong(f"{CASCADE} network=unet", ("network=unet does not fit", "unet_super_resolution")),
+    Wrong(
+        f"{CASCADE} conditional=true guidance=classifier",
+        ("guidance=classifier is trained on images of one size", "guidance=classifier_free"),
+    ),
 )
 
 # Processes of noise, and how they are sampled and measured.
@@ -105,4 +121,4 @@ OTHERS = (
     ),
 )
 
-ROWS = (*NETWORKS, *PROCESSES, *OTHERS)
+ROWS = (*NETWORKS, *CASCADES, *PROCESSES, *OTHERS)
