@@ -224,10 +224,10 @@ CLAIMS = (
     Claim(
         "Latent diffusion is faster",
         "Diffusion in the latents of an autoencoder trains and draws faster than in pixels.",
-        "64x64 images, batches of 64, U-Nets of width 32: on 2x2-folded pixels, and on latents of 16x16x4 "
-        "after an "
-        "autoencoder that takes 0.4 of the budget. 240 seconds of training each; FID on a classifier of the "
-        "images' own labels.",
+        "Fashion-MNIST's first 6,000 images enlarged to 64x64 (1,000 held out), batches of 64, U-Nets of width "
+        "32: on 2x2-folded pixels, and on latents of 16x16x4 after an autoencoder that takes 0.4 of the budget. "
+        "120 seconds of training each, 20 steps of sampling, 100 samples; FID and KID on a classifier of the "
+        "images' own labels. One seed each, so that no difference is tested.",
         "claims_latent",
         [
             f"{RUN} sweep=claims_pixels data.root=PATH data.channels=1",
@@ -235,7 +235,7 @@ CLAIMS = (
         ],
         ["model"],
         ["ddpm", "latent_diffusion"],
-        ["images_per_second", "seconds_per_image", "fid"],
+        ["images_seen", "images_per_second", "seconds_per_image", "fid", "kid"],
         [
             *each("latent_diffusion", 1, "images_per_second", ["ddpm"]),
             *each("latent_diffusion", -1, "seconds_per_image", ["ddpm"]),
