@@ -80,16 +80,18 @@ CLAIMS = (
         "Predicting the noise is better than predicting the mean, the image, the velocity or the score.",
         "20,000 images each, the better of two learning rates (0.001, 0.004) by mean FID for each row, as "
         "the "
-        "targets have other scales. Unweighted losses, so each prediction also weights the noise levels in "
-        "its "
-        "own way.",
+        "targets have other scales. `mean` and `score` come with the weight of the noise "
+        "(`weighting=eps`), `x0` "
+        "and `v` with none, so that each weights the noise levels in its own way.",
         "claims_parameterizations",
         [f"{RUN} sweep=claims_parameterizations"],
         ["parameterization", LR],
         ["eps", "x0", "v", "mean", "score"],
         [LR, "fid", "is", "recall", "coverage"],
         each("eps", -1, "fid", ["x0", "v", "mean", "score"]),
-        f"{SMALL} Each row was tested at a rate chosen on the same runs, which flatters all rows alike.",
+        f"{SMALL} Rates were chosen on the runs that are tested, which flatters all rows alike. FID is one "
+        "side: "
+        "`x0` has a poor likelihood ([ddpm](families/ddpm.md)).",
         tuned=LR,
     ),
     Claim(
@@ -224,8 +226,10 @@ CLAIMS = (
     Claim(
         "Latent diffusion is faster",
         "Diffusion in the latents of an autoencoder trains and draws faster than in pixels.",
-        "Fashion-MNIST's first 6,000 images enlarged to 64x64 (1,000 held out), batches of 64, U-Nets of width "
-        "32: on 2x2-folded pixels, and on latents of 16x16x4 after an autoencoder that takes 0.4 of the budget. "
+        "Fashion-MNIST's first 6,000 images enlarged to 64x64 (1,000 held out), batches of 64, U-Nets of "
+        "width "
+        "32: on 2x2-folded pixels, and on latents of 16x16x4 after an autoencoder that takes 0.4 of the "
+        "budget. "
         "120 seconds of training each, 20 steps of sampling, 100 samples; FID and KID on a classifier of the "
         "images' own labels. One seed each, so that no difference is tested.",
         "claims_latent",
@@ -246,7 +250,9 @@ CLAIMS = (
     Claim(
         "Options of this version, a line each",
         "No claim: each new option at the budget of the other sections, beside the default.",
-        "20,000 images each, three seeds; everything else is the default of each option.",
+        "20,000 images each, three seeds; everything else is the default of each option, but that the "
+        "levels of "
+        "noise of `variance_exploding` fit digits (`schedule.sigma_max=10`).",
         "claims_options",
         [
             f"{RUN} sweep=claims_{name}"

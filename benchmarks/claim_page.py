@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from genbench.report.columns import column
 from genbench.report.numbers import p_words, rounded, shared_decimals, short, uncertainty
 from genbench.report.statistics import Estimate, estimate
 
-__all__ = ["missing_lines", "section", "summary", "values_of"]
+__all__ = ["frame", "missing_lines", "section", "summary", "values_of"]
 
 SEEDS = 3  # of each row
 NOT_MEASURED = "n/a"
@@ -34,10 +34,15 @@ def section(claim: Claim, rows: Rows, found: Sequence[Verdict], noise: float) ->
         claim.setup.format(noise=noise),
         f"```sh\n{commands}\n```",
         table(claim, rows).rstrip() if rows else "Not measured yet.",
-        frame_markdown(pd.DataFrame([verdict_row(claim, x) for x in found], dtype=object)).rstrip(),
+        frame_markdown(frame([verdict_row(claim, x) for x in found])).rstrip() if found else "",
         f"What it does not show: {claim.limits}",
     ]
-    return "\n" + "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def frame(lines: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """Return lines of text as a data frame of objects, which keeps them as they are."""
+    return pd.DataFrame([dict(line) for line in lines], dtype=object)
 
 
 def table(claim: Claim, rows: Rows) -> str:
@@ -52,7 +57,7 @@ def table(claim: Claim, rows: Rows) -> str:
         if any(column_of):
             for line, text in zip(lines, texts(measure, column_of), strict=True):
                 line[title(measure)] = text
-    return frame_markdown(pd.DataFrame(lines, dtype=object))
+    return frame_markdown(frame(lines))
 
 
 def texts(measure: str, found: Sequence[Sequence[float]]) -> list[str]:

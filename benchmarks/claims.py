@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import torch
 import typer
 
 from benchmarks.claim_list import CLAIMS, Claim
-from benchmarks.claim_page import missing_lines, section, summary, values_of
+from benchmarks.claim_page import frame, missing_lines, section, summary, values_of
 from benchmarks.claim_runs import Rows, failures, noise_fid, rows_of_runs, rows_of_sampling
 from benchmarks.claim_verdicts import COUNTED, LEAST, LEAST_OF_OTHERS, verdicts
 from benchmarks.console import Out
@@ -37,8 +36,8 @@ Tables have means and standard deviations over seeds; [the protocol](protocol.md
 | does not hold | it is not significant, and the claimed effect is smaller than any that would matter |
 | not decided | neither |
 
-The least effect that would matter is {LEAST:.0%} of FID and of seconds, and {LEAST_OF_OTHERS} of other
-measures. All verdicts are at 95 % by Welch's test (of shares of runs by Fisher's exact test), with Holm's
+The least effect that would matter is {100 * LEAST:.0f} % of FID and of seconds, and {LEAST_OF_OTHERS} of
+other measures. All verdicts are at 95 % by Welch's test (of shares of runs by Fisher's exact test), with Holm's
 correction over the statements of a claim. So of a claim whose rows are equal in truth, any statement is said
 to hold, or the opposite, in at most 5 % of all cases. Intervals are those of single differences, without the
 correction.
@@ -77,7 +76,7 @@ def page(runs: Path, claims: Sequence[Claim]) -> tuple[str, list[str]]:
     overview = [summary(claim, words) for claim, _, words in results if words]
     sections = [section(claim, rows, words, noise) for claim, rows, words in results]
     missing = [line for claim, rows in found for line in missing_lines(claim, rows)]
-    return "\n".join([RULES, frame_markdown(pd.DataFrame(overview, dtype=object)), *sections]), missing
+    return "\n".join([RULES, frame_markdown(frame(overview)), *sections]), missing
 
 
 def read_rows(runs: Path, claim: Claim, noise: float) -> Rows:
