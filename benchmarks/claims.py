@@ -37,10 +37,10 @@ Tables have means and standard deviations over seeds; [the protocol](protocol.md
 | not decided | neither |
 
 The least effect that would matter is {100 * LEAST:.0f} % of FID and of seconds, and {LEAST_OF_OTHERS} of
-other measures. All verdicts are at 95 % by Welch's test (of shares of runs by Fisher's exact test), with Holm's
-correction over the statements of a claim. So of a claim whose rows are equal in truth, any statement is said
-to hold, or the opposite, in at most 5 % of all cases. Intervals are those of single differences, without the
-correction.
+other measures. All verdicts are at 95 % by Welch's test (of shares of runs by Fisher's exact test), with
+Holm's correction over the statements of a claim. So of a claim whose rows are equal in truth, any statement is
+said to hold, or the opposite, in at most 5 % of all cases. Intervals are those of single differences, without
+the correction.
 
 ```sh
 python -m benchmarks.claims RUNS --out docs/claims.md  # writes this page from finished runs
