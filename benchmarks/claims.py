@@ -38,8 +38,8 @@ Tables have means and standard deviations over seeds; [the protocol](protocol.md
 
 The least effect that would matter is {100 * LEAST:.0f} % of FID and of seconds, and {LEAST_OF_OTHERS} of
 other measures. All verdicts are at 95 % by Welch's test (of shares of runs by Fisher's exact test), with
-Holm's correction over the statements of a claim. So of a claim whose rows are equal in truth, any statement is
-said to hold, or the opposite, in at most 5 % of all cases. Intervals are those of single differences, without
+Holm's correction over the statements of a claim. So of a claim whose rows are equal in truth, any statement
+is said to hold, or the opposite, in at most 5 % of all cases. Intervals are of single differences, without
 the correction.
 
 ```sh
