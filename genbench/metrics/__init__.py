@@ -34,6 +34,7 @@ from genbench.metrics.scores.modes import Modes
 from genbench.metrics.scores.nearest import NearestImage, nearest_images
 from genbench.metrics.scores.precision_recall import Manifold
 from genbench.metrics.scores.score import Drawn, Score
+from genbench.metrics.scores.sharpness import Sharpness, laplacian_energies
 from genbench.metrics.scores.sliced import SlicedWasserstein
 
 __all__ = [
@@ -67,12 +68,14 @@ __all__ = [
     "Pilot",
     "Reference",
     "Score",
+    "Sharpness",
     "SlicedWasserstein",
     "Taken",
     "bits_per_dim",
     "collect",
     "compute",
     "frechet_distance",
+    "laplacian_energies",
     "nearest_features",
     "nearest_images",
     "parameter_count",

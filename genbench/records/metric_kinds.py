@@ -74,6 +74,7 @@ TABLE = (
     Kind("authenticity", "authentic"),
     Kind("nearest", "nearest"),
     Kind("nearest_ratio", "nearest_ratio", interval="samples and real images"),
+    Kind("sharpness", "sharpness"),
     Kind("fd_exact", "exact FD", -1),
     Kind("modes", "modes", 1),
     Kind("mode_tv", "mode TV", -1),

@@ -15,6 +15,7 @@ __all__ = [
     "adjusted",
     "estimate",
     "holm",
+    "interval_welch",
     "leader",
     "p_normal",
     "p_paired",
@@ -119,12 +120,37 @@ def p_welch(a: Estimate, b: Estimate) -> float:
     or none of few samples in each run), unless the means are equal: 1/2.
     Source: Welch 1947; the bound by simulation of equal models.
     """
+    error, freedom = welch(a, b)
+    return probability(b.mean - a.mean, error, freedom)
+
+
+def interval_welch(a: Estimate, b: Estimate) -> tuple[float, float]:
+    """Return the ends of the 95 % confidence interval of A's true mean less B's: all differences that
+    `p_welch` does not reject.
+
+    a - b -+ t_nu(0.975) (v_a + v_b)^(1/2), with the nu of `p_welch`. Both nan where either is a single run,
+    and where neither has a standard deviation, unless the means are equal: an interval of one point.
+    """
+    error, freedom = welch(a, b)
+    difference = a.mean - b.mean
+    if not math.isfinite(difference) or not math.isfinite(error) or (error == 0 and difference):
+        return math.nan, math.nan
+    from scipy.special import stdtrit  # Student's quantile, the inverse of what `probability` computes
+
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error if error else 0.0
+    return difference - half, difference + half
+
+
+def welch(a: Estimate, b: Estimate) -> tuple[float, float]:
+    """Return the standard error of the difference of two means, and its degrees of freedom, see `p_welch`;
+    an error of nan where either is a single run.
+    """
     if a.std is None or b.std is None:
-        return math.nan
+        return math.nan, math.nan
     of_a, of_b = a.std * a.std / a.n, b.std * b.std / b.n
     known = of_a * of_a / (a.n - 1) + of_b * of_b / (b.n - 1)
     freedom = (of_a + of_b) ** 2 / known if known else math.inf
-    return probability(b.mean - a.mean, math.sqrt(of_a + of_b), min(freedom, 2 * (min(a.n, b.n) - 1)))
+    return math.sqrt(of_a + of_b), min(freedom, 2 * (min(a.n, b.n) - 1))
 
 
 def probability(difference: float, error: float, freedom: float | None = None) -> float:

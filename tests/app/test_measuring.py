@@ -29,7 +29,16 @@ def test_full_takes_every_score_with_its_interval_and_shows_the_likeliest_copies
     assert all(map(is_metric, metrics))
     kinds = {MetricName.parse(name).kind for name in metrics}
     assert {"is", "fid", "kid", "precision", "recall", "density", "coverage"} <= kinds
-    assert {"fid_inf", "swd", "fid_class", "fid_gap", "authenticity", "nearest", "nearest_ratio"} <= kinds
+    assert {
+        "fid_inf",
+        "swd",
+        "fid_class",
+        "fid_gap",
+        "authenticity",
+        "nearest",
+        "nearest_ratio",
+        "sharpness",
+    } <= kinds
     for name, value in metrics.items():
         kind = MetricName.parse(name).kind
         if f"{kind}_se" in kinds and ",class=" not in name:

@@ -127,7 +127,7 @@ def check_composed(words: tuple[str, ...], folder: str | None) -> None:
 
 
 @pytest.mark.parametrize("number", [0, pytest.param(-1, marks=pytest.mark.slow)], ids=["first", "last"])
-@pytest.mark.parametrize("page", slow_of("docs/families/", "docs/results.md"))
+@pytest.mark.parametrize("page", slow_of("docs/families/", "docs/results.md", "docs/claims.md"))
 def test_what_a_page_trains_composes_to_a_configuration_that_its_classes_take(page: str, number: int) -> None:
     refused = []
     for command in commands(page):

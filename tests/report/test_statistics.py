@@ -12,6 +12,7 @@ from genbench.report.statistics import (
     adjusted,
     estimate,
     holm,
+    interval_welch,
     leader,
     p_normal,
     p_paired,
@@ -116,6 +117,25 @@ def test_of_equal_rows_one_leads_all_others_in_at_most_5_per_cent(spreads: tuple
     assert sum(x is not None and x.p_value < 0.05 for x in found) < MOST
     # One that beats the next row alone is as rare: the two are close to one another, not drawn by chance.
     assert sum(x is not None and x.p_of_second < 0.05 for x in found) < MOST
+
+
+def test_the_interval_of_a_difference_is_scipys_and_holds_what_the_test_does_not_reject() -> None:
+    rng = random.Random(3)
+    for size in (3, 5):
+        a, b = ([rng.gauss(mean, 1.0) for _ in range(size)] for mean in (1.0, 2.0))
+        one, other = estimate(a), estimate(b)
+        low, high = interval_welch(one, other)
+        expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+        assert (low, high) == pytest.approx((expected.low, expected.high), rel=1e-9)
+        for end in (low, high):
+            moved = other._replace(mean=other.mean + end)
+            assert two_sided(p_welch(one, moved)) == pytest.approx(0.05, rel=1e-9)
+
+
+def test_a_single_run_has_no_interval_and_equal_runs_a_point() -> None:
+    assert all(map(math.isnan, interval_welch(estimate([1.0]), estimate([1.0, 2.0]))))
+    assert all(map(math.isnan, interval_welch(estimate([1.0, 1.0]), estimate([2.0, 2.0]))))
+    assert interval_welch(estimate([1.0, 1.0]), estimate([1.0, 1.0])) == (0.0, 0.0)
 
 
 def test_a_difference_of_several_standard_deviations_is_found() -> None:
