@@ -126,9 +126,16 @@ def arguments(node: Function) -> list[str]:
 
 
 def targets() -> set[str]:
-    """The class paths that the options in conf/ name."""
+    """The class paths that the options in conf/ name; of a class that its folder offers, also its own."""
     texts = "".join(path.read_text() for path in (ROOT / "conf").rglob("*.yaml"))
-    return set(re.findall(r"_target_:\s*([\w.]+)", texts))
+    named = set(re.findall(r"_target_:\s*([\w.]+)", texts))
+    offered = {tuple(name.rpartition(".")[::2]) for name in named}
+    return named | {
+        found.dotted
+        for found in DEFINITIONS
+        if isinstance(found.node, ast.ClassDef)
+        and (found.dotted.rsplit(".", 2)[0], found.dotted.rpartition(".")[2]) in offered
+    }
 
 
 def filled() -> set[str]:

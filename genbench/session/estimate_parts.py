@@ -21,6 +21,7 @@ from genbench.tracking import Trackers
 from genbench.training.closed_form_fit import fit_images
 from genbench.training.flops import sampling_flops, training_flops
 from genbench.training.state import Trained
+from genbench.training.validation import MOST, Validation, validated_phases
 
 __all__ = [
     "Part",
@@ -33,6 +34,7 @@ __all__ = [
     "quick_evaluations",
     "seconds_a_sample",
     "training",
+    "validations",
 ]
 
 FEW = 32  # samples or images, at most, that a part is measured on
@@ -78,6 +80,25 @@ def quick_evaluations(session: Session, images: float, each: float) -> list[Part
     count = int(images // trainer.evaluate_every_images)
     seconds = count * trainer.evaluate_samples * each
     return [Part("on the way", seconds, f"{count:,} quick evaluations of {trainer.evaluate_samples} samples")]
+
+
+def validations(session: Session, trial: Session, model: Generator, images: float) -> list[Part]:
+    """Estimate the validations of a training of so many images, from one of them, of the averaged weights of
+    a trial; nothing without validation images.
+    """
+    every, split, validator = (
+        session.parts.trainer.validate_every_images,
+        trial.data.validation,
+        trial.validator,
+    )
+    if every is None or split is None or validator is None:
+        return []
+    one = Validation(
+        split, None, "loss", better=-1, patience=None, on_validate=validator, context=trial.context
+    )
+    seconds, count = seconds_of(lambda: one.measure(model, validated_phases(model))), int(images // every) + 1
+    note = f"{count:,} of {min(len(split), MOST):,} images each"
+    return [Part("validation", count * seconds, note)]
 
 
 def pictures(session: Session, model: Generator, count: int, each: float) -> Part:

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from genbench.data import Split
+from genbench.data import ImageData, Split
 from genbench.runtime.precision import FIXED, Choice
 from genbench.session.first_line import first_lines, first_look
 from genbench.session.run_parts import Configuration
 from genbench.training.budget import Budget
 from tests.toys import toy_model
 
-DATA: Any = SimpleNamespace(name="toys", train=Split(torch.zeros(1234, 1, 4, 4, dtype=torch.uint8), None))
+SPLIT = Split(torch.zeros(1234, 1, 4, 4, dtype=torch.uint8), None)
+DATA = ImageData("toys", SPLIT, SPLIT, (), 0, False, "key", (1, 4, 4))
 
 
 def lines(
