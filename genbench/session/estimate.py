@@ -157,7 +157,7 @@ def estimate(session: Session) -> Estimate:
         pictures += round(training.images // (parts.trainer.sample_every_images or math.inf))
         found += estimate_parts.quick_evaluations(session, training.images, each)
         found += estimate_parts.validations(session, trial, model, training.images)
-    has_best = parts.trainer.keep == "best"
+    has_best = parts.trainer.keep == "best"  # a further set of weights, and a further file
     sets, files = WEIGHTS + has_best if images else 1, FILES + has_best
     n = sample_count(parts.metrics, session.data) * sets
     grids = estimate_parts.pictures(session, model, pictures, each)

@@ -45,6 +45,8 @@ def others(names: list[str], run: Path) -> list[str]:
 def copy_run(run: Path, group: Path, seed: int) -> None:
     """Copy a recorded run below a folder of runs, as if another seed had made it."""
     copied = shutil.copytree(run, group / run.name.replace("seed0", f"seed{seed}"))
+    weights = copied / "checkpoints"
+    shutil.copy(weights / "last.pt", weights / "best.pt")  # as a run with trainer.keep=best has them
     for name in ("run.json", "result.json"):
         record = json.loads((copied / name).read_text())
         record["seed"] = record["config"]["seed"] = seed
