@@ -39,8 +39,7 @@ FAMILY_NAMES = {"autoregressive": "pixelcnn", "autoregressive, image_gpt": "imag
 FAMILY_COMMANDS = (f"{RUN} sweep=claims_families", f"{RUN} sweep=claims_image_gpt")
 EQUAL_OPERATIONS = (
     "Equal operations of training, 500 GFLOP, since a step of each family costs another amount. (Equal "
-    "seconds "
-    "would depend on what else the machine does.) Each family has its tuned settings for digits."
+    "seconds would depend on what else the machine does.) Each family has its tuned settings for digits."
 )
 SMALL = "Digits are 8x8 pixels, and the networks are small."
 
@@ -49,8 +48,7 @@ CLAIMS = (
         "Noise schedules",
         "A cosine schedule is better than a linear one, and both than a geometric one.",
         "20,000 images each; everything but the schedule is the default. Rates and networks were tuned "
-        "with the "
-        "cosine schedule.",
+        "with the cosine schedule.",
         "claims_schedules",
         [f"{RUN} sweep=claims_schedules"],
         ["schedule"],
@@ -79,10 +77,9 @@ CLAIMS = (
         "What the network predicts",
         "Predicting the noise is better than predicting the mean, the image, the velocity or the score.",
         "20,000 images each, the better of two learning rates (0.001, 0.004) by mean FID for each row, as "
-        "the "
-        "targets have other scales. `mean` and `score` come with the weight of the noise "
-        "(`weighting=eps`), `x0` "
-        "and `v` with none, so that each weights the noise levels in its own way.",
+        "the targets have other scales. `mean` and `score` come with the weight of the noise "
+        "(`weighting=eps`), `x0` and `v` with none, so that each weights the noise levels in its own way. "
+        "By that weight the score has the loss of the noise, up to its sign: the two are one model.",
         "claims_parameterizations",
         [f"{RUN} sweep=claims_parameterizations"],
         ["parameterization", LR],
@@ -90,16 +87,15 @@ CLAIMS = (
         [LR, "fid", "is", "recall", "coverage"],
         each("eps", -1, "fid", ["x0", "v", "mean", "score"]),
         f"{SMALL} Rates were chosen on the runs that are tested, which flatters all rows alike. FID is one "
-        "side: "
-        "`x0` has a poor likelihood ([ddpm](families/ddpm.md)).",
+        "side: `x0` has a poor likelihood ([ddpm](families/ddpm.md)).",
         tuned=LR,
     ),
     Claim(
         "Variance of the reverse process",
         "A learned variance has a better likelihood than fixed ones, and better samples in few steps.",
-        "20,000 images each; 10 steps of ancestral sampling; bits from 50 terms of the bound for each of 359 "
-        "images. `beta`, `posterior` and `fitted` share their training, bit for bit; `fitted` changes the "
-        "likelihood alone, and draws with the variance of `posterior`.",
+        "20,000 images each; 10 steps of ancestral sampling; bits from 50 terms of the bound for each of "
+        "359 images. `beta`, `posterior` and `fitted` share their training, bit for bit; `fitted` changes "
+        "the likelihood alone, and draws with the variance of `posterior`.",
         "claims_variances",
         [f"{RUN} sweep=claims_variances", f"{RUN} sweep=claims_variance_learned"],
         ["variance", "loss"],
@@ -109,8 +105,8 @@ CLAIMS = (
             *each("hybrid", -1, "bits_per_dim", ["fitted", "posterior", "beta"]),
             *each("hybrid", -1, "fid", ["posterior", "beta"]),
         ],
-        f"{SMALL} The learned variance is trained by L_hybrid, whose weight 0.001 is the paper's, not tuned "
-        "here.",
+        f"{SMALL} The learned variance is trained by L_hybrid, whose weight 0.001 is the paper's, not "
+        "tuned here.",
         {"hybrid": "learned"},
     ),
     Claim(
@@ -136,8 +132,7 @@ CLAIMS = (
         "VAE samples are blurred",
         "Samples of a VAE are blurred.",
         f"{EQUAL_OPERATIONS} Sharpness is the energy of the Laplacian of samples over that of the training "
-        "images: "
-        "1 for real images, less for blurred ones, more for noisy ones.",
+        "images: 1 for real images, less for blurred ones, more for noisy ones.",
         "claims_families",
         FAMILY_COMMANDS,
         ["model", "network"],
@@ -161,20 +156,17 @@ CLAIMS = (
             *each("gan", -1, "recall", ["ddpm", "vae", "flow", "autoregressive"]),
         ],
         f"{SMALL} Coverage also falls where samples are poor, whatever their diversity. The GAN is the "
-        "default, "
-        "relativistic with gradient penalties, which was made against collapse.",
+        "default, relativistic with gradient penalties, which was made against collapse.",
         FAMILY_NAMES,
     ),
     Claim(
         "GANs are harder to train",
         "The training of a GAN fails more often than that of other families.",
-        "200 GFLOP each, over learning rates 0.001, 0.004, 0.016 and 0.064 and three seeds: 12 runs a row. "
-        "A run "
-        "failed if the loop stopped it (a loss that is not finite, a logit beyond 10,000), if its FID is "
-        "that of "
-        "uniform noise ({noise:.1f}) or more, or if its Inception score is below 2 (collapsed: fewer than "
-        "two "
-        "of ten classes). Shares of runs with Wilson's 95 % intervals; Fisher's exact test.",
+        "200 GFLOP each, over learning rates 0.001, 0.004, 0.016 and 0.064 and three seeds: 12 runs a "
+        "row. A run failed if the loop stopped it (a loss that is not finite, a logit beyond 10,000), if "
+        "its FID is that of uniform noise ({noise:.1f}) or more, or if its Inception score is below 2 "
+        "(collapsed: fewer than two of ten classes). Shares of runs with Wilson's 95 % intervals; "
+        "Fisher's exact test.",
         "claims_stability",
         [f"{RUN} sweep=claims_stability", f"{RUN} sweep=claims_stability_gan"],
         ["model", "criterion"],
@@ -184,9 +176,8 @@ CLAIMS = (
             *each("gan", 1, "failed", ["ddpm", "vae", "flow"]),
             *each("gan, non_saturating", 1, "failed", ["ddpm", "vae", "flow", "gan"]),
         ],
-        f"{SMALL} One grid of rates for all: the families' own rates lie between 0.002 and 0.004. Gradients "
-        "are "
-        "clipped in all families but GANs, as each does by default.",
+        f"{SMALL} One grid of rates for all: the families' own rates lie between 0.002 and 0.004. "
+        "Gradients are clipped in all families but GANs, as each does by default.",
         {"gan, non_saturating": "gan of 2014, without penalty"},
     ),
     Claim(
@@ -219,19 +210,16 @@ CLAIMS = (
             *each("autoregressive, image_gpt", 1, "seconds_per_image", ["autoregressive", "ddpm", "gan"]),
         ],
         f"{SMALL} An autoregressive sample takes a pass for each of 64 pixels here, and 3,072 at 3x32x32. "
-        "Seconds "
-        "are of a machine that did other work, too.",
+        "Seconds are of a machine that did other work, too.",
         FAMILY_NAMES,
     ),
     Claim(
         "Latent diffusion is faster",
         "Diffusion in the latents of an autoencoder trains and draws faster than in pixels.",
         "Fashion-MNIST's first 6,000 images enlarged to 64x64 (1,000 held out), batches of 64, U-Nets of "
-        "width "
-        "32: on 2x2-folded pixels, and on latents of 16x16x4 after an autoencoder that takes 0.4 of the "
-        "budget. "
-        "120 seconds of training each, 20 steps of sampling, 100 samples; FID and KID on a classifier of the "
-        "images' own labels. One seed each, so that no difference is tested.",
+        "width 32: on 2x2-folded pixels, and on latents of 16x16x4 after an autoencoder that takes 0.4 of "
+        "the budget. 120 seconds of training each, 20 steps of sampling, 100 samples; FID and KID on a "
+        "classifier of the images' own labels. One seed each, so that no difference is tested.",
         "claims_latent",
         [
             f"{RUN} sweep=claims_pixels data.root=PATH data.channels=1",
@@ -239,20 +227,28 @@ CLAIMS = (
         ],
         ["model"],
         ["ddpm", "latent_diffusion"],
-        ["images_seen", "images_per_second", "seconds_per_image", "fid", "kid"],
+        [
+            "images_seen",
+            "images_per_second",
+            "flops_per_image",
+            "seconds_per_image",
+            "flops_per_sample",
+            "fid",
+            "kid",
+        ],
         [
             *each("latent_diffusion", 1, "images_per_second", ["ddpm"]),
             *each("latent_diffusion", -1, "seconds_per_image", ["ddpm"]),
             *each("latent_diffusion", -1, "fid", ["ddpm"]),
         ],
-        "Small networks after minutes of one core; neither draws well yet.",
+        "Small networks after minutes of one core; neither draws well yet. Seconds are of a machine that did other "
+        "work, too; operations are not.",
     ),
     Claim(
         "Options of this version, a line each",
         "No claim: each new option at the budget of the other sections, beside the default.",
         "20,000 images each, three seeds; everything else is the default of each option, but that the "
-        "levels of "
-        "noise of `variance_exploding` fit digits (`schedule.sigma_max=10`).",
+        "levels of noise of `variance_exploding` fit digits (`schedule.sigma_max=10`).",
         "claims_options",
         [
             f"{RUN} sweep=claims_{name}"

@@ -20,9 +20,20 @@ __all__ = ["frame", "missing_lines", "section", "summary", "values_of"]
 
 SEEDS = 3  # of each row
 NOT_MEASURED = "n/a"
-EXACT = ("passes_per_sample", "images_seen", "optim.lr")  # without an uncertainty worth a column's room
+EXACT = (
+    "passes_per_sample",
+    "images_seen",
+    "flops_per_image",
+    "flops_per_sample",
+    "optim.lr",
+)  # without an uncertainty worth a column's room
 SHARES = ("failed", "stopped", "worse than noise", "collapsed")  # of runs
-TITLES = {"images_per_second": "images/s of training ↑", "optim.lr": "rate"} | {name: name for name in SHARES}
+TITLES = {name: name for name in SHARES} | {
+    "images_per_second": "images/s of training ↑",
+    "flops_per_image": "FLOP an image, training",
+    "flops_per_sample": "FLOP a sample",
+    "optim.lr": "rate",
+}
 
 
 def section(claim: Claim, rows: Rows, found: Sequence[Verdict], noise: float) -> str:

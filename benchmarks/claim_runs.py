@@ -19,7 +19,7 @@ __all__ = ["Rows", "failures", "noise_fid", "rows_of_runs", "rows_of_sampling"]
 Rows = dict[str, list[Mapping[str, float]]]
 """The label of a row -> the measures of each of its runs."""
 COSTS = ("bits_per_dim", "images_seen", "images_per_second", "training_seconds")
-COSTS_OF_SAMPLES = ("passes_per_sample", "seconds_per_image")
+COSTS_OF_SAMPLES = ("passes_per_sample", "seconds_per_image", "flops_per_sample")
 FEWEST_CLASSES = 2.0  # an Inception score below: samples of fewer than two classes of ten
 
 
@@ -34,9 +34,11 @@ def rows_of_runs(folder: Path, axes: Sequence[str]) -> Rows:
     runs = without_reruns(read(folder, unfinished=True))[0]
     found: Rows = {}
     for i, run in enumerate(map(str, cells(runs.frame, "run"))):
-        values = {name: cells(runs.frame, name)[i] for name in (*runs.frame.columns,)}
+        values = {name: cells(runs.frame, name)[i] for name in runs.frame.columns}
         numbers = {name: float(x) for name, x in values.items() if isinstance(x, int | float)}
         measures = {name: numbers[name] for name in (*COSTS, *COSTS_OF_SAMPLES) if name in numbers}
+        if numbers.get("images_seen") and "training_flops" in numbers:
+            measures["flops_per_image"] = numbers["training_flops"] / numbers["images_seen"]
         found.setdefault(label(runs.paths[run], axes), []).append(measures | against_train(numbers))
     return found
 
