@@ -241,8 +241,8 @@ CLAIMS = (
             *each("latent_diffusion", -1, "seconds_per_image", ["ddpm"]),
             *each("latent_diffusion", -1, "fid", ["ddpm"]),
         ],
-        "Small networks after minutes of one core; neither draws well yet. Seconds are of a machine that did other "
-        "work, too; operations are not.",
+        "Small networks after minutes of one core; neither draws well yet. Seconds are of a machine that did "
+        "other work, too; operations are not.",
     ),
     Claim(
         "Options of this version, a line each",

@@ -32,8 +32,8 @@ OF_RUNS = {
     ("guidance", "classifier_outside"),
 }
 """Options that want a run or a file, which their own test makes."""
-OF_OTHERS = {("process", "consistency")}
-"""Options of an axis that are there for another model, which has them by default."""
+OF_OTHERS = {("process", "consistency"), ("precision", "fp16")}
+"""Options that are there for another model, which has them by default, or for other devices."""
 
 
 MODELS, EXPERIMENTS = options("model"), options("experiment")

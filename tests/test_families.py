@@ -50,10 +50,10 @@ def test_a_sweep_over_families_is_one_table(runs_dir: Path) -> None:
     ("model", "pictures"),
     [
         ("ddpm", {"samples", "trajectory", "forward"}),
-        ("vae", {"samples", "reconstructions", "interpolation"}),
-        ("flow", {"samples", "reconstructions", "interpolation"}),
+        ("vae", {"samples", "reconstructions", "interpolation", "codes"}),
+        ("flow", {"samples", "reconstructions", "interpolation", "codes"}),
         ("gan", {"samples", "interpolation"}),
-        ("vqvae", {"samples", "reconstructions", "interpolation"}),
+        ("vqvae", {"samples", "reconstructions", "interpolation", "codes", "trajectory"}),
     ],
 )
 def test_what_a_family_can_do_is_shown(runs_dir: Path, model: str, pictures: set[str]) -> None:

@@ -22,10 +22,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from genbench.app.sweeps import LEDGER, Combinations, KeepsLedger, register_sweeper
+from genbench.records.result import Cost
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, duration, outcome_table
 from genbench.runtime.stop import StopRequest
-from genbench.session.session import Session
+from genbench.session import session
 from tests.conftest import ROOT, Command
 from tests.toys import TINY
 
@@ -138,14 +139,14 @@ def test_a_combination_that_refers_to_another_models_settings_is_refused_alone(
 def test_a_signal_that_comes_when_all_is_measured_still_ends_the_sweep(
     main: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cost = Session.cost
+    cost = session.run_cost
 
-    def interrupted(self: Session, *given: Any) -> dict[str, Any]:
+    def interrupted(*given: Any, processes: int, seconds: float) -> Cost:
         os.kill(os.getpid(), signal.SIGINT)
-        return cost(self, *given)
+        return cost(*given, processes=processes, seconds=seconds)
 
     with monkeypatch.context() as late:
-        late.setattr(Session, "cost", interrupted)
+        late.setattr(session, "run_cost", interrupted)
         stopped = main("-m", *UNMEASURED, "seed=0,1", f"runs_dir={tmp_path}")
     assert stopped.returncode == 130
     assert statuses(tmp_path) == ["done", "not started"]

@@ -503,16 +503,16 @@ def test_many_runs_with_one_reason_are_one_line_and_many_reasons_are_counted(
 def test_a_kind_that_runs_recorded_themselves_has_its_title_and_its_better_side(
     tmp_path: Path, sow: Sow
 ) -> None:
-    name = "sharpness[f-cnn,n=1000,ema]"
-    kinds = {"sharpness": {"title": "Sharp", "better": 1, "interval": "none", "in_tables": True}}
+    name = "crispness[f-cnn,n=1000,ema]"
+    kinds = {"crispness": {"title": "Crisp", "better": 1, "interval": "none", "in_tables": True}}
     for loss, level in (("l1", 1.0), ("l2", 2.0)):
         for seed, move in enumerate((0.0, 0.01, 0.02)):
             metrics = {name: level + move}
             sow(f"{loss}-{seed}", [0.0], metrics=metrics, seed=seed, choices={"loss": loss}, kinds=kinds)
-    table = the_table(tmp_path, Query(columns=["Sharp"]))
-    assert [(col.title, col.arrow) for col in table.columns][1:] == [("Sharp", "↑")]
+    table = the_table(tmp_path, Query(columns=["Crisp"]))
+    assert [(col.title, col.arrow) for col in table.columns][1:] == [("Crisp", "↑")]
     assert cells(table, "loss") == ["l2", "l1"]
-    assert bold(table) == [("l2", "Sharp")]
+    assert bold(table) == [("l2", "Crisp")]
 
 
 def test_runs_of_two_names_count_once_and_it_is_said_first_with_the_remedy(

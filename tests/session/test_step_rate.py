@@ -11,9 +11,8 @@ from hydra import compose, initialize_config_dir
 from genbench import app
 from genbench.data import Split, to_float
 from genbench.records.files import read_sealed, sealed
-from genbench.runtime.precision import FIXED
 from genbench.session.run_parts import Parts
-from genbench.session.step_rate import StepRates
+from genbench.session.step_rate import COMPARED, StepRates
 from tests.conftest import ROOT
 from tests.toys import TINY
 
@@ -38,7 +37,7 @@ def rates(made: Parts) -> StepRates:
 def test_every_precision_has_a_rate_and_the_second_question_is_answered_from_the_cache() -> None:
     first = rates(parts())
     found = first.rates()
-    assert set(found) == set(FIXED)
+    assert set(found) == set(COMPARED)
     assert all(rate > 0 for rate in found.values())
     first.path.write_text(json.dumps(sealed("rates", {"fp32": 3.0, "bf16": 4.0})))
     assert rates(parts()).rates() == {"fp32": 3.0, "bf16": 4.0}
@@ -62,7 +61,7 @@ def test_a_damaged_cache_is_measured_anew(content: str) -> None:
     one.path.write_text(content)
     with pytest.warns(UserWarning, match="measured anew"):
         assert all(rate > 0 for rate in one.rates().values())
-    assert set(read_sealed(one.path, "rates")) == set(FIXED)
+    assert set(read_sealed(one.path, "rates")) == set(COMPARED)
 
 
 @pytest.mark.parametrize("model", ["ddpm", "gan", "latent_diffusion", "vqvae"])
@@ -99,7 +98,7 @@ def test_a_load_that_comes_and_goes_moves_no_ratio(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("genbench.session.step_rate.TURNS", 5)
     one = rates(parts())
     turns = iter([(9.0, 9.0), (3.0, 2.0), (6.0, 4.0), (30.0, 20.0), (1.0, 9.0), (1.5, 1.0)])
-    monkeypatch.setattr(one, "turn", lambda twin, optimizers: dict(zip(FIXED, next(turns), strict=True)))
+    monkeypatch.setattr(one, "turn", lambda twin, optimizers: dict(zip(COMPARED, next(turns), strict=True)))
     found = one.measured()
     assert found["bf16"] / found["fp32"] == pytest.approx(1.5)
     assert found["fp32"] == pytest.approx(1 / 3)

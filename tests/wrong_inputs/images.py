@@ -179,7 +179,7 @@ ROWS = (
     ),
     Wrong(
         f"{SCORED} 'scores=[is,fid,kid]'",
-        ("has 6 images; scores.is", "by data.test_fraction=0.34, or add", "take 'scores=[fid,kid]'"),
+        ("has 6 images; scores.is", "by data.test_fraction=0.34, or add", "use 'scores=[fid,kid]'"),
         images(*LABELLED),
     ),
     Wrong(

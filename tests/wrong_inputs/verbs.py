@@ -15,7 +15,7 @@ WORDS = (
     Wrong("genbench report x --by", ("--by needs a value",)),
     Wrong("genbench report x --format pdf", ("--format is 'pdf'", "choose from md, csv, json, latex, html")),
     Wrong("genbench compare", ("needs RUNS_A",)),
-    Wrong("genbench compare a", ("needs RUNS_B",)),
+    Wrong("genbench compare a", ("a is not a directory",)),
     Wrong("genbench compare a b c", ("takes RUNS_A and RUNS_B", "no place for c")),
     Wrong("genbench evaluate", ("needs TARGET",)),
     Wrong("genbench sample", ("needs RUN:",)),
