@@ -34,7 +34,7 @@ class Statement(NamedTuple):
 
 
 class Test(NamedTuple):
-    """What the runs of two rows say of a statement."""
+    """Answer that the runs of two rows give to a statement."""
 
     difference: float  # of the means, row less than; of RATIOS the ratio of geometric means
     low: float  # ends of its 95 % interval, nan where there is none

@@ -48,7 +48,7 @@ REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
 HALF = ("float16", "half", "16")
-"""Other names of precision=fp16."""
+"""Names that users may try for the precision that is called fp16 here."""
 CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
 HINT = f"`{TRAIN} --help` lists the groups and their options, `--cfg job` all keys and their values"
 

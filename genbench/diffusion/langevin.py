@@ -31,9 +31,9 @@ class Step(NamedTuple):
     """A step from a time t to the next one, s < t, of a sampler."""
 
     alpha_bar_t: Tensor
-    """() float64."""
+    """Share of the data's variance at t, where the step begins: () float64."""
     alpha_bar_s: Tensor
-    """() float64."""
+    """Share of the data's variance at s, where the step ends: () float64."""
     exploding: bool
     """True where the source states the step in x0 + s eps (VE), False where in xt (VP)."""
 

@@ -63,9 +63,10 @@ class LossScaler:
         }
 
     def load(self, state: dict[str, float]) -> None:
-        """Restore what `state` returned."""
-        for name, value in state.items():
-            getattr(self, name).fill_(value)
+        """Set scale, streak and overflows from a checkpoint, as `state` returned them, on the device."""
+        self.scale.fill_(state["scale"])
+        self.streak.fill_(state["streak"])
+        self.overflows.fill_(state["overflows"])
 
 
 def loss_scalers(

@@ -161,7 +161,7 @@ def test_the_score_is_the_gradient_of_the_log_density() -> None:
 
 
 def test_an_output_of_zero_is_an_answer_of_the_right_size() -> None:
-    """What a network answers before it is trained: no noise as a score, xt as a mean."""
+    """An untrained network says no noise as a score, and xt as a mean."""
     _, _, xt, at = noised()
     zero, ones = torch.zeros_like(xt), torch.ones_like(xt)
     assert torch.equal(PosteriorMean().answer(zero, xt, at), xt)
