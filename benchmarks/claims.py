@@ -25,7 +25,7 @@ RULES = f"""# Claims of texts on generative models, measured
 
 Texts on generative models say which choice is better. This page measures what they say, on scikit-learn's
 digits (8x8 pixels) where nothing else is said, with three seeds and small networks. It shows if a claim can
-be seen at that size, not if it is true of large images.
+be seen at that size, not if it is true of large images. The claims are in this project's words, not quoted.
 
 Tables have means and standard deviations over seeds; [the protocol](protocol.md) explains their columns.
 

@@ -1,5 +1,6 @@
 """The configuration: every option composes, every preset runs, and values are refused clearly."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -211,16 +212,47 @@ ALIKE = {sizes: [e for e in EXPERIMENTS if SIZES[e] == sizes] for sizes in SIZES
 """Experiments that the same overrides make small."""
 
 
+def make_images(folder: Path, side: int) -> None:
+    """Write 60 noise images of two classes: 36 in train, 24 in test."""
+    rng = torch.Generator().manual_seed(0)
+    for k in range(60):
+        place = folder / ("train" if k < 36 else "test") / str(k % 2)
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = torch.randint(0, 256, (side, side, 3), generator=rng, dtype=torch.uint8).numpy()
+        Image.fromarray(pixels).save(place / f"{k}.png")
+
+
+def test_faces64_gives_each_model_its_own_sizes() -> None:
+    vae, ddpm = (config("experiment=faces64", f"model={model}") for model in ("vae", "ddpm"))
+    assert (vae.network.latent, ddpm.network.multipliers) == (128, [1, 2, 3, 4])
+    assert vae.budget == ddpm.budget
+    assert vae.data.size == 64
+
+
+@pytest.mark.slow
+def test_faces64_trains_both_models_by_one_command(process: Command, tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 64)
+    done = process(
+        "experiment=faces64",
+        f"data.root={tmp_path}/images",
+        "metrics=none",
+        "trainer.batch_size=2",
+        "trainer.sample_every_images=null",
+        "budget.images=4",
+        "tracker=jsonl",
+        "device=cpu",
+        f"runs_dir={tmp_path}/runs",
+    )
+    assert done.returncode == 0, done.stderr
+    models = {json.loads(p.read_text())["choices"]["model"] for p in tmp_path.glob("runs/*/*/result.json")}
+    assert models == {"vae", "ddpm"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", ALIKE, ids=lambda sizes: "-".join(ALIKE[sizes]))
 def test_every_experiment_runs(sizes: tuple[str, ...], process: Command, tmp_path: Path) -> None:
     """On a few images of one size, with networks of a few weights; those alike in one process."""
-    rng = torch.Generator().manual_seed(0)
-    for k in range(60):
-        folder = tmp_path / "images" / ("train" if k < 36 else "test") / str(k % 2)
-        folder.mkdir(parents=True, exist_ok=True)
-        pixels = torch.randint(0, 256, (32, 32, 3), generator=rng, dtype=torch.uint8).numpy()
-        Image.fromarray(pixels).save(folder / f"{k}.png")
+    make_images(tmp_path / "images", 32)
     done = process(
         "-m",
         f"experiment={','.join(ALIKE[sizes])}",

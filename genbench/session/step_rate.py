@@ -30,7 +30,7 @@ from genbench.runtime.precision import FIXED, FixedPrecision
 from genbench.session.run_parts import Parts
 from genbench.training.step import model_batch, only, update
 
-__all__ = ["step_rates"]
+__all__ = ["COMPARED", "step_rates"]
 
 COMPARED = ("fp32", "bf16")  # which precision=auto chooses from
 TURNS = 9  # of both precisions, one after the other

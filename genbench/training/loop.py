@@ -124,7 +124,7 @@ class Trainer:
 @dataclass(frozen=True)
 class Recipe:
     """The choices that make up a training, besides its model and its images: settings of the loop, optimizer,
-    schedule of the learning rate, and budget.
+    schedule of the learning rate, budget, and under float16 the scale of the loss (else None).
     """
 
     trainer: Trainer
@@ -132,7 +132,6 @@ class Recipe:
     lr_schedule: LrSchedule
     budget: Budget
     loss_scaling: LossScaling | None = None
-    """Of the loss under float16; None in other precisions."""
 
 
 def train(
@@ -276,9 +275,8 @@ def train(
                         losses.append(backward(*inputs, step=run.step, part=part, scaler=scaler))
                 loss = mean([loss.total.detach() for loss in losses])
                 processes.average([loss])
-                scale = {} if scaler is None else {"loss_scale": scaler.scale}
                 norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss, scaler)
-                values = values_of(losses, loss, norm) | scale
+                values = values_of(losses, loss, norm) | ({} if scaler is None else scaler.values())
                 run.images_seen += len(index)
                 if guard.admits(values, phase=phase, step=run.step, batches=run.images_seen // len(index)):
                     window.add(phase, run.step, values)

@@ -54,6 +54,10 @@ class LossScaler:
         self.overflows = self.overflows + overflowed
         return torch.where(overflowed & ~at_least, 0.0, norm)
 
+    def values(self) -> dict[str, Tensor]:
+        """Return the scale of the next update, () on the device, under its name in the log."""
+        return {"loss_scale": self.scale}
+
     def state(self) -> dict[str, float]:
         """Return scale, streak and overflows as numbers, for a checkpoint; it waits for the device."""
         return {

@@ -1,4 +1,4 @@
-"""Principal components of codes."""
+"""Laws of the principal components of a model's codes."""
 
 import pytest
 import torch

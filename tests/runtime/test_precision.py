@@ -11,8 +11,11 @@ from genbench.runtime.precision import (
     AutoPrecision,
     BFloat16,
     FixedPrecision,
+    Float16,
     Float32,
     has_bf16_units,
+    has_fp16_units,
+    named,
     recorded_precision,
 )
 
@@ -129,3 +132,39 @@ def test_a_record_says_what_was_taken_and_an_old_one_what_its_configuration_mean
     for wrong in ("fp64", 3, {"_target_": "os.system"}, ["bf16"]):
         with pytest.raises(ValueError, match="must be one of fp32, bf16"):
             recorded_precision({"precision": wrong}, AutoPrecision(), CPU)
+
+
+def test_fp16_computes_inside_and_answers_in_float32() -> None:
+    spy = Spy()
+    Float16().apply([spy], CPU)
+    assert spy(torch.ones(2, 4)).dtype == torch.float32
+    assert spy.seen == torch.float16
+
+
+@pytest.mark.parametrize(("capability", "has_units"), [((5, 2), False), ((5, 3), True), ((7, 0), True)])
+def test_fp16_is_refused_below_compute_capability_5_3(
+    capability: tuple[int, int], has_units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    cuda = torch.device("cuda", 0)
+    assert has_fp16_units(cuda) == has_units
+    if has_units:
+        Float16().check(cuda)
+        return
+    with pytest.raises(ValueError, match=r"cuda:0 has no units for it: .* use precision=auto, bf16 or fp32"):
+        Float16().check(cuda)
+
+
+def test_a_network_trained_in_fp16_computes_in_float32_where_there_are_no_units(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for there, name in ((False, "fp32"), (True, "fp16")):
+        monkeypatch.setattr("genbench.runtime.precision.has_fp16_units", lambda device, there=there: there)
+        assert recorded_precision({"precision": "fp16"}, Float16(), CPU).name == name
+
+
+def test_the_settings_of_a_precision_survive_its_name() -> None:
+    asked = Float16(init_scale=4.0)
+    assert named("fp16", asked) is asked
+    assert named("fp32", asked).name == "fp32"
+    assert named("fp16", AutoPrecision()).name == "fp16"

@@ -110,6 +110,27 @@ def test_stopped_and_resumed_equals_straight_bit_for_bit(tmp_path: Path) -> None
     assert same(straight, resumed)
 
 
+def test_a_training_by_nadam_resumes_bit_for_bit(tmp_path: Path) -> None:
+    nadam = partial(torch.optim.NAdam, lr=1e-2, foreach=True)
+    straight = run(tmp_path / "straight", optim=nadam, budget=192)
+    assert not run(tmp_path / "parts", optim=nadam, budget=192, stop_at=96).finished
+    assert same(straight, run(tmp_path / "parts", optim=nadam, budget=192))
+
+
+def test_nadam_without_momentum_is_adam() -> None:
+    """Why GANs need no NAdam of their own."""
+    draws = torch.Generator().manual_seed(0)
+    weights = [torch.nn.Parameter(torch.zeros(5, dtype=torch.float64)) for _ in range(2)]
+    kinds = (torch.optim.Adam, torch.optim.NAdam)
+    optimizers = [kind([w], lr=0.1, betas=(0.0, 0.99)) for kind, w in zip(kinds, weights, strict=True)]
+    for _ in range(20):
+        gradient = torch.randn(5, generator=draws, dtype=torch.float64)
+        for weight, optimizer in zip(weights, optimizers, strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+    assert torch.allclose(*weights, rtol=1e-12)
+
+
 def test_a_resumed_log_equals_a_straight_one_in_every_value(tmp_path: Path) -> None:
     """Stopped in the middle of a logging window: its first half is in the checkpoint."""
     run(tmp_path / "straight", log_every_images=128)
