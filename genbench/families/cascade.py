@@ -84,6 +84,10 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
             clean = Condition(x, torch.zeros(1))
             process.check_network(Conditioned(self.network.eval(), clean), x, y)
         self.network.train()
+        self.settle()
+
+    def settle(self) -> None:
+        """Set attributes that follow from the kinds of both stages, once they are there: by default none."""
 
     def networks(self) -> list[nn.Module]:
         return [*self.base.networks(), self.network, *self.process.networks()]
@@ -198,30 +202,11 @@ class LikelihoodCascade(Cascade, Likelihood):
     bound: an estimate where that of a stage is one, else a lower bound. Raises ValueError as `Cascade` does.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        num_classes: int,
-        *,
-        base: Generator,
-        network: Callable[..., nn.Module],
-        process: GaussianDiffusion,
-        condition: LowResolution,
-        share: float = 0.3,
-    ) -> None:
-        super().__init__(
-            shape,
-            num_classes,
-            base=base,
-            network=network,
-            process=process,
-            condition=condition,
-            share=share,
-        )
+    def settle(self) -> None:
         low = self.likelihood_of_base()
-        self.bound = "estimate" if "estimate" in (low.bound, process.bound) else "lower"
-        self.method = f"{low.method} of the base + {process.method}"
-        self.discretized = low.discretized or process.discretized
+        self.bound = "estimate" if "estimate" in (low.bound, self.process.bound) else "lower"
+        self.method = f"{low.method} of the base + {self.process.method}"
+        self.discretized = low.discretized or self.process.discretized
 
     def likelihood_of_base(self) -> Likelihood:
         """Return the base, which has a likelihood; its kind decides that of the cascade."""
