@@ -61,6 +61,8 @@ class Generator(nn.Module, ABC):
     """Parts of the training, one after the other; () is a single one of all phases."""
     period: int = 1
     """Steps 0, period, 2 period, .. do more than the others, such as a penalty of every 16th step."""
+    takes_text: bool = False
+    """True where y is texts, which `condition` makes a Condition of; num_classes is then 0."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int = 0) -> None:
         super().__init__()
@@ -287,6 +289,11 @@ class Trajectory(ABC):
     def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
         """Draw n samples, and return states on the way: (frames, n, C, H, W), the last one the samples.
         The same rng gives the images of `sample`. Raises ValueError on fewer than two frames."""
+
+    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
+        """Draw n samples, and yield each state when it is there, (n, C, H, W), the last one the samples; they
+        may share one memory. By default the states of `trajectory`, when all of them are drawn."""
+        yield from self.trajectory(n, y, rng=rng, frames=16)
 
 
 class Noising(ABC):

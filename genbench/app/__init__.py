@@ -6,7 +6,14 @@ The only package that imports Hydra, which it keeps from all others; it may impo
 from genbench.app.build import build, check_groups, make, seeded_model
 from genbench.app.entry import run_command, train
 from genbench.app.job import run
-from genbench.app.load_run import classifier, data_configuration, load, measuring, sampling_key
+from genbench.app.load_run import (
+    classifier,
+    data_configuration,
+    load,
+    measuring,
+    sampling_key,
+    sampling_settings,
+)
 from genbench.app.run_names import identity
 
 __all__ = [
@@ -21,6 +28,7 @@ __all__ = [
     "run",
     "run_command",
     "sampling_key",
+    "sampling_settings",
     "seeded_model",
     "train",
 ]

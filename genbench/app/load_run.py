@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.build import check_no_password, make
-from genbench.app.exported import is_exported, load_exported
+from genbench.app.exported import ABOUT, is_exported, load_exported
 from genbench.app.messages import explain_error
 from genbench.app.recorded_config import (
     buildable,
@@ -27,6 +27,7 @@ from genbench.app.run_names import resolved
 from genbench.app.search_path import composing
 from genbench.app.words import assigned, check_word, parse_override
 from genbench.config import schema
+from genbench.records.files import read_json
 from genbench.records.flatten import flatten
 from genbench.records.recorded_overrides import OVERRIDES
 from genbench.records.run_directory import Run
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from genbench.generator import Generator
     from genbench.metrics import Metrics
 
-__all__ = ["classifier", "data_configuration", "load", "measuring", "sampling_key"]
+__all__ = ["classifier", "data_configuration", "load", "measuring", "sampling_key", "sampling_settings"]
 
 ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
 """Parts of a measurement -> the configuration groups that each is composed of."""
@@ -168,10 +169,24 @@ def sampling_key(run_dir: str | Path, key: str) -> str:
     """Return the dotted key of a setting of a run's sampling, such as sampler.steps of "steps".
     Raises FileNotFoundError where there is no run, ValueError where its model has no such setting.
     """
-    record = Run(Path(run_dir)).record()
+    return schema.sampling_key(key, recorded_values(run_dir))
+
+
+def sampling_settings(path: str | Path) -> dict[str, Any]:
+    """Return the settings of the sampling of a run, or of an exported folder, with their values there:
+    {"sampler.steps": 50, ..}; `load` takes others by these keys. Raises FileNotFoundError without a run.
+    """
+    values = recorded_values(path)
+    return {key: values[key] for key in schema.sampling_keys(values)}
+
+
+def recorded_values(path: str | Path) -> dict[str, Any]:
+    """Return the configuration of a run, or of an exported folder, as values by their full keys."""
+    folder = Path(path)
+    record = read_json(folder / ABOUT) if is_exported(folder) else Run(folder).record()
     if record is None:
-        raise FileNotFoundError(f"{run_dir} holds no run: give the directory of one")
-    return schema.sampling_key(key, flatten(configuration(record, Path(run_dir))))
+        raise FileNotFoundError(f"{path} holds no run: give the directory of one")
+    return flatten(configuration(record, folder))
 
 
 def check_single(word: str) -> None:

@@ -8,6 +8,7 @@ import typer
 from genbench.cli import (
     animate,
     dashboard,
+    demo,
     doctor,
     evaluate,
     export,
@@ -84,6 +85,7 @@ def assembled() -> typer.Typer:
     for module in (
         sample,
         animate,
+        demo,
         interpolate,
         evaluate,
         report,

@@ -4,12 +4,25 @@ import inspect
 import math
 import re
 import types
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genbench.config.option_folders import import_target, legal_targets
 
-__all__ = ["CORE", "ROOT", "Place", "UnfitError", "check", "check_root", "dotted", "sampling_key", "walk"]
+__all__ = [
+    "CORE",
+    "GUIDANCE",
+    "ROOT",
+    "STEPS",
+    "Place",
+    "UnfitError",
+    "check",
+    "check_root",
+    "dotted",
+    "sampling_key",
+    "sampling_keys",
+    "walk",
+]
 
 Place = tuple[str | int, ...]
 """The keys, and indices of lists, that lead to a node of the configuration."""
@@ -40,6 +53,7 @@ ROOT = {
 }
 """The keys of the configuration that belong to no group, and their types."""
 
+GUIDANCE = ("guidance.scale", "model.guidance")
 STEPS = ("sampler.steps", "solver.steps", "process.steps", "model.steps")
 SAMPLING = re.compile(
     r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.(temperature|steps|guidance|condition\.augmentation)"
@@ -136,11 +150,16 @@ def sampling_key(key: str, keys: Collection[str]) -> str:
     """
     if key == "steps":
         key = next((name for name in STEPS if name in keys), STEPS[0])
-    there = [name for name in keys if SAMPLING.fullmatch(name)]
+    there = sampling_keys(keys)
     if key not in there:
         legal = f"choose from {', '.join(there)}" if there else "it has none"
         raise ValueError(f"{key} is not a setting of this model's sampling: {legal}")
     return key
+
+
+def sampling_keys(keys: Iterable[str]) -> list[str]:
+    """Return those keys of a model's configuration that say how it draws, in their order."""
+    return [name for name in keys if SAMPLING.fullmatch(name)]
 
 
 def check_value(value: object, hint: Any, path: str) -> None:  # noqa: ANN401

@@ -75,7 +75,7 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
         *_, filled = self.fill(x, mask.expand_as(x), y, rng)
         return filled.contiguous()
 
-    def states(self, n: int, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
         """Yield empty images, then the images after each token: (n, C, H, W) each, all in one memory."""
         self.check_labels(y, n)
         x = torch.zeros(n, *self.shape, device=next(self.parameters()).device)

@@ -152,7 +152,7 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
-        *_, x = self.states(self.base.sample(n, y, rng=rng), y, rng)
+        *_, x = self.enlarging(self.base.sample(n, y, rng=rng), y, rng)
         return x
 
     @torch.no_grad()
@@ -168,11 +168,21 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         if isinstance(self.base, Trajectory) and frames >= 4:
             shown = list(self.base.trajectory(n, y, rng=rng, frames=frames // 2))
         small = shown[-1] if shown else self.base.sample(n, y, rng=rng)
-        states = list(self.states(small, y, rng))
+        states = list(self.enlarging(small, y, rng))
         late = [states[k] for k in frame_indices(len(states), frames - len(shown))]
         return torch.stack([*map(self.condition.enlarged, shown), *late])
 
-    def states(self, small: Tensor, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
+        """Yield the states of the base, enlarged, where it draws step by step, then those of the second
+        stage: (n, C, H, W) each."""
+        self.check_labels(y, n)
+        small = None
+        if isinstance(self.base, Trajectory):
+            for small in self.base.states(n, y, rng):
+                yield self.condition.enlarged(small)
+        yield from self.enlarging(self.base.sample(n, y, rng=rng) if small is None else small, y, rng)
+
+    def enlarging(self, small: Tensor, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
         """Yield pure noise, then each state of the second stage on the way to images: (n, C, H, W) each.
 
         small: samples of the base (n, C, h, w), rounded here to 8 bits as the small images of training are.

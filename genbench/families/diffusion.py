@@ -110,7 +110,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         *_, varied = self.process.path(self.network, noised, y, rng, start=strength)
         return varied
 
-    def states(self, n: int, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
         """Yield pure noise, then the state after each step towards the samples: (n, C, H, W) each."""
         self.check_labels(y, n)
         x = self.process.noise(n, self.shape, rng)

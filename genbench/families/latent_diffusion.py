@@ -1,6 +1,6 @@
 """Latent diffusion: an autoencoder, and a generative model of its latents as the prior."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -181,6 +181,14 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
             return self.sample(n, y, rng=rng).expand(frames, n, *self.shape)
         latents = self.prior_model.trajectory(n, y, rng=rng, frames=frames)
         return torch.stack([self.decode(self.mean + self.scale() * u, y) for u in latents])
+
+    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
+        """Yield the decoded states of the latents, as `trajectory` does: (n, C, H, W) each."""
+        if not isinstance(self.prior_model, Trajectory):
+            yield self.sample(n, y, rng=rng)
+            return
+        for u in self.prior_model.states(n, y, rng):
+            yield self.decode(self.mean + self.scale() * u, y)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.check_batch(x, y)

@@ -17,6 +17,7 @@ VERBS = (
     "serve",
     "sample",
     "animate",
+    "demo",
     "interpolate",
     "sampler-sweep",
     "bound",

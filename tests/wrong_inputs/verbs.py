@@ -87,6 +87,8 @@ MODELS = (
     ("bound nothing --out new", ("nothing is not a directory",)),
     ("export nothing --out new", ("nothing is not a directory",)),
     ("interpolate nothing --out new", ("nothing is not a directory",)),
+    ("demo nothing", ("nothing is not a directory",)),
+    ("demo model --port 70000", ("70000", "65535")),
     ("animate nothing --out new.gif", ("nothing is not a directory",)),
     ("animate plain --out new.gif", ("draws its samples in one step", "model=ddpm")),
     ("animate model --out new.png", ("new.png; its ending must be one of .webp, .gif, .mp4",)),
