@@ -28,7 +28,7 @@ COLOURS = {
     "models: networks and mathematics": ("#dcecf9", MATHEMATICS),
     "a run: data, training, evaluation": (
         "#dff2e1",
-        {"session", "training", "evaluation", "metrics", "data"},
+        {"session", "training", "evaluation", "metrics", "data", "demo"},
     ),
     "records, reports and the machine": (
         "#fbead2",

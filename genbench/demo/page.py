@@ -101,7 +101,7 @@ def plain(text: str) -> str:
 def launch(demo: Demo, controls: Controls, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve the page until Ctrl-C; visitors wait in turn, since a model draws for one at a time.
 
-    port: 0 takes a free one. say: is told the address. Nothing is sent to anybody: no link is shared, no
+    port: 0 takes a free one. say: takes the address. Nothing is sent to anybody: no link is shared, no
     statistics, no fonts or scripts of other sites. Raises ValueError where the address cannot be used.
     """
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
