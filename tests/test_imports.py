@@ -24,7 +24,7 @@ MAY_IMPORT = {
     **dict.fromkeys(MATHS, ("probability", *NUMBERS)),
     "nn": (*MATHS, *NUMBERS),
     "families": ("generator", *MATHS, *NUMBERS, "records.pipelines", "runtime.precision", "runtime.rng"),
-    "data": ("errors", "records", "runtime"),
+    "data": ("errors", "records", "runtime", "text"),
     "metrics": ("data", "errors", "records", "runtime"),
     "report": ("config.option_folders", "records", "runtime"),
     "tracking": ("errors", "records", "runtime"),

@@ -8,6 +8,7 @@ from typing import Any
 __all__ = ["LATER", "without_idle_keys"]
 
 LATER: Mapping[str, Mapping[str, object]] = {
+    "data.captions": {"data.captions": "auto"},
     "data.validation": {"data.validation": None},
     "trainer.validate_every_images": {"data.validation": None},
     "trainer.keep": {"trainer.keep": "last"},
