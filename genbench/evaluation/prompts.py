@@ -18,7 +18,6 @@ from genbench.evaluation.samples import held_out_order
 from genbench.generator import Generator, Y
 from genbench.records.files import atomic_file
 from genbench.records.untrusted_files import read_regular
-from genbench.runtime.printable import counted
 
 __all__ = [
     "PROMPTS",
@@ -130,8 +129,11 @@ def asked(
         )
     each, rest = divmod(n, len(prompts))
     if rest:
-        most = f"--n {(each + 1) * len(prompts)}" + (f" or {each * len(prompts)}" if each else "")
-        raise ValueError(f"--n is {n}, and {len(prompts)} prompts get equally many images each: give {most}")
+        fewer = f"{each * len(prompts)} or " if each else ""
+        raise ValueError(
+            f"{count} is {n}, and each of {len(prompts)} prompts gets equally many: "
+            f"give {fewer}{(each + 1) * len(prompts)}"
+        )
     texts = [cleaned_prompt(text, "--prompt") for text in prompts for _ in range(each)]
     return Asked(model.condition(texts).to(device), texts, each)
 
@@ -184,7 +186,7 @@ def prompt_remarks(model: Generator, prompts: Sequence[str]) -> list[str]:
     found = []
     if words:
         named = shortened(list(map(repr, words)))
-        found.append(f"no caption of the training had {counted(len(words), 'word')} of the prompts: {named}")
+        found.append(f"words of the prompts that no caption of the training had: {named}")
     if "" in prompts:
         found.append("an empty prompt draws images without a text, as guidance does for comparison")
     return found
