@@ -37,9 +37,23 @@ class Drawn:
     images: Tensor
     """(N, C, H, W) uint8."""
     labels: Tensor | None
-    """(N,) int64, the classes that were asked for."""
+    """(N,) int64, the classes that were asked for; of a model of text the numbers of texts in `captions`."""
     logits: Tensor
     """(at most 50,000, K) float32; K = 0 of a network that knows no classes."""
+    captions: Sequence[str] | None = None
+    """The texts that `labels` number, such as those of the test split; None where labels are classes."""
+
+    @property
+    def classes(self) -> Tensor | None:
+        """The class that each of the N images was asked for, (N,) int64; None where there are none."""
+        return self.labels if self.captions is None else None
+
+    @property
+    def texts(self) -> list[str] | None:
+        """The text that each of the N images was asked for; None where there are none."""
+        if self.captions is None or self.labels is None:
+            return None
+        return [self.captions[number] for number in self.labels.tolist()]
 
     def name(
         self,
