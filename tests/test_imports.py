@@ -32,7 +32,7 @@ MAY_IMPORT = {
         "runtime.precision",
         "runtime.rng",
     ),
-    "data": ("errors", "records", "runtime"),
+    "data": ("errors", "records", "runtime", "text"),
     "metrics": ("data", "errors", "records", "runtime"),
     "report": ("config.option_folders", "records", "runtime"),
     "tracking": ("errors", "records", "runtime"),

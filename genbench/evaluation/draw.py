@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from genbench.data import to_float, to_uint8
-from genbench.data.folder import load
+from genbench.data.image_reading import load
 from genbench.evaluation.gallery import CLASSES, classes_in_turn
 from genbench.evaluation.pictures import GREY, save_grid
 from genbench.evaluation.samples import batches

@@ -18,7 +18,7 @@ from genbench.evaluation.pictures import save_grid
 from genbench.evaluation.projection import principal_components
 from genbench.evaluation.samples import held_out_order
 from genbench.evaluation.slerp import slerp
-from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory, frame_indices
+from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory, Y, frame_indices
 from genbench.metrics import Drawn, Reference, nearest_features, nearest_images
 from genbench.runtime import rng
 from genbench.runtime.context import Context
@@ -192,7 +192,7 @@ class Gallery:
             "interpolation", torch.stack([model.decode(slerp(start, end, share), y) for share in shares])
         )
 
-    def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Tensor | None]:
+    def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Y]:
         """Choose the two codes of each row: of test images where the model encodes, else of its prior.
         Returns them, (6, *latent_shape) each, and one label for both, (6,), None for an unconditional model.
         """

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Generator, Loss, Rng
+from genbench.generator import Generator, Loss, Rng, Y
 from genbench.records.pipelines import load_pipeline, read_prompts
 from genbench.runtime.frozen_weights import FrozenWeights
+from genbench.text.legal import labels_of
 
 __all__ = ["DiffusersPipeline"]
 
@@ -132,13 +133,13 @@ class DiffusersPipeline(FrozenWeights, Generator):
         """The default of an argument of the pipeline, None where it does not take it."""
         return self.takes[key].default if key in self.takes else None
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         raise ValueError("this model is not trained here, so it has no loss: sample from it alone")
 
     @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def sample(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
-        device = self.fingerprint.device
+        y, device = labels_of(y), self.fingerprint.device
         asked: dict[str, Any] = {"generator": rng, "output_type": "np", **self.settings}
         if self.is_of_texts:
             asked["prompt"] = [self.texts[k] for k in self.numbers(n, y, rng)]
