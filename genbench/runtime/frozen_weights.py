@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FrozenWeights", "trainable"]
+__all__ = ["FrozenWeights"]
 
 
 class FrozenWeights(nn.Module):
@@ -70,11 +70,3 @@ def fingerprint(module: nn.Module) -> Tensor:
     """Sum up the bits of each parameter, as whole numbers and so in any order: (P,) int64."""
     sums = [p.detach().flatten().view(torch.int32).sum() for p in module.parameters()]
     return torch.stack(sums) if sums else torch.zeros(0, dtype=torch.int64)
-
-
-def trainable(module: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters of a module without those of frozen parts, which no optimizer is given."""
-    frozen = {
-        id(p) for part in module.modules() if isinstance(part, FrozenWeights) for p in part.parameters()
-    }
-    return [p for p in module.parameters() if id(p) not in frozen]
