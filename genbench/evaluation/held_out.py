@@ -82,8 +82,9 @@ class HeldOut:
         assert isinstance(model, Generator)  # a likelihood is what some of them have
 
         def of_batch(x: Tensor, y: Y) -> Tensor:
-            distribution = self.data.distribution
-            known = [] if distribution is None else [distribution.log_prob(to_uint8(x), y).double().cpu()]
+            known, labels = list[Tensor](), y if isinstance(y, Tensor) else None
+            if self.data.distribution is not None:
+                known = [self.data.distribution.log_prob(to_uint8(x), labels).double().cpu()]
             return torch.stack([model.log_prob(x, y).double().cpu(), *known])
 
         return self.of_images(model, "likelihood", of_batch)

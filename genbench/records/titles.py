@@ -44,16 +44,21 @@ def data_name(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str | No
 def conditioning(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
     """Return in words what the samples of a run are conditioned on, with the scale of its guidance.
 
-    "unconditional", "conditional" (on labels), "guided (classifier_free 2)", "text prompts (guidance 7.5)".
+    "unconditional", "conditional" (on labels), "guided (classifier_free 2)", "captions (small)", "captions,
+    guided (classifier_free 2)", "text prompts (guidance 7.5)".
     choices, config: as `data_name` takes them. None where a record, of an early version say, does not tell.
     """
     is_conditional = str(choices.get("conditional", config.get("conditional"))).lower()
     model, guidance = (as_section(config, name) for name in ("model", "guidance"))
     kind = str(guidance.get("_target_", "none")).rpartition(".")[2]
+    text = str(choices.get("text", "none"))
     option = choices.get("guidance", "none" if kind in ("none", "Unguided") else spelt(kind))
     if option != "none":
         scale = figure(guidance.get("scale"))
-        return f"guided ({option} {scale})" if scale else f"guided ({option})"
+        guided = f"guided ({option} {scale})" if scale else f"guided ({option})"
+        return guided if text == "none" else f"captions, {guided}"
+    if text != "none":
+        return f"captions ({text})"
     words = {"true": "conditional", "false": UNCONDITIONAL}.get(is_conditional)
     if "prompts" in model:  # a pipeline that was trained elsewhere, which may guide its samples unasked
         words = words if model["prompts"] is None else "text prompts"

@@ -1,4 +1,4 @@
-"""Texts as models take them: tokens with a mask, and the vectors that a text encoder answers with."""
+"""Texts as models take them, tokens with a mask, and the vectors of an encoder of texts."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

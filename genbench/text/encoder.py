@@ -30,8 +30,8 @@ class TextEncoder(nn.Module, ABC):
         """Learn the vocabulary of the training captions, before a training; by default nothing is learned."""
 
     def learned(self) -> list[nn.Parameter]:
-        """Return the parameters that are trained with the network; by default all, of an encoder whose weights
-        come from elsewhere only those that it adds.
+        """Return the parameters that are trained with the network; by default all, of an encoder whose
+        weights come from elsewhere only those that it adds.
         """
         return list(self.parameters())
 

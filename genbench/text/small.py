@@ -63,7 +63,7 @@ class SmallEncoder(TextEncoder):
     def encode(self, tokens: Tensor, mask: Tensor) -> Encoding:
         starts = self.start.expand(len(tokens), 1, self.width)
         h = torch.cat([starts, self.embedding(tokens)], dim=1) + self.position[: 1 + tokens.shape[1]]
-        mask = torch.cat([torch.ones_like(mask[:, :1]), mask], dim=1)  # (B, 1 + L)
+        mask = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)  # (B, 1 + L)
         for block in self.blocks:
             h = block(h, mask)
         h = self.norm(h)  # (B, 1 + L, E)

@@ -61,8 +61,8 @@ def model_batch(
 
 def read_captions(model: Generator, data: ImageData) -> None:
     """Have a model that takes text turn the captions of all splits into tokens, which `model_batch` gathers
-    from then on; nothing is done for other models. Raises ValueError where the images have no captions, and on
-    one that is too long.
+    from then on; nothing is done for other models. Raises ValueError where the images have no captions, and
+    on one that is too long.
     """
     if not model.takes_text:
         return
