@@ -1,12 +1,12 @@
 """The contract between the families of generative models and all code that trains, evaluates or uses them.
 
 A family implements `Generator` and, by further abstract classes, what else it can do: `Likelihood`, `Latent`,
-`Trajectory`, `Inpaints`, .. Callers ask with isinstance. Images are (B, C, H, W) in [-1, 1], labels y (B,)
-int64, or None for an unconditional model.
+`Trajectory`, `Inpaints`, .. Callers ask with isinstance. Images are (B, C, H, W) in [-1, 1]; y is labels (B,)
+int64, texts as a Condition of B rows, or None for an unconditional model.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,9 +14,12 @@ from torch import Generator as Rng
 from torch import Tensor, nn
 
 from genbench.probability.loss import Loss
+from genbench.text.condition import Condition
+from genbench.text.legal import Y, check_condition
 
 __all__ = [
     "BoundTerms",
+    "Condition",
     "Decodes",
     "Edits",
     "FitsAfterTraining",
@@ -30,6 +33,7 @@ __all__ = [
     "Rng",
     "Stage",
     "Trajectory",
+    "Y",
     "check_frames",
     "frame_indices",
 ]
@@ -50,7 +54,7 @@ class Stage(NamedTuple):
 class Generator(nn.Module, ABC):
     """p(x), or p(x | y), over images x in [-1, 1] of shape (C, H, W); abstract.
 
-    shape: (C, H, W). num_classes: K, 0 for an unconditional model, which takes y=None alone.
+    shape: (C, H, W). num_classes: K, 0 for a model without labels, which takes y=None, or texts alone.
     A family implements `loss` and `sample`, and sets `phases` where several networks are trained in turn; it
     never logs, steps an optimizer or moves a device. Raises ValueError on a shape or K that cannot be.
     """
@@ -74,27 +78,40 @@ class Generator(nn.Module, ABC):
         self.num_classes = num_classes
 
     @abstractmethod
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         """Compute the loss of one batch in one phase; `step` counts training steps from 0.
 
-        x (B, C, H, W) in [-1, 1]; y (B,) int64 or None. Randomness is torch's default generator, which the
-        training loop seeds anew at every step. Raises ValueError on a wrong shape or label.
+        x (B, C, H, W) in [-1, 1]; y: B labels, B texts or None. Randomness is torch's default generator,
+        which the loop seeds anew at every step. Raises ValueError on a wrong shape, label or text.
         """
 
-    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+    def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
         """Update from the whole batch what the losses of its parts read, such as statistics of latents. The
         training loop calls it before the losses of a batch that is split; where a batch is whole, `loss` does
         the same itself. By default it does nothing."""
 
-    def example(self) -> tuple[Tensor, Tensor | None]:
-        """Return a grey image (1, C, H, W) and a label (1,) or None, to learn output shapes from."""
-        return torch.zeros(1, *self.shape), torch.zeros(1, dtype=torch.int64) if self.num_classes else None
+    def learn_words(self, captions: Iterable[str]) -> None:
+        """Learn the words of the training captions, as a buffer, before a training; by default nothing."""
+
+    def condition(self, texts: Sequence[str]) -> Condition:
+        """Turn n texts into the condition y of n images, on the CPU; an empty text is the null condition.
+        Raises ValueError on a text that is too long, and of a model that takes no text."""
+        raise ValueError("this model takes no text: train one with text=small, on data with captions")
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that no training caption had, for a remark; they are not refused."""
+        return []
+
+    def example(self, n: int = 1) -> tuple[Tensor, Y]:
+        """Return n grey images (n, C, H, W) with labels 0 or empty texts, to learn output shapes from."""
+        labels = torch.zeros(n, dtype=torch.int64) if self.num_classes else None
+        return torch.zeros(n, *self.shape), self.condition([""] * n) if self.takes_text else labels
 
     @abstractmethod
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def sample(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         """Draw n images: (n, C, H, W) float32, not clamped; the same rng gives the same images.
 
-        y (n,) int64 or None. rng None is torch's default generator. The number of steps, guidance and
+        y: n labels, n texts or None. rng None is torch's default generator. The number of steps, guidance and
         temperature belong to objects of the constructor. Raises ValueError on wrong labels.
         """
 
@@ -105,18 +122,16 @@ class Generator(nn.Module, ABC):
         return list(self.parameters())
 
     def networks(self) -> list[nn.Module]:
-        """Return the modules whose forward passes are counted as the cost of a sample (NFE). By default every
-        child module with parameters."""
+        """Return the modules whose passes count as the cost of a sample (NFE); by default every child."""
         return [child for child in self.children() if any(True for _ in child.parameters())]
 
     def autocast_networks(self) -> list[nn.Module]:
-        """Return the modules that may compute in bfloat16 under precision=bf16; all else is float32. By
-        default those of `networks`."""
+        """Return the modules that may compute in bfloat16 under precision=bf16; by default `networks`."""
         return self.networks()
 
     def stage(self, spent: float) -> tuple[Stage, float]:
-        """Return the stage of a step that begins at a share `spent` of the budget, and the share before it. A
-        model without stages has a single one of all its phases."""
+        """Return the stage of a step that begins at a share `spent` of the budget, and the share before it:
+        without stages a single one of all phases."""
         begun = 0.0
         for stage in self.stages[:-1]:
             if spent < begun + stage.share:
@@ -125,20 +140,18 @@ class Generator(nn.Module, ABC):
         return (self.stages[-1] if self.stages else Stage(1.0, self.phases)), begun
 
     def begin_step(self, spent: float) -> None:
-        """Prepare for the next training step, given the share of the budget that is spent (0 to 1). By
-        default it does nothing; models whose loss changes during training override it."""
+        """Prepare for the next step, whose share of the budget is spent (0 to 1); by default nothing."""
 
     def check_trainable(self) -> None:
         """Raise ValueError on settings with which training would have no meaning. Called before a training
-        starts, and not when a trained model is loaded; by default all are legal."""
+        starts, not when a model is loaded; by default all are legal."""
 
     def check_budget(self, images: int) -> None:
-        """Raise ValueError on settings that have no effect in a training of so many images. Called with
-        `check_trainable`, where the budget counts images; by default all are legal."""
+        """Raise ValueError on settings without effect in a training of so many images; by default none."""
 
     def check_unbounded(self) -> None:
-        """Raise ValueError where a setting needs images in [-1, 1]: a model of latents sees other numbers.
-        Called by a model of latents on its prior; by default any data are legal."""
+        """Raise ValueError where a setting needs images in [-1, 1]: a model of latents calls it on its prior,
+        which sees other numbers; by default any data are legal."""
 
     def check_phase(self, phase: str) -> None:
         """Raise ValueError unless `phase` is one of this model's phases, which the message lists."""
@@ -157,29 +170,14 @@ class Generator(nn.Module, ABC):
             legal = "floats in [-1, 1]: convert bytes by genbench.data.to_float"
             raise ValueError(f"images have dtype {x.dtype}; this model takes {legal}")
 
-    def check_batch(self, x: Tensor, y: Tensor | None) -> None:
-        """Raise ValueError unless x (B, C, H, W), floating point, and y (B,), in 0..K-1 or None, are a batch
-        of this model's images with their labels."""
+    def check_batch(self, x: Tensor, y: Y) -> None:
+        """Raise ValueError unless x (B, C, H, W), floating point, and y are a batch of this model's."""
         self.check_images(x)
         self.check_labels(y, len(x))
 
-    def check_labels(self, y: Tensor | None, n: int) -> None:
-        """Raise ValueError unless y is a legal batch of n >= 1 labels (None for an unconditional model). The
-        message has the value that was given, the legal ones and the remedy."""
-        if n < 1:
-            raise ValueError(f"n is {n}; it must be at least 1 image")
-        if self.num_classes == 0:
-            if y is not None:
-                raise ValueError("labels were given to an unconditional model; pass y=None")
-            return
-        legal = f"this model needs y of shape ({n},), int64, from 0 to {self.num_classes - 1}"
-        if y is None:
-            raise ValueError(f"y is None; {legal}")
-        if tuple(y.shape) != (n,) or y.is_floating_point():
-            raise ValueError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}; {legal}")
-        # Host tensors only: reading a range off a GPU would stall every step; the data layer has checked it.
-        if y.device.type == "cpu" and (int(y.min()) < 0 or int(y.max()) >= self.num_classes):
-            raise ValueError(f"y ranges from {int(y.min())} to {int(y.max())}; {legal}")
+    def check_labels(self, y: Y, n: int) -> None:
+        """Raise ValueError unless y is what the model takes for n >= 1 images: labels, texts, or None."""
+        check_condition(y, n, num_classes=self.num_classes, takes_text=self.takes_text)
 
 
 class Likelihood(ABC):
@@ -197,14 +195,14 @@ class Likelihood(ABC):
     """True where log_prob integrates in steps, whose error falls with their number."""
 
     @abstractmethod
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         """log p(x | y) of the DISCRETE 8-bit images x (B, C, H, W) in [-1, 1]: (B,) nats.
 
         The probabilities of all 256^D images sum to 1 (to at most 1 for a lower bound). Randomness is torch's
         default generator. Raises ValueError on a wrong shape or label.
         """
 
-    def refined_log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def refined_log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         """Compute log_prob in finer steps where it is `discretized`: (B,) nats; elsewhere it is log_prob
         itself. From the same state of torch's default generator both draw the same, so that their difference
         is the error of the steps alone."""
@@ -221,7 +219,7 @@ class Decodes(Generator):
     """The shape of one image's latents, without the batch."""
 
     @abstractmethod
-    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         """Draw the latents of n images, of labels y (n,) or None: (n, *latent_shape) float32. The same rng
         gives the same latents; None is torch's default generator."""
 
@@ -235,12 +233,12 @@ class Decodes(Generator):
         return channels, height, width
 
     @abstractmethod
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
         """Map latents to images, without randomness: (B, *latent_shape) -> (B, C, H, W) float32, not clamped.
-        y (B,) int64, or None for an unconditional model."""
+        y: B labels, B texts, or None for an unconditional model."""
 
     @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def sample(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         return self.decode(self.prior(n, y, rng=rng), y)
 
 
@@ -251,11 +249,11 @@ class Latent(Decodes):
     """True where decode inverts encode by construction: reconstructions differ by rounding alone."""
 
     @abstractmethod
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, y: Y = None) -> Tensor:
         """Map images to latents, without randomness: (B, C, H, W) -> (B, *latent_shape). Where the model has
         a distribution of latents it is that distribution's mean."""
 
-    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def reconstruct(self, x: Tensor, y: Y = None) -> Tensor:
         """Return decode(encode(x)): (B, C, H, W) -> (B, C, H, W), without randomness."""
         return self.decode(self.encode(x, y), y)
 
@@ -268,7 +266,7 @@ class FitsAfterTraining(ABC):
     """
 
     @abstractmethod
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+    def fit(self, batches: Iterable[tuple[Tensor, Y]]) -> None:
         """Set these numbers from training images (B, C, H, W) in [-1, 1] with labels (B,) or None. A model
         without such numbers reads no batch. The network is in evaluation mode."""
 
@@ -277,7 +275,7 @@ class BoundTerms(ABC):
     """A model whose bound on the likelihood is a sum over steps, which a figure can show; abstract."""
 
     @abstractmethod
-    def bound_terms(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:
+    def bound_terms(self, x: Tensor, y: Y = None) -> Iterator[Tensor]:
         """Yield the terms of a bound on -log p(x) of images (B, C, H, W), from the data's step to the
         noise's: (B,) nats each. Raises ValueError where the bound is no such sum."""
 
@@ -286,11 +284,11 @@ class Trajectory(ABC):
     """A model that draws samples step by step, so that the states on the way can be shown; abstract."""
 
     @abstractmethod
-    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+    def trajectory(self, n: int, y: Y = None, *, rng: Rng | None = None, frames: int) -> Tensor:
         """Draw n samples, and return states on the way: (frames, n, C, H, W), the last one the samples.
         The same rng gives the images of `sample`. Raises ValueError on fewer than two frames."""
 
-    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Y = None, rng: Rng | None = None) -> Iterator[Tensor]:
         """Draw n samples, and yield each state when it is there, (n, C, H, W), the last one the samples; they
         may share one memory. By default the states of `trajectory`, when all of them are drawn."""
         yield from self.trajectory(n, y, rng=rng, frames=16)
@@ -321,7 +319,7 @@ class Inpaints(Generator):
     """A model that completes images of which some pixels are given; abstract."""
 
     @abstractmethod
-    def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def inpaint(self, x: Tensor, mask: Tensor, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         """Draw the pixels where mask (B, 1, H, W), bool, is True, given the others: (B, C, H, W) -> the same.
         The given pixels are unchanged. Raises ValueError on another mask."""
 
@@ -339,7 +337,7 @@ class Edits(Inpaints):
     """A model that also draws variations of images; abstract."""
 
     @abstractmethod
-    def vary(self, x: Tensor, y: Tensor | None = None, *, strength: float, rng: Rng | None = None) -> Tensor:
+    def vary(self, x: Tensor, y: Y = None, *, strength: float, rng: Rng | None = None) -> Tensor:
         """Draw images near x: (B, C, H, W) -> (B, C, H, W). strength in (0, 1]: near 0 gives x itself, 1 a
         sample that does not depend on x. Raises ValueError on any other."""
 

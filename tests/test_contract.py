@@ -51,6 +51,14 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=autoregressive", "network=pixelcnn", "pixel_law=palette"),
 ]
 """Choices beside the defaults that change a family's own code."""
+TEXT: list[tuple[str, ...]] = [
+    ("model=ddpm", "text=small", "guidance=classifier_free", "sampler=ddim", "sampler.steps=5"),
+    ("model=flow_matching", "text=small", "guidance=classifier_free"),
+    ("model=consistency", "text=small"),
+    ("model=latent_diffusion", "text=small", "guidance=classifier_free"),
+    ("model=latent_diffusion", "prior=flow_matching", "text=small"),
+]
+"""Models of text; the first is held to all rules with the quick tests, the others with the slow ones."""
 FOUR = ("ddpm", "flow", "gan", "vae")
 CASES = [
     *((f"model={model}", "conditional=false") for model in MODELS),
@@ -60,7 +68,8 @@ CASES = [
         for model in MODELS
         if model not in FOUR
     ),
-    *(pytest.param(variant, marks=pytest.mark.slow) for variant in VARIANTS),
+    TEXT[0],
+    *(pytest.param(variant, marks=pytest.mark.slow) for variant in (*TEXT[1:], *VARIANTS)),
 ]
 SHAPE, CLASSES, WIDTH = (1, 8, 8), 10, 16
 BATCHWISE = ("optimal_transport", "minibatch_std", "free_nats")
@@ -85,6 +94,8 @@ def built(*overrides: str) -> Generator:
     for node in (network, *network.values()):
         if isinstance(node, DictConfig) and "width" in node:
             node.width = min(node.width, WIDTH)
+    if cfg.get("text", {}).get("width"):
+        cfg.text.width = WIDTH
     OmegaConf.update(cfg, "image.shape", list(SHAPE))
     OmegaConf.update(cfg, "image.num_classes", CLASSES if cfg.conditional else 0)
     return app.seeded_model(cfg)

@@ -41,7 +41,7 @@ __all__ = [
     "seeded_model",
 ]
 
-SIZED = ("model", "network", "prior_network", "autoencoder", "base_model", "flow", "pixel_law")
+SIZED = ("model", "network", "prior_network", "autoencoder", "base_model", "flow", "pixel_law", "text")
 """Nodes of the configuration whose numbers say how large a model is."""
 
 
@@ -75,9 +75,12 @@ def build(
             source.check_labels()
         OmegaConf.update(cfg, "image.shape", list(source.shape))
         OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
+        OmegaConf.update(cfg, "image.captioned", source.captioned)
         check_groups(cfg)
         with downloads(allowed=True):  # of what the user's own command names
             model = seeded_model(cfg)
+        if model.takes_text:
+            source.check_captions()
         parts = Parts(
             source=source,
             model=model,

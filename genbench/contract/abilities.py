@@ -22,6 +22,7 @@ from genbench.generator import (
     Likelihood,
     Noising,
     Trajectory,
+    Y,
 )
 
 __all__ = [
@@ -78,7 +79,7 @@ def numbers_fitted_after_training_are_finite_and_leave_the_parameters(candidate:
         raise NotApplicable("nothing is fitted after training")
     weights, sizes = copy.deepcopy(list(model.parameters())), list[int]()
 
-    def batches(n: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def batches(n: int) -> Iterator[tuple[Tensor, Y]]:
         for _ in range(5):
             sizes.append(n)
             yield candidate.batch(n)

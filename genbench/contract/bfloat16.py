@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genbench.contract.candidate import BATCH, Candidate, NotApplicable, expect, train_a_little, train_step
-from genbench.generator import Generator, Latent, Likelihood
+from genbench.generator import Generator, Latent, Likelihood, Y
 
 __all__ = [
     "likelihood_and_reconstruction_in_bfloat16_are_those_of_float32",
@@ -54,7 +54,7 @@ def likelihood_and_reconstruction_in_bfloat16_are_those_of_float32(candidate: Ca
     expect(error < 0.02, "reconstructions to 0.02", f"a difference of {error:.3g}")
 
 
-def measured(model: Generator, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+def measured(model: Generator, x: Tensor, y: Y) -> tuple[Tensor, Tensor]:
     """Return log p in bits per dimension (B,), 0 without a likelihood, and reconstructions, x without
     latents."""
     torch.manual_seed(0)

@@ -10,13 +10,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from genbench.generator import Generator
+from genbench.generator import Generator, Y
 from genbench.runtime import rng
 from genbench.runtime.precision import BFloat16
 
 __all__ = [
     "BATCH",
     "CPU",
+    "TEXTS",
     "Broken",
     "Candidate",
     "NotApplicable",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 BATCH = 6
+TEXTS = ("one", "", "a two", "red", "six of it", "on")
+"""Short, since a model that has learned no words may spell them; one is empty, the null condition."""
 CPU = torch.device("cpu")
 
 
@@ -75,15 +78,17 @@ class Candidate:
         BFloat16().apply(model.autocast_networks(), CPU)
         return model
 
-    def batch(self, n: int = BATCH) -> tuple[Tensor, Tensor | None]:
-        """Return n images (n, C, H, W), uniform in [-1, 1], and labels (n,) or None: always the same ones."""
+    def batch(self, n: int = BATCH) -> tuple[Tensor, Y]:
+        """Return n images (n, C, H, W), uniform in [-1, 1], and n labels, texts or None: always the same."""
         return batch_for(self.built, n)
 
 
-def batch_for(model: Generator, n: int = BATCH) -> tuple[Tensor, Tensor | None]:
-    """Return the images and labels of `Candidate.batch` for a model."""
+def batch_for(model: Generator, n: int = BATCH) -> tuple[Tensor, Y]:
+    """Return the images and labels or texts of `Candidate.batch` for a model."""
     draws = torch.Generator().manual_seed(0)
     x = torch.rand(n, *model.shape, generator=draws) * 2 - 1
+    if model.takes_text:
+        return x, model.condition([TEXTS[k % len(TEXTS)] for k in range(n)])
     return x, torch.randint(model.num_classes, (n,), generator=draws) if model.num_classes else None
 
 
@@ -112,7 +117,7 @@ def expect(kept: bool, wanted: str, came: object) -> None:
         raise Broken(f"expected {wanted}; got {came}")
 
 
-def expect_samples(model: Generator, found: Tensor, y: Tensor | None, wanted: str) -> None:
+def expect_samples(model: Generator, found: Tensor, y: Y, wanted: str) -> None:
     """Raise Broken unless images (n, C, H, W) are those that a model samples from an rng of seed 0, bit for
     bit. Raises NotApplicable where its samples do not repeat themselves, since that is a rule of its own."""
     first = model.sample(len(found), y, rng=torch.Generator().manual_seed(0))

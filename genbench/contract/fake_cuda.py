@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from genbench.contract.candidate import Broken, Candidate, NotApplicable, expect
 from genbench.generator import (
+    Condition,
     Decodes,
     Edits,
     ForwardProcess,
@@ -27,6 +28,7 @@ from genbench.generator import (
     Latent,
     Likelihood,
     Trajectory,
+    Y,
 )
 
 __all__ = [
@@ -164,9 +166,12 @@ def moved(model: Generator) -> Generator:
     return model
 
 
-def images(model: Generator) -> tuple[Tensor, Tensor | None]:
-    """Return fake images (4, C, H, W) and labels (4,) or None on the fake device."""
-    y = torch.empty(BATCH, dtype=torch.int64, device=CUDA) if model.num_classes else None
+def images(model: Generator) -> tuple[Tensor, Y]:
+    """Return fake images (4, C, H, W) and labels (4,), texts or None on the fake device."""
+    y: Y = torch.empty(BATCH, dtype=torch.int64, device=CUDA) if model.num_classes else None
+    if model.takes_text:
+        tokens = torch.empty(BATCH, 3, dtype=torch.int64, device=CUDA)
+        y = Condition(tokens, torch.empty(BATCH, 3, dtype=torch.bool, device=CUDA))
     return torch.empty(BATCH, *model.shape, device=CUDA), y
 
 

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genbench.contract.candidate import Candidate, expect_refusal
-from genbench.generator import Decodes, Generator, Latent
+from genbench.contract.candidate import Candidate, NotApplicable, expect_refusal
+from genbench.generator import Decodes, Generator, Latent, Y
 
 __all__ = [
     "an_unknown_phase_is_refused",
@@ -35,6 +35,8 @@ def wrong_labels_are_refused_with_the_value_and_the_legal_set(candidate: Candida
     """loss, sample, encode and decode refuse labels that are missing, out of range, too few or floats, and an
     unconditional model any, by a ValueError with the legal ones: call `check_labels(y, n)` first."""
     model, (x, _) = candidate.fresh(), candidate.batch(2)
+    if model.takes_text:
+        raise NotApplicable("the model takes texts, and other rules say which it refuses")
     if model.num_classes == 0:
         y = torch.zeros(2, dtype=torch.int64)
         given = "labels in loss of an unconditional model"
@@ -49,7 +51,7 @@ def wrong_labels_are_refused_with_the_value_and_the_legal_set(candidate: Candida
             expect_refusal(call, f"{shown} in {name}", [f"from 0 to {K - 1}"])
 
 
-def uses(model: Generator, x: Tensor, y: Tensor | None) -> dict[str, Callable[[], object]]:
+def uses(model: Generator, x: Tensor, y: Y) -> dict[str, Callable[[], object]]:
     """Return the calls that take labels, by their names: those that the model has."""
     found = {"loss": lambda: model.loss(x, y, phase=model.phases[0]), "sample": lambda: model.sample(2, y)}
     if isinstance(model, Latent):

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from genbench.contract import abilities, bfloat16, fake_cuda, losses, refusals, samples, trainings
+from genbench.contract import abilities, bfloat16, fake_cuda, losses, refusals, samples, texts, trainings
 from genbench.contract.candidate import Candidate, NotApplicable
 
 __all__ = ["BFLOAT16", "FAKE_CUDA", "FLOAT32", "RULES", "Outcome", "Rule", "check", "sentence", "title"]
@@ -29,6 +29,9 @@ FLOAT32: tuple[Rule, ...] = (
     refusals.wrong_images_are_refused_with_the_shape_and_the_remedy,
     refusals.wrong_labels_are_refused_with_the_value_and_the_legal_set,
     refusals.an_unknown_phase_is_refused,
+    texts.wrong_texts_are_refused_with_the_remedy,
+    texts.texts_change_the_samples_of_a_model_of_text,
+    texts.padding_of_texts_changes_nothing,
     abilities.likelihoods_are_finite_and_name_their_bound,
     abilities.twice_the_steps_draw_the_same_as_once,
     abilities.samples_are_the_decoded_prior,

@@ -51,7 +51,7 @@ def labels_change_the_samples_of_a_conditional_model(candidate: Candidate) -> No
     steps of training."""
     model = candidate.sampler()
     if model.num_classes == 0:
-        raise NotApplicable("the model is unconditional")
+        raise NotApplicable("the model has no labels")
     found = [
         model.sample(2, torch.full((2,), label), rng=torch.Generator().manual_seed(0)) for label in (0, 1)
     ]

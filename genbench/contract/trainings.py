@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.contract.candidate import CPU, Candidate, NotApplicable, expect
+from genbench.contract.candidate import CPU, TEXTS, Candidate, NotApplicable, expect
 from genbench.data import ImageData, Split
 from genbench.generator import Generator
 from genbench.runtime.context import Context
@@ -115,10 +115,13 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 
 def twenty_images(model: Generator) -> Split:
-    """Return 20 images of random bytes, with all classes in turn where the model has classes."""
+    """Return 20 images of random bytes, with all classes or texts in turn where the model takes any."""
     draws = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (20, *model.shape), generator=draws, dtype=torch.uint8)
-    return Split(images, torch.arange(20) % model.num_classes if model.num_classes else None)
+    split = Split(images, torch.arange(20) % model.num_classes if model.num_classes else None)
+    if model.takes_text:
+        split.conditions = model.condition([TEXTS[k % len(TEXTS)] for k in range(20)])
+    return split
 
 
 def recipe_of(

@@ -3,16 +3,26 @@
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from genbench.data.image_files import SUFFIXES, Tree, image_tree, is_folder, is_image, remarks, shortened
-from genbench.data.image_reading import GREYS_16, ImageFileError, large_images, opened
+from genbench.data.folder_captions import FolderCaptions, check_mode, find_captions
+from genbench.data.image_files import (
+    SUFFIXES,
+    Tree,
+    image_tree,
+    is_folder,
+    is_image,
+    kinds_of,
+    remarks,
+    shortened,
+)
+from genbench.data.image_reading import ImageFileError, large_images, load
 from genbench.data.layout import HELD_OUT, TRAIN, class_fault, deep_splits, named, tops
 from genbench.data.source import BY_ROOT, SPLITS, ImageSource, digest, given_root
 from genbench.records.titles import folder_title
@@ -34,6 +44,7 @@ class ImageFolder(ImageSource):
     shorter side, and resized by Lanczos. An image more than six times too large is first averaged over whole
     blocks. Grey levels of 16 bits become round(v / 257); what would lose more than that is refused (see
     `opened`).
+    Captions: by the mode `captions`, of metadata.jsonl or of a .txt beside each image (see `find_captions`).
     Hidden files and folders are passed over; so are files of other kinds, which `remarks` counts. Links are
     followed (see `image_tree`).
     """
@@ -46,6 +57,7 @@ class ImageFolder(ImageSource):
         channels: int = 3,
         flip: bool = True,
         test_fraction: float = 0.1,
+        captions: str = "auto",
         validation: float | None = None,
     ) -> None:
         super().__init__(validation=validation)
@@ -55,6 +67,8 @@ class ImageFolder(ImageSource):
             raise ValueError(f"data.channels is {channels}; choose from 1 (grey) and 3 (RGB)")
         if not 0 < test_fraction < 1:
             raise ValueError(f"test_fraction is {test_fraction}; it must be a number between 0 and 1")
+        check_mode(captions)
+        self.caption_mode = captions
         self.root = given_root(root)
         self.shape = (channels, size, size)
         self.flip = flip
@@ -144,9 +158,29 @@ class ImageFolder(ImageSource):
         n = max(1, round(len(ranked) * self.test_fraction))
         return {"train": sorted(ranked[n:]), "test": sorted(ranked[:n])}
 
+    @cached_property
+    def found_captions(self) -> FolderCaptions:
+        """The captions of the images of both splits."""
+        assert self.root is not None
+        images = [self.below_root(split, file) for split in SPLITS for file in self.files[split]]
+        texts = [self.prefix(base) + text for base, tree in self.trees.items() for text in tree.texts]
+        return find_captions(self.root, images, texts, self.caption_mode)
+
+    @cached_property
+    def captioned(self) -> bool:  # type: ignore[override]
+        return not self.found_captions.fault
+
+    def below_root(self, split: str, file: str) -> str:
+        """Return the path of an image of a split relative to `root`."""
+        return self.prefix(self.bases[split]) + file
+
+    def prefix(self, base: Path) -> str:
+        """Return the way from `root` to the folder of a split: "" or its name with a slash."""
+        return "" if base == self.root else f"{base.name}/"
+
     def check(self) -> None:
         """Raise FileNotFoundError where a split has no image, ValueError where the folders of the splits are
-        ambiguous, or there are test images alone.
+        ambiguous, there are test images alone, or captions that are asked for are at fault.
         """
         for split, base in self.bases.items():
             tree = self.trees[base]
@@ -168,6 +202,22 @@ class ImageFolder(ImageSource):
                 f"{self.test_fraction} of them, at least one, are held out, so that none is left to train "
                 "on: add images, or give a smaller share"
             )
+        if self.caption_mode in ("metadata", "txt") and self.found_captions.fault:
+            raise ValueError(
+                f"data.captions={self.caption_mode}: {self.found_captions.fault}. Without captions: "
+                "data.captions=none"
+            )
+
+    def check_captions(self) -> None:
+        if fault := self.found_captions.fault:
+            raise ValueError(f"a model conditional on text needs a caption for each image: {fault}")
+
+    def captions(self, split: str) -> list[str]:
+        found = self.found_captions
+        try:
+            return [found.caption(self.below_root(split, file)) for file in self.files[split]]
+        except ValueError as error:
+            raise ValueError(f"{error}. Without captions: data.captions=none") from error
 
     def check_labels(self) -> None:
         """Raise ValueError where the folders give no labels, or a class no training image, with the reason
@@ -188,7 +238,11 @@ class ImageFolder(ImageSource):
             )
 
     def remarks(self) -> list[str]:
-        found = remarks(Path(os.path.commonpath(list(self.trees))), list(self.trees.values()))
+        captions = self.found_captions
+        base = Path(os.path.commonpath(list(self.trees)))
+        found = remarks(base, list(self.trees.values()), read=self.caption_files())
+        if captions.fault and captions.is_meant:
+            found.append(f"Captions are not read: {captions.fault}.")
         if self.inner:
             found.append(
                 f"{self.root} has no folder of test images ({'/, '.join(HELD_OUT)}/): "
@@ -199,6 +253,12 @@ class ImageFolder(ImageSource):
         if deep := deep_splits(self.folders):
             found.append(f"{deep} is no split, since it lies in another folder of {self.root}.")
         return found
+
+    def caption_files(self) -> Counter[str]:
+        """Count the files below the folders of the splits that captions are read from, by their kinds."""
+        files = self.found_captions.files if self.captioned else ()
+        prefixes = tuple(map(self.prefix, self.trees))
+        return kinds_of(file for file in files if file.startswith(prefixes))
 
     def beside_splits(self) -> list[str]:
         """Return the names of folders and images in `root` that belong to neither split."""
@@ -215,6 +275,10 @@ class ImageFolder(ImageSource):
             for file in self.files[split]:
                 stat = os.stat(f"{base}/{file}")  # pathlib's own takes longer than the disk
                 parts.append(f"{split}/{file} {stat.st_size} {stat.st_mtime_ns}")
+        if self.captioned:  # else the same files have the key that they had before captions were read
+            for file in self.found_captions.files:
+                stat = os.stat(f"{self.root}/{file}")
+                parts.append(f"captions of {file} {stat.st_size} {stat.st_mtime_ns}")
         return digest(parts)
 
     def counts(self) -> dict[str, int]:
@@ -269,31 +333,3 @@ class ImageFolder(ImageSource):
     @cached_property
     def class_numbers(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.class_names)}
-
-
-def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Read an image file, center-crop and resize it: (H, W, C) uint8 for shape (C, H, W).
-
-    Raises ImageFileError, a ValueError that names the file, where it is missing, damaged or no image.
-    """
-    c, h, w = shape
-    with opened(path) as found:
-        image = flatten(ImageOps.exif_transpose(found), "L" if c == 1 else "RGB")
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = (left, top, left + side, top + side)
-    resized = image.resize((w, h), Image.Resampling.LANCZOS, box=square, reducing_gap=3.0)
-    return np.asarray(resized).reshape(h, w, c)
-
-
-def flatten(image: Image.Image, mode: str) -> Image.Image:
-    """Convert an image of a mode that `opened` gives to "L" (grey) or "RGB"; transparent parts become
-    white.
-    """
-    if image.mode in GREYS_16:  # which Pillow would clip at 255
-        levels = (np.asarray(image).astype(np.int64) + 128) // 257
-        return Image.fromarray(levels.astype(np.uint8)).convert(mode)
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert(mode)

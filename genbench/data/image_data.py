@@ -1,14 +1,19 @@
 """Images that are mapped from a store: splits, parts of them that are set aside, and the facts of a set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from genbench.data.captions import Chosen
 from genbench.data.known_distribution import KnownDistribution
 from genbench.data.memory_map import MappedFile
 from genbench.data.validation_part import validation_rows
+
+if TYPE_CHECKING:
+    from genbench.text.condition import Condition
 
 __all__ = ["ImageData", "Split"]
 
@@ -16,10 +21,16 @@ __all__ = ["ImageData", "Split"]
 class Split:
     """One split of a set: images (N, C, H, W) uint8, and their labels (N,) int64 or None.
 
-    files: those that the tensors are mapped from; each use of the images raises Damaged once one of them
-    was changed. rows: the numbers (N,) int64 of its images among `images`, of a part that shares their memory
-    with another split; None is all of them. Raises ValueError on tensors of another shape or dtype.
+    captions: the text of each image, N of them, read as they are asked for, or None; of a part, all of them
+    are given, as all images are. files: those that the tensors are mapped from; each use of the images raises
+    Damaged once one of them was changed. rows: the numbers (N,) int64 of its images among `images`, of a part
+    that shares their memory with another split; None is all of them. Raises ValueError on tensors of another
+    shape or dtype, and on another number of captions.
     """
+
+    captions: Sequence[str] | None
+    conditions: "Condition | None" = None
+    """The captions as a model takes them, one row each, once `ImageData.set_conditions` has set them."""
 
     def __init__(
         self,
@@ -27,13 +38,18 @@ class Split:
         labels: Tensor | None,
         files: Sequence[MappedFile] = (),
         rows: Tensor | None = None,
+        *,
+        captions: Sequence[str] | None = None,
     ) -> None:
         if images.dim() != 4 or images.dtype != torch.uint8:
             raise ValueError(f"images are {tuple(images.shape)} {images.dtype}, not (N, C, H, W) uint8")
         if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != torch.int64):
             raise ValueError(f"labels are {tuple(labels.shape)} {labels.dtype}, not ({len(images)},) int64")
+        if captions is not None and len(captions) != len(images):
+            raise ValueError(f"captions are {len(captions)}; {len(images)} images need as many")
         self.stored_images, self.files, self.rows = images, files, rows
         self.labels = labels if labels is None or rows is None else labels[rows]
+        self.captions = captions if captions is None or rows is None else Chosen(captions, rows)
 
     def __len__(self) -> int:
         return len(self.stored_images if self.rows is None else self.rows)
@@ -43,7 +59,7 @@ class Split:
         be divided again.
         """
         assert self.rows is None
-        return Split(self.images, self.labels, self.files, rows)
+        return Split(self.images, self.labels, self.files, rows, captions=self.captions)
 
     @property
     def images(self) -> Tensor:
@@ -101,6 +117,17 @@ class ImageData:
         with, what their classifiers are trained on, and what pictures show as real images.
         """
         return self.train if self.undivided is None else self.undivided
+
+    def set_conditions(self, condition: "Callable[[Sequence[str]], Condition]") -> None:
+        """Set `conditions` of all splits of a captioned set, by the function of a model that turns texts into
+        them; what it raises on a text passes.
+        """
+        for split in (self.whole_train, self.test):
+            assert split.captions is not None
+            split.conditions = condition(split.captions)
+        for part in (self.train, self.validation):
+            if part is not None and part.rows is not None and self.whole_train.conditions is not None:
+                part.conditions = self.whole_train.conditions[part.rows]
 
     @property
     def training_key(self) -> str:

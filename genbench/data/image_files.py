@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from genbench.records.untrusted_files import KINDS
 
-__all__ = ["SUFFIXES", "Tree", "image_tree", "is_folder", "is_image", "remarks", "shortened"]
+__all__ = ["SUFFIXES", "Tree", "image_tree", "is_folder", "is_image", "kinds_of", "remarks", "shortened"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 NOWHERE, UNREADABLE = "broken links", "folders that cannot be read"
+TEXTS = "files of .txt"
 AGAIN = "folders that are read already, reached again by a link"
 FAULTY = (NOWHERE, UNREADABLE)  # of which the first one is named, since it is likely to be missed
 NAMED = 6  # kinds of files that are named before the rest is counted
@@ -31,6 +32,8 @@ class Tree(NamedTuple):
     """Kinds of files that are not read -> how many there are."""
     faulty: Mapping[str, str]
     """Those kinds of them that are faults -> the relative path of one."""
+    texts: list[str]
+    """Relative paths of files that end in .txt, which are counted as ignored too."""
 
 
 def image_tree(base: Path) -> Tree:
@@ -40,6 +43,7 @@ def image_tree(base: Path) -> Tree:
     file that has several names counts under each. Pipes, devices and the like are counted, not opened.
     """
     images, files, ignored, faulty = list[str](), list[int](), Counter[str](), dict[str, str]()
+    texts = list[str]()
     seen, waiting = set[tuple[int, int]](), deque([""])
     while waiting:
         folder = waiting.popleft()
@@ -60,12 +64,14 @@ def image_tree(base: Path) -> Tree:
                 (waiting.append if entry.is_symlink() else waiting.appendleft)(name)
             elif kind := other_kind(entry):
                 ignored[kind] += 1
+                if kind == TEXTS:
+                    texts.append(name)
                 if kind in FAULTY:
                     faulty.setdefault(kind, name)
             else:
                 images.append(name)
                 files.append(file_number(entry, found.st_dev))
-    return Tree(sorted(images), np.array(files, np.int64), ignored, faulty)
+    return Tree(sorted(images), np.array(files, np.int64), ignored, faulty, texts)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -90,6 +96,11 @@ def other_kind(entry: os.DirEntry[str]) -> str:
     return f"files of {ending}" if ending else "files without an ending"
 
 
+def kinds_of(files: Iterable[str]) -> Counter[str]:
+    """Count files that are no images by their kinds, as `remarks` names them: "files of .txt"."""
+    return Counter(f"files of {os.path.splitext(file)[1].lower()}" for file in files)
+
+
 def is_image(name: str) -> bool:
     """Return True for a name that is not hidden and ends as images do, in upper or lower case."""
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
@@ -103,12 +114,13 @@ def file_number(entry: os.DirEntry[str], device: int) -> int:
     return hash((device, entry.inode()))
 
 
-def remarks(base: Path, trees: Sequence[Tree]) -> list[str]:
+def remarks(base: Path, trees: Sequence[Tree], *, read: Mapping[str, int] = {}) -> list[str]:
     """Describe for the user what is not read below the folders of a set, and which files count twice.
 
+    read: kinds of files -> how many of them are read after all, such as captions.
     Returns a sentence each; none where every file is an image of its own.
     """
-    ignored = sum((Counter(tree.ignored) for tree in trees), Counter[str]())
+    ignored = sum((Counter(tree.ignored) for tree in trees), Counter[str]()) - Counter(read)
     files = np.concatenate([tree.files for tree in trees])
     repeated = len(files) - len(np.unique(files))
     found = []

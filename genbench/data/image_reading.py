@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from genbench.records.untrusted_files import open_regular
 from genbench.runtime.disk import is_machine_fault
 
-__all__ = ["COLOURS", "GREYS_16", "ImageFileError", "large_images", "opened"]
+__all__ = ["COLOURS", "GREYS_16", "ImageFileError", "large_images", "load", "opened"]
 
 GREYS_16 = ("I;16", "I;16B", "I;16L")
 """Pillow's modes of grey images with levels from 0 to 65,535."""
@@ -88,3 +89,31 @@ def large_images() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
+
+
+def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Read an image file, center-crop and resize it: (H, W, C) uint8 for shape (C, H, W).
+
+    Raises ImageFileError, a ValueError that names the file, where it is missing, damaged or no image.
+    """
+    c, h, w = shape
+    with opened(path) as found:
+        image = flatten(ImageOps.exif_transpose(found), "L" if c == 1 else "RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = (left, top, left + side, top + side)
+    resized = image.resize((w, h), Image.Resampling.LANCZOS, box=square, reducing_gap=3.0)
+    return np.asarray(resized).reshape(h, w, c)
+
+
+def flatten(image: Image.Image, mode: str) -> Image.Image:
+    """Convert an image of a mode that `opened` gives to "L" (grey) or "RGB"; transparent parts become
+    white.
+    """
+    if image.mode in GREYS_16:  # which Pillow would clip at 255
+        levels = (np.asarray(image).astype(np.int64) + 128) // 257
+        return Image.fromarray(levels.astype(np.uint8)).convert(mode)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert(mode)

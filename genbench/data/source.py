@@ -41,6 +41,8 @@ class ImageSource(ABC):
     """True where a mirrored image is as likely as the image itself."""
     distribution: KnownDistribution | None = None
     """The exact distribution of the images, of sets for which it is known."""
+    captioned: bool = False
+    """True where each image has a caption, which `captions` gives."""
     validation: float | None = None
     """The share of the training images that are set aside for validation; None for none."""
 
@@ -63,6 +65,22 @@ class ImageSource(ABC):
         """Raise ValueError, with the reason, where a conditional model would have no labels to learn from."""
         if self.num_classes == 0:
             raise ValueError(f"conditional=true needs labels, and {self.name} has none: choose other data")
+
+    def check_captions(self) -> None:
+        """Raise ValueError, with the reason, where a text-conditional model would have no captions to learn
+        from.
+        """
+        if not self.captioned:
+            raise ValueError(
+                f"a model conditional on text needs captions, and {self.name} has none: choose data that "
+                "has, such as image_folder with a metadata.jsonl, or use text=none"
+            )
+
+    def captions(self, split: str) -> Sequence[str]:
+        """Return the caption of each image of a split, in the order of `decode`; called only where
+        `captioned` is true. White space is made one space a stretch; `key` must change with the captions.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.captioned is true: implement captions(split)")
 
     def remarks(self) -> list[str]:
         """Remarks on the files for the user, a sentence each, such as how many of them are not read."""

@@ -1,7 +1,8 @@
 """Images decoded once into flat files of bytes, and mapped into memory from then on.
 
 A store is a folder `<cache>/data/<name>-<key>/`. Of each split it holds the images, (N, C, H, W) uint8, and,
-where there are classes, the labels, (N,) int64; `header.json` describes them under a checksum, with the
+where there are classes, the labels, (N,) int64, and, where there are captions, a text in UTF-8 with one of
+them a line; `header.json` describes them under a checksum, with the
 CRC-32 of each file, which every process verifies before it uses the file.
 A store appears under its name by one rename, complete, or not at all. Its files are written, not mapped: a
 full disk is then an error of a write, where a mapping would end the process.
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from filelock import FileLock
 
+from genbench.data.captions import CaptionFile, cleaned
 from genbench.data.image_data import ImageData, Split
 from genbench.data.memory_map import MappedFile
 from genbench.data.source import SPLITS, ImageSource
@@ -167,8 +169,9 @@ def write_store(source: ImageSource, folder: Path, key: str, progress: Progress)
 
 
 def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict[str, int]:
-    """Write the images of one split, and its labels if there are any: file name -> CRC-32."""
+    """Write the images of one split, and its captions and labels if there are any: file name -> CRC-32."""
     expected = source.counts()[split]
+    sums = write_captions(source, split, folder) if source.captioned else {}
     labels = np.full(expected, -1, np.int64)
     count = crc = 0
     with (folder / f"{split}.images").open("wb") as file:
@@ -183,12 +186,36 @@ def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict
         sync(file)
     if count != expected:
         raise ValueError(f"{source.name} has {count} {split} images instead of {expected}: its files are cut")
-    if not source.num_classes:
-        return {f"{split}.images": crc}
-    with (folder / f"{split}.labels").open("wb") as file:
-        file.write(labels.tobytes())
+    sums[f"{split}.images"] = crc
+    if source.num_classes:
+        sums |= write_file(folder / f"{split}.labels", labels.tobytes())
+    return sums
+
+
+def write_captions(source: ImageSource, split: str, folder: Path) -> dict[str, int]:
+    """Write the captions of one split, before its images are decoded: file name -> CRC-32. Raises ValueError
+    where there is not one for each image, or one is none (see `cleaned`).
+    """
+    lines = []
+    for number, caption in enumerate(source.captions(split)):
+        try:
+            lines.append(cleaned(caption))
+        except ValueError as error:
+            raise ValueError(f"{split} image {number} of {source.name}: {error}") from error
+    expected = source.counts()[split]
+    if len(lines) != expected:
+        raise ValueError(
+            f"{source.name} has {len(lines)} {split} captions for {expected} images: correct the source"
+        )
+    return write_file(folder / f"{split}.captions", "".join(f"{line}\n" for line in lines).encode())
+
+
+def write_file(path: Path, content: bytes) -> dict[str, int]:
+    """Write a file of the store as a whole: its name -> its CRC-32."""
+    with path.open("wb") as file:
+        file.write(content)
         sync(file)
-    return {f"{split}.images": crc, f"{split}.labels": zlib.crc32(labels.tobytes())}
+    return {path.name: zlib.crc32(content)}
 
 
 def check_item(source: ImageSource, split: str, number: int, image: np.ndarray, label: int) -> None:
@@ -218,7 +245,9 @@ def open_store(source: ImageSource, folder: Path, key: str) -> ImageData:
         if source.num_classes:
             name = f"{split}.labels"
             files.append(MappedFile(folder / name, np.int64, (n,), crc[name]))
-        splits[split] = Split(files[0].tensor, files[1].tensor if files[1:] else None, files)
+        labels = files[1].tensor if files[1:] else None
+        captions = open_captions(folder / f"{split}.captions", header, n) if source.captioned else None
+        splits[split] = Split(files[0].tensor, labels, files, captions=captions)
     return ImageData(
         name=source.name,
         train=splits["train"],
@@ -230,6 +259,16 @@ def open_store(source: ImageSource, folder: Path, key: str) -> ImageData:
         shape=shape,
         distribution=source.distribution,
     )
+
+
+def open_captions(path: Path, header: dict[str, Any], n: int) -> CaptionFile:
+    """Map the captions of a split of n images. Raises ValueError where the store, under the same key, was
+    made without them.
+    """
+    if path.name not in header["crc32"]:
+        raise ValueError(f"{path.parent} holds no captions under this key: have the key change with them")
+    shape = (header["bytes"][path.name],)
+    return CaptionFile(MappedFile(path, np.uint8, shape, header["crc32"][path.name]), n)
 
 
 def sync(file: BinaryIO) -> None:

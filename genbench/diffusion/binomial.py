@@ -21,6 +21,7 @@ from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
 from genbench.probability.loss import Loss, weighted_mean
 from genbench.runtime import global_batch
+from genbench.text.condition import Conditioning
 
 __all__ = [
     "BinomialDiffusion",
@@ -86,7 +87,7 @@ class BinomialDiffusion(LikelihoodProcess):
         self.steps, self.terms, self.auxiliary = steps, terms, auxiliary
         self.method = "vlb (binary)" if terms is None else f"vlb, {terms} terms (binary)"
 
-    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+    def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:
         check_binary(x0)
         t, weight = self.times(len(x0), self.schedule, x0.device)
         xt, dimensions = self.erased(x0, t, None), x0[0].numel()
@@ -103,7 +104,7 @@ class BinomialDiffusion(LikelihoodProcess):
         self.times.update(t, cast("Tensor", sum(terms.values())))
         return weighted_mean(terms, weight)
 
-    def logits(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+    def logits(self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning) -> Tensor:
         """log p(x0 = +1 | xt) - log p(x0 = -1 | xt) at xt (B, C, H, W), t (B,): (B, C, H, W) float64.
 
         Raises ValueError where the network does not answer one number a pixel.
@@ -117,7 +118,7 @@ class BinomialDiffusion(LikelihoodProcess):
         # float64: alpha near 1 makes atanh large, and differences of logits decide pixels.
         return answer.double() + 2 * xt * torch.atanh(self.schedule.alpha_bar(t))[:, None, None, None]
 
-    def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
+    def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
         self.logits(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 
     def erased(self, x0: Tensor, t: Tensor, rng: Generator | None) -> Tensor:
@@ -145,7 +146,7 @@ class BinomialDiffusion(LikelihoodProcess):
         self,
         network: nn.Module,
         x: Tensor,
-        y: Tensor | None,
+        y: Conditioning,
         rng: Generator | None,
         *,
         start: float = 1.0,
@@ -171,7 +172,7 @@ class BinomialDiffusion(LikelihoodProcess):
         # The same u at all times: each pixel changes its colour at most once.
         return torch.stack([coins((1 + alpha * x0) / 2, u) for alpha in alphas])
 
-    def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+    def log_prob(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Tensor:
         check_binary(x0)
         total = binomial_prior_nats(x0, self.schedule)
         drawn = sampled_terms(len(x0), self.schedule, x0.device, terms=self.terms)
@@ -182,7 +183,7 @@ class BinomialDiffusion(LikelihoodProcess):
             )
         return -total
 
-    def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
+    def bound_terms(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Iterator[Tensor]:
         check_binary(x0)
         for t in sampled_terms(len(x0), self.schedule, x0.device, terms=None).t:
             xt = self.erased(x0, t, None)

@@ -11,6 +11,7 @@ from genbench.diffusion.process import Known
 from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.loss import Loss
 from genbench.runtime import global_batch
+from genbench.text.condition import Conditioning
 
 __all__ = ["Consistency"]
 
@@ -66,7 +67,7 @@ class Consistency(Straight):
         self.register_buffer("images", torch.zeros((), dtype=torch.float64))
         self.spent = 0.0
 
-    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+    def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:
         # Paths share t, x0 and eps; the gap is that before this batch is counted.
         t, eps, gap = self.times.draw(len(x0), x0.device), global_batch.normal_like(x0), self.gap()
         # Counted once a batch, so that gradient accumulation does not change the step sizes.
@@ -104,7 +105,7 @@ class Consistency(Straight):
         self,
         network: nn.Module,
         x: Tensor,
-        y: Tensor | None,
+        y: Conditioning,
         rng: Generator | None,
         *,
         start: float = 1.0,

@@ -20,6 +20,7 @@ from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.gaussian import standard_normal_nats
 from genbench.probability.loss import Loss
 from genbench.runtime import global_batch
+from genbench.text.condition import Conditioning
 
 __all__ = ["FlowMatching", "Straight", "straight_level"]
 
@@ -40,7 +41,7 @@ class Straight(Process):
         # A process without parameters or tables learns of its device by this buffer alone.
         self.register_buffer("here", torch.zeros(()), persistent=False)
 
-    def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
+    def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
         shape = network(x0, torch.ones(len(x0)), y).shape
         if shape != x0.shape:
             raise ValueError(
@@ -102,7 +103,11 @@ class FlowMatching(Straight, LikelihoodProcess):
         self.method = f"ode, {density_steps} rk4 steps"
         self.shares, self.phases = dict(coupling.shares), tuple(coupling.shares) or ("net",)
 
-    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+    def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
+        self.guidance.check(y)
+        super().check_network(network, x0, y)
+
+    def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:
         t = self.times.draw(len(x0), x0.device)
         # The order of draws is fixed, t, eps, labels: a seed gives the same batch in every version.
         eps, y = global_batch.normal_like(x0), self.guidance.labels(y)
@@ -120,14 +125,14 @@ class FlowMatching(Straight, LikelihoodProcess):
         self,
         network: nn.Module,
         x: Tensor,
-        y: Tensor | None,
+        y: Conditioning,
         rng: Generator | None,
         *,
         start: float = 1.0,
         known: Known | None = None,
     ) -> Iterator[Tensor]:
         # Guidance and given pixels act on estimates of x0: x0_hat = xt + t velocity, and back.
-        def labelled(xt: Tensor, t: Tensor, label: Tensor | None) -> Denoised:
+        def labelled(xt: Tensor, t: Tensor, label: Conditioning) -> Denoised:
             answer = network(xt, t.float(), label).float()
             return Denoised(xt + straight_level(t).sigma * answer, NO_VARIANCE)
 
@@ -140,13 +145,13 @@ class FlowMatching(Straight, LikelihoodProcess):
 
         return self.solver.walk(velocity, x, start)
 
-    def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+    def log_prob(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Tensor:
         return self.integrated_log_prob(network, x0, y, steps=self.density_steps)
 
-    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Tensor:
         return self.integrated_log_prob(network, x0, y, steps=2 * self.density_steps)
 
-    def integrated_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, steps: int) -> Tensor:
+    def integrated_log_prob(self, network: nn.Module, x0: Tensor, y: Conditioning, *, steps: int) -> Tensor:
         """log p(x_0) = log N(x_1) - int_0^1 div velocity dt along dx/dt = -velocity, (B,) nats.
 
         Draws a random direction and the dequantization noise first, whatever the number of steps.

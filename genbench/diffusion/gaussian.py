@@ -22,6 +22,7 @@ from genbench.diffusion.variance import BetaTilde, Fitted, Variance
 from genbench.diffusion.weighting import TrueBound, Unweighted, Weighting
 from genbench.probability.loss import Loss, weighted_mean
 from genbench.runtime import global_batch
+from genbench.text.condition import Conditioning
 
 __all__ = ["GaussianDiffusion"]
 
@@ -153,7 +154,7 @@ class GaussianDiffusion(LikelihoodProcess):
                 "another schedule, or guidance=classifier_free"
             )
 
-    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+    def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:
         # Times first, then noise: the order of draws that recorded runs were made with.
         t, weight = self.times(len(x0), self.schedule, x0.device)
         at, eps = self.parameterization.level(self.schedule, t), global_batch.normal_like(x0)
@@ -181,7 +182,7 @@ class GaussianDiffusion(LikelihoodProcess):
         return weighted_mean(terms, weight)
 
     def answer(
-        self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None
+        self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning
     ) -> tuple[Tensor, ReverseVariance]:
         """Return the network's answer at xt (B, C, H, W) and t (B,), and the variance of its reverse step.
 
@@ -200,10 +201,11 @@ class GaussianDiffusion(LikelihoodProcess):
         image, variance = self.variance.split(output, t)
         return self.parameterization.answer(image, xt, at), variance
 
-    def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
+    def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
+        self.guidance.check(y)
         self.answer(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 
-    def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
+    def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
         """Return the model's own estimate of x0 at xt (B, C, H, W) and t (B,) for labels y, without guidance.
 
         One pass of the network; float32.
@@ -212,13 +214,13 @@ class GaussianDiffusion(LikelihoodProcess):
         at = self.parameterization.level(self.schedule, t)
         return Denoised(self.parameterization.to_x0(output.float(), xt, at), variance)
 
-    def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+    def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Conditioning]]) -> None:
         # Without guidance, for the images' own labels; clipped where the likelihood's bound clips, whatever
         # the sampler does, so that no setting of sampling changes the likelihood. Where samples are drawn
         # with the variance too, `check_variance` demands that both clip alike.
         bound = self.step_bound()
 
-        def denoise(xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
+        def denoise(xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
             return bound.bounded(self.denoise(network, xt, t, y))
 
         self.variance.fit(denoise, self.schedule, batches)
@@ -235,7 +237,7 @@ class GaussianDiffusion(LikelihoodProcess):
         self,
         network: nn.Module,
         x: Tensor,
-        y: Tensor | None,
+        y: Conditioning,
         rng: Generator | None,
         *,
         start: float = 1.0,
@@ -260,13 +262,13 @@ class GaussianDiffusion(LikelihoodProcess):
         levels = [self.schedule.level(t[None]) for t in self.schedule.frame_times(frames)]
         return torch.stack([at.alpha * x0 + at.sigma * eps for at in levels])
 
-    def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+    def log_prob(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Tensor:
         return self.density.log_prob(self.denoiser(network, y), self.schedule, x0)
 
-    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Tensor:
         return self.density.refined_log_prob(self.denoiser(network, y), self.schedule, x0)
 
-    def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
+    def bound_terms(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Iterator[Tensor]:
         bound = self.step_bound()
         for t in sampled_terms(len(x0), self.schedule, x0.device, terms=None).t:
             yield bound.term(self.denoiser(network, y), self.schedule, x0, t)
@@ -279,7 +281,7 @@ class GaussianDiffusion(LikelihoodProcess):
         """
         return self.density if isinstance(self.density, Bound) else Bound()
 
-    def denoiser(self, network: nn.Module, y: Tensor | None) -> Denoiser:
+    def denoiser(self, network: nn.Module, y: Conditioning) -> Denoiser:
         """Return the model as a function of xt and t alone, for labels y (B,)."""
         return lambda xt, t: self.denoise(network, xt, t, y)
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.schedule import Level
 from genbench.runtime import global_batch
+from genbench.text.condition import Conditioning, Encoded
 
 __all__ = ["Classifier", "ClassifierFree", "Guidance", "LabelDenoiser", "Unguided"]
 
-LabelDenoiser = Callable[[Tensor, Tensor, Tensor | None], Denoised]
-"""(xt (B, C, H, W), t (B,), y (B,) or None) -> Denoised."""
+LabelDenoiser = Callable[[Tensor, Tensor, Conditioning], Denoised]
+"""(xt (B, C, H, W), t (B,), labels y (B,), B encoded texts or None) -> Denoised."""
 
 
 class Guidance(nn.Module, ABC):
@@ -26,10 +27,16 @@ class Guidance(nn.Module, ABC):
     phases: tuple[str, ...] = ()
     """Training phases beside the network's own."""
 
-    def labels(self, y: Tensor | None) -> Tensor | None:
-        """Return the labels that the network is trained with, given the images' own: (B,) int64 or None.
+    def check(self, y: Conditioning) -> None:
+        """Raise ValueError where a model of this condition cannot be guided so; y: that of one image. Called
+        when the model is built; by default any can.
+        """
 
-        By default the same; some may be replaced by the null class.
+    def labels(self, y: Conditioning) -> Conditioning:
+        """Return the condition that the network is trained with, given the images' own: B labels, B encoded
+        texts or None.
+
+        By default the same; some may be replaced by the null class or the empty text.
         """
         return y
 
@@ -41,8 +48,8 @@ class Guidance(nn.Module, ABC):
         return self
 
     @abstractmethod
-    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
-        """Return the guided estimate at xt (B, C, H, W) and t (B,), for labels y (B,) or None.
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning, at: Level) -> Denoised:
+        """Return the guided estimate at xt (B, C, H, W) and t (B,), for B labels or encoded texts y, or None.
 
         denoise: the model, one pass of its network each call. at: signal and noise of xt, (B, 1, 1, 1) each.
         """
@@ -54,18 +61,19 @@ class Unguided(Guidance):
     Also the guidance of classifier-free models at times outside their interval.
     """
 
-    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning, at: Level) -> Denoised:
         return denoise(xt, t, y)
 
 
 class ClassifierFree(Guidance):
-    """eps = eps_u + s (eps_c - eps_u), where eps_u is the model's answer to the null class.
+    """eps = eps_u + s (eps_c - eps_u), where eps_u is the model's answer to the null class or the empty text.
 
     The same holds for x0, which is affine in eps. s = 1 is the conditional model, s = 0 the unconditional
     one, one pass of the network each; any other takes two.
-    scale: s. p_uncond: share of training images whose label is replaced by the null class.
+    num_classes: 0 for a model of text. scale: s. p_uncond: share of training images whose label or text is
+    replaced by the null class, or the empty text.
     interval: the times t in which s holds; outside of them it is 1.
-    Raises ValueError without classes and on numbers outside their range.
+    Raises ValueError on numbers outside their range; `check` where the model has neither classes nor text.
     Source: Ho & Salimans 2022, Eq. 6 (their w is s - 1); interval: Kynkaanniemi et al. 2024.
     """
 
@@ -78,7 +86,6 @@ class ClassifierFree(Guidance):
         interval: Sequence[float] = (0.0, 1.0),
     ) -> None:
         super().__init__()
-        check_classes(num_classes, "classifier_free")
         check_scale(scale)
         if not 0 < p_uncond < 1:
             raise ValueError(f"guidance.p_uncond is {p_uncond}; it must be between 0 and 1, e.g. 0.1")
@@ -93,20 +100,32 @@ class ClassifierFree(Guidance):
     def at(self, t: float) -> Guidance:
         return self if self.low <= t <= self.high else Unguided()
 
-    def labels(self, y: Tensor | None) -> Tensor | None:
+    def check(self, y: Conditioning) -> None:
+        if y is None:
+            raise ValueError(
+                "guidance=classifier_free needs classes or text, and the model is unconditional: set "
+                "conditional=true, or text=small with data that have captions"
+            )
+
+    def labels(self, y: Conditioning) -> Conditioning:
         if y is None:
             return None
         dropped = global_batch.uniform(len(y), device=y.device) < self.p_uncond
-        return y.masked_fill(dropped, self.null)
+        return y.dropped(dropped) if isinstance(y, Encoded) else y.masked_fill(dropped, self.null)
 
-    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
-        null = None if y is None else torch.full_like(y, self.null)
+    def nothing(self, y: Conditioning) -> Conditioning:
+        """Return the null condition of as many images: the null class, the empty text, or None."""
+        if isinstance(y, Encoded):
+            return y.null()
+        return None if y is None else torch.full_like(y, self.null)
+
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning, at: Level) -> Denoised:
         # One pass where one estimate has no weight.
         if self.scale == 1:
             return denoise(xt, t, y)
         if self.scale == 0:
-            return denoise(xt, t, null)
-        free, own = denoise(xt, t, null), denoise(xt, t, y)
+            return denoise(xt, t, self.nothing(y))
+        free, own = denoise(xt, t, self.nothing(y)), denoise(xt, t, y)
         return own._replace(x0=free.x0 + self.scale * (own.x0 - free.x0))
 
 
@@ -126,7 +145,7 @@ class Classifier(Guidance):
         self, num_classes: int, classifier: nn.Module, *, scale: float = 2.0, noised: bool = True
     ) -> None:
         super().__init__()
-        check_classes(num_classes, "classifier")
+        check_classes(num_classes)
         check_scale(scale)
         self.classifier, self.scale, self.noised = classifier, scale, noised
         if any(p.requires_grad for p in classifier.parameters()):
@@ -165,8 +184,14 @@ class Classifier(Guidance):
         found: Tensor = self.classifier(xt, t.float()) if self.noised else self.classifier(x0_hat)
         return found.float()
 
-    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Tensor | None, at: Level) -> Denoised:
-        if self.scale == 0 or y is None:
+    def check(self, y: Conditioning) -> None:
+        if isinstance(y, Encoded):
+            raise ValueError(
+                "guidance=classifier knows classes, and the model takes text: use guidance=classifier_free"
+            )
+
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning, at: Level) -> Denoised:
+        if self.scale == 0 or not isinstance(y, Tensor):
             return denoise(xt, t, y)
         leaf = xt.detach().requires_grad_()
         # Sampling runs without gradients, which a classifier of noised images needs of itself alone.
@@ -179,22 +204,23 @@ class Classifier(Guidance):
         # eps - s sigma grad, written in x0 = (xt - sigma eps) / alpha.
         return own._replace(x0=own.x0.detach() + self.scale * at.sigma.square() / at.alpha * gradient)
 
-    def loss(self, xt: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+    def loss(self, xt: Tensor, t: Tensor, y: Conditioning) -> dict[str, Tensor]:
         """Compute the classifier's loss -log p(y | xt) at noised images xt (B, C, H, W): (B,) under its name.
 
-        Raises ValueError where y is None.
+        Raises ValueError where y holds no labels.
         """
-        if y is None:
-            raise ValueError("y is None; a classifier needs labels (B,): set conditional=true")
+        if not isinstance(y, Tensor):
+            raise ValueError("y holds no labels; a classifier needs labels (B,): set conditional=true")
         logits = self.logits(xt, t, xt)
         return {"cross_entropy": F.cross_entropy(logits, y, reduction="none")}
 
 
-def check_classes(num_classes: int, name: str) -> None:
-    """Raise ValueError unless the model has classes; name: the option that needs them."""
+def check_classes(num_classes: int) -> None:
+    """Raise ValueError unless the model has classes, which a classifier tells apart."""
     if num_classes < 1:
         raise ValueError(
-            f"guidance={name} needs classes, and num_classes is {num_classes}: set conditional=true"
+            f"guidance=classifier needs classes, and num_classes is {num_classes}: set conditional=true, or "
+            "guidance=classifier_free for a model of text"
         )
 
 

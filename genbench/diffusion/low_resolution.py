@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench.runtime import global_batch
+from genbench.text.condition import Conditioning
 
 __all__ = ["Condition", "Conditioned", "LowResolution", "eight_bit"]
 
@@ -94,7 +95,7 @@ class Conditioned(nn.Module):
         super().__init__()
         self.network, self.condition = network, condition
 
-    def forward(self, xt: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, xt: Tensor, t: Tensor, y: Conditioning = None) -> Tensor:
         answer: Tensor = self.network(
             torch.cat([xt, self.condition.images], dim=1), t, y, self.condition.level
         )

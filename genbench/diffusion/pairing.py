@@ -8,6 +8,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from genbench.text.condition import Conditioning
+
 __all__ = ["Independent", "OptimalTransport", "Pairing"]
 
 
@@ -26,7 +28,7 @@ class Pairing(nn.Module, ABC):
 
     @abstractmethod
     def pairs(
-        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
+        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Conditioning, phase: str
     ) -> tuple[Tensor, Tensor]:
         """Return images and the noise that is paired with each, given both as drawn: (B, C, H, W) twice.
 
@@ -38,7 +40,7 @@ class Independent(Pairing):
     """Images and noise as they were drawn, p(x0, eps) = p(x0) N(eps; 0, I)."""
 
     def pairs(
-        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
+        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Conditioning, phase: str
     ) -> tuple[Tensor, Tensor]:
         return x0, eps
 
@@ -51,7 +53,7 @@ class OptimalTransport(Pairing):
     """
 
     def pairs(
-        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
+        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Conditioning, phase: str
     ) -> tuple[Tensor, Tensor]:
         # In float32: under bfloat16 distances of neighbours would be ties.
         cost = torch.cdist(x0.flatten(1).float(), eps.flatten(1).float()).square()

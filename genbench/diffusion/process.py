@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from genbench.probability.loss import Loss
+from genbench.text.condition import Conditioning
 
 __all__ = ["Known", "LikelihoodProcess", "Process"]
 
@@ -33,8 +34,9 @@ class Known(NamedTuple):
 class Process(nn.Module, ABC):
     """A way from data at t = 0 to noise at t = 1, and its reversal by a network; abstract.
 
-    Images are (B, C, H, W), labels (B,) int64 or None. The network, `network(xt, t (B,), y)`, belongs to the
-    model, which passes it to each method. A model of any process is `families.diffusion.Denoising`.
+    Images are (B, C, H, W), y is labels (B,) int64, B encoded texts or None. The network,
+    `network(xt, t (B,), y)`, belongs to the model, which passes it to each method. A model of any process is
+    `families.diffusion.Denoising`.
     """
 
     phases: tuple[str, ...] = ("net",)
@@ -44,7 +46,7 @@ class Process(nn.Module, ABC):
     training step passes over all phases."""
 
     @abstractmethod
-    def losses(self, network: nn.Module, x0: Tensor, y: Tensor | None, *, phase: str) -> Loss:
+    def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:
         """Compute the loss of a batch x0 (B, C, H, W) in one phase.
 
         Times and noise are drawn from torch's default generator. Raises ValueError on images or labels that
@@ -57,10 +59,10 @@ class Process(nn.Module, ABC):
         A model calls it once, when it is built. By default there are none.
         """
 
-    def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+    def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Conditioning]]) -> None:
         """Set numbers that follow from a trained network in closed form; by default there are none.
 
-        batches: training images (B, C, H, W) with their labels; randomness is torch's default generator.
+        batches: training images (B, C, H, W) with their condition; randomness is torch's default generator.
         """
 
     def begin_step(self, spent: float) -> None:
@@ -70,7 +72,7 @@ class Process(nn.Module, ABC):
         """
 
     @abstractmethod
-    def check_network(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> None:
+    def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
         """Raise ValueError unless the network's output at x0 (B, C, H, W) has the right shape.
 
         A model calls it when it is built, on one image. The message names the configuration key to change.
@@ -92,7 +94,7 @@ class Process(nn.Module, ABC):
         self,
         network: nn.Module,
         x: Tensor,
-        y: Tensor | None,
+        y: Conditioning,
         rng: Generator | None,
         *,
         start: float = 1.0,
@@ -151,20 +153,20 @@ class LikelihoodProcess(Process):
     """True where log_prob integrates in steps, whose error falls with their number."""
 
     @abstractmethod
-    def log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+    def log_prob(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Tensor:
         """log p(x0 | y) of 8-bit images in [-1, 1]: (B, C, H, W) -> (B,) nats.
 
         Randomness is torch's default generator.
         """
 
-    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Tensor:
+    def refined_log_prob(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Tensor:
         """Compute log_prob with a smaller error of its steps, from the same draws: (B,) nats.
 
         The difference from log_prob is the error that tables state. By default it is log_prob itself.
         """
         return self.log_prob(network, x0, y)
 
-    def bound_terms(self, network: nn.Module, x0: Tensor, y: Tensor | None) -> Iterator[Tensor]:
+    def bound_terms(self, network: nn.Module, x0: Tensor, y: Conditioning) -> Iterator[Tensor]:
         """Yield L_0, L_1, .., L_T, whose sum bounds -log p(x0): (B,) nats each.
 
         Raises ValueError where no bound is a sum over steps.

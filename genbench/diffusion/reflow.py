@@ -8,6 +8,7 @@ from genbench.diffusion.ode import Solver
 from genbench.diffusion.pairing import Pairing
 from genbench.runtime import global_batch
 from genbench.runtime.average_rate import new_share
+from genbench.text.condition import Conditioning
 
 __all__ = ["Reflow"]
 
@@ -53,7 +54,7 @@ class Reflow(Pairing):
         self.register_buffer("teacher", flat_weights(network))
 
     def pairs(
-        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Tensor | None, phase: str
+        self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Conditioning, phase: str
     ) -> tuple[Tensor, Tensor]:
         if phase == "net":
             if self.training:
@@ -79,7 +80,7 @@ class Reflow(Pairing):
         self.teacher.lerp_(flat_weights(network), ((self.fresh > 0) * share).float())
 
     @torch.no_grad()
-    def ends(self, network: nn.Module, z1: Tensor, y: Tensor | None) -> Tensor:
+    def ends(self, network: nn.Module, z1: Tensor, y: Conditioning) -> Tensor:
         """Integrate the teacher's flow from noise z1 to images z0, (B, C, H, W) each, for labels y (B,)."""
         # The network's own weights are not touched: its code runs on the teacher's.
         weights, learning = self.weights(network), network.training

@@ -14,6 +14,7 @@ from genbench.diffusion.posterior import Interpolated, ReverseVariance, Widened
 from genbench.diffusion.schedule import Schedule, log_snr_of
 from genbench.diffusion.times import lattice
 from genbench.probability.buckets import gaussian_log_prob
+from genbench.text.condition import Conditioning
 
 __all__ = ["Beta", "BetaTilde", "Fitted", "LearnedVariance", "Variance"]
 
@@ -55,7 +56,7 @@ class Variance(nn.Module, ABC):
         self,
         denoise: LabelDenoiser,
         schedule: Schedule,
-        batches: Iterable[tuple[Tensor, Tensor | None]],
+        batches: Iterable[tuple[Tensor, Conditioning]],
     ) -> None:
         """Fit the variance to the errors of a trained model on training images (B, C, H, W) with labels.
 
@@ -142,7 +143,7 @@ class Fitted(Variance):
         self,
         denoise: LabelDenoiser,
         schedule: Schedule,
-        batches: Iterable[tuple[Tensor, Tensor | None]],
+        batches: Iterable[tuple[Tensor, Conditioning]],
     ) -> None:
         """Measure the error of x0_hat at one step for each image, and smooth it over the steps.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.data import ImageSource, prepare, to_float, to_uint8
-from genbench.data.folder import load
+from genbench.data.image_reading import load
 from genbench.evaluation.figures import Row, images_figure
 from genbench.runtime.context import Context
 

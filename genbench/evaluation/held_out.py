@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genbench.data import ImageData, to_uint8
 from genbench.evaluation.samples import Place, batches, held_out_order
-from genbench.generator import Generator, Latent, Likelihood
+from genbench.generator import Generator, Latent, Likelihood, Y
 from genbench.metrics import Metrics, bits_per_dim
 from genbench.runtime import rng
 from genbench.runtime.context import Context
@@ -22,7 +22,7 @@ __all__ = ["HeldOut"]
 
 SOLVER_ERROR_IMAGES = 64  # test images on which a likelihood is integrated again, in n and in 2n steps
 
-Measure = Callable[[Tensor, Tensor | None], Tensor]
+Measure = Callable[[Tensor, Y], Tensor]
 
 
 class HeldOut:
@@ -81,9 +81,10 @@ class HeldOut:
         """
         assert isinstance(model, Generator)  # a likelihood is what some of them have
 
-        def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
-            distribution = self.data.distribution
-            known = [] if distribution is None else [distribution.log_prob(to_uint8(x), y).double().cpu()]
+        def of_batch(x: Tensor, y: Y) -> Tensor:
+            known, labels = list[Tensor](), y if isinstance(y, Tensor) else None
+            if self.data.distribution is not None:
+                known = [self.data.distribution.log_prob(to_uint8(x), labels).double().cpu()]
             return torch.stack([model.log_prob(x, y).double().cpu(), *known])
 
         return self.of_images(model, "likelihood", of_batch)
@@ -94,7 +95,7 @@ class HeldOut:
         """
         assert isinstance(model, Generator)
 
-        def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
+        def of_batch(x: Tensor, y: Y) -> Tensor:
             coarse = model.log_prob(x, y)
             torch.manual_seed(torch.initial_seed())  # so that both draw the same
             return (model.refined_log_prob(x, y).double() - coarse.double()).cpu()
@@ -107,7 +108,7 @@ class HeldOut:
         1]: (B,) float64 for each batch.
         """
 
-        def of_batch(x: Tensor, y: Tensor | None) -> Tensor:
+        def of_batch(x: Tensor, y: Y) -> Tensor:
             error = to_uint8(model.reconstruct(x, y)).double() - to_uint8(x).double()
             return (error / 255).square().flatten(1).mean(dim=1).cpu()
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Latent, Loss, Rng
+from genbench.generator import Latent, Loss, Rng, Y
+from genbench.text.legal import labels_of
 from genbench.vaes.density import GaussianDensity
 from genbench.vaes.likelihood import PixelLikelihood
 
@@ -51,24 +52,24 @@ class Autoencoder(Latent):
     def networks(self) -> list[nn.Module]:
         return [self.encoder, self.decoder]
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
         z = self.encode(x, y)
         # An evaluation of the loss must not move the density that samples are drawn from.
         if self.training:
-            self.density.update(z, y)
+            self.density.update(z, labels_of(y))
         reconstruction = self.likelihood.training_nats(self.decoder(z, y), x).mean()
         return Loss(reconstruction / x[0].numel(), {"reconstruction": reconstruction.detach()})
 
-    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
-        return self.density.sample(n, y, rng=rng)
+        return self.density.sample(n, labels_of(y), rng=rng)
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
         return self.encoder(x, y).float()
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
         self.check_labels(y, len(z))
         return self.likelihood.mean(self.decoder(z, y))

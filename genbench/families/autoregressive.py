@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genbench.autoregressive.network import Cache, CausalNetwork
-from genbench.generator import Inpaints, Likelihood, Loss, Rng, Trajectory, frame_indices
+from genbench.generator import Inpaints, Likelihood, Loss, Rng, Trajectory, Y, frame_indices
 from genbench.runtime import global_batch
 
 __all__ = ["Autoregressive"]
@@ -29,7 +29,7 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
         self.network = network
         self.bound, self.method = network.law.bound, network.law.method
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
         if global_batch.is_whole():
@@ -37,23 +37,23 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
         nll = -self.log_prob(x, y).mean() / math.prod(self.shape)
         return Loss(nll, {"nll": nll.detach()})
 
-    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+    def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
         if self.training and step == 0:
             self.network.law.fit(self.network.to_tokens(x))
 
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
         # A palette's probabilities are those of the nearest colours.
         tokens = self.network.law.snapped(self.network.to_tokens(x))
         return self.network.law.log_prob(self.network(self.network.to_images(tokens), y), tokens)
 
     @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def sample(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         *_, x = self.states(n, y, rng)
         return x.contiguous()
 
     @torch.no_grad()
-    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+    def trajectory(self, n: int, y: Y = None, *, rng: Rng | None = None, frames: int) -> Tensor:
         """Draw images and return their states on the way, grey (0) where no token is drawn yet.
 
         (frames, n, C, H, W).
@@ -64,7 +64,7 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
         return torch.stack([states[i] for i in shown])
 
     @torch.no_grad()
-    def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def inpaint(self, x: Tensor, mask: Tensor, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         """Draw each token where the mask is True given those before it: (B, C, H, W), the others unchanged.
 
         Exact where every drawn token comes after all known ones, such as the lower half of an image;
@@ -75,13 +75,13 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
         *_, filled = self.fill(x, mask.expand_as(x), y, rng)
         return filled.contiguous()
 
-    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Y = None, rng: Rng | None = None) -> Iterator[Tensor]:
         """Yield empty images, then the images after each token: (n, C, H, W) each, all in one memory."""
         self.check_labels(y, n)
         x = torch.zeros(n, *self.shape, device=next(self.parameters()).device)
         return self.fill(x, torch.ones_like(x, dtype=torch.bool), y, rng)
 
-    def fill(self, x: Tensor, drawn: Tensor, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
+    def fill(self, x: Tensor, drawn: Tensor, y: Y, rng: Rng | None) -> Iterator[Tensor]:
         """Draw the tokens of x (B, C, H, W) where `drawn` (bool) is True, and yield the images after each.
 
         All states share one memory. The network sees zeros where no token is written yet.

@@ -17,9 +17,11 @@ from genbench.generator import (
     Rng,
     Stage,
     Trajectory,
+    Y,
     check_frames,
     frame_indices,
 )
+from genbench.text.legal import labels_of
 
 __all__ = ["Cascade", "LikelihoodCascade", "cascade"]
 
@@ -66,7 +68,7 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
                 "guidance=classifier is trained on images of one size, and a cascade has two: use "
                 "guidance=classifier_free"
             )
-        self.base, self.condition = base, condition
+        self.base, self.low_resolution = base, condition
         self.network, self.process = network(shape=self.shape, inputs=2), process
         # Weights that take no gradient: a run that was trained before.
         self.frozen = not any(p.requires_grad for p in base.parameters())
@@ -82,7 +84,7 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         with torch.no_grad():
             x, y = self.example()
             clean = Condition(x, torch.zeros(1))
-            process.check_network(Conditioned(self.network.eval(), clean), x, y)
+            process.check_network(Conditioned(self.network.eval(), clean), x, labels_of(y))
         self.network.train()
         self.settle()
 
@@ -117,21 +119,21 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
             self.base.begin_step(min(spent / self.share, 1.0))
         self.process.begin_step(max(spent - self.share, 0.0) / (1 - self.share))
 
-    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+    def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
         if phase.startswith(OF_BASE):
-            small, phase = self.condition.low(x), phase.removeprefix(OF_BASE)
+            small, phase = self.low_resolution.low(x), phase.removeprefix(OF_BASE)
             self.base.prepare(small, y, phase=phase, step=step)
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        small = self.condition.low(x)
+        small = self.low_resolution.low(x)
         if phase.startswith(OF_BASE):
             return self.base.loss(small, y, phase=phase.removeprefix(OF_BASE), step=step)
-        network = Conditioned(self.network, self.condition.in_training(small))
-        return self.process.losses(network, x, y, phase=phase)
+        network = Conditioned(self.network, self.low_resolution.in_training(small))
+        return self.process.losses(network, x, labels_of(y), phase=phase)
 
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+    def fit(self, batches: Iterable[tuple[Tensor, Y]]) -> None:
         """Fit the numbers of both stages that follow from trained weights, each to images as it sees them.
 
         The second stage is fitted at the augmentation of sampling. batches: images (B, C, H, W) with labels;
@@ -139,24 +141,24 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         """
         small_too, large = itertools.tee(batches)
         if isinstance(self.base, FitsAfterTraining) and not self.frozen:
-            self.base.fit((self.condition.low(x), y) for x, y in small_too)
+            self.base.fit((self.low_resolution.low(x), y) for x, y in small_too)
         network = Conditioned(self.network, Condition(torch.empty(0), torch.empty(0)))
 
         def each() -> Iterator[tuple[Tensor, Tensor | None]]:
             for x, y in large:
-                network.condition = self.condition.in_sampling(self.condition.low(x))
-                yield x, y
+                network.condition = self.low_resolution.in_sampling(self.low_resolution.low(x))
+                yield x, labels_of(y)
 
         self.process.fit(network, each())
 
     @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def sample(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         *_, x = self.enlarging(self.base.sample(n, y, rng=rng), y, rng)
         return x
 
     @torch.no_grad()
-    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+    def trajectory(self, n: int, y: Y = None, *, rng: Rng | None = None, frames: int) -> Tensor:
         """Draw samples, and return states on the way: (frames, n, C, H, W).
 
         The first half are the base's, enlarged, where it has a trajectory and there are four frames or more;
@@ -170,27 +172,27 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         small = shown[-1] if shown else self.base.sample(n, y, rng=rng)
         states = list(self.enlarging(small, y, rng))
         late = [states[k] for k in frame_indices(len(states), frames - len(shown))]
-        return torch.stack([*map(self.condition.enlarged, shown), *late])
+        return torch.stack([*map(self.low_resolution.enlarged, shown), *late])
 
-    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Y = None, rng: Rng | None = None) -> Iterator[Tensor]:
         """Yield the states of the base, enlarged, where it draws step by step, then those of the second
         stage: (n, C, H, W) each."""
         self.check_labels(y, n)
         small = None
         if isinstance(self.base, Trajectory):
             for small in self.base.states(n, y, rng):
-                yield self.condition.enlarged(small)
+                yield self.low_resolution.enlarged(small)
         yield from self.enlarging(self.base.sample(n, y, rng=rng) if small is None else small, y, rng)
 
-    def enlarging(self, small: Tensor, y: Tensor | None, rng: Rng | None) -> Iterator[Tensor]:
+    def enlarging(self, small: Tensor, y: Y, rng: Rng | None) -> Iterator[Tensor]:
         """Yield pure noise, then each state of the second stage on the way to images: (n, C, H, W) each.
 
         small: samples of the base (n, C, h, w), rounded here to 8 bits as the small images of training are.
         """
-        network = Conditioned(self.network, self.condition.in_sampling(eight_bit(small), rng))
+        network = Conditioned(self.network, self.low_resolution.in_sampling(eight_bit(small), rng))
         x = self.process.noise(len(small), self.shape, rng)
         yield x
-        yield from self.process.path(network, x, y, rng)
+        yield from self.process.path(network, x, labels_of(y), rng)
 
     @torch.no_grad()
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
@@ -223,19 +225,19 @@ class LikelihoodCascade(Cascade, Likelihood):
         assert isinstance(self.base, Likelihood)
         return self.base
 
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
-        small = self.condition.low(x)
+        small = self.low_resolution.low(x)
         of_small = self.likelihood_of_base().log_prob(small, y)
-        network = Conditioned(self.network, self.condition.in_sampling(small))
-        return of_small + self.process.log_prob(network, x, y)
+        network = Conditioned(self.network, self.low_resolution.in_sampling(small))
+        return of_small + self.process.log_prob(network, x, labels_of(y))
 
-    def refined_log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def refined_log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
-        small = self.condition.low(x)
+        small = self.low_resolution.low(x)
         of_small = self.likelihood_of_base().refined_log_prob(small, y)
-        network = Conditioned(self.network, self.condition.in_sampling(small))
-        return of_small + self.process.refined_log_prob(network, x, y)
+        network = Conditioned(self.network, self.low_resolution.in_sampling(small))
+        return of_small + self.process.refined_log_prob(network, x, labels_of(y))
 
 
 def cascade(

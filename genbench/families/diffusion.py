@@ -1,6 +1,6 @@
 """Denoising diffusion and its relatives: a network that reverses a process from data to noise."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genbench.diffusion.process import Known, LikelihoodProcess, Process
 from genbench.generator import (
     BoundTerms,
+    Condition,
     Edits,
     FitsAfterTraining,
     ForwardProcess,
@@ -16,9 +17,12 @@ from genbench.generator import (
     Rng,
     Stage,
     Trajectory,
+    Y,
     check_frames,
     frame_indices,
 )
+from genbench.text.condition import Conditioning
+from genbench.text.encoder import TextEncoder, TextNetwork
 
 __all__ = ["Denoising", "Diffusion"]
 
@@ -26,28 +30,60 @@ __all__ = ["Denoising", "Diffusion"]
 class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     """A model that reverses a process from data to noise: network + process; no likelihood.
 
-    The network answers `network(xt (B, C, H, W), t (B,), y (B,) or None)`; the process turns the answer into
-    a loss and into samples (see diffusion.process). Consistency models are of this class.
-    Raises ValueError where the network's output does not fit the process.
+    The network answers `network(xt (B, C, H, W), t (B,), y)`, y labels (B,), B encoded texts or None; the
+    process turns the answer into a loss and into samples (see diffusion.process). Consistency models are of
+    this class.
+    text: the encoder of a model of text, p(x | text); None for one of labels or none. It encodes each batch
+    once, and its weights learn with the network unless they are frozen.
+    Raises ValueError where the network's output does not fit the process, and where a model of text has
+    labels too or a network that does not attend to its text.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], num_classes: int, *, network: nn.Module, process: Process
+        self,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        network: nn.Module,
+        process: Process,
+        text: TextEncoder | None = None,
     ) -> None:
         super().__init__(shape, num_classes)
         self.network, self.process = network, process
+        self.text, self.takes_text = text, text is not None
+        if text is not None:
+            check_text(text, network, num_classes)
         self.phases = process.phases
         # Phases with shares follow one another, each a stage of its own.
         self.stages = tuple(Stage(share, (phase,)) for phase, share in process.shares.items())
         with torch.no_grad():
-            process.check_network(network.eval(), *self.example())  # without dropout, which draws randomness
+            x, y = self.example()
+            # In evaluation mode: without dropout, which draws randomness.
+            process.check_network(network.eval(), x, self.encoded(y))
         network.train()
         process.adopt(network)
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        return self.process.losses(self.network, x, y, phase=phase)
+        return self.process.losses(self.network, x, self.encoded(y), phase=phase)
+
+    def learn_words(self, captions: Iterable[str]) -> None:
+        if self.text is not None:
+            self.text.learn_words(captions)
+
+    def condition(self, texts: Sequence[str]) -> Condition:
+        return super().condition(texts) if self.text is None else self.text.condition(texts)
+
+    def unknown_words(self, text: str) -> list[str]:
+        return [] if self.text is None else self.text.unknown(text)
+
+    def encoded(self, y: Y) -> Conditioning:
+        """Return what the process and its network are given as y: encoded texts, or labels as they are."""
+        if isinstance(y, Condition):
+            assert self.text is not None
+            return self.text(y)
+        return y
 
     def begin_step(self, spent: float) -> None:
         self.process.begin_step(spent)
@@ -58,8 +94,10 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         # A phase of a guide, such as a classifier: its parameters alone.
         if phase != "net" and phase not in self.process.shares:
             return guides
-        # A learned schedule's parameters, too, are trained with the network.
+        # A learned schedule's parameters, too, are trained with the network, and what a text encoder learns.
         others = set(map(id, guides))
+        if self.text is not None:
+            others |= set(map(id, self.text.parameters())) - set(map(id, self.text.learned()))
         return [p for p in self.parameters() if id(p) not in others]
 
     def check_budget(self, images: int) -> None:
@@ -68,19 +106,23 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     def check_unbounded(self) -> None:
         self.process.check_unbounded()
 
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-        self.process.fit(self.network, batches)
+    def fit(self, batches: Iterable[tuple[Tensor, Y]]) -> None:
+        self.process.fit(self.network, ((x, self.encoded(y)) for x, y in batches))
 
     def networks(self) -> list[nn.Module]:
+        # Without the encoder, which runs once a batch of samples, and not once a step.
         return [self.network, *self.process.networks()]
 
+    def autocast_networks(self) -> list[nn.Module]:
+        return [*self.networks(), *([] if self.text is None else [self.text])]
+
     @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def sample(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         *_, x = self.states(n, y, rng)
         return x
 
     @torch.no_grad()
-    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+    def trajectory(self, n: int, y: Y = None, *, rng: Rng | None = None, frames: int) -> Tensor:
         states = list(self.states(n, y, rng))
         return torch.stack([states[k] for k in frame_indices(len(states), frames)])
 
@@ -95,27 +137,27 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         return self.process.noise_levels()
 
     @torch.no_grad()
-    def inpaint(self, x: Tensor, mask: Tensor, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def inpaint(self, x: Tensor, mask: Tensor, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_batch(x, y)
         self.check_mask(x, mask)
         # The process knows what is given, the mask here says what is to be drawn.
         noise, known = self.process.noise(len(x), self.shape, rng), Known(x, ~mask.expand_as(x))
-        *_, filled = self.process.path(self.network, noise, y, rng, known=known)
+        *_, filled = self.process.path(self.network, noise, self.encoded(y), rng, known=known)
         return filled
 
     @torch.no_grad()
-    def vary(self, x: Tensor, y: Tensor | None = None, *, strength: float, rng: Rng | None = None) -> Tensor:
+    def vary(self, x: Tensor, y: Y = None, *, strength: float, rng: Rng | None = None) -> Tensor:
         self.check_batch(x, y)
         noised = self.process.noised(x, strength, rng)
-        *_, varied = self.process.path(self.network, noised, y, rng, start=strength)
+        *_, varied = self.process.path(self.network, noised, self.encoded(y), rng, start=strength)
         return varied
 
-    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Y = None, rng: Rng | None = None) -> Iterator[Tensor]:
         """Yield pure noise, then the state after each step towards the samples: (n, C, H, W) each."""
         self.check_labels(y, n)
         x = self.process.noise(n, self.shape, rng)
         yield x
-        yield from self.process.path(self.network, x, y, rng)
+        yield from self.process.path(self.network, x, self.encoded(y), rng)
 
 
 class Diffusion(Denoising, Likelihood, BoundTerms):
@@ -129,20 +171,43 @@ class Diffusion(Denoising, Likelihood, BoundTerms):
     process: LikelihoodProcess
 
     def __init__(
-        self, shape: tuple[int, int, int], num_classes: int, *, network: nn.Module, process: LikelihoodProcess
+        self,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        network: nn.Module,
+        process: LikelihoodProcess,
+        text: TextEncoder | None = None,
     ) -> None:
-        super().__init__(shape, num_classes, network=network, process=process)
+        super().__init__(shape, num_classes, network=network, process=process, text=text)
         self.bound, self.method, self.discretized = process.bound, process.method, process.discretized
 
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
-        return self.process.log_prob(self.network, x, y)
+        return self.process.log_prob(self.network, x, self.encoded(y))
 
-    def refined_log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def refined_log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
-        return self.process.refined_log_prob(self.network, x, y)
+        return self.process.refined_log_prob(self.network, x, self.encoded(y))
 
     @torch.no_grad()
-    def bound_terms(self, x: Tensor, y: Tensor | None = None) -> Iterator[Tensor]:
+    def bound_terms(self, x: Tensor, y: Y = None) -> Iterator[Tensor]:
         self.check_batch(x, y)
-        yield from self.process.bound_terms(self.network, x, y)
+        yield from self.process.bound_terms(self.network, x, self.encoded(y))
+
+
+def check_text(text: TextEncoder, network: nn.Module, num_classes: int) -> None:
+    """Raise ValueError unless a network attends to the vectors of a text encoder, and there are no labels."""
+    if num_classes:
+        raise ValueError(
+            f"the model has {num_classes} classes and {text.name}, and can have one of them: leave "
+            "conditional=true out, or set text=none"
+        )
+    context = network.context if isinstance(network, TextNetwork) else 0
+    if context != text.width:
+        attends = f"attends to vectors of {context} numbers" if context else "attends to no text"
+        raise ValueError(
+            f"{text.name} gives vectors of {text.width} numbers, and the network {type(network).__name__} "
+            f"{attends}: take network=unet with network.context={text.width}, or derive the network from "
+            "genbench.text.encoder.TextNetwork"
+        )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genbench.flows.base_distribution import Base
 from genbench.flows.dequantization import Dequantization
 from genbench.flows.transform import Transform, TwoWay
-from genbench.generator import Latent, Likelihood, Loss, Rng
+from genbench.generator import Latent, Likelihood, Loss, Rng, Y
 from genbench.runtime import global_batch
 from genbench.runtime.precision import full_precision
 from genbench.runtime.rng import fork
@@ -77,7 +77,7 @@ class NormalizingFlow(Latent, Likelihood):
         """
         return []
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         # Training takes one draw of u, whose mean is the bound.
         prior, log_det, log_q = self.parts(x, y)
@@ -89,7 +89,7 @@ class NormalizingFlow(Latent, Likelihood):
         shown = {name: term.detach().mean() / dimensions for name, term in terms.items()}
         return Loss(total, {"nll": total.detach(), **shown, "inverse_error": self.inverse_error.clone()})
 
-    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+    def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
         """Initialise the layers that take statistics of the first batch (ActNorm), and check the inverse.
 
         The random state is restored, so that the losses of the parts draw the noise that the layers were
@@ -101,7 +101,7 @@ class NormalizingFlow(Latent, Likelihood):
                 self.parts(x, y)
         self.check_inverse(x, y, step)
 
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         """log (1/n) sum_i p(v_i) / q(u_i | x) over n = `dequantization.draws` draws: (B,) nats."""
         draws = self.dequantization.draws
         # A generator: one draw at a time is in memory.
@@ -109,13 +109,13 @@ class NormalizingFlow(Latent, Likelihood):
         log_weights = torch.stack([prior + log_det - log_q for prior, log_det, log_q in parts])
         return log_weights.logsumexp(dim=0) - math.log(draws)
 
-    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = self.inverse_error.device
         return self.temperature * self.base.sample((n, *self.latent_shape), rng=rng, device=device)
 
     @torch.no_grad()
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, y: Y = None) -> Tensor:
         """Map the centres of the images' buckets, v = k + 1/2, to latents: (B, C, H, W) -> (B, D)."""
         self.check_batch(x, y)
         # The centre of the bucket, so that encoding draws nothing.
@@ -123,12 +123,12 @@ class NormalizingFlow(Latent, Likelihood):
         return finite(z, "latents")
 
     @torch.no_grad()
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
         self.check_labels(y, len(z))
         v, _ = self.map(z, y, reverse=True)
         return finite((v - 0.5) / 127.5 - 1, "images")
 
-    def parts(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def parts(self, x: Tensor, y: Y) -> tuple[Tensor, Tensor, Tensor]:
         """Return log p(z), log |det df/dv| and log q(u | x) of a batch x (B, C, H, W): (B,) nats each."""
         self.check_batch(x, y)
         v, log_q = self.dequantization(grey_levels(x), y)
@@ -136,7 +136,7 @@ class NormalizingFlow(Latent, Likelihood):
         assert log_det is not None  # it is on the way back alone
         return self.base.log_prob(z), log_det, log_q
 
-    def map(self, x: Tensor, y: Tensor | None, *, reverse: bool = False) -> tuple[Tensor, Tensor | None]:
+    def map(self, x: Tensor, y: Y, *, reverse: bool = False) -> tuple[Tensor, Tensor | None]:
         """Apply the flow or its inverse (see TwoWay) in plain float32: no autocast, and no TF32 on a GPU.
 
         (B, C, H, W) -> (B, D) and log_det (B,); reverse: back, without log_det.
@@ -145,7 +145,7 @@ class NormalizingFlow(Latent, Likelihood):
             return self.flow(x, y, reverse=reverse)
 
     @torch.no_grad()
-    def check_inverse(self, x: Tensor, y: Tensor | None, step: int) -> None:
+    def check_inverse(self, x: Tensor, y: Y, step: int) -> None:
         """Every `check_every` steps, measure max |f^-1(f(v)) - v| as the flow is used: without dropout.
 
         Raises FloatingPointError where it exceeds the tolerance.

@@ -9,7 +9,7 @@ from genbench.gans.augment import Augmentation
 from genbench.gans.criterion import Criterion
 from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork
 from genbench.gans.penalty import Penalties
-from genbench.generator import Decodes, Loss, Rng
+from genbench.generator import Decodes, Loss, Rng, Y
 from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
 from genbench.runtime import global_batch
 
@@ -63,7 +63,7 @@ class GAN(Decodes):
         """
         return [self.generator]
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "disc", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "disc", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
         return self.gen_loss(x, y) if phase == "gen" else self.disc_loss(x, y, step)
@@ -73,16 +73,16 @@ class GAN(Decodes):
         network = self.generator if phase == "gen" else self.discriminator
         return list(network.parameters())
 
-    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = next(self.generator.parameters()).device
         return global_batch.normal(n, self.latent_shape, rng=rng, device=device)
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
         self.check_labels(y, len(z))
         return self.generator(z, y).float()
 
-    def disc_loss(self, x: Tensor, y: Tensor | None, step: int) -> Loss:
+    def disc_loss(self, x: Tensor, y: Y, step: int) -> Loss:
         """Compute the loss of phase "disc" on real images x (B, C, H, W) and as many generated ones.
 
         total = criterion.disc + penalties; the terms also have the mean logits and accuracies of both kinds.
@@ -106,7 +106,7 @@ class GAN(Decodes):
         }
         return Loss(self.bounded(adversarial + penalty.total, torch.cat([real_logits, fake_logits])), terms)
 
-    def gen_loss(self, x: Tensor, y: Tensor | None) -> Loss:
+    def gen_loss(self, x: Tensor, y: Y) -> Loss:
         """Compute the loss of phase "gen", criterion.gen of as many generated images as x (B, C, H, W) has.
 
         The real images x themselves count only where the criterion compares both kinds.
@@ -119,7 +119,7 @@ class GAN(Decodes):
         total = self.criterion.gen(fake_logits, real_logits)
         return Loss(self.bounded(total, fake_logits), {"fake_logits": fake_logits.detach().mean()})
 
-    def logits(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def logits(self, x: Tensor, y: Y) -> Tensor:
         """Return the discriminator's logits of augmented images: (B, C, H, W), y (B,) or None -> (B,)."""
         return self.discriminator(self.augmentation(x), y)
 

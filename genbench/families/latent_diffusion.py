@@ -1,12 +1,13 @@
 """Latent diffusion: an autoencoder, and a generative model of its latents as the prior."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from genbench.diffusion.guidance import Classifier
 from genbench.generator import (
+    Condition,
     FitsAfterTraining,
     Generator,
     Latent,
@@ -15,8 +16,10 @@ from genbench.generator import (
     Rng,
     Stage,
     Trajectory,
+    Y,
     check_frames,
 )
+from genbench.probability.moments import deviation, update_moments
 from genbench.runtime import global_batch
 
 __all__ = ["LatentDiffusion"]
@@ -28,7 +31,7 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
     The training has two stages: the autoencoder for a share of the budget, then the prior on its latents,
     scaled to mean 0 and standard deviation 1 a channel by their moments at the end of the first stage.
     autoencoder: any model with latents; vectors are maps of one pixel. One that was trained before (its
-    weights frozen) leaves the whole budget to the prior. It has no labels: they go to the prior alone.
+    weights frozen) leaves the whole budget to the prior. It has no labels and no text: they go to the prior.
     network, prior: called here, since the shape of the latents follows from the autoencoder:
     network(shape=(L, h, w)), prior(shape=(L, h, w), num_classes=K, network=network).
     momentum: the least weight of a batch in the moments while the autoencoder is trained.
@@ -67,6 +70,7 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         net = network(shape=self.latent_shape)
         self.prior_model = prior(shape=self.latent_shape, num_classes=num_classes, network=net)
         self.prior_model.check_unbounded()
+        self.takes_text = self.prior_model.takes_text
         later = self.prior_model.stages or (Stage(1.0, self.prior_model.phases),)
         if any(isinstance(part, Classifier) for part in self.prior_model.modules()):
             raise ValueError(
@@ -102,6 +106,15 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         assert isinstance(self.prior_model, Noising)
         return self.prior_model.noise_levels()
 
+    def learn_words(self, captions: Iterable[str]) -> None:
+        self.prior_model.learn_words(captions)
+
+    def condition(self, texts: Sequence[str]) -> Condition:
+        return self.prior_model.condition(texts)
+
+    def unknown_words(self, text: str) -> list[str]:
+        return self.prior_model.unknown_words(text)
+
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
         if phase == "autoencoder":
@@ -118,7 +131,7 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         # 1 - share is the prior's part of the budget.
         self.prior_model.begin_step(max(spent - self.share, 0.0) / (1 - self.share))
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
         if global_batch.is_whole():
@@ -128,7 +141,7 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
             return self.autoencoder.loss(x, phase=self.autoencoder.phases[0], step=step)
         return self.prior_model.loss(self.scaled(x), y, phase=phase, step=step)
 
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+    def fit(self, batches: Iterable[tuple[Tensor, Y]]) -> None:
         """Fit the prior's numbers that follow from trained weights, to scaled latents of the images."""
         if isinstance(self.prior_model, FitsAfterTraining):
             self.prior_model.fit((self.scaled(x), y) for x, y in batches)
@@ -138,7 +151,7 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         """Return the latents that the prior models, (codes(x) - mean) / scale: (B, L, h, w)."""
         return (self.codes(x) - self.mean) / self.scale()
 
-    def prepare(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> None:
+    def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
         """Update the moments of the latents, in the autoencoder's phase or, if that is frozen, in each."""
         self.set_mode(phase)
         if self.training and (self.frozen or phase == "autoencoder"):
@@ -155,23 +168,18 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         The weight is at least `momentum` while the autoencoder is trained: its latents change, so that old
         batches must fade.
         """
-        z = self.codes(x)
-        weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
-        # global_batch.mean: over all processes, so that each of them scales alike.
-        self.mean.lerp_(global_batch.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
-        self.square.lerp_(global_batch.mean(z.square().mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
-        self.batches += 1
+        least = 0.0 if self.frozen else self.momentum
+        update_moments(self.codes(x), self.mean, self.square, self.batches, least=least)
 
     def scale(self) -> Tensor:
         """Return the standard deviation of each channel of the latents, (L, 1, 1)."""
-        # Bounded away from 0: a channel may be constant, and the difference of moments rounds below 0.
-        return (self.square - self.mean.square()).clamp(min=1e-8).sqrt()
+        return deviation(self.mean, self.square)
 
-    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         return self.mean + self.scale() * self.prior_model.sample(n, y, rng=rng)
 
     @torch.no_grad()
-    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+    def trajectory(self, n: int, y: Y = None, *, rng: Rng | None = None, frames: int) -> Tensor:
         """Draw samples and return the decoded states of their latents on the way: (frames, n, C, H, W).
 
         The latents of a prior that draws in one step have no states on the way: all frames are the samples.
@@ -182,7 +190,7 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         latents = self.prior_model.trajectory(n, y, rng=rng, frames=frames)
         return torch.stack([self.decode(self.mean + self.scale() * u, y) for u in latents])
 
-    def states(self, n: int, y: Tensor | None = None, rng: Rng | None = None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Y = None, rng: Rng | None = None) -> Iterator[Tensor]:
         """Yield the decoded states of the latents, as `trajectory` does: (n, C, H, W) each."""
         if not isinstance(self.prior_model, Trajectory):
             yield self.sample(n, y, rng=rng)
@@ -190,7 +198,7 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         for u in self.prior_model.states(n, y, rng):
             yield self.decode(self.mean + self.scale() * u, y)
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
         return self.codes(x)
 
@@ -198,6 +206,6 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         """Return the autoencoder's latents as maps: (B, C, H, W) -> (B, L, h, w)."""
         return self.autoencoder.encode(x).reshape(-1, *self.latent_shape)
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
         self.check_labels(y, len(z))
         return self.autoencoder.decode(z.reshape(-1, *self.autoencoder.latent_shape))

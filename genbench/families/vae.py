@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Latent, Likelihood, Loss, Rng
+from genbench.generator import Latent, Likelihood, Loss, Rng, Y
 from genbench.runtime import global_batch
 from genbench.vaes.bound import Inference, beta_at, check_bound_settings, importance_bound, training_terms
 from genbench.vaes.likelihood import PixelLikelihood
@@ -56,7 +56,7 @@ class VAE(Latent, Likelihood):
     def networks(self) -> list[nn.Module]:
         return [self.network]
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
         beta = beta_at(step, self.beta, self.warmup_steps)
@@ -64,12 +64,12 @@ class VAE(Latent, Likelihood):
         return training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats)
 
     @torch.no_grad()
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
         k = self.importance_samples
         return importance_bound(lambda: self.infer(x, y), x, self.likelihood, samples=k)
 
-    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = next(self.network.parameters()).device
         return global_batch.normal(n, self.latent_shape, rng=rng, device=device)
@@ -77,16 +77,16 @@ class VAE(Latent, Likelihood):
     def latent_map(self) -> tuple[int, int, int]:
         return self.network.map_shape()
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
         # Noise 0: every layer takes its mean.
         mean: Inference = self.network(torch.zeros(len(x), *self.latent_shape, device=x.device), x, y)
         return mean.z
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
         self.check_labels(y, len(z))
         return self.likelihood.mean(self.network(z, y=y).output)
 
-    def infer(self, x: Tensor, y: Tensor | None) -> Inference:
+    def infer(self, x: Tensor, y: Y) -> Inference:
         """Draw every latent layer of x (B, C, H, W) from its posterior, and decode."""
         return self.network(global_batch.normal(len(x), self.latent_shape, device=x.device), x, y)

@@ -16,6 +16,7 @@ from genbench.generator import (
     Rng,
     Stage,
     Trajectory,
+    Y,
     check_frames,
 )
 from genbench.runtime import global_batch
@@ -108,7 +109,7 @@ class VQVAE(Latent, Likelihood, Trajectory):
             return self.prior_model.phase_parameters(phase)
         return [p for part in (self.encoder, self.decoder, self.likelihood) for p in part.parameters()]
 
-    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+    def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
         # In the prior's phase the autoencoder answers as it will in sampling.
@@ -121,7 +122,7 @@ class VQVAE(Latent, Likelihood, Trajectory):
             maps = self.code_distribution.to_value(self.index(x, y))
         return self.prior_model.loss(maps, y, phase=phase, step=step)
 
-    def coding_loss(self, x: Tensor, y: Tensor | None) -> Loss:
+    def coding_loss(self, x: Tensor, y: Y) -> Loss:
         """Compute the loss of encoder and decoder on images x (B, C, H, W), labels y (B,) or None.
 
         In training mode the codebook is updated by the batch. The terms have the perplexity of its use.
@@ -137,24 +138,24 @@ class VQVAE(Latent, Likelihood, Trajectory):
         return Loss(total, terms)
 
     @torch.no_grad()
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
         index = self.index(x, y)
         output = self.decoder(self.codebook.look_up(index[:, 0]), y)
         return self.likelihood.log_prob(output, x) + self.index_log_prob(index, y)
 
-    def index_log_prob(self, index: Tensor, y: Tensor | None) -> Tensor:
+    def index_log_prob(self, index: Tensor, y: Y) -> Tensor:
         """log p(k | y) of maps of code indices by the prior: (B, 1, h, w) int64 -> (B,) nats."""
         if not self.prior_model:  # uniform over the codes of each position
             return -math.log(self.codebook.size) * torch.ones_like(index, dtype=torch.float32).sum((1, 2, 3))
         assert isinstance(self.prior_model, Likelihood)
         return self.prior_model.log_prob(self.code_distribution.to_value(index), y)
 
-    def index(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def index(self, x: Tensor, y: Y) -> Tensor:
         """Return the index of the code nearest to the encoder's answer at each position: (B, 1, h, w)."""
         return self.codebook.nearest(self.encoder(x, y).float().movedim(1, -1))[:, None]
 
-    def prior(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+    def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         if self.prior_model:
             index = self.code_distribution.to_level(self.prior_model.sample(n, y, rng=rng))[:, 0]
@@ -165,7 +166,7 @@ class VQVAE(Latent, Likelihood, Trajectory):
         return self.codebook.look_up(index)
 
     @torch.no_grad()
-    def trajectory(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None, frames: int) -> Tensor:
+    def trajectory(self, n: int, y: Y = None, *, rng: Rng | None = None, frames: int) -> Tensor:
         """Draw samples and return what their maps of codes decode to on the way, each position that is not
         drawn yet at the middle code: (frames, n, C, H, W).
 
@@ -178,11 +179,11 @@ class VQVAE(Latent, Likelihood, Trajectory):
         levels = [self.code_distribution.to_level(state)[:, 0] for state in maps]
         return torch.stack([self.decode(self.codebook.look_up(index), y) for index in levels])
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)
         return self.codebook.look_up(self.index(x, y)[:, 0])
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
         self.check_labels(y, len(z))
         # Latents between codes, such as interpolations, are moved to the nearest; codes are unchanged.
         z = self.codebook.look_up(self.codebook.nearest(z.movedim(1, -1)))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from genbench.nn.fast import GroupNorm, conv_of_doubled
 from genbench.nn.sizes import SMALLEST_MAP
 from genbench.runtime import global_batch
+from genbench.text.condition import Encoded
 
 __all__ = [
     "Condition",
@@ -62,8 +63,8 @@ class Downsample(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """The halved map. The condition is unused: all layers on the way down are called alike."""
+    def forward(self, x: Tensor, condition: Tensor, text: Encoded | None = None) -> Tensor:
+        """The halved map. Condition and text are unused: all layers on the way down are called alike."""
         return self.conv(x)
 
 

@@ -16,10 +16,11 @@ SHORT = 256  # positions; below, the CPU's float32 attention beats its bfloat16 
 MANY = 2**17  # numbers of a batch; above, `Normalise` beats one call of torch's group norm
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
+def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
     """softmax(q k^T / sqrt(D)) v over positions: q (B, heads, N, D), k and v (B, heads, M, D) -> as q.
 
-    causal: position i sees positions 0 .. i alone. The answer has the dtype of q.
+    causal: position i sees positions 0 .. i alone. mask (B, 1, 1, M) bool: the positions that are seen at
+    all, at least one in each row; None is all. The answer has the dtype of q.
     Short sequences in bfloat16 on a CPU are computed in float32: the backward pass of torch's bfloat16 kernel
     takes 23 ms where the float32 one takes 1 to 3 ms (64 images, 16 to 49 positions, one core with AMX); from
     256 positions on it is as fast.
@@ -28,8 +29,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tenso
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[2] < SHORT:
         with torch.autocast("cpu", enabled=False):
             wide = (q.float(), k.float(), v.float())
-            return F.scaled_dot_product_attention(*wide, is_causal=causal).to(q.dtype)
-    return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+            return F.scaled_dot_product_attention(*wide, attn_mask=mask, is_causal=causal).to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
 def conv_of_doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:

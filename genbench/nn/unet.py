@@ -1,6 +1,7 @@
 """The U-Net of diffusion models: images and times in, an answer of the same size out."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +11,14 @@ from genbench.nn.blocks import Downsample, ResidualBlock, Sinusoid, Upsample, gr
 from genbench.nn.fast import attention
 from genbench.nn.sizes import Sizes
 from genbench.probability.counts import MOST_CHANNELS, check_count
+from genbench.text.condition import Conditioning, Encoded
+from genbench.text.encoder import TextNetwork
 
 __all__ = ["UNet"]
 
 
-class UNet(nn.Module):
-    """Residual U-Net with attention on small maps, conditioned by time and label.
+class UNet(TextNetwork):
+    """Residual U-Net with attention on small maps, conditioned by time and by label or text.
 
     shape, width, multipliers, blocks, patch, dropout: see genbench.nn.sizes.Sizes; on the way up each level
     has one block more.
@@ -23,8 +26,11 @@ class UNet(nn.Module):
     attention_side: attention on every map whose longer side is at most this; 0 is none.
     answers: channels of the answer for each channel of the images.
     inputs: channels of the input for each of them; 2 is an image beside xt, with a noise level of its own.
+    context: E, numbers of each vector of an encoded text; 0 is no text. Maps with attention attend to its
+    tokens too, and its pooled vector is added to the embedding of the time.
     The answer is 0 at first. Raises ValueError on sizes that no network can have.
-    Source: Ho et al. 2020, Appendix B; scale-shift conditioning of Nichol & Dhariwal 2021, Section 3.2.
+    Source: Ho et al. 2020, Appendix B; scale-shift conditioning of Nichol & Dhariwal 2021, Section 3.2; text:
+    Rombach et al. 2022, Section 3.3 (attention), Nichol et al. 2022, Section 4.1 (pooled vector).
     """
 
     def __init__(
@@ -40,29 +46,31 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         answers: int = 1,
         inputs: int = 1,
+        context: int = 0,
     ) -> None:
         super().__init__()
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
         check_count("network.answers", answers, MOST_CHANNELS // shape[0], usual=1)
         check_count("network.inputs", inputs, MOST_CHANNELS // shape[0], usual=1)
+        check_count("network.context", context, MOST_CHANNELS, least=0, usual=64)
         if attention_side < 0:
             raise ValueError(
                 f"network.attention_side is {attention_side}; it must be at least 0 (none), e.g. 8"
             )
-        self.patch, self.num_classes = patch, num_classes
+        self.patch, self.num_classes, self.context = patch, num_classes, context
         widths, channels, embedding = sizes.widths, shape[0], sizes.embedding
         self.time = embedder(width, embedding)
         self.label = nn.Embedding(num_classes + 1, embedding) if num_classes else None
         self.level = embedder(width, embedding) if inputs > 1 else None
+        self.text = nn.Linear(context, embedding) if context else None
         attends = [max(size) <= attention_side for size in sizes.maps]
+        block = partial(BlockWithAttention, embedding=embedding, dropout=dropout, context=context)
 
         self.enter = nn.Conv2d(sizes.folded(inputs * channels), width, 3, padding=1)
         self.down, skips, now = nn.ModuleList(), [width], width
         for level, out in enumerate(widths):
             for _ in range(blocks):
-                self.down.append(
-                    BlockWithAttention(now, out, embedding, attends=attends[level], dropout=dropout)
-                )
+                self.down.append(block(now, out, attends=attends[level]))
                 now = out
                 skips.append(now)
             if level + 1 < len(widths):
@@ -70,18 +78,14 @@ class UNet(nn.Module):
                 skips.append(now)
         self.middle = nn.ModuleList(
             [
-                BlockWithAttention(now, now, embedding, attends=attends[-1], dropout=dropout),
-                BlockWithAttention(now, now, embedding, attends=False, dropout=dropout),
+                block(now, now, attends=attends[-1]),
+                block(now, now, attends=False),
             ]
         )
         self.up = nn.ModuleList()
         for level, out in reversed(list(enumerate(widths))):
             for _ in range(blocks + 1):
-                self.up.append(
-                    BlockWithAttention(
-                        now + skips.pop(), out, embedding, attends=attends[level], dropout=dropout
-                    )
-                )
+                self.up.append(block(now + skips.pop(), out, attends=attends[level]))
                 now = out
             if level:
                 self.up.append(Upsample(now))
@@ -91,8 +95,8 @@ class UNet(nn.Module):
             zero(nn.Conv2d(now, sizes.folded(answers * channels), 3, padding=1)),
         )
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, level: Tensor | None = None) -> Tensor:
-        """x (B, inputs * C, H, W), t (B,) in [0, 1], y (B,) int64 or None -> (B, answers * C, H, W).
+    def forward(self, x: Tensor, t: Tensor, y: Conditioning = None, level: Tensor | None = None) -> Tensor:
+        """x (B, inputs * C, H, W), t (B,) in [0, 1], y (B,) int64, B texts or None -> (B, answers * C, H, W).
 
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
         """
@@ -100,23 +104,28 @@ class UNet(nn.Module):
         if self.level is not None and level is not None:
             embedding = embedding + self.level(level)
         condition = F.silu(embedding)  # (B, E)
+        text = y if isinstance(y, Encoded) else None
         h = self.enter(F.pixel_unshuffle(x, self.patch))  # (B, width, H / patch, W / patch)
         skips = [h]
         for layer in self.down:
-            h = layer(h, condition)
+            h = layer(h, condition, text)
             skips.append(h)
         for layer in self.middle:
-            h = layer(h, condition)  # (B, width * multipliers[-1], h, w)
+            h = layer(h, condition, text)  # (B, width * multipliers[-1], h, w)
         for layer in self.up:
             if isinstance(layer, Upsample):
                 h = layer(h, skips[-1].shape[-2:])
             else:
-                h = layer(torch.cat([h, skips.pop()], dim=1), condition)
+                h = layer(torch.cat([h, skips.pop()], dim=1), condition, text)
         return F.pixel_shuffle(self.leave(h), self.patch)  # (B, answers * C, H, W)
 
-    def embed(self, t: Tensor, y: Tensor | None) -> Tensor:
-        """The embedding of times (B,) plus that of labels (B,), the null class where y is None: (B, E)."""
+    def embed(self, t: Tensor, y: Conditioning) -> Tensor:
+        """The embedding of times (B,) plus that of labels (B,), the null class where y is None, or of pooled
+        texts: (B, E).
+        """
         embedding = self.time(t)
+        if isinstance(y, Encoded):
+            return embedding if self.text is None else embedding + self.text(y.pooled)
         if self.label is None:
             return embedding
         null = torch.full(t.shape, self.num_classes, device=t.device)
@@ -131,15 +140,19 @@ def embedder(width: int, embedding: int) -> nn.Sequential:
 
 
 class BlockWithAttention(nn.Module):
-    """A residual block, followed by attention where the level has it."""
+    """A residual block, followed by attention where the level has it: to the map itself, then to a text."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, *, attends: bool, dropout: float) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, embedding: int, *, attends: bool, dropout: float, context: int
+    ) -> None:
         super().__init__()
         self.residual = ResidualBlock(inputs, outputs, embedding, dropout)
         self.attention = Attention(outputs) if attends else nn.Identity()
+        self.text = CrossAttention(outputs, context) if attends and context else None
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        return self.attention(self.residual(x, condition))  # (B, outputs, h, w)
+    def forward(self, x: Tensor, condition: Tensor, text: Encoded | None = None) -> Tensor:
+        h = self.attention(self.residual(x, condition))  # (B, outputs, h, w)
+        return h if self.text is None or text is None else self.text(h, text)
 
 
 class Attention(nn.Module):
@@ -150,8 +163,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, head_channels: int = 32) -> None:
         super().__init__()
-        wanted = max(channels // head_channels, 1)
-        self.heads = max(heads for heads in range(1, wanted + 1) if channels % heads == 0)
+        self.heads = heads_of(channels, head_channels)
         self.norm = group_norm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zero(nn.Conv2d(channels, channels, 1))
@@ -162,3 +174,34 @@ class Attention(nn.Module):
         q, k, v = qkv.reshape(b, -1, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
         h = attention(q, k, v)  # (B, heads, N, C / heads)
         return x + self.out(h.permute(0, 1, 3, 2).reshape(b, c, height, width))
+
+
+class CrossAttention(nn.Module):
+    """x + multi-head attention from the positions of the map to the tokens of a text, padding left out.
+
+    x (B, C, h, w), text of B rows with hidden (B, L, E) -> (B, C, h, w); the identity at first.
+    Source: Rombach et al. 2022, Section 3.3.
+    """
+
+    def __init__(self, channels: int, context: int, head_channels: int = 32) -> None:
+        super().__init__()
+        self.heads = heads_of(channels, head_channels)
+        self.norm = group_norm(channels)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.kv = nn.Linear(context, 2 * channels)
+        self.out = zero(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor, text: Encoded) -> Tensor:
+        b, c, height, width = x.shape
+        q = self.q(self.norm(x)).flatten(2).transpose(1, 2)  # (B, N, C)
+        q = q.reshape(b, -1, self.heads, c // self.heads).transpose(1, 2)
+        kv = self.kv(text.hidden).reshape(b, -1, 2, self.heads, c // self.heads)
+        k, v = kv.permute(2, 0, 3, 1, 4)  # (B, heads, L, C / heads)
+        h = attention(q, k, v, mask=text.mask[:, None, None])  # (B, heads, N, C / heads)
+        return x + self.out(h.transpose(2, 3).reshape(b, c, height, width))
+
+
+def heads_of(channels: int, head_channels: int) -> int:
+    """Return the number of heads that divides the channels and gives each about head_channels of them."""
+    wanted = max(channels // head_channels, 1)
+    return max(heads for heads in range(1, wanted + 1) if channels % heads == 0)

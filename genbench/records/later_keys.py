@@ -8,6 +8,7 @@ from typing import Any
 __all__ = ["LATER", "without_idle_keys"]
 
 LATER: Mapping[str, Mapping[str, object]] = {
+    "data.captions": {"data.captions": "auto"},
     "data.validation": {"data.validation": None},
     "trainer.validate_every_images": {"data.validation": None},
     "trainer.keep": {"trainer.keep": "last"},
@@ -15,11 +16,14 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "trainer.patience": {"trainer.patience": None},
 }
 """Key -> the values, by key, at all of which it does nothing; a key that is missing is at this value."""
+NO_TEXT = {"_target_": "genbench.text.encoder.no_text"}
+UNET = "genbench.nn.unet.UNet"
 
 
 def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a resolved configuration, without the keys of `LATER` that do nothing in it, so that it equals the
-    configuration of the same run by a version that did not know them.
+    configuration of the same run by a version that did not know them. Wherever they stand, text=none and a
+    U-Net's context of 0 are left out too.
     """
     idle = {
         key
@@ -30,7 +34,21 @@ def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
         name: {key: child for key, child in node.items() if f"{name}.{key}" not in idle}
         if isinstance(node, Mapping)
         else node
-        for name, node in tree.items()
+        for name, node in without_text(tree).items()
+    }
+
+
+def without_text(node: Any) -> Any:  # noqa: ANN401
+    """Copy plain data without the keys by which models take no text, at any depth."""
+    if isinstance(node, list):
+        return [without_text(child) for child in node]
+    if not isinstance(node, Mapping):
+        return node
+    is_unet = node.get("_target_") == UNET
+    return {
+        key: without_text(child)
+        for key, child in node.items()
+        if child != NO_TEXT and not (is_unet and key == "context" and child == 0)
     }
 
 

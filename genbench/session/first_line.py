@@ -33,6 +33,7 @@ def first_lines(
     given = conditioning(configuration.choices, configuration.values)
     shape = "x".join(map(str, data.shape))
     classes = f", {model.num_classes} classes" if model.num_classes else ""
+    classes += ", captions" if model.takes_text else ""
     aside = f", {len(data.validation):,} for validation" if data.validation is not None else ""
     images = "" if in_sweep else f" ({len(data.train):,} images {shape}{classes}{aside})"
     one = "cpu" if device.type == "cpu" else describe(device)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from genbench.evaluation.evaluator import Evaluation
+from genbench.generator import Y
 from genbench.metrics import parameter_count, peak_memory_bytes
 from genbench.records.result import Cost
 from genbench.runtime.device import describe
@@ -18,7 +19,7 @@ __all__ = ["run_cost"]
 def run_cost(
     trained: Trained,
     drawing: Evaluation | None,
-    pair: tuple[Tensor, Tensor | None],
+    pair: tuple[Tensor, Y],
     parts: Parts,
     *,
     processes: int,

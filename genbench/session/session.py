@@ -17,7 +17,7 @@ from genbench.errors import MissingWeights, OutOfMemory, Unmeasured, UsageError
 from genbench.evaluation.animation import check_ffmpeg, formats_of
 from genbench.evaluation.evaluator import SPLITS, Evaluation, Evaluator, noise_schedule
 from genbench.evaluation.gallery import Gallery
-from genbench.generator import Generator
+from genbench.generator import Generator, Y
 from genbench.metrics import NearestImage, reset_peak_memory
 from genbench.records.result import Best, Likelihood, Reconstruction, Result
 from genbench.records.run_directory import Ending, Run, version
@@ -43,7 +43,7 @@ from genbench.training.loop import Hooks, OnSample, train
 from genbench.training.loss_scale import overflow_summary
 from genbench.training.recipe_checks import check_memory_of_batch, check_times
 from genbench.training.state import Trained
-from genbench.training.step import model_batch
+from genbench.training.step import model_batch, read_captions
 
 __all__ = ["Session"]
 
@@ -73,6 +73,9 @@ class Session:
         with context.processes.first_ahead():
             self.data = prepare(parts.source, progress=context.progress)
         parts.metrics.check_data(self.data)
+        if self.data.train.captions is not None:  # a model that takes no text reads none
+            parts.model.learn_words(self.data.train.captions)
+        read_captions(parts.model, self.data)
         if self.checkpoint is not None and self.checkpoint["data_key"] != self.data.training_key:
             raise ValueError(
                 f"the images of {self.data.name} are not those that {here.path} was trained on so far: "
@@ -325,7 +328,9 @@ class Session:
         evaluator = self.evaluator
         train_set, _ = (evaluator.reference(split) for split in SPLITS)
         self.context.check_stop()
-        held_out = evaluator.score_held_out(labelled=trained.model.num_classes > 0)
+        held_out = evaluator.score_held_out(
+            labelled=trained.model.num_classes > 0, captioned=trained.model.takes_text
+        )
         ema = evaluator.score_model(trained.ema.model, "ema")
         # What is not trained has one set of weights.
         raw = evaluator.score_model(trained.model, "raw").metrics if trained.model.phases else {}
@@ -334,7 +339,7 @@ class Session:
         chosen = {} if best is None else evaluator.score_model(best.model, "best").metrics
         return ema.metrics | chosen | raw | held_out, ema
 
-    def pair(self, model: Generator) -> tuple[Tensor, Tensor | None]:
+    def pair(self, model: Generator) -> tuple[Tensor, Y]:
         """Two training images, twice the same one where there is no other, as the model takes them, on which
         operations are counted.
         """

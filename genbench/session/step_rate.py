@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genbench.data import Split, cache_dir
-from genbench.generator import Generator, Stage
+from genbench.generator import Generator, Stage, Y
 from genbench.records.files import clear, read_sealed, remove_leftovers, sealed, write_json_atomic
 from genbench.records.run_directory import version
 from genbench.runtime import rng
@@ -57,7 +57,7 @@ class StepRates:
     machine, number of threads, torch version, model and batch size.
     """
 
-    def __init__(self, model: Generator, x: Tensor, y: Tensor | None, parts: Parts) -> None:
+    def __init__(self, model: Generator, x: Tensor, y: Y, parts: Parts) -> None:
         self.model, self.x, self.y, self.parts = model, x, y, parts
         self.path = cache_dir() / "step_rates" / f"{self.key()}.json"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.data import Split
-from genbench.generator import FitsAfterTraining, Generator
+from genbench.generator import FitsAfterTraining, Generator, Y
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.training.step import model_batch
@@ -45,7 +45,7 @@ def fit(model: Generator, split: Split, images: int, context: Context) -> float:
     host = rng.generator(torch.device("cpu"), context.seed, "fit")
     order = torch.randperm(len(split), generator=host)
 
-    def batches() -> Iterator[tuple[Tensor, Tensor | None]]:
+    def batches() -> Iterator[tuple[Tensor, Y]]:
         nonlocal drawn
         for start in range(0, images, BATCH):
             index = order[torch.arange(start, min(start + BATCH, images)) % len(split)]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from genbench.generator import Generator, Loss
+from genbench.generator import Generator, Loss, Y
 from genbench.runtime.global_batch import Part, at_work, noticed
 from genbench.training.loss_scale import LossScaler
 from genbench.training.step import only
@@ -24,7 +24,7 @@ class PhaseLoss(nn.Module):
         super().__init__()
         self.model, self.phase = model, phase
 
-    def forward(self, x: Tensor, y: Tensor | None, step: int) -> Loss:
+    def forward(self, x: Tensor, y: Y, step: int) -> Loss:
         return self.model.loss(x, y, phase=self.phase, step=step)
 
 
@@ -54,7 +54,7 @@ def phase_losses(
 
 
 def backward(
-    loss: nn.Module, x: Tensor, y: Tensor | None, *, step: int, part: Part, scaler: LossScaler | None = None
+    loss: nn.Module, x: Tensor, y: Y, *, step: int, part: Part, scaler: LossScaler | None = None
 ) -> Loss:
     """Compute the loss of one part of a batch, x (B, C, H, W) and y (B,) or None, and add its share of the
     gradient to that of the parts before it.

@@ -13,7 +13,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from genbench.generator import Generator, Stage
+from genbench.generator import Generator, Stage, Y
 from genbench.runtime import rng
 from genbench.training.step import only
 
@@ -52,7 +52,7 @@ def count(work: Callable[[], object]) -> int:
     return operations.total
 
 
-def training_flops(model: Generator, x: Tensor, y: Tensor | None) -> float:
+def training_flops(model: Generator, x: Tensor, y: Y) -> float:
     """Operations of a training for each image that it sees, where stages see their shares of all images.
 
     x (B, C, H, W); y (B,) or None. See `stage_flops`.
@@ -62,7 +62,7 @@ def training_flops(model: Generator, x: Tensor, y: Tensor | None) -> float:
 
 
 def spent_flops(
-    model: Generator, x: Tensor, y: Tensor | None, *, images: Mapping[tuple[str, ...], int], images_seen: int
+    model: Generator, x: Tensor, y: Y, *, images: Mapping[tuple[str, ...], int], images_seen: int
 ) -> float:
     """Operations of a training of which each stage saw so many `images`, by its phases.
 
@@ -81,7 +81,7 @@ def stages_of(model: Generator) -> tuple[Stage, ...]:
     return model.stages or (Stage(1.0, model.phases),)
 
 
-def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str, ...], float]:
+def stage_flops(model: Generator, x: Tensor, y: Y) -> dict[tuple[str, ...], float]:
     """Operations, forward and backward, for each image that a stage sees, by its phases; x (B, C, H, W).
 
     The mean over one period of the model's steps. What is done at step 0 alone is left out.
@@ -105,7 +105,7 @@ def stage_flops(model: Generator, x: Tensor, y: Tensor | None) -> dict[tuple[str
 
 
 @torch.no_grad()
-def sampling_flops(model: Generator, y: Tensor | None, *, n: int, device: torch.device) -> float:
+def sampling_flops(model: Generator, y: Y, *, n: int, device: torch.device) -> float:
     """Count the operations that one of n samples costs, drawn at once; y (n,) int64 labels or None. The mean
     over the n, of matrix products, convolutions and attentions.
     """

@@ -67,7 +67,7 @@ def saved_bytes(model: Generator) -> float:
 
     def saved(phase: str, n: int) -> int:
         x = torch.full((n, *model.shape), -1.0)  # black: legal also where images have two colours alone
-        y = torch.zeros(n, dtype=torch.int64) if model.num_classes else None
+        _, y = model.example(n)
         sizes = dict[int, int]()  # by address: what several operations save is there once
 
         def note(tensor: Tensor) -> Tensor:

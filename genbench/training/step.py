@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genbench.data import Split, mirrored, to_float
-from genbench.generator import Generator
+from genbench.data import ImageData, Split, mirrored, to_float
+from genbench.generator import Condition, Generator, Y
 from genbench.runtime import rng
 from genbench.training.loss_scale import LossScaler
 
-__all__ = ["Start", "model_batch", "only", "restore", "update"]
+__all__ = ["Start", "captions_of", "model_batch", "only", "read_captions", "restore", "update"]
 
 
 class Start:
@@ -43,9 +43,9 @@ class Start:
 
 def model_batch(
     model: Generator, split: Split, index: Tensor, device: torch.device, *, flip: bool = False
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Y]:
     """Gather what a model takes of the images at index (B,) int64: x (B, C, H, W) float32 in [-1, 1] in the
-    layout channels_last, and labels y (B,) int64, None for an unconditional model.
+    layout channels_last, and y: their labels (B,) int64, their captions, None for an unconditional model.
 
     flip: mirror each image with probability 1/2, by torch's default generator.
     """
@@ -53,7 +53,29 @@ def model_batch(
     x = to_float(images)
     if flip:
         x = mirrored(x)
-    return x.contiguous(memory_format=torch.channels_last), labels if model.num_classes else None
+    y: Y = labels if model.num_classes else None
+    if model.takes_text:
+        y = captions_of(split, index, device)
+    return x.contiguous(memory_format=torch.channels_last), y
+
+
+def read_captions(model: Generator, data: ImageData) -> None:
+    """Have a model that takes text turn the captions of all splits into tokens, which `model_batch` gathers
+    from then on; nothing is done for other models. Raises ValueError where the images have no captions, and
+    on one that is too long.
+    """
+    if not model.takes_text:
+        return
+    if data.train.captions is None:
+        raise ValueError(f"the model takes text, and {data.name} has no captions: choose data that have")
+    data.set_conditions(model.condition)
+
+
+def captions_of(split: Split, index: Tensor, device: torch.device) -> Condition:
+    """Gather the captions of the images at index (B,) int64, as `read_captions` has set them, on `device`."""
+    assert split.conditions is not None, "read_captions was not called"
+    rows = split.conditions[index.cpu()]
+    return rows.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else rows.to(device)
 
 
 def update(

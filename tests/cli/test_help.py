@@ -78,7 +78,7 @@ def test_no_other_console_and_no_markup_of_rich_is_used() -> None:
     """Consoles come from `terminal`, without markup; spinners and panels take a str for markup even there."""
     leaks = re.compile(
         r"from_markup|markup=True|from rich import print|rich\.print|\bConsole\(\)|\bConsole\([a-z_]+="
-        r"|\bSpinner\([^)]*text=[f\"']|\.status\([f\"']|\bPanel\([^)]*title=[f\"']|\bPrompt\.ask|\bPrompt(|typer\.secho"
+        r"|\bSpinner\([^)]*text=[f\"']|\.status\([f\"']|\bPanel\([^)]*title=[f\"']|\bPrompt\.ask|\bPrompt\(|typer\.secho"
     )
     found = {
         str(path.relative_to(PACKAGE)): leaks.findall(path.read_text())

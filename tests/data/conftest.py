@@ -1,6 +1,6 @@
 """One small set that is made on the spot, and where the real data lie."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,16 @@ class Ramp(ImageSource):
     class_names = ("a", "b", "c")
     flip = True
 
-    def __init__(self, *, labelled: bool = True, wrong_label: bool = False, short: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        labelled: bool = True,
+        wrong_label: bool = False,
+        short: bool = False,
+        texts: Callable[[str], list[str]] | None = None,
+    ) -> None:
+        self.texts = texts
+        self.captioned = texts is not None
         self.num_classes = 3 if labelled else 0
         self.wrong_label = wrong_label
         self.short = short
@@ -30,7 +39,11 @@ class Ramp(ImageSource):
         """Nothing can be missing."""
 
     def key(self) -> str:
-        return digest([self.name, str(self.num_classes)])
+        return digest([self.name, str(self.num_classes), *(["with captions"] if self.captioned else [])])
+
+    def captions(self, split: str) -> list[str]:
+        assert self.texts is not None
+        return self.texts(split)
 
     def counts(self) -> dict[str, int]:
         return {"train": 12, "test": 4}

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genbench.data.folder import load
-from genbench.data.image_reading import ImageFileError, large_images
+from genbench.data.image_reading import ImageFileError, large_images, load
 
 RNG = np.random.default_rng(0)
 LEVELS = RNG.integers(0, 65536, (4, 4), dtype=np.uint16)

@@ -1,0 +1,99 @@
+"""Captions of images: one line of text for each, checked, and read from a file of the store."""
+
+import unicodedata
+from collections.abc import Sequence
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+from torch import Tensor
+
+from genbench.data.memory_map import MappedFile
+
+__all__ = ["MOST_CHARACTERS", "CaptionFile", "Chosen", "cleaned"]
+
+MOST_CHARACTERS = 10_000
+"""The longest caption that is read, a hundred times as long as usual ones: what is longer is no caption."""
+
+
+def cleaned(text: object) -> str:
+    """Return a caption in one line, with one space for each stretch of white space. Raises ValueError, with
+    the reason and the remedy, where it is no text, empty, too long, or holds what no text in UTF-8 holds:
+    control characters, or half of a surrogate pair.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"the caption is {shown(text)}, not a text: write it in quotes")
+    line = " ".join(text.split())
+    if not line:
+        raise ValueError("the caption is empty: describe the image, or remove it")
+    if len(line) > MOST_CHARACTERS:
+        raise ValueError(
+            f"the caption has {len(line):,} characters, more than the {MOST_CHARACTERS:,} that are read: "
+            "shorten it"
+        )
+    kinds = {"Cc": "a control character", "Cs": "half of a surrogate pair"}
+    for letter in line:
+        if kind := kinds.get(unicodedata.category(letter)):
+            raise ValueError(f"the caption holds {kind}, {letter!r}: remove it")
+    return line
+
+
+def shown(value: object) -> str:
+    """Return the start of any value, for a message."""
+    found = repr(value)
+    return found if len(found) <= 40 else f"{found[:40]}.."
+
+
+class Texts(Sequence[str]):
+    """A sequence of texts that are read one at a time; a slice of it is a list."""
+
+    def text(self, number: int) -> str:
+        """Read the text of a number from 0 to len - 1."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        numbers = range(len(self))[index]  # which raises IndexError, as a list does
+        return self.text(numbers) if isinstance(numbers, int) else [self.text(i) for i in numbers]
+
+
+class CaptionFile(Texts):
+    """The captions in a file of the store: UTF-8, one a line, in the order of the images.
+
+    file: its bytes, (size,) uint8. n: the number of captions. Raises ValueError where it has another number
+    of lines. Each read raises Damaged once the file was changed.
+    """
+
+    def __init__(self, file: MappedFile, n: int) -> None:
+        self.file = file
+        if len(self.ends) != n or self.ends[-1] != len(file.tensor) - 1:
+            raise ValueError(f"{file.path} has {len(self.ends):,} captions for {n:,} images")
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """The place of each line's end, (n,) int64."""
+        return np.flatnonzero(self.file.tensor.numpy() == ord("\n"))
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def text(self, number: int) -> str:
+        self.file.check()
+        start = int(self.ends[number - 1]) + 1 if number else 0
+        return self.file.tensor[start : int(self.ends[number])].numpy().tobytes().decode()
+
+
+class Chosen(Texts):
+    """Some of a sequence of texts: those whose numbers are in rows (m,) int64, in this order."""
+
+    def __init__(self, texts: Sequence[str], rows: Tensor) -> None:
+        self.texts, self.rows = texts, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def text(self, number: int) -> str:
+        return self.texts[int(self.rows[number])]
