@@ -1,5 +1,5 @@
-"""The shipped readers of captioned scenes: classifiers of what stands at a place (nothing, or an item in one of
-two sizes) and their features of whole scenes.
+"""The shipped readers of captioned scenes: classifiers of what stands at a place (nothing, or an item in one
+of two sizes) and their features of whole scenes.
 """
 
 from dataclasses import replace
@@ -7,14 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, ImageSource
 from genbench.data.scenes import Scene, Thing
 from genbench.metrics.cache import load
 from genbench.metrics.features.cnn import CNNExtractor
 from genbench.metrics.features.extractor import FeatureExtractor, Features
 from genbench.metrics.features.shipped import ShippedFeatures
 from genbench.records.feature_network import wilson
-from genbench.runtime.progress import Progress
 
 __all__ = [
     "READERS",
@@ -69,8 +67,12 @@ class ReaderFeatures(ShippedFeatures):
     right: int
     """Of the 8,000 places of the 2,000 test scenes, those of which it finds the class."""
 
-    def reader(self, device: torch.device) -> CNNExtractor:
-        """Load the classifier of single places, (B, 1, 16, 16) uint8 -> logits of 21 classes."""
+    def reader(self) -> CNNExtractor:
+        """Load the classifier of single places on the CPU: (B, 1, 16, 16) uint8 -> logits of 21 classes.
+
+        Raises ValueError where the shipped weights are missing or damaged.
+        """
+        self.check_file()
         found = CNNExtractor(
             load(self.path), self.protocol, trained_on=self.option, training_images=self.training_images
         )
@@ -84,13 +86,10 @@ class ReaderFeatures(ShippedFeatures):
             held_out=f"{self.option}, test, single places",
             held_out_images=8000,
         )
-        return found.to(device)
+        return found
 
-    def build(
-        self, data: ImageData | ImageSource, *, device: torch.device, progress: Progress
-    ) -> FeatureExtractor:
-        self.check(data)
-        return ScenesExtractor(self.reader(device)).to(device)
+    def network(self) -> FeatureExtractor:
+        return ScenesExtractor(self.reader())
 
 
 class CaptionedFeatures(ReaderFeatures):
