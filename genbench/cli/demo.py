@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genbench.cli.output import say
-from genbench.cli.sample import Model
+from genbench.cli.sampling_options import Model
 from genbench.cli.verb import (
     WEIGHTS_HELP,
     ConfigDir,

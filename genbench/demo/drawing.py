@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from genbench.data import to_uint8
-from genbench.evaluation.draw import labels
 from genbench.evaluation.pictures import tile
+from genbench.evaluation.prompts import asked, prompt_remarks
 from genbench.generator import Generator, Trajectory
 from genbench.runtime import rng
 from genbench.runtime.context import Context
@@ -84,6 +84,10 @@ class Demo:
                 yield grid(to_uint8(state).cpu())
                 shown = time.monotonic()
 
+    def remarks(self, wish: Wish) -> list[str]:
+        """Return remarks on the text of a wish, such as words that no training caption had."""
+        return prompt_remarks(self.model, [wish.prompt]) if self.model.takes_text else []
+
     @torch.no_grad()  # of a generator, at each of its steps: a server may take them in several threads
     def states(self, model: Generator, wish: Wish) -> Iterator[Tensor]:
         """Yield the states of the samples on their way, (n, C, H, W), the last one the samples. The random
@@ -91,7 +95,8 @@ class Demo:
         """
         make_repeatable(self.device)
         stream = Context(self.device, wish.seed).generator("evaluate", 0)
-        y = labels(model, wish.n, wish.label, device=self.device)
+        prompts = [wish.prompt] if model.takes_text else []
+        y = asked(model, wish.n, label=wish.label, prompts=prompts, device=self.device).y
         work = f"drawing {wish.n} images at once on {self.device}"
         with rng.fork(self.device), memory_for(work, "wish for fewer images"):
             if isinstance(model, Trajectory):

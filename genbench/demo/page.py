@@ -86,7 +86,10 @@ def answering(demo: Demo, controls: Controls) -> Answer:
         try:
             chosen = None if label == IN_TURN else int(label)
             asked = controls.settings(steps, scale)
-            yield from demo.pictures(Wish(int(n), int(seed or 0), chosen, prompt, asked))
+            wish = Wish(int(n), int(seed or 0), chosen, prompt, asked)
+            for remark in demo.remarks(wish):
+                gr.Info(plain(remark))
+            yield from demo.pictures(wish)
         except (ValueError, OutOfMemory, FloatingPointError) as error:
             raise gr.Error(plain(str(error)), print_exception=False) from error
 

@@ -9,7 +9,8 @@ import torch
 
 from genbench import app
 from genbench.demo.drawing import KEPT, Demo, Wish, grid
-from genbench.evaluation.draw import drawn, labels, samples
+from genbench.evaluation.draw import drawn, samples
+from genbench.evaluation.prompts import asked
 from genbench.generator import Generator, Trajectory
 from genbench.runtime.context import Context
 from tests.conftest import Make
@@ -33,8 +34,8 @@ def demo_of(run: Path, loaded: list[Mapping[str, object]] | None = None) -> Demo
 def by_verb(run: Path, wish: Wish) -> np.ndarray:
     """The grid of the images that `genbench sample` draws for the same wish."""
     model = app.load(run, device="cpu", overrides=wish.settings)
-    y = labels(model, wish.n, wish.label, device=CPU)
-    ((_, images),) = drawn(samples(model), wish.n, y, batch_size=64, context=Context(CPU, wish.seed))
+    given = asked(model, wish.n, label=wish.label, prompts=[wish.prompt] * model.takes_text, device=CPU)
+    ((_, images),) = drawn(samples(model), wish.n, given.y, batch_size=64, context=Context(CPU, wish.seed))
     return grid(images)
 
 
@@ -49,6 +50,16 @@ def test_the_last_picture_has_the_images_of_genbench_sample(made: Make, wish: Wi
     run = made(*GUIDED)
     *_, last = demo_of(run).pictures(wish)
     assert np.array_equal(last, by_verb(run, wish))
+
+
+def test_a_prompt_gives_the_images_of_genbench_sample_and_remarks(made: Make) -> None:
+    run, wish = made(*DDPM, "data=captioned", "text=small"), Wish(n=2, prompt="a quagga above a five")
+    demo = demo_of(run)
+    *_, last = demo.pictures(wish)
+    assert np.array_equal(last, by_verb(run, wish))
+    assert not np.array_equal(last, by_verb(run, Wish(n=2)))
+    (remark,) = demo.remarks(wish)
+    assert "'quagga'" in remark
 
 
 def test_pictures_show_the_way_from_noise(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
