@@ -16,6 +16,7 @@ from genbench.diffusion.variance import BetaTilde, Variance
 from genbench.diffusion.weighting import Unweighted, Weighting
 from genbench.families.diffusion import Diffusion
 from genbench.nn.unet import UNet
+from genbench.text.small import SmallEncoder
 
 
 def trained_here() -> list[str]:
@@ -72,3 +73,13 @@ def toy_model(num_classes: int = 0, *, seed: int = 0, process: Process | None = 
         torch.manual_seed(seed)
         network = UNet((1, 4, 4), num_classes, width=8, blocks=1, patch=1, multipliers=[1], answers=answers)
         return Diffusion((1, 4, 4), num_classes, network=network, process=process)
+
+
+def toy_text_model(*, side: int = 4, process: Process | None = None) -> Diffusion:
+    """A model of text on small images that knows two words; it answers 0 at first."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        text = SmallEncoder(width=8, layers=1, heads=2, words=8, length=8)
+        text.learn_words(["top bottom"])
+        network = UNet((1, side, side), width=8, blocks=1, patch=1, multipliers=[1], context=8)
+        return Diffusion((1, side, side), 0, network=network, process=process or toy_process(), text=text)

@@ -10,7 +10,7 @@ from genbench.metrics import PassCounter
 from genbench.nn.classifier import NoisyClassifier
 from genbench.nn.unet import UNet
 from genbench.text.small import SmallEncoder
-from tests.toys import toy_model, toy_process
+from tests.toys import toy_model, toy_process, toy_text_model
 
 
 def images(n: int = 3) -> torch.Tensor:
@@ -55,15 +55,10 @@ def test_a_wrong_mask_or_strength_is_refused() -> None:
         model.vary(x, strength=1.5)
 
 
-def of_text(guidance: Guidance | None = None, *, network: nn.Module | None = None) -> Diffusion:
-    """A model of text on 4x4 images; its weights are as they are drawn, those that start at 0 too."""
+def of_text(guidance: Guidance | None = None) -> Diffusion:
+    """A toy model of text whose answers depend on it."""
+    model = toy_text_model(process=toy_process(guidance=guidance or Unguided()))
     torch.manual_seed(0)
-    text = SmallEncoder(width=8, layers=1, heads=2, words=8, length=8)
-    text.learn_words(["top bottom"])
-    network = network or UNet((1, 4, 4), width=8, blocks=1, patch=1, multipliers=[1], context=8)
-    model = Diffusion(
-        (1, 4, 4), 0, network=network, process=toy_process(guidance=guidance or Unguided()), text=text
-    )
     with torch.no_grad():
         for p in model.network.parameters():
             p.add_(0.2 * torch.randn(p.shape))
@@ -113,13 +108,19 @@ class Plain(nn.Module):
         return x
 
 
-def test_a_network_that_attends_to_no_text_or_to_another_one_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"Plain attends to no text: take network=unet.*TextNetwork"):
-        of_text(network=Plain())
-    with pytest.raises(ValueError, match="UNet attends to no text"):
-        of_text(network=UNet((1, 4, 4), width=8, blocks=1, patch=1, multipliers=[1]))
-    with pytest.raises(ValueError, match=r"8 numbers.*attends to vectors of 6 numbers"):
-        of_text(network=UNet((1, 4, 4), width=8, blocks=1, patch=1, multipliers=[1], context=6))
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Plain(), r"Plain attends to no text: take network=unet.*TextNetwork"),
+        (UNet((1, 4, 4), width=8, multipliers=[1]), "UNet attends to no text"),
+        (UNet((1, 4, 4), width=8, multipliers=[1], context=6), "8 numbers.*attends to vectors of 6 numbers"),
+    ],
+)
+def test_a_network_that_attends_to_no_text_or_to_another_one_is_refused(
+    network: nn.Module, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Diffusion((1, 4, 4), 0, network=network, process=toy_process(), text=toy_text_model().text)
 
 
 def test_text_and_labels_or_a_classifier_do_not_go_together() -> None:
