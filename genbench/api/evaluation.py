@@ -9,7 +9,7 @@ from genbench.api.images import Images
 from genbench.app.load_run import measuring
 from genbench.app.words import assigned
 from genbench.data import ImageSource
-from genbench.evaluation.given_images import GivenImages, checked, checked_labels, read
+from genbench.evaluation.given_images import GivenImages, checked, checked_captions, checked_labels, read
 from genbench.evaluation.image_function import ImageFunction, draw_images
 from genbench.evaluation.reevaluate import Reevaluation
 from genbench.evaluation.reference_file import read_reference
@@ -62,6 +62,8 @@ def taken(
     if isinstance(images, Images | np.ndarray):
         given = images if isinstance(images, Images) else Images(images)
         found = checked(given.array, shape, "images")
+        if given.captions is not None:
+            return GivenImages(found, None, checked_captions(given.captions, len(found), "captions"))
         if given.labels is None:
             return GivenImages(found, None)
         return GivenImages(found, checked_labels(given.labels, len(found), num_classes, "labels"))

@@ -1,5 +1,6 @@
 """Images as the Python interface returns them: an array, with ways to look at it and to save it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +15,20 @@ __all__ = ["Images"]
 
 @dataclass(frozen=True)
 class Images:
-    """8-bit images, with their labels if they have any.
+    """8-bit images, with their labels or captions if they have any.
 
     array: uint8, (N, H, W) of grey images, (N, H, W, 3) of colour ones. labels: (N,) int64, or None.
+    captions: N texts, or None.
     """
 
     array: np.ndarray
     labels: np.ndarray | None = None
+    captions: Sequence[str] | None = None
 
     def __repr__(self) -> str:
         labels = "" if self.labels is None else ", with labels"
-        return f"Images({len(self)} of shape {self.array.shape[1:]}{labels})"
+        captions = "" if self.captions is None else ", with captions"
+        return f"Images({len(self)} of shape {self.array.shape[1:]}{labels}{captions})"
 
     def __len__(self) -> int:
         return len(self.array)
@@ -44,6 +48,8 @@ class Images:
     def save(self, path: str | Path) -> Path:
         """Write an .npz file that `genbench evaluate` and `genbench.evaluate` read, and return its path."""
         arrays = {"samples": self.array} | ({} if self.labels is None else {"labels": self.labels})
+        if self.captions is not None:
+            arrays["captions"] = np.array(self.captions, np.str_)
         with Path(path).open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # no name is the option of numpy
         return Path(path)

@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from genbench.api.images import Images
 from genbench.app.hub import fetched
 from genbench.app.in_process import run_in_process
 from genbench.app.load_run import load as load_generator
-from genbench.evaluation.draw import drawn, labels, pixels, samples
+from genbench.evaluation.draw import drawn, pixels, samples
 from genbench.evaluation.interpolation import arcs, interpolated
+from genbench.evaluation.prompts import Asked, asked
 from genbench.generator import Generator
 from genbench.records.result import Result
 from genbench.records.run_directory import Run as Directory
@@ -35,21 +37,30 @@ class TrainedModel:
         """The device that the model computes on."""
         return next(tensor.device for tensor in self.generator.state_dict().values())
 
-    def sample(self, n: int, *, seed: int = 0, label: int | None = None, batch_size: int = 64) -> Images:
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        label: int | None = None,
+        prompts: Sequence[str] = (),
+        batch_size: int = 64,
+    ) -> Images:
         """Draw n images. The same seed, batch size and device give the same images as `genbench sample`.
 
-        label: class of all images of a conditional model; None takes all classes in turn. batch_size: images
-        drawn at once. Raises ValueError on a number below 1, a seed below 0, or a label that the model lacks.
+        label: class of all images of a conditional model; None takes all classes in turn. prompts: of a model
+        of text, one or more, each for equally many of the n images. batch_size: images drawn at once. Raises
+        ValueError on a number below 1, a seed below 0, a label that the model lacks, and on prompts that it
+        cannot take, or none where it needs them.
         """
         if min(n, batch_size) < 1:
             raise ValueError(f"n is {n} and batch_size {batch_size}; both must be at least 1")
         if seed < 0:
             raise ValueError(f"seed is {seed}; it must be at least 0")
         context = Context(self.device, seed)
-        y = labels(self.generator, n, label, device=self.device)
-        parts = drawn(samples(self.generator), n, y, batch_size=batch_size, context=context)
-        array = pixels(torch.cat([batch for _, batch in parts]))
-        return Images(array, None if y is None else y.cpu().numpy())
+        given = asked(self.generator, n, "n", label=label, prompts=prompts, device=self.device)
+        parts = drawn(samples(self.generator), n, given.y, batch_size=batch_size, context=context)
+        return images(torch.cat([batch for _, batch in parts]), given)
 
     def interpolate(
         self,
@@ -58,21 +69,31 @@ class TrainedModel:
         pairs: int = 6,
         between: tuple[str | Path, str | Path] | None = None,
         label: int | None = None,
+        prompts: Sequence[str] = (),
         seed: int = 0,
     ) -> Images:
         """Draw n images on the arc between two latent codes of each pair, its ends included: (pairs n, ..),
         row by row, as `genbench interpolate` does.
 
         pairs: of codes of the prior. between: two image files, the only pair. label: the class of all images
-        of a conditional model. Raises ValueError where the model has no codes, or cannot encode images.
+        of a conditional model. prompts: of a model of text, each for equally many pairs. Raises ValueError
+        where the model has no codes, or cannot encode images.
         """
         if pairs < 1 or seed < 0:
             raise ValueError(f"pairs is {pairs} and seed {seed}; they must be at least 1 and 0")
         context = Context(self.device, seed)
         paths = None if between is None else (Path(between[0]), Path(between[1]))
-        found = arcs(self.generator, pairs, between=paths, label=label, context=context)
-        labels = None if found.y is None else found.y.repeat_interleave(n).cpu().numpy()
-        return Images(pixels(interpolated(found, n, context)), labels)
+        found = arcs(self.generator, pairs, between=paths, label=label, prompts=prompts, context=context)
+        return images(interpolated(found, n, context), found.asked, n)
+
+
+def images(drawn: torch.Tensor, given: Asked, times: int = 1) -> Images:
+    """Return drawn images (N, C, H, W) uint8 with their labels or captions, each of which was asked for
+    `times` images in a row.
+    """
+    arrays = {name: np.repeat(array, times) for name, array in given.arrays.items()}
+    captions = arrays["captions"].tolist() if "captions" in arrays else None
+    return Images(pixels(drawn), arrays.get("labels"), captions)
 
 
 class Run:

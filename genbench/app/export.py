@@ -42,8 +42,8 @@ def export(
     README.md (the model card) and samples.png. Raises what `load` raises, and ValueError where the model
     takes a part of another run that cannot be written along.
     """
-    from genbench.evaluation.draw import drawn, labels, samples
-    from genbench.evaluation.pictures import save_grid
+    from genbench.evaluation.draw import drawn, samples, save_drawn
+    from genbench.evaluation.prompts import asked
 
     if is_exported(run_dir):
         raise ValueError(f"{run_dir} is an exported model already: copy the folder, or give the run")
@@ -67,13 +67,27 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     write_tensors(model.state_dict(), out / WEIGHTS)
     write_json_atomic(out / ABOUT, about)
-    y = labels(model, IMAGES, None, device=context.device)
-    parts = drawn(samples(model), IMAGES, y, batch_size=IMAGES, context=context)
-    save_grid(next(batch for _, batch in parts), out / GRID)
-    card = model_card(result, weights=weights, made=made_by(record), license_name=license_name)
+    drawing, prompts = samples(model), shown_prompts(run_dir) if model.takes_text else []
+    given = asked(model, IMAGES, prompts=prompts, device=context.device)
+    parts = drawn(drawing, IMAGES, given.y, batch_size=IMAGES, context=context)
+    save_drawn(drawing.given, next(batch for _, batch in parts), given, out / GRID)
+    card = model_card(
+        result, weights=weights, made=made_by(record), license_name=license_name, prompts=prompts
+    )
     with atomic_file(out / CARD) as file:
         file.write(card.encode())
     load_exported(out, device="cpu")  # or the user would find later that it cannot be loaded
+
+
+def shown_prompts(run_dir: Path) -> list[str]:
+    """Return the prompts of a model's grid: the captions of the run's own, a power of two of them, so that
+    each has equally many of the 64 images; no text where the run has drawn none yet.
+    """
+    from genbench.evaluation.prompts import PROMPTS, read_prompts
+
+    path = run_dir / "samples" / PROMPTS
+    found = read_prompts(path, inside=run_dir) if path.is_file() else [""]
+    return found[: max(each for each in (1, 2, 4, 8) if each <= len(found))]
 
 
 def inlined(node: Any) -> Any:  # noqa: ANN401

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import OUT_HELP, check_out, say
-from genbench.cli.sample import Label, Model, Sampler, Seed, Settings, Steps, sampling_settings
+from genbench.cli.sample import (
+    Label,
+    Model,
+    Prompt,
+    Prompts,
+    Sampler,
+    Seed,
+    Settings,
+    Steps,
+    given_prompts,
+    sampling_settings,
+)
 from genbench.cli.verb import (
     ConfigDir,
     Device,
@@ -18,7 +29,7 @@ from genbench.cli.verb import (
     examples,
     warnings_in_lines,
 )
-from genbench.runtime.printable import counted
+from genbench.runtime.printable import complain, counted
 
 __all__ = ["verbs"]
 
@@ -60,6 +71,8 @@ class Animate:
         int, typer.Option("--frames", min=2, max=500, metavar="N", help="Number of states shown.")
     ] = 36
     label: Label = None
+    prompt: Prompt = None
+    prompts: Prompts = None
     steps: Steps = None
     sampler: Sampler = None
     settings: Settings = None
@@ -75,14 +88,18 @@ class Animate:
         from genbench.app import load
         from genbench.app.hub import fetched
         from genbench.evaluation.animation import animation_of, check_animation, save_animation
-        from genbench.evaluation.draw import labels
+        from genbench.evaluation.prompts import asked, prompt_remarks
 
         check_animation(self.out)
+        prompts = given_prompts(self.prompt, self.prompts)
         overrides = sampling_settings(self.sampler, self.steps, self.settings)
         with warnings_in_lines():
             model = load(fetched(self.run_dir), device=self.device, weights=self.weights, overrides=overrides)
         context = context_on(self.device, self.seed)
-        y = labels(model, self.n, self.label, device=context.device)
-        states = animation_of(model, self.n, y, frames=self.frames, context=context)
-        save_animation(states, self.out)
+        given = asked(model, self.n, label=self.label, prompts=prompts, device=context.device)
+        for remark in prompt_remarks(model, prompts):
+            complain(remark)
+        states = animation_of(model, self.n, given.y, frames=self.frames, context=context)
+        rows = given.texts[:: given.each]  # a row for each prompt
+        save_animation(states, self.out, columns=given.each if rows else None, labels=rows)
         say(f"{counted(self.n, 'sample')} in {counted(self.frames, 'frame')}: {self.out}")

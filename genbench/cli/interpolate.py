@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.sample import Model, Seed
+from genbench.cli.sample import Model, Prompt, Prompts, Seed, given_prompts
 from genbench.cli.verb import (
     WEIGHTS_HELP,
     ConfigDir,
@@ -59,7 +59,11 @@ class Interpolate:
     ] = 10
     pairs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Number of pairs of codes, a row each. Default: 6."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Number of pairs of codes, a row each. Default: 6, or the number of prompts.",
+        ),
     ] = None
     between: Annotated[
         tuple[Path, Path] | None,
@@ -77,6 +81,8 @@ class Interpolate:
             "--between needs it.",
         ),
     ] = None
+    prompt: Prompt = None
+    prompts: Prompts = None
     weights: Annotated[Weights, typer.Option(help=WEIGHTS_HELP)] = Weights.ema
     seed: Seed = 0
     device: Device = "auto"
@@ -93,12 +99,13 @@ class Interpolate:
         from genbench.evaluation.draw import check_places
         from genbench.evaluation.interpolation import arcs, write_interpolations
 
+        prompts = given_prompts(self.prompt, self.prompts)
         with warnings_in_lines():
             model = load(fetched(self.run_dir), device=self.device, weights=self.weights)
-        pairs = 1 if self.between is not None else self.pairs or PAIRS
+        pairs = 1 if self.between is not None else self.pairs or len(prompts) or PAIRS
         check_places(pairs * self.n, model.shape, self.out)
         context = context_on(self.device, self.seed)
-        found = arcs(model, pairs, between=self.between, label=self.label, context=context)
+        found = arcs(model, pairs, between=self.between, label=self.label, prompts=prompts, context=context)
         with whole_folder(self.out):
             write_interpolations(found, self.n, self.out, context)
         rows = f"{counted(pairs, 'row')} of {counted(self.n, 'image')}"

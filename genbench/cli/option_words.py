@@ -14,6 +14,8 @@ ROWS: tuple[tuple[str, *tuple[str, ...]], ...] = (
     ("--cfg --cfg-scale --guidance --guidance-scale -w", "--scales", "--set"),
     ("--method --sampling-method --scheduler", "--sampler", "--samplers"),
     ("--class --class-label --labels --y", "--label"),
+    ("--text --caption --positive-prompt", "--prompt"),
+    ("--prompt-file --prompts-file --from-file --captions", "--prompts"),
     ("--bs --batch", "--batch-size"),
     ("--gpu --cuda", "--device"),
     ("--ema --raw --use-ema", "--weights"),

@@ -21,15 +21,29 @@ from genbench.cli.verb import (
     warnings_in_lines,
 )
 from genbench.runtime.disk import whole_folder
-from genbench.runtime.printable import counted
+from genbench.runtime.printable import complain, counted
 
 if TYPE_CHECKING:
     from genbench.evaluation.sampler_sweep import Sweep
 
-__all__ = ["Label", "Model", "Sampler", "Seed", "Settings", "Steps", "sampling_settings", "verbs"]
+__all__ = [
+    "Label",
+    "Model",
+    "Prompt",
+    "Prompts",
+    "Sampler",
+    "Seed",
+    "Settings",
+    "Steps",
+    "given_prompts",
+    "sampling_settings",
+    "verbs",
+]
 
 T = TypeVar("T", bound=str | float)
 KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numbers", float: "numbers"}
+
+IMAGES, EACH = 64, 8  # images that are drawn where --n is not given, and for each prompt
 
 verbs = typer.Typer()
 
@@ -47,6 +61,17 @@ Label = Annotated[
         metavar="CLASS",
         help="Class of all images of a conditional model, from 0. Default: all classes in turn.",
     ),
+]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        help='Text of the images, of a model of text. May be repeated; "" is no text.',
+    ),
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Text file in UTF-8 with a prompt on each line, beside --prompt."),
 ]
 Steps = Annotated[
     int | None,
@@ -82,6 +107,7 @@ Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")]
         [
             "genbench sample RUN --out DIR --n 16 --steps 20",
             "genbench sample RUN --out DIR --inpaint IMAGE --mask MASK",
+            'genbench sample RUN --out DIR --prompt "a cat" --prompt "a dog"',
         ]
     ),
 )
@@ -90,7 +116,8 @@ class Sample:
     """Draw images of a trained model into a folder.
 
     It writes a PNG for each image (00.png, 01.png, ..), grid.png, and samples.npz: `samples`, uint8 [N, H, W]
-    or [N, H, W, 3], and, of a conditional model, `labels`, int64 [N]. Nothing is overwritten.
+    or [N, H, W, 3], with `labels`, int64 [N], of a conditional model, or `captions`, text [N], of a model
+    of text. Nothing is overwritten.
 
     All families draw new images. Diffusion models also complete an image (--inpaint, --mask) or draw
     variations of it (--vary): PNG or JPEG of any size, center-cropped and resized to the model's. The grid
@@ -101,8 +128,13 @@ class Sample:
 
     run_dir: Model
     out: NewFolder
-    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="Number of images.")] = 64
+    n: Annotated[
+        int | None,
+        typer.Option("--n", min=1, metavar="N", help="Number of images. Default: 64, or 8 for each prompt."),
+    ] = None
     label: Label = None
+    prompt: Prompt = None
+    prompts: Prompts = None
     steps: Steps = None
     sampler: Sampler = None
     settings: Settings = None
@@ -133,19 +165,24 @@ class Sample:
         check_run(self.run_dir)
         from genbench.app import load
         from genbench.app.hub import fetched, fetched_revision
-        from genbench.evaluation.draw import check_places, choose, labels, write
+        from genbench.evaluation.draw import check_places, choose, write
+        from genbench.evaluation.prompts import asked, prompt_remarks
 
         overrides = sampling_settings(self.sampler, self.steps, self.settings)
+        prompts = given_prompts(self.prompt, self.prompts)
         with warnings_in_lines():
             folder = fetched(self.run_dir)
             model = load(folder, device=self.device, weights=self.weights, overrides=overrides)
         context = context_on(self.device, self.seed)
         drawing = choose(model, inpaint=self.inpaint, mask=self.mask, vary=self.vary, strength=self.strength)
-        check_places(self.n, model.shape, self.out)
-        asked_for = labels(model, self.n, self.label, device=context.device)
+        n = (len(prompts) * EACH or IMAGES) if self.n is None else self.n
+        check_places(n, model.shape, self.out)
+        asked_for = asked(model, n, label=self.label, prompts=prompts, device=context.device)
+        for remark in prompt_remarks(model, prompts):
+            complain(remark)
         with whole_folder(self.out):  # all of its files appear at once, or none
-            write(drawing, self.n, asked_for, self.out, batch_size=self.batch_size, context=context)
-        say(f"{counted(self.n, 'image')} in {self.out}: a PNG each, grid.png, samples.npz")
+            write(drawing, n, asked_for, self.out, batch_size=self.batch_size, context=context)
+        say(f"{counted(n, 'image')} in {self.out}: a PNG each, grid.png, samples.npz")
         if commit := fetched_revision(folder):
             say(f"the model is of revision {commit}; the same again: {self.run_dir_at(commit)}")
 
@@ -234,6 +271,13 @@ class SamplerSweep:
             )
         print_sweep(found)
         say(f"{self.out}: table.csv (all metrics), distance.png{', scales.png' * bool(scales)}")
+
+
+def given_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
+    """Return the prompts of --prompt, then those of the file of --prompts. Raises as `read_prompts` does."""
+    from genbench.evaluation.prompts import read_prompts
+
+    return [*(prompt or []), *([] if file is None else read_prompts(file))]
 
 
 def print_sweep(found: "Sweep") -> None:

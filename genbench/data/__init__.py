@@ -4,6 +4,7 @@ Knows files and arrays, and no model, metric or training.
 """
 
 from genbench.data.augment import mirrored, shifted
+from genbench.data.captioned import CaptionedScenes
 from genbench.data.epoch_order import EpochOrder
 from genbench.data.folder import ImageFolder
 from genbench.data.gaussians import Gaussians
@@ -15,6 +16,7 @@ from genbench.data.source import ImageSource
 from genbench.data.store import cache_dir, prepare
 
 __all__ = [
+    "CaptionedScenes",
     "Cifar10",
     "Digits",
     "EpochOrder",

@@ -12,7 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from genbench.data.folder_captions import FolderCaptions, check_mode, find_captions
-from genbench.data.image_files import SUFFIXES, Tree, image_tree, is_folder, is_image, remarks, shortened
+from genbench.data.image_files import (
+    SUFFIXES,
+    Tree,
+    image_tree,
+    is_folder,
+    is_image,
+    kinds_of,
+    remarks,
+    shortened,
+)
 from genbench.data.image_reading import ImageFileError, large_images, load
 from genbench.data.layout import HELD_OUT, TRAIN, class_fault, deep_splits, named, tops
 from genbench.data.source import BY_ROOT, SPLITS, ImageSource, digest, given_root
@@ -249,8 +258,7 @@ class ImageFolder(ImageSource):
         """Count the files below the folders of the splits that captions are read from, by their kinds."""
         files = self.found_captions.files if self.captioned else ()
         prefixes = tuple(map(self.prefix, self.trees))
-        endings = [os.path.splitext(file)[1].lower() for file in files if file.startswith(prefixes)]
-        return Counter(f"files of {ending}" for ending in endings)
+        return kinds_of(file for file in files if file.startswith(prefixes))
 
     def beside_splits(self) -> list[str]:
         """Return the names of folders and images in `root` that belong to neither split."""

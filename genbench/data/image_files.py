@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from genbench.records.untrusted_files import KINDS
 
-__all__ = ["SUFFIXES", "Tree", "image_tree", "is_folder", "is_image", "remarks", "shortened"]
+__all__ = ["SUFFIXES", "Tree", "image_tree", "is_folder", "is_image", "kinds_of", "remarks", "shortened"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 NOWHERE, UNREADABLE = "broken links", "folders that cannot be read"
@@ -94,6 +94,11 @@ def other_kind(entry: os.DirEntry[str]) -> str:
         return ""
     ending = os.path.splitext(entry.name)[1].lower()
     return f"files of {ending}" if ending else "files without an ending"
+
+
+def kinds_of(files: Iterable[str]) -> Counter[str]:
+    """Count files that are no images by their kinds, as `remarks` names them: "files of .txt"."""
+    return Counter(f"files of {os.path.splitext(file)[1].lower()}" for file in files)
 
 
 def is_image(name: str) -> bool:

@@ -5,7 +5,7 @@ small images enlarged; for `genbench animate` and the pictures of a run.
 import math
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Literal
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from genbench.data import to_uint8
-from genbench.evaluation.pictures import tile
-from genbench.generator import Generator, Rng, Trajectory
+from genbench.evaluation.pictures import labelled, tile
+from genbench.generator import Generator, Rng, Trajectory, Y
 from genbench.records.files import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.context import Context
@@ -60,7 +60,7 @@ def sample_count(shape: tuple[int, int, int]) -> int:
     return min(max(side * side, FEWEST), SAMPLES)
 
 
-def animation_of(model: Generator, n: int, y: Tensor | None, *, frames: int, context: Context) -> Tensor:
+def animation_of(model: Generator, n: int, y: Y, *, frames: int, context: Context) -> Tensor:
     """Draw n samples of any model from the seed of a context, and return states from noise to samples, as
     `animated` does. Raises ValueError where the model draws in one step, OutOfMemory.
     """
@@ -77,24 +77,29 @@ def animation_of(model: Generator, n: int, y: Tensor | None, *, frames: int, con
 
 
 @torch.no_grad()
-def animated(model: Trajectory, n: int, y: Tensor | None, *, stream: Rng, frames: int = FRAMES) -> Tensor:
-    """Draw n samples step by step, of labels y (n,) or None, and return states from noise to samples:
+def animated(model: Trajectory, n: int, y: Y, *, stream: Rng, frames: int = FRAMES) -> Tensor:
+    """Draw n samples step by step, of n labels or texts y, or None, and return states from noise to samples:
     (frames, n, C, H, W) uint8 on the host, evenly spaced over the steps.
     """
     return to_uint8(model.trajectory(n, y, rng=stream, frames=frames)).cpu()
 
 
-def save_animation(states: Tensor, path: Path, *, columns: int | None = None) -> None:
+def save_animation(
+    states: Tensor, path: Path, *, columns: int | None = None, labels: Sequence[str] = ()
+) -> None:
     """Write states of samples, (F, N, C, H, W) uint8, as an animation that repeats, whole or not at all.
 
     It takes 3 seconds from the first state to the last, which then stays for 2. The file's ending decides:
     .webp (lossless), .gif (exact for grey images, 256 colours a frame of others), .mp4 (by ffmpeg).
-    columns: near a square by default. Raises ValueError on other endings, OSError where ffmpeg fails.
+    columns: near a square by default. labels: a text in front of each row, or none. Raises ValueError on
+    other endings, OSError where ffmpeg fails.
     """
     check_animation(path)
     columns = -(-states.shape[1] // int(states.shape[1] ** 0.5)) if columns is None else columns
     scale = -(-VISIBLE // min(states.shape[-2:]))
     pictures = [tile(state, columns, scale) for state in states]
+    if labels:
+        pictures = [np.asarray(labelled(each, labels)) for each in frames_of(pictures)]
     with atomic_file(path) as file:
         WRITERS[path.suffix.lower()](pictures, file)
 

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from genbench.data import to_float, to_uint8
 from genbench.data.image_reading import load
-from genbench.evaluation.gallery import CLASSES, classes_in_turn
+from genbench.evaluation.gallery import CLASSES
 from genbench.evaluation.pictures import GREY, save_grid
+from genbench.evaluation.prompts import Asked
 from genbench.evaluation.samples import batches
-from genbench.generator import Edits, Generator, Inpaints, Rng
+from genbench.generator import Edits, Generator, Inpaints, Rng, Y
 from genbench.records.files import atomic_file
 from genbench.runtime import rng
 from genbench.runtime.context import Context
@@ -32,7 +33,6 @@ __all__ = [
     "choose",
     "completions",
     "drawn",
-    "labels",
     "pixels",
     "samples",
     "variations",
@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 GRID = 256  # the most images of a grid
+ACROSS = 16  # the most images of one prompt in a row of the grid
 BLOCK = 4096  # bytes of the smallest file on most disks
 WHITE = 128  # a mask's grey level from which on a pixel is drawn anew
 
@@ -49,8 +50,8 @@ class Drawing(NamedTuple):
     one to be completed; of plain samples there are none.
     """
 
-    draw: Callable[[int, Tensor | None, Rng], Tensor]
-    """(n, y (n,) or None, rng) -> (n, C, H, W) in [-1, 1]."""
+    draw: Callable[[int, Y, Rng], Tensor]
+    """(n, y of n rows or None, rng) -> (n, C, H, W) in [-1, 1]."""
     given: Tensor
     """What stands before them in the grid: (G, C, H, W) uint8, G >= 0."""
 
@@ -107,7 +108,7 @@ def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
     if not bool(wanted.any()):
         raise ValueError(f"--mask {mask} has no white pixel: white marks the pixels to draw")
 
-    def draw(n: int, y: Tensor | None, stream: Rng) -> Tensor:
+    def draw(n: int, y: Y, stream: Rng) -> Tensor:
         x, drawn = repeated(to_float(given), n, stream.device), repeated(wanted, n, stream.device)
         return model.inpaint(x, drawn, y, rng=stream)
 
@@ -124,7 +125,7 @@ def variations(model: Edits, image: Path, strength: float) -> Drawing:
         raise ValueError(f"--strength is {strength}; it must be above 0 (the image itself) and at most 1")
     given = read(image, model.shape)
 
-    def draw(n: int, y: Tensor | None, stream: Rng) -> Tensor:
+    def draw(n: int, y: Y, stream: Rng) -> Tensor:
         return model.vary(repeated(to_float(given), n, stream.device), y, strength=strength, rng=stream)
 
     return Drawing(draw, given)
@@ -147,22 +148,6 @@ def repeated(tensor: Tensor, n: int, device: torch.device) -> Tensor:
     return tensor.to(device).expand(n, *tensor.shape[1:]).contiguous()
 
 
-def labels(model: Generator, n: int, label: int | None, *, device: torch.device) -> Tensor | None:
-    """Choose labels: one for all images, or all classes in turn where label is None: (n,) int64 on `device`,
-    None for an unconditional model.
-    Raises ValueError on a label that the model does not know.
-    """
-    if label is None:
-        return classes_in_turn(model, n, device)
-    if not model.num_classes:
-        raise ValueError(
-            f"--label is {label}, and this model knows none: leave it out, or train with conditional=true"
-        )
-    if not 0 <= label < model.num_classes:
-        raise ValueError(f"--label is {label}; it must be from 0 to {model.num_classes - 1}")
-    return torch.full((n,), label, device=device)
-
-
 def check_places(n: int, shape: tuple[int, int, int], folder: Path) -> None:
     """Raise ValueError where n images of a shape (C, H, W) find no room: in memory, which holds all of them
     for the grid and the arrays, or on the disk of the folder, with a file each. Called before any is drawn.
@@ -174,10 +159,10 @@ def check_places(n: int, shape: tuple[int, int, int], folder: Path) -> None:
 
 @torch.no_grad()
 def drawn(
-    drawing: Drawing, n: int, y: Tensor | None, *, batch_size: int, context: Context
+    drawing: Drawing, n: int, y: Y, *, batch_size: int, context: Context
 ) -> Iterator[tuple[int, Tensor]]:
-    """Draw n images with labels y (n,) or None; yield the number of the first image of each batch, with the
-    batch (B, C, H, W) uint8 on the host.
+    """Draw n images of n labels or texts y, or None; yield the number of the first image of each batch, with
+    the batch (B, C, H, W) uint8 on the host.
 
     Batches and their random numbers are the evaluation's: with its seed, batch size, device and n an
     unconditional model draws the very images that were measured.
@@ -197,15 +182,13 @@ def drawn(
             bar.advance(start + count)
 
 
-def write(
-    drawing: Drawing, n: int, y: Tensor | None, folder: Path, *, batch_size: int, context: Context
-) -> None:
-    """Draw n images, with labels y (n,) or None, into a folder: a PNG each, a grid of them, and their arrays.
-    They are those of `drawn`, written batch by batch.
+def write(drawing: Drawing, n: int, asked: Asked, folder: Path, *, batch_size: int, context: Context) -> None:
+    """Draw n images, of labels or texts, into a folder: a PNG each, a grid of them, and their arrays. They
+    are those of `drawn`, written batch by batch. In the grid each prompt has a row, with its text.
     """
     folder.mkdir(parents=True, exist_ok=True)
     images, digits = list[Tensor](), len(str(n - 1))  # equally many digits: names sort as numbers do
-    for start, batch in drawn(drawing, n, y, batch_size=batch_size, context=context):
+    for start, batch in drawn(drawing, n, asked.y, batch_size=batch_size, context=context):
         images.append(batch)
         # Written batch by batch, so that a long drawing that is stopped leaves what it has.
         for number, image in enumerate(pixels(batch), start):
@@ -213,11 +196,22 @@ def write(
             with naming(path):
                 Image.fromarray(image).save(path)
     together = torch.cat(images)
-    shown = torch.cat([drawing.given, together[:GRID]])
-    save_grid(shown, folder / "grid.png", columns=None if len(drawing.given) else columns(y))
-    arrays = {"samples": pixels(together)} | ({} if y is None else {"labels": y.cpu().numpy()})
+    save_drawn(drawing.given, together, asked, folder / "grid.png")
     with atomic_file(folder / "samples.npz") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # no name is the option of numpy
+        np.savez(file, samples=pixels(together), **asked.arrays)  # type: ignore[arg-type]  # no name is the option of numpy
+
+
+def save_drawn(given: Tensor, images: Tensor, asked: Asked, path: Path) -> None:
+    """Write the grid of at most 256 of the drawn images (N, C, H, W) uint8: behind those that were given,
+    else by classes, or a row for each prompt, of at most 16 of its images.
+    """
+    if not asked.texts or len(given):
+        shown = torch.cat([given, images[:GRID]])
+        save_grid(shown, path, columns=None if len(given) else columns(asked.y))
+        return
+    across = min(asked.each, ACROSS)
+    rows = [part[:across] for part in images.split(asked.each)][: max(1, GRID // across)]
+    save_grid(torch.cat(rows), path, columns=across, labels=asked.texts[:: asked.each][: len(rows)])
 
 
 def pixels(images: Tensor) -> np.ndarray:
@@ -228,9 +222,9 @@ def pixels(images: Tensor) -> np.ndarray:
     return channels_last[..., 0] if images.shape[1] == 1 else channels_last
 
 
-def columns(y: Tensor | None) -> int | None:
+def columns(y: Y) -> int | None:
     """Count the columns of the grid for labels (N,): one for each class, so that a column is a class, where
     there are from 2 to 20 of them; else None, a grid near a square.
     """
-    classes = 1 if y is None else int(y.max()) + 1 - int(y.min())
+    classes = int(y.max()) + 1 - int(y.min()) if isinstance(y, Tensor) else 1
     return classes if 1 < classes <= CLASSES else None

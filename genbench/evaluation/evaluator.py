@@ -133,11 +133,14 @@ class Evaluator:
         found = self.evaluation(model, "ema", self.metrics.of_size(n), SPLITS[:1], seed)
         return {name: value for name, value in found.metrics.items() if not MetricName.parse(name).spread}
 
-    def score_held_out(self, *, labelled: bool, n: int | None = None) -> dict[str, float]:
+    def score_held_out(
+        self, *, labelled: bool = False, captioned: bool = False, n: int | None = None
+    ) -> dict[str, float]:
         """Score n held-out images, or as many as samples are drawn, as far as the test split has them: the
         values that a perfect model would get.
 
-        labelled: whether they come with their labels, to be compared with a conditional model's samples.
+        labelled, captioned: whether they come with their labels, or their captions, to be compared with the
+        samples of a model of these.
         """
         asked = sample_count(self.metrics if n is None else self.metrics.of_size(n), self.data)
         count = min(asked, len(self.data.test))
@@ -146,10 +149,13 @@ class Evaluator:
         def take_batch(place: Place) -> tuple[Any, ...]:
             start, size = place
             # Read batch by batch by the process that needs them: a whole split may not fit on a device.
-            images, y = self.data.test.gather(order[start : start + size], self.context.device)
-            return tuple(take(self.extractor, images, y if labelled else None))
+            index = order[start : start + size]
+            images, y = self.data.test.gather(index, self.context.device)
+            labels = index if captioned else y if labelled else None
+            return tuple(take(self.extractor, images, labels))
 
-        return self.score_batches(take_batch, count, "test", SPLITS[:1])
+        captions = self.data.test.captions if captioned else None
+        return self.score_batches(take_batch, count, "test", SPLITS[:1], captions)
 
     def score_given(self, given: GivenImages) -> dict[str, float]:
         """Score images that came from elsewhere, all of them, against the training and the test images;
@@ -163,21 +169,28 @@ class Evaluator:
                 bar.advance(sum(place))
                 return tuple(taken)
 
-            return self.score_batches(take_batch, n, "given", SPLITS)
+            return self.score_batches(take_batch, n, "given", SPLITS, given.captions)
 
     def score_batches(
-        self, take_batch: Callable[[Place], Sequence[Any]], n: int, of: str, splits: Sequence[str]
+        self,
+        take_batch: Callable[[Place], Sequence[Any]],
+        n: int,
+        of: str,
+        splits: Sequence[str],
+        captions: Sequence[str] | None,
     ) -> dict[str, float]:
         """Score n images, which the processes gather together: take_batch(place) gives the fields of a Taken
         for the images start to start + count - 1.
-        of: whose they are, in names; splits: of the real images to compare with.
+        of: whose they are, in names; splits: of the real images to compare with. captions: those that the
+        labels of the images number, None where these are classes.
         """
         # References first, by all processes together: below the first one works alone.
         references, processes = [self.reference(split) for split in splits], self.context.processes
         with rng.fork(self.context.device):
             results = processes.map(take_batch, list(batches(n, self.metrics.batch_size)))
             taken = (Taken(*result) for result in results)
-            return processes.on_first(lambda: self.scored(taken, n, of, references, self.context.seed)[1])
+            seed = self.context.seed
+            return processes.on_first(lambda: self.scored(taken, n, of, references, seed, captions)[1])
 
     def evaluation(
         self, model: Generator, of: str, metrics: Metrics, splits: Sequence[str], seed: int
@@ -186,15 +199,21 @@ class Evaluator:
         own; both the samples and the draws of scores follow from `seed`. Raises as `score_model` does.
         """
         context, n = replace(self.context, seed=seed), sample_count(metrics, self.data)
+        # What chooses among weights compares with validation images, and takes the captions of these.
+        prompts = self.data.validation if splits == ("validation",) else None
+        prompts = self.data.test if prompts is None else prompts
         # Before any sample is drawn: where weights of the feature network are missing, nothing was in vain.
         references, drawn = [self.reference(split) for split in splits], list[Drawn]()
         device, bar = context.device, context.progress.bar(f"evaluating {of} weights", n)
         with torch.no_grad(), rng.fork(device), bar as shown:
-            samples = Samples(model, self.data, self.extractor, context, n=n, of=of, bar=shown)
+            samples = Samples(
+                model, self.data, self.extractor, context, n=n, of=of, bar=shown, prompts=prompts
+            )
             results = context.processes.map(samples.batch, list(batches(n, metrics.batch_size)))
 
             def score() -> tuple[Any, ...]:
-                found, values = self.scored(samples.taken(results), n, of, references, seed)
+                captions = prompts.captions if model.takes_text else None
+                found, values = self.scored(samples.taken(results), n, of, references, seed, captions)
                 drawn.append(found)
                 return values, tuple(samples.account)
 
@@ -205,16 +224,23 @@ class Evaluator:
         return Evaluation(values, passes / n, seconds / n, outside / n, next(iter(drawn), None))
 
     def scored(
-        self, taken: Iterable[Taken], n: int, of: str, references: Sequence[Reference], seed: int
+        self,
+        taken: Iterable[Taken],
+        n: int,
+        of: str,
+        references: Sequence[Reference],
+        seed: int,
+        captions: Sequence[str] | None,
     ) -> tuple[Drawn, dict[str, float]]:
         """Collect n images and compute their scores, by their full names, in the first process; of: whose
-        they are, in names. Scores draw their splits and subsets from a stream of `seed`, so that equal images
-        get equal values. Raises OutOfMemory, with a smaller batch as the remedy.
+        they are, in names; captions: as for `score_batches`. Scores draw their splits and subsets from a
+        stream of `seed`, so that equal images get equal values. Raises OutOfMemory, with a smaller batch as
+        the remedy.
         """
         work = f"the scores on {self.context.device} of {n} images ({of})"
         with memory_for(work, smaller_evaluation(self.metrics.batch_size)):
             stream = rng.derive(seed, "scores")
-            drawn = collect(taken, n, extractor=self.extractor, of=of, seed=stream)
+            drawn = collect(taken, n, extractor=self.extractor, of=of, seed=stream, captions=captions)
             return drawn, compute(drawn, self.metrics.scores, references)
 
 

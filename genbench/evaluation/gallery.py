@@ -2,8 +2,9 @@
 codes rebuild and interpolate, and which samples resemble training images.
 """
 
+import math
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from genbench.evaluation.animation import Format, animated, formats_of, sample_c
 from genbench.evaluation.figures import codes_figure
 from genbench.evaluation.pictures import save_grid
 from genbench.evaluation.projection import principal_components
+from genbench.evaluation.prompts import PROMPTS, Asked, held_out_captions, in_turn, write_prompts
 from genbench.evaluation.samples import held_out_order
 from genbench.evaluation.slerp import slerp
 from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory, Y, frame_indices
@@ -27,10 +29,11 @@ from genbench.runtime.printable import complain
 from genbench.tracking import Tracker
 from genbench.training.step import model_batch
 
-__all__ = ["Gallery"]
+__all__ = ["CAPTIONS", "CLASSES", "GRID", "Gallery"]
 
 GRID = 64  # images of a grid
 CLASSES = 20  # the most rows of a conditional model's grid
+CAPTIONS = 8  # rows of the grid of a model of text
 ENCODED, AT_ONCE = 1000, 250  # test images whose codes are projected, and how many are encoded at a time
 REBUILT, COLUMNS = 32, 8  # test images that are shown with their reconstructions, and how many in a row
 SOUGHT = 1000  # samples whose nearest training images are looked for
@@ -49,6 +52,10 @@ class Picture(NamedTuple):
     """Number of images in a row; None makes the grid about square."""
     states: Tensor | None = None
     """Of a picture of samples on their way: what an animation shows, (F, N, C, H, W) uint8."""
+    labels: Sequence[str] = ()
+    """A text in front of each row, such as the caption that its samples are drawn to; or none."""
+    moving_labels: Sequence[str] = ()
+    """The same of the rows of the animation."""
 
 
 class Gallery:
@@ -81,18 +88,32 @@ class Gallery:
             save_grid(self.data.whole_train.images[:GRID], self.folder / "real.png")
 
     def samples(self, model: Generator, images_seen: int) -> Path:
-        """Draw a grid of samples, of a conditional model one row for each class, its work shared among the
-        processes; returns the path of its file, whose name holds images_seen.
+        """Draw a grid of samples, of a conditional model one row for each class, of a model of text one for
+        each of 8 held-out captions, its work shared among the processes; returns the path of its file, whose
+        name holds images_seen. The captions are written beside it, into prompts.txt.
         """
-        device = self.context.device
-        y: Tensor | None = None
+        device, each = self.context.device, self.samples_per_class
+        y: Y = None
+        rows = self.captions(CAPTIONS) if model.takes_text else []
         if model.num_classes:  # a row for each class: 0, 0, .., 1, 1, ..
             classes = torch.arange(min(model.num_classes, CLASSES), device=device)
-            y = classes.repeat_interleave(self.samples_per_class)
-        n, columns = (GRID, None) if y is None else (len(y), self.samples_per_class)
+            y = classes.repeat_interleave(each)
+        elif rows:
+            y = model.condition([text for text in rows for _ in range(each)]).to(device)
+            if self.context.first:
+                write_prompts(rows, self.folder / PROMPTS)
+        n, columns = (GRID, None) if y is None else (len(y), each)
+
+        def draw(n: int, y: Y) -> Tensor:
+            return model.sample(n, y, rng=self.rng())
+
         with rng.fork(device), memory_for(f"drawing {n} samples at once on {device}", FREE):
-            x = self.context.processes.images(n, y, lambda n, y: model.sample(n, y, rng=self.rng()))
-        return self.show(Picture("samples", to_uint8(x), columns), images_seen)
+            x = self.context.processes.images(n, y, draw)
+        return self.show(Picture("samples", to_uint8(x), columns, labels=rows), images_seen)
+
+    def captions(self, n: int) -> list[str]:
+        """Return the first n different captions of held-out images, or fewer where there are not as many."""
+        return held_out_captions(self.data, n, self.context.seed)
 
     def details(self, model: Generator, images_seen: int) -> None:
         """Draw the pictures that only some models have: the way from noise to samples, from data to noise,
@@ -121,16 +142,23 @@ class Gallery:
 
     def trajectory(self, model: Trajectory) -> Picture:
         """Draw the states between noise and samples: 6 rows, one for each sample, of 12 states in the order
-        of sampling, the classes in turn for a conditional model. An animation shows the same samples, and
-        more of their states.
+        of sampling, the classes or held-out captions in turn for a conditional model. An animation shows the
+        same samples, and more of their states; of a model of text a row for each caption.
         """
         assert isinstance(model, Generator)  # a trajectory is what some of them have
         moving = 0 if self.animation is None else sample_count(model.shape)
         n, many = max(ROWS, moving), MOVING if moving else FRAMES
-        y = classes_in_turn(model, n, self.context.device)
-        states = animated(model, n, y, stream=self.rng(), frames=many)
-        shown = frames("trajectory", states[frame_indices(many, FRAMES), :ROWS])
-        return shown._replace(states=states[:, :moving].contiguous()) if moving else shown
+        texts = self.captions(math.isqrt(moving) or ROWS) if model.takes_text else []
+        while moving and texts and moving % len(texts):  # few captions: rows of an animation are equally long
+            texts.pop()
+        asked = in_turn(model, n, texts, self.context.device)
+        states = animated(model, n, asked.y, stream=self.rng(), frames=many)
+        shown = frames("trajectory", states[frame_indices(many, FRAMES), :ROWS], asked.texts[:ROWS])
+        if not moving:
+            return shown
+        # Samples of one caption side by side: 0, k, 2k, .., then 1, k + 1, ..
+        order = torch.arange(moving).reshape(-1, len(texts) or 1).T.flatten()
+        return shown._replace(states=states[:, order].contiguous(), moving_labels=texts)
 
     def forward_process(self, model: ForwardProcess) -> Picture:
         """Draw the states between training images and noise: 6 rows, one for each of the first images, of 12
@@ -185,25 +213,28 @@ class Gallery:
         """Draw the images of 12 codes on the arc between two codes, for 6 pairs, a row each; of two test
         images where the model encodes, else of two draws of the prior.
         """
-        start, end, y = self.ends(model)
+        start, end, asked = self.ends(model)
         # On the arc, not the line: see `slerp`.
         shares = torch.linspace(0, 1, FRAMES, device=self.context.device).tolist()
-        return frames(
-            "interpolation", torch.stack([model.decode(slerp(start, end, share), y) for share in shares])
-        )
+        states = torch.stack([model.decode(slerp(start, end, share), asked.y) for share in shares])
+        return frames("interpolation", states, asked.texts)
 
-    def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Y]:
+    def ends(self, model: Decodes) -> tuple[Tensor, Tensor, Asked]:
         """Choose the two codes of each row: of test images where the model encodes, else of its prior.
-        Returns them, (6, *latent_shape) each, and one label for both, (6,), None for an unconditional model.
+        Returns them, (6, *latent_shape) each, and one label or caption for both, nothing for an unconditional
+        model; of test images the caption is that of the first.
         """
         if isinstance(model, Latent):
-            x, y = model_batch(model, self.data.test, self.pairs(model), self.context.device)
+            index = self.pairs(model)
+            x, y = model_batch(model, self.data.test, index, self.context.device)
             start, end = model.encode(x, y).chunk(2)
-            return start, end, None if y is None else y[:ROWS]
-        y = classes_in_turn(model, ROWS, self.context.device)
-        both = None if y is None else torch.cat([y, y])
-        start, end = model.prior(2 * ROWS, both, rng=self.rng()).chunk(2)
-        return start, end, y
+            captions = self.data.test.captions if model.takes_text else None
+            texts = [] if captions is None else [captions[number] for number in index[:ROWS].tolist()]
+            return start, end, Asked(None if y is None else y[:ROWS], texts)
+        texts = self.captions(ROWS) if model.takes_text else []
+        asked = in_turn(model, ROWS, texts, self.context.device)
+        start, end = model.prior(2 * ROWS, asked.repeated(2), rng=self.rng()).chunk(2)
+        return start, end, asked
 
     def pairs(self, model: Generator) -> Tensor:
         """Indices of test images, (2 ROWS,): row i goes from the i-th to the one ROWS further on.
@@ -237,25 +268,27 @@ class Gallery:
         """
         path = self.path(picture.name, images_seen)
         if self.context.first:
-            save_grid(picture.images, path, columns=picture.columns)
+            save_grid(picture.images, path, columns=picture.columns, labels=picture.labels)
             self.tracker.image(picture.name, path, images_seen=images_seen)
             # States that are all alike, of a model that draws in one step after all, show no way.
             if picture.states is not None and not torch.equal(picture.states[0], picture.states[-1]):
-                self.show_animation(picture.states, images_seen)
+                self.show_animation(picture.states, picture.moving_labels, images_seen)
         return path
 
-    def show_animation(self, states: Tensor, images_seen: int) -> None:
-        """Write an animation in the format of the run, and pass its WebP or GIF to the tracker. A program for
-        videos that fails costs the video alone, with a warning.
+    def show_animation(self, states: Tensor, labels: Sequence[str], images_seen: int) -> None:
+        """Write an animation in the format of the run, with a text in front of each of its rows, if any, and
+        pass its WebP or GIF to the tracker. A program for videos that fails costs the video alone, with a
+        warning.
         """
+        columns = states.shape[1] // len(labels) if labels else None
         first, *others = [
             self.path("animation", images_seen, ending) for ending in formats_of(self.animation)
         ]
-        save_animation(states, first)
+        save_animation(states, first, columns=columns, labels=labels)
         self.tracker.image("animation", first, images_seen=images_seen)
         for video in others:
             try:
-                save_animation(states, video)
+                save_animation(states, video, columns=columns, labels=labels)
             except (OSError, ValueError, subprocess.SubprocessError) as error:
                 complain(f"{video} is not written: {error}")
 
@@ -272,12 +305,12 @@ class Gallery:
         return self.context.generator("gallery")
 
 
-def frames(name: str, states: Tensor) -> Picture:
+def frames(name: str, states: Tensor, labels: Sequence[str] = ()) -> Picture:
     """Make a picture of processes, one row for each of N images and one column for each of F states; states
-    (F, N, C, H, W), uint8 or in [-1, 1], on any device.
+    (F, N, C, H, W), uint8 or in [-1, 1], on any device. labels: a text in front of each row, or none.
     """
     pixels = to_uint8(states) if states.is_floating_point() else states
-    return Picture(name, pixels.transpose(0, 1).flatten(0, 1).cpu(), len(states))
+    return Picture(name, pixels.transpose(0, 1).flatten(0, 1).cpu(), len(states), labels=labels)
 
 
 def nearest_rows(drawn: Drawn, train: Reference) -> Tensor:
@@ -294,10 +327,3 @@ def nearest_rows(drawn: Drawn, train: Reference) -> Tensor:
         for mine, *theirs in zip(*rows, strict=True)
     ]
     return torch.cat(images)
-
-
-def classes_in_turn(model: Generator, n: int, device: torch.device) -> Tensor | None:
-    """Return the labels 0, 1, .., K - 1, 0, 1, .. for a conditional model: (n,) int64 on `device`; None for
-    an unconditional one. So the columns of a grid are classes.
-    """
-    return torch.arange(n, device=device) % model.num_classes if model.num_classes else None

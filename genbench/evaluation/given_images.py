@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.data.image_files import SUFFIXES, image_tree, remarks
+from genbench.data.folder_captions import find_captions
+from genbench.data.image_files import SUFFIXES, image_tree, kinds_of, remarks
 from genbench.data.image_reading import ImageFileError, large_images, opened
 from genbench.evaluation.array_remedies import contents, rearranged, to_bytes, to_labels
 from genbench.evaluation.npz_file import read_npy, read_npz
+from genbench.evaluation.prompts import cleaned_prompt
 from genbench.evaluation.tensor_file import read_tensors
 
-__all__ = ["GivenImages", "checked", "checked_labels", "read"]
+__all__ = ["GivenImages", "checked", "checked_captions", "checked_labels", "read"]
 
 ARRAYS = "samples.npz"  # what `genbench sample` leaves in its folder, beside a grid that is no sample
 ORIENTATION = 0x0112  # of EXIF; 1 is upright
@@ -27,20 +29,25 @@ MODES = {1: ("L", "1"), 3: ("RGB",)}  # Pillow's modes by channels, that of the 
 
 
 class GivenImages(NamedTuple):
-    """Images that any tool made, all in memory, to be scored as samples are; with the classes that were asked
-    for, where an .npz file states them.
+    """Images that any tool made, all in memory, to be scored as samples are; with the classes or the texts
+    that were asked for, where they are stated.
     """
 
     images: Tensor
     """(N, C, H, W) uint8."""
     labels: Tensor | None
     """(N,) int64, the classes that were asked for, where they are known."""
+    captions: Sequence[str] | None = None
+    """The texts that were asked for, one for each image, where they are known; then there are no labels."""
 
     def part(self, start: int, count: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Return the images number start to start + count - 1, (count, C, H, W) uint8 on `device`, with their
-        labels (count,) int64 on the host, or None where there are none.
+        labels (count,) int64 on the host, of images with captions their numbers; None where there are
+        neither.
         """
         index = slice(start, start + count)
+        if self.captions is not None:
+            return self.images[index].to(device), torch.arange(start, start + count)
         return self.images[index].to(device), None if self.labels is None else self.labels[index]
 
 
@@ -50,7 +57,8 @@ def read(
     """Read the images of a file of arrays (.npz, .npy, .pt, .pth), or of all image files below a folder; of a
     folder that `genbench sample` wrote, its samples.npz.
     Nothing is resized or converted. class_names: of the data; a folder in which each image lies in a folder
-    of one of these names gives labels. Raises ValueError on what is not bytes of the shape (C, H, W) of the
+    of one of these names gives labels, and one with a caption for each image, as folders of data have them,
+    gives these. Raises ValueError on what is not bytes of the shape (C, H, W) of the
     data, and where the path is neither.
     """
     path = Path(path)
@@ -72,7 +80,10 @@ def read_folder(folder: Path, shape: tuple[int, int, int], class_names: Sequence
     warnings. Raises ValueError where there is none, or one that cannot be read, with their number.
     """
     tree = image_tree(folder)
-    found = remarks(folder, [tree])
+    texts = find_captions(folder, tree.images, tree.texts, "auto")
+    found = remarks(folder, [tree], read={} if texts.fault else kinds_of(texts.files))
+    if texts.fault and texts.is_meant:
+        found.append(f"Captions are not read: {texts.fault}.")
     if not tree.images:
         raise ValueError(f"{folder} holds no images ({', '.join(SUFFIXES)}). {' '.join(found)}".rstrip())
     for remark in found:
@@ -87,7 +98,10 @@ def read_folder(folder: Path, shape: tuple[int, int, int], class_names: Sequence
     if faults:
         more = f". The same holds for {len(faults) - 1:,} more of its images" if len(faults) > 1 else ""
         raise ValueError(f"{faults[0]}{more}")
-    return GivenImages(torch.stack(images).contiguous(), folder_labels(files, class_names))
+    together = torch.stack(images).contiguous()
+    if not texts.fault:
+        return GivenImages(together, None, [texts.caption(file) for file in files])
+    return GivenImages(together, folder_labels(files, class_names))
 
 
 def natural(file: str) -> list[tuple[int, int | str]]:
@@ -141,7 +155,7 @@ def of_npz(file: Path) -> dict[str, np.ndarray]:
     """Read the arrays of an .npz file by the names that genbench gives them, or that numpy gives where images
     and labels are saved without names, as the samples of guided-diffusion (ADM) are.
     """
-    return read_npz(file, ("samples", "labels"), instead=("arr_0", "arr_1"))
+    return read_npz(file, ("samples", "labels", "captions"), instead=("arr_0", "arr_1"))
 
 
 READERS: Mapping[str, Callable[[Path], Mapping[str, np.ndarray | Tensor]]] = {
@@ -158,9 +172,14 @@ def read_arrays(file: Path, shape: tuple[int, int, int], num_classes: int) -> Gi
     """Read the images and, where it has them, the labels of a file of arrays. Raises ValueError where they
     are not images and classes of the data, and as the reader of such files does.
     """
-    found = READERS[file.suffix.lower()](file)
+    found = dict(READERS[file.suffix.lower()](file))
+    captions = found.pop("captions", None)
     samples, *labels = ((f"{file}: {name}" if name else str(file), array) for name, array in found.items())
     images = checked(samples[1], shape, samples[0])
+    if captions is not None:
+        if labels:
+            raise ValueError(f"{file} holds labels and captions, and scores take one of them: keep one")
+        return GivenImages(images, None, checked_captions(captions, len(images), f"{file}: captions"))
     if not labels:
         return GivenImages(images, None)
     return GivenImages(images, checked_labels(labels[0][1], len(images), num_classes, labels[0][0]))
@@ -224,3 +243,25 @@ def checked_labels(given: np.ndarray | Tensor, n: int, num_classes: int, where: 
             f"{num_classes - 1}, the classes of the data: number them so, or save the samples without labels"
         )
     return torch.from_numpy(labels.astype(np.int64))  # torch lacks some of numpy's integers
+
+
+def checked_captions(given: object, n: int, where: str) -> list[str]:
+    """Check that captions are n texts, and return them in one line each; an empty one is no text.
+
+    where: their place or name, with which messages begin. Raises ValueError on all others, with the number of
+    the image.
+    """
+    texts = np.asarray(given)
+    if texts.shape != (n,) or texts.dtype.kind not in "US":
+        raise ValueError(
+            f"{where} has shape {list(texts.shape)} and dtype {texts.dtype}; it must be {n} texts: "
+            "use numpy.array(captions, dtype=str), one for each image"
+        )
+    found = list[str]()
+    for number, text in enumerate(texts.tolist()):
+        place = f"{where}[{number}]"
+        try:
+            found.append(cleaned_prompt(text if isinstance(text, str) else text.decode(), place))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{place} is not UTF-8 text: save it in that encoding") from error
+    return found

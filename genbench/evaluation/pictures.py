@@ -10,15 +10,19 @@ import torch
 from torch import Tensor
 
 from genbench.records.files import atomic_file
+from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
-__all__ = ["save_grid"]
+__all__ = ["labelled", "save_grid"]
 
 BORDER = 3  # pixels between tiles; a line of one is lost where a page shows the grid smaller
 GREY = 128
 LETTER = 14  # pixels; height of the letters of labels
+LINE = 17  # pixels from one line of a label to the next
+MARGIN = 230  # pixels; longer labels, such as captions, are broken into lines of at most this width
 VISIBLE = 48  # pixels; smaller tiles are enlarged to at least this
 
 
@@ -32,7 +36,8 @@ def save_grid(
 ) -> None:
     """Write images as one PNG, row by row; small ones are enlarged by repeating pixels.
     images (N, C, H, W) uint8, C = 1 or 3. columns: near a square by default; each pixel becomes scale x
-    scale. labels: a short text in front of each row, or none. Raises ValueError on other shapes and types.
+    scale. labels: a text in front of each row, see `labelled`, or none. Raises ValueError on other shapes and
+    types.
     """
     from PIL import Image
 
@@ -69,15 +74,39 @@ def tile(images: Tensor, columns: int, scale: int) -> np.ndarray:
 
 def labelled(picture: "Image", labels: Sequence[str]) -> "Image":
     """Return a grid with a white margin at its left, in which each of its rows has a label, black, beside its
-    middle. The rows are of equal height, and as many as labels.
+    middle. The rows are of equal height, and as many as labels. A long label takes several lines, as many as
+    its row has room for; then it ends in dots. Control characters are spelt out.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(LETTER)
-    margin = round(max(font.getlength(label) for label in labels)) + LETTER
+    height = (picture.height - BORDER) / len(labels)
+    rows = [broken(in_one_line(label), font, most=max(1, int(height // LINE))) for label in labels]
+    margin = round(max(font.getlength(line) for lines in rows for line in lines)) + LETTER
     found = Image.new("RGB", (picture.width + margin, picture.height), "white")
     found.paste(picture, (margin, 0))
-    draw, height = ImageDraw.Draw(found), (picture.height - BORDER) / len(labels)
-    for row, label in enumerate(labels):
-        draw.text((LETTER // 2, (row + 0.5) * height), label, fill="black", font=font, anchor="lm")
+    draw = ImageDraw.Draw(found)
+    for row, lines in enumerate(rows):
+        for place, line in enumerate(lines):
+            y = (row + 0.5) * height + (place - (len(lines) - 1) / 2) * LINE
+            draw.text((LETTER // 2, y), line, fill="black", font=font, anchor="lm")
     return found
+
+
+def broken(text: str, font: "FreeTypeFont | ImageFont", *, most: int) -> list[str]:
+    """Break a text at its spaces into at most `most` lines of MARGIN pixels, one or more; what finds no room
+    is left out, with dots in its place.
+    """
+    lines, left = list[str](), text[: MARGIN * most]  # no letter is narrower than a pixel
+    while left and len(lines) < most:
+        fits = next((n for n in range(len(left), 1, -1) if font.getlength(left[:n]) <= MARGIN), 1)
+        space = left.rfind(" ", 1, fits + 1)
+        end = len(left) if fits == len(left) else fits if space < 0 else space
+        lines.append(left[:end].rstrip())
+        left = left[end:].lstrip()
+    if left or len(text) > MARGIN * most:
+        last = lines[-1]
+        while last and font.getlength(f"{last} ..") > MARGIN:
+            last = last[:-1]
+        lines[-1] = f"{last} .."
+    return lines or [""]

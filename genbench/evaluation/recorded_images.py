@@ -55,10 +55,14 @@ def record_images(given: GivenImages, record: Mapping[str, Any], row: Row, folde
     OSError where the disk does not allow it; nothing remains then.
     """
     grid = Path("samples") / "samples_000000000.png"
-    labels = {"conditional": "true"} if given.labels is not None else {}
+    asked = {"conditional": "true"} if given.labels is not None else {}
+    if given.captions is not None:
+        asked = {"text": "given"}
     content = hashlib.sha256(given.images.numpy().tobytes())
     if given.labels is not None:
         content.update(given.labels.numpy().tobytes())
+    if given.captions is not None:
+        content.update("\n".join(given.captions).encode())
     result = {
         **{key: record[key] for key in ("genbench", "data_key", "seed", "metrics")},
         **{key: record[key] for key in ("kinds", "feature_networks") if key in record},
@@ -66,7 +70,7 @@ def record_images(given: GivenImages, record: Mapping[str, Any], row: Row, folde
         "run": folder.name,
         "status": STATUS,
         "identity": hashlib.sha256(f"{row.name} {content.hexdigest()}".encode()).hexdigest(),
-        "choices": {"model": row.name, "data": row.data, **labels},
+        "choices": {"model": row.name, "data": row.data, **asked},
         "config": {"data": dict(row.config)},
         "samples": {"grid": str(grid)},
         "given": {"target": row.target, "images": len(given.images), "when": record["when"]},

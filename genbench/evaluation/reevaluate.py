@@ -23,6 +23,7 @@ from genbench.records.run_directory import Run, version
 from genbench.runtime.context import Context
 from genbench.training import checkpoint_contents
 from genbench.training.checkpoint import CheckpointStore
+from genbench.training.step import read_captions
 
 __all__ = ["Origin", "Reevaluation", "check_fits"]
 
@@ -89,9 +90,12 @@ class Reevaluation:
         check_fits(model, self.source)  # before the data are prepared, which may take minutes
         if not self.metrics.scores and not isinstance(model, Likelihood | Latent):
             raise ValueError("this model has no likelihood: choose --metrics standard, or others with scores")
+        read_captions(model, self.evaluator.data)
         quality: dict[str, float] = {}
         if self.metrics.scores:
-            held_out = self.evaluator.score_held_out(labelled=model.num_classes > 0)
+            held_out = self.evaluator.score_held_out(
+                labelled=model.num_classes > 0, captioned=model.takes_text
+            )
             quality = self.evaluator.score_model(model, of).metrics | held_out
         likelihood = self.evaluator.held_out.likelihood(model)
         return self.record(quality, likelihood) | origin._asdict() | {"weights": str(of)}
@@ -107,7 +111,10 @@ class Reevaluation:
         few = "there is 1 image" if n == 1 else f"there are {n} images"
         self.metrics.check_count(n, few, "bring more", "--set ")  # before the data are prepared
         quality = self.evaluator.score_given(given)
-        held_out = self.evaluator.score_held_out(labelled=given.labels is not None, n=len(given.images))
+        captioned = given.captions is not None and self.evaluator.data.test.captions is not None
+        held_out = self.evaluator.score_held_out(
+            labelled=given.labels is not None, captioned=captioned, n=len(given.images)
+        )
         return self.record(quality | held_out, None)
 
     def record(self, quality: Mapping[str, float], likelihood: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -132,13 +139,16 @@ class Reevaluation:
 
 def check_fits(model: Generator, source: ImageSource) -> None:
     """Raise ValueError, with both shapes or numbers of classes and the remedy, where a model's images or
-    classes are not those of the data; an unconditional model fits all classes.
+    classes are not those of the data, or a model of text would have no captions; an unconditional model fits
+    all classes.
     """
     if model.shape != source.shape:
         raise ValueError(
             f"the model draws images of {model.shape}, {source.name} has {source.shape}: "
             "evaluate it on data of its own shape (--data, --set data.size=..)"
         )
+    if model.takes_text:
+        source.check_captions()
     if model.num_classes not in (0, source.num_classes):
         raise ValueError(
             f"the model is conditional on {model.num_classes} classes, {source.name} has "

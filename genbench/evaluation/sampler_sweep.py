@@ -13,14 +13,16 @@ import torch
 from genbench.data import ImageSource, prepare, to_uint8
 from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.figures import Curve, curves_figure
-from genbench.evaluation.gallery import classes_in_turn
 from genbench.evaluation.pictures import save_grid
+from genbench.evaluation.prompts import held_out_captions, in_turn, write_prompts
+from genbench.evaluation.reevaluate import check_fits
 from genbench.generator import Generator, Trajectory
 from genbench.metrics import Metrics
 from genbench.records.files import atomic_file
 from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.runtime.context import Context
+from genbench.training.step import read_captions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +85,11 @@ def sampler_sweep(
                 "this model draws its samples in one step, so there is nothing to vary: give a "
                 "run of a model that draws step by step, such as model=ddpm"
             )
-    evaluator = Evaluator(prepare(source, progress=context.progress), metrics, context)
+    model = load(todo[0])
+    check_fits(model, source)
+    data = prepare(source, progress=context.progress)
+    read_captions(model, data)
+    evaluator = Evaluator(data, metrics, context)
     rows: list[dict[str, Any]] = []
     for setting in todo:
         found = evaluator.score_model(load(setting), "ema", splits=["train"])
@@ -94,13 +100,14 @@ def sampler_sweep(
             file.write(pd.DataFrame(rows).to_csv(index=False).encode())
     table = pd.DataFrame(rows)
     score = first_score(table)
-    real = evaluator.score_held_out(labelled=bool(load(todo[0]).num_classes))
+    real = evaluator.score_held_out(labelled=bool(model.num_classes), captioned=model.takes_text)
     sweep = Sweep(table, score, real.get(str(replace(MetricName.parse(score), of="test"))))
     distance_figure(sweep, out / "distance.png")
     if SCALE in table:
         # The first setting with each scale, since one row shows one model.
         first = {str(setting[SCALE]): setting for setting in reversed(todo)}
-        scales_figure({scale: load(first[scale]) for scale in sorted(first, key=float)}, out, context)
+        texts = held_out_captions(data, COLUMNS, context.seed) if model.takes_text else []
+        scales_figure({scale: load(first[scale]) for scale in sorted(first, key=float)}, texts, out, context)
     return sweep
 
 
@@ -145,14 +152,16 @@ def title_of(name: MetricName) -> str:
     return f"{title}{to} ({name.basis.replace(',', ', ')})"
 
 
-def scales_figure(models: Mapping[str, Generator], out: Path, context: Context) -> None:
+def scales_figure(models: Mapping[str, Generator], texts: Sequence[str], out: Path, context: Context) -> None:
     """Write a grid of samples to scales.png: one row for each guidance scale, the name of its model, all from
-    the same noise, with the classes in turn as columns.
+    the same noise, with the classes, or some texts, in turn as columns; these into scales_prompts.txt.
     """
     rows = []
     for model in models.values():
-        y = classes_in_turn(model, COLUMNS, context.device)
+        y = in_turn(model, COLUMNS, texts, context.device).y
         with torch.no_grad():
             rows.append(to_uint8(model.sample(COLUMNS, y, rng=context.generator("scales"))).cpu())
     labels = [f"scale {float(scale):g}" for scale in models]
     save_grid(torch.cat(rows), out / "scales.png", columns=COLUMNS, labels=labels)
+    if texts:
+        write_prompts(texts, out / "scales_prompts.txt")

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, out_of_range, to_uint8
-from genbench.generator import Generator
+from genbench.data import ImageData, Split, out_of_range, to_uint8
+from genbench.generator import Generator, Y
 from genbench.metrics import FeatureExtractor, Metrics, PassCounter, Taken, take
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.memory import memory_for, smaller_evaluation
 from genbench.runtime.progress import Bar
+from genbench.training.step import captions_of
 
 __all__ = ["Account", "Place", "Samples", "batches", "held_out_order", "sample_count", "training_labels"]
 
@@ -42,7 +43,7 @@ class Samples:
     """Draws a model's samples batch by batch and sends each batch through the feature network.
 
     n: how many there will be; of: whose they are ("ema", "raw"), both for messages. bar: shows how far it is.
-    `account` sums up what `taken` has seen.
+    prompts: the split whose captions a model of text draws. `account` sums up what `taken` has seen.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class Samples:
         n: int,
         of: str,
         bar: Bar,
+        prompts: Split,
     ) -> None:
         self.model, self.data, self.extractor, self.context = model.eval(), data, extractor, context
         self.n, self.of, self.bar = n, of, bar
+        self.prompts, self.order = prompts, seeded_order(len(prompts), context.seed)
         self.account = Account()
 
     def batch(self, place: Place) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
@@ -71,7 +74,7 @@ class Samples:
         stream = self.context.generator("evaluate", start)
         work = f"the evaluation on {self.context.device}, {count} samples at a time (metrics.batch_size)"
         with memory_for(work, smaller_evaluation(count)):
-            y = training_labels(self.model, self.data, count, stream)
+            y, labels = self.conditions(place, stream)
             started = time.perf_counter()
             with PassCounter(self.model.networks()) as counter:
                 x = self.model.sample(count, y, rng=stream)
@@ -80,9 +83,20 @@ class Samples:
             seconds = time.perf_counter() - started
             self.bar.advance(start + count, f"{count / seconds:,.0f} images/s")
             outside = float(out_of_range(x).double()) * count
-            taken = None if wrong else take(self.extractor, to_uint8(x), y)
+            taken = None if wrong else take(self.extractor, to_uint8(x), labels)
         account = Account(counter.rows, seconds, outside, tuple(start + index for index in wrong))
         return tuple(account), None if taken is None else tuple(taken)
+
+    def conditions(self, place: Place, stream: torch.Generator) -> tuple[Y, Tensor | None]:
+        """Choose what the samples of a batch are drawn from: classes as frequent as in training, or, of a
+        model of text, the captions of `prompts` in a seeded order, again from the first one where there are
+        fewer than samples. Returns y, and what scores have as labels: of captions their numbers among those.
+        """
+        if not self.model.takes_text:
+            labels = training_labels(self.model, self.data, place[1], stream)
+            return labels, labels
+        numbers = self.order[torch.arange(place[0], sum(place)) % len(self.order)]
+        return captions_of(self.prompts, numbers, self.context.device), numbers
 
     def taken(self, results: Iterable[tuple[tuple[Any, ...], tuple[Any, ...] | None]]) -> Iterator[Taken]:
         """Yield what `batch` took of each batch, up to the first with a sample that is not finite.
@@ -105,7 +119,12 @@ def held_out_order(data: ImageData, seed: int) -> Tensor:
 
     Files lie by class: without it the first hundred would all be of one.
     """
-    return torch.randperm(len(data.test), generator=rng.generator(torch.device("cpu"), seed, "held out"))
+    return seeded_order(len(data.test), seed)
+
+
+def seeded_order(n: int, seed: int) -> Tensor:
+    """Return a random order of n held-out images, which follows from a seed: (n,) int64."""
+    return torch.randperm(n, generator=rng.generator(torch.device("cpu"), seed, "held out"))
 
 
 def sample_count(metrics: Metrics, data: ImageData) -> int:

@@ -25,7 +25,7 @@ class Taken(NamedTuple):
     images: Tensor
     """(B, C, H, W) uint8."""
     labels: Tensor | None
-    """(B,) int64."""
+    """(B,) int64; of images that belong to captions the numbers of these, see `Drawn`."""
     features: Tensor
     """(B, d) float32."""
     logits: Tensor
@@ -89,10 +89,12 @@ def collect(
     extractor: FeatureExtractor,
     of: str,
     seed: int,
+    captions: Sequence[str] | None = None,
 ) -> Drawn:
     """Take in n images batch by batch, in memory that does not grow with n above 50,000.
 
     of: whose images these are, as it stands in names: "ema", "raw" or "test"; seed: of what scores draw.
+    captions: those that labels number, None where labels are classes.
     Raises ValueError where there are not n images, FloatingPointError on features that are not finite.
     """
     # Memory stays bounded: moments need no image, features and images a part, logits a larger one.
@@ -119,4 +121,5 @@ def collect(
         images=torch.cat(all_images),
         labels=None if all_labels[0] is None else torch.cat(all_labels),
         logits=torch.cat(all_logits),
+        captions=captions,
     )

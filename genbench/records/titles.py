@@ -15,6 +15,7 @@ __all__ = [
 ]
 
 UNCONDITIONAL = "unconditional"
+NO_TEXT = "no_text"  # the target of text=none
 
 
 def folder_title(folder: str, size: object) -> str:
@@ -44,21 +45,20 @@ def data_name(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str | No
 def conditioning(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
     """Return in words what the samples of a run are conditioned on, with the scale of its guidance.
 
-    "unconditional", "conditional" (on labels), "guided (classifier_free 2)", "captions (small)", "captions,
-    guided (classifier_free 2)", "text prompts (guidance 7.5)".
+    "unconditional", "conditional" (on labels), "guided (classifier_free 2)", "text prompts (guidance 7.5)",
+    "text prompts (small)" of a text encoder, "guided text prompts (small, classifier_free 2)".
     choices, config: as `data_name` takes them. None where a record, of an early version say, does not tell.
     """
     is_conditional = str(choices.get("conditional", config.get("conditional"))).lower()
     model, guidance = (as_section(config, name) for name in ("model", "guidance"))
     kind = str(guidance.get("_target_", "none")).rpartition(".")[2]
-    text = str(choices.get("text", "none"))
     option = choices.get("guidance", "none" if kind in ("none", "Unguided") else spelt(kind))
+    encoder = text_encoder(choices, config)
     if option != "none":
-        scale = figure(guidance.get("scale"))
-        guided = f"guided ({option} {scale})" if scale else f"guided ({option})"
-        return guided if text == "none" else f"captions, {guided}"
-    if text != "none":
-        return f"captions ({text})"
+        how = f"{option} {figure(guidance.get('scale'))}".rstrip()
+        return f"guided text prompts ({encoder}, {how})" if encoder else f"guided ({how})"
+    if encoder:
+        return f"text prompts ({encoder})"
     words = {"true": "conditional", "false": UNCONDITIONAL}.get(is_conditional)
     if "prompts" in model:  # a pipeline that was trained elsewhere, which may guide its samples unasked
         words = words if model["prompts"] is None else "text prompts"
@@ -66,6 +66,16 @@ def conditioning(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str |
         how = f"guidance {scale}" if scale else "the pipeline's own guidance"
         return words if words in (None, UNCONDITIONAL) else f"{words} ({how})"
     return words
+
+
+def text_encoder(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return the option of the text encoder of a run, such as small; "" where its model takes no text.
+
+    choices, config: as `data_name` takes them.
+    """
+    kind = str(as_section(config, "text").get("_target_", NO_TEXT)).rpartition(".")[2]
+    option = choices.get("text", "none" if kind == NO_TEXT else spelt(kind))
+    return "" if option == "none" else str(option)
 
 
 def run_title(model: str, data: str, given: str | None) -> str:

@@ -151,6 +151,7 @@ def caveats(table: Table, best: int, places: Sequence[int]) -> Iterator[str]:
     for is_of, words in (
         (is_guided, "is guided: quality at a scale of guidance does not compare with that of unguided rows"),
         (is_conditional, "draws images of given classes, which others do not"),
+        (is_of_text, "draws images of given texts, which others do not"),
     ):
         others = [i for i in places if not is_of(table.lines[i])]
         if is_of(table.lines[best]) and others:
@@ -181,6 +182,11 @@ def is_guided(line: Line) -> bool:
 def is_conditional(line: Line) -> bool:
     """True for a row of runs whose samples are of given classes."""
     return any(str(x).lower() == "true" for x in line.cells("conditional"))
+
+
+def is_of_text(line: Line) -> bool:
+    """True for a row of runs whose samples are drawn to texts, such as the captions of held-out images."""
+    return any("text prompts" in str(text) for text in present(line.cells("conditioning")))
 
 
 def cost(table: Table, best: int, second: int, names: Sequence[str]) -> Iterator[str]:

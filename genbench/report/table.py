@@ -38,7 +38,7 @@ __all__ = [
     "tables",
 ]
 
-CONDITIONS = ("conditional", "guidance", "guidance.scale", "model.guidance", "model.prompts")
+CONDITIONS = ("conditional", "guidance", "guidance.scale", "model.guidance", "model.prompts", "text")
 """Choices and settings that the one column `conditioning` says, see `records.titles.conditioning`."""
 
 

@@ -209,11 +209,12 @@ class Processes:
         self.raise_together(failure)
         return self.broadcast(result)
 
-    def images(self, n: int, y: Tensor | None, draw: Callable[[int, Tensor | None], Tensor]) -> Tensor:
+    def images(self, n: int, y: Any, draw: Callable[[int, Any], Tensor]) -> Tensor:  # noqa: ANN401
         """Draw n images, (n, C, H, W), each process its part of what one would draw; the first gets all of
         them, the others their own part.
 
-        draw(n, y): labels y (n,) or None. Where n cannot be divided each process draws all.
+        y: n labels or texts, of which slices can be taken, or None; draw(n, y) takes a part of them. Where n
+        cannot be divided each process draws all.
         """
         if self.count == 1 or n % self.count:
             return draw(n, y)

@@ -10,10 +10,10 @@ import torch
 
 from genbench.data import Split
 from genbench.evaluation.evaluator import SPLITS
-from genbench.evaluation.gallery import CLASSES, GRID, Gallery
+from genbench.evaluation.gallery import CAPTIONS, CLASSES, GRID, Gallery
 from genbench.evaluation.held_out import SOLVER_ERROR_IMAGES, HeldOut
 from genbench.evaluation.samples import sample_count, training_labels
-from genbench.generator import Generator, Latent, Likelihood
+from genbench.generator import Generator, Latent, Likelihood, Y
 from genbench.metrics import MissingWeights, Reference, collect, compute, reference_path, take
 from genbench.runtime import rng
 from genbench.session.session import Session
@@ -21,6 +21,7 @@ from genbench.tracking import Trackers
 from genbench.training.closed_form_fit import fit_images
 from genbench.training.flops import sampling_flops, training_flops
 from genbench.training.state import Trained
+from genbench.training.step import captions_of
 from genbench.training.validation import MOST, Validation, validated_phases
 
 __all__ = [
@@ -136,8 +137,11 @@ def picture_bytes(session: Session, model: Generator) -> int:
 
 
 def grid_size(session: Session, model: Generator) -> int:
-    """Count the samples of a grid: 64, or a row for each class of a conditional model."""
-    return min(model.num_classes, CLASSES) * session.parts.trainer.samples_per_class or GRID
+    """Count the samples of a grid: 64, or a row for each class of a conditional model, or each of 8 captions
+    of one of text.
+    """
+    rows = CAPTIONS if model.takes_text else min(model.num_classes, CLASSES)
+    return rows * session.parts.trainer.samples_per_class or GRID
 
 
 @torch.no_grad()
@@ -149,7 +153,10 @@ def seconds_a_sample(session: Session, model: Generator) -> float:
     most = FEW if device.type == "cpu" else max(sample_count(metrics, session.data), 1)
     n = min(most, metrics.batch_size)
     stream = rng.generator(device, session.parts.seed, "estimate")
-    y = training_labels(model, session.data, n, stream)
+    y: Y = training_labels(model, session.data, n, stream)
+    if model.takes_text:
+        test = session.data.test
+        y = captions_of(test, torch.arange(n) % len(test), device)
     return steady_seconds(lambda: model.sample(n, y, rng=stream).cpu()) / n  # the copy waits for the device
 
 
@@ -195,13 +202,15 @@ def evaluation(trial: Session, samples: int) -> list[Part]:
     n = min(count, max(metrics.needed, min(int(PATIENCE / rough), SCORED)))
     started = time.perf_counter()
     taken = take(extractor, *data.test.gather(order[:n], device))
+    captions = data.test.captions if trial.parts.model.takes_text else None
+    if captions is not None:  # whose numbers are the labels of samples
+        taken = taken._replace(labels=order[:n])
     each = (time.perf_counter() - started) / n
 
     # Scores of these against themselves, the first time with what is loaded once
-    drawn = collect([taken], n, extractor=extractor, of="test", seed=0)
-    real = Reference(
-        "train", extractor.protocol, drawn.moments, drawn.features, Split(taken.images, taken.labels)
-    )
+    drawn = collect([taken], n, extractor=extractor, of="test", seed=0, captions=captions)
+    split = Split(taken.images, drawn.classes)
+    real = Reference("train", extractor.protocol, drawn.moments, drawn.features, split)
     real = real._replace(distribution=data.distribution)
     begin, again = (seconds_of(lambda: compute(drawn, metrics.scores, [real])) for _ in range(2))
     # Each sample is scored against both splits, each held-out image against one.

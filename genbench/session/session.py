@@ -328,7 +328,9 @@ class Session:
         evaluator = self.evaluator
         train_set, _ = (evaluator.reference(split) for split in SPLITS)
         self.context.check_stop()
-        held_out = evaluator.score_held_out(labelled=trained.model.num_classes > 0)
+        held_out = evaluator.score_held_out(
+            labelled=trained.model.num_classes > 0, captioned=trained.model.takes_text
+        )
         ema = evaluator.score_model(trained.ema.model, "ema")
         # What is not trained has one set of weights.
         raw = evaluator.score_model(trained.model, "raw").metrics if trained.model.phases else {}

@@ -15,7 +15,7 @@ from genbench.generator import Condition, Generator, Y
 from genbench.runtime import rng
 from genbench.training.loss_scale import LossScaler
 
-__all__ = ["Start", "model_batch", "only", "read_captions", "restore", "update"]
+__all__ = ["Start", "captions_of", "model_batch", "only", "read_captions", "restore", "update"]
 
 
 class Start:

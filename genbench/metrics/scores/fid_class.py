@@ -27,16 +27,16 @@ class ClassFID(Distance):
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         real = reference.images.labels
-        if drawn.labels is None or real is None:
+        if drawn.classes is None or real is None:
             return {}
-        pairs = dict(within(drawn.features, drawn.labels, reference.features, real[reference.index]))
+        pairs = dict(within(drawn.features, drawn.classes, reference.features, real[reference.index]))
         if not pairs:
             return {}
         # Samples of classes that are left out move nothing: their influences stay 0.
-        n, influences = len(drawn.labels), torch.zeros(len(drawn.labels), dtype=torch.float64)
+        n, influences = len(drawn.classes), torch.zeros(len(drawn.classes), dtype=torch.float64)
         distances: dict[str, float] = {}
         for k, (fake_k, real_k) in pairs.items():
-            mine = drawn.labels == k
+            mine = drawn.classes == k
             value = frechet_distance(fake_k, real_k)
             # A sample moves the mean over classes by its own class alone, of which it is one of few.
             share = float(mine.double().mean()) * len(pairs)

@@ -1,6 +1,6 @@
 """Model cards: the README.md of an exported model, with the metadata that the Hub of Hugging Face reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -23,10 +23,10 @@ A generative image model, trained and evaluated by genbench. {about}
 
 ![64 images of this model, drawn with seed 0](samples.png)
 
-```python
+{prompts}```python
 import genbench
 
-genbench.load("PATH_OF_THIS_FOLDER").sample(64, seed=0).save_grid("grid.png")
+genbench.load("PATH_OF_THIS_FOLDER").sample({arguments}).save_grid("grid.png")
 ```
 
 {measured}
@@ -39,11 +39,14 @@ COMPARABLE = (
 )
 
 
-def model_card(result: Result, *, weights: str, made: str, license_name: str | None) -> str:
+def model_card(
+    result: Result, *, weights: str, made: str, license_name: str | None, prompts: Sequence[str] = ()
+) -> str:
     """Return the model card of a trained model as Markdown, which begins with its metadata as YAML.
 
     result: of the run; an unfinished one has no metrics. weights: "ema", "best" or "raw", whose metrics are
     shown, with the likelihood of the averaged weights, or of the best ones.
+    prompts: the texts of the rows of its grid, of a model of text.
     made: versions and commit. license_name: as the Hub writes it, such as "mit"; None states none.
     """
     found = {
@@ -67,12 +70,27 @@ def model_card(result: Result, *, weights: str, made: str, license_name: str | N
     card = TEXT.format(
         title=run_title(family, data, given),
         about=f"Family: {family}; data: {data}, {given}; weights: {weights}{chosen(result, weights)}.",
+        prompts=shown_prompts(prompts),
+        arguments=", ".join(["64", *([f"prompts=[{literal(prompts[0])}]"] if prompts else []), "seed=0"]),
         measured=f"{table}\n{COMPARABLE}\n" if rows else "It was not evaluated.\n",
         training=f"{result.cost.images_seen or 0:,} images on {device}",
         made=escape(made),
     )
     head = yaml.safe_dump(metadata(result, found, license_name), sort_keys=False, allow_unicode=True)
     return f"---\n{head}---\n\n{card}"
+
+
+def shown_prompts(prompts: Sequence[str]) -> str:
+    """Return a table of the prompts of a grid, by its rows; an empty text where there are none."""
+    if not prompts:
+        return ""
+    rows = [[str(number), escape(text) or "(no text)"] for number, text in enumerate(prompts, 1)]
+    return f"{grid(['row', 'prompt'], rows, [True, False])}\n"
+
+
+def literal(text: str) -> str:
+    """Return a text as a literal of Python that stays in its line and in a fence of Markdown."""
+    return ascii(text).replace("`", "\\x60")
 
 
 def chosen(result: Result, weights: str) -> str:
@@ -92,7 +110,7 @@ def metadata(result: Result, found: Mapping[str, float], license_name: str | Non
     """
     family, data, given = subject(result)
     task = UNCONDITIONAL if given == UNCONDITIONAL else given.partition(" (")[0].replace(" ", "-")
-    task = f"{task}-image-generation"
+    task = "text-to-image" if "text prompts" in given else f"{task}-image-generation"
     metrics = [{"type": title(name), "name": name, "value": float(value)} for name, value in found.items()]
     kind = result.choices.get("data", "unknown")
     entry = {"task": {"type": task}, "dataset": {"type": kind, "name": data}, "metrics": metrics}
@@ -101,7 +119,7 @@ def metadata(result: Result, found: Mapping[str, float], license_name: str | Non
         **({} if license_name is None else {"license": license_name}),
         "library_name": "genbench",
         # The Hub has no task of this kind for images of classes, and such a model is not unconditional.
-        **({"pipeline_tag": task} if given == UNCONDITIONAL else {}),
+        **({"pipeline_tag": task} if given == UNCONDITIONAL or task == "text-to-image" else {}),
         "tags": ["genbench", family, *([] if given == UNCONDITIONAL else [task])],
         **({"model-index": index} if metrics else {}),
     }

@@ -24,12 +24,16 @@ __all__ = [
     "made_by",
     "metric_of",
     "noise_schedule",
+    "prompts",
     "read_log",
     "unreadable_files",
 ]
 
 Curves = dict[str, tuple[list[float], list[float]]]  # name of a logged value -> images seen, values
 LOG = "metrics.jsonl"
+PROMPTS = ("samples", "prompts.txt")
+"""The captions of the rows of a run's grid, one a line."""
+PROMPT_BYTES, MOST_PROMPTS, LONGEST_PROMPT = 2**20, 20, 200
 VALIDATION = "validation/"
 """Begins the names of values that were measured on the validation images."""
 BITS = f"{VALIDATION}bits_per_dim"
@@ -128,6 +132,23 @@ def log_bytes(folder: Path) -> bytes:
         return read_regular(folder / LOG, at_most=LOG_BYTES, inside=folder)
     except (OSError, ValueError):
         return b""
+
+
+def prompts(folder: Path) -> list[str]:
+    """Read the captions that the rows of a run's grid of samples are drawn to, the first 20, each cut after
+    200 characters; none of a model that takes no text, or where the file cannot be read.
+    """
+    try:
+        content = read_regular(folder.joinpath(*PROMPTS), at_most=PROMPT_BYTES, inside=folder)
+    except (OSError, ValueError):
+        return []
+    lines = content.decode(errors="replace").split("\n")[:MOST_PROMPTS]
+    return [shortened(line) for line in lines if line.strip()]
+
+
+def shortened(text: str) -> str:
+    """Return a text up to the length that a page shows, with dots in the place of its end."""
+    return text if len(text) <= LONGEST_PROMPT else f"{text[:LONGEST_PROMPT]} .."
 
 
 def noise_schedule(folder: Path) -> tuple[str, list[float], list[float]] | None:

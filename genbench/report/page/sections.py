@@ -54,6 +54,7 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         "training": figures.training_panel(rows, table.runs.kinds),
         "noise": figures.noise_panel(rows),
         "pictures": figures.pictures_by_kind(rows, pictures),
+        "prompts": {row.number: run_folder.prompts(row.path) for row in rows[: figures.PICTURED]},
         "has_given": len(trained) < len(rows),
         "has_fronts": any("front-0" in figure.svg for figure in costs.figures),
         "pictures_note": figures.first_rows(len(rows), figures.PICTURED),
