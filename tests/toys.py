@@ -1,7 +1,5 @@
 """Toys that several test files share."""
 
-from collections.abc import Sequence
-
 import torch
 
 from genbench.config.option_folders import CONF
@@ -77,17 +75,11 @@ def toy_model(num_classes: int = 0, *, seed: int = 0, process: Process | None = 
         return Diffusion((1, 4, 4), num_classes, network=network, process=process)
 
 
-def toy_text_model(captions: Sequence[str], *, length: int = 8) -> Diffusion:
-    """A DDPM on 4x4 images, conditional on text, that knows the words of some captions, with random weights
-    from which no answer is 0.
-    """
+def toy_text_model(*, side: int = 4, process: Process | None = None) -> Diffusion:
+    """A model of text on small images that knows two words; it answers 0 at first."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = UNet((1, 4, 4), width=8, blocks=1, patch=1, multipliers=[1], context=8)
-        text = SmallEncoder(width=8, layers=1, heads=2, words=32, length=length)
-        model = Diffusion((1, 4, 4), 0, network=network, process=toy_process(), text=text)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter += 0.2 * torch.randn_like(parameter)
-    model.learn_words(captions)
-    return model.eval()
+        text = SmallEncoder(width=8, layers=1, heads=2, words=8, length=8)
+        text.learn_words(["top bottom"])
+        network = UNet((1, side, side), width=8, blocks=1, patch=1, multipliers=[1], context=8)
+        return Diffusion((1, side, side), 0, network=network, process=process or toy_process(), text=text)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["out_of_range", "to_float", "to_uint8"]
+__all__ = ["bytes_of", "out_of_range", "to_float", "to_uint8"]
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -25,12 +25,18 @@ def to_uint8(x: Tensor) -> Tensor:
     """
     if not x.is_floating_point():
         raise TypeError(f"x has dtype {x.dtype}; to_uint8 takes floats in [-1, 1]: leave bytes as they are")
-    levels = torch.floor(x.float() * 127.5 + 128)
-    if bool(levels.isnan().any()):
+    if bool(x.isnan().any()):
         raise FloatingPointError(
             "an image of the model holds NaN, which is not a byte: train again with a lower optim.lr"
         )
-    return levels.clamp(0, 255).to(torch.uint8)
+    return bytes_of(x)
+
+
+def bytes_of(x: Tensor) -> Tensor:
+    """Convert numbers as `to_uint8` does, without its question to the device whether there is a NaN: for
+    images of the data, which have none.
+    """
+    return torch.floor(x.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 def out_of_range(x: Tensor) -> Tensor:

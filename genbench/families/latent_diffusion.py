@@ -19,6 +19,7 @@ from genbench.generator import (
     Y,
     check_frames,
 )
+from genbench.probability.moments import deviation, update_moments
 from genbench.runtime import global_batch
 
 __all__ = ["LatentDiffusion"]
@@ -167,17 +168,12 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         The weight is at least `momentum` while the autoencoder is trained: its latents change, so that old
         batches must fade.
         """
-        z = self.codes(x)
-        weight = (1 / (self.batches + 1)).clamp(min=0.0 if self.frozen else self.momentum)
-        # global_batch.mean: over all processes, so that each of them scales alike.
-        self.mean.lerp_(global_batch.mean(z.mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
-        self.square.lerp_(global_batch.mean(z.square().mean(dim=(0, 2, 3), keepdim=True)[0]), weight)
-        self.batches += 1
+        least = 0.0 if self.frozen else self.momentum
+        update_moments(self.codes(x), self.mean, self.square, self.batches, least=least)
 
     def scale(self) -> Tensor:
         """Return the standard deviation of each channel of the latents, (L, 1, 1)."""
-        # Bounded away from 0: a channel may be constant, and the difference of moments rounds below 0.
-        return (self.square - self.mean.square()).clamp(min=1e-8).sqrt()
+        return deviation(self.mean, self.square)
 
     def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         return self.mean + self.scale() * self.prior_model.sample(n, y, rng=rng)

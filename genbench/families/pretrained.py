@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from genbench.generator import Generator, Loss, Rng, Y
 from genbench.records.pipelines import load_pipeline, read_prompts
+from genbench.runtime.frozen_weights import FrozenWeights
 from genbench.text.legal import labels_of
 
 __all__ = ["DiffusersPipeline"]
@@ -24,7 +25,7 @@ NULL_CLASS = 1000
 """The label of "no class" in DiT, whatever the number of its classes."""
 
 
-class DiffusersPipeline(Generator):
+class DiffusersPipeline(FrozenWeights, Generator):
     """A pipeline of diffusers: unconditional, conditional on classes, or on texts; there is nothing to train.
 
     path: a folder that `save_pretrained` wrote, or USER/NAME on the Hub, of a `revision` or the newest one.
@@ -35,8 +36,7 @@ class DiffusersPipeline(Generator):
     """
 
     phases = ()
-
-    fingerprint: Tensor
+    origin = "pipeline's weights"
 
     def __init__(
         self,
@@ -52,7 +52,8 @@ class DiffusersPipeline(Generator):
         super().__init__(shape, num_classes)
         self.pipeline = load_pipeline(path, revision)
         modules = {k: part for k, part in self.pipeline.components.items() if isinstance(part, nn.Module)}
-        self.parts = nn.ModuleDict(modules).float().requires_grad_(False).eval()
+        self.parts = nn.ModuleDict(modules)
+        self.freeze()
         self.texts = [] if prompts is None else read_prompts(Path(prompts))
         named = inspect.signature(self.pipeline.__call__).parameters
         self.takes = {key: found for key, found in named.items() if found.kind is not found.VAR_KEYWORD}
@@ -61,7 +62,6 @@ class DiffusersPipeline(Generator):
         self.check_settings()
         self.check_shape()
         self.check_classes()
-        self.register_buffer("fingerprint", fingerprint(self.parts))
 
     def check_settings(self) -> None:
         """Raise ValueError on settings that the pipeline does not take, or that cannot be."""
@@ -163,32 +163,6 @@ class DiffusersPipeline(Generator):
         """Return the networks that are called at each step, and the decoder of latents where there is one."""
         decoders = [self.parts[name].get_submodule("decoder") for name in DECODERS if name in self.parts]
         return [self.parts[name] for name in DENOISERS if name in self.parts] + decoders
-
-    def state_dict(  # type: ignore[override]  # torch overloads it by the type of `destination`
-        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
-    ) -> dict[str, Any]:
-        """Return the fingerprint of the weights alone: they remain in the pipeline's own folder, and no
-        checkpoint repeats their gigabytes."""
-        state = {} if destination is None else destination
-        state[f"{prefix}fingerprint"] = self.fingerprint
-        return state
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> object:
-        """Check that the weights have a recorded fingerprint. Raises ValueError where they have another."""
-        if not torch.equal(state_dict["fingerprint"].cpu(), self.fingerprint.cpu()):
-            raise ValueError(
-                "the pipeline's weights are not those that the run was made with: restore them, or put "
-                "the new ones at another path"
-            )
-        return None
-
-
-def fingerprint(parts: nn.Module) -> Tensor:
-    """Sum up the bits of each parameter, as whole numbers and so in any order: (P,) int64."""
-    sums = [p.detach().flatten().view(torch.int32).sum() for p in parts.parameters()]
-    return torch.stack(sums) if sums else torch.zeros(0, dtype=torch.int64)
 
 
 def configuration(parts: nn.ModuleDict, names: Iterable[str]) -> Mapping[str, Any]:

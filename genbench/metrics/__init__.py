@@ -18,10 +18,12 @@ from genbench.metrics.features.extractor import (
 )
 from genbench.metrics.features.inception import InceptionFeatures
 from genbench.metrics.features.known_distribution import LawFeatures
+from genbench.metrics.features.scene_reader import CaptionedFashionMnistFeatures, CaptionedFeatures
 from genbench.metrics.features.shipped import DigitsFeatures, FashionMnistFeatures
 from genbench.metrics.metrics import STANDARD, Metrics
 from genbench.metrics.reference import Reference, reference, reference_path
 from genbench.metrics.scores.authenticity import Authenticity, nearest_features
+from genbench.metrics.scores.caption_accuracy import CaptionAccuracy
 from genbench.metrics.scores.fd_exact import ExactFD
 from genbench.metrics.scores.fid import FID
 from genbench.metrics.scores.fid_class import ClassFID
@@ -43,6 +45,9 @@ __all__ = [
     "STANDARD",
     "Authenticity",
     "AutoFeatures",
+    "CaptionAccuracy",
+    "CaptionedFashionMnistFeatures",
+    "CaptionedFeatures",
     "ClassFID",
     "ClassifierFeatures",
     "DINOv2Features",

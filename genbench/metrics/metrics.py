@@ -140,9 +140,12 @@ class Metrics:
 
     def check_source(self, source: ImageSource, option: str = "") -> None:
         """Raise ValueError or MissingWeights where the feature network cannot be had or cannot take images of
-        this source, ValueError where it has too few for a score; called before its images are decoded, so
-        that no run fails after its training. option: what stands before a setting where it is typed.
+        this source, ValueError where a score cannot be computed on them, or there are too few; called before
+        its images are decoded, so that no run fails after its training. option: what stands before a setting
+        where it is typed.
         """
+        if fault := next(filter(None, (score.fault(source) for score in self.scores)), ""):
+            raise ValueError(fault)
         if self.features is not None:
             self.check_splits(source, option)
             try:

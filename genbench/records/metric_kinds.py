@@ -80,6 +80,13 @@ TABLE = (
     Kind("mode_tv", "mode TV", -1),
     Kind("off_law", "off law", -1),
     Kind("law_bits", "law bits"),
+    Kind("caption_accuracy", "captions right", 1),
+    Kind("caption_seen", "seen captions right", 1),
+    Kind("caption_held_out", "new captions right", 1),
+    Kind("caption_objects", "objects right", 1, in_tables=False),
+    Kind("caption_places", "places right", 1, in_tables=False),
+    Kind("caption_sizes", "sizes right", 1, in_tables=False),
+    Kind("clip_score", "CLIP score", 1),
 )
 KINDS: Mapping[str, Kind] = {kind.key: kind for kind in TABLE}
 """The kinds of the scores that genbench ships, by key, in the order of the columns."""

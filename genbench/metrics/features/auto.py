@@ -7,18 +7,21 @@ from genbench.metrics.features.classifier import ClassifierFeatures
 from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, Pilot
 from genbench.metrics.features.inception import InceptionFeatures
 from genbench.metrics.features.known_distribution import LawFeatures
+from genbench.metrics.features.scene_reader import READERS
 from genbench.metrics.features.shipped import DigitsFeatures, FashionMnistFeatures, ShippedFeatures
 from genbench.runtime.progress import Progress
 
 __all__ = ["AutoFeatures"]
 
-SHIPPED = {"digits": DigitsFeatures(), "fashion_mnist": FashionMnistFeatures()}
+SHIPPED: dict[str, ShippedFeatures] = {
+    shipped.option: shipped for shipped in (DigitsFeatures(), FashionMnistFeatures(), *READERS.values())
+}
 """By the name of the one set that each was trained on; no folder of images and no binarized set bears it."""
 
 
 class AutoFeatures(FeatureSource):
-    """The shipped networks for "digits" and "fashion_mnist", pixels where the data's distribution is known,
-    Inception (from `weights`) for all others.
+    """The shipped networks for digits, Fashion-MNIST and captioned scenes of both, pixels where the data's
+    distribution is known, Inception (from `weights`) for all others.
 
     Digits in black and white get a classifier of their own: distances on the two never share a column.
     `check` raises ValueError where `weights` are given for a set that has a shipped network.

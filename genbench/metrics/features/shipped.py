@@ -47,6 +47,10 @@ class ShippedFeatures(FeatureSource):
                 f"images of {source.name} are {source.shape}; features={self.option} is for images of "
                 f"{self.shape}: use {fitting(source)}"
             )
+        self.check_file()
+
+    def check_file(self) -> None:
+        """Raise ValueError where the shipped weights are missing or damaged, by their sha256."""
         if not self.path.is_file() or file_digest(self.path) != self.sha256:
             raise ValueError(
                 f"{self.path} is missing or damaged (its sha256 is not {self.sha256}); reinstall genbench"
@@ -54,9 +58,13 @@ class ShippedFeatures(FeatureSource):
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
         self.check(data)
+        return self.network().to(device)
+
+    def network(self) -> FeatureExtractor:
+        """Build the network on the CPU, of the file that `check_file` has checked."""
         return CNNExtractor(
             load(self.path), self.protocol, trained_on=self.option, training_images=self.training_images
-        ).to(device)
+        )
 
 
 class DigitsFeatures(ShippedFeatures):

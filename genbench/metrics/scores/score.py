@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genbench.data import ImageSource
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments
 from genbench.metrics.scores.interval import Influences, Interval, interval, share_interval
@@ -78,18 +79,20 @@ class Drawn:
         *,
         std: float | None = None,
         influences: Tensor | Influences | None = None,
+        count: int | None = None,
     ) -> dict[str, float]:
         """A value under its name, with its uncertainty, where known, under `_std`, `_low`, `_high` and `_se`.
 
         std: over parts of the samples. influences (N,): how much each sample moves the value, for a 95 %
         interval, which is left out where all move it equally; of a share the samples that count, as bool;
-        `Influences` where real images move the value too, or where it has a least value.
+        `Influences` where real images move the value too, or where it has a least value. count: how many
+        samples a share is of, where these are not the n of the name.
         """
         details = {"": value} if std is None else {"": value, "_std": std}
         found: Interval | None = None
         if influences is not None and name.n is not None:
             if isinstance(influences, Tensor) and influences.dtype == torch.bool:
-                found = share_interval(value, n=name.n)
+                found = share_interval(value, n=count or name.n)
             else:
                 single = Influences(influences) if isinstance(influences, Tensor) else influences
                 found = interval(value, single, n=name.n, seed=rng.derive(self.seed, "bootstrap"))
@@ -111,6 +114,12 @@ class Score(ABC):
     """Of the values that it computes: entries of `KINDS`, or its own, which a run records for reports."""
     smallest: int = 2
     """The fewest images that it can be computed on."""
+
+    def fault(self, source: ImageSource) -> str:
+        """Say why the score cannot be computed on images of a source, with the remedy, in words for the user;
+        "" where it can, as by default. Asked before any work.
+        """
+        return ""
 
     @abstractmethod
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
