@@ -73,7 +73,8 @@ class ImageSource(ABC):
         if not self.captioned:
             raise ValueError(
                 f"a model conditional on text needs captions, and {self.name} has none: choose data that "
-                "has, such as image_folder with a metadata.jsonl, or use text=none"
+                "has, such as data=captioned or image_folder with a metadata.jsonl, or use text=none "
+                "(of model=diffusers: model.prompts=FILE)"
             )
 
     def captions(self, split: str) -> Sequence[str]:

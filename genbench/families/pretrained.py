@@ -3,7 +3,7 @@ protocol as those that are trained here.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Generator, Loss, Rng, Y
+from genbench.generator import Condition, Generator, Loss, Rng, Y
 from genbench.records.pipelines import load_pipeline, read_prompts
 from genbench.runtime.frozen_weights import FrozenWeights
-from genbench.text.legal import labels_of
+from genbench.text.spelled import read_spelled, spelled_out
 
 __all__ = ["DiffusersPipeline"]
 
@@ -30,8 +30,9 @@ class DiffusersPipeline(FrozenWeights, Generator):
 
     path: a folder that `save_pretrained` wrote, or USER/NAME on the Hub, of a `revision` or the newest one.
     steps, guidance: of the sampling, None for the pipeline's own. prompts: file of texts, one a line; y
-    chooses among them, without classes they come in turn, from a random one on. Weights are read from
-    safetensors files, in float32; nothing in the folder is executed.
+    chooses among them, without classes they come in turn, from a random one on. None, of a pipeline of texts:
+    y is the texts themselves, such as captions of the data. Weights are read from safetensors files, in
+    float32; nothing in the folder is executed.
     shape, num_classes: those of the data. Raises ValueError where the pipeline does not fit them.
     """
 
@@ -59,6 +60,7 @@ class DiffusersPipeline(FrozenWeights, Generator):
         self.takes = {key: found for key, found in named.items() if found.kind is not found.VAR_KEYWORD}
         given = {"num_inference_steps": steps, "guidance_scale": guidance}
         self.settings: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        self.takes_text = self.is_of_texts and not self.texts and not num_classes
         self.check_settings()
         self.check_shape()
         self.check_classes()
@@ -78,11 +80,10 @@ class DiffusersPipeline(FrozenWeights, Generator):
             raise ValueError(f"{name} needs {', '.join(needed)}: choose one that needs only noise")
         if not {*CONDITIONS} & {*self.takes}:
             raise ValueError(f"{name} takes none of {', '.join(CONDITIONS)}: choose another")
-        if self.is_of_texts != bool(self.texts):
-            remedy = (
-                "give model.prompts=FILE, one per line" if self.is_of_texts else "leave out model.prompts"
-            )
-            raise ValueError(f"{name} {'needs' if self.is_of_texts else 'takes no'} prompts: {remedy}")
+        if self.texts and not self.is_of_texts:
+            raise ValueError(f"{name} takes no prompts: leave out model.prompts")
+        if self.is_of_texts and not self.texts and not self.takes_text:
+            raise ValueError(f"{name} needs prompts: give model.prompts=FILE, one per line and class")
 
     def check_shape(self) -> None:
         """Raise ValueError where the pipeline's images, as its configuration says, are not the data's."""
@@ -133,15 +134,37 @@ class DiffusersPipeline(FrozenWeights, Generator):
         """The default of an argument of the pipeline, None where it does not take it."""
         return self.takes[key].default if key in self.takes else None
 
+    def condition(self, texts: Sequence[str]) -> Condition:
+        """Return the texts by their bytes, since the pipeline has a tokenizer of its own. Raises ValueError
+        on one that all of its text encoders would cut off."""
+        name = type(self.pipeline).__name__
+        if not self.takes_text:
+            kind = "model.prompts gives its texts: leave it out" if self.texts else "it draws to none"
+            raise ValueError(f"{name} is not given texts: {kind}")
+        parts = self.pipeline.components.items()
+        words = [part for key, part in parts if key.startswith("tokenizer") and part is not None]
+        if words and texts:
+            longest = max(words, key=lambda each: each.model_max_length)
+            counts = [len(ids) for ids in longest(list(texts), verbose=False).input_ids]
+            if max(counts) > longest.model_max_length:
+                text = texts[counts.index(max(counts))]
+                raise ValueError(
+                    f"the text {text[:80]!r} has {max(counts)} tokens, and {name} takes at most "
+                    f"{longest.model_max_length}: shorten it"
+                )
+        return spelled_out(texts)
+
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         raise ValueError("this model is not trained here, so it has no loss: sample from it alone")
 
     @torch.no_grad()
     def sample(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
-        y, device = labels_of(y), self.fingerprint.device
+        device = self.fingerprint.device
         asked: dict[str, Any] = {"generator": rng, "output_type": "np", **self.settings}
-        if self.is_of_texts:
+        if isinstance(y, Condition):
+            asked["prompt"] = read_spelled(y)
+        elif self.is_of_texts:
             asked["prompt"] = [self.texts[k] for k in self.numbers(n, y, rng)]
         elif y is not None:
             asked["class_labels"] = y.tolist()

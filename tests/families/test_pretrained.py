@@ -177,4 +177,24 @@ def test_texts_are_drawn_in_turn_or_by_class(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has 3 prompts, one a class, and the data have 4"):
         DiffusersPipeline(shape, 4, path=path, prompts=prompts)
     with pytest.raises(ValueError, match=r"needs prompts: give model\.prompts=FILE"):
-        DiffusersPipeline(shape, path=path)
+        DiffusersPipeline(shape, 3, path=path)
+    with pytest.raises(ValueError, match=r"is not given texts: model\.prompts gives its texts"):
+        made.condition(["a cat"])
+
+
+def test_without_a_file_of_prompts_the_texts_of_y_are_drawn(tmp_path: Path) -> None:
+    path, shape = str(pipelines.stable_diffusion(tmp_path)), (3, SIZE, SIZE)
+    made = DiffusersPipeline(shape, path=path, steps=2)
+    assert made.takes_text
+    y = made.condition(["a", "", "\u00e9 dog"])
+    x = made.sample(3, y, rng=rng())
+    theirs = made.pipeline(["a", "", "\u00e9 dog"], num_inference_steps=2, generator=rng(), output_type="np")
+    expected = torch.from_numpy(theirs.images).permute(0, 3, 1, 2) * 2 - 1
+    torch.testing.assert_close(x, expected, rtol=0, atol=1e-5)
+    assert not torch.equal(x, made.sample(3, made.condition(["b", "", "\u00e9 dog"]), rng=rng()))
+    with pytest.raises(ValueError, match="takes at most 8: shorten it"):
+        made.condition(["a", "abcdefghij"])
+    with pytest.raises(ValueError, match="y is None; this model needs 2 texts"):
+        made.sample(2)
+    with pytest.raises(ValueError, match="is not given texts: it draws to none"):
+        model(tmp_path / "ddpm").condition(["a cat"])

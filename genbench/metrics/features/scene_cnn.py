@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genbench.data import CaptionedScenes, ImageData, Split, prepare
+from genbench.data.captioned import PLACE
 from genbench.data.scenes import ITEMS
 from genbench.data.source import file_digest
 from genbench.metrics.cache import save
@@ -31,19 +32,21 @@ DARKEST = 0.7  # smallest factor of the grey levels
 
 def places_of(source: CaptionedScenes, data: ImageData) -> ImageData:
     """Make a set of single places out of scenes, with 21 classes: nothing, or an item in one of two sizes."""
-    splits = {}
-    for name, split in (("train", data.whole_train), ("test", data.test)):
-        labels = [each for i in range(len(split)) for each in scene_classes(source.scene(name, i))]
-        images = places(split.images)
-        splits[name] = Split(spoiled(images) if name == "train" else images, torch.tensor(labels))
+    train, test = places(data.whole_train.images), places(data.test.images)
+
+    def labels(split: str) -> Tensor:
+        scenes = (source.scene(split, i) for i in range(source.counts()[split]))
+        return torch.tensor([each for scene in scenes for each in scene_classes(scene)])
+
     return ImageData(
         name=f"places of {source.name}",
+        train=Split(spoiled(train), labels("train")),
+        test=Split(test, labels("test")),
         class_names=tuple(map(str, range(21))),
         num_classes=21,
         flip=False,
         key=data.key,
-        shape=(1, *splits["test"].images.shape[2:]),
-        **splits,
+        shape=(1, PLACE, PLACE),
     )
 
 

@@ -1,5 +1,5 @@
-"""The shipped readers of captioned scenes: classifiers of what stands at a place (nothing, or an item in one of
-two sizes) and their features of whole scenes.
+"""The shipped readers of captioned scenes: classifiers of what stands at a place (nothing, or an item in one
+of two sizes) and their features of whole scenes.
 """
 
 from dataclasses import replace
@@ -7,14 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, ImageSource
 from genbench.data.scenes import Scene, Thing
 from genbench.metrics.cache import load
 from genbench.metrics.features.cnn import CNNExtractor
 from genbench.metrics.features.extractor import FeatureExtractor, Features
 from genbench.metrics.features.shipped import ShippedFeatures
 from genbench.records.feature_network import wilson
-from genbench.runtime.progress import Progress
 
 __all__ = [
     "READERS",
@@ -69,8 +67,12 @@ class ReaderFeatures(ShippedFeatures):
     right: int
     """Of the 8,000 places of the 2,000 test scenes, those of which it finds the class."""
 
-    def reader(self, device: torch.device) -> CNNExtractor:
-        """Load the classifier of single places, (B, 1, 16, 16) uint8 -> logits of 21 classes."""
+    def reader(self) -> CNNExtractor:
+        """Load the classifier of single places on the CPU: (B, 1, 16, 16) uint8 -> logits of 21 classes.
+
+        Raises ValueError where the shipped weights are missing or damaged.
+        """
+        self.check_file()
         found = CNNExtractor(
             load(self.path), self.protocol, trained_on=self.option, training_images=self.training_images
         )
@@ -84,13 +86,10 @@ class ReaderFeatures(ShippedFeatures):
             held_out=f"{self.option}, test, single places",
             held_out_images=8000,
         )
-        return found.to(device)
+        return found
 
-    def build(
-        self, data: ImageData | ImageSource, *, device: torch.device, progress: Progress
-    ) -> FeatureExtractor:
-        self.check(data)
-        return ScenesExtractor(self.reader(device)).to(device)
+    def network(self) -> FeatureExtractor:
+        return ScenesExtractor(self.reader())
 
 
 class CaptionedFeatures(ReaderFeatures):
@@ -107,16 +106,16 @@ class CaptionedFeatures(ReaderFeatures):
 
 
 class CaptionedFashionMnistFeatures(ReaderFeatures):
-    """256 features of scenes of Fashion-MNIST, by a classifier that is right on 0 % of the 8,000 places of
-    the test scenes, and on all places of 0 % of the scenes.
+    """256 features of scenes of Fashion-MNIST, by a classifier that is right on 89.48 % of the 8,000 places
+    of the test scenes, and on all four places of 63.15 % of the scenes: small clothes are hard to tell apart.
 
     `python -m genbench.metrics.features.scene_cnn --items fashion_mnist --out FILE` trains it again.
     """
 
     protocol = "captioned-fashion-mnist-cnn-v1"
     option = "captioned_fashion_mnist"
-    right = 0
-    sha256 = ""
+    right = 7158
+    sha256 = "6da75ab7beb6f96ec285f0173b231235979be2dda5d9dab14f08e17a7215e8db"
 
 
 READERS: dict[str, ReaderFeatures] = {

@@ -13,8 +13,6 @@ from genbench.records.metric_kinds import KINDS
 
 __all__ = ["CaptionAccuracy"]
 
-CPU = torch.device("cpu")
-
 
 class CaptionAccuracy(Score):
     """Share of at most 10,000 images of scenes that satisfy their captions, as the shipped reader sees them.
@@ -51,7 +49,7 @@ class CaptionAccuracy(Score):
             return {}
         demands = [parse(text) for text in texts]
         shipped = READERS[demands[0].items]
-        scenes = read_scenes(shipped.reader(CPU), drawn.images)
+        scenes = read_scenes(shipped.reader(), drawn.images)
         found = [satisfied(scene, demand) for scene, demand in zip(scenes, demands, strict=True)]
         held_out = [demand.has_held_out for demand in demands]
         marked = {
