@@ -1,7 +1,5 @@
 """Toys that several test files share."""
 
-from collections.abc import Sequence
-
 import torch
 
 from genbench.config.option_folders import CONF
