@@ -1,4 +1,4 @@
-"""How many learning rates each row of a claim was trained at, as its presets and its list of ladders say."""
+"""Count of the learning rates that each row of a claim was trained at, as its presets and ladders say."""
 
 import re
 

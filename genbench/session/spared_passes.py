@@ -6,13 +6,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.hooks import RemovableHandle
 
 __all__ = ["SparedPasses"]
+
+
+class Inputs(NamedTuple):
+    """All that a network is called with, as one object."""
+
+    values: tuple[Any, ...]
+    named: dict[str, Any]
 
 
 class SparedPasses:
@@ -28,6 +36,7 @@ class SparedPasses:
 
     def __init__(self, modules: Iterable[nn.Module], device: torch.device, *, patience: float) -> None:
         self.modules, self.device, self.patience = list(modules), device, patience
+        self.hooks = list[RemovableHandle]()
         self.answers = dict[Any, Any]()
         self.spans = dict[Any, list[float]]()
         self.spared = Counter[Any]()
@@ -37,6 +46,7 @@ class SparedPasses:
     def __enter__(self) -> "SparedPasses":
         for module in self.modules:
             vars(module)["forward"] = self.sparing(id(module), module.forward)
+        self.hooks = [x.register_forward_pre_hook(packed, with_kwargs=True) for x in self.modules]
         self.started = self.now()
         return self
 
@@ -44,7 +54,8 @@ class SparedPasses:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.elapsed = self.close() - self.started
-        for module in self.modules:
+        for module, hook in zip(self.modules, self.hooks, strict=True):
+            hook.remove()
             del vars(module)["forward"]
 
     @property
@@ -54,21 +65,21 @@ class SparedPasses:
 
     @property
     def note(self) -> str:
-        """How many passes were measured, ", from 12 of 50 network evaluations"; empty where all were."""
+        """Words on the passes that were made, ", from 12 of 50 network evaluations"; "" where all were."""
         measured = sum(len(spans) for spans in self.spans.values())
         whole = measured + self.spared.total()
         return f", from {measured:,} of {whole:,} network evaluations" if self.spared else ""
 
-    def sparing(self, name: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+    def sparing(self, name: int, forward: Callable[..., Any]) -> Callable[[Inputs], Any]:
         """Wrap the forward method of a module, so that it answers from memory once the patience is over."""
 
-        def answer(*inputs: Any, **named: Any) -> Any:  # noqa: ANN401 (as networks are called)
-            key, now = (name, shapes((inputs, named))), self.close()
+        def answer(inputs: Inputs) -> Any:  # noqa: ANN401 (whatever a network returns)
+            key, now = (name, shapes(inputs)), self.close()
             if now - self.started > self.patience and key in self.spans:
                 self.spared[key] += 1
-                return with_gradient(self.answers[key], (inputs, named))
+                return with_gradient(self.answers[key], inputs)
             self.under_way = key, now
-            found = forward(*inputs, **named)
+            found = forward(*inputs.values, **inputs.named)
             self.answers[key] = tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, found)
             return found
 
@@ -88,6 +99,13 @@ class SparedPasses:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+def packed(
+    module: nn.Module, values: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Make one argument of all that a module is called with: a hook as torch calls it."""
+    return (Inputs(values, named),), {}
 
 
 def shapes(inputs: object) -> tuple[Any, ...]:
