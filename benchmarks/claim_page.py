@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from benchmarks.claim_list import Claim
+from benchmarks.claim_rates import rates_tried
 from benchmarks.claim_runs import Rows
 from benchmarks.claim_verdicts import COUNTED, RATIOS, Statement, Verdict
 from genbench.metrics.scores.interval import share_interval
@@ -61,7 +62,10 @@ def table(claim: Claim, rows: Rows) -> str:
     seeds; of failures the share of runs with Wilson's interval.
     """
     measured = [name for name in claim.rows if name in rows]
-    lines = [{"": named(claim, name), "runs": str(len(rows[name]))} for name in measured]
+    lines = [
+        {"": named(claim, name), "runs": str(len(rows[name])), "rates tried": rates_tried(claim, name)}
+        for name in measured
+    ]
     for measure in claim.measures:
         values = values_of(rows)
         column_of = [values(name, measure) for name in measured]
@@ -148,10 +152,13 @@ def values_of(rows: Rows) -> Callable[[str, str], list[float]]:
 
 
 def summary(claim: Claim, found: Sequence[Verdict]) -> dict[str, str]:
-    """Return the row of a claim in the summary: how many of its statements have which verdict."""
+    """Return the row of a claim in the summary: how many learning rates its rows were tried at, and how many
+    of its statements have which verdict.
+    """
     counts = Counter(x.words for x in found)
     return {
         "claim": claim.title,
+        "rates tried": ", ".join(dict.fromkeys(rates_tried(claim, row) for row in claim.rows)),
         "statements": str(len(found)),
         "verdicts": ", ".join(f"{words}: {count}" for words, count in counts.items()),
     }

@@ -42,6 +42,11 @@ Holm's correction over the statements of a claim. So of a claim whose rows are e
 is said to hold, or the opposite, in at most 5 % of all cases. Intervals are of single differences, without
 the correction.
 
+`rates tried` says how far a row was tuned for this comparison: at how many learning rates it was trained, of
+which it has the best by mean FID. 1: at one alone, the default of its model, which was chosen for the default
+settings of the model and not for the row; another rate may change the order of such rows. all 4: runs at each
+of 4 rates count.
+
 ```sh
 python -m benchmarks.claims RUNS --out docs/claims.md  # writes this page from finished runs
 ```

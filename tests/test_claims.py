@@ -13,6 +13,7 @@ import yaml
 
 from benchmarks.claim_list import CLAIMS, Claim
 from benchmarks.claim_page import section, values_of
+from benchmarks.claim_rates import ladder, rates_tried
 from benchmarks.claim_runs import Rows, failures, rows_of_runs, rows_of_sampling
 from benchmarks.claim_verdicts import Statement, Verdict, verdicts
 from benchmarks.claims import best_of, page
@@ -148,7 +149,7 @@ def test_the_page_has_tables_and_verdicts_and_names_the_commands_of_what_is_miss
         write_run(folder, [f"schedule={schedule}"], fid + 0.1 * seed, seed)
     text, missing = page(tmp_path, [claim_of("claims_schedules"), claim_of("claims_losses")])
     squeezed = re.sub(" +", " ", text)
-    assert "| cosine | 3 | 1.10 ± 0.10 |" in squeezed
+    assert "| cosine | 3 | 1 | 1.10 ± 0.10 |" in squeezed
     assert "| cosine: lower FID than linear | -3 [-3.23, -2.77] | < 0.001 | holds |" in squeezed
     assert "| cosine: lower FID than geometric | n/a | n/a | not measured |" in squeezed
     assert "Not measured yet." in text
@@ -221,6 +222,18 @@ def test_a_claim_without_statements_has_a_table_alone() -> None:
     found = section(claim, rows(**{claim.rows[0]: [1.0, 2.0]}), [], NOISE)
     assert "statement" not in found
     assert "| ddpm (default) | 2" in re.sub(" +", " ", found)
+
+
+def test_every_row_says_at_how_many_learning_rates_it_was_tried() -> None:
+    """As the presets have them; the rate of nadam was chosen from four by other runs."""
+    assert ladder(claim_of("claims_parameterizations")) == ["0.001", "0.004"]
+    assert rates_tried(claim_of("claims_parameterizations"), "eps") == "best of 2"
+    assert rates_tried(claim_of("claims_stability"), "gan") == "all 4"
+    assert rates_tried(claim_of("claims_steps"), "ddim, 50") == "1"
+    options = claim_of("claims_options")
+    assert [rates_tried(options, row) for row in ("ddpm, adam", "ddpm, nadam")] == ["1", "best of 4"]
+    found = section(options, rows(**{"ddpm, nadam": [1.0]}), [], NOISE)
+    assert "| optim=nadam | 1 | best of 4 |" in re.sub(" +", " ", found)
 
 
 @pytest.mark.slow

@@ -119,18 +119,25 @@ class Gallery:
         """Draw the pictures that only some models have: the way from noise to samples, from data to noise,
         rebuilt test images, and interpolations between two codes. Processes share them, one each.
         """
-        # In this order in the tracker; a model may be of several kinds.
+        drawings = self.drawings(model).values()
+        for picture in self.context.processes.map(
+            lambda draw: tuple(self.drawn(draw, model)), list(drawings)
+        ):
+            self.show(Picture._make(picture), images_seen)
+        if isinstance(model, Latent):
+            self.codes(model, images_seen)
+
+    def drawings(self, model: Generator) -> dict[type, Callable[[Any], Picture]]:
+        """Return the methods below that draw a model, by the kind of model that each is for, in the order of
+        the tracker; a model may be of several kinds.
+        """
         kinds: dict[type, Callable[[Any], Picture]] = {
             Trajectory: self.trajectory,
             ForwardProcess: self.forward_process,
             Latent: self.reconstructions,
             Decodes: self.interpolation,
         }
-        drawings = [draw for kind, draw in kinds.items() if isinstance(model, kind)]
-        for picture in self.context.processes.map(lambda draw: tuple(self.drawn(draw, model)), drawings):
-            self.show(Picture._make(picture), images_seen)
-        if isinstance(model, Latent):
-            self.codes(model, images_seen)
+        return {kind: draw for kind, draw in kinds.items() if isinstance(model, kind)}
 
     @torch.no_grad()
     def drawn(self, draw: Callable[[Any], Picture], model: Generator) -> Picture:

@@ -21,9 +21,11 @@ from genbench.records.sweep_ledger import duration
 from genbench.records.units import device_words, with_unit
 from genbench.runtime.device import describe
 from genbench.runtime.memory import larger_batch
+from genbench.runtime.stop import StopRequest
 from genbench.session import estimate_parts
+from genbench.session.activation_memory import activation_bytes
 from genbench.session.estimate_parts import Part
-from genbench.session.run_parts import Configuration
+from genbench.session.run_parts import Configuration, Parts
 from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
@@ -83,11 +85,15 @@ class Stopwatch(Tracker):
     measures the rate of a training, here and in benchmarks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: StopRequest | None = None, enough: float = math.inf) -> None:
+        """stop: asked to end the training once it saw `enough` images."""
         self.times: list[tuple[int, float]] = []
+        self.stop, self.enough = stop, enough
 
     def log(self, values: Mapping[str, float], *, images_seen: int) -> None:
         self.times.append((images_seen, time.perf_counter()))
+        if self.stop is not None and images_seen >= self.enough:
+            self.stop.signalled = True
 
     def image(self, name: str, path: Path, *, images_seen: int) -> None:
         """Ignore the picture, of which there is none here."""
@@ -117,57 +123,84 @@ def shorter(training: Part, device: torch.device) -> str:
     return f"long for this device: budget.seconds={SHORT_TRAINING} takes about {images:,.0f} images"
 
 
-def estimate(session: Session) -> Estimate:
-    """Train a copy of a session's run for a few steps in a temporary folder, which leaves no trace, draw a
-    few samples, measure a few images, and extrapolate all of it to the whole run, or to what is left of it.
+def shortened(trial: Session, step: float) -> tuple[Parts, Stopwatch]:
+    """Return the parts of a run for a training of a few steps, in smaller batches where they would take too
+    long, and a stopwatch that sees each of them and ends it. step: seconds of one on two images.
 
-    Not counted are the start of Python and its libraries, reading the data, checkpoints on the way, and the
-    search for the samples nearest to training images.
+    It ends before its budget does, since what is fitted after a training is measured by itself.
     """
-    parts, watch, device = session.parts, Stopwatch(), session.parts.device
-    images = (WARM + TIMED) * parts.trainer.batch_size * len(parts.model.phases)
-    # Every step is logged, so that the stopwatch sees it; pictures, scores and validations are not timed.
+    parts, phases = trial.parts, len(trial.parts.model.phases)
+    batch = estimate_parts.trial_batch(parts.trainer, parts.device, step / 2, WARM + TIMED)
+    images = (WARM + TIMED) * batch * phases
+    # Every step is logged; pictures, scores and validations are not timed.
     trainer = replace(
         parts.trainer,
+        batch_size=batch,
         log_every_images=1,
         sample_every_images=None,
         evaluate_every_images=None,
         validate_every_images=None,
     )
-    few = replace(parts, trainer=trainer, budget=Budget(images=images) if images else parts.budget)
+    budget = Budget(images=images + 1) if phases else parts.budget
+    return replace(parts, trainer=trainer, budget=budget), Stopwatch(trial.context.stop, images)
+
+
+def larger_by(parts: Parts, trial: Session) -> int:
+    """Return the bytes by which a training holds more than a trial of it whose batches are smaller."""
+    more = parts.trainer.batch_size - trial.parts.trainer.batch_size
+    if more <= 0:
+        return 0
+    each = activation_bytes(parts.model, *trial.pair(parts.model))
+    return round(each * more / (parts.trainer.accumulate * parts.trainer.devices))
+
+
+def estimate(session: Session) -> Estimate:
+    """Train a copy of a session's run for a few steps in a temporary folder, which leaves no trace, draw a
+    few samples, measure a few images, and extrapolate all of it to the whole run, or to what is left of it.
+    Of a model that is slow here smaller batches, fewer samples and fewer passes are measured, and the lines
+    say so.
+
+    Not counted are the start of Python and its libraries, reading the data, checkpoints on the way, and the
+    search for the samples nearest to training images.
+    """
+    parts, device, trained_by = session.parts, session.parts.device, len(session.parts.model.phases)
+    found, pictures, advice = list[Part](), 1, ""
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of scores on few images
-        trial = Session(few, Run(Path(folder)), Configuration("", {}, {}, {}), parts.context())
+        trial = Session(parts, Run(Path(folder)), Configuration("", {}, {}, {}), parts.context())
         trial.prepare_device()  # it also chooses the precision, as the run would
+        step = estimate_parts.step_seconds(trial) if trained_by else 0.0
+        trial.parts, watch = shortened(trial, step)
         trained = trial.train(watch, lambda model, images_seen: None)
-        saved = trial.checkpoints.last.stat().st_size
+        trial.context.stop.signalled = False
+        saved, memory = trial.checkpoints.last.stat().st_size, peak_memory_bytes(device)
+        memory += larger_by(parts, trial)
         model = trained.ema.model.eval()
-        details = estimate_parts.details(trial, model)
-    advice = ""
+        fitted = estimate_parts.fitting(trial, model) if trained_by else 0.0
+        each = estimate_parts.seconds_a_sample(session, model)
+        details = estimate_parts.details(trial, model, each.seconds)
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
-        advice = larger_batch(peak_memory_bytes(device), total, parts.trainer.batch_size)
+        advice = larger_batch(memory, total, parts.trainer.batch_size)
     # A model without phases is not trained, and has one set of weights.
-    found, pictures = list[Part](), 1
-    each = estimate_parts.seconds_a_sample(session, model)
-    if images:
-        training = estimate_parts.training(session, trained, watch.rate())
+    if trained_by:
+        training = estimate_parts.training(session, watch.rate(), fitted, trial.parts.trainer.batch_size)
         found.append(training)
         advice = advice or shorter(training, device)
         pictures += round(training.images // (parts.trainer.sample_every_images or math.inf))
-        found += estimate_parts.quick_evaluations(session, training.images, each)
-        found += estimate_parts.validations(session, trial, model, training.images)
+        found += estimate_parts.quick_evaluations(session, training.images, each.seconds)
+        found += estimate_parts.validations(session, trial, model, training.images, each.seconds)
     has_best = parts.trainer.keep == "best"  # a further set of weights, and a further file
-    sets, files = WEIGHTS + has_best if images else 1, FILES + has_best
+    sets, files = WEIGHTS + has_best if trained_by else 1, FILES + has_best
     n = sample_count(parts.metrics, session.data) * sets
-    grids = estimate_parts.pictures(session, model, pictures, each)
+    grids = estimate_parts.pictures(session, model, pictures, each.seconds)
     found.append(grids._replace(seconds=grids.seconds + details))
-    found += [Part("sampling", each * n, f"{n:,} samples, which are scored")] * bool(n)
+    found += [Part("sampling", each.seconds * n, f"{n:,} samples, which are scored{each.note}")] * bool(n)
     found += estimate_parts.likelihood(trial, model) + estimate_parts.evaluation(trial, n)
-    found.append(estimate_parts.counting(trial, trained))
+    found.append(estimate_parts.counting(trial, trained, step, each.seconds))
     return Estimate(
         parts=found,
-        peak_memory_bytes=peak_memory_bytes(device),
+        peak_memory_bytes=max(memory, peak_memory_bytes(device)),
         disk_bytes=files * saved + pictures * estimate_parts.picture_bytes(session, model),
         parameters=parameter_count(trained.model),
         device=device_words(describe(device)),

@@ -3,10 +3,29 @@
 from datetime import datetime
 
 import torch
+from torch import Tensor, nn
 
+from genbench.generator import Generator, Loss, Rng
 from genbench.runtime.memory import larger_batch
+from genbench.session.activation_memory import activation_bytes
 from genbench.session.estimate import Estimate, shorter
-from genbench.session.estimate_parts import Part
+from genbench.session.estimate_parts import Part, trial_batch
+from genbench.training.loop import Trainer
+
+
+class Perceptron(Generator):
+    """4 pixels, 7 hidden units, 5 outputs, which are to be 0; it draws nothing."""
+
+    def __init__(self) -> None:
+        super().__init__((1, 2, 2))
+        self.network = nn.Sequential(nn.Flatten(), nn.Linear(4, 7), nn.ReLU(), nn.Linear(7, 5))
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        return Loss(self.network(x).square().mean(), {})
+
+    def sample(self, n: int, y: Tensor | None = None, *, rng: Rng | None = None) -> Tensor:
+        return torch.zeros(n, *self.shape)
+
 
 FOUND = Estimate(
     parts=[
@@ -54,3 +73,17 @@ def test_a_batch_that_leaves_a_gpu_nearly_empty_is_advised_to_grow() -> None:
     assert "trainer.batch_size=512, or several jobs" in advice
     assert "trainer.batch_size=256, or" in larger_batch(10**10, 101 * 10**9, 64)  # 8 times would be 80 of 101
     assert larger_batch(14 * 10**9, gpu, 64) == ""
+
+
+def test_a_trial_of_a_slow_model_has_smaller_batches_that_processes_and_parts_still_divide() -> None:
+    cpu = torch.device("cpu")
+    assert trial_batch(Trainer(batch_size=64), cpu, 0.01, 6) == 64  # 3.8 seconds
+    assert trial_batch(Trainer(batch_size=64), cpu, 0.1, 6) == 16  # 9.6 seconds, 32 would take 19
+    assert trial_batch(Trainer(batch_size=64), cpu, 100.0, 6) == 2
+    assert trial_batch(Trainer(batch_size=24, accumulate=4), cpu, 100.0, 6) == 12
+    assert trial_batch(Trainer(batch_size=64), torch.device("cuda"), 100.0, 6) == 64
+
+
+def test_a_step_holds_the_activations_of_its_images_and_no_parameters() -> None:
+    """Of 4 bytes each: the inputs of both layers, and the outputs, whose squares are the loss."""
+    assert activation_bytes(Perceptron(), torch.zeros(3, 1, 2, 2), None) == 4 * (4 + 7 + 5)

@@ -20,6 +20,7 @@ __all__ = ["CNNExtractor", "SmallCNN", "fit", "train"]
 
 CPU = torch.device("cpu")
 BATCH = 64  # training images of a step
+SCALED_ON = 10_000  # training images on which the features get a mean square of 1
 WIDTH = 16  # channels after the first convolution
 PEAK_RATE = 4e-3  # of AdamW, before the schedule in `fit`
 WIDEST = 32  # larger images are averaged down to this many pixels a side: it bounds what training costs
@@ -113,11 +114,19 @@ def train(
 
 
 def fit(
-    data: ImageData, *, images: int, seed: int, progress: Progress, width: int = WIDTH, shift: int = 0
+    data: ImageData,
+    *,
+    images: int,
+    seed: int,
+    progress: Progress,
+    width: int = WIDTH,
+    shift: int = 0,
+    scaled_on: int = SCALED_ON,
 ) -> SmallCNN:
     """Train a SmallCNN by AdamW under one rise and fall of the rate; leaves torch's generators as they were.
 
     images: how many it sees, each moved by up to `shift` pixels, and mirrored where the set says so.
+    scaled_on: how many the scale of its features is taken on in the end.
     It runs on one thread of the CPU, so that the same data and seed give the same bits on any machine of the
     same kind, with or without a GPU.
     """
@@ -146,7 +155,7 @@ def fit(
             recent.lerp_((logits.argmax(1) == y).float().mean(), max(1 / (step + 1), 0.02))
             bar.advance((step + 1) * BATCH, f"accuracy {float(recent):.1%} on training images")
         # On images as the scores see them, neither shifted nor mirrored.
-        normalise(network.eval(), data.whole_train.gather(order.take(0, 10_000), CPU)[0])
+        normalise(network.eval(), data.whole_train.gather(order.take(0, scaled_on), CPU)[0])
     return network
 
 

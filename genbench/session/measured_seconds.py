@@ -1,0 +1,55 @@
+"""Seconds of pieces of work on a few samples or images, from which an estimate extrapolates."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from genbench.generator import Generator
+from genbench.session.spared_passes import SparedPasses
+
+__all__ = ["PATIENCE", "Each", "each_of", "seconds_of", "steady_seconds"]
+
+PATIENCE = 3.0  # seconds of one measurement, after which passes are spared or images are left out
+LONG = 1.0  # seconds of one call that is not repeated
+
+
+class Each(NamedTuple):
+    """Seconds of one sample or image of a kind of work."""
+
+    seconds: float
+    note: str = ""
+    """How many network evaluations were measured, as in ", from 12 of 50 network evaluations"; empty where
+    all were."""
+
+
+def each_of(work: Callable[[int], object], most: int, model: Generator, device: torch.device) -> Each:
+    """Measure the seconds of one sample or image of work(n), which is done for n of them: on a GPU for `most`
+    at once, on a CPU for as many as a few seconds suffice for by the time of the first. Where that one takes
+    longer, passes of the networks of the model are spared.
+    """
+    n = most if device.type == "cuda" else 1
+    with SparedPasses(model.networks(), device, patience=PATIENCE) as spared:
+        work(n)
+    if spared.seconds > PATIENCE:
+        return Each(spared.seconds / n, spared.note)
+    # Again, without what is loaded once
+    again = seconds_of(lambda: work(n))
+    n = max(min(most, int(PATIENCE / again)), n)
+    return Each(steady_seconds(lambda: work(n)) / n)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Measure the seconds of one call, which ends with a result on the host."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def steady_seconds(work: Callable[[], object]) -> float:
+    """Measure the seconds of one call, again where the first was short: it also loads what the next ones find
+    there.
+    """
+    first = seconds_of(work)
+    return first if first > LONG else seconds_of(work)
