@@ -95,6 +95,13 @@ def test_latents_are_guided_by_no_classifier_of_images(tmp_path: Path) -> None:
         app.build(config(*words))
 
 
+def test_a_cascade_is_guided_by_no_classifier_of_one_size(tmp_path: Path) -> None:
+    """Its base would be given images that are smaller, which layers of convolutions take without a word."""
+    words = ("model=cascade", "base_model.network.width=8")
+    with pytest.raises(UsageError, match="knows images of one size, and a cascade has two"):
+        app.build(config(f"guidance.weights={written(tmp_path / 'a.pt')}", *words))
+
+
 def test_an_option_of_ones_own_is_a_class_or_a_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
