@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genbench.data import ImageSource
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments
 from genbench.metrics.scores.interval import Influences, Interval, interval, share_interval
@@ -104,6 +105,12 @@ class Score(ABC):
 
         Empty where what the score needs, such as labels, a split or a known distribution, is not there.
         """
+
+    def lacks(self, source: ImageSource, *, conditional: bool) -> str | None:
+        """Name what the score needs and a run on this data has not, so that it has no value there; None, by
+        default, where nothing is known to be missing. conditional: the samples have labels.
+        """
+        return None
 
 
 class Distance(Score):
