@@ -138,13 +138,14 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         The second stage is fitted at the augmentation of sampling. batches: images (B, C, H, W) with labels;
         a stage without such numbers reads none.
         """
-        small_too, large = itertools.tee(batches)
         if isinstance(self.base, FitsAfterTraining) and not self.frozen:
+            small_too, batches = itertools.tee(batches)
             self.base.fit((self.condition.low(x), y) for x, y in small_too)
+            del small_too  # else all that it has not read would remain in memory
         network = Conditioned(self.network, Condition(torch.empty(0), torch.empty(0)))
 
         def each() -> Iterator[tuple[Tensor, Tensor | None]]:
-            for x, y in large:
+            for x, y in batches:
                 network.condition = self.condition.in_sampling(self.condition.low(x))
                 yield x, y
 

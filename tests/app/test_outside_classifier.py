@@ -68,6 +68,7 @@ def test_a_run_needs_the_file_no_more_since_its_checkpoint_has_the_weights(
         ((), "guidance_network=noisy is not trained: set guidance.weights"),
         (("guidance.weights=none.pt",), "none.pt, which is no file: give one of weights"),
         (("guidance.weights=five.pt",), r"differs from .*NoisyClassifier in 2 entries: leave.weight"),
+        (("guidance.weights=nan.pt",), "nan.pt has weights that are not finite, the first leave.weight"),
         (("guidance.weights=torn.pt",), r"not a file of weights \(damaged, or of another format\)"),
         (("guidance.weights=torn.safetensors",), r"not a file of weights \(damaged"),
         (("guidance.weights=whole.pt",), "not a file of weights"),  # a pickle of the object, which is not run
@@ -85,6 +86,8 @@ def test_a_file_or_a_network_that_does_not_fit_is_refused(
     for name in ("torn.pt", "torn.safetensors"):
         (tmp_path / name).write_bytes(good[:100])
     torch.save(NoisyClassifier((1, 8, 8), 10, width=8), tmp_path / "whole.pt")
+    lost = NoisyClassifier((1, 8, 8), 10, width=8).state_dict()
+    torch.save(lost | {"leave.weight": lost["leave.weight"] * torch.nan}, tmp_path / "nan.pt")
     with pytest.raises(UsageError, match=message):
         app.build(config(*overrides))
 
