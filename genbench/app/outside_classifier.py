@@ -16,6 +16,7 @@ from genbench.metrics.features.weights import check_layout, read_tensors
 from genbench.nn.classifier import NoisyClassifier
 from genbench.runtime.disk import expanded
 from genbench.runtime.downloads import may_download
+from genbench.training.checkpoint_contents import is_dense
 
 __all__ = ["outside_classifier"]
 
@@ -59,9 +60,14 @@ def outside_classifier(
 
 
 def load(network: nn.Module, path: Path) -> None:
-    """Load the weights of a file into a network. Raises ValueError where its names or shapes differ."""
+    """Load the weights of a file into a network. Raises ValueError where its names or shapes differ, or they
+    are not finite.
+    """
     tensors = tensors_of(path)
     check_layout(tensors, network, path, of=f"guidance.network {type(network).__name__}", remedy=REMEDY)
+    broken = [name for name, x in tensors.items() if not (is_dense(x) and bool(x.isfinite().all()))]
+    if broken:
+        raise ValueError(f"{path} has weights that are not finite, the first {broken[0]}; {REMEDY}")
     network.load_state_dict(tensors, strict=False)
 
 

@@ -20,6 +20,7 @@ from genbench.cli.sampling_options import (
     sampling_settings,
 )
 from genbench.cli.verb import (
+    WEIGHTS_HELP,
     ConfigDir,
     Device,
     RunsItself,
@@ -54,7 +55,8 @@ class Animate:
     for 2 seconds before it begins again. Small images are enlarged. An autoregressive model begins with grey
     images, one of latents shows what these decode to.
 
-    Models that draw step by step: ddpm, flow_matching, consistency, latent_diffusion, autoregressive, vqvae.
+    Models that draw step by step: ddpm, flow_matching, consistency, cascade, latent_diffusion,
+    autoregressive, vqvae.
     """
 
     run_dir: Model
@@ -76,7 +78,7 @@ class Animate:
     steps: Steps = None
     sampler: Sampler = None
     settings: Settings = None
-    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
+    weights: Annotated[Weights, typer.Option(help=WEIGHTS_HELP)] = Weights.ema
     seed: Seed = 0
     device: Device = "auto"
     config_dir: ConfigDir = None

@@ -22,6 +22,7 @@ FLOAT32: tuple[Rule, ...] = (
     losses.two_parts_of_a_batch_have_its_loss_and_its_gradients,
     trainings.an_accumulated_training_is_that_of_whole_batches,
     trainings.a_training_in_two_parts_equals_one_bit_for_bit,
+    trainings.a_validation_is_finite_repeats_itself_and_changes_nothing,
     samples.samples_have_the_shape_and_follow_the_rng,
     samples.sampling_leaves_the_default_generator_alone,
     samples.labels_change_the_samples_of_a_conditional_model,

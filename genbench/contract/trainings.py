@@ -1,5 +1,7 @@
-"""Rules of whole trainings in genbench's own loop: resuming and accumulating change nothing."""
+"""Rules of whole trainings in genbench's own loop: resuming, accumulating and validating change nothing."""
 
+import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -22,10 +24,12 @@ from genbench.training.checkpoint import CheckpointStore
 from genbench.training.loop import Hooks, OptimizerFactory, Recipe, Trainer, train
 from genbench.training.lr_schedule import Cosine
 from genbench.training.state import Trained
+from genbench.training.validation import Validation, validated_phases
 
 __all__ = [
     "a_training_in_bfloat16_resumes_bit_for_bit",
     "a_training_in_two_parts_equals_one_bit_for_bit",
+    "a_validation_is_finite_repeats_itself_and_changes_nothing",
     "an_accumulated_training_is_that_of_whole_batches",
 ]
 
@@ -107,6 +111,29 @@ def an_accumulated_training_is_that_of_whole_batches(candidate: Candidate, parts
     apart = {name: value for name, value in apart.items() if not value < 1e-3}
     came = ", ".join(f"{name} {value:.2g} apart" for name, value in list(apart.items())[:4])
     expect(apart == {}, "the state of whole batches to 0.001", came)
+
+
+def a_validation_is_finite_repeats_itself_and_changes_nothing(candidate: Candidate) -> None:
+    """The losses of data.validation, of a model in evaluation mode without gradients, are finite, the same
+    each time, and leave weights, buffers and torch's random numbers as they were."""
+    model, phases = candidate.sampler().requires_grad_(False), validated_phases(candidate.built)
+    validation = Validation(
+        twenty_images(model),
+        None,
+        "loss",
+        better=-1,
+        patience=None,
+        on_validate=lambda model: {},
+        context=Context(CPU),
+    )
+    state, stream = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    first, second = (validation.measure(model, phases) for _ in range(2))
+    infinite = [name for name, value in first.items() if not math.isfinite(value)]
+    expect(infinite == [], "finite losses of validation images", f"others in {', '.join(infinite)}")
+    expect(first == second, f"the losses {first} once more", second)
+    moved = [name for name, value in model.state_dict().items() if not value.equal(state[name])]
+    expect(moved == [], "weights and buffers as they were", f"others in {', '.join(moved[:4])}")
+    expect(torch.equal(torch.get_rng_state(), stream), "torch's random numbers as they were", "others")
 
 
 def distance(a: Tensor, b: Tensor) -> float:

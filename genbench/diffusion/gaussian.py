@@ -137,13 +137,14 @@ class GaussianDiffusion(LikelihoodProcess):
         """Raise ValueError where sampling divides by the signal at t = 1 and there is none, and where most of
         it is left, so that sampling cannot start from noise alone.
         """
-        last, before = self.schedule.alpha_bar(torch.tensor([1, 1 - 1 / self.schedule.T]).double()).detach()
+        ends = torch.tensor([1, 1 - 1 / self.schedule.T], dtype=torch.float64)
+        last, before = self.schedule.alpha_bar(ends).detach()
         if float(last) > MOST_SIGNAL:
             raise ValueError(
                 f"at t = 1 this schedule leaves {float(last):.3g} of the signal's variance, and sampling "
                 f"starts from pure noise; at most {MOST_SIGNAL} may be left: set more noise in schedule.*"
             )
-        if not bool(self.parameterization.gain(last, before).isfinite()):
+        if not bool(self.parameterization.gain_of_step(last, before).isfinite()):
             raise ValueError(
                 "at t = 1 this schedule leaves no signal, so that x0 does not follow from what the network "
                 "predicts: use parameterization=v or x0"

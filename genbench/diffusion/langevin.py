@@ -140,7 +140,7 @@ def langevin_step(xt: Tensor, x0: Tensor, step: Step, snr: float, rng: Generator
     """xt + e score + sqrt(2 e) z, e = 2 a (r |z| / |score|)^2, z ~ N(0, I): xt, x0_hat (B, C, H, W), snr r.
 
     a = 1 - beta (VP) or 1 (VE). The norms are means over the batch, as in the authors' code, so that a sample
-    depends a little on its batch. Of N(m, v) the stationary distribution is N(m, v / (1 - a r^2)).
+    depends a little on its batch. Of N(m, v) the stationary distribution is N(m, v (1 + a r^2)).
     |score| is taken to be |z| / 2 at least: it is |z| and more where xt has a variance of at most 1, as of
     images in [-1, 1], and a network that does not know the score yet must not lead to infinity.
     Source: Song et al. 2021 (score SDE), Algorithms 4 and 5. The bound is not theirs.

@@ -53,12 +53,19 @@ class Parameterization(ABC):
         """Return the eps that follows from the network's answer at xt: (B, C, H, W) twice -> (B, C, H, W)."""
 
     @abstractmethod
-    def gain(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
+    def gain(self, alpha_bar: Tensor) -> Tensor:
         """|x0 - x0_hat|^2 / |target - output|^2 at the same xt, in the shape of alpha_bar.
 
-        before: alpha_bar one step of the grid earlier, in the same shape. Infinite where x0 does not follow
-        from the answer.
+        Infinite where x0 does not follow from the answer. Raises ValueError where it depends on the step
+        before t; `gain_of_step` serves every parameterization.
         """
+
+    def gain_of_step(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
+        """Return the gain at alpha_bar, given alpha_bar one step of the grid earlier, in the same shape.
+
+        By default `gain`, which needs the first alone.
+        """
+        return self.gain(alpha_bar)
 
 
 class Eps(Parameterization):
@@ -76,7 +83,7 @@ class Eps(Parameterization):
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         return output
 
-    def gain(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
+    def gain(self, alpha_bar: Tensor) -> Tensor:
         return (1 - alpha_bar) / alpha_bar
 
 
@@ -92,7 +99,7 @@ class X0(Parameterization):
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         return (xt - at.alpha * output) / at.sigma
 
-    def gain(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
+    def gain(self, alpha_bar: Tensor) -> Tensor:
         return torch.ones_like(alpha_bar)
 
 
@@ -111,7 +118,7 @@ class V(Parameterization):
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         return at.sigma * xt + at.alpha * output
 
-    def gain(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
+    def gain(self, alpha_bar: Tensor) -> Tensor:
         return 1 - alpha_bar
 
 
@@ -139,7 +146,7 @@ class Score(Parameterization):
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         return -at.sigma * output
 
-    def gain(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
+    def gain(self, alpha_bar: Tensor) -> Tensor:
         return (1 - alpha_bar).square() / alpha_bar
 
 
@@ -193,7 +200,10 @@ class PosteriorMean(Parameterization):
     def to_eps(self, output: Tensor, xt: Tensor, at: Level) -> Tensor:
         return X0().to_eps(self.to_x0(output, xt, at), xt, at)
 
-    def gain(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
+    def gain(self, alpha_bar: Tensor) -> Tensor:
+        raise ValueError("parameterization=mean needs the step before t: take the gain from `gain_of_step`")
+
+    def gain_of_step(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
         return posterior(alpha_bar, before).of_x0.square().reciprocal()
 
     def coefficients(self, at: Level) -> tuple[Tensor, Tensor]:
@@ -239,7 +249,7 @@ class EDMPreconditioning(Parameterization):
         # By way of x0: its own formula would divide by alpha.
         return X0().to_eps(self.to_x0(output, xt, at), xt, at)
 
-    def gain(self, alpha_bar: Tensor, before: Tensor) -> Tensor:
+    def gain(self, alpha_bar: Tensor) -> Tensor:
         return (1 - alpha_bar) * self.sigma_data**2 / self.norm(alpha_bar).square()
 
     def coefficients(self, at: Level) -> tuple[Tensor, Tensor]:

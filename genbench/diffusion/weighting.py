@@ -25,7 +25,7 @@ class Weighting(ABC):
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
         """Compute the weight of |target - output|^2 at times t: (B,) -> (B, 1, 1, 1) float32.
 
-        parameterization: its gain turns a weight of x0 into one of its target.
+        parameterization: its gain_of_step turns a weight of x0 into one of its target.
         """
 
     def scale(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor | None:
@@ -47,7 +47,7 @@ class Unweighted(Weighting):
         return t.new_ones(len(t), 1, 1, 1).float()
 
 
-class OfNoise(Unweighted):
+class OfNoise(Weighting):
     """The distance of the noise eps, whatever the network predicts: L_simple in every parameterization.
 
     Target and output are scaled by sqrt(gain SNR), SNR = alpha_bar / (1 - alpha_bar), before any distance:
@@ -56,9 +56,12 @@ class OfNoise(Unweighted):
     Source: Ho et al. 2020, Eq. 14; for the score lambda(t) = sigma^2 of Song & Ermon 2019, Section 4.2.
     """
 
+    def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
+        return t.new_ones(len(t), 1, 1, 1).float()
+
     def scale(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor | None:
         ab_t, ab_s = schedule.around(t)
-        return (parameterization.gain(ab_t, ab_s) * ab_t / (1 - ab_t)).sqrt().float()
+        return (parameterization.gain_of_step(ab_t, ab_s) * ab_t / (1 - ab_t)).sqrt().float()
 
 
 class MinSNR(Weighting):
@@ -75,7 +78,7 @@ class MinSNR(Weighting):
     def __call__(self, t: Tensor, schedule: Schedule, parameterization: Parameterization) -> Tensor:
         ab_t, ab_s = schedule.around(t)
         snr = ab_t / (1 - ab_t)
-        return (snr.clamp(max=self.gamma) * parameterization.gain(ab_t, ab_s)).float()
+        return (snr.clamp(max=self.gamma) * parameterization.gain_of_step(ab_t, ab_s)).float()
 
 
 class TrueBound(Weighting):
@@ -90,4 +93,4 @@ class TrueBound(Weighting):
         q = posterior(ab_t, ab_s)
         # At the first step beta~ is 0, and the weight would be infinite.
         variance = q.beta_tilde.where(ab_s < 1, q.beta)
-        return (q.of_x0.square() / (2 * variance) * parameterization.gain(ab_t, ab_s)).float()
+        return (q.of_x0.square() / (2 * variance) * parameterization.gain_of_step(ab_t, ab_s)).float()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.diffusion.gaussian import GaussianDiffusion
+from genbench.diffusion.guidance import Classifier
 from genbench.diffusion.low_resolution import Condition, Conditioned, LowResolution, eight_bit
 from genbench.generator import (
     FitsAfterTraining,
@@ -38,7 +39,7 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
     process: of the second stage; its networks and samples know nothing of the base but its images.
     condition: the small images, and the noise at which the second stage sees them.
     Raises ValueError on a factor that does not divide the sides, a share that leaves a stage nothing, a base
-    of other images or classes, and guidance=classifier.
+    of other images or classes, and guidance by a classifier.
     Source: Ho et al. 2022, Sections 3 and 4; Saharia et al. 2022, Section 2.3.
     """
 
@@ -63,9 +64,9 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
                 f"model.condition.factor={condition.factor} needs {small} and {num_classes}: take a run of "
                 "the same images at that size, with the same `conditional`"
             )
-        if process.phases != ("net",):
+        if any(isinstance(part, Classifier) for part in process.modules()):
             raise ValueError(
-                "guidance=classifier is trained on images of one size, and a cascade has two: use "
+                "guidance=classifier knows images of one size, and a cascade has two: use "
                 "guidance=classifier_free"
             )
         self.base, self.low_resolution = base, condition
@@ -139,13 +140,14 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         The second stage is fitted at the augmentation of sampling. batches: images (B, C, H, W) with labels;
         a stage without such numbers reads none.
         """
-        small_too, large = itertools.tee(batches)
         if isinstance(self.base, FitsAfterTraining) and not self.frozen:
+            small_too, batches = itertools.tee(batches)
             self.base.fit((self.low_resolution.low(x), y) for x, y in small_too)
+            del small_too  # else all that it has not read would remain in memory
         network = Conditioned(self.network, Condition(torch.empty(0), torch.empty(0)))
 
         def each() -> Iterator[tuple[Tensor, Tensor | None]]:
-            for x, y in large:
+            for x, y in batches:
                 network.condition = self.low_resolution.in_sampling(self.low_resolution.low(x))
                 yield x, labels_of(y)
 

@@ -14,7 +14,7 @@ from genbench.evaluation.held_out import HeldOut
 from genbench.generator import Generator, Likelihood
 from genbench.metrics import Metrics, bits_per_dim
 from genbench.metrics.scores.score import Score
-from genbench.records.metric_name import MetricName
+from genbench.records.metric_name import MetricName, of_ema
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.stop import StopRequest
@@ -39,7 +39,7 @@ class Validator:
 
     def __init__(self, data: ImageData, metrics: Metrics, trainer: Trainer, context: Context) -> None:
         assert data.validation is not None
-        self.context = replace(context, stop=StopRequest())
+        self.context, self.keep_by = replace(context, stop=StopRequest()), trainer.keep_by
         few = copy.copy(metrics)
         few.likelihood_samples = BITS_IMAGES
         held_out = replace(data, test=data.validation, validation=None, undivided=None)
@@ -81,6 +81,9 @@ class Validator:
         """
         seed = rng.derive(self.context.seed, "validation scores")
         values = self.evaluator.evaluation(model, "ema", metrics, ("validation",), seed).metrics
+        if self.keep_by not in of_ema(values):
+            said = f"trainer.keep_by={self.keep_by} has no value on these images"
+            self.context.progress.say([f"{said}: this validation chooses nothing"])
         return {name: value for name, value in values.items() if not MetricName.parse(name).spread}
 
 
@@ -117,16 +120,17 @@ def check_validation(parts: Parts) -> None:
         )
     if trainer.validate_every_images is None:
         raise ValueError(f"{asked} needs validations: give trainer.validate_every_images, e.g. 10000")
-    check_keep_by(parts, [kind.key for kind in parts.metrics.kinds if kind.better])
+    check_keep_by(parts)
 
 
-def check_keep_by(parts: Parts, scores: list[str]) -> None:
+def check_keep_by(parts: Parts) -> None:
     """Raise ValueError unless trainer.keep_by is a number that validations of this model have, and by which
-    they compare; scores: the kinds of the scores of this run of which one way is better.
+    they compare: of scores one of which one way is better, and that have a value on these images.
     """
     keep_by, phases = parts.trainer.keep_by, list(dict.fromkeys(validated_phases(parts.model)))
-    has_bits = isinstance(parts.model, Likelihood)
-    legal = [name for name, fits in zip(PLAIN, (len(phases) == 1, has_bits), strict=True) if fits] + scores
+    plain, missing = (len(phases) == 1, isinstance(parts.model, Likelihood)), lacking(parts)
+    scores = [kind.key for kind in parts.metrics.kinds if kind.better and kind.key not in missing]
+    legal = [name for name, fits in zip(PLAIN, plain, strict=True) if fits] + scores
     if keep_by in legal:
         if keep_by in scores:  # few samples are refused here
             parts.metrics.of_size(parts.trainer.evaluate_samples, "trainer.evaluate_samples")
@@ -134,7 +138,15 @@ def check_keep_by(parts: Parts, scores: list[str]) -> None:
     reasons = {
         "loss": f"whose losses ({', '.join(phases)}) work against each other and say nothing of quality",
         "bits_per_dim": "which has no likelihood",
+        **{key: f"or data without {what}" for key, what in missing.items()},
     }
     why = reasons.get(keep_by, "whose scores do not have it")
     there = f"choose from {', '.join(legal)}" if legal else "add scores by metrics=standard"
     raise ValueError(f"trainer.keep_by is {keep_by!r} for a model {why}: {there}")
+
+
+def lacking(parts: Parts) -> dict[str, str]:
+    """Return what scores need and this run has not, in words, by the kinds that have no value without it."""
+    conditional = parts.model.num_classes > 0
+    found = {score: score.lacks(parts.source, conditional=conditional) for score in parts.metrics.scores}
+    return {kind.key: what for score, what in found.items() if what is not None for kind in score.kinds}

@@ -46,3 +46,5 @@ def check_best(found: Mapping[str, Any]) -> None:
             continue
         if type(value) is not kind or (isinstance(value, int) and not 0 <= value < 2**63):
             raise ValueError(f"its best validation has {repr(value)[:40]} as {key}, not a {kind.__name__}")
+        if isinstance(value, str) and not value.isprintable():  # it is printed and recorded
+            raise ValueError(f"its best validation has {repr(value)[:40]} as {key}, not a line of text")

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from genbench.generator import Generator
 from genbench.training.best import check_best
 
-__all__ = ["best", "origin", "resumable", "weights"]
+__all__ = ["best", "is_dense", "origin", "resumable", "weights"]
 
 Check = Callable[[dict[str, Any]], None]
 

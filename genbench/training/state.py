@@ -88,8 +88,9 @@ class Trained:
         self.ema.model.load_state_dict(state["ema"])
         for phase, optimizer in self.optimizers.items():
             restore(optimizer, state["optimizers"][phase])
-        for phase, scaler in self.scalers.items():
-            scaler.load(state.get("loss_scales", {}).get(phase, {}))
+        for phase, scale in state.get("loss_scales", {}).items():
+            if phase in self.scalers:  # else the run now computes in another precision
+                self.scalers[phase].load(scale)
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none

@@ -68,6 +68,7 @@ def test_a_run_needs_the_file_no_more_since_its_checkpoint_has_the_weights(
         ((), "guidance_network=noisy is not trained: set guidance.weights"),
         (("guidance.weights=none.pt",), "none.pt, which is no file: give one of weights"),
         (("guidance.weights=five.pt",), r"differs from .*NoisyClassifier in 2 entries: leave.weight"),
+        (("guidance.weights=nan.pt",), "nan.pt has weights that are not finite, the first leave.weight"),
         (("guidance.weights=torn.pt",), r"not a file of weights \(damaged, or of another format\)"),
         (("guidance.weights=torn.safetensors",), r"not a file of weights \(damaged"),
         (("guidance.weights=whole.pt",), "not a file of weights"),  # a pickle of the object, which is not run
@@ -85,6 +86,8 @@ def test_a_file_or_a_network_that_does_not_fit_is_refused(
     for name in ("torn.pt", "torn.safetensors"):
         (tmp_path / name).write_bytes(good[:100])
     torch.save(NoisyClassifier((1, 8, 8), 10, width=8), tmp_path / "whole.pt")
+    lost = NoisyClassifier((1, 8, 8), 10, width=8).state_dict()
+    torch.save(lost | {"leave.weight": lost["leave.weight"] * torch.nan}, tmp_path / "nan.pt")
     with pytest.raises(UsageError, match=message):
         app.build(config(*overrides))
 
@@ -93,6 +96,13 @@ def test_latents_are_guided_by_no_classifier_of_images(tmp_path: Path) -> None:
     words = (f"guidance.weights={written(tmp_path / 'a.pt')}", "model=latent_diffusion")
     with pytest.raises(UsageError, match="knows images, and this prior models latents"):
         app.build(config(*words))
+
+
+def test_a_cascade_is_guided_by_no_classifier_of_one_size(tmp_path: Path) -> None:
+    """Its base would be given images that are smaller, which layers of convolutions take without a word."""
+    words = ("model=cascade", "base_model.network.width=8")
+    with pytest.raises(UsageError, match="knows images of one size, and a cascade has two"):
+        app.build(config(f"guidance.weights={written(tmp_path / 'a.pt')}", *words))
 
 
 def test_an_option_of_ones_own_is_a_class_or_a_function(

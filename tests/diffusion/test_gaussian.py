@@ -35,7 +35,7 @@ from genbench.diffusion.schedule import (
 from genbench.diffusion.times import Importance, LogNormal
 from genbench.diffusion.variance import Beta, BetaTilde, LearnedVariance
 from genbench.diffusion.variance_exploding import VarianceExplodingSchedule
-from genbench.diffusion.weighting import MinSNR, TrueBound
+from genbench.diffusion.weighting import MinSNR, OfNoise, TrueBound
 from tests.toys import toy_model, toy_process
 
 T = 50
@@ -105,6 +105,7 @@ def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make:
         ),
         (lambda: toy_process(objective=Hybrid()), "loss=hybrid adds the bound .*variance=learned"),
         (lambda: toy_process(objective=VLB(), weighting=MinSNR()), "loss=vlb is the bound.*weighting=none"),
+        (lambda: toy_process(objective=VLB(), weighting=OfNoise()), "loss=vlb is the bound.*weighting=none"),
         (lambda: toy_process(schedule=LearnedSchedule(T, width=8)), "schedule=learned needs .*loss=vlb"),
         (
             lambda: toy_process(schedule=ZeroTerminalSchedule(T, LinearSchedule), parameterization=Eps()),

@@ -85,7 +85,7 @@ def test_the_gain_is_the_squared_error_of_x0_over_that_of_the_answer(
     gain = (off / 0.1).square().mean(dim=(1, 2, 3), keepdim=True)
     before = at.alpha.square() / (1 - at.step.beta)
     # eps at t = 1 turns rounding of float64 into 1e-9 of x0
-    assert torch.allclose(gain, parameterization.gain(at.alpha.square(), before), rtol=1e-6)
+    assert torch.allclose(gain, parameterization.gain_of_step(at.alpha.square(), before), rtol=1e-6)
 
 
 def test_edm_gives_the_network_inputs_and_targets_of_unit_variance() -> None:

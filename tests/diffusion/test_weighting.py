@@ -71,6 +71,23 @@ def test_no_weighting_is_one_everywhere_and_the_first_step_is_finite() -> None:
     assert bool(TrueBound()(t, LinearSchedule(T), V()).isfinite().all())
 
 
+class Former(V):
+    """A parameterization of somebody else, who knows gain(alpha_bar) alone."""
+
+    def gain(self, alpha_bar: torch.Tensor) -> torch.Tensor:
+        return 2 * super().gain(alpha_bar)
+
+
+@pytest.mark.parametrize("weighting", [MinSNR(), TrueBound()])
+def test_a_gain_that_depends_on_alpha_bar_alone_is_all_that_a_parameterization_states(
+    weighting: Weighting,
+) -> None:
+    schedule, t = LinearSchedule(T), STEPS / T
+    assert torch.allclose(weighting(t, schedule, Former()), 2 * weighting(t, schedule, V()))
+    with pytest.raises(ValueError, match="gain_of_step"):
+        PosteriorMean().gain(schedule.table[STEPS])
+
+
 def test_a_gamma_that_means_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"weighting\.gamma is 0"):
         MinSNR(0.0)

@@ -250,7 +250,8 @@ def test_a_damaged_record_of_the_best_is_refused(tmp_path: Path) -> None:
     assert state is not None
     check = checkpoint_contents.resumable(model, ADAM)
     check(state)
-    for wrong in ({"waiting": -1}, {"value": "low"}, {"images_seen": 2**70}, {"other": 1}):
+    painted = {"ended_early": "\x1b[31m"}
+    for wrong in ({"waiting": -1}, {"value": "low"}, {"images_seen": 2**70}, {"other": 1}, painted):
         with pytest.raises(ValueError, match="its best validation"):
             check({**state, "best": {**state["best"], **wrong}})
 

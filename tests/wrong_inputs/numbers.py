@@ -74,6 +74,14 @@ TRAINING = (
         "main trainer.keep=best data.validation=0.1 metrics=none trainer.keep_by=fid",
         ("keep_by is 'fid'", "choose from loss, bits_per_dim"),
     ),
+    Wrong(
+        "main trainer.keep=best data.validation=0.1 trainer.keep_by=modes",
+        ("keep_by is 'modes'", "without a known distribution, which data=gaussians has", "choose from loss"),
+    ),
+    Wrong(
+        "main trainer.keep=best data.validation=0.1 metrics=full trainer.keep_by=fid_class",
+        ("keep_by is 'fid_class'", "without labels of its samples", "conditional=true"),
+    ),
     Wrong("main trainer.samples_per_class=1000000000", ("samples_per_class is 1000000000", "1 to 100")),
     Wrong("main trainer.checkpoint_every_seconds=0", ("checkpoint_every_seconds is 0", "above 0")),
     Wrong("main trainer.on_nonfinite=maybe", ("on_nonfinite is 'maybe'", "skip")),

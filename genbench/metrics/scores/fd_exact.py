@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from genbench.data import to_float
+from genbench.data import ImageSource, to_float
 from genbench.metrics.features.known_distribution import exact_moments
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
@@ -22,6 +22,9 @@ class ExactFD(Score):
 
     key = "fd_exact"
     kinds = (KINDS["fd_exact"],)
+
+    def lacks(self, source: ImageSource, *, conditional: bool) -> str | None:
+        return None if source.distribution is not None else "a known distribution, which data=gaussians has"
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         distribution = references[0].distribution if references else None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from genbench.data import ImageSource
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.frechet import Moments, frechet_distance, frechet_influences
 from genbench.metrics.scores.interval import Influences, on_roots
@@ -24,6 +25,9 @@ class ClassFID(Distance):
 
     key = "fid_class"
     kinds = (KINDS["fid_class"],)
+
+    def lacks(self, source: ImageSource, *, conditional: bool) -> str | None:
+        return None if conditional else "labels of its samples, which conditional=true gives"
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         real = reference.images.labels

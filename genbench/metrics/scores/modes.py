@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genbench.data import KnownDistribution
+from genbench.data import ImageSource, KnownDistribution
 from genbench.metrics.bits import bits_per_dim
 from genbench.metrics.reference import Reference
 from genbench.metrics.scores.score import Drawn, Score
@@ -35,6 +35,9 @@ class Modes(Score):
         if not 0 < tail < 1:
             raise ValueError(f"scores.modes.tail is {tail}; it must lie between 0 and 1")
         self.radius, self.tail = radius, tail
+
+    def lacks(self, source: ImageSource, *, conditional: bool) -> str | None:
+        return None if source.distribution is not None else "a known distribution, which data=gaussians has"
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         known = references[0].distribution if references else None

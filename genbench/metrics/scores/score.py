@@ -128,6 +128,12 @@ class Score(ABC):
         Empty where what the score needs, such as labels, a split or a known distribution, is not there.
         """
 
+    def lacks(self, source: ImageSource, *, conditional: bool) -> str | None:
+        """Name what the score needs and a run on this data has not, so that it has no value there; None, by
+        default, where nothing is known to be missing. conditional: the samples have labels.
+        """
+        return None
+
 
 class Distance(Score):
     """A score that compares samples with each reference separately, so that it has a value for each split; a

@@ -19,6 +19,7 @@ from genbench.report.columns import CONVERGED_BITS
 from genbench.report.footnotes import DIMENSIONS, FEW
 from genbench.report.numbers import decimals, rounded, uncertainty, written
 from genbench.report.statistics import Estimate
+from genbench.runtime.printable import in_one_line
 
 __all__ = ["bits", "entry", "few_samples", "print_quality", "print_result"]
 
@@ -216,7 +217,7 @@ def of_best(best: Best) -> dict[str, str]:
     """
     if best.images_seen is None:
         return {}
-    by = (best.by or "an unknown value").replace("_", " ")
+    by = in_one_line(best.by or "an unknown value").replace("_", " ")
     chosen = f"best validation by {by} ({written(best.value)}), at {best.images_seen:,} images"
     return {"best": f"{chosen}: a selection, so compare runs by EMA"}
 
@@ -262,7 +263,7 @@ def training(cost: Cost) -> str:
     fitting = f" and {with_unit(cost.fitting_seconds, 's')} of fitting" if cost.fitting_seconds else ""
     speed = cost.images_per_second
     rate = f"{speed:,.0f}" if speed is not None and speed >= 100 else written(speed)
-    early = "" if cost.ended_early is None else f"; budget not spent: {cost.ended_early}"
+    early = "" if cost.ended_early is None else f"; budget not spent: {in_one_line(cost.ended_early)}"
     skipped = f", {cost.skipped_batches:,} batches skipped" if cost.skipped_batches else ""
     return (
         f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{fitting} "
