@@ -62,7 +62,11 @@ CASES = [
     ),
     *(pytest.param(variant, marks=pytest.mark.slow) for variant in VARIANTS),
 ]
-SHAPE, CLASSES, WIDTH = (1, 8, 8), 10, 16
+SHAPE, CLASSES = (1, 8, 8), 10
+SIZES = {"width": 16, "blocks": 2, "steps": 8, "density_steps": 8}
+"""At most, of whatever has them: rules hold at any size."""
+WHOLE = ("budget", "lr_schedule", "metrics", "trainer")
+"""Parts of a configuration whose numbers are no sizes of a model."""
 BATCHWISE = ("optimal_transport", "minibatch_std", "free_nats")
 """Choices whose loss of an image depends on the other images of its part."""
 
@@ -81,13 +85,23 @@ def build(*overrides: str) -> Generator:
 def built(*overrides: str) -> Generator:
     """The same for all tests, which take copies of it."""
     cfg = config(*overrides)
-    network = cfg.get("network", {})
-    for node in (network, *network.values()):
-        if isinstance(node, DictConfig) and "width" in node:
-            node.width = min(node.width, WIDTH)
+    for key in cfg:
+        if key not in WHOLE:
+            make_small(cfg._get_node(key))
     OmegaConf.update(cfg, "image.shape", list(SHAPE))
     OmegaConf.update(cfg, "image.num_classes", CLASSES if cfg.conditional else 0)
     return app.seeded_model(cfg)
+
+
+def make_small(node: object) -> None:
+    """Lower the sizes of a part of a configuration that are written there, and of all within it."""
+    if not isinstance(node, DictConfig) or node._is_interpolation() or node._is_none():
+        return
+    for key in node:
+        inner = node._get_node(key)
+        if key in SIZES and isinstance(inner._value(), int):
+            node[key] = min(inner._value(), SIZES[key])
+        make_small(inner)
 
 
 @cache
