@@ -1,5 +1,6 @@
 """Families whose networks compute in float16 (emulated where there are no units) with a scaled loss."""
 
+import copy
 from collections.abc import Callable
 from itertools import cycle
 
@@ -34,9 +35,10 @@ def gradient(
     model: Generator, candidate: Candidate, phase: str, scaler: LossScaler | None = None
 ) -> tuple[float, Tensor]:
     """The loss of a phase and its gradient (n,), at a scale at which it does not overflow."""
-    parameters = list(model.phase_parameters(phase))
+    parameters, state = list(model.phase_parameters(phase)), copy.deepcopy(model.state_dict())
     for _ in range(10):
         model.zero_grad()
+        model.load_state_dict(state)  # a codebook learns in each pass
         torch.manual_seed(0)
         loss = model.loss(*candidate.batch(), phase=phase, step=1).total
         (loss if scaler is None else loss * scaler.scale).backward()
