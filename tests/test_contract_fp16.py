@@ -1,7 +1,12 @@
 """Families whose networks compute in float16 (emulated where there are no units) with a scaled loss."""
 
+import copy
+from collections.abc import Callable
+from itertools import cycle
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.contract.candidate import Candidate, train_a_little
@@ -9,6 +14,7 @@ from genbench.contract.trainings import check_resume
 from genbench.generator import Generator
 from genbench.runtime.precision import Float16, LossScaling
 from genbench.training.loss_scale import LossScaler, loss_scalers
+from genbench.vaes.codebook import Codebook
 from tests.test_contract import MODELS, VARIANTS, candidate
 
 CPU = torch.device("cpu")
@@ -29,9 +35,10 @@ def gradient(
     model: Generator, candidate: Candidate, phase: str, scaler: LossScaler | None = None
 ) -> tuple[float, Tensor]:
     """The loss of a phase and its gradient (n,), at a scale at which it does not overflow."""
-    parameters = list(model.phase_parameters(phase))
+    parameters, state = list(model.phase_parameters(phase)), copy.deepcopy(model.state_dict())
     for _ in range(10):
         model.zero_grad()
+        model.load_state_dict(state)  # a codebook learns in each pass
         torch.manual_seed(0)
         loss = model.loss(*candidate.batch(), phase=phase, step=1).total
         (loss if scaler is None else loss * scaler.scale).backward()
@@ -50,16 +57,38 @@ def gradient(
     [*FAMILIES, *(pytest.param(variant, marks=pytest.mark.slow) for variant in VARIANTS)],
     ids=lambda case: "-".join(case),
 )
-def test_losses_and_unscaled_gradients_are_those_of_float32(case: tuple[str, ...]) -> None:
+def test_losses_and_unscaled_gradients_are_those_of_float32(
+    case: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of smooth networks: a unit at 0 or a code that flips moves a gradient by its share, 16 % were seen."""
+    monkeypatch.setattr(F, "relu", F.silu)
+    monkeypatch.setattr(F, "leaky_relu", lambda x, slope: F.silu(x))
     family = candidate(*case)
     exact, model = family.fresh(), lowered(family)
     scalers = loss_scalers(LossScaling(), model, CPU)
     for phase in dict.fromkeys(exact.phases):
-        loss, slope = gradient(exact, family, phase)
-        rounded, unscaled = gradient(model, family, phase, scalers.get(phase))
-        assert rounded == pytest.approx(loss, rel=0.05, abs=0.05)  # as in bfloat16: codes flip
-        # 0.001 is usual; where codes flip, or a discriminator has the last word, up to 0.27 was seen.
-        assert float((unscaled - slope).norm()) <= 0.4 * float(slope.norm())
+        codes: list[Tensor] = []
+        with monkeypatch.context() as watched:
+            watched.setattr(Codebook, "nearest", noting(Codebook.nearest, codes))
+            loss, slope = gradient(exact, family, phase)
+        with monkeypatch.context() as same:
+            if codes:
+                chosen = cycle(codes)  # a gradient that overflows is taken again
+                same.setattr(Codebook, "nearest", lambda *_, chosen=chosen: next(chosen))
+            rounded, unscaled = gradient(model, family, phase, scalers.get(phase))
+        # Numbers of 11 bits are rounded by at most 0.0005 of themselves; 0.0013 was the largest sum of it.
+        assert rounded == pytest.approx(loss, rel=1e-3, abs=1e-3)
+        assert float((unscaled - slope).norm()) <= 3e-3 * float(slope.norm())
+
+
+def noting(nearest: Callable[..., Tensor], codes: list[Tensor]) -> Callable[..., Tensor]:
+    """The choice of codes, all of which are put into a list."""
+
+    def noted(codebook: Codebook, vectors: Tensor) -> Tensor:
+        codes.append(nearest(codebook, vectors))
+        return codes[-1]
+
+    return noted
 
 
 @pytest.mark.slow

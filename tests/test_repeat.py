@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from tests.test_contract import MODELS, VARIANTS
+from tests.test_contract import FOUR, MODELS, VARIANTS
 
 TIMES = (
     "time",
@@ -50,12 +50,23 @@ SMALL: dict[str, tuple[str, ...]] = {
 WITHOUT_TORCHMETRICS = (
     "scores=[fid,precision_recall]"  # loading it takes longer than a run; FULL has is and kid
 )
-EACH = [(f"model={model}", *SMALL.get(f"model={model}", ()), WITHOUT_TORCHMETRICS) for model in MODELS]
+
+
+def small(model: str) -> tuple[str, ...]:
+    return f"model={model}", *SMALL.get(f"model={model}", ()), WITHOUT_TORCHMETRICS
+
+
+EACH = [small(model) for model in MODELS]
+QUICK = [small(model) for model in FOUR]
+BEST = ("data.validation=0.1", "trainer.keep=best", "trainer.validate_every_images=16")
 FULL = ("model=gan", *SMALL["model=gan"], "conditional=true", "metrics=full")
 OTHERS = [
     FULL,
     *VARIANTS,
     ("model=ddpm", "precision=bf16"),
+    (*small("cascade"), "precision=bf16"),
+    (*small("ddpm"), "process=variance_exploding", "density.steps=2", "precision=bf16"),
+    *((*small("vae"), *BEST, f"precision={name}") for name in ("fp32", "bf16")),
     ("model=ddpm", "trainer.accumulate=4", "data=gaussians", "budget.images=128"),
     ("model=flow_matching", "pairing=optimal_transport"),
     ("model=vae", "metrics=classifier", "features.images=640"),
@@ -116,8 +127,11 @@ def record(run: Path) -> dict[str, Any]:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """All tensors of the last checkpoint: weights, their averages, the optimizers' states."""
-    found = leaves(torch.load(run / "checkpoints" / "last.pt", weights_only=True))
+    """All tensors of the last checkpoint, and of the best: weights, averages, the optimizers' states."""
+    last, best = (run / "checkpoints" / name for name in ("last.pt", "best.pt"))
+    found = leaves(torch.load(last, weights_only=True))
+    if best.exists():
+        found |= leaves({"best": torch.load(best, weights_only=True)})
     return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
 
 
@@ -140,7 +154,14 @@ def assert_repeated(one: Path, two: Path) -> None:
 
 
 def test_the_same_command_gives_the_same_record_weights_and_pictures(tmp_path: Path) -> None:
-    for one, two in pairs(twice(tmp_path, EACH, threads=(1, 1)), len(EACH)):
+    for one, two in pairs(twice(tmp_path, QUICK, threads=(1, 1)), len(QUICK)):
+        assert_repeated(one, two)
+
+
+@pytest.mark.slow
+def test_so_do_the_other_models(tmp_path: Path) -> None:
+    others = [command for command in EACH if command not in QUICK]
+    for one, two in pairs(twice(tmp_path, others, threads=(1, 1)), len(others)):
         assert_repeated(one, two)
 
 

@@ -92,8 +92,14 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-DEFINITIONS = [found for path in MODULES for found in definitions(path)]
-FUNCTIONS = [found for found in DEFINITIONS if isinstance(found.node, Function)]
+@cache
+def all_definitions() -> list[Definition]:
+    """Those of the package, which one test process alone must find."""
+    return [found for path in MODULES for found in definitions(path)]
+
+
+def all_functions() -> list[Definition]:
+    return [found for found in all_definitions() if isinstance(found.node, Function)]
 
 
 def decorators(node: Function) -> str:
@@ -132,7 +138,7 @@ def targets() -> set[str]:
     offered = {tuple(name.rpartition(".")[::2]) for name in named}
     return named | {
         found.dotted
-        for found in DEFINITIONS
+        for found in all_definitions()
         if isinstance(found.node, ast.ClassDef)
         and (found.dotted.rsplit(".", 2)[0], found.dotted.rpartition(".")[2]) in offered
     }
@@ -143,7 +149,7 @@ def filled() -> set[str]:
     file.
     """
     named, bases = targets(), set[str]()
-    for found in DEFINITIONS:
+    for found in all_definitions():
         if isinstance(found.node, ast.ClassDef) and found.dotted in named:
             own = {node.name for node in found.node.body if isinstance(node, Function)}
             module = found.dotted.rpartition(".")[0]
@@ -154,7 +160,7 @@ def filled() -> set[str]:
 
 def public() -> Iterator[Definition]:
     """Classes and functions that a module offers by `__all__`, and the public methods of these classes."""
-    for found in DEFINITIONS:
+    for found in all_definitions():
         outermost = found.owner.name if found.owner else found.name
         is_listed = f'"{outermost}"' in listed(found.path) and not found.name.startswith("_")
         if found.name and is_listed and found.doc and is_outermost(found):
@@ -191,7 +197,7 @@ def test_ruff_has_nothing_to_say(command: list[str]) -> None:
 
 
 def test_mypy_has_nothing_to_say() -> None:
-    """Half a minute where .mypy_cache/ is empty, as the libraries are read too; then a second or two."""
+    """Fifteen seconds where .mypy_cache/ is empty, as libraries are read too; then a second or two."""
     done = subprocess.run(
         [sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -204,7 +210,7 @@ def test_files_are_short(path: Path) -> None:
 
 
 def test_functions_are_short() -> None:
-    lengths = sorted(body_lines(found.node) for found in FUNCTIONS if isinstance(found.node, Function))
+    lengths = sorted(body_lines(found.node) for found in all_functions() if isinstance(found.node, Function))
     assert statistics.median(lengths) <= 8
     assert lengths[int(0.9 * len(lengths))] <= 30
 
@@ -213,12 +219,12 @@ def test_functions_do_something() -> None:
     """A helper that says no more than its code is a hop for nothing; a formula may be one line."""
     abstract = {
         found.name
-        for found in FUNCTIONS
+        for found in all_functions()
         if isinstance(found.node, Function) and "abstract" in decorators(found.node)
     }
     own = [
         body_lines(found.node)
-        for found in FUNCTIONS
+        for found in all_functions()
         if isinstance(found.node, Function) and is_written_out(found, abstract)
         if found.path.relative_to(ROOT).parts[1] not in MATHEMATICS
     ]
@@ -227,7 +233,7 @@ def test_functions_do_something() -> None:
 
 def test_functions_take_few_arguments() -> None:
     by_conf, many = filled(), []
-    for found in FUNCTIONS:
+    for found in all_functions():
         assert isinstance(found.node, Function)
         is_filled = found.name == "__init__" and found.dotted in by_conf
         if len(arguments(found.node)) > (MOST_OPTIONS if is_filled else MOST_ARGUMENTS):
@@ -238,7 +244,7 @@ def test_functions_take_few_arguments() -> None:
 def test_signatures_are_closed() -> None:
     open_ones = [
         str(found)
-        for found in FUNCTIONS
+        for found in all_functions()
         if isinstance(found.node, Function) and (found.node.args.vararg or found.node.args.kwarg)
     ]
     assert open_ones == []
@@ -257,7 +263,7 @@ def test_public_functions_have_docstrings() -> None:
     """Of every class and function at the top level; methods often implement a documented abstract one."""
     bare = [
         str(found)
-        for found in DEFINITIONS
+        for found in all_definitions()
         if found.name and not found.owner and is_outermost(found)
         if not found.name.startswith("_") and not found.doc
     ]
@@ -265,14 +271,14 @@ def test_public_functions_have_docstrings() -> None:
 
 
 def test_no_docstring_is_a_riddle() -> None:
-    short = [str(found) for found in DEFINITIONS if found.doc and len(found.doc.split()) < FEWEST_WORDS]
+    short = [str(found) for found in all_definitions() if found.doc and len(found.doc.split()) < FEWEST_WORDS]
     assert short == []
 
 
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     asked = [
         f"{found}: {found.doc.splitlines()[0]}"
-        for found in DEFINITIONS
+        for found in all_definitions()
         if re.match(r"(What|Whether|How|Who|Where)\b", found.doc)
     ]
     assert asked == []

@@ -16,6 +16,7 @@ from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.spacing import Spacing, UniformSpacing
 from genbench.diffusion.variance_exploding import VarianceExplodingSchedule
 from genbench.probability.counts import MOST_PASSES, check_count
+from genbench.runtime import global_batch
 
 __all__ = [
     "Langevin",
@@ -155,8 +156,10 @@ def langevin_step(xt: Tensor, x0: Tensor, step: Step, snr: float, rng: Generator
 
 
 def mean_norm(x: Tensor) -> Tensor:
-    """The mean Euclidean norm of the rows of a batch: (B, C, H, W) -> ()."""
-    return x.flatten(1).square().sum(1).sqrt().mean()
+    """The mean Euclidean norm of the rows of a batch, over all processes that hold a part of it: (B, C, H, W)
+    -> ().
+    """
+    return global_batch.mean(x.flatten(1).square().sum(1).sqrt().mean())
 
 
 def reverse_diffusion(xt: Tensor, x0: Tensor, step: Step, rng: Generator | None) -> Tensor:

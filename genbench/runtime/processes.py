@@ -220,7 +220,7 @@ class Processes:
             return draw(n, y)
         each = n // self.count
         # As a part of a batch, a model draws the noise of all n and takes its rows.
-        with at_work(Part(self.index, self.count)):
+        with at_work(Part(self.index, self.count, processes=self.count)):
             x = draw(each, None if y is None else y[self.index * each :][:each])
         return torch.cat(self.gather(x.cpu()) or [x])
 

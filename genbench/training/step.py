@@ -131,12 +131,15 @@ def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
 
 def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Give an optimizer the state of a checkpoint (see checkpoint_contents.resumable); its settings remain
-    its own.
+    its own, but for the learning rate of its last step, which the log shows until the next one.
 
     Every tensor is a new one of its parameter's layout: steps write to its memory as if it had that, where
     the tensor in a file may be one number seen many times.
     """
     optimizer.load_state_dict({**state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        if isinstance(saved.get("lr"), float):
+            group["lr"] = saved["lr"]
     for parameter, entries in optimizer.state.items():
         for name, value in entries.items():
             if isinstance(value, Tensor):

@@ -14,6 +14,7 @@ from tests.conftest import Command
 from tests.toys import TINY
 
 WORDS = ["model=flow_matching", "conditional=true", *TINY[:3], "solver.steps=2", *TINY[4:]]
+WORDS += ["model.process.density_steps=2", "metrics.likelihood_samples=16"]
 
 
 @pytest.fixture(scope="module")

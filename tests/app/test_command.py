@@ -72,7 +72,7 @@ def test_each_value_reaches_the_jobs_as_it_was_written(value: str) -> None:
     assert params(for_hydra("-m", f"x.y={value}", f"+z={value}")) == {"x.y": value, "+z": value}
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(value=st.text(alphabet="a\\'\"${} ,:[]=", max_size=8))
 def test_no_value_is_changed_on_its_way_to_the_jobs(value: str) -> None:
     assert params(for_hydra("-m", f"x={value}")) == {"x": value}

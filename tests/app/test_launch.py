@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from genbench.app import launch
@@ -52,6 +53,38 @@ def test_two_processes_have_the_curve_samples_and_scores_of_one(
     same_but_for_rounding(*(only(tmp_path / name, "ddpm-*") for name in "12"))
 
 
+SMALL = ("network.width=8", "sampler.steps=4", "schedule.T=100", "budget.images=512", *TOY)
+VALIDATED = ("data.validation=0.1", "trainer.keep=best", "trainer.validate_every_images=128")
+BY_A_SCORE = ("trainer.keep_by=fid", "trainer.evaluate_samples=48")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("model=cascade", "base_model.network.width=8"),
+        ("model=ddpm", "process=variance_exploding", "density.steps=4"),
+        ("model=ddpm", *VALIDATED),
+        ("model=ddpm", *VALIDATED, *BY_A_SCORE),
+    ],
+    ids=["cascade", "variance exploding", "best by its loss", "best by a score"],
+)
+def test_two_processes_train_evaluate_and_choose_as_one(
+    words: tuple[str, ...], tmp_path: Path, main: Command, process: Command
+) -> None:
+    for devices, command in ((1, main), (2, process)):
+        done = command(*SMALL, *words, f"trainer.devices={devices}", f"runs_dir={tmp_path / str(devices)}")
+        assert done.returncode == 0, done.stderr
+    same_but_for_rounding(*(only(tmp_path / name, "*-digits-*") for name in "12"))
+    alone, both = (result(tmp_path / name).get("best") for name in "12")
+    assert (alone is None) == (both is None) == ("trainer.keep=best" not in words)
+    if alone is not None and both is not None:
+        assert both["images_seen"] == alone["images_seen"]
+        assert both["value"] == pytest.approx(alone["value"], rel=1e-3)
+        one, two = (torch.load(only(tmp_path / name, "best.pt"), weights_only=True)["ema"] for name in "12")
+        assert all(torch.allclose(two[name], value, atol=1e-3) for name, value in one.items())
+
+
 @pytest.mark.slow
 def test_the_runs_of_a_sweep_have_two_processes_each(tmp_path: Path, process: Command) -> None:
     words = ("-m", "model=gan,flow,latent_diffusion", "budget.images=512", *TOY)
@@ -88,6 +121,7 @@ def pixels(path: Path) -> Any:
     return np.asarray(Image.open(path)).astype(int)
 
 
+@pytest.mark.slow  # tests/runtime/test_processes.py kills one of two processes without a run
 def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(
     tmp_path: Path, main: Command, environment: dict[str, str]
 ) -> None:

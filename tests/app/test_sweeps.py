@@ -238,6 +238,7 @@ def test_an_objective_that_cannot_be_minimised_is_refused(
     assert f"objective is '{objective}'; lower must be better: choose from fid," in done.stderr
 
 
+@pytest.mark.slow  # tests/test_main.py kills a run, and the ledger is read without one below
 def test_a_sweep_that_was_killed_goes_on_where_it_was(
     main: Command, tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -47,10 +47,16 @@ SCHEDULES: list[Callable[[], Schedule]] = [
     lambda: EDMSchedule(T),
     lambda: ZeroTerminalSchedule(T, LinearSchedule),
     lambda: LearnedSchedule(T, width=8),
+    lambda: VarianceExplodingSchedule(T, sigma_max=10.0),
 ]
+ALIKE = (1, 2, 3)
+"""Schedules whose compositions are those of the first, with other numbers."""
 OBJECTIVES = [L1(), L2(), Huber(), Hybrid(), VLB()]
 PARAMETERIZATIONS = [Eps(), X0(), V(), EDMPreconditioning(), Score(), PosteriorMean()]
-SAMPLERS = [Ancestral(3), DDIM(3), DPMSolver(3), DPMSolverSDE(3), HeunSampler(3), UniPC(3)]
+SAMPLERS = [
+    *(Ancestral(3), DDIM(3), DPMSolver(3), DPMSolverSDE(3), HeunSampler(3), UniPC(3)),
+    *(Langevin(3, corrector_steps=1), PredictorCorrector(3)),
+]
 REFUSED = "use|set"  # every refusal says what to use instead
 
 
@@ -73,7 +79,10 @@ def legal(schedule: Schedule, objective: Objective, parameterization: Parameteri
     return not (isinstance(schedule, ZeroTerminalSchedule) and isinstance(parameterization, Eps | Score))
 
 
-@pytest.mark.parametrize("make", range(len(SCHEDULES)))
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(k, marks=[pytest.mark.slow] if k in ALIKE else []) for k in range(len(SCHEDULES))],
+)
 def test_every_legal_composition_trains_and_samples_and_the_others_say_why(make: int) -> None:
     x = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for objective in OBJECTIVES:

@@ -1,6 +1,8 @@
 """What processes do together: each law holds for two real ones over gloo."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -117,6 +119,21 @@ def process(path: str, folder: str) -> None:
     with joined(torch.device("cpu")) as processes:
         seen = together(processes) | {"listening": listening(processes)}
         Path(folder, str(processes.index)).write_text(json.dumps(seen))
+
+
+def test_a_killed_process_ends_the_others_with_an_error_that_names_its_signal(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="SIGKILL"):
+        launcher(2, killed, tmp_path.name)(json.dumps(sys.path))
+
+
+def killed(path: str) -> None:
+    """Wait for the second process, which is killed."""
+    sys.path[:] = json.loads(path)
+    with joined(torch.device("cpu")) as processes:
+        if processes.index == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        processes.broadcast([1])
+        processes.average([torch.zeros(1)])
 
 
 def listening(processes: Processes) -> list[str]:

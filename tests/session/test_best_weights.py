@@ -42,7 +42,7 @@ def test_where_the_best_weights_are_the_last_their_numbers_are_equal(run: Path) 
     assert result["best"] == {"images_seen": 512, "by": "loss", "value": loss}
 
 
-@pytest.mark.parametrize("damage", ["gone", "damaged"])
+@pytest.mark.parametrize("damage", ["damaged", pytest.param("gone", marks=pytest.mark.slow)])
 def test_a_lost_file_of_best_weights_costs_a_trained_run_their_numbers_alone(
     damage: str, run: Path, tmp_path: Path, main: Command
 ) -> None:

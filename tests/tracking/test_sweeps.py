@@ -36,11 +36,9 @@ def upload(stdout: str) -> str:
     return line.removeprefix("To upload: ")
 
 
-def test_one_printed_command_uploads_all_offline_runs_of_a_sweep(
-    process: Command, main: Command, tmp_path: Path
-) -> None:
+def test_one_printed_command_uploads_all_offline_runs_of_a_sweep(main: Command, tmp_path: Path) -> None:
     runs_dir = tmp_path / "my runs"
-    done = process("-m", *SMALL, "seed=0,1", f"runs_dir={runs_dir}")
+    done = main("-m", *SMALL, "seed=0,1", f"runs_dir={runs_dir}")
     assert done.returncode == 0, done.stdout + done.stderr
     command = upload(done.stdout)
     kept = sorted(runs_dir.glob("default/*/wandb/offline-run-*"))

@@ -214,7 +214,7 @@ def dead_server() -> str:
     return f"http://127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize("server", ["dead_server", "silent_server"])
+@pytest.mark.parametrize("server", ["dead_server", pytest.param("silent_server", marks=pytest.mark.slow)])
 def test_a_server_that_does_not_answer_costs_seconds_and_the_run_goes_on_offline(
     tmp_path: Path, server: str, request: pytest.FixtureRequest
 ) -> None:

@@ -525,3 +525,13 @@ def test_a_checkpoint_of_before_that_counts_no_stages_goes_on(tmp_path: Path) ->
     store.save(old)
     trained = run(tmp_path, model=Staged(), budget=256)
     assert (trained.images_seen, trained.images_by_phases) == (256, {("slow",): 96})
+
+
+def test_the_log_of_a_resumed_training_shows_the_rate_at_which_a_stage_before_ended(tmp_path: Path) -> None:
+    def rates(name: str, stop_at: int | None) -> list[float]:
+        run(tmp_path / name, model=Staged(), budget=128, stop_at=stop_at)
+        run(tmp_path / name, model=Staged(), budget=128)
+        lines = map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
+        return [line["fast/lr"] for line in lines if "fast/lr" in line]
+
+    assert rates("straight", None) == rates("parts", 96)

@@ -228,6 +228,36 @@ def test_patience_ends_the_training_and_says_so_and_it_is_finished(tmp_path: Pat
     assert again.best == found.best
 
 
+def test_a_resumed_training_ends_by_patience_where_a_straight_one_does(tmp_path: Path) -> None:
+    """Stopped after one of the two validations that may bring nothing better, and once more after its end."""
+    start = toy_model().state_dict()
+
+    def way(average: Generator) -> dict[str, float]:
+        """The way that the weights have gone, which grows: the first validation remains the best."""
+        state = average.state_dict()
+        return {
+            "bits_per_dim": sum(float((state[name] - value).abs().sum()) for name, value in start.items())
+        }
+
+    settings: dict[str, Any] = {"budget": 160, "keep": "best", "keep_by": "bits_per_dim", "patience": 2}
+    straight, resumed = (tmp_path / name for name in ("straight", "resumed"))
+    whole = run(straight, toy_model(), divided(toy_model()), on_validate=way, **settings)
+    assert (whole.finished, whole.images_seen) == (True, 48)
+    half = run(resumed, toy_model(), divided(toy_model()), Logged(stop_at=32), on_validate=way, **settings)
+    assert (half.finished, half.images_seen) == (False, 32)
+    for seed in (1, 2):
+        again = run(resumed, toy_model(seed=seed), divided(toy_model()), on_validate=way, **settings)
+        assert (again.finished, again.images_seen) == (True, 48)
+        assert same(whole, again)
+        assert again.best == whole.best
+    ours, theirs = (CheckpointStore(each / "checkpoints").load_best(CPU) for each in (straight, resumed))
+    assert ours is not None
+    assert theirs is not None
+    assert ours["best"] == theirs["best"]
+    assert ours["images_seen"] == theirs["images_seen"] == 16
+    assert all(torch.equal(value, theirs["ema"][name]) for name, value in ours["ema"].items())
+
+
 def test_only_validations_of_the_last_stage_count(tmp_path: Path) -> None:
     family = candidate("model=latent_diffusion", "conditional=false")
     data, tracker = divided(family.built), Logged()
