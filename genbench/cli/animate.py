@@ -9,6 +9,7 @@ import typer
 from genbench.cli.output import OUT_HELP, check_out, say
 from genbench.cli.sample import Label, Model, Sampler, Seed, Settings, Steps, sampling_settings
 from genbench.cli.verb import (
+    WEIGHTS_HELP,
     ConfigDir,
     Device,
     RunsItself,
@@ -43,7 +44,8 @@ class Animate:
     for 2 seconds before it begins again. Small images are enlarged. An autoregressive model begins with grey
     images, one of latents shows what these decode to.
 
-    Models that draw step by step: ddpm, flow_matching, consistency, latent_diffusion, autoregressive, vqvae.
+    Models that draw step by step: ddpm, cascade, flow_matching, consistency, latent_diffusion,
+    autoregressive, vqvae.
     """
 
     run_dir: Model
@@ -63,7 +65,7 @@ class Animate:
     steps: Steps = None
     sampler: Sampler = None
     settings: Settings = None
-    weights: Annotated[Weights, typer.Option(help="EMA or final raw weights.")] = Weights.ema
+    weights: Annotated[Weights, typer.Option(help=WEIGHTS_HELP)] = Weights.ema
     seed: Seed = 0
     device: Device = "auto"
     config_dir: ConfigDir = None

@@ -117,7 +117,9 @@ def check_validation(parts: Parts) -> None:
         )
     if trainer.validate_every_images is None:
         raise ValueError(f"{asked} needs validations: give trainer.validate_every_images, e.g. 10000")
-    check_keep_by(parts, [kind.key for kind in parts.metrics.kinds if kind.better])
+    is_known = parts.source.distribution is not None
+    scores = [score for score in parts.metrics.scores if is_known or not score.needs_distribution]
+    check_keep_by(parts, [kind.key for score in scores for kind in score.kinds if kind.better])
 
 
 def check_keep_by(parts: Parts, scores: list[str]) -> None:
@@ -132,9 +134,10 @@ def check_keep_by(parts: Parts, scores: list[str]) -> None:
             parts.metrics.of_size(parts.trainer.evaluate_samples, "trainer.evaluate_samples")
         return
     reasons = {
-        "loss": f"whose losses ({', '.join(phases)}) work against each other and say nothing of quality",
-        "bits_per_dim": "which has no likelihood",
+        "loss": f"a model whose losses ({', '.join(phases)}) work against each other and say nothing of "
+        "quality",
+        "bits_per_dim": "a model that has no likelihood",
     }
-    why = reasons.get(keep_by, "whose scores do not have it")
+    why = reasons.get(keep_by, "a run whose scores do not have it")
     there = f"choose from {', '.join(legal)}" if legal else "add scores by metrics=standard"
-    raise ValueError(f"trainer.keep_by is {keep_by!r} for a model {why}: {there}")
+    raise ValueError(f"trainer.keep_by is {keep_by!r} for {why}: {there}")

@@ -22,6 +22,7 @@ class ExactFD(Score):
 
     key = "fd_exact"
     kinds = (KINDS["fd_exact"],)
+    needs_distribution = True
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
         distribution = references[0].distribution if references else None

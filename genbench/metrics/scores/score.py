@@ -97,6 +97,8 @@ class Score(ABC):
     """Of the values that it computes: entries of `KINDS`, or its own, which a run records for reports."""
     smallest: int = 2
     """The fewest images that it can be computed on."""
+    needs_distribution: bool = False
+    """True where it has values only for data whose distribution is known, such as data=gaussians."""
 
     @abstractmethod
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
