@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-CARD, GRID = "README.md", "samples.png"
+CARD, GRID, ANIMATION = "README.md", "samples.png", "animation.webp"
 NODES = (
     *("model", "precision", "image", "data", "budget", "optim", "lr_schedule", "trainer", "metrics"),
     *("seed", "conditional"),
@@ -39,11 +39,13 @@ def export(
 
     weights: "ema", "best" or "raw". license_name: for the card, as the Hub writes it. context: for the grid.
     Written are model.safetensors, genbench.json (the resolved configuration, without paths of this machine),
-    README.md (the model card) and samples.png. Raises what `load` raises, and ValueError where the model
+    README.md (the model card), samples.png and, of a model that draws step by step, animation.webp. Raises what `load` raises, and ValueError where the model
     takes a part of another run that cannot be written along.
     """
+    from genbench.evaluation.animation import FRAMES, animation_of, sample_count, save_animation
     from genbench.evaluation.draw import drawn, labels, samples
     from genbench.evaluation.pictures import save_grid
+    from genbench.generator import Trajectory
 
     if is_exported(run_dir):
         raise ValueError(f"{run_dir} is an exported model already: copy the folder, or give the run")
@@ -70,7 +72,17 @@ def export(
     y = labels(model, IMAGES, None, device=context.device)
     parts = drawn(samples(model), IMAGES, y, batch_size=IMAGES, context=context)
     save_grid(next(batch for _, batch in parts), out / GRID)
-    card = model_card(result, weights=weights, made=made_by(record), license_name=license_name)
+    if is_animated := isinstance(model, Trajectory):
+        n = sample_count(model.shape)
+        few = labels(model, n, None, device=context.device)
+        save_animation(animation_of(model, n, few, frames=FRAMES, context=context), out / ANIMATION)
+    card = model_card(
+        result,
+        weights=weights,
+        made=made_by(record),
+        license_name=license_name,
+        is_animated=is_animated,
+    )
     with atomic_file(out / CARD) as file:
         file.write(card.encode())
     load_exported(out, device="cpu")  # or the user would find later that it cannot be loaded
