@@ -39,8 +39,9 @@ def export(
 
     weights: "ema", "best" or "raw". license_name: for the card, as the Hub writes it. context: for the grid.
     Written are model.safetensors, genbench.json (the resolved configuration, without paths of this machine),
-    README.md (the model card), samples.png and, of a model that draws step by step, animation.webp. Raises what `load` raises, and ValueError where the model
-    takes a part of another run that cannot be written along.
+    README.md (the model card), samples.png and, of a model that draws step by step, animation.webp. Raises
+    what `load` raises, and ValueError where the model takes a part of another run that cannot be written
+    along.
     """
     from genbench.evaluation.animation import FRAMES, animation_of, sample_count, save_animation
     from genbench.evaluation.draw import drawn, labels, samples
