@@ -113,7 +113,7 @@ def test_an_error_of_genbench_that_a_resolver_raises_is_told_as_it_is() -> None:
         ("guidance_network=own", "guidance=classifier_outside guidance_network=own guidance.weights=PATH"),
         ("guidance_netwrok=own", "guidance=classifier_outside guidance_network=own guidance.weights=PATH"),
         ("guidance=classifier_from_file", "is guidance=classifier_outside guidance_network=NAME"),
-        ("guidance.scle=2", "there is no key guidance.scle; near: guidance"),
+        ("guidance.scle=2", "there is no key guidance.scle"),
         ("hydra/launcher=nope", 'pip install -e ".[sweep]"'),
     ],
 )
