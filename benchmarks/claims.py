@@ -54,7 +54,10 @@ python -m benchmarks.claims RUNS --out docs/claims.md  # writes this page from f
 
 
 def main(
-    runs: Annotated[Path, typer.Argument(help="Directory with the runs of `sweep=claims_*`.")] = Path("runs"),
+    runs: Annotated[
+        Path,
+        typer.Argument(exists=True, file_okay=False, help="Directory with the runs of `sweep=claims_*`."),
+    ] = Path("runs"),
     out: Out = None,
 ) -> None:
     """Read the finished runs of every claim, and print or write the page with tables and verdicts.

@@ -129,7 +129,8 @@ def tuned(family: str) -> list[str]:
         model, _, data = name.rpartition("_")
         if model == family:
             said = ", ".join(f"`{key}={text(v)}`" for key, v in flat(content_of("tuned", name)).items())
-            found.append(f"\nOn `data={data}` these are set too: {said} (`~tuned` leaves them out).")
+            where = f"data={data}" if data in options("data") else f"experiment={data}"
+            found.append(f"\nOn `{where}` these are set too: {said} (`~tuned` leaves them out).")
     return found
 
 

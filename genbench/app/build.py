@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.errors import HydraException, InstantiationException
@@ -251,7 +252,10 @@ def noise_schedules(T: int, names: Sequence[str] = ()) -> tuple[dict[str, "Tenso
     tables, refused = dict[str, "Tensor"](), dict[str, str]()
     legal = options("schedule")
     if unknown := [name for name in names if name not in legal]:
-        raise ValueError(f"{unknown[0]} is not an option of schedule: choose from {', '.join(legal)}")
+        near = [f". Did you mean {name}?" for name in get_close_matches(unknown[0], legal, n=1)]
+        raise ValueError(
+            f"{unknown[0]} is not an option of schedule: choose from {', '.join(legal)}{''.join(near)}"
+        )
     for name in names or legal:
         path = option_file("schedule", name)
         assert path is not None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-CARD, GRID = "README.md", "samples.png"
+CARD, GRID, ANIMATION = "README.md", "samples.png", "animation.webp"
 NODES = (
     *("model", "precision", "image", "data", "budget", "optim", "lr_schedule", "trainer", "metrics"),
     *("seed", "conditional"),
@@ -39,11 +39,14 @@ def export(
 
     weights: "ema", "best" or "raw". license_name: for the card, as the Hub writes it. context: for the grid.
     Written are model.safetensors, genbench.json (the resolved configuration, without paths of this machine),
-    README.md (the model card) and samples.png. Raises what `load` raises, and ValueError where the model
-    takes a part of another run that cannot be written along.
+    README.md (the model card), samples.png and, of a model that draws step by step, animation.webp. Raises
+    what `load` raises, and ValueError where the model takes a part of another run that cannot be written
+    along.
     """
+    from genbench.evaluation.animation import FRAMES, animation_of, sample_count, save_animation
     from genbench.evaluation.draw import drawn, samples, save_drawn
-    from genbench.evaluation.prompts import asked
+    from genbench.evaluation.prompts import asked, in_turn
+    from genbench.generator import Trajectory
 
     if is_exported(run_dir):
         raise ValueError(f"{run_dir} is an exported model already: copy the folder, or give the run")
@@ -71,8 +74,17 @@ def export(
     given = asked(model, IMAGES, prompts=prompts, device=context.device)
     parts = drawn(drawing, IMAGES, given.y, batch_size=IMAGES, context=context)
     save_drawn(drawing.given, next(batch for _, batch in parts), given, out / GRID)
+    if is_animated := isinstance(model, Trajectory):
+        n = sample_count(model.shape)
+        few = in_turn(model, n, prompts, context.device)
+        save_animation(animation_of(model, n, few.y, frames=FRAMES, context=context), out / ANIMATION)
     card = model_card(
-        result, weights=weights, made=made_by(record), license_name=license_name, prompts=prompts
+        result,
+        weights=weights,
+        made=made_by(record),
+        license_name=license_name,
+        prompts=prompts,
+        is_animated=is_animated,
     )
     with atomic_file(out / CARD) as file:
         file.write(card.encode())

@@ -139,6 +139,12 @@ ROWS: tuple[Row, ...] = (
         "output output_dir outdir out_dir out save_dir savedir log_dir logdir results_dir work_dir",
         Meaning("runs_dir"),
     ),
+    (
+        "run run_path from_run",
+        Meaning("guidance.classifier.run_dir"),
+        Meaning("autoencoder.run_dir"),
+        Meaning("base_model.run_dir"),
+    ),
     ("exp exp_name experiment_name run_name group tag", Meaning("name")),
     ("seeds random_seed manual_seed", Meaning("seed")),
     (

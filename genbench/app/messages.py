@@ -24,6 +24,8 @@ from omegaconf.errors import (
 
 from genbench.app.field_words import instead, keys_of
 from genbench.app.misfit import composed, is_of_misfit, misfit
+from genbench.app.outside_words import asks_for_own, of_outside_classifier, typed_as_setting
+from genbench.app.typed_keys import resolved_place
 from genbench.app.words import parse_override, quoted, unreadable
 from genbench.config.groups import accepted_groups, groups, is_group, options
 from genbench.config.option_folders import OWN_OPTIONS, TRAIN
@@ -49,6 +51,9 @@ OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
 HALF = ("float16", "half", "16")
 """Names that users may try for the precision that is called fp16 here."""
+OWN_CLASSIFIER = (
+    "A classifier of yours is guidance=classifier_outside guidance_network=NAME guidance.weights=PATH"
+)
 CLOSE = 0.75  # least similarity (difflib, 1 at most) of a name and the one that it may be misspelt of
 HINT = f"`{TRAIN} --help` lists the groups and their options, `--cfg job` all keys and their values"
 
@@ -86,7 +91,7 @@ def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
     words: the overrides that Hydra composed when it raised the error. Where Hydra or OmegaConf wrap an error
     of genbench, the message is that error's.
     """
-    if is_of_misfit(error) and (unfit := misfit(words)) is not None:
+    if is_of_misfit(error) and (unfit := typed_as_setting(words) or misfit(words)) is not None:
         return unfit
     if (own := wrapped_error(error)) is not None:
         return str(own)
@@ -103,17 +108,21 @@ def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
         missing = text.splitlines()[0].removeprefix("Interpolation key ").removesuffix(" not found")
         return f"{error.full_key or 'a value'} refers to {missing}, and there is no such key"
     if isinstance(error, MissingMandatoryValue):
-        key = own_key(error.full_key or "")
+        key = own_key(error.full_key or "", words)
         return f"{key} has no value: give it one, {key}=VALUE"
     if isinstance(error, HydraException):
         return text_of_hydra(error, text, words)
     return text.splitlines()[0]  # the others are OmegaConf's own state
 
 
-def own_key(key: str) -> str:
+def own_key(key: str, words: Sequence[str]) -> str:
     """Return the key by which a command sets what stands at a place: guidance.scale of
-    model.process.guidance.scale, since a model refers to the groups that it is made of.
+    model.process.guidance.scale, base_model.run_dir of model.base.run_dir, since a model refers to the groups
+    that it is made of. words: the overrides that the model was composed of.
     """
+    typed, _ = resolved_place(composed(words), key)
+    if typed.partition(".")[0] != "model":
+        return typed
     parts = key.split(".")
     inner = [number for number, part in enumerate(parts) if part in groups()]
     return ".".join(parts[inner[-1] if inner else 0 :])
@@ -168,6 +177,8 @@ def missing_option(path: str, known: Sequence[str]) -> str:
         )
     if group == "precision" and option in HALF:
         return f"{text}. Did you mean fp16? On devices with bf16 units bf16 needs no scaled loss"
+    if group == "guidance" and asks_for_own(option):
+        return f"{text}. {OWN_CLASSIFIER}"
     near = get_close_matches(option, known, n=1)
     if group == "data" and not near:
         return f"{text}; images of your own are data=image_folder data.root=PATH"
@@ -181,14 +192,18 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     if key not in given and (unfit := misfit(words)) is not None:
         return unfit
     group, (who, accepted) = key.partition(".")[0], accepted_groups(words)
+    others = [word for word in words if not word.startswith(f"{key}=")]
+    given_value = next((word.partition("=")[2] for word in words if word not in others), "VALUE")
+    may_guide = "guidance" in accepted and (group == "guidance" or group not in accepted)
+    if may_guide and (outside := of_outside_classifier(key, given_value)):
+        return outside
     models = [name for name in options("model") if group in accepted_groups([f"model={name}"])[1]]
     if is_group(key) or (models and group not in accepted):
         also = f". It is one of model={', '.join(models)}" if models else ""
-        return f"{who} does not accept {group}; its groups are {', '.join(accepted)}{also}"
+        near = [f". Did you mean {name}?" for name in accepted if name.startswith(f"{group}_")]
+        return f"{who} does not accept {group}; its groups are {', '.join(accepted)}{also}{''.join(near[:1])}"
     if key in OF_SAMPLES:
         return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
-    others = [word for word in words if not word.startswith(f"{key}=")]
-    given_value = next((word.partition("=")[2] for word in words if word not in others), "VALUE")
     if settings := instead(key, given_value, others):
         return f"there is no key {key}: write {settings}"
     # Similar as a whole (budget.imagess), or by the last name alone (batch_size for trainer.batch_size).

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["with_typed_keys"]
+__all__ = ["resolved_place", "with_typed_keys"]
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 DOTTED = re.compile(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)\.(\w+)(?![\w.(])")

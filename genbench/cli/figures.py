@@ -108,7 +108,8 @@ def schedules(
     check_figure(out)
     if steps > MOST_STEPS:
         raise ValueError(f"--T is {steps}; it must be from 1 to {MOST_STEPS:,}, e.g. 1000")
-    found, refused = noise_schedules(steps, list(dict.fromkeys(names or [])))
+    asked = [part for name in names or [] for part in name.split(",") if part]
+    found, refused = noise_schedules(steps, list(dict.fromkeys(asked)))
     for name, reason in refused.items():  # such as one that wants another number of steps
         complain(f"schedule={name} is not included: {reason}")
     if not found:

@@ -65,8 +65,9 @@ def without_measurement(frame: DataFrame, name: str) -> list[bool]:
     if name == "reconstruction_mse" or name in LIKELIHOOD:
         counts = "reconstruction_n" if name == "reconstruction_mse" else "likelihood_n"
         return [count == 0 for count in cells(frame, counts)]
-    if name in BEST:  # of a model with a likelihood, whose best weights were not retained
-        return [bits is not None for bits in cells(frame, "bits_per_dim")]
+    if name in BEST:  # of a model with a likelihood: not retained, or no likelihood was asked for
+        measured = zip(cells(frame, "bits_per_dim"), cells(frame, "likelihood_n"), strict=True)
+        return [bits is not None or n == 0 for bits, n in measured]
     if is_metric(name) and MetricName.parse(name).kind == "fid_class":
         return [given != UNCONDITIONAL for given in cells(frame, "conditioning")]
     return [is_metric(name) or name in COSTS] * len(frame)

@@ -136,13 +136,14 @@ def check_keep_by(parts: Parts) -> None:
             parts.metrics.of_size(parts.trainer.evaluate_samples, "trainer.evaluate_samples")
         return
     reasons = {
-        "loss": f"whose losses ({', '.join(phases)}) work against each other and say nothing of quality",
-        "bits_per_dim": "which has no likelihood",
-        **{key: f"or data without {what}" for key, what in missing.items()},
+        "loss": f"a model whose losses ({', '.join(phases)}) work against each other and say nothing of "
+        "quality",
+        "bits_per_dim": "a model that has no likelihood",
+        **{key: f"a model or data without {what}" for key, what in missing.items()},
     }
-    why = reasons.get(keep_by, "whose scores do not have it")
+    why = reasons.get(keep_by, "a run whose scores do not have it")
     there = f"choose from {', '.join(legal)}" if legal else "add scores by metrics=standard"
-    raise ValueError(f"trainer.keep_by is {keep_by!r} for a model {why}: {there}")
+    raise ValueError(f"trainer.keep_by is {keep_by!r} for {why}: {there}")
 
 
 def lacking(parts: Parts) -> dict[str, str]:

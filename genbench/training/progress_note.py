@@ -8,12 +8,18 @@ __all__ = ["done_of", "note_of", "total_of", "unit_of"]
 
 
 def total_of(budget: Budget) -> int:
-    """Length of the progress bar: images where they are bounded, seconds otherwise."""
+    """Length of the progress bar: images where they alone are bounded, seconds where these alone are, 100 per
+    cent where both are, since it is not known which of them ends the training.
+    """
+    if budget.images is not None and budget.seconds is not None:
+        return 100
     return budget.images if budget.images is not None else math.ceil(budget.seconds or 0)
 
 
 def unit_of(budget: Budget) -> str:
     """Unit of the progress bar, as it is printed."""
+    if budget.images is not None and budget.seconds is not None:
+        return "%"
     return "s" if budget.images is None else "images"
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 import genbench
 from genbench import app
 from genbench.app.export import export
+from genbench.generator import Trajectory
 from genbench.runtime.context import Context
 from tests.conftest import Command, Make
 from tests.toys import trained_here
@@ -47,6 +48,10 @@ def test_an_exported_model_draws_what_that_of_the_run_draws(model: str, made: Ma
     images = [each.sample(2, rng=torch.Generator().manual_seed(0)) for each in (of_run, exported)]
     assert (images[0] == images[1]).all()
     assert not exported.training
+    # A model that draws step by step has an animation, which its card shows.
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert isinstance(of_run, Trajectory) == ("](animation.webp)" in card)
+    assert isinstance(of_run, Trajectory) == (tmp_path / "out" / "animation.webp").is_file()
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,13 @@ def test_an_error_of_genbench_that_a_resolver_raises_is_told_as_it_is() -> None:
             "hydra/job_logging=nope",
             "nope is not an option of hydra/job_logging: choose from default, disabled",
         ),
+        ("guidance.weights=w.pt", "guidance=classifier_outside guidance_network=NAME guidance.weights=w.pt"),
+        ("guidance.file=w.pt", "guidance=classifier_outside guidance_network=NAME guidance.weights=w.pt"),
+        ("guidance.netwrok=own", "guidance=classifier_outside guidance_network=own guidance.weights=PATH"),
+        ("guidance_network=own", "guidance=classifier_outside guidance_network=own guidance.weights=PATH"),
+        ("guidance_netwrok=own", "guidance=classifier_outside guidance_network=own guidance.weights=PATH"),
+        ("guidance=classifier_from_file", "is guidance=classifier_outside guidance_network=NAME"),
+        ("guidance.scle=2", "there is no key guidance.scle"),
         ("hydra/launcher=nope", 'pip install -e ".[sweep]"'),
     ],
 )

@@ -122,7 +122,13 @@ ROWS = (
         "main conditional=true guidance=classifier_outside guidance.weights=none.pt",
         ("guidance.weights is none.pt, which is no file",),
     ),
+    Wrong(
+        "main conditional=true guidance=classifier_outside guidance.network=noisy",
+        ("guidance=classifier_outside guidance_network=noisy guidance.weights=PATH",),
+    ),
     Wrong("main guidance=classifier_of_run", ("guidance.classifier.run_dir has no value",)),
+    Wrong("main model=cascade base_model=run", ("base_model.run_dir has no value",)),
+    Wrong("main model=cascade base=flow", ("does not accept base", "Did you mean base_model?")),
     Wrong("main model=gan criterion=wasserstein penalty=none", ("criterion=wasserstein", "penalty=gradient")),
     # Objects and keys.
     Wrong("main +foo=1", ("foo is unknown", "beside the groups there are name, seed")),

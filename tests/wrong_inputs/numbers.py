@@ -62,6 +62,10 @@ TRAINING = (
         "main model=gan trainer.keep=best data.validation=0.1 trainer.keep_by=bits_per_dim",
         ("keep_by is 'bits_per_dim'", "no likelihood", "fid"),
     ),
+    Wrong(  # a score of known distributions alone
+        "main model=gan trainer.keep=best data.validation=0.1 trainer.keep_by=modes",
+        ("keep_by is 'modes'", "choose from is, fid"),
+    ),
     Wrong(
         "main trainer.keep=best data.validation=0.1 trainer.keep_by=swd",
         ("keep_by is 'swd'", "choose from loss, bits_per_dim, is, fid"),

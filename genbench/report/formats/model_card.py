@@ -22,7 +22,7 @@ TEXT = """\
 A generative image model, trained and evaluated by genbench. {about}
 
 ![64 images of this model, drawn with seed 0](samples.png)
-
+{animation}
 {prompts}```python
 import genbench
 
@@ -33,6 +33,7 @@ genbench.load("PATH_OF_THIS_FOLDER").sample({arguments}).save_grid("grid.png")
 Training: {training}. Made by {made}.
 `genbench.json` holds the whole configuration, `model.safetensors` the weights.
 """
+ANIMATION = "\n![Samples of this model coming out of noise](animation.webp)\n"
 COMPARABLE = (
     "Only metrics of the same protocol can be compared. [low, high] is the 95 % interval over samples, which "
     "does not include how much trainings with other seeds vary."
@@ -40,7 +41,13 @@ COMPARABLE = (
 
 
 def model_card(
-    result: Result, *, weights: str, made: str, license_name: str | None, prompts: Sequence[str] = ()
+    result: Result,
+    *,
+    weights: str,
+    made: str,
+    license_name: str | None,
+    prompts: Sequence[str] = (),
+    is_animated: bool = False,
 ) -> str:
     """Return the model card of a trained model as Markdown, which begins with its metadata as YAML.
 
@@ -48,6 +55,7 @@ def model_card(
     shown, with the likelihood of the averaged weights, or of the best ones.
     prompts: the texts of the rows of its grid, of a model of text.
     made: versions and commit. license_name: as the Hub writes it, such as "mit"; None states none.
+    is_animated: True where animation.webp lies beside the card, which then shows it.
     """
     found = {
         name: value for name, value in result.metrics.items() if shown(name, weights) and value is not None
@@ -70,6 +78,7 @@ def model_card(
     card = TEXT.format(
         title=run_title(family, data, given),
         about=f"Family: {family}; data: {data}, {given}; weights: {weights}{chosen(result, weights)}.",
+        animation=ANIMATION if is_animated else "",
         prompts=shown_prompts(prompts),
         arguments=", ".join(["64", *([f"prompts=[{literal(prompts[0])}]"] if prompts else []), "seed=0"]),
         measured=f"{table}\n{COMPARABLE}\n" if rows else "It was not evaluated.\n",
