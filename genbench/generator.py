@@ -181,11 +181,8 @@ class Generator(nn.Module, ABC):
 
 
 class Likelihood(ABC):
-    """A model that gives log p(x) of images, or a bound on it; abstract.
-
-    Bits per dimension follow from it. The kind of number travels with it into every table, since bounds and
-    exact values do not compare.
-    """
+    """A model that gives log p(x) of images, or a bound on it, from which bits per dimension follow. The kind
+    of number travels with it into every table, since bounds and exact values do not compare. Abstract."""
 
     bound: Literal["exact", "lower", "estimate"]
     """Kind of log_prob: log p(x), a lower bound (in expectation over its own draws), or an estimate."""
@@ -210,10 +207,8 @@ class Likelihood(ABC):
 
 
 class Decodes(Generator):
-    """A model whose images are functions of latents of a known distribution; abstract.
-
-    sample = decode(prior). Not the same as Latent, since a GAN has no way back from images to latents.
-    """
+    """A model whose images are functions of latents of a known distribution: sample = decode(prior). Not the
+    same as Latent, since a GAN has no way back from images to latents. Abstract."""
 
     latent_shape: tuple[int, ...]
     """The shape of one image's latents, without the batch."""
@@ -289,8 +284,8 @@ class Trajectory(ABC):
         The same rng gives the images of `sample`. Raises ValueError on fewer than two frames."""
 
     def states(self, n: int, y: Y = None, rng: Rng | None = None) -> Iterator[Tensor]:
-        """Draw n samples, and yield each state when it is there, (n, C, H, W), the last one the samples; they
-        may share one memory. By default the states of `trajectory`, when all of them are drawn."""
+        """Yield each state (n, C, H, W) when it is drawn, the last one the samples; they may share one memory.
+        By default those of `trajectory`, once all are drawn."""
         yield from self.trajectory(n, y, rng=rng, frames=16)
 
 

@@ -159,7 +159,7 @@ class UnCLIP(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         states = list(self.states(n, y, rng))
         return torch.stack([states[k] for k in frame_indices(len(states), frames)])
 
-    def states(self, n: int, y: Y, rng: Rng | None) -> Iterator[Tensor]:
+    def states(self, n: int, y: Y = None, rng: Rng | None = None) -> Iterator[Tensor]:
         """Yield pure noise, then each state of the decoder on the way to images: (n, C, H, W) each."""
         self.check_labels(y, n)
         z = self.prior_model.sample(n, y, rng=rng).flatten(1)

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from genbench.generator import Generator
+from genbench.generator import Generator, Y
 from genbench.runtime import rng
 
 __all__ = ["activation_bytes"]
 
 
-def activation_bytes(model: Generator, x: Tensor, y: Tensor | None) -> float:
+def activation_bytes(model: Generator, x: Tensor, y: Y) -> float:
     """Measure the bytes that a training step holds for its backward pass for each image, on those of x
     (B, C, H, W) and y (B,) or None, in the phase that holds most. Parameters are held anyway and not counted.
     """
