@@ -284,8 +284,8 @@ class Trajectory(ABC):
         The same rng gives the images of `sample`. Raises ValueError on fewer than two frames."""
 
     def states(self, n: int, y: Y = None, rng: Rng | None = None) -> Iterator[Tensor]:
-        """Yield each state (n, C, H, W) when it is drawn, the last one the samples; they may share one memory.
-        By default those of `trajectory`, once all are drawn."""
+        """Yield each state (n, C, H, W) when it is drawn, the last one the samples; they may share memory. By
+        default those of `trajectory`, once all are drawn."""
         yield from self.trajectory(n, y, rng=rng, frames=16)
 
 

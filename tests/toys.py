@@ -1,5 +1,7 @@
 """Toys that several test files share."""
 
+from collections.abc import Sequence
+
 import torch
 
 from genbench.config.option_folders import CONF

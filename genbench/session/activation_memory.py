@@ -19,7 +19,7 @@ def activation_bytes(model: Generator, x: Tensor, y: Y) -> float:
         return max((held_bytes(model, x, y, phase) for phase in set(model.phases)), default=0) / len(x)
 
 
-def held_bytes(model: Generator, x: Tensor, y: Tensor | None, phase: str) -> int:
+def held_bytes(model: Generator, x: Tensor, y: Y, phase: str) -> int:
     """Add up the bytes of all memory that the loss of one phase holds for its backward pass, each once."""
     known, found = set(places(model.parameters())), dict[int, int]()
 

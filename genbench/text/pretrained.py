@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +110,8 @@ class ClipText(Published):
     def __init__(self, *, path: str, revision: str | None = None, width: int = 128) -> None:
         super().__init__(CLIP_TEXT, path=path, revision=revision, width=width, masked=False)
         self.start = (self.tokenizer.bos_token_id,)
-        self.length = self.published.model.config.max_position_embeddings - 2
+        config: Any = self.published.model.config
+        self.length = config.max_position_embeddings - 2
 
     def pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
         return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
