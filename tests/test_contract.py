@@ -91,7 +91,7 @@ def built(*overrides: str) -> Generator:
     """The same for all tests, which take copies of it."""
     cfg = config(*overrides)
     network = cfg.get("network", {})
-    for node in (network, *network.values()):
+    for node in (network, *network.values(), cfg.get("prior_network", {})):
         if isinstance(node, DictConfig) and "width" in node:
             node.width = min(node.width, WIDTH)
     if cfg.get("text", {}).get("width"):

@@ -65,11 +65,11 @@ class UnCLIP(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
             raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.3")
         self.share, self.takes_text, self.text = share, text is not None, copy.deepcopy(text)
         self.embedding = StandardEmbedding(encoder, self.shape)
-        vectors = (self.embedding.features, 1, 1)
+        width, vectors = context_of(network, text), (self.embedding.features, 1, 1)
         net = prior_network(shape=vectors)
         self.prior_model = prior(shape=vectors, num_classes=num_classes, network=net, text=text)
         self.prior_model.check_unbounded()
-        self.tokens = EmbeddingTokens(self.embedding.features, context_of(network, text), tokens)
+        self.tokens = EmbeddingTokens(self.embedding.features, width, tokens)
         self.network, self.process = network, process
         if self.prior_model.phases != ("net",) or process.phases != ("net",):
             raise ValueError(

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from genbench.data import ImageSource
 from genbench.data.pixels import bytes_of
+from genbench.metrics.features.auto import SHIPPED
 from genbench.metrics.features.shipped import ShippedFeatures
 
-__all__ = ["ShippedEncoder"]
+__all__ = ["ShippedEncoder", "auto_encoder"]
 
 
 class ShippedEncoder(nn.Module):
@@ -35,3 +37,16 @@ class ShippedEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.extractor(bytes_of(x)).features
         return found
+
+
+def auto_encoder(data: ImageSource) -> ShippedEncoder:
+    """Return the features of the shipped network that was trained on a data set. Raises ValueError where
+    there is none, with what embeds such images.
+    """
+    if data.name not in SHIPPED:
+        raise ValueError(
+            f"no network that is shipped embeds images of {data.name}: use image_encoder=run "
+            "image_encoder.model.run_dir=RUN (of a model with latents on the same images), or "
+            "image_encoder=clip image_encoder.path=PATH"
+        )
+    return ShippedEncoder(SHIPPED[data.name], data.shape)
