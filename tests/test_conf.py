@@ -31,6 +31,8 @@ OF_RUNS = {
     ("base_model", "run"),
     ("guidance", "classifier_of_run"),
     ("guidance", "classifier_outside"),
+    ("text", "clip"),
+    ("text", "t5"),
 }
 """Options that want a run or a file, which their own test makes."""
 OF_OTHERS = {("process", "consistency")}
@@ -56,6 +58,7 @@ COMPANIONS = {
     ("variance", "learned"): ("loss=vlb",),
     ("guidance", "classifier_free"): ("conditional=true",),
     ("guidance", "classifier"): ("conditional=true",),
+    ("text", "small"): ("data=captioned",),
     ("process", "binomial"): ("data.binarize=true",),
     ("schedule", "erasure"): ("process=binomial", "data.binarize=true"),
 }
@@ -78,7 +81,8 @@ def test_every_option_builds(monkeypatch: pytest.MonkeyPatch, model: str, group:
     small = ["network.width=16", "network.multipliers=[1,2]"] if option == "unet_ho2020" else []
     with_it = COMPANIONS.get((group, option), ())
     cfg = config(f"model={model}", f"{group}={option}", *with_it, *small)
-    assert app.build(cfg).model.shape == (1, 8, 8)
+    side = 32 if "data=captioned" in with_it else 8
+    assert app.build(cfg).model.shape == (1, side, side)
     recorded: Any = OmegaConf.to_container(cfg, resolve=True)
     for key in ("data", "model", "metrics", "precision"):  # what a run of it records can be built again
         check_declared(recorded[key], (key,))
@@ -407,3 +411,30 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
 def test_bad_values_are_refused_with_the_value_before_any_work(overrides: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         app.build(config(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("text=small",), "digits has none: choose data that has"),
+        (("text=small", "data=captioned", "conditional=true"), "captioned"),
+        (("text=small", "conditional=true"), "leave conditional=true out, or set text=none"),
+        (
+            ("text=small", "data=captioned", "guidance=classifier"),
+            "guidance=classifier_free for a model of text",
+        ),
+        (("text=small", "data=captioned", "network.context=0"), "UNet attends to no text"),
+        (("data=captioned", "guidance=classifier_free"), "needs classes or text.*text=small"),
+    ],
+)
+def test_text_without_what_it_needs_or_beside_labels_is_refused(
+    overrides: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        app.build(config(*overrides, "device=cpu"))
+
+
+def test_images_with_captions_are_no_condition_unless_text_is_asked_for() -> None:
+    cfg = config("data=captioned", "device=cpu")
+    assert not app.build(cfg).model.takes_text
+    assert cfg.image.captioned

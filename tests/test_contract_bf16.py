@@ -7,12 +7,13 @@ from genbench.contract import Rule
 from genbench.contract.rules import BFLOAT16
 from genbench.families.flow import NormalizingFlow
 from genbench.runtime.precision import BFloat16
-from tests.test_contract import MODELS, VARIANTS, build, candidate
+from tests.test_contract import MODELS, TEXT, VARIANTS, build, candidate
 
 CPU = torch.device("cpu")
 CASES = [
     *((f"model={model}",) for model in MODELS),
-    *(pytest.param(variant, marks=pytest.mark.slow) for variant in VARIANTS),
+    TEXT[0],
+    *(pytest.param(variant, marks=pytest.mark.slow) for variant in (*TEXT[1:], *VARIANTS)),
 ]
 
 

@@ -92,6 +92,7 @@ def test_diffusion_stays_on_the_device_whatever_is_chosen(overrides: tuple[str, 
 
 FAMILIES = [
     (*DDPM, *SMALL, "sampler.steps=1"),
+    (*DDPM, *SMALL, "sampler.steps=1", "text=small", "guidance=classifier_free"),
     ("model=ddpm", "conditional=true", "guidance=classifier", "sampler.steps=1", *SMALL),
     ("model=latent_diffusion", "sampler.steps=1", *SMALL),
     ("model=latent_diffusion", "autoencoder=vq", "prior=flow_matching", "solver.steps=1", *SMALL),
@@ -107,6 +108,8 @@ FAMILIES = [
     ("model=gan", "network.discriminator.minibatch_std=true"),
 ]
 SLOW = [
+    (*FLOW, *SMALL, "text=small", "guidance=classifier_free"),
+    ("model=latent_diffusion", "sampler.steps=1", *SMALL, "text=small"),
     ("model=autoencoder",),
     ("model=cascade", "base_model=gan", "sampler.steps=1", *SMALL),
     *(("model=vae", f"likelihood={name}") for name in ("logistic", "pointwise")),

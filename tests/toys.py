@@ -1,5 +1,7 @@
 """Toys that several test files share."""
 
+from collections.abc import Sequence
+
 import torch
 
 from genbench.config.option_folders import CONF
@@ -16,6 +18,7 @@ from genbench.diffusion.variance import BetaTilde, Variance
 from genbench.diffusion.weighting import Unweighted, Weighting
 from genbench.families.diffusion import Diffusion
 from genbench.nn.unet import UNet
+from genbench.text.small import SmallEncoder
 
 
 def trained_here() -> list[str]:
@@ -72,3 +75,26 @@ def toy_model(num_classes: int = 0, *, seed: int = 0, process: Process | None = 
         torch.manual_seed(seed)
         network = UNet((1, 4, 4), num_classes, width=8, blocks=1, patch=1, multipliers=[1], answers=answers)
         return Diffusion((1, 4, 4), num_classes, network=network, process=process)
+
+
+def toy_text_model(
+    captions: Sequence[str] = ("top bottom",),
+    *,
+    length: int = 8,
+    side: int = 4,
+    process: Process | None = None,
+) -> Diffusion:
+    """A DDPM on small images, conditional on text, that knows the words of some captions, with random weights
+    from which no answer is 0.
+    """
+    shape = (1, side, side)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = UNet(shape, width=8, blocks=1, patch=1, multipliers=[1], context=8)
+        text = SmallEncoder(width=8, layers=1, heads=2, words=32, length=length)
+        model = Diffusion(shape, 0, network=network, process=process or toy_process(), text=text)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.2 * torch.randn_like(parameter)
+    model.learn_words(captions)
+    return model.eval()

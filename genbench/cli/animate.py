@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import OUT_HELP, check_out, say
-from genbench.cli.sample import (
+from genbench.cli.sampling_options import (
     Label,
     Model,
     Prompt,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.sample import Model, Prompt, Prompts, Seed, given_prompts
+from genbench.cli.sampling_options import Model, Prompt, Prompts, Seed, given_prompts
 from genbench.cli.verb import (
     WEIGHTS_HELP,
     ConfigDir,

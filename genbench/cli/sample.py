@@ -1,6 +1,5 @@
 """Verbs that draw from a trained model: its images, and its scores over samplers, steps and guidance."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,18 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
+from genbench.cli.sampling_options import (
+    Label,
+    Model,
+    Prompt,
+    Prompts,
+    Sampler,
+    Seed,
+    Settings,
+    Steps,
+    given_prompts,
+    sampling_settings,
+)
 from genbench.cli.verb import (
     WEIGHTS_HELP,
     ConfigDir,
@@ -26,19 +37,7 @@ from genbench.runtime.printable import complain, counted
 if TYPE_CHECKING:
     from genbench.evaluation.sampler_sweep import Sweep
 
-__all__ = [
-    "Label",
-    "Model",
-    "Prompt",
-    "Prompts",
-    "Sampler",
-    "Seed",
-    "Settings",
-    "Steps",
-    "given_prompts",
-    "sampling_settings",
-    "verbs",
-]
+__all__ = ["verbs"]
 
 T = TypeVar("T", bound=str | float)
 KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numbers", float: "numbers"}
@@ -46,58 +45,6 @@ KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numb
 IMAGES, EACH = 64, 8  # images that are drawn where --n is not given, and for each prompt
 
 verbs = typer.Typer()
-
-
-Model = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN", help="Directory of a run, a folder of `genbench export`, or hf:USER/NAME[@REVISION]."
-    ),
-]
-"""The trained model that a verb draws from."""
-Label = Annotated[
-    int | None,
-    typer.Option(
-        metavar="CLASS",
-        help="Class of all images of a conditional model, from 0. Default: all classes in turn.",
-    ),
-]
-Prompt = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="TEXT",
-        help='Text of the images, of a model of text. May be repeated; "" is no text.',
-    ),
-]
-Prompts = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Text file in UTF-8 with a prompt on each line, beside --prompt."),
-]
-Steps = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Number of sampling steps: sets sampler.steps, or the key that the model has instead, such as "
-        "solver.steps. Default: the run's own.",
-    ),
-]
-Sampler = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Sampler, an option of conf/sampler with its own settings. Default: the run's own.",
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Any other setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
-        "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")]
 
 
 @verbs.command(
@@ -273,13 +220,6 @@ class SamplerSweep:
         say(f"{self.out}: table.csv (all metrics), distance.png{', scales.png' * bool(scales)}")
 
 
-def given_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
-    """Return the prompts of --prompt, then those of the file of --prompts. Raises as `read_prompts` does."""
-    from genbench.evaluation.prompts import read_prompts
-
-    return [*(prompt or []), *([] if file is None else read_prompts(file))]
-
-
 def print_sweep(found: "Sweep") -> None:
     """Print the first score of a sweep, the best one marked: samplers, with their guidance scales, x steps;
     a row for each value where one setting varies. Then the score of real held-out images.
@@ -313,32 +253,6 @@ def one_axis(found: "Sweep") -> str:
     shown = found.table[[*found.varied, "passes", "seconds_per_image"]]
     shown = shown.rename(columns={"passes": "NFE", "seconds_per_image": "seconds/image"})
     return frame_markdown(shown.assign(**{kind.title if kind else found.score: marked}))
-
-
-def sampling_settings(
-    sampler: str | None, steps: int | None, settings: list[str] | None
-) -> dict[str, object]:
-    """Return the settings of the sampling that --sampler, --steps and --set change. Raises ValueError where
-    two of them change the same one.
-    """
-    asked = {"sampler": sampler, "steps": steps}
-    found: dict[str, object] = {key: value for key, value in asked.items() if value is not None}
-    for key, value in map(setting, settings or []):
-        if key in found:
-            raise ValueError(f"{key} is given twice, as {found[key]} and as {value}: give it once")
-        found[key] = value
-    return found
-
-
-def setting(text: str) -> tuple[str, object]:
-    """Return KEY=VALUE as a key and a value: a number, list, true, false or null as in JSON, or else text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ValueError(f"--set is {text!r}; it must be KEY=VALUE, such as sampler.steps=20")
-    try:
-        return key, json.loads(value)
-    except (ValueError, RecursionError):
-        return key, value  # a word such as ddim, which JSON would have in quotes
 
 
 def listed(text: str, kind: Callable[[str], T], option: str) -> list[T]:

@@ -24,6 +24,7 @@ from genbench.metrics.metrics import STANDARD, Metrics
 from genbench.metrics.reference import Reference, reference, reference_path
 from genbench.metrics.scores.authenticity import Authenticity, nearest_features
 from genbench.metrics.scores.caption_accuracy import CaptionAccuracy
+from genbench.metrics.scores.clip_score import CLIPScore
 from genbench.metrics.scores.fd_exact import ExactFD
 from genbench.metrics.scores.fid import FID
 from genbench.metrics.scores.fid_class import ClassFID
@@ -45,6 +46,7 @@ __all__ = [
     "STANDARD",
     "Authenticity",
     "AutoFeatures",
+    "CLIPScore",
     "CaptionAccuracy",
     "CaptionedFashionMnistFeatures",
     "CaptionedFeatures",

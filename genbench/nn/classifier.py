@@ -26,7 +26,10 @@ class NoisyClassifier(nn.Module):
         if width % 2:
             raise ValueError(f"guidance.classifier.width is {width}; it must be even, e.g. 32")
         if num_classes < 1:
-            raise ValueError("guidance=classifier needs classes, and there are none: set conditional=true")
+            raise ValueError(
+                "guidance=classifier needs classes, and there are none: set conditional=true, or "
+                "guidance=classifier_free for a model of text"
+            )
         embedding = 4 * width
         self.time = nn.Sequential(Sinusoid(width), nn.Linear(width, embedding), nn.SiLU())
         self.enter, now = nn.Conv2d(shape[0], width, 3, padding=1), width

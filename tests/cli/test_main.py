@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genbench.cli import main as cli
-from genbench.cli.sample import setting
+from genbench.cli.sampling_options import setting
 from genbench.config.groups import options
 from tests.conftest import Done, in_this_process
 

@@ -15,10 +15,16 @@ from genbench.diffusion.schedule import CosineSchedule, LinearSchedule, Schedule
 from genbench.families.diffusion import Diffusion
 from genbench.metrics import PassCounter
 from genbench.nn.classifier import NoisyClassifier
+from genbench.text.condition import Encoded, Encoding
 from tests.diffusion.laws import GAUSSIAN, TWO_HUMPS, Mixture, check_law
 from tests.toys import toy_model, toy_process
 
 Y = torch.tensor([0, 1, 2, 2])
+EMPTY = Encoding(torch.zeros(1, 2, 3), torch.tensor([[True, False]]), torch.full((1, 3), -1.0))
+TEXTS = Encoded(
+    Encoding(torch.ones(2, 2, 3), torch.ones(2, 2, dtype=torch.bool), torch.tensor([[2.0] * 3, [5.0] * 3])),
+    EMPTY,
+)
 
 
 def trained(process: GaussianDiffusion) -> Diffusion:
@@ -209,7 +215,6 @@ def test_a_classifier_of_clean_images_is_asked_once_a_step_beside_one_pass_of_th
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ClassifierFree(0), "conditional=true"),
         (lambda: ClassifierFree(3, scale=-1.0), r"guidance.scale is -1"),
         (lambda: ClassifierFree(3, p_uncond=1.0), r"guidance.p_uncond is 1"),
         (lambda: ClassifierFree(3, interval=[0.5, 0.2]), r"guidance.interval is"),
@@ -223,3 +228,45 @@ def test_a_classifier_of_clean_images_is_asked_once_a_step_beside_one_pass_of_th
 def test_illegal_settings_are_refused(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("condition", ["none", "labels", "texts"])
+def test_guidance_is_refused_where_the_model_has_not_what_it_needs(condition: str) -> None:
+    free, by_classes = ClassifierFree(3), Classifier(3, Pull())
+    if condition == "none":
+        with pytest.raises(ValueError, match=r"conditional=true, or text=small"):
+            free.check(None)
+        with pytest.raises(ValueError, match=r"conditional=true, or text=small"):
+            toy_model(process=toy_process(guidance=free))
+    elif condition == "labels":
+        free.check(Y)
+        by_classes.check(Y)
+    else:
+        free.check(TEXTS)
+        with pytest.raises(ValueError, match=r"takes text: use guidance=classifier_free"):
+            by_classes.check(TEXTS)
+
+
+def test_texts_are_dropped_with_their_probability() -> None:
+    torch.manual_seed(0)
+    many = Encoded(Encoding(*(tensor.expand(20_000, *tensor.shape[1:]) for tensor in TEXTS[:1].own)), EMPTY)
+    found = ClassifierFree(0, p_uncond=0.2).labels(many)
+    assert isinstance(found, Encoded)
+    share = float((found.pooled[:, 0] == EMPTY.pooled[0, 0]).double().mean())
+    assert share == pytest.approx(0.2, abs=5 * 0.0029)  # five standard errors
+    assert Unguided().labels(many) is many
+
+
+@pytest.mark.parametrize("s", [0.0, 1.0, 3.0])
+def test_texts_are_guided_as_labels_are(s: float) -> None:
+    """eps_u + s (eps_c - eps_u), where eps_u is the answer to the empty text."""
+    schedule, t = CosineSchedule(50), torch.full((2,), 0.4, dtype=torch.float64)
+    xt = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    v = Interpolated(torch.zeros(()))
+
+    def denoise(xt: Tensor, t: Tensor, y: Encoded) -> Denoised:
+        return Denoised(xt + y.pooled[:, :1, None, None], v)
+
+    found = ClassifierFree(0, scale=s).guide(denoise, xt, t, TEXTS, schedule.level(t)).x0
+    free, own = EMPTY.pooled[0, 0], TEXTS.pooled[:, 0]
+    assert torch.allclose(found - xt, (free + s * (own - free))[:, None, None, None].expand_as(xt), atol=1e-5)

@@ -209,3 +209,52 @@ def test_folders_of_which_some_are_classes_and_zeros_and_ones_are_warned_of(tmp_
     ones = save(tmp_path / "x.npz", samples=(BYTES > 99).astype(np.uint8))
     with pytest.warns(UserWarning, match="0 and 1 alone, the two darkest of 256 levels"):
         read(ones, shape=COLOUR, num_classes=0)
+
+
+def test_captions_of_an_array_are_texts_of_its_images(tmp_path: Path) -> None:
+    texts = ["a cat", " größer:  猫 ", "", "a dog"]
+    for captions in (np.array(texts), np.array([text.encode() for text in texts])):
+        found = read(save(tmp_path / "c.npz", samples=BYTES, captions=captions), shape=COLOUR, num_classes=3)
+        assert found.captions == ["a cat", "größer: 猫", "", "a dog"]
+        assert found.labels is None
+        images, numbers = found.part(1, 2, torch.device("cpu"))
+        assert numbers is not None
+        assert numbers.tolist() == [1, 2]
+        assert torch.equal(images, found.images[1:3])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"captions": np.array(["a"] * 3)}, r"captions has shape \[3\] and dtype <U1; it must be 4 texts"),
+        (
+            {"captions": np.arange(4)},
+            r"dtype int64; it must be 4 texts: use numpy\.array\(captions, dtype=str",
+        ),
+        (
+            {"captions": np.array(["a", "b\x1b[31m", "c", "d"])},
+            r"captions\[1\]: the prompt holds a control char",
+        ),
+        ({"captions": np.array([b"a", b"b", b"caf\xe9", b"d"])}, r"captions\[2\] is not UTF-8 text"),
+        ({"captions": np.array(["a", "b", "c", "d" * 10_001])}, r"captions\[3\]: the prompt has 10,001 char"),
+        (
+            {"captions": np.array(["a"] * 4), "labels": np.zeros(4, np.int64)},
+            "holds labels and captions, and scores take one of them: keep one",
+        ),
+        ({"captions": np.array(["a", None, "b", "c"], dtype=object)}, "holds Python objects"),
+    ],
+)
+def test_captions_that_cannot_be_are_refused(tmp_path: Path, arrays: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(save(tmp_path / "c.npz", samples=BYTES, **arrays), shape=COLOUR, num_classes=3)
+
+
+def test_a_folder_may_have_captions_as_folders_of_data_do(tmp_path: Path) -> None:
+    for k, image in enumerate(BYTES):
+        Image.fromarray(image).save(tmp_path / f"{k}.png")
+        (tmp_path / f"{k}.txt").write_text(f"image {k}\n")
+    found = read(tmp_path, shape=COLOUR, num_classes=0)
+    assert found.captions == [f"image {k}" for k in range(4)]
+    (tmp_path / "2.txt").unlink()
+    with pytest.warns(UserWarning, match=r"Captions are not read: .*2\.png has no caption"):
+        assert read(tmp_path, shape=COLOUR, num_classes=0).captions is None

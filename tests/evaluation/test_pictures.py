@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFont
 
-from genbench.evaluation.pictures import BORDER, GREY, save_grid
+from genbench.evaluation.pictures import BORDER, GREY, LETTER, MARGIN, broken, save_grid
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -82,3 +82,39 @@ def test_labels_stand_in_front_of_the_grid_and_leave_it_as_it_was(tmp_path: Path
     assert np.array_equal(labelled[:, margin:, 0], plain)
     halves = np.array_split(labelled[:, :margin], 2)
     assert [half.min() < 128 for half in halves] == [True, True]  # a text beside each row
+
+
+def test_labels_stand_in_a_margin_that_fits_them_and_the_grid_is_what_it_is_without(tmp_path: Path) -> None:
+    images = noise(6, 1, 8, 8)
+    save_grid(images, tmp_path / "a.png", columns=3)
+    plain = pixels(tmp_path / "a.png")
+    widths = []
+    for labels in (["a", "b"], ["a longer label", "b"], ["x" * 5_000, "a red cat " * 500], ["", ""]):
+        save_grid(images, tmp_path / "b.png", columns=3, labels=labels)
+        shown = pixels(tmp_path / "b.png")
+        margin = shown.shape[1] - plain.shape[1]
+        assert np.array_equal(shown[:, margin:, 0], plain)
+        assert (shown[:, :margin].min() < 128) == any(labels)
+        widths.append(margin)
+    assert widths[3] < widths[0] < widths[1] < widths[2] < 260
+
+
+def test_a_long_label_is_broken_at_spaces_and_ends_in_dots() -> None:
+    font = ImageFont.load_default(LETTER)
+    text = "a handwritten seven above a small three and a two to the left of both of them"
+    assert broken("a red cat", font, most=1) == ["a red cat"]
+    whole = broken(text, font, most=9)
+    assert " ".join(whole) == text
+    assert len(whole) == 3
+    assert all(font.getlength(line) <= MARGIN for line in whole)
+    cut = broken(text, font, most=2)
+    assert cut[0] == whole[0]
+    assert cut[1].endswith(" ..")
+    assert font.getlength(cut[1]) <= MARGIN
+    assert broken("x" * 300, font, most=2)[0] == "x" * len(broken("x" * 300, font, most=2)[0])
+
+
+def test_control_characters_in_labels_are_spelt_out(tmp_path: Path) -> None:
+    for name, label in (("a", "\x1b[31m\u202ered"), ("b", r"\x1b[31m\u202ered")):
+        save_grid(noise(1, 1, 8, 8), tmp_path / f"{name}.png", labels=[label])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

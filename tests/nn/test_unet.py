@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from genbench.nn.unet import UNet
+from genbench.nn.unet import CrossAttention, UNet
+from genbench.text.condition import Encoded, Encoding
 
 
 def batch(shape: tuple[int, int, int], n: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,3 +91,65 @@ def test_channels_last_gives_the_same_answer() -> None:
 def test_impossible_sizes_are_refused_with_the_value(settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         UNet((1, 8, 8), **settings)
+
+
+def texts(*, length: int = 4, width: int = 6, seed: int = 0) -> Encoded:
+    rng = torch.Generator().manual_seed(seed)
+    mask = torch.arange(length) < torch.tensor([[2], [3]])
+    own = Encoding(torch.randn(2, length, width, generator=rng), mask, torch.randn(2, width, generator=rng))
+    return Encoded(own, Encoding(own.hidden[:1], mask[:1], own.pooled[:1]))
+
+
+def test_without_text_weights_and_answers_are_as_if_there_were_none() -> None:
+    """The names of the parameters, their order and their first values: what recorded runs have."""
+    torch.manual_seed(0)
+    plain = UNet((1, 8, 8), 3, width=8, blocks=1)
+    after = torch.rand(())
+    torch.manual_seed(0)
+    same = UNet((1, 8, 8), 3, width=8, blocks=1, context=0)
+    assert torch.rand(()) == after
+    assert [name for name, _ in same.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    assert not any("text" in name for name in plain.state_dict())
+
+
+def test_text_reaches_every_pixel_by_its_tokens_and_by_its_pooled_vector() -> None:
+    net = randomized(UNet((1, 8, 8), width=8, blocks=1, patch=1, context=6))
+    x, t = batch((1, 8, 8))
+    first, other = texts(), texts(seed=1)
+    answer = net(x, t, first)
+    for hidden, pooled in ((other.hidden, first.pooled), (first.hidden, other.pooled)):
+        changed = Encoded(Encoding(hidden, first.mask, pooled), first.empty)
+        assert bool((net(x, t, changed) != answer).all())
+
+
+def test_padding_is_attended_by_no_pixel() -> None:
+    net = randomized(UNet((1, 8, 8), width=8, blocks=1, patch=1, context=6))
+    x, t = batch((1, 8, 8))
+    first = texts()
+    noisy = torch.where(first.mask[..., None], first.hidden, torch.tensor(1e3))
+    found = net(x, t, Encoded(Encoding(noisy, first.mask, first.pooled), first.empty))
+    assert torch.allclose(found, net(x, t, first), atol=1e-6)
+
+
+def test_attention_to_text_is_the_formula_over_the_tokens_that_stand() -> None:
+    torch.manual_seed(0)
+    layer = CrossAttention(8, 6)
+    torch.nn.init.normal_(layer.out.weight)
+    x, text = torch.randn(2, 8, 3, 3), texts()
+    found = layer(x, text)
+    for row, count in ((0, 2), (1, 3)):
+        q = layer.q(layer.norm(x[row : row + 1]))[0].flatten(1).T  # (9, 8)
+        k, v = layer.kv(text.hidden[row, :count]).chunk(2, dim=1)  # (count, 8)
+        h = torch.softmax(q @ k.T / 8**0.5, dim=1) @ v
+        expected = x[row] + layer.out(h.T.reshape(1, 8, 3, 3))[0]
+        assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+def test_attention_to_text_starts_as_the_identity() -> None:
+    x = torch.randn(2, 8, 3, 3)
+    assert torch.equal(CrossAttention(8, 6)(x, texts()), x)
+
+
+def test_a_context_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"network\.context is -1"):
+        UNet((1, 8, 8), context=-1)

@@ -28,6 +28,20 @@ PIPELINE = {"prompts": None, "guidance": None}
             {"model": PIPELINE | {"prompts": "a.txt"}},
             "text prompts (the pipeline's own guidance)",
         ),
+        ({"conditional": "false", "text": "none"}, {}, "unconditional"),
+        ({"conditional": "false", "text": "small"}, {}, "text prompts (small)"),
+        (
+            {"conditional": "false", "text": "small", "guidance": "classifier_free"},
+            GUIDED,
+            "guided text prompts (small, classifier_free 2)",
+        ),
+        (
+            {},
+            {"conditional": False, "text": {"_target_": "a.text.SmallEncoder"}},
+            "text prompts (small_encoder)",
+        ),
+        ({}, {"conditional": False, "text": {"_target_": "genbench.text.encoder.no_text"}}, "unconditional"),
+        ({}, {"conditional": False, "text": 7}, "unconditional"),
     ],
 )
 def test_labels_guidance_and_prompts_are_said_in_words(
@@ -44,6 +58,9 @@ def test_labels_guidance_and_prompts_are_said_in_words(
         ({"guided (a 1)", "conditional"}, "conditional"),
         ({"guided (a 1)", "unconditional"}, ""),
         ({"guided (a 1)", None}, ""),
+        ({"text prompts (small)"}, "text prompts (small)"),
+        ({"text prompts (small)", "text prompts (clip)"}, "text prompts"),
+        ({"text prompts (small)", "guided text prompts (small, a 2)"}, "conditional"),
         (set(), ""),
     ],
 )

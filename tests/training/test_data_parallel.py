@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.data import ImageData, Split
+from genbench.diffusion.guidance import ClassifierFree
 from genbench.generator import Generator, Loss
 from genbench.runtime.context import Context
 from genbench.runtime.launcher import launcher
@@ -21,7 +22,9 @@ from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
 from genbench.training.loop import Hooks, Recipe, Trainer, train
 from genbench.training.lr_schedule import Constant
-from tests.test_contract import MODELS, build
+from genbench.training.step import read_captions
+from tests.test_contract import MODELS, TEXT, build
+from tests.toys import toy_process, toy_text_model
 
 STEPS, BATCH = 6, 8
 CRITICAL = (
@@ -80,8 +83,11 @@ def losses(model: Generator, folder: Path, processes: Processes, accumulate: int
     """The losses and gradient norms of a few steps, and the losses on validation images after each."""
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 1, 8, 8), generator=rng, dtype=torch.uint8)
-    split = Split(images, torch.randint(10, (40,), generator=rng))
+    labels = torch.randint(10, (40,), generator=rng)
+    captions = [("top", "bottom", "a top", "on the bottom")[label % 4] for label in labels.tolist()]
+    split = Split(images, labels, captions=captions)
     data = ImageData("toy", split, split, tuple("0123456789"), 10, True, "key", (1, 8, 8)).divided(0.25)
+    read_captions(model, data)
     tracker = Losses()
     trainer = Trainer(batch_size=BATCH, accumulate=accumulate, log_every_images=1, validate_every_images=1)
     budget = Budget(images=BATCH * STEPS * len(model.phases))
@@ -100,8 +106,9 @@ def losses(model: Generator, folder: Path, processes: Processes, accumulate: int
 def makers(which: str) -> list[Callable[[], Generator]]:
     """Functions that make the models of one test: every family and what is hard for the engine, or a toy."""
     if which == "toy":
-        return [Sparse]
-    return [partial(build, *words) for words in (*((f"model={name}",) for name in MODELS), *CRITICAL)]
+        return [Sparse, partial(toy_text_model, side=8, process=toy_process(guidance=ClassifierFree(0)))]
+    families = (*((f"model={name}",) for name in MODELS), *CRITICAL, *TEXT)
+    return [partial(build, *words) for words in families]
 
 
 def process(path: str, folder: str, which: str) -> None:

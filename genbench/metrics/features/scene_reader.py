@@ -106,16 +106,16 @@ class CaptionedFeatures(ReaderFeatures):
 
 
 class CaptionedFashionMnistFeatures(ReaderFeatures):
-    """256 features of scenes of Fashion-MNIST, by a classifier that is right on 0 % of the 8,000 places of
-    the test scenes, and on all places of 0 % of the scenes.
+    """256 features of scenes of Fashion-MNIST, by a classifier that is right on 89.48 % of the 8,000 places
+    of the test scenes, and on all four places of 63.15 % of the scenes: small clothes are hard to tell apart.
 
     `python -m genbench.metrics.features.scene_cnn --items fashion_mnist --out FILE` trains it again.
     """
 
     protocol = "captioned-fashion-mnist-cnn-v1"
     option = "captioned_fashion_mnist"
-    right = 0
-    sha256 = ""
+    right = 7158
+    sha256 = "6da75ab7beb6f96ec285f0173b231235979be2dda5d9dab14f08e17a7215e8db"
 
 
 READERS: dict[str, ReaderFeatures] = {

@@ -46,3 +46,20 @@ def test_a_way_to_noise_is_named_by_its_schedule_or_else_its_model(write: Write)
     other = run_folder.noise_schedule(write("b", noise=noise, choices={"model": "flow_matching"}).parent)
     assert other is not None
     assert other[0] == "flow_matching"
+
+
+def test_prompts_are_the_first_lines_of_a_file_in_the_run_and_of_no_other(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "samples").mkdir(parents=True)
+    file = run / "samples" / "prompts.txt"
+    assert run_folder.prompts(run) == []
+    file.write_bytes(b"a cat\n\ncaf\xe9\n" + b"x" * 900 + b"\n" + b"more\n" * 90)
+    found = run_folder.prompts(run)
+    assert found[:3] == ["a cat", "caf\ufffd", f"{'x' * 200} .."]
+    assert len(found) == 19
+    file.write_bytes(b"x" * 10_000_000)
+    assert run_folder.prompts(run) == []
+    file.unlink()
+    (tmp_path / "secret").write_text("secret")
+    file.symlink_to(tmp_path / "secret")
+    assert run_folder.prompts(run) == []

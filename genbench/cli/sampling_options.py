@@ -1,0 +1,105 @@
+"""Options of the verbs that draw from a trained model, and their values as these take them."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Label",
+    "Model",
+    "Prompt",
+    "Prompts",
+    "Sampler",
+    "Seed",
+    "Settings",
+    "Steps",
+    "given_prompts",
+    "sampling_settings",
+    "setting",
+]
+
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="Directory of a run, a folder of `genbench export`, or hf:USER/NAME[@REVISION]."
+    ),
+]
+"""The trained model that a verb draws from."""
+Label = Annotated[
+    int | None,
+    typer.Option(
+        metavar="CLASS",
+        help="Class of all images of a conditional model, from 0. Default: all classes in turn.",
+    ),
+]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        help='Text of the images, of a model of text. May be repeated; "" is no text.',
+    ),
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Text file in UTF-8 with a prompt on each line, beside --prompt."),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Number of sampling steps: sets sampler.steps, or the key that the model has instead, such as "
+        "solver.steps. Default: the run's own.",
+    ),
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Sampler, an option of conf/sampler with its own settings. Default: the run's own.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
+        "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")]
+
+
+def given_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
+    """Return the prompts of --prompt, then those of the file of --prompts. Raises as `read_prompts` does."""
+    from genbench.evaluation.prompts import read_prompts
+
+    return [*(prompt or []), *([] if file is None else read_prompts(file))]
+
+
+def sampling_settings(
+    sampler: str | None, steps: int | None, settings: list[str] | None
+) -> dict[str, object]:
+    """Return the settings of the sampling that --sampler, --steps and --set change. Raises ValueError where
+    two of them change the same one.
+    """
+    asked = {"sampler": sampler, "steps": steps}
+    found: dict[str, object] = {key: value for key, value in asked.items() if value is not None}
+    for key, value in map(setting, settings or []):
+        if key in found:
+            raise ValueError(f"{key} is given twice, as {found[key]} and as {value}: give it once")
+        found[key] = value
+    return found
+
+
+def setting(text: str) -> tuple[str, object]:
+    """Return KEY=VALUE as a key and a value: a number, list, true, false or null as in JSON, or else text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError(f"--set is {text!r}; it must be KEY=VALUE, such as sampler.steps=20")
+    try:
+        return key, json.loads(value)
+    except (ValueError, RecursionError):
+        return key, value  # a word such as ddim, which JSON would have in quotes

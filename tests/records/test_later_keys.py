@@ -1,0 +1,39 @@
+"""Keys that came later: where they do nothing a run is the one that it was without them."""
+
+from typing import Any
+
+import pytest
+
+from genbench.records.identity import hashed
+from genbench.records.later_keys import without_idle_keys
+from genbench.report.settings import settings
+
+UNET = {"_target_": "genbench.nn.unet.UNet", "width": 16}
+NO_TEXT = {"_target_": "genbench.text.encoder.no_text"}
+SMALL = {"_target_": "genbench.text.small.SmallEncoder", "width": 64}
+
+
+def tree(text: dict[str, Any] | None, context: int | None) -> dict[str, Any]:
+    """A configuration of a version without text (None), or of one that has the key at a value."""
+    network = UNET if context is None else UNET | {"context": context}
+    of_text = {} if text is None else {"text": text}
+    model = {"_target_": "genbench.families.diffusion.Diffusion", "network": network, **of_text}
+    return {"data": {"_target_": "a.B"}, "model": model, "network": network, **of_text}
+
+
+def test_no_text_and_a_context_of_nothing_change_no_identity_and_no_setting() -> None:
+    before = tree(None, None)
+    now = tree(NO_TEXT, 0)
+    assert without_idle_keys(now) == without_idle_keys(before) == before
+    assert hashed(now) == hashed(before)
+    assert settings(now) == settings(before)
+
+
+@pytest.mark.parametrize(("text", "context"), [(SMALL, 64), (NO_TEXT, 64), (SMALL, 0)])
+def test_any_other_value_does(text: dict[str, Any], context: int) -> None:
+    assert hashed(tree(text, context)) != hashed(tree(None, None))
+
+
+def test_a_context_of_another_network_is_its_own_affair() -> None:
+    plugin = {"network": {"_target_": "plug.Network", "context": 0}}
+    assert without_idle_keys(plugin) == plugin
