@@ -12,6 +12,8 @@ from genbench.session.spared_passes import SparedPasses
 __all__ = ["PATIENCE", "Each", "each_of", "seconds_of", "steady_seconds"]
 
 PATIENCE = 3.0  # seconds of one measurement, after which passes are spared or images are left out
+FIRST_LOOK = 0.3  # seconds of passes by which the number of samples is chosen
+PASSES = 4  # at least, that are made within the patience
 LONG = 1.0  # seconds of one call that is not repeated
 
 
@@ -26,18 +28,17 @@ class Each(NamedTuple):
 
 def each_of(work: Callable[[int], object], most: int, model: Generator, device: torch.device) -> Each:
     """Measure the seconds of one sample or image of work(n), which is done for n of them: on a GPU for `most`
-    at once, on a CPU for as many as a few seconds suffice for by the time of the first. Where that one takes
-    longer, passes of the networks of the model are spared.
+    at once, on a CPU for as many as let some passes of the networks be made within a few seconds, as one of
+    them shows. The other passes are spared where it takes longer.
     """
-    n = most if device.type == "cuda" else 1
+    n = most
+    if device.type == "cpu":  # one of them, which also loads what the next ones find there
+        with SparedPasses(model.networks(), device, patience=FIRST_LOOK) as one:
+            work(1)
+        n = max(min(most, int(PATIENCE / PASSES / (one.longest or one.seconds))), 1)
     with SparedPasses(model.networks(), device, patience=PATIENCE) as spared:
         work(n)
-    if spared.seconds > PATIENCE:
-        return Each(spared.seconds / n, spared.note)
-    # Again, without what is loaded once
-    again = seconds_of(lambda: work(n))
-    n = max(min(most, int(PATIENCE / again)), n)
-    return Each(steady_seconds(lambda: work(n)) / n)
+    return Each(spared.seconds / n, spared.note)
 
 
 def seconds_of(work: Callable[[], object]) -> float:

@@ -64,6 +64,11 @@ class SparedPasses:
         return self.elapsed + sum(count * mean(self.spans[key]) for key, count in self.spared.items())
 
     @property
+    def longest(self) -> float:
+        """Mean seconds of the passes of the slowest network and shape; 0 where no network was asked."""
+        return max(map(mean, self.spans.values()), default=0.0)
+
+    @property
     def note(self) -> str:
         """Words on the passes that were made, ", from 12 of 50 network evaluations"; "" where all were."""
         measured = sum(len(spans) for spans in self.spans.values())
