@@ -1,4 +1,4 @@
-"""What users type who mean a classifier of their own for guidance, and how that is written here."""
+"""Answers to users who mean a classifier of their own for guidance, and type it otherwise than here."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

@@ -61,7 +61,7 @@ class Thing(NamedTuple):
 
 
 Scene = tuple[Thing | None, ...]
-"""What stands at each of the four places, row by row: an object, or nothing."""
+"""Contents of the four places, row by row: an object, or nothing."""
 
 
 class Wanted(NamedTuple):

@@ -22,8 +22,8 @@ class Each(NamedTuple):
 
     seconds: float
     note: str = ""
-    """How many network evaluations were measured, as in ", from 12 of 50 network evaluations"; empty where
-    all were."""
+    """Words on the share that was measured, as in ", from 12 of 50 network evaluations"; empty where it is all
+    of them."""
 
 
 def each_of(work: Callable[[int], object], most: int, model: Generator, device: torch.device) -> Each:

@@ -118,4 +118,4 @@ class Encoded:
 
 
 Conditioning = Tensor | Encoded | None
-"""What a process and its network are given as y: labels (B,) int64, encoded texts, or nothing."""
+"""The y of a process and its network: labels (B,) int64, encoded texts, or nothing."""

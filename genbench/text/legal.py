@@ -7,7 +7,7 @@ from genbench.text.condition import Condition
 __all__ = ["Y", "check_condition", "labels_of"]
 
 Y = Tensor | Condition | None
-"""Whatever a model is given beside images: labels (B,) int64, B texts, or None if it is unconditional."""
+"""The y of a model, beside images: labels (B,) int64, B texts, or None if it is unconditional."""
 
 
 def check_condition(y: Y, n: int, *, num_classes: int, takes_text: bool) -> None:
