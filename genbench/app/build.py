@@ -79,6 +79,7 @@ def build(
         check_groups(cfg)
         with downloads(allowed=True):  # of what the user's own command names
             model = seeded_model(cfg)
+        OmegaConf.update(cfg, "image.prompted", model.takes_text)
         if model.takes_text:
             source.check_captions()
         parts = Parts(

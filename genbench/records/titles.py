@@ -61,7 +61,8 @@ def conditioning(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str |
         return f"text prompts ({encoder})"
     words = {"true": "conditional", "false": UNCONDITIONAL}.get(is_conditional)
     if "prompts" in model:  # a pipeline that was trained elsewhere, which may guide its samples unasked
-        words = words if model["prompts"] is None else "text prompts"
+        is_prompted = as_section(config, "image").get("prompted") is True  # by the captions of the data
+        words = "text prompts" if is_prompted or model["prompts"] is not None else words
         scale = figure(model.get("guidance"))
         how = f"guidance {scale}" if scale else "the pipeline's own guidance"
         return words if words in (None, UNCONDITIONAL) else f"{words} ({how})"

@@ -27,13 +27,15 @@ from genbench.evaluation.samples import Samples, held_out_order
 from genbench.families.diffusion import Diffusion
 from genbench.generator import Condition, Decodes, Loss
 from genbench.metrics import Taken
+from genbench.nn.unet import UNet
 from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
+from genbench.text.small import SmallEncoder
 from genbench.tracking import JsonLines
 from genbench.tracking.moving_picture import last_frame
 from genbench.training.step import read_captions
 from tests.conftest import Command, Make
-from tests.toys import toy_model, toy_text_model
+from tests.toys import toy_model, toy_process
 
 CPU = torch.device("cpu")
 QUIET = Progress(None)
@@ -42,9 +44,23 @@ CAPTIONS = [
 ]
 
 
+def text_model(captions: list[str]) -> Diffusion:
+    """A DDPM on 4x4 images that knows the words of some captions, with random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = UNet((1, 4, 4), width=8, blocks=1, patch=1, multipliers=[1], context=8)
+        text = SmallEncoder(width=8, layers=1, heads=2, words=32, length=8)
+        model = Diffusion((1, 4, 4), 0, network=network, process=toy_process(), text=text)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.2 * torch.randn_like(parameter)
+    model.learn_words(captions)
+    return model.eval()
+
+
 @pytest.fixture
 def model() -> Diffusion:
-    return toy_text_model(CAPTIONS)
+    return text_model(CAPTIONS)
 
 
 @pytest.fixture
@@ -243,7 +259,7 @@ class Told(Decodes):
         raise NotImplementedError
 
     def condition(self, texts: list[str]) -> Condition:
-        return toy_text_model([]).condition(texts)
+        return text_model([]).condition(texts)
 
     def sample(self, n: int, y: object = None, *, rng: object = None) -> torch.Tensor:
         raise NotImplementedError

@@ -28,6 +28,11 @@ PIPELINE = {"prompts": None, "guidance": None}
             {"model": PIPELINE | {"prompts": "a.txt"}},
             "text prompts (the pipeline's own guidance)",
         ),
+        (
+            {"conditional": "false"},
+            {"model": PIPELINE | {"guidance": 4}, "image": {"prompted": True}},
+            "text prompts (guidance 4)",
+        ),
         ({"conditional": "false", "text": "none"}, {}, "unconditional"),
         ({"conditional": "false", "text": "small"}, {}, "text prompts (small)"),
         (
