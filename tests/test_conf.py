@@ -300,8 +300,8 @@ def test_every_object_appears_once(model: str) -> None:
     assert text.count("${oc.dict.values:scores}") == 1
     for axis in {str(key) for key in cfg if OmegaConf.is_dict(cfg[key])} - own - {"image", "hydra", "scores"}:
         for node in nodes(axis, cfg[axis]):
-            # Both stages of a cascade have a process, with the same settings and apart.
-            times = 2 if (model, node) == ("cascade", "process") else 1
+            # Both stages of a cascade have a process, and both of unCLIP guidance, with the same settings.
+            times = 2 if (model, node) in (("cascade", "process"), ("unclip", "guidance")) else 1
             assert text.count("${" + node + "}") == times, node
 
 
