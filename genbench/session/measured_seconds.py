@@ -22,8 +22,7 @@ class Each(NamedTuple):
 
     seconds: float
     note: str = ""
-    """Words on the share that was measured, as in ", from 12 of 50 network evaluations"; empty where it is all
-    of them."""
+    """Words on the share that was measured, as in ", from 12 of 50 network evaluations"; empty of all."""
 
 
 def each_of(work: Callable[[int], object], most: int, model: Generator, device: torch.device) -> Each:
