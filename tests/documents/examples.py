@@ -13,6 +13,8 @@ from tests.documents.pages import ROOT
 
 RECORDED = sorted((ROOT / "tests" / "earlier_runs").iterdir())
 """Runs of seconds, with weights: a guided conditional DDPM, a flow, a GAN and a VAE, on digits."""
+OF_TEXT = ROOT / "tests" / "documents" / "recorded"
+"""A run of seconds, with weights: a DDPM of captioned scenes, which takes prompts."""
 OF_PLUGIN = {"model": "pixels", "data": "stripes", "schedule": "square", "scores": "greyness"}
 """The option of the example plug-in for each group; it stands for NAME, the reader's own."""
 
@@ -22,6 +24,7 @@ def folder(place: Path) -> Path:
     for run in RECORDED:
         for seed in (0, 1):
             copy_run(run, place / "runs" / "default", seed)
+    shutil.copytree(OF_TEXT, place / "text")
     for side, run in (("a", RECORDED[0]), ("b", RECORDED[-1])):  # two seeds of one configuration each
         shutil.copytree(place / "runs", place / side, ignore=lambda _, names, run=run: others(names, run))
     rng = np.random.default_rng(0)
@@ -55,8 +58,8 @@ def copy_run(run: Path, group: Path, seed: int) -> None:
 
 
 def runs_of(place: Path) -> list[Path]:
-    """The runs of a folder with which a command may be tried, one of each model."""
-    return sorted((place / "runs" / "default").glob("*seed0*"))
+    """The runs of a folder with which a command may be tried, one of each model, and one of text."""
+    return [*sorted((place / "runs" / "default").glob("*seed0*")), *(place / "text").iterdir()]
 
 
 def values(place: Path, run: Path) -> dict[str, str]:
