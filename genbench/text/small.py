@@ -75,14 +75,14 @@ class Block(nn.Module):
     """h + attention(norm(h)), then h + MLP(norm(h)): (B, L, E) -> (B, L, E); padding is attended by none.
 
     Of tokens i and j, head k adds b[k, j - i] to the logit of attention, -|j - i| / 2^k at first.
-    length: the largest distance.
+    length: the largest distance; 0 where tokens have no order.
     """
 
-    def __init__(self, width: int, heads: int, length: int) -> None:
+    def __init__(self, width: int, heads: int, length: int = 0) -> None:
         super().__init__()
         self.heads, self.length = heads, length
-        slopes = 0.5 ** torch.arange(heads)
-        self.distance = nn.Parameter(-slopes[:, None] * torch.arange(-length, length + 1).abs())
+        slopes, distances = 0.5 ** torch.arange(heads), torch.arange(-length, length + 1).abs()
+        self.distance = nn.Parameter(-slopes[:, None] * distances) if length else None
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
@@ -92,9 +92,11 @@ class Block(nn.Module):
         b, n, width = h.shape
         qkv = self.qkv(self.norm1(h)).reshape(b, n, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, L, E / heads)
-        places = torch.arange(n, device=h.device)
-        bias = self.distance[:, places - places[:, None] + self.length]  # (heads, L, L)
-        bias = bias.masked_fill(~mask[:, None, None], float("-inf")).to(q.dtype)  # (B, heads, L, L)
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        seen = mask[:, None, None]  # (B, 1, 1, L)
+        if self.distance is not None:
+            places = torch.arange(n, device=h.device)
+            bias = self.distance[:, places - places[:, None] + self.length]  # (heads, L, L)
+            seen = bias.masked_fill(~seen, float("-inf")).to(q.dtype)  # (B, heads, L, L)
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         h = h + self.out(found.transpose(1, 2).reshape(b, n, width))
         return h + self.mlp(self.norm2(h))
