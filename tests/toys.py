@@ -1,5 +1,7 @@
 """Toys that several test files share."""
 
+from collections.abc import Sequence
+
 import torch
 
 from genbench.config.option_folders import CONF
@@ -75,11 +77,24 @@ def toy_model(num_classes: int = 0, *, seed: int = 0, process: Process | None = 
         return Diffusion((1, 4, 4), num_classes, network=network, process=process)
 
 
-def toy_text_model(*, side: int = 4, process: Process | None = None) -> Diffusion:
-    """A model of text on small images that knows two words; it answers 0 at first."""
+def toy_text_model(
+    captions: Sequence[str] = ("top bottom",),
+    *,
+    length: int = 8,
+    side: int = 4,
+    process: Process | None = None,
+) -> Diffusion:
+    """A DDPM on small images, conditional on text, that knows the words of some captions, with random weights
+    from which no answer is 0.
+    """
+    shape = (1, side, side)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        text = SmallEncoder(width=8, layers=1, heads=2, words=8, length=8)
-        text.learn_words(["top bottom"])
-        network = UNet((1, side, side), width=8, blocks=1, patch=1, multipliers=[1], context=8)
-        return Diffusion((1, side, side), 0, network=network, process=process or toy_process(), text=text)
+        network = UNet(shape, width=8, blocks=1, patch=1, multipliers=[1], context=8)
+        text = SmallEncoder(width=8, layers=1, heads=2, words=32, length=length)
+        model = Diffusion(shape, 0, network=network, process=process or toy_process(), text=text)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.2 * torch.randn_like(parameter)
+    model.learn_words(captions)
+    return model.eval()

@@ -140,6 +140,25 @@ FAMILIES: Mapping[str, Stages] = {
         },
         latent="$x_1 = \\epsilon$",
     ),
+    "unclip": Stages(
+        {
+            "prior": [
+                Shown("embedding.encoder", gives="f(x)"),
+                Shown("prior_model.network", "$z_t$", "velocity", time="t"),
+            ],
+            "decoder": [
+                Shown("embedding.encoder", gives="f(x)"),
+                Shown("tokens.hidden", "$z$", "tokens"),
+                Shown("network", "$x_t$", "$\\hat v$", time="t"),
+            ],
+        },
+        ["prior_model.network", "network"],
+        {
+            "prior": "first stage: a prior of the embeddings",
+            "decoder": "second stage: a diffusion of the images, given their embeddings",
+        },
+        latent="$x_1 = \\epsilon$",
+    ),
     "vae": Stages(
         {
             "net": [

@@ -77,7 +77,7 @@ def find_family(words: Sequence[str], images: Images, *, batchwise: bool) -> Fou
         candidate = Candidate(build, batchwise=batchwise)
         try:
             if candidate.built.num_classes == classes:  # a family that takes no labels is not checked twice
-                built[heading] = candidate
+                built["texts" if candidate.built.takes_text else heading] = candidate
         except KNOWN as error:
             refused[heading] = explain_error(error, words)
         except Exception as error:  # of the author's module, as it is imported

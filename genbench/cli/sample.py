@@ -150,8 +150,13 @@ class SamplerSweep:
     Nothing is trained. The first score of each combination is printed as a table, the best one marked. It
     writes table.csv (a row for each combination: network evaluations per sample, seconds per image, all
     metrics under the run's own protocol), distance.png (that score against evaluations per sample) and, with
+<<<<<<< HEAD
     --scales, scales.png (a row of samples for each scale, from the same noise; of a model of text a column
     for each text of scales_prompts.txt).
+=======
+    --scales, scales.png (a row of samples for each scale, from the same noise). Where captions are scored and
+    scales alone vary, guidance.png has FID and the shares of right captions against scales.
+>>>>>>> ea1ec4063fca8770f310de44f2541b22b08db40b
     """
 
     run_dir: Annotated[
@@ -189,6 +194,14 @@ class SamplerSweep:
             help="Number of samples for each row. Default: as many as the run drew.",
         ),
     ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another setting of data and metrics, such as 'scores=[fid,caption_accuracy]'; repeatable.",
+        ),
+    ] = None
     device: Device = "auto"
     config_dir: ConfigDir = None
 
@@ -205,7 +218,7 @@ class SamplerSweep:
         # In full: a model of another process has process.steps or solver.steps.
         steps_key = application.sampling_key(self.run_dir, "steps") if steps else "sampler.steps"
         todo = combinations({"sampler": samplers, steps_key: steps, SCALE: scales})
-        source, metrics, seed = application.measuring(of_run=self.run_dir)
+        source, metrics, seed = application.measuring(self.settings or [], of_run=self.run_dir)
         # Fewer samples for a first look, under a protocol that says so.
         metrics = metrics.of_size(metrics.samples if self.n is None else self.n, "--n")
         with warnings_in_lines(), whole_folder(self.out):
@@ -218,7 +231,9 @@ class SamplerSweep:
                 context=context_on(self.device, seed),
             )
         print_sweep(found)
-        say(f"{self.out}: table.csv (all metrics), distance.png{', scales.png' * bool(scales)}")
+        pictures = [name for name in ("guidance.png", "scales.png") if (self.out / name).is_file()]
+        more = "".join(f", {name}" for name in pictures)
+        say(f"{self.out}: table.csv (all metrics), distance.png{more}")
 
 
 def print_sweep(found: "Sweep") -> None:
@@ -238,22 +253,38 @@ def print_sweep(found: "Sweep") -> None:
         print_pivot(pivot, terminal())
     else:
         say(one_axis(found))
-    if found.held_out is not None:
-        say(f"held-out images (reference for a perfect model): {found.held_out:.4g}")
+    if (held_out := found.held_out(found.score)) is not None:
+        say(f"held-out images (reference for a perfect model): {held_out:.4g}{others_of(found)}")
+
+
+def others_of(found: "Sweep") -> str:
+    """Return the other scores of held-out images that a sweep shows, for the end of a line."""
+    values = {title_of(score): found.held_out(score) for score in found.scores[1:]}
+    return "".join(f", {title} {value:.4g}" for title, value in values.items() if value is not None)
+
+
+def title_of(score: str) -> str:
+    """Return the title of a score that is given by its full name."""
+    from genbench.records.metric_kinds import KINDS
+
+    key = score.partition("[")[0]
+    return KINDS[key].title if key in KINDS else score
 
 
 def one_axis(found: "Sweep") -> str:
-    """Return the first score and the cost of each setting as a Markdown table, the best score marked."""
+    """Return the first scores and the cost of each setting as a Markdown table, the best of each marked."""
     from genbench.records.metric_kinds import KINDS
     from genbench.report.formats.markdown import frame_markdown
     from genbench.report.pivot import BEST
 
-    kind, values = KINDS.get(found.score.partition("[")[0]), found.table[found.score]
-    best = None if kind is None or not kind.better or len(values) < 2 else (kind.better * values).idxmax()
-    marked = [f"{BEST} {x:.4g}" if row == best else f"{x:.4g}" for row, x in values.items()]
     shown = found.table[[*found.varied, "passes", "seconds_per_image"]]
     shown = shown.rename(columns={"passes": "NFE", "seconds_per_image": "seconds/image"})
-    return frame_markdown(shown.assign(**{kind.title if kind else found.score: marked}))
+    for score in found.scores:
+        kind, values = KINDS.get(score.partition("[")[0]), found.table[score]
+        best = None if kind is None or not kind.better or len(values) < 2 else (kind.better * values).idxmax()
+        marked = [f"{BEST} {x:.4g}" if row == best else f"{x:.4g}" for row, x in values.items()]
+        shown = shown.assign(**{title_of(score): marked})
+    return frame_markdown(shown)
 
 
 def listed(text: str, kind: Callable[[str], T], option: str) -> list[T]:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Curve",
+    "Panel",
     "check_figure",
     "codes_figure",
     "curves_figure",
     "images_figure",
     "is_near",
+    "panels_figure",
     "schedule_figure",
 ]
 
@@ -57,6 +59,15 @@ class Curve(NamedTuple):
     y: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+
+
+class Panel(NamedTuple):
+    """One of several plots in a row: its title, its lines by name, and a horizontal line where it has one."""
+
+    title: str
+    lines: Mapping[str, Curve]
+    level: tuple[str, float] | None = None
+    """Its name and its height."""
 
 
 class Row(NamedTuple):
@@ -143,21 +154,40 @@ def curves_figure(
 
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
-    for number, (name, curve) in enumerate(lines.items()):
-        marker = MARKERS[number % len(MARKERS)] if len(curve.x) <= FEW else None
-        axes.plot(curve.x, curve.y, marker=marker, label=name)
-        if curve.low is not None and curve.high is not None:
-            ends = (curve.y - curve.low).clip(min=0), (curve.high - curve.y).clip(min=0)
-            axes.errorbar(curve.x, curve.y, yerr=ends, fmt="none", ecolor=f"C{number % 10}", capsize=3)
-    if level is not None:
-        axes.axhline(level[1], color="black", linestyle=":", label=level[0])
+    draw_curves(axes, Panel(y, lines, level))
     axes.set(xlabel=x, ylabel=y)
     if logarithmic:
         heights = [*(value for curve in lines.values() for value in curve.y), *([level[1]] if level else [])]
         set_logarithmic(axes, sorted({value for curve in lines.values() for value in curve.x}), heights)
     axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
     save_figure(figure, path)
+
+
+def panels_figure(panels: Sequence[Panel], path: Path, *, x: str) -> None:
+    """Draw several plots beside each other, against the same x, whose title `x` is; axes are linear. The
+    file's ending decides the format.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(panels), 4.5), layout="constrained")
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw_curves(axes, panel)
+        axes.set(xlabel=x, title=panel.title)
+        axes.grid(visible=True, alpha=0.3)
+    save_figure(figure, path)
+
+
+def draw_curves(axes: "Axes", panel: Panel) -> None:
+    """Draw the lines of a panel, with markers and intervals where its points are few, and their legend."""
+    for number, (name, curve) in enumerate(panel.lines.items()):
+        marker = MARKERS[number % len(MARKERS)] if len(curve.x) <= FEW else None
+        axes.plot(curve.x, curve.y, marker=marker, label=name)
+        if curve.low is not None and curve.high is not None:
+            ends = (curve.y - curve.low).clip(min=0), (curve.high - curve.y).clip(min=0)
+            axes.errorbar(curve.x, curve.y, yerr=ends, fmt="none", ecolor=f"C{number % 10}", capsize=3)
+    if panel.level is not None:
+        axes.axhline(panel.level[1], color="black", linestyle=":", label=panel.level[0])
+    axes.legend()
 
 
 def codes_figure(

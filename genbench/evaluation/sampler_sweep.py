@@ -12,7 +12,7 @@ import torch
 
 from genbench.data import ImageSource, prepare, to_uint8
 from genbench.evaluation.evaluator import Evaluator
-from genbench.evaluation.figures import Curve, curves_figure
+from genbench.evaluation.figures import Curve, Panel, curves_figure, panels_figure
 from genbench.evaluation.pictures import save_grid
 from genbench.evaluation.prompts import held_out_captions, in_turn, write_prompts
 from genbench.evaluation.reevaluate import check_fits
@@ -34,6 +34,9 @@ Setting = Mapping[str, object]
 SCALE = "guidance.scale"
 COLUMNS = 10  # of the picture of scales
 NFE = "network evaluations per sample (NFE)"
+HELD_OUT = "held-out images"
+PANELS = (("fid",), ("caption_accuracy", "caption_seen", "caption_held_out"), ("clip_score",))
+"""Kinds of scores of each panel of the figure of guidance scales."""
 REFERENCES = {"train": "the training images", "test": "the test images"}
 
 
@@ -42,10 +45,28 @@ class Sweep(NamedTuple):
 
     table: "pd.DataFrame"
     """Columns: the settings that vary, passes, seconds_per_image, and each metric by its full name."""
-    score: str
-    """The full name of the first score: FID, or what there is instead."""
-    held_out: float | None
-    """That score of as many held-out images, as of a perfect model; None where there are fewer."""
+    real: Mapping[str, float]
+    """The metrics of as many held-out images, as of a perfect model, by their full names; none where there
+    are fewer images."""
+
+    @property
+    def scores(self) -> list[str]:
+        """The full names of FID to the training images, or of the first score where there is none, and of the
+        shares of right captions and the CLIP score, where they are there; to be shown in this order.
+        """
+        names = [MetricName.parse(str(column)) for column in self.table if is_metric(str(column))]
+        first = next((name for name in names if name.kind == PANELS[0][0]), names[0])
+        others = [name for kinds in PANELS[1:] for kind in kinds for name in names if name.kind == kind]
+        return list(map(str, dict.fromkeys((first, *others))))
+
+    @property
+    def score(self) -> str:
+        """The full name of the first of `scores`."""
+        return self.scores[0]
+
+    def held_out(self, score: str) -> float | None:
+        """Look up a score, by its full name, of held-out images; None where there are fewer than samples."""
+        return self.real.get(str(replace(MetricName.parse(score), of="test")))
 
     @property
     def varied(self) -> list[str]:
@@ -72,7 +93,7 @@ def sampler_sweep(
     context: Context,
 ) -> Sweep:
     """Score the model under each setting by the run's own protocol; write table.csv, distance.png and, for
-    scales, scales.png, and return the results.
+    scales, scales.png, and guidance.png where captions are scored too; return the results.
     load: builds the trained model with a setting. The table grows on disk by a row after each.
     Raises ValueError on a setting that the model does not have, before any is measured.
     """
@@ -87,6 +108,7 @@ def sampler_sweep(
             )
     model = load(todo[0])
     check_fits(model, source)
+    metrics.check_source(source, "--set ")
     data = prepare(source, progress=context.progress)
     read_captions(model, data)
     evaluator = Evaluator(data, metrics, context)
@@ -99,22 +121,17 @@ def sampler_sweep(
         with atomic_file(out / "table.csv") as file:
             file.write(pd.DataFrame(rows).to_csv(index=False).encode())
     table = pd.DataFrame(rows)
-    score = first_score(table)
     real = evaluator.score_held_out(labelled=bool(model.num_classes), captioned=model.takes_text)
-    sweep = Sweep(table, score, real.get(str(replace(MetricName.parse(score), of="test"))))
+    sweep = Sweep(table, real)
     distance_figure(sweep, out / "distance.png")
+    if sweep.varied == [SCALE]:
+        guidance_figure(sweep, out / "guidance.png")
     if SCALE in table:
         # The first setting with each scale, since one row shows one model.
         first = {str(setting[SCALE]): setting for setting in reversed(todo)}
         texts = held_out_captions(data, COLUMNS, context.seed) if model.takes_text else []
         scales_figure({scale: load(first[scale]) for scale in sorted(first, key=float)}, texts, out, context)
     return sweep
-
-
-def first_score(table: "pd.DataFrame") -> str:
-    """Return the full name of the FID to the training images, or of the first score where there is none."""
-    scores = [str(column) for column in table if is_metric(str(column))]
-    return next((score for score in scores if MetricName.parse(score).kind == "fid"), scores[0])
 
 
 def distance_figure(sweep: Sweep, path: Path) -> None:
@@ -132,17 +149,42 @@ def distance_figure(sweep: Sweep, path: Path) -> None:
         part = part.sort_values(against)
         pairs = zip(groups or [""], values, strict=True)
         label = ", ".join(f"scale {value:g}" if key == SCALE else str(value) for key, value in pairs)
-        ends = [str(replace(name, kind=f"{name.kind}{end}")) for end in ("_low", "_high")]
-        low, high = (part[end].to_numpy() if end in part else None for end in ends)
-        lines[label] = Curve(part[against].to_numpy(), part[sweep.score].to_numpy(), low, high)
+        lines[label] = curve_of(part, name, against)
+    held_out = sweep.held_out(sweep.score)
     curves_figure(
         lines,
         path,
         x=NFE if against == "passes" else "guidance scale",
         y=title_of(name),
         logarithmic=against == "passes",
-        level=None if sweep.held_out is None else ("held-out images", sweep.held_out),
+        level=None if held_out is None else (HELD_OUT, held_out),
     )
+
+
+def curve_of(table: "pd.DataFrame", name: MetricName, against: str) -> Curve:
+    """Return a score of a table, with its interval over samples, against another column."""
+    ends = [str(replace(name, kind=f"{name.kind}{end}")) for end in ("_low", "_high")]
+    low, high = (table[end].to_numpy() if end in table else None for end in ends)
+    return Curve(table[against].to_numpy(), table[str(name)].to_numpy(), low, high)
+
+
+def guidance_figure(sweep: Sweep, path: Path) -> None:
+    """Plot quality and agreement with captions against guidance scales, a panel each: FID, the shares of
+    right captions, the CLIP score, with those of held-out images. Nothing is written where there is one of
+    them alone, which is in the other figure.
+    """
+    names, table = list(map(MetricName.parse, sweep.scores)), sweep.table.sort_values(SCALE)
+    panels = []
+    for kinds in PANELS:
+        found = [name for name in names if name.kind in kinds]
+        if found:
+            lines = {KINDS[name.kind].title: curve_of(table, name, SCALE) for name in found}
+            held_out = sweep.held_out(str(found[0]))
+            level = None if held_out is None else (HELD_OUT, held_out)
+            title = title_of(found[0]) if len(found) == 1 else f"shares ({found[0].basis})"
+            panels.append(Panel(title.replace(",", ", "), lines, level))
+    if len(panels) > 1:
+        panels_figure(panels, path, x="guidance scale")
 
 
 def title_of(name: MetricName) -> str:

@@ -24,7 +24,7 @@ from genbench.generator import (
 from genbench.nn.embedding import EmbeddingTokens, StandardEmbedding
 from genbench.runtime import global_batch
 from genbench.text.condition import Encoded
-from genbench.text.encoder import TextEncoder, TextNetwork
+from genbench.text.encoder import TextEncoder
 
 __all__ = ["LatentEncoder", "UnCLIP"]
 
@@ -34,15 +34,18 @@ class UnCLIP(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
 
     Both are trained in one budget on the embeddings of training images: the prior for a `share` of it, in
     which mean and deviation of embeddings are found, then the decoder, which never meets samples of the
-    prior. encoder: frozen, images (B, C, H, W) in [-1, 1] -> (B, F).
+    prior.
+    encoder: frozen, images (B, C, H, W) in [-1, 1] -> (B, F).
     prior, prior_network: called here, since F follows from the encoder: prior_network(shape=(F, 1, 1)), then
     prior(shape=(F, 1, 1), num_classes=K, network=.., text=text), any model of images, as if vectors were
-    images. network, process: of the decoder. The network attends to z as `tokens` tokens, before those of the
-    text. Guidance drops z (to 0, the mean) and the text at once.
+    images.
+    network, process: of the decoder, network(shape=(C, H, W), num_classes=0, context=E). It attends to z as
+    `tokens` vectors of E = `context` numbers, before those of the text. Guidance drops z (to 0, the mean) and
+    the text at once.
     text: the encoder of a model of text; the decoder has a copy of it, which learns apart. Labels go to the
     prior alone.
     Raises ValueError on a share that leaves a stage nothing, on an encoder of other images, on parts with
-    several phases, and on a network that attends to vectors of another size.
+    several phases, and where vectors of the text have another size than those of the embedding.
     Source: Ramesh et al. 2022, Sections 2.1 and 2.2.
     """
 
@@ -54,23 +57,25 @@ class UnCLIP(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         encoder: nn.Module,
         prior: Callable[..., Generator],
         prior_network: Callable[..., nn.Module],
-        network: nn.Module,
+        network: Callable[..., nn.Module],
         process: Process,
         text: TextEncoder | None = None,
+        context: int = 64,
         tokens: int = 4,
         share: float = 0.3,
     ) -> None:
         super().__init__(shape, num_classes)
         if not 0 < share < 1:
             raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.3")
+        check_context(context, text)
         self.share, self.takes_text, self.text = share, text is not None, copy.deepcopy(text)
         self.embedding = StandardEmbedding(encoder, self.shape)
-        width, vectors = context_of(network, text), (self.embedding.features, 1, 1)
+        vectors = (self.embedding.features, 1, 1)
         net = prior_network(shape=vectors)
         self.prior_model = prior(shape=vectors, num_classes=num_classes, network=net, text=text)
         self.prior_model.check_unbounded()
-        self.tokens = EmbeddingTokens(self.embedding.features, width, tokens)
-        self.network, self.process = network, process
+        self.tokens = EmbeddingTokens(self.embedding.features, context, tokens)
+        self.network, self.process = network(shape=self.shape, num_classes=0, context=context), process
         if self.prior_model.phases != ("net",) or process.phases != ("net",):
             raise ValueError(
                 "model=unclip trains its prior in one phase and its decoder in another: use guidance=none or "
@@ -81,9 +86,9 @@ class UnCLIP(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
         with torch.no_grad():
             x, y = self.example()
             # In evaluation mode: without dropout, which draws randomness.
-            process.check_network(network.eval(), x, self.seen(self.embedding(x), y))
-        network.train()
-        process.adopt(network)
+            process.check_network(self.network.eval(), x, self.seen(self.embedding(x), y))
+        self.network.train()
+        process.adopt(self.network)
 
     def networks(self) -> list[nn.Module]:
         # Without the encoders: that of images does not run in sampling, that of texts once a batch.
@@ -198,14 +203,12 @@ class LatentEncoder(nn.Module):
         return self.model.encode(x).flatten(1)
 
 
-def context_of(network: nn.Module, text: TextEncoder | None) -> int:
-    """Return E, the numbers of the vectors that a decoder attends to. Raises ValueError where it attends to
-    none, or those of its text encoder have another size."""
-    width = network.context if isinstance(network, TextNetwork) else 0
-    if width and (text is None or text.width == width):
-        return width
-    needed = f"{text.width} numbers, as {text.name} gives them" if text else "64 numbers, say"
-    raise ValueError(
-        f"the network {type(network).__name__} attends to vectors of {width} numbers, and the decoder must "
-        f"attend to vectors of {needed}: use network=unet_embedding, or set network.context"
-    )
+def check_context(context: int, text: TextEncoder | None) -> None:
+    """Raise ValueError unless a text encoder, if there is one, gives vectors of the size of the
+    embedding's.
+    """
+    if text is not None and text.width != context:
+        raise ValueError(
+            f"model.context is {context}, and {text.name} gives vectors of {text.width} numbers: both must "
+            "be equal, so leave model.context out"
+        )

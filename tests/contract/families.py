@@ -1,6 +1,6 @@
 """A family with all abilities that keeps every rule, and families that break one each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.generator import (
+    Condition,
     FitsAfterTraining,
     ForwardProcess,
     Latent,
@@ -15,6 +16,7 @@ from genbench.generator import (
     Loss,
     Rng,
     Trajectory,
+    Y,
     check_frames,
 )
 from genbench.probability.buckets import gaussian_log_prob
@@ -177,6 +179,52 @@ class AnyImages(Whole):
 class AnyLabels(Whole):
     def check_labels(self, y: Tensor | None, n: int) -> None:
         """Accept everything."""
+
+
+class OfText(Whole):
+    """Pixels that the letters of a text make brighter; it keeps all rules of models of text."""
+
+    takes_text = True
+
+    def __init__(self) -> None:
+        super().__init__(num_classes=0)
+        self.letters = nn.Embedding(128, 1)
+
+    def condition(self, texts: Sequence[str]) -> Condition:
+        longest = max(map(len, texts))
+        if longest > 20:
+            raise ValueError(f"a text has {longest} tokens; this model takes at most 20: shorten it")
+        rows = [[ord(letter) % 128 for letter in text.ljust(longest, "\0")] for text in texts]
+        tokens = torch.tensor(rows, dtype=torch.int64).reshape(len(texts), longest)
+        return Condition(tokens, tokens > 0)
+
+    def row(self, n: int, y: Y) -> Tensor:
+        return torch.zeros(n, dtype=torch.int64, device=self.mean.device)
+
+    def brightness(self, y: Condition) -> Tensor:
+        return (self.letters(y.tokens)[..., 0] * y.mask).sum(1)[:, None, None, None]
+
+    def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
+        return super().log_prob(x - self.brightness(y), y)
+
+    def encode(self, x: Tensor, y: Y = None) -> Tensor:
+        self.check_batch(x, y)
+        return super().encode(x - self.brightness(y), y)
+
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
+        return super().decode(z, y) + self.brightness(y)
+
+
+class BlindToText(OfText):
+    inverts = False
+
+    def decode(self, z: Tensor, y: Y = None) -> Tensor:
+        return Whole.decode(self, z, y)
+
+
+class ReadsPadding(OfText):
+    def brightness(self, y: Condition) -> Tensor:
+        return self.letters(y.tokens)[..., 0].sum(1)[:, None, None, None]
 
 
 class AnyPhase(Whole):

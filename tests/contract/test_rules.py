@@ -47,7 +47,15 @@ BROKEN: list[tuple[type[Generator], dict[str, str]]] = [
         f.AnyImages,
         {"wrong_images_are_refused_with_the_shape_and_the_remedy": "images .* expected a ValueError"},
     ),
-    (f.AnyLabels, {"wrong_labels_are_refused_with_the_value_and_the_legal_set": "no labels in "}),
+    (
+        f.AnyLabels,
+        {
+            "wrong_labels_are_refused_with_the_value_and_the_legal_set": "no labels in ",
+            "wrong_texts_are_refused_with_the_remedy": "texts in .* of a model that takes none",
+        },
+    ),
+    (f.BlindToText, {"texts_change_the_samples_of_a_model_of_text": "'two' than .* the same images"}),
+    (f.ReadsPadding, {"padding_of_texts_changes_nothing": "a loss of .* with padding"}),
     (f.AnyPhase, {"an_unknown_phase_is_refused": "'nonsense': expected a ValueError .* it was accepted"}),
     (f.WrongSum, {"likelihoods_are_finite_and_name_their_bound": r"shape \(6,\); got \(\)"}),
     (f.NoSteps, {"twice_the_steps_draw_the_same_as_once": "an error above 0 .* got 0"}),
@@ -118,8 +126,14 @@ def test_a_family_with_all_abilities_keeps_all_rules(family: type[Generator]) ->
     found = {title(rule): check(rule, candidate) for rule in RULES}
     assert {name: outcome for name, outcome in found.items() if outcome.verdict == "failed"} == {}
     assert [name for name, outcome in found.items() if outcome.verdict == "n/a"] == [
-        "twice the steps draw the same as once"
+        "texts change the samples of a model of text",
+        "padding of texts changes nothing",
+        "twice the steps draw the same as once",
     ]
+
+
+def test_a_family_of_text_keeps_all_rules() -> None:
+    assert broken(f.OfText) == {}
 
 
 def test_a_loss_that_is_not_a_number_is_named_as_such() -> None:

@@ -62,6 +62,26 @@ def test_scales_are_measured_and_shown_from_the_same_noise(made: Make, tmp_path:
     assert table["guidance.scale"].tolist() == [0, 1, 3]
     assert table["passes"].tolist() == [3, 3, 6]
     assert (tmp_path / "s" / "scales.png").stat().st_size > 1000
+    assert not (tmp_path / "s" / "guidance.png").exists()  # of FID alone, which distance.png has
+
+
+def test_a_model_of_text_has_a_figure_of_captions_and_fid_against_scales(
+    made: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes = ("data=captioned", "data.train=300", "data.test=40", "network.multipliers=[1,1]")
+    run = made(*DDPM, *scenes, "text=small", "text.length=128", "guidance=classifier_free", "scores=[fid]")
+    arguments = (run, "--out", tmp_path / "s", "--scales", "0,2", "--n", "20")
+    sweep(*arguments, "--set", "scores=[fid,caption_accuracy]")
+    table = pd.read_csv(tmp_path / "s" / "table.csv")
+    kinds = [name.partition("[")[0] for name in table]
+    assert {"fid", "caption_accuracy", "caption_seen", "caption_held_out", "caption_sizes_low"} < {*kinds}
+    assert (tmp_path / "s" / "guidance.png").stat().st_size > 1000
+    assert (tmp_path / "s" / "scales_prompts.txt").is_file()
+    shown = capsys.readouterr().out
+    assert "captions right" in shown
+    assert "guidance.png, scales.png" in shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("held-out images")]
+    assert float(line.partition("captions right ")[2].partition(",")[0]) > 0.8
 
 
 @pytest.mark.parametrize(
@@ -71,6 +91,7 @@ def test_scales_are_measured_and_shown_from_the_same_noise(made: Make, tmp_path:
         (("--steps", "2,many"), "--steps is '2,many'; it must be whole numbers separated by commas"),
         (("--steps", "0"), r"sampler.steps is 0"),
         (("--scales", "2"), "guidance.scale is not a setting of this model's sampling"),
+        (("--set", "scores=[caption_accuracy]"), "digits has no scenes"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(

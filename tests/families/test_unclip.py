@@ -24,7 +24,6 @@ from genbench.metrics import PassCounter
 from genbench.nn.unet import UNet
 from genbench.nn.vector_transformer import VectorTransformer
 from genbench.text.condition import Encoded
-from genbench.text.encoder import TextNetwork
 from genbench.text.small import SmallEncoder
 from tests.test_contract import build
 from tests.toys import toy_model, toy_process
@@ -64,7 +63,8 @@ def toy(num_classes: int = 0, **settings: Any) -> UnCLIP:
             heads=2,
             context=WIDTH if text else 0,
         ),
-        "network": UNet(SHAPE, width=8, blocks=1, patch=1, multipliers=[1], context=WIDTH),
+        "network": partial(UNet, width=8, blocks=1, patch=1, multipliers=[1]),
+        "context": WIDTH,
         "process": toy_process(guidance=guidance),
         "text": text,
         **settings,
@@ -114,10 +114,8 @@ class TruePrior(Generator):
         return torch.randn(n, 1, 1, 1, generator=rng)
 
 
-class TrueDenoiser(TextNetwork):
+class TrueDenoiser(nn.Module):
     """E[x | xt, z] in closed form: the mean of the pixels is known from z, the rest has variance OWN^2."""
-
-    context = 1
 
     def __init__(self, schedule: Schedule) -> None:
         super().__init__()
@@ -140,8 +138,9 @@ def test_with_an_exact_prior_and_an_exact_decoder_samples_have_the_law_of_the_im
         encoder=MeanPixel(),
         prior=TruePrior,
         prior_network=lambda shape: nn.Identity(),
-        network=TrueDenoiser(schedule),
+        network=lambda shape, num_classes, context: TrueDenoiser(schedule),
         process=toy_process(schedule=schedule, parameterization=X0(), sampler=DDIM(200, clip_x0=False)),
+        context=1,
         tokens=1,
     )
     for layer in (model.tokens.hidden, model.tokens.pooled):
@@ -263,12 +262,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"encoder": Broken()}, r"answers \(2, 1, 4, 4\) for 2 images; it must be \(2, F\)"),
     ({"encoder": nn.Linear(3, 2)}, r"image_encoder is Linear, which cannot take images of \(1, 4, 4\)"),
     (
-        {"network": UNet(SHAPE, width=8, patch=1)},
-        "of 0 numbers.*use network=unet_embedding",
-    ),
-    (
         {"text": SmallEncoder(width=12)},
-        "of 8 numbers.*attend to vectors of 12 numbers, as text",
+        "model.context is 8, and text=small gives vectors of 12 numbers",
     ),
     (
         {"prior": guided(Unguided(), pairing=Reflow(solver=Midpoint(2)))},

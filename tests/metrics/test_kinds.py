@@ -1,5 +1,7 @@
 """What each score says of itself, held for all scores that conf/scores has."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -7,11 +9,12 @@ from omegaconf import OmegaConf
 from genbench import app
 from genbench.config.groups import options
 from genbench.config.option_folders import CONF
-from genbench.data import Gaussians, Split
-from genbench.metrics import Drawn, Moments, Reference, Score
+from genbench.data import CaptionedScenes, Gaussians, Split
+from genbench.metrics import CaptionAccuracy, CLIPScore, Drawn, Moments, Reference, Score
 from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName
 from tests.metrics.sets import correlated
+from tests.text_models import clip
 
 NAMES = options("scores")
 
@@ -34,11 +37,24 @@ def sets() -> tuple[Drawn, list[Reference]]:
     return drawn, references
 
 
+@pytest.fixture(scope="module")
+def scenes() -> Drawn:
+    """Scenes with their captions."""
+    source = CaptionedScenes(train=2, test=20)
+    images = torch.stack([torch.from_numpy(image) for image, _ in source.decode("test")]).permute(0, 3, 1, 2)
+    x = correlated(20, 6, 0)
+    return Drawn("f", "ema", 0, 20, Moments.of(x), x, images, torch.arange(20), x, source.captions("test"))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_score_stands_under_its_key_and_computes_the_kinds_that_it_declares(
-    name: str, sets: tuple[Drawn, list[Reference]]
+    name: str, sets: tuple[Drawn, list[Reference]], scenes: Drawn, tmp_path: Path
 ) -> None:
     score = made(name)
+    if isinstance(score, CLIPScore):
+        score.path = str(clip(tmp_path, whole=True, seed=2))
+    if isinstance(score, CLIPScore | CaptionAccuracy):
+        sets = scenes, []
     names = [MetricName.parse(text) for text in score.compute(*sets)]
     assert score.key == name
     assert {metric.value_kind for metric in names} == {kind.key for kind in score.kinds}

@@ -10,10 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.data import Digits, FashionMnist, Gaussians, ImageData, ImageFolder, ImageSource, Mnist
+from genbench.data import (
+    CaptionedScenes,
+    Digits,
+    FashionMnist,
+    Gaussians,
+    ImageData,
+    ImageFolder,
+    ImageSource,
+    Mnist,
+)
 from genbench.data.source import file_digest
 from genbench.metrics import (
     AutoFeatures,
+    CaptionedFashionMnistFeatures,
+    CaptionedFeatures,
     ClassifierFeatures,
     DigitsFeatures,
     FashionMnistFeatures,
@@ -24,15 +35,25 @@ from genbench.metrics import (
     frechet_distance,
 )
 from genbench.metrics.cache import load
-from genbench.metrics.features.cnn import CNNExtractor
 from genbench.metrics.features.shipped import ShippedFeatures
 from genbench.runtime.progress import Progress
 
 CPU = torch.device("cpu")
 QUIET = Progress(None)
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
-SHIPPED = [DigitsFeatures(), FashionMnistFeatures()]
-SCRIPTS = {"digits": "digits_cnn", "fashion_mnist": "fashion_mnist_cnn"}
+SHIPPED = [DigitsFeatures(), FashionMnistFeatures(), CaptionedFeatures(), CaptionedFashionMnistFeatures()]
+SCRIPTS = {
+    "digits": ["digits_cnn"],
+    "fashion_mnist": ["fashion_mnist_cnn"],
+    "captioned": ["scene_cnn"],
+    "captioned_fashion_mnist": ["scene_cnn", "--items", "fashion_mnist"],
+}
+SOURCES: dict[str, ImageSource] = {
+    "digits": Digits(),
+    "fashion_mnist": FashionMnist(),
+    "captioned": CaptionedScenes(),
+    "captioned_fashion_mnist": CaptionedScenes(items="fashion_mnist"),
+}
 
 each = pytest.mark.parametrize("shipped", SHIPPED, ids=lambda shipped: shipped.option)
 
@@ -52,7 +73,7 @@ def clothes(split: str, n: int) -> tuple[Tensor, Tensor]:
 
 
 def extractor_of(shipped: ShippedFeatures) -> FeatureExtractor:
-    return CNNExtractor(load(shipped.path), shipped.protocol)
+    return shipped.network()
 
 
 @each
@@ -119,10 +140,12 @@ def test_each_set_gets_what_was_trained_on_it_and_no_other_does(tmp_path: Path) 
     (tmp_path / "fashion_mnist").mkdir()
     assert choice(ImageFolder(str(tmp_path / "fashion_mnist"), size=28, channels=1)) is InceptionFeatures
     assert choice(Gaussians()) is LawFeatures
+    assert choice(CaptionedScenes()) is CaptionedFeatures
+    assert choice(CaptionedScenes(items="fashion_mnist")) is CaptionedFashionMnistFeatures
 
 
 def test_inception_weights_for_a_set_that_has_a_shipped_network_are_refused_and_not_ignored() -> None:
-    for source in (Digits(), FashionMnist()):
+    for source in SOURCES.values():
         with pytest.raises(ValueError, match=r"features\.weights is w\.pth.*use features=inception"):
             AutoFeatures("w.pth").check(source)
         AutoFeatures().check(source)
@@ -154,8 +177,7 @@ def test_an_extractor_refuses_floats(digits: ImageData) -> None:
 def test_images_of_another_shape_are_refused_before_any_work(shipped: ShippedFeatures) -> None:
     with pytest.raises(ValueError, match=rf"\(3, 8, 8\).*features={shipped.option} .*features=classifier"):
         shipped.check(Wide())
-    DigitsFeatures().check(Digits())
-    FashionMnistFeatures().check(FashionMnist())
+    shipped.check(SOURCES[shipped.option])
 
 
 @each
@@ -168,18 +190,17 @@ def test_a_damaged_shipped_file_is_refused(
         content = shipped.path.read_bytes()
         damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     monkeypatch.setattr(type(shipped), "path", damaged)
-    source = Digits() if shipped.option == "digits" else FashionMnist()
     with pytest.raises(ValueError, match=r"weights\.safetensors is missing or damaged.*reinstall genbench"):
-        shipped.check(source)
+        shipped.check(SOURCES[shipped.option])
 
 
 @pytest.mark.slow
 @each
 def test_training_it_again_gives_the_same_file(shipped: ShippedFeatures, tmp_path: Path) -> None:
     out = tmp_path / "again.safetensors"
-    script = f"genbench.metrics.features.{SCRIPTS[shipped.option]}"
-    command = [sys.executable, "-m", script, "--out", str(out)]
-    if shipped.option == "fashion_mnist":
+    script, *options = SCRIPTS[shipped.option]
+    command = [sys.executable, "-m", f"genbench.metrics.features.{script}", "--out", str(out), *options]
+    if "fashion_mnist" in shipped.option:
         if not SHARED.is_dir():
             pytest.skip("the real data (../shared/data) are not here")
         command += ["--data-root", str(SHARED)]
