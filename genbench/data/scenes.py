@@ -213,7 +213,7 @@ def by_places(named: Sequence[str], places: Sequence[int], below: Callable[[int]
 
 
 def by_relations(named: Sequence[str], places: Sequence[int], below: Callable[[int], int]) -> str:
-    """Write a caption that says how each object stands to the next one; arguments are those of `by_places`."""
+    """Write a caption that says how each object stands to the next one; arguments as for `by_places`."""
 
     def between(i: int) -> str:
         words = RELATIONS[offset(places[i], places[i + 1])]
