@@ -150,13 +150,9 @@ class SamplerSweep:
     Nothing is trained. The first score of each combination is printed as a table, the best one marked. It
     writes table.csv (a row for each combination: network evaluations per sample, seconds per image, all
     metrics under the run's own protocol), distance.png (that score against evaluations per sample) and, with
-<<<<<<< HEAD
     --scales, scales.png (a row of samples for each scale, from the same noise; of a model of text a column
-    for each text of scales_prompts.txt).
-=======
-    --scales, scales.png (a row of samples for each scale, from the same noise). Where captions are scored and
-    scales alone vary, guidance.png has FID and the shares of right captions against scales.
->>>>>>> ea1ec4063fca8770f310de44f2541b22b08db40b
+    for each text of scales_prompts.txt). Where captions are scored and scales alone vary, guidance.png has
+    FID and the shares of right captions against scales.
     """
 
     run_dir: Annotated[
