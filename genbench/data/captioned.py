@@ -20,7 +20,7 @@ PLACE = 16  # pixels a side of each of the four places
 SIDES = (8, 14)  # pixels a side of a small and of a big object
 JITTER = (2, 1)  # pixels by which each is moved from the middle of its place, at most
 TWO = 0.6  # share of scenes with two objects; the others have three
-RECIPE = 1  # raise it when scenes, captions or pictures change
+RECIPE = 2  # raise it when scenes, captions or pictures change
 MOST = 10_000_000  # scenes of a split
 SEED = 0
 

@@ -44,7 +44,9 @@ NEEDS = re.compile(
     r"|PATH|HOST|config-dir|features=(inception|dinov2)|devices="
 )
 """Parts of a command that needs other data, several processes, minutes, or something of the reader's own."""
-NEEDS_OF_VERBS = re.compile(r"inception|classifier|cifar10|image_folder|my_model|NAME|hf:")
+NEEDS_OF_VERBS = re.compile(
+    r"inception|classifier|cifar10|image_folder|my_model|NAME|hf:|captions$|clip_score"
+)
 """Parts of a verb's command that needs other data, minutes, or something of the reader's own."""
 NOT_RUN = ("serve", "push", "dashboard")
 """Verbs that wait for a browser, or that write to somebody's account."""
