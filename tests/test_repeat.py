@@ -69,6 +69,10 @@ OTHERS = [
     *((*small("vae"), *BEST, f"precision={name}") for name in ("fp32", "bf16")),
     ("model=ddpm", "trainer.accumulate=4", "data=gaussians", "budget.images=128"),
     ("model=flow_matching", "pairing=optimal_transport"),
+    (
+        *("model=ddpm", "text=small", "guidance=classifier_free", "data=captioned", "data.train=200"),
+        *("data.test=40", "network=unet_folded", "network.width=8", "sampler.steps=2", "metrics=captions"),
+    ),
     ("model=vae", "metrics=classifier", "features.images=640"),
     ("model=vae", "conditional=true", "metrics=full", "metrics.samples=320"),
 ]

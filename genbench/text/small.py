@@ -15,14 +15,16 @@ __all__ = ["SmallEncoder"]
 
 
 class SmallEncoder(TextEncoder):
-    """h_0 = embedding + position, h_(i+1) = block(h_i), hidden = norm(h_n), pooled = hidden of the start.
+    """h_0 = embedding, h_(i+1) = block(h_i), hidden = norm(h_n), pooled = hidden of the start token.
 
     A learned start token stands before each text, so that the empty text has a vector too. Blocks are
-    transformers with the norm before attention and MLP, over all positions where the mask is True.
+    transformers with the norm before attention and MLP, over all positions where the mask is True; the order
+    of the words is in a learned bias of attention for each distance of two tokens.
     width: E. layers, heads: of the transformer; heads divide the width. words: the most frequent words of the
     training captions that have a token each; others are spelled by bytes. length: most tokens of a text.
     Raises ValueError on sizes that cannot be.
-    Source: Vaswani et al. 2017; norms before the blocks: Xiong et al. 2020.
+    Source: Vaswani et al. 2017; norms before the blocks: Xiong et al. 2020; distances: Raffel et al. 2020,
+    Section 2.1, which begin as in Press et al. 2022, Section 3: near words are seen first.
     """
 
     name = "text=small"
@@ -43,9 +45,7 @@ class SmallEncoder(TextEncoder):
         self.width, self.length, self.words = width, length, words
         self.embedding = nn.Embedding(FIRST + words, width)
         self.start = nn.Parameter(torch.randn(width))
-        # As large as the words: the same words in another order are another text from the start.
-        self.position = nn.Parameter(torch.randn(1 + length, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, heads, length) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.register_buffer("vocabulary", packed([], words))
 
@@ -63,7 +63,7 @@ class SmallEncoder(TextEncoder):
 
     def encode(self, tokens: Tensor, mask: Tensor) -> Encoding:
         starts = self.start.expand(len(tokens), 1, self.width)
-        h = torch.cat([starts, self.embedding(tokens)], dim=1) + self.position[: 1 + tokens.shape[1]]
+        h = torch.cat([starts, self.embedding(tokens)], dim=1)  # (B, 1 + L, E)
         mask = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)  # (B, 1 + L)
         for block in self.blocks:
             h = block(h, mask)
@@ -72,11 +72,17 @@ class SmallEncoder(TextEncoder):
 
 
 class Block(nn.Module):
-    """h + attention(norm(h)), then h + MLP(norm(h)): (B, L, E) -> (B, L, E); padding is attended by none."""
+    """h + attention(norm(h)), then h + MLP(norm(h)): (B, L, E) -> (B, L, E); padding is attended by none.
 
-    def __init__(self, width: int, heads: int) -> None:
+    Of tokens i and j, head k adds b[k, j - i] to the logit of attention, -|j - i| / 2^k at first.
+    length: the largest distance; 0 where tokens have no order.
+    """
+
+    def __init__(self, width: int, heads: int, length: int = 0) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.length = heads, length
+        slopes, distances = 0.5 ** torch.arange(heads), torch.arange(-length, length + 1).abs()
+        self.distance = nn.Parameter(-slopes[:, None] * distances) if length else None
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
@@ -86,6 +92,11 @@ class Block(nn.Module):
         b, n, width = h.shape
         qkv = self.qkv(self.norm1(h)).reshape(b, n, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, L, E / heads)
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+        seen = mask[:, None, None]  # (B, 1, 1, L)
+        if self.distance is not None:
+            places = torch.arange(n, device=h.device)
+            bias = self.distance[:, places - places[:, None] + self.length]  # (heads, L, L)
+            seen = bias.masked_fill(~seen, float("-inf")).to(q.dtype)  # (B, heads, L, L)
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         h = h + self.out(found.transpose(1, 2).reshape(b, n, width))
         return h + self.mlp(self.norm2(h))

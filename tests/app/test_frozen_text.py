@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from genbench import app
+from genbench.app.export import export
 from genbench.contract import Candidate
 from genbench.contract.losses import gradient_reaches_every_parameter_of_its_phase
 from genbench.contract.samples import the_state_comes_back_with_identical_samples
 from genbench.contract.trainings import a_training_in_two_parts_equals_one_bit_for_bit
 from genbench.families.diffusion import Diffusion
 from genbench.nn.unet import UNet
+from genbench.runtime.context import Context
 from genbench.text.pretrained import ClipText
 from genbench.training.ema import Ema
 from tests import text_models
@@ -76,13 +78,15 @@ def run(made: Make, folder: Path) -> Path:
     return made("model=ddpm", "data=captioned", "data.test=20", "text=clip", f"text.path={folder}", *small)
 
 
-def test_a_run_is_loaded_with_the_folder_that_it_names(run: Path, folder: Path) -> None:
+def test_a_run_is_loaded_with_the_folder_that_it_names(run: Path, folder: Path, tmp_path: Path) -> None:
     state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
     kept = {name for name in state["ema"] if name.startswith("text.published")}
     assert kept == {"text.published.fingerprint"}
     found = app.load(run, device="cpu")
     x = found.sample(2, found.condition(["a cat", ""]))
     assert tuple(x.shape) == (2, 1, 32, 32)
+    with pytest.raises(ValueError, match=r"text encoder's weights are in .*clip, and an export does"):
+        export(run, tmp_path / "out", context=Context(torch.device("cpu")))
     aside = folder.with_name("aside")
     folder.rename(aside)
     try:
