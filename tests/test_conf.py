@@ -31,12 +31,22 @@ OF_RUNS = {
     ("base_model", "run"),
     ("guidance", "classifier_of_run"),
     ("guidance", "classifier_outside"),
+    ("image_encoder", "captioned_fashion_mnist"),
+    ("image_encoder", "clip"),
+    ("image_encoder", "fashion_mnist"),
+    ("image_encoder", "run"),
     ("text", "clip"),
     ("text", "t5"),
 }
 """Options that want a run or a file, which their own test makes."""
-OF_OTHERS = {("process", "consistency")}
-"""Options of an axis that are there for another model, which has them by default."""
+OF_OTHERS = {
+    ("ddpm", "process", "consistency"),
+    ("unclip", "pairing", "reflow"),
+    ("unclip", "prior_network", "image_gpt"),
+    ("unclip", "prior_network", "pixelcnn"),
+    ("vqvae", "prior_network", "vector_transformer"),
+}
+"""Options of an axis that are there for another model, by a model that does not take them."""
 
 
 MODELS, EXPERIMENTS = options("model"), options("experiment")
@@ -50,7 +60,7 @@ OPTIONS = [
         for group in groups
         if group != "network" and (model == "ddpm" or group not in AXES["ddpm"])  # once of what many have
         for option in options(group)
-        if (group, option) not in OF_RUNS | OF_OTHERS
+        if (group, option) not in OF_RUNS and (model, group, option) not in OF_OTHERS
     ),
 ]
 COMPANIONS = {
@@ -59,6 +69,7 @@ COMPANIONS = {
     ("guidance", "classifier_free"): ("conditional=true",),
     ("guidance", "classifier"): ("conditional=true",),
     ("text", "small"): ("data=captioned",),
+    ("image_encoder", "captioned"): ("data=captioned",),
     ("process", "binomial"): ("data.binarize=true",),
     ("schedule", "erasure"): ("process=binomial", "data.binarize=true"),
 }

@@ -208,7 +208,10 @@ def test_a_signal_saves_and_ends_as_stopped(
         (["data=image_folder", "data.root=/nowhere"], "/nowhere"),
         (["schedule=linear", "schedule.T=10"], "larger T"),
         (["budget.images=none"], "budget.images is 'none'"),
-        (["scores=[fid,fdi]"], "fdi is not an option of scores: choose from authenticity, fd_exact, fid,"),
+        (
+            ["scores=[fid,fdi]"],
+            "fdi is not an option of scores: choose from authenticity, caption_accuracy, clip_score,",
+        ),
         (["seed"], "seed"),
         (["name=../elsewhere"], "name is '../elsewhere'"),
         (["runs_dir=/proc/nowhere"], "runs_dir is /proc/nowhere"),

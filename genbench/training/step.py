@@ -138,8 +138,9 @@ def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
     """
     optimizer.load_state_dict({**state, "param_groups": optimizer.state_dict()["param_groups"]})
     for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
-        if isinstance(saved.get("lr"), float):
-            group["lr"] = saved["lr"]
+        lr = saved.get("lr")
+        if isinstance(lr, float) and 0 <= lr <= group["lr"]:  # the file may be a stranger's
+            group["lr"] = lr
     for parameter, entries in optimizer.state.items():
         for name, value in entries.items():
             if isinstance(value, Tensor):

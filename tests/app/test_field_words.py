@@ -37,7 +37,7 @@ MEANT = {
     "timesteps=1000": "schedule.T=1000 ",
     "T=1000": "schedule.T=1000 ",
     "dataset=cifar10": "data=cifar10",
-    "dataset=mine": "data=OPTION: choose from cifar10, digits",
+    "dataset=mine": "data=OPTION: choose from captioned, cifar10, digits",
     "data_dir=/x": "data=image_folder data.root=/x",
     "gpus=2": "trainer.devices=2 ",
     "dim=64": "network.width=64",
@@ -85,6 +85,8 @@ def test_the_message_of_a_missing_key_has_the_setting_that_is_meant(command: str
 
 def test_each_word_leads_to_keys_and_groups_that_are_there() -> None:
     models = [composed([f"model={name}"]) for name in options("model")]
+    of_runs = ("guidance=classifier_of_run",), ("model=latent_diffusion", "autoencoder=run")
+    models += [composed(list(words)) for words in (*of_runs, ("model=cascade", "base_model=run"))]
     known = {key for tree in models for key in [*keys_of(tree), *tree]} | {"guidance.scale"}
     for word, meanings in FIELD_WORDS.items():
         assert word == word.lower()

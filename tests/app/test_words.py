@@ -63,7 +63,7 @@ def test_a_folder_of_any_name_is_evaluated_against(name: str, tmp_path: Path) ->
         ("metrics.samples=5,10", r"an evaluation takes one: write metrics.samples='5,10'"),
         ("metrics=[full]", "is a list, and a run has one metrics"),
         ("data.root=/d/a=b", "data.root='/d/a=b'"),
-        ("data", "cannot be read as KEY=VALUE, such as data=cifar10"),
+        ("data", "cannot be read as KEY=VALUE, such as data=captioned"),
     ],
 )
 def test_a_setting_of_an_evaluation_that_cannot_be_read_says_how(word: str, says: str) -> None:

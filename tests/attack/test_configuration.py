@@ -150,12 +150,16 @@ def test_a_network_is_one_of_the_installed_ones_with_arguments_that_it_takes(
     assert message in str(refused.value)
 
 
+NEEDS_GRADIO = "genbench.demo.page"
+"""A module that cannot be imported without its extra, by nobody then."""
+
+
 @cache
 def callables(package: ModuleType) -> list[str]:
     """The paths of all functions and classes that a package knows, each under one of its names."""
     found: dict[int, str] = {}
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if info.name.rpartition(".")[2] != "__main__":
+        if info.name.rpartition(".")[2] != "__main__" and info.name != NEEDS_GRADIO:
             for name, one in vars(importlib.import_module(info.name)).items():
                 if inspect.isroutine(one) or inspect.isclass(one):
                     found.setdefault(id(one), f"{info.name}.{name}")

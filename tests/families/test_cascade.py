@@ -200,7 +200,7 @@ def test_the_base_learns_small_images_and_the_second_stage_is_told_the_level() -
     torch.manual_seed(0)
     of_cascade = model.loss(x, phase="base_net").total
     torch.manual_seed(0)
-    assert torch.equal(of_cascade, model.base.loss(model.condition.low(x)).total)
+    assert torch.equal(of_cascade, model.base.loss(model.low_resolution.low(x)).total)
     xt = torch.cat([x, x], dim=1)
     with torch.no_grad():
         answers = [model.network(xt, torch.full((16,), 0.5), None, torch.full((16,), s)) for s in (0.0, 0.5)]
@@ -230,11 +230,11 @@ def test_states_on_the_way_are_those_of_the_base_enlarged_then_those_of_the_seco
     model = moved(enlarging())
     states = model.trajectory(2, rng=seeded(), frames=6)
     of_base = model.base.trajectory(2, rng=seeded(), frames=3)
-    assert torch.equal(states[:3], torch.stack([*map(model.condition.enlarged, of_base)]))
+    assert torch.equal(states[:3], torch.stack([*map(model.low_resolution.enlarged, of_base)]))
     assert torch.equal(states[-1], model.sample(2, rng=seeded()))
     gan = build("model=cascade", "base_model=gan").eval()
     first = gan.trajectory(2, rng=seeded(), frames=6)[0]
-    assert not torch.equal(first, gan.condition.enlarged(gan.condition.low(first)))  # pure noise
+    assert not torch.equal(first, gan.low_resolution.enlarged(gan.low_resolution.low(first)))  # pure noise
 
 
 def test_labels_reach_both_stages_and_guide_them() -> None:
@@ -263,9 +263,9 @@ def test_the_bound_is_the_sum_of_that_of_the_small_image_and_that_of_the_image_g
         whole = model.log_prob(x)
     torch.manual_seed(0)
     with torch.no_grad():
-        small = model.base.log_prob(model.condition.low(x))
+        small = model.base.log_prob(model.low_resolution.low(x))
         torch.randn(4, 1, 4, 4)  # the augmentation's noise, which level 0 does not use
-        fixed = partial(beside, model.network, model.condition.enlarged(model.condition.low(x)))
+        fixed = partial(beside, model.network, model.low_resolution.enlarged(model.low_resolution.low(x)))
         rest = model.process.log_prob(Called(fixed), x, None)
     assert torch.allclose(whole, small + rest, rtol=1e-5)
 

@@ -164,7 +164,10 @@ VERBS = (
     Wrong("genbench report ddpm --sort abc", ("'abc' is no column", "--keys"), ddpm),
     Wrong("genbench compare ddpm ddpm --a seed=7", ("seed=7", "seed is 0"), ddpm),
     Wrong("genbench selfcheck --device foo", ("device is 'foo'", "auto, cpu or cuda")),
-    Wrong("genbench dashboard --project p --data abc", ("--data is 'abc'", "choose from cifar10, digits")),
+    Wrong(
+        "genbench dashboard --project p --data abc",
+        ("--data is 'abc'", "choose from captioned, cifar10"),
+    ),
     Wrong("genbench evaluate vae --set seed=-1", ("seed is -1", "at least 0"), vae),
 )
 ROWS = (*TRAINING, *EVALUATION, *DATA, *VERBS)
