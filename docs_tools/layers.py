@@ -21,6 +21,7 @@ MATHEMATICS = {
     "autoregressive",
     "nn",
     "families",
+    "text",
     "generator",
 }
 COLOURS = {

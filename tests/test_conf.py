@@ -217,13 +217,14 @@ ALIKE = {sizes: [e for e in EXPERIMENTS if SIZES[e] == sizes] for sizes in SIZES
 
 
 def make_images(folder: Path, side: int) -> None:
-    """Write 60 noise images of two classes: 36 in train, 24 in test."""
+    """Write 60 noise images of two classes, with captions: 36 in train, 24 in test."""
     rng = torch.Generator().manual_seed(0)
     for k in range(60):
         place = folder / ("train" if k < 36 else "test") / str(k % 2)
         place.mkdir(parents=True, exist_ok=True)
         pixels = torch.randint(0, 256, (side, side, 3), generator=rng, dtype=torch.uint8).numpy()
         Image.fromarray(pixels).save(place / f"{k}.png")
+        (place / f"{k}.txt").write_text(f"noise number {k % 2}")
 
 
 def test_faces64_gives_each_model_its_own_sizes() -> None:

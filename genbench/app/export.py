@@ -9,6 +9,7 @@ from genbench.app.load_run import load
 from genbench.app.recorded_config import configuration
 from genbench.config.schema import walk
 from genbench.records.files import atomic_file, write_json_atomic
+from genbench.records.foreign_models import is_hub_name
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.report.formats.model_card import model_card
@@ -16,6 +17,7 @@ from genbench.report.formats.model_card import model_card
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from genbench.generator import Generator
     from genbench.runtime.context import Context
 
 __all__ = ["export"]
@@ -55,6 +57,7 @@ def export(
     record = Run(run_dir).record() or {}
     config = inlined(configuration(record, run_dir))
     nodes = {key: config[key] for key in NODES if key in config}
+    check_frozen(model, nodes)
     result = Run(run_dir).finished_result() or Result(config=config)
     about = {
         "format": FORMAT,
@@ -109,14 +112,31 @@ def inlined(node: Any) -> Any:  # noqa: ANN401
     )
 
 
+def check_frozen(model: "Generator", nodes: Mapping[str, Any]) -> None:
+    """Raise ValueError where a model has frozen weights in a folder of this machine, which are not exported;
+    those that a name on the Hub leads to are found from elsewhere too.
+    """
+    from genbench.runtime.frozen_weights import FrozenWeights
+
+    folders = [leaf for place, leaf in walk(nodes) if place[-1:] == ("path",) and not is_hub_name(str(leaf))]
+    for part in model.modules():
+        if isinstance(part, FrozenWeights) and folders:
+            raise ValueError(
+                f"the {part.origin} are in {folders[0]}, and an export does not hold them: copy the run and "
+                "that folder, or train with USER/NAME of the Hub as the path"
+            )
+
+
 def without_places(node: Any) -> Any:  # noqa: ANN401
     """Return plain data without the paths in it, which say more about a machine than about a model."""
     if not isinstance(node, Mapping):
         return node
-    return {
-        key: None if key in PLACES and isinstance(child, str) else without_places(child)
-        for key, child in node.items()
-    }
+    return {key: None if is_place(key, child) else without_places(child) for key, child in node.items()}
+
+
+def is_place(key: str, value: object) -> bool:
+    """Return True for the key and the value of a path of this machine, False for a name on the Hub."""
+    return key in PLACES and isinstance(value, str) and not (key == "path" and is_hub_name(value))
 
 
 def made_by(record: Mapping[str, Any]) -> str:

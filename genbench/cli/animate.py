@@ -10,8 +10,8 @@ from genbench.cli.output import OUT_HELP, check_out, say
 from genbench.cli.sampling_options import (
     Label,
     Model,
-    Prompt,
-    Prompts,
+    PromptFile,
+    PromptText,
     Sampler,
     Seed,
     Settings,
@@ -71,8 +71,8 @@ class Animate:
         int, typer.Option("--frames", min=2, max=500, metavar="N", help="Number of states shown.")
     ] = 36
     label: Label = None
-    prompt: Prompt = None
-    prompts: Prompts = None
+    prompt: PromptText = None
+    prompts: PromptFile = None
     steps: Steps = None
     sampler: Sampler = None
     settings: Settings = None

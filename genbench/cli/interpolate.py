@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.sampling_options import Model, Prompt, Prompts, Seed, given_prompts
+from genbench.cli.sampling_options import Model, PromptFile, PromptText, Seed, given_prompts
 from genbench.cli.verb import (
     WEIGHTS_HELP,
     ConfigDir,
@@ -81,8 +81,8 @@ class Interpolate:
             "--between needs it.",
         ),
     ] = None
-    prompt: Prompt = None
-    prompts: Prompts = None
+    prompt: PromptText = None
+    prompts: PromptFile = None
     weights: Annotated[Weights, typer.Option(help=WEIGHTS_HELP)] = Weights.ema
     seed: Seed = 0
     device: Device = "auto"

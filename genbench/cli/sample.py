@@ -11,8 +11,8 @@ from genbench.cli.output import NewFolder, check_new, say
 from genbench.cli.sampling_options import (
     Label,
     Model,
-    Prompt,
-    Prompts,
+    PromptFile,
+    PromptText,
     Sampler,
     Seed,
     Settings,
@@ -80,8 +80,8 @@ class Sample:
         typer.Option("--n", min=1, metavar="N", help="Number of images. Default: 64, or 8 for each prompt."),
     ] = None
     label: Label = None
-    prompt: Prompt = None
-    prompts: Prompts = None
+    prompt: PromptText = None
+    prompts: PromptFile = None
     steps: Steps = None
     sampler: Sampler = None
     settings: Settings = None
@@ -150,8 +150,9 @@ class SamplerSweep:
     Nothing is trained. The first score of each combination is printed as a table, the best one marked. It
     writes table.csv (a row for each combination: network evaluations per sample, seconds per image, all
     metrics under the run's own protocol), distance.png (that score against evaluations per sample) and, with
-    --scales, scales.png (a row of samples for each scale, from the same noise). Where captions are scored and
-    scales alone vary, guidance.png has FID and the shares of right captions against scales.
+    --scales, scales.png (a row of samples for each scale, from the same noise; of a model of text a column
+    for each text of scales_prompts.txt). Where captions are scored and scales alone vary, guidance.png has
+    FID and the shares of right captions against scales.
     """
 
     run_dir: Annotated[

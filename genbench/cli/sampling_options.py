@@ -9,8 +9,8 @@ import typer
 __all__ = [
     "Label",
     "Model",
-    "Prompt",
-    "Prompts",
+    "PromptFile",
+    "PromptText",
     "Sampler",
     "Seed",
     "Settings",
@@ -34,14 +34,14 @@ Label = Annotated[
         help="Class of all images of a conditional model, from 0. Default: all classes in turn.",
     ),
 ]
-Prompt = Annotated[
+PromptText = Annotated[
     list[str] | None,
     typer.Option(
         metavar="TEXT",
         help='Text of the images, of a model of text. May be repeated; "" is no text.',
     ),
 ]
-Prompts = Annotated[
+PromptFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Text file in UTF-8 with a prompt on each line, beside --prompt."),
 ]

@@ -14,7 +14,7 @@ from genbench.records.untrusted_files import RECORD_BYTES, parse_json, read_regu
 from genbench.runtime.downloads import may_download
 from genbench.runtime.memory import is_out_of_memory
 
-__all__ = ["check_address", "check_no_code", "explained", "quiet", "read_json", "unavailable"]
+__all__ = ["check_address", "check_no_code", "explained", "is_hub_name", "quiet", "read_json", "unavailable"]
 
 ON_HUB = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 """A name on the Hub of Hugging Face, USER/NAME."""
@@ -33,8 +33,13 @@ def check_address(path: str, revision: str | None, *, key: str, index: str, reme
             raise ValueError(f"{key}.revision is {revision}, and {path} is a folder: leave it out")
         if not (Path(path) / index).is_file():
             raise ValueError(f"{path} holds no {index}: give {remedy}")
-    elif not ON_HUB.fullmatch(path):
+    elif not is_hub_name(path):
         raise ValueError(f"{key}.path is {path!r}, which is not a folder: give one, or USER/NAME on the Hub")
+
+
+def is_hub_name(path: str) -> bool:
+    """Return True for USER/NAME, a name on the Hub, that is no folder here."""
+    return ON_HUB.fullmatch(path) is not None and not Path(path).is_dir()
 
 
 def unavailable(path: str, key: str) -> str:

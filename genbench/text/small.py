@@ -43,7 +43,8 @@ class SmallEncoder(TextEncoder):
         self.width, self.length, self.words = width, length, words
         self.embedding = nn.Embedding(FIRST + words, width)
         self.start = nn.Parameter(torch.randn(width))
-        self.position = nn.Parameter(0.02 * torch.randn(1 + length, width))
+        # As large as the words: the same words in another order are another text from the start.
+        self.position = nn.Parameter(torch.randn(1 + length, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.register_buffer("vocabulary", packed([], words))

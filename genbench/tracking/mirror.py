@@ -41,7 +41,7 @@ END_SECONDS = 9
 FILES_SECONDS = 600
 """The same where a checkpoint is to be uploaded too."""
 CAPTIONS = {
-    "samples": "samples of the averaged weights; of a conditional model one class a row",
+    "samples": "samples of the averaged weights; of a conditional model one class or caption a row",
     "trajectory": "from noise to samples, a row each",
     "forward": "from training images to noise, a row each",
     "reconstructions": "test images, and beneath each row their reconstructions",

@@ -24,8 +24,11 @@ class Ema:
     def __init__(self, model: Generator, *, halflife_images: float, rampup: float | None = 0.05) -> None:
         # What is not trained is its own average: a copy would take its gigabytes once more.
         self.model = (copy.deepcopy(model) if model.phases else model).requires_grad_(False).eval()
-        # Listed once: to walk through the modules takes longer than all of the arithmetic.
-        self.parameters = list[Tensor](self.model.parameters()), list[Tensor](model.parameters())
+        # Listed once: to walk through the modules takes longer than all of the arithmetic. Frozen weights
+        # from elsewhere, which copies share, are their own average.
+        pairs = zip(self.model.parameters(), model.parameters(), strict=True)
+        own: list[tuple[Tensor, Tensor]] = [(mine, its) for mine, its in pairs if mine is not its]
+        self.parameters = [mine for mine, _ in own], [its for _, its in own]
         self.buffers = list(zip(self.model.buffers(), model.buffers(), strict=True))
         self.halflife_images, self.rampup = halflife_images, rampup
 

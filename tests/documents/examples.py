@@ -7,22 +7,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from PIL import Image
 
-from genbench.app.build import build
-from genbench.records.run_directory import Run
-from genbench.training.checkpoint import CheckpointStore
 from tests.documents.pages import ROOT
 
 RECORDED = sorted((ROOT / "tests" / "earlier_runs").iterdir())
 """Runs of seconds, with weights: a guided conditional DDPM, a flow, a GAN and a VAE, on digits."""
-OF_TEXT = (
-    *("data=captioned", "text=small", "text.width=8", "text.heads=2", "network.width=8", "network.blocks=1"),
-    *("guidance=classifier_free", "sampler.steps=2", "metrics=none", "device=cpu"),
-)
-"""Overrides of a run of text, of which pages draw."""
+OF_TEXT = ROOT / "tests" / "documents" / "recorded"
+"""A run of seconds, with weights: a DDPM of captioned scenes, which takes prompts."""
 OF_PLUGIN = {"model": "pixels", "data": "stripes", "schedule": "square", "scores": "greyness"}
 """The option of the example plug-in for each group; it stands for NAME, the reader's own."""
 
@@ -32,7 +24,7 @@ def folder(place: Path) -> Path:
     for run in RECORDED:
         for seed in (0, 1):
             copy_run(run, place / "runs" / "default", seed)
-    text_run(place / "text" / "ddpm-captioned-seed0")
+    shutil.copytree(OF_TEXT, place / "text")
     for side, run in (("a", RECORDED[0]), ("b", RECORDED[-1])):  # two seeds of one configuration each
         shutil.copytree(place / "runs", place / side, ignore=lambda _, names, run=run: others(names, run))
     rng = np.random.default_rng(0)
@@ -46,20 +38,6 @@ def folder(place: Path) -> Path:
     (place / "prompts.txt").write_text("a seven above a small three\na big zero\n")
     np.savez(place / "statistics.npz", mu=np.zeros(64), sigma=np.eye(64))
     return place
-
-
-def text_run(path: Path) -> None:
-    """Leave what drawing needs of a run conditional on text, with the weights that it begins with."""
-    run = Run(path)
-    run.path.mkdir(parents=True)
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", overrides=list(OF_TEXT))
-    model = build(cfg, silent=True).model
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(config, dict)
-    run.begin("identity", config, "cpu", 0)
-    weights = model.state_dict()
-    CheckpointStore(run.checkpoints).save({"ema": weights, "model": weights, "images_seen": 64})
 
 
 def others(names: list[str], run: Path) -> list[str]:
@@ -81,7 +59,7 @@ def copy_run(run: Path, group: Path, seed: int) -> None:
 
 
 def runs_of(place: Path) -> list[Path]:
-    """The runs of a folder with which a command may be tried, one of each model, that of text at the end."""
+    """The runs of a folder with which a command may be tried, one of each model, and one of text."""
     return [*sorted((place / "runs" / "default").glob("*seed0*")), *(place / "text").iterdir()]
 
 

@@ -133,12 +133,12 @@ def test_padding_is_attended_by_no_pixel() -> None:
 
 def test_attention_to_text_is_the_formula_over_the_tokens_that_stand() -> None:
     torch.manual_seed(0)
-    layer = CrossAttention(8, 6)
+    layer = CrossAttention(8, 6, (3, 3))
     torch.nn.init.normal_(layer.out.weight)
     x, text = torch.randn(2, 8, 3, 3), texts()
     found = layer(x, text)
     for row, count in ((0, 2), (1, 3)):
-        q = layer.q(layer.norm(x[row : row + 1]))[0].flatten(1).T  # (9, 8)
+        q = layer.q(layer.norm(x[row : row + 1]) + layer.position)[0].flatten(1).T  # (9, 8)
         k, v = layer.kv(text.hidden[row, :count]).chunk(2, dim=1)  # (count, 8)
         h = torch.softmax(q @ k.T / 8**0.5, dim=1) @ v
         expected = x[row] + layer.out(h.T.reshape(1, 8, 3, 3))[0]
@@ -147,7 +147,7 @@ def test_attention_to_text_is_the_formula_over_the_tokens_that_stand() -> None:
 
 def test_attention_to_text_starts_as_the_identity() -> None:
     x = torch.randn(2, 8, 3, 3)
-    assert torch.equal(CrossAttention(8, 6)(x, texts()), x)
+    assert torch.equal(CrossAttention(8, 6, (3, 3))(x, texts()), x)
 
 
 def test_a_context_that_cannot_be_is_refused() -> None:

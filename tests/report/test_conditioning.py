@@ -82,6 +82,27 @@ def test_where_rows_differ_a_column_says_it_in_each_row(
 
 
 @pytest.mark.parametrize("write_out", WRITERS, ids=lambda x: x.__name__)
+def test_runs_of_text_are_told_apart_from_others(
+    tmp_path: Path, write: Write, result: dict, write_out: Callable[[Comparison], str]
+) -> None:
+    for name, text in (("a", "none"), ("b", "small"), ("c", "clip")):
+        choices = result["choices"] | {"conditional": "false", "guidance": "none", "text": text}
+        metrics = {"fid[f,n=9,ref=train,ema]": float(1 + "abc".index(name))}
+        write(name, choices=choices, config={"conditional": False}, metrics=metrics)
+    text = write_out(compare(tmp_path, Query()))
+    for words in ("unconditional", "text prompts (small)", "text prompts (clip)"):
+        assert words in text
+
+
+def test_a_lead_of_a_run_of_text_over_others_is_qualified(tmp_path: Path, write: Write, result: dict) -> None:
+    for name, text in (("a", "small"), ("b", "none")):
+        choices = result["choices"] | {"conditional": "false", "guidance": "none", "text": text}
+        metrics = {"fid[f,n=9,ref=train,ema]": float(1 + "ab".index(name))}
+        write(name, choices=choices, config={"conditional": False}, metrics=metrics)
+    assert "draws images of given texts, which others do not" in markdown(compare(tmp_path, Query()))
+
+
+@pytest.mark.parametrize("write_out", WRITERS, ids=lambda x: x.__name__)
 @pytest.mark.parametrize("models", [("ddpm",), ("ddpm", "flow_matching")], ids=len)
 def test_where_all_rows_are_guided_the_title_and_the_shared_settings_say_it(
     tmp_path: Path, sow: Callable[..., None], write_out: Callable[[Comparison], str], models: tuple
