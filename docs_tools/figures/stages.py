@@ -148,8 +148,7 @@ FAMILIES: Mapping[str, Stages] = {
             ],
             "decoder": [
                 Shown("embedding.encoder", gives="f(x)"),
-                Shown("tokens.hidden", "$z$", "tokens"),
-                Shown("network", "$x_t$", "$\\hat v$", time="t"),
+                Shown("network", "$x_t$ beside z", "$\\hat v$", time="t"),
             ],
         },
         ["prior_model.network", "network"],

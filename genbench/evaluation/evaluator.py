@@ -201,7 +201,7 @@ class Evaluator:
         context, n = replace(self.context, seed=seed), sample_count(metrics, self.data)
         data = self.data
         # What chooses among weights compares with validation images, and takes the captions of these.
-        if data.validation is not None and splits == ("validation",):
+        if splits == ("validation",) and data.validation is not None:
             data = replace(data, test=data.validation)
         # Before any sample is drawn: where weights of the feature network are missing, nothing was in vain.
         references, drawn = [self.reference(split) for split in splits], list[Drawn]()

@@ -1,5 +1,5 @@
-"""Classes and texts that images are drawn from, as commands ask for them, and the captions of held-out
-images, which pictures and scores take.
+"""Classes and texts that images are drawn to: as commands ask for them, and captions of held-out images, to
+which pictures are drawn.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ SOUGHT = 1000  # held-out captions among which different ones are looked for
 
 
 class Asked(NamedTuple):
-    """The y that n images are drawn from, n labels, n texts or None, and the texts for readers."""
+    """Condition of n images: y, n labels, n texts or None, and the texts for readers."""
 
     y: Y
     texts: Sequence[str] = ()

@@ -42,9 +42,8 @@ class Account(NamedTuple):
 class Samples:
     """Draws a model's samples batch by batch and sends each batch through the feature network.
 
-    data: a model of text draws the captions of its test split, others draw classes of its training split. n:
-    how many there will be; of: whose they are ("ema", "raw"), both for messages. bar: shows how far it is.
-    `account` sums up what `taken` has seen.
+    n: how many there will be; of: whose they are ("ema", "raw"), both for messages. bar: shows how far it is.
+    A model of text draws the captions of the test split of `data`. `account` sums up what `taken` has seen.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Samples:
     ) -> None:
         self.model, self.data, self.extractor, self.context = model.eval(), data, extractor, context
         self.n, self.of, self.bar = n, of, bar
-        self.order = seeded_order(len(data.test), context.seed)
+        self.order = held_out_order(data, context.seed)
         self.account = Account()
 
     def batch(self, place: Place) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
@@ -89,7 +88,7 @@ class Samples:
 
     def conditions(self, place: Place, stream: torch.Generator) -> tuple[Y, Tensor | None]:
         """Choose what the samples of a batch are drawn from: classes as frequent as in training, or, of a
-        model of text, the held-out captions in a seeded order, again from the first one where there are
+        model of text, held-out captions in a seeded order, again from the first one where there are
         fewer than samples. Returns y, and what scores have as labels: of captions their numbers among those.
         """
         if not self.model.takes_text:
@@ -119,12 +118,7 @@ def held_out_order(data: ImageData, seed: int) -> Tensor:
 
     Files lie by class: without it the first hundred would all be of one.
     """
-    return seeded_order(len(data.test), seed)
-
-
-def seeded_order(n: int, seed: int) -> Tensor:
-    """Return a random order of n held-out images, which follows from a seed: (n,) int64."""
-    return torch.randperm(n, generator=rng.generator(torch.device("cpu"), seed, "held out"))
+    return torch.randperm(len(data.test), generator=rng.generator(torch.device("cpu"), seed, "held out"))
 
 
 def sample_count(metrics: Metrics, data: ImageData) -> int:

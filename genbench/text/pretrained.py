@@ -62,6 +62,7 @@ class Published(TextEncoder):
             )
         self.published, self.width = PublishedText(model, masked=masked), width
         self.end: int = self.tokenizer.eos_token_id
+        self.sizes: Any = model.config
         self.norm = nn.LayerNorm(model.config.hidden_size)
         self.project = nn.Linear(model.config.hidden_size, width)
 
@@ -110,8 +111,7 @@ class ClipText(Published):
     def __init__(self, *, path: str, revision: str | None = None, width: int = 128) -> None:
         super().__init__(CLIP_TEXT, path=path, revision=revision, width=width, masked=False)
         self.start = (self.tokenizer.bos_token_id,)
-        config: Any = self.published.model.config
-        self.length = config.max_position_embeddings - 2
+        self.length = self.sizes.max_position_embeddings - 2
 
     def pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
         return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]

@@ -15,5 +15,18 @@ ROWS = (
         "main model=diffusers model.path=/nowhere", ("/nowhere holds no model_index.json", "save_pretrained")
     ),
     Wrong("main model=diffusers model.path=pipeline", ("no model_index.json", "save_pretrained"), empty),
+    Wrong("main data=captioned text=clip", ("text.path has no value", "give it one, text.path=VALUE")),
+    Wrong(
+        "main data=captioned text=t5 text.path=/nowhere",
+        ("text.path is '/nowhere'", "give one, or USER/NAME"),
+    ),
+    Wrong(
+        "main data=captioned text=clip text.path=pipeline", ("holds no config.json", "save_pretrained"), empty
+    ),
+    Wrong(
+        "main model=unclip data=gaussians",
+        ("no network that is shipped", "image_encoder=run", "clip"),
+    ),
+    Wrong("main model=unclip model.share=1", ("model.share is 1", "e.g. 0.3")),
     Wrong("main budget=not_trained", ("budget=not_trained", "give budget.images=N")),
 )
