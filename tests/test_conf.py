@@ -42,9 +42,6 @@ OF_RUNS = {
 OF_OTHERS = {
     ("ddpm", "process", "consistency"),
     ("unclip", "pairing", "reflow"),
-    ("unclip", "prior_network", "image_gpt"),
-    ("unclip", "prior_network", "pixelcnn"),
-    ("vqvae", "prior_network", "vector_transformer"),
 }
 """Options of an axis that are there for another model, by a model that does not take them."""
 

@@ -42,7 +42,17 @@ __all__ = [
     "seeded_model",
 ]
 
-SIZED = ("model", "network", "prior_network", "autoencoder", "base_model", "flow", "pixel_law", "text")
+SIZED = (
+    "model",
+    "network",
+    "prior_network",
+    "embedding_network",
+    "autoencoder",
+    "base_model",
+    "flow",
+    "pixel_law",
+    "text",
+)
 """Nodes of the configuration whose numbers say how large a model is."""
 
 
