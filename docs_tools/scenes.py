@@ -12,7 +12,7 @@ from genbench.data import CaptionedScenes
 
 FIGURE = Path(__file__).resolve().parents[1] / "docs" / "img" / "scenes.png"
 SHOWN = 5
-"""Scenes of a row."""
+"""Number of scenes in each row."""
 
 
 def main() -> None:

@@ -245,7 +245,7 @@ class Grammar(NamedTuple):
     chain: re.Pattern[str]
     """Of objects that stand to each other: a REL b, or a REL b, which is REL c."""
     turned: re.Pattern[str]
-    """REL b is a."""
+    """The relation read from the second object: REL b is a."""
 
 
 @cache

@@ -36,7 +36,9 @@ def test_the_page_answers_with_pictures_and_shows_what_is_wrong(made: Make) -> N
     with pytest.raises(gr.Error, match="steps is -1"):
         list(answer("", "2", -1.0, None, 1.0, 4.0))
     found = {
-        part.label: part.visible for part in page(demo, controls).blocks.values() if hasattr(part, "label")
+        part.label: part.visible
+        for part in page(demo, controls).blocks.values()
+        if isinstance(part, gr.components.Component)
     }
     shown = {"Class": True, "Steps": True, "Prompt": False, "Guidance scale (1: none)": False}
     assert shown.items() <= found.items()

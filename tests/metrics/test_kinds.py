@@ -39,7 +39,7 @@ def sets() -> tuple[Drawn, list[Reference]]:
 
 @pytest.fixture(scope="module")
 def scenes() -> Drawn:
-    """Scenes with their captions."""
+    """A source of scenes, each with a caption."""
     source = CaptionedScenes(train=2, test=20)
     images = torch.stack([torch.from_numpy(image) for image, _ in source.decode("test")]).permute(0, 3, 1, 2)
     x = correlated(20, 6, 0)
