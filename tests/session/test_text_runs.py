@@ -12,6 +12,8 @@ from genbench.evaluation.prompts import read_prompts
 from tests.conftest import Command
 from tests.toys import TINY
 
+pytestmark = pytest.mark.slow  # ten seconds of CPU time
+
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
