@@ -52,7 +52,10 @@ VARIANTS: list[tuple[str, ...]] = [
 ]
 """Choices beside the defaults that change a family's own code."""
 TEXT: list[tuple[str, ...]] = [
-    ("model=ddpm", "text=small", "guidance=classifier_free", "sampler=ddim", "sampler.steps=5"),
+    (
+        *("model=ddpm", "text=small", "guidance=classifier_free", "sampler=ddim", "sampler.steps=5"),
+        *("network.multipliers=[1]", "network.attention_side=8", "text.layers=1"),
+    ),
     ("model=flow_matching", "text=small", "guidance=classifier_free"),
     ("model=consistency", "text=small"),
     ("model=latent_diffusion", "text=small", "guidance=classifier_free"),

@@ -29,7 +29,7 @@ MAY_IMPORT = {
         *("records.pipelines", "runtime.frozen_weights", "runtime.precision", "runtime.rng"),
     ),
     "data": ("errors", "records", "runtime", "text"),
-    "metrics": ("data", "errors", "records", "runtime"),
+    "metrics": ("data", "errors", "records", "runtime", "text"),
     "report": ("config.option_folders", "records", "runtime"),
     "tracking": ("errors", "records", "runtime"),
     "training": ("data", "errors", "generator", "records", "runtime", "tracking"),

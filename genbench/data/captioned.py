@@ -91,7 +91,9 @@ class CaptionedScenes(ImageSource):
         return [self.caption(split, number) for number in range(self.sizes[split])]
 
     def caption(self, split: str, number: int) -> str:
-        """Write the caption of one scene, in one of the wordings."""
+        """Write the caption of one scene, in one of the wordings that `scenes.describe` has; true by
+        construction, and the same each time.
+        """
         return describe(self.scene(split, number), self.items, stream(split, number, "caption"))
 
     def scene(self, split: str, number: int) -> Scene:
@@ -107,7 +109,9 @@ class CaptionedScenes(ImageSource):
                 return scene
 
     def picture(self, split: str, number: int) -> np.ndarray:
-        """Paint one scene: (32, 32, 1) uint8."""
+        """Paint one scene, by its number in a split: (32, 32, 1) uint8, with images of the items of the same
+        split, chosen and moved at random from the number of the scene.
+        """
         below = stream(split, number, "picture")
         canvas = np.zeros(self.shape[1:], np.uint8)
         for place, thing in enumerate(self.scene(split, number)):

@@ -176,7 +176,7 @@ def held_out_combinations(items: str) -> list[str]:
 
 
 def offset(p: int, q: int) -> tuple[int, int]:
-    """Rows and columns from place p to place q."""
+    """Count the rows and columns from place p to place q (0 to 3): (1, 0) where q is just below p."""
     return q // 2 - p // 2, q % 2 - p % 2
 
 
@@ -204,7 +204,7 @@ def phrase(word: str, size: int, below: Callable[[int], int]) -> str:
 
 
 def by_places(named: Sequence[str], places: Sequence[int], below: Callable[[int], int]) -> str:
-    """Write a caption that names the place of each object."""
+    """Write a caption that names the place of each object; named: the objects in words, places: 0 to 3."""
     form = FORMS[below(len(FORMS))]
     parts = [form.format(object=each, place=PLACES[place]) for each, place in zip(named, places, strict=True)]
     if form.startswith("{place}"):
@@ -213,7 +213,7 @@ def by_places(named: Sequence[str], places: Sequence[int], below: Callable[[int]
 
 
 def by_relations(named: Sequence[str], places: Sequence[int], below: Callable[[int], int]) -> str:
-    """Write a caption that says how each object stands to the next one."""
+    """Write a caption that says how each object stands to the next one; arguments as for `by_places`."""
 
     def between(i: int) -> str:
         words = RELATIONS[offset(places[i], places[i + 1])]
@@ -236,7 +236,7 @@ FORMS = (
 
 
 class Grammar(NamedTuple):
-    """Compiled patterns of one kind of items, see `parse`."""
+    """Compiled patterns of the captions of one kind of items, of which `parse` tries each on a whole text."""
 
     forms: tuple[re.Pattern[str], ...]
     """Of one object and its place, one for each of `FORMS`."""
@@ -250,7 +250,7 @@ class Grammar(NamedTuple):
 
 @cache
 def grammar(items: str) -> Grammar:
-    """Compile the patterns of the captions of one kind of items."""
+    """Compile the patterns of the captions of one kind of items, a key of `ITEMS`; once a process."""
     words = "|".join(re.escape(word) for word in sorted(ITEMS[items], key=len, reverse=True))
     sizes = "|".join(word for several in SYNONYMS.values() for word in several)
     thing = rf"an? (?:(?:{sizes}) )?(?:{words})"
@@ -317,7 +317,7 @@ def move_of(words: str) -> tuple[int, int]:
 
 
 def wanted(text: str, items: str) -> Wanted:
-    """Read an object, "a small seven"."""
+    """Read an object as a caption names it, "a small seven", which one of the patterns has matched."""
     _, _, rest = text.partition(" ")
     word, _, item = rest.partition(" ")
     size = next((SIZES.index(size) for size, several in SYNONYMS.items() if word in several), None)

@@ -199,20 +199,19 @@ class Evaluator:
         own; both the samples and the draws of scores follow from `seed`. Raises as `score_model` does.
         """
         context, n = replace(self.context, seed=seed), sample_count(metrics, self.data)
+        data = self.data
         # What chooses among weights compares with validation images, and takes the captions of these.
-        prompts = self.data.validation if splits == ("validation",) else None
-        prompts = self.data.test if prompts is None else prompts
+        if splits == ("validation",) and data.validation is not None:
+            data = replace(data, test=data.validation)
         # Before any sample is drawn: where weights of the feature network are missing, nothing was in vain.
         references, drawn = [self.reference(split) for split in splits], list[Drawn]()
         device, bar = context.device, context.progress.bar(f"evaluating {of} weights", n)
         with torch.no_grad(), rng.fork(device), bar as shown:
-            samples = Samples(
-                model, self.data, self.extractor, context, n=n, of=of, bar=shown, prompts=prompts
-            )
+            samples = Samples(model, data, self.extractor, context, n=n, of=of, bar=shown)
             results = context.processes.map(samples.batch, list(batches(n, metrics.batch_size)))
 
             def score() -> tuple[Any, ...]:
-                captions = prompts.captions if model.takes_text else None
+                captions = data.test.captions if model.takes_text else None
                 found, values = self.scored(samples.taken(results), n, of, references, seed, captions)
                 drawn.append(found)
                 return values, tuple(samples.account)

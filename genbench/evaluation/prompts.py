@@ -1,5 +1,5 @@
-"""What images are drawn from, beside noise: classes or texts, as commands ask for them, and the captions of
-held-out images, which pictures and scores take.
+"""Classes and texts that images are drawn to: as commands ask for them, and captions of held-out images, to
+which pictures are drawn.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ SOUGHT = 1000  # held-out captions among which different ones are looked for
 
 
 class Asked(NamedTuple):
-    """What n images are drawn from: y, n labels, n texts or None, and the texts for readers."""
+    """Condition of n images: y, n labels, n texts or None, and the texts for readers."""
 
     y: Y
     texts: Sequence[str] = ()
@@ -49,7 +49,7 @@ class Asked(NamedTuple):
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What stands beside the samples in an .npz file: `labels`, int64 [N], or `captions`, text [N]."""
+        """Arrays beside the samples in an .npz file: `labels`, int64 [N], or `captions`, text [N]."""
         if isinstance(self.y, Tensor):
             return {"labels": self.y.cpu().numpy()}
         return {"captions": np.array(self.texts, np.str_)} if self.texts else {}

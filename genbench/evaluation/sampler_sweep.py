@@ -181,8 +181,9 @@ def guidance_figure(sweep: Sweep, path: Path) -> None:
             lines = {KINDS[name.kind].title: curve_of(table, name, SCALE) for name in found}
             held_out = sweep.held_out(str(found[0]))
             level = None if held_out is None else (HELD_OUT, held_out)
-            title = title_of(found[0]) if len(found) == 1 else f"shares ({found[0].basis})"
-            panels.append(Panel(title.replace(",", ", "), lines, level))
+            basis = found[0].basis.replace(",", ", ")
+            title = title_of(found[0]) if len(found) == 1 else f"shares of samples ({basis})"
+            panels.append(Panel(title, lines, level))
     if len(panels) > 1:
         panels_figure(panels, path, x="guidance scale")
 

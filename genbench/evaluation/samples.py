@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from genbench.data import ImageData, Split, out_of_range, to_uint8
+from genbench.data import ImageData, out_of_range, to_uint8
 from genbench.generator import Generator, Y
 from genbench.metrics import FeatureExtractor, Metrics, PassCounter, Taken, take
 from genbench.runtime import rng
@@ -43,7 +43,7 @@ class Samples:
     """Draws a model's samples batch by batch and sends each batch through the feature network.
 
     n: how many there will be; of: whose they are ("ema", "raw"), both for messages. bar: shows how far it is.
-    prompts: the split whose captions a model of text draws. `account` sums up what `taken` has seen.
+    A model of text draws the captions of the test split of `data`. `account` sums up what `taken` has seen.
     """
 
     def __init__(
@@ -56,11 +56,10 @@ class Samples:
         n: int,
         of: str,
         bar: Bar,
-        prompts: Split,
     ) -> None:
         self.model, self.data, self.extractor, self.context = model.eval(), data, extractor, context
         self.n, self.of, self.bar = n, of, bar
-        self.prompts, self.order = prompts, seeded_order(len(prompts), context.seed)
+        self.order = held_out_order(data, context.seed)
         self.account = Account()
 
     def batch(self, place: Place) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
@@ -89,14 +88,14 @@ class Samples:
 
     def conditions(self, place: Place, stream: torch.Generator) -> tuple[Y, Tensor | None]:
         """Choose what the samples of a batch are drawn from: classes as frequent as in training, or, of a
-        model of text, the captions of `prompts` in a seeded order, again from the first one where there are
+        model of text, held-out captions in a seeded order, again from the first one where there are
         fewer than samples. Returns y, and what scores have as labels: of captions their numbers among those.
         """
         if not self.model.takes_text:
             labels = training_labels(self.model, self.data, place[1], stream)
             return labels, labels
         numbers = self.order[torch.arange(place[0], sum(place)) % len(self.order)]
-        return captions_of(self.prompts, numbers, self.context.device), numbers
+        return captions_of(self.data.test, numbers, self.context.device), numbers
 
     def taken(self, results: Iterable[tuple[tuple[Any, ...], tuple[Any, ...] | None]]) -> Iterator[Taken]:
         """Yield what `batch` took of each batch, up to the first with a sample that is not finite.
@@ -119,12 +118,7 @@ def held_out_order(data: ImageData, seed: int) -> Tensor:
 
     Files lie by class: without it the first hundred would all be of one.
     """
-    return seeded_order(len(data.test), seed)
-
-
-def seeded_order(n: int, seed: int) -> Tensor:
-    """Return a random order of n held-out images, which follows from a seed: (n,) int64."""
-    return torch.randperm(n, generator=rng.generator(torch.device("cpu"), seed, "held out"))
+    return torch.randperm(len(data.test), generator=rng.generator(torch.device("cpu"), seed, "held out"))
 
 
 def sample_count(metrics: Metrics, data: ImageData) -> int:

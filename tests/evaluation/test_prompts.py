@@ -202,7 +202,7 @@ def test_samples_are_drawn_to_held_out_captions_in_turn_and_know_their_numbers(
     order: torch.Tensor = held_out_order(data, 7)
     extractor: Any = None  # which `untaken` passes over
     with QUIET.bar("", 50) as bar:
-        samples = Samples(model, data, extractor, Context(CPU, 7), n=50, of="ema", bar=bar, prompts=data.test)
+        samples = Samples(model, data, extractor, Context(CPU, 7), n=50, of="ema", bar=bar)
         results = [samples.batch(place) for place in ((0, 32), (32, 18))]
     numbers = torch.cat([taken.labels for taken in samples.taken(results) if taken.labels is not None])
     assert torch.equal(numbers, order[torch.arange(50) % 20])

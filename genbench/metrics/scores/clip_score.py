@@ -77,7 +77,7 @@ class CLIPScore(Score):
 
     @cached_property
     def published(self) -> Published:
-        """CLIP, loaded when it is first needed."""
+        """CLIP with its tokenizer, loaded when first needed and then held; raises as `load_model` does."""
         assert self.path is not None
         model = load_model(CLIP, self.path, self.revision, key=f"scores.{self.key}")
         tokenizer = load_tokenizer(CLIP, self.path, self.revision, key=f"scores.{self.key}")
