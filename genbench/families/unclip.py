@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from genbench.diffusion.embedding import EmbeddingTokens, StandardEmbedding
 from genbench.diffusion.process import Process
 from genbench.generator import (
     Condition,
@@ -21,7 +22,6 @@ from genbench.generator import (
     check_frames,
     frame_indices,
 )
-from genbench.nn.embedding import EmbeddingTokens, StandardEmbedding
 from genbench.runtime import global_batch
 from genbench.text.condition import Encoded
 from genbench.text.encoder import TextEncoder
