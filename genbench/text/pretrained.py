@@ -19,7 +19,7 @@ __all__ = ["ClipText", "PublishedText", "T5Text"]
 class PublishedText(FrozenWeights):
     """A text model of the library transformers, frozen: ids (B, L), mask (B, L) bool -> hidden (B, L, M).
 
-    masked: whether it takes the mask; a causal model needs none, since what stands before padding does not
+    masked: whether it is given the mask; a causal model needs none, since what stands before padding does not
     see it. Computed without gradients.
     """
 

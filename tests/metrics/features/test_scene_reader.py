@@ -75,8 +75,9 @@ def test_the_accuracy_that_its_record_states_is_that_on_all_test_scenes(items: s
 
 
 def test_features_of_a_scene_are_those_of_its_places_one_after_the_other(images: Tensor) -> None:
-    data = prepare(CaptionedScenes(train=2, test=2), progress=QUIET)
-    extractor = AutoFeatures().build(data, device=torch.device("cpu"), progress=QUIET)
+    chosen = AutoFeatures().choice(CaptionedScenes())
+    assert isinstance(chosen, CaptionedFeatures)
+    extractor = chosen.network()
     assert (extractor.protocol, extractor.num_features) == ("captioned-cnn-v1", 256)
     features, logits = extractor(images[:20])
     assert (features.shape, logits.shape) == ((20, 256), (20, 0))
