@@ -60,6 +60,7 @@ TEXT: list[tuple[str, ...]] = [
     ("model=flow_matching", "text=small", "guidance=classifier_free"),
     ("model=consistency", "text=small"),
     ("model=latent_diffusion", "text=small", "guidance=classifier_free"),
+    ("model=unclip", "text=small", "guidance=classifier_free"),
     ("model=latent_diffusion", "prior=flow_matching", "text=small"),
 ]
 """Models of text; the first is held to all rules with the quick tests, the others with the slow ones."""

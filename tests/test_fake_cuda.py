@@ -108,6 +108,7 @@ FAMILIES = [
     ("model=gan", "network.discriminator.minibatch_std=true"),
 ]
 SLOW = [
+    ("model=unclip", "sampler.steps=1", "solver.steps=1", *SMALL),
     (*FLOW, *SMALL, "text=small", "guidance=classifier_free"),
     ("model=latent_diffusion", "sampler.steps=1", *SMALL, "text=small"),
     ("model=autoencoder",),
