@@ -21,7 +21,7 @@ SECTIONS = {
     "Training": ("trainer", "optim", "lr_schedule", "precision"),
     "Evaluation and tracking": ("metrics", "scores", "features", "tracker"),
     "Presets": ("experiment", "sweep"),
-    "Networks": ("network", "prior_network", "embedding_network", "guidance_network"),
+    "Networks": ("network", "prior_network", "vector_network", "guidance_network"),
 }
 """Title of a section -> its groups. All other groups are parts of a family."""
 PARTS = "Parts of a family"

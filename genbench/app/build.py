@@ -46,7 +46,7 @@ SIZED = (
     "model",
     "network",
     "prior_network",
-    "embedding_network",
+    "vector_network",
     "autoencoder",
     "base_model",
     "flow",

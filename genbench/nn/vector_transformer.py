@@ -39,13 +39,13 @@ class VectorTransformer(TextNetwork):
         context: int = 0,
     ) -> None:
         super().__init__()
-        check_count("embedding_network.width", width, MOST_CHANNELS, least=2, usual=128)
-        check_count("embedding_network.layers", layers, MOST_LAYERS, usual=3)
-        check_count("embedding_network.tokens", tokens, MOST_CHANNELS, usual=4)
-        check_count("embedding_network.context", context, MOST_CHANNELS, least=0, usual=64)
+        check_count("vector_network.width", width, MOST_CHANNELS, least=2, usual=128)
+        check_count("vector_network.layers", layers, MOST_LAYERS, usual=3)
+        check_count("vector_network.tokens", tokens, MOST_CHANNELS, usual=4)
+        check_count("vector_network.context", context, MOST_CHANNELS, least=0, usual=64)
         if heads < 1 or width % heads or width % 2:
             raise ValueError(
-                f"embedding_network.heads is {heads}; it must divide embedding_network.width={width}, which "
+                f"vector_network.heads is {heads}; it must divide vector_network.width={width}, which "
                 "must be even"
             )
         features = shape[0]

@@ -51,7 +51,7 @@ def test_the_null_class_stands_for_no_label() -> None:
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"heads is 3; it must divide embedding_network.width=8"):
+    with pytest.raises(ValueError, match=r"heads is 3; it must divide vector_network.width=8"):
         VectorTransformer((FEATURES, 1, 1), width=8, heads=3)
 
 

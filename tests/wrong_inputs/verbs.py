@@ -123,7 +123,7 @@ MODELS = (
     ("sampler-sweep model --out new --steps 5,5", ("--steps is '5,5'", "each of them once")),
     ("sampler-sweep model --out new --scales 1,x", ("--scales is '1,x'", "numbers separated by commas")),
     ("bound runs --out new", ("runs holds no run",)),
-    ("bound plain --out new", ("GAN has no bound", "model=ddpm has one")),
+    ("bound plain --out new", ("this model has no bound", "model=ddpm has one")),
     ("bound model --out images", ("--out images exists",)),
 )
 """Models of runs that are not there, or that have no such sampler, label or bound."""
