@@ -39,7 +39,7 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
     process: of the second stage; its networks and samples know nothing of the base but its images.
     condition: the small images, and the noise at which the second stage sees them.
     Raises ValueError on a factor that does not divide the sides, a share that leaves a stage nothing, a base
-    of other images or classes, and guidance by a classifier.
+    of other images, of other classes or of texts, and guidance by a classifier.
     Source: Ho et al. 2022, Sections 3 and 4; Saharia et al. 2022, Section 2.3.
     """
 
@@ -63,6 +63,11 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
                 f"the base model has shape {base.shape} and {base.num_classes} classes; "
                 f"model.condition.factor={condition.factor} needs {small} and {num_classes}: take a run of "
                 "the same images at that size, with the same `conditional`"
+            )
+        if base.takes_text:
+            raise ValueError(
+                f"the base model is a {type(base).__name__} of texts, and a cascade takes none: take a run "
+                "with text=none"
             )
         if any(isinstance(part, Classifier) for part in process.modules()):
             raise ValueError(

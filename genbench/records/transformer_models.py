@@ -16,7 +16,7 @@ from genbench.records.foreign_models import (
 )
 from genbench.runtime.downloads import may_download
 
-__all__ = ["CLIP", "CLIP_TEXT", "T5", "Layout", "load_model", "load_tokenizer"]
+__all__ = ["CLIP", "CLIP_TEXT", "T5", "Layout", "check_tokens", "load_model", "load_tokenizer"]
 
 INSTALL = 'pip install "genbench[text]"'
 CONFIG = "config.json"
@@ -87,6 +87,18 @@ def load_tokenizer(layout: Layout, path: str, revision: str | None, *, key: str)
             "there"
         )
     return tokenizer
+
+
+def check_tokens(tokenizer: Any, most: int, path: str, *, key: str) -> None:  # noqa: ANN401
+    """Raise ValueError unless all tokens of a tokenizer have numbers below `most`, of which the model has a
+    vector each: a larger one would end the process on a GPU. path, key: as for `load_model`.
+    """
+    known = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=0))  # there may be gaps
+    if known > most:
+        raise ValueError(
+            f"the tokenizer in {key}.path={path} has {known:,} tokens, and the model knows {most:,}: put "
+            "the model's own tokenizer there"
+        )
 
 
 def transformers(key: str) -> ModuleType:

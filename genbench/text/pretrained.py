@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from genbench.probability.counts import MOST_CHANNELS, check_count
-from genbench.records.transformer_models import CLIP_TEXT, T5, Layout, load_model, load_tokenizer
+from genbench.records.transformer_models import (
+    CLIP_TEXT,
+    T5,
+    Layout,
+    check_tokens,
+    load_model,
+    load_tokenizer,
+)
 from genbench.runtime.frozen_weights import FrozenWeights
 from genbench.text.condition import Encoding
 from genbench.text.encoder import TextEncoder
@@ -54,12 +61,7 @@ class Published(TextEncoder):
         check_count("text.width", width, MOST_CHANNELS, usual=128)
         model = load_model(layout, path, revision, key="text")
         self.tokenizer = load_tokenizer(layout, path, revision, key="text")
-        known, most = len(self.tokenizer), model.get_input_embeddings().num_embeddings
-        if known > most:
-            raise ValueError(
-                f"the tokenizer in text.path={path} has {known:,} tokens, and the model knows {most:,}: put "
-                "the model's own tokenizer there"
-            )
+        check_tokens(self.tokenizer, model.get_input_embeddings().num_embeddings, path, key="text")
         self.published, self.width = PublishedText(model, masked=masked), width
         self.end: int = self.tokenizer.eos_token_id
         self.sizes: Any = model.config

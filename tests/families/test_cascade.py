@@ -25,7 +25,7 @@ from genbench.generator import Generator, Likelihood, Loss, Rng, Stage
 from genbench.metrics import PassCounter
 from genbench.nn.unet import UNet
 from tests.test_contract import build
-from tests.toys import toy_model, toy_process
+from tests.toys import toy_model, toy_process, toy_text_model
 
 SHAPE = (1, 8, 8)
 
@@ -315,6 +315,7 @@ def classifier() -> GaussianDiffusion:
         (lambda: enlarging(condition=LowResolution(factor=3)), "use 2 or 4 or 8"),
         (lambda: enlarging(condition=LowResolution(factor=4)), r"base model has shape \(1, 4, 4\)"),
         (lambda: enlarging(toy_model(3), num_classes=0), "3 classes"),
+        (lambda: enlarging(toy_text_model()), "Diffusion of texts, and a cascade takes none"),
         (lambda: enlarging(toy_model(3), process=classifier()), "use guidance=classifier_free"),
     ],
 )

@@ -29,6 +29,7 @@ from genbench.nn.latent_map import MapLayer
 from genbench.nn.resnet import MapDecoder, MapEncoder
 from genbench.nn.unet import UNet
 from genbench.runtime.global_batch import Part, at_work
+from genbench.text.small import SmallEncoder
 from genbench.vaes.codebook import Codebook
 from genbench.vaes.likelihood import Gaussian
 from tests.toys import toy_process
@@ -74,6 +75,18 @@ def latent(autoencoder: Latent, *, num_classes: int = 0, process: Process | None
         network=partial(UNet, num_classes=num_classes, width=8, blocks=1, patch=1, multipliers=[1]),
         prior=partial(Diffusion, process=process or toy_process(sampler=DDIM(5, clip_x0=False))),
         share=0.25,
+    )
+
+
+def of_texts() -> LatentDiffusion:
+    """A latent diffusion of texts, which has latents too."""
+    process = toy_process(sampler=DDIM(5, clip_x0=False))
+    return LatentDiffusion(
+        SHAPE,
+        0,
+        autoencoder=kl(),
+        network=partial(UNet, width=8, blocks=1, patch=1, multipliers=[1], context=8),
+        prior=partial(Diffusion, process=process, text=SmallEncoder(width=8, layers=1, heads=2)),
     )
 
 
@@ -235,6 +248,7 @@ def test_the_latents_of_a_ladder_are_a_map_of_one_pixel() -> None:
             "loss=vlb counts the bits of 8-bit images",
         ),
         (lambda: LatentDiffusion((1, 4, 4), 0, autoencoder=kl(), network=UNet, prior=Diffusion), "same data"),
+        (lambda: latent(of_texts()), "LatentDiffusion of texts, which go to the prior alone"),
     ],
 )
 def test_what_latents_do_not_bear_is_refused(make: Callable[[], LatentDiffusion], message: str) -> None:

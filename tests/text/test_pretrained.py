@@ -237,6 +237,17 @@ def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(tmp_path: Path) ->
         T5Text(path=str(folder))
 
 
+def test_a_tokenizer_with_a_token_that_the_model_has_no_vector_of_is_refused(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders["clip"], tmp_path / "clip"))
+    found = json.loads((folder / "tokenizer.json").read_text())
+    found["model"]["vocab"]["a</w>"] = 5000
+    (folder / "tokenizer.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match="has 5,001 tokens, and the model knows 54"):
+        ClipText(path=str(folder))
+
+
 def test_a_name_on_the_hub_is_read_from_its_cache_alone_unless_downloads_are_allowed(
     monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]
 ) -> None:

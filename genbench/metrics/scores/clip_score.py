@@ -13,7 +13,7 @@ from genbench.metrics.reference import Reference, subset
 from genbench.metrics.scores.interval import Influences
 from genbench.metrics.scores.score import Drawn, Score
 from genbench.records.metric_kinds import KINDS
-from genbench.records.transformer_models import CLIP, load_model, load_tokenizer
+from genbench.records.transformer_models import CLIP, check_tokens, load_model, load_tokenizer
 from genbench.runtime.precision import full_precision
 from genbench.text.clip_image import clip_pixels
 
@@ -39,7 +39,8 @@ class CLIPScore(Score):
     many images are scored at most, on the CPU. Captions are cut at the most tokens that CLIP takes.
     No values for images without captions. The name of the value carries 8 digits of the sha256 of the
     weights. Raises ValueError on a weight of 0 or less, and on fewer than 2 samples.
-    Source: Hessel et al. 2021, Section 3 (w = 2.5, by which values reach from 0 to about 1).
+    Source: Hessel et al. 2021, Section 3 (w = 2.5, by which values reach from 0 to about 1). The authors put
+    "A photo depicts" before each caption; captions stand alone here.
     """
 
     key = "clip_score"
@@ -79,8 +80,10 @@ class CLIPScore(Score):
     def published(self) -> Published:
         """CLIP with its tokenizer, loaded when first needed and then held; raises as `load_model` does."""
         assert self.path is not None
-        model = load_model(CLIP, self.path, self.revision, key=f"scores.{self.key}")
-        tokenizer = load_tokenizer(CLIP, self.path, self.revision, key=f"scores.{self.key}")
+        key = f"scores.{self.key}"
+        model = load_model(CLIP, self.path, self.revision, key=key)
+        tokenizer = load_tokenizer(CLIP, self.path, self.revision, key=key)
+        check_tokens(tokenizer, model.text_model.get_input_embeddings().num_embeddings, self.path, key=key)
         return Published(model, tokenizer, digest(model.state_dict()))
 
     def compute(self, drawn: Drawn, references: Sequence[Reference]) -> dict[str, float]:
