@@ -72,7 +72,9 @@ def page(demo: Demo, controls: Controls) -> gr.Blocks:
     return blocks
 
 
-Answer = Callable[[str, str, float | None, float | None, float | None, float], Iterator[np.ndarray]]
+Number = float | None
+Answer = Callable[[str, str | None, Number, Number, Number, Number], Iterator[np.ndarray]]
+"""Of the inputs of the page, None where a visitor cleared one."""
 
 
 def answering(demo: Demo, controls: Controls) -> Answer:
@@ -81,12 +83,12 @@ def answering(demo: Demo, controls: Controls) -> Answer:
     """
 
     def pictures(
-        prompt: str, label: str, steps: float | None, scale: float | None, seed: float | None, n: float
+        prompt: str, label: str | None, steps: Number, scale: Number, seed: Number, n: Number
     ) -> Iterator[np.ndarray]:
         try:
-            chosen = None if label == IN_TURN else int(label)
+            chosen = None if label in (IN_TURN, None) else int(label)
             asked = controls.settings(steps, scale)
-            wish = Wish(int(n), int(seed or 0), chosen, prompt, asked)
+            wish = Wish(int(n or 0), int(seed or 0), chosen, prompt, asked)
             for remark in demo.remarks(wish):
                 gr.Info(plain(remark))
             yield from demo.pictures(wish)
@@ -121,6 +123,7 @@ def launch(demo: Demo, controls: Controls, *, host: str, port: int, say: Callabl
             footer_links=[],
             enable_monitoring=False,
             ssr_mode=False,
+            max_file_size="1kb",  # nothing is uploaded
         )
     except OSError as error:
         raise ValueError(

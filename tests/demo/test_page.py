@@ -33,6 +33,10 @@ def test_the_page_answers_with_pictures_and_shows_what_is_wrong(made: Make) -> N
     answer = answering(demo, controls)
     *_, last = answer("", "2", 2.0, None, 1.0, 4.0)
     assert (last.dtype, last.ndim) == ("uint8", 2)
+    *_, cleared = answer("", None, None, None, None, 4.0)
+    assert cleared.shape == last.shape
+    with pytest.raises(gr.Error, match="the number of images is 0"):
+        list(answer("", "2", 2.0, None, 1.0, None))
     with pytest.raises(gr.Error, match="steps is -1"):
         list(answer("", "2", -1.0, None, 1.0, 4.0))
     found = {
