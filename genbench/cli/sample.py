@@ -77,7 +77,12 @@ class Sample:
     out: NewFolder
     n: Annotated[
         int | None,
-        typer.Option("--n", min=1, metavar="N", help="Number of images. Default: 64, or 8 for each prompt."),
+        typer.Option(
+            "--n",
+            min=1,
+            metavar="N",
+            help="Number of images, a multiple of the number of prompts. Default: 64, or 8 for each prompt.",
+        ),
     ] = None
     label: Label = None
     prompt: PromptText = None

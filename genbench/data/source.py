@@ -64,7 +64,10 @@ class ImageSource(ABC):
     def check_labels(self) -> None:
         """Raise ValueError, with the reason, where a conditional model would have no labels to learn from."""
         if self.num_classes == 0:
-            raise ValueError(f"conditional=true needs labels, and {self.name} has none: choose other data")
+            raise ValueError(
+                f"conditional=true needs labels, and {self.name} has none: set conditional=false, "
+                "or choose data with labels"
+            )
 
     def check_captions(self) -> None:
         """Raise ValueError, with the reason, where a text-conditional model would have no captions to learn
