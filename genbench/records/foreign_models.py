@@ -52,6 +52,8 @@ def check_no_code(folder: Path) -> None:
     """Raise ValueError where a folder holds code, or a configuration that could load code from elsewhere."""
     if code := sorted(folder.rglob("*.py")):
         raise ValueError(f"{code[0]} is code, which is never executed: remove it from the folder")
+    if adapters := sorted(folder.rglob("adapter_config.json")):
+        raise ValueError(f"{adapters[0]} names weights of another place, which are not read: remove it")
     for path in sorted(folder.rglob("config.json")):
         if found := foreign(read_json(path)):
             raise ValueError(f"{path} has {found[0]}, which could load code from elsewhere: remove it")

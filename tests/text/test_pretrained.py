@@ -198,6 +198,10 @@ ATTACKS: list[tuple[Callable[[Path], object], str]] = [
         lambda folder: (folder / "modeling.py").write_text(CODE),
         "modeling.py is code, which",
     ),
+    (
+        lambda folder: (folder / "adapter_config.json").write_text("{}"),
+        "adapter_config.json names weights of another place",
+    ),
     (rewritten("config.json", auto_map={"AutoModel": "a.B"}), "config.json has auto_map"),
     (rewritten("config.json", model_type="t5"), "of the type 't5'; it must be clip or clip_text_model"),
     (rewritten("config.json", num_hidden_layers=3), "lacks 16 weights of CLIPTextModel, the first"),
