@@ -1,6 +1,7 @@
 """Captions of images: one line of text for each, checked, and read from a file of the store."""
 
 import unicodedata
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import overload
@@ -45,11 +46,11 @@ def shown(value: object) -> str:
 
 
 class Texts(Sequence[str]):
-    """A sequence of texts that are read one at a time; a slice of it is a list."""
+    """A sequence of texts that are read one at a time; a slice of it is a list; abstract."""
 
+    @abstractmethod
     def text(self, number: int) -> str:
         """Read the text of a number from 0 to len - 1."""
-        raise NotImplementedError
 
     @overload
     def __getitem__(self, index: int) -> str: ...

@@ -83,8 +83,11 @@ class ImageSource(ABC):
     def captions(self, split: str) -> Sequence[str]:
         """Return the caption of each image of a split, in the order of `decode`; called only where
         `captioned` is true. White space is made one space a stretch; `key` must change with the captions.
+        By default it raises ValueError: a source with captions says which they are.
         """
-        raise NotImplementedError(f"{type(self).__name__}.captioned is true: implement captions(split)")
+        raise ValueError(
+            f"{type(self).__name__}.captioned is true, and it has no captions: add captions(split)"
+        )
 
     def remarks(self) -> list[str]:
         """Remarks on the files for the user, a sentence each, such as how many of them are not read."""
