@@ -144,7 +144,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.norm_q, self.norm_k = (nn.RMSNorm(width // heads, eps=EPS) for _ in range(2))
+        self.norm_q, self.norm_k = HeadNorm(width // heads), HeadNorm(width // heads)
 
     def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
         q, k, v = self.split(x, rotation)
@@ -168,7 +168,7 @@ class TextAttention(nn.Module):
         super().__init__()
         self.heads, self.norm = heads, norm(width)
         self.q, self.kv, self.out = nn.Linear(width, width), nn.Linear(context, 2 * width), Zero(width, width)
-        self.norm_q, self.norm_k = (nn.RMSNorm(width // heads, eps=EPS) for _ in range(2))
+        self.norm_q, self.norm_k = HeadNorm(width // heads), HeadNorm(width // heads)
 
     def forward(self, x: Tensor, text: Encoding) -> Tensor:
         q = self.q(self.norm(x)).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, D)
@@ -176,6 +176,18 @@ class TextAttention(nn.Module):
         q, k = self.norm_q(q).to(v.dtype), self.norm_k(k).to(v.dtype)  # k, v (B, heads, L, D)
         h = attention(q, k, v, mask=text.mask[:, None, None])
         return self.out(h.transpose(1, 2).flatten(2))
+
+
+class HeadNorm(nn.RMSNorm):
+    """The norm of queries or keys (B, heads, N, D) with a weight for each channel, in the precision of its
+    weights: what the networks' precision rounds, the norm would round again.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype))
 
 
 class Zero(nn.Linear):
