@@ -184,7 +184,7 @@ def test_bfloat16_networks_answer_near_those_of_float32() -> None:
     expected = net(x, t, texts())
     with torch.autocast("cpu", torch.bfloat16):
         found = net(x, t, texts())
-    assert float((found - expected).abs().max()) < 0.05 * float(expected.abs().max())
+    assert bool((found - expected).abs().max() < 0.05 * expected.abs().max())
 
 
 @pytest.mark.parametrize(("name", "published"), [("dit_s", 33), ("dit_b", 130), ("dit_xl", 675)])
@@ -193,6 +193,7 @@ def test_the_sizes_of_the_paper_have_its_numbers_of_parameters(name: str, publis
     assert round(count(published_size(name)) / 1e6) == published
 
 
+@pytest.mark.slow
 def test_a_size_of_the_paper_differs_from_diffusers_by_what_the_docstring_names() -> None:
     diffusers = pytest.importorskip("diffusers")
     blocks, heads, head_size = 12, 12, 64
@@ -240,3 +241,10 @@ IMPOSSIBLE = [
 def test_impossible_sizes_are_refused_with_the_value(changed: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DiT((1, 8, 8), **{"width": 16, **changed})
+
+
+@pytest.mark.slow
+def test_it_compiles_as_one_graph() -> None:
+    net, (x, t) = small(3), batch((1, 8, 8))
+    whole = torch.compile(net, backend="eager", fullgraph=True)
+    assert torch.equal(whole(x, t, torch.tensor([0, 1])), net(x, t, torch.tensor([0, 1])))
