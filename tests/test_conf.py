@@ -19,13 +19,19 @@ from tests.conftest import Command, Make
 
 ROOT = Path(__file__).resolve().parents[1]
 MORE_NETWORKS = {
-    "ddpm": ("unet_folded", "unet_ho2020"),
+    "ddpm": ("dit", "dit_b", "dit_s", "dit_xl", "unet_folded", "unet_ho2020"),
+    "latent_diffusion": ("dit_latent",),
     "vae": ("ladder",),
     "flow": ("coupling_resnet",),
     "gan": ("resnet_gan",),
     "autoregressive": ("image_gpt",),
 }
 """Networks that no model has by default, by a model that takes them."""
+SMALL_NETWORKS = {
+    "unet_ho2020": ["network.width=16", "network.multipliers=[1,2]"],  # it wants maps of 32x32
+    **{f"dit_{size}": ["network.width=192", "network.blocks=1"] for size in ("s", "b", "xl")},
+}
+"""Sizes with which the networks of papers build in no time; their options are what matters here."""
 OF_RUNS = {
     ("autoencoder", "run"),
     ("base_model", "run"),
@@ -85,8 +91,7 @@ def test_no_preset_hides_in_a_folder() -> None:
 @pytest.mark.parametrize(("model", "group", "option"), OPTIONS, ids=lambda value: value)
 def test_every_option_builds(monkeypatch: pytest.MonkeyPatch, model: str, group: str, option: str) -> None:
     monkeypatch.setattr("genbench.runtime.precision.has_fp16_units", lambda device: True)
-    # The paper's network wants maps of 32x32; its options are what matters here.
-    small = ["network.width=16", "network.multipliers=[1,2]"] if option == "unet_ho2020" else []
+    small = SMALL_NETWORKS.get(option, [])
     with_it = COMPANIONS.get((group, option), ())
     cfg = config(f"model={model}", f"{group}={option}", *with_it, *small)
     side = 32 if "data=captioned" in with_it else 8
@@ -200,7 +205,7 @@ def test_every_network_is_tried() -> None:
     assert sorted(tried) == options("network")
 
 
-SMALL = {"width": 8, "blocks": 1, "steps": 3, "levels": 2}
+SMALL = {"width": 8, "blocks": 1, "heads": 2, "steps": 3, "levels": 2}
 """Sizes of networks, flows and samplers with which a run takes seconds."""
 
 

@@ -30,6 +30,9 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=ddpm", "process=variance_exploding", "conditional=true", "guidance=classifier"),
     ("model=ddpm", "sampler=langevin", "conditional=true", "guidance=classifier_free"),
     ("model=flow_matching", "pairing=reflow", "pairing.solver.steps=2"),
+    ("model=ddpm", "network=dit", "loss=hybrid", "conditional=true", "guidance=classifier_free"),
+    *((f"model={model}", "network=dit") for model in ("flow_matching", "consistency")),
+    *((f"model={model}", "network=dit_latent") for model in ("latent_diffusion", "cascade", "unclip")),
     ("model=vae", "network=ladder"),
     *(("model=vae", f"likelihood={name}") for name in ("logistic", "bernoulli", "pointwise")),
     ("model=vae", "model.importance_samples=3", "model.free_nats=0.1", "model.warmup_steps=5"),
@@ -62,6 +65,7 @@ TEXT: list[tuple[str, ...]] = [
     ("model=latent_diffusion", "text=small", "guidance=classifier_free"),
     ("model=unclip", "text=small", "guidance=classifier_free"),
     ("model=latent_diffusion", "prior=flow_matching", "text=small"),
+    ("model=ddpm", "network=dit", "text=small", "guidance=classifier_free"),
 ]
 """Models of text; the first is held to all rules with the quick tests, the others with the slow ones."""
 FOUR = ("ddpm", "flow", "gan", "vae")

@@ -33,6 +33,7 @@ def test_the_settings_of_a_page_are_all_groups_of_the_family() -> None:
 
 def test_options_of_other_families_are_left_out() -> None:
     assert fits("network", "unet", "unet_ho2020")
+    assert fits("network", "unet", "dit")
     assert not fits("network", "unet", "unet_latent")
     assert not fits("network", "resnet_vae", "resnet_ae")
     assert fits("network", "resnet_vae", "ladder")

@@ -103,8 +103,11 @@ def classes(content: Mapping[str, Any]) -> dict[str, type]:
 
 
 def base(cls: type, place: int) -> type:
-    """Return an abstract base of a class, the nearest (0) or the last (-1); itself where it has none."""
-    return [*filter(isabstract, cls.__mro__)][place] if any(map(isabstract, cls.__mro__)) else cls
+    """Return an abstract base of a class, the nearest (0) or the last (-1); where it has none, its farthest
+    base in the package, which may be itself.
+    """
+    found = [*filter(isabstract, cls.__mro__)]
+    return found[place] if found else [c for c in cls.__mro__ if c.__module__.startswith("genbench")][-1]
 
 
 def numbers(group: str, option: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ def test_options_that_fit_each_other_are_not_accused(words: list[str]) -> None:
         ),
         (
             ["model=latent_diffusion", "network=unet", "network.width=8"],
-            "network=unet does not fit model=latent_diffusion: choose from unet_embedding, "
+            "network=unet does not fit model=latent_diffusion: choose from dit_latent, unet_embedding, "
             "unet_latent, unet_super_resolution",
         ),
         (

@@ -166,3 +166,13 @@ def test_a_map_is_doubled_as_nearest_neighbours_and_a_convolution_do() -> None:
     wanted, weights = (x, conv.weight, conv.bias), torch.randn(2, 4, 10, 14)
     slopes = zip(grad(ours, wanted, weights), grad(theirs, wanted, weights), strict=True)
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in slopes)  # sums of 280 numbers
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_forward_slopes_of_attention_are_those_of_its_formula(causal: bool) -> None:
+    q, k, v, *along = torch.randn(6, 2, 2, 5, 8, generator=torch.Generator().manual_seed(0)).double()
+
+    def slopes(of: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
+        return torch.func.jvp(lambda *qkv: of(*qkv, causal=causal), (q, k, v), tuple(along))
+
+    torch.testing.assert_close(slopes(attention), slopes(attention_written_out))

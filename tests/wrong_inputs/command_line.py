@@ -102,8 +102,8 @@ ROWS = (
     Wrong("main model=vae schedule=cosine", ("model=vae does not accept schedule", "its groups are network")),
     Wrong("main prior=ddpm", ("model=ddpm does not accept prior", "its groups are process")),
     # Options that belong to another model, or do not go together.
-    Wrong("main network=dcgan", ("network=dcgan does not fit model=ddpm", "choose from unet, unet_folded")),
-    Wrong("main network=resnet_vae", ("network=resnet_vae does not fit model=ddpm", "choose from unet,")),
+    Wrong("main network=dcgan", ("network=dcgan does not fit model=ddpm", "unet, unet_folded")),
+    Wrong("main network=resnet_vae", ("network=resnet_vae does not fit model=ddpm", "choose from dit,")),
     Wrong("main model=gan network=unet", ("does not fit model=gan", "choose from dcgan, resnet_gan")),
     Wrong(
         "main model=autoregressive network=unet",

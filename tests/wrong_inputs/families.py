@@ -21,6 +21,8 @@ NETWORKS = (
     Wrong("main network.multipliers=3", ("network.multipliers is 3", "a list of whole numbers or null")),
     Wrong("main network.multipliers=[1000000000]", ("network.multipliers", "from 1 to 1,024")),
     Wrong("main network.attention_side=-1", ("network.attention_side is -1", "at least 0")),
+    Wrong("main network=dit network.patch=3", ("network.patch is 3", "8x8", "choose from 1, 2, 4, 8")),
+    Wrong("main network=dit network.heads=3", ("network.heads is 3", "network.width=64", "2, 4, 8, 16")),
     Wrong("main model=vae network.encoder.dropout=2", ("network.encoder.dropout is 2", "below 1")),
     Wrong("main model=vae network.decoder.out_channels=2", ("2, 8, 8", "out_channels")),
     Wrong("main model=vae network.decoder.out_channels=0", ("network.decoder.out_channels is 0", "from 1")),
