@@ -9,6 +9,7 @@ from genbench.data.celeba import CelebA
 from genbench.data.epoch_order import EpochOrder
 from genbench.data.folder import ImageFolder
 from genbench.data.gaussians import Gaussians
+from genbench.data.hugging_face import HuggingFace
 from genbench.data.image_data import ImageData, Split
 from genbench.data.known_distribution import KnownDistribution
 from genbench.data.photographs import STL10, SVHN, Cifar100
@@ -28,6 +29,7 @@ __all__ = [
     "EpochOrder",
     "FashionMnist",
     "Gaussians",
+    "HuggingFace",
     "ImageData",
     "ImageFolder",
     "ImageSource",
