@@ -41,6 +41,8 @@ ALLOWED = (
     "(-spread, spread)",
     "law: ",
     "spread: ",
+    "house kangaroo",  # classes of CIFAR-100
+    "Street View House Numbers",
 )
 """Keys, options and titles of columns, in which these words may stand."""
 

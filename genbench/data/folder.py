@@ -24,6 +24,7 @@ from genbench.data.image_files import (
 )
 from genbench.data.image_reading import ImageFileError, large_images, load
 from genbench.data.layout import HELD_OUT, TRAIN, class_fault, deep_splits, named, tops
+from genbench.data.resizing import check_resize
 from genbench.data.source import BY_ROOT, SPLITS, ImageSource, digest, given_root
 from genbench.records.titles import folder_title
 
@@ -40,10 +41,9 @@ class ImageFolder(ImageSource):
     names in any case; otherwise the test_fraction of the files (at least one) whose relative paths have the
     smallest sha256, also where all files lie in `train/`.
     Labels: the folders below a split's root, where every image lies in one of two or more; otherwise none.
-    Images: turned as EXIF says; transparency laid on white; center-cropped to a square, whose side is the
-    shorter side, and resized by Lanczos. An image more than six times too large is first averaged over whole
-    blocks. Grey levels of 16 bits become round(v / 257); what would lose more than that is refused (see
-    `opened`).
+    Images: turned as EXIF says; transparency laid on white; made a square by `resize`, one of `RESIZES`:
+    "lanczos" center-crops, "box" and "adm" are those of published versions of ImageNet. Grey levels of 16
+    bits become round(v / 257); what would lose more than that is refused (see `opened`).
     Captions: by the mode `captions`, of metadata.jsonl or of a .txt beside each image (see `find_captions`).
     Hidden files and folders are passed over; so are files of other kinds, which `remarks` counts. Links are
     followed (see `image_tree`).
@@ -58,6 +58,7 @@ class ImageFolder(ImageSource):
         flip: bool = True,
         test_fraction: float = 0.1,
         captions: str = "auto",
+        resize: str = "lanczos",
         validation: float | None = None,
     ) -> None:
         super().__init__(validation=validation)
@@ -69,6 +70,7 @@ class ImageFolder(ImageSource):
             raise ValueError(f"test_fraction is {test_fraction}; it must be a number between 0 and 1")
         check_mode(captions)
         self.caption_mode = captions
+        self.resize_name, self.resize = resize, check_resize(resize)
         self.root = given_root(root)
         self.shape = (channels, size, size)
         self.flip = flip
@@ -268,7 +270,8 @@ class ImageFolder(ImageSource):
         return sorted({*self.top_folders, *images} - bases)
 
     def key(self) -> str:
-        parts = [f"shape {self.shape}, centre square, lanczos"]
+        way = "centre square, lanczos" if self.resize_name == "lanczos" else self.resize_name
+        parts = [f"shape {self.shape}, {way}"]
         if self.inner and self.class_names:  # else the same files without labels have this key
             parts.append(f"classes in {self.inner}")
         for split, base in self.bases.items():
@@ -304,7 +307,7 @@ class ImageFolder(ImageSource):
 
         def attempt(file: str) -> np.ndarray | ImageFileError:
             try:
-                return load(self.bases[split] / file, self.shape)
+                return load(self.bases[split] / file, self.shape, self.resize)
             except ImageFileError as error:
                 return error
 

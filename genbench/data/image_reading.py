@@ -3,12 +3,14 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from genbench.data.resizing import Resize, lanczos
 from genbench.records.untrusted_files import open_regular
 from genbench.runtime.disk import is_machine_fault
 
@@ -30,16 +32,16 @@ class ImageFileError(ValueError):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image file, by its content whatever its ending, for the length of a `with` block that decodes
-    it.
+    it. content: its bytes, of a file inside of another one, which `path` only names.
 
     Raises ImageFileError where it is missing, damaged or no image, has more than 8 bits a channel in colour,
     other numbers than integers, several frames, or more pixels than Pillow unpacks; a fault of the machine or
     a lack of memory as it is.
     """
     try:
-        with open_regular(path) as file, Image.open(file) as image:
+        with as_file(path, content) as file, Image.open(file) as image:
             if fault := fault_of(image):
                 raise ImageFileError(path, fault)
             yield image
@@ -49,7 +51,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except Exception as error:
         if isinstance(error, OSError) and is_machine_fault(error):
             raise
-        raise ImageFileError(path, reason_of(error, path)) from error
+        raise ImageFileError(path, reason_of(error, path, content)) from error
 
 
 def fault_of(image: ImageFile) -> str:
@@ -69,12 +71,22 @@ def fault_of(image: ImageFile) -> str:
     return ""
 
 
-def reason_of(error: Exception, path: Path) -> str:
-    """Say in our words what an error of the system, or of Pillow's decoders, means for a file."""
+def as_file(path: Path, content: bytes | None) -> BytesIO | BufferedReader:
+    """Return `content`, or the regular file at `path` where it is None, as a file that is open for reading.
+    Raises as `open_regular` does.
+    """
+    return open_regular(path) if content is None else BytesIO(content)
+
+
+def reason_of(error: Exception, path: Path, content: bytes | None = None) -> str:
+    """Say in our words what an error of the system, or of Pillow's decoders, means for a file, or for its
+    content where that lies inside of another one.
+    """
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     if isinstance(error, UnidentifiedImageError):
-        return "it is not an image" if path.stat().st_size else "it is empty"
+        size = path.stat().st_size if content is None else len(content)
+        return "it is not an image" if size else "it is empty"
     if isinstance(error, OSError) and error.strerror is not None:
         return error.strerror
     # open_regular's own words, which name pipes and devices; those of decoders speak of their insides.
@@ -91,19 +103,18 @@ def large_images() -> Iterator[None]:
         yield
 
 
-def load(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Read an image file, center-crop and resize it: (H, W, C) uint8 for shape (C, H, W).
+def load(
+    path: Path, shape: tuple[int, int, int], resize: Resize = lanczos, *, content: bytes | None = None
+) -> np.ndarray:
+    """Read an image file, and crop and resize it: (H, W, C) uint8 for shape (C, H, W).
 
+    resize: one of `genbench.data.resizing`, by default the centre square by Lanczos. content: see `opened`.
     Raises ImageFileError, a ValueError that names the file, where it is missing, damaged or no image.
     """
     c, h, w = shape
-    with opened(path) as found:
+    with opened(path, content) as found:
         image = flatten(ImageOps.exif_transpose(found), "L" if c == 1 else "RGB")
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = (left, top, left + side, top + side)
-    resized = image.resize((w, h), Image.Resampling.LANCZOS, box=square, reducing_gap=3.0)
-    return np.asarray(resized).reshape(h, w, c)
+    return np.asarray(resize(image, (w, h))).reshape(h, w, c)
 
 
 def flatten(image: Image.Image, mode: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Named image sets: scikit-learn's digits, and three of torchvision's."""
+"""Named image sets: scikit-learn's digits, and those of torchvision that are read as they are published."""
 
 import shutil
 import socket
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -18,9 +18,6 @@ from genbench.data.store import cache_dir
 from genbench.records.files import clear
 from genbench.records.untrusted_files import open_regular
 from genbench.runtime.disk import check_writable
-
-if TYPE_CHECKING:
-    from torchvision.datasets import CIFAR10, MNIST
 
 __all__ = ["Cifar10", "Digits", "FashionMnist", "Mnist", "TorchvisionSource"]
 
@@ -81,6 +78,8 @@ class TorchvisionSource(ImageSource):
     """The files that torchvision reads, relative to the root."""
     sizes: tuple[int, int]
     """Number of train and of test images."""
+    published_shape: tuple[int, int, int] | None = None
+    """(C, H, W) of the images in the files, where `decode` makes those of `shape` of them; None: the same."""
 
     def __init__(
         self, root: str | None = None, *, download: bool = True, validation: float | None = None
@@ -90,8 +89,16 @@ class TorchvisionSource(ImageSource):
         self.download = download
 
     @abstractmethod
-    def official(self) -> "tuple[type[MNIST] | type[CIFAR10], list[str]]":
+    def official(self) -> tuple[Any, list[str]]:
         """Return torchvision's class, and the published md5 sum of each archive."""
+
+    def loaded(self, folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Read a split by torchvision's class from a folder of unpacked files: images (N, H, W) or
+        (N, H, W, C) uint8, and labels (N,). Raises as torchvision does where the files are damaged.
+        """
+        kind, _ = self.official()
+        data = kind(str(folder), train=split == "train")
+        return np.asarray(data.data), np.asarray(data.targets)
 
     def check(self) -> None:
         """Raise FileNotFoundError where `root` was given and lacks the files."""
@@ -115,18 +122,16 @@ class TorchvisionSource(ImageSource):
         return {"train": self.sizes[0], "test": self.sizes[1]}
 
     def decode(self, split: str) -> Iterator[tuple[np.ndarray, int]]:
-        kind, _ = self.official()
         home = self.fetched() if self.root is None else self.root
         with self.readable(home) as folder:
             try:
-                data = kind(str(folder), train=split == "train")
+                images, labels = self.loaded(folder, split)
             except (RuntimeError, ValueError, AssertionError) as error:  # as torchvision reports damage
                 raise ValueError(
                     f"{home} holds damaged files, in which torchvision finds no {split} images and labels of "
                     f"{self.name}: download them again"
                 ) from error
-        images, labels = np.asarray(data.data), np.asarray(data.targets)
-        c, h, w = self.shape
+        c, h, w = self.published_shape or self.shape
         expected = (self.counts()[split], h, w) if c == 1 else (self.counts()[split], h, w, c)
         if images.shape != expected or labels.shape != expected[:1] or labels.max() >= self.num_classes:
             raise ValueError(
@@ -146,7 +151,7 @@ class TorchvisionSource(ImageSource):
         block.
         """
         with tempfile.TemporaryDirectory() as scratch:
-            if self.packed(home):
+            if self.packed(home) and self.archives != self.unpacked:
                 for archive, md5 in zip(self.archives, self.official()[1], strict=True):
                     unpack(home / archive, md5, (Path(scratch) / archive).parent)
             else:
@@ -188,11 +193,17 @@ class TorchvisionSource(ImageSource):
                 clear(part)
         return home
 
-    def fetch(self, folder: Path) -> None:
-        """Download the files into `folder` by torchvision, which checks their md5 sums."""
+    def fetch_all(self, folder: Path) -> None:
+        """Have torchvision's class download all files into `folder`. Raises as it does."""
         kind, _ = self.official()
+        kind(str(folder), download=True)
+
+    def fetch(self, folder: Path) -> None:
+        """Download the files into `folder` by torchvision, which checks their md5 sums. Raises
+        FileNotFoundError where it fails.
+        """
         try:
-            kind(str(folder), download=True)
+            self.fetch_all(folder)
         except (OSError, RuntimeError, HTTPException) as error:
             raise FileNotFoundError(
                 f"{self.name} could not be downloaded by torchvision ({' '.join(str(error).split())}); fetch "
@@ -233,7 +244,7 @@ class Mnist(IdxSource):
     unpacked = tuple(f"MNIST/raw/{file}" for file in IDX_FILES)
     sizes = (60_000, 10_000)
 
-    def official(self) -> "tuple[type[MNIST], list[str]]":
+    def official(self) -> tuple[Any, list[str]]:
         from torchvision.datasets import MNIST
 
         return MNIST, [md5 for _, md5 in MNIST.resources]
@@ -257,7 +268,7 @@ class FashionMnist(IdxSource):
     unpacked = tuple(f"FashionMNIST/raw/{file}" for file in IDX_FILES)
     sizes = (60_000, 10_000)
 
-    def official(self) -> "tuple[type[MNIST], list[str]]":
+    def official(self) -> tuple[Any, list[str]]:
         from torchvision.datasets import FashionMNIST
 
         return FashionMNIST, [md5 for _, md5 in FashionMNIST.resources]
@@ -281,7 +292,7 @@ class Cifar10(TorchvisionSource):
     )
     sizes = (50_000, 10_000)
 
-    def official(self) -> "tuple[type[CIFAR10], list[str]]":
+    def official(self) -> tuple[Any, list[str]]:
         from torchvision.datasets import CIFAR10
 
         return CIFAR10, [CIFAR10.tgz_md5]
@@ -297,12 +308,19 @@ def lacking(folder: Path, files: tuple[str, ...]) -> list[str]:
     return [file for file in files if not (folder / file).is_file()]
 
 
-def unpack(archive: Path, md5: str, folder: Path) -> None:
-    """Unpack an archive of known md5 sum into `folder`."""
-    from torchvision.datasets.utils import check_integrity, extract_archive
+def check_sum(archive: Path, md5: str) -> None:
+    """Raise ValueError unless a file has the published md5 sum."""
+    from torchvision.datasets.utils import check_integrity
 
     if not check_integrity(archive, md5):
         raise ValueError(f"{archive} is damaged: its md5 sum is not the published {md5}; download it again")
+
+
+def unpack(archive: Path, md5: str, folder: Path) -> None:
+    """Unpack an archive of known md5 sum into `folder`."""
+    from torchvision.datasets.utils import extract_archive
+
+    check_sum(archive, md5)
     folder.mkdir(parents=True, exist_ok=True)
     extract_archive(archive, folder)
 

@@ -9,6 +9,7 @@ __all__ = ["LATER", "without_idle_keys"]
 
 LATER: Mapping[str, Mapping[str, object]] = {
     "data.captions": {"data.captions": "auto"},
+    "data.resize": {"data.resize": "lanczos"},
     "data.validation": {"data.validation": None},
     "trainer.validate_every_images": {"data.validation": None},
     "trainer.keep": {"trainer.keep": "last"},

@@ -37,6 +37,8 @@ def data_name(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str | No
         return option if isinstance(option, str) else None
     if str(data.get("_target_")).endswith(".ImageFolder") and isinstance(data.get("root"), str):
         return folder_title(PurePath(data["root"]).name, data.get("size"))
+    if str(data.get("_target_")).endswith(".HuggingFace") and isinstance(data.get("name"), str):
+        return folder_title(PurePath(data["name"]).name, data.get("size"))
     if not isinstance(option, str):
         return None
     return f"{option}_binary" if data.get("binarize") is True else option

@@ -37,7 +37,7 @@ MEANT = {
     "timesteps=1000": "schedule.T=1000 ",
     "T=1000": "schedule.T=1000 ",
     "dataset=cifar10": "data=cifar10",
-    "dataset=mine": "data=OPTION: choose from captioned, cifar10, digits",
+    "dataset=mine": "data=OPTION: choose from captioned, celeba, cifar10, cifar100, digits",
     "data_dir=/x": "data=image_folder data.root=/x",
     "gpus=2": "trainer.devices=2 ",
     "dim=64": "network.width=64",

@@ -75,7 +75,10 @@ def test_a_data_set_keeps_the_runs_on_others_out(view: dict[str, Any], tmp_path:
 
 REFUSALS = {
     "not logged in": ([], "wandb is not logged in"),
-    "no such data": (["--data", "digit", "--dry-run"], "--data is 'digit': choose from captioned, cifar10, "),
+    "no such data": (
+        ["--data", "digit", "--dry-run"],
+        "--data is 'digit': choose from captioned, celeba, ",
+    ),
     "a file of nothing": (["--out", "spec.json"], "--out spec.json needs --dry-run"),
     "a folder": (["--out", ".", "--dry-run"], "not a regular file"),
 }

@@ -166,7 +166,7 @@ VERBS = (
     Wrong("genbench selfcheck --device foo", ("device is 'foo'", "auto, cpu or cuda")),
     Wrong(
         "genbench dashboard --project p --data abc",
-        ("--data is 'abc'", "choose from captioned, cifar10"),
+        ("--data is 'abc'", "choose from captioned, celeba, cifar10"),
     ),
     Wrong("genbench evaluate vae --set seed=-1", ("seed is -1", "at least 0"), vae),
 )
