@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from genbench.data import ImageData, ImageSource, Split
 from genbench.metrics.features import cnn
 from genbench.metrics.reference import Reference, subset
@@ -51,27 +49,27 @@ class ClassificationAccuracy(Score):
         if min(drawn.images.shape[-2:]) < SMALLEST_SIDE:
             return {}
         n = min(len(drawn.images), len(train.images))
-        fake = [subset(x, n) for x in (drawn.images, drawn.classes)]
-        real = [subset(x, n) for x in (train.images.images, train.images.labels)]
-        values = {
-            kind: accuracy_after(*learned, test.images, images_seen=self.images)
-            for kind, learned in {"cas": fake, "cas_real": real}.items()
-        }
+        fake = Split(subset(drawn.images, n), subset(drawn.classes, n))
+        real = Split(subset(train.images.images, n), subset(train.images.labels, n))
         found: dict[str, float] = {}
-        for kind, value in values.items():
-            name = drawn.name(kind, ref="test", part=(f"seen={self.images}",), n=n, protocol="pixels")
-            found |= drawn.scored(name, value)
+        for kind, split in {"cas": fake, "cas_real": real}.items():
+            # Always of the test images, so that the name needs no reference.
+            name = drawn.name(kind, ref=None, part=(f"seen={self.images}",), n=n, protocol="pixels")
+            found |= drawn.scored(name, accuracy_after(split, test.images, images_seen=self.images))
         return found
 
 
-def accuracy_after(images: Tensor, labels: Tensor, test: Split, *, images_seen: int) -> float:
-    """Train a classifier on images (N, C, H, W) uint8 with labels (N,), and return the share of the images of
-    a labelled split whose class it finds. images_seen: the length of the training.
+def accuracy_after(train: Split, test: Split, *, images_seen: int) -> float:
+    """Train a classifier on a labelled split, and return the share of the images of another whose class it
+    finds. images_seen: the length of the training, repeated images counted anew.
     """
-    classes = 1 + int(max(labels.max(), test.labels.max() if test.labels is not None else 0))
-    shape = (images.shape[1], images.shape[2], images.shape[3])
+    assert train.labels is not None
+    assert test.labels is not None
+    classes = 1 + int(max(train.labels.max(), test.labels.max()))
+    channels, height, width = train.images.shape[1:]
+    shape = (channels, height, width)
     names = tuple(map(str, range(classes)))
     # Not mirrored: whether the classes bear it, images and labels do not tell.
-    data = ImageData("samples", Split(images, labels), test, names, classes, False, "", shape)
+    data = ImageData("samples", train, test, names, classes, False, "", shape)
     network = cnn.fit(data, images=images_seen, seed=SEED, progress=Progress(None))
     return cnn.accuracy(network.eval(), test)

@@ -59,7 +59,7 @@ class FLD(Score):
         values = {"fld": nll - floor, "fld_gap": gap}
         found: dict[str, float] = {}
         for kind, value in values.items():
-            found |= drawn.scored(drawn.name(kind, ref="test", part=part, n=n), 100 * value)
+            found |= drawn.scored(drawn.name(kind, ref="test-train", part=part, n=n), 100 * value)
         return found
 
 

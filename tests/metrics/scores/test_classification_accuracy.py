@@ -26,21 +26,21 @@ def test_training_images_score_as_real_ones_and_wrong_classes_below_chance(digit
     drawn, references = samples(digits, len(digits.train))
     found = ClassificationAccuracy(SEEN).compute(drawn, references)
     assert list(found) == [
-        "cas[pixels,n=1438,seen=3200,ref=test,ema]",
-        "cas_real[pixels,n=1438,seen=3200,ref=test,ema]",
+        "cas[pixels,n=1438,seen=3200,ema]",
+        "cas_real[pixels,n=1438,seen=3200,ema]",
     ]
     cas, real = found.values()
     assert real > 0.8
     assert cas == real  # of the same images in the same order
     assert drawn.labels is not None
     wrong = (drawn.labels + 1) % 10
-    assert accuracy_after(drawn.images, wrong, digits.test, images_seen=SEEN) < 0.1
+    assert accuracy_after(Split(drawn.images, wrong), digits.test, images_seen=SEEN) < 0.1
 
 
 def test_it_is_the_accuracy_of_the_classifier_of_features_trained_on_these_images(digits: ImageData) -> None:
     few = Split(digits.train.images[:100], digits.train.labels[:100])
     network = cnn.fit(replace(digits, train=few, undivided=None), images=640, seed=0, progress=Progress(None))
-    found = accuracy_after(few.images, few.labels, digits.test, images_seen=640)
+    found = accuracy_after(few, digits.test, images_seen=640)
     assert found == cnn.accuracy(network.eval(), digits.test)
 
 

@@ -100,6 +100,9 @@ def test_it_needs_both_splits_and_states_how_many_images_it_took() -> None:
     x = correlated(20, 3, 10)
     assert FLD().compute(drawn_of(x), [reference_of(x)]) == {}
     found = FLD(samples=8).compute(drawn_of(x), [reference_of(x), reference_of(x, "test")])
-    assert list(found) == ["fld[f,n=8,among=8,ref=test,ema]", "fld_gap[f,n=8,among=8,ref=test,ema]"]
+    assert list(found) == [
+        "fld[f,n=8,among=8,ref=test-train,ema]",
+        "fld_gap[f,n=8,among=8,ref=test-train,ema]",
+    ]
     with pytest.raises(ValueError, match=r"scores\.fld\.samples is 1; it must be 2 or more"):
         FLD(1)
