@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["classifier", "data_configuration", "load", "measuring", "sampling_key", "sampling_settings"]
 
-ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features"}, "seed": {"seed"}}
+ASKED_BY = {"data": {"data"}, "metrics": {"metrics", "scores", "features", "more_features"}, "seed": {"seed"}}
 """Parts of a measurement -> the configuration groups that each is composed of."""
 
 

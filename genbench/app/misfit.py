@@ -19,7 +19,10 @@ from genbench.config.option_folders import read_option
 
 __all__ = ["composed", "fitting", "is_of_misfit", "misfit"]
 
-OF_ALL = ("model", "data", "experiment", "sweep", "metrics", "scores", "features", "tracker", "precision")
+OF_ALL = (
+    *("model", "data", "experiment", "sweep", "metrics", "scores", "features", "more_features", "tracker"),
+    "precision",
+)
 """Groups whose options fit every model, or which the others are measured against."""
 FACTS = {"shape": [1, 8, 8], "num_classes": 0}
 """Facts of some data, since options are compared before the data are there."""

@@ -20,7 +20,7 @@ __all__ = ["assigned", "check_word", "overridden", "parse_override", "quoted", "
 
 OPTIONAL = ("tuned", "experiment", "sweep")
 """Entries of conf/config.yaml without which there still is a run: they alone can be deleted as a whole."""
-SEVERAL = ("scores", "experiment", "tracker")
+SEVERAL = ("scores", "more_features", "experiment", "tracker")
 """Groups of which a run can have several options."""
 OF_HYDRA = (
     *("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"),

@@ -121,7 +121,7 @@ def weights() -> Iterator[tuple[str, str]]:
     path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     yield "inception", f"{path}, {'there' if path.is_file() else 'missing: downloaded when it is needed'}"
     found = sorted(str(each) for each in path.parent.glob("dinov2_vit*14_pretrain.pth"))
-    missing = f"none in {path.parent}, and none is downloaded: give a file, features.weights=FILE"
+    missing = f"none in {path.parent}: ViT-L is downloaded when it is needed"
     yield "dinov2", ", ".join(found) or missing
 
 

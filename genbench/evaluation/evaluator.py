@@ -70,15 +70,19 @@ class Evaluator:
 
     @cached_property
     def networks(self) -> dict[str, FeatureNetwork]:
-        """The feature network as results state it, by the protocol of its features, with its accuracy on
-        held-out images; empty where it does not say what it is. Where it is weak, the first use warns.
+        """The feature networks as results state them, by the protocol of their features, with their accuracy
+        on held-out images; without those that do not say what they are. Of a weak one, the first use warns.
         """
-        extractor, context = self.extractor, self.context
-        with context.processes.first_ahead():
-            found = described(extractor, self.data, device=context.device, progress=context.progress)
-        if found is not None and found.is_weak and context.first:
-            warnings.warn(f"features {extractor.protocol} are unreliable: {found.weakness}", stacklevel=3)
-        return {} if found is None else {extractor.protocol: found}
+        context, networks = self.context, dict[str, FeatureNetwork]()
+        for extractor in (self.extractor, *self.extractor.others):
+            with context.processes.first_ahead():
+                found = described(extractor, self.data, device=context.device, progress=context.progress)
+            if found is None:
+                continue
+            if found.is_weak and context.first:
+                warnings.warn(f"features {extractor.protocol} are unreliable: {found.weakness}", stacklevel=3)
+            networks[extractor.protocol] = found
+        return networks
 
     def warn_of_weak_features(self) -> None:
         """Warn, before a model is trained, where its scores would be taken on features of a weak classifier,

@@ -33,6 +33,7 @@ class ReferenceFID(Score):
 
     key = "fid"
     kinds = (KINDS["fid"],)
+    on_features = False  # the moments are those of the first network's features
 
     def __init__(self, file: str, sha256: str, moments: Moments) -> None:
         self.file, self.sha256, self.moments = file, sha256, moments

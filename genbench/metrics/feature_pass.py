@@ -1,6 +1,7 @@
 """A stream of images -> what scores are computed on: each image passes the feature network once."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -30,10 +31,13 @@ class Taken(NamedTuple):
     """(B, d) float32."""
     logits: Tensor
     """(B, K) float32."""
+    others: Sequence[tuple[Tensor, Tensor]] = ()
+    """Features and logits of the extractor's other networks, in their order."""
 
 
 def take(extractor: FeatureExtractor, images: Tensor, labels: Tensor | None) -> Taken:
-    """Send a batch of images (B, C, H, W) uint8 through the feature network, with labels (B,) or None.
+    """Send a batch of images (B, C, H, W) uint8 through the feature network, and through its `others`, with
+    labels (B,) or None.
 
     All tensors of the result are on the CPU. Raises OutOfMemory, with a smaller batch as the remedy, where
     the device cannot hold it.
@@ -41,7 +45,8 @@ def take(extractor: FeatureExtractor, images: Tensor, labels: Tensor | None) -> 
     work = f"the features on {images.device} of {len(images)} images at a time (metrics.batch_size)"
     with memory_for(work, smaller_evaluation(len(images))):
         features, logits = (part.cpu() for part in extractor(images))
-    return Taken(images.cpu(), None if labels is None else labels.cpu(), features, logits)
+        others = [tuple(part.cpu() for part in other(images)) for other in extractor.others]
+    return Taken(images.cpu(), None if labels is None else labels.cpu(), features, logits, others)
 
 
 def score_images(
@@ -76,10 +81,15 @@ def compute(drawn: Drawn, scores: Sequence[Score], references: Sequence[Referenc
     """Compute scores of collected samples against references.
 
     Returns values by full metric names, in the order of the scores. Scores that lack what they need, such as
-    labels, add none.
+    labels, add none. Scores on features are taken on those of each network.
     """
-    found = (score.compute(drawn, references) for score in scores)
-    return {name: value for values in found for name, value in values.items()}
+    values: dict[str, float] = {}
+    for score in scores:
+        values |= score.compute(drawn, references)
+    on_features = [score for score in scores if score.on_features]
+    for place, other in enumerate(drawn.others):
+        values |= compute(other, on_features, [reference.others[place] for reference in references])
+    return values
 
 
 def collect(
@@ -100,7 +110,9 @@ def collect(
     # Memory stays bounded: moments need no image, features and images a part, logits a larger one.
     chosen, classed = retained(n, RETAINED), retained(n, LOGITS)
     moments, parts = Moments(extractor.num_features), list[tuple[Tensor, Tensor, Tensor | None, Tensor]]()
-    for images, labels, features, logits in stream:
+    of_others = [Moments(other.num_features) for other in extractor.others]
+    others = [list[tuple[Tensor, Tensor]]() for _ in extractor.others]
+    for images, labels, features, logits, further in stream:
         start = moments.n  # as many images as came before this batch
         moments.update(features)
         if moments.n > n:  # the masks below have n entries; the error follows
@@ -108,10 +120,13 @@ def collect(
         # Chosen by number beforehand, so that the part depends neither on the batches nor on the images.
         few, more = (which[start : moments.n] for which in (chosen, classed))
         parts.append((features[few], images[few], None if labels is None else labels[few], logits[more]))
+        for place, (theirs, classes) in enumerate(further):
+            of_others[place].update(theirs)
+            others[place].append((theirs[few], classes[more]))
     if moments.n != n:
         raise ValueError(f"{n} images were expected, and {'more' if moments.n > n else moments.n} came")
     all_features, all_images, all_labels, all_logits = zip(*parts, strict=True)
-    return Drawn(
+    drawn = Drawn(
         protocol=extractor.protocol,
         of=of,
         seed=seed,
@@ -123,3 +138,8 @@ def collect(
         logits=torch.cat(all_logits),
         captions=captions,
     )
+    found = []
+    for other, own_moments, pairs in zip(extractor.others, of_others, others, strict=True):
+        x, z = (torch.cat(tensors) for tensors in zip(*pairs, strict=True))
+        found.append(replace(drawn, protocol=other.protocol, moments=own_moments, features=x, logits=z))
+    return replace(drawn, others=tuple(found))

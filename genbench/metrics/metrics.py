@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from genbench.data import ImageData, ImageSource
-from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, MissingWeights
+from genbench.metrics.features.extractor import FeatureExtractor, FeatureSource, MissingWeights, Pilot
 from genbench.metrics.scores.fd_exact import ExactFD
 from genbench.metrics.scores.fid import FID
 from genbench.metrics.scores.inception_score import InceptionScore
@@ -34,7 +34,8 @@ FEW_IMAGES = 500
 class Metrics:
     """The settings of an evaluation.
 
-    features: of the scores, None where none are taken.
+    features: of the scores, None where none are taken. more_features: further networks for the scores that
+    are taken on features, in the same pass over the images.
     scores: that samples are given; without any, none are drawn.
     samples: how many images are drawn, None for as many as the test split has.
     likelihood_samples: how many test images likelihood and reconstruction are measured on, None for all, 0
@@ -46,6 +47,7 @@ class Metrics:
         self,
         features: FeatureSource | None = None,
         *,
+        more_features: Sequence[FeatureSource] = (),
         scores: Sequence[Score] = STANDARD,
         samples: int | None = None,
         likelihood_samples: int | None = None,
@@ -62,7 +64,10 @@ class Metrics:
             raise ValueError(
                 f"metrics.batch_size is {batch_size}; it must be 1 or more, and at most {MOST_AT_ONCE:,}"
             )
+        if more_features and not scores:
+            raise ValueError("metrics.more_features is of scores, and there are none: leave it out")
         self.features = features
+        self.more_features = more_features
         self.scores = scores
         self.samples = samples
         self.likelihood_samples = likelihood_samples
@@ -149,7 +154,8 @@ class Metrics:
         if self.features is not None:
             self.check_splits(source, option)
             try:
-                self.features.check(source)
+                for features in (self.features, *self.more_features):
+                    features.check(source)
             except MissingWeights:
                 read_few(source)  # an image that cannot be read is mended before weights are looked for
                 raise
@@ -165,11 +171,30 @@ class Metrics:
         """Build the feature network for this data on a device, trained or downloaded where it must be, with a
         bar in `progress`.
 
-        Raises ValueError where there are no features, as under metrics=none.
+        Raises ValueError where there are no features, as under metrics=none, and where two networks are one.
         """
         if self.features is None:
             raise ValueError("metrics.features is null: there are no scores without; use metrics=standard")
-        return self.features.build(data, device=device, progress=progress)
+        first, *others = (
+            features.build(data, device=device, progress=progress)
+            for features in (self.features, *self.more_features)
+        )
+        protocols = [extractor.protocol for extractor in (first, *others)]
+        if twice := next((name for name in protocols if protocols.count(name) > 1), None):
+            raise ValueError(f"metrics.more_features gives {twice} a second time: leave it out there")
+        first.others = others
+        return first
+
+    def pilot(self, data: ImageData, *, device: torch.device) -> Pilot:
+        """Make the networks for an estimate, see `FeatureSource.pilot`: the first with the `others`, and what
+        training them takes together. Raises MissingWeights as `check_source` does.
+        """
+        assert self.features is not None
+        pilots = [features.pilot(data, device=device) for features in (self.features, *self.more_features)]
+        extractor, *others = (pilot.extractor for pilot in pilots)
+        extractor.others = others
+        images, seconds = (sum(numbers) for numbers in zip(*(pilot[1:] for pilot in pilots), strict=True))
+        return Pilot(extractor, int(images), seconds)
 
 
 def in_words(n: int) -> str:

@@ -36,6 +36,8 @@ class Reference(NamedTuple):
     """All images of the split, and their labels."""
     distribution: KnownDistribution | None = None
     """The distribution that the images were sampled from, where it is known."""
+    others: tuple["Reference", ...] = ()
+    """The same split under other networks, in the order of `FeatureExtractor.others`."""
 
     @property
     def index(self) -> Tensor:  # type: ignore[override]  # in the place of the method of tuples
@@ -70,7 +72,10 @@ def reference(
     mean, scatter, features = (stored.tensors[name] for name in ("mean", "scatter", "features"))
     # Facts are any JSON value to the type checker, hence the way over a string.
     moments = Moments.given(int(str(stored.facts["n"])), mean, scatter)
-    return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution)
+    others = tuple(
+        reference(other, data, split=split, device=device, progress=progress) for other in extractor.others
+    )
+    return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution, others)
 
 
 def reference_path(extractor: FeatureExtractor, data: ImageData, split: str) -> Path:

@@ -22,9 +22,12 @@ from genbench.metrics import (
     reference,
     score_images,
 )
+from genbench.metrics.scores.cmmd import gaussian_mmd
+from genbench.metrics.scores.fld import Mixture
 from genbench.metrics.scores.inception_score import inception_score
 from genbench.metrics.scores.kid import kernel_distance
 from genbench.metrics.scores.precision_recall import manifold_scores
+from genbench.metrics.scores.vendi import vendi_score
 from genbench.records.metric_name import MetricName
 from genbench.runtime.progress import Progress
 
@@ -89,6 +92,13 @@ def closed_forms() -> Iterator[Check]:
     same, apart = manifold_scores(x, x), manifold_scores(x, far)
     yield Check("precision + recall, equal sets", 2.0, same.precision + same.recall, 0.0)
     yield Check("precision + recall, sets far apart", 0.0, apart.precision + apart.recall, 0.0)
+    yield Check("Vendi score, K orthogonal samples", K, vendi_score(torch.eye(K, D))[0], 1e-9)
+    yield Check("Vendi score, equal samples", 1.0, vendi_score(torch.ones(N, D))[0], 1e-9)
+    points = torch.zeros(2, D), torch.ones(2, D)
+    apart_by = 2 - 2 * math.exp(-D / (2 * 10**2))  # k = 1 within both sets
+    yield Check("CMMD's kernel, two points", apart_by, gaussian_mmd(*points, sigma=10)[0], 1e-9)
+    at_centre = Mixture(torch.zeros(1, D), torch.zeros(1)).nll(torch.zeros(1, D))
+    yield Check("FLD's likelihood at a Gaussian's centre", math.log(2 * math.pi) / 2, at_centre, 1e-6)
     yield Check("bits/dim of uniform bytes", 8.0, bits_per_dim(-64 * math.log(256), 64), 1e-12)
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
     equal = (to_uint8(to_float(levels)) == levels).sum()

@@ -87,6 +87,12 @@ TABLE = (
     Kind("caption_places", "places right", 1, in_tables=False),
     Kind("caption_sizes", "sizes right", 1, in_tables=False),
     Kind("clip_score", "CLIP score", 1),
+    Kind("cas", "CAS", 1, interval="none"),
+    Kind("cas_real", "CAS real", interval="none"),
+    Kind("cmmd", "CMMD", -1),
+    Kind("fld", "FLD", -1, interval="none"),
+    Kind("fld_gap", "FLD gap", interval="none"),
+    Kind("vendi", "Vendi"),
 )
 KINDS: Mapping[str, Kind] = {kind.key: kind for kind in TABLE}
 """The kinds of the scores that genbench ships, by key, in the order of the columns."""

@@ -294,7 +294,7 @@ def evaluation(trial: Session, samples: int) -> list[Part]:
     if not samples or metrics.features is None:
         return []
     try:
-        extractor, images, seconds = metrics.features.pilot(data, device=device)
+        extractor, images, seconds = metrics.pilot(data, device=device)
     except MissingWeights:
         return [Part("evaluation", 0.0, "not estimated: the weights of its features are missing")]
     order, count = trial.evaluator.held_out.order, min(sample_count(metrics, data), len(data.test))
@@ -314,7 +314,8 @@ def evaluation(trial: Session, samples: int) -> list[Part]:
     drawn = collect([taken], n, extractor=extractor, of="test", seed=0, captions=captions)
     split = Split(taken.images, drawn.classes)
     real = Reference("train", extractor.protocol, drawn.moments, drawn.features, split)
-    real = real._replace(distribution=data.distribution)
+    others = tuple(Reference("train", x.protocol, x.moments, x.features, split) for x in drawn.others)
+    real = real._replace(distribution=data.distribution, others=others)
     begin, again = (seconds_of(lambda: compute(drawn, metrics.scores, [real])) for _ in range(2))
     # Each sample is scored against both splits, each held-out image against one.
     scores = again / n * (len(SPLITS) * samples + count) + max(begin - again, 0.0)

@@ -10,7 +10,15 @@ from genbench import app
 from genbench.config.groups import options
 from genbench.config.option_folders import CONF
 from genbench.data import CaptionedScenes, Gaussians, Split
-from genbench.metrics import CaptionAccuracy, CLIPScore, Drawn, Moments, Reference, Score
+from genbench.metrics import (
+    CaptionAccuracy,
+    ClassificationAccuracy,
+    CLIPScore,
+    Drawn,
+    Moments,
+    Reference,
+    Score,
+)
 from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName
 from tests.metrics.sets import correlated
@@ -53,6 +61,8 @@ def test_a_score_stands_under_its_key_and_computes_the_kinds_that_it_declares(
     score = made(name)
     if isinstance(score, CLIPScore):
         score.path = str(clip(tmp_path, whole=True, seed=2))
+    if isinstance(score, ClassificationAccuracy):
+        score.images = 64
     if isinstance(score, CLIPScore | CaptionAccuracy):
         sets = scenes, []
     names = [MetricName.parse(text) for text in score.compute(*sets)]

@@ -114,6 +114,9 @@ EVALUATION = (
     Wrong("main scores.precision_recall.neighbours=0", ("neighbours is 0", "from 1 to 1000")),
     Wrong("main scores=[fid_inf] scores.fid_inf.sizes=1000000", ("sizes is 1000000", "to 1000")),
     Wrong("main scores=[swd] scores.swd.directions=1000000000", ("directions is 1000000000", "to 10,000")),
+    Wrong("main scores=[cmmd] scores.cmmd.sigma=0", ("scores.cmmd.sigma is 0", "above 0")),
+    Wrong("main scores=[fld] scores.fld.samples=1", ("scores.fld.samples is 1", "2 or more")),
+    Wrong("main scores=[cas] scores.cas.images=1", ("scores.cas.images is 1", "from 64 (one batch)")),
     Wrong(
         "main features=classifier features.images=1000000000000",
         ("features.images is 1000000000000", "from 64 (one batch)"),

@@ -10,9 +10,21 @@ from torch.nn import functional as F
 
 from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
-from genbench.metrics.features.extractor import FeatureExtractor, Features, FeatureSource
+from genbench.metrics.features.extractor import (
+    FeatureExtractor,
+    Features,
+    FeatureSource,
+    without_weights,
+)
 from genbench.metrics.features.vit import VisionTransformer
-from genbench.metrics.features.weights import check_channels, check_layout, local_file, read_tensors
+from genbench.metrics.features.weights import (
+    Published,
+    check_channels,
+    check_layout,
+    local_file,
+    published_file,
+    read_tensors,
+)
 from genbench.records.feature_network import FeatureNetwork
 from genbench.runtime.progress import Progress
 
@@ -20,37 +32,51 @@ __all__ = ["DINOv2Features"]
 
 SIZES = {384: ("vits14", 12), 768: ("vitb14", 12), 1024: ("vitl14", 24)}  # width -> name, depth
 REMEDY = "give dinov2_vits14_pretrain.pth, or vitb14 or vitl14, as published"
+# The size of the published scores; the authors state no sha256 of the file.
+VITL14 = Published(
+    "DINOv2",
+    "dinov2_vitl14_pretrain.pth",
+    "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
+    sha256=None,
+)
 SIDE = 224  # pixels: 16 patches of 14
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 AT_ONCE = 32  # images; 224 x 224 pixels and 257 tokens of each take memory
 
 
 class DINOv2Features(FeatureSource):
-    """The class token of a DINOv2 transformer, of a local file of its published weights (S, B or L, patches
-    of 14, without registers); nothing is downloaded.
+    """The class token of a DINOv2 transformer (S, B or L, patches of 14, without registers).
 
-    The file's tensors say which size it is. There are no classes, so the Inception score is left out.
+    `weights` is a file of its published weights, whose tensors say which size it is; None takes ViT-L, on
+    which Stein et al. 2023 published their scores, from torch's hub folder, and downloads it where it is
+    missing. There are no classes, so the Inception score is left out.
     """
 
     def __init__(self, weights: str | None = None) -> None:
-        if weights is None:
-            raise ValueError(f"features.weights is null; DINOv2 needs a file: {REMEDY}")
         self.weights = weights
 
     def check(self, source: ImageSource | ImageData) -> None:
         """Raise ValueError on images of other than 1 or 3 channels and on a weights file of another layout,
-        FileNotFoundError where there is no such file.
+        FileNotFoundError where there is no such file, MissingWeights where ViT-L cannot be downloaded.
         """
         check_channels(source, "DINOv2")
-        read(local_file(self.weights, REMEDY))
+        read(self.locate(source))
 
     def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
-        path = local_file(self.weights, REMEDY)
+        path = self.locate(data)
         name, network = read(path)
         grey = ",grey" if data.shape[0] == 1 else ""
         digest = file_digest(path)
         protocol = f"dinov2-{name}-{digest[:8]},res=bicubic{SIDE}{grey}"
         return DINOv2Extractor(protocol, digest, network).eval().to(device)
+
+    def locate(self, source: ImageSource | ImageData) -> Path:
+        """Find the weights file, the one that was given or that of ViT-L; raises as `check` does, with what
+        suits the images of `source` as a remedy.
+        """
+        if self.weights is None:
+            return published_file(VITL14, without_weights(source))
+        return local_file(self.weights, REMEDY)
 
 
 class DINOv2Extractor(FeatureExtractor):

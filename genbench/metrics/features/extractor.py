@@ -1,6 +1,7 @@
 """The interface of feature networks, and of the recipes that build one for a data set."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,9 @@ class FeatureExtractor(nn.Module, ABC):
     num_features: d. origin: what it was trained on, as results state it, before its accuracy is measured;
     None where that is not said.
     """
+
+    others: Sequence["FeatureExtractor"] = ()
+    """Further networks that the same images are sent through, so that a batch is drawn once for all."""
 
     def __init__(
         self, protocol: str, weights_sha256: str, num_features: int, origin: FeatureNetwork | None = None

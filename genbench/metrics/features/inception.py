@@ -1,12 +1,10 @@
 """Features of the Inception network of 2015, on which FID, IS and KID were published."""
 
-import shutil
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench.data import ImageData, ImageSource
 from genbench.data.source import file_digest
@@ -14,25 +12,28 @@ from genbench.metrics.features.extractor import (
     FeatureExtractor,
     Features,
     FeatureSource,
-    MissingWeights,
     without_weights,
 )
-from genbench.metrics.features.weights import check_channels, check_layout, local_file, read_tensors
+from genbench.metrics.features.weights import (
+    Published,
+    check_channels,
+    check_layout,
+    local_file,
+    published_file,
+    read_tensors,
+)
 from genbench.records.feature_network import FeatureNetwork
-from genbench.records.files import atomic_file
-from genbench.runtime.disk import expanded
 from genbench.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-__all__ = ["InceptionExtractor", "InceptionFeatures"]
+__all__ = ["InceptionExtractor", "InceptionFeatures", "InceptionSpatialFeatures", "SpatialExtractor"]
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 REMEDY = f"give {FILE}, or null to download it"
 OUTPUTS = ["2048", "logits_unbiased"]  # torch-fidelity's names of the pooled features and of the logits
-TIMEOUT_SECONDS = 5.0
 
 
 class InceptionFeatures(FeatureSource):
@@ -65,10 +66,22 @@ class InceptionFeatures(FeatureSource):
         MissingWeights.
         """
         if self.weights is None:
-            hub = expanded(torch.hub.get_dir(), "name torch's folder by the variable TORCH_HOME")
-            path = hub / "checkpoints" / FILE
-            return path if path.is_file() else download(path, without_weights(source))
+            from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+            published = Published("Inception", FILE, URL_INCEPTION_V3, SHA256)
+            return published_file(published, without_weights(source))
         return local_file(self.weights, REMEDY)
+
+
+class InceptionSpatialFeatures(InceptionFeatures):
+    """The spatial features of the same network, whose Frechet distance is sFID (Nash et al. 2021); `weights`
+    as of `InceptionFeatures`. There are no classes, so the Inception score is left out.
+    """
+
+    def build(self, data: ImageData, *, device: torch.device, progress: Progress) -> FeatureExtractor:
+        whole = super().build(data, device=device, progress=progress)
+        assert isinstance(whole, InceptionExtractor)
+        return SpatialExtractor(whole)
 
 
 class InceptionExtractor(FeatureExtractor):
@@ -95,13 +108,40 @@ class InceptionExtractor(FeatureExtractor):
         return Features(features, logits)
 
 
+class SpatialExtractor(FeatureExtractor):
+    """(B, C, H, W) -> 7 channels of 17 x 17, (B, 2023): the first ones of the convolution of 1 x 1 in
+    Mixed_6d, before its normalisation, which tells where in an image something is.
+
+    Source: Nash et al. 2021, Section 4; the tensor mixed_6/conv and its 7 channels as in the evaluation code
+    of Dhariwal & Nichol 2021.
+    """
+
+    def __init__(self, whole: InceptionExtractor) -> None:
+        name, settings = whole.protocol.split(",", 1)
+        protocol = f"{name.replace('inception', 'inception-spatial', 1)},{settings}"
+        super().__init__(protocol, whole.weights_sha256, 2023, whole.origin)
+        self.whole = whole
+        self.found: Tensor | None = None
+        whole.network.Mixed_6d.branch1x1.conv.register_forward_hook(self.hold)
+        self.eval()
+
+    def hold(self, module: nn.Module, inputs: tuple[Tensor, ...], maps: Tensor) -> None:
+        """Hold the maps (B, 192, 17, 17) of the convolution, as a hook of it."""
+        self.found = maps[:, :7]
+
+    def extract(self, images: Tensor) -> Features:
+        self.whole.extract(images)
+        assert self.found is not None
+        features, self.found = self.found.flatten(1), None
+        return Features(features, features.new_zeros(len(features), 0))
+
+
 def empty_network() -> "FeatureExtractorInceptionV3":
     """torch-fidelity's network without storage.
 
     Its own constructor unpickles the weights file unsafely. So the layers are laid out here, under its names;
     the blocks and the forward pass stay torch-fidelity's. A test holds the two equal bit for bit.
     """
-    from torch import nn
     from torch_fidelity import feature_extractor_inceptionv3 as tf
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
@@ -142,29 +182,3 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = read_tensors(path, REMEDY)
     check_layout(state, empty_network(), path, of="Inception-2015", remedy=f"give {FILE}")
     return state
-
-
-def download(path: Path, instead: str) -> Path:
-    """Download the published weights to `path`, checked by their sha256.
-
-    Raises MissingWeights, with the place and what can be taken instead, where that fails; it does so within
-    seconds without a network.
-    """
-    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-
-    try:
-        with (
-            urllib.request.urlopen(URL_INCEPTION_V3, timeout=TIMEOUT_SECONDS) as answer,
-            atomic_file(path) as file,  # whose folder is made only now that something arrives
-        ):
-            shutil.copyfileobj(answer, file)
-            file.flush()  # what is buffered would be missing from the digest
-            if file_digest(Path(file.name)) != SHA256:
-                raise OSError("the sha256 of the downloaded file differs from that of the published file")
-    except OSError as error:
-        cause = getattr(error, "reason", error)  # of urllib's own error, which writes it in brackets
-        raise MissingWeights(
-            f"Inception weights are not at {path}, and downloading them failed ({cause}): put {FILE} there, "
-            f"set features.weights=PATH, or use {instead}"
-        ) from error
-    return path

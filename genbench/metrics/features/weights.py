@@ -1,18 +1,64 @@
-"""Files of published weights: found, read without running code in them, and compared with the layout of the
-network that they are for.
+"""Files of published weights: found or downloaded, read without running code in them, and compared with the
+layout of the network that they are for.
 """
 
+import shutil
+import urllib.request
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from genbench.data import ImageData, ImageSource
+from genbench.data.source import file_digest
+from genbench.errors import MissingWeights
+from genbench.records.files import atomic_file
 from genbench.runtime.disk import expanded
 
-__all__ = ["check_channels", "check_layout", "local_file", "read_tensors"]
+__all__ = ["Published", "check_channels", "check_layout", "local_file", "published_file", "read_tensors"]
+
+TIMEOUT_SECONDS = 5.0
+
+
+class Published(NamedTuple):
+    """A file of weights that its authors publish: the network in words, the file's name and its address."""
+
+    network: str
+    file: str
+    url: str
+    sha256: str | None
+    """None where none was published: names of metrics then state that of the file that came."""
+
+
+def published_file(published: Published, instead: str) -> Path:
+    """Return the path of published weights in torch's hub folder, downloaded where they are not there yet.
+
+    A download is compared with the sha256, where that is known. Raises MissingWeights, with the place and
+    what can be taken `instead`, where it fails; it does so within seconds without a network.
+    """
+    hub = expanded(torch.hub.get_dir(), "name torch's folder by the variable TORCH_HOME")
+    path = hub / "checkpoints" / published.file
+    if path.is_file():
+        return path
+    try:
+        with (
+            urllib.request.urlopen(published.url, timeout=TIMEOUT_SECONDS) as answer,
+            atomic_file(path) as file,  # whose folder is made only now that something arrives
+        ):
+            shutil.copyfileobj(answer, file)
+            file.flush()  # what is buffered would be missing from the digest
+            if published.sha256 not in (None, file_digest(Path(file.name))):
+                raise OSError("the sha256 of the downloaded file differs from that of the published file")
+    except OSError as error:
+        cause = getattr(error, "reason", error)  # of urllib's own error, which writes it in brackets
+        raise MissingWeights(
+            f"{published.network} weights are not at {path}, and downloading them failed ({cause}): put "
+            f"{published.file} there, set features.weights=PATH, or use {instead}"
+        ) from error
+    return path
 
 
 def check_channels(source: ImageSource | ImageData, network: str) -> None:

@@ -34,6 +34,7 @@ class CaptionAccuracy(Score):
         KINDS["caption_places"],
         KINDS["caption_sizes"],
     )
+    on_features = False
 
     def fault(self, source: ImageSource) -> str:
         if isinstance(source, CaptionedScenes):

@@ -45,6 +45,7 @@ class CLIPScore(Score):
 
     key = "clip_score"
     kinds = (KINDS["clip_score"],)
+    on_features = False
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ class ExactFD(Score):
 
     key = "fd_exact"
     kinds = (KINDS["fd_exact"],)
+    on_features = False
 
     def lacks(self, source: ImageSource, *, conditional: bool) -> str | None:
         return None if source.distribution is not None else "a known distribution, which data=gaussians has"

@@ -28,6 +28,7 @@ class Modes(Score):
 
     key = "modes"
     kinds = (KINDS["modes"], KINDS["mode_tv"], KINDS["off_law"], KINDS["law_bits"])
+    on_features = False
 
     def __init__(self, radius: float = 2.0, tail: float = 1e-3) -> None:
         if not radius > 0:

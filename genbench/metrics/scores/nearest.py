@@ -28,6 +28,7 @@ class NearestImage(Score):
 
     key = "nearest"
     kinds = (KINDS["nearest"], KINDS["nearest_ratio"])
+    on_features = False
 
     def __init__(self, samples: int = 1000) -> None:
         if samples < 2:

@@ -42,6 +42,8 @@ class Drawn:
     """(at most 50,000, K) float32; K = 0 of a network that knows no classes."""
     captions: Sequence[str] | None = None
     """The texts that `labels` number, such as those of the test split; None where labels are classes."""
+    others: tuple["Drawn", ...] = ()
+    """The same images with what other networks give for them, in the order of `FeatureExtractor.others`."""
 
     @property
     def classes(self) -> Tensor | None:
@@ -114,6 +116,8 @@ class Score(ABC):
     """Of the values that it computes: entries of `KINDS`, or its own, which a run records for reports."""
     smallest: int = 2
     """The fewest images that it can be computed on."""
+    on_features: bool = True
+    """False where it looks at images alone, so that another feature network gives no other value."""
 
     def fault(self, source: ImageSource) -> str:
         """Say why the score cannot be computed on images of a source, with the remedy, in words for the user;

@@ -28,6 +28,7 @@ class Sharpness(Distance):
 
     key = "sharpness"
     kinds = (KINDS["sharpness"],)
+    on_features = False
 
     def distance(self, drawn: Drawn, reference: Reference) -> dict[str, float]:
         if min(drawn.images.shape[-2:]) < SMALLEST_SIDE:

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from genbench.data import Digits, ImageData
 from genbench.data.source import file_digest
-from genbench.metrics import DINOv2Features, FeatureExtractor
+from genbench.metrics import DINOv2Features, FeatureExtractor, MissingWeights
+from genbench.metrics.features import dinov2
 from genbench.metrics.features.dinov2 import resized
 from genbench.metrics.features.vit import VisionTransformer
 from genbench.runtime.progress import Progress
 
 CPU = torch.device("cpu")
 WIDTH, DEPTH = 384, 12
+ENDS = ("weight", "bias")
 FEW = 2  # blocks, where all are alike
 
 
@@ -179,7 +181,57 @@ def test_another_layout_is_refused_with_the_first_entries_that_differ(tmp_path: 
 
 
 def test_weights_that_are_not_there_are_refused_before_any_work(digits: ImageData) -> None:
-    with pytest.raises(ValueError, match=r"features\.weights is null"):
-        DINOv2Features()
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
         DINOv2Features("nowhere.pth").check(Digits())
+
+
+def test_without_a_file_the_published_one_is_looked_for_and_missed_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    # port 9 of this very machine, where nobody listens
+    monkeypatch.setattr(dinov2, "VITL14", dinov2.VITL14._replace(url="http://127.0.0.1:9/vitl14.pth"))
+    message = r"DINOv2 weights are not at .*refused\): put dinov2_vitl14_pretrain\.pth there, set features"
+    with pytest.raises(MissingWeights, match=message):
+        DINOv2Features().check(Digits())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []  # no half of one is left
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "dinov2_vitl14_pretrain.pth").symlink_to(weights)
+    DINOv2Features().check(Digits())
+
+
+@torch.no_grad()
+def test_it_equals_the_model_of_transformers_with_the_same_weights() -> None:
+    """At the size of its training, where neither resizes positions; the library has q, k and v apart."""
+    transformers = pytest.importorskip("transformers")
+    state, network = drawn(64, 1), VisionTransformer(64, 1)
+    network.load_state_dict(state)
+    config = transformers.Dinov2Config(
+        hidden_size=64, num_hidden_layers=1, num_attention_heads=1, image_size=518, patch_size=14
+    )
+    theirs = transformers.Dinov2Model(config).eval()
+    names = {
+        "embeddings.cls_token": "cls_token",
+        "embeddings.mask_token": "mask_token",
+        "embeddings.position_embeddings": "pos_embed",
+        **{f"embeddings.patch_embeddings.projection.{e}": f"patch_embed.proj.{e}" for e in ENDS},
+        **{f"layernorm.{e}": f"norm.{e}" for e in ENDS},
+        **{f"encoder.layer.0.layer_scale{i}.lambda1": f"blocks.0.ls{i}.gamma" for i in (1, 2)},
+    }
+    for part, own in {
+        "norm1": "norm1",
+        "norm2": "norm2",
+        "attention.o_proj": "attn.proj",
+        "mlp.fc1": "mlp.fc1",
+        "mlp.fc2": "mlp.fc2",
+    }.items():
+        names |= {f"encoder.layer.0.{part}.{e}": f"blocks.0.{own}.{e}" for e in ENDS}
+    given = {name: state[own] for name, own in names.items()}
+    for e in ENDS:
+        thirds = state[f"blocks.0.attn.qkv.{e}"].chunk(3)
+        for part, third in zip(("q_proj", "k_proj", "v_proj"), thirds, strict=True):
+            given[f"encoder.layer.0.attention.{part}.{e}"] = third
+    theirs.load_state_dict(given)
+    x = torch.randn(1, 3, 518, 518, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(network(x), theirs(x).pooler_output, rtol=1e-4, atol=1e-4)

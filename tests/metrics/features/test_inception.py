@@ -9,8 +9,8 @@ from torch import Tensor
 
 from genbench.data import Digits, ImageData
 from genbench.data.source import file_digest
-from genbench.metrics import InceptionFeatures, MissingWeights
-from genbench.metrics.features.inception import SHA256, InceptionExtractor, empty_network
+from genbench.metrics import InceptionFeatures, InceptionSpatialFeatures, MissingWeights
+from genbench.metrics.features.inception import SHA256, InceptionExtractor, SpatialExtractor, empty_network
 from genbench.runtime.progress import Progress
 
 CPU = torch.device("cpu")
@@ -107,3 +107,19 @@ def test_weights_are_found_in_torchs_hub_folder(
     folder.mkdir(parents=True)
     (folder / "weights-inception-2015-12-05-6726825d.pth").symlink_to(inception_weights)
     InceptionFeatures().check(Digits())
+
+
+def test_spatial_features_are_the_first_maps_of_a_convolution_inside_the_network(
+    digits: ImageData, inception_weights: Path
+) -> None:
+    """By torch-fidelity's network, layer by layer up to Mixed_6d (mixed_6 of the graph of 2015)."""
+    spatial = InceptionSpatialFeatures(str(inception_weights)).build(digits, device=CPU, progress=QUIET)
+    assert isinstance(spatial, SpatialExtractor)
+    whole, inputs = spatial.whole, list[Tensor]()
+    block = whole.network.Mixed_6d
+    block.register_forward_pre_hook(lambda module, given: inputs.append(given[0]))
+    features, logits = spatial(bytes_of((2, 1, 8, 8)))
+    expected = torch.nn.functional.conv2d(inputs[0], block.branch1x1.conv.weight)[:, :7].flatten(1)
+    assert (features.shape, logits.shape) == ((2, 7 * 17 * 17), (2, 0))
+    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
+    assert spatial.protocol == whole.protocol.replace("inception-", "inception-spatial-")
