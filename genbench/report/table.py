@@ -215,7 +215,7 @@ def measures(runs: Runs, query: Query) -> list[str]:
     """Columns of numbers: those asked for, or the usual ones that some run has."""
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
-    there = [name for name in MEASURES if present(cells(runs.frame, name))]
+    there = [name for name in MEASURES if present(cells(runs.frame, name)) or is_awaited(runs, name)]
     is_told = all(str(words).endswith(" images") for words in cells(runs.trained.frame, "budget"))
     if is_told and not stopped_early(runs.frame):
         there = [name for name in there if name != "images_seen"]  # the budget says it
@@ -230,6 +230,11 @@ def measures(runs: Runs, query: Query) -> list[str]:
     rest = [name for name in (*shown, *there) if name not in (*first, *main)]
     # Of the best weights the first metrics and the bits alone: CSV and JSON have the others.
     return [*best_of(first, runs.frame.columns), *main, *rest]
+
+
+def is_awaited(runs: Runs, name: str) -> bool:
+    """True for the time to a target of runs that had one: where none reached it, the table says so."""
+    return name == "target_seconds" and bool(present(cells(runs.frame, "target")))
 
 
 def marked(names: Sequence[str], runs: Runs) -> list[Column]:
@@ -256,6 +261,8 @@ def ranked(
     is_given: of each row, if another tool made its images, so that it is neither tested nor ranked.
     """
     equal = len(set(budgets(runs.trained.frame))) == 1
+    # Runs that end at their target are as good as that by design: they are ranked by their time to it.
+    has_target = bool(present(cells(runs.frame, "target")))
     found, best = {}, set()
     for place, (col, places) in enumerate(zip(columns, content, strict=True)):
         # An error of exactly 0 is not ranked: earlier records have it of models that invert themselves.
@@ -264,6 +271,8 @@ def ranked(
             None if left_out or exact else x.estimate
             for x, left_out, exact in zip(places, is_given, is_exact, strict=True)
         ]
+        if has_target and col.name != "target_seconds":
+            continue
         if col.is_of_best:  # like is compared with like, the last weights with the last
             continue
         if equal and comparable([runs.frame], col.name) and (first := leader(known, col.better)):
