@@ -63,6 +63,9 @@ def parts(entry: Entry, name: str) -> tuple[str, str]:
 
     Behind the uncertainty stands how many of the row's runs have the value where some do not: (1 of 3).
     """
+    if entry.mark:
+        value, spread = parts(entry._replace(mark=""), name)
+        return f"{value} {entry.mark}", spread
     x = entry.estimate
     if entry.value is None and entry.sign:
         return entry.sign, ""

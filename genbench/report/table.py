@@ -26,7 +26,7 @@ from genbench.report.query import in_order, measure, order, resolve
 from genbench.report.runs import Runs
 from genbench.report.settings import plain
 from genbench.report.statistics import Leader, adjusted, leader
-from genbench.report.table_cell import NOT_MEASURED, Entry, comparable, entries, joined
+from genbench.report.table_cell import GUIDED, NOT_MEASURED, Entry, comparable, entries, joined
 
 __all__ = [
     "CONDITIONS",
@@ -66,6 +66,14 @@ class Line(NamedTuple):
     def is_given(self) -> bool:
         """True for images that another tool made: no training is known of them, so they are not ranked."""
         return all(value is not None for value in self.cells("given"))
+
+    @property
+    def is_guided(self) -> bool:
+        """True where samples of its runs, or of one of them, are guided towards classes or texts, by any
+        means and at any scale.
+        """
+        options = {*present(self.cells("guidance"))} - {"none"}
+        return bool(options) or any("guid" in str(text) for text in present(self.cells("conditioning")))
 
     @property
     def seeds(self) -> list[Cell]:
@@ -163,7 +171,9 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
         [entries(runs.frame, parts, col.name) for col in columns], columns, runs, is_row_given
     )
     lines = [
-        Line(runs.frame.iloc[places], [*row], {run_budgets[i] for i in places if not is_run_given[i]})
+        guidance_marked(
+            Line(runs.frame.iloc[places], [*row], {run_budgets[i] for i in places if not is_run_given[i]})
+        )
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
     ]
     col = next((col for col in columns if col.better), columns[0])
@@ -194,6 +204,14 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
         tests,
         own,
     )
+
+
+def guidance_marked(line: Line) -> Line:
+    """Return a row with a mark behind its first place where its samples are guided, else as it is."""
+    if not line.is_guided:
+        return line
+    first, *rest = line.entries
+    return line._replace(entries=[first._replace(mark=GUIDED), *rest])
 
 
 def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> list[str]:

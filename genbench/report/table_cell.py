@@ -9,9 +9,11 @@ from genbench.report.columns import AT_TARGET, BEST, COSTS, LIKELIHOOD, TARGET
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, present
 from genbench.report.statistics import Estimate, estimate
 
-__all__ = ["NOT_MEASURED", "NOT_REACHED", "Entry", "beside", "comparable", "entries", "joined"]
+__all__ = ["GUIDED", "NOT_MEASURED", "NOT_REACHED", "Entry", "beside", "comparable", "entries", "joined"]
 
 NOT_MEASURED = "–"  # of a model that has the number, where none was asked for
+GUIDED = "‡"
+"""Marks rows whose samples are guided, in every table: guidance gives up diversity for quality."""
 NOT_REACHED = "not reached"  # of a training whose limit came before its target
 SIGNS = {"exact": "", "lower": "≤", "estimate": "≈"}  # a lower bound of a likelihood is an upper one of bits
 
@@ -25,6 +27,7 @@ class Entry(NamedTuple):
     runs: int = 0  # of the row; more than the estimate's where some of them lack the number
     is_best: bool = False
     digits: int | None = None  # decimals, where the values of the column share them
+    mark: str = ""  # behind the value: GUIDED of a row whose samples are guided
 
     @property
     def is_partial(self) -> bool:

@@ -59,12 +59,19 @@ def check_target_checks(found: Mapping[str, Any]) -> None:
     """Raise ValueError unless what a checkpoint has under "target_checks" is what `TargetChecks` holds:
     counts and seconds that are not negative, and a value, all of which are printed and recorded.
     """
-    kinds = {"checks": int, "checking_seconds": float, "value": float, "images_seen": int, "seconds": float}
+    kinds: dict[str, type] = {
+        "checks": int,
+        "checking_seconds": float,
+        "value": float,
+        "images_seen": int,
+        "seconds": float,
+    }
     if found.keys() != kinds.keys():
         raise ValueError(f"its checks of the target are no record of {', '.join(kinds)}")
     for key, kind in kinds.items():
         value = found[key]
         if value is None and key not in ("checks", "checking_seconds"):
             continue
-        if type(value) is not kind or (key != "value" and not 0 <= value < 2**63):
+        is_sound = isinstance(value, int | float) and (key == "value" or 0 <= value < 2**63)
+        if type(value) is not kind or not is_sound:
             raise ValueError(f"its checks of the target have {repr(value)[:40]} as {key}")
