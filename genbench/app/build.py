@@ -147,7 +147,7 @@ def check_search(cfg: DictConfig) -> None:
     except (OutOfMemory, UsageError):
         return  # each trial says so
     with refusing():
-        check_objective(cfg.objective, parts, is_asked=True)
+        check_objective(cfg.objective, parts, is_asked=True, is_minimised=True)
 
 
 def asks_objective(cfg: DictConfig) -> bool:
@@ -156,17 +156,20 @@ def asks_objective(cfg: DictConfig) -> bool:
     return any(word is not None and word.key_or_group == "objective" for word in words)
 
 
-def check_objective(objective: str, parts: "Parts", *, is_asked: bool) -> None:
+def check_objective(objective: str, parts: "Parts", *, is_asked: bool, is_minimised: bool = False) -> None:
     """Raise ValueError unless the objective is bits_per_dim or a metric kind of which lower is better, among
     those that genbench knows and those of the run's scores; if it is asked for, the run must measure it too.
+    is_minimised: by a search; where the objective ends a training instead, higher may be better.
     """
     from genbench.generator import Likelihood
 
     own = {kind.key: kind for kind in parts.metrics.kinds}
-    legal = [kind.key for kind in {**KINDS, **own}.values() if kind.better < 0] + ["bits_per_dim"]
+    sides = (-1,) if is_minimised or parts.budget.until is None else (-1, 1)
+    legal = [kind.key for kind in {**KINDS, **own}.values() if kind.better in sides] + ["bits_per_dim"]
     if objective not in legal:
-        raise ValueError(f"objective is {objective!r}; lower must be better: choose from {', '.join(legal)}")
-    measured = [key for key, kind in own.items() if kind.better < 0]
+        rule = "lower must be better" if sides == (-1,) else "one way must be better"
+        raise ValueError(f"objective is {objective!r}; {rule}: choose from {', '.join(legal)}")
+    measured = [key for key, kind in own.items() if kind.better in sides]
     if isinstance(parts.model, Likelihood) and parts.metrics.likelihood_samples != 0:
         measured.append("bits_per_dim")
     if is_asked and objective not in measured:

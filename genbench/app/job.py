@@ -30,7 +30,6 @@ from genbench.app.sweeps import (
 )
 from genbench.app.words import overridden
 from genbench.errors import Busy, Failure, MachineFault, Unmeasured, UsageError
-from genbench.records.metric_name import of_ema
 from genbench.records.result import Result
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Outcome, Status, duration, job_line
@@ -213,7 +212,7 @@ def carry_out(cfg: DictConfig, here: Run, console: Console, stop: StopRequest) -
 
                 parts, configuration = assemble(task)
             whole = cast("DictConfig", HydraConfig.instance().cfg)  # declared as its own part
-            check_objective(cfg.objective, parts, is_asked=asks_objective(whole))
+            check_objective(cfg.objective, parts, is_asked=asks_objective(whole), is_minimised=is_search())
             session = Session(parts, here, configuration, parts.context(progress, stop))
             note_overridden(console)
             if not cfg.dry_run:
@@ -235,10 +234,11 @@ def ended(status: Literal["done", "skipped"], result: Result, cfg: DictConfig) -
     """Return the end of a job that has a result: its note names the objective, as in fid=12.3.
     The objective is what a search minimises: a distance of the EMA weights, or bits_per_dim.
     """
-    values = {**of_ema(result.metrics), "bits_per_dim": result.likelihood.bits_per_dim}
-    value = math.nan if (found := values.get(cfg.objective)) is None else float(found)
+    value = result.value(cfg.objective)
     note = f"{cfg.objective}={value:.4g}" if math.isfinite(value) else f"{cfg.objective} not measured"
-    return JobEnd(status, f"finished; {note}" if status == "skipped" else note, value)
+    # Of a number that is to be high, for which a target may be set, a sweep has no best: that is the lowest.
+    lowest = math.nan if result.better(cfg.objective) > 0 else value
+    return JobEnd(status, f"finished; {note}" if status == "skipped" else note, lowest)
 
 
 def is_failed_for_good(here: Run, cfg: DictConfig) -> bool:

@@ -1,5 +1,7 @@
 """Verbs that draw from a trained model: its images, and its scores over samplers, steps and guidance."""
 
+import itertools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +165,14 @@ class SamplerSweep:
     run_dir: Annotated[
         Path, typer.Argument(metavar="RUN", help="Directory of a run that samples in steps: ddpm, ..")
     ]
-    out: NewFolder
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Output folder; must be new or empty. Default: the next one of RUN/sampler_sweeps, where "
+            "`genbench report` finds it.",
+        ),
+    ] = None
     samplers: Annotated[
         str,
         typer.Option(
@@ -203,13 +212,22 @@ class SamplerSweep:
             help="Another setting of data and metrics, such as 'scores=[fid,caption_accuracy]'; repeatable.",
         ),
     ] = None
+    validation: Annotated[
+        bool,
+        typer.Option(
+            "--validation",
+            help="Also score as many other samples against the validation images of the run, by which a "
+            "report picks the best setting. Takes twice as long.",
+        ),
+    ] = False
     device: Device = "auto"
     config_dir: ConfigDir = None
 
     def run(self) -> None:
         """Check the options, evaluate each combination, and write and print the table."""
-        check_new(self.out)  # before the imports, which take seconds
+        out = next_sweep(self.run_dir) if self.out is None else self.out
         check_run(self.run_dir)
+        check_new(out)  # before the imports, which take seconds
         from genbench import app as application
         from genbench.evaluation.sampler_sweep import SCALE, combinations
         from genbench.evaluation.sampler_sweep import sampler_sweep as sweep
@@ -222,19 +240,30 @@ class SamplerSweep:
         source, metrics, seed = application.measuring(self.settings or [], of_run=self.run_dir)
         # Fewer samples for a first look, under a protocol that says so.
         metrics = metrics.of_size(metrics.samples if self.n is None else self.n, "--n")
-        with warnings_in_lines(), whole_folder(self.out):
+        with warnings_in_lines(), whole_folder(out):
             found = sweep(
                 lambda way: application.load(self.run_dir, device=self.device, overrides=way),
                 todo,
-                self.out,
+                out,
+                validation=self.validation,
                 source=source,
                 metrics=metrics,
                 context=context_on(self.device, seed),
             )
         print_sweep(found)
-        pictures = [name for name in ("guidance.png", "scales.png") if (self.out / name).is_file()]
+        pictures = [name for name in ("guidance.png", "scales.png") if (out / name).is_file()]
         more = "".join(f", {name}" for name in pictures)
-        say(f"{self.out}: table.csv (all metrics), distance.png{more}")
+        say(f"{out}: table.csv (all metrics), distance.png{more}")
+
+
+def next_sweep(run: Path) -> Path:
+    """Return the folder for the next sweep of a run: 1, 2, .. of its `sampler_sweeps`. Raises ValueError for
+    a model on the Hub, which has no place for it.
+    """
+    if str(run).startswith("hf:"):
+        raise ValueError(f"{run} has no place for a sweep: give --out DIR")
+    folder = run / "sampler_sweeps"
+    return next(folder / str(i) for i in itertools.count(1) if not os.path.lexists(folder / str(i)))
 
 
 def print_sweep(found: "Sweep") -> None:

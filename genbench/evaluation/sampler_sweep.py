@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from genbench.data import ImageSource, prepare, to_uint8
+from genbench.data import ImageData, ImageSource, prepare, to_uint8
 from genbench.evaluation.evaluator import Evaluator
 from genbench.evaluation.figures import Curve, Panel, curves_figure, panels_figure
 from genbench.evaluation.pictures import save_grid
@@ -21,6 +21,7 @@ from genbench.metrics import Metrics
 from genbench.records.files import atomic_file
 from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName, is_metric
+from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.training.step import read_captions
 
@@ -91,11 +92,14 @@ def sampler_sweep(
     source: ImageSource,
     metrics: Metrics,
     context: Context,
+    validation: bool = False,
 ) -> Sweep:
     """Score the model under each setting by the run's own protocol; write table.csv, distance.png and, for
     scales, scales.png, and guidance.png where captions are scored too; return the results.
-    load: builds the trained model with a setting. The table grows on disk by a row after each.
-    Raises ValueError on a setting that the model does not have, before any is measured.
+    load: builds the trained model with a setting. The table grows on disk by a row after each. validation:
+    scores other samples against the validation images too, by which a setting may be picked.
+    Raises ValueError on a setting that the model does not have, or where there are no validation images,
+    before any is measured.
     """
     import pandas as pd  # here, since --help must not wait for it
 
@@ -111,12 +115,15 @@ def sampler_sweep(
     metrics.check_source(source, "--set ")
     data = prepare(source, progress=context.progress)
     read_captions(model, data)
+    if validation:
+        check_validation_images(data, metrics)
     evaluator = Evaluator(data, metrics, context)
     rows: list[dict[str, Any]] = []
     for setting in todo:
         found = evaluator.score_model(load(setting), "ema", splits=["train"])
         cost = {"passes": found.passes_per_sample, "seconds_per_image": found.seconds_per_image}
-        rows.append({**setting, **cost, **found.metrics})
+        chosen = validation_scores(evaluator, load(setting)) if validation else {}
+        rows.append({**setting, **cost, **found.metrics, **chosen})
         # After each row: a sweep that is stopped leaves what it has.
         with atomic_file(out / "table.csv") as file:
             file.write(pd.DataFrame(rows).to_csv(index=False).encode())
@@ -132,6 +139,32 @@ def sampler_sweep(
         texts = held_out_captions(data, COLUMNS, context.seed) if model.takes_text else []
         scales_figure({scale: load(first[scale]) for scale in sorted(first, key=float)}, texts, out, context)
     return sweep
+
+
+def check_validation_images(data: ImageData, metrics: Metrics) -> None:
+    """Raise ValueError unless data have validation images, as many as the scores need."""
+    if data.validation is None:
+        raise ValueError(
+            "--validation needs a run with validation images, data.validation=0.1 say: leave it out, and the "
+            "best setting is picked on the samples that are reported"
+        )
+    metrics.check_count(
+        len(data.validation), f"there are {len(data.validation)} validation images", "leave out --validation"
+    )
+
+
+def validation_scores(evaluator: Evaluator, model: Generator) -> dict[str, float]:
+    """Score samples of a stream of their own against the validation images: values by their full names, of
+    those scores alone that are against them, without intervals.
+    """
+    seed = rng.derive(evaluator.context.seed, "validation scores")
+    found = evaluator.evaluation(model, "ema", evaluator.metrics, ("validation",), seed).metrics
+    names = {name: MetricName.parse(name) for name in found}
+    return {
+        name: value
+        for name, value in found.items()
+        if names[name].ref == "validation" and not names[name].spread
+    }
 
 
 def distance_figure(sweep: Sweep, path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 __all__ = ["LATER", "without_idle_keys"]
 
 LATER: Mapping[str, Mapping[str, object]] = {
+    "budget.until": {"budget.until": None},
+    "budget.objective": {"budget.until": None},
     "data.captions": {"data.captions": "auto"},
     "data.resize": {"data.resize": "lanczos"},
     "data.validation": {"data.validation": None},

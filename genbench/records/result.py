@@ -4,6 +4,7 @@ Results of earlier versions and results that other people made are read too: a k
 empty, and a key that this version does not know is carried along.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -11,7 +12,8 @@ from typing import Any, TypeVar, get_type_hints
 
 from genbench.records.feature_network import FeatureNetwork, recorded_networks
 from genbench.records.feature_network import to_record as networks_record
-from genbench.records.metric_kinds import Kind, recorded_kinds, to_record
+from genbench.records.metric_kinds import KINDS, Kind, recorded_kinds, to_record
+from genbench.records.metric_name import of_ema
 
 __all__ = [
     "NOT_FINITE",
@@ -115,7 +117,9 @@ class Cost(Part):
     flops_per_sample, passes_per_sample, seconds_per_image: of one sample, sampling_batch of them at a time.
     out_of_range: share of pixels that rounding to 8 bits clamped. fitting_seconds: of the training, what a
     phase that is fitted in closed form took. ended_early: the reason, in words, why the training ended before
-    its budget.
+    its budget. target: what budget.until ends the training at, in words; target_images_seen, target_seconds:
+    of the training when the check came that found it reached, None where none did; target_value: what the
+    last of its target_checks found; checking_seconds: of all of them, no part of the training's.
     """
 
     device: str | None = None
@@ -123,6 +127,12 @@ class Cost(Part):
     images_seen: int | None = None
     ended_early: str | None = rare()
     skipped_batches: int | None = rare()
+    target: str | None = rare()
+    target_images_seen: int | None = rare()
+    target_seconds: float | None = rare()
+    target_value: float | None = rare()
+    target_checks: int | None = rare()
+    checking_seconds: float | None = rare()
     training_flops: float | None = None
     flops_per_sample: float | None = None
     training_seconds: float | None = None
@@ -208,6 +218,18 @@ class Result:
             best_likelihood=Likelihood.of(section(record, "best_likelihood")),
             version=number("version", record.get("version", 1)),
         )
+
+    def value(self, key: str) -> float:
+        """Return the number of the EMA weights of a kind of score, "fid" say, or "bits_per_dim"; nan where it
+        was not measured.
+        """
+        values = {**of_ema(self.metrics), "bits_per_dim": self.likelihood.bits_per_dim}
+        return math.nan if (found := values.get(key)) is None else float(found)
+
+    def better(self, key: str) -> int:
+        """Return -1 where lower values of a kind of number are better, 1 where higher are, 0 for neither."""
+        kind = {**KINDS, **self.kinds}.get(key)
+        return -1 if kind is None else kind.better
 
     def to_record(self) -> dict[str, Any]:
         """Return the result as plain data, as result.json holds it; `kinds`, `feature_networks` and what the

@@ -2,6 +2,7 @@
 
 from genbench.report.data_frame import DataFrame, cells
 from genbench.report.numbers import written
+from genbench.report.settings import is_timed
 
 __all__ = ["budgets", "stopped_early"]
 
@@ -9,15 +10,15 @@ __all__ = ["budgets", "stopped_early"]
 def budgets(frame: DataFrame) -> list[str]:
     """Return the training budget of each run in words, which runs that may be ranked share.
 
-    Seconds are equal on one device alone: 600 seconds on cpu. Runs whose record names no budget have the
-    number of images that they saw.
+    Seconds, and times to a target, are equal on one device alone: 600 seconds on cpu, 60,000 images until
+    fid 20 on cpu. Runs whose record names no budget have the number of images that they saw.
     """
     facts = zip(*(cells(frame, name) for name in ("budget", "device", "images_seen")), strict=True)
     return [
         f"{'unknown' if seen is None else seen} images seen"
         if words is None
         else f"{words} on {written(device)}"
-        if "seconds" in str(words)
+        if is_timed(words)
         else str(words)
         for words, device, seen in facts
     ]

@@ -6,7 +6,18 @@ from typing import NamedTuple
 from genbench.records.metric_kinds import KINDS, Kind
 from genbench.records.metric_name import MetricName, is_metric
 
-__all__ = ["BEST", "MEASURES", "Column", "best_of", "column", "measured_metrics", "shown_metrics", "titled"]
+__all__ = [
+    "AT_TARGET",
+    "BEST",
+    "MEASURES",
+    "TARGET",
+    "Column",
+    "best_of",
+    "column",
+    "measured_metrics",
+    "shown_metrics",
+    "titled",
+]
 
 AXES = ("model", "process", "schedule", "loss", "parameterization", "sampler")  # in this order, before others
 BITS = ("bits_per_dim", "solver_error_bits", "floor_bits_per_dim", "gap_bits_per_dim")
@@ -15,7 +26,10 @@ BEST = ("best_images_seen", "best_by", "best_value", *(f"best_{name}" for name i
 """Columns of the weights that were the best on the validation split, beside their scores; see `records.Best`.
 """
 CONVERGED_BITS = 0.005  # per dimension: what finer steps of an integrated likelihood may change
-TRAINING = ("parameters", "images_seen", "training_flops", "training_seconds", "images_per_second")
+AT_TARGET = ("target_seconds", "target_images_seen")
+"""What a training with budget.until has once its target is reached."""
+TARGET = ("target_seconds", "target_images_seen", "target_value", "target_checks", "checking_seconds")
+TRAINING = ("parameters", "images_seen", "training_flops", "training_seconds", "images_per_second", *TARGET)
 SAMPLING = ("passes_per_sample", "flops_per_sample", "seconds_per_image")
 REST = ("peak_memory_bytes", "evaluation_seconds", "out_of_range", "sampling_batch", "device")
 COSTS = [*TRAINING, *SAMPLING, *REST]
@@ -24,6 +38,7 @@ MEASURES = {  # title and better side of the columns that tables show beside the
     "best_bits_per_dim": ("bits/dim best", -1),
     "passes_per_sample": ("NFE", 0),
     "seconds_per_image": ("s/sample", 0),
+    "target_seconds": ("time to target", -1),
     "training_seconds": ("train s", 0),
     "parameters": ("params", 0),
     "images_seen": ("images", 0),
@@ -39,6 +54,7 @@ MAIN = (
     "best_bits_per_dim",
     "passes_per_sample",
     "seconds_per_image",
+    "target_seconds",
     "training_seconds",
     "parameters",
     "images_seen",

@@ -174,9 +174,7 @@ def caveats(table: Table, best: int, places: Sequence[int]) -> Iterator[str]:
 
 def is_guided(line: Line) -> bool:
     """True for a row of guided runs: towards classes or texts, by any means and scale."""
-    options = {*present(line.cells("guidance"))} - {"none"}
-    words = {str(text).partition(" ")[0] for text in present(line.cells("conditioning"))}
-    return bool(options) or "guided" in words
+    return line.is_guided
 
 
 def is_conditional(line: Line) -> bool:

@@ -8,12 +8,12 @@ from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.budgets import budgets, stopped_early
 from genbench.report.columns import CONVERGED_BITS, MEASURES, Column, column
-from genbench.report.data_frame import cells
+from genbench.report.data_frame import cells, distinct, present
 from genbench.report.groups import pooled, unseen
 from genbench.report.numbers import parts, whole, written
 from genbench.report.statistics import estimate
 from genbench.report.table import CONDITIONS, Table
-from genbench.report.table_cell import NOT_MEASURED, Entry
+from genbench.report.table_cell import GUIDED, NOT_MEASURED, Entry
 
 __all__ = ["DIMENSIONS", "FEW", "counted_once", "left_out", "notes", "some"]
 
@@ -39,7 +39,7 @@ def notes(table: Table, *, with_settings: bool = False) -> list[str]:
     if scores:  # what all numbers are to be read against
         found.append(f"Score of real held-out images (reference for a perfect model): {', '.join(scores)}.")
     found += [*shared(table), *given_images(table), *best_weights(table), *legend(table, repeats, scores)]
-    found += [*failures(table), *early_stops(table)]
+    found += [*guided(table), *failures(table), *early_stops(table), *targets(table)]
     found += bold(table, repeats)
     found += biases(table)
     if mixed:
@@ -158,6 +158,34 @@ def early_stops(table: Table) -> Iterator[str]:
     if early:
         runs = [f"{run} (after {count:,} images of {allowed[run]})" for run, count in early.items()]
         yield f"Stopped early by trainer.patience, with the budget not spent: {some(runs)}."
+
+
+def guided(table: Table) -> Iterator[str]:
+    """Note on the rows of guided samples, whose scores do not compare with those of other rows."""
+    rows = [line.is_guided for line in table.lines]
+    if any(rows):
+        others = "" if all(rows) else ", and rows without this mark are not guided"
+        yield (
+            f"{GUIDED}: guided samples{others}. Guidance gives up diversity for quality, so its "
+            "scores do not compare at one scale: `genbench sampler-sweep RUN --scales 0,1,2,4` scores "
+            "several, which the report then compares at equal recall."
+        )
+
+
+def targets(table: Table) -> Iterator[str]:
+    """Notes on the targets that runs were to end at, with what judges them and what the checks took."""
+    frame = table.runs.frame
+    if not (words := distinct(present(cells(frame, "target")))):
+        return
+    reached = [seconds for seconds in cells(frame, "target_seconds") if seconds is not None]
+    seconds = [x for x in cells(frame, "checking_seconds") if isinstance(x, int | float)]
+    runs = sum(target is not None for target in cells(frame, "target"))
+    yield (
+        f"time to target: seconds of training until a check found {some(list(map(str, words)), '; ')}; "
+        f"reached by {len(reached)} of {runs} runs. No test image takes part in it. The checks took "
+        f"{written(sum(seconds))} seconds in all, which count as no training. Scores of runs that end at a "
+        "target are near it by design, so rows are ranked by the time alone."
+    )
 
 
 def failures(table: Table) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import median_low
 
 from genbench.records.units import device_words
-from genbench.report.columns import COSTS
+from genbench.report.columns import AT_TARGET, COSTS
 from genbench.report.statistics import Estimate
 from genbench.report.table_cell import Entry
 
@@ -63,6 +63,9 @@ def parts(entry: Entry, name: str) -> tuple[str, str]:
 
     Behind the uncertainty stands how many of the row's runs have the value where some do not: (1 of 3).
     """
+    if entry.mark:
+        value, spread = parts(entry._replace(mark=""), name)
+        return f"{value} {entry.mark}", spread
     x = entry.estimate
     if entry.value is None and entry.sign:
         return entry.sign, ""
@@ -70,7 +73,7 @@ def parts(entry: Entry, name: str) -> tuple[str, str]:
     value, spread = short(entry.value) if name in COSTS else written(entry.value), ""
     if x is None:
         return value, ""
-    is_cost_or_count = name in COSTS or isinstance(entry.value, int)
+    is_cost_or_count = (name in COSTS and name not in AT_TARGET) or isinstance(entry.value, int)
     if not is_cost_or_count and (x.half_width > 0 or x.mean == 0 or abs(x.mean) >= 1e-4):
         digits = decimals(x, entry.digits)
         value, spread = rounded(x.mean, digits), uncertainty(x, digits)

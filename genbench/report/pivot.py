@@ -15,7 +15,7 @@ from genbench.report.numbers import shared_decimals, whole, written
 from genbench.report.query import sort_key
 from genbench.report.statistics import estimate
 from genbench.report.table import Table
-from genbench.report.table_cell import NOT_MEASURED, Entry, comparable
+from genbench.report.table_cell import GUIDED, NOT_MEASURED, Entry, comparable
 
 __all__ = ["BEST", "Pivot", "pivot_of", "pivot_of_frame"]
 
@@ -46,7 +46,11 @@ def pivot_of(table: Table) -> Pivot | None:
     if len(axes) != 2 or first is None:
         return None
     keys = [(line.entries[axes[0]].value, line.entries[axes[1]].value) for line in table.lines]
-    places = {key: line.entries[first] for key, line in zip(keys, table.lines, strict=True)}
+    marks = [GUIDED if line.is_guided else "" for line in table.lines]
+    places = {
+        key: line.entries[first]._replace(mark=mark)
+        for key, line, mark in zip(keys, table.lines, marks, strict=True)
+    }
     if len(places) < len(keys):  # rows that differ in something else too
         return None
     names = (table.columns[axes[0]].title, table.columns[axes[1]].title)

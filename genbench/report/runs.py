@@ -12,7 +12,7 @@ from genbench.records.feature_network import FeatureNetwork, merged_networks
 from genbench.records.metric_kinds import KINDS, Kind, merged
 from genbench.report.data_frame import Cell, DataFrame, cells, frame_of
 from genbench.report.one_run import GIVEN, read_run, text
-from genbench.report.settings import differing
+from genbench.report.settings import differing, is_timed
 from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def without_reruns(runs: Runs, by: Sequence[str] = ()) -> tuple[Runs, dict[str, 
     facts = zip(*(cells(runs.frame, name) for name in ("identity", "device", "budget")), strict=True)
     others = zip(*(map(repr, cells(runs.frame, name)) for name in ("precision", *by)), strict=True)
     same_run = {
-        name: (identity or name, device if "seconds" in str(budget) else None, other)
+        name: (identity or name, device if is_timed(budget) else None, other)
         for name, (identity, device, budget), other in zip(names, facts, others, strict=True)
     }
     last = {same_run[name]: name for name in sorted(names, key=natural)}

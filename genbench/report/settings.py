@@ -7,7 +7,9 @@ from typing import Any
 
 from genbench.records.later_keys import without_idle_keys
 
-__all__ = ["budget", "differing", "plain", "settings"]
+__all__ = ["UNTIL", "budget", "differing", "is_timed", "plain", "settings"]
+
+UNTIL = " until "  # begins the words on the target of a budget
 
 # Keys that are columns of their own, or that move no number.
 ELSEWHERE = (
@@ -60,7 +62,7 @@ def budget(config: Mapping[str, Any], device: object = None) -> str | None:
     """Return the training budget of a run in words: 60,000 images; 600 seconds. None where it has none.
 
     device: as a result names it. Of several (8 x NVIDIA ..) the seconds of all of them count: 600 seconds
-    are 4,800 device-seconds.
+    are 4,800 device-seconds. With a target it is said too: 60,000 images until fid 20.
     """
     limits = config.get("budget")
     if not isinstance(limits, dict):
@@ -71,8 +73,17 @@ def budget(config: Mapping[str, Any], device: object = None) -> str | None:
     numbers = {
         unit: x for unit, x in limits.items() if isinstance(x, int | float) and not isinstance(x, bool)
     }
+    until = numbers.pop("until", None)
     words = [f"{x:,} {unit}" if x < 1e9 else f"{x:.4g} {unit}" for unit, x in numbers.items()]
-    return " or ".join(words) or None
+    target = "" if until is None else f"{UNTIL}{limits.get('objective')} {until:g}"
+    return f"{' or '.join(words)}{target}" if words else None
+
+
+def is_timed(budget: object) -> bool:
+    """True for a budget in words by which runs compare on one device alone: in seconds, or with a target,
+    whose time is what they are compared by.
+    """
+    return "seconds" in str(budget) or UNTIL in str(budget)
 
 
 def plain(value: str | float | None) -> str | float | None:

@@ -26,7 +26,7 @@ from genbench.report.query import in_order, measure, order, resolve
 from genbench.report.runs import Runs
 from genbench.report.settings import plain
 from genbench.report.statistics import Leader, adjusted, leader
-from genbench.report.table_cell import NOT_MEASURED, Entry, comparable, entries, joined
+from genbench.report.table_cell import GUIDED, NOT_MEASURED, Entry, comparable, entries, joined
 
 __all__ = [
     "CONDITIONS",
@@ -66,6 +66,14 @@ class Line(NamedTuple):
     def is_given(self) -> bool:
         """True for images that another tool made: no training is known of them, so they are not ranked."""
         return all(value is not None for value in self.cells("given"))
+
+    @property
+    def is_guided(self) -> bool:
+        """True where samples of its runs, or of one of them, are guided towards classes or texts, by any
+        means and at any scale.
+        """
+        options = {*present(self.cells("guidance"))} - {"none"}
+        return bool(options) or any("guid" in str(text) for text in present(self.cells("conditioning")))
 
     @property
     def seeds(self) -> list[Cell]:
@@ -163,7 +171,9 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
         [entries(runs.frame, parts, col.name) for col in columns], columns, runs, is_row_given
     )
     lines = [
-        Line(runs.frame.iloc[places], [*row], {run_budgets[i] for i in places if not is_run_given[i]})
+        guidance_marked(
+            Line(runs.frame.iloc[places], [*row], {run_budgets[i] for i in places if not is_run_given[i]})
+        )
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
     ]
     col = next((col for col in columns if col.better), columns[0])
@@ -196,6 +206,14 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     )
 
 
+def guidance_marked(line: Line) -> Line:
+    """Return a row with a mark behind its first place where its samples are guided, else as it is."""
+    if not line.is_guided:
+        return line
+    first, *rest = line.entries
+    return line._replace(entries=[first._replace(mark=GUIDED), *rest])
+
+
 def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> list[str]:
     """Return the columns that say what rows are, and what their samples are conditioned on where runs differ.
 
@@ -215,7 +233,7 @@ def measures(runs: Runs, query: Query) -> list[str]:
     """Columns of numbers: those asked for, or the usual ones that some run has."""
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
-    there = [name for name in MEASURES if present(cells(runs.frame, name))]
+    there = [name for name in MEASURES if present(cells(runs.frame, name)) or is_awaited(runs, name)]
     is_told = all(str(words).endswith(" images") for words in cells(runs.trained.frame, "budget"))
     if is_told and not stopped_early(runs.frame):
         there = [name for name in there if name != "images_seen"]  # the budget says it
@@ -230,6 +248,11 @@ def measures(runs: Runs, query: Query) -> list[str]:
     rest = [name for name in (*shown, *there) if name not in (*first, *main)]
     # Of the best weights the first metrics and the bits alone: CSV and JSON have the others.
     return [*best_of(first, runs.frame.columns), *main, *rest]
+
+
+def is_awaited(runs: Runs, name: str) -> bool:
+    """True for the time to a target of runs that had one: where none reached it, the table says so."""
+    return name == "target_seconds" and bool(present(cells(runs.frame, "target")))
 
 
 def marked(names: Sequence[str], runs: Runs) -> list[Column]:
@@ -256,6 +279,8 @@ def ranked(
     is_given: of each row, if another tool made its images, so that it is neither tested nor ranked.
     """
     equal = len(set(budgets(runs.trained.frame))) == 1
+    # Runs that end at their target are as good as that by design: they are ranked by their time to it.
+    has_target = bool(present(cells(runs.frame, "target")))
     found, best = {}, set()
     for place, (col, places) in enumerate(zip(columns, content, strict=True)):
         # An error of exactly 0 is not ranked: earlier records have it of models that invert themselves.
@@ -264,6 +289,8 @@ def ranked(
             None if left_out or exact else x.estimate
             for x, left_out, exact in zip(places, is_given, is_exact, strict=True)
         ]
+        if has_target and col.name != "target_seconds":
+            continue
         if col.is_of_best:  # like is compared with like, the last weights with the last
             continue
         if equal and comparable([runs.frame], col.name) and (first := leader(known, col.better)):

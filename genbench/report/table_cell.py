@@ -5,13 +5,16 @@ from typing import NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.records.titles import UNCONDITIONAL
-from genbench.report.columns import BEST, COSTS, LIKELIHOOD
+from genbench.report.columns import AT_TARGET, BEST, COSTS, LIKELIHOOD, TARGET
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, present
 from genbench.report.statistics import Estimate, estimate
 
-__all__ = ["NOT_MEASURED", "Entry", "beside", "comparable", "entries", "joined"]
+__all__ = ["GUIDED", "NOT_MEASURED", "NOT_REACHED", "Entry", "beside", "comparable", "entries", "joined"]
 
 NOT_MEASURED = "–"  # of a model that has the number, where none was asked for
+GUIDED = "‡"
+"""Marks rows whose samples are guided, in every table: guidance gives up diversity for quality."""
+NOT_REACHED = "not reached"  # of a training whose limit came before its target
 SIGNS = {"exact": "", "lower": "≤", "estimate": "≈"}  # a lower bound of a likelihood is an upper one of bits
 
 
@@ -24,6 +27,7 @@ class Entry(NamedTuple):
     runs: int = 0  # of the row; more than the estimate's where some of them lack the number
     is_best: bool = False
     digits: int | None = None  # decimals, where the values of the column share them
+    mark: str = ""  # behind the value: GUIDED of a row whose samples are guided
 
     @property
     def is_partial(self) -> bool:
@@ -48,12 +52,20 @@ def entries(frame: DataFrame, groups: Iterable[Sequence[int]], name: str) -> lis
     is_given = [value is not None for value in cells(frame, "given")]
     lacks = zip(is_given, without_measurement(frame, name), strict=True)
     unmeasured = [given or lack for given, lack in lacks]
+    missed = [name in AT_TARGET and target is not None for target in cells(frame, "target")]
     return [
         entry_of(name, *([column[i] for i in places] for column in columns))
         if any(columns[0][i] is not None for i in places)
-        else Entry(None, sign=NOT_MEASURED if any(unmeasured[i] for i in places) else "")
+        else Entry(None, sign=sign_of([missed[i] for i in places], [unmeasured[i] for i in places]))
         for places in groups
     ]
+
+
+def sign_of(missed: Sequence[bool], unmeasured: Sequence[bool]) -> str:
+    """Return what stands in a place without a value: a target that was missed, what was not measured, or
+    nothing, of what does not exist; one True for a run of the row is enough.
+    """
+    return NOT_REACHED if any(missed) else NOT_MEASURED if any(unmeasured) else ""
 
 
 def without_measurement(frame: DataFrame, name: str) -> list[bool]:
@@ -65,6 +77,8 @@ def without_measurement(frame: DataFrame, name: str) -> list[bool]:
     if name == "reconstruction_mse" or name in LIKELIHOOD:
         counts = "reconstruction_n" if name == "reconstruction_mse" else "likelihood_n"
         return [count == 0 for count in cells(frame, counts)]
+    if name in TARGET:  # of a training without one there is nothing to measure
+        return [False] * len(frame)
     if name in BEST:  # of a model with a likelihood: not retained, or no likelihood was asked for
         measured = zip(cells(frame, "bits_per_dim"), cells(frame, "likelihood_n"), strict=True)
         return [bits is not None or n == 0 for bits, n in measured]

@@ -57,10 +57,12 @@ def first_look(seen: int | None, images: int) -> list[str]:
 
 
 def in_words(budget: Budget) -> str:
-    """Write the limits of a budget: "60,000 images", "600 s or 1.5 PFLOP"."""
+    """Write the limits of a budget: "60,000 images", "600 s or 1.5 PFLOP", "600 s until fid 20"."""
     images = [] if budget.images is None else [f"{budget.images:,} images"]
     others = ((budget.seconds, "s"), (budget.flops, "FLOP"))
-    return " or ".join([*images, *(with_unit(value, unit) for value, unit in others if value is not None)])
+    until = "" if budget.until is None else f" until {budget.objective} {budget.until:g}"
+    limits = [*images, *(with_unit(value, unit) for value, unit in others if value is not None)]
+    return f"{' or '.join(limits)}{until}"
 
 
 def shown(path: Path) -> Path:

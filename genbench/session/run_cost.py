@@ -10,8 +10,10 @@ from genbench.metrics import parameter_count, peak_memory_bytes
 from genbench.records.result import Cost
 from genbench.runtime.device import describe
 from genbench.session.run_parts import Parts
+from genbench.session.validation import target_words
 from genbench.training.flops import sampling_flops, spent_flops
 from genbench.training.state import Trained
+from genbench.training.target import TargetChecks
 
 __all__ = ["run_cost"]
 
@@ -37,6 +39,17 @@ def run_cost(
             training_seconds=trained.seconds,
             fitting_seconds=trained.fitting_seconds,
             images_per_second=trained.images_seen / trained.seconds,
+        )
+    if parts.budget.until is not None:
+        checks = trained.target_checks or TargetChecks()
+        training = replace(
+            training,
+            target=target_words(parts),
+            target_images_seen=checks.images_seen,
+            target_seconds=checks.seconds,
+            target_value=checks.value,
+            target_checks=checks.checks,
+            checking_seconds=checks.checking_seconds,
         )
     return replace(
         training,

@@ -32,7 +32,7 @@ from genbench.session.chosen_precision import chosen_precision
 from genbench.session.first_line import first_lines, first_look, shown
 from genbench.session.run_cost import run_cost
 from genbench.session.run_parts import Configuration, Parts
-from genbench.session.validation import Validator, better_of
+from genbench.session.validation import Validator, better_of, target_of
 from genbench.tracking import Tracker, Trackers
 from genbench.training import checkpoint_contents
 from genbench.training.budget import Budget
@@ -84,7 +84,8 @@ class Session:
         self.evaluator = Evaluator(self.data, parts.metrics, context)
         self.validator = None
         if self.data.validation is not None:
-            self.validator = Validator(self.data, parts.metrics, parts.trainer, context)
+            known = (self.data, parts.metrics, parts.trainer, context)
+            self.validator = Validator(*known, objective=parts.budget.awaited)
 
     def run(self) -> Result:
         """Train, evaluate and return the record of the run, which says how it ended whatever happens; close
@@ -255,6 +256,7 @@ class Session:
                 self.quick_scores,
                 self.validator or (lambda model: {}),
                 better_of(parts.trainer, parts.metrics),
+                target_of(parts),
             ),
             checkpoints=self.checkpoints,
             checkpoint=self.checkpoint,

@@ -20,9 +20,18 @@ from genbench.runtime.context import Context
 from genbench.runtime.stop import StopRequest
 from genbench.session.run_parts import Parts
 from genbench.training.loop import Trainer
+from genbench.training.target import Target
 from genbench.training.validation import validated_phases
 
-__all__ = ["BITS_IMAGES", "Validator", "better_of", "check_validation", "watches"]
+__all__ = [
+    "BITS_IMAGES",
+    "Validator",
+    "better_of",
+    "check_validation",
+    "target_of",
+    "target_words",
+    "watches",
+]
 
 BITS_IMAGES = 64  # a diffusion model passes each of them through its network once for each step of its bound
 PLAIN = ("loss", "bits_per_dim")
@@ -30,14 +39,22 @@ PLAIN = ("loss", "bits_per_dim")
 
 class Validator:
     """Measures averaged weights on the validation images: bits per dimension of at most `BITS_IMAGES` of
-    them, of a model with a likelihood, and the score of trainer.keep_by, if it is one and weights are chosen
-    by it.
+    them, of a model with a likelihood, and what something follows from: the score of trainer.keep_by, if it
+    is one and weights are chosen by it, and the objective that a target is set for (budget.until).
 
     Everything is drawn from generators of its own, the same each time. A request to stop waits for its end,
     so that a resumed training has the same validations.
     """
 
-    def __init__(self, data: ImageData, metrics: Metrics, trainer: Trainer, context: Context) -> None:
+    def __init__(
+        self,
+        data: ImageData,
+        metrics: Metrics,
+        trainer: Trainer,
+        context: Context,
+        *,
+        objective: str | None = None,
+    ) -> None:
         assert data.validation is not None
         self.context, self.keep_by = replace(context, stop=StopRequest()), trainer.keep_by
         few = copy.copy(metrics)
@@ -45,9 +62,11 @@ class Validator:
         held_out = replace(data, test=data.validation, validation=None, undivided=None)
         self.held_out = HeldOut(held_out, few, self.context)
         self.metrics: Metrics | None = None
-        if watches(trainer) and trainer.keep_by not in PLAIN:
+        keys = [trainer.keep_by] * watches(trainer) + [objective] * (objective is not None)
+        self.scored = [key for key in dict.fromkeys(keys) if key is not None and key not in PLAIN]
+        if self.scored:
             self.metrics = metrics.of_size(trainer.evaluate_samples, "trainer.evaluate_samples")
-            self.metrics.scores = [score_of(trainer.keep_by, metrics)]
+            self.metrics.scores = list(dict.fromkeys(score_of(key, metrics) for key in self.scored))
             self.metrics.check_count(
                 len(data.validation),
                 f"data.validation sets {len(data.validation)} images aside",
@@ -81,9 +100,11 @@ class Validator:
         """
         seed = rng.derive(self.context.seed, "validation scores")
         values = self.evaluator.evaluation(model, "ema", metrics, ("validation",), seed).metrics
-        if self.keep_by not in of_ema(values):
-            said = f"trainer.keep_by={self.keep_by} has no value on these images"
-            self.context.progress.say([f"{said}: this validation chooses nothing"])
+        if missing := [key for key in self.scored if key not in of_ema(values)]:
+            said = (
+                f"no value of {' and '.join(missing)} on these images: nothing follows from this validation"
+            )
+            self.context.progress.say([said])
         return {name: value for name, value in values.items() if not MetricName.parse(name).spread}
 
 
@@ -104,15 +125,16 @@ def better_of(trainer: Trainer, metrics: Metrics) -> int:
 
 
 def check_validation(parts: Parts) -> None:
-    """Raise ValueError where trainer.keep=best or trainer.patience cannot be followed: without validations,
-    or by a number that this run's validations do not have or that chooses nothing.
+    """Raise ValueError where trainer.keep=best, trainer.patience or budget.until cannot be followed: without
+    validations, or by a number that this run's validations do not have or that chooses nothing.
     """
-    trainer, model = parts.trainer, parts.model
-    if not watches(trainer):
+    trainer, model, until = parts.trainer, parts.model, parts.budget.until
+    if not watches(trainer) and until is None:
         return
     asked = "trainer.keep=best" if trainer.keep == "best" else f"trainer.patience={trainer.patience}"
+    asked = asked if watches(trainer) else f"budget.until={until:g}"
     if not model.phases:
-        raise ValueError(f"{asked} chooses among weights of a training, and this model is not trained")
+        raise ValueError(f"{asked} follows a training, and this model is not trained")
     if parts.source.validation is None:
         raise ValueError(
             f"{asked} needs validation images: add data.validation=0.1, the share of the training images "
@@ -120,7 +142,55 @@ def check_validation(parts: Parts) -> None:
         )
     if trainer.validate_every_images is None:
         raise ValueError(f"{asked} needs validations: give trainer.validate_every_images, e.g. 10000")
-    check_keep_by(parts)
+    if watches(trainer):
+        check_keep_by(parts)
+    if until is not None:
+        check_target(parts)
+
+
+def check_target(parts: Parts) -> None:
+    """Raise ValueError unless the objective, for which budget.until is set, is a number that validations of
+    this run measure: bits per dimension of a model with a likelihood, or a score of which one way is better
+    and that has a value on these images.
+    """
+    objective, measured = parts.budget.objective, validated_scores(parts)
+    if isinstance(parts.model, Likelihood):
+        measured = ["bits_per_dim", *measured]
+    if objective not in measured:
+        there = f"they measure {', '.join(measured)}: use objective=NAME, " if measured else ""
+        raise ValueError(
+            f"budget.until={parts.budget.until:g} ends the training by the objective {objective}, which the "
+            f"validations of this run do not measure; {there}or add scores by metrics=standard"
+        )
+    if objective != "bits_per_dim":  # few samples are refused here
+        parts.metrics.of_size(parts.trainer.evaluate_samples, "trainer.evaluate_samples")
+
+
+def target_of(parts: Parts) -> Target:
+    """Return the target of a run's training, with the side on which its values are better."""
+    objective = parts.budget.objective
+    better = {kind.key: kind.better for kind in parts.metrics.kinds}.get(objective, -1)
+    return Target(objective, parts.budget.until, better)
+
+
+def target_words(parts: Parts) -> str:
+    """Say in words what a training ends at, and how that is judged: "fid 20 or lower, of 200 samples against
+    the validation images, checked every 10,000 images".
+    """
+    target, trainer = target_of(parts), parts.trainer
+    side = "lower" if target.better < 0 else "higher"
+    on = f"of {trainer.evaluate_samples:,} samples against the validation images"
+    on = f"of at most {BITS_IMAGES} validation images" if target.kind == "bits_per_dim" else on
+    every = f"checked every {trainer.validate_every_images:,} images"
+    return f"{target.kind} {target.until:g} or {side}, {on}, {every}"
+
+
+def validated_scores(parts: Parts) -> list[str]:
+    """Return the kinds of scores that validations of a run can be judged by: one way is better, and model and
+    data have all that they need.
+    """
+    missing = lacking(parts)
+    return [kind.key for kind in parts.metrics.kinds if kind.better and kind.key not in missing]
 
 
 def check_keep_by(parts: Parts) -> None:
@@ -129,7 +199,7 @@ def check_keep_by(parts: Parts) -> None:
     """
     keep_by, phases = parts.trainer.keep_by, list(dict.fromkeys(validated_phases(parts.model)))
     plain, missing = (len(phases) == 1, isinstance(parts.model, Likelihood)), lacking(parts)
-    scores = [kind.key for kind in parts.metrics.kinds if kind.better and kind.key not in missing]
+    scores = validated_scores(parts)
     legal = [name for name, fits in zip(PLAIN, plain, strict=True) if fits] + scores
     if keep_by in legal:
         if keep_by in scores:  # few samples are refused here

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from genbench.generator import Generator
 from genbench.training.best import check_best
+from genbench.training.target import check_target_checks
 
 __all__ = ["best", "is_dense", "origin", "resumable", "weights"]
 
@@ -36,6 +37,7 @@ LATER = {
     "skips": dict,
     "best": dict,
     "loss_scales": dict,
+    "target_checks": dict,
 }  # which those of earlier versions lack
 LETTERS = 80  # of the name of a tensor, in a message
 AXES = 5  # of a tensor, in a message
@@ -111,6 +113,8 @@ def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) ->
         check_kinds(skips, SKIPS)
     if "best" in state:  # of a training with validation images
         check_best(state["best"])
+    if "target_checks" in state:  # of a training with budget.until
+        check_target_checks(state["target_checks"])
     for phase, scale in state.get("loss_scales", {}).items():
         if not isinstance(scale, dict) or scale.keys() != SCALE.keys():
             raise ValueError(f"its loss_scales of {repr(phase)[:40]} have not {' and '.join(SCALE)}")

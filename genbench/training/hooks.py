@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from genbench.generator import Generator
 from genbench.tracking import Tracker
+from genbench.training.target import Target
 
 __all__ = ["Hooks", "OnEvaluate", "OnSample"]
 
@@ -18,7 +19,7 @@ class Hooks(NamedTuple):
     """Functions that a training calls on its way: a tracker of logged values, on_sample(averaged model,
     images seen) for pictures, and on_evaluate(averaged model), which returns scores by name; on_validate
     (averaged model), which returns what validations have besides losses. better: -1 where a lower value of
-    trainer.keep_by is better, 1 where a higher is.
+    trainer.keep_by is better, 1 where a higher is. target: the value at which the training ends, if any.
     """
 
     tracker: Tracker
@@ -26,3 +27,4 @@ class Hooks(NamedTuple):
     on_evaluate: OnEvaluate
     on_validate: OnEvaluate = lambda model: {}
     better: int = -1
+    target: Target = Target()

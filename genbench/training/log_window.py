@@ -86,6 +86,7 @@ class Clock:
     def __init__(self, seconds: float, images_seen: int) -> None:
         self.origin = time.monotonic() - seconds
         self.last = (images_seen, seconds)
+        self.last_pause = 0.0
 
     def seconds(self) -> float:
         """Return the seconds of training so far, of all sessions, without pauses."""
@@ -101,7 +102,10 @@ class Clock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the time inside the block, such as that of pictures, out of the seconds of training."""
+        """Leave the time inside the block, such as that of pictures, out of the seconds of training;
+        `last_pause` has its seconds afterwards.
+        """
         start = time.monotonic()
         yield
-        self.origin += time.monotonic() - start
+        self.last_pause = time.monotonic() - start
+        self.origin += self.last_pause

@@ -144,8 +144,8 @@ def train(
     checkpoint: dict[str, Any] | None,
     context: Context,
 ) -> Trained:
-    """Train a model on data.train until the budget is spent or a stop is requested; returns it with its
-    average and its optimizers.
+    """Train a model on data.train until the budget is spent, a validation finds hooks.target reached or a
+    stop is requested; returns it with its average and its optimizers.
 
     checkpoint: the state to resume from, None for a new training; checkpoints: where states are saved.
     Each step draws its randomness from (seed, images seen), so that a resumed training equals an
@@ -297,6 +297,7 @@ def train(
                     found = validation.measure(average, phases)
                 timed = {"epoch": run.images_seen / len(data.train), "training_seconds": run.seconds}
                 tracker.log(found | timed, images_seen=run.images_seen)
+                run.check_target(hooks.target, found, clock.last_pause)
                 if validation.enter(found, run, phases) and trainer.keep == "best":
                     save_best()
 

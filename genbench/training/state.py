@@ -2,6 +2,7 @@
 run restores.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from genbench.training.ema import Ema
 from genbench.training.loss_scale import LossScaler
 from genbench.training.nonfinite import Skips
 from genbench.training.step import restore
+from genbench.training.target import Target, TargetChecks, validated
 
 __all__ = ["Trained"]
 
@@ -39,6 +41,8 @@ class Trained:
     skips: Skips = field(default_factory=Skips)
     best: Best | None = None
     """The best validation so far, of a training with validation images."""
+    target_checks: TargetChecks | None = None
+    """What checks of the target found, of a training with budget.until."""
     scalers: dict[str, LossScaler] = field(default_factory=dict)
     """Scale of the loss of each phase under float16; {} in other precisions."""
     saved_images: int | None = None
@@ -55,6 +59,22 @@ class Trained:
         """
         batches: dict[str, float] = {"skipped_batches": self.skips.total} if guarded else {}
         return batches | ({"overflows": self.overflows} if self.scalers else {})
+
+    def check_target(self, target: Target, found: Mapping[str, float], took: float) -> None:
+        """End the training where a validation, by its names in the log, finds the target reached; nothing
+        without a target. took: seconds of the validation, which are counted apart.
+        """
+        if target.until is None:
+            return
+        self.target_checks = checks = self.target_checks or TargetChecks()
+        checks.checking_seconds += took
+        value = validated(found, target.kind)
+        if value is None:  # before the last stage of a model, or where the score could not be taken
+            return
+        checks.checks, checks.value = checks.checks + 1, value
+        if target.is_reached(value):
+            checks.images_seen, checks.seconds = self.images_seen, self.seconds
+            self.finished = True
 
     def state(self, tracker: Tracker, window: dict[str, Tensor], data_key: str) -> dict[str, Any]:
         """Return the content of a checkpoint: state dicts, numbers and strings.
@@ -77,6 +97,7 @@ class Trained:
             "window": window,
             "tracker": tracker.state(),
             **({} if self.best is None else {"best": asdict(self.best)}),
+            **({} if self.target_checks is None else {"target_checks": asdict(self.target_checks)}),
             **({"loss_scales": scales} if scales else {}),
         }
 
@@ -97,3 +118,5 @@ class Trained:
         self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
         self.skips, self.saved_images = Skips(**state.get("skips", {})), self.images_seen
         self.best = Best(**state["best"]) if "best" in state else None
+        checks = state.get("target_checks")
+        self.target_checks = None if checks is None else TargetChecks(**checks)

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from genbench.data import Split
 from genbench.generator import Generator
-from genbench.records.metric_name import is_metric, of_ema
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.training.best import Best
@@ -15,6 +14,7 @@ from genbench.training.budget import crossed
 from genbench.training.hooks import OnEvaluate
 from genbench.training.state import Trained
 from genbench.training.step import model_batch
+from genbench.training.target import validated
 
 __all__ = ["MOST", "Validation", "validated_phases"]
 
@@ -122,10 +122,7 @@ class Validation:
         """Pick what validations are compared by out of one, None where it has no such value."""
         if self.keep_by == "loss":
             return found.get("validation/loss", found.get(f"validation/{phases[0]}/loss"))
-        if self.keep_by == "bits_per_dim":
-            return found.get("validation/bits_per_dim")
-        names = {name.removeprefix("validation/"): value for name, value in found.items()}
-        return of_ema({name: value for name, value in names.items() if is_metric(name)}).get(self.keep_by)
+        return validated(found, self.keep_by)
 
     def note(self, best: Best | None) -> str:
         """Words for the progress bar: the latest and the best validation, "" before the first."""

@@ -7,6 +7,7 @@ import pytest
 
 from genbench.cli import main as cli
 from genbench.evaluation.sampler_sweep import combinations
+from genbench.report.sampler_sweeps import read_sweeps
 from tests.conftest import Make
 
 DDPM = ("network.width=8", "network.blocks=1", "sampler.steps=3", "metrics.samples=32")
@@ -53,6 +54,29 @@ def test_a_row_for_each_setting_with_its_passes_and_scores_and_a_picture(
     assert float(starred.partition("★ ")[2].split(" ")[0].replace(",", "")) == pytest.approx(best, rel=0.01)
     assert "held-out images (reference for a perfect model): " in shown
     assert max(map(len, shown.splitlines())) <= max(80, len(str(tmp_path)) + 80)
+
+
+@pytest.mark.slow
+def test_sweeps_go_into_the_run_and_other_samples_are_scored_against_validation_images(
+    made: Make, tmp_path: Path
+) -> None:
+    run = made(*DDPM, "data.validation=0.1")
+    sweep(run, "--steps", "2,4", "--n", "20", "--validation")
+    sweep(run, "--steps", "2,4", "--n", "20")
+    with_validation, without = (pd.read_csv(run / "sampler_sweeps" / n / "table.csv") for n in "12")
+    (fid,) = (name for name in with_validation if name.startswith("fid[") and "validation" in name)
+    assert with_validation[fid].nunique() == 2
+    assert not any("validation" in name for name in without)
+    assert (
+        with_validation[without.columns]
+        .drop(columns="seconds_per_image")
+        .equals(without.drop(columns="seconds_per_image"))
+    )
+    found, refused = read_sweeps(run)
+    assert (len(found), refused) == (2, [])
+    with pytest.raises(ValueError, match="--validation needs a run with validation images"):
+        sweep(made(*DDPM), "--out", tmp_path / "s", "--steps", "2", "--n", "20", "--validation")
+    assert not (tmp_path / "s").exists()
 
 
 def test_scales_are_measured_and_shown_from_the_same_noise(made: Make, tmp_path: Path) -> None:

@@ -11,14 +11,20 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from genbench import app
+from genbench.app.build import check_objective
 from genbench.data import Digits, ImageData, prepare
+from genbench.errors import UsageError
 from genbench.metrics import FID, Metrics
 from genbench.metrics.features.shipped import DigitsFeatures
 from genbench.metrics.reference import reference, reference_path
+from genbench.report.compare import compare
+from genbench.report.formats.markdown import markdown
+from genbench.report.table import Query
 from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
-from genbench.session.validation import BITS_IMAGES, Validator
+from genbench.session.validation import BITS_IMAGES, Validator, target_of, target_words
 from genbench.training.loop import Trainer
+from genbench.training.target import Target
 from tests.conftest import Command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,3 +115,73 @@ def test_a_run_keeps_its_best_weights_and_says_that_it_ended_early(tmp_path: Pat
     best = torch.load(path.parent / "checkpoints" / "best.pt", weights_only=True)
     assert best["best"]["value"] == min(values.values()) == values[best["images_seen"]]
     assert all(math.isfinite(line["validation/bits_per_dim"]) for line in lines if name in line)
+
+
+UNTIL = "budget.until=20"
+
+
+def test_a_target_makes_another_run_and_without_one_the_objective_counts_for_nothing() -> None:
+    assert identity("objective=kid") == identity()
+    found = [(ON, UNTIL), (ON, "budget.until=10"), (ON, UNTIL, "objective=kid")]
+    assert len({identity(ON), *(identity(*words) for words in found)}) == len(found) + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((UNTIL,), r"budget\.until=20 needs validation images: add data\.validation"),
+        ((UNTIL, ON, "trainer.validate_every_images=null"), r"budget\.until=20 needs validations"),
+        (
+            (UNTIL, ON, "model=gan", "objective=bits_per_dim"),
+            r"they measure is, fid, kid, .*: use objective=NAME",
+        ),
+        (
+            (UNTIL, ON, "objective=fid_class"),
+            "the objective fid_class, which the validations of this run do not",
+        ),
+        ((UNTIL, ON, "metrics=none"), "they measure bits_per_dim: use objective=NAME, or add scores"),
+        ((UNTIL, ON, "budget.images=null"), r"budget\.until=20 may never be reached"),
+    ],
+)
+def test_a_target_that_no_check_can_find_reached_is_refused_with_what_is_measured(
+    words: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        app.build(config("device=cpu", *words))
+
+
+def test_a_target_may_be_of_a_score_that_is_to_be_high() -> None:
+    parts = app.build(config("device=cpu", ON, "budget.until=0.5", "objective=recall"))
+    assert target_of(parts) == Target("recall", 0.5, 1)
+    check_objective("recall", parts, is_asked=True)
+    with pytest.raises(ValueError, match="lower must be better"):
+        check_objective("recall", parts, is_asked=True, is_minimised=True)
+    with pytest.raises(ValueError, match="lower must be better"):
+        check_objective("recall", app.build(config("device=cpu")), is_asked=True)
+    assert target_words(parts) == (
+        "recall 0.5 or higher, of 200 samples against the validation images, checked every 10,000 images"
+    )
+
+
+def test_a_run_says_when_it_reached_its_target_or_that_it_did_not(tmp_path: Path, main: Command) -> None:
+    words = ("model=vae", ON, "trainer.validate_every_images=64", "trainer.evaluate_samples=20")
+    few = ("metrics.samples=20", "metrics.likelihood_samples=8", "scores=[fid]", "trainer.batch_size=32")
+    here = ("tracker=jsonl", "device=cpu", "precision=fp32", "budget.images=128", f"runs_dir={tmp_path}")
+    small = ("network.encoder.width=8", "network.decoder.width=8", "trainer.sample_every_images=null")
+    found = {}
+    for until in (1e6, 1e-6):
+        done = main(*words, *few, *here, *small, f"budget.until={until}")
+        assert done.returncode == 0, done.stderr
+        (path,) = (path for path in tmp_path.glob("*/*/result.json") if path not in found)
+        found[path] = json.loads(path.read_text())["cost"]
+        said = " ".join(done.stdout.split())
+        assert ("reached after 64 images" if until > 1 else "not reached (last check:") in said
+    reached, missed = found.values()
+    assert (reached["images_seen"], missed["images_seen"]) == (64, 128)
+    assert (reached["target_images_seen"], reached["target_checks"]) == (64, 1)
+    assert reached["target_seconds"] <= reached["training_seconds"]
+    assert ("target_seconds" in missed, missed["target_checks"]) == (False, 2)
+    assert missed["checking_seconds"] > 0
+    text = markdown(compare(tmp_path, Query()))
+    assert "time to target" in text
+    assert "not reached" in text

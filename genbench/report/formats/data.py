@@ -11,7 +11,7 @@ from contextlib import suppress
 from genbench.records.files import plain
 from genbench.records.metric_name import is_metric, rank
 from genbench.records.titles import UNCONDITIONAL
-from genbench.report.columns import AXES, COSTS, LIKELIHOOD
+from genbench.report.columns import AXES, COSTS, LIKELIHOOD, TARGET
 from genbench.report.compare import Comparison
 from genbench.report.data_frame import Cell, cells
 from genbench.report.one_run import network_columns
@@ -66,7 +66,8 @@ def run_records(runs: Runs, only: Sequence[str]) -> list[dict[str, Cell]]:
     known = list(runs.frame.columns)
     metrics = sorted(filter(is_metric, known), key=rank)
     chosen = [name for name in (*runs.choices, *runs.settings) if not is_metric(name)]
-    names = [*FIRST, *chosen, *metrics, *LIKELIHOOD, "reconstruction_mse", *COSTS]
+    costs = [name for name in COSTS if name in known or name not in TARGET]
+    names = [*FIRST, *chosen, *metrics, *LIKELIHOOD, "reconstruction_mse", *costs]
     told = [] if {*cells(runs.frame, "conditioning")} <= {None, UNCONDITIONAL} else ["conditioning"]
     names = ["run", "seed", *told, *only] if only else [*names, *sorted({*known} - {*names})]
     names = list(dict.fromkeys(names))

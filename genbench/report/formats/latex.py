@@ -20,6 +20,7 @@ SPECIAL |= {letter: f"\\text{name}{{}}" for letter, name in zip("\\~^<>|", NAMES
 # "[" at the beginning of a row would be an argument of the line break before it, "*" its starred form.
 SPECIAL |= {letter: f"{{{letter}}}" for letter in "[]*"} | {'"': "{\\char34}", "–": "--"}
 SYMBOLS = {"±": "pm", "≤": "le", "≈": "approx", "∞": "infty", "↓": "downarrow", "↑": "uparrow", "†": "dag"}
+SYMBOLS["‡"] = "ddag"
 SPECIAL |= {letter: f"$\\{name}$" for letter, name in SYMBOLS.items()}
 HEAD = "% needs \\usepackage{booktabs} and \\usepackage{graphicx}\n"
 IN_PAPER = ("bits_per_dim", "passes_per_sample", "seconds_per_image")  # beside the first metrics

@@ -10,6 +10,7 @@ from genbench.report.compare import Comparison
 from genbench.report.conclusion import conclusion
 from genbench.report.data_frame import DataFrame
 from genbench.report.footnotes import notes
+from genbench.report.matched import matched
 from genbench.report.numbers import written
 from genbench.report.overview import overview
 from genbench.report.pivot import Pivot, pivot_of
@@ -35,6 +36,11 @@ def markdown(found: Comparison) -> str:
         lines.append(grid(titles, table.texts(escape, "**{}**"), table.is_number))
         if (pivot := pivot_of(table)) is not None:
             lines.append(pivot_markdown(pivot))
+        for each in matched(table, found.runs.paths):
+            rows = [[escape(text) for text in row] for row in each.texts]
+            lines.append(f"{escape(each.title)} ({escape(each.basis)})\n")
+            lines.append(grid([*map(escape, each.heads)], rows, each.are_numbers))
+            lines.append("\n".join(map(note, each.notes)) + "\n")
         lines += [*map(note, notes(table)), ""]
     return "\n".join([*lines, *map(note, found.ending)]).rstrip() + "\n"
 

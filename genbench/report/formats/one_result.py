@@ -250,6 +250,7 @@ def costs(cost: Cost) -> dict[str, str]:
     device = device_words(cost.device or "an unknown device")
     return {
         "training": training(cost),
+        **target(cost),
         "sampling": sampling(cost),
         "model": f"{written(cost.parameters)} parameters, {memory}on {device}",
         "evaluation": with_unit(cost.evaluation_seconds, "s"),
@@ -269,6 +270,21 @@ def training(cost: Cost) -> str:
         f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{fitting} "
         f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{skipped}{early}"
     )
+
+
+def target(cost: Cost) -> dict[str, str]:
+    """Return what the training was to end at, if it reached that, and what the checks took; nothing of a run
+    without budget.until.
+    """
+    if cost.target is None:
+        return {}
+    reached = f"not reached (last check: {written(cost.target_value)})"
+    if cost.target_images_seen is not None:
+        after = f"{cost.target_images_seen:,} images, {with_unit(cost.target_seconds, 's')}"
+        reached = f"reached after {after} ({written(cost.target_value)})"
+    several = "" if cost.target_checks == 1 else "s"
+    checks = f"{written(cost.target_checks)} check{several} in {with_unit(cost.checking_seconds, 's')}"
+    return {"target": f"{in_one_line(cost.target)}: {reached}; {checks}, no part of the training's"}
 
 
 def sampling(cost: Cost) -> str:

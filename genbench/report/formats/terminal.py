@@ -14,6 +14,7 @@ from genbench.report.compare import Comparison
 from genbench.report.conclusion import conclusion
 from genbench.report.footnotes import notes
 from genbench.report.formats.markdown import head, pivot_markdown, raised
+from genbench.report.matched import Matched, matched
 from genbench.report.numbers import whole
 from genbench.report.overview import overview
 from genbench.report.pivot import Pivot, pivot_of
@@ -49,6 +50,8 @@ def print_comparison(found: Comparison, console: Console) -> None:
             console.print(grid(block), "", sep="\n")
         if (pivot := pivot_of(table)) is not None:
             print_pivot(pivot, console)
+        for each in matched(table, found.runs.paths):
+            print_matched(each, console)
         for note in notes(table):
             console.print(wrapped(raised(note), console.width), soft_wrap=True)
         console.print()
@@ -80,6 +83,20 @@ def print_pivot(pivot: Pivot, console: Console) -> None:
     console.print(wrapped(pivot.title, console.width), style="bold", soft_wrap=True)
     for block in blocks([labels, labels, *columns], console.width):
         console.print(grid(block), "", sep="\n")
+
+
+def print_matched(found: Matched, console: Console) -> None:
+    """Print the ranking of curves of quality against diversity with its notes, as wide as the terminal."""
+    console.print(wrapped(f"{found.title} ({found.basis})", console.width), style="bold", soft_wrap=True)
+    columns = [
+        Shown(in_one_line(head), [Text(in_one_line(row[i])) for row in found.texts], is_number)
+        for i, (head, is_number) in enumerate(zip(found.heads, found.are_numbers, strict=True))
+    ]
+    for block in blocks([columns[0], *columns], console.width):
+        console.print(grid(block), "", sep="\n")
+    for note in found.notes:
+        console.print(wrapped(note, console.width), soft_wrap=True)
+    console.print()
 
 
 def wrapped(note: str, width: int, indent: str = "  ") -> Text:

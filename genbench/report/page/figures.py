@@ -10,14 +10,26 @@ from genbench.records.feature_network import WEAK_SIGN
 from genbench.records.metric_kinds import Kind
 from genbench.records.metric_name import MetricName
 from genbench.report.columns import Column, column
+from genbench.report.matched import Matched
 from genbench.report.page import run_folder
+from genbench.report.page.labelled_curves import matched_figure, named_line_figure
 from genbench.report.page.pictures import MOVING, STILL, Pictures, pictures_of, rank
 from genbench.report.page.svg import Figure, Line, Point, line_figure, scatter_figure
 from genbench.report.table import Line as TableRow
 from genbench.report.table import Table, budget_groups
 from genbench.report.table_cell import comparable, entries
 
-__all__ = ["Panel", "Picture", "ShownRow", "cost_panel", "noise_panel", "pictures_by_kind", "training_panel"]
+__all__ = [
+    "Panel",
+    "Picture",
+    "ShownRow",
+    "cost_panel",
+    "matched_panels",
+    "noise_panel",
+    "pictures_by_kind",
+    "seconds_panel",
+    "training_panel",
+]
 
 COSTS = {"seconds_per_image": "seconds per sample", "training_seconds": "seconds of training"}
 CURVES, PICTURED = 16, 60  # the most rows whose curves, and whose pictures, are shown
@@ -122,6 +134,34 @@ def training_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel
         else:
             figures.append(line_figure(lines[name], x_title="images seen", y_title=name, logarithmic_y=True))
     return panel(figures, note)
+
+
+def matched_panels(found: Sequence[Matched]) -> list[tuple[Matched, Panel]]:
+    """Each comparison of quality against diversity with its figure, whose legend names all rows."""
+    return [(each, panel([matched_figure(each)])) for each in found]
+
+
+def seconds_panel(rows: Sequence[ShownRow], kinds: Mapping[str, Kind]) -> Panel:
+    """The curves of each score, and of bits per dimension, over the seconds of training, a line for each of
+    the first rows with its name at its end; nothing of runs that logged no seconds beside them.
+    """
+    lines: dict[str, list[Line]] = {}
+    for row in rows[:CURVES]:
+        for name, (xs, ys) in run_folder.read_log(row.path, over="training_seconds")[0].items():
+            if not name.endswith("/loss"):
+                lines.setdefault(name, []).append(Line(row.number, row.name, xs, ys))
+    figures = []
+    for name in sorted(lines):
+        metric = run_folder.metric_of(name)
+        basis = "" if metric is None else f" ({MetricName.parse(metric).basis})"
+        col = column("bits_per_dim" if metric is None else metric, kinds)
+        where = "validation images" if is_validation(name) else "training images"
+        title = f"{col.title} against the {where} over seconds of training{basis}"
+        if metric is None:
+            title = f"{col.title} of {where} over seconds of training"
+        titles = {"x_title": "seconds of training", "y_title": f"{col.title} {col.arrow}".rstrip()}
+        figures.append(named_line_figure(lines[name], title=title, **titles))
+    return panel(figures, first_rows(len(rows), CURVES))
 
 
 def trained_loss(name: str, names: Iterable[str]) -> str:

@@ -78,20 +78,21 @@ def objects(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
     return [node if isinstance(node := record.get(name), dict) else {} for name in names]
 
 
-def read_log(folder: Path) -> tuple[Curves, Sequence[int]]:
+def read_log(folder: Path, *, over: str = "images_seen") -> tuple[Curves, Sequence[int]]:
     """Read every loss, every score of EMA weights and every validation that a run has logged, nothing without
     a log.
 
-    Returns the curves, and the numbers of the lines that hold no event, which are passed over.
+    Returns the curves over another logged value, and the numbers of the lines that hold no event, which are
+    passed over, as events without that value are.
     """
     objects, damaged = parse_lines(log_bytes(folder))
     curves: Curves = {}
     for event in objects.values():
         for name, value in event.items():
             is_curve = re.fullmatch(".*/loss", name) or name == BITS or metric_of(name)
-            if is_curve and {type(value), type(event.get("images_seen"))} <= {int, float}:  # no bool
+            if is_curve and {type(value), type(event.get(over))} <= {int, float}:  # no bool
                 xs, ys = curves.setdefault(name, ([], []))
-                xs.append(event["images_seen"])
+                xs.append(event[over])
                 ys.append(value)
     return curves, damaged
 

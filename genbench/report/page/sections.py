@@ -7,6 +7,7 @@ from typing import Any
 from genbench.report.compare import Comparison
 from genbench.report.conclusion import conclusion
 from genbench.report.footnotes import notes
+from genbench.report.matched import matched
 from genbench.report.numbers import written
 from genbench.report.page import figures, run_folder
 from genbench.report.page.figures import ShownRow
@@ -51,6 +52,8 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
         "notes": notes(table, with_settings=1 < len(table.lines) <= COMPARED),
         "pivot": pivot_of(table),
         "costs": costs,
+        "matched": figures.matched_panels(matched(table, found.runs.paths)),
+        "seconds": figures.seconds_panel(rows, table.runs.kinds),
         "training": figures.training_panel(rows, table.runs.kinds),
         "noise": figures.noise_panel(rows),
         "pictures": figures.pictures_by_kind(rows, pictures),

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 import numpy as np
 from markupsafe import Markup
 
-from genbench.report.page.label_positions import SYMBOL, place_labels
+from genbench.report.page.label_positions import SYMBOL, Label, place_labels
 from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from matplotlib.axis import XAxis, YAxis
     from matplotlib.figure import Figure as WholeFigure
 
-__all__ = ["COLOURS", "SHAPES", "Figure", "Line", "Point", "line_figure", "pareto_front", "scatter_figure"]
+__all__ = [
+    "COLOURS",
+    "SHAPES",
+    "Figure",
+    "Line",
+    "Point",
+    "are_drawable",
+    "averaged",
+    "line_figure",
+    "new_axes",
+    "pareto_front",
+    "room",
+    "scatter_figure",
+    "set_scale",
+    "to_svg",
+    "write_label",
+]
 
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 46  # margins around the axes
@@ -219,7 +235,7 @@ def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[
         place_labels,
         symbols=np.hstack([places - SYMBOL, places + SYMBOL]),
         lines=np.add(np.reshape(lines, (-1, 4)), (-1, -1, 1, 1)),
-        room=np.array([LEFT, BOTTOM, WIDTH, HEIGHT]),
+        room=room(),
     )
     texts = [in_one_line(p.name) for p in points]
     labels = place(texts, places) if len(points) <= NAMED else [None]
@@ -231,21 +247,30 @@ def add_labels(axes: "Axes", points: Sequence[Point], fronts: Iterable[Sequence[
         texts = [str(p.row + 1) for p in points]
         labels = place(texts, places[shown], every=True)
     for point, text, label in zip(points, texts, labels, strict=True):
-        if label is None:
-            continue
-        leader = {"arrowstyle": "-", "relpos": ((1 - label.side) / 2, 0.5), "shrinkB": SYMBOL}
-        axes.annotate(
-            text,
-            (point.x, point.y),
-            (label.x, label.y),
-            textcoords="offset points",
-            ha=("center", "left", "right")[int(label.side)],
-            va="center_baseline",
-            gid=f"label-{point.row}",
-            parse_math=False,
-            arrowprops=leader | {"gid": f"leader-{point.row}"} if label.has_leader else None,
-        )
+        if label is not None:
+            write_label(axes, point, text, label)
     return {p.row: p.name for p in points} if is_numbered else {}
+
+
+def room() -> np.ndarray:
+    """The box (4,) inside a figure in which labels stand: left, bottom, right, top."""
+    return np.array([LEFT, BOTTOM, WIDTH, HEIGHT])
+
+
+def write_label(axes: "Axes", point: Point, text: str, label: Label) -> None:
+    """Write a text beside a point, where it was placed, with a leader line where that is not near."""
+    leader = {"arrowstyle": "-", "relpos": ((1 - label.side) / 2, 0.5), "shrinkB": SYMBOL}
+    axes.annotate(
+        text,
+        (point.x, point.y),
+        (label.x, label.y),
+        textcoords="offset points",
+        ha=("center", "left", "right")[int(label.side)],
+        va="center_baseline",
+        gid=f"label-{point.row}",
+        parse_math=False,
+        arrowprops=leader | {"gid": f"leader-{point.row}"} if label.has_leader else None,
+    )
 
 
 def to_svg(axes: "Axes", title: str, tips: Mapping[str, str]) -> Markup:
