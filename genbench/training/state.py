@@ -2,6 +2,8 @@
 run restores.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ from genbench.training.best import Best
 from genbench.training.ema import Ema
 from genbench.training.loss_scale import LossScaler
 from genbench.training.nonfinite import Skips
+from genbench.training.snapshots import Snapshots
 from genbench.training.step import restore
 
 __all__ = ["Trained"]
@@ -41,6 +44,8 @@ class Trained:
     """The best validation so far, of a training with validation images."""
     scalers: dict[str, LossScaler] = field(default_factory=dict)
     """Scale of the loss of each phase under float16; {} in other precisions."""
+    snapshots: Snapshots | None = None
+    """Averages for trainer.ema_snapshots; None where a training has none."""
     saved_images: int | None = None
     """Images seen by the last checkpoint, None before the first."""
 
@@ -78,7 +83,16 @@ class Trained:
             "tracker": tracker.state(),
             **({} if self.best is None else {"best": asdict(self.best)}),
             **({"loss_scales": scales} if scales else {}),
+            **({} if self.snapshots is None else self.snapshots.state()),
         }
+
+    def follow(self, spent: float, pause: Callable[[], AbstractContextManager[None]]) -> None:
+        """Move the averages of trainer.ema_snapshots after a step, and write a snapshot where one is due.
+
+        spent: share of the budget; pause: makes the block in which the clock of the training stands still.
+        """
+        if self.snapshots is not None:
+            self.snapshots.step(self.images_seen, spent, finished=self.finished, pause=pause)
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore weights, optimizers and counts, in place, from the content of a checkpoint, which
@@ -91,6 +105,8 @@ class Trained:
         for phase, scale in state.get("loss_scales", {}).items():
             if phase in self.scalers:  # else the run now computes in another precision
                 self.scalers[phase].load(scale)
+        if self.snapshots is not None:
+            self.snapshots.load(state)
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
