@@ -44,7 +44,7 @@ CASCADES = (
     Wrong(f"{CASCADE} network=unet", ("network=unet does not fit", "unet_super_resolution")),
     Wrong(
         f"{CASCADE} conditional=true guidance=classifier",
-        ("guidance=classifier knows images of one size", "guidance=classifier_free"),
+        ("guidance=classifier and guidance=auto know images of one size", "guidance=classifier_free"),
     ),
 )
 
