@@ -65,8 +65,8 @@ class AutoGuidance(Extrapolation):
                 "guidance=auto compares two models at equal noise, and schedule=learned changes it in "
                 "training: use another schedule in both runs"
             )
-        levels = [each.noise_levels()[1] for each in (process, self.process)]
-        if levels[0].shape != levels[1].shape or not torch.allclose(*levels):
+        levels, others = (each.noise_levels()[1] for each in (process, self.process))
+        if levels.shape != others.shape or not torch.allclose(levels, others):
             raise ValueError(
                 "the schedule of guidance.guide is another one, with other noise at the same t: give a run "
                 "of the same schedule and its settings"
