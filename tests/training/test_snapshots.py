@@ -70,7 +70,7 @@ def test_they_are_equally_spaced_and_the_last_one_is_at_the_end(checkpoints: Pat
     assert (checkpoints / "snapshot-16.pt").stat().st_size > snapshot_bytes(toy_model())
 
 
-@pytest.mark.parametrize("std", [0.05, 0.07, 0.1, 0.15])
+@pytest.mark.parametrize("std", [0.07, 0.15])
 def test_the_average_that_is_rebuilt_is_the_one_that_was_tracked(checkpoints: Path, std: float) -> None:
     rebuilt = rebuild(checkpoints, std)
     for found, exact in zip(rebuilt.parameters(), tracked(std), strict=True):
