@@ -35,6 +35,7 @@ SMALL_NETWORKS = {
 OF_RUNS = {
     ("autoencoder", "run"),
     ("base_model", "run"),
+    ("guidance", "auto"),
     ("guidance", "classifier_of_run"),
     ("guidance", "classifier_outside"),
     ("image_encoder", "captioned_fashion_mnist"),

@@ -71,6 +71,7 @@ def build(
     from genbench.session.run_parts import Parts, no_optimizer
     from genbench.session.validation import check_validation
     from genbench.training.lr_schedule import Constant
+    from genbench.training.recipe_checks import check_snapshots
 
     with refusing():
         # Keys first, then the data, whose shape the values of all other groups refer to.
@@ -114,6 +115,7 @@ def build(
         parts.check_budget()
         parts.check_optim()
         check_validation(parts)
+        check_snapshots(parts.model, parts.trainer.ema_snapshots)
         if parts.trainer.compile:
             check_compiler(device)
         try:

@@ -23,7 +23,7 @@ from genbench.app.recorded_config import (
     words_of,
 )
 from genbench.app.recorded_model import built_as
-from genbench.app.run_names import resolved
+from genbench.app.run_names import resolved, weights_hash
 from genbench.app.search_path import composing
 from genbench.app.words import assigned, check_word, parse_override
 from genbench.config import schema
@@ -31,6 +31,7 @@ from genbench.records.files import read_json
 from genbench.records.flatten import flatten
 from genbench.records.recorded_overrides import OVERRIDES
 from genbench.records.run_directory import Run
+from genbench.runtime.downloads import may_download
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,6 +52,7 @@ def load(
     device: str = "auto",
     weights: str = "ema",
     overrides: Mapping[str, object] | None = None,
+    sha256: str | None = None,
 ) -> "Generator":
     """Return the trained model of a run, or of a folder that `genbench export` wrote, in evaluation mode and
     without gradients.
@@ -58,7 +60,9 @@ def load(
     weights: "ema" for the averaged ones, "best" for those of the checkpoint that was the best on the
     validation split (trainer.keep=best), "raw" for those of the last step. overrides: other settings of the
     sampling: {"sampler": "ddim", "steps": 20}, {"guidance.scale": 3.0}. Warns where the training has not
-    ended. Raises FileNotFoundError where the run has no such checkpoint yet, Damaged where none can be used,
+    ended. sha256: of its weights, where a model that takes a part of this run records it; it is compared at
+    the user's own command alone.
+    Raises FileNotFoundError where the run has no such checkpoint yet, Damaged where none can be used, and
     ValueError on a setting that the model does not have.
     """
     from genbench.runtime import device as devices
@@ -66,6 +70,8 @@ def load(
     from genbench.training import checkpoint_contents
     from genbench.training.checkpoint import CheckpointStore
 
+    if sha256 is not None and may_download() and weights_hash(str(run_dir)) != sha256:
+        raise ValueError(f"sha256 is {sha256}, which is not that of the weights of {run_dir}: leave it out")
     if is_exported(Path(run_dir)):
         return load_exported(Path(run_dir), device=device, weights=weights, overrides=overrides)
     here, target = Run(Path(run_dir)), devices.choose(device)

@@ -23,6 +23,7 @@ __all__ = [
     "resolved",
     "run_dir",
     "settings_once",
+    "weights_hash",
     "without_hydra",
 ]
 
@@ -145,7 +146,18 @@ def file_hash(path: str | None) -> str | None:
         found = file.stat()
         return hash_of(file, found.st_size, found.st_mtime_ns)
     except OSError as error:
-        raise ValueError(f"guidance.weights={path} cannot be read. {explain(error)}") from error
+        raise ValueError(f"{path} cannot be read. {explain(error)}") from error
+
+
+def weights_hash(run_dir: str | None) -> str | None:
+    """Return the SHA-256 of the weights of a run, of its last checkpoint or of an exported folder's file, for
+    the identity of a run that takes a part of it; None where there are none. Raises ValueError where the file
+    cannot be read.
+    """
+    folder = None if run_dir is None else expanded(str(run_dir), "write the whole path, or set HOME")
+    names = ("checkpoints/last.pt", "model.safetensors")
+    files = [] if folder is None else [folder / name for name in names if (folder / name).is_file()]
+    return file_hash(str(files[0])) if files else None
 
 
 @cache
@@ -158,5 +170,6 @@ def hash_of(file: Path, size: int, changed: int) -> str:
 # At import, since the workers of parallel launchers run no other entry point before they resolve a name.
 OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
 OmegaConf.register_new_resolver("genbench.sha256", file_hash, replace=True)
+OmegaConf.register_new_resolver("genbench.weights_sha256", weights_hash, replace=True)
 OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
 OmegaConf.register_new_resolver("genbench.small_shape", small_shape, replace=True)

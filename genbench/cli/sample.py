@@ -2,10 +2,9 @@
 
 import itertools
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +19,7 @@ from genbench.cli.sampling_options import (
     Settings,
     Steps,
     given_prompts,
+    listed,
     sampling_settings,
 )
 from genbench.cli.verb import (
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from genbench.evaluation.sampler_sweep import Sweep
 
 __all__ = ["verbs"]
-
-T = TypeVar("T", bound=str | float)
-KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numbers", float: "numbers"}
 
 IMAGES, EACH = 64, 8  # images that are drawn where --n is not given, and for each prompt
 
@@ -315,18 +312,3 @@ def one_axis(found: "Sweep") -> str:
         marked = [f"{BEST} {x:.4g}" if row == best else f"{x:.4g}" for row, x in values.items()]
         shown = shown.assign(**{title_of(score): marked})
     return frame_markdown(shown)
-
-
-def listed(text: str, kind: Callable[[str], T], option: str) -> list[T]:
-    """Return the parts of a comma-separated list, none of an empty text; option: its name, for messages.
-    Raises ValueError where a part is not of its kind, is missing, or stands there twice.
-    """
-    message = f"{option} is {text!r}; it must be {KINDS[kind]} separated by commas, each of them once"
-    parts = [part.strip() for part in text.split(",")] if text else []
-    try:
-        found = [kind(part) for part in parts]
-    except ValueError as error:
-        raise ValueError(message) from error
-    if "" in parts or len({*found}) < len(found):
-        raise ValueError(message)
-    return found

@@ -1,8 +1,9 @@
 """Options of the verbs that draw from a trained model, and their values as these take them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -16,9 +17,13 @@ __all__ = [
     "Settings",
     "Steps",
     "given_prompts",
+    "listed",
     "sampling_settings",
     "setting",
 ]
+
+T = TypeVar("T", bound=str | float)
+KINDS: dict[Callable[[str], str | float], str] = {str: "names", int: "whole numbers", float: "numbers"}
 
 Model = Annotated[
     Path,
@@ -103,3 +108,18 @@ def setting(text: str) -> tuple[str, object]:
         return key, json.loads(value)
     except (ValueError, RecursionError):
         return key, value  # a word such as ddim, which JSON would have in quotes
+
+
+def listed(text: str, kind: Callable[[str], T], option: str) -> list[T]:
+    """Return the parts of a comma-separated list, none of an empty text; option: its name, for messages.
+    Raises ValueError where a part is not of its kind, is missing, or stands there twice.
+    """
+    message = f"{option} is {text!r}; it must be {KINDS[kind]} separated by commas, each of them once"
+    parts = [part.strip() for part in text.split(",")] if text else []
+    try:
+        found = [kind(part) for part in parts]
+    except ValueError as error:
+        raise ValueError(message) from error
+    if "" in parts or len({*found}) < len(found):
+        raise ValueError(message)
+    return found

@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench.diffusion.guidance import Classifier, Guidance
+from genbench.diffusion.guidance import Classifier, Guidance, GuidedProcess
 from genbench.diffusion.ode import Solver
 from genbench.diffusion.pairing import Pairing
 from genbench.diffusion.path_times import PathTimes
 from genbench.diffusion.posterior import Interpolated
-from genbench.diffusion.process import Known, LikelihoodProcess, Process
+from genbench.diffusion.process import Known, Process
 from genbench.diffusion.sampler import Denoised, noise_like
 from genbench.diffusion.schedule import Level
 from genbench.diffusion.start import check_start
@@ -66,7 +67,7 @@ class Straight(Process):
         return torch.stack([(1 - t) * x0 + t * eps for t in torch.linspace(0, 1, frames).tolist()])
 
 
-class FlowMatching(Straight, LikelihoodProcess):
+class FlowMatching(Straight, GuidedProcess):
     """xt = (1 - t) x0 + t eps; the network learns the velocity x0 - eps, dx/dt = -velocity.
 
     loss = E |network(xt, t) - (x0 - eps)|^2, mean over D.
@@ -104,8 +105,13 @@ class FlowMatching(Straight, LikelihoodProcess):
         self.shares, self.phases = dict(coupling.shares), tuple(coupling.shares) or ("net",)
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
-        self.guidance.check(y)
-        super().check_network(network, x0, y)
+        GuidedProcess.check_network(self, network, x0, y)
+        Straight.check_network(self, network, x0, y)
+
+    def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
+        # x0_hat = xt + t velocity.
+        answer = network(xt, t.float(), y).float()
+        return Denoised(xt + straight_level(t).sigma * answer, NO_VARIANCE)
 
     def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:
         t = self.times.draw(len(x0), x0.device)
@@ -131,10 +137,8 @@ class FlowMatching(Straight, LikelihoodProcess):
         start: float = 1.0,
         known: Known | None = None,
     ) -> Iterator[Tensor]:
-        # Guidance and given pixels act on estimates of x0: x0_hat = xt + t velocity, and back.
-        def labelled(xt: Tensor, t: Tensor, label: Conditioning) -> Denoised:
-            answer = network(xt, t.float(), label).float()
-            return Denoised(xt + straight_level(t).sigma * answer, NO_VARIANCE)
+        # Guidance and given pixels act on estimates of x0, from which the velocity follows.
+        labelled = partial(self.denoise, network)
 
         def velocity(xt: Tensor, t: Tensor) -> Tensor:
             now = float(t)  # t is on the host

@@ -10,11 +10,11 @@ from torch import Generator, Tensor, nn
 from genbench.diffusion.binomial import ErasureSchedule
 from genbench.diffusion.bound import prior_nats
 from genbench.diffusion.density import Bound, Density, sampled_terms
-from genbench.diffusion.guidance import Classifier, Guidance
+from genbench.diffusion.guidance import Classifier, Guidance, GuidedProcess
 from genbench.diffusion.objective import Case, Objective
 from genbench.diffusion.parameterization import Parameterization
 from genbench.diffusion.posterior import ReverseVariance
-from genbench.diffusion.process import Known, LikelihoodProcess
+from genbench.diffusion.process import Known
 from genbench.diffusion.sampler import Ancestral, Denoised, Denoiser, Sampler, noise_like
 from genbench.diffusion.schedule import Schedule
 from genbench.diffusion.times import Times
@@ -30,7 +30,7 @@ MOST_SIGNAL = 0.5
 """The largest alpha_bar_T of a schedule that ends in noise; those of the literature have 0.01 or less."""
 
 
-class GaussianDiffusion(LikelihoodProcess):
+class GaussianDiffusion(GuidedProcess):
     """xt = alpha x0 + sigma eps, reversed by a network: nine parts, each an object that can be exchanged.
 
     loss = E_{t, eps} objective(network's answer at xt, its target).
@@ -203,14 +203,10 @@ class GaussianDiffusion(LikelihoodProcess):
         return self.parameterization.answer(image, xt, at), variance
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
-        self.guidance.check(y)
+        super().check_network(network, x0, y)
         self.answer(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 
     def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
-        """Return the model's own estimate of x0 at xt (B, C, H, W) and t (B,) for labels y, without guidance.
-
-        One pass of the network; float32.
-        """
         output, variance = self.answer(network, xt, t, y)
         at = self.parameterization.level(self.schedule, t)
         return Denoised(self.parameterization.to_x0(output.float(), xt, at), variance)
@@ -297,6 +293,3 @@ class GaussianDiffusion(LikelihoodProcess):
                 f"loss={type(self.objective).__name__.lower()} counts the bits of 8-bit images, "
                 "which latents are not: use loss=l2, l1 or huber"
             )
-
-    def networks(self) -> list[nn.Module]:
-        return list(self.guidance.children())

@@ -7,12 +7,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.diffusion.process import LikelihoodProcess, Process
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.schedule import Level
 from genbench.runtime import global_batch
 from genbench.text.condition import Conditioning, Encoded
 
-__all__ = ["Classifier", "ClassifierFree", "Guidance", "LabelDenoiser", "Unguided"]
+__all__ = [
+    "Classifier",
+    "ClassifierFree",
+    "Extrapolation",
+    "Guidance",
+    "GuidedProcess",
+    "LabelDenoiser",
+    "Unguided",
+]
 
 LabelDenoiser = Callable[[Tensor, Tensor, Conditioning], Denoised]
 """(xt (B, C, H, W), t (B,), labels y (B,), B encoded texts or None) -> Denoised."""
@@ -31,6 +40,17 @@ class Guidance(nn.Module, ABC):
         """Raise ValueError where a model of this condition cannot be guided so; y: that of one image. Called
         when the model is built; by default any can.
         """
+
+    def check_process(self, process: Process, x0: Tensor) -> None:
+        """Raise ValueError where the samples of a process, images as x0 (1, C, H, W), cannot be guided so;
+        called when the model is built. By default those of any can.
+        """
+
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that the guidance calls beside the model's own; all modules in it, by
+        default.
+        """
+        return list(self.children())
 
     def labels(self, y: Conditioning) -> Conditioning:
         """Return the condition that the network is trained with, given the images' own: B labels, B encoded
@@ -65,7 +85,66 @@ class Unguided(Guidance):
         return denoise(xt, t, y)
 
 
-class ClassifierFree(Guidance):
+class GuidedProcess(LikelihoodProcess):
+    """A process whose estimates of x0 a guidance changes while samples are drawn; abstract.
+
+    guidance: the change, a module, since it may have networks of its own.
+    """
+
+    guidance: Guidance
+
+    @abstractmethod
+    def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
+        """Return the model's own estimate of x0 at xt (B, C, H, W) and t (B,) for labels y, without guidance.
+
+        One pass of the network; float32.
+        """
+
+    def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
+        self.guidance.check(y)
+        self.guidance.check_process(self, x0)
+
+    def networks(self) -> list[nn.Module]:
+        return self.guidance.networks()
+
+
+class Extrapolation(Guidance):
+    """x0 = x0_w + s (x0_own - x0_w): away from a worse estimate x0_w, which a subclass makes; abstract.
+
+    s = 1 is the model itself, s = 0 the worse estimate, one pass of a network each; any other takes both.
+    scale: s. interval: the times t in which s holds; outside of them it is 1.
+    Raises ValueError on numbers outside their range. Source of the interval: Kynkaanniemi et al. 2024.
+    """
+
+    def __init__(self, *, scale: float, interval: Sequence[float]) -> None:
+        super().__init__()
+        check_scale(scale)
+        if len(interval) != 2 or not 0 <= interval[0] < interval[1] <= 1:
+            raise ValueError(
+                f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1], e.g. [0, 1]"
+            )
+        self.scale = scale
+        self.low, self.high = interval
+
+    def at(self, t: float) -> Guidance:
+        return self if self.low <= t <= self.high else Unguided()
+
+    @abstractmethod
+    def worse(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
+        """Return the worse estimate at xt (B, C, H, W) and t (B,) by one pass of a network."""
+
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning, at: Level) -> Denoised:
+        # One pass where one estimate has no weight.
+        if self.scale == 1:
+            return denoise(xt, t, y)
+        worse = self.worse(denoise, xt, t, y)
+        if self.scale == 0:
+            return worse
+        own = denoise(xt, t, y)
+        return own._replace(x0=worse.x0 + self.scale * (own.x0 - worse.x0))
+
+
+class ClassifierFree(Extrapolation):
     """eps = eps_u + s (eps_c - eps_u), where eps_u is the model's answer to the null class or the empty text.
 
     The same holds for x0, which is affine in eps. s = 1 is the conditional model, s = 0 the unconditional
@@ -85,20 +164,11 @@ class ClassifierFree(Guidance):
         p_uncond: float = 0.1,
         interval: Sequence[float] = (0.0, 1.0),
     ) -> None:
-        super().__init__()
-        check_scale(scale)
+        super().__init__(scale=scale, interval=interval)
         if not 0 < p_uncond < 1:
             raise ValueError(f"guidance.p_uncond is {p_uncond}; it must be between 0 and 1, e.g. 0.1")
-        if len(interval) != 2 or not 0 <= interval[0] < interval[1] <= 1:
-            raise ValueError(
-                f"guidance.interval is {list(interval)}; it must be two rising times in [0, 1], e.g. [0, 1]"
-            )
         # Classes are 0 .. K - 1; the null class takes the number K, so that the network has K + 1 embeddings.
-        self.null, self.scale, self.p_uncond = num_classes, scale, p_uncond
-        self.low, self.high = interval
-
-    def at(self, t: float) -> Guidance:
-        return self if self.low <= t <= self.high else Unguided()
+        self.null, self.p_uncond = num_classes, p_uncond
 
     def check(self, y: Conditioning) -> None:
         if y is None:
@@ -119,14 +189,8 @@ class ClassifierFree(Guidance):
             return y.null()
         return None if y is None else torch.full_like(y, self.null)
 
-    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning, at: Level) -> Denoised:
-        # One pass where one estimate has no weight.
-        if self.scale == 1:
-            return denoise(xt, t, y)
-        if self.scale == 0:
-            return denoise(xt, t, self.nothing(y))
-        free, own = denoise(xt, t, self.nothing(y)), denoise(xt, t, y)
-        return own._replace(x0=free.x0 + self.scale * (own.x0 - free.x0))
+    def worse(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
+        return denoise(xt, t, self.nothing(y))
 
 
 class Classifier(Guidance):

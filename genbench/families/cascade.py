@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from genbench.diffusion.autoguidance import AutoGuidance
 from genbench.diffusion.gaussian import GaussianDiffusion
 from genbench.diffusion.guidance import Classifier
 from genbench.diffusion.low_resolution import Condition, Conditioned, LowResolution, eight_bit
@@ -69,9 +70,9 @@ class Cascade(Trajectory, ForwardProcess, FitsAfterTraining, Generator):
                 f"the base model is a {type(base).__name__} of texts, and a cascade takes none: take a run "
                 "with text=none"
             )
-        if any(isinstance(part, Classifier) for part in process.modules()):
+        if any(isinstance(part, Classifier | AutoGuidance) for part in process.modules()):
             raise ValueError(
-                "guidance=classifier knows images of one size, and a cascade has two: use "
+                "guidance=classifier and guidance=auto know images of one size, and a cascade has two: use "
                 "guidance=classifier_free"
             )
         self.base, self.low_resolution = base, condition

@@ -25,6 +25,9 @@ MACHINE_ONLY = (
     "guidance.weights",  # whose hash is a key of its own
     "process.guidance.weights",
     "model.process.guidance.weights",
+    "guidance.guide.run_dir",
+    "process.guidance.guide.run_dir",
+    "model.process.guidance.guide.run_dir",
     "trainer.checkpoint_every_seconds",
     "trainer.on_nonfinite",
     "trainer.devices",

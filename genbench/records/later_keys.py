@@ -14,6 +14,7 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "data.resize": {"data.resize": "lanczos"},
     "data.validation": {"data.validation": None},
     "trainer.validate_every_images": {"data.validation": None},
+    "trainer.ema_snapshots": {"trainer.ema_snapshots": None},
     "trainer.keep": {"trainer.keep": "last"},
     "trainer.keep_by": {"trainer.keep": "last", "trainer.patience": None},
     "trainer.patience": {"trainer.patience": None},

@@ -29,6 +29,7 @@ from genbench.session.run_parts import Configuration, Parts
 from genbench.session.session import Session
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
+from genbench.training.snapshots import snapshot_bytes
 
 __all__ = ["Estimate", "estimate", "shorter"]
 
@@ -201,7 +202,9 @@ def estimate(session: Session) -> Estimate:
     return Estimate(
         parts=found,
         peak_memory_bytes=max(memory, peak_memory_bytes(device)),
-        disk_bytes=files * saved + pictures * estimate_parts.picture_bytes(session, model),
+        disk_bytes=files * saved
+        + (parts.trainer.ema_snapshots or 0) * snapshot_bytes(model)
+        + pictures * estimate_parts.picture_bytes(session, model),
         parameters=parameter_count(trained.model),
         device=device_words(describe(device)),
         advice=advice,

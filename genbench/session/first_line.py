@@ -10,6 +10,7 @@ from genbench.runtime.device import describe
 from genbench.runtime.precision import Choice
 from genbench.session.run_parts import Configuration, Parts
 from genbench.training.budget import Budget
+from genbench.training.snapshots import snapshot_note
 
 __all__ = ["first_lines", "first_look", "shown"]
 
@@ -24,7 +25,8 @@ def first_lines(
     processes: int,
 ) -> list[str]:
     """Name a run in one line: "ddpm on digits (1,438 images 1x8x8), 190,369 parameters, cpu fp32, 60,000
-    images -> runs/default/ddpm-digits-seed0-1a2b3c4d"; in a second one the reason for its precision, if any.
+    images -> runs/default/ddpm-digits-seed0-1a2b3c4d"; in further ones the reason for its
+    precision, and what snapshots take, where there are any.
 
     place: its directory, written as below the working directory where it lies there. processes: of the run. A
     job of a sweep, which other lines name, is indented, without the shape of its images and its directory.
@@ -44,6 +46,8 @@ def first_lines(
     facts += [f"{where} {chosen.taken.name}", *([in_words(parts.budget)] if model.phases else [])]
     line = ", ".join(facts)
     lines = [f"  {line}" if in_sweep else f"{line} -> {shown(place)}"]
+    if parts.trainer.ema_snapshots:
+        lines.append(snapshot_note(model, parts.trainer.ema_snapshots))
     return lines + [f"Networks compute in {chosen.taken.name}: {chosen.reason}."] * bool(chosen.reason)
 
 

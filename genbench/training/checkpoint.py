@@ -20,7 +20,7 @@ from genbench.errors import Damaged
 from genbench.records.files import FileState, atomic_file, state_of
 from genbench.records.untrusted_files import open_regular
 
-__all__ = ["CheckpointStore"]
+__all__ = ["CheckpointStore", "read"]
 
 State = dict[str, Any]
 NO_DAMAGE = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
@@ -37,7 +37,7 @@ class CheckpointStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.last, self.previous = folder / "last.pt", folder / "previous.pt"
+        self.folder, self.last, self.previous = folder, folder / "last.pt", folder / "previous.pt"
         self.best = folder / "best.pt"
         self.run = folder.parent
         self.verified: FileState | None = None

@@ -12,9 +12,11 @@ from torch.optim import Optimizer
 
 from genbench.generator import Generator
 from genbench.training.best import check_best
+from genbench.training.ema import learned_weights
+from genbench.training.power_average import STDS
 from genbench.training.target import check_target_checks
 
-__all__ = ["best", "is_dense", "origin", "resumable", "weights"]
+__all__ = ["best", "check_averages", "check_kinds", "is_dense", "origin", "resumable", "weights"]
 
 Check = Callable[[dict[str, Any]], None]
 
@@ -38,6 +40,7 @@ LATER = {
     "best": dict,
     "loss_scales": dict,
     "target_checks": dict,
+    "snapshots": dict,
 }  # which those of earlier versions lack
 LETTERS = 80  # of the name of a tensor, in a message
 AXES = 5  # of a tensor, in a message
@@ -85,6 +88,8 @@ def resumable(model: Generator, optim: Callable[[list[nn.Parameter]], Optimizer]
         expected = {phase: state_after_a_step(model.phase_parameters(phase), optim) for phase in model.phases}
         check_optimizers(state["optimizers"], expected)
         check_counts(state, [stage.phases for stage in model.stages] or [tuple(model.phases)])
+        if "snapshots" in state:
+            check_snapshots(state["snapshots"], learned_weights(model))
         window = state["window"]
         if not all(isinstance(name, str) and is_losses(window[name]) for name in window):
             raise ValueError("its loss averages hold something other than losses")
@@ -145,7 +150,17 @@ def check_weights(state: Mapping[str, Any], key: str, network: nn.Module) -> Non
     """Raise ValueError unless state[key] holds tensors of the names, shapes and dtypes of a network's, all
     parameters of which are finite. Buffers need not be: schedules end at infinity.
     """
-    found, expected = state.get(key), network.state_dict()
+    expected = network.state_dict()
+    # A model whose weights come from elsewhere stores something shorter than them.
+    trained = [name for name, _ in network.named_parameters() if name in expected]
+    check_tensors(state.get(key), expected, key, finite=trained)
+
+
+def check_tensors(found: object, expected: Mapping[str, Tensor], key: str, *, finite: Sequence[str]) -> None:
+    """Raise ValueError unless `found` maps names to dense tensors of the shapes and dtypes of `expected`, and
+    those of the names `finite` hold finite numbers alone; key: where they stand in the file, for the message,
+    which names the first that differs.
+    """
     if not isinstance(found, Mapping):
         raise ValueError(f"it has no weights under {key}")
     differing = [name for name in [*expected, *found] if layout(found, name) != layout(expected, name)]
@@ -155,11 +170,29 @@ def check_weights(state: Mapping[str, Any], key: str, network: nn.Module) -> Non
             f"the weights of its {key} are another network's: {count} entries differ, the first "
             f"{str(name)[:LETTERS]}, {layout(found, name)} instead of {layout(expected, name)}"
         )
-    # A model whose weights come from elsewhere stores something shorter than them.
-    trained = [name for name, _ in network.named_parameters() if name in found]
-    broken = [name for name in trained if not bool(found[name].isfinite().all())]
+    broken = [name for name in finite if not bool(found[name].isfinite().all())]
     if broken:
         raise ValueError(f"the weights of its {key} are not finite, the first {broken[0]}")
+
+
+def check_snapshots(found: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless what a checkpoint holds for trainer.ema_snapshots is what a training of these
+    weights writes: the images seen at each snapshot, and the averages.
+    """
+    check_kinds(found, {"images_seen": int, "reached": int, "taken": list})
+    for images in found["taken"]:
+        check_kinds({"taken": images}, {"taken": int})
+    check_averages(found.get("averages"), weights)
+
+
+def check_averages(found: object, weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless the averages of a checkpoint, or of a snapshot, are finite tensors of the names
+    and shapes of these weights, under each of the two standard deviations that are stored.
+    """
+    if not isinstance(found, Mapping) or found.keys() != {str(std) for std in STDS}:
+        raise ValueError(f"it has no averages of {' and '.join(map(str, STDS))}")
+    for std, average in found.items():
+        check_tensors(average, weights, f"average of {std}", finite=list(weights))
 
 
 def layout(tensors: Mapping[str, Any], name: str) -> str | None:

@@ -5,12 +5,12 @@ beside the raw weights at the end.
 import copy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench.generator import Generator
 from genbench.runtime.average_rate import new_share
 
-__all__ = ["Ema"]
+__all__ = ["Ema", "learned_weights"]
 
 
 class Ema:
@@ -50,3 +50,11 @@ class Ema:
         """
         for mine, theirs in self.buffers:
             mine.copy_(theirs)
+
+
+def learned_weights(model: Generator) -> dict[str, nn.Parameter]:
+    """Return the parameters that some phase of a model trains, by their names; frozen weights, such as
+    those of a part from another run, are none of them.
+    """
+    learned = {id(weight) for phase in model.phases for weight in model.phase_parameters(phase)}
+    return {name: weight for name, weight in model.named_parameters() if id(weight) in learned}

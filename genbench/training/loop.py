@@ -32,8 +32,9 @@ from genbench.training.loss_scale import loss_scalers
 from genbench.training.lr_schedule import LrSchedule
 from genbench.training.nonfinite import Guard, mean, values_of
 from genbench.training.progress_note import done_of, note_of, total_of, unit_of
+from genbench.training.snapshots import Snapshots
 from genbench.training.state import Trained
-from genbench.training.step import Start, model_batch, only, update
+from genbench.training.step import Start, model_batch, only, rates, update
 from genbench.training.validation import Validation
 
 __all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"]
@@ -53,8 +54,8 @@ class Trainer:
     devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile.
     clip_norm: bound on the gradient's norm (None: no bound).
     on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
-    samples_per_class: images in each row of a conditional model's grid.
-    animation: format in which samples are shown coming out of noise at the end; None: they are not.
+    ema_snapshots: number of those for `genbench ema`. samples_per_class: images in each row of a conditional
+    model's grid. animation: format in which samples are shown coming out of noise at the end; None: none is.
     evaluate_samples: of each evaluation on the way: few, and named so, for a curve and for no comparison.
     validate_every_images: between two validations of the averaged weights, on the images of data.validation.
     keep: "best" also saves the weights of the best validation so far; keep_by: what validations are compared
@@ -70,6 +71,7 @@ class Trainer:
     clip_norm: float | None = 1.0
     ema_halflife_images: float = 5000
     ema_rampup: float | None = 0.05
+    ema_snapshots: int | None = None
     log_every_images: int = 640
     sample_every_images: int | None = None
     evaluate_every_images: int | None = None
@@ -102,6 +104,7 @@ class Trainer:
             "clip_norm",
             "ema_halflife_images",
             "ema_rampup",
+            "ema_snapshots",
             "log_every_images",
             "sample_every_images",
             "evaluate_every_images",
@@ -170,6 +173,8 @@ def train(
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     run.scalers = loss_scalers(recipe.loss_scaling, model, device)
+    if trainer.ema_snapshots:
+        run.snapshots = Snapshots(model, trainer.ema_snapshots, checkpoints.folder if context.first else None)
     if checkpoint is not None:
         run.load(checkpoint)
     processes.check_batch(trainer.batch_size, trainer.accumulate)
@@ -325,7 +330,8 @@ def train(
                     named |= {"epoch": run.images_seen / len(data.train), "training_seconds": run.seconds}
                     tracker.log(named, images_seen=run.images_seen)
 
-            # Checkpoint
+            # Snapshot of averages, checkpoint
+            run.follow(spent, clock.paused)
             is_old = time.monotonic() - saved >= trainer.checkpoint_every_seconds
             stopping, due = processes.broadcast_numbers([context.stop.requested, is_old])
             context.stop.signalled = bool(stopping)  # what the first process was asked counts for all
@@ -342,8 +348,3 @@ def train(
             run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
         save()
     return run
-
-
-def rates(optimizers: dict[str, Optimizer]) -> dict[str, float]:
-    """The learning rate of each phase, by the name in the log."""
-    return {f"{phase}/lr": optimizer.param_groups[0]["lr"] for phase, optimizer in optimizers.items()}

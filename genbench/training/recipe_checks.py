@@ -13,9 +13,10 @@ from genbench.generator import Generator
 from genbench.runtime import rng
 from genbench.runtime.memory import check_memory, free_memory
 from genbench.training.loop import Recipe, Trainer
+from genbench.training.snapshots import MOST
 from genbench.training.step import only
 
-__all__ = ["check_memory_of_batch", "check_times", "saved_bytes"]
+__all__ = ["check_memory_of_batch", "check_snapshots", "check_times", "saved_bytes"]
 
 MANY = 10_000
 """Bytes saved for each byte of an image, more than networks do: batches that fit by it are not measured."""
@@ -41,6 +42,25 @@ def check_times(recipe: Recipe, training_images: int) -> None:
             "before the first evaluation during training: use a smaller value, or null to evaluate only at "
             "the end"
         )
+
+
+def check_snapshots(model: Generator, count: int | None) -> None:
+    """Raise ValueError on a number of snapshots, trainer.ema_snapshots, that a training of this model cannot
+    take: too many, or of a model that is trained in stages or not at all.
+    """
+    if count is None:
+        return
+    if count > MOST:
+        raise ValueError(f"trainer.ema_snapshots is {count}; it must be from 1 to {MOST}, e.g. 32, or null")
+    asked = f"trainer.ema_snapshots={count} averages weights over the whole training"
+    if len(model.stages) > 1:
+        raise ValueError(
+            f"{asked}, and this model is trained in {len(model.stages)} stages, each of which moves some of "
+            "them: set trainer.ema_snapshots=null, or take a stage from an earlier run (autoencoder=run, "
+            "base_model=run)"
+        )
+    if not model.phases:
+        raise ValueError(f"{asked}, and this model is not trained: set trainer.ema_snapshots=null")
 
 
 def check_memory_of_batch(model: Generator, trainer: Trainer, device: torch.device) -> None:

@@ -2,7 +2,8 @@
 run restores.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from genbench.training.best import Best
 from genbench.training.ema import Ema
 from genbench.training.loss_scale import LossScaler
 from genbench.training.nonfinite import Skips
+from genbench.training.snapshots import Snapshots
 from genbench.training.step import restore
 from genbench.training.target import Target, TargetChecks, validated
 
@@ -45,6 +47,8 @@ class Trained:
     """What checks of the target found, of a training with budget.until."""
     scalers: dict[str, LossScaler] = field(default_factory=dict)
     """Scale of the loss of each phase under float16; {} in other precisions."""
+    snapshots: Snapshots | None = None
+    """Averages for trainer.ema_snapshots; None where a training has none."""
     saved_images: int | None = None
     """Images seen by the last checkpoint, None before the first."""
 
@@ -99,7 +103,16 @@ class Trained:
             **({} if self.best is None else {"best": asdict(self.best)}),
             **({} if self.target_checks is None else {"target_checks": asdict(self.target_checks)}),
             **({"loss_scales": scales} if scales else {}),
+            **({} if self.snapshots is None else self.snapshots.state()),
         }
+
+    def follow(self, spent: float, pause: Callable[[], AbstractContextManager[None]]) -> None:
+        """Move the averages of trainer.ema_snapshots after a step, and write a snapshot where one is due.
+
+        spent: share of the budget; pause: makes the block in which the clock of the training stands still.
+        """
+        if self.snapshots is not None:
+            self.snapshots.step(self.images_seen, spent, finished=self.finished, pause=pause)
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore weights, optimizers and counts, in place, from the content of a checkpoint, which
@@ -112,6 +125,8 @@ class Trained:
         for phase, scale in state.get("loss_scales", {}).items():
             if phase in self.scalers:  # else the run now computes in another precision
                 self.scalers[phase].load(scale)
+        if self.snapshots is not None:
+            self.snapshots.load(state)
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none

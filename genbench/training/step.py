@@ -2,7 +2,7 @@
 random numbers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from genbench.generator import Condition, Generator, Y
 from genbench.runtime import rng
 from genbench.training.loss_scale import LossScaler
 
-__all__ = ["Start", "captions_of", "model_batch", "only", "read_captions", "restore", "update"]
+__all__ = ["Start", "captions_of", "model_batch", "only", "rates", "read_captions", "restore", "update"]
 
 
 class Start:
@@ -146,3 +146,10 @@ def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
             if isinstance(value, Tensor):
                 like = parameter if value.shape == parameter.shape else value
                 entries[name] = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)
+
+
+def rates(optimizers: Mapping[str, Optimizer]) -> dict[str, float]:
+    """Return the learning rate of the optimizer of each phase, as its last step had it, by the names that the
+    log has for them: {"net/lr": 0.002}.
+    """
+    return {f"{phase}/lr": optimizer.param_groups[0]["lr"] for phase, optimizer in optimizers.items()}

@@ -19,6 +19,7 @@ VERBS = (
     "animate",
     "demo",
     "interpolate",
+    "ema",
     "sampler-sweep",
     "bound",
     "schedules",

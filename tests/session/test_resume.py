@@ -26,6 +26,7 @@ RUNS = {
     "cascade": ((*HERE, *small("cascade")), 80),  # in its second stage
     "first stage of a cascade": ((*HERE, *small("cascade")), 16),
     "variance exploding": ((*HERE, *EXPLODING), 64),
+    "snapshots": ((*HERE, *small("ddpm"), "trainer.ema_snapshots=4"), 64),
     "best weights": ((*HERE, *small("vae"), *BEST), 64),
     "best weights in bfloat16": ((*FEW, "budget.images=128", "precision=bf16", *small("vae"), *BEST), 64),
     "patience": ((*FEW, "budget.images=4096", "precision=fp32", "optim.lr=0.3", *EARLY), 32),

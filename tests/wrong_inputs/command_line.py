@@ -126,6 +126,7 @@ ROWS = (
         "main conditional=true guidance=classifier_outside guidance.network=noisy",
         ("guidance=classifier_outside guidance_network=noisy guidance.weights=PATH",),
     ),
+    Wrong("main guidance=auto", ("guidance.guide.run_dir has no value",)),
     Wrong("main guidance=classifier_of_run", ("guidance.classifier.run_dir has no value",)),
     Wrong("main model=cascade base_model=run", ("base_model.run_dir has no value",)),
     Wrong("main model=cascade base=flow", ("does not accept base", "Did you mean base_model?")),

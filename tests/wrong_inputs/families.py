@@ -45,8 +45,12 @@ CASCADES = (
     Wrong(f"{CASCADE} process=binomial", ("process=binomial does not fit", "gaussian")),
     Wrong(f"{CASCADE} network=unet", ("network=unet does not fit", "unet_super_resolution")),
     Wrong(
+        "main model=latent_diffusion trainer.ema_snapshots=8",
+        ("trainer.ema_snapshots=8", "2 stages", "autoencoder=run"),
+    ),
+    Wrong(
         f"{CASCADE} conditional=true guidance=classifier",
-        ("guidance=classifier knows images of one size", "guidance=classifier_free"),
+        ("guidance=classifier and guidance=auto know images of one size", "guidance=classifier_free"),
     ),
 )
 

@@ -26,6 +26,8 @@ TRAINING = (
         "main trainer.batch_size=1000000000 budget.images=1000000000",
         ("trainer.batch_size is 1000000000", "GB of memory", "GB are free", "take at most"),
     ),
+    Wrong("main trainer.ema_snapshots=0", ("trainer.ema_snapshots is 0", "above 0")),
+    Wrong("main trainer.ema_snapshots=1000", ("trainer.ema_snapshots is 1000", "from 1 to 256")),
     Wrong("main trainer.accumulate=0", ("trainer.accumulate=0", "divide trainer.batch_size=64")),
     Wrong("main trainer.accumulate=128", ("trainer.accumulate=128", "divide trainer.batch_size=64")),
     Wrong("main trainer.devices=0", ("trainer.devices is 0", "choose from 1, 2, 4")),

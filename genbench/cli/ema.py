@@ -1,0 +1,125 @@
+"""Verb that scores averages of a run's weights of several lengths, from the snapshots of its training."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genbench.cli.output import NewFolder, check_new, say
+from genbench.cli.sampling_options import listed
+from genbench.cli.verb import (
+    ConfigDir,
+    Device,
+    RunDir,
+    RunsItself,
+    check_run,
+    context_on,
+    examples,
+    warnings_in_lines,
+)
+from genbench.runtime.disk import whole_folder
+
+if TYPE_CHECKING:
+    from genbench.evaluation.ema_sweep import EmaSweep
+
+__all__ = ["verbs"]
+
+TITLES = {"ema": "EMA of the training", "raw": "raw weights"}
+
+verbs = typer.Typer()
+
+
+@verbs.command(
+    "ema", cls=RunsItself, epilog=examples(["genbench ema RUN --std 0.02,0.05,0.1,0.15,0.2 --out DIR"])
+)
+@dataclass(frozen=True)
+class EmaLengths:
+    """Find the best length of the EMA after the training.
+
+    It needs a run that was trained with trainer.ema_snapshots=32. Averages of the weights of several lengths
+    are rebuilt from its snapshots, and each is scored under the run's own protocol, beside the run's usual
+    EMA and its raw weights. The first score is printed as a table, the best average marked.
+
+    It writes table.csv (a row for each average, all metrics) and ema.png (that score against the length).
+    """
+
+    run_dir: RunDir
+    out: NewFolder
+    std: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Lengths of the averages: the standard deviation of their weight over time, as a share of "
+            "the training, up to 0.2886 (the plain mean), separated by commas.",
+        ),
+    ] = "0.02,0.05,0.1,0.15,0.2"
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n",
+            min=20,
+            metavar="N",
+            help="Number of samples for each average. Default: as many as the run drew.",
+        ),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another setting of data and metrics, such as 'scores=[fid,kid]'; repeatable.",
+        ),
+    ] = None
+    device: Device = "auto"
+    config_dir: ConfigDir = None
+
+    def run(self) -> None:
+        """Check the options, rebuild and score each average, and write and print the table."""
+        check_new(self.out)  # before the imports, which take seconds
+        check_run(self.run_dir)
+        stds = listed(self.std, float, "--std")
+        if not stds:
+            raise ValueError("--std is ''; it must be numbers separated by commas, e.g. 0.05,0.1,0.2")
+        from genbench import app as application
+        from genbench.evaluation.ema_sweep import ema_sweep
+
+        source, metrics, seed = application.measuring(self.settings or [], of_run=self.run_dir)
+        metrics = metrics.of_size(metrics.samples if self.n is None else self.n, "--n")
+        with warnings_in_lines(), whole_folder(self.out):
+            found = ema_sweep(
+                lambda weights: application.load(self.run_dir, device=self.device, weights=weights),
+                self.run_dir,
+                stds,
+                self.out,
+                source=source,
+                metrics=metrics,
+                context=context_on(self.device, seed),
+            )
+        say(in_rows(found))
+        if found.held_out is not None:
+            say(f"held-out images (reference for a perfect model): {found.held_out:.4g}")
+        say(f"{self.out}: table.csv (all metrics), ema.png")
+
+
+def in_rows(found: "EmaSweep") -> str:
+    """Return the first score of each average, the best marked, as a Markdown table; below the averages the
+    training's own EMA and its raw weights.
+    """
+    import pandas as pd
+
+    from genbench.records.metric_kinds import KINDS
+    from genbench.report.formats.markdown import frame_markdown
+    from genbench.report.pivot import BEST
+
+    curve, kind = found.curve, KINDS.get(found.score.kind)
+    scores, better = curve[str(found.score)], 0 if kind is None else kind.better
+    best = (better * scores).idxmax() if better and len(scores) > 1 else None
+    rows = [
+        (f"std {std:g}", f"{BEST} {score:.4g}" if row == best else f"{score:.4g}", f"{error:.1%}")
+        for row, std, score, error in zip(
+            curve.index, curve["std"], scores, curve["profile_error"], strict=True
+        )
+    ]
+    rows += [(TITLES[of], f"{height:.4g}", "") for of, height in found.heights.items()]
+    title = found.score.kind if kind is None else kind.title
+    return frame_markdown(pd.DataFrame(rows, columns=["average", title, "error of its profile"]))
