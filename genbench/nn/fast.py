@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 __all__ = ["GroupNorm", "attention", "conv_of_doubled"]
 
@@ -80,6 +81,7 @@ class GroupNorm(nn.GroupNorm):
             and x.dtype == torch.float32
             and x.is_contiguous(memory_format=torch.channels_last)
             and not torch.compiler.is_compiling()  # which fuses torch's own formula better
+            and forward_ad.unpack_dual(x).tangent is None  # `Normalise` has no forward derivative
         )
 
 
