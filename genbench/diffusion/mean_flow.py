@@ -1,4 +1,4 @@
-"""Mean flows: a network that learns the average velocity between two times, so that a pass is a whole step."""
+"""Mean flows: a network that learns the average velocity of a step, so that one pass is a whole step."""
 
 import warnings
 from collections.abc import Iterator
