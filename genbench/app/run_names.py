@@ -22,6 +22,7 @@ __all__ = [
     "identity",
     "resolved",
     "run_dir",
+    "run_fingerprint",
     "settings_once",
     "without_hydra",
 ]
@@ -145,7 +146,14 @@ def file_hash(path: str | None) -> str | None:
         found = file.stat()
         return hash_of(file, found.st_size, found.st_mtime_ns)
     except OSError as error:
-        raise ValueError(f"guidance.weights={path} cannot be read. {explain(error)}") from error
+        raise ValueError(f"{path} cannot be read. {explain(error)}") from error
+
+
+def run_fingerprint(run_dir: str | None) -> str | None:
+    """Return the SHA-256 of a run's last checkpoint, for the identity of a run that starts from its weights;
+    None where there is none. Raises ValueError where it cannot be read.
+    """
+    return None if run_dir is None else file_hash(f"{run_dir}/checkpoints/last.pt")
 
 
 @cache
@@ -158,5 +166,6 @@ def hash_of(file: Path, size: int, changed: int) -> str:
 # At import, since the workers of parallel launchers run no other entry point before they resolve a name.
 OmegaConf.register_new_resolver("genbench.run_name", lambda *, _root_: run_dir(_root_).name, replace=True)
 OmegaConf.register_new_resolver("genbench.sha256", file_hash, replace=True)
+OmegaConf.register_new_resolver("genbench.run_fingerprint", run_fingerprint, replace=True)
 OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
 OmegaConf.register_new_resolver("genbench.small_shape", small_shape, replace=True)

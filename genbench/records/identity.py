@@ -25,6 +25,8 @@ MACHINE_ONLY = (
     "guidance.weights",  # whose hash is a key of its own
     "process.guidance.weights",
     "model.process.guidance.weights",
+    "init.run_dir",  # whose fingerprint is a key of its own
+    "model.init.run_dir",
     "trainer.checkpoint_every_seconds",
     "trainer.on_nonfinite",
     "trainer.devices",

@@ -115,7 +115,8 @@ class Cost(Part):
     flops_per_sample, passes_per_sample, seconds_per_image: of one sample, sampling_batch of them at a time.
     out_of_range: share of pixels that rounding to 8 bits clamped. fitting_seconds: of the training, what a
     phase that is fitted in closed form took. ended_early: the reason, in words, why the training ended before
-    its budget.
+    its budget. start_images, start_seconds, start_flops: of the training of the run whose weights this one
+    began with; training_seconds and training_flops include them.
     """
 
     device: str | None = None
@@ -123,6 +124,9 @@ class Cost(Part):
     images_seen: int | None = None
     ended_early: str | None = rare()
     skipped_batches: int | None = rare()
+    start_images: int | None = rare()
+    start_seconds: float | None = rare()
+    start_flops: float | None = rare()
     training_flops: float | None = None
     flops_per_sample: float | None = None
     training_seconds: float | None = None
