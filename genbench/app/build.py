@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from genbench.app.earlier_run import cost_of_start
 from genbench.app.messages import explain_error, refusing, wrapped_error
 from genbench.app.run_names import resolved, without_hydra
 from genbench.app.typed_keys import with_typed_keys
@@ -106,6 +107,7 @@ def build(
             tracking=make(cfg.tracker),
             device=device,
             seed=cfg.seed,
+            start=cost_of_start(cfg),
         )
         # What no constructor can check alone, since it is a fact of two objects.
         parts.tracking.check()

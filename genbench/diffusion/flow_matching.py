@@ -23,13 +23,14 @@ from genbench.probability.loss import Loss
 from genbench.runtime import global_batch
 from genbench.text.condition import Conditioning
 
-__all__ = ["FlowMatching", "Straight", "straight_level"]
+__all__ = ["FlowMatching", "Straight", "check_answer", "straight_level"]
 
 NO_VARIANCE = Interpolated(torch.zeros(()))  # the flow draws no noise, so that no step has a variance
 
 
 class Straight(Process):
-    """Straight paths xt = (1 - t) x0 + t eps; abstract: flow matching or consistency training learns them.
+    """Straight paths xt = (1 - t) x0 + t eps; abstract: flow matching, mean flows and consistency training
+    learn them.
 
     t = 0 is data, as everywhere here; the papers' time is often 1 - t. The network answers one image.
     Source: Liu et al. 2023 (rectified flow), Eq. 1; Lipman et al. 2023, Eq. 22 with sigma_min = 0.
@@ -43,12 +44,7 @@ class Straight(Process):
         self.register_buffer("here", torch.zeros(()), persistent=False)
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
-        shape = network(x0, torch.ones(len(x0)), y).shape
-        if shape != x0.shape:
-            raise ValueError(
-                f"the network answers {tuple(shape)} for images of {tuple(x0.shape)}; both must be equal: "
-                "set network.answers=1"
-            )
+        check_answer(network(x0, torch.ones(len(x0)), y), x0)
 
     def noise(self, n: int, shape: tuple[int, int, int], rng: Generator | None) -> Tensor:
         return global_batch.normal(n, shape, rng=rng, device=self.here.device)
@@ -164,6 +160,15 @@ class FlowMatching(Straight, GuidedProcess):
         x, width = dequantized(x0)
         noise, volume = flow_to_noise(field, x, steps=steps)
         return (x0[0].numel() * math.log(width) - volume - standard_normal_nats(noise)).float()
+
+
+def check_answer(answer: Tensor, x0: Tensor) -> None:
+    """Raise ValueError unless a network's answer has the shape of its images x0 (B, C, H, W)."""
+    if answer.shape != x0.shape:
+        raise ValueError(
+            f"the network answers {tuple(answer.shape)} for images of {tuple(x0.shape)}; both must be equal: "
+            "set network.answers=1"
+        )
 
 
 def straight_level(t: Tensor) -> Level:

@@ -21,6 +21,10 @@ class PathTimes(ABC):
     def draw(self, n: int, device: torch.device) -> Tensor:
         """Draw n times, one for each image of a batch, from torch's default generator: (n,) float64."""
 
+    def draw_alone(self, n: int, device: torch.device) -> Tensor:
+        """Draw n times of which none depends on another, for a second time of each image: (n,) float64."""
+        return self.draw(n, device)
+
 
 class StratifiedPathTimes(PathTimes):
     """Uniform times t_i = (u + i / n) mod 1, one shared u: the batch covers [0, 1) evenly.
@@ -30,6 +34,9 @@ class StratifiedPathTimes(PathTimes):
 
     def draw(self, n: int, device: torch.device) -> Tensor:
         return lattice(n, device)
+
+    def draw_alone(self, n: int, device: torch.device) -> Tensor:
+        return global_batch.uniform(n, dtype=torch.float64, device=device)
 
 
 class LogitNormal(PathTimes):

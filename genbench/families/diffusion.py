@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.diffusion.process import Known, LikelihoodProcess, Process
+from genbench.diffusion.teacher import Teacher
 from genbench.generator import (
     BoundTerms,
     Condition,
@@ -35,6 +36,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     this class.
     text: the encoder of a model of text, p(x | text); None for one of labels or none. It encodes each batch
     once, and its weights learn with the network unless they are frozen.
+    init: the trained model whose weights the network begins with; None for the random ones that it has.
     Raises ValueError where the network's output does not fit the process, and where a model of text has
     labels too or a network that does not attend to its text.
     """
@@ -47,6 +49,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         network: nn.Module,
         process: Process,
         text: TextEncoder | None = None,
+        init: Teacher | None = None,
     ) -> None:
         super().__init__(shape, num_classes)
         self.network, self.process = network, process
@@ -60,6 +63,8 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
             x, y = self.example()
             # In evaluation mode: without dropout, which draws randomness.
             process.check_network(network.eval(), x, self.encoded(y))
+        if init is not None:
+            init.start(network, process)
         network.train()
         process.adopt(network)
 

@@ -88,6 +88,7 @@ class Upsample(nn.Module):
 class Sinusoid(nn.Module):
     """sin and cos of the time at geometrically spaced frequencies: t (B,) in [0, 1] -> (B, channels).
 
+    Several times of each image stand beside one another: (B, n) -> (B, n channels).
     Source: Vaswani et al. 2017, Section 3.5.
     """
 
@@ -100,8 +101,8 @@ class Sinusoid(nn.Module):
         self.register_buffer("frequencies", frequencies * TIME_SCALE, persistent=False)
 
     def forward(self, t: Tensor) -> Tensor:
-        angles = t[:, None] * self.frequencies  # (B, channels / 2)
-        return torch.cat([angles.sin(), angles.cos()], dim=1)
+        angles = t[..., None] * self.frequencies  # (B, channels / 2), of several times (B, n, channels / 2)
+        return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 class Condition(nn.Module):

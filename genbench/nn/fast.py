@@ -86,6 +86,7 @@ class GroupNorm(nn.GroupNorm):
             and x.dtype == torch.float32
             and x.is_contiguous(memory_format=torch.channels_last)
             and not torch.compiler.is_compiling()  # which fuses torch's own formula better
+            and unpack_dual(x).tangent is None  # `Normalise` has no forward derivative
         )
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.diffusion.timed_network import TimedNetwork
 from genbench.nn.blocks import Downsample, ResidualBlock, Sinusoid, Upsample, group_norm, zero
 from genbench.nn.fast import attention
 from genbench.nn.sizes import Sizes
@@ -17,7 +18,7 @@ from genbench.text.encoder import TextNetwork
 __all__ = ["UNet"]
 
 
-class UNet(TextNetwork):
+class UNet(TextNetwork, TimedNetwork):
     """Residual U-Net with attention on small maps, conditioned by time and by label or text.
 
     shape, width, multipliers, blocks, patch, dropout: see genbench.nn.sizes.Sizes; on the way up each level
@@ -28,6 +29,7 @@ class UNet(TextNetwork):
     inputs: channels of the input for each of them; 2 is an image beside xt, with a noise level of its own.
     context: E, numbers of each vector of an encoded text; 0 is no text. Maps with attention attend to its
     tokens too, and its pooled vector is added to the embedding of the time.
+    times: numbers of the time of each image, 1 or 2, which are embedded together; see TimedNetwork.
     The answer is 0 at first. Raises ValueError on sizes that no network can have.
     Source: Ho et al. 2020, Appendix B; scale-shift conditioning of Nichol & Dhariwal 2021, Section 3.2; text:
     Rombach et al. 2022, Section 3.3 (attention), Nichol et al. 2022, Section 4.1 (pooled vector).
@@ -47,6 +49,7 @@ class UNet(TextNetwork):
         answers: int = 1,
         inputs: int = 1,
         context: int = 0,
+        times: int = 1,
     ) -> None:
         super().__init__()
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
@@ -57,9 +60,11 @@ class UNet(TextNetwork):
             raise ValueError(
                 f"network.attention_side is {attention_side}; it must be at least 0 (none), e.g. 8"
             )
-        self.patch, self.num_classes, self.context = patch, num_classes, context
+        if times not in (1, 2):
+            raise ValueError(f"network.times is {times}; it must be 1, or 2 for process=mean_flow")
+        self.patch, self.num_classes, self.context, self.times = patch, num_classes, context, times
         widths, channels, embedding = sizes.widths, shape[0], sizes.embedding
-        self.time = embedder(width, embedding)
+        self.time = embedder(width, embedding, times)
         self.label = nn.Embedding(num_classes + 1, embedding) if num_classes else None
         self.level = embedder(width, embedding) if inputs > 1 else None
         self.text = nn.Linear(context, embedding) if context else None
@@ -98,6 +103,7 @@ class UNet(TextNetwork):
     def forward(self, x: Tensor, t: Tensor, y: Conditioning = None, level: Tensor | None = None) -> Tensor:
         """x (B, inputs * C, H, W), t (B,) in [0, 1], y (B,) int64, B texts or None -> (B, answers * C, H, W).
 
+        Of two times of each image t is (B, 2).
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
         """
         embedding = self.embed(t, y)
@@ -120,22 +126,22 @@ class UNet(TextNetwork):
         return F.pixel_shuffle(self.leave(h), self.patch)  # (B, answers * C, H, W)
 
     def embed(self, t: Tensor, y: Conditioning) -> Tensor:
-        """The embedding of times (B,) plus that of labels (B,), the null class where y is None, or of pooled
-        texts: (B, E).
+        """The embedding of times (B,) or (B, 2) plus that of labels (B,), the null class where y is None, or
+        of pooled texts: (B, E).
         """
         embedding = self.time(t)
         if isinstance(y, Encoded):
             return embedding if self.text is None else embedding + self.text(y.pooled)
         if self.label is None:
             return embedding
-        null = torch.full(t.shape, self.num_classes, device=t.device)
+        null = torch.full(t.shape[:1], self.num_classes, device=t.device)
         return embedding + self.label(null if y is None else y)
 
 
-def embedder(width: int, embedding: int) -> nn.Sequential:
-    """Return layers from numbers in [0, 1], such as times (B,), to their embeddings: (B, E)."""
+def embedder(width: int, embedding: int, times: int = 1) -> nn.Sequential:
+    """Return layers from numbers in [0, 1], such as times (B,) or (B, times), to their embeddings: (B, E)."""
     return nn.Sequential(
-        Sinusoid(width), nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        Sinusoid(width), nn.Linear(times * width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
     )
 
 

@@ -28,6 +28,8 @@ MACHINE_ONLY = (
     "guidance.guide.run_dir",
     "process.guidance.guide.run_dir",
     "model.process.guidance.guide.run_dir",
+    "init.run_dir",  # whose fingerprint is a key of its own
+    "model.init.run_dir",
     "trainer.checkpoint_every_seconds",
     "trainer.on_nonfinite",
     "trainer.devices",

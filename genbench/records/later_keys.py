@@ -20,14 +20,20 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "trainer.patience": {"trainer.patience": None},
 }
 """Key -> the values, by key, at all of which it does nothing; a key that is missing is at this value."""
-NO_TEXT = {"_target_": "genbench.text.encoder.no_text"}
+IDLE = (
+    {"_target_": "genbench.text.encoder.no_text"},
+    {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None},
+)
+"""Parts that do nothing: a model without text, initial weights that are random."""
 UNET = "genbench.nn.unet.UNet"
+OF_UNETS: Mapping[str, object] = {"context": 0, "times": 1}
+"""Keys of U-Nets -> the values at which they do nothing."""
 
 
 def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a resolved configuration, without the keys of `LATER` that do nothing in it, so that it equals the
-    configuration of the same run by a version that did not know them. Wherever they stand, text=none and a
-    U-Net's context of 0 are left out too.
+    configuration of the same run by a version that did not know them. Wherever they stand, the parts of
+    `IDLE` and what a U-Net has in `OF_UNETS` are left out too.
     """
     idle = {
         key
@@ -38,21 +44,21 @@ def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
         name: {key: child for key, child in node.items() if f"{name}.{key}" not in idle}
         if isinstance(node, Mapping)
         else node
-        for name, node in without_text(tree).items()
+        for name, node in without_idle_parts(tree).items()
     }
 
 
-def without_text(node: Any) -> Any:  # noqa: ANN401
-    """Copy plain data without the keys by which models take no text, at any depth."""
+def without_idle_parts(node: Any) -> Any:  # noqa: ANN401
+    """Copy plain data, at any depth, without parts and keys that do nothing."""
     if isinstance(node, list):
-        return [without_text(child) for child in node]
+        return [without_idle_parts(child) for child in node]
     if not isinstance(node, Mapping):
         return node
     is_unet = node.get("_target_") == UNET
     return {
-        key: without_text(child)
+        key: without_idle_parts(child)
         for key, child in node.items()
-        if child != NO_TEXT and not (is_unet and key == "context" and child == 0)
+        if child not in IDLE and not (is_unet and key in OF_UNETS and child == OF_UNETS[key])
     }
 
 

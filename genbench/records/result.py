@@ -120,6 +120,8 @@ class Cost(Part):
     its budget. target: what budget.until ends the training at, in words; target_images_seen, target_seconds:
     of the training when the check came that found it reached, None where none did; target_value: what the
     last of its target_checks found; checking_seconds: of all of them, no part of the training's.
+    start_images, start_seconds, start_flops: of the training of the run whose weights this one began with;
+    training_seconds and training_flops include them.
     """
 
     device: str | None = None
@@ -133,6 +135,9 @@ class Cost(Part):
     target_value: float | None = rare()
     target_checks: int | None = rare()
     checking_seconds: float | None = rare()
+    start_images: int | None = rare()
+    start_seconds: float | None = rare()
+    start_flops: float | None = rare()
     training_flops: float | None = None
     flops_per_sample: float | None = None
     training_seconds: float | None = None

@@ -149,6 +149,8 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     # Of each section what it records, under today's names.
     cost, likelihood, reconstruction = ({key: new.get(key) for key in found} for found, new in sections)
     words = NOT_TRAINED if cost.get("images_seen") == 0 else flat.budget(config, cost.get("device"))
+    if words and cost.get("start_images"):
+        words += f" after {cost['start_images']:,} images"
     facts = {fact: content[fact] for fact in FACTS if fact in content}
     choices = section(content, "choices")
     named = {"data_name": data_name(choices, config), "conditioning": conditioning(choices, config)}

@@ -23,6 +23,7 @@ __all__ = [
     "StepRows",
     "at_work",
     "choice",
+    "every",
     "integers",
     "is_whole",
     "last_part",
@@ -117,6 +118,12 @@ def is_whole() -> bool:
 def size(n: int) -> int:
     """Count the rows of the whole batch where the part at work has n: n times the number of parts."""
     return n * AT_WORK.get().of
+
+
+def every(n: int, k: int) -> slice:
+    """Return which of the n rows of the part at work are rows 0, k, 2 k, .. of the whole batch."""
+    before = AT_WORK.get().index * n
+    return slice(-before % k, None, k)
 
 
 def rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:

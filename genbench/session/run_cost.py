@@ -51,6 +51,8 @@ def run_cost(
             target_checks=checks.checks,
             checking_seconds=checks.checking_seconds,
         )
+    if parts.start is not None:
+        training = with_start(training, parts.start)
     return replace(
         training,
         device=describe(parts.device, processes),
@@ -65,4 +67,18 @@ def run_cost(
         out_of_range=drawing and drawing.out_of_range,
         evaluation_seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(parts.device),
+    )
+
+
+def with_start(cost: Cost, start: Cost) -> Cost:
+    """Add what the training of the run took that a training started from, its own start included: to the
+    seconds and operations, and by itself.
+    """
+    return replace(
+        cost,
+        start_images=(start.images_seen or 0) + (start.start_images or 0),
+        start_seconds=start.training_seconds,
+        start_flops=start.training_flops,
+        training_seconds=(cost.training_seconds or 0.0) + (start.training_seconds or 0.0),
+        training_flops=(cost.training_flops or 0.0) + (start.training_flops or 0.0),
     )

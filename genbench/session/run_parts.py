@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from genbench.data import ImageSource
 from genbench.generator import Generator
 from genbench.metrics import Metrics
+from genbench.records.result import Cost
 from genbench.runtime.context import Context
 from genbench.runtime.precision import Precision
 from genbench.runtime.processes import ALONE, Processes
@@ -70,6 +71,8 @@ class Parts:
     tracking: Tracking
     device: torch.device
     seed: int
+    start: Cost | None = None
+    """Cost of the training of the run whose weights the model begins with; None of random weights."""
 
     @property
     def recipe(self) -> Recipe:

@@ -265,9 +265,11 @@ def training(cost: Cost) -> str:
     speed = cost.images_per_second
     rate = f"{speed:,.0f}" if speed is not None and speed >= 100 else written(speed)
     early = "" if cost.ended_early is None else f"; budget not spent: {in_one_line(cost.ended_early)}"
+    start = cost.start_images and f"{cost.start_images:,} of the run that it started from"
+    first = f", after {start} ({with_unit(cost.start_seconds, 's')} of these)" if start else ""
     skipped = f", {cost.skipped_batches:,} batches skipped" if cost.skipped_batches else ""
     return (
-        f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{fitting} "
+        f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{first}{fitting} "
         f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{skipped}{early}"
     )
 
