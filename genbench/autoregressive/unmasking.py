@@ -14,11 +14,11 @@ __all__ = ["Ancestral", "Confidence", "Proposal", "Unmasking"]
 
 
 class Proposal(NamedTuple):
-    """What a sampler decides by: the state of the tokens at time t, and values proposed for the masked ones."""
+    """The tokens at time t and values proposed for the masked ones, by which a sampler decides."""
 
     masked: Tensor
     """The tokens that are masked: (B, N) bool."""
-    count: Tensor
+    total: Tensor
     """How many were masked at the start: (B,) int64."""
     log_p: Tensor
     """log p of the value proposed for each token: (B, N) float32."""
@@ -43,8 +43,8 @@ class Unmasking(ABC):
         steps = self.steps or length
         return [1 - k / steps for k in range(steps)] + [0.0]
 
-    def check(self, length: int) -> None:
-        """Raise ValueError where the number of steps has no meaning for `length` tokens; by default any has."""
+    def check(self, length: int) -> None:  # noqa: B027  (most take any number)
+        """Raise ValueError on a number of steps that does not suit `length` tokens; by default any does."""
 
     @abstractmethod
     def remain(self, proposal: Proposal, t: float, s: float, rng: Generator | None) -> Tensor:
@@ -97,8 +97,8 @@ class Confidence(Unmasking):
             )
 
     def remain(self, proposal: Proposal, t: float, s: float, rng: Generator | None) -> Tensor:
-        masked, count, log_p = proposal
-        left = (count.double() * (1 - self.alpha(s)) + 1e-6).floor().long()
+        masked, total, log_p = proposal
+        left = (total.double() * (1 - self.alpha(s)) + 1e-6).floor().long()
         # At least one is drawn in a step, and one remains until the last.
         left = torch.minimum(left.clamp(min=1 if s else 0), masked.sum(1) - 1)
         u = global_batch.uniform(len(masked), masked.shape[1:], rng=rng, device=masked.device)

@@ -26,13 +26,14 @@ from genbench.generator import (
 )
 from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.runtime import global_batch
+from genbench.text.condition import Conditioning
 from genbench.text.legal import labels_of
 
 __all__ = ["MaskedDiffusion"]
 
 
 class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms):
-    """-log p(x | y) <= integral over t in (0, 1) of -alpha'(t) / (1 - alpha(t)) E[sum over the masked tokens i
+    """-log p(x | y) <= integral over t in (0, 1) of -alpha'(t) / (1 - alpha(t)) E[sum over the masked tokens
     of -log p(x_i | the tokens that are not masked, y)], tokens masked independently with 1 - alpha(t).
 
     At a share u = 1 - alpha(t) the integral is that of 1 / u over u, so that the schedule alpha plays no
@@ -64,7 +65,7 @@ class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms)
         unmasking.check(network.length)
         self.network, self.unmasking, self.terms = network, unmasking, terms
         self.guidance = guidance or Unguided()
-        self.guidance.check(self.example()[1])
+        self.guidance.check(labels_of(self.example()[1]))
         law = network.law
         if isinstance(guidance, ClassifierFree) and not law.softmax:
             raise ValueError(
@@ -81,7 +82,7 @@ class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms)
         if global_batch.is_whole():
             self.prepare(x, y, phase=phase, step=step)
         count = self.counts(lattice(len(x), x.device))
-        nll = self.nats(x, self.guidance.labels(y), count).mean() / math.prod(self.shape)
+        nll = self.nats(x, self.guidance.labels(labels_of(y)), count).mean() / math.prod(self.shape)
         return Loss(nll, {"nll": nll.detach()})
 
     def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
@@ -93,28 +94,28 @@ class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms)
         rows = min(self.terms or self.network.length, self.network.length)
         # Each row has its own part of the numbers of masked tokens, which images cover evenly.
         parts = ((j + lattice(len(x), x.device)) / rows for j in range(rows))
-        return -torch.stack([self.nats(x, y, self.counts(part)) for part in parts]).mean(0)
+        return -torch.stack([self.nats(x, labels_of(y), self.counts(part)) for part in parts]).mean(0)
 
     @torch.no_grad()
     def bound_terms(self, x: Tensor, y: Y = None) -> Iterator[Tensor]:
-        """Yield the terms of m = 1..N masked tokens, then 0, as all images are the same once all is masked."""
+        """Yield the terms of m = 1..N masked tokens, then 0: all images are the same once all is masked."""
         self.check_batch(x, y)
         for m in range(1, self.network.length + 1):
-            yield self.nats(x, y, torch.full((len(x),), m, device=x.device)) / self.network.length
+            yield self.nats(x, labels_of(y), torch.full((len(x),), m, device=x.device)) / self.network.length
         yield torch.zeros(len(x), device=x.device)
 
     def counts(self, u: Tensor) -> Tensor:
         """The number m = 1..N of masked tokens that u in [0, 1) falls to: (B,) -> (B,) int64."""
         return (u * self.network.length).long().clamp(max=self.network.length - 1) + 1
 
-    def nats(self, x: Tensor, y: Y, count: Tensor) -> Tensor:
+    def nats(self, x: Tensor, y: Conditioning, count: Tensor) -> Tensor:
         """N / m times the cross entropy of m masked tokens, drawn here: its mean over m is the bound.
 
         x (B, C, H, W), count (B,) -> (B,) nats.
         """
         tokens = self.network.law.snapped(self.network.to_tokens(x))
         masked = self.order(x) < count[:, None]
-        log_p = self.each(self.network(self.network.to_images(tokens), masked, labels_of(y)), tokens)
+        log_p = self.each(self.network(self.network.to_images(tokens), masked, y), tokens)
         return -(log_p * masked).sum(1) * (self.network.length / count)
 
     def each(self, output: Tensor, tokens: Tensor) -> Tensor:
@@ -145,7 +146,7 @@ class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms)
 
     @torch.no_grad()
     def vary(self, x: Tensor, y: Y = None, *, strength: float, rng: Rng | None = None) -> Tensor:
-        """Draw a share `strength` of the tokens of x anew, which ones by chance: (B, C, H, W) -> as x."""
+        """Draw a share `strength` of the tokens of x anew, a random set: (B, C, H, W) -> as x."""
         self.check_batch(x, y)
         if not 0 < strength <= 1:
             raise ValueError(f"strength is {strength}; it must be above 0 and at most 1 (a new image)")
@@ -181,13 +182,13 @@ class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms)
 
         A masked token is grey, 0; the others remain as they are.
         """
-        known, law, count = self.network.to_tokens(x), self.network.law, masked.sum(1)
+        known, law, total = self.network.to_tokens(x), self.network.law, masked.sum(1)
         tokens = known.masked_fill(masked[..., None], 0)
         yield self.network.to_images(tokens)
         for t, s in pairwise(self.unmasking.times(self.network.length)):
             output = self.answer(self.network.to_images(tokens), masked, labels_of(y), t)
             values = law.sample(output.flatten(0, 1), rng=rng).view_as(tokens)
-            proposal = Proposal(masked, count, self.each(output, values))
+            proposal = Proposal(masked, total, self.each(output, values))
             remain = self.unmasking.remain(proposal, t, s, rng) & masked
             tokens = torch.where((masked & ~remain)[..., None], values, tokens)
             masked = remain
