@@ -115,7 +115,8 @@ class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms)
         """
         tokens = self.network.law.snapped(self.network.to_tokens(x))
         masked = self.order(x) < count[:, None]
-        log_p = self.each(self.network(self.network.to_images(tokens), masked, y), tokens)
+        seen = self.network.to_images(tokens.masked_fill(masked[..., None], 0))
+        log_p = self.each(self.network(seen, masked, y), tokens)
         return -(log_p * masked).sum(1) * (self.network.length / count)
 
     def each(self, output: Tensor, tokens: Tensor) -> Tensor:
