@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from docs_tools.figures.canvas import HEIGHT, SAMPLES, Box, Canvas, Column, Item, picture, shape_text
 from docs_tools.figures.stages import Shown, Stages
 from docs_tools.figures.trace import Block, Call, blocks, parameters, recorded
-from genbench.autoregressive.network import CausalNetwork
+from genbench.autoregressive.network import TokenNetwork
 from genbench.generator import Decodes, Generator, Trajectory, frame_indices
 
 __all__ = ["at_work", "draw"]
@@ -68,7 +68,7 @@ def module_items(model: Generator, one: Shown, call: Call, *, plus: bool) -> Ite
     if one.gives:
         answer = call.gives[one.output]
         # Answers for tokens are logits: their probabilities are what is learned.
-        is_law = isinstance(call.module, CausalNetwork)
+        is_law = isinstance(call.module, TokenNetwork)
         yield column(one.gives, answer, values=answer.softmax(-1).sqrt() if is_law else answer)
     if one.estimate is not None:
         yield column(one.estimates, one.estimate(model, call))

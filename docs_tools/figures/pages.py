@@ -21,7 +21,7 @@ __all__ = ["FOLDER", "RESULTS", "page", "row", "settings", "table"]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FOLDER, RESULTS = DOCS / "families", DOCS / "results" / "families.txt"
 EQUAL, EQUAL_BUDGET = DOCS / "results" / "equal_budget.txt", "60,000 images"
-OF_SEVERAL = {"network": -1, "prior_network": -1, "process": 0}
+OF_SEVERAL = {"network": -1, "process": 0}
 """Groups whose options are of several families -> which abstract base of the default's class they share."""
 SHARED = ("optim", "lr_schedule", "trainer", "budget")
 """Groups that every trained family accepts; docs/configuration.md has them."""

@@ -210,6 +210,11 @@ FAMILIES: Mapping[str, Stages] = {
         ["network"],
         latent="no pixel yet",
     ),
+    "masked_diffusion": Stages(
+        {"net": [Shown("network", "$x$, some masked", "$p(x_i | x_{seen})$, a row a pixel")]},
+        ["network"],
+        latent="all masked",
+    ),
     "diffusers": Stages({}, [], latent="$\\epsilon$"),
 }
 """Family -> what its figure shows; a family's name is that of its option in conf/model/."""

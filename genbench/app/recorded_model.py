@@ -50,9 +50,10 @@ def change(cfg: DictConfig, key: str, value: object) -> str:
     """Change one setting of the sampling, or the whole sampler, and return its key in full, sampler.steps of
     "steps". Raises ValueError on any other.
     """
-    if key == "sampler" and key in cfg:
-        take_option(cfg, key, str(value))
-        return key
+    group = next((name for name in schema.SAMPLERS if name in cfg), None)
+    if group is not None and key in schema.SAMPLERS:
+        take_option(cfg, group, str(value))
+        return group
     name = schema.sampling_key(key, flatten(resolved(cfg)))
     node, _, leaf = name.rpartition(".")
     OmegaConf.select(cfg, node)[leaf] = value

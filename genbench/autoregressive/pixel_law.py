@@ -23,12 +23,14 @@ class PixelLaw(ABC):
 
     whole_pixels: true where a token is a pixel with its c = C channels, false where it is one channel, c = 1.
     levels: L; level k = 0..L-1 is x_k = 2 k / (L - 1) - 1, at L = 256 the bytes.
+    softmax: true where the P numbers are the logits of a softmax over L levels.
     ordered: true where levels are numbers, as grey levels are, which a network may read as they are; false
     where a level is a name (of a code, of a colour), of which a token has one.
     bound, method: how log_prob relates to that of the image, see genbench.generator.Likelihood.
     """
 
     whole_pixels: bool
+    softmax: bool = True
     levels: int = LEVELS
     ordered: bool = True
     bound: Literal["exact", "lower", "estimate"] = "exact"
@@ -123,6 +125,7 @@ class LogisticMixture(PixelLaw):
     """
 
     whole_pixels = True
+    softmax = False
 
     def __init__(self, components: int = 5, *, min_log_scale: float = -7.0) -> None:
         check_count("pixel_law.components", components, MOST_LAYERS, usual=5)

@@ -52,11 +52,11 @@ class Animate:
     """Show samples coming out of noise, as an animation.
 
     Each frame is a grid of the samples after some of the steps in which they are drawn; the last frame stays
-    for 2 seconds before it begins again. Small images are enlarged. An autoregressive model begins with grey
-    images, one of latents shows what these decode to.
+    for 2 seconds before it begins again. Small images are enlarged. Autoregressive and masked models begin
+    with grey images, one of latents shows what these decode to.
 
     Models that draw step by step: ddpm, flow_matching, consistency, cascade, latent_diffusion,
-    autoregressive, vqvae.
+    autoregressive, masked_diffusion, vqvae.
     """
 
     run_dir: Model

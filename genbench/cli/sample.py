@@ -173,7 +173,9 @@ class SamplerSweep:
     samplers: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help="Options of conf/sampler, separated by commas. Default: the run's own."
+            metavar="NAMES",
+            help="Options of conf/sampler (of a masked model: conf/unmasking), separated by commas. Default: "
+            "the run's own.",
         ),
     ] = ""
     steps: Annotated[

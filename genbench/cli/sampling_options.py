@@ -62,7 +62,8 @@ Sampler = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Sampler, an option of conf/sampler with its own settings. Default: the run's own.",
+        help="Sampler, an option of conf/sampler with its own settings, of a masked model one of "
+        "conf/unmasking. Default: the run's own.",
     ),
 ]
 Settings = Annotated[
@@ -70,8 +71,9 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any other setting of the sampling: sampler.*, solver.*, process.steps, guidance.scale, "
-        "guidance.interval, variance.samples, model.temperature, as the model has them. May be repeated.",
+        help="Any other setting of the sampling: sampler.*, solver.*, unmasking.*, process.steps, "
+        "guidance.scale, guidance.interval, variance.samples, model.temperature, as the model has them. "
+        "May be repeated.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")]

@@ -13,6 +13,7 @@ __all__ = [
     "CORE",
     "GUIDANCE",
     "ROOT",
+    "SAMPLERS",
     "STEPS",
     "Place",
     "UnfitError",
@@ -53,10 +54,12 @@ ROOT = {
 }
 """The keys of the configuration that belong to no group, and their types."""
 
+SAMPLERS = ("sampler", "unmasking")
+"""Groups of samplers, of which a model has one at most; --sampler chooses from that one."""
 GUIDANCE = ("guidance.scale", "model.guidance")
-STEPS = ("sampler.steps", "solver.steps", "process.steps", "model.steps")
+STEPS = ("sampler.steps", "solver.steps", "unmasking.steps", "process.steps", "model.steps")
 SAMPLING = re.compile(
-    r"(sampler|solver)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.(temperature|steps|guidance|condition\.augmentation)"
+    r"(sampler|solver|unmasking)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.(temperature|steps|guidance|condition\.augmentation)"
 )
 """Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
 

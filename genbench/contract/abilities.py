@@ -171,7 +171,8 @@ def shares_of_data_are_those_of_the_noised_states(candidate: Candidate) -> None:
     states = model.forward_process(ones, rng=torch.Generator().manual_seed(0), frames=3).double()
     mean, variance = states.flatten(1).mean(1), states.flatten(1).var(1)
     bits = bool((states.abs() == 1).all())
-    seen = mean if bits else mean.square() / (mean.square() + variance)
+    # 0 of states that are all the same, of which nothing is left
+    seen = mean if bits else mean.square() / (mean.square() + variance).clamp(min=1e-12)
     places = [int((t - time).abs().argmin()) for time in (0, 0.5, 1)]
     # 2048 x 64 numbers: a standard error below 0.005, and ten of these
     wanted = f"shares near {left[places].tolist()}"

@@ -80,8 +80,8 @@ def test_each_family_with_a_trajectory_is_animated(verb: Command, made: Make, tm
             assert done.returncode == 0, done.stderr
             with Image.open(path) as image:
                 assert getattr(image, "n_frames", 1) > 1
-    known = {"ddpm", "flow_matching", "consistency", "autoregressive", "latent_diffusion", "vqvae"}
-    assert found >= known
+    diffusion = {"ddpm", "flow_matching", "consistency", "latent_diffusion", "masked_diffusion"}
+    assert found >= diffusion | {"autoregressive", "vqvae"}
 
 
 def test_images_of_schedules_are_the_states_of_the_forward_process() -> None:
