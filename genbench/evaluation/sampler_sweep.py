@@ -109,7 +109,7 @@ def sampler_sweep(
     model = load(todo[0])
     check_fits(model, source)
     metrics.check_source(source, "--set ")
-    data = prepare(source, progress=context.progress)
+    data = prepare(source, progress=context.progress, captions=model.takes_text)
     read_captions(model, data)
     evaluator = Evaluator(data, metrics, context)
     rows: list[dict[str, Any]] = []
