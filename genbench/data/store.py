@@ -21,11 +21,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from filelock import FileLock
 
-from genbench.data.captions import CaptionFile, cleaned
+from genbench.data.captions import CaptionFile
 from genbench.data.image_data import ImageData, Split
 from genbench.data.memory_map import MappedFile
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
+from genbench.records.texts import cleaned
 from genbench.runtime.disk import check_makable, check_space, check_writable, expanded, naming
 from genbench.runtime.progress import Bar, Progress
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from genbench.generator import Condition, Generator, Loss, Rng, Y
-from genbench.records.pipelines import load_pipeline, read_prompts
+from genbench.records.pipelines import load_pipeline
+from genbench.records.texts import read_prompts
 from genbench.records.transformer_models import tokenizer_hash
 from genbench.runtime.frozen_weights import FrozenWeights
 from genbench.text.spelled import read_spelled, spelled_out
@@ -56,8 +57,8 @@ class DiffusersPipeline(FrozenWeights, Generator):
         self.pipeline = load_pipeline(path, revision)
         modules = {k: part for k, part in self.pipeline.components.items() if isinstance(part, nn.Module)}
         self.parts = nn.ModuleDict(modules)
-        self.freeze(beside=tokenizer_hash(*self.tokenizers))
-        self.texts = [] if prompts is None else read_prompts(Path(prompts))
+        self.freeze(beside=tokenizer_hash(self.tokenizers))
+        self.texts = [] if prompts is None else read_prompts(Path(prompts), key="model.prompts")
         named = inspect.signature(self.pipeline.__call__).parameters
         self.takes = {key: found for key, found in named.items() if found.kind is not found.VAR_KEYWORD}
         given = {"num_inference_steps": steps, "guidance_scale": guidance}

@@ -4,6 +4,7 @@ made: checked before they are loaded, from safetensors files, without executing 
 
 import hashlib
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -133,7 +134,7 @@ def check_special(layout: Layout, folder: Path) -> None:
             )
 
 
-def tokenizer_hash(*tokenizers: Any) -> int:  # noqa: ANN401
+def tokenizer_hash(tokenizers: Sequence[Any]) -> int:
     """Sum up tokenizers of transformers by what they do: their vocabularies, and the tokens that they make of
     words of these, two at a time, and of a text. So it is the same in whatever files they lie, and by
     whatever version of the library: a whole number from -2^63 to 2^63 - 1, 0 of none.

@@ -65,7 +65,7 @@ class Published(TextEncoder):
         model = load_model(layout, path, revision, key="text")
         self.tokenizer = load_tokenizer(layout, path, revision, key="text")
         check_tokens(self.tokenizer, model.get_input_embeddings().num_embeddings, path, key="text")
-        self.published = PublishedText(model, masked=masked, words=tokenizer_hash(self.tokenizer))
+        self.published = PublishedText(model, masked=masked, words=tokenizer_hash([self.tokenizer]))
         self.width = width
         self.end: int = self.tokenizer.eos_token_id
         self.sizes: Any = model.config
