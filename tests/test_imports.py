@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "nn": (*MATHS, "text", *NUMBERS),
     "families": (
         *("generator", "text", *MATHS, *NUMBERS),
-        *("records.pipelines", "runtime.frozen_weights", "runtime.precision", "runtime.rng"),
+        *("records.pipelines", "records.texts", "records.transformer_models"),
+        *("runtime.frozen_weights", "runtime.precision", "runtime.rng"),
     ),
     "data": ("errors", "records", "runtime", "text"),
     "metrics": ("data", "errors", "records", "runtime", "text"),

@@ -43,7 +43,7 @@ def evaluate(
     context = Context(choose(device), seed)
     reevaluation = Reevaluation(source, metrics, context)
     if reference is not None:
-        _ = reevaluation.evaluator  # refuses features of another network before anything is drawn
+        reevaluation.evaluator(captions=False)  # refuses features of another network before any work
     return reevaluation.images(taken(images, source, metrics, context))["metrics"]
 
 

@@ -98,7 +98,8 @@ def shown_prompts(run_dir: Path) -> list[str]:
     """Return the prompts of a model's grid: the captions of the run's own, a power of two of them, so that
     each has equally many of the 64 images; no text where the run has drawn none yet.
     """
-    from genbench.evaluation.prompts import PROMPTS, read_prompts
+    from genbench.evaluation.prompts import PROMPTS
+    from genbench.records.texts import read_prompts
 
     path = run_dir / "samples" / PROMPTS
     found = read_prompts(path, inside=run_dir) if path.is_file() else [""]

@@ -245,7 +245,7 @@ class Evaluate:
         context = context_on(self.device, seed)
         reevaluation = Reevaluation(source, metrics, context)
         if self.reference is not None:
-            _ = reevaluation.evaluator  # refuses features of another network before anything is drawn
+            reevaluation.evaluator(captions=False)  # refuses features of another network before any work
         if not self.is_run:
             return self.evaluated_images(reevaluation, words)
         origin = Origin.of(self.target)  # before the model, of a run that goes on meanwhile

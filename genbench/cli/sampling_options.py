@@ -81,7 +81,7 @@ Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")]
 
 def given_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
     """Return the prompts of --prompt, then those of the file of --prompts. Raises as `read_prompts` does."""
-    from genbench.evaluation.prompts import read_prompts
+    from genbench.records.texts import read_prompts
 
     return [*(prompt or []), *([] if file is None else read_prompts(file))]
 

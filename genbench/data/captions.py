@@ -1,6 +1,5 @@
-"""Captions of images: one line of text for each, checked, and read from a file of the store."""
+"""Captions of images: one line of text for each, read from a file of the store."""
 
-import unicodedata
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,38 +10,7 @@ from torch import Tensor
 
 from genbench.data.memory_map import MappedFile
 
-__all__ = ["MOST_CHARACTERS", "CaptionFile", "Chosen", "cleaned"]
-
-MOST_CHARACTERS = 10_000
-"""The longest caption that is read, a hundred times as long as usual ones: what is longer is no caption."""
-
-
-def cleaned(text: object) -> str:
-    """Return a caption in one line, with one space for each stretch of white space. Raises ValueError, with
-    the reason and the remedy, where it is no text, empty, too long, or holds what no text in UTF-8 holds:
-    control characters, or half of a surrogate pair.
-    """
-    if not isinstance(text, str):
-        raise ValueError(f"the caption is {shown(text)}, not a text: write it in quotes")
-    line = " ".join(text.split())
-    if not line:
-        raise ValueError("the caption is empty: describe the image, or remove it")
-    if len(line) > MOST_CHARACTERS:
-        raise ValueError(
-            f"the caption has {len(line):,} characters, more than the {MOST_CHARACTERS:,} that are read: "
-            "shorten it"
-        )
-    kinds = {"Cc": "a control character", "Cs": "half of a surrogate pair"}
-    for letter in line:
-        if kind := kinds.get(unicodedata.category(letter)):
-            raise ValueError(f"the caption holds {kind}, {letter!r}: remove it")
-    return line
-
-
-def shown(value: object) -> str:
-    """Return the start of any value, for a message."""
-    found = repr(value)
-    return found if len(found) <= 40 else f"{found[:40]}.."
+__all__ = ["CaptionFile", "Chosen"]
 
 
 class Texts(Sequence[str]):

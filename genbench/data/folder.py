@@ -270,6 +270,19 @@ class ImageFolder(ImageSource):
         return sorted({*self.top_folders, *images} - bases)
 
     def key(self) -> str:
+        if not self.captioned:
+            return self.key_without_captions()
+        parts = self.image_parts()
+        for file in self.found_captions.files:
+            stat = os.stat(f"{self.root}/{file}")
+            parts.append(f"captions of {file} {stat.st_size} {stat.st_mtime_ns}")
+        return digest(parts)
+
+    def key_without_captions(self) -> str:
+        return digest(self.image_parts())
+
+    def image_parts(self) -> list[str]:
+        """Return what the decoded images and labels follow from, a line for each fact and file."""
         way = "centre square, lanczos" if self.resize_name == "lanczos" else self.resize_name
         parts = [f"shape {self.shape}, {way}"]
         if self.inner and self.class_names:  # else the same files without labels have this key
@@ -278,11 +291,7 @@ class ImageFolder(ImageSource):
             for file in self.files[split]:
                 stat = os.stat(f"{base}/{file}")  # pathlib's own takes longer than the disk
                 parts.append(f"{split}/{file} {stat.st_size} {stat.st_mtime_ns}")
-        if self.captioned:  # else the same files have the key that they had before captions were read
-            for file in self.found_captions.files:
-                stat = os.stat(f"{self.root}/{file}")
-                parts.append(f"captions of {file} {stat.st_size} {stat.st_mtime_ns}")
-        return digest(parts)
+        return parts
 
     def counts(self) -> dict[str, int]:
         return {split: len(files) for split, files in self.files.items()}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genbench.data.captions import MOST_CHARACTERS, cleaned
+from genbench.records.texts import MOST_CHARACTERS, cleaned
 from genbench.records.untrusted_files import open_regular, parse_json, read_regular
 
 __all__ = ["METADATA", "FolderCaptions", "check_mode", "find_captions"]

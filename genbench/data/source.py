@@ -61,6 +61,13 @@ class ImageSource(ABC):
         64 hex digits. Stores, cached statistics and classifiers are found by it, so it must change with them.
         """
 
+    def key_without_captions(self) -> str:
+        """A digest like `key`, of the images and labels alone: what `prepare` finds them by for models that
+        take no text, to which captions are nothing. By default it is `key`, for sources whose captions do not
+        change by themselves.
+        """
+        return self.key()
+
     def check_labels(self) -> None:
         """Raise ValueError, with the reason, where a conditional model would have no labels to learn from."""
         if self.num_classes == 0:

@@ -21,11 +21,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from filelock import FileLock
 
-from genbench.data.captions import CaptionFile, cleaned
+from genbench.data.captions import CaptionFile
 from genbench.data.image_data import ImageData, Split
 from genbench.data.memory_map import MappedFile
 from genbench.data.source import SPLITS, ImageSource
 from genbench.records.files import clear, crc32, read_sealed, sealed, state_of
+from genbench.records.texts import cleaned
 from genbench.runtime.disk import check_makable, check_space, check_writable, expanded, naming
 from genbench.runtime.progress import Bar, Progress
 
@@ -44,17 +45,21 @@ def cache_dir() -> Path:
     return expanded(path, "name a folder for cached files by the variable GENBENCH_CACHE")
 
 
-def prepare(source: ImageSource, *, progress: Progress, cache: Path | None = None) -> ImageData:
+def prepare(
+    source: ImageSource, *, progress: Progress, cache: Path | None = None, captions: bool = True
+) -> ImageData:
     """Return the images of `source`, decoded into a store under `cache` unless a sound one is there.
 
-    cache: by default the folder of `cache_dir`.
+    cache: by default the folder of `cache_dir`. captions: False where no model takes text. The captions of a
+    folder of images are not read then, and its key is that of the images alone, which text beside them does
+    not change.
 
     Several processes may prepare one set at once: one decodes, the others wait. A damaged store is made anew,
     with a warning. Raises whatever `source` raises, and ValueError where its images are not as it states.
     """
     source.check()
     progress.say(source.remarks())
-    key = source.key()
+    key = source.key() if captions else source.key_without_captions()
     folder = (cache or cache_dir()) / "data" / f"{source.name}-{key[:16]}"
     if find_fault(folder, key):
         check_cache(folder, source)
@@ -126,7 +131,7 @@ def make_store(source: ImageSource, folder: Path, key: str, reason: str, progres
     try:
         with naming(part):
             write_store(source, part, key, progress)
-        if source.key() != key:
+        if key not in (source.key(), source.key_without_captions()):
             raise ValueError(f"files of {source.name} changed while they were decoded: run the command again")
         clear(folder)
         part.rename(folder)
@@ -154,6 +159,8 @@ def write_store(source: ImageSource, folder: Path, key: str, progress: Progress)
     sums: dict[str, int] = {}
     with progress.bar(f"Preparing {source.name}", sum(counts.values())) as bar:
         for split in SPLITS:
+            if holds_captions(source, key):
+                sums |= write_captions(source, split, folder)
             sums |= write_split(source, split, folder, bar)
     header = {
         "key": key,
@@ -168,10 +175,14 @@ def write_store(source: ImageSource, folder: Path, key: str, progress: Progress)
     sync_folder(folder)
 
 
+def holds_captions(source: ImageSource, key: str) -> bool:
+    """Return True where a store of this key has the captions of its images."""
+    return source.captioned and source.key() == key
+
+
 def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict[str, int]:
-    """Write the images of one split, and its captions and labels if there are any: file name -> CRC-32."""
-    expected = source.counts()[split]
-    sums = write_captions(source, split, folder) if source.captioned else {}
+    """Write the images of one split, and its labels if there are any: file name -> CRC-32."""
+    expected, sums = source.counts()[split], dict[str, int]()
     labels = np.full(expected, -1, np.int64)
     count = crc = 0
     with (folder / f"{split}.images").open("wb") as file:
@@ -237,7 +248,7 @@ def open_store(source: ImageSource, folder: Path, key: str) -> ImageData:
     """Map the files of a sound store into memory."""
     header = read_sealed(folder / "header.json", "header")
     shape = (header["shape"][0], header["shape"][1], header["shape"][2])
-    splits = {}
+    splits, captioned = {}, holds_captions(source, key)
     for split in SPLITS:
         n, crc = header["counts"][split], header["crc32"]
         name = f"{split}.images"
@@ -246,7 +257,7 @@ def open_store(source: ImageSource, folder: Path, key: str) -> ImageData:
             name = f"{split}.labels"
             files.append(MappedFile(folder / name, np.int64, (n,), crc[name]))
         labels = files[1].tensor if files[1:] else None
-        captions = open_captions(folder / f"{split}.captions", header, n) if source.captioned else None
+        captions = open_captions(folder / f"{split}.captions", header, n) if captioned else None
         splits[split] = Split(files[0].tensor, labels, files, captions=captions)
     return ImageData(
         name=source.name,

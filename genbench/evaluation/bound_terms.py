@@ -53,7 +53,7 @@ def bound_figure(
     one = torch.zeros(1, dtype=torch.long, device=device) if model.num_classes else None
     with rng.fork(device):
         next(iter(model.bound_terms(torch.full((1, *model.shape), -1.0, device=device), one)))
-    data = prepare(source, progress=context.progress)
+    data = prepare(source, progress=context.progress, captions=model.takes_text)
     if n is not None and n > len(data.test):
         raise ValueError(
             f"--n is {n}; the test split of {data.name} has {counted(len(data.test), 'image')}: take fewer"

@@ -31,7 +31,7 @@ class Noised(NamedTuple):
 
 def first_image(source: ImageSource, context: Context) -> Tensor:
     """Return the first training image of some data: (1, C, H, W) in [-1, 1]."""
-    return to_float(prepare(source, progress=context.progress).train.images[:1])
+    return to_float(prepare(source, progress=context.progress, captions=False).train.images[:1])
 
 
 def image_file(path: Path) -> Tensor:

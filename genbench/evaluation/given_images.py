@@ -18,8 +18,8 @@ from genbench.data.image_files import SUFFIXES, image_tree, kinds_of, remarks
 from genbench.data.image_reading import ImageFileError, large_images, opened
 from genbench.evaluation.array_remedies import contents, rearranged, to_bytes, to_labels
 from genbench.evaluation.npz_file import read_npy, read_npz
-from genbench.evaluation.prompts import cleaned_prompt
 from genbench.evaluation.tensor_file import read_tensors
+from genbench.records.texts import cleaned_prompt
 
 __all__ = ["GivenImages", "checked", "checked_captions", "checked_labels", "read"]
 

@@ -12,29 +12,25 @@ import torch
 from torch import Tensor
 
 from genbench.data import ImageData
-from genbench.data.captions import cleaned
 from genbench.data.image_files import shortened
 from genbench.evaluation.samples import held_out_order
 from genbench.generator import Generator, Y
 from genbench.records.files import atomic_file
-from genbench.records.untrusted_files import read_regular
+from genbench.records.texts import cleaned_prompt
 
 __all__ = [
     "PROMPTS",
     "Asked",
     "asked",
     "classes_in_turn",
-    "cleaned_prompt",
     "held_out_captions",
     "in_turn",
     "prompt_remarks",
-    "read_prompts",
     "write_prompts",
 ]
 
 PROMPTS = "prompts.txt"
 """The file beside a run's grids that holds the captions of their rows."""
-PROMPT_BYTES = 2**20  # of a file of prompts
 SOUGHT = 1000  # held-out captions among which different ones are looked for
 
 
@@ -59,40 +55,6 @@ class Asked(NamedTuple):
         if self.y is None:
             return None
         return self.y[torch.arange(times * len(self.y), device=self.y.device) % len(self.y)]
-
-
-def read_prompts(path: Path, *, inside: Path | None = None) -> list[str]:
-    """Read the prompts of a text file in UTF-8, one a line; blank lines are passed over.
-    inside: a folder that the file must lie in, also behind a link, such as the directory of a run.
-
-    Raises ValueError, with the file and the line, on one that is no prompt, see `cleaned`, and on a file
-    without any, or of more than a megabyte; FileNotFoundError where there is none.
-    """
-    if not path.exists():
-        raise FileNotFoundError(
-            f"--prompts is {path}, which does not exist: name a text file, one prompt a line"
-        )
-    try:
-        lines = read_regular(path, at_most=PROMPT_BYTES, inside=inside).decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"--prompts {path} is not UTF-8 text: save it in that encoding") from error
-    found = list[str]()
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            found.append(cleaned_prompt(line, f"--prompts {path}, line {number}"))
-    if not found:
-        raise ValueError(f"--prompts {path} holds no prompt: write one a line")
-    return found
-
-
-def cleaned_prompt(text: str, where: str) -> str:
-    """Return a prompt as `cleaned` does a caption; one of white space alone is the empty one, which asks for
-    images without a text. Raises ValueError, which begins with `where`.
-    """
-    try:
-        return cleaned(text) if text.strip() else ""
-    except ValueError as error:
-        raise ValueError(f"{where}: {str(error).replace('the caption', 'the prompt', 1)}") from error
 
 
 def asked(

@@ -3,9 +3,8 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,25 +59,29 @@ class Reevaluation:
     source: ImageSource
     metrics: Metrics
     context: Context
+    evaluators: dict[bool, Evaluator] = field(default_factory=dict)
+    """Those that are prepared: captions are read -> the evaluator."""
 
     @property
     def reference(self) -> ReferenceFID | None:
         """The statistics of others that FID compares with too, where the metrics have been given some."""
         return next((score for score in self.metrics.scores if isinstance(score, ReferenceFID)), None)
 
-    @cached_property
-    def evaluator(self) -> Evaluator:
-        """The evaluator, with the data prepared when first needed, since images that do not fit are to be
-        rejected before minutes of decoding. Raises ValueError, or MissingWeights, before anything is
-        measured.
+    def evaluator(self, *, captions: bool) -> Evaluator:
+        """Return the evaluator, with the data prepared when first needed, since images that do not fit are to
+        be rejected before minutes of decoding. captions: True where what is measured has or takes texts.
+        Raises ValueError, or MissingWeights, before anything is measured.
         """
+        if captions in self.evaluators:
+            return self.evaluators[captions]
         self.source.check()
         self.metrics.check_source(self.source, "--set ")
-        data = prepare(self.source, progress=self.context.progress)
+        data = prepare(self.source, progress=self.context.progress, captions=captions)
         self.metrics.check_data(data)
         evaluator = Evaluator(data, self.metrics, self.context)
         if self.reference is not None:
             self.reference.check(evaluator.extractor)
+        self.evaluators[captions] = evaluator
         return evaluator
 
     def model(self, model: Generator, of: str, origin: Origin) -> dict[str, Any]:
@@ -90,15 +93,14 @@ class Reevaluation:
         check_fits(model, self.source)  # before the data are prepared, which may take minutes
         if not self.metrics.scores and not isinstance(model, Likelihood | Latent):
             raise ValueError("this model has no likelihood: choose --metrics standard, or others with scores")
-        read_captions(model, self.evaluator.data)
+        evaluator = self.evaluator(captions=model.takes_text)
+        read_captions(model, evaluator.data)
         quality: dict[str, float] = {}
         if self.metrics.scores:
-            held_out = self.evaluator.score_held_out(
-                labelled=model.num_classes > 0, captioned=model.takes_text
-            )
-            quality = self.evaluator.score_model(model, of).metrics | held_out
-        likelihood = self.evaluator.held_out.likelihood(model)
-        return self.record(quality, likelihood) | origin._asdict() | {"weights": str(of)}
+            held_out = evaluator.score_held_out(labelled=model.num_classes > 0, captioned=model.takes_text)
+            quality = evaluator.score_model(model, of).metrics | held_out
+        likelihood = evaluator.held_out.likelihood(model)
+        return self.record(evaluator, quality, likelihood) | origin._asdict() | {"weights": str(of)}
 
     def images(self, given: GivenImages) -> dict[str, Any]:
         """Score images that any tool made, and as many held-out images beside them, with labels where the
@@ -110,24 +112,27 @@ class Reevaluation:
         n = len(given.images)
         few = "there is 1 image" if n == 1 else f"there are {n} images"
         self.metrics.check_count(n, few, "bring more", "--set ")  # before the data are prepared
-        quality = self.evaluator.score_given(given)
-        captioned = given.captions is not None and self.evaluator.data.test.captions is not None
-        held_out = self.evaluator.score_held_out(
+        evaluator = self.evaluator(captions=given.captions is not None)
+        quality = evaluator.score_given(given)
+        captioned = given.captions is not None and evaluator.data.test.captions is not None
+        held_out = evaluator.score_held_out(
             labelled=given.labels is not None, captioned=captioned, n=len(given.images)
         )
-        return self.record(quality | held_out, None)
+        return self.record(evaluator, quality | held_out, None)
 
-    def record(self, quality: Mapping[str, float], likelihood: Mapping[str, Any] | None) -> dict[str, Any]:
+    def record(
+        self, evaluator: Evaluator, quality: Mapping[str, float], likelihood: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
         """Make a line of evaluations.jsonl from scores by their full names and a record of the likelihood,
         None for images without a model; adds version, time, data and seed.
         """
         kinds = to_record(self.metrics.kinds)  # of other packages' scores alone, for the titles in reports
-        networks = networks_record(self.evaluator.networks) if quality else {}
+        networks = networks_record(evaluator.networks) if quality else {}
         return {
             "genbench": version("genbench"),
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "data": self.evaluator.data.name,
-            "data_key": self.evaluator.data.key,
+            "data": evaluator.data.name,
+            "data_key": evaluator.data.key,
             "seed": self.context.seed,
             "metrics": quality,
             "likelihood": likelihood,

@@ -113,7 +113,7 @@ def sampler_sweep(
     model = load(todo[0])
     check_fits(model, source)
     metrics.check_source(source, "--set ")
-    data = prepare(source, progress=context.progress)
+    data = prepare(source, progress=context.progress, captions=model.takes_text)
     read_captions(model, data)
     if validation:
         check_validation_images(data, metrics)

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from genbench.generator import Condition, Generator, Loss, Rng, Y
-from genbench.records.pipelines import load_pipeline, read_prompts
+from genbench.records.pipelines import load_pipeline
+from genbench.records.texts import read_prompts
+from genbench.records.transformer_models import tokenizer_hash
 from genbench.runtime.frozen_weights import FrozenWeights
 from genbench.text.spelled import read_spelled, spelled_out
 
@@ -38,6 +40,7 @@ class DiffusersPipeline(FrozenWeights, Generator):
 
     phases = ()
     origin = "pipeline's weights"
+    companion = "files of the pipeline's tokenizers"
 
     def __init__(
         self,
@@ -54,8 +57,8 @@ class DiffusersPipeline(FrozenWeights, Generator):
         self.pipeline = load_pipeline(path, revision)
         modules = {k: part for k, part in self.pipeline.components.items() if isinstance(part, nn.Module)}
         self.parts = nn.ModuleDict(modules)
-        self.freeze()
-        self.texts = [] if prompts is None else read_prompts(Path(prompts))
+        self.freeze(beside=tokenizer_hash(self.tokenizers))
+        self.texts = [] if prompts is None else read_prompts(Path(prompts), key="model.prompts")
         named = inspect.signature(self.pipeline.__call__).parameters
         self.takes = {key: found for key, found in named.items() if found.kind is not found.VAR_KEYWORD}
         given = {"num_inference_steps": steps, "guidance_scale": guidance}
@@ -123,6 +126,12 @@ class DiffusersPipeline(FrozenWeights, Generator):
         return "prompt" in self.takes
 
     @property
+    def tokenizers(self) -> list[Any]:
+        """The tokenizers of a pipeline that draws to texts."""
+        parts = self.pipeline.components.items()
+        return [part for key, part in parts if key.startswith("tokenizer") and part is not None]
+
+    @property
     def own_classes(self) -> int:
         """The number of classes that the pipeline was trained on, 0 for one without classes."""
         config = configuration(self.parts, DENOISERS)
@@ -141,10 +150,8 @@ class DiffusersPipeline(FrozenWeights, Generator):
         if not self.takes_text:
             kind = "model.prompts gives its texts: leave it out" if self.texts else "it draws to none"
             raise ValueError(f"{name} is not given texts: {kind}")
-        parts = self.pipeline.components.items()
-        words = [part for key, part in parts if key.startswith("tokenizer") and part is not None]
-        if words and texts:
-            longest = max(words, key=lambda each: each.model_max_length)
+        if self.tokenizers and texts:
+            longest = max(self.tokenizers, key=lambda each: each.model_max_length)
             counts = [len(ids) for ids in longest(list(texts), verbose=False).input_ids]
             if max(counts) > longest.model_max_length:
                 text = texts[counts.index(max(counts))]

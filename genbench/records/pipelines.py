@@ -18,10 +18,9 @@ from genbench.records.foreign_models import (
     read_json,
     unavailable,
 )
-from genbench.records.untrusted_files import YAML_BYTES, read_regular
 from genbench.runtime.downloads import may_download
 
-__all__ = ["load_pipeline", "read_prompts"]
+__all__ = ["load_pipeline"]
 
 INDEX = "model_index.json"
 INSTALL = 'pip install "genbench[diffusers]"'
@@ -48,14 +47,6 @@ def load_pipeline(path: str, revision: str | None) -> Any:  # noqa: ANN401
             )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def read_prompts(path: Path) -> list[str]:
-    """Read the texts of a file, one a line, without empty lines. Raises ValueError where there is none."""
-    lines = read_regular(path, at_most=YAML_BYTES).decode(errors="replace").splitlines()
-    if not (texts := [line.strip() for line in lines if line.strip()]):
-        raise ValueError(f"{path} holds no prompt: write one a line")
-    return texts
 
 
 def libraries() -> dict[str, ModuleType]:

@@ -2,6 +2,10 @@
 made: checked before they are loaded, from safetensors files, without executing anything of theirs.
 """
 
+import hashlib
+import json
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -16,10 +20,22 @@ from genbench.records.foreign_models import (
 )
 from genbench.runtime.downloads import may_download
 
-__all__ = ["CLIP", "CLIP_TEXT", "T5", "Layout", "check_tokens", "load_model", "load_tokenizer"]
+__all__ = [
+    "CLIP",
+    "CLIP_TEXT",
+    "T5",
+    "Layout",
+    "check_tokens",
+    "load_model",
+    "load_tokenizer",
+    "tokenizer_hash",
+]
 
 INSTALL = 'pip install "genbench[text]"'
 CONFIG = "config.json"
+PROBE = "Fête:\u3000A  CAT'S 7 ﬁlms"
+"""A text that shows how a tokenizer treats case, accents, signs, digits and white space."""
+PROBED = 2_000  # words of a vocabulary that are tokenized, which takes tenths of a second
 
 
 class Layout(NamedTuple):
@@ -30,15 +46,18 @@ class Layout(NamedTuple):
     types: tuple[str, ...]
     words: tuple[str, ...]
     """Files of the tokenizer, any of which is enough."""
+    special: tuple[str, ...]
+    """Special tokens without which no text is tokenized."""
 
 
-CLIP_WORDS = ("tokenizer.json", "vocab.json")
-CLIP_TEXT = Layout("CLIPTextModel", "CLIPTokenizer", ("clip", "clip_text_model"), CLIP_WORDS)
+CLIP_WORDS, CLIP_SPECIAL = ("tokenizer.json", "vocab.json"), ("bos_token", "eos_token", "unk_token")
+CLIP_TEXT = Layout("CLIPTextModel", "CLIPTokenizer", ("clip", "clip_text_model"), CLIP_WORDS, CLIP_SPECIAL)
 """The text model of CLIP, alone or in a folder of the whole."""
-CLIP = Layout("CLIPModel", "CLIPTokenizer", ("clip",), CLIP_WORDS)
+CLIP = Layout("CLIPModel", "CLIPTokenizer", ("clip",), CLIP_WORDS, CLIP_SPECIAL)
 """CLIP with both towers and their projections."""
-T5 = Layout("T5EncoderModel", "T5Tokenizer", ("t5",), ("tokenizer.json", "spiece.model"))
+T5 = Layout("T5EncoderModel", "T5Tokenizer", ("t5",), ("tokenizer.json", "spiece.model"), ("eos_token",))
 """The encoder of T5, alone or in a folder of the whole."""
+SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
 
 
 def load_model(layout: Layout, path: str, revision: str | None, *, key: str) -> Any:  # noqa: ANN401
@@ -77,6 +96,7 @@ def load_tokenizer(layout: Layout, path: str, revision: str | None, *, key: str)
     library = transformers(key)
     with quiet({"transformers": library}):
         folder = checked(layout, path, revision, key=key)
+        check_special(layout, folder)
         with explained(f"the tokenizer of {key}.path={path} cannot be loaded"):
             tokenizer = getattr(library, layout.tokenizer).from_pretrained(
                 path, revision=revision or "main", local_files_only=not may_download()
@@ -99,6 +119,36 @@ def check_tokens(tokenizer: Any, most: int, path: str, *, key: str) -> None:  # 
             f"the tokenizer in {key}.path={path} has {known:,} tokens, and the model knows {most:,}: put "
             "the model's own tokenizer there"
         )
+
+
+def check_special(layout: Layout, folder: Path) -> None:
+    """Raise ValueError where a file beside a tokenizer says that it lacks a special token, such as that at
+    the end of a text, which the library would report in words of its own.
+    """
+    for file in (folder / name for name in SETTINGS):
+        found = read_json(file) if file.is_file() else {}
+        if missing := [token for token in layout.special if token in found and found[token] is None]:
+            raise ValueError(
+                f"{file} has null as {missing[0]}, which {layout.tokenizer} needs: copy the model's own file "
+                "there"
+            )
+
+
+def tokenizer_hash(tokenizers: Sequence[Any]) -> int:
+    """Sum up tokenizers of transformers by what they do: their vocabularies, and the tokens that they make of
+    words of these, two at a time, and of a text. So it is the same in whatever files they lie, and by
+    whatever version of the library: a whole number from -2^63 to 2^63 - 1, 0 of none.
+    """
+    if not tokenizers:
+        return 0
+    digest = hashlib.sha256()
+    for tokenizer in tokenizers:
+        vocabulary = sorted(tokenizer.get_vocab().items())
+        words = [word for word, _ in vocabulary[:: 1 + len(vocabulary) // PROBED]]
+        tokens = tokenizer([PROBE, *map("".join, pairwise(words))], verbose=False)["input_ids"]
+        special = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
+        digest.update(json.dumps([vocabulary, special, tokens]).encode())
+    return int.from_bytes(digest.digest()[:8], "big", signed=True)
 
 
 def transformers(key: str) -> ModuleType:

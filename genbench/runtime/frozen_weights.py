@@ -20,11 +20,19 @@ class FrozenWeights(nn.Module):
     fingerprint: Tensor
     origin: str = "weights"
     """The weights in words, for the message."""
+    companion: str = "files beside the weights"
+    """What `beside` is a hash of, in words."""
+    beside: int = 0
 
-    def freeze(self) -> None:
-        """Let the weights take no gradient, in float32, and sum up their fingerprint."""
+    def freeze(self, *, beside: int = 0) -> None:
+        """Let the weights take no gradient, in float32, and sum up their fingerprint.
+
+        beside: a hash of what the weights are of no use without, such as a tokenizer, from -2^63 to 2^63 - 1;
+        it is added to each number of the fingerprint. 0 for nothing.
+        """
         self.float().requires_grad_(False).eval()
-        self.register_buffer("fingerprint", fingerprint(self))
+        self.beside = beside
+        self.register_buffer("fingerprint", fingerprint(self) + beside)
         self.register_load_state_dict_post_hook(compare)  # type: ignore[no-untyped-call]
 
     def train(self, mode: bool = True) -> "FrozenWeights":
@@ -58,11 +66,13 @@ def compare(module: FrozenWeights, keys: Any) -> None:  # noqa: ANN401
     own = tuple(name for name, _ in module.named_parameters())
     keys.missing_keys[:] = [name for name in keys.missing_keys if not name.endswith(own)]
     loaded, found = module.fingerprint, fingerprint(module)
-    if not torch.equal(loaded.cpu(), found.cpu()):
-        loaded.copy_(found)
+    rests = {*(loaded.cpu() - found.cpu()).tolist()}  # the hash of what was beside the weights, if they agree
+    loaded.copy_(found + module.beside)
+    if not rests <= {module.beside} and rests != {0}:  # 0: a run from before it was counted
+        what = module.companion if module.beside and len(rests) == 1 else module.origin
         raise ValueError(
-            f"the {module.origin} are not those that the run was made with: restore them, or put the new "
-            "ones at another path"
+            f"the {what} are not those that the run was made with: restore them, or put the new ones at "
+            "another path"
         )
 
 

@@ -71,7 +71,7 @@ class Session:
         if "mp4" in formats_of(parts.trainer.animation):
             check_ffmpeg()
         with context.processes.first_ahead():
-            self.data = prepare(parts.source, progress=context.progress)
+            self.data = prepare(parts.source, progress=context.progress, captions=parts.model.takes_text)
         parts.metrics.check_data(self.data)
         if self.data.train.captions is not None:  # a model that takes no text reads none
             parts.model.learn_words(self.data.train.captions)

@@ -1,12 +1,15 @@
 """Texts as models take them, tokens with a mask, and the vectors of an encoder of texts."""
 
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Condition", "Conditioning", "Encoded", "Encoding"]
+__all__ = ["Condition", "Conditioning", "Encoded", "Encoding", "padded"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,23 @@ class Condition:
     def pin_memory(self) -> "Condition":
         """Copy the texts into pinned memory, from which a GPU fetches them without the host waiting."""
         return Condition(self.tokens.pin_memory(), self.mask.pin_memory())
+
+
+def padded(rows: Iterable[Iterable[int]]) -> Condition:
+    """Lay the tokens of n texts side by side, the shorter ones followed by padding: a Condition of n rows on
+    the CPU, as long as the longest. The rows are read one at a time into arrays of 8 bytes a token, so that
+    millions of captions need no Python numbers.
+    """
+    flat, ends = array("q"), array("q", [0])
+    for row in rows:
+        flat.extend(row)
+        ends.append(len(flat))
+    counts = torch.from_numpy(np.diff(np.array(ends, np.int64)))  # (n,)
+    longest = int(counts.max()) if len(counts) else 0
+    mask = torch.arange(longest) < counts[:, None]
+    tokens = torch.zeros(mask.shape, dtype=torch.int64)
+    tokens[mask] = torch.from_numpy(np.array(flat, np.int64))
+    return Condition(tokens, mask)
 
 
 class Encoding(NamedTuple):

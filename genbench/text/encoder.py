@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from genbench.text.condition import Condition, Encoded, Encoding
+from genbench.text.condition import Condition, Encoded, Encoding, padded
 
 __all__ = ["TextEncoder", "TextNetwork", "no_text"]
+
+CHUNK = 4096  # texts whose tokens are Python numbers at the same time
 
 
 class TextEncoder(nn.Module, ABC):
@@ -41,6 +43,12 @@ class TextEncoder(nn.Module, ABC):
         """
         return []
 
+    def counted(self, text: str) -> str:
+        """Say in brackets why a text has more tokens than words, for the message that it is too long; by
+        default nothing.
+        """
+        return ""
+
     @abstractmethod
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each text as whole numbers from 0 on; none of an empty text."""
@@ -58,20 +66,18 @@ class TextEncoder(nn.Module, ABC):
 
         Raises ValueError on a text of more than `length` tokens, with the text and both numbers.
         """
-        rows = self.tokens(texts)
-        counts = torch.tensor([len(row) for row in rows], dtype=torch.int64)
-        longest = max(map(len, rows), default=0)
+        starts = range(0, len(texts), CHUNK)
+        found = padded(row for start in starts for row in self.tokens(texts[start : start + CHUNK]))
+        longest = found.tokens.shape[1]
         if longest > self.length:
-            text = texts[int(counts.argmax())]
+            text = texts[int(found.mask.sum(dim=1).argmax())]
             shown = text if len(text) <= 80 else f"{text[:77]}..."
             longer = f", or train with {self.length_key}={longest}" if self.length_key else ""
             raise ValueError(
-                f"the text {shown!r} has {longest} tokens, and {self.name} takes at most {self.length}: "
-                f"shorten it{longer}"
+                f'the text "{shown}" has {longest} tokens{self.counted(text)}, and {self.name} takes at most '
+                f"{self.length}: shorten it{longer}"
             )
-        padded = [row + [0] * (longest - len(row)) for row in rows]
-        tokens = torch.tensor(padded, dtype=torch.int64).reshape(len(rows), longest)
-        return Condition(tokens, torch.arange(longest) < counts[:, None])
+        return found
 
     def forward(self, condition: Condition) -> Encoded:
         """Encode B texts, and the empty text beside them in the same pass: hidden (B, L, E), pooled (B, E).

@@ -15,6 +15,7 @@ from genbench.records.transformer_models import (
     check_tokens,
     load_model,
     load_tokenizer,
+    tokenizer_hash,
 )
 from genbench.runtime.frozen_weights import FrozenWeights
 from genbench.text.condition import Encoding
@@ -27,15 +28,16 @@ class PublishedText(FrozenWeights):
     """A text model of the library transformers, frozen: ids (B, L), mask (B, L) bool -> hidden (B, L, M).
 
     masked: whether it is given the mask; a causal model needs none, since what stands before padding does not
-    see it. Computed without gradients.
+    see it. words: a hash of its tokenizer, which is part of the fingerprint. Computed without gradients.
     """
 
     origin = "text encoder's weights"
+    companion = "text encoder's tokenizer files"
 
-    def __init__(self, model: nn.Module, *, masked: bool) -> None:
+    def __init__(self, model: nn.Module, *, masked: bool, words: int = 0) -> None:
         super().__init__()
         self.model, self.masked = model, masked
-        self.freeze()
+        self.freeze(beside=words)
 
     @torch.no_grad()
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -50,7 +52,8 @@ class Published(TextEncoder):
     path: a folder that `save_pretrained` wrote, or USER/NAME on the Hub, of a `revision` or the newest one,
     with the tokenizer beside the weights. width: E; W (E, M), b (E,) and the norm are trained, and nothing
     else. The weights are read from safetensors files; nothing in the folder is executed.
-    Raises ValueError where the folder is gone or another model's.
+    Raises ValueError where the folder is gone or another model's, and `load_state_dict` on the state of one
+    with other weights or another tokenizer.
     """
 
     start: tuple[int, ...] = ()
@@ -62,7 +65,8 @@ class Published(TextEncoder):
         model = load_model(layout, path, revision, key="text")
         self.tokenizer = load_tokenizer(layout, path, revision, key="text")
         check_tokens(self.tokenizer, model.get_input_embeddings().num_embeddings, path, key="text")
-        self.published, self.width = PublishedText(model, masked=masked), width
+        self.published = PublishedText(model, masked=masked, words=tokenizer_hash([self.tokenizer]))
+        self.width = width
         self.end: int = self.tokenizer.eos_token_id
         self.sizes: Any = model.config
         self.norm = nn.LayerNorm(model.config.hidden_size)

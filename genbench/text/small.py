@@ -57,6 +57,13 @@ class SmallEncoder(TextEncoder):
         known = set(unpacked(self.vocabulary))
         return [word for word in dict.fromkeys(words_of(text)) if word not in known]
 
+    def counted(self, text: str) -> str:
+        if not (words := self.unknown(text)):
+            return ""
+        one = f"the word {words[0]}" if len(words) == 1 else f"{len(words)} words, such as {words[0]},"
+        whose = "is" if len(words) == 1 else "are"
+        return f" ({one} {whose} not in the vocabulary of the training captions, so each byte is a token)"
+
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         numbers = {word: number for number, word in enumerate(unpacked(self.vocabulary))}
         return [tokens_of(text, numbers) for text in texts]

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import torch
-
-from genbench.text.condition import Condition
+from genbench.text.condition import Condition, padded
 
 __all__ = ["read_spelled", "spelled_out"]
 
@@ -13,12 +11,7 @@ def spelled_out(texts: Sequence[str]) -> Condition:
     """Turn n texts into the bytes of their UTF-8, one a token: tokens (n, L), L bytes of the longest; half a
     surrogate, which has no UTF-8, is a question mark.
     """
-    rows = [list(text.encode("utf-8", errors="replace")) for text in texts]
-    longest = max(map(len, rows), default=0)
-    padded = [row + [0] * (longest - len(row)) for row in rows]
-    counts = torch.tensor([len(row) for row in rows], dtype=torch.int64)
-    tokens = torch.tensor(padded, dtype=torch.int64).reshape(len(rows), longest)
-    return Condition(tokens, torch.arange(longest) < counts[:, None])
+    return padded(text.encode("utf-8", errors="replace") for text in texts)
 
 
 def read_spelled(condition: Condition) -> list[str]:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from genbench.data import ImageSource, Split, prepare
-from genbench.data.captions import MOST_CHARACTERS, cleaned
 from genbench.errors import Damaged
+from genbench.records.texts import MOST_CHARACTERS, cleaned
 from genbench.runtime.progress import Progress
 
 QUIET = Progress(None)

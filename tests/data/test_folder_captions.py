@@ -103,6 +103,19 @@ def test_captions_change_the_key_and_a_folder_without_them_has_the_key_that_it_h
     assert source(root).key() != first
 
 
+def test_without_captions_the_images_have_the_key_that_they_had_before_captions_were_read(
+    root: Path,
+) -> None:
+    def without() -> ImageData:
+        return prepare(source(root), cache=root.parent / "cache", progress=QUIET, captions=False)
+
+    before = read(root)
+    write(root / "metadata.jsonl", [{"file_name": f"{i}.png", "text": f"image {i}"} for i in range(10)])
+    assert without().key == without().training_key == before.key != read(root).key
+    assert without().train.captions is None
+    assert read(root).train.captions is not None  # whichever store was made first
+
+
 def test_captions_of_some_images_are_left_alone_and_named(root: Path) -> None:
     for i in range(8):
         (root / f"{i}.txt").write_text("a cat")

@@ -20,7 +20,6 @@ from genbench.evaluation.prompts import (
     held_out_captions,
     in_turn,
     prompt_remarks,
-    read_prompts,
     write_prompts,
 )
 from genbench.evaluation.samples import Samples, held_out_order
@@ -28,6 +27,7 @@ from genbench.families.diffusion import Diffusion
 from genbench.generator import Condition, Decodes, Loss
 from genbench.metrics import Taken
 from genbench.nn.unet import UNet
+from genbench.records.texts import read_prompts
 from genbench.runtime.context import Context
 from genbench.runtime.progress import Progress
 from genbench.text.small import SmallEncoder
@@ -141,6 +141,8 @@ def test_a_file_of_prompts_has_one_a_line(tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_bytes("\ufeffa red cat\r\n\n \n größer: 猫 🐈\n".encode())
     assert read_prompts(file) == ["a red cat", "größer: 猫 🐈"]
+    file.write_text("a cat\u2028of two lines\u0085\n", newline="\n")  # signs at which str.splitlines splits
+    assert read_prompts(file) == ["a cat of two lines"]
     write_prompts(["a red cat", "größer: 猫 🐈"], file)
     assert read_prompts(file) == ["a red cat", "größer: 猫 🐈"]
 
@@ -340,7 +342,7 @@ def test_the_verb_writes_a_row_for_each_prompt_and_their_captions(
         ((), 'genbench: this model draws images of texts: give --prompt "TEXT"'),
         (("--label", 1), "genbench: --label is 1, and this model takes texts"),
         (("--n", 5, "--prompt", "a", "--prompt", "b"), "genbench: --n is 5, and each of 2 prompts"),
-        (("--prompt", "a" * 70), "genbench: the text 'aaaa"),
+        (("--prompt", "a" * 70), 'genbench: the text "aaaa'),
         (("--prompts", "nowhere.txt"), "genbench: --prompts is nowhere.txt, which does not exist"),
     ],
 )

@@ -25,7 +25,7 @@ RUN = ("network.width=8", "network.blocks=1", "sampler.steps=3", "metrics.sample
 
 
 def evaluator() -> Evaluator:
-    return Reevaluation(Digits(), METRICS, Context(CPU)).evaluator
+    return Reevaluation(Digits(), METRICS, Context(CPU)).evaluator(captions=False)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from genbench.evaluation.prompts import read_prompts
+from genbench.records.texts import read_prompts
 from tests.conftest import Command
 from tests.toys import TINY
 

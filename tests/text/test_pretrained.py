@@ -141,6 +141,63 @@ def test_a_state_holds_the_layer_and_a_fingerprint_that_other_weights_do_not_hav
         twin.load_state_dict({name: x for name, x in state.items() if name != "project.weight"})
 
 
+def swapped(folder: Path) -> None:
+    """Give two letters each other's number."""
+    found = json.loads((folder / "tokenizer.json").read_text())
+    vocab = found["model"]["vocab"]
+    vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
+    (folder / "tokenizer.json").write_text(json.dumps(found))
+
+
+def merged(folder: Path) -> None:
+    """Give a word of the vocabulary, which was made of two letters, to another pair of them."""
+    found = json.loads((folder / "tokenizer.json").read_text())
+    found["model"]["merges"] = [["a", "b"]]
+    del found["model"]["vocab"]["z</w>"]
+    found["model"]["vocab"]["ab"] = 2 * 26 - 1
+    (folder / "tokenizer.json").write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize("change", [swapped, merged])
+def test_the_state_of_another_tokenizer_is_refused(
+    change: Callable[[Path], None], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders["clip"], tmp_path / "clip"))
+    state = ClipText(path=str(folder)).state_dict()
+    change(folder)
+    with pytest.raises(ValueError, match="tokenizer files are not those that the run was made with: restore"):
+        ClipText(path=str(folder)).load_state_dict(state)
+
+
+def test_the_state_is_the_same_in_whatever_files_the_tokenizer_lies(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders["clip"], tmp_path / "clip"))
+    (folder / "tokenizer.json").write_text(json.dumps(json.loads((folder / "tokenizer.json").read_text())))
+    rewritten("tokenizer_config.json", note="none")(folder)
+    state = ClipText(path=str(folders["clip"])).state_dict()
+    ClipText(path=str(folder)).load_state_dict(state)
+
+
+def test_a_state_from_before_the_tokenizer_was_counted_is_loaded(folders: dict[str, Path]) -> None:
+    found = ClipText(path=str(folders["clip"]))
+    state = found.state_dict()
+    name = "published.fingerprint"
+    earlier = state | {name: state[name] - found.published.beside}
+    found.load_state_dict(earlier)
+    assert torch.equal(found.state_dict()[name], state[name])
+
+
+@pytest.mark.parametrize("token", ["bos_token", "eos_token", "unk_token"])
+def test_a_tokenizer_without_a_special_token_is_refused(
+    token: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders["clip"], tmp_path / "clip"))
+    rewritten("tokenizer_config.json", **{token: None})(folder)
+    with pytest.raises(ValueError, match=f"config.json has null as {token}, which CLIPTokenizer needs: copy"):
+        ClipText(path=str(folder))
+
+
 def test_copies_share_the_weights_and_have_their_own_layer(encoder: Published) -> None:
     twin = copy.deepcopy(encoder)
     condition = encoder.condition(TEXTS)

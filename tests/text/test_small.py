@@ -84,8 +84,12 @@ def test_a_word_of_another_text_is_spelled_and_never_refused() -> None:
 
 def test_too_long_a_text_is_refused_with_both_numbers_and_the_remedy() -> None:
     encoder = small()
-    with pytest.raises(ValueError, match=r"'a a a.*' has 9 tokens.*at most 8.*text.length=9"):
+    with pytest.raises(ValueError, match=r'text "a a a .*" has 9 tokens, and.*at most 8.*text.length=9'):
         encoder.condition(["a", "a " * 9])
+    with pytest.raises(ValueError, match=r'"a \\ zoologist" has .* tokens \(2 words, such as .*each byte'):
+        encoder.condition(["a \\ zoologist"])
+    with pytest.raises(ValueError, match=r"tokens \(the word zoologist is not in the vocabulary of"):
+        encoder.condition(["a zoologist"])
     long = Condition(torch.ones(1, 9, dtype=torch.int64), torch.ones(1, 9, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"9 tokens.*at most 8"):
         encoder(long)
