@@ -42,8 +42,8 @@ class DiT(TextNetwork):
         num_classes: int = 0,
         *,
         width: int = 64,
-        blocks: int = 4,
-        heads: int = 2,
+        blocks: int = 5,
+        heads: int = 4,
         patch: int = 2,
         dropout: float = 0.0,
         answers: int = 1,
@@ -54,7 +54,7 @@ class DiT(TextNetwork):
         channels, height, side = shape
         check_patch(patch, height, side)
         check_count("network.width", width, MOST_CHANNELS, usual=64)
-        check_count("network.blocks", blocks, MOST_LAYERS, usual=4)
+        check_count("network.blocks", blocks, MOST_LAYERS, usual=5)
         check_heads(heads, width)
         check_count("network.answers", answers, MOST_CHANNELS // channels, usual=1)
         check_count("network.inputs", inputs, MOST_CHANNELS // channels, usual=1)

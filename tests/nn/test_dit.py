@@ -35,7 +35,7 @@ def small(num_classes: int = 0, *, shape: tuple[int, int, int] = (1, 8, 8), cont
     [((1, 8, 8), 1), ((1, 8, 8), 8), ((3, 20, 12), 4), ((3, 27, 9), 3), ((4, 4, 4), 1), ((2, 1, 1), 1)],
 )
 def test_the_answer_has_the_shape_of_the_image(shape: tuple[int, int, int], patch: int) -> None:
-    net = DiT(shape, width=8, blocks=1, patch=patch, answers=2)
+    net = DiT(shape, width=16, blocks=1, patch=patch, answers=2)
     x, t = batch(shape)
     assert net(x, t).shape == (2, 2 * shape[0], *shape[1:])
 
