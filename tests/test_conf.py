@@ -29,6 +29,7 @@ MORE_NETWORKS = {
 OF_RUNS = {
     ("autoencoder", "run"),
     ("base_model", "run"),
+    ("features", "clip"),
     ("guidance", "classifier_of_run"),
     ("guidance", "classifier_outside"),
     ("image_encoder", "captioned_fashion_mnist"),
