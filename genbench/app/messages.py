@@ -200,6 +200,7 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     models = [name for name in options("model") if group in accepted_groups([f"model={name}"])[1]]
     if is_group(key) or (models and group not in accepted):
         also = f". It is one of model={', '.join(models)}" if models else ""
+        also = also or (". It is one of metrics=several" if group == "more_features" else "")
         near = [f". Did you mean {name}?" for name in accepted if name.startswith(f"{group}_")]
         return f"{who} does not accept {group}; its groups are {', '.join(accepted)}{also}{''.join(near[:1])}"
     if key in OF_SAMPLES:

@@ -126,7 +126,9 @@ def faults_of_choice(word: str, override: Override) -> Iterator[str]:
         yield f"{word} chooses no option of {group}: {legal}"
     names = value if isinstance(value, list) else [value]
     if isinstance(value, list) and group not in SEVERAL:
-        yield f"{word} is a list, and a run has one {group}, such as {group}={options(group)[0]}: {legal}"
+        more = "; several are metrics=several more_features=[..]" if group == "features" else ""
+        one = f"a run has one {group}, such as {group}={options(group)[0]}"
+        yield f"{word} is a list, and {one}: {legal}{more}"
     if not names:
         without = "; metrics=likelihood has no scores" if group == "scores" else ""
         yield f"{word} chooses nothing: {legal}{without}"

@@ -171,18 +171,15 @@ class Metrics:
         """Build the feature network for this data on a device, trained or downloaded where it must be, with a
         bar in `progress`.
 
-        Raises ValueError where there are no features, as under metrics=none, and where two networks are one.
+        Its `others` are the further networks; one that is given twice is taken once. Raises ValueError where
+        there are no features, as under metrics=none.
         """
         if self.features is None:
             raise ValueError("metrics.features is null: there are no scores without; use metrics=standard")
-        first, *others = (
-            features.build(data, device=device, progress=progress)
-            for features in (self.features, *self.more_features)
-        )
-        protocols = [extractor.protocol for extractor in (first, *others)]
-        if twice := next((name for name in protocols if protocols.count(name) > 1), None):
-            raise ValueError(f"metrics.more_features gives {twice} a second time: leave it out there")
-        first.others = others
+        first = self.features.build(data, device=device, progress=progress)
+        others = [x.build(data, device=device, progress=progress) for x in self.more_features]
+        named = {extractor.protocol: extractor for extractor in (*others, first)}
+        first.others = [extractor for extractor in named.values() if extractor is not first]
         return first
 
     def pilot(self, data: ImageData, *, device: torch.device) -> Pilot:

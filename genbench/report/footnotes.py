@@ -17,7 +17,16 @@ from genbench.report.table_cell import GUIDED, NOT_MEASURED, Entry
 
 __all__ = ["DIMENSIONS", "FEW", "counted_once", "left_out", "notes", "some"]
 
-DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a word of their name
+DIMENSIONS = {
+    "inception-spatial": 2023,
+    "inception": 2048,
+    "dinov2-vitl": 1024,
+    "dinov2-vitb": 768,
+    "dinov2": 384,
+    "clip": 512,
+    "cnn": 64,
+}
+"""Of features, by the first of these words in their name; of CLIP those of its smallest models."""
 FEW = 10  # samples per feature below which a Frechet distance is far from its limit
 NAMED = 8  # columns or runs that are named before they are counted
 PUBLISHED = 5000  # images per split of a published Inception score
@@ -114,7 +123,7 @@ def legend(table: Table, repeats: str, scores: Sequence[str]) -> Iterator[str]:
         yield f"[low, high] is the 95 % interval over samples{also}."
         if none := [title for title in interval if interval[title] == "none"]:
             verb = "has" if len(none) == 1 else "have"
-            yield f"{' and '.join(none)} {verb} no interval: counted over real images, not over samples."
+            yield f"{' and '.join(none)} {verb} no interval: measured on real images, not over samples."
     if any(entry.is_partial for _, entry in shown):
         yield "(n of m): only n of the row's m runs have this value, so it is never the best."
     signs = {entry.sign for _, entry in shown}

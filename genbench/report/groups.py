@@ -1,6 +1,7 @@
 """Columns that tell runs apart, and the parts of a directory of runs whose numbers may stand in one table."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from genbench.records.metric_name import MetricName, is_metric
@@ -116,14 +117,26 @@ def protocols(runs: Runs) -> list[tuple[str, Runs]]:
     Metrics of later evaluations move no run, they are further columns of its table. Runs without any metric
     stand with those of the first protocol.
     """
-    own = [""] * len(runs.frame)
-    for name in reversed(shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)):
-        basis = MetricName.parse(name).basis
-        own = [basis if is_own else old for old, is_own in zip(own, runs.own(name), strict=True)]
+    own = own_bases(runs)
     known = list(dict.fromkeys(filter(None, own)))
     if len(known) < 2:
         return [("", runs)]
     return [(x, runs.with_frame(runs.frame.loc[[(y or known[0]) == x for y in own]])) for x in known]
+
+
+def own_bases(runs: Runs) -> list[str]:
+    """Return for each run features and number of images of its first metric, "" without any; of a run with
+    several feature networks those that most runs share, so that it stands in the table of these.
+    """
+    names = shown_metrics(measured_metrics(runs.frame.columns), runs.kinds)
+    owned = [(MetricName.parse(name), runs.own(name)) for name in names]
+    several: list[list[str]] = []
+    for place in range(len(runs.frame)):
+        metrics = [metric for metric, is_own in owned if is_own[place]]
+        same = [metric.basis for metric in metrics if metric.value_kind == metrics[0].value_kind]
+        several.append(list(dict.fromkeys(same)))
+    shared = Counter(basis for bases in several for basis in bases)
+    return [max(bases, key=shared.__getitem__, default="") for bases in several]
 
 
 def unseen(runs: Runs, shown: Sequence[str]) -> list[str]:

@@ -142,6 +142,14 @@ def test_the_same_kind_under_two_protocols_has_two_columns_with_two_marks(tmp_pa
     assert "[2] g,n=50: fid ref=train,ema." in said(table)
 
 
+def test_a_run_with_several_networks_stands_in_the_table_of_the_one_that_others_have_too(
+    tmp_path: Path, sow: Sow
+) -> None:
+    sow("a", [1.0])
+    sow("b", [1.0], metrics={"fid[a-cnn,n=50,ref=train,ema]": 2.0, FID.format("ema"): 1.0})
+    assert {run for line in the_table(tmp_path).lines for run in line.runs} == {"a-0", "b-0"}
+
+
 def test_columns_that_are_asked_for_are_shown_and_tell_what_is_unusual(tmp_path: Path, sow: Sow) -> None:
     names = [FID.format("raw"), FID.format("ema").replace("train", "test")]
     sow("a", [1.0], metrics=dict.fromkeys([FID.format("ema"), *names], 1.0))
@@ -458,7 +466,7 @@ def test_shares_of_real_images_say_why_they_have_no_interval(tmp_path: Path, sow
     sow("l1", [1.0], metrics=shares)
     assert "no interval" not in said(the_table(tmp_path))  # nor has precision one here
     sow("l1", [1.0], metrics=shares | {f"precision_low{end}": 0.4, f"precision_high{end}": 0.6})
-    assert "recall has no interval: counted over real images" in said(the_table(tmp_path))
+    assert "recall has no interval: measured on real images" in said(the_table(tmp_path))
 
 
 def test_enough_samples_are_not_warned_of(tmp_path: Path, sow: Sow) -> None:
