@@ -36,11 +36,8 @@ SMALL_NETWORKS = {
 OF_RUNS = {
     ("autoencoder", "run"),
     ("base_model", "run"),
-<<<<<<< HEAD
     ("guidance", "auto"),
-=======
     ("features", "clip"),
->>>>>>> d8fc797b0df181f6fbfd2825f29140c3db892628
     ("guidance", "classifier_of_run"),
     ("guidance", "classifier_outside"),
     ("image_encoder", "captioned_fashion_mnist"),
