@@ -76,6 +76,8 @@ def ema_sweep(
     """
     import pandas as pd  # here, since --help must not wait for it
 
+    if not metrics.scores:
+        raise ValueError("there are no scores to compare averages by: add --set 'scores=[fid]'")
     seen, checkpoints = Origin.of(run_dir).images_seen, Run(run_dir).checkpoints
     model = load("ema")
     for std in stds:  # raises before anything is measured; an average is rebuilt again when its turn comes

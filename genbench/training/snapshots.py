@@ -142,19 +142,19 @@ def snapshot_note(model: Generator, count: int) -> str:
 
 
 @torch.no_grad()
-def set_average(model: Generator, checkpoints: Path, std: float, *, images_seen: int) -> float:
+def set_average(model: Generator, checkpoints: Path, std: float, *, images_seen: int | None = None) -> float:
     """Set the weights of a trained model to their average of another length, from the snapshots of its
     training; what the training does not move, buffers and frozen weights, stays as it is.
 
     std: standard deviation of the average's profile, as a share of the training, up to 0.2887. checkpoints:
     the folder of checkpoints of the run. images_seen: of the training so far; later snapshots, which a
-    resumed training takes again, are not read.
+    resumed training takes again, are not read (None: all are).
     Returns the distance of the profile of the mixture from that of the average asked for, as a share of its
     norm. Raises ValueError where there are no snapshots, Damaged where one cannot be used; none of a file's
     code is run. Source: Karras et al. 2024, Section 3.2.
     """
     wanted = exponent_of(std)
-    found = [images for images in times(checkpoints) if images <= images_seen]
+    found = [images for images in times(checkpoints) if images_seen is None or images <= images_seen]
     if not 0 < len(found) <= MOST:
         raise ValueError(
             f"{checkpoints} holds {len(found)} snapshots, and from 1 to {MOST} are needed: train a run with "

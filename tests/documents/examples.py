@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from genbench.app.build import build
+from genbench.app.load_run import load
 from genbench.records.run_directory import Run
 from genbench.training.checkpoint import CheckpointStore
+from genbench.training.snapshots import Snapshots
 from tests.documents.pages import ROOT
 
 RECORDED = sorted((ROOT / "tests" / "earlier_runs").iterdir())
@@ -32,6 +35,7 @@ def folder(place: Path) -> Path:
     for run in RECORDED:
         for seed in (0, 1):
             copy_run(run, place / "runs" / "default", seed)
+    add_snapshot(place / "runs" / "default" / RECORDED[0].name)
     text_run(place / "text" / "ddpm-captioned-seed0")
     for side, run in (("a", RECORDED[0]), ("b", RECORDED[-1])):  # two seeds of one configuration each
         shutil.copytree(place / "runs", place / side, ignore=lambda _, names, run=run: others(names, run))
@@ -60,6 +64,12 @@ def text_run(path: Path) -> None:
     run.begin("identity", config, "cpu", 0)
     weights = model.state_dict()
     CheckpointStore(run.checkpoints).save({"ema": weights, "model": weights, "images_seen": 64})
+
+
+def add_snapshot(run: Path) -> None:
+    """Leave a snapshot of a run's averages, as if it had been trained with trainer.ema_snapshots=1."""
+    snapshots = Snapshots(load(run, device="cpu"), 1, run / "checkpoints")
+    snapshots.step(64, 1.0, finished=True, pause=nullcontext)
 
 
 def others(names: list[str], run: Path) -> list[str]:
