@@ -240,8 +240,8 @@ def level_notes(level: float | None, diversity: str, rows: Sequence[Ranked]) -> 
     if level is not None:
         found.append(
             f"At {diversity} {level:.3g}: on the straight line between the two settings around it, the "
-            "better one where a curve passes there twice; nothing is extrapolated. That level is the middle of "
-            "the range that all curves share."
+            "better one where a curve passes there twice; nothing is extrapolated. That level is the "
+            "middle of the range that all curves share."
         )
     reasons: dict[str, list[str]] = {}
     for row in rows:
