@@ -17,7 +17,7 @@ from genbench.report.numbers import p_words, parts
 from genbench.report.row_names import row_names
 from genbench.report.runs import Runs
 from genbench.report.statistics import Leader, adjusted, two_sided
-from genbench.report.table import Line, Table, budget_groups
+from genbench.report.table import Line, Table, budget_groups, leading
 from genbench.report.table_cell import Entry
 from genbench.report.two_sided import Measure
 
@@ -39,7 +39,7 @@ def conclusion(table: Table) -> str:
 
     Empty for a table without a metric that two rows have. Plain text, which holds words of the runs.
     """
-    first = next((i for i, col in enumerate(table.columns) if col.better), None)
+    first = leading(table.columns)
     places = [] if first is None else by_rank(table.entries[first], table.columns[first].better)
     given = [i for i in places if table.lines[i].is_given]
     places = [i for i in places if i not in given]

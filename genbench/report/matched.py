@@ -6,6 +6,7 @@ with time. Curves compare where they have the same diversity. See Kynkaanniemi e
 """
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -93,7 +94,7 @@ class Matched(NamedTuple):
         return [
             [
                 row.curve.name,
-                f"n/a ({row.reason})" if row.at_level is None else f"{row.at_level:.3f}",
+                "n/a" if row.at_level is None else f"{row.at_level:.3f}",
                 f"{row.best.quality:.3f}",
                 f"{row.best.diversity:.3f}",
                 row.best.label,
@@ -114,11 +115,13 @@ def matched(table: Table, paths: Mapping[str, Path]) -> list[Matched]:
     names = dict.fromkeys(
         name for found in sweeps.values() for sweep in found for x in sweep.settings for name in x.scores
     )
-    result = []
+    result = list[Matched]()
     for quality, diversity in pairs(names):
         curves = list(curves_of(table, sweeps, quality, diversity))[:MOST]
         if len(curves) > 1:
-            result.append(ranking(quality, diversity, curves, table, refused))
+            found = ranking(quality, diversity, curves, table, refused)
+            said = {note for earlier in result for note in earlier.notes}
+            result.append(found._replace(notes=[note for note in found.notes if note not in said]))
     return result
 
 
@@ -150,15 +153,18 @@ def curves_of(
             seed = f", seed {written(line.cells('seed')[line.runs.index(run)])}" if several else ""
             for sweep in sweeps[run]:
                 for more, places in parts_of(sweep, str(quality), str(diversity)):
-                    guided = marked if GUIDED in marked or not is_scaled(sweep) else f"{marked} {GUIDED}"
-                    yield Curve(number, f"{guided}{seed}{more}", places)
+                    yield Curve(number, f"{of_sweep(name, line, sweep)}{seed}{more}", places)
         if not swept and (place := own_place(line, str(quality), str(diversity))) is not None:
             yield Curve(number, marked, [place])
 
 
-def is_scaled(sweep: SamplerSweep) -> bool:
-    """True for a sweep over scales of guidance, whose curve is one of guided samples."""
-    return SCALE in sweep.varied
+def of_sweep(name: str, line: Line, sweep: SamplerSweep) -> str:
+    """Return the name of a row for a curve of one of its sweeps: without the row's own scale where scales
+    vary, and with the mark of guided samples where they do or the row is guided.
+    """
+    is_scaled = SCALE in sweep.varied
+    shown = re.sub(r"(guided \(\w{1,40}) [0-9.]{1,12}\)", r"\1)", name) if is_scaled else name
+    return f"{shown} {GUIDED}" if is_scaled or line.is_guided else shown
 
 
 def own_place(line: Line, quality: str, diversity: str) -> Place | None:
@@ -218,8 +224,8 @@ def ranking(
         )
     )
     notes = [
-        *level_notes(level, col, across),
-        best_note(curves, col),
+        *level_notes(level, across.title, rows),
+        best_note(curves),
         f"{GUIDED}: guided samples.",
         "Each curve is of one run: neither the training seeds nor the samples are tested.",
     ]
@@ -228,27 +234,32 @@ def ranking(
     return Matched(col, across, quality.basis, level, rows, notes)
 
 
-def level_notes(level: float | None, quality: Column, diversity: Column) -> list[str]:
-    """Return the note on how qualities at equal diversity were found; nothing without a level."""
-    if level is None:
-        return []
-    return [
-        f"{quality.title} at {diversity.title} {level:.3g}: on the straight line between the two settings "
-        "around it, the better one where a curve passes there twice; nothing is extrapolated. That level is "
-        "the middle of the range that all curves share."
-    ]
+def level_notes(level: float | None, diversity: str, rows: Sequence[Ranked]) -> list[str]:
+    """Return the notes on how qualities at equal diversity were found, and on the rows that have none."""
+    found = []
+    if level is not None:
+        found.append(
+            f"At {diversity} {level:.3g}: on the straight line between the two settings around it, the "
+            "better one where a curve passes there twice; nothing is extrapolated. That level is the "
+            "middle of the range that all curves share."
+        )
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.at_level is None:
+            reasons.setdefault(row.reason, []).append(row.curve.name)
+    return found + [f"n/a of {'; '.join(names)}: {why}." for why, names in reasons.items()]
 
 
-def best_note(curves: Sequence[Curve], quality: Column) -> str:
+def best_note(curves: Sequence[Curve]) -> str:
     """Return the note on how each one's best was picked, and what that flatters."""
     if all(x.chosen_by is not None for curve in curves for x in curve.places if len(curve.places) > 1):
         return (
-            f"Best {quality.title}: the setting was picked by other samples, against the validation images, "
-            "and the number is of samples that did not pick it."
+            "Best: the setting was picked by other samples, against the validation images, and the number is "
+            "of samples that did not pick it."
         )
     return (
-        f"Best {quality.title}: picked on the same samples that it is the score of, which flatters it, the "
-        "more settings were tried the more; `genbench sampler-sweep RUN --validation` picks by other samples."
+        "Best: picked on the same samples that it is the score of, which flatters it, the more settings were "
+        "tried the more; `genbench sampler-sweep RUN --validation` picks by other samples."
     )
 
 

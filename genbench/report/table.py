@@ -35,6 +35,7 @@ __all__ = [
     "Table",
     "budget_groups",
     "differences",
+    "leading",
     "tables",
 ]
 
@@ -176,7 +177,7 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
         )
         for places, row in zip(parts, zip(*content, strict=True), strict=True)
     ]
-    col = next((col for col in columns if col.better), columns[0])
+    col = columns[leading(columns) or 0]
     col, down = order(runs, query.sort) if query.sort else (col, col.better > 0)
     places = in_order([x.value for x in entries(runs.frame, parts, col.name)], down=down)
     if not query.sort:  # images of another tool are not ranked, so none of them leads
@@ -204,6 +205,14 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
         tests,
         own,
     )
+
+
+def leading(columns: Sequence[Column]) -> int | None:
+    """Return the place of the column by which rows are ranked: the time to a target, where runs had one, else
+    the first with a better side; None where there is none.
+    """
+    found = [place for place, col in enumerate(columns) if col.better]
+    return next((i for i in found if columns[i].name == "target_seconds"), next(iter(found), None))
 
 
 def guidance_marked(line: Line) -> Line:

@@ -92,7 +92,8 @@ def print_matched(found: Matched, console: Console) -> None:
         Shown(in_one_line(head), [Text(in_one_line(row[i])) for row in found.texts], is_number)
         for i, (head, is_number) in enumerate(zip(found.heads, found.are_numbers, strict=True))
     ]
-    for block in blocks([columns[0], *columns], console.width):
+    numbers = Shown("#", [Text(str(i)) for i in range(1, len(found.rows) + 1)], True)
+    for block in blocks([numbers, *columns], console.width):
         console.print(grid(block), "", sep="\n")
     for note in found.notes:
         console.print(wrapped(note, console.width), soft_wrap=True)

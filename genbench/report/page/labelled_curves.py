@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genbench.report.matched import Matched
-from genbench.report.page.label_positions import SYMBOL, place_labels
+from genbench.report.page.label_positions import LETTER, SYMBOL, place_labels
 from genbench.report.page.svg import (
     Figure,
     Line,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["matched_figure", "named_line_figure"]
 
 SPACING = 6.0  # pixels between the places along a curve that labels keep off
+WIDEST = 0.45  # share of the figure for names behind the ends of curves
 MOST = 12  # curves that are named in the figure; the legend names all
 
 
@@ -79,7 +80,9 @@ def named_line_figure(lines: Sequence[Line], *, x_title: str, y_title: str, titl
         xs, ys = np.vstack([vertices for _, vertices in known]).T
         set_scale(axes.xaxis, xs)
         set_scale(axes.yaxis, ys, logarithmic=True)
-        ends = [Point(line.row, line.name, *map(float, path[-1]), 0.0, 0.0) for line, path in known]
+        widest = LETTER * max(len(line.name) for line, _ in known) / (room()[2] - room()[0])
+        axes.set_xlim(right=float(max(xs)) / (1 - min(widest, WIDEST)))  # the names stand behind the ends
+        ends = [Point(line.row, line.name, path[-1][0], path[-1][1], 0.0, 0.0) for line, path in known]
         add_names(axes, ends[:MOST], [vertices for _, vertices in known])
         tips = {f"line-{line.row}": line.name for line, _ in known}
         return Figure(title, to_svg(axes, title, tips), {line.row: line.name for line, _ in known})

@@ -14,7 +14,7 @@ from genbench.report.page.figures import ShownRow
 from genbench.report.page.pictures import Pictures
 from genbench.report.pivot import pivot_of
 from genbench.report.row_names import row_names
-from genbench.report.table import Table, differences
+from genbench.report.table import Table, differences, leading
 
 __all__ = ["section"]
 
@@ -39,13 +39,13 @@ def section(number: int, table: Table, found: Comparison, pictures: Pictures) ->
     ]
     for row in rows:
         pictures.refused |= run_folder.unreadable_files(row.path)
-    costs = figures.cost_panel(table, rows)
+    costs, first = figures.cost_panel(table, rows), leading(table.columns)
     return {
         "number": number,
         "table": table,
         # The columns that hold numbers; rows go by the first metric, unless the user named a column.
         "numeric": [any(isinstance(x.value, int | float) for x in places) for places in table.entries],
-        "sorted_by": None if found.query.sort else next((col for col in table.columns if col.better), None),
+        "sorted_by": None if found.query.sort or first is None else table.columns[first],
         "rows": rows,
         "commands": [commands(row, found.runs.paths) for row in rows],
         "conclusion": conclusion(table),
