@@ -17,7 +17,8 @@ from genbench.report.table_cell import NOT_MEASURED, Entry
 
 __all__ = ["DIMENSIONS", "FEW", "counted_once", "left_out", "notes", "some"]
 
-DIMENSIONS = {"inception": 2048, "dinov2": 384, "cnn": 64}  # of features, by a word of their name
+DIMENSIONS = {"inception": 2048, "dinov2": 384, "captioned": 256, "cnn": 64}
+"""Of features, by a word of their name; the first that is in it counts."""
 FEW = 10  # samples per feature below which a Frechet distance is far from its limit
 NAMED = 8  # columns or runs that are named before they are counted
 PUBLISHED = 5000  # images per split of a published Inception score
