@@ -27,7 +27,7 @@ from genbench.app.misfit import composed, is_of_misfit, misfit
 from genbench.app.outside_words import asks_for_own, of_outside_classifier, typed_as_setting
 from genbench.app.typed_keys import resolved_place
 from genbench.app.words import parse_override, quoted, unreadable
-from genbench.config.groups import accepted_groups, groups, is_group, options
+from genbench.config.groups import accepted_groups, groups, is_group, option_file, options
 from genbench.config.option_folders import OWN_OPTIONS, TRAIN
 from genbench.errors import Damaged, Failure, Unmeasured, UsageError
 from genbench.runtime.disk import explain, is_machine_fault
@@ -109,10 +109,23 @@ def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
         return f"{error.full_key or 'a value'} refers to {missing}, and there is no such key"
     if isinstance(error, MissingMandatoryValue):
         key = own_key(error.full_key or "", words)
-        return f"{key} has no value: give it one, {key}=VALUE"
+        meant = comment_of(key, words)
+        return f"{key} has no value: give it one, {key}=VALUE{meant and f', the {meant}'}"
     if isinstance(error, HydraException):
         return text_of_hydra(error, text, words)
     return text.splitlines()[0]  # the others are OmegaConf's own state
+
+
+def comment_of(key: str, words: Sequence[str]) -> str:
+    """Return what stands behind a setting without a value in the file of its option, which overrides chose;
+    "" where they did not, or it has no comment.
+    """
+    group, last = key.partition(".")[0], re.escape(key.rpartition(".")[2])
+    given = [found for found in map(parse_override, words) if found and found.key_or_group == group]
+    path = option_file(group, str(given[-1].value())) if given else None
+    lines = path.read_text() if path else ""
+    found = re.search(rf"^ *{last}: \?\?\? *# (.*)$", lines, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def own_key(key: str, words: Sequence[str]) -> str:
@@ -199,7 +212,7 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
         return outside
     models = [name for name in options("model") if group in accepted_groups([f"model={name}"])[1]]
     if is_group(key) or (models and group not in accepted):
-        also = f". It is one of model={', '.join(models)}" if models else ""
+        also = f". Models that accept {group}: {', '.join(models)}" if models else ""
         also = also or (". It is one of metrics=several" if group == "more_features" else "")
         near = [f". Did you mean {name}?" for name in accepted if name.startswith(f"{group}_")]
         return f"{who} does not accept {group}; its groups are {', '.join(accepted)}{also}{''.join(near[:1])}"

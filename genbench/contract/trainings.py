@@ -104,9 +104,11 @@ def an_accumulated_training_is_that_of_whole_batches(candidate: Candidate, parts
             for folder, recipe in zip(folders, recipes, strict=True)
         )
     # float32 sums in another order, over 2 to 4 steps: of the largest number of a tensor. A flow's error of
-    # inversion is itself a rounding error.
+    # inversion is itself a rounding error, also of one that is the base of a cascade.
     apart = {
-        name: distance(accumulated[name], value) for name, value in whole.items() if name != "inverse_error"
+        name: distance(accumulated[name], value)
+        for name, value in whole.items()
+        if name.rpartition(".")[2] != "inverse_error"
     }
     apart = {name: value for name, value in apart.items() if not value < 1e-3}
     came = ", ".join(f"{name} {value:.2g} apart" for name, value in list(apart.items())[:4])

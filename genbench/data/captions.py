@@ -1,5 +1,6 @@
 """Captions of images: one line of text for each, read from a file of the store."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,7 +11,17 @@ from torch import Tensor
 
 from genbench.data.memory_map import MappedFile
 
-__all__ = ["CaptionFile", "Chosen"]
+__all__ = ["CaptionFile", "Chosen", "of_sides"]
+
+SIDES = re.compile(r"\b(left|right)", re.IGNORECASE)
+
+
+def of_sides(captions: Sequence[str]) -> tuple[int, str]:
+    """Count the captions that say left or right, which is wrong of a mirrored image, and return the first of
+    them too; 0 and "" where none does. Captions of other languages than English are not understood.
+    """
+    found = [caption for caption in captions if SIDES.search(caption)]
+    return len(found), found[0] if found else ""
 
 
 class Texts(Sequence[str]):

@@ -82,9 +82,9 @@ class ImageSource(ABC):
         """
         if not self.captioned:
             raise ValueError(
-                f"a model conditional on text needs captions, and {self.name} has none: choose data that "
-                "has, such as data=captioned or image_folder with a metadata.jsonl, or use text=none "
-                "(of model=diffusers: model.prompts=FILE)"
+                f"a model of text needs captions, and {self.name} has none: choose data with captions, such "
+                "as data=captioned, or data=image_folder with a metadata.jsonl; or use text=none, which is "
+                "for ddpm and others that are trained here, or model.prompts=FILE of model=diffusers"
             )
 
     def captions(self, split: str) -> Sequence[str]:

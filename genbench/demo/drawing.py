@@ -12,7 +12,7 @@ from torch import Tensor
 from genbench.data import to_uint8
 from genbench.evaluation.pictures import tile
 from genbench.evaluation.prompts import asked, prompt_remarks
-from genbench.generator import Generator, Trajectory
+from genbench.generator import Generator, Trajectory, Y
 from genbench.runtime import rng
 from genbench.runtime.context import Context
 from genbench.runtime.device import make_repeatable
@@ -71,32 +71,39 @@ class Demo:
         return self.kept[key]
 
     def pictures(self, wish: Wish) -> Iterator[np.ndarray]:
-        """Yield grids of the samples, (H, W) or (H, W, 3) uint8, from noise to the finished images, as often
-        as a browser can show them; of a model that draws in one step the finished ones alone.
+        """Return an iterator over grids of the samples, (H, W) or (H, W, 3) uint8, from noise to the finished
+        images, as often as a browser can show them; of a model that draws in one step the finished ones
+        alone.
 
         The last grid shows the images of `genbench sample` with this seed and n. Raises ValueError on a class
-        or a text that the model cannot take, OutOfMemory.
+        or a text that the model cannot take, before anything is drawn; the iterator raises OutOfMemory.
         """
         model = self.with_settings(wish.settings or {})
+        prompts = [wish.prompt] if model.takes_text else []
+        y = asked(model, wish.n, label=wish.label, prompts=prompts, device=self.device).y
+        return self.grids(model, y, wish)
+
+    def grids(self, model: Generator, y: Y, wish: Wish) -> Iterator[np.ndarray]:
+        """Yield the grids of `pictures`; y: the n labels or texts of the wish."""
         shown = -float("inf")
-        for state, is_last in with_end(self.states(model, wish)):
+        for state, is_last in with_end(self.states(model, y, wish)):
             if is_last or time.monotonic() > shown + PAUSE:
                 yield grid(to_uint8(state).cpu())
                 shown = time.monotonic()
 
     def remarks(self, wish: Wish) -> list[str]:
-        """Return remarks on the text of a wish, such as words that no training caption had."""
-        return prompt_remarks(self.model, [wish.prompt]) if self.model.takes_text else []
+        """Return remarks on the text of a wish that `pictures` has taken, such as words that no training
+        caption had.
+        """
+        return prompt_remarks(self.model, [wish.prompt.strip()]) if self.model.takes_text else []
 
     @torch.no_grad()  # of a generator, at each of its steps: a server may take them in several threads
-    def states(self, model: Generator, wish: Wish) -> Iterator[Tensor]:
+    def states(self, model: Generator, y: Y, wish: Wish) -> Iterator[Tensor]:
         """Yield the states of the samples on their way, (n, C, H, W), the last one the samples. The random
         numbers are those of the first batch of `genbench sample`.
         """
         make_repeatable(self.device)
         stream = Context(self.device, wish.seed).generator("evaluate", 0)
-        prompts = [wish.prompt] if model.takes_text else []
-        y = asked(model, wish.n, label=wish.label, prompts=prompts, device=self.device).y
         work = f"drawing {wish.n} images at once on {self.device}"
         with rng.fork(self.device), memory_for(work, "wish for fewer images"):
             if isinstance(model, Trajectory):

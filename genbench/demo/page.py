@@ -89,9 +89,10 @@ def answering(demo: Demo, controls: Controls) -> Answer:
             chosen = None if label in (IN_TURN, None) else int(label)
             asked = controls.settings(steps, scale)
             wish = Wish(int(n or 0), int(seed or 0), chosen, prompt, asked)
+            drawn = demo.pictures(wish)  # what cannot be drawn is refused here, before remarks on it
             for remark in demo.remarks(wish):
                 gr.Info(plain(remark))
-            yield from demo.pictures(wish)
+            yield from drawn
         except (ValueError, OutOfMemory, FloatingPointError) as error:
             raise gr.Error(plain(str(error)), print_exception=False) from error
 

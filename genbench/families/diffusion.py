@@ -205,8 +205,8 @@ def check_text(text: TextEncoder, network: nn.Module, num_classes: int) -> None:
     """Raise ValueError unless a network attends to the vectors of a text encoder, and there are no labels."""
     if num_classes:
         raise ValueError(
-            f"the model has {num_classes} classes and {text.name}, and can have one of them: leave "
-            "conditional=true out, or set text=none"
+            f"a model draws to texts or to classes, and this one was given both, {text.name} and "
+            f"conditional=true ({num_classes} classes): leave conditional=true out, or use text=none"
         )
     context = network.context if isinstance(network, TextNetwork) else 0
     if context != text.width:

@@ -21,7 +21,7 @@ def cleaned(text: object) -> str:
         raise ValueError(f"the caption is {shown(text)}, not a text: write it in quotes")
     line = " ".join(text.split())
     if not line:
-        raise ValueError("the caption is empty: describe the image, or remove it")
+        raise ValueError("the caption is empty: write what the image shows, or take the image out")
     if len(line) > MOST_CHARACTERS:
         raise ValueError(
             f"the caption has {len(line):,} characters, more than the {MOST_CHARACTERS:,} that are read: "

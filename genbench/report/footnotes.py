@@ -24,6 +24,7 @@ DIMENSIONS = {
     "dinov2-vitb": 768,
     "dinov2": 384,
     "clip": 512,
+    "captioned": 256,
     "cnn": 64,
 }
 """Of features, by the first of these words in their name; of CLIP those of its smallest models."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from genbench.data import ImageData
+from genbench.data.captions import of_sides
 from genbench.metrics import parameter_count
 from genbench.records.titles import UNCONDITIONAL, conditioning
 from genbench.records.units import with_unit
@@ -12,7 +13,7 @@ from genbench.session.run_parts import Configuration, Parts
 from genbench.training.budget import Budget
 from genbench.training.snapshots import snapshot_note
 
-__all__ = ["first_lines", "first_look", "shown"]
+__all__ = ["first_lines", "first_look", "mirrored_captions", "shown"]
 
 
 def first_lines(
@@ -48,7 +49,25 @@ def first_lines(
     lines = [f"  {line}" if in_sweep else f"{line} -> {shown(place)}"]
     if parts.trainer.ema_snapshots:
         lines.append(snapshot_note(model, parts.trainer.ema_snapshots))
-    return lines + [f"Networks compute in {chosen.taken.name}: {chosen.reason}."] * bool(chosen.reason)
+    lines += [f"Networks compute in {chosen.taken.name}: {chosen.reason}."] * bool(chosen.reason)
+    return lines + (mirrored_captions(data) if model.takes_text and model.phases else [])
+
+
+def mirrored_captions(data: ImageData) -> list[str]:
+    """Return a remark where training images are mirrored at random, and their captions say left or right."""
+    count, first = of_sides(data.train.captions or ()) if data.flip else (0, "")
+    if not count:
+        return []
+    many = f"{count:,} captions say" if count > 1 else "a caption says"
+    return [
+        f"Images are mirrored at random, and {many} left or right, which is false of a mirrored image: "
+        f'use data.flip=false. The first is "{in_short(first)}".'
+    ]
+
+
+def in_short(text: str) -> str:
+    """Return the first 60 characters of a text."""
+    return text if len(text) <= 60 else f"{text[:58]}.."
 
 
 def first_look(seen: int | None, images: int) -> list[str]:

@@ -63,11 +63,12 @@ BY_A_SCORE = ("trainer.keep_by=fid", "trainer.evaluate_samples=48")
     "words",
     [
         ("model=cascade", "base_model.network.width=8"),
+        ("model=unclip", "vector_network.width=16", "solver.steps=2"),
         ("model=ddpm", "process=variance_exploding", "density.steps=4"),
         ("model=ddpm", *VALIDATED),
         ("model=ddpm", *VALIDATED, *BY_A_SCORE),
     ],
-    ids=["cascade", "variance exploding", "best by its loss", "best by a score"],
+    ids=["cascade", "unclip", "variance exploding", "best by its loss", "best by a score"],
 )
 def test_two_processes_train_evaluate_and_choose_as_one(
     words: tuple[str, ...], tmp_path: Path, main: Command, process: Command

@@ -111,9 +111,11 @@ def test_models_of_few_settings_stay_in_memory(made: Make) -> None:
         (Wish(settings={"network.width": 4}), "network.width is not a setting of this model's sampling"),
     ],
 )
-def test_a_wish_that_cannot_be_is_refused(made: Make, wish: Wish, message: str) -> None:
+def test_a_wish_that_cannot_be_is_refused_before_anything_is_drawn(
+    made: Make, wish: Wish, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
-        list(demo_of(made(*GUIDED)).pictures(wish))
+        demo_of(made(*GUIDED)).pictures(wish)
 
 
 @pytest.mark.parametrize("given", [{"n": 0}, {"n": 65}, {"seed": -1}, {"seed": 2**63}])

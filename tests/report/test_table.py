@@ -408,6 +408,8 @@ def test_held_out_images_and_too_few_samples_are_said(tmp_path: Path, sow: Sow) 
     )
     few = "FID needs about 10 samples for each of the 64 features, 640; there are 359: it is too high"
     assert few in notes_of_it
+    sow("l1", [1.0], metrics={"fid[captioned-cnn-v1,n=359,ref=train,ema]": 1.0})
+    assert "for each of the 256 features, 2,560; there are 359" in said(the_table(tmp_path))
 
 
 def test_an_inception_score_of_few_images_a_split_is_said_to_be_too_low(tmp_path: Path, sow: Sow) -> None:

@@ -1,5 +1,6 @@
 """The line with which a run begins."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 
 from genbench.data import ImageData, Split
 from genbench.runtime.precision import FIXED, Choice
-from genbench.session.first_line import first_lines, first_look
+from genbench.session.first_line import first_lines, first_look, mirrored_captions
 from genbench.session.run_parts import Configuration
 from genbench.training.budget import Budget
 from tests.toys import toy_model
@@ -63,6 +64,16 @@ def test_a_job_of_a_sweep_is_in_short_and_a_choice_of_precision_has_its_reason(
     assert line.startswith("  ddpm on toys, ")
     assert str(tmp_path) not in line
     assert reason == "Networks compute in fp32: it is faster."
+
+
+def test_captions_of_sides_are_said_to_be_false_of_mirrored_images() -> None:
+    captions = ["a cat", "a Dog to the left of a bird" + 60 * "!", "copyright 2020", "at the top RIGHT"]
+    split = Split(torch.zeros(4, 1, 4, 4, dtype=torch.uint8), None, captions=captions)
+    flipped = ImageData("toys", split, split, (), 0, True, "key", (1, 4, 4))
+    (said,) = mirrored_captions(flipped)
+    assert "2 captions say left or right" in said
+    assert 'use data.flip=false. The first is "a Dog to the left of a bird!' in said
+    assert mirrored_captions(replace(flipped, flip=False)) == mirrored_captions(DATA) == []
 
 
 def test_a_training_of_less_than_an_epoch_is_a_first_look() -> None:

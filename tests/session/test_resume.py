@@ -25,6 +25,8 @@ EARLY = (*small("vae"), *BEST, "trainer.keep_by=fid", "trainer.evaluate_samples=
 RUNS = {
     "cascade": ((*HERE, *small("cascade")), 80),  # in its second stage
     "first stage of a cascade": ((*HERE, *small("cascade")), 16),
+    "unclip": ((*HERE, *small("unclip")), 80),  # in its decoder's stage
+    "prior of unclip": ((*HERE, *small("unclip")), 16),
     "variance exploding": ((*HERE, *EXPLODING), 64),
     "snapshots": ((*HERE, *small("ddpm"), "trainer.ema_snapshots=4"), 64),
     "best weights": ((*HERE, *small("vae"), *BEST), 64),

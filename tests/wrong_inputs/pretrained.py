@@ -10,12 +10,18 @@ def empty(folder: Path) -> None:
 
 
 ROWS = (
-    Wrong("main model=diffusers", ("model.path has no value", "give it one, model.path=VALUE")),
+    Wrong(
+        "main model=diffusers",
+        ("model.path has no value", "model.path=VALUE, the folder of a"),
+    ),
     Wrong(
         "main model=diffusers model.path=/nowhere", ("/nowhere holds no model_index.json", "save_pretrained")
     ),
     Wrong("main model=diffusers model.path=pipeline", ("no model_index.json", "save_pretrained"), empty),
-    Wrong("main data=captioned text=clip", ("text.path has no value", "give it one, text.path=VALUE")),
+    Wrong(
+        "main data=captioned text=clip",
+        ("text.path=VALUE, the folder", "on the Hub, such as openai/clip"),
+    ),
     Wrong(
         "main data=captioned text=t5 text.path=/nowhere",
         ("text.path is '/nowhere'", "give one, or USER/NAME"),
