@@ -25,7 +25,7 @@ MORE_NETWORKS = {
     "flow": ("coupling_resnet",),
     "gan": ("resnet_gan",),
     "autoregressive": ("image_gpt",),
-    "masked_diffusion": ("masked_unet",),
+    "masked_diffusion": ("masked_transformer",),
 }
 """Networks that no model has by default, by a model that takes them."""
 SMALL_NETWORKS = {

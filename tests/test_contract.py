@@ -47,7 +47,7 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=gan", "network.discriminator.minibatch_std=true"),
     ("model=vqvae", "prior_network=pixelcnn"),
     ("model=vqvae", "prior_network=masked"),
-    ("model=masked_diffusion", "network=masked_unet", "unmasking=confidence", "pixel_law=palette"),
+    ("model=masked_diffusion", "network=masked_transformer", "unmasking=confidence", "pixel_law=palette"),
     ("model=masked_diffusion", "conditional=true", "guidance=classifier_free", "unmasking=confidence"),
     ("model=latent_diffusion", "autoencoder=vq"),
     ("model=latent_diffusion", "process=variance_exploding"),

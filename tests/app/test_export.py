@@ -24,6 +24,7 @@ SMALL = {
     "ddpm": ("sampler.steps=2",),
     "flow_matching": ("solver.steps=2",),
     "latent_diffusion": ("sampler.steps=2",),
+    "masked_diffusion": ("unmasking.steps=2",),
     "unclip": ("sampler.steps=2", "solver.steps=2"),
 }
 CONTEXT = Context(torch.device("cpu"))
