@@ -27,7 +27,9 @@ class DiT(TextNetwork):
     H and W. width, blocks, heads: of the transformer; each head has width / heads channels, a multiple of 4.
     num_classes, answers, inputs, context: as in genbench.nn.unet.UNet; each block attends to the tokens of a
     text, and its pooled vector is added to the embedding of the time.
-    The answer is 0 and each block the identity at first. Raises ValueError on sizes that no network can have.
+    The answer is 0 and each block the identity at first. torch.func.jvp goes through it, in xt and the times:
+    attention then takes torch's kernel of plain products (see genbench.nn.fast). Raises ValueError on sizes
+    that no network can have.
     Source: Peebles & Xie 2023 (DiT), Section 3.2; with flow matching it is SiT (Ma et al. 2024). Apart from
     them: RMS norms in the place of layer norms, norms of queries and keys (Dehghani et al. 2023, Section 2),
     rotary positions beside the fixed ones; attention to text as in Chen et al. 2024 (PixArt), Section 2.3.
