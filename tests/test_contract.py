@@ -30,6 +30,7 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=ddpm", "process=variance_exploding", "conditional=true", "guidance=classifier"),
     ("model=ddpm", "sampler=langevin", "conditional=true", "guidance=classifier_free"),
     ("model=flow_matching", "pairing=reflow", "pairing.solver.steps=2"),
+    ("model=consistency", "process=mean_flow", "conditional=true", "process.scale=2.0"),
     ("model=vae", "network=ladder"),
     *(("model=vae", f"likelihood={name}") for name in ("logistic", "bernoulli", "pointwise")),
     ("model=vae", "model.importance_samples=3", "model.free_nats=0.1", "model.warmup_steps=5"),
