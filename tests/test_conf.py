@@ -50,6 +50,7 @@ OF_RUNS = {
 """Options that want a run or a file, which their own test makes."""
 OF_OTHERS = {
     ("ddpm", "process", "consistency"),
+    ("ddpm", "process", "mean_flow"),
     ("unclip", "pairing", "reflow"),
 }
 """Options of an axis that are there for another model, by a model that does not take them."""

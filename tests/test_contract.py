@@ -33,6 +33,7 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=ddpm", "network=dit", "loss=hybrid", "conditional=true", "guidance=classifier_free"),
     *((f"model={model}", "network=dit") for model in ("flow_matching", "consistency")),
     *((f"model={model}", "network=dit_latent") for model in ("latent_diffusion", "cascade", "unclip")),
+    ("model=consistency", "process=mean_flow", "conditional=true", "process.scale=2.0"),
     ("model=vae", "network=ladder"),
     *(("model=vae", f"likelihood={name}") for name in ("logistic", "bernoulli", "pointwise")),
     ("model=vae", "model.importance_samples=3", "model.free_nats=0.1", "model.warmup_steps=5"),

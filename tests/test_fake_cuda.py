@@ -99,6 +99,7 @@ FAMILIES = [
     ("model=latent_diffusion", "autoencoder=vq", "prior=flow_matching", "solver.steps=1", *SMALL),
     ("model=cascade", "sampler.steps=1", "density.steps=2", *SMALL),
     ("model=autoencoder", "conditional=true"),
+    ("model=consistency", "process=mean_flow", "conditional=true", "process.scale=2.0", *SMALL),
     *(("model=vae", f"likelihood={name}") for name in ("gaussian", "bernoulli")),
     ("model=vae", "network=ladder", "conditional=true"),
     ("model=flow", "flow.steps=1"),

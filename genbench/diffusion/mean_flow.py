@@ -12,7 +12,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from genbench.diffusion.flow_matching import Straight, check_answer, straight_level
 from genbench.diffusion.path_times import PathTimes
 from genbench.diffusion.process import Known
-from genbench.diffusion.timed_network import TimedNetwork
 from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.loss import Loss
 from genbench.runtime import global_batch
@@ -70,14 +69,9 @@ class MeanFlow(Straight):
             raise ValueError(f"process.network_times is {network_times}; it must be 2: t and t - r")
         self.null, self.times, self.steps, self.every = num_classes, times, steps, every
         self.power, self.c, self.scale, self.p_uncond = power, c, scale, p_uncond
+        self.network_times = network_times
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
-        if not isinstance(network, TimedNetwork) or network.times != 2:
-            raise ValueError(
-                f"process=mean_flow gives its network two times, and {type(network).__name__} takes one: use "
-                "network=unet with network.times=2, or derive the network from "
-                "genbench.diffusion.timed_network.TimedNetwork"
-            )
         if self.scale != 1 and y is None:
             raise ValueError(
                 f"process.scale is {self.scale}, and guidance needs classes or text: set conditional=true, "

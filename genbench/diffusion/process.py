@@ -44,6 +44,8 @@ class Process(nn.Module, ABC):
     shares: Mapping[str, float] = MappingProxyType({})
     """Phase -> its share of the budget, for phases of the network that follow one another; empty where each
     training step passes over all phases."""
+    network_times: int = 1
+    """Times of each image that the network is given: 1, t (B,); 2, (B, 2), see `TimedNetwork`."""
 
     @abstractmethod
     def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:

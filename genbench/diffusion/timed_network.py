@@ -2,7 +2,7 @@
 
 from torch import nn
 
-__all__ = ["TimedNetwork"]
+__all__ = ["TimedNetwork", "check_times"]
 
 
 class TimedNetwork(nn.Module):
@@ -14,3 +14,14 @@ class TimedNetwork(nn.Module):
 
     times: int = 1
     """Numbers that it is given as t of each image: 1, t (B,); 2, t and the length of a step (B, 2)."""
+
+
+def check_times(network: nn.Module, times: int) -> None:
+    """Raise ValueError unless a network takes as many times of each image as its process gives."""
+    takes = network.times if isinstance(network, TimedNetwork) else 1
+    if takes != times:
+        raise ValueError(
+            f"the process gives its network t of {times} numbers, and {type(network).__name__} takes "
+            f"{takes}: use network=unet with network.times={times}, or derive the network from "
+            "genbench.diffusion.timed_network.TimedNetwork"
+        )

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genbench.diffusion.process import Known, LikelihoodProcess, Process
 from genbench.diffusion.teacher import Teacher
+from genbench.diffusion.timed_network import check_times
 from genbench.generator import (
     BoundTerms,
     Condition,
@@ -61,6 +62,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         self.stages = tuple(Stage(share, (phase,)) for phase, share in process.shares.items())
         with torch.no_grad():
             x, y = self.example()
+            check_times(network, process.network_times)
             # In evaluation mode: without dropout, which draws randomness.
             process.check_network(network.eval(), x, self.encoded(y))
         if init is not None:

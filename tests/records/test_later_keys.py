@@ -37,3 +37,16 @@ def test_any_other_value_does(text: dict[str, Any], context: int) -> None:
 def test_a_context_of_another_network_is_its_own_affair() -> None:
     plugin = {"network": {"_target_": "plug.Network", "context": 0}}
     assert without_idle_keys(plugin) == plugin
+
+
+def test_random_initial_weights_and_networks_of_one_time_change_no_identity() -> None:
+    before, now = tree(None, None), tree(None, None)
+    init = {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None}
+    now["network"] = now["model"]["network"] = UNET | {"times": 1}
+    now["init"] = now["model"]["init"] = init
+    assert without_idle_keys(now) == before
+    assert hashed(now) == hashed(before)
+    started = {**now, "init": init | {"run_dir": "a", "fingerprint": "b"}}
+    moved = {**now, "init": init | {"run_dir": "c", "fingerprint": "b"}}
+    assert hashed(started) == hashed(moved) != hashed(before)
+    assert hashed({**now, "network": UNET | {"times": 2}}) != hashed(before)
