@@ -9,6 +9,7 @@ full disk is then an error of a write, where a mapping would end the process.
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -151,16 +152,17 @@ def write_store(source: ImageSource, folder: Path, key: str, progress: Progress)
     counts = source.counts()
     if min(counts[split] for split in SPLITS) < 1:
         raise ValueError(f"{source.name} has {counts} images; each split needs at least one: add images")
-    sums: dict[str, int] = {}
+    sums, decoded = dict[str, int](), hashlib.sha256()
     with progress.bar(f"Preparing {source.name}", sum(counts.values())) as bar:
         for split in SPLITS:
-            sums |= write_split(source, split, folder, bar)
+            sums |= write_split(source, split, folder, bar, decoded)
     header = {
         "key": key,
         "shape": list(source.shape),
         "counts": counts,
         "bytes": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
         "crc32": sums,
+        "sha256": decoded.hexdigest(),
     }
     with (folder / "header.json").open("wb") as file:
         file.write(json.dumps(sealed("header", header), indent=1).encode())
@@ -168,8 +170,12 @@ def write_store(source: ImageSource, folder: Path, key: str, progress: Progress)
     sync_folder(folder)
 
 
-def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict[str, int]:
-    """Write the images of one split, and its captions and labels if there are any: file name -> CRC-32."""
+def write_split(
+    source: ImageSource, split: str, folder: Path, bar: Bar, decoded: "hashlib._Hash"
+) -> dict[str, int]:
+    """Write the images of one split, and its captions and labels if there are any: file name -> CRC-32.
+    decoded: the hash of all splits, which goes over the bytes of the images, then of the labels.
+    """
     expected = source.counts()[split]
     sums = write_captions(source, split, folder) if source.captioned else {}
     labels = np.full(expected, -1, np.int64)
@@ -180,6 +186,7 @@ def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict
             content = image.transpose(2, 0, 1).tobytes()
             file.write(content)
             crc = zlib.crc32(content, crc)
+            decoded.update(content)
             labels[count] = label
             count += 1
             bar.advance(bar.done + 1)
@@ -187,6 +194,7 @@ def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict
     if count != expected:
         raise ValueError(f"{source.name} has {count} {split} images instead of {expected}: its files are cut")
     sums[f"{split}.images"] = crc
+    decoded.update(labels.tobytes())
     if source.num_classes:
         sums |= write_file(folder / f"{split}.labels", labels.tobytes())
     return sums

@@ -114,8 +114,9 @@ class Cost(Part):
 
     flops_per_sample, passes_per_sample, seconds_per_image: of one sample, sampling_batch of them at a time.
     out_of_range: share of pixels that rounding to 8 bits clamped. fitting_seconds: of the training, what a
-    phase that is fitted in closed form took. ended_early: the reason, in words, why the training ended before
-    its budget.
+    phase that is fitted in closed form took. training_joules, joules_per_sample: energy of the device in the
+    time of training_seconds and of seconds_per_image, where a counter could be read. ended_early: the
+    reason, in words, why the training ended before its budget.
     """
 
     device: str | None = None
@@ -134,6 +135,8 @@ class Cost(Part):
     out_of_range: float | None = None
     evaluation_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    training_joules: float | None = rare()
+    joules_per_sample: float | None = rare()
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ BEST = ("best_images_seen", "best_by", "best_value", *(f"best_{name}" for name i
 """Columns of the weights that were the best on the validation split, beside their scores; see `records.Best`.
 """
 CONVERGED_BITS = 0.005  # per dimension: what finer steps of an integrated likelihood may change
-TRAINING = ("parameters", "images_seen", "training_flops", "training_seconds", "images_per_second")
-SAMPLING = ("passes_per_sample", "flops_per_sample", "seconds_per_image")
+SEEN = ("parameters", "images_seen", "training_flops")
+TRAINING = (*SEEN, "training_seconds", "images_per_second", "training_joules")
+SAMPLING = ("passes_per_sample", "flops_per_sample", "seconds_per_image", "joules_per_sample")
 REST = ("peak_memory_bytes", "evaluation_seconds", "out_of_range", "sampling_batch", "device")
 COSTS = [*TRAINING, *SAMPLING, *REST]
 MEASURES = {  # title and better side of the columns that tables show beside the metrics, in their order
@@ -25,6 +26,8 @@ MEASURES = {  # title and better side of the columns that tables show beside the
     "passes_per_sample": ("NFE", 0),
     "seconds_per_image": ("s/sample", 0),
     "training_seconds": ("train s", 0),
+    "joules_per_sample": ("J/sample", 0),
+    "training_joules": ("train J", 0),
     "parameters": ("params", 0),
     "images_seen": ("images", 0),
     "floor_bits_per_dim": ("floor", 0),
@@ -40,6 +43,8 @@ MAIN = (
     "passes_per_sample",
     "seconds_per_image",
     "training_seconds",
+    "joules_per_sample",
+    "training_joules",
     "parameters",
     "images_seen",
 )
