@@ -82,7 +82,7 @@ def test_joules_are_columns_and_axes_where_runs_have_them(
     assert "FID against joules per sample" in page
     assert "FID against joules of training" in page
     assert "J/sample" in page
-    assert "train J" in page
+    assert 'train <span class="arrow">J' in page
 
 
 def test_everything_that_was_asked_for_is_on_the_page(found: Comparison) -> None:
