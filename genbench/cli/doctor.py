@@ -32,6 +32,8 @@ EXTRAS = (
     "mlflow-skinny",
     "trackio",
     "huggingface-hub",
+    "datasets",
+    "nvidia-ml-py",
     "diffusers",
     "transformers",
 )
@@ -85,6 +87,7 @@ def machine() -> Iterator[tuple[str, str]]:
     import torch
 
     from genbench.runtime.device import choose, describe, processor
+    from genbench.runtime.energy import meter
     from genbench.runtime.precision import has_bf16_units, has_fp16_units
 
     cuda = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
@@ -95,6 +98,7 @@ def machine() -> Iterator[tuple[str, str]]:
         found = {"bfloat16": has_bf16_units(device), "float16": has_fp16_units(device)}
         units = ", ".join(f"{name} units" if there else f"no {name} units" for name, there in found.items())
         yield "device", f"{device}: {chosen}{device_words(describe(device))}, {units}"
+        yield "energy", f"{device}: {meter(device).reason or 'measured'}"
     memory = installed_memory()
     yield "processor", f"{processor() or 'unknown'}, {os.cpu_count()} cores, {megabytes(memory)} of memory"
 

@@ -274,9 +274,10 @@ def check_parquet(builder: Any, name: str) -> None:  # noqa: ANN401
 
 def latest_commit(name: str, revision: str | None) -> str:
     """Say which commit a branch of a set has, main where `revision` is None, or where to look it up."""
-    from huggingface_hub import HfApi
-
     try:
-        return f"data.revision={HfApi().dataset_info(name, revision=revision).sha}"
+        commit = str(imported().load_dataset_builder(name, revision=revision).hash)
     except Exception:  # of the network, or of the Hub, in a dozen types: the remedy is the same
-        return f"it stands at https://huggingface.co/datasets/{name}/commits"
+        commit = ""
+    if COMMIT.fullmatch(commit):
+        return f"data.revision={commit}"
+    return f"it stands at https://huggingface.co/datasets/{name}/commits"

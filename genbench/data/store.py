@@ -9,6 +9,7 @@ full disk is then an error of a write, where a mapping would end the process.
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -156,18 +157,19 @@ def write_store(source: ImageSource, folder: Path, key: str, progress: Progress)
     counts = source.counts()
     if min(counts[split] for split in SPLITS) < 1:
         raise ValueError(f"{source.name} has {counts} images; each split needs at least one: add images")
-    sums: dict[str, int] = {}
+    sums, decoded = dict[str, int](), hashlib.sha256()
     with progress.bar(f"Preparing {source.name}", sum(counts.values())) as bar:
         for split in SPLITS:
             if holds_captions(source, key):
                 sums |= write_captions(source, split, folder)
-            sums |= write_split(source, split, folder, bar)
+            sums |= write_split(source, split, folder, bar, decoded)
     header = {
         "key": key,
         "shape": list(source.shape),
         "counts": counts,
         "bytes": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
         "crc32": sums,
+        "sha256": decoded.hexdigest(),
     }
     with (folder / "header.json").open("wb") as file:
         file.write(json.dumps(sealed("header", header), indent=1).encode())
@@ -180,8 +182,12 @@ def holds_captions(source: ImageSource, key: str) -> bool:
     return source.captioned and source.key() == key
 
 
-def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict[str, int]:
-    """Write the images of one split, and its labels if there are any: file name -> CRC-32."""
+def write_split(
+    source: ImageSource, split: str, folder: Path, bar: Bar, decoded: "hashlib._Hash"
+) -> dict[str, int]:
+    """Write the images of one split, and its labels if there are any: file name -> CRC-32.
+    decoded: the hash of all splits, which goes over the bytes of the images, then of the labels.
+    """
     expected, sums = source.counts()[split], dict[str, int]()
     labels = np.full(expected, -1, np.int64)
     count = crc = 0
@@ -191,6 +197,7 @@ def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict
             content = image.transpose(2, 0, 1).tobytes()
             file.write(content)
             crc = zlib.crc32(content, crc)
+            decoded.update(content)
             labels[count] = label
             count += 1
             bar.advance(bar.done + 1)
@@ -198,6 +205,7 @@ def write_split(source: ImageSource, split: str, folder: Path, bar: Bar) -> dict
     if count != expected:
         raise ValueError(f"{source.name} has {count} {split} images instead of {expected}: its files are cut")
     sums[f"{split}.images"] = crc
+    decoded.update(labels.tobytes())
     if source.num_classes:
         sums |= write_file(folder / f"{split}.labels", labels.tobytes())
     return sums

@@ -33,6 +33,7 @@ from genbench.records.feature_network import FeatureNetwork
 from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
 from genbench.runtime.context import Context
+from genbench.runtime.energy import known
 from genbench.runtime.memory import memory_for, smaller_evaluation
 
 __all__ = ["SPLITS", "Evaluation", "Evaluator", "noise_schedule"]
@@ -54,6 +55,8 @@ class Evaluation(NamedTuple):
     """Share of pixels that rounding to 8 bits had to clamp."""
     drawn: Drawn | None
     """The samples that were measured; in the first process alone."""
+    joules_per_sample: float | None = None
+    """Energy of sampling alone; None where it is not measured."""
 
 
 class Evaluator:
@@ -223,8 +226,9 @@ class Evaluator:
             # The first process alone has all samples; its numbers are small enough to be sent.
             values, account = context.processes.on_first(score)
         # Sums over the samples become means of one; samples that are not finite have raised above.
-        passes, seconds, outside, _ = Account(*account)
-        return Evaluation(values, passes / n, seconds / n, outside / n, next(iter(drawn), None))
+        passes, seconds, outside, _, joules = Account(*account)
+        shown = next(iter(drawn), None)
+        return Evaluation(values, passes / n, seconds / n, outside / n, shown, known(joules / n))
 
     def scored(
         self,

@@ -2,6 +2,7 @@
 an account of what they took. Also the order of held-out images.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from genbench.generator import Generator, Y
 from genbench.metrics import FeatureExtractor, Metrics, PassCounter, Taken, take
 from genbench.runtime import rng
 from genbench.runtime.context import Context
+from genbench.runtime.energy import meter
 from genbench.runtime.memory import memory_for, smaller_evaluation
 from genbench.runtime.progress import Bar
 from genbench.training.step import captions_of
@@ -26,7 +28,7 @@ Place = tuple[int, int]
 
 class Account(NamedTuple):
     """Cost and faults of some samples: network evaluations, seconds, clipped pixels, samples that are not
-    finite. The sum of two accounts, field by field, is the account of both.
+    finite, joules. The sum of two accounts, field by field, is the account of both.
     """
 
     passes: int = 0
@@ -37,6 +39,8 @@ class Account(NamedTuple):
     """Share of pixels that rounding to 8 bits had to clamp, summed over images."""
     broken: tuple[int, ...] = ()
     """The numbers of samples that are not finite."""
+    joules: float = 0.0
+    """Energy of the same time as `seconds`; nan where it is not measured."""
 
 
 class Samples:
@@ -61,6 +65,7 @@ class Samples:
         self.n, self.of, self.bar = n, of, bar
         self.order = held_out_order(data, context.seed)
         self.account = Account()
+        self.meter = meter(context.device)
 
     def batch(self, place: Place) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
         """Draw samples number start to start + count - 1, which depend on the seed and `place` alone.
@@ -74,16 +79,19 @@ class Samples:
         work = f"the evaluation on {self.context.device}, {count} samples at a time (metrics.batch_size)"
         with memory_for(work, smaller_evaluation(count)):
             y, labels = self.conditions(place, stream)
+            self.meter.taken()
             started = time.perf_counter()
             with PassCounter(self.model.networks()) as counter:
                 x = self.model.sample(count, y, rng=stream)
             # Reading the answer also waits for the device, for the clock.
             wrong = (~x.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
-            seconds = time.perf_counter() - started
+            seconds, joules = time.perf_counter() - started, self.meter.taken()
             self.bar.advance(start + count, f"{count / seconds:,.0f} images/s")
             outside = float(out_of_range(x).double()) * count
             taken = None if wrong else take(self.extractor, to_uint8(x), labels)
-        account = Account(counter.rows, seconds, outside, tuple(start + index for index in wrong))
+        if self.meter.is_shared and self.context.processes.count > 1:
+            joules = math.nan  # the others draw at the same time
+        account = Account(counter.rows, seconds, outside, tuple(start + index for index in wrong), joules)
         return tuple(account), None if taken is None else tuple(taken)
 
     def conditions(self, place: Place, stream: torch.Generator) -> tuple[Y, Tensor | None]:

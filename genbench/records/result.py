@@ -121,7 +121,8 @@ class Cost(Part):
     of the training when the check came that found it reached, None where none did; target_value: what the
     last of its target_checks found; checking_seconds: of all of them, no part of the training's.
     start_images, start_seconds, start_flops: of the training of the run whose weights this one began with;
-    training_seconds and training_flops include them.
+    training_seconds and training_flops include them. training_joules, joules_per_sample: energy of the device
+    in the time of the training and of seconds_per_image, where a counter could be read.
     """
 
     device: str | None = None
@@ -149,6 +150,8 @@ class Cost(Part):
     out_of_range: float | None = None
     evaluation_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    training_joules: float | None = rare()
+    joules_per_sample: float | None = rare()
 
 
 @dataclass(frozen=True)

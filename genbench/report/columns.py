@@ -29,8 +29,9 @@ CONVERGED_BITS = 0.005  # per dimension: what finer steps of an integrated likel
 AT_TARGET = ("target_seconds", "target_images_seen")
 """What a training with budget.until has once its target is reached."""
 TARGET = ("target_seconds", "target_images_seen", "target_value", "target_checks", "checking_seconds")
-TRAINING = ("parameters", "images_seen", "training_flops", "training_seconds", "images_per_second", *TARGET)
-SAMPLING = ("passes_per_sample", "flops_per_sample", "seconds_per_image")
+SEEN = ("parameters", "images_seen", "training_flops")
+TRAINING = (*SEEN, "training_seconds", "images_per_second", "training_joules", *TARGET)
+SAMPLING = ("passes_per_sample", "flops_per_sample", "seconds_per_image", "joules_per_sample")
 REST = ("peak_memory_bytes", "evaluation_seconds", "out_of_range", "sampling_batch", "device")
 COSTS = [*TRAINING, *SAMPLING, *REST]
 MEASURES = {  # title and better side of the columns that tables show beside the metrics, in their order
@@ -40,6 +41,8 @@ MEASURES = {  # title and better side of the columns that tables show beside the
     "seconds_per_image": ("s/sample", 0),
     "target_seconds": ("time to target", -1),
     "training_seconds": ("train s", 0),
+    "joules_per_sample": ("J/sample", 0),
+    "training_joules": ("train J", 0),
     "parameters": ("params", 0),
     "images_seen": ("images", 0),
     "floor_bits_per_dim": ("floor", 0),
@@ -56,6 +59,8 @@ MAIN = (
     "seconds_per_image",
     "target_seconds",
     "training_seconds",
+    "joules_per_sample",
+    "training_joules",
     "parameters",
     "images_seen",
 )

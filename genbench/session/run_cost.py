@@ -38,6 +38,7 @@ def run_cost(
             training_flops=spent_flops(model, x, y, images=images, images_seen=trained.images_seen),
             training_seconds=trained.seconds,
             fitting_seconds=trained.fitting_seconds,
+            training_joules=trained.joules,
             images_per_second=trained.images_seen / trained.seconds,
         )
     if parts.budget.until is not None:
@@ -63,6 +64,7 @@ def run_cost(
         flops_per_sample=sampling_flops(trained.ema.model, y, n=2, device=parts.device),
         passes_per_sample=drawing and drawing.passes_per_sample,
         seconds_per_image=drawing and drawing.seconds_per_image,
+        joules_per_sample=drawing and drawing.joules_per_sample,
         sampling_batch=drawing and parts.metrics.batch_size,
         out_of_range=drawing and drawing.out_of_range,
         evaluation_seconds=seconds,

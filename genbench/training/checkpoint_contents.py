@@ -36,6 +36,7 @@ KINDS = COUNT | {
 LATER = {
     "images_by_phases": dict,
     "fitting_seconds": float,
+    "joules": float,
     "skips": dict,
     "best": dict,
     "loss_scales": dict,

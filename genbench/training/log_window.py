@@ -2,6 +2,7 @@
 were finite, and the clock of a training.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from genbench.runtime.energy import known, meter
 from genbench.runtime.processes import ALONE, Processes
 from genbench.training.nonfinite import NotFinite, describe_update, mean
 
 __all__ = ["Clock", "Window"]
+
+READ_SECONDS = 60.0  # between two readings of the energy; RAPL's counter wraps after ten minutes or more
 
 
 class Window:
@@ -79,18 +83,33 @@ class Window:
 
 
 class Clock:
-    """Seconds of training over all sessions, without pauses, and images per second since it was last asked.
-    seconds, images_seen: of the sessions before this one.
+    """Seconds and joules of training over all sessions, without pauses, and images per second since it was
+    last asked.
+    seconds, images_seen, joules: of the sessions before this one; None: not measured. device: this process's.
     """
 
-    def __init__(self, seconds: float, images_seen: int) -> None:
+    def __init__(self, seconds: float, images_seen: int, device: torch.device, joules: float | None) -> None:
         self.origin = time.monotonic() - seconds
         self.last = (images_seen, seconds)
         self.last_pause = 0.0
+        self.before, self.taken = math.nan if joules is None else joules, 0.0
+        self.meter, self.read = meter(device), time.monotonic()
 
     def seconds(self) -> float:
         """Return the seconds of training so far, of all sessions, without pauses."""
-        return time.monotonic() - self.origin
+        now = time.monotonic()
+        if now - self.read > READ_SECONDS:
+            self.taken, self.read = self.taken + self.meter.taken(), now
+        return now - self.origin
+
+    def joules(self, processes: Processes) -> float | None:
+        """Return the joules of training up to the last pause, of all sessions and GPUs; None where a part was
+        not measured. Several processes on CPUs count the packages of the first one's machine, once.
+        """
+        gathered = processes.gather(self.taken)  # of all, in the first one alone
+        own = sum(gathered[:1] if self.meter.is_shared else gathered)
+        (joules,) = processes.broadcast_numbers([self.before + own])
+        return known(joules)
 
     def rate(self, images_seen: int) -> float:
         """Return images per second since the last call, or since the session began, when images_seen were
@@ -102,10 +121,12 @@ class Clock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the time inside the block, such as that of pictures, out of the seconds of training;
+        """Leave time and energy inside the block, such as those of pictures, out of those of training;
         `last_pause` has its seconds afterwards.
         """
         start = time.monotonic()
+        self.taken += self.meter.taken()
         yield
         self.last_pause = time.monotonic() - start
         self.origin += self.last_pause
+        self.meter.taken()

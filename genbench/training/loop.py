@@ -197,11 +197,12 @@ def train(
     window = Window(patience=1 if device.type == "cpu" else 50)  # reading stalls a GPU, not a CPU
     if checkpoint is not None:
         window.load(checkpoint["window"], device)
-    clock = Clock(run.seconds, run.images_seen)
+    clock = Clock(run.seconds, run.images_seen, device, run.joules)
     saved, (stopping,) = time.monotonic(), processes.broadcast_numbers([context.stop.requested])
 
     def save() -> None:
         window.check()
+        run.joules = clock.joules(processes)
         state = run.state(tracker, window.state(processes), data.training_key)
         if context.first:
             checkpoints.save(state)
@@ -341,7 +342,7 @@ def train(
                 saved = time.monotonic()
 
     # Fits in closed form, once the weights are trained, and the last checkpoint
-    with explained():
+    with explained(), clock.paused():
         if run.finished:
             window.check()  # before anything is made of weights that may not be finite
             images = fit_images(run.images_seen)

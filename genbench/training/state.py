@@ -38,6 +38,8 @@ class Trained:
     finished: bool = False
     fitting_seconds: float = 0.0
     """Of what is found once the weights are trained; no part of `seconds`."""
+    joules: float | None = 0.0
+    """Energy of the training, of the same time as `seconds`; None where a part of it was not measured."""
     images_by_phases: dict[tuple[str, ...], int] = field(default_factory=dict)
     """Images that each stage saw, by its phases; under budget.seconds its share does not tell."""
     skips: Skips = field(default_factory=Skips)
@@ -100,6 +102,7 @@ class Trained:
             "data_key": data_key,
             "window": window,
             "tracker": tracker.state(),
+            **({} if self.joules is None else {"joules": self.joules}),
             **({} if self.best is None else {"best": asdict(self.best)}),
             **({} if self.target_checks is None else {"target_checks": asdict(self.target_checks)}),
             **({"loss_scales": scales} if scales else {}),
@@ -130,6 +133,7 @@ class Trained:
         self.step, self.images_seen = state["step"], state["images_seen"]
         self.seconds, self.finished = state["seconds"], state["finished"]
         self.fitting_seconds = state.get("fitting_seconds", 0.0)  # older checkpoints have none
+        self.joules = state.get("joules")
         self.images_by_phases = dict(state.get("images_by_phases", {}))  # checkpoints of before have none
         self.skips, self.saved_images = Skips(**state.get("skips", {})), self.images_seen
         self.best = Best(**state["best"]) if "best" in state else None

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,12 +120,8 @@ def test_other_files_than_parquet_and_scripts_are_not_read(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("revision", [None, "main"])
 def test_a_set_of_the_hub_wants_its_commit(revision: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    from types import SimpleNamespace
-
-    import huggingface_hub
-
-    api = SimpleNamespace(dataset_info=lambda name, revision: SimpleNamespace(sha=COMMIT))
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: api)
+    builder = SimpleNamespace(hash=COMMIT)
+    monkeypatch.setattr("datasets.load_dataset_builder", lambda name, revision: builder)
     with pytest.raises(ValueError, match=rf"data\.revision is {revision}; .*data\.revision={COMMIT}"):
         HuggingFace("somebody/pets", revision=revision).check()
 

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -34,6 +35,14 @@ def test_the_store_gives_back_what_the_source_decoded(ramp: Ramp, tmp_path: Path
         for i in range(len(part)):
             assert np.array_equal(part.images[i].numpy(), source.image(split, i).transpose(2, 0, 1))
         assert part.labels.tolist() == [i % 3 for i in range(len(part))]
+
+
+def test_the_header_has_the_hash_of_what_was_decoded(ramp: Ramp, tmp_path: Path) -> None:
+    data = prepare(ramp(), cache=tmp_path, progress=QUIET)
+    parts = [part for split in (data.train, data.test) for part in (split.images, split.labels)]
+    expected = hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
+    (folder,) = stores(tmp_path)
+    assert json.loads((folder / "header.json").read_text())["header"]["sha256"] == expected
 
 
 def test_images_that_the_disk_of_the_cache_cannot_hold_are_refused_before_any_is_decoded(

@@ -264,13 +264,14 @@ def training(cost: Cost) -> str:
     fitting = f" and {with_unit(cost.fitting_seconds, 's')} of fitting" if cost.fitting_seconds else ""
     speed = cost.images_per_second
     rate = f"{speed:,.0f}" if speed is not None and speed >= 100 else written(speed)
+    energy = "" if cost.training_joules is None else f", {with_unit(cost.training_joules, 'J')}"
     early = "" if cost.ended_early is None else f"; budget not spent: {in_one_line(cost.ended_early)}"
     start = cost.start_images and f"{cost.start_images:,} of the run that it started from"
     first = f", after {start} ({with_unit(cost.start_seconds, 's')} of these)" if start else ""
     skipped = f", {cost.skipped_batches:,} batches skipped" if cost.skipped_batches else ""
     return (
         f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{first}{fitting} "
-        f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{skipped}{early}"
+        f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{energy}{skipped}{early}"
     )
 
 
@@ -296,10 +297,11 @@ def sampling(cost: Cost) -> str:
     clipped = (
         "" if cost.out_of_range is None else f"; share of pixels clipped {100 * cost.out_of_range:.3g} %"
     )
+    energy = "" if cost.joules_per_sample is None else f", {with_unit(cost.joules_per_sample, 'J')}"
     several = "" if cost.passes_per_sample == 1 else "s"
     return (
         f"{written(cost.passes_per_sample)} network evaluation{several} (NFE), "
-        f"{with_unit(cost.seconds_per_image, 's')}, {with_unit(cost.flops_per_sample, OPERATIONS)} "
+        f"{with_unit(cost.seconds_per_image, 's')}, {with_unit(cost.flops_per_sample, OPERATIONS)}{energy} "
         f"a sample{clipped}"
     )
 

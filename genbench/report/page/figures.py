@@ -31,7 +31,13 @@ __all__ = [
     "training_panel",
 ]
 
-COSTS = {"seconds_per_image": "seconds per sample", "training_seconds": "seconds of training"}
+COSTS = {
+    "seconds_per_image": "seconds per sample",
+    "training_seconds": "seconds of training",
+    "joules_per_sample": "joules per sample",
+    "training_joules": "joules of training",
+}
+"""Costs that quality is drawn against -> titles of the axis; of those that no row has there is no figure."""
 CURVES, PICTURED = 16, 60  # the most rows whose curves, and whose pictures, are shown
 
 

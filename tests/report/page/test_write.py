@@ -68,6 +68,23 @@ def text(found: Comparison) -> str:
     return html(found, title="runs")
 
 
+def test_joules_are_columns_and_axes_where_runs_have_them(
+    found: Comparison, tmp_path: Path, write: Write, result: dict
+) -> None:
+    page = text(found)
+    assert "joules" not in page
+    assert "J/sample" not in page
+    for number, loss in enumerate(("l1", "l2")):
+        cost = result["cost"] | {"training_joules": 100.0 * (1 + number), "joules_per_sample": 0.5 + number}
+        choices, metrics = result["choices"] | {"loss": loss}, {FID.format("ema"): 1.0 + number}
+        write(loss, choices=choices, metrics=metrics, cost=cost)
+    page = text(compare(tmp_path, Query()))
+    assert "FID against joules per sample" in page
+    assert "FID against joules of training" in page
+    assert "J/sample" in page
+    assert 'train <span class="arrow">J' in page
+
+
 def test_everything_that_was_asked_for_is_on_the_page(found: Comparison) -> None:
     page = text(found)
     assert "FID against seconds per sample" in page
