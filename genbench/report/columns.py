@@ -1,6 +1,6 @@
 """Columns of the tables: their titles, which way is better, and which of them have room."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from genbench.records.metric_kinds import KINDS, Kind
@@ -14,6 +14,7 @@ __all__ = [
     "Column",
     "best_of",
     "column",
+    "leading",
     "measured_metrics",
     "shown_metrics",
     "titled",
@@ -114,6 +115,14 @@ def column(name: str, kinds: Mapping[str, Kind] = KINDS, mark: int = 0) -> Colum
     split = [f"ref={metric.ref}"] if metric.ref == "test" or metric.is_to_file else []
     weights = [metric.of] if metric.of != "ema" else []
     return Column(name, " ".join([title, *split, *weights]), better, mark)
+
+
+def leading(columns: Sequence[Column]) -> int | None:
+    """Return the place of the column by which rows are ranked: the time to a target, where runs had one, else
+    the first with a better side; None where there is none.
+    """
+    found = [place for place, col in enumerate(columns) if col.better]
+    return next((i for i in found if columns[i].name == "target_seconds"), next(iter(found), None))
 
 
 def best_of(names: Iterable[str], there: Collection[str]) -> list[str]:

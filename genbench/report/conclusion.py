@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from genbench.report.budgets import budgets, stopped_early
-from genbench.report.columns import Column
+from genbench.report.columns import Column, leading
 from genbench.report.data_frame import cells, distinct, present
 from genbench.report.groups import pooled
 from genbench.report.numbers import p_words, parts
 from genbench.report.row_names import row_names
 from genbench.report.runs import Runs
 from genbench.report.statistics import Leader, adjusted, two_sided
-from genbench.report.table import Line, Table, budget_groups, leading
+from genbench.report.table import Line, Table, budget_groups
 from genbench.report.table_cell import Entry
 from genbench.report.two_sided import Measure
 

@@ -183,7 +183,7 @@ def guided(table: Table) -> Iterator[str]:
 
 
 def targets(table: Table) -> Iterator[str]:
-    """Notes on the targets that runs were to end at, with what judges them and what the checks took."""
+    """Notes on the targets that runs were to end at, what they are measured on, and what the checks took."""
     frame = table.runs.frame
     if not (words := distinct(present(cells(frame, "target")))):
         return

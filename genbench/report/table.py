@@ -12,10 +12,10 @@ from genbench.report.columns import (
     COSTS,
     FIRST,
     MAIN,
-    MEASURES,
     Column,
     best_of,
     column,
+    leading,
     measured_metrics,
     shown_metrics,
 )
@@ -26,7 +26,16 @@ from genbench.report.query import in_order, measure, order, resolve
 from genbench.report.runs import Runs
 from genbench.report.settings import plain
 from genbench.report.statistics import Leader, adjusted, leader
-from genbench.report.table_cell import GUIDED, NOT_MEASURED, Entry, comparable, entries, joined
+from genbench.report.table_cell import (
+    NOT_MEASURED,
+    Entry,
+    comparable,
+    entries,
+    guidance_marked,
+    is_guided,
+    joined,
+    measures_of,
+)
 
 __all__ = [
     "CONDITIONS",
@@ -35,7 +44,6 @@ __all__ = [
     "Table",
     "budget_groups",
     "differences",
-    "leading",
     "tables",
 ]
 
@@ -73,8 +81,7 @@ class Line(NamedTuple):
         """True where samples of its runs, or of one of them, are guided towards classes or texts, by any
         means and at any scale.
         """
-        options = {*present(self.cells("guidance"))} - {"none"}
-        return bool(options) or any("guid" in str(text) for text in present(self.cells("conditioning")))
+        return is_guided(self.rows)
 
     @property
     def seeds(self) -> list[Cell]:
@@ -171,11 +178,10 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     content, leaders = ranked(
         [entries(runs.frame, parts, col.name) for col in columns], columns, runs, is_row_given
     )
+    frames = [runs.frame.iloc[places] for places in parts]
     lines = [
-        guidance_marked(
-            Line(runs.frame.iloc[places], [*row], {run_budgets[i] for i in places if not is_run_given[i]})
-        )
-        for places, row in zip(parts, zip(*content, strict=True), strict=True)
+        Line(rows, guidance_marked(row, rows), {run_budgets[i] for i in places if not is_run_given[i]})
+        for rows, places, row in zip(frames, parts, zip(*content, strict=True), strict=True)
     ]
     col = columns[leading(columns) or 0]
     col, down = order(runs, query.sort) if query.sort else (col, col.better > 0)
@@ -207,22 +213,6 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     )
 
 
-def leading(columns: Sequence[Column]) -> int | None:
-    """Return the place of the column by which rows are ranked: the time to a target, where runs had one, else
-    the first with a better side; None where there is none.
-    """
-    found = [place for place, col in enumerate(columns) if col.better]
-    return next((i for i in found if columns[i].name == "target_seconds"), next(iter(found), None))
-
-
-def guidance_marked(line: Line) -> Line:
-    """Return a row with a mark behind its first place where its samples are guided, else as it is."""
-    if not line.is_guided:
-        return line
-    first, *rest = line.entries
-    return line._replace(entries=[first._replace(mark=GUIDED), *rest])
-
-
 def with_conditioning(by: Sequence[str], left: Sequence[str], runs: Runs) -> list[str]:
     """Return the columns that say what rows are, and what their samples are conditioned on where runs differ.
 
@@ -242,7 +232,7 @@ def measures(runs: Runs, query: Query) -> list[str]:
     """Columns of numbers: those asked for, or the usual ones that some run has."""
     if query.columns:
         return list(dict.fromkeys(name for word in query.columns for name in measure(runs, word)))
-    there = [name for name in MEASURES if present(cells(runs.frame, name)) or is_awaited(runs, name)]
+    there = measures_of(runs.frame)
     is_told = all(str(words).endswith(" images") for words in cells(runs.trained.frame, "budget"))
     if is_told and not stopped_early(runs.frame):
         there = [name for name in there if name != "images_seen"]  # the budget says it
@@ -257,11 +247,6 @@ def measures(runs: Runs, query: Query) -> list[str]:
     rest = [name for name in (*shown, *there) if name not in (*first, *main)]
     # Of the best weights the first metrics and the bits alone: CSV and JSON have the others.
     return [*best_of(first, runs.frame.columns), *main, *rest]
-
-
-def is_awaited(runs: Runs, name: str) -> bool:
-    """True for the time to a target of runs that had one: where none reached it, the table says so."""
-    return name == "target_seconds" and bool(present(cells(runs.frame, "target")))
 
 
 def marked(names: Sequence[str], runs: Runs) -> list[Column]:

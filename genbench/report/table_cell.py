@@ -5,11 +5,23 @@ from typing import NamedTuple
 
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.records.titles import UNCONDITIONAL
-from genbench.report.columns import AT_TARGET, BEST, COSTS, LIKELIHOOD, TARGET
+from genbench.report.columns import AT_TARGET, BEST, COSTS, LIKELIHOOD, MEASURES, TARGET
 from genbench.report.data_frame import Cell, DataFrame, cells, distinct, present
 from genbench.report.statistics import Estimate, estimate
 
-__all__ = ["GUIDED", "NOT_MEASURED", "NOT_REACHED", "Entry", "beside", "comparable", "entries", "joined"]
+__all__ = [
+    "GUIDED",
+    "NOT_MEASURED",
+    "NOT_REACHED",
+    "Entry",
+    "beside",
+    "comparable",
+    "entries",
+    "guidance_marked",
+    "is_guided",
+    "joined",
+    "measures_of",
+]
 
 NOT_MEASURED = "–"  # of a model that has the number, where none was asked for
 GUIDED = "‡"
@@ -103,6 +115,28 @@ def entry_of(name: str, values: list[Cell], lows: list[Cell], highs: list[Cell],
     value = numbers[0] if len(set(numbers)) == 1 else known.mean
     signs = {SIGNS.get(str(bound), "?") for bound in present(bounds)} if is_bits else {""}
     return Entry(value, known, signs.pop() if len(signs) == 1 else "?", len(values))
+
+
+def measures_of(frame: DataFrame) -> list[str]:
+    """Return the names of MEASURES that some run has, and the time to a target also where none reached it."""
+    found = {name for name in MEASURES if present(cells(frame, name))}
+    found |= {"target_seconds"} if present(cells(frame, "target")) else set()
+    return [name for name in MEASURES if name in found]
+
+
+def is_guided(rows: DataFrame) -> bool:
+    """True where samples of one of some runs are guided towards classes or texts, by any means and scale."""
+    options = {*present(cells(rows, "guidance"))} - {"none"}
+    return bool(options) or any("guid" in str(text) for text in present(cells(rows, "conditioning")))
+
+
+def guidance_marked(entries: Sequence[Entry], rows: DataFrame) -> list[Entry]:
+    """Return the entries of a row, the first with a mark where the row's samples are guided.
+
+    rows: its runs.
+    """
+    first, *rest = entries
+    return [first._replace(mark=GUIDED) if is_guided(rows) else first, *rest]
 
 
 def beside(name: str, end: str) -> str:

@@ -174,8 +174,8 @@ def target_of(parts: Parts) -> Target:
 
 
 def target_words(parts: Parts) -> str:
-    """Say in words what a training ends at, and how that is judged: "fid 20 or lower, of 200 samples against
-    the validation images, checked every 10,000 images".
+    """Say in words what a training ends at, and what that is measured on: "fid 20 or lower, of 200 samples
+    against the validation images, checked every 10,000 images".
     """
     target, trainer = target_of(parts), parts.trainer
     side = "lower" if target.better < 0 else "higher"
@@ -186,8 +186,8 @@ def target_words(parts: Parts) -> str:
 
 
 def validated_scores(parts: Parts) -> list[str]:
-    """Return the kinds of scores that validations of a run can be judged by: one way is better, and model and
-    data have all that they need.
+    """Return the kinds of scores that validations of a run can be compared by: one way is better, and model
+    and data have all that they need.
     """
     missing = lacking(parts)
     return [kind.key for kind in parts.metrics.kinds if kind.better and kind.key not in missing]

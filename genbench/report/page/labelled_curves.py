@@ -59,7 +59,7 @@ def matched_figure(found: Matched) -> Figure | None:
                 point = Point(curve.row, text, place.diversity, place.quality, place.quality, place.quality)
                 (names if place == top else settings).append(point)
         set_scale(axes.xaxis, [x.diversity for x in places])
-        set_scale(axes.yaxis, [x.quality for x in places], logarithmic=True)
+        set_scale(axes.yaxis, [x.quality for x in places])  # linear, as the interpolation is
         if found.level is not None:
             axes.axvline(found.level, gid="front-0")
         add_names(axes, [*names, *settings], paths)

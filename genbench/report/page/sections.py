@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from genbench.report.columns import leading
 from genbench.report.compare import Comparison
 from genbench.report.conclusion import conclusion
 from genbench.report.footnotes import notes
@@ -14,7 +15,7 @@ from genbench.report.page.figures import ShownRow
 from genbench.report.page.pictures import Pictures
 from genbench.report.pivot import pivot_of
 from genbench.report.row_names import row_names
-from genbench.report.table import Table, differences, leading
+from genbench.report.table import Table, differences
 
 __all__ = ["section"]
 
