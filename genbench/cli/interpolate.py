@@ -20,7 +20,7 @@ from genbench.cli.verb import (
     warnings_in_lines,
 )
 from genbench.runtime.disk import whole_folder
-from genbench.runtime.printable import counted
+from genbench.runtime.printable import complain, counted
 
 __all__ = ["verbs"]
 
@@ -98,6 +98,7 @@ class Interpolate:
         from genbench.app.hub import fetched
         from genbench.evaluation.draw import check_places
         from genbench.evaluation.interpolation import arcs, write_interpolations
+        from genbench.evaluation.prompts import prompt_remarks
 
         prompts = given_prompts(self.prompt, self.prompts)
         with warnings_in_lines():
@@ -106,6 +107,8 @@ class Interpolate:
         check_places(pairs * self.n, model.shape, self.out)
         context = context_on(self.device, self.seed)
         found = arcs(model, pairs, between=self.between, label=self.label, prompts=prompts, context=context)
+        for remark in prompt_remarks(model, prompts):
+            complain(remark)
         with whole_folder(self.out):
             write_interpolations(found, self.n, self.out, context)
         rows = f"{counted(pairs, 'row')} of {counted(self.n, 'image')}"

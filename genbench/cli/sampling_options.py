@@ -80,10 +80,13 @@ Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")]
 
 
 def given_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
-    """Return the prompts of --prompt, then those of the file of --prompts. Raises as `read_prompts` does."""
-    from genbench.records.texts import read_prompts
+    """Return the prompts of --prompt, then those of the file of --prompts, each in one line. Raises as
+    `read_prompts` does.
+    """
+    from genbench.records.texts import cleaned_prompt, read_prompts
 
-    return [*(prompt or []), *([] if file is None else read_prompts(file))]
+    typed = [cleaned_prompt(text, "--prompt") for text in prompt or []]
+    return [*typed, *([] if file is None else read_prompts(file))]
 
 
 def sampling_settings(

@@ -219,7 +219,7 @@ class ImageFolder(ImageSource):
         try:
             return [found.caption(self.below_root(split, file)) for file in self.files[split]]
         except ValueError as error:
-            raise ValueError(f"{error}. Without captions: data.captions=none") from error
+            raise ValueError(f"{error}. A model without text reads no captions: text=none") from error
 
     def check_labels(self) -> None:
         """Raise ValueError where the folders give no labels, or a class no training image, with the reason

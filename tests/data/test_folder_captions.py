@@ -201,7 +201,7 @@ def test_a_fault_in_a_text_file_names_it(root: Path, content: bytes, message: st
     with pytest.raises(ValueError) as error:  # noqa: PT011
         read(root)
     assert message in str(error.value)
-    assert str(error.value).endswith("Without captions: data.captions=none")
+    assert str(error.value).endswith("A model without text reads no captions: text=none")
     assert read(root, "none").train.captions is None
 
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import genbench
+from genbench.cli.sampling_options import given_prompts
 from genbench.data import ImageData, Split
 from genbench.evaluation.animation import save_animation
 from genbench.evaluation.gallery import Gallery
@@ -135,6 +136,17 @@ def test_prompts_that_cannot_be_are_refused(
 def test_prompts_are_refused_of_models_of_labels_and_of_none(classes: int, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         asked(toy_model(classes), 2, prompts=["a cat"], device=CPU)
+
+
+def test_a_prompt_of_the_command_line_is_one_line_whatever_it_is_typed_as(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("two\n")
+    assert given_prompts([" a seven\nabove\ta three ", " \n"], tmp_path / "p.txt") == [
+        "a seven above a three",
+        "",
+        "two",
+    ]
+    with pytest.raises(ValueError, match="--prompt: the prompt holds a control character"):
+        given_prompts(["a \x1b[2Jcat"], None)
 
 
 def test_a_file_of_prompts_has_one_a_line(tmp_path: Path) -> None:
