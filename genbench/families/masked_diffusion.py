@@ -65,6 +65,11 @@ class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms)
         unmasking.check(network.length)
         self.network, self.unmasking, self.terms = network, unmasking, terms
         self.guidance = guidance or Unguided()
+        if not isinstance(self.guidance, Unguided | ClassifierFree):  # such as one by gradients of images
+            raise ValueError(
+                f"guidance is {type(self.guidance).__name__}, which tokens cannot have: use "
+                "guidance=classifier_free or guidance=none"
+            )
         self.guidance.check(labels_of(self.example()[1]))
         law = network.law
         if isinstance(guidance, ClassifierFree) and not law.softmax:

@@ -9,7 +9,7 @@ from torch import Tensor
 from genbench.autoregressive.masking import CosineMasking, LinearMasking
 from genbench.autoregressive.pixel_law import Categorical, LogisticMixture, PixelLaw
 from genbench.autoregressive.unmasking import Ancestral, Confidence
-from genbench.diffusion.guidance import ClassifierFree
+from genbench.diffusion.guidance import Classifier, ClassifierFree
 from genbench.families.masked_diffusion import MaskedDiffusion
 from genbench.metrics import PassCounter
 from genbench.nn.image_gpt import MaskedTransformer
@@ -195,6 +195,15 @@ def test_guidance_of_what_has_no_logits_is_refused() -> None:
         small(LogisticMixture(2), classes=3, scale=2.0)
     with pytest.raises(ValueError, match="needs classes or text"):
         small(scale=2.0)
+
+
+def test_guidance_by_gradients_of_images_is_refused() -> None:
+    guide = Classifier(3, torch.nn.Linear(1, 3))
+    network = small(classes=3).network
+    with pytest.raises(ValueError, match="guidance is Classifier, which tokens cannot have"):
+        MaskedDiffusion(
+            (3, 3, 2), 3, network=network, unmasking=Confidence(CosineMasking(), 4), guidance=guide
+        )
 
 
 def test_a_number_of_terms_that_cannot_be_is_refused() -> None:

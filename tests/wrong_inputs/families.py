@@ -112,6 +112,12 @@ OTHERS = (
     Wrong("main model=vqvae model.share=0", ("model.share is 0", "between 0 and 1")),
     Wrong("main model=vqvae model.codebook.size=1000000000", ("model.codebook.size is", "from 2 to 262,144")),
     Wrong("main model=vqvae model.codebook.decay=1", ("model.codebook.decay is 1", "below 1")),
+    Wrong("main model=masked_diffusion model.terms=0", ("model.terms is 0", "from 1 to 10,000")),
+    Wrong("main model=masked_diffusion unmasking.steps=0", ("unmasking.steps is 0", "from 1")),
+    Wrong(
+        "main model=vqvae prior_network=masked unmasking.steps=100",
+        ("unmasking.steps is 100, and there are 16 tokens", "set it to 16 or fewer"),
+    ),
     Wrong("main model=flow model.temperature=-1", ("model.temperature is -1", "at least 0")),
     Wrong("main model=flow model.tolerance=1e-12", ("model.tolerance is 1e-12", "at least 0.001")),
     Wrong("main model=flow flow.steps=1000000000", ("flow.steps is 1000000000", "from 1 to 1,000")),
