@@ -428,9 +428,9 @@ def test_bad_values_are_refused_with_the_value_before_any_work(overrides: list[s
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("text=small",), "digits has none: choose data that has"),
+        (("text=small",), "digits has none: choose data with captions"),
         (("text=small", "data=captioned", "conditional=true"), "captioned"),
-        (("text=small", "conditional=true"), "leave conditional=true out, or set text=none"),
+        (("text=small", "conditional=true"), "leave conditional=true out, or use text=none"),
         (
             ("text=small", "data=captioned", "guidance=classifier"),
             "guidance=classifier_free for a model of text",

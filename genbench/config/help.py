@@ -96,7 +96,7 @@ def heading(models: Sequence[str]) -> str:
         return "Of every run"
     if len(models) > len(options("model")) / 2:
         return "Of every model that is trained"
-    return f"Of model={', '.join(models)}"
+    return fill(f"Of model={', '.join(models)}", WIDTH, subsequent_indent="  ")
 
 
 def listed_group(group: str) -> str:

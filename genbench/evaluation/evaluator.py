@@ -227,8 +227,8 @@ class Evaluator:
             values, account = context.processes.on_first(score)
         # Sums over the samples become means of one; samples that are not finite have raised above.
         passes, seconds, outside, _, joules = Account(*account)
-        shown = next(iter(drawn), None)
-        return Evaluation(values, passes / n, seconds / n, outside / n, shown, known(joules / n))
+        pictures = next(iter(drawn), None)
+        return Evaluation(values, passes / n, seconds / n, outside / n, pictures, known(joules / n))
 
     def scored(
         self,

@@ -60,8 +60,7 @@ class Trainer:
     validate_every_images: between two validations of the averaged weights, on the images of data.validation.
     keep: "best" also saves the weights of the best validation so far; keep_by: what validations are compared
     by, "loss", "bits_per_dim" or the kind of a score. patience: validations without a better one after which
-    the training ends (None: it does not).
-    *_every_images: None is never. Checkpoints go by the clock, since they change no number.
+    the training ends (None: never). *_every_images: None is never. Checkpoints go by the clock.
     """
 
     batch_size: int = 64
