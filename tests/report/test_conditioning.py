@@ -238,3 +238,29 @@ def test_a_row_of_which_nothing_is_known_hides_no_guidance(
     (table,) = compare(tmp_path, Query()).tables
     place = [col.title for col in table.columns].index("conditioning")
     assert [line.entries[place].value for line in table.lines] == [GUIDED, None]
+
+
+@pytest.mark.parametrize("by", [[], ["model"], ["run"], ["data"]], ids=str)
+@pytest.mark.parametrize("write_out", [markdown, latex, in_terminal, as_page], ids=lambda x: x.__name__)
+def test_a_guided_row_is_always_marked_with_a_foot_note_and_no_other_row_is(
+    tmp_path: Path, sow: Callable[..., None], write_out: Callable[[Comparison], str], by: list[str]
+) -> None:
+    mark = "$\\ddag$" if write_out is latex else "‡"
+    sow(("ddpm", GUIDED), ("vae", "unconditional"))
+    both = compare(tmp_path, Query(by=by, columns=["fid"]))
+    (table,) = both.tables
+    marked = [line.entries[0].mark == "‡" for line in table.lines]
+    assert marked == [line.is_guided for line in table.lines]
+    assert sum(marked) == 1  # also of a row that is the mean over guided and other runs
+    text = write_out(both)
+    assert text.count(mark) == 2  # the row, and the note
+    assert "guided samples" in text
+    sow(("gan", "conditional"))
+    plain = write_out(compare(tmp_path, Query(by=by, columns=["fid"]), conditions=["model=vae,gan"]))
+    assert mark not in plain
+    assert "guided samples" not in plain
+
+
+def test_a_table_of_guided_rows_alone_is_marked_too(tmp_path: Path, sow: Callable[..., None]) -> None:
+    sow(("ddpm", GUIDED), ("vae", GUIDED))
+    assert markdown(compare(tmp_path, Query())).count("‡") == 3
