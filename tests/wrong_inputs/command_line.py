@@ -22,7 +22,7 @@ ROWS = (
     Wrong("main ~trainer", ("~trainer", ONLY, "choose from adversarial, default")),
     Wrong("main ~model", ("~model", "choose from autoencoder")),
     Wrong("main ~model=vae", ("~model=vae", "choose from autoencoder")),
-    Wrong("main ~data", ("~data", "choose from celeba")),
+    Wrong("main ~data", ("~data", "choose from captioned, celeba")),
     Wrong("main ~schedule", ("~schedule", "choose from cosine")),
     Wrong("main ~metrics", ("~metrics", "choose from auto")),
     Wrong("main ~seed", ("~seed", "set seed=VALUE")),
