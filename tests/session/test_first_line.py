@@ -13,6 +13,8 @@ from genbench.runtime.precision import FIXED, Choice
 from genbench.session.first_line import first_lines, first_look, mirrored_captions
 from genbench.session.run_parts import Configuration
 from genbench.training.budget import Budget
+from genbench.training.loop import Trainer
+from genbench.training.snapshots import snapshot_bytes
 from tests.toys import toy_model
 
 SPLIT = Split(torch.zeros(1234, 1, 4, 4, dtype=torch.uint8), None)
@@ -26,11 +28,18 @@ def lines(
     in_sweep: bool = False,
     reason: str = "",
     processes: int = 1,
+    snapshots: int | None = None,
     **choices: str,
 ) -> list[str]:
     model = toy_model(classes)
     budget = Budget(images=60_000, flops=1.5e15)
-    parts: Any = SimpleNamespace(model=model, device=torch.device("cpu"), budget=budget, seed=3)
+    parts: Any = SimpleNamespace(
+        model=model,
+        device=torch.device("cpu"),
+        budget=budget,
+        seed=3,
+        trainer=Trainer(ema_snapshots=snapshots),
+    )
     configuration = Configuration(
         "", {"guidance": {"scale": 2.0}}, {"model": "ddpm", **choices}, {}, in_sweep
     )
@@ -80,3 +89,10 @@ def test_a_training_of_less_than_an_epoch_is_a_first_look() -> None:
     words = "128 of 1,438 training images were seen once: a first look, no result."
     assert first_look(128, 1438) == [words]
     assert first_look(1438, 1438) == first_look(None, 1438) == first_look(0, 1438) == []
+
+
+def test_what_snapshots_take_of_memory_and_disk_is_said(tmp_path: Path) -> None:
+    _, line = lines(tmp_path, snapshots=32)
+    assert line.startswith("EMA afterwards: 32 snapshots of two averages of the weights, ")
+    assert line.endswith("then genbench ema RUN")
+    assert snapshot_bytes(toy_model()) == 2 * 4 * sum(p.numel() for p in toy_model().parameters())
