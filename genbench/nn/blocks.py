@@ -89,16 +89,17 @@ class Sinusoid(nn.Module):
     """sin and cos of the time at geometrically spaced frequencies: t (B,) in [0, 1] -> (B, channels).
 
     Several times of each image stand beside one another: (B, n) -> (B, n channels).
+    scale: the highest frequency.
     Source: Vaswani et al. 2017, Section 3.5.
     """
 
     frequencies: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, scale: float = TIME_SCALE) -> None:
         super().__init__()
         half = channels // 2
         frequencies = torch.exp(-math.log(10_000) * torch.arange(half) / half)
-        self.register_buffer("frequencies", frequencies * TIME_SCALE, persistent=False)
+        self.register_buffer("frequencies", frequencies * scale, persistent=False)
 
     def forward(self, t: Tensor) -> Tensor:
         angles = t[..., None] * self.frequencies  # (B, channels / 2), of several times (B, n, channels / 2)

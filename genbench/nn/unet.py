@@ -17,6 +17,10 @@ from genbench.text.encoder import TextNetwork
 
 __all__ = ["UNet"]
 
+SMOOTH_SCALE = 10.0
+"""Highest frequency of two times. After 50 s on digits mean flows have a FID of 1.44 at two evaluations with
+it, of 25.7 with the 1000 of one time."""
+
 
 class UNet(TextNetwork, TimedNetwork):
     """Residual U-Net with attention on small maps, conditioned by time and by label or text.
@@ -140,8 +144,10 @@ class UNet(TextNetwork, TimedNetwork):
 
 def embedder(width: int, embedding: int, times: int = 1) -> nn.Sequential:
     """Return layers from numbers in [0, 1], such as times (B,) or (B, times), to their embeddings: (B, E)."""
+    # Mean flows differentiate by two times: at the frequencies of one time their targets would be noise.
+    time = Sinusoid(width) if times == 1 else Sinusoid(width, SMOOTH_SCALE)
     return nn.Sequential(
-        Sinusoid(width), nn.Linear(times * width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        time, nn.Linear(times * width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
     )
 
 
