@@ -106,7 +106,7 @@ FAMILIES = [
     ("model=flow", "flow.steps=1", "dequantization=variational", "base=student", "coupling=mixture"),
     ("model=gan", "criterion=wasserstein", "penalty=gradient", "conditional=true"),
     ("model=gan", "criterion=hinge", "penalty=r1", "augmentation=diffaugment"),
-    ("model=masked_diffusion", "network=masked_transformer", "unmasking.steps=1"),
+    ("model=masked_diffusion", "network=masked_transformer", "unmasking=ancestral", "unmasking.steps=1"),
     ("model=gan", "network=resnet_gan", "network.discriminator.spectral_norm=true", "penalty=none"),
     ("model=gan", "network.discriminator.minibatch_std=true"),
 ]
@@ -121,7 +121,7 @@ SLOW = [
     ("model=gan",),
     ("model=vqvae",),
     ("model=vqvae", "prior_network=masked"),
-    ("model=masked_diffusion", "unmasking=confidence", "unmasking.steps=1", *LABELS),
+    ("model=masked_diffusion", "unmasking.steps=1", *LABELS),
     ("model=autoregressive", "network=pixelcnn"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=palette", "conditional=true"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=categorical"),
