@@ -22,6 +22,6 @@ def check_times(network: nn.Module, times: int) -> None:
     if takes != times:
         raise ValueError(
             f"the process gives its network t of {times} numbers, and {type(network).__name__} takes "
-            f"{takes}: use network=unet with network.times={times}, or derive the network from "
+            f"{takes}: use network=unet or dit with network.times={times}, or derive the network from "
             "genbench.diffusion.timed_network.TimedNetwork"
         )

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.diffusion.timed_network import TimedNetwork
 from genbench.nn.fast import attention
 from genbench.nn.rotary import grid, position_vectors, rotate, rotations
 from genbench.nn.unet import embedder
@@ -20,12 +21,12 @@ FREQUENCIES = 256  # sines and cosines of the time, whatever the width
 EPS = 1e-6  # of all norms
 
 
-class DiT(TextNetwork):
+class DiT(TextNetwork, TimedNetwork):
     """A transformer over the patches of an image, conditioned by time and by label or text (adaLN-zero).
 
     shape: (C, H, W) of the images. patch: P, side of the squares of pixels that are a token each; it divides
     H and W. width, blocks, heads: of the transformer; each head has width / heads channels, a multiple of 4.
-    num_classes, answers, inputs, context: as in genbench.nn.unet.UNet; each block attends to the tokens of a
+    num_classes, answers, inputs, context, times: as in genbench.nn.unet.UNet; each block attends to the tokens of a
     text, and its pooled vector is added to the embedding of the time.
     The answer is 0 and each block the identity at first. torch.func.jvp goes through it, in xt and the times:
     attention then takes torch's kernel of plain products (see genbench.nn.fast). Raises ValueError on sizes
@@ -51,6 +52,7 @@ class DiT(TextNetwork):
         answers: int = 1,
         inputs: int = 1,
         context: int = 0,
+        times: int = 1,
     ) -> None:
         super().__init__()
         channels, height, side = shape
@@ -61,8 +63,9 @@ class DiT(TextNetwork):
         check_count("network.answers", answers, MOST_CHANNELS // channels, usual=1)
         check_count("network.inputs", inputs, MOST_CHANNELS // channels, usual=1)
         check_count("network.context", context, MOST_CHANNELS, least=0, usual=64)
-        self.patch, self.num_classes, self.context = patch, num_classes, context
-        self.time = embedder(FREQUENCIES, width)
+        check_count("network.times", times, 2, usual=1)
+        self.patch, self.num_classes, self.context, self.times = patch, num_classes, context, times
+        self.time = embedder(FREQUENCIES, width, times)
         self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
         self.level = embedder(FREQUENCIES, width) if inputs > 1 else None
         self.text = nn.Linear(context, width) if context else None
@@ -78,6 +81,7 @@ class DiT(TextNetwork):
     def forward(self, x: Tensor, t: Tensor, y: Conditioning = None, level: Tensor | None = None) -> Tensor:
         """x (B, inputs * C, H, W), t (B,) in [0, 1], y (B,) int64, B texts or None -> (B, answers * C, H, W).
 
+        Of two times of each image t is (B, 2).
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
         """
         embedding = self.embed(t, y)
@@ -92,15 +96,15 @@ class DiT(TextNetwork):
         return to_map(self.leave(modulate(self.norm(h), shift, scale)), self.patch, x.shape[2:])
 
     def embed(self, t: Tensor, y: Conditioning) -> Tensor:
-        """The embedding of times (B,) plus that of labels (B,), the null class where y is None, or of pooled
-        texts: (B, width).
+        """The embedding of times (B,) or (B, 2) plus that of labels (B,), the null class where y is None, or
+        of pooled texts: (B, width).
         """
         embedding = self.time(t)
         if isinstance(y, Encoded):
             return embedding if self.text is None else embedding + self.text(y.pooled)
         if self.label is None:
             return embedding
-        null = torch.full(t.shape, self.num_classes, device=t.device)
+        null = torch.full(t.shape[:1], self.num_classes, device=t.device)
         return embedding + self.label(null if y is None else y)
 
 
