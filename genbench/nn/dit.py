@@ -26,8 +26,8 @@ class DiT(TextNetwork, TimedNetwork):
 
     shape: (C, H, W) of the images. patch: P, side of the squares of pixels that are a token each; it divides
     H and W. width, blocks, heads: of the transformer; each head has width / heads channels, a multiple of 4.
-    num_classes, answers, inputs, context, times: as in genbench.nn.unet.UNet; each block attends to the tokens of a
-    text, and its pooled vector is added to the embedding of the time.
+    num_classes, answers, inputs, context, times: as in genbench.nn.unet.UNet; each block attends to the
+    tokens of a text, and its pooled vector is added to the embedding of the time.
     The answer is 0 and each block the identity at first. torch.func.jvp goes through it, in xt and the times:
     attention then takes torch's kernel of plain products (see genbench.nn.fast). Raises ValueError on sizes
     that no network can have.
