@@ -133,7 +133,7 @@ class HuggingFace(ImageSource):
         kinds = {
             "image": [name for name, kind in features.items() if isinstance(kind, library.Image)],
             "label": [name for name, kind in features.items() if isinstance(kind, library.ClassLabel)],
-            "caption": [name for name in CAPTIONS if getattr(features.get(name), "dtype", "") == "string"],
+            "caption": [name for name in CAPTIONS if features.get(name) == library.Value("string")],
         }
         found = Columns(*(self.column(kind, names, list(features)) for kind, names in kinds.items()))
         if not found.image:
@@ -149,7 +149,7 @@ class HuggingFace(ImageSource):
         """Return the name of the column of a kind, of those that look like it; "" for none. Raises ValueError
         where the one that is asked for is not there.
         """
-        asked = getattr(self.asked, kind)
+        asked = self.asked._asdict()[kind]
         if asked == "none":
             return ""
         if asked == "auto":
@@ -167,9 +167,9 @@ class HuggingFace(ImageSource):
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]  # computed at its first use
         if not self.columns.label:
             return ()
-        names = getattr(self.tables["train"].features[self.columns.label], "names", None)
-        if names is not None:
-            return tuple(names)
+        feature = self.tables["train"].features[self.columns.label]
+        if isinstance(feature, imported().ClassLabel):
+            return tuple(feature.names)
         return tuple(map(str, sorted(set(self.labels["train"]))))
 
     @cached_property
@@ -221,7 +221,7 @@ class HuggingFace(ImageSource):
         table = self.table(split)
         if isinstance(table.features[column], library.Image):  # else its cells are bytes already
             table = table.cast_column(column, library.Image(decode=False))
-        is_named = hasattr(table.features.get(label), "names")
+        is_named = isinstance(table.features.get(label), library.ClassLabel)
         for row in self.rows[split].tolist():
             entry = table[row]
             image = self.picture(entry[column], Path(f"{self.place}, {split} row {row}"))
@@ -274,10 +274,11 @@ def check_parquet(builder: Any, name: str) -> None:  # noqa: ANN401
 
 def latest_commit(name: str, revision: str | None) -> str:
     """Say which commit a branch of a set has, main where `revision` is None, or where to look it up."""
+    library = imported()
     try:
-        commit = str(imported().load_dataset_builder(name, revision=revision).hash)
-    except Exception:  # of the network, or of the Hub, in a dozen types: the remedy is the same
-        commit = ""
+        commit = str(library.load_dataset_builder(name, revision=revision).hash)
+    except (OSError, RuntimeError, ValueError, library.exceptions.DatasetsError):
+        commit = ""  # of the network or of the Hub: the remedy is the same
     if COMMIT.fullmatch(commit):
         return f"data.revision={commit}"
     return f"it stands at https://huggingface.co/datasets/{name}/commits"

@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.diffusion.timed_network import TimedNetwork
+from genbench.nn.conditioning import ConditionedNetwork
 from genbench.nn.fast import attention
 from genbench.nn.rotary import grid, position_vectors, rotate, rotations
-from genbench.nn.unet import embedder
 from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
 from genbench.runtime import global_batch
 from genbench.text.condition import Conditioning, Encoded, Encoding
-from genbench.text.encoder import TextNetwork
 
 __all__ = ["DiT"]
 
@@ -21,7 +18,7 @@ FREQUENCIES = 256  # sines and cosines of the time, whatever the width
 EPS = 1e-6  # of all norms
 
 
-class DiT(TextNetwork, TimedNetwork):
+class DiT(ConditionedNetwork):
     """A transformer over the patches of an image, conditioned by time and by label or text (adaLN-zero).
 
     shape: (C, H, W) of the images. patch: P, side of the squares of pixels that are a token each; it divides
@@ -62,13 +59,10 @@ class DiT(TextNetwork, TimedNetwork):
         check_heads(heads, width)
         check_count("network.answers", answers, MOST_CHANNELS // channels, usual=1)
         check_count("network.inputs", inputs, MOST_CHANNELS // channels, usual=1)
-        check_count("network.context", context, MOST_CHANNELS, least=0, usual=64)
-        check_count("network.times", times, 2, usual=1)
-        self.patch, self.num_classes, self.context, self.times = patch, num_classes, context, times
-        self.time = embedder(FREQUENCIES, width, times)
-        self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
-        self.level = embedder(FREQUENCIES, width) if inputs > 1 else None
-        self.text = nn.Linear(context, width) if context else None
+        self.patch = patch
+        self.make_embeddings(
+            FREQUENCIES, width, num_classes=num_classes, inputs=inputs, context=context, times=times
+        )
         self.enter = nn.Linear(inputs * channels * patch**2, width)
         self.blocks = nn.ModuleList(DiTBlock(width, heads, dropout, context) for _ in range(blocks))
         self.modulation, self.norm = Zero(width, 2 * width), norm(width)
@@ -84,28 +78,13 @@ class DiT(TextNetwork, TimedNetwork):
         Of two times of each image t is (B, 2).
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
         """
-        embedding = self.embed(t, y)
-        if self.level is not None and level is not None:
-            embedding = embedding + self.level(level)
-        condition = F.silu(embedding)  # (B, width)
+        condition = self.condition(t, y, level)  # (B, width)
         text = y.own if isinstance(y, Encoded) else None
         h = self.enter(to_patches(x, self.patch)) + self.position  # (B, N, width)
         for block in self.blocks:
             h = block(h, condition, self.rotation, text)
         shift, scale = self.modulation(condition)[:, None].chunk(2, dim=2)
         return to_map(self.leave(modulate(self.norm(h), shift, scale)), self.patch, x.shape[2:])
-
-    def embed(self, t: Tensor, y: Conditioning) -> Tensor:
-        """The embedding of times (B,) or (B, 2) plus that of labels (B,), the null class where y is None, or
-        of pooled texts: (B, width).
-        """
-        embedding = self.time(t)
-        if isinstance(y, Encoded):
-            return embedding if self.text is None else embedding + self.text(y.pooled)
-        if self.label is None:
-            return embedding
-        null = torch.full(t.shape[:1], self.num_classes, device=t.device)
-        return embedding + self.label(null if y is None else y)
 
 
 class DiTBlock(nn.Module):

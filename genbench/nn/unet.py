@@ -7,22 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.diffusion.timed_network import TimedNetwork
-from genbench.nn.blocks import Downsample, ResidualBlock, Sinusoid, Upsample, group_norm, zero
+from genbench.nn.blocks import Downsample, ResidualBlock, Upsample, group_norm, zero
+from genbench.nn.conditioning import ConditionedNetwork
 from genbench.nn.fast import attention
 from genbench.nn.sizes import Sizes
 from genbench.probability.counts import MOST_CHANNELS, check_count
 from genbench.text.condition import Conditioning, Encoded
-from genbench.text.encoder import TextNetwork
 
 __all__ = ["UNet"]
 
-SMOOTH_SCALE = 10.0
-"""Highest frequency of two times. After 50 s on digits mean flows have a FID of 1.44 at two evaluations with
-it, of 25.7 with the 1000 of one time."""
 
-
-class UNet(TextNetwork, TimedNetwork):
+class UNet(ConditionedNetwork):
     """Residual U-Net with attention on small maps, conditioned by time and by label or text.
 
     shape, width, multipliers, blocks, patch, dropout: see genbench.nn.sizes.Sizes; on the way up each level
@@ -59,19 +54,14 @@ class UNet(TextNetwork, TimedNetwork):
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
         check_count("network.answers", answers, MOST_CHANNELS // shape[0], usual=1)
         check_count("network.inputs", inputs, MOST_CHANNELS // shape[0], usual=1)
-        check_count("network.context", context, MOST_CHANNELS, least=0, usual=64)
         if attention_side < 0:
             raise ValueError(
                 f"network.attention_side is {attention_side}; it must be at least 0 (none), e.g. 8"
             )
-        if times not in (1, 2):
-            raise ValueError(f"network.times is {times}; it must be 1, or 2 for process=mean_flow")
-        self.patch, self.num_classes, self.context, self.times = patch, num_classes, context, times
-        widths, channels, embedding = sizes.widths, shape[0], sizes.embedding
-        self.time = embedder(width, embedding, times)
-        self.label = nn.Embedding(num_classes + 1, embedding) if num_classes else None
-        self.level = embedder(width, embedding) if inputs > 1 else None
-        self.text = nn.Linear(context, embedding) if context else None
+        self.patch, widths, channels, embedding = patch, sizes.widths, shape[0], sizes.embedding
+        self.make_embeddings(
+            width, embedding, num_classes=num_classes, inputs=inputs, context=context, times=times
+        )
         attends = [size if max(size) <= attention_side else None for size in sizes.maps]
         block = partial(BlockWithAttention, embedding=embedding, dropout=dropout, context=context)
 
@@ -110,10 +100,7 @@ class UNet(TextNetwork, TimedNetwork):
         Of two times of each image t is (B, 2).
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
         """
-        embedding = self.embed(t, y)
-        if self.level is not None and level is not None:
-            embedding = embedding + self.level(level)
-        condition = F.silu(embedding)  # (B, E)
+        condition = self.condition(t, y, level)  # (B, E)
         text = y if isinstance(y, Encoded) else None
         h = self.enter(F.pixel_unshuffle(x, self.patch))  # (B, width, H / patch, W / patch)
         skips = [h]
@@ -128,27 +115,6 @@ class UNet(TextNetwork, TimedNetwork):
             else:
                 h = layer(torch.cat([h, skips.pop()], dim=1), condition, text)
         return F.pixel_shuffle(self.leave(h), self.patch)  # (B, answers * C, H, W)
-
-    def embed(self, t: Tensor, y: Conditioning) -> Tensor:
-        """The embedding of times (B,) or (B, 2) plus that of labels (B,), the null class where y is None, or
-        of pooled texts: (B, E).
-        """
-        embedding = self.time(t)
-        if isinstance(y, Encoded):
-            return embedding if self.text is None else embedding + self.text(y.pooled)
-        if self.label is None:
-            return embedding
-        null = torch.full(t.shape[:1], self.num_classes, device=t.device)
-        return embedding + self.label(null if y is None else y)
-
-
-def embedder(width: int, embedding: int, times: int = 1) -> nn.Sequential:
-    """Return layers from numbers in [0, 1], such as times (B,) or (B, times), to their embeddings: (B, E)."""
-    # Mean flows differentiate by two times: at the frequencies of one time their targets would be noise.
-    time = Sinusoid(width) if times == 1 else Sinusoid(width, SMOOTH_SCALE)
-    return nn.Sequential(
-        time, nn.Linear(times * width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
-    )
 
 
 class BlockWithAttention(nn.Module):
