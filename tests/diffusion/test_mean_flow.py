@@ -251,9 +251,9 @@ def test_settings_that_mean_nothing_are_refused(arguments: dict, message: str) -
 
 
 def test_networks_of_one_time_and_guidance_without_classes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"UNet takes 1: use network=unet with network.times=2"):
+    with pytest.raises(ValueError, match=r"UNet takes 1: use network=unet or dit with network.times=2"):
         Denoising((1, 4, 4), 0, network=unet(times=1), process=process())
-    with pytest.raises(ValueError, match=r"UNet takes 2: use network=unet with network.times=1"):
+    with pytest.raises(ValueError, match=r"UNet takes 2: use network=unet or dit with network.times=1"):
         Denoising((1, 4, 4), 0, network=unet(), process=Consistency(times=StratifiedPathTimes()))
     with pytest.raises(ValueError, match=r"process.scale is 2.0, and guidance needs classes or text"):
         Denoising((1, 4, 4), 0, network=unet(), process=process(scale=2.0))
