@@ -76,6 +76,7 @@ def test_the_help_names_the_command_that_there_is(folder: Path) -> None:
     assert "main.py" not in page
 
 
+@pytest.mark.slow
 def test_options_of_a_plug_in_are_found_trained_and_reported(folder: Path) -> None:
     page = genbench(folder, "train", "--help")
     for group, option in (("model", "pixels"), ("schedule", "square"), ("data", "stripes")):

@@ -103,6 +103,7 @@ def genbench(*words: object, home: Path, endpoint: str, **more: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_from_the_hub_as_it_was_pushed(server: str, folder: Path, tmp_path: Path) -> None:
     done = genbench("push", folder, "somebody/model", home=tmp_path, endpoint=server)
     assert done.returncode == 0, done.stderr

@@ -43,6 +43,7 @@ def result(runs: Path) -> dict[str, Any]:
     return json.loads(only(runs, "result.json").read_text())
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_curve_samples_and_scores_of_one(
     tmp_path: Path, main: Command, process: Command
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_failed_job_is_told_at_once_and_the_others_follow(main: Command, tmp_p
     assert (retried.returncode, statuses(tmp_path)) == (1, ["failed", "skipped"])
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_interrupted_lists_what_it_did_not_start_and_ends_in_a_comparison(
     main: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +261,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(
     assert sorted(sessions(tmp_path).values()) == [["done"], ["stopped", "done"]]
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_sweep_share_its_jobs(
     main: Command, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -391,6 +393,7 @@ def test_jobs_find_the_ledger_where_they_do_not_inherit_the_environment(
     assert of_job[LEDGER] == os.environ[LEDGER]
 
 
+@pytest.mark.slow
 def test_the_ledger_of_a_sweep_begins_with_all_its_jobs(main: Command, tmp_path: Path) -> None:
     """A dry run of each would take long; none starts where a stop is asked for at once."""
     planned: list[Outcome] = []

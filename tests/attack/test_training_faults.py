@@ -129,6 +129,7 @@ def test_out_of_memory_in_drawing_names_the_batch_size_that_may_fit(
     assert "take --batch-size 4" in told
 
 
+@pytest.mark.slow
 def test_a_network_that_is_larger_than_the_memory_leaves_nothing(main: Command, tmp_path: Path) -> None:
     least = [word for word in LEAST if not word.startswith("network.width")]
     told = checked(main(*least, "network.width=16000", f"runs_dir={tmp_path}"), 2)
@@ -175,6 +176,7 @@ def test_batches_that_are_not_finite_stop_a_run_and_skip_goes_on_from_its_checkp
     assert f"(trainer.on_nonfinite=skip): default/{run_of(tmp_path).name} ({skipped})" in told
 
 
+@pytest.mark.slow
 def test_a_sweep_tries_again_what_need_not_come_again_or_is_now_skipped(
     main: Command, faulty: Callable[[Fault, Fault], None], tmp_path: Path
 ) -> None:

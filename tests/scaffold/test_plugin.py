@@ -74,6 +74,7 @@ def test_its_files_are_those_of_the_example(kind: str, made: dict[str, tuple[Pat
     assert all("{{" not in (out / name).read_text() for name in files)
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(made: dict[str, tuple[Path, Done]]) -> None:
     """Those of all four in one process, since loading torch takes most of the time."""
     folders = [out for out, _ in made.values()]

@@ -163,6 +163,7 @@ def test_a_target_may_be_of_a_score_that_is_to_be_high() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_run_says_when_it_reached_its_target_or_that_it_did_not(tmp_path: Path, main: Command) -> None:
     words = ("model=vae", ON, "trainer.validate_every_images=64", "trainer.evaluate_samples=20")
     few = ("metrics.samples=20", "metrics.likelihood_samples=8", "scores=[fid]", "trainer.batch_size=32")
