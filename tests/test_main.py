@@ -210,7 +210,7 @@ def test_a_signal_saves_and_ends_as_stopped(
         (["budget.images=none"], "budget.images is 'none'"),
         (
             ["scores=[fid,fdi]"],
-            "fdi is not an option of scores: choose from authenticity, caption_accuracy, clip_score,",
+            "fdi is not an option of scores: choose from authenticity, caption_accuracy, cas, clip_score,",
         ),
         (["seed"], "seed"),
         (["name=../elsewhere"], "name is '../elsewhere'"),

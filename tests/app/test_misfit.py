@@ -33,7 +33,7 @@ def test_options_that_fit_each_other_are_not_accused(words: list[str]) -> None:
         ),
         (
             ["model=consistency", "process=gaussian"],
-            "process=gaussian does not fit model=consistency: choose from consistency",
+            "process=gaussian does not fit model=consistency: choose from consistency, mean_flow",
         ),
     ],
 )

@@ -101,7 +101,7 @@ def test_latents_are_guided_by_no_classifier_of_images(tmp_path: Path) -> None:
 def test_a_cascade_is_guided_by_no_classifier_of_one_size(tmp_path: Path) -> None:
     """Its base would be given images that are smaller, which layers of convolutions take without a word."""
     words = ("model=cascade", "base_model.network.width=8")
-    with pytest.raises(UsageError, match="knows images of one size, and a cascade has two"):
+    with pytest.raises(UsageError, match="know images of one size, and a cascade has two"):
         app.build(config(f"guidance.weights={written(tmp_path / 'a.pt')}", *words))
 
 

@@ -49,7 +49,7 @@ def test_a_store_without_captions_is_as_it_was_before_there_were_any(ramp: Ramp,
     data = prepare(ramp(), cache=tmp_path, progress=QUIET)
     assert data.train.captions is None
     header = json.loads((store_of(tmp_path) / "header.json").read_text())["header"]
-    assert sorted(header) == ["bytes", "counts", "crc32", "key", "shape"]
+    assert sorted(header) == ["bytes", "counts", "crc32", "key", "sha256", "shape"]
     assert sorted(header["crc32"]) == ["test.images", "test.labels", "train.images", "train.labels"]
 
 
@@ -117,5 +117,5 @@ def test_the_longest_caption_and_letters_of_all_kinds_are_kept() -> None:
 
 def test_a_set_without_captions_says_so_where_text_needs_them(ramp: Ramp) -> None:
     ramp(texts=words).check_captions()
-    with pytest.raises(ValueError, match="needs captions, and ramp has none: choose data that has"):
+    with pytest.raises(ValueError, match="needs captions, and ramp has none: choose data with captions"):
         ramp().check_captions()

@@ -250,7 +250,7 @@ def test_without_the_run_s_words_only_what_is_recorded_stands(run: Path) -> None
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("optim.lr=5", "choose from data, features, metrics, scores, seed"),
+        ("optim.lr=5", "choose from data, features, metrics, more_features, scores, seed"),
         ("++model.process=1", "not a setting of an evaluation"),
         ("~trainer", "not a setting of an evaluation"),
         ("~metrics", "an evaluation needs metrics"),

@@ -112,7 +112,7 @@ ROWS = (
     Wrong("main features=dinov2 features.weights=w.pth name=b", ("not a file of weights",), other_objects),
     Wrong(f"{IMAGES} --features nonsense", ("nonsense", "choose from auto", "give a file"), images),
     Wrong(f"{IMAGES} --features i.npz", ("i.npz is not a file of weights", "give weights-"), images),
-    Wrong(f"{IMAGES} --metrics nonsense", ("nonsense", "choose from auto, classifier"), images),
+    Wrong(f"{IMAGES} --metrics nonsense", ("nonsense", "choose from auto, captions"), images),
     Wrong(f"{IMAGES} --metrics none", ("i.npz", "--metrics standard"), images),
     Wrong(f"{IMAGES} --metrics likelihood", ("i.npz", "a likelihood needs a model"), images),
     Wrong(f"{IMAGES} --metrics classifier --set features.images=1", ("features.images is 1",), images),

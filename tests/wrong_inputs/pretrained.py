@@ -15,7 +15,8 @@ ROWS = (
         ("model.path has no value", "model.path=VALUE, the folder of a"),
     ),
     Wrong(
-        "main model=diffusers model.path=/nowhere", ("/nowhere holds no model_index.json", "save_pretrained")
+        "main model=diffusers model.path=/no/where",
+        ("/no/where holds no model_index.json", "save_pretrained"),
     ),
     Wrong("main model=diffusers model.path=pipeline", ("no model_index.json", "save_pretrained"), empty),
     Wrong(
@@ -23,8 +24,8 @@ ROWS = (
         ("text.path=VALUE, the folder", "on the Hub, such as openai/clip"),
     ),
     Wrong(
-        "main data=captioned text=t5 text.path=/nowhere",
-        ("text.path is '/nowhere'", "give one, or USER/NAME"),
+        "main data=captioned text=t5 text.path=/no/where",
+        ("text.path is '/no/where'", "give one, or USER/NAME"),
     ),
     Wrong(
         "main data=captioned text=clip text.path=pipeline", ("holds no config.json", "save_pretrained"), empty
