@@ -18,6 +18,7 @@ from genbench.cli import (
     plugin,
     report,
     sample,
+    serve,
 )
 from genbench.cli.output import say
 from genbench.cli.usage import ParserError, Verbs, explain_words, help_page
@@ -91,6 +92,7 @@ def assembled() -> typer.Typer:
         evaluate,
         ema,
         report,
+        serve,
         figures,
         export,
         plugin,

@@ -1,6 +1,5 @@
-"""Verbs that compare runs: tables, two models side by side, the HTML report; they import late."""
+"""Verbs that compare runs: tables, two models side by side; they import late."""
 
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from genbench.report.compare import Comparison
     from genbench.report.table import Query
 
-__all__ = ["verbs"]
+__all__ = ["By", "Columns", "Filters", "RunsDir", "Sort", "asked", "verbs"]
 
 verbs = typer.Typer()
 
@@ -244,65 +243,6 @@ def compare(
     # A pipe gets one line, as of a report; a terminal would break a word at its edge.
     console.print(words, end="\n\n", markup=False, highlight=False, soft_wrap=not console.is_terminal)
     console.print(sides_table(measures, named, sides))
-
-
-@verbs.command(epilog=examples(["genbench serve RUNS --port 8000"]))
-def serve(
-    runs_dir: RunsDir,
-    by: By = "",
-    filters: Filters = None,
-    sort: Sort = "",
-    columns: Columns = "",
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="HOST", help="Address to listen at; any other than localhost shows the runs to others."
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")
-    ] = 8000,
-) -> None:
-    """Show the HTML report in a browser, updated as runs go on.
-
-    Its address is printed; Ctrl-C ends it. It reads the runs and changes nothing.
-    """
-    from genbench.report.compare import compare
-    from genbench.report.page import html
-    from genbench.report.page.serve import LiveReport, server
-
-    if not host.strip():
-        raise ValueError(f"--host is {host!r}; give an address, such as 127.0.0.1, or 0.0.0.0 for all")
-    query, title = asked(by, sort, columns), runs_dir.resolve().name
-
-    def write(state: str) -> str:
-        found = compare(runs_dir, query, conditions=filters or [], unfinished=True)
-        return html(found, title=title, state=state)
-
-    live = LiveReport(runs_dir, write)
-    live.page()  # what is wrong is said here, not in the browser
-    try:
-        listening = server(live, host, port)
-    except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
-        raise ValueError(
-            f"--host {host!r} --port {port} cannot be listened at ({why}): give an address of this machine, "
-            "such as 127.0.0.1, and a port that is free and allowed, or 0 for any"
-        ) from error
-    with listening:
-        # A shell has what it starts in the background ignore SIGINT, and nothing else would end this.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        named = f"[{host}]" if ":" in host else host
-        say(f"http://{named}:{listening.server_port}/ shows {runs_dir}; Ctrl-C ends it")
-        if not listening.is_local:
-            complain(
-                f"--host {host} shows these runs, without a password, to all who can reach this machine; "
-                "127.0.0.1 shows them here alone, and through ssh -L elsewhere"
-            )
-        try:
-            listening.serve_forever()
-        except KeyboardInterrupt:
-            say("stopped")
 
 
 def asked(by: str, sort: str, columns: str) -> "Query":

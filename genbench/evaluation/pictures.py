@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-__all__ = ["labelled", "save_grid"]
+__all__ = ["enlarged", "labelled", "save_grid", "untile"]
 
 BORDER = 3  # pixels between tiles; a line of one is lost where a page shows the grid smaller
 GREY = 128
@@ -47,7 +47,7 @@ def save_grid(
         raise ValueError(f"images have dtype {images.dtype}; convert them by genbench.data.to_uint8")
     n, _, h, w = images.shape
     columns = math.isqrt(n - 1) + 1 if columns is None else columns  # the root of n, rounded up
-    picture = Image.fromarray(tile(images, columns, -(-VISIBLE // min(h, w)) if scale is None else scale))
+    picture = Image.fromarray(tile(images, columns, scale_of(h, w) if scale is None else scale))
     if labels:
         picture = labelled(picture, labels)
     with atomic_file(path) as file:
@@ -110,3 +110,37 @@ def broken(text: str, font: "FreeTypeFont | ImageFont", *, most: int) -> list[st
             last = last[:-1]
         lines[-1] = f"{last} .."
     return lines or [""]
+
+
+def untile(canvas: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the images of a grid as `save_grid` draws it by default, each as large as it is there.
+
+    canvas (H, W, 3) uint8, with labels at its left or without. height, width: of the images before they were
+    enlarged. Returns (N, h, w, 3), row by row; N is 0 where there is no such grid. Empty places at the end
+    are left out.
+    """
+    scale = scale_of(height, width)
+    h, w = height * scale + BORDER, width * scale + BORDER
+    rows, columns = (canvas.shape[0] - BORDER) // h, (canvas.shape[1] - BORDER) // w
+    if (canvas.shape[0] - BORDER) % h or rows < 1 or columns < 1:
+        return np.empty((0, h - BORDER, w - BORDER, 3), np.uint8)
+    # Labels widen a grid at its left by any number of pixels: the places are counted from the right.
+    left = canvas.shape[1] - BORDER - columns * w
+    tiles = canvas[: rows * h, left : left + columns * w].reshape(rows, h, columns, w, 3)
+    tiles = tiles.transpose(0, 2, 1, 3, 4).reshape(rows * columns, h, w, 3)
+    has_border = (tiles[:, :BORDER] == GREY).all((1, 2, 3)) & (tiles[:, :, :BORDER] == GREY).all((1, 2, 3))
+    found = tiles[has_border, BORDER:, BORDER:]
+    filled = np.flatnonzero((found != GREY).any((1, 2, 3)))
+    return found[: filled[-1] + 1] if len(filled) else found[:0]
+
+
+def enlarged(images: Tensor) -> np.ndarray:
+    """Return images (N, 1 or 3, H, W) uint8 as a grid shows them: (N, h, w, 3), small ones enlarged."""
+    scale = scale_of(*images.shape[-2:])
+    colours = images.cpu().numpy().transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)
+    return np.broadcast_to(colours, (*colours.shape[:3], 3))
+
+
+def scale_of(height: int, width: int) -> int:
+    """Return how often each pixel of an image is repeated, so that small images can be seen."""
+    return -(-VISIBLE // min(height, width))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
-from genbench.evaluation.pictures import BORDER, GREY, LETTER, MARGIN, broken, save_grid
+from genbench.evaluation.pictures import BORDER, GREY, LETTER, MARGIN, broken, enlarged, save_grid, untile
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -118,3 +118,14 @@ def test_control_characters_in_labels_are_spelt_out(tmp_path: Path) -> None:
     for name, label in (("a", "\x1b[31m\u202ered"), ("b", r"\x1b[31m\u202ered")):
         save_grid(noise(1, 1, 8, 8), tmp_path / f"{name}.png", labels=[label])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(("shape", "labels"), [((7, 1, 8, 8), ()), ((6, 3, 20, 60), ("a", "some words"))])
+def test_the_images_of_a_grid_come_back_from_its_file(
+    tmp_path: Path, shape: tuple[int, ...], labels: tuple[str, ...]
+) -> None:
+    images = torch.randint(0, 256, shape, generator=torch.manual_seed(0)).to(torch.uint8)
+    save_grid(images, tmp_path / "x.png", columns=3, labels=labels)
+    canvas = np.asarray(Image.open(tmp_path / "x.png").convert("RGB"))
+    assert np.array_equal(untile(canvas, *shape[-2:]), enlarged(images))
+    assert len(untile(canvas, 9, 31)) == 0

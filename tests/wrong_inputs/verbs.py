@@ -77,6 +77,11 @@ REPORTS = (
     ("serve nothing", ("nothing is not a directory",)),
     ("serve runs --by modl", ("'modl' is no column",)),
     ("serve runs --filter model=vae", ("--filter model=vae: no run is left",)),
+    ("serve runs --seed 1", ("--seed belongs to --votes",)),
+    ("serve runs --votes v.jsonl --host 0.0.0.0", ("--votes with --host 0.0.0.0", "ssh -L")),
+    ("serve runs --votes nowhere/v.jsonl", ("no folder nowhere", "make it first")),
+    ("serve runs --votes runs", ("runs is a folder, not a regular file",)),
+    ("votes nothing.jsonl", ("nothing.jsonl",)),
 )
 """Tables, comparisons and pages of runs that are not there, or by columns that they do not have."""
 

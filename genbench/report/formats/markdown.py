@@ -16,7 +16,7 @@ from genbench.report.overview import overview
 from genbench.report.pivot import Pivot, pivot_of
 from genbench.runtime.printable import printable
 
-__all__ = ["frame_markdown", "head", "markdown", "pivot_markdown", "raised"]
+__all__ = ["frame_markdown", "head", "markdown", "note", "pivot_markdown", "raised", "rows_markdown"]
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -91,6 +91,14 @@ def frame_markdown(shown: DataFrame) -> str:
     titles = [escape(str(name)) for name in shown.columns]
     rows = [[escape(written(value)) for value in row] for row in shown.to_numpy(dtype=object).tolist()]
     return grid(titles, rows, [False] * len(titles))
+
+
+def rows_markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of text as a Markdown table, escaped as all others are; all but the first column stand at
+    the right.
+    """
+    cells = [[escape(cell) for cell in row] for row in rows]
+    return grid([*map(escape, heads)], cells, [False] + [True] * (len(heads) - 1))
 
 
 def escape(cell: str) -> str:

@@ -10,7 +10,20 @@ from pathlib import Path
 
 from genbench.records.untrusted_files import read_regular
 
-__all__ = ["MOVING", "STILL", "Pictures", "Place", "embedded", "heading", "media_type", "pictures_of", "rank"]
+__all__ = [
+    "MOVING",
+    "PICTURE_BYTES",
+    "PIXELS",
+    "STILL",
+    "Pictures",
+    "Place",
+    "embedded",
+    "heading",
+    "media_type",
+    "pictures_of",
+    "rank",
+    "size_of",
+]
 
 KINDS = {
     "samples": "Samples",

@@ -1,4 +1,4 @@
-"""The HTML page on a local port, made anew when a run below its directory has changed."""
+"""The HTML page on a local port, made anew when a run below its directory has changed, and blind votes."""
 
 import io
 import os
@@ -11,16 +11,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock, Semaphore
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from genbench.records.files import state_of as file_state
-from genbench.runtime.printable import printable
+from genbench.runtime.printable import complain, flat, printable
+
+if TYPE_CHECKING:
+    from genbench.report.page.blind import Ballot
 
 __all__ = ["LiveReport", "Server", "is_loopback", "server", "state_of"]
 
 OF_RUN = ("result.json", "run.json", "metrics.jsonl")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 REQUEST_SECONDS, ANSWER_SECONDS = 10.0, 300.0  # for the whole request, and for each part of the answer
+VOTE_BYTES = 1024  # of a vote as a form sends it; one has about 40
+BLIND = ("/vote", "/votes")
 CLIENTS = 64  # served at once, each by a thread of its own; more connections are closed at once
 
 
@@ -102,12 +108,28 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def server(live: LiveReport, host: str, port: int, *, request_seconds: float = REQUEST_SECONDS) -> Server:
+def server(
+    live: LiveReport,
+    host: str,
+    port: int,
+    *,
+    request_seconds: float = REQUEST_SECONDS,
+    ballot: "Ballot | None" = None,
+) -> Server:
     """Return a server of two paths: / is the page, /state its state. Port 0 takes a free one.
+
+    ballot: adds /vote, which shows a pair and takes votes on it, and /votes, the table of strengths. A vote
+    must name a pair that was shown, by its random key, which no page of another site can know.
 
     On a loopback address it answers only requests to such a host, so that no page of another site can read it
     under a name of its own (DNS rebinding). A client that takes longer than request_seconds is disconnected.
     """
+    pages: dict[str, Callable[[], bytes]] = {
+        "/": live.page,
+        "/state": lambda: state_of(live.runs_dir).encode(),
+    }
+    if ballot is not None:
+        pages |= dict(zip(BLIND, (ballot.page, ballot.results), strict=True))
 
     class Handler(BaseHTTPRequestHandler):
         """One request; nothing is logged, and no file is named by it."""
@@ -121,22 +143,54 @@ def server(live: LiveReport, host: str, port: int, *, request_seconds: float = R
 
         def do_GET(self) -> None:
             self.connection.settimeout(ANSWER_SECONDS)
-            name, colon, number = self.headers.get("Host", "").rpartition(":")
-            asked = name if colon and number.isdigit() else name + colon + number
-            pages: dict[str, Callable[[], bytes]] = {
-                "/": live.page,
-                "/state": lambda: state_of(live.runs_dir).encode(),
-            }
             content = pages.get(self.path)
-            if made.is_local and asked not in (*LOOPBACK, host):
+            if self.is_foreign():
                 return self.answer(403, b"genbench serve answers requests to localhost only\n")
             if content is None:
-                return self.answer(404, b"Only / and /state exist\n")
+                return self.answer(404, f"Only {' and '.join(pages)} exist\n".encode())
             try:
                 body = content()
             except (OSError, ValueError) as error:  # runs may be moved away while they are read
-                return self.answer(500, printable(f"{error}\n").encode())
-            return self.answer(200, body, "text/html" if self.path == "/" else "text/plain")
+                return self.answer(500, self.words(error))
+            return self.answer(200, body, "text/plain" if self.path == "/state" else "text/html")
+
+        def do_POST(self) -> None:
+            self.connection.settimeout(ANSWER_SECONDS)
+            length = self.headers.get("Content-Length", "")
+            if self.is_foreign():
+                return self.answer(403, b"genbench serve answers requests to localhost only\n")
+            if ballot is None or self.path != "/vote":
+                return self.answer(404, b"Nothing is sent there\n")
+            if not (length.isascii() and length.isdigit() and len(length) < 9 and int(length) <= VOTE_BYTES):
+                return self.answer(413, f"A vote has at most {VOTE_BYTES:,} bytes\n".encode())
+            body = self.rfile.read(int(length)).decode("latin-1")
+            try:
+                sent = parse_qs(body, max_num_fields=8)
+                is_counted = ballot.vote(*(sent.get(name, [""])[0] for name in ("pair", "chosen")))
+            except (OSError, ValueError) as error:  # a full disk; a pipe in the place of the file
+                return self.answer(500, self.words(error))
+            if not is_counted:
+                return self.answer(409, b"This pair has its vote, or is too old: open /vote for another\n")
+            self.send_response(303)
+            self.send_header("Location", "/vote")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+
+        def is_foreign(self) -> bool:
+            """True for a request to another host's name, or from a page of another site, on loopback."""
+            sent = self.headers.get("Host", "")
+            name, colon, number = sent.rpartition(":")
+            asked = name if colon and number.isdigit() else name + colon + number
+            origin = self.headers.get("Origin", f"http://{sent}")
+            is_other = self.command == "POST" and origin != f"http://{sent}"
+            return made.is_local and (asked not in (*LOOPBACK, host) or is_other)
+
+        def words(self, error: Exception) -> bytes:
+            """Return the text of an error. One of a vote would name entrants: it goes to the terminal."""
+            if self.path not in BLIND:
+                return printable(f"{error}\n").encode()
+            complain(flat(str(error)))
+            return b"This does not work; the terminal of genbench serve says why\n"
 
         def answer(self, status: int, body: bytes, kind: str = "text/plain") -> None:
             """Send a body with its status, kind and length; browsers neither store nor guess it."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genbench.records.files import atomic_file
 from genbench.report.compare import Comparison
@@ -15,7 +16,10 @@ from genbench.report.page.sections import section
 from genbench.report.unfinished import at_work
 from genbench.runtime.printable import printable
 
-__all__ = ["html", "write_folder"]
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["environment", "html", "styles", "write_folder"]
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -26,20 +30,6 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
     place: turns the bytes of a picture into its `src`; by default the page holds them. With a `state`, see
     `serve.state_of`, the page is served and reloads itself when the server's state is another one.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=lambda x: printable(x) if isinstance(x, str) and not isinstance(x, Markup) else x,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"parts": parts, "written": written, "images_seen": images_seen, "digest": digest}
-    environment.globals["heading"] = heading
-    style, script = (Markup((TEMPLATES / name).read_text()) for name in ("page.css", "page.js"))
     pictures = Pictures(place)
     sections = [section(number, table, found, pictures) for number, table in enumerate(found.tables)]
     ending = left_out({}, found.runs.passed_over)
@@ -55,7 +45,35 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
         "ending": ending,
     }
     page |= {"overview": overview(found), "at_work": working, "others": others}
-    return environment.get_template("page.html").render(page, style=style, script=script)
+    return environment().get_template("page.html").render(page, **styles("page"))
+
+
+def environment() -> "Environment":
+    """Return the templates, which escape every text and spell out its control characters."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=lambda x: printable(x) if isinstance(x, str) and not isinstance(x, Markup) else x,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals |= {"parts": parts, "written": written, "images_seen": images_seen, "digest": digest}
+    found.globals["heading"] = heading
+    return found
+
+
+def styles(script: str) -> dict[str, str]:
+    """Return the style sheet of all pages and the script of one, as templates take them in: `style` and
+    `script`.
+    """
+    from markupsafe import Markup
+
+    files = {"style": "page.css", "script": f"{script}.js"}
+    return {key: Markup((TEMPLATES / name).read_text()) for key, name in files.items()}
 
 
 def digest(text: str) -> str:
