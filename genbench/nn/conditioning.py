@@ -1,4 +1,4 @@
-"""What the networks of diffusion have in common: one vector for time, label or text, and a second noise."""
+"""The condition of networks of diffusion: one vector for the time, the label or the text, and a second noise."""
 
 import torch
 import torch.nn.functional as F
