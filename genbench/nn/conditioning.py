@@ -1,4 +1,4 @@
-"""The condition of networks of diffusion: one vector for the time, the label or the text, and a second noise."""
+"""The condition of networks of diffusion: a vector of the time, the label or text, and a second noise."""
 
 import torch
 import torch.nn.functional as F
