@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from genbench.cli import report as cli_report
+from genbench.cli import serve as cli_serve
 
 ROOT = Path(__file__).parents[2]
 FID = "fid[f-cnn,n=1000,ref=train,ema]"
@@ -118,7 +119,8 @@ def test_serve_says_where_and_ends_on_ctrl_c(runs: Path) -> None:
 
 
 def test_serve_refuses_what_is_no_directory(tmp_path: Path) -> None:
-    assert "is not a directory" in str(call("serve", tmp_path / "nowhere", "--port", "0").exception)
+    done = CliRunner().invoke(cli_serve.verbs, ["serve", str(tmp_path / "nowhere"), "--port", "0"])
+    assert "is not a directory" in str(done.exception)
 
 
 def test_keys_lists_what_can_be_asked_for(runs: Path) -> None:
