@@ -110,10 +110,10 @@ class InceptionExtractor(FeatureExtractor):
 
 class SpatialExtractor(FeatureExtractor):
     """(B, C, H, W) -> 7 channels of 17 x 17, (B, 2023): the first ones of the convolution of 1 x 1 in
-    Mixed_6d, before its normalisation, which tells where in an image something is.
+    Mixed_6d, behind its normalisation and ReLU, which tell where in an image something is.
 
-    Source: Nash et al. 2021, Section 4; the tensor mixed_6/conv and its 7 channels as in the evaluation code
-    of Dhariwal & Nichol 2021.
+    Source: Nash et al. 2021, Section 4; the tensor mixed_6/conv:0, which the graph of 2015 gives behind the
+    ReLU, and its 7 channels as in the evaluation code of Dhariwal & Nichol 2021.
     """
 
     def __init__(self, whole: InceptionExtractor) -> None:
@@ -122,11 +122,11 @@ class SpatialExtractor(FeatureExtractor):
         super().__init__(protocol, whole.weights_sha256, 2023, whole.origin)
         self.whole = whole
         self.found: Tensor | None = None
-        whole.network.Mixed_6d.branch1x1.conv.register_forward_hook(self.hold)
+        whole.network.Mixed_6d.branch1x1.register_forward_hook(self.hold)
         self.eval()
 
     def hold(self, module: nn.Module, inputs: tuple[Tensor, ...], maps: Tensor) -> None:
-        """Hold the maps (B, 192, 17, 17) of the convolution, as a hook of it."""
+        """Hold the maps (B, 192, 17, 17) behind the convolution and its ReLU, as a hook of that block."""
         self.found = maps[:, :7]
 
     def extract(self, images: Tensor) -> Features:
