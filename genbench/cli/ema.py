@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["verbs"]
 
-TITLES = {"ema": "EMA of the training", "raw": "raw weights"}
-
 verbs = typer.Typer()
 
 
@@ -107,6 +105,7 @@ def in_rows(found: "EmaSweep") -> str:
     """
     import pandas as pd
 
+    from genbench.evaluation.ema_sweep import TITLES
     from genbench.records.metric_kinds import KINDS
     from genbench.report.formats.markdown import frame_markdown
     from genbench.report.pivot import BEST

@@ -27,10 +27,12 @@ from genbench.training.step import read_captions
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["POWER", "EmaSweep", "ema_sweep"]
+__all__ = ["POWER", "TITLES", "EmaSweep", "ema_sweep"]
 
-POWER, OWN = "power", ("ema", "raw")
-FULL = "of"  # the column that says which weights a row has
+POWER = "power"
+TITLES = {"ema": "EMA of the training", "raw": "raw weights"}
+"""Words for the weights that a run has itself, beside the averages that are rebuilt."""
+WEIGHTS = "of"  # the column that says which weights a row has
 
 
 class EmaSweep(NamedTuple):
@@ -48,13 +50,13 @@ class EmaSweep(NamedTuple):
     @property
     def heights(self) -> dict[str, float]:
         """The first score of the training's own average and of its last weights, by "ema" and "raw"."""
-        rows = {of: self.table[self.table[FULL] == of] for of in OWN}
-        return {of: float(rows[of][str(self.score.of_images(of))].iloc[0]) for of in OWN}
+        rows = {of: self.table[self.table[WEIGHTS] == of] for of in TITLES}
+        return {of: float(rows[of][str(self.score.of_images(of))].iloc[0]) for of in TITLES}
 
     @property
     def curve(self) -> "pd.DataFrame":
         """The rows of the rebuilt averages, in the order of their lengths."""
-        return self.table[self.table[FULL] == POWER].sort_values("std")
+        return self.table[self.table[WEIGHTS] == POWER].sort_values("std")
 
 
 def ema_sweep(
@@ -84,14 +86,14 @@ def ema_sweep(
         set_average(model, checkpoints, std, images_seen=seen)
     check_fits(model, source)
     metrics.check_source(source, "--set ")
-    data = prepare(source, progress=context.progress)
+    data = prepare(source, progress=context.progress, captions=model.takes_text)
     read_captions(model, data)
     evaluator = Evaluator(data, metrics, context)
     rows: list[dict[str, Any]] = []
 
     def score(model: Generator, of: str, facts: dict[str, Any]) -> None:
         found = evaluator.score_model(model, "raw" if of == "raw" else "ema", splits=["train"])
-        rows.append({FULL: of, "std": np.nan, "profile_error": np.nan, **facts, **found.metrics})
+        rows.append({WEIGHTS: of, "std": np.nan, "profile_error": np.nan, **facts, **found.metrics})
         # After each row: a sweep that is stopped leaves what it has.
         with atomic_file(out / "table.csv") as file:
             file.write(pd.DataFrame(rows).to_csv(index=False).encode())
@@ -100,7 +102,7 @@ def ema_sweep(
         error = set_average(model, checkpoints, std, images_seen=seen)
         fit(model, data.train, fit_images(seen), context)
         score(model, POWER, {"std": std, "profile_error": error})
-    for of in OWN:
+    for of in TITLES:
         own = load(of)
         read_captions(own, data)
         score(own, of, {})
@@ -122,9 +124,8 @@ def ema_figure(sweep: EmaSweep, path: Path) -> None:
     x = table["std"].to_numpy()
     lines = {"average, rebuilt afterwards": Curve(x, table[str(name)].to_numpy(), low, high)}
     across = np.array([0.0, x.max()])
-    titles = {"ema": "EMA of the training", "raw": "raw weights"}
     for of, height in sweep.heights.items():
-        lines[titles[of]] = Curve(across, np.full(2, height))
+        lines[TITLES[of]] = Curve(across, np.full(2, height))
     level = None if sweep.held_out is None else (HELD_OUT, sweep.held_out)
     axis = "standard deviation of the average, as a share of the training"
     curves_figure(lines, path, x=axis, y=title_of(name), level=level)

@@ -121,8 +121,9 @@ class Cost(Part):
     of the training when the check came that found it reached, None where none did; target_value: what the
     last of its target_checks found; checking_seconds: of all of them, no part of the training's.
     start_images, start_seconds, start_flops: of the training of the run whose weights this one began with;
-    training_seconds and training_flops include them. training_joules, joules_per_sample: energy of the device
-    in the time of the training and of seconds_per_image, where a counter could be read.
+    training_seconds and training_flops include them, as do target_seconds and training_joules.
+    training_joules, joules_per_sample: energy of the device in the time of the training and of
+    seconds_per_image, where a counter could be read (of the training: in all of that time).
     """
 
     device: str | None = None

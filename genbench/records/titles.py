@@ -48,7 +48,8 @@ def conditioning(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str |
     """Return in words what the samples of a run are conditioned on, with the scale of its guidance.
 
     "unconditional", "conditional" (on labels), "guided (classifier_free 2)", "text prompts (guidance 7.5)",
-    "text prompts (small)" of a text encoder, "guided text prompts (small, classifier_free 2)".
+    "text prompts (small)" of a text encoder, "guided text prompts (small, classifier_free 2)"; of mean flows,
+    which learn guidance, "guided (process.scale 2)".
     choices, config: as `data_name` takes them. None where a record, of an early version say, does not tell.
     """
     is_conditional = str(choices.get("conditional", config.get("conditional"))).lower()
@@ -58,6 +59,10 @@ def conditioning(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str |
     encoder = text_encoder(choices, config)
     if option != "none":
         how = f"{option} {figure(guidance.get('scale'))}".rstrip()
+        return f"guided text prompts ({encoder}, {how})" if encoder else f"guided ({how})"
+    within = figure(as_section(config, "process").get("scale"))  # of mean flows, which are learned guided
+    if within not in ("", "1"):
+        how = f"process.scale {within}"
         return f"guided text prompts ({encoder}, {how})" if encoder else f"guided ({how})"
     if encoder:
         return f"text prompts ({encoder})"

@@ -15,7 +15,7 @@ from genbench.training.flops import sampling_flops, spent_flops
 from genbench.training.state import Trained
 from genbench.training.target import TargetChecks
 
-__all__ = ["run_cost"]
+__all__ = ["run_cost", "with_start"]
 
 
 def run_cost(
@@ -74,13 +74,16 @@ def run_cost(
 
 def with_start(cost: Cost, start: Cost) -> Cost:
     """Add what the training of the run took that a training started from, its own start included: to the
-    seconds and operations, and by itself.
+    seconds, also those to a target, the energy and the operations, and by itself.
     """
+    earlier, own, before = start.training_seconds or 0.0, cost.training_joules, start.training_joules
     return replace(
         cost,
         start_images=(start.images_seen or 0) + (start.start_images or 0),
         start_seconds=start.training_seconds,
         start_flops=start.training_flops,
-        training_seconds=(cost.training_seconds or 0.0) + (start.training_seconds or 0.0),
+        training_seconds=(cost.training_seconds or 0.0) + earlier,
+        training_joules=None if own is None or before is None else own + before,
+        target_seconds=None if cost.target_seconds is None else cost.target_seconds + earlier,
         training_flops=(cost.training_flops or 0.0) + (start.training_flops or 0.0),
     )

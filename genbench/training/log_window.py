@@ -16,7 +16,7 @@ from genbench.training.nonfinite import NotFinite, describe_update, mean
 
 __all__ = ["Clock", "Window"]
 
-READ_SECONDS = 60.0  # between two readings of the energy; RAPL's counter wraps after ten minutes or more
+READ_SECONDS = 60.0  # between two readings of the energy; RAPL's counter wraps after minutes
 
 
 class Window:

@@ -20,7 +20,7 @@ __all__ = ["LONGEST", "STDS", "Mixture", "Profile", "exponent_of", "mixture", "s
 STDS = (0.05, 0.10)
 """Standard deviations of the averages that a training stores, as shares of it: the source's two."""
 LONGEST = math.sqrt(1 / 12)
-"""Relative standard deviation of the plain mean of all weights, gamma = 0: 0.2887."""
+"""Relative standard deviation of the plain mean of all weights, gamma = 0: 0.288675."""
 SMALLEST = 1e-12  # relative eigenvalue of inner products below which a direction is rounding
 
 
@@ -53,12 +53,12 @@ def exponent_of(std: float) -> float:
     """Return the exponent gamma >= 0 of a profile by its standard deviation as a share of the training.
 
     It is the largest root of (gamma + 2)^2 (gamma + 3) = (gamma + 1) / std^2. Raises ValueError unless std is
-    above 0 and at most 0.2887, which is the plain mean over the whole training. Source: Appendix C.
+    above 0 and at most 0.2886, about that of the plain mean over the whole training. Source: Appendix C.
     """
     if not 0 < std <= LONGEST:
         raise ValueError(
-            f"a standard deviation is {std:g}; it must be above 0 and at most {LONGEST:.4f}, the plain mean "
-            "of the weights of the whole training, e.g. 0.1"
+            f"a standard deviation is {std:g}; it must be above 0 and at most 0.2886, the plain mean of the "
+            "weights of the whole training, e.g. 0.1"
         )
     inverse = std**-2
     return max(float(np.roots([1, 7, 16 - inverse, 12 - inverse]).real.max()), 0.0)

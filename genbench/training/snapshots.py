@@ -146,7 +146,7 @@ def set_average(model: Generator, checkpoints: Path, std: float, *, images_seen:
     """Set the weights of a trained model to their average of another length, from the snapshots of its
     training; what the training does not move, buffers and frozen weights, stays as it is.
 
-    std: standard deviation of the average's profile, as a share of the training, up to 0.2887. checkpoints:
+    std: standard deviation of the average's profile, as a share of the training, up to 0.2886. checkpoints:
     the folder of checkpoints of the run. images_seen: of the training so far; later snapshots, which a
     resumed training takes again, are not read (None: all are).
     Returns the distance of the profile of the mixture from that of the average asked for, as a share of its

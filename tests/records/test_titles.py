@@ -8,6 +8,7 @@ from genbench.data import ImageFolder
 from genbench.records.titles import conditioning, data_name, run_title, shared_conditioning
 
 GUIDED = {"guidance": {"_target_": "genbench.diffusion.guidance.ClassifierFree", "scale": 2.0}}
+MEAN_FLOW = {"process": {"_target_": "genbench.diffusion.mean_flow.MeanFlow", "scale": 2.0}}
 PIPELINE = {"prompts": None, "guidance": None}
 
 
@@ -40,6 +41,9 @@ PIPELINE = {"prompts": None, "guidance": None}
             GUIDED,
             "guided text prompts (small, classifier_free 2)",
         ),
+        ({"conditional": "true"}, MEAN_FLOW, "guided (process.scale 2)"),
+        ({"conditional": "true"}, {"process": {"scale": 1.0}}, "conditional"),
+        ({"text": "small"}, MEAN_FLOW, "guided text prompts (small, process.scale 2)"),
         (
             {},
             {"conditional": False, "text": {"_target_": "a.text.SmallEncoder"}},

@@ -121,7 +121,7 @@ MODELS = (
     ("sample model --out new --device tpu", ("device is 'tpu'", "auto, cpu or cuda")),
     ("ema runs --out new", ("runs holds no run",)),
     ("ema model --out new", ("holds 0 snapshots", "trainer.ema_snapshots=32")),
-    ("ema model --out new --std 0.4", ("a standard deviation is 0.4", "at most 0.2887")),
+    ("ema model --out new --std 0.4", ("a standard deviation is 0.4", "at most 0.2886")),
     ("ema model --out new --std 0.1,x", ("--std is '0.1,x'", "numbers separated by commas")),
     ("sampler-sweep runs --out new", ("runs holds no run",)),
     ("sampler-sweep plain --out new", ("draws its samples in one step", "model=ddpm")),
