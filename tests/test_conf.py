@@ -15,6 +15,7 @@ from genbench import app
 from genbench.config.declared import check_declared
 from genbench.config.groups import groups_of, options
 from genbench.errors import UsageError
+from genbench.runtime.downloads import may_download
 from tests.conftest import Command, Make
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +87,31 @@ COMPANIONS = {
 def config(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("config", overrides=list(overrides))
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("metrics.features.clip", ("features=clip", "features.path=somebody/clip")),
+        (
+            "metrics.scores.clip_score",
+            ("data=captioned", "scores=[clip_score]", "scores.clip_score.path=somebody/clip"),
+        ),
+    ],
+)
+def test_weights_of_scores_that_the_users_own_command_names_may_be_downloaded(
+    module: str, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = list[bool]()
+
+    def load(*of: object, key: str) -> None:
+        allowed.append(may_download())
+        raise ValueError("it is not there")
+
+    monkeypatch.setattr(f"genbench.{module}.load_model", load)
+    with pytest.raises(UsageError, match="it is not there"):
+        app.build(config("device=cpu", *words))
+    assert allowed == [True]
 
 
 def test_no_preset_hides_in_a_folder() -> None:

@@ -16,10 +16,12 @@ from genbench.evaluation.reference_file import read_reference
 from genbench.metrics import Metrics
 from genbench.runtime.context import Context
 from genbench.runtime.device import choose
+from genbench.runtime.downloads import downloads
 
 __all__ = ["evaluate"]
 
 
+@downloads(allowed=True)  # of what the caller names
 def evaluate(
     images: Images | np.ndarray | str | Path | ImageFunction,
     data: str = "digits",

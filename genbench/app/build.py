@@ -74,7 +74,7 @@ def build(
     from genbench.training.lr_schedule import Constant
     from genbench.training.recipe_checks import check_snapshots
 
-    with refusing():
+    with refusing(), downloads(allowed=True):  # of what the user's own command names
         # Keys first, then the data, whose shape the values of all other groups refer to.
         tree = resolved(cfg)
         check_no_password(tree)
@@ -90,8 +90,7 @@ def build(
         OmegaConf.update(cfg, "image.num_classes", source.num_classes if cfg.conditional else 0)
         OmegaConf.update(cfg, "image.captioned", source.captioned)
         check_groups(cfg)
-        with downloads(allowed=True):  # of what the user's own command names
-            model = seeded_model(cfg)
+        model = seeded_model(cfg)
         OmegaConf.update(cfg, "image.prompted", model.takes_text)
         if model.takes_text:
             source.check_captions()

@@ -20,6 +20,7 @@ from genbench.cli.verb import (
 )
 from genbench.config.groups import options, settings_of
 from genbench.records.untrusted_files import check_appendable
+from genbench.runtime.downloads import downloads
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ class Evaluate:
     def run(self) -> None:
         """Evaluate, append the result to its file, and print it."""
         path, words = self.checked_out(), [*self.overrides(), *(self.settings or [])]
-        with warnings_in_lines():
+        # The configuration of a run may be somebody else's.
+        with warnings_in_lines(), downloads(allowed=not self.is_run):
             record = self.evaluated(words)
         from genbench.records.json_lines import append_line
         from genbench.report import print_quality

@@ -1,4 +1,4 @@
-"""Permission to download weights: the user's own command has it, a recorded configuration has not."""
+"""Permission to download weights and data: the user's own command has it, a recorded one has not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ def downloads(*, allowed: bool) -> Iterator[None]:
 
 
 def may_download() -> bool:
-    """Return True where weights that a configuration names may be downloaded, False where they must be on
-    this machine already.
+    """Return True where what a configuration names may be downloaded, False where it must be on this machine
+    already.
     """
     return ALLOWED.get()
