@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs_tools.figures.pages import FOLDER, RESULTS, chosen, fits, page, table
+from docs_tools.figures.pages import FOLDER, FREE_ALONE, RESULTS, chosen, fits, page, settings, table
 from genbench.config.groups import groups_of, options
 
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -29,6 +29,13 @@ def test_the_settings_of_a_page_are_all_groups_of_the_family() -> None:
     for family in options("model"):
         found = set(groups_of("model", family, {}))
         assert chosen(family).keys() == found - {"optim", "lr_schedule", "trainer", "budget"}
+
+
+def test_guidance_that_a_family_refuses_is_left_out() -> None:
+    (every,) = (line for line in settings("ddpm").splitlines() if line.startswith("| `guidance`"))
+    assert "`auto`, `classifier`, " in every
+    for family in FREE_ALONE:
+        assert "| `guidance` | `none` | `classifier_free` |" in settings(family).splitlines()
 
 
 def test_options_of_other_families_are_left_out() -> None:

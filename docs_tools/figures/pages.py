@@ -16,7 +16,7 @@ import yaml
 
 from genbench.config.groups import defaults, option_file, options, settings_of
 
-__all__ = ["FOLDER", "RESULTS", "page", "row", "settings", "table"]
+__all__ = ["FOLDER", "FREE_ALONE", "RESULTS", "page", "row", "settings", "table"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FOLDER, RESULTS = DOCS / "families", DOCS / "results" / "families.txt"
@@ -25,6 +25,8 @@ OF_SEVERAL = {"network": -1, "process": 0}
 """Groups whose options are of several families -> which abstract base of the default's class they share."""
 SHARED = ("optim", "lr_schedule", "trainer", "budget")
 """Groups that every trained family accepts; docs/configuration.md has them."""
+FREE_ALONE = ("cascade", "latent_diffusion", "masked_diffusion", "unclip")
+"""Families whose constructors refuse guidance by another network, of classifiers and of worse models."""
 MARK = re.compile(r"(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->")
 
 
@@ -54,7 +56,9 @@ def settings(family: str) -> str:
     lines = ["| key | default | other options, or meaning |", "| --- | --- | --- |"]
     for group, default in chosen(family).items():
         others = ", ".join(
-            f"`{name}`" for name in options(group) if name != default and fits(group, default, name)
+            f"`{name}`"
+            for name in options(group)
+            if name != default and fits(group, default, name) and not is_refused(family, group, name)
         )
         keys = ", ".join(f"`{key}={value}`" for key, value in numbers(group, default).items())
         lines.append(f"| `{group}` | `{default}`{f' ({keys})' if keys else ''} | {others or '–'} |")
@@ -90,6 +94,11 @@ def fits(group: str, default: str, option: str) -> bool:
     mine, theirs = classes(content_of(group, default)), classes(content_of(group, option))
     place = OF_SEVERAL[group]
     return mine.keys() == theirs.keys() and all(issubclass(theirs[k], base(mine[k], place)) for k in mine)
+
+
+def is_refused(family: str, group: str, option: str) -> bool:
+    """Return True for a guidance that a family cannot have."""
+    return group == "guidance" and family in FREE_ALONE and option not in ("none", "classifier_free")
 
 
 def classes(content: Mapping[str, Any]) -> dict[str, type]:

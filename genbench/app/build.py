@@ -120,7 +120,8 @@ def build(
         if parts.trainer.compile:
             check_compiler(device)
         try:
-            parts.metrics.check_source(source)
+            with downloads(allowed=True):
+                parts.metrics.check_source(source)
         except MissingWeights as error:
             if parts.trainer.evaluate_every_images is not None:
                 raise

@@ -102,7 +102,7 @@ def shown_prompts(run_dir: Path) -> list[str]:
     from genbench.records.texts import read_prompts
 
     path = run_dir / "samples" / PROMPTS
-    found = read_prompts(path, inside=run_dir) if path.is_file() else [""]
+    found = read_prompts(path, inside=run_dir, key="samples/prompts.txt") if path.is_file() else [""]
     return found[: max(each for each in (1, 2, 4, 8) if each <= len(found))]
 
 

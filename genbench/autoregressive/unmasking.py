@@ -103,5 +103,6 @@ class Confidence(Unmasking):
         left = torch.minimum(left.clamp(min=1 if s else 0), masked.sum(1) - 1)
         u = global_batch.uniform(len(masked), masked.shape[1:], rng=rng, device=masked.device)
         gumbel = -torch.log(-torch.log(u))
-        score = (log_p + self.temperature * s * gumbel).masked_fill(~masked, torch.inf)
-        return ranks(score) < left[:, None]
+        # Without noise where it counts for nothing: at u = 0 it is -inf, and 0 times that is nan.
+        noisy = log_p + self.temperature * s * gumbel if self.temperature * s else log_p
+        return ranks(noisy.masked_fill(~masked, torch.inf)) < left[:, None]

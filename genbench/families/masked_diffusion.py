@@ -37,9 +37,10 @@ class MaskedDiffusion(Edits, Likelihood, Trajectory, ForwardProcess, BoundTerms)
     of -log p(x_i | the tokens that are not masked, y)], tokens masked independently with 1 - alpha(t).
 
     At a share u = 1 - alpha(t) the integral is that of 1 / u over u, so that the schedule alpha plays no
-    part. Over u the number m of masked tokens has equal weights: the bound is
-    sum_{m=1}^N 1 / m E[sum over m masked tokens], that of an autoregressive model in a random order. The
-    training draws one m for each image, evenly over the batch, and m tokens; loss in nats a dimension.
+    part. Over u each number m of masked tokens has the same probability, and the weight 1 / u makes it 1 / m:
+    the bound is sum_{m=1}^N 1 / m E[sum over m masked tokens], that of an autoregressive model in a random
+    order. The training draws one m for each image, evenly over the batch, and m tokens; loss in nats a
+    dimension.
     network: answers for masked tokens, and knows their distribution. unmasking: the sampler.
     terms: of the bound that log_prob evaluates for each image; None: all N. guidance: classifier-free, on
     logits, or none; log_prob is that of the model without guidance.

@@ -8,6 +8,7 @@ most 5 % of all tables, whatever number of columns they have.
 import math
 import re
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from genbench.report.budgets import budgets, stopped_early
 from genbench.report.columns import Column, leading
@@ -149,7 +150,10 @@ def caveats(table: Table, best: int, places: Sequence[int]) -> Iterator[str]:
         which = some_of([names[i] for i in early])
         yield f"Budgets are not all spent: {which} {'has' if len(early) == 1 else 'have'} runs stopped early."
     for is_of, words in (
-        (is_guided, "is guided: quality at a scale of guidance does not compare with that of unguided rows"),
+        (
+            attrgetter("is_guided"),
+            "is guided: quality at a scale of guidance does not compare with that of unguided rows",
+        ),
         (is_conditional, "draws images of given classes, which others do not"),
         (is_of_text, "draws images of given texts, which others do not"),
     ):
@@ -170,11 +174,6 @@ def caveats(table: Table, best: int, places: Sequence[int]) -> Iterator[str]:
             if repeated and IMAGES.fullmatch(budget):
                 test = f"not tested here, but by --filter 'budget={budget}'"
             yield f"{rows}, {names[first]} has the {way_of(col)} {col.title} ({value}; {test})."
-
-
-def is_guided(line: Line) -> bool:
-    """True for a row of guided runs: towards classes or texts, by any means and scale."""
-    return line.is_guided
 
 
 def is_conditional(line: Line) -> bool:

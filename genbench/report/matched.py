@@ -19,7 +19,7 @@ from genbench.report.sampler_sweeps import SCALE, SamplerSweep, Setting, read_sw
 from genbench.report.table import Line, Table
 from genbench.report.table_cell import GUIDED
 
-__all__ = ["Curve", "Matched", "Place", "Ranked", "best", "common_level", "interpolated", "matched"]
+__all__ = ["MOST", "Curve", "Matched", "Place", "Ranked", "best", "common_level", "interpolated", "matched"]
 
 DIVERSITY = ("recall", "coverage")
 QUALITY = ("fid", "precision")
@@ -117,11 +117,12 @@ def matched(table: Table, paths: Mapping[str, Path]) -> list[Matched]:
     )
     result = list[Matched]()
     for quality, diversity in pairs(names):
-        curves = list(curves_of(table, sweeps, quality, diversity))[:MOST]
+        curves = list(curves_of(table, sweeps, quality, diversity))
         if len(curves) > 1:
-            found = ranking(quality, diversity, curves, table, refused)
+            found = ranking(quality, diversity, curves[:MOST], table, refused)
+            notes = [*found.notes, *left_out(len(curves) - MOST)]
             said = {note for earlier in result for note in earlier.notes}
-            result.append(found._replace(notes=[note for note in found.notes if note not in said]))
+            result.append(found._replace(notes=[note for note in notes if note not in said]))
     return result
 
 
@@ -232,6 +233,13 @@ def ranking(
     if refused:
         notes.append(f"Sweeps that cannot be read: {'; '.join(refused[:3])}.")
     return Matched(col, across, quality.basis, level, rows, notes)
+
+
+def left_out(n: int) -> list[str]:
+    """Return the note on n curves beyond the largest number, none where there are no such."""
+    return (
+        [f"Beyond the first {MOST} curves {n} more are left out: choose runs by --filter."] if n > 0 else []
+    )
 
 
 def level_notes(level: float | None, diversity: str, rows: Sequence[Ranked]) -> list[str]:

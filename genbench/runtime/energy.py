@@ -64,8 +64,10 @@ def value_of(counter: Counter) -> float:
 
 
 def known(joules: float) -> float | None:
-    """Return an energy for a record: None for nan, the sum with a part that was not measured."""
-    return None if math.isnan(joules) else joules
+    """Return an energy for a record: None for nan, the sum with a part that was not measured, and for
+    inf, that with a counter that began again and has no largest value.
+    """
+    return joules if math.isfinite(joules) else None
 
 
 def meter(device: torch.device) -> Meter:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from genbench.autoregressive.masking import CosineMasking, LinearMasking
-from genbench.autoregressive.unmasking import Ancestral, Confidence, Unmasking
+from genbench.autoregressive.unmasking import Ancestral, Confidence, Proposal, Unmasking
+from genbench.runtime import global_batch
 from tests.autoregressive.masked_toys import (
     IMAGES,
     MASK,
@@ -122,6 +123,16 @@ def test_confidence_draws_the_same_number_of_tokens_of_each_image(steps: int) ->
     *states, _ = model(arbitrary(), Confidence(LinearMasking(), steps)).states(50)
     for k, state in enumerate(states):
         assert set((state == 0).flatten(1).sum(1).tolist()) == {max(N * (steps - k) // steps, 1)}
+
+
+def test_greedy_confidence_ranks_by_probability_alone_whatever_is_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(global_batch, "uniform", lambda n, shape, **_: torch.zeros(n, *shape))
+    log_p = torch.tensor([[-1.0, -4.0, -2.0, -3.0]])
+    proposal = Proposal(torch.ones(1, 4, dtype=torch.bool), torch.tensor([4]), log_p)
+    remain = Confidence(LinearMasking(), temperature=0.0).remain(proposal, 1.0, 0.5, None)
+    assert remain.tolist() == [[False, True, False, True]]
 
 
 @pytest.mark.parametrize("steps", [0, -1, 100_000])

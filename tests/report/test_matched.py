@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genbench.report.compare import compare
-from genbench.report.matched import Curve, Place, best, common_level, interpolated, matched
+from genbench.report.matched import MOST, Curve, Place, best, common_level, interpolated, matched
 from genbench.report.sampler_sweeps import BYTES, read_sweeps
 from genbench.report.table import Query, Table
 
@@ -127,6 +127,15 @@ def test_where_other_samples_picked_the_best_the_note_says_so(tmp_path: Path, wr
     (found, *_) = matched(*the_table(tmp_path))
     assert [row.best.label for row in found.rows] == ["scale 0", "scale 0"]
     assert any("picked by other samples" in note for note in found.notes)
+
+
+def test_curves_beyond_the_largest_number_are_counted_in_a_note(swept: Path, write: Write) -> None:
+    for number in range(MOST):
+        path = write(f"own_{number}", **guided(f"own_{number}"))
+        sweep(path, (0, 0.8, 4.0 + number), (1, 0.6, 2.0 + number))
+    (found, *_) = matched(*the_table(swept))
+    assert len(found.rows) == MOST
+    assert sum("3 more are left out" in note for note in found.notes) == 1
 
 
 HOSTILE = {

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from genbench.runtime import energy
-from genbench.runtime.energy import Counter, Meter, meter, rapl
+from genbench.runtime.energy import Counter, Meter, known, meter, rapl
 from genbench.runtime.processes import ALONE
 from genbench.training.log_window import Clock
 from tests.conftest import Command
@@ -75,6 +75,13 @@ def test_a_counter_that_disappears_makes_the_sum_unknown() -> None:
     found = Meter([Counter(lambda: next(values, math.nan)), Counter(lambda: 5.0)])
     assert found.taken() == 2
     assert math.isnan(found.taken())
+
+
+def test_a_counter_without_a_largest_value_that_begins_again_makes_the_sum_unknown() -> None:
+    values = iter([5.0, 1.0, 4.0])
+    found = Meter([Counter(lambda: next(values))])
+    assert known(found.taken()) is None
+    assert known(found.taken()) == 3
 
 
 class NvmlError(Exception):

@@ -139,6 +139,10 @@ def test_a_target_makes_another_run_and_without_one_the_objective_counts_for_not
             (UNTIL, ON, "objective=fid_class"),
             "the objective fid_class, which the validations of this run do not",
         ),
+        (
+            (UNTIL, ON, "scores=[fid,fld]", "objective=fld"),
+            "the objective fld, which the validations of this run do not measure; they measure .*, fid: use",
+        ),
         ((UNTIL, ON, "metrics=none"), "they measure bits_per_dim: use objective=NAME, or add scores"),
         ((UNTIL, ON, "budget.images=null"), r"budget\.until=20 may never be reached"),
     ],

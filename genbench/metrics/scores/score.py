@@ -119,6 +119,10 @@ class Score(ABC):
     on_features: bool = True
     """False where it looks at images alone, so that another feature network gives no other value."""
 
+    by_validation: bool = True
+    """False where it needs the training or the test images, so that it has no value on those of a validation,
+    by which weights are chosen and targets are checked."""
+
     def fault(self, source: ImageSource) -> str:
         """Say why the score cannot be computed on images of a source, with the remedy, in words for the user;
         "" where it can, as by default. Asked before any work.
