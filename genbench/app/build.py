@@ -120,8 +120,7 @@ def build(
         if parts.trainer.compile:
             check_compiler(device)
         try:
-            with downloads(allowed=True):
-                parts.metrics.check_source(source)
+            parts.metrics.check_source(source)
         except MissingWeights as error:
             if parts.trainer.evaluate_every_images is not None:
                 raise
