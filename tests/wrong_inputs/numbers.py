@@ -88,7 +88,7 @@ TRAINING = (
         "main trainer.keep=best data.validation=0.1 scores=[fid,fld] trainer.keep_by=fld",
         ("keep_by is 'fld'", "see neither training nor test images", "choose from loss, bits_per_dim, fid"),
     ),
-    (
+    Wrong(
         "main trainer.keep=best data.validation=0.1 metrics=full trainer.keep_by=fid_class",
         ("keep_by is 'fid_class'", "without labels of its samples", "conditional=true"),
     ),
