@@ -62,6 +62,7 @@ class Validator:
         held_out = replace(data, test=data.validation, validation=None, undivided=None)
         self.held_out = HeldOut(held_out, few, self.context)
         self.metrics: Metrics | None = None
+        self.asked = {trainer.keep_by: "trainer.keep_by", objective: "objective"}
         keys = [trainer.keep_by] * watches(trainer) + [objective] * (objective is not None)
         self.scored = [key for key in dict.fromkeys(keys) if key is not None and key not in PLAIN]
         if self.scored:
@@ -101,9 +102,8 @@ class Validator:
         seed = rng.derive(self.context.seed, "validation scores")
         values = self.evaluator.evaluation(model, "ema", metrics, ("validation",), seed).metrics
         if missing := [key for key in self.scored if key not in of_ema(values)]:
-            said = (
-                f"no value of {' and '.join(missing)} on these images: nothing follows from this validation"
-            )
+            named = " and ".join(f"{key} ({self.asked[key]})" for key in missing)
+            said = f"no value of {named} on these images: this validation decides nothing by it"
             self.context.progress.say([said])
         return {name: value for name, value in values.items() if not MetricName.parse(name).spread}
 
@@ -186,11 +186,16 @@ def target_words(parts: Parts) -> str:
 
 
 def validated_scores(parts: Parts) -> list[str]:
-    """Return the kinds of scores that validations of a run can be compared by: one way is better, and model
-    and data have all that they need.
+    """Return the kinds of scores that validations of a run can be compared by: one way is better, and model,
+    data and validation images have all that they need.
     """
-    missing = lacking(parts)
+    missing = lacking(parts).keys() | beyond_validation(parts)
     return [kind.key for kind in parts.metrics.kinds if kind.better and kind.key not in missing]
+
+
+def beyond_validation(parts: Parts) -> set[str]:
+    """Return the kinds of scores that compare with training or test images, which validations do not read."""
+    return {kind.key for score in parts.metrics.scores if not score.by_validation for kind in score.kinds}
 
 
 def check_keep_by(parts: Parts) -> None:
@@ -210,6 +215,7 @@ def check_keep_by(parts: Parts) -> None:
         "quality",
         "bits_per_dim": "a model that has no likelihood",
         **{key: f"a model or data without {what}" for key, what in missing.items()},
+        **dict.fromkeys(beyond_validation(parts), "validations, which compare with their own images alone"),
     }
     why = reasons.get(keep_by, "a run whose scores do not have it")
     there = f"choose from {', '.join(legal)}" if legal else "add scores by metrics=standard"

@@ -31,6 +31,7 @@ class ClassificationAccuracy(Score):
     key = "cas"
     kinds = (KINDS["cas"], KINDS["cas_real"])
     on_features = False
+    by_validation = False
 
     def __init__(self, images: int = 20_000) -> None:
         if not cnn.BATCH <= images <= 10_000_000:
