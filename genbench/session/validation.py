@@ -62,9 +62,9 @@ class Validator:
         held_out = replace(data, test=data.validation, validation=None, undivided=None)
         self.held_out = HeldOut(held_out, few, self.context)
         self.metrics: Metrics | None = None
-        asked = {"trainer.keep_by": trainer.keep_by if watches(trainer) else None, "budget.until": objective}
-        self.asked = {word: key for word, key in asked.items() if key is not None and key not in PLAIN}
-        self.scored = list(dict.fromkeys(self.asked.values()))
+        self.asked = {trainer.keep_by: "trainer.keep_by", objective: "objective"}
+        keys = [trainer.keep_by] * watches(trainer) + [objective] * (objective is not None)
+        self.scored = [key for key in dict.fromkeys(keys) if key is not None and key not in PLAIN]
         if self.scored:
             self.metrics = metrics.of_size(trainer.evaluate_samples, "trainer.evaluate_samples")
             self.metrics.scores = list(dict.fromkeys(score_of(key, metrics) for key in self.scored))
@@ -102,9 +102,9 @@ class Validator:
         seed = rng.derive(self.context.seed, "validation scores")
         values = self.evaluator.evaluation(model, "ema", metrics, ("validation",), seed).metrics
         if missing := [key for key in self.scored if key not in of_ema(values)]:
-            words = " and ".join(word for word, key in self.asked.items() if key in missing)
-            said = f"no value of {' and '.join(missing)} on these images"
-            self.context.progress.say([f"{said}: this validation does not count for {words}"])
+            named = " and ".join(f"{key} ({self.asked[key]})" for key in missing)
+            said = f"no value of {named} on these images: this validation decides nothing by it"
+            self.context.progress.say([said])
         return {name: value for name, value in values.items() if not MetricName.parse(name).spread}
 
 
@@ -186,16 +186,16 @@ def target_words(parts: Parts) -> str:
 
 
 def validated_scores(parts: Parts) -> list[str]:
-    """Return the kinds of scores that validations of a run can be compared by: one way is better, and model
-    and data have all that they need.
+    """Return the kinds of scores that validations of a run can be compared by: one way is better, and model,
+    data and validation images have all that they need.
     """
-    missing = {*lacking(parts), *unvalidated(parts)}
+    missing = lacking(parts).keys() | beyond_validation(parts)
     return [kind.key for kind in parts.metrics.kinds if kind.better and kind.key not in missing]
 
 
-def unvalidated(parts: Parts) -> list[str]:
-    """Return the kinds of scores that need images of training or test, which validations do not see."""
-    return [kind.key for score in parts.metrics.scores if not score.by_validation for kind in score.kinds]
+def beyond_validation(parts: Parts) -> set[str]:
+    """Return the kinds of scores that compare with training or test images, which validations do not read."""
+    return {kind.key for score in parts.metrics.scores if not score.by_validation for kind in score.kinds}
 
 
 def check_keep_by(parts: Parts) -> None:
@@ -215,7 +215,7 @@ def check_keep_by(parts: Parts) -> None:
         "quality",
         "bits_per_dim": "a model that has no likelihood",
         **{key: f"a model or data without {what}" for key, what in missing.items()},
-        **dict.fromkeys(unvalidated(parts), "validations, which see neither training nor test images"),
+        **dict.fromkeys(beyond_validation(parts), "validations, which compare with their own images alone"),
     }
     why = reasons.get(keep_by, "a run whose scores do not have it")
     there = f"choose from {', '.join(legal)}" if legal else "add scores by metrics=standard"

@@ -140,8 +140,12 @@ def test_a_target_makes_another_run_and_without_one_the_objective_counts_for_not
             "the objective fid_class, which the validations of this run do not",
         ),
         (
-            (UNTIL, ON, "scores=[fid,fld]", "objective=fld"),
-            "the objective fld, which the validations of this run do not measure; they measure .*, fid: use",
+            (UNTIL, ON, "metrics=recent", "objective=fld"),
+            r"the objective fld, .* do not measure; they measure bits_per_dim, fid, kid, .*cmmd: use",
+        ),
+        (
+            (ON, BEST, "metrics=recent", "trainer.keep_by=cas", "conditional=true"),
+            r"keep_by is 'cas' for validations, which compare with their own images alone: choose from loss",
         ),
         ((UNTIL, ON, "metrics=none"), "they measure bits_per_dim: use objective=NAME, or add scores"),
         ((UNTIL, ON, "budget.images=null"), r"budget\.until=20 may never be reached"),

@@ -56,7 +56,8 @@ def published_file(published: Published, instead: str) -> Path:
         cause = getattr(error, "reason", error)  # of urllib's own error, which writes it in brackets
         raise MissingWeights(
             f"{published.network} weights are not at {path}, and downloading them failed ({cause}): put "
-            f"{published.file} there, set features.weights=PATH, or use {instead}"
+            f"{published.file} there, set features.weights=PATH (beside other features "
+            f"more_features.NAME.weights=PATH), or use {instead}"
         ) from error
     return path
 

@@ -104,9 +104,8 @@ def fit_mixture(means: Tensor, train: Tensor) -> Mixture:
     left out of the mixture that is returned. The gradient is written out, with r_ij the posterior of
     component j at x_i: d(-L/d) / d log s_j^2 = mean_i r_ij (1 - |x_i - y_j|^2 / (d s_j^2)) / 2.
     Source: Jiralerspong et al. 2023, Section 3.2; 50 steps at a rate of 0.5 and the background are their
-    code's. It differs from here in that it takes a step for each 10,000 training points of an epoch, ends
-    once the mean loss has moved by less than 5e-4 over five epochs, and holds log variances in [-40, 40] (a
-    version of it in [-30, 20]); here a step is of all points, and they stay in [-40, 20].
+    code's (fld/MoG.py), as are the limits of log variances. That code takes 50 epochs of a step for each
+    10,000 training points; here each of 50 steps is over all points, the same up to 10,000 of them.
     """
     d = means.shape[1]
     squares = [squared_distances(block, means).clamp_(min=0) for block in train.split(BLOCK)]

@@ -92,7 +92,8 @@ def test_missing_weights_are_reported_within_seconds_where_nothing_can_be_downlo
     started = time.monotonic()
     with pytest.raises(
         MissingWeights,
-        match=r"\(.*refused\): .*features\.weights=PATH, or use metrics=classifier, which trains .* once$",
+        match=r"\(.*refused\): .*features\.weights=PATH \(.*more_features\.NAME\.weights=PATH\), "
+        "or use metrics=classifier, which trains .* once$",
     ):
         InceptionFeatures().check(Digits())
     assert time.monotonic() - started < 10
