@@ -86,7 +86,7 @@ TRAINING = (
     ),
     Wrong(
         "main trainer.keep=best data.validation=0.1 scores=[fid,fld] trainer.keep_by=fld",
-        ("keep_by is 'fld'", "see neither training nor test images", "choose from loss, bits_per_dim, fid"),
+        ("keep_by is 'fld'", "compare with their own images alone", "choose from loss, bits_per_dim, fid"),
     ),
     Wrong(
         "main trainer.keep=best data.validation=0.1 metrics=full trainer.keep_by=fid_class",

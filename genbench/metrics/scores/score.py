@@ -119,9 +119,6 @@ class Score(ABC):
     on_features: bool = True
     """False where it looks at images alone, so that another feature network gives no other value."""
     by_validation: bool = True
-    """False where it needs the training or the test images, so that validations have no value of it."""
-
-    by_validation: bool = True
     """False where it needs the training or the test images, so that it has no value on those of a validation,
     by which weights are chosen and targets are checked."""
 
