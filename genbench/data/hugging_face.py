@@ -14,6 +14,7 @@ import numpy as np
 from genbench.data.image_reading import large_images, load
 from genbench.data.source import ImageSource, digest
 from genbench.records.titles import folder_title
+from genbench.runtime.downloads import may_download
 
 __all__ = ["HuggingFace"]
 
@@ -93,6 +94,17 @@ class HuggingFace(ImageSource):
             f"run names its images: {latest_commit(self.place, self.revision)}"
         )
 
+    def check_allowed(self, cache: Path) -> None:
+        """Raise ValueError where a recorded configuration, which may be a stranger's, names a set of the Hub
+        that was not loaded here before. cache: the folder of the library, with SET/SUBSET/VERSION/COMMIT.
+        """
+        if self.is_local or may_download() or any(cache.expanduser().glob(f"*/*/*/{self.revision}")):
+            return
+        raise ValueError(
+            f"data.name is {self.place}, which is not in {cache}; a recorded configuration downloads "
+            "nothing: load its Parquet files yourself, and name their folder as data.name"
+        )
+
     @cached_property
     def tables(self) -> dict[str, Any]:
         """The tables of the training and the test split, or of the one that both are taken from, by split.
@@ -101,6 +113,7 @@ class HuggingFace(ImageSource):
         """
         library = imported()
         self.check_pinned()
+        self.check_allowed(Path(library.config.HF_DATASETS_CACHE))
         place = str(Path(self.place).expanduser()) if self.is_local else self.place
         where = {"name": self.subset, "revision": None if self.is_local else self.revision}
         try:
@@ -170,7 +183,14 @@ class HuggingFace(ImageSource):
         feature = self.tables["train"].features[self.columns.label]
         if isinstance(feature, imported().ClassLabel):
             return tuple(feature.names)
-        return tuple(map(str, sorted(set(self.labels["train"]))))
+        found = self.labels["train"]
+        if not (all(isinstance(x, int) for x in found) or all(isinstance(x, str) for x in found)):
+            kinds = ", ".join(sorted({type(x).__name__ for x in found}))
+            raise ValueError(
+                f"data.label is {self.columns.label}, whose cells are of the type {kinds}; classes are whole "
+                "numbers or words, none missing: name another column, or data.label=none"
+            )
+        return tuple(map(str, sorted(set(found))))
 
     @cached_property
     def num_classes(self) -> int:  # type: ignore[override]
@@ -228,7 +248,16 @@ class HuggingFace(ImageSource):
             if not label:
                 yield image, -1
             else:
-                yield image, entry[label] if is_named else names.get(str(entry[label]), -1)
+                yield image, entry[label] if is_named else self.number(entry[label], names, split, row)
+
+    def number(self, label: object, names: dict[str, int], split: str, row: int) -> int:
+        """Return the number of a label. Raises ValueError, with its row, where the training has none such."""
+        if str(label) not in names:
+            raise ValueError(
+                f"{self.place}, {split} row {row} has {label!r} in {self.columns.label}, a class without "
+                "training images: name another column by data.label, or data.label=none"
+            )
+        return names[str(label)]
 
     def picture(self, cell: Any, where: Path) -> np.ndarray:  # noqa: ANN401
         """Read an image from a cell of a table: (H, W, C) uint8. Raises ValueError, with its row, where the
@@ -276,7 +305,7 @@ def latest_commit(name: str, revision: str | None) -> str:
     """Say which commit a branch of a set has, main where `revision` is None, or where to look it up."""
     library = imported()
     try:
-        commit = str(library.load_dataset_builder(name, revision=revision).hash)
+        commit = str(library.load_dataset_builder(name, revision=revision).hash) if may_download() else ""
     except (OSError, RuntimeError, ValueError, library.exceptions.DatasetsError):
         commit = ""  # of the network or of the Hub: the remedy is the same
     if COMMIT.fullmatch(commit):

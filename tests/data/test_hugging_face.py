@@ -14,6 +14,7 @@ from PIL import Image
 
 from genbench.data import HuggingFace, prepare
 from genbench.records.titles import data_name
+from genbench.runtime.downloads import downloads
 from genbench.runtime.progress import Progress
 
 QUIET = Progress(None)
@@ -122,7 +123,10 @@ def test_other_files_than_parquet_and_scripts_are_not_read(tmp_path: Path) -> No
 def test_a_set_of_the_hub_wants_its_commit(revision: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     builder = SimpleNamespace(hash=COMMIT)
     monkeypatch.setattr("datasets.load_dataset_builder", lambda name, revision: builder)
-    with pytest.raises(ValueError, match=rf"data\.revision is {revision}; .*data\.revision={COMMIT}"):
+    with (
+        downloads(allowed=True),
+        pytest.raises(ValueError, match=rf"data\.revision is {revision}; .*data\.revision={COMMIT}"),
+    ):
         HuggingFace("somebody/pets", revision=revision).check()
 
 
@@ -130,3 +134,55 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ValueError, match=r'pip install "genbench\[datasets\]"'):
         HuggingFace("somebody/pets", revision=COMMIT).check()
+
+
+def write_labels(folder: Path, split: str, cells: Sequence[object]) -> None:
+    """Write a split whose images are bytes and whose labels are plain cells, without named classes."""
+    import pyarrow
+    from pyarrow import parquet
+
+    folder.mkdir(exist_ok=True)
+    pictures = [png(IMAGES[i]) for i in range(len(cells))]
+    table = pyarrow.table({"picture": pictures, "kind": pyarrow.array(cells)})
+    parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (["cat", None, "dog"], ["cat"], r"data\.label is kind, .* type NoneType, str; classes are"),
+        ([0.5, 1.5, 2.0], [0.5], r"data\.label is kind, .* type float"),
+        (["cat", "dog"], ["cat", "cow"], r"test row 1 has 'cow' in kind, a class without training images"),
+    ],
+)
+def test_cells_that_are_no_classes_are_refused(
+    train: list[object], test: list[object], message: str, tmp_path: Path
+) -> None:
+    write_labels(tmp_path / "pets", "train", train)
+    write_labels(tmp_path / "pets", "test", test)
+    source = HuggingFace(str(tmp_path / "pets"), size=8, image="picture", label="kind")
+    with pytest.raises(ValueError, match=message):
+        prepare(source, progress=QUIET)
+
+
+def test_a_recorded_configuration_reads_only_sets_that_were_loaded_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    def load(place: str, **where: object) -> None:
+        asked.append(place)
+        raise OSError("no network")
+
+    monkeypatch.setattr("datasets.load_dataset_builder", load)
+    with pytest.raises(ValueError, match="a recorded configuration downloads nothing: load"):
+        HuggingFace("somebody/pets", revision=COMMIT).check()
+    with pytest.raises(ValueError, match=r"revision is None; .*commits/?"):
+        HuggingFace("somebody/pets").check()
+    assert asked == []
+    with downloads(allowed=True), pytest.raises(FileNotFoundError, match="no network"):
+        HuggingFace("somebody/pets", revision=COMMIT).check()
+    (tmp_path / "hf" / "somebody___pets" / "default" / "0.0.0" / COMMIT).mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="no network"):
+        HuggingFace("somebody/pets", revision=COMMIT).check()
+    assert len(asked) == 2
