@@ -90,7 +90,8 @@ class Metrics:
         Raises ValueError where n is too small for a score, or where there are no scores.
         """
         if not self.scores:
-            raise ValueError("there are no scores to evaluate samples by: use metrics=standard")
+            typed = "--set metrics=standard" if key.startswith("--") else "metrics=standard"
+            raise ValueError(f"there are no scores to evaluate samples by: use {typed}")
         if n is not None:
             check_most(key, n)
             self.check_count(n, f"{key} is {n}", "take more")
