@@ -21,7 +21,9 @@ def cost_of_start(cfg: DictConfig) -> Cost | None:
 
 def finished_cost(run_dir: str) -> Cost:
     """Return the cost of a run. Raises ValueError where it has no result, which alone tells the cost."""
-    found = Run(folder(run_dir)).finished_result()
+    if not (here := folder(run_dir)).is_dir():
+        raise ValueError(f"init.run_dir is {run_dir}, which is not a directory: give the directory of a run")
+    found = Run(here).finished_result()
     if found is None:
         raise ValueError(
             f"init.run_dir is {run_dir}, which holds no finished run: give the directory of one (an exported "

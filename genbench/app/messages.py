@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     InterpolationKeyError,
     InterpolationResolutionError,
+    InterpolationToMissingValueError,
     MissingMandatoryValue,
     OmegaConfBaseException,
 )
@@ -46,9 +47,13 @@ SEVERAL = re.compile(r"Ambiguous value for argument '(?P<word>.*)'$", re.MULTILI
 OF_HYDRA = re.compile(r"Sweeping over Hydra's configuration is not supported : '(?P<word>.*)'")
 THERE = re.compile(r"Could not append to config. An item is already at '(?P<key>[^']+)'")
 NOT_THERE = re.compile(r"Could not delete from config\. '(?P<key>[^']+)' does not exist")
+MISSING = re.compile(r"while resolving interpolation: Missing mandatory value: (?P<key>[\w.]+)")
 REFUSED = re.compile(r"Error merging override (?P<word>.*)")
 OF_SAMPLES = ("metrics.samples", "metrics.batch_size")
 """Settings that metrics=none and metrics=likelihood lack, since they draw no samples."""
+OF_SCORES = ("scores", "features")
+"""Groups that these lack too."""
+WITH_SCORES = "add metrics=standard (of `genbench` commands: --set metrics=standard)"
 HALF = ("float16", "half", "16")
 """Names that users may try for the precision that is called fp16 here."""
 OWN_CLASSIFIER = (
@@ -107,8 +112,9 @@ def explain_error(error: BaseException, words: Sequence[str] = ()) -> str:
     if isinstance(error, InterpolationKeyError):
         missing = text.splitlines()[0].removeprefix("Interpolation key ").removesuffix(" not found")
         return f"{error.full_key or 'a value'} refers to {missing}, and there is no such key"
-    if isinstance(error, MissingMandatoryValue):
-        key = own_key(error.full_key or "", words)
+    if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
+        found = MISSING.search(text)  # where another value refers to it, as a hash of a run's weights does
+        key = own_key(found["key"] if found else error.full_key or "", words)
         meant = comment_of(key, words)
         return f"{key} has no value: give it one, {key}=VALUE{meant and f', the {meant}'}"
     if isinstance(error, HydraException):
@@ -210,6 +216,8 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     may_guide = "guidance" in accepted and (group == "guidance" or group not in accepted)
     if may_guide and (outside := of_outside_classifier(key, given_value)):
         return outside
+    if group in OF_SCORES and group not in accepted:
+        return f"{group} is of samples, and metrics=none and metrics=likelihood draw none: {WITH_SCORES}"
     models = [name for name in options("model") if group in accepted_groups([f"model={name}"])[1]]
     if is_group(key) or (models and group not in accepted):
         also = f". Models that accept {group}: {', '.join(models)}" if models else ""

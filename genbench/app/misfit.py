@@ -9,7 +9,12 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import OmegaConf
-from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    InterpolationToMissingValueError,
+    OmegaConfBaseException,
+)
 
 from genbench.app.search_path import composing
 from genbench.app.words import parse_override
@@ -34,6 +39,8 @@ def is_of_misfit(error: BaseException) -> bool:
     """
     if isinstance(error, InstantiationException):
         return not isinstance(error.__cause__, ValueError | OSError)
+    if isinstance(error, InterpolationToMissingValueError):  # the value alone is missing, and no model has it
+        return False
     return isinstance(error, InterpolationKeyError | InterpolationResolutionError | schema.UnfitError)
 
 

@@ -156,7 +156,9 @@ def sampling_key(key: str, keys: Collection[str]) -> str:
     there = sampling_keys(keys)
     if key not in there:
         legal = f"choose from {', '.join(there)}" if there else "it has none"
-        raise ValueError(f"{key} is not a setting of this model's sampling: {legal}")
+        fixed = key == GUIDANCE[0] and "process.scale" in keys
+        why = "; its guidance is fixed by the training (process.scale)" if fixed else ""
+        raise ValueError(f"{key} is not a setting of this model's sampling: {legal}{why}")
     return key
 
 

@@ -207,7 +207,7 @@ class TorchvisionSource(ImageSource):
         except (OSError, RuntimeError, HTTPException) as error:
             raise FileNotFoundError(
                 f"{self.name} could not be downloaded by torchvision ({' '.join(str(error).split())}); fetch "
-                f"{', '.join(self.archives)} elsewhere and give their folder by data.root=PATH"
+                f"{', '.join(self.archives)} elsewhere and give the folder that it is in by data.root=PATH"
             ) from error
 
 

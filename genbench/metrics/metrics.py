@@ -27,6 +27,8 @@ MOST_SAMPLES = 10_000_000
 """Samples of an evaluation, 200 times as many as published ones take; more would take weeks."""
 
 
+OF_LAWS = ("modes", "fd_exact")
+"""Scores of a known distribution, without a value on images of a folder."""
 FEW_IMAGES = 500
 """Images of a set that is read in a few seconds."""
 
@@ -90,7 +92,8 @@ class Metrics:
         Raises ValueError where n is too small for a score, or where there are no scores.
         """
         if not self.scores:
-            raise ValueError("there are no scores to evaluate samples by: use metrics=standard")
+            typed = "--set metrics=standard" if key.startswith("--") else "metrics=standard"
+            raise ValueError(f"there are no scores to evaluate samples by: use {typed}")
         if n is not None:
             check_most(key, n)
             self.check_count(n, f"{key} is {n}", "take more")
@@ -113,7 +116,8 @@ class Metrics:
         needed = self.needed
         if n < needed:
             key = next(score.key for score in self.scores if score.smallest == needed)
-            possible = ",".join(score.key for score in self.scores if score.smallest <= n)
+            enough = (score.key for score in self.scores if score.smallest <= n)
+            possible = ",".join(key for key in enough if key not in OF_LAWS)
             others = f", or use {option}'scores=[{possible}]'" if possible else ""
             raise ValueError(f"{fact}; scores.{key} needs {needed} or more: {remedy}{others}")
 

@@ -77,7 +77,7 @@ def test_the_cost_of_the_run_is_part_of_the_cost_and_its_directory_is_needed_no_
         (("network.width=16",), r"whose network differs from this one in \d+ weights, the first"),
         (("process=mean_flow",), "was trained by FlowMatching, and this one is trained by MeanFlow"),
         (("init.fingerprint=abc",), "init.fingerprint is abc, which is not that of"),
-        (("init.run_dir=nowhere",), "init.run_dir is nowhere, which holds no finished run: give"),
+        (("init.run_dir=nowhere",), "init.run_dir is nowhere, which is not a directory: give"),
         (("init.run_dir=null", "init.fingerprint=abc"), "init.fingerprint is abc, without a run"),
     ],
 )

@@ -66,3 +66,8 @@ def test_what_does_not_fit_is_refused_by_its_place(node: dict[str, Any], message
 
 def test_a_legal_tree_passes() -> None:
     schema.check({"_target_": "genbench.training.budget.Budget", "images": 3, "seconds": None}, "budget")
+
+
+def test_a_scale_that_training_fixed_is_named_where_sampling_has_none() -> None:
+    with pytest.raises(ValueError, match=r"fixed by the training \(process.scale\)"):
+        schema.sampling_key("guidance.scale", ["process.scale", "process.steps"])

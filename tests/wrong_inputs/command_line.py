@@ -126,7 +126,15 @@ ROWS = (
         "main conditional=true guidance=classifier_outside guidance.network=noisy",
         ("guidance=classifier_outside guidance_network=noisy guidance.weights=PATH",),
     ),
-    Wrong("main guidance=auto", ("guidance.guide.run_dir has no value",)),
+    Wrong(
+        "main metrics=none scores=[fid]",
+        ("scores is of samples, and metrics=none", "add metrics=standard", "--set metrics=standard"),
+    ),
+    Wrong(
+        "main model=consistency init.run_dir=nosuch",
+        ("init.run_dir is nosuch, which is not a directory",),
+    ),
+    Wrong("main guidance=auto", ("guidance.guide.run_dir has no value", "VALUE, the directory of the run")),
     Wrong("main guidance=classifier_of_run", ("guidance.classifier.run_dir has no value",)),
     Wrong("main model=cascade base_model=run", ("base_model.run_dir has no value",)),
     Wrong("main model=cascade base=flow", ("does not accept base", "Did you mean base_model?")),

@@ -266,12 +266,15 @@ def training(cost: Cost) -> str:
     rate = f"{speed:,.0f}" if speed is not None and speed >= 100 else written(speed)
     energy = "" if cost.training_joules is None else f", {with_unit(cost.training_joules, 'J')}"
     early = "" if cost.ended_early is None else f"; budget not spent: {in_one_line(cost.ended_early)}"
-    start = cost.start_images and f"{cost.start_images:,} of the run that it started from"
-    first = f", after {start} ({with_unit(cost.start_seconds, 's')} of these)" if start else ""
+    seconds, first = cost.training_seconds, ""
+    if cost.start_images:  # the seconds are those of both runs
+        seconds -= cost.start_seconds or 0
+        start = f"{cost.start_images:,} images in {with_unit(cost.start_seconds, 's')}"
+        first = f", after {start} of the run that it started from"
     skipped = f", {cost.skipped_batches:,} batches skipped" if cost.skipped_batches else ""
     return (
-        f"{written(cost.images_seen)} images in {with_unit(cost.training_seconds, 's')}{first}{fitting} "
-        f"({rate} images/s), {with_unit(cost.training_flops, OPERATIONS)}{energy}{skipped}{early}"
+        f"{written(cost.images_seen)} images in {with_unit(seconds, 's')}{fitting} "
+        f"({rate} images/s){first}, {with_unit(cost.training_flops, OPERATIONS)}{energy}{skipped}{early}"
     )
 
 

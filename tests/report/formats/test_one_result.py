@@ -1,12 +1,13 @@
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from genbench.records.result import Likelihood, Result
+from genbench.records.result import Cost, Likelihood, Result
 from genbench.report import print_result
-from genbench.report.formats.one_result import bits, few_samples
+from genbench.report.formats.one_result import bits, few_samples, training
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,{}]"
 
@@ -170,6 +171,14 @@ def test_a_frechet_distance_of_few_samples_is_called_biased_once() -> None:
     (line,) = few_samples(few)
     assert line.startswith("Biased: n=639 is below 10 x 64 features")
     assert few_samples({"fid[digits-cnn-v1,n=640,ref=train,ema]": 1.0}) == []
+
+
+def test_a_run_that_began_with_another_one_shows_its_own_seconds_and_those_of_the_other() -> None:
+    cost = Cost(images_seen=320, training_seconds=9.0, images_per_second=80.64)
+    later = replace(cost, start_images=640, start_seconds=5.04)
+    assert training(later).startswith(
+        "320 images in 3.96 s (80.64 images/s), after 640 images in 5.04 s of the run that it started from"
+    )
 
 
 def test_bits_per_dimension_say_of_how_many_images() -> None:
