@@ -216,7 +216,7 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     may_guide = "guidance" in accepted and (group == "guidance" or group not in accepted)
     if may_guide and (outside := of_outside_classifier(key, given_value)):
         return outside
-    if group in OF_SCORES and group not in accepted:
+    if group in OF_SCORES and (there := composed_without(key, words)) and group not in there:
         return f"{group} is of samples, and metrics=none and metrics=likelihood draw none: {WITH_SCORES}"
     models = [name for name in options("model") if group in accepted_groups([f"model={name}"])[1]]
     if is_group(key) or (models and group not in accepted):

@@ -16,7 +16,7 @@ ROWS = (
     ),
     Wrong(
         "main model=diffusers model.path=/no/where",
-        ("/no/where holds no model_index.json", "save_pretrained"),
+        ("model.path is '/no/where', which is not a folder", "USER/NAME"),
     ),
     Wrong("main model=diffusers model.path=pipeline", ("no model_index.json", "save_pretrained"), empty),
     Wrong(
