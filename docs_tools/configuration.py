@@ -243,7 +243,8 @@ def section(title: str, names: tuple[str, ...]) -> str:
 
 def described_group(group: str) -> str:
     """Return a group: its heading, the models that accept it, its options and their settings."""
-    whose = [] if group in EVERY else [f"Accepted by {', '.join(users(group))}.\n"]
+    by = [] if group in EVERY else users(group)
+    whose = [f"Accepted by {', '.join(by)}.\n"] if by else []
     return "\n".join([f"### {group}\n", *whose, tables(group)])
 
 
