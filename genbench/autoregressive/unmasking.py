@@ -19,7 +19,7 @@ class Proposal(NamedTuple):
     masked: Tensor
     """The tokens that are masked: (B, N) bool."""
     total: Tensor
-    """How many were masked at the start: (B,) int64."""
+    """Number of tokens that were masked at the start, of each image: (B,) int64."""
     log_p: Tensor
     """log p of the value proposed for each token: (B, N) float32."""
 

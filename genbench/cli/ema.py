@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genbench.cli.output import NewFolder, check_new, say
-from genbench.cli.sampling_options import listed
+from genbench.cli.sampling_options import Measured, listed
 from genbench.cli.verb import (
     ConfigDir,
     Device,
@@ -60,14 +60,7 @@ class EmaLengths:
             help="Number of samples for each average. Default: as many as the run drew.",
         ),
     ] = None
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Another setting of data and metrics, such as 'scores=[fid,kid]'; repeatable.",
-        ),
-    ] = None
+    settings: Measured = None
     device: Device = "auto"
     config_dir: ConfigDir = None
 

@@ -11,6 +11,7 @@ import typer
 from genbench.cli.output import NewFolder, check_new, say
 from genbench.cli.sampling_options import (
     Label,
+    Measured,
     Model,
     PromptFile,
     PromptText,
@@ -203,14 +204,7 @@ class SamplerSweep:
             help="Number of samples for each row. Default: as many as the run drew.",
         ),
     ] = None
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Another setting of data and metrics, such as 'scores=[fid,caption_accuracy]'; repeatable.",
-        ),
-    ] = None
+    settings: Measured = None
     validation: Annotated[
         bool,
         typer.Option(

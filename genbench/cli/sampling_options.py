@@ -9,6 +9,7 @@ import typer
 
 __all__ = [
     "Label",
+    "Measured",
     "Model",
     "PromptFile",
     "PromptText",
@@ -66,6 +67,15 @@ Sampler = Annotated[
         "conf/unmasking. Default: the run's own.",
     ),
 ]
+Measured = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another setting of data and metrics, such as 'scores=[fid,kid]'; repeatable.",
+    ),
+]
+"""Settings of the scores that a verb computes of several variants of one run."""
 Settings = Annotated[
     list[str] | None,
     typer.Option(

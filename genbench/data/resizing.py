@@ -57,7 +57,7 @@ def crop_resized(image: Image.Image, crop: int, size: int) -> Image.Image:
 
 
 RESIZES: Mapping[str, Resize] = {"lanczos": lanczos, "box": box, "adm": adm}
-"""Values of `data.resize`."""
+"""The ways of resizing that `data.resize` chooses from, each with its function."""
 
 
 def check_resize(name: str) -> Resize:

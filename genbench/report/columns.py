@@ -28,7 +28,7 @@ BEST = ("best_images_seen", "best_by", "best_value", *(f"best_{name}" for name i
 """
 CONVERGED_BITS = 0.005  # per dimension: what finer steps of an integrated likelihood may change
 AT_TARGET = ("target_seconds", "target_images_seen")
-"""What a training with budget.until has once its target is reached."""
+"""Columns of a training with budget.until that have values once its target is reached."""
 TARGET = ("target_seconds", "target_images_seen", "target_value", "target_checks", "checking_seconds")
 SEEN = ("parameters", "images_seen", "training_flops")
 TRAINING = (*SEEN, "training_seconds", "images_per_second", "training_joules", *TARGET)

@@ -21,7 +21,7 @@ class FrozenWeights(nn.Module):
     origin: str = "weights"
     """The weights in words, for the message."""
     companion: str = "files beside the weights"
-    """What `beside` is a hash of, in words."""
+    """Name, in words, of the files of which `beside` is a hash."""
     beside: int = 0
 
     def freeze(self, *, beside: int = 0) -> None:

@@ -37,7 +37,7 @@ class Mixture(NamedTuple):
     """A sum of stored averages that stands for another average: a weight for each, which sum to 1."""
 
     weights: Tensor
-    """(n,) float64."""
+    """The weight of each snapshot in the mixture, (n,) float64; they sum to 1."""
     error: float
     """L2 distance of the sum's profile from the one asked for, divided by the norm of that one."""
 

@@ -46,7 +46,7 @@ class Trained:
     best: Best | None = None
     """The best validation so far, of a training with validation images."""
     target_checks: TargetChecks | None = None
-    """What checks of the target found, of a training with budget.until."""
+    """Results of the checks of the target, of a training with budget.until."""
     scalers: dict[str, LossScaler] = field(default_factory=dict)
     """Scale of the loss of each phase under float16; {} in other precisions."""
     snapshots: Snapshots | None = None
