@@ -79,13 +79,16 @@ def group_norm_of_8(channels: int, *, affine: bool = True) -> GroupNorm:
     return GroupNorm(channels // 8 if channels % 8 == 0 else 1, channels, affine=affine)
 
 
-def halvings(height: int, width: int) -> list[tuple[int, int]]:
-    """Sizes (h, w) of maps from the image down to at most 4x4, each half of the one before, rounded up.
+def halvings(
+    height: int, width: int, *, largest: int = SMALLEST_MAP, fewest: int = FEWEST_MAPS
+) -> list[tuple[int, int]]:
+    """Sizes (h, w) of maps from the image down, each half of the one before, rounded up.
 
-    They are three at least. A generator's maps are these from the last to the first.
+    largest: side of the last map at most. fewest: maps at least.
+    A generator's maps are these from the last to the first.
     """
     sizes = [(height, width)]
-    while max(sizes[-1]) > SMALLEST_MAP or len(sizes) < FEWEST_MAPS:
+    while max(sizes[-1]) > largest or len(sizes) < fewest:
         sizes.append(halved(*sizes[-1]))
     return sizes
 
