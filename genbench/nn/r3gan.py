@@ -22,11 +22,11 @@ GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # of weights before a leaky ReLU, by which v
 
 
 class R3GANGenerator(GeneratorNetwork):
-    """Latents to images: a learned map, its channels scaled by the latent, then residual blocks and doublings.
+    """Latents to images: a learned map, its channels scaled by the latent, then residual blocks, doublings.
 
     h = basis * linear(z, e(y)); at each size `blocks` residual blocks; a 1x1 convolution makes the image, of
     any range (no tanh).
-    shape: (C, H, W) of the images, any H and W. num_classes: above 0, labels have an embedding of latent_size.
+    shape: (C, H, W) of the images, any H and W. num_classes: above 0, labels are embedded as a latent is.
     width: channels of each map over its multiplier; multipliers: from the largest map down, None: all 1.
     group_size: channels of a group of the 3x3 convolutions, which have 2 width.
     Raises ValueError on a width, multipliers, blocks or group_size that no network can have.
@@ -110,7 +110,7 @@ class R3GANDiscriminator(DiscriminatorNetwork):
 
 
 class Residual(nn.Module):
-    """x + reduce(act(group(act(expand(x))))), act a leaky ReLU; the reduction is 0 at the start: the identity.
+    """x + reduce(act(group(act(expand(x))))), act a leaky ReLU; reduce is 0 at the start: the identity.
 
     expand and reduce are 1x1 convolutions, group a 3x3 convolution in groups, of EXPANSION * channels.
     gain: of the standard deviation of the first two layers' weights. x (B, C, H, W) -> (B, C, H, W).
@@ -148,7 +148,7 @@ def residual_stages(of: str, widths: Sequence[int], blocks: int, group_size: int
                 f"network.{of}.group_size is {group_size}; it must divide the {EXPANSION * width} channels "
                 f"inside a block of width {width}, e.g. {EXPANSION * width} for a single group"
             )
-    # A branch of m = 3 layers wants L^(-1 / (2 m - 2)), so that a step changes the output as much at any depth.
+    # Of a branch of m = 3 layers, L^(-1 / (2 m - 2)): a step changes the output as much at any depth.
     gain = GAIN * (blocks * len(widths)) ** -0.25
     return nn.ModuleList(
         nn.Sequential(*(Residual(width, group_size, gain=gain) for _ in range(blocks))) for width in widths
