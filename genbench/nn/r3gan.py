@@ -13,7 +13,7 @@ from genbench.nn.blocks import label_embedding, zero
 from genbench.nn.gan_blocks import SLOPE, block_widths, halvings
 from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
 
-__all__ = ["R3GANDiscriminator", "R3GANGenerator", "blurred"]
+__all__ = ["R3GANDiscriminator", "R3GANGenerator"]
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 LARGEST_BASIS = 7  # side; it is 4x4 for sides that are powers of two, and 7x7 for 28x28 images
@@ -54,15 +54,15 @@ class R3GANGenerator(GeneratorNetwork):
         self.basis = nn.Parameter(torch.randn(widths[0], *self.sizes[0]))
         self.enter = scaled(nn.Linear(latent_size * (2 if num_classes else 1), widths[0], bias=False))
         self.stages = residual_stages("generator", widths, blocks, group_size)
-        self.changes = nn.ModuleList(channel_change(a, b) for a, b in pairwise(widths))
+        self.doublings = nn.ModuleList(Doubling(a, b) for a, b in pairwise(widths))
         self.leave = scaled(nn.Conv2d(widths[-1], channels, 1, bias=False))
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         if self.label is not None:
             z = torch.cat([z, self.label(y)], dim=1)  # (B, 2 L)
         h = self.stages[0](self.basis * self.enter(z)[:, :, None, None])  # (B, widths[0], h, w)
-        for change, stage, size in zip(self.changes, self.stages[1:], self.sizes[1:], strict=True):
-            h = stage(blurred(F.interpolate(change(h), size=size)))
+        for doubling, stage, size in zip(self.doublings, self.stages[1:], self.sizes[1:], strict=True):
+            h = stage(doubling(h, size))
         return self.leave(h)  # (B, C, H, W)
 
 
@@ -93,7 +93,7 @@ class R3GANDiscriminator(DiscriminatorNetwork):
         widths = block_widths("discriminator", width, multipliers, len(sizes))
         self.enter = scaled(nn.Conv2d(channels, widths[0], 1, bias=False))
         self.stages = residual_stages("discriminator", widths, blocks, group_size)
-        self.changes = nn.ModuleList(channel_change(a, b) for a, b in pairwise(widths))
+        self.halvings = nn.ModuleList(Halving(a, b) for a, b in pairwise(widths))
         last, (height, breadth) = widths[-1], sizes[-1]
         self.basis = nn.Parameter(torch.randn(last, height, breadth) * (height * breadth) ** -0.5)
         self.head = scaled(nn.Linear(last, last if num_classes else 1, bias=False))
@@ -103,8 +103,8 @@ class R3GANDiscriminator(DiscriminatorNetwork):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stages[0](self.enter(x))  # (B, widths[0], H, W)
-        for change, stage in zip(self.changes, self.stages[1:], strict=True):
-            h = stage(change(F.avg_pool2d(blurred(h), 2, ceil_mode=True)))
+        for halving, stage in zip(self.halvings, self.stages[1:], strict=True):
+            h = stage(halving(h))
         features = self.head((h * self.basis).sum((2, 3)))  # (B, 1) or (B, F)
         return (features if self.label is None else features * self.label(y)).sum(1)
 
@@ -127,6 +127,55 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = F.leaky_relu(self.group(F.leaky_relu(self.expand(x), SLOPE)), SLOPE)
         return x + self.reduce(h)
+
+
+class Doubling(nn.Module):
+    """A 1x1 convolution where the number of channels changes, then a map of twice the size by interpolation.
+
+    The filter is [1, 3, 3, 1] / 4 on each axis, of zeros beyond the border: a new pixel is 3/4 of the nearest
+    old one and 1/4 of the next.
+    """
+
+    kernel: Tensor
+    """The same filter for each channel, (outputs, 1, 4, 4)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.change = channel_change(inputs, outputs)
+        self.register_buffer("kernel", 4 * smoothing(outputs), persistent=False)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """x (B, inputs, h, w) -> (B, outputs, *size), each side 2 h or 2 h - 1."""
+        h = F.conv_transpose2d(self.change(x), self.kernel, stride=2, padding=1, groups=len(self.kernel))
+        return h[:, :, : size[0], : size[1]]
+
+
+class Halving(nn.Module):
+    """A map of half the size by the filter [1, 3, 3, 1] / 8, then a 1x1 convolution to another width.
+
+    Zeros lie beyond the border. An odd side is halved rounding up: x (B, inputs, h, w) -> (B, outputs, ..).
+    """
+
+    kernel: Tensor
+    """The same filter for each channel, (inputs, 1, 4, 4)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("kernel", smoothing(inputs), persistent=False)
+        self.change = channel_change(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        return self.change(F.conv2d(x, self.kernel, stride=2, padding=1, groups=len(self.kernel)))
+
+
+def smoothing(channels: int) -> Tensor:
+    """The filter [1, 3, 3, 1] / 8 on both axes, which sums to 1, once for each channel: (channels, 1, 4, 4).
+
+    It is the published [1, 2, 1] after each pixel is doubled, or before four are averaged.
+    """
+    axis = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    return axis.outer(axis).repeat(channels, 1, 1, 1)
 
 
 def map_sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -169,12 +218,3 @@ def scaled(layer: Layer, gain: float = 1.0) -> Layer:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
-
-
-def blurred(x: Tensor) -> Tensor:
-    """x (B, C, H, W) by the filter [1, 2, 1] / 4 on each axis, zeros beyond the border -> (B, C, H, W).
-
-    After doubling each pixel, or before averaging four, the filter of the resampling is [1, 3, 3, 1].
-    Two box filters of 2x2 do it, which are differentiable any number of times.
-    """
-    return F.avg_pool2d(F.avg_pool2d(x, 2, stride=1, padding=1), 2, stride=1)

@@ -9,13 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.gans.penalty import squared_slopes
-from genbench.nn.r3gan import R3GANDiscriminator, R3GANGenerator, Residual, blurred
+from genbench.nn.r3gan import Doubling, Halving, R3GANDiscriminator, R3GANGenerator, Residual
 from genbench.runtime.precision import BFloat16
 
 Network = TypeVar("Network", bound=nn.Module)
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64), (2, 9, 5), (1, 1, 7), (1, 4, 20)]
 SMALL = (2, 9, 5)
-KERNEL = torch.tensor([1.0, 3.0, 3.0, 1.0]).outer(torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 
 
 @pytest.fixture(autouse=True)
@@ -92,22 +91,32 @@ def test_a_logit_is_linear_in_the_embedding_of_its_label() -> None:
     torch.testing.assert_close(read(x, torch.ones(3).long()), -2 * read(x, torch.zeros(3).long()))
 
 
-def test_doublings_and_halvings_filter_by_1_3_3_1_as_published() -> None:
-    """By a strided convolution and its transpose, of zeros beyond the border."""
+def test_resampling_is_the_published_filter_of_doubled_and_of_averaged_pixels() -> None:
+    """[1, 2, 1] / 4 on each axis, of zeros beyond the border."""
     x = torch.randn(2, 3, 6, 8, dtype=torch.float64)
-    kernel, flat = KERNEL.double()[None, None], x.flatten(0, 1)[:, None]
-    up = F.conv_transpose2d(flat, 4 * kernel, stride=2, padding=1).view(2, 3, 12, 16)
-    down = F.conv2d(flat, kernel, stride=2, padding=1).view(2, 3, 3, 4)
-    torch.testing.assert_close(blurred(F.interpolate(x, size=(12, 16))), up)
-    torch.testing.assert_close(F.avg_pool2d(blurred(x), 2), down)
+    axis = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64) / 4
+    blur = axis.outer(axis).repeat(3, 1, 1, 1)
+    up = F.conv2d(F.interpolate(x, scale_factor=2), blur, padding=1, groups=3)
+    down = F.avg_pool2d(F.conv2d(x, blur, padding=1, groups=3), 2)
+    torch.testing.assert_close(Doubling(3, 3).double()(x, (12, 16)), up)
+    torch.testing.assert_close(Halving(3, 3).double()(x), down)
 
 
-def test_the_filter_keeps_constants_and_means_away_from_the_border() -> None:
-    constant = blurred(torch.ones(1, 1, 6, 6))
-    torch.testing.assert_close(constant[:, :, 1:-1, 1:-1], torch.ones(1, 1, 4, 4))
-    dot = torch.zeros(1, 1, 6, 6)
+def test_resampling_keeps_constants_and_means_away_from_the_border() -> None:
+    up, down = Doubling(1, 1)(torch.ones(1, 1, 4, 4), (8, 8)), Halving(1, 1)(torch.ones(1, 1, 8, 8))
+    torch.testing.assert_close(up[:, :, 1:-1, 1:-1], torch.ones(1, 1, 6, 6))
+    torch.testing.assert_close(down[:, :, 1:-1, 1:-1], torch.ones(1, 1, 2, 2))
+    dot = torch.zeros(1, 1, 8, 8)
     dot[0, 0, 2, 3] = 5.0
-    torch.testing.assert_close(blurred(dot).sum(), dot.sum())
+    torch.testing.assert_close(Doubling(1, 1)(dot, (16, 16)).mean(), dot.mean())
+    torch.testing.assert_close(Halving(1, 1)(dot).mean(), dot.mean())
+
+
+def test_odd_maps_are_halved_rounding_up_and_doubled_without_the_last_row() -> None:
+    x = torch.randn(1, 2, 5, 3)
+    padded = F.pad(x, (0, 1, 0, 1))
+    torch.testing.assert_close(Halving(2, 2)(x), Halving(2, 2)(padded))
+    torch.testing.assert_close(Doubling(2, 2)(x, (9, 6)), Doubling(2, 2)(x, (10, 6))[:, :, :9])
 
 
 def of_a_block(channels: int, group_size: int) -> int:
