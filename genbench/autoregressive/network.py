@@ -2,27 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from genbench.autoregressive.pixel_law import PixelLaw
+from genbench.probability.token_cache import Cache
 
 __all__ = ["Cache", "CausalNetwork", "MaskedNetwork", "TokenNetwork"]
-
-
-@dataclass
-class Cache:
-    """The state of a network between two tokens of sampling, so that nothing is computed twice.
-
-    A new one belongs to each batch of samples; the network fills it on the first token.
-    """
-
-    position: int = 0
-    """The number of the token whose answer is next."""
-    layers: list[tuple[Tensor, ...]] = field(default_factory=list)
-    """The state of each layer, in the form that the network chooses."""
 
 
 class TokenNetwork(nn.Module):

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from genbench.diffusion.guidance import ClassifierFree, Unguided
 from genbench.flows.base_distribution import Base
 from genbench.flows.dequantization import Dequantization
-from genbench.flows.transform import Transform, TwoWay
+from genbench.flows.network import CausalNet
+from genbench.flows.transform import Away, Guidable, Transform, TwoWay
 from genbench.generator import Latent, Likelihood, Loss, Rng, Y
 from genbench.runtime import global_batch
 from genbench.runtime.precision import full_precision
 from genbench.runtime.rng import fork
+from genbench.text.legal import labels_of
 
 __all__ = ["NormalizingFlow"]
 
@@ -28,10 +31,13 @@ class NormalizingFlow(Latent, Likelihood):
     loss is -log p in nats a dimension.
     flow: f from v in [0, 256)^D, (B, C, H, W), to z (B, D).
     dequantization: the distribution of u, and how often it is drawn for log_prob, which is a lower bound.
+    decode applies its `clean`, which takes Gaussian noise off.
     base: the distribution of z.
     temperature: the factor of z in sampling; 1 is the model, less is nearer to its mode.
     check_every, tolerance: every so many steps of training the greatest error of f^-1(f(v)), in grey levels,
     is measured (0: never), and must be at most the tolerance.
+    guidance: classifier-free, of decode alone, or none; a flow that is Guidable takes it. log_prob is that of
+    the model without guidance.
     Raises ValueError on numbers outside their range, FloatingPointError where the flow is no longer
     invertible in floating point.
     Source: Rezende & Mohamed 2015; Dinh et al. 2017, Eq. 2 and 3.
@@ -53,6 +59,7 @@ class NormalizingFlow(Latent, Likelihood):
         temperature: float = 1.0,
         check_every: int = 200,
         tolerance: float = 0.5,
+        guidance: Unguided | ClassifierFree | None = None,
     ) -> None:
         super().__init__(shape, num_classes)
         if not temperature >= 0:
@@ -64,7 +71,15 @@ class NormalizingFlow(Latent, Likelihood):
                 f"model.tolerance is {tolerance}; it must be at least {FINEST_TOLERANCE} grey levels, the "
                 "rounding of float32, e.g. 0.5"
             )
+        if dequantization.spills and not all(x.takes_any for x in flow.modules() if isinstance(x, Transform)):
+            raise ValueError(
+                "dequantization=gaussian makes numbers below black and above white, which pixels=logit "
+                "cannot take: use pixels=plain, or dequantization=uniform"
+            )
         self.flow, self.dequantization, self.base = TwoWay(flow), dequantization, base
+        self.guidance = guidance or Unguided()
+        self.check_guidance()
+        self.inverts = not (dequantization.cleans or isinstance(guidance, ClassifierFree))
         self.temperature, self.check_every, self.tolerance = temperature, check_every, tolerance
         self.bound, self.method = dequantization.bound, dequantization.method
         self.latent_shape = (math.prod(self.shape),)
@@ -77,10 +92,18 @@ class NormalizingFlow(Latent, Likelihood):
         """
         return []
 
+    def networks(self) -> list[nn.Module]:
+        """Return the flow, which is one pass of all its networks, or the networks of a flow that draws token
+        by token: its inverse is a pass of each network for each token.
+        """
+        causal = [module for module in self.flow.modules() if isinstance(module, CausalNet)]
+        return [*causal] or super().networks()
+
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
+        self.check_batch(x, y)
         # Training takes one draw of u, whose mean is the bound.
-        prior, log_det, log_q = self.parts(x, y)
+        prior, log_det, log_q = self.parts(x, self.guidance.labels(labels_of(y)))
         dimensions = math.prod(self.shape)
         total = -(prior + log_det - log_q).mean() / dimensions
         if global_batch.is_whole():
@@ -95,6 +118,7 @@ class NormalizingFlow(Latent, Likelihood):
         The random state is restored, so that the losses of the parts draw the noise that the layers were
         initialised with.
         """
+        self.check_batch(x, y)
         if self.training and step == 0:
             # The random state is restored afterwards; no gradient is taken.
             with fork(x.device), frozen(self):
@@ -103,6 +127,7 @@ class NormalizingFlow(Latent, Likelihood):
 
     def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         """log (1/n) sum_i p(v_i) / q(u_i | x) over n = `dequantization.draws` draws: (B,) nats."""
+        self.check_batch(x, y)
         draws = self.dequantization.draws
         # A generator: one draw at a time is in memory.
         parts = (self.parts(x, y) for _ in range(draws))
@@ -124,25 +149,61 @@ class NormalizingFlow(Latent, Likelihood):
 
     @torch.no_grad()
     def decode(self, z: Tensor, y: Y = None) -> Tensor:
+        """Map latents to images under the guidance, and take Gaussian noise off: (B, D) -> (B, C, H, W)."""
         self.check_labels(y, len(z))
-        v, _ = self.map(z, y, reverse=True)
+        labels, away = self.guided(labels_of(y))
+        v, _ = self.map(z, labels, reverse=True, away=away)
+        v = self.dequantization.clean(v, lambda v: torch.stack(self.density(v, labels)).sum(0))
         return finite((v - 0.5) / 127.5 - 1, "images")
 
+    def guided(self, y: Tensor | None) -> tuple[Tensor | None, Away | None]:
+        """Return the labels (B,) or None that samples are drawn for, and what they are guided away from."""
+        guidance = self.guidance
+        if not isinstance(guidance, ClassifierFree) or guidance.scale == 1 or y is None:
+            return y, None
+        nothing = torch.full_like(y, guidance.null)
+        return (y, Away(nothing, guidance.scale)) if guidance.scale else (nothing, None)
+
     def parts(self, x: Tensor, y: Y) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log p(z), log |det df/dv| and log q(u | x) of a batch x (B, C, H, W): (B,) nats each."""
-        self.check_batch(x, y)
+        """Return log p(z), log |det df/dv| and log q(u | x) of a batch x (B, C, H, W): (B,) nats each.
+        y may hold the null class of a guidance, which is no label of the data.
+        """
         v, log_q = self.dequantization(grey_levels(x), y)
+        return *self.density(v, y), log_q
+
+    def density(self, v: Tensor, y: Y) -> tuple[Tensor, Tensor]:
+        """Return log p(z) and log |det df/dv| of real numbers v (B, C, H, W): (B,) nats each."""
         z, log_det = self.map(v, y)
         assert log_det is not None  # it is on the way back alone
-        return self.base.log_prob(z), log_det, log_q
+        return self.base.log_prob(z), log_det
 
-    def map(self, x: Tensor, y: Y, *, reverse: bool = False) -> tuple[Tensor, Tensor | None]:
+    def map(
+        self, x: Tensor, y: Y, *, reverse: bool = False, away: Away | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Apply the flow or its inverse (see TwoWay) in plain float32: no autocast, and no TF32 on a GPU.
 
-        (B, C, H, W) -> (B, D) and log_det (B,); reverse: back, without log_det.
+        (B, C, H, W) -> (B, D) and log_det (B,); reverse: back, without log_det, and guided where `away` is
+        given.
         """
         with full_precision(x.device):
-            return self.flow(x, y, reverse=reverse)
+            return self.flow(x, y, reverse=reverse, away=away)
+
+    def check_guidance(self) -> None:
+        """Raise ValueError on a guidance that this flow cannot have."""
+        guidance = self.guidance
+        guidance.check(labels_of(self.example()[1]))
+        if isinstance(guidance, Unguided):
+            return
+        if not isinstance(guidance, ClassifierFree) or not isinstance(self.flow.transform, Guidable):
+            raise ValueError(
+                f"guidance is {type(guidance).__name__}, which {type(self.flow.transform).__name__} cannot "
+                "have: use guidance=none, or model=tarflow with guidance=classifier_free"
+            )
+        if (guidance.low, guidance.high) != (0, 1):
+            raise ValueError(
+                f"guidance.interval is {[guidance.low, guidance.high]}, a range of times, and a flow has "
+                "none: leave it at [0, 1]"
+            )
 
     @torch.no_grad()
     def check_inverse(self, x: Tensor, y: Y, step: int) -> None:

@@ -1,7 +1,8 @@
 """Dequantization, from bytes to real numbers: noise that fills the bucket of each grey level."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, cast
 
 import torch
@@ -12,11 +13,11 @@ from genbench.flows.base_distribution import StandardNormal
 from genbench.flows.coupling import Affine, Checkerboard
 from genbench.flows.network import CouplingNets
 from genbench.flows.transform import per_image
-from genbench.probability.buckets import LEVELS
+from genbench.probability.buckets import LEVELS, gaussian_log_prob
 from genbench.probability.counts import MOST_LAYERS, MOST_PASSES, check_count
 from genbench.runtime import global_batch
 
-__all__ = ["Dequantization", "UniformDequantization", "VariationalDequantization"]
+__all__ = ["Dequantization", "GaussianDequantization", "UniformDequantization", "VariationalDequantization"]
 
 
 class Dequantization(nn.Module, ABC):
@@ -34,6 +35,10 @@ class Dequantization(nn.Module, ABC):
     """The kind of number that the flow's log_prob is, as genbench.generator.Likelihood has it."""
     noise_name: str
     """Kind of noise in one word, as `method` of a result names it: uniform, variational."""
+    spills = False
+    """True where v can lie outside [0, 256), which not every flow takes."""
+    cleans = False
+    """True where `clean` changes samples."""
 
     def __init__(self, *, draws: int = 1) -> None:
         super().__init__()
@@ -53,6 +58,13 @@ class Dequantization(nn.Module, ABC):
         Noise comes from torch's default generator.
         """
 
+    def clean(self, v: Tensor, log_density: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return samples v (B, C, H, W) of the flow as they are shown; by default unchanged.
+
+        log_density: that of the flow, (B, C, H, W) -> (B,) nats, which gradients go through.
+        """
+        return v
+
 
 class UniformDequantization(Dequantization):
     """q = 1, u ~ U[0, 1). Papers often report one draw of this bound as the exact likelihood; it is a bound.
@@ -64,6 +76,53 @@ class UniformDequantization(Dequantization):
 
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return levels + global_batch.uniform_like(levels), levels.new_zeros(len(levels))
+
+
+class GaussianDequantization(Dequantization):
+    """v = k + 1/2 + 127.5 sigma eps, eps ~ N(0, I): noise that covers many grey levels, taken off samples.
+
+    A sample v becomes v + (127.5 sigma)^2 grad log p(v), the mean of the clean image given v (Tweedie).
+    The bound is that of the model which draws v from the flow, adds noise of the same sigma again, and
+    rounds: log P(k) >= E_q [log p(v) + log P(k | v) - log q(v | k)], P(k | v) the discretised N(v, sigma^2).
+    What `forward` answers as log q is log q(v | k) - log P(k | v). The noise counts in full: bits per
+    dimension compare flows of one sigma, not with those of other noise.
+    sigma: of images in [-1, 1]. denoise: False shows samples with their noise.
+    Raises ValueError on a sigma that is not in (0, 1].
+    Source: Zhai et al. 2024, Section 2.3 and 2.4; Tweedie's formula: Robbins 1956, Efron 2011, Eq. 1.4.
+    """
+
+    noise_name = "Gaussian"
+    spills = True
+
+    def __init__(self, *, sigma: float = 0.05, denoise: bool = True, draws: int = 1) -> None:
+        super().__init__(draws=draws)
+        if not 0 < sigma <= 1:
+            raise ValueError(
+                f"dequantization.sigma is {sigma}; it must be above 0 and at most 1, of images in [-1, 1], "
+                "e.g. 0.05"
+            )
+        self.sigma, self.cleans = sigma, denoise
+        self.levels = sigma * (LEVELS - 1) / 2  # sigma in grey levels
+
+    def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        eps = global_batch.normal_like(levels)
+        log_q = StandardNormal().log_prob(eps) - levels[0].numel() * math.log(self.levels)
+        return levels + 0.5 + self.levels * eps, log_q - self.log_decoder(levels, eps)
+
+    def log_decoder(self, levels: Tensor, eps: Tensor) -> Tensor:
+        """log P(k | v) at v = k + 1/2 + 127.5 sigma eps, of levels and eps (B, C, H, W): (B,) nats."""
+        x = levels / ((LEVELS - 1) / 2) - 1
+        log_sigma = x.new_tensor(self.sigma).log()
+        return per_image(gaussian_log_prob(x, x + self.sigma * eps, log_sigma))
+
+    def clean(self, v: Tensor, log_density: Callable[[Tensor], Tensor]) -> Tensor:
+        if not self.cleans:
+            return v
+        with torch.enable_grad():  # samples are drawn without gradients
+            leaf = v.detach().requires_grad_()
+            # The sum over the batch: each image's gradient depends on its own term alone.
+            (score,) = torch.autograd.grad(log_density(leaf).sum(), leaf)
+        return v + self.levels**2 * score
 
 
 class VariationalDequantization(Dequantization):

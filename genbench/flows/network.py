@@ -1,12 +1,13 @@
-"""The networks of a flow's coupling layers: one abstract class between networks and flow."""
+"""The networks of a flow's layers: the abstract classes between networks and flow."""
 
 from abc import ABC, abstractmethod
 
-from torch import nn
+from torch import Tensor, nn
 
 from genbench.probability.counts import MOST_CHANNELS, MOST_KERNEL, check_count
+from genbench.probability.token_cache import Cache
 
-__all__ = ["CouplingNets"]
+__all__ = ["CausalNet", "CausalNets", "CouplingNets"]
 
 
 class CouplingNets(ABC):
@@ -34,4 +35,28 @@ class CouplingNets(ABC):
         """A new network with weights of its own, which answers 0 at first.
 
         x (B, inputs, H, W), y (B,) int64 where num_classes > 0 -> (B, outputs, H, W), for maps of any size.
+        """
+
+
+class CausalNet(nn.Module, ABC):
+    """Answers for each token of a sequence, from the tokens before it and the label; 0 at first."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """x (B, T, inputs), y (B,) int64 or None -> (B, T, outputs), the answer for token i by the tokens
+        before i alone.
+
+        y: a label, or the number K of classes for the null class, which None is too.
+        With a cache, the answer for token `cache.position` alone, (B, 1, outputs), and the position advances
+        by one; x then holds the tokens before it, and the rest of x has no influence.
+        """
+
+
+class CausalNets(ABC):
+    """Makes the networks of an autoregressive flow, one for each of its layers."""
+
+    @abstractmethod
+    def build(self, tokens: int, inputs: int, outputs: int) -> CausalNet:
+        """A new network with weights of its own for sequences of `tokens` tokens, which answers 0 at first:
+        (B, tokens, inputs) -> (B, tokens, outputs).
         """

@@ -33,6 +33,8 @@ class Logit(Transform):
     Papamakarios et al. 2017, Section 4.3 (1e-6 for MNIST).
     """
 
+    takes_any = False
+
     def __init__(self, alpha: float = 0.05) -> None:
         super().__init__()
         if not 0 < alpha < 0.5:

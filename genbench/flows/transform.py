@@ -6,11 +6,11 @@ Everything here computes in the dtype of x (networks alone may use less, see `ge
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
-__all__ = ["Composed", "Flatten", "Shape", "Transform", "TwoWay", "per_image"]
+__all__ = ["Away", "Composed", "Flatten", "Guidable", "Shape", "Transform", "TwoWay", "per_image"]
 
 Shape = tuple[int, int, int]
 
@@ -20,6 +20,9 @@ class Transform(nn.Module, ABC):
 
     inverse(forward(x)) = x, and log_det is the logarithm of the Jacobian's absolute determinant.
     """
+
+    takes_any = True
+    """False where only some real numbers can go in, such as those of [0, 256) into a logit."""
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -34,6 +37,23 @@ class Transform(nn.Module, ABC):
 
         inverse(forward(x)) = x up to rounding.
         """
+
+
+class Away(NamedTuple):
+    """Labels that an inverse is guided away from, (B,) int64, and the scale s of the guidance: the networks
+    answer raw_w + s (raw - raw_w), raw_w for these labels, so that s = 1 is no guidance.
+    """
+
+    y: Tensor
+    scale: float
+
+
+class Guidable(Transform, ABC):
+    """A bijection whose inverse can be guided: its networks answer for two labels, and away from one."""
+
+    @abstractmethod
+    def guided(self, z: Tensor, y: Tensor | None, away: Away) -> Tensor:
+        """The x (B, ...) that z becomes under guidance from the labels `away` to y; not the inverse then."""
 
 
 class Composed(Transform):
@@ -73,7 +93,8 @@ class Flatten(Transform):
 class TwoWay(nn.Module):
     """A transform whose two directions are both calls of the module, so that forward hooks count both.
 
-    forward(x, y) is (z, log_det); forward(z, y, reverse=True) is (x, None).
+    forward(x, y) is (z, log_det); forward(z, y, reverse=True) is (x, None), guided where `away` is given, of
+    a transform that is Guidable.
     """
 
     def __init__(self, transform: Transform) -> None:
@@ -81,8 +102,11 @@ class TwoWay(nn.Module):
         self.transform = transform
 
     def forward(
-        self, x: Tensor, y: Tensor | None = None, *, reverse: bool = False
+        self, x: Tensor, y: Tensor | None = None, *, reverse: bool = False, away: Away | None = None
     ) -> tuple[Tensor, Tensor | None]:
+        if away is not None:
+            assert isinstance(self.transform, Guidable)
+            return self.transform.guided(x, y, away), None
         return (self.transform.inverse(x, y), None) if reverse else self.transform(x, y)
 
 

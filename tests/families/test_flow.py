@@ -7,16 +7,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genbench.diffusion.guidance import ClassifierFree, Unguided
 from genbench.families.flow import NormalizingFlow
 from genbench.flows.architectures import Glow
+from genbench.flows.autoregressive import TarFlow
 from genbench.flows.base_distribution import StandardNormal
 from genbench.flows.coupling import Affine
-from genbench.flows.dequantization import Dequantization, UniformDequantization, VariationalDequantization
-from genbench.flows.pixels import Plain
+from genbench.flows.dequantization import (
+    Dequantization,
+    GaussianDequantization,
+    UniformDequantization,
+    VariationalDequantization,
+)
+from genbench.flows.pixels import Logit, Plain
 from genbench.flows.transform import Composed, Flatten, Transform
+from genbench.metrics.cost import PassCounter
+from genbench.nn.causal_transformer import CausalTransformers
 from genbench.nn.coupling import ConvNets
 from genbench.probability.buckets import LEVELS
-from tests.flows.laws import small_glow, small_realnvp
+from tests.flows.laws import shaken, small_glow, small_realnvp
 
 SHAPE = (1, 4, 4)
 D = math.prod(SHAPE)
@@ -34,6 +43,7 @@ def model(
     flow: Transform | None = None,
     noise: Dequantization | None = None,
     temperature: float = 1.0,
+    guidance: Unguided | ClassifierFree | None = None,
 ) -> NormalizingFlow:
     torch.manual_seed(0)
     return NormalizingFlow(
@@ -43,7 +53,15 @@ def model(
         dequantization=noise or UniformDequantization(),
         base=StandardNormal(),
         temperature=temperature,
+        guidance=guidance,
     )
+
+
+def tarflow(num_classes: int = 0) -> TarFlow:
+    """Two layers of four tokens."""
+    torch.manual_seed(0)
+    nets = CausalTransformers(num_classes, width=8, blocks=1, heads=2)
+    return TarFlow(SHAPE, pixels=Plain(), coupling=Affine(), networks=nets, layers=2)
 
 
 def trained(of: NormalizingFlow, steps: int = 5) -> NormalizingFlow:
@@ -238,3 +256,111 @@ def test_labels_change_likelihood_and_samples() -> None:
         torch.manual_seed(0)
         values.append(flow.log_prob(images(1), torch.tensor([label])))
     assert not torch.allclose(*values)
+
+
+def test_a_flow_of_tokens_takes_a_pass_of_each_layer_for_each_token() -> None:
+    """Denoising takes one more pass of each layer, for all tokens at once; guidance two rows a pass."""
+    clean, free = GaussianDequantization(), ClassifierFree(2)
+    of = {
+        2 * 4: model(flow=tarflow()),
+        2 * 4 + 2: model(flow=tarflow(), noise=clean),
+        2 * 2 * 4: model(2, flow=tarflow(2), guidance=free),
+        2 * 2 * 4 + 2: model(2, flow=tarflow(2), noise=clean, guidance=free),
+        1: model(),
+    }
+    for passes, flow in of.items():
+        y = torch.tensor([0, 1, 0]) if flow.num_classes else None
+        with PassCounter(flow.networks()) as counter:
+            flow.sample(3, y)
+        assert counter.passes(3) == passes
+
+
+def test_gaussian_data_under_gaussian_noise_have_the_mass_of_their_bucket() -> None:
+    """v is N(127.5, (1/2)^2) by the flow; the pixel is N(127.5, (1/2)^2 + s^2), rounded.
+
+    With s of a grey level and 500 draws; the mean log weight of one draw is below it.
+    """
+    shape, sigma = (1, 1, 1), 1 / 127.5
+    x = torch.tensor([126.0, 127.0, 128.0]).reshape(3, *shape) / 127.5 - 1
+    found = []
+    for draws in (1, 500):
+        flow = NormalizingFlow(
+            shape,
+            0,
+            flow=Composed([Centred(), Flatten(shape)]),
+            dequantization=GaussianDequantization(sigma=sigma, draws=draws),
+            base=StandardNormal(),
+        )
+        torch.manual_seed(0)
+        found.append(flow.log_prob(x.repeat_interleave(100, dim=0)).view(3, 100).mean(1))
+    pixel = torch.distributions.Normal(127.5, math.hypot(0.5, 1.0))
+    k = torch.tensor([126.0, 127.0, 128.0])
+    expected = (pixel.cdf(k + 1) - pixel.cdf(k)).log()
+    # A weight has a deviation of about its mean: 100 x 500 of them are off by 0.005.
+    assert torch.allclose(found[1], expected, atol=0.025)
+    assert bool((found[0] < expected - 0.1).all())
+    assert flow.bound == "lower"
+    assert flow.method == "500 draws of Gaussian dequantization"
+
+
+def test_samples_are_denoised_towards_what_the_flow_makes_likely() -> None:
+    noisy, clean = (
+        trained(model(flow=tarflow(), noise=GaussianDequantization(sigma=0.1, denoise=denoise)))
+        for denoise in (False, True)
+    )
+    clean.load_state_dict(noisy.state_dict())
+    (x, better) = (of.sample(4, rng=torch.Generator().manual_seed(0)) for of in (noisy, clean))
+    v = ((x + 1) * 127.5 + 0.5).requires_grad_()
+    (score,) = torch.autograd.grad(torch.stack(clean.density(v, None)).sum(), v)
+    assert torch.allclose(better, x + 12.75**2 * score / 127.5, atol=1e-4)
+    assert noisy.inverts
+    assert not clean.inverts
+
+
+def test_guidance_changes_samples_and_no_likelihood() -> None:
+    flows = {
+        scale: model(2, flow=shaken(tarflow(2)).float(), guidance=ClassifierFree(2, scale=scale))  # type: ignore[arg-type]
+        for scale in (0.0, 1.0, 3.0)
+    }
+    y = torch.tensor([0, 1, 1])
+    rng = torch.Generator()
+    x = {scale: flow.sample(3, y, rng=rng.manual_seed(0)) for scale, flow in flows.items()}
+    free = model(2, flow=flows[1.0].flow.transform)
+    assert torch.equal(x[1.0], free.sample(3, y, rng=rng.manual_seed(0)))
+    assert torch.equal(x[0.0], flows[0.0].sample(3, 1 - y, rng=rng.manual_seed(0)))
+    assert not torch.allclose(x[3.0], x[1.0], atol=1e-3)
+    bits = []
+    for flow in flows.values():
+        torch.manual_seed(0)
+        bits.append(flow.log_prob(images(3), y))
+    assert torch.allclose(bits[0], bits[2])
+
+
+def test_labels_are_dropped_in_the_training_of_guidance_alone() -> None:
+    for guidance, drops in (ClassifierFree(2, p_uncond=0.5), True), (Unguided(), False):
+        flow = model(2, flow=shaken(tarflow(2)).float(), guidance=guidance)  # type: ignore[arg-type]
+        flow.loss(images(16), torch.arange(16) % 2).total.backward()
+        tables = [m.weight.grad for m in flow.modules() if isinstance(m, nn.Embedding)]
+        assert all(bool((grad[2] != 0).any()) == drops for grad in tables if grad is not None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"flow": "logit", "noise": "gaussian"}, "which pixels=logit cannot take: use pixels=plain"),
+        ({"guidance": ClassifierFree(2)}, "which Glow cannot have: use guidance=none, or model=tarflow"),
+        (
+            {"flow": "tarflow", "guidance": ClassifierFree(2, interval=(0.2, 1.0))},
+            r"guidance.interval is \[0.2, 1.0\], a range of times, and a flow has none",
+        ),
+    ],
+    ids=["noise beyond black", "guidance of Glow", "times of guidance"],
+)
+def test_parts_that_do_not_fit_are_refused(wrong: dict[str, object], message: str) -> None:
+    flow: Transform | None = {"logit": Composed([Logit(), Flatten(SHAPE)]), "tarflow": tarflow(2)}.get(
+        str(wrong.get("flow"))
+    )
+    guidance = wrong.get("guidance")
+    assert guidance is None or isinstance(guidance, ClassifierFree)
+    with pytest.raises(ValueError, match=message):
+        model(2, flow=flow, noise=GaussianDequantization() if "noise" in wrong else None, guidance=guidance)
