@@ -80,6 +80,9 @@ class DeepLadder(LatentNetwork):
         outputs = sizes.channels("out_channels", out_channels)
         self.leave = without_bias(nn.Conv2d(width, sizes.folded(outputs), 1))
 
+    def layers(self) -> list[int]:
+        return self.latents
+
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
         noise = list(eps.split(self.latents, dim=1))  # (B, numbers of the layer) each
         features = [None] * len(self.levels) if x is None else self.bottom_up(x, y)[::-1]
