@@ -149,7 +149,9 @@ class Level(nn.Module):
 
     def begin(self, smaller: Tensor, y: Tensor | None) -> Tensor:
         """The map before its first layer, (B, width, h, w), given how the smaller one ended, (B, .., ..)."""
-        h = F.interpolate(smaller, size=self.size, mode="nearest")
+        h = F.interpolate(smaller, size=self.size, mode="nearest").contiguous(
+            memory_format=torch.channels_last
+        )
         return with_label(h if self.bias is None else h + self.bias, self.label, y)
 
 
@@ -170,21 +172,22 @@ class StochasticLayer(nn.Module):
         self.block = Bottleneck(width, middle, width, size, scale)
 
     def forward(self, h: Tensor, eps: Tensor, features: Tensor | None) -> tuple[Tensor, Draw]:
-        """h (B, width, h, w), eps (B, latent h w), features as h or None -> the map, the draw.
+        """h (B, width, h, w), eps (B, h w latent), features as h or None -> the map, the draw.
 
         Without features, u = eps and z is drawn from the prior. With them u is z in the coordinates in which
         the prior is N(0, I): mu = (m_q - m) / s, deviation s_q / s, so that its KL is that of z.
         """
         prior, feature = self.prior(h).split((2 * self.latent, h.shape[1]), dim=1)
         mean, log_s = prior.float().chunk(2, dim=1)  # (B, latent, h, w) each
-        u = eps.reshape(mean.shape)
+        u = eps.reshape(len(h), *h.shape[2:], self.latent).movedim(-1, 1)  # (B, latent, h, w)
         mu = logvar = torch.zeros_like(u)
         if features is not None:
             of_q, log_s_q = self.moments(h, features)
             mu, logvar = (of_q - mean) * (-log_s).exp(), 2 * (log_s_q - log_s)
             u = reparameterize(mu, logvar, u)
         h = h + feature + self.inject(mean + log_s.exp() * u)
-        return h + self.block(h), (u.flatten(1), mu.flatten(1), logvar.flatten(1))
+        # Positions first, as channels_last has them in memory.
+        return h + self.block(h), (flat(u), flat(mu), flat(logvar))
 
     def moments(self, h: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-deviation of z under its posterior, (B, latent, h, w) each, float32."""
@@ -216,6 +219,11 @@ class Bottleneck(nn.Sequential):
                 for layer in (nn.GELU(), without_bias(conv, factor))
             )
         )
+
+
+def flat(latents: Tensor) -> Tensor:
+    """(B, latent, h, w) -> (B, h w latent), position by position, each with its channels."""
+    return latents.movedim(1, -1).flatten(1)
 
 
 def without_bias(conv: nn.Conv2d, scale: float = 1.0) -> nn.Conv2d:

@@ -104,7 +104,9 @@ def test_a_sample_is_the_top_down_pass_through_the_priors() -> None:
             h = level.begin(h, None)
             for layer in level.layers:
                 mean, log_s, feature = layer.prior(h).split((2, 2, 8), dim=1)
-                z = Normal(mean, log_s.exp()).icdf(Normal(0.0, 1.0).cdf(parts.pop(0).reshape(mean.shape)))
+                z = Normal(mean, log_s.exp()).icdf(
+                    Normal(0.0, 1.0).cdf(parts.pop(0).reshape(2, *h.shape[2:], 2).movedim(-1, 1))
+                )
                 h = h + feature + layer.inject(z)
                 h = h + layer.block(h)
         expected = net.leave(h * net.gain + net.shift)
