@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MORE_NETWORKS = {
     "ddpm": ("dit", "dit_b", "dit_s", "dit_xl", "unet_folded", "unet_ho2020"),
     "latent_diffusion": ("dit_latent",),
-    "vae": ("ladder",),
+    "vae": ("deep_ladder", "ladder"),
     "flow": ("coupling_resnet",),
     "gan": ("resnet_gan",),
     "autoregressive": ("image_gpt",),

@@ -35,6 +35,7 @@ VARIANTS: list[tuple[str, ...]] = [
     *((f"model={model}", "network=dit_latent") for model in ("latent_diffusion", "cascade", "unclip")),
     ("model=consistency", "process=mean_flow", "conditional=true", "process.scale=2.0"),
     ("model=vae", "network=ladder"),
+    ("model=vae", "network=deep_ladder", "likelihood=mixture", "network.layers=1"),
     *(("model=vae", f"likelihood={name}") for name in ("logistic", "bernoulli", "pointwise")),
     ("model=vae", "model.importance_samples=3", "model.free_nats=0.1", "model.warmup_steps=5"),
     ("model=flow", "flow=realnvp", "network=coupling_resnet", "pixels=plain"),

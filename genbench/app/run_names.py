@@ -135,6 +135,17 @@ def small_shape(shape: Sequence[int] | None, factor: object) -> ListConfig | Non
     return OmegaConf.create([shape[0], *(max(side // divisor, 1) for side in shape[1:])])
 
 
+def mixture_channels(shape: Sequence[int] | None, components: object) -> int | None:
+    """Return the channels in which a network describes a mixture of so many logistic components of a pixel
+    (likelihood=mixture) of images of a shape. None where no data are known yet, or without components.
+    """
+    if shape is None or type(components) is not int:
+        return None
+    from genbench.probability.logistic_mixture import mixture_numbers  # slow to import
+
+    return mixture_numbers(components, shape[0])
+
+
 def file_hash(path: str | None) -> str | None:
     """Return the SHA-256 of a file, 64 hex digits, for the identity of a run; None where there is no file.
     It is read again only where its size or time has changed. Raises ValueError where it cannot be read.
@@ -173,3 +184,4 @@ OmegaConf.register_new_resolver("genbench.sha256", file_hash, replace=True)
 OmegaConf.register_new_resolver("genbench.weights_sha256", weights_hash, replace=True)
 OmegaConf.register_new_resolver("genbench.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
 OmegaConf.register_new_resolver("genbench.small_shape", small_shape, replace=True)
+OmegaConf.register_new_resolver("genbench.mixture_channels", mixture_channels, replace=True)

@@ -1,21 +1,19 @@
 """p(token | answer of a network), the choices of the group pixel_law; a token is a pixel or a channel."""
 
-import math
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Generator as Rng
 from torch import Tensor
 
-from genbench.probability.buckets import LEVELS, logistic_log_prob
-from genbench.probability.counts import MOST_LAYERS, MOST_TOKENS, check_count
+from genbench.probability.buckets import LEVELS
+from genbench.probability.counts import MOST_TOKENS, check_count
+from genbench.probability.logistic_mixture import CoupledLogistics, check_mixture, mixture, mixture_numbers
 from genbench.runtime import global_batch
 
 __all__ = ["Categorical", "LogisticMixture", "PixelLaw", "softmax_log_prob"]
-
-LOWEST_LOG_SCALE = -50  # narrower ones underflow
 
 
 class PixelLaw(ABC):
@@ -99,19 +97,6 @@ class Categorical(PixelLaw):
         return self.to_value(global_batch.choice(output.float().softmax(1), rng=rng))
 
 
-class CoupledLogistics(NamedTuple):
-    """K components, each of c logistic distributions whose means depend on the channels before."""
-
-    log_pi: Tensor
-    """(..., K)."""
-    mu: Tensor
-    """(..., K, c), the means where the channels before are 0."""
-    log_scale: Tensor
-    """(..., K, c)."""
-    coupling: Tensor
-    """a, (..., K, c, c), 0 but below the diagonal."""
-
-
 class LogisticMixture(PixelLaw):
     """A mixture of discretised logistic distributions of whole pixels, the channels coupled linearly.
 
@@ -128,28 +113,19 @@ class LogisticMixture(PixelLaw):
     softmax = False
 
     def __init__(self, components: int = 5, *, min_log_scale: float = -7.0) -> None:
-        check_count("pixel_law.components", components, MOST_LAYERS, usual=5)
-        if not LOWEST_LOG_SCALE <= min_log_scale < 0:
-            raise ValueError(
-                f"pixel_law.min_log_scale is {min_log_scale}; it must be at least {LOWEST_LOG_SCALE} and "
-                "below 0, the log of the range of grey, e.g. -7.0"
-            )
+        check_mixture("pixel_law", components, min_log_scale)
         self.components, self.min_log_scale = components, min_log_scale
 
     def outputs(self, channels: int) -> int:
-        return self.components * (1 + 2 * channels + channels * (channels - 1) // 2)
+        return mixture_numbers(self.components, channels)
 
     def log_prob(self, output: Tensor, tokens: Tensor) -> Tensor:
-        mixture = self.parts(output.float(), tokens.shape[-1])
-        x = self.snapped(tokens).unsqueeze(-2)  # (B, N, 1, c)
-        mu = mixture.mu + (mixture.coupling * x.unsqueeze(-2)).sum(-1)  # (B, N, K, c)
-        each = logistic_log_prob(x, mu, mixture.log_scale).sum(-1)  # (B, N, K)
-        return torch.logsumexp(mixture.log_pi + each, dim=-1).sum(1)
+        return self.parts(output, tokens.shape[-1]).log_prob(self.snapped(tokens)).sum(1)
 
     def sample(self, output: Tensor, *, rng: Rng | None = None) -> Tensor:
-        mixture = self.parts(output.float(), self.channels(output.shape[-1]))
-        k = global_batch.choice(mixture.log_pi.exp(), rng=rng)[:, 0]  # (B,), one component for all channels
-        mu, log_scale, coupling = (part[torch.arange(len(k), device=k.device), k] for part in mixture[1:])
+        logistics = self.parts(output, self.channels(output.shape[-1]))
+        k = global_batch.choice(logistics.log_pi.exp(), rng=rng)[:, 0]  # (B,), one component for all channels
+        mu, log_scale, coupling = (part[torch.arange(len(k), device=k.device), k] for part in logistics[1:])
         x = torch.zeros_like(mu)
         for j in range(mu.shape[1]):
             u = global_batch.uniform(len(x), rng=rng, device=x.device)
@@ -164,15 +140,7 @@ class LogisticMixture(PixelLaw):
 
     def parts(self, output: Tensor, channels: int) -> CoupledLogistics:
         """The mixture that P = outputs(channels) numbers (..., P) describe for tokens of so many channels."""
-        k, c = self.components, channels
-        logits, raw_mu, raw_scale, raw = output.split((k, k * c, k * c, k * c * (c - 1) // 2), dim=-1)
-        start = torch.arange(1 - k, k, 2, device=output.device) / k  # (K,), the middles of K parts of [-1, 1]
-        mu = raw_mu.unflatten(-1, (k, c)) + start[:, None]
-        log_scale = (raw_scale.unflatten(-1, (k, c)) - math.log(k)).clamp(min=self.min_log_scale)
-        coupling = output.new_zeros(*output.shape[:-1], k, c, c)
-        before, after = torch.tril_indices(c, c, -1, device=output.device).flip(0)  # each pair before < after
-        coupling[..., after, before] = torch.tanh(raw).unflatten(-1, (k, len(after)))
-        return CoupledLogistics(logits.log_softmax(-1), mu, log_scale, coupling)
+        return mixture(output.float(), self.components, channels, self.min_log_scale)
 
 
 def softmax_log_prob(output: Tensor, level: Tensor) -> Tensor:

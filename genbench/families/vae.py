@@ -1,9 +1,12 @@
 """The variational autoencoder: network of one or several latent layers + likelihood of the pixels."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Latent, Likelihood, Loss, Rng, Y
+from genbench.generator import BoundTerms, Latent, Likelihood, Loss, Rng, Y
+from genbench.probability.gaussian import gaussian_kl
 from genbench.runtime import global_batch
 from genbench.vaes.bound import Inference, beta_at, check_bound_settings, importance_bound, training_terms
 from genbench.vaes.likelihood import PixelLikelihood
@@ -12,7 +15,7 @@ from genbench.vaes.network import LatentNetwork
 __all__ = ["VAE"]
 
 
-class VAE(Latent, Likelihood):
+class VAE(Latent, Likelihood, BoundTerms):
     """p(x) = integral of p(x | z) N(z; 0, I) dz, with a Gaussian posterior q(z | x).
 
     z (B, L) holds all latent layers of the network, several of them in whitened coordinates (see
@@ -21,8 +24,10 @@ class VAE(Latent, Likelihood):
     each latent dimension has `free_nats` of KL for free. A sample is the mean of p(x | z).
     log_prob: the ELBO for importance_samples = 1, the importance-weighted bound for more, both at beta = 1.
     encode is the posterior mean, layer by layer given the means above.
+    temperature: the factor of the priors' deviations in sampling, layer by layer; 1 is the model.
     Raises ValueError on numbers outside their range.
-    Source: Kingma & Welling 2014; several layers: Sonderby et al. 2016, Child 2021.
+    Source: Kingma & Welling 2014; several layers: Sonderby et al. 2016, Child 2021; temperature: Vahdat &
+    Kautz 2020 (NVAE), Section 4.1.
     """
 
     bound = "lower"
@@ -38,13 +43,16 @@ class VAE(Latent, Likelihood):
         warmup_steps: int = 0,
         free_nats: float = 0.0,
         importance_samples: int = 1,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__(shape, num_classes)
+        if not temperature >= 0:
+            raise ValueError(f"model.temperature is {temperature}; it must be at least 0, e.g. 1.0")
         check_bound_settings(beta, warmup_steps, free_nats, importance_samples)
         self.network, self.likelihood = network, likelihood
         self.latent_shape = (network.latent,)
         self.beta, self.warmup_steps, self.free_nats = beta, warmup_steps, free_nats
-        self.importance_samples = importance_samples
+        self.importance_samples, self.temperature = importance_samples, temperature
         self.method = "elbo" if importance_samples == 1 else f"iwae-{importance_samples}"
 
     def check_trainable(self) -> None:
@@ -69,10 +77,24 @@ class VAE(Latent, Likelihood):
         k = self.importance_samples
         return importance_bound(lambda: self.infer(x, y), x, self.likelihood, samples=k)
 
+    @torch.no_grad()
+    def bound_terms(self, x: Tensor, y: Y = None) -> Iterator[Tensor]:
+        """Yield -log p(x | z), then the KL of each layer of latents, from the finest to the coarsest."""
+        self.check_batch(x, y)
+        if len(self.network.layers()) == 1:
+            raise ValueError(
+                "this model has no bound that is a sum over steps, but a single layer of latents: "
+                "network=deep_ladder and ladder have several"
+            )
+        q = self.infer(x, y)
+        yield -self.likelihood.log_prob(q.output, x)
+        for kl in reversed(gaussian_kl(q.mu, q.logvar).split(self.network.layers(), dim=1)):
+            yield kl.sum(1)
+
     def prior(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         self.check_labels(y, n)
         device = next(self.network.parameters()).device
-        return global_batch.normal(n, self.latent_shape, rng=rng, device=device)
+        return self.temperature * global_batch.normal(n, self.latent_shape, rng=rng, device=device)
 
     def latent_map(self) -> tuple[int, int, int]:
         return self.network.map_shape()

@@ -67,6 +67,9 @@ class Ladder(LatentNetwork):
         outputs = sizes.channels("out_channels", out_channels)
         self.leave = NormConv(now, sizes.folded(outputs))
 
+    def layers(self) -> list[int]:
+        return self.latents
+
     def forward(self, eps: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Inference:
         noise = list(eps.split(self.latents, dim=1))  # (B, numbers of the layer) each
         features = None if x is None else self.bottom_up(x, y)

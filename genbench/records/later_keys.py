@@ -13,6 +13,8 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "data.captions": {"data.captions": "auto"},
     "data.resize": {"data.resize": "lanczos"},
     "data.validation": {"data.validation": None},
+    "model.temperature": {"model._target_": "genbench.families.vae.VAE", "model.temperature": 1.0},
+    "trainer.skip_grad_norm": {"trainer.skip_grad_norm": None},
     "trainer.validate_every_images": {"data.validation": None},
     "trainer.ema_snapshots": {"trainer.ema_snapshots": None},
     "trainer.keep": {"trainer.keep": "last"},

@@ -217,8 +217,8 @@ def failures(table: Table) -> Iterator[str]:
     skipped = [f"{run} ({n:,.0f})" for run, n in numbers(table, "skipped_batches").items() if n > 0]
     if skipped:
         yield (
-            "Training batches whose loss or gradient was not finite made no update "
-            f"(trainer.on_nonfinite=skip): {some(skipped)}."
+            "Training batches whose loss or gradient was not finite (trainer.on_nonfinite=skip), or whose "
+            f"gradient was large (trainer.skip_grad_norm), made no update: {some(skipped)}."
         )
 
 

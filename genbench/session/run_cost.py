@@ -59,7 +59,7 @@ def run_cost(
         device=describe(parts.device, processes),
         parameters=parameter_count(model),
         images_seen=trained.images_seen,
-        skipped_batches=trained.skips.total + trained.overflows or None,
+        skipped_batches=trained.skips.total + trained.skips.large + trained.overflows or None,
         ended_early=trained.best.ended_early if trained.best else None,
         flops_per_sample=sampling_flops(trained.ema.model, y, n=2, device=parts.device),
         passes_per_sample=drawing and drawing.passes_per_sample,

@@ -224,8 +224,7 @@ class Session:
         self.context.check_stop()  # the loop ends on request as it does at the end of its budget
         if trained.best is not None and trained.best.ended_early is not None:
             say([f"The training ended early, at {trained.images_seen:,} images: {trained.best.ended_early}."])
-        if trained.skips.total:
-            say([trained.skips.summary(trained.images_seen // parts.trainer.batch_size)])
+        say(trained.skips.summary(trained.images_seen // parts.trainer.batch_size))
         if trained.overflows:
             say([overflow_summary(trained.overflows, trained.images_seen // parts.trainer.batch_size)])
         with evaluation_explained(parts.device):

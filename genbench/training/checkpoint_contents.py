@@ -45,7 +45,7 @@ LATER = {
 }  # which those of earlier versions lack
 LETTERS = 80  # of the name of a tensor, in a message
 AXES = 5  # of a tensor, in a message
-SKIPS = {"total": int, "in_a_row": int}  # as genbench.training.nonfinite.Skips has them
+SKIPS = {"total": int, "in_a_row": int, "large": int}  # as genbench.training.nonfinite.Skips has them
 SCALE = {"scale": float, "streak": int, "overflows": int}  # as genbench.training.loss_scale has them
 
 
@@ -114,9 +114,10 @@ def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) ->
     """
     skips = state.get("skips")
     if skips is not None:
-        if not isinstance(skips, dict) or skips.keys() != SKIPS.keys():
+        # Those of earlier versions lack "large".
+        if not isinstance(skips, dict) or ({"large": 0} | skips).keys() != SKIPS.keys():
             raise ValueError(f"its skips are no counts of {' and '.join(SKIPS)}")
-        check_kinds(skips, SKIPS)
+        check_kinds({"large": 0} | skips, SKIPS)
     if "best" in state:  # of a training with validation images
         check_best(state["best"])
     if "target_checks" in state:  # of a training with budget.until

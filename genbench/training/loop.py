@@ -52,7 +52,8 @@ class Trainer:
 
     batch_size: images of one update; accumulate: parts it is split into where memory is short;
     devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile.
-    clip_norm: bound on the gradient's norm (None: no bound).
+    clip_norm: bound on the gradient's norm (None: no bound). skip_grad_norm: norm, before it is clipped, from
+    which on a batch makes no update and is counted (None: all do), as in Child 2021 (VDVAE), Section 3.4.
     on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
     ema_snapshots: number of those for `genbench ema`. samples_per_class: images in each row of a conditional
     model's grid. animation: format in which samples are shown coming out of noise at the end; None: none is.
@@ -83,6 +84,7 @@ class Trainer:
     animation: Literal["webp", "gif", "mp4"] | None = "webp"
     checkpoint_every_seconds: float = 60.0
     on_nonfinite: Literal["stop", "skip"] = "stop"
+    skip_grad_norm: float | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -100,18 +102,9 @@ class Trainer:
                 f"trainer.batch_size={self.batch_size}, accumulate={self.accumulate}: choose from {legal}"
             )
         for name in (
-            "clip_norm",
-            "ema_halflife_images",
-            "ema_rampup",
-            "ema_snapshots",
-            "log_every_images",
-            "sample_every_images",
-            "evaluate_every_images",
-            "evaluate_samples",
-            "validate_every_images",
-            "patience",
-            "samples_per_class",
-            "checkpoint_every_seconds",
+            *("clip_norm", "skip_grad_norm", "ema_halflife_images", "ema_rampup", "ema_snapshots"),
+            *("log_every_images", "sample_every_images", "evaluate_every_images", "evaluate_samples"),
+            *("validate_every_images", "patience", "samples_per_class", "checkpoint_every_seconds"),
         ):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -238,7 +231,8 @@ def train(
             on_validate=hooks.on_validate,
             context=context,
         )
-    guard = Guard(model, run.skips, active=trainer.on_nonfinite == "skip")
+    skips_nonfinite = trainer.on_nonfinite == "skip"
+    guard = Guard(model, run.skips, nonfinite=skips_nonfinite, norm=trainer.skip_grad_norm)
     networks = model.networks() if trainer.compile else []
     explained = partial(
         training_explained, trainer.batch_size, trainer.accumulate, processes.count, device, run
@@ -280,7 +274,9 @@ def train(
                         losses.append(backward(*inputs, step=run.step, part=part, scaler=scaler))
                 loss = mean([loss.total.detach() for loss in losses])
                 processes.average([loss])
-                norm = update(run.optimizers[phase], factor, trainer.clip_norm, loss, scaler)
+                norm = update(
+                    run.optimizers[phase], factor, trainer.clip_norm, loss, scaler, trainer.skip_grad_norm
+                )
                 values = values_of(losses, loss, norm) | ({} if scaler is None else scaler.values())
                 run.images_seen += len(index)
                 if guard.admits(values, phase=phase, step=run.step, batches=run.images_seen // len(index)):
@@ -311,7 +307,7 @@ def train(
                 shown = {
                     **window.flush(processes),
                     **rates(run.optimizers),
-                    **run.skipped(guard.active),
+                    **run.skipped(guard),
                     "epoch": run.images_seen / len(data.train),
                     "images_per_second": clock.rate(run.images_seen),
                     "training_seconds": run.seconds,

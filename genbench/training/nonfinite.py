@@ -1,5 +1,5 @@
 """Batches whose loss or gradient is not finite: named by phase and step, and skipped, within bounds, where
-trainer.on_nonfinite=skip asks for it.
+trainer.on_nonfinite=skip asks for it. Batches whose gradient is large: skipped by trainer.skip_grad_norm.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ IN_A_ROW = 10
 """The most batches in a row that are skipped: after as many, the weights are to blame, not the batches."""
 SHARE = 0.05
 """The most of all batches that are skipped, once they are more than `IN_A_ROW`."""
+NONE_ADMITTED = 100
+"""Batches without a single update after which trainer.skip_grad_norm is too low to train at all."""
 
 
 class NotFinite(FloatingPointError):  # noqa: N818 (it says what is the matter)
@@ -26,28 +28,35 @@ class NotFinite(FloatingPointError):  # noqa: N818 (it says what is the matter)
 
 @dataclass
 class Skips:
-    """Counts of batches that made no update, since their loss or gradient was not finite: in all, and the
-    last ones without a break. A checkpoint holds both.
+    """Counts of batches that made no update: since their loss or gradient was not finite, in all and the
+    last ones without a break, and since their gradient was large. A checkpoint holds them.
     """
 
     total: int = 0
     in_a_row: int = 0
+    large: int = 0
 
-    def summary(self, batches: int) -> str:
-        """Return one sentence on how many of all batches were skipped and why."""
-        return f"{self.total:,} of {batches:,} batches were skipped: their loss or gradient was not finite."
+    def summary(self, batches: int) -> list[str]:
+        """Return sentences on how many of all batches were skipped and why; none where none was."""
+        reasons = {
+            "their loss or gradient was not finite": self.total,
+            "the norm of their gradient reached trainer.skip_grad_norm": self.large,
+        }
+        return [f"{n:,} of {batches:,} batches were skipped: {why}." for why, n in reasons.items() if n]
 
 
 class Guard:
-    """Skips batches that are not finite, if it is `active`; else it lets every batch pass, and costs nothing.
+    """Skips batches that are not finite, if `nonfinite` asks for it, and those whose gradient has a norm of
+    `norm` or more; else it lets every batch pass, and costs nothing.
 
     A skipped batch leaves the weights, the optimizer and the buffers of the model as they were. Every process
     of a run decides alike, since they are given the same mean loss and norm. To read them stalls a GPU.
     """
 
-    def __init__(self, model: nn.Module, skips: Skips, *, active: bool) -> None:
-        self.model, self.skips, self.active = model, skips, active
-        saved = model.state_dict() if active else {}  # buffers that no checkpoint holds are constants
+    def __init__(self, model: nn.Module, skips: Skips, *, nonfinite: bool, norm: float | None) -> None:
+        self.model, self.skips, self.nonfinite, self.norm = model, skips, nonfinite, norm
+        self.active = nonfinite or norm is not None
+        saved = model.state_dict() if self.active else {}  # buffers that no checkpoint holds are constants
         self.buffers = {name: buffer for name, buffer in model.named_buffers() if name in saved}
         self.before: dict[str, Tensor] = {}
 
@@ -55,16 +64,28 @@ class Guard:
         """Copy the values of the buffers before a batch, which its forward pass may change."""
         self.before = {name: buffer.clone() for name, buffer in self.buffers.items()}
 
+    def counts(self) -> dict[str, float]:
+        """Return the counts of skipped batches by their names in the log, of what this guard skips."""
+        counts: dict[str, float] = {"skipped_batches": self.skips.total} if self.nonfinite else {}
+        return counts | ({} if self.norm is None else {"large_gradients": self.skips.large})
+
     def admits(self, values: Mapping[str, Tensor], *, phase: str, step: int, batches: int) -> bool:
         """Return False for a batch that is skipped, which it counts; True for any other.
 
         values: () each, by name, with "loss" and "grad_norm". batches: how many there were, with this one.
         Raises FloatingPointError where too many are skipped.
         """
-        if not self.active or bool(values["loss"].isfinite() & values["grad_norm"].isfinite()):
+        finite = not self.active or bool(values["loss"].isfinite() & values["grad_norm"].isfinite())
+        large = finite and self.norm is not None and not bool(values["grad_norm"] < self.norm)
+        if finite:
             self.skips.in_a_row = 0
+        if not large and (finite or not self.nonfinite):
             return True
         self.model.load_state_dict(self.before, strict=False)  # its hooks tell modules that keep flags
+        if large:
+            self.skips.large += 1
+            self.check_some_admitted(batches, float(values["grad_norm"]))
+            return False
         self.skips.total += 1
         self.skips.in_a_row += 1
         if self.skips.in_a_row > IN_A_ROW or self.skips.total > max(IN_A_ROW, SHARE * batches):
@@ -74,6 +95,14 @@ class Guard:
                 f"were such, {self.skips.in_a_row} of them in a row"
             )
         return False
+
+    def check_some_admitted(self, batches: int, last: float) -> None:
+        """Raise FloatingPointError where none of the first batches made an update, the last with a norm."""
+        if self.skips.large == batches == NONE_ADMITTED:
+            raise FloatingPointError(
+                f"the norm of the gradient reached trainer.skip_grad_norm={self.norm:g} in each of the first "
+                f"{batches} batches, {last:.4g} in the last one: set it higher, or to null"
+            )
 
 
 def values_of(losses: list[Loss], loss: Tensor, grad_norm: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from genbench.tracking import Tracker
 from genbench.training.best import Best
 from genbench.training.ema import Ema
 from genbench.training.loss_scale import LossScaler
-from genbench.training.nonfinite import Skips
+from genbench.training.nonfinite import Guard, Skips
 from genbench.training.snapshots import Snapshots
 from genbench.training.step import restore
 from genbench.training.target import Target, TargetChecks, validated
@@ -59,12 +59,11 @@ class Trained:
         """Updates that were skipped since their gradient overflowed float16; reading waits for the device."""
         return sum(int(scaler.overflows) for scaler in self.scalers.values())
 
-    def skipped(self, guarded: bool) -> dict[str, float]:
-        """Counts of skipped updates by their names in the log: "skipped_batches" where batches that are not
-        finite are skipped (guarded), "overflows" under float16.
+    def skipped(self, guard: Guard) -> dict[str, float]:
+        """Counts of skipped updates by their names in the log: those of the guard where it skips batches,
+        "overflows" under float16.
         """
-        batches: dict[str, float] = {"skipped_batches": self.skips.total} if guarded else {}
-        return batches | ({"overflows": self.overflows} if self.scalers else {})
+        return guard.counts() | ({"overflows": self.overflows} if self.scalers else {})
 
     def check_target(self, target: Target, found: Mapping[str, float], took: float) -> None:
         """End the training where a validation, by its names in the log, finds the target reached; nothing

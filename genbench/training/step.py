@@ -84,13 +84,15 @@ def update(
     clip_norm: float | None,
     loss: Tensor,
     scaler: LossScaler | None = None,
+    skip_norm: float | None = None,
 ) -> Tensor:
     """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
     scaler: of the loss whose gradients these are; they are unscaled first, and its scale is updated.
+    skip_norm: the norm from which on an update is skipped; None: never.
 
-    Where the loss, (), or the norm is not finite, weights and optimizer remain as they are: the flag is read
-    by the fused kernels on the device itself, so that no step waits for it (it is what torch's GradScaler
-    uses). Optimizers without fused kernels do wait.
+    Where one is skipped, or the loss, (), or the norm is not finite, weights and optimizer remain as they
+    are: the flag is read by the fused kernels on the device itself, so that no step waits for it (it is what
+    torch's GradScaler uses). Optimizers without fused kernels do wait.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -101,12 +103,14 @@ def update(
         nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * lr_factor
-    finite = norm.isfinite() & loss.isfinite()
+    admitted = norm.isfinite() & loss.isfinite()
+    if skip_norm is not None:
+        admitted &= norm < skip_norm
     if all(group.get("fused") for group in optimizer.param_groups):
         optimizer.grad_scale = None  # type: ignore[attr-defined]
-        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        optimizer.found_inf = (~admitted).float()  # type: ignore[attr-defined]
         optimizer.step()
-    elif bool(finite):
+    elif bool(admitted):
         optimizer.step()
     optimizer.zero_grad()
     return norm.detach() if scaler is None else scaler.update(loss, norm.detach())

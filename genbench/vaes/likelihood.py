@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from genbench.probability.buckets import LEVELS, gaussian_log_prob, log_sinhc, logistic_log_prob
 from genbench.probability.distance import PixelDistance
+from genbench.probability.logistic_mixture import CoupledLogistics, check_mixture, mixture, mixture_numbers
 
 __all__ = [
     "Bernoulli",
     "Discretised",
     "Gaussian",
     "Logistic",
+    "Mixture",
     "PixelLikelihood",
     "Pointwise",
 ]
@@ -52,12 +54,16 @@ class PixelLikelihood(nn.Module, ABC):
         """
         return -self.log_prob(output, x)
 
+    def answers(self, channels: int) -> int:
+        """The channels of the network's answer for images of so many channels."""
+        return self.outputs * channels
+
     def check(self, output: Tensor, x: Tensor) -> None:
         """Raise ValueError unless output (B, outputs * C, H, W) fits the images x (B, C, H, W).
 
         The message names the decoder's setting out_channels, which decides it.
         """
-        wanted = self.outputs * x.shape[1]
+        wanted = self.answers(x.shape[1])
         if output.shape[1] != wanted or output.shape[2:] != x.shape[2:]:
             raise ValueError(
                 f"the network answers {tuple(output.shape[1:])} for images of {tuple(x.shape[1:])}; "
@@ -121,6 +127,38 @@ class Gaussian(Discretised):
 
     def bucket_log_prob(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
         return gaussian_log_prob(x, mean, log_scale)
+
+
+class Mixture(PixelLikelihood):
+    """A mixture of discretised logistic distributions of whole pixels, the channels coupled linearly.
+
+    The network answers all its numbers, see genbench.probability.logistic_mixture, whose formula is that of
+    pixel_law=mixture; network.out_channels follows from `components`.
+    mean: of the mixture. The source draws from it instead, one component a pixel.
+    Raises ValueError unless components >= 1 and min_log_scale, the lower clamp of log s, is below 0.
+    Source: Salimans et al. 2017 (PixelCNN++), Section 2.1 and 2.2; in a VAE Child 2021, Section 3.3.
+    """
+
+    def __init__(self, components: int = 5, *, min_log_scale: float = -7.0) -> None:
+        super().__init__()
+        check_mixture("likelihood", components, min_log_scale)
+        self.components, self.min_log_scale = components, min_log_scale
+
+    def answers(self, channels: int) -> int:
+        return mixture_numbers(self.components, channels)
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        self.check(output, x)
+        return self.parts(output, x.shape[1]).log_prob(x.movedim(1, -1)).flatten(1).sum(1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        count = output.shape[1]
+        channels = next(c for c in range(1, count + 1) if self.answers(c) == count)
+        return self.parts(output, channels).mean().movedim(-1, 1)
+
+    def parts(self, output: Tensor, channels: int) -> CoupledLogistics:
+        """The mixture of each pixel, (B, H, W, ..), that output (B, answers, H, W) describes."""
+        return mixture(output.float().movedim(1, -1), self.components, channels, self.min_log_scale)
 
 
 class Bernoulli(PixelLikelihood):

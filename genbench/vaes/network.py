@@ -23,6 +23,10 @@ class LatentNetwork(nn.Module, ABC):
     latent: int
     """The number of latent dimensions of all layers together, L."""
 
+    def layers(self) -> list[int]:
+        """The numbers of each layer, from the coarsest to the finest, L in all. By default one layer."""
+        return [self.latent]
+
     def map_shape(self) -> tuple[int, int, int]:
         """The latent vector as a map (channels, h, w) with channels * h * w = L.
 

@@ -5,6 +5,7 @@ import torch
 
 from genbench.families.vae import VAE
 from genbench.metrics.cost import PassCounter
+from genbench.nn.deep_ladder import DeepLadder
 from genbench.nn.ladder import Ladder
 from genbench.nn.resnet import Decoder, Encoder, OneLayer
 from genbench.vaes.likelihood import Logistic
@@ -30,6 +31,12 @@ def vae(shape: tuple[int, int, int] = SHAPE, classes: int = 0, **settings: float
 def ladder(shape: tuple[int, int, int] = SHAPE, classes: int = 0, **settings: float) -> VAE:
     torch.manual_seed(0)
     network = Ladder(shape, classes, latent_top=4, width=8)
+    return VAE(shape, classes, network=network, likelihood=Logistic(shape), **settings)
+
+
+def deep(shape: tuple[int, int, int] = SHAPE, classes: int = 0, **settings: float) -> VAE:
+    torch.manual_seed(0)
+    network = DeepLadder(shape, classes, width=8, layers=1, bottleneck=0.5)
     return VAE(shape, classes, network=network, likelihood=Logistic(shape), **settings)
 
 
@@ -144,3 +151,39 @@ def test_a_decoder_of_other_channels_is_refused_before_training() -> None:
             model.check_trainable()
     with pytest.raises(ValueError, match="out_channels"):
         model.check_trainable()
+
+
+def test_temperature_scales_the_latents_and_zero_is_the_mode_of_every_prior() -> None:
+    drawn = {}
+    for t in (0.0, 0.5, 1.0):
+        model = deep(temperature=t).eval()
+        drawn[t] = model.prior(2, rng=torch.Generator().manual_seed(1))
+        if t == 0:
+            assert torch.equal(*model.sample(2))
+    assert not drawn[0.0].any()
+    assert torch.equal(drawn[0.5], drawn[1.0] / 2)
+    with pytest.raises(ValueError, match=r"model\.temperature is -1"):
+        vae(temperature=-1)
+
+
+def test_the_terms_of_the_bound_are_the_pixels_and_each_layer_and_sum_to_it() -> None:
+    model = trained(deep(), steps=5)
+    torch.manual_seed(0)
+    terms = list(model.bound_terms(images()))
+    torch.manual_seed(0)
+    assert torch.allclose(-torch.stack(terms).sum(0), model.log_prob(images()), rtol=1e-5)
+    assert len(terms) == 1 + 3
+    torch.manual_seed(0)
+    assert float(sum(terms[1:]).mean()) == pytest.approx(float(model.loss(images()).terms["kl"]), rel=1e-4)
+    with pytest.raises(ValueError, match="a single layer of latents"):
+        next(vae().bound_terms(images()))
+
+
+def test_importance_samples_tighten_the_bound_of_a_deep_ladder() -> None:
+    model, bounds = trained(deep((1, 4, 4)), steps=30), []
+    for k in (1, 16):
+        model.importance_samples = k
+        torch.manual_seed(0)
+        draws = [model.log_prob(images(model.shape)).mean() for _ in range(64 // k)]
+        bounds.append(float(torch.stack(draws).mean()))
+    assert bounds[0] < bounds[1]

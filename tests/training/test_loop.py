@@ -340,6 +340,57 @@ def test_a_skipping_training_resumes_bit_for_bit_and_goes_on_counting(tmp_path: 
     assert logged[-1]["net/loss"] > 0
 
 
+class Steep(Poisoned):
+    """Its gradient is 1,000 times as large at some steps; each batch moves a buffer."""
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        self.moved += 1
+        total = (self.w - x).square().mean() * (1000.0 if step in self.at else 1.0)
+        return Loss(total, {"square": total.detach()})
+
+
+@OPTIMS
+def test_a_batch_of_a_large_gradient_makes_no_update_and_is_counted(
+    tmp_path: Path, optim: OptimizerFactory
+) -> None:
+    settings: dict[str, Any] = {"optim": optim, "skip_grad_norm": 20.0}
+    before = run(tmp_path / "before", model=Steep(), stop_at=80, **settings)
+    after = run(tmp_path / "after", model=Steep({5}), stop_at=96, **settings)
+    assert same(before, after)
+    assert (after.images_seen, after.step, after.skips.large, after.skips.total) == (96, 6, 1, 0)
+    assert after.skips.summary(6) == [
+        "1 of 6 batches were skipped: the norm of their gradient reached trainer.skip_grad_norm."
+    ]
+
+
+def test_a_norm_that_no_batch_reaches_changes_nothing(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"stop_at": 80}
+    none = run(tmp_path / "none", model=Quadratic(), **settings)
+    assert same(none, run(tmp_path / "far", model=Quadratic(), skip_grad_norm=1e6, **settings))
+
+
+def test_large_gradients_resume_bit_for_bit_and_are_counted_on_in_the_log(tmp_path: Path) -> None:
+    at, settings = {3, 12, 13, 20}, {"skip_grad_norm": 20.0}
+    straight = run(tmp_path / "straight", model=Steep(at), **settings)
+    assert run(tmp_path / "parts", model=Steep(at), stop_at=208, **settings).skips.large == 2
+    resumed = run(tmp_path / "parts", model=Steep(at), **settings)
+    assert resumed.skips.large == straight.skips.large == 4
+    assert same(straight, resumed)
+    logged = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert logged[-1]["large_gradients"] == 4
+    assert "skipped_batches" not in logged[-1]
+
+
+def test_a_training_without_a_single_update_stops_with_the_norm(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"skip_grad_norm=1e-06 in each of the first 100 batches"):
+        run(tmp_path, model=Quadratic(), skip_grad_norm=1e-6, budget=2000)
+
+
+def test_a_loss_that_is_not_finite_stops_a_training_that_skips_large_gradients(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match="phase 'net' at step 5"):
+        run(tmp_path, model=Quadratic(fail_at=5), skip_grad_norm=20.0)
+
+
 def test_a_training_without_such_batches_is_the_same_whichever_is_asked_for(tmp_path: Path) -> None:
     assert same(run(tmp_path / "stop"), run(tmp_path / "skip", on_nonfinite="skip"))
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from genbench.autoregressive.pixel_law import LogisticMixture
 from genbench.data import to_float
 from genbench.diffusion.objective import L1, L2, Huber
-from genbench.vaes.likelihood import Bernoulli, Gaussian, Logistic, PixelLikelihood, Pointwise
+from genbench.vaes.likelihood import Bernoulli, Gaussian, Logistic, Mixture, PixelLikelihood, Pointwise
 
 LEVELS = to_float(torch.arange(256, dtype=torch.uint8))
 LIKELIHOODS = [
@@ -128,3 +129,41 @@ def test_bad_settings_are_refused_with_the_value() -> None:
         Pointwise(L2(), scale=-1)
     with pytest.raises(ValueError, match=r"likelihood\.chunk is 0"):
         Pointwise(L2(), chunk=0)
+    with pytest.raises(ValueError, match=r"likelihood\.components is 0"):
+        Mixture(0)
+
+
+def mixture_answers(likelihood: Mixture, n: int, channels: int) -> Tensor:
+    rng = torch.Generator().manual_seed(0)
+    return 0.5 * torch.randn(n, likelihood.answers(channels), 2, 3, generator=rng)
+
+
+def test_a_mixture_is_that_of_autoregressive_models() -> None:
+    likelihood, law = Mixture(3), LogisticMixture(3)
+    output, x = mixture_answers(likelihood, 4, 3), LEVELS[torch.randint(256, (4, 3, 2, 3))]
+    tokens = x.flatten(2).transpose(1, 2)  # (B, N, c)
+    expected = law.log_prob(output.flatten(2).transpose(1, 2), tokens)
+    assert torch.allclose(likelihood.log_prob(output, x), expected, rtol=1e-5)
+
+
+def test_a_mixture_is_normalised_over_the_levels_of_a_pixel() -> None:
+    likelihood, x = Mixture(2), LEVELS.reshape(-1, 1, 1, 1)
+    for answer in mixture_answers(likelihood, 3, 1)[:, :, :1, :1]:
+        total = likelihood.log_prob(answer.expand(256, -1, 1, 1), x).double().exp().sum()
+        assert float(total) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_mean_of_a_mixture_is_that_of_its_draws() -> None:
+    """Of pixels within the range, 20,000 draws: to five standard errors."""
+    likelihood, law, n = Mixture(2), LogisticMixture(2), 20_000
+    answer = torch.zeros(likelihood.answers(3))
+    answer[8:14], answer[14:] = -2.5, torch.linspace(-0.4, 0.4, 6)  # narrow, and coupled
+    drawn = law.sample(answer.expand(n, -1), rng=torch.Generator().manual_seed(0))
+    found = likelihood.mean(answer.reshape(1, -1, 1, 1)).flatten()
+    errors = 5 * drawn.std(0) / n**0.5 + 0.004  # half a level, which draws are rounded by
+    assert bool(((found - drawn.mean(0)).abs() < errors).all())
+
+
+def test_a_network_without_the_channels_of_a_mixture_is_refused_with_their_number() -> None:
+    with pytest.raises(ValueError, match="reads 50 channels"):
+        Mixture(5).log_prob(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))
