@@ -23,6 +23,8 @@ class Cache:
     """The number of the token whose answer is next."""
     layers: list[tuple[Tensor, ...]] = field(default_factory=list)
     """The state of each layer, in the form that the network chooses."""
+    maps: dict[nn.Module, tuple[Tensor, ...]] = field(default_factory=dict)
+    """The state of a module, where modules have their own."""
 
 
 class TokenNetwork(nn.Module):
@@ -78,6 +80,12 @@ class CausalNetwork(TokenNetwork, ABC):
         With a cache, the answer for token `cache.position` alone, (B, 1, P), and the position advances by
         one; the cache must have been through all tokens before, whose values x holds. The rest of x must be
         finite and has no influence.
+        """
+
+    def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
+        """Set what a network takes from the first batch of a training, such as scales; by default nothing.
+
+        x (B, C, H, W), y (B,) or None: this process's rows of the batch. Draws from the default generator.
         """
 
 
