@@ -43,7 +43,7 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
             self.network.law.fit(self.network.to_tokens(x))
             # The random state is restored, so that parts of a batch draw what the whole batch would.
             with fork(x.device):
-                self.network.initialise(x, y)
+                self.network.initialise(x, y if isinstance(y, Tensor) else None)
 
     def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)

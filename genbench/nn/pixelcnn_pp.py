@@ -277,7 +277,9 @@ class GatedBlock(nn.Module):
         """x (B, width, h, w) -> the same shape."""
         h = self.conv1(concat_elu(x), place)  # (B, width, h, w)
         if self.link is not None:
-            h = h + self.link(concat_elu(torch.cat(others, dim=1)), None if place is None else place.cache)
+            h = h + self.link(
+                concat_elu(torch.cat(list(others), dim=1)), None if place is None else place.cache
+            )
         h = self.conv2(self.dropout(concat_elu(h)), place)  # (B, 2 width, h, w)
         a, b = with_label(h, self.label, y).chunk(2, dim=1)
         return x + a * torch.sigmoid(b)
