@@ -25,7 +25,7 @@ MORE_NETWORKS = {
     "vae": ("deep_ladder", "ladder"),
     "flow": ("coupling_resnet",),
     "gan": ("resnet_gan",),
-    "autoregressive": ("image_gpt",),
+    "autoregressive": ("image_gpt", "pixelcnn_pp"),
     "masked_diffusion": ("masked_transformer",),
 }
 """Networks that no model has by default, by a model that takes them."""

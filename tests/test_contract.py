@@ -48,6 +48,7 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=gan", "augmentation=diffaugment", "augmentation.cutout=0.0", "augmentation.brightness=0.1"),
     ("model=gan", "network.discriminator.minibatch_std=true"),
     ("model=vqvae", "prior_network=pixelcnn"),
+    ("model=vqvae", "prior_network=pixelcnn_pp"),
     ("model=vqvae", "prior_network=masked"),
     ("model=masked_diffusion", "network=masked_transformer", "unmasking=ancestral", "pixel_law=palette"),
     ("model=masked_diffusion", "conditional=true", "guidance=classifier_free", "unmasking=ancestral"),
@@ -58,6 +59,8 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=cascade", "base_model=flow_matching", "conditional=true", "guidance=classifier_free"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=palette"),
     ("model=autoregressive", "network=pixelcnn", "pixel_law=palette"),
+    ("model=autoregressive", "network=pixelcnn_pp"),
+    ("model=autoregressive", "network=pixelcnn_pp", "pixel_law=categorical", "network.dropout=0.2"),
 ]
 """Choices beside the defaults that change a family's own code."""
 TEXT: list[tuple[str, ...]] = [

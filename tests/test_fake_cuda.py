@@ -124,6 +124,7 @@ SLOW = [
     ("model=vqvae", "prior_network=masked"),
     ("model=masked_diffusion", "unmasking.steps=1", *LABELS),
     ("model=autoregressive", "network=pixelcnn"),
+    ("model=autoregressive", "network=pixelcnn_pp"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=palette", "conditional=true"),
     ("model=autoregressive", "network=image_gpt", "pixel_law=categorical"),
 ]

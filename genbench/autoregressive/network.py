@@ -67,6 +67,12 @@ class CausalNetwork(TokenNetwork, ABC):
         finite and has no influence.
         """
 
+    def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
+        """Set what a network takes from the first batch of a training, such as scales; by default nothing.
+
+        x (B, C, H, W), y (B,) or None: this process's rows of the batch. Draws from the default generator.
+        """
+
 
 class MaskedNetwork(TokenNetwork, ABC):
     """Answers for each token of an image, from all tokens that are not masked and the label.

@@ -9,6 +9,7 @@ from torch import Tensor
 from genbench.autoregressive.network import Cache, CausalNetwork
 from genbench.generator import Inpaints, Likelihood, Loss, Rng, Trajectory, Y, frame_indices
 from genbench.runtime import global_batch
+from genbench.runtime.rng import fork
 
 __all__ = ["Autoregressive"]
 
@@ -40,6 +41,9 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
     def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
         if self.training and step == 0:
             self.network.law.fit(self.network.to_tokens(x))
+            # The random state is restored, so that parts of a batch draw what the whole batch would.
+            with fork(x.device):
+                self.network.initialise(x, y if isinstance(y, Tensor) else None)
 
     def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         self.check_batch(x, y)

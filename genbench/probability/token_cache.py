@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = ["Cache"]
 
@@ -18,3 +18,5 @@ class Cache:
     """The number of the token whose answer is next."""
     layers: list[tuple[Tensor, ...]] = field(default_factory=list)
     """The state of each layer, in the form that the network chooses."""
+    maps: dict[nn.Module, tuple[Tensor, ...]] = field(default_factory=dict)
+    """The state of a module, where modules have their own."""

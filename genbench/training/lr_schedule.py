@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 
-__all__ = ["Constant", "Cosine", "Linear", "LrSchedule"]
+__all__ = ["Constant", "Cosine", "Exponential", "Linear", "LrSchedule"]
 
 
 class LrSchedule(ABC):
@@ -30,6 +30,28 @@ class LrSchedule(ABC):
 
 class Constant(LrSchedule):
     """No decay: decay(spent) = 1."""
+
+    def decay(self, spent: float) -> float:
+        return 1.0
+
+
+class Exponential(LrSchedule):
+    """Half the rate after every `halflife_images` images: 2^(-images_seen / halflife_images), whatever the
+    budget. Raises ValueError unless halflife_images is above 0.
+
+    A decay by r a step of B images is halflife_images = B ln 2 / (-ln r).
+    """
+
+    def __init__(self, warmup_images: int = 0, *, halflife_images: float) -> None:
+        super().__init__(warmup_images)
+        if not halflife_images > 0:
+            raise ValueError(
+                f"lr_schedule.halflife_images is {halflife_images}; it must be above 0, e.g. 100000"
+            )
+        self.halflife_images = halflife_images
+
+    def factor(self, images_seen: int, spent: float) -> float:
+        return super().factor(images_seen, spent) * 0.5 ** (images_seen / self.halflife_images)
 
     def decay(self, spent: float) -> float:
         return 1.0

@@ -10,6 +10,7 @@ from genbench.autoregressive.palette import Palette
 from genbench.autoregressive.pixel_law import Categorical, LogisticMixture, PixelLaw
 from genbench.nn.image_gpt import ImageGPT
 from genbench.nn.pixelcnn import PixelCNN
+from genbench.nn.pixelcnn_pp import PixelCNNPlusPlus
 
 Shape = tuple[int, int, int]
 
@@ -31,6 +32,10 @@ def image_gpt(shape: Shape, classes: int, law: PixelLaw) -> CausalNetwork:
     return shaken(ImageGPT(shape, classes, law=law, width=12, blocks=2, heads=3))
 
 
+def pixelcnn_pp(shape: Shape, classes: int, law: PixelLaw) -> CausalNetwork:
+    return shaken(PixelCNNPlusPlus(shape, classes, law=law, width=6, blocks=1, resolutions=2))
+
+
 def palette(shape: Shape, size: int = 4) -> Palette:
     """A palette of random colours."""
     law = Palette(shape, size=size)
@@ -46,7 +51,12 @@ CASES = [
     for law in (Categorical(5), LogisticMixture(2), Categorical(5, ordered=False), palette(shape))
     for classes in (0, 3)
 ]
-"""Networks of both kinds; of tokens that are pixels or channels, numbers or names; with labels or without."""
+CASES += [
+    (pixelcnn_pp, (1, 4, 3), Categorical(5, ordered=False), 0),
+    (pixelcnn_pp, (3, 2, 4), LogisticMixture(2), 3),
+    (pixelcnn_pp, (3, 2, 4), palette((3, 2, 4)), 0),
+]
+"""Networks of all kinds; of tokens that are pixels or channels, numbers or names; with labels or without."""
 
 
 def images(n: int, shape: Shape, law: PixelLaw, seed: int = 1) -> Tensor:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import torch
 from torch import Tensor
@@ -70,6 +71,28 @@ def test_each_channel_is_moved_by_those_before_it_alone() -> None:
     alone = torch.stack([torch.zeros(3), mu, raw[4:7]], dim=1)  # an answer for each channel by itself
     expected = float(law.log_prob(alone[:, None], x.view(3, 1, 1)).sum())
     assert float(law.log_prob(raw.view(1, 1, -1), x.view(1, 1, 3))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_mixture_of_coloured_pixels_is_the_published_formula() -> None:
+    """Salimans et al. 2017, Eq. 2 and 3, in numpy: mu_g(r) = mu_g + a r, mu_b(r, g) = mu_b + b r + c g."""
+    k, law = 3, LogisticMixture(3)
+    levels = torch.randint(256, (20, 3), generator=torch.Generator().manual_seed(1))
+    levels[:2], levels[2:4, 0] = torch.tensor([[0, 255, 128], [255, 0, 0]]), torch.tensor([0, 255])
+    for answer in answers(3, law, channels=3).double().numpy():
+        logits, means = answer[:k], answer[k : 4 * k].reshape(k, 3) + np.array([[-2], [0], [2]]) / k
+        scales = np.exp(answer[4 * k : 7 * k].reshape(k, 3)) / k
+        a, b, c = np.tanh(answer[7 * k :].reshape(k, 3)).T
+        for level in levels.numpy():
+            red, green, blue = level / 127.5 - 1
+            mu = np.stack([means[:, 0], means[:, 1] + a * red, means[:, 2] + b * red + c * green], axis=1)
+            upper = np.where(level == 255, np.inf, np.array([red, green, blue]) + 1 / 255)
+            lower = np.where(level == 0, -np.inf, np.array([red, green, blue]) - 1 / 255)
+            sigmoids = (scipy.special.expit((edge - mu) / scales) for edge in (upper, lower))
+            each = np.subtract(*sigmoids).prod(1)
+            expected = math.log((scipy.special.softmax(logits) * each).sum())
+            x = torch.tensor(level / 127.5 - 1, dtype=torch.float32).view(1, 1, 3)
+            found = law.log_prob(torch.tensor(answer, dtype=torch.float32).view(1, 1, -1), x)
+            assert float(found) == pytest.approx(expected, abs=2e-3)
 
 
 def test_a_softmax_that_knows_nothing_costs_eight_bits_and_a_new_mixture_hardly_more() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genbench.training.lr_schedule import Constant, Cosine, Linear, LrSchedule
+from genbench.training.lr_schedule import Constant, Cosine, Exponential, Linear, LrSchedule
 
 
 @pytest.mark.parametrize("schedule", [Constant(100), Linear(100), Cosine(100)])
@@ -17,6 +17,16 @@ def test_the_warmup_rises_linearly(schedule: LrSchedule) -> None:
 )
 def test_the_decay_ends_where_it_should(schedule: LrSchedule, expected: list[float]) -> None:
     assert [schedule.factor(10, spent) for spent in (0.0, 0.5, 1.0)] == pytest.approx(expected)
+
+
+def test_an_exponential_decay_is_one_factor_a_step_whatever_the_budget() -> None:
+    """0.999995 a step of 128 images, as Salimans et al. 2017 have it, is a half-life of 17.744 million."""
+    schedule = Exponential(halflife_images=17_744_000)
+    for step, spent in ((1, 0.0), (1000, 0.9), (100_000, 1.0)):
+        assert schedule.factor(128 * step, spent) == pytest.approx(0.999995**step, rel=1e-4)
+    assert Exponential(100, halflife_images=50).factor(49, 0.0) == pytest.approx(0.5 * 0.5**0.98)
+    with pytest.raises(ValueError, match=r"lr_schedule.halflife_images is 0"):
+        Exponential(halflife_images=0)
 
 
 def test_a_negative_warmup_is_refused() -> None:
