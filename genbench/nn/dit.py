@@ -71,8 +71,8 @@ class DiT(ConditionedNetwork):
         places = grid(height // patch, side // patch)
         self.register_buffer("position", position_vectors(places, width), persistent=False)
         self.register_buffer("rotation", rotations(places, width // heads), persistent=False)
-        self.make_augment(FREQUENCIES, augments)
         self.apply(initialise)
+        self.make_augment(FREQUENCIES, augments)
 
     def forward(
         self,
@@ -227,8 +227,7 @@ def initialise(module: nn.Module) -> None:
     """
     if isinstance(module, nn.Linear) and not isinstance(module, Zero):
         nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+        nn.init.zeros_(module.bias)
     if isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
 
