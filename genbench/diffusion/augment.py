@@ -1,4 +1,4 @@
-"""Augmentation that does not leak into samples: the network is told what was done to each training image."""
+"""Augmentation that does not leak into samples: the network is given what was done to each image."""
 
 import math
 from collections.abc import Mapping
@@ -10,24 +10,33 @@ from torch import Tensor, nn
 from genbench.runtime import global_batch
 from genbench.text.condition import Conditioning
 
-__all__ = ["LABEL", "Augmented", "AugmentedNetwork", "NonLeaking", "check_labels"]
+__all__ = ["LABEL", "Augmented", "AugmentedNetwork", "NonLeaking", "give_labels"]
 
 LABEL = 9
 """Numbers of the label: two flips, scale, two of the rotation, two of the stretch, two of the translation."""
 
 
 class AugmentedNetwork(nn.Module):
-    """A network of diffusion that may be told how each image was changed: `network(x, t, y, None, label)`.
+    """A network of diffusion that may be given what was done to each image: `network(x, t, y, None, label)`.
 
-    A label (B, augments) that is 0, and none at all, must give the same answer: that of unchanged images.
+    It adds `augment(label)` to a vector of label_width numbers, such as the sines and cosines of the time, so
+    that label 0 and no label have the same answer: that for images to which nothing was done.
     """
 
-    augments: int = 0
-    """Numbers of the label that it takes; 0: it takes none."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.label_width = 0
+        self.augment: nn.Linear | None = None
+
+    def take_labels(self) -> None:
+        """Make the linear map of labels, (B, 9) -> (B, label_width), which has no bias; without it labels are
+        passed over. Made after the network, so that no other initial weight is another.
+        """
+        self.augment = nn.Linear(LABEL, self.label_width, bias=False)
 
 
 class Augmented(nn.Module):
-    """A network as a process calls it, (xt, t, y), told the label (B, 9) of the images of one batch."""
+    """A network as a process calls it, (xt, t, y), given the label (B, 9) of the images of one batch."""
 
     def __init__(self, network: nn.Module, label: Tensor) -> None:
         super().__init__()
@@ -40,7 +49,7 @@ class Augmented(nn.Module):
 
 class NonLeaking:
     """Flips, then x'(u) = x(G^-1 u), G = translation * stretch * rotation * scaling about the centre, each of
-    the six for a share p of the images; the network is told by a label, and samples are drawn with label 0.
+    the six for a share p of the images; the network is given a label of them, which is 0 in sampling.
 
     p: probability of each transformation. x_flip, y_flip: in the place of p, that of tossing a coin for the
     flip of columns, of rows; None is p.
@@ -49,7 +58,6 @@ class NonLeaking:
     translation: n times this share of the width, and another n of the height. n ~ N(0, 1); 0 of any is none.
     label (B, 9): flips 0 or 1; n of the scale; cos - 1 and sin of the angle; n cos 2r and n sin 2r of the
     stretch; both n of the translation. All of a transformation follows from it, and 0 is the identity.
-    label_numbers: 9, a key of the configuration that networks refer to.
     Raises ValueError on numbers outside their range.
     Source: Karras et al. 2022, Appendix F.2; transformations of Karras et al. 2020, Appendix B. Apart from
     them: 2r in the place of r, since n at r and -n at r + 180 degrees have one label there, and are two
@@ -67,7 +75,6 @@ class NonLeaking:
         rotation: float = 1.0,
         stretch: float = 0.2,
         translation: float = 0.125,
-        label_numbers: int = LABEL,
     ) -> None:
         shares = {"p": p, "x_flip": x_flip, "y_flip": y_flip, "rotation": rotation}
         strengths = {"scale": scale, "stretch": stretch, "translation": translation}
@@ -77,9 +84,7 @@ class NonLeaking:
         for name, strength in strengths.items():
             if not 0 <= strength <= 1:
                 raise ValueError(f"augmentation.{name} is {strength}; it must be from 0 (none) to 1")
-        if label_numbers != LABEL:
-            raise ValueError(f"augmentation.label_numbers is {label_numbers}; it must be {LABEL}")
-        self.p, self.label_numbers = p, label_numbers
+        self.p = p
         self.flips = [p if share is None else share for share in (x_flip, y_flip)]
         self.strengths: Mapping[str, float] = {**strengths, "rotation": rotation}
 
@@ -145,13 +150,12 @@ class NonLeaking:
         return cosh * u - sinh * (cosine * u - sine * v), cosh * v + sinh * (sine * u + cosine * v)
 
 
-def check_labels(network: nn.Module, numbers: int) -> None:
-    """Raise ValueError unless a network takes labels of augmentations of so many numbers, 0 for none."""
-    takes = network.augments if isinstance(network, AugmentedNetwork) else 0
-    if takes != numbers:
-        told = f"labels of {numbers} numbers" if numbers else "no augmentation"
+def give_labels(network: nn.Module) -> None:
+    """Have a network take labels of augmentations. Raises ValueError where it is not made for them."""
+    if not isinstance(network, AugmentedNetwork):
         raise ValueError(
-            f"the network {type(network).__name__} is given {told}, and it takes labels of {takes} numbers: "
-            f"use network=unet or dit with network.augments={numbers}, or derive the network from "
-            "genbench.diffusion.augment.AugmentedNetwork"
+            f"an augmentation gives the network labels of what was done to images, and "
+            f"{type(network).__name__} takes none: use network=unet, dit or ddpm_pp, or derive the network "
+            "from genbench.diffusion.augment.AugmentedNetwork"
         )
+    network.take_labels()

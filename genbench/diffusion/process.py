@@ -128,7 +128,7 @@ class Process(nn.Module, ABC):
         """
 
     def check_augmentation(self) -> None:
-        """Raise ValueError where the images of training cannot be changed with the network told of it.
+        """Raise ValueError where the images of training cannot be changed by an augmentation.
 
         A model with an augmentation calls it when it is built; by default they can.
         """

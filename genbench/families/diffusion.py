@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from genbench.diffusion.augment import Augmented, NonLeaking, check_labels
+from genbench.diffusion.augment import Augmented, NonLeaking, give_labels
 from genbench.diffusion.process import Known, LikelihoodProcess, Process
 from genbench.diffusion.teacher import Teacher
 from genbench.diffusion.timed_network import check_times
@@ -40,8 +40,8 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     text: the encoder of a model of text, p(x | text); None for one of labels or none. It encodes each batch
     once, and its weights learn with the network unless they are frozen.
     init: the trained model whose weights the network begins with; None for the random ones that it has.
-    augmentation: changes of the images in training, of which the network is told; losses outside of training,
-    likelihoods and samples are those of unchanged images.
+    augmentation: changes of the images in training, which the network is given as a label; losses outside of
+    training, likelihoods and samples are those of unchanged images.
     Raises ValueError where the network's output does not fit the process, and where a model of text has
     labels too or a network that does not attend to its text.
     """
@@ -63,9 +63,6 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         if text is not None:
             check_text(text, network, num_classes)
         self.augmentation = augmentation if isinstance(augmentation, NonLeaking) else None
-        if self.augmentation is not None:
-            process.check_augmentation()
-        check_labels(network, 0 if self.augmentation is None else self.augmentation.label_numbers)
         self.phases = process.phases
         # Phases with shares follow one another, each a stage of its own.
         self.stages = tuple(Stage(share, (phase,)) for phase, share in process.shares.items())
@@ -76,6 +73,9 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
             process.check_network(network.eval(), x, self.encoded(y))
         if init is not None:
             init.start(network, process)
+        if self.augmentation is not None:
+            process.check_augmentation()
+            give_labels(network)
         network.train()
         process.adopt(network)
 
@@ -83,7 +83,7 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         self.check_phase(phase)
         self.check_batch(x, y)
         network = self.network
-        # What guides samples, such as a classifier, is told of no augmentation, so that it is given none.
+        # What guides samples, such as a classifier, takes no such label, so that its images are not changed.
         if self.augmentation is not None and self.training and phase == "net":
             x, label = self.augmentation(x)
             network = Augmented(network, label)

@@ -44,16 +44,7 @@ class ConditionedNetwork(TextNetwork, TimedNetwork, AugmentedNetwork):
         self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
         self.level = embedder(frequencies, width) if inputs > 1 else None
         self.text = nn.Linear(context, width) if context else None
-
-    def make_augment(self, frequencies: int, augments: int) -> None:
-        """Make the linear map of labels of augmentations, of `augments` numbers, without a bias, so that
-        label 0 adds nothing; none for 0 of them. Called last, so that it changes no other initial weight.
-
-        frequencies: those of `make_embeddings`. Raises ValueError on a number that cannot be.
-        """
-        check_count("network.augments", augments, MOST_CHANNELS, least=0, usual=9)
-        self.augments = augments
-        self.augment = nn.Linear(augments, self.times * frequencies, bias=False) if augments else None
+        self.label_width = times * frequencies
 
     def condition(
         self, t: Tensor, y: Conditioning, level: Tensor | None, label: Tensor | None = None
@@ -61,7 +52,7 @@ class ConditionedNetwork(TextNetwork, TimedNetwork, AugmentedNetwork):
         """Return SiLU of the sum of the embeddings, (B, width): of times t (B,) or (B, 2), of labels y (B,),
         the null class where it is None, or of pooled texts, and of the noise `level` (B,) of a second image.
 
-        label: what was done to each image, (B, augments); it is added to the sines and cosines of the time.
+        label: what was done to each image, (B, 9); it is added to the sines and cosines of the time.
         """
         if label is None or self.augment is None:
             embedding = self.time(t)

@@ -28,7 +28,7 @@ class DDPMPlusPlus(ConditionedNetwork):
 
     shape, width, multipliers, blocks, dropout: see genbench.nn.sizes.Sizes; on the way up each level has one
     block more.
-    num_classes, answers, times, augments: as in genbench.nn.unet.UNet. There is no attention to texts.
+    num_classes, answers, times: as in genbench.nn.unet.UNet. There is no attention to texts.
     attention_side: attention on the largest map whose longer side is at most this, in each block on the way
     down and in the last one on the way up; 0 is none. The smallest map has one in the middle, always.
     adaptive: true for the condition as scale and shift of the second norm, false for a sum before it.
@@ -51,7 +51,6 @@ class DDPMPlusPlus(ConditionedNetwork):
         adaptive: bool = False,
         answers: int = 1,
         times: int = 1,
-        augments: int = 0,
     ) -> None:
         super().__init__()
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, 1, dropout)
@@ -84,7 +83,6 @@ class DDPMPlusPlus(ConditionedNetwork):
         self.leave = nn.Sequential(
             group_norm(now), nn.SiLU(), zero(nn.Conv2d(now, answers * shape[0], 3, padding=1))
         )
-        self.make_augment(width, augments)
 
     def forward(
         self,
@@ -96,7 +94,7 @@ class DDPMPlusPlus(ConditionedNetwork):
     ) -> Tensor:
         """x (B, C, H, W), t (B,) in [0, 1] or (B, 2), y (B,) int64 or None -> (B, answers * C, H, W).
 
-        level: None, since there is no second image. label: what was done to each image, (B, augments).
+        level: None, since there is no second image. label: what was done to each image, (B, 9).
         """
         condition = self.condition(t, y, level, label)  # (B, 4 width)
         h = self.enter(x)

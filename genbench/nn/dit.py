@@ -23,7 +23,7 @@ class DiT(ConditionedNetwork):
 
     shape: (C, H, W) of the images. patch: P, side of the squares of pixels that are a token each; it divides
     H and W. width, blocks, heads: of the transformer; each head has width / heads channels, a multiple of 4.
-    num_classes, answers, inputs, context, times, augments: as in genbench.nn.unet.UNet; each block attends
+    num_classes, answers, inputs, context, times: as in genbench.nn.unet.UNet; each block attends
     to the tokens of a text, and its pooled vector is added to the embedding of the time.
     The answer is 0 and each block the identity at first. torch.func.jvp goes through it, in xt and the times:
     attention then takes torch's kernel of plain products (see genbench.nn.fast). Raises ValueError on sizes
@@ -50,7 +50,6 @@ class DiT(ConditionedNetwork):
         inputs: int = 1,
         context: int = 0,
         times: int = 1,
-        augments: int = 0,
     ) -> None:
         super().__init__()
         channels, height, side = shape
@@ -72,7 +71,6 @@ class DiT(ConditionedNetwork):
         self.register_buffer("position", position_vectors(places, width), persistent=False)
         self.register_buffer("rotation", rotations(places, width // heads), persistent=False)
         self.apply(initialise)
-        self.make_augment(FREQUENCIES, augments)
 
     def forward(
         self,
@@ -86,7 +84,7 @@ class DiT(ConditionedNetwork):
 
         Of two times of each image t is (B, 2).
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
-        label: what was done to each image in training, (B, augments); None is 0, nothing.
+        label: what was done to each image in training, (B, 9); None is 0, nothing.
         """
         condition = self.condition(t, y, level, label)  # (B, width)
         text = y.own if isinstance(y, Encoded) else None

@@ -29,7 +29,6 @@ class UNet(ConditionedNetwork):
     context: E, numbers of each vector of an encoded text; 0 is no text. Maps with attention attend to its
     tokens too, and its pooled vector is added to the embedding of the time.
     times: numbers of the time of each image, 1 or 2, which are embedded together; see TimedNetwork.
-    augments: numbers of the label of an augmentation, which says what was done to each image; 0 is none.
     The answer is 0 at first. Raises ValueError on sizes that no network can have.
     Source: Ho et al. 2020, Appendix B; scale-shift conditioning of Nichol & Dhariwal 2021, Section 3.2; text:
     Rombach et al. 2022, Section 3.3 (attention), Nichol et al. 2022, Section 4.1 (pooled vector).
@@ -50,7 +49,6 @@ class UNet(ConditionedNetwork):
         inputs: int = 1,
         context: int = 0,
         times: int = 1,
-        augments: int = 0,
     ) -> None:
         super().__init__()
         sizes = Sizes(shape, num_classes, width, multipliers, blocks, patch, dropout)
@@ -95,7 +93,6 @@ class UNet(ConditionedNetwork):
             nn.SiLU(),
             zero(nn.Conv2d(now, sizes.folded(answers * channels), 3, padding=1)),
         )
-        self.make_augment(width, augments)
 
     def forward(
         self,
@@ -109,7 +106,7 @@ class UNet(ConditionedNetwork):
 
         Of two times of each image t is (B, 2).
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
-        label: what was done to each image in training, (B, augments); None is 0, nothing.
+        label: what was done to each image in training, (B, 9); None is 0, nothing.
         """
         condition = self.condition(t, y, level, label)  # (B, E)
         text = y if isinstance(y, Encoded) else None

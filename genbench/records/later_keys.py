@@ -31,17 +31,15 @@ IDLE = (
     {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None},
 )
 """Parts that do nothing: a model without text, initial weights that are random."""
-OF_NETWORKS: Mapping[str, Mapping[str, object]] = {
-    "genbench.nn.unet.UNet": {"context": 0, "times": 1, "augments": 0},
-    "genbench.nn.dit.DiT": {"augments": 0},
-}
-"""Class of a network -> its keys -> the values at which they do nothing."""
+UNET = "genbench.nn.unet.UNet"
+OF_UNETS: Mapping[str, object] = {"context": 0, "times": 1}
+"""Keys of U-Nets -> the values at which they do nothing."""
 
 
 def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a resolved configuration, without the keys of `LATER` that do nothing in it, so that it equals the
     configuration of the same run by a version that did not know them. Wherever they stand, the parts of
-    `IDLE` and what a network has in `OF_NETWORKS` are left out too, and groups of which nothing remains.
+    `IDLE` and what a U-Net has in `OF_UNETS` are left out too, and groups of which nothing remains.
     """
     idle = {
         key
@@ -63,11 +61,11 @@ def without_idle_parts(node: Any) -> Any:  # noqa: ANN401
         return [without_idle_parts(child) for child in node]
     if not isinstance(node, Mapping):
         return node
-    idle = OF_NETWORKS.get(str(node.get("_target_")), {})
+    is_unet = node.get("_target_") == UNET
     return {
         key: without_idle_parts(child)
         for key, child in node.items()
-        if child not in IDLE and not (key in idle and child == idle[key])
+        if child not in IDLE and not (is_unet and key in OF_UNETS and child == OF_UNETS[key])
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench.diffusion.augment import NonLeaking
+from genbench.diffusion.augment import NonLeaking, give_labels
 from genbench.diffusion.binomial import BinomialDiffusion, ErasureSchedule
 from genbench.diffusion.flow_matching import FlowMatching
 from genbench.diffusion.guidance import Unguided
@@ -174,7 +174,7 @@ def test_the_parts_of_a_batch_have_its_draws() -> None:
 
 def model(augmentation: NonLeaking | NoAugmentation | None, network: nn.Module | None = None) -> Diffusion:
     torch.manual_seed(0)
-    network = network or UNet((1, 8, 8), width=8, augments=9)
+    network = network or UNet((1, 8, 8), width=8)
     return Diffusion((1, 8, 8), 0, network=network, process=toy_process(), augmentation=augmentation)
 
 
@@ -221,7 +221,8 @@ def test_outside_of_training_losses_likelihoods_and_samples_are_those_of_label_z
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_label_zero_and_no_label_have_the_same_answer_and_others_another(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
-    network = kind((1, 8, 8), augments=9).eval()
+    network = kind((1, 8, 8)).eval()
+    give_labels(network)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -232,13 +233,9 @@ def test_label_zero_and_no_label_have_the_same_answer_and_others_another(kind: t
         assert bool((network(x, t, None, None, label(4, **{f"a{number}": 1.0})) != answer).any())
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_an_augmented_network_begins_with_the_weights_of_a_plain_one(kind: type[nn.Module]) -> None:
-    torch.manual_seed(0)
-    plain = kind((1, 8, 8)).state_dict()
-    torch.manual_seed(0)
-    augmented = kind((1, 8, 8), augments=9).state_dict()
-    assert augmented.keys() - plain.keys() == {"augment.weight"}
+def test_an_augmented_model_begins_with_the_weights_of_a_plain_one() -> None:
+    plain, augmented = (model(each).state_dict() for each in (NoAugmentation(), NonLeaking()))
+    assert augmented.keys() - plain.keys() == {"network.augment.weight"}
     assert all(torch.equal(augmented[name], weight) for name, weight in plain.items())
 
 
@@ -271,7 +268,7 @@ def flow(process_of_pairs: nn.Module) -> FlowMatching:
 
 
 def test_optimal_transport_moves_the_noise_so_that_labels_stay_with_their_images() -> None:
-    network = UNet((1, 8, 8), width=8, augments=9)
+    network = UNet((1, 8, 8), width=8)
     of = Diffusion(
         (1, 8, 8), 0, network=network, process=flow(OptimalTransport()), augmentation=NonLeaking(p=1.0)
     )
@@ -293,19 +290,19 @@ def test_optimal_transport_moves_the_noise_so_that_labels_stay_with_their_images
     ],
 )
 def test_processes_that_cannot_be_augmented_refuse_with_a_remedy(process: Process, remedy: str) -> None:
-    network = UNet((1, 8, 8), width=8, augments=9, times=process.network_times)
+    network = UNet((1, 8, 8), width=8, times=process.network_times)
     with pytest.raises(ValueError, match=remedy):
         Denoising((1, 8, 8), 0, network=network, process=process, augmentation=NonLeaking())
 
 
-@pytest.mark.parametrize(("augments", "augmentation"), [(0, NonLeaking()), (9, None), (3, NonLeaking())])
-def test_a_network_that_takes_no_such_labels_is_refused(
-    augments: int, augmentation: NonLeaking | None
-) -> None:
-    network = UNet((1, 8, 8), width=8, augments=augments)
-    numbers = 0 if augmentation is None else 9
-    with pytest.raises(ValueError, match=rf"with network\.augments={numbers}"):
-        model(augmentation, network)
+def test_a_network_that_takes_no_labels_is_refused() -> None:
+    class Plain(nn.Module):
+        def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+            return x
+
+    assert model(None, Plain()).augmentation is None
+    with pytest.raises(ValueError, match="Plain takes none: use network=unet, dit or ddpm_pp"):
+        model(NonLeaking(), Plain())
 
 
 @pytest.mark.parametrize(
@@ -315,7 +312,6 @@ def test_a_network_that_takes_no_such_labels_is_refused(
         ({"y_flip": -0.5}, r"augmentation\.y_flip is -0\.5"),
         ({"rotation": 2.0}, r"augmentation\.rotation is 2\.0"),
         ({"scale": -0.1}, r"augmentation\.scale is -0\.1; it must be from 0 \(none\) to 1"),
-        ({"label_numbers": 8}, r"augmentation\.label_numbers is 8; it must be 9"),
     ],
 )
 def test_numbers_out_of_range_are_refused(settings: dict[str, float], message: str) -> None:

@@ -16,10 +16,13 @@ def batch(shape: tuple[int, int, int], n: int = 2) -> tuple[torch.Tensor, torch.
 
 def test_the_size_for_cifar10_has_the_published_number_of_parameters() -> None:
     """Karras et al. 2022, Table 7: 55.7 M; the map of 9 numbers to 128 has no bias."""
-    sizes = {"width": 128, "multipliers": [2, 2, 2], "blocks": 4, "attention_side": 16}
     with torch.device("meta"):
-        plain, augmented = (DDPMPlusPlus((3, 32, 32), **sizes, augments=n) for n in (0, 9))
-    counts = [sum(p.numel() for p in each.parameters()) for each in (plain, augmented)]
+        net = DDPMPlusPlus(
+            (3, 32, 32), width=128, multipliers=[2, 2, 2], blocks=4, attention_side=16, dropout=0.13
+        )
+        counts = [sum(p.numel() for p in net.parameters())]
+        net.take_labels()
+        counts.append(sum(p.numel() for p in net.parameters()))
     assert counts == [55_732_739, 55_732_739 + 9 * 128]
 
 
@@ -74,7 +77,8 @@ def test_halving_takes_means_and_doubling_repeats() -> None:
 
 def test_time_label_and_augmentation_reach_every_pixel() -> None:
     torch.manual_seed(0)
-    net = DDPMPlusPlus((1, 8, 8), 3, width=8, augments=9)
+    net = DDPMPlusPlus((1, 8, 8), 3, width=8)
+    net.take_labels()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -92,7 +96,6 @@ def test_time_label_and_augmentation_reach_every_pixel() -> None:
         ({"width": 7}, "network.width is 7; it must be even"),
         ({"multipliers": [1, 2, 2, 2, 2]}, "too many for 8x8"),
         ({"attention_side": -1}, "network.attention_side is -1"),
-        ({"augments": -1}, "network.augments is -1"),
         ({"dropout": 1.0}, "network.dropout is 1.0"),
     ],
 )
