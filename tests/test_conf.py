@@ -20,7 +20,7 @@ from tests.conftest import Command, Make
 
 ROOT = Path(__file__).resolve().parents[1]
 MORE_NETWORKS = {
-    "ddpm": ("dit", "dit_b", "dit_s", "dit_xl", "unet_folded", "unet_ho2020"),
+    "ddpm": ("ddpm_pp", "ddpm_pp_cifar10", "dit", "dit_b", "dit_s", "dit_xl", "unet_folded", "unet_ho2020"),
     "latent_diffusion": ("dit_latent",),
     "vae": ("deep_ladder", "ladder"),
     "flow": ("coupling_resnet",),
@@ -30,6 +30,7 @@ MORE_NETWORKS = {
 }
 """Networks that no model has by default, by a model that takes them."""
 SMALL_NETWORKS = {
+    "ddpm_pp_cifar10": ["network.width=16", "network.blocks=1", "network.multipliers=[1,2]"],
     "unet_ho2020": ["network.width=16", "network.multipliers=[1,2]"],  # it wants maps of 32x32
     **{f"dit_{size}": ["network.width=192", "network.blocks=1"] for size in ("s", "b", "xl")},
 }
@@ -50,6 +51,7 @@ OF_RUNS = {
 }
 """Options that want a run or a file, which their own test makes."""
 OF_OTHERS = {
+    ("ddpm", "augmentation", "diffaugment"),
     ("ddpm", "process", "consistency"),
     ("ddpm", "process", "mean_flow"),
     ("unclip", "pairing", "reflow"),

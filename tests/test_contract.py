@@ -30,6 +30,8 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=ddpm", "process=variance_exploding", "conditional=true", "guidance=classifier"),
     ("model=ddpm", "sampler=langevin", "conditional=true", "guidance=classifier_free"),
     ("model=flow_matching", "pairing=reflow", "pairing.solver.steps=2"),
+    ("model=ddpm", "network=ddpm_pp", "augmentation=edm"),
+    ("model=flow_matching", "augmentation=edm", "augmentation.p=0.5", "conditional=true"),
     ("model=ddpm", "network=dit", "loss=hybrid", "conditional=true", "guidance=classifier_free"),
     *((f"model={model}", "network=dit") for model in ("flow_matching", "consistency")),
     *((f"model={model}", "network=dit_latent") for model in ("latent_diffusion", "cascade", "unclip")),

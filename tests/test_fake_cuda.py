@@ -95,6 +95,7 @@ FAMILIES = [
     (*DDPM, *SMALL, "sampler.steps=1", "text=small", "guidance=classifier_free"),
     ("model=ddpm", "conditional=true", "guidance=classifier", "sampler.steps=1", *SMALL),
     (*DDPM, "network=dit", "network.blocks=1", "sampler.steps=1", "text=small", "guidance=classifier_free"),
+    (*DDPM, "network=ddpm_pp", "network.width=8", "sampler.steps=1", "augmentation=edm"),
     ("model=latent_diffusion", "sampler.steps=1", *SMALL),
     ("model=latent_diffusion", "autoencoder=vq", "prior=flow_matching", "solver.steps=1", *SMALL),
     ("model=cascade", "sampler.steps=1", "density.steps=2", *SMALL),

@@ -118,6 +118,12 @@ class BinomialDiffusion(LikelihoodProcess):
         # float64: alpha near 1 makes atanh large, and differences of logits decide pixels.
         return answer.double() + 2 * xt * torch.atanh(self.schedule.alpha_bar(t))[:, None, None, None]
 
+    def check_augmentation(self) -> None:
+        raise ValueError(
+            "an augmentation makes grey pixels between black and white ones, which process=binomial does not "
+            "take: use augmentation=none, or process=gaussian"
+        )
+
     def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
         self.logits(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
 

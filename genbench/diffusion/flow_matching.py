@@ -120,6 +120,13 @@ class FlowMatching(Straight, GuidedProcess):
         total = (velocity - (x0 - eps)).square().mean()
         return Loss(total, {"velocity": total.detach()})
 
+    def check_augmentation(self) -> None:
+        if self.coupling.shares:
+            raise ValueError(
+                "pairing=reflow trains on images that the first stage draws, which no augmentation has "
+                "changed: use augmentation=none, or pairing=independent or optimal_transport"
+            )
+
     def adopt(self, network: nn.Module) -> None:
         self.coupling.adopt(network)
 

@@ -80,6 +80,12 @@ class MeanFlow(Straight):
         check_answer(network(x0, torch.ones(len(x0), 2), y), x0)
         load_derivatives()
 
+    def check_augmentation(self) -> None:
+        raise ValueError(
+            "mean flows are differentiated on some images of a batch, of which an augmented network knows "
+            "the whole: leave the augmentation out"
+        )
+
     def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:
         first, second = self.times.draw(len(x0), x0.device), self.times.draw_alone(len(x0), x0.device)
         eps, spread = global_batch.normal_like(x0), global_batch.every(len(x0), self.every)

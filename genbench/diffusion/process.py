@@ -127,6 +127,12 @@ class Process(nn.Module, ABC):
         A latent diffusion model calls it when it is built; by default every setting takes any data.
         """
 
+    def check_augmentation(self) -> None:
+        """Raise ValueError where the images of training cannot be changed by an augmentation.
+
+        A model with an augmentation calls it when it is built; by default they can.
+        """
+
     def check_budget(self, images: int) -> None:
         """Raise ValueError on settings that have no effect in a training of so many images.
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from genbench.diffusion.consistency import Consistency
 from genbench.diffusion.flow_matching import FlowMatching
@@ -32,7 +32,7 @@ class Teacher:
         """
         self.check_process(process)
         self.check_network(network)
-        network.load_state_dict(self.network.state_dict())
+        network.load_state_dict(state(self.network))
 
     def check_process(self, process: Process) -> None:
         """Raise ValueError unless what the network has learned is what the process starts from."""
@@ -66,4 +66,9 @@ class Teacher:
 
 def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     """Return the shape of each weight and buffer of a network, by its name."""
-    return {name: tuple(x.shape) for name, x in network.state_dict().items()}
+    return {name: tuple(x.shape) for name, x in state(network).items()}
+
+
+def state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights and buffers of a network for images without augmentation, by name."""
+    return {name: x for name, x in network.state_dict().items() if not name.startswith("augment.")}

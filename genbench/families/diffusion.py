@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from genbench.diffusion.augment import Augmented, NonLeaking, give_labels
 from genbench.diffusion.process import Known, LikelihoodProcess, Process
 from genbench.diffusion.teacher import Teacher
 from genbench.diffusion.timed_network import check_times
+from genbench.gans.augment import NoAugmentation
 from genbench.generator import (
     BoundTerms,
     Condition,
@@ -38,6 +40,8 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     text: the encoder of a model of text, p(x | text); None for one of labels or none. It encodes each batch
     once, and its weights learn with the network unless they are frozen.
     init: the trained model whose weights the network begins with; None for the random ones that it has.
+    augmentation: changes of the images in training, which the network is given as a label; losses outside of
+    training, likelihoods and samples are those of unchanged images.
     Raises ValueError where the network's output does not fit the process, and where a model of text has
     labels too or a network that does not attend to its text.
     """
@@ -51,12 +55,14 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
         process: Process,
         text: TextEncoder | None = None,
         init: Teacher | None = None,
+        augmentation: NonLeaking | NoAugmentation | None = None,
     ) -> None:
         super().__init__(shape, num_classes)
         self.network, self.process = network, process
         self.text, self.takes_text = text, text is not None
         if text is not None:
             check_text(text, network, num_classes)
+        self.augmentation = augmentation if isinstance(augmentation, NonLeaking) else None
         self.phases = process.phases
         # Phases with shares follow one another, each a stage of its own.
         self.stages = tuple(Stage(share, (phase,)) for phase, share in process.shares.items())
@@ -67,13 +73,21 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
             process.check_network(network.eval(), x, self.encoded(y))
         if init is not None:
             init.start(network, process)
+        if self.augmentation is not None:
+            process.check_augmentation()
+            give_labels(network)
         network.train()
         process.adopt(network)
 
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
-        return self.process.losses(self.network, x, self.encoded(y), phase=phase)
+        network = self.network
+        # What guides samples, such as a classifier, takes no such label, so that its images are not changed.
+        if self.augmentation is not None and self.training and phase == "net":
+            x, label = self.augmentation(x)
+            network = Augmented(network, label)
+        return self.process.losses(network, x, self.encoded(y), phase=phase)
 
     def learn_words(self, captions: Iterable[str]) -> None:
         if self.text is not None:
@@ -185,8 +199,11 @@ class Diffusion(Denoising, Likelihood, BoundTerms):
         network: nn.Module,
         process: LikelihoodProcess,
         text: TextEncoder | None = None,
+        augmentation: NonLeaking | NoAugmentation | None = None,
     ) -> None:
-        super().__init__(shape, num_classes, network=network, process=process, text=text)
+        super().__init__(
+            shape, num_classes, network=network, process=process, text=text, augmentation=augmentation
+        )
         self.bound, self.method, self.discretized = process.bound, process.method, process.discretized
 
     def log_prob(self, x: Tensor, y: Y = None) -> Tensor:

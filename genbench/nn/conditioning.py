@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench.diffusion.augment import AugmentedNetwork
 from genbench.diffusion.timed_network import TimedNetwork
 from genbench.nn.blocks import Sinusoid
 from genbench.probability.counts import MOST_CHANNELS, check_count
@@ -17,11 +18,12 @@ SMOOTH_SCALE = 10.0
 it, of 25.7 with the 1000 of one time."""
 
 
-class ConditionedNetwork(TextNetwork, TimedNetwork):
+class ConditionedNetwork(TextNetwork, TimedNetwork, AugmentedNetwork):
     """A network of diffusion all of whose layers are given one vector of the time and the label or the text.
 
     num_classes: 0 is unconditional; otherwise label `num_classes` is the null class, which y=None means.
-    Source: labels: Nichol & Dhariwal 2021, Section 3.2; pooled texts: Nichol et al. 2022, Section 4.1.
+    Source: labels: Nichol & Dhariwal 2021, Section 3.2; pooled texts: Nichol et al. 2022, Section 4.1; of
+    augmentations: Karras et al. 2022, Appendix F.2.
     """
 
     num_classes: int
@@ -42,12 +44,20 @@ class ConditionedNetwork(TextNetwork, TimedNetwork):
         self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
         self.level = embedder(frequencies, width) if inputs > 1 else None
         self.text = nn.Linear(context, width) if context else None
+        self.label_width = times * frequencies
 
-    def condition(self, t: Tensor, y: Conditioning, level: Tensor | None) -> Tensor:
+    def condition(
+        self, t: Tensor, y: Conditioning, level: Tensor | None, label: Tensor | None = None
+    ) -> Tensor:
         """Return SiLU of the sum of the embeddings, (B, width): of times t (B,) or (B, 2), of labels y (B,),
         the null class where it is None, or of pooled texts, and of the noise `level` (B,) of a second image.
+
+        label: what was done to each image, (B, 9); it is added to the sines and cosines of the time.
         """
-        embedding = self.time(t)
+        if label is None or self.augment is None:
+            embedding = self.time(t)
+        else:
+            embedding = self.time[1:](self.time[0](t) + self.augment(label))
         if isinstance(y, Encoded):
             embedding = embedding if self.text is None else embedding + self.text(y.pooled)
         elif self.label is not None:

@@ -23,8 +23,8 @@ class DiT(ConditionedNetwork):
 
     shape: (C, H, W) of the images. patch: P, side of the squares of pixels that are a token each; it divides
     H and W. width, blocks, heads: of the transformer; each head has width / heads channels, a multiple of 4.
-    num_classes, answers, inputs, context, times: as in genbench.nn.unet.UNet; each block attends to the
-    tokens of a text, and its pooled vector is added to the embedding of the time.
+    num_classes, answers, inputs, context, times: as in genbench.nn.unet.UNet; each block attends
+    to the tokens of a text, and its pooled vector is added to the embedding of the time.
     The answer is 0 and each block the identity at first. torch.func.jvp goes through it, in xt and the times:
     attention then takes torch's kernel of plain products (see genbench.nn.fast). Raises ValueError on sizes
     that no network can have.
@@ -72,13 +72,21 @@ class DiT(ConditionedNetwork):
         self.register_buffer("rotation", rotations(places, width // heads), persistent=False)
         self.apply(initialise)
 
-    def forward(self, x: Tensor, t: Tensor, y: Conditioning = None, level: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        y: Conditioning = None,
+        level: Tensor | None = None,
+        label: Tensor | None = None,
+    ) -> Tensor:
         """x (B, inputs * C, H, W), t (B,) in [0, 1], y (B,) int64, B texts or None -> (B, answers * C, H, W).
 
         Of two times of each image t is (B, 2).
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
+        label: what was done to each image in training, (B, 9); None is 0, nothing.
         """
-        condition = self.condition(t, y, level)  # (B, width)
+        condition = self.condition(t, y, level, label)  # (B, width)
         text = y.own if isinstance(y, Encoded) else None
         h = self.enter(to_patches(x, self.patch)) + self.position  # (B, N, width)
         for block in self.blocks:

@@ -94,13 +94,21 @@ class UNet(ConditionedNetwork):
             zero(nn.Conv2d(now, sizes.folded(answers * channels), 3, padding=1)),
         )
 
-    def forward(self, x: Tensor, t: Tensor, y: Conditioning = None, level: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        y: Conditioning = None,
+        level: Tensor | None = None,
+        label: Tensor | None = None,
+    ) -> Tensor:
         """x (B, inputs * C, H, W), t (B,) in [0, 1], y (B,) int64, B texts or None -> (B, answers * C, H, W).
 
         Of two times of each image t is (B, 2).
         level: the noise in [0, 1] of the image beside xt, (B,); None where there is no such image.
+        label: what was done to each image in training, (B, 9); None is 0, nothing.
         """
-        condition = self.condition(t, y, level)  # (B, E)
+        condition = self.condition(t, y, level, label)  # (B, E)
         text = y if isinstance(y, Encoded) else None
         h = self.enter(F.pixel_unshuffle(x, self.patch))  # (B, width, H / patch, W / patch)
         skips = [h]

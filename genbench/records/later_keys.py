@@ -7,7 +7,13 @@ from typing import Any
 
 __all__ = ["LATER", "without_idle_keys"]
 
+NOT_AUGMENTED = {
+    "model.generator": None,  # of GANs, which had the group from the first
+    "augmentation._target_": "genbench.gans.augment.NoAugmentation",
+}
 LATER: Mapping[str, Mapping[str, object]] = {
+    "augmentation._target_": NOT_AUGMENTED,
+    "model.augmentation": NOT_AUGMENTED,
     "budget.until": {"budget.until": None},
     "budget.objective": {"budget.until": None},
     "data.captions": {"data.captions": "auto"},
@@ -35,19 +41,20 @@ OF_UNETS: Mapping[str, object] = {"context": 0, "times": 1}
 def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a resolved configuration, without the keys of `LATER` that do nothing in it, so that it equals the
     configuration of the same run by a version that did not know them. Wherever they stand, the parts of
-    `IDLE` and what a U-Net has in `OF_UNETS` are left out too.
+    `IDLE` and what a U-Net has in `OF_UNETS` are left out too, and groups of which nothing remains.
     """
     idle = {
         key
         for key, values in LATER.items()
         if all(value_of(tree, other, value) == value for other, value in values.items())
     }
-    return {
+    found = {
         name: {key: child for key, child in node.items() if f"{name}.{key}" not in idle}
         if isinstance(node, Mapping)
         else node
         for name, node in without_idle_parts(tree).items()
     }
+    return {name: node for name, node in found.items() if node != {} or tree[name] == {}}
 
 
 def without_idle_parts(node: Any) -> Any:  # noqa: ANN401

@@ -39,7 +39,7 @@ def test_the_page_fits_eighty_columns_and_its_first_screen_has_commands_and_sett
 def test_groups_stand_below_the_models_that_accept_them() -> None:
     page = help_text([])
     of_gan = page.split("Of model=gan\n")[1].split("\n\n")[0]
-    assert re.findall(r"^  (\w+)", of_gan, re.MULTILINE) == ["augmentation", "criterion", "penalty"]
+    assert re.findall(r"^  (\w+)", of_gan, re.MULTILINE) == ["criterion", "penalty"]
     of_every_run = page.split("Of every run\n")[1].split("\n\n")[0]
     assert of_every_run.split()[0] == "model"
 
@@ -97,6 +97,6 @@ def test_help_on_a_model_lists_the_networks_that_fit_it_alone(choice: str) -> No
     assert others.split(": ")[1].split(", ") == options("network")
     fit = {
         "model=gan": "dcgan, resnet_gan",
-        "model=ddpm": "dit, dit_b, dit_s, dit_xl, unet, unet_folded, unet_ho2020",
+        "model=ddpm": "ddpm_pp, ddpm_pp_cifar10, dit, dit_b, dit_s, dit_xl, unet, unet_folded, unet_ho2020",
     }
     assert line == f"  network: {fit[choice]}"

@@ -50,3 +50,17 @@ def test_random_initial_weights_and_networks_of_one_time_change_no_identity() ->
     moved = {**now, "init": init | {"run_dir": "c", "fingerprint": "b"}}
     assert hashed(started) == hashed(moved) != hashed(before)
     assert hashed({**now, "network": UNET | {"times": 2}}) != hashed(before)
+
+
+def test_no_augmentation_changes_no_identity_of_diffusion_and_remains_that_of_a_gan() -> None:
+    none = {"_target_": "genbench.gans.augment.NoAugmentation"}
+    before = {"data": {"_target_": "a.B"}, "model": {"_target_": "c.D", "network": UNET}}
+    now = {**before, "augmentation": none, "model": {**before["model"], "augmentation": none}}
+    assert without_idle_keys(now) == before
+    assert hashed(now) == hashed(before)
+    assert settings(now) == settings(before)
+    augmented = {**now, "augmentation": {"_target_": "genbench.diffusion.augment.NonLeaking", "p": 0.12}}
+    assert hashed(augmented) != hashed(before)
+    gan = {"data": {"_target_": "a.B"}, "augmentation": none}
+    gan["model"] = {"_target_": "e.F", "generator": {"_target_": "g.H"}, "augmentation": none}
+    assert without_idle_keys(gan) == gan

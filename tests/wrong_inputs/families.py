@@ -97,6 +97,17 @@ PROCESSES = (
         ("prior.process.density_steps is 0", "from 1 to 10,000"),
     ),
     Wrong("main model=consistency process.doublings=99999", ("process.doublings is 99999", "to 23")),
+    Wrong("main augmentation=edm augmentation.p=2", ("augmentation.p is 2", "from 0 (never) to 1")),
+    Wrong("main augmentation=diffaugment", ("augmentation=diffaugment does not fit model=ddpm", "edm, none")),
+    Wrong("main model=consistency augmentation=edm", ("augmentation", "model=consistency")),
+    Wrong(
+        "main process=binomial data.binarize=true augmentation=edm",
+        ("grey pixels", "augmentation=none, or process=gaussian"),
+    ),
+    Wrong(
+        "main model=flow_matching pairing=reflow augmentation=edm",
+        ("pairing=reflow trains on images that the first stage draws", "augmentation=none"),
+    ),
     Wrong(
         "main model=consistency process.double_images=999999",
         ("process.double_images is 999999", "the step size would never be halved", "null"),
@@ -129,6 +140,7 @@ OTHERS = (
     Wrong(
         "main model=gan augmentation=diffaugment augmentation.cutout=2", ("augmentation.cutout is 2", "to 1")
     ),
+    Wrong("main model=gan augmentation=edm", ("augmentation=edm does not fit", "diffaugment, none")),
     Wrong(f"main {GPT} pixel_law=palette pixel_law.size=100000", ("pixel_law.size is 100000", "1,024")),
     Wrong(
         "main model=autoregressive pixel_law=mixture pixel_law.min_log_scale=1e30",
