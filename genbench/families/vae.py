@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import Latent, Likelihood, Loss, Rng, Y
+from genbench.gans.adversary import DISC, Adversary
+from genbench.gans.realism import Realism
+from genbench.generator import Latent, Likelihood, Loss, Rng, Stage, Y
+from genbench.probability.perceptual import Perceptual
 from genbench.runtime import global_batch
 from genbench.vaes.bound import Inference, beta_at, check_bound_settings, importance_bound, training_terms
 from genbench.vaes.likelihood import PixelLikelihood
@@ -21,8 +24,11 @@ class VAE(Latent, Likelihood):
     each latent dimension has `free_nats` of KL for free. A sample is the mean of p(x | z).
     log_prob: the ELBO for importance_samples = 1, the importance-weighted bound for more, both at beta = 1.
     encode is the posterior mean, layer by layer given the means above.
+    perceptual, adversarial: terms of the loss beside the bound, on images decoded from the posterior, see
+    genbench.gans.realism; the discriminator has a phase "disc" of its own. log_prob is the same bound.
     Raises ValueError on numbers outside their range.
-    Source: Kingma & Welling 2014; several layers: Sonderby et al. 2016, Child 2021.
+    Source: Kingma & Welling 2014; several layers: Sonderby et al. 2016, Child 2021; further terms: Rombach et
+    al. 2022, Eq. 25.
     """
 
     bound = "lower"
@@ -38,6 +44,8 @@ class VAE(Latent, Likelihood):
         warmup_steps: int = 0,
         free_nats: float = 0.0,
         importance_samples: int = 1,
+        perceptual: Perceptual | None = None,
+        adversarial: Adversary | None = None,
     ) -> None:
         super().__init__(shape, num_classes)
         check_bound_settings(beta, warmup_steps, free_nats, importance_samples)
@@ -46,22 +54,43 @@ class VAE(Latent, Likelihood):
         self.beta, self.warmup_steps, self.free_nats = beta, warmup_steps, free_nats
         self.importance_samples = importance_samples
         self.method = "elbo" if importance_samples == 1 else f"iwae-{importance_samples}"
+        self.realism = Realism(perceptual, adversarial)
+        self.phases = self.realism.phases("net")
+        if adversarial is not None:
+            self.stages = tuple(Stage(*stage) for stage in self.realism.stages("net"))
 
     def check_trainable(self) -> None:
         x, y = self.example()
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             inference: Inference = self.network(torch.zeros(1, *self.latent_shape), x, y)
         self.likelihood.check(inference.output, x)
+        self.realism.check(x)
 
     def networks(self) -> list[nn.Module]:
+        """Return the network alone: sampling needs no perceptual network and no discriminator, which compute
+        in float32 too."""
         return [self.network]
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        self.check_phase(phase)
+        if phase == DISC:
+            return self.realism.parameters_of_disc()
+        return [*self.network.parameters(), *self.likelihood.parameters()]
+
+    def begin_step(self, spent: float) -> None:
+        self.realism.begin_step(spent)
 
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
+        if phase == DISC:
+            with torch.no_grad():
+                fake = self.likelihood.mean(self.infer(x, y).output)
+            return self.realism.discriminator_loss(x, fake)
         beta = beta_at(step, self.beta, self.warmup_steps)
         q = self.infer(x, y)
-        return training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats)
+        loss = training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats)
+        return self.realism(loss, lambda: self.likelihood.mean(q.output), x, self.network)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
