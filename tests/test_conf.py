@@ -45,6 +45,7 @@ OF_RUNS = {
     ("image_encoder", "clip"),
     ("image_encoder", "fashion_mnist"),
     ("image_encoder", "run"),
+    ("perceptual", "lpips"),
     ("text", "clip"),
     ("text", "t5"),
 }

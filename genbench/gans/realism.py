@@ -1,4 +1,4 @@
-"""Terms of an autoencoder's loss beside its likelihood: features of its reconstructions, and a discriminator."""
+"""Terms of an autoencoder's loss beside its likelihood: a distance of features, and a discriminator."""
 
 from collections.abc import Callable
 

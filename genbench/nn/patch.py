@@ -40,7 +40,8 @@ class PatchDiscriminator(nn.Module):
         )
         self.mix = nn.Conv2d(widths[-1], widths[-1], 3, padding=1, bias=False)
         self.norms = nn.ModuleList(group_norm_of_8(c) for c in [*widths[1:], widths[-1]])
-        self.leave = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        # Without a constant, which criteria that compare logits would never train.
+        self.leave = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) in about [-1, 1] -> logits (B, h, w), h and w of H and W halved `layers` times."""

@@ -16,7 +16,7 @@ from genbench.metrics.features.weights import (
     read_tensors,
 )
 
-__all__ = ["LPIPSLayers"]
+__all__ = ["LPIPSLayers", "learned_channels"]
 
 VGG = Published(
     "VGG16",
