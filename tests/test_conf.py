@@ -46,6 +46,7 @@ OF_RUNS = {
     ("image_encoder", "clip"),
     ("image_encoder", "fashion_mnist"),
     ("image_encoder", "run"),
+    ("perceptual", "lpips"),
     ("text", "clip"),
     ("text", "t5"),
 }

@@ -17,6 +17,7 @@ from tests.toys import trained_here
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = trained_here()
+STARTED = ("adversarial.start=0", "adversarial.weight=0.05")
 VARIANTS: list[tuple[str, ...]] = [
     ("model=ddpm", "loss=hybrid"),
     ("model=ddpm", "loss=vlb", "schedule=learned", "schedule.width=16", "times=importance"),
@@ -49,6 +50,9 @@ VARIANTS: list[tuple[str, ...]] = [
     # At full strength it would hide the fall of the loss within the few steps of a test.
     ("model=gan", "augmentation=diffaugment", "augmentation.cutout=0.0", "augmentation.brightness=0.1"),
     ("model=gan", "network.discriminator.minibatch_std=true"),
+    # The adaptive weight changes from step to step; where it is large, so does the loss that is to fall.
+    *((f"model={model}", "perceptual=features", "adversarial=patch", *STARTED) for model in ("vae", "vqvae")),
+    ("model=latent_diffusion", "autoencoder=kl_gan", *STARTED),
     ("model=vqvae", "prior_network=pixelcnn"),
     ("model=vqvae", "prior_network=pixelcnn_pp"),
     ("model=vqvae", "prior_network=masked"),

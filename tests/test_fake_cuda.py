@@ -104,6 +104,7 @@ FAMILIES = [
     *(("model=vae", f"likelihood={name}") for name in ("gaussian", "bernoulli")),
     ("model=vae", "network=ladder", "conditional=true"),
     ("model=vae", "network=deep_ladder", "network.layers=1", "likelihood=mixture", "conditional=true"),
+    ("model=latent_diffusion", "autoencoder=vq_gan", "adversarial.start=0", "sampler.steps=1", *SMALL),
     ("model=flow", "flow.steps=1"),
     ("model=flow", "flow.steps=1", "dequantization=variational", "base=student", "coupling=mixture"),
     ("model=gan", "criterion=wasserstein", "penalty=gradient", "conditional=true"),

@@ -49,6 +49,7 @@ SIZED = (
     "prior_network",
     "vector_network",
     "autoencoder",
+    "adversarial",
     "base_model",
     "flow",
     "pixel_law",

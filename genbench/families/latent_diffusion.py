@@ -29,7 +29,8 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
     """x = decode(mean + scale u), u (L, h, w) from a prior, any model of images, as if latents were images.
 
     The training has two stages: the autoencoder for a share of the budget, then the prior on its latents,
-    scaled to mean 0 and standard deviation 1 a channel by their moments at the end of the first stage.
+    scaled to mean 0 and standard deviation 1 a channel by their moments at the end of the first stage. An
+    autoencoder with a discriminator brings stages and a phase of its own, which share the first one.
     autoencoder: any model with latents; vectors are maps of one pixel. One that was trained before (its
     weights frozen) leaves the whole budget to the prior. It has no labels and no text: they go to the prior.
     network, prior: called here, since the shape of the latents follows from the autoencoder:
@@ -85,10 +86,17 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         # Weights that take no gradient: a run that was trained before.
         self.frozen = not any(p.requires_grad for p in autoencoder.parameters())
         self.share = 0.0 if self.frozen else share  # of the budget, for the autoencoder
+        self.own_phases: dict[str, str] = {}  # of the autoencoder, by their names here
         if not self.frozen:
             later = tuple(Stage((1 - share) * stage.share, stage.phases) for stage in later)
-            self.stages = (Stage(share, ("autoencoder",)), *later)
-            self.phases = ("autoencoder", *self.prior_model.phases)
+            stages = self.first_stages()
+            self.stages = (*(Stage(share * own, phases) for own, phases in stages), *later)
+            self.phases = (*self.own_phases, *self.prior_model.phases)
+            if len(self.phases) > len({*self.phases}):
+                raise ValueError(
+                    f"autoencoder and prior both have a phase of the names {', '.join(self.phases)}: train "
+                    "the autoencoder first, and use autoencoder=run"
+                )
         else:
             self.phases, self.stages = self.prior_model.phases, self.prior_model.stages
         # Mean and mean square a channel, and the number of batches so far.
@@ -96,6 +104,21 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("square", torch.ones(channels))
         self.register_buffer("batches", torch.zeros(()))
+
+    def first_stages(self) -> list[Stage]:
+        """Return the stages in which the autoencoder is trained, with shares that sum to 1 and the phases as
+        they are named here, and note those names: its first phase is "autoencoder", others keep theirs. Later
+        stages, of a prior of its own, are left out.
+        """
+        first = self.autoencoder.phases[0]
+        stages = self.autoencoder.stages or (Stage(1.0, (first,)),)
+        stages = tuple(stage for stage in stages if first in stage.phases)
+        total = sum(stage.share for stage in stages)
+        self.own_phases = {
+            "autoencoder" if phase == first else phase: phase for stage in stages for phase in stage.phases
+        }
+        names = {phase: name for name, phase in self.own_phases.items()}
+        return [Stage(each.share / total, tuple(names[phase] for phase in each.phases)) for each in stages]
 
     def networks(self) -> list[nn.Module]:
         return [*self.autoencoder.networks(), *self.prior_model.networks()]
@@ -122,8 +145,8 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
-        if phase == "autoencoder":
-            return list(self.autoencoder.parameters())
+        if phase in self.own_phases:
+            return self.autoencoder.phase_parameters(self.own_phases[phase])
         return self.prior_model.phase_parameters(phase)
 
     def check_trainable(self) -> None:
@@ -132,7 +155,10 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         self.prior_model.check_trainable()
 
     def begin_step(self, spent: float) -> None:
-        """Pass the prior the share of its own budget that is spent, 0 while the autoencoder is trained."""
+        """Pass the prior the share of its own budget that is spent, 0 while the autoencoder is trained, and
+        the autoencoder that of its own, 1 afterwards."""
+        if not self.frozen:
+            self.autoencoder.begin_step(min(spent / self.share, 1.0))
         # 1 - share is the prior's part of the budget.
         self.prior_model.begin_step(max(spent - self.share, 0.0) / (1 - self.share))
 
@@ -142,8 +168,8 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         if global_batch.is_whole():
             self.prepare(x, y, phase=phase, step=step)
         self.set_mode(phase)
-        if phase == "autoencoder":
-            return self.autoencoder.loss(x, phase=self.autoencoder.phases[0], step=step)
+        if phase in self.own_phases:
+            return self.autoencoder.loss(x, phase=self.own_phases[phase], step=step)
         return self.prior_model.loss(self.scaled(x), y, phase=phase, step=step)
 
     def fit(self, batches: Iterable[tuple[Tensor, Y]]) -> None:
@@ -163,8 +189,8 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
             self.update_moments(x)
 
     def set_mode(self, phase: str) -> None:
-        """Put the autoencoder in training mode in its own phase only: in others it answers as in sampling."""
-        self.autoencoder.train(self.training and phase == "autoencoder")
+        """Put the autoencoder in training mode in its own phases only: in others it is as in sampling."""
+        self.autoencoder.train(self.training and phase in self.own_phases)
 
     @torch.no_grad()
     def update_moments(self, x: Tensor) -> None:

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from genbench.generator import BoundTerms, Latent, Likelihood, Loss, Rng, Y
+from genbench.gans.adversary import DISC, Adversary
+from genbench.gans.realism import Realism
+from genbench.generator import BoundTerms, Latent, Likelihood, Loss, Rng, Stage, Y
 from genbench.probability.gaussian import gaussian_kl
+from genbench.probability.perceptual import Perceptual
 from genbench.runtime import global_batch
 from genbench.vaes.bound import Inference, beta_at, check_bound_settings, importance_bound, training_terms
 from genbench.vaes.likelihood import PixelLikelihood
@@ -25,9 +28,11 @@ class VAE(Latent, Likelihood, BoundTerms):
     log_prob: the ELBO for importance_samples = 1, the importance-weighted bound for more, both at beta = 1.
     encode is the posterior mean, layer by layer given the means above.
     temperature: the factor of the priors' deviations in sampling, layer by layer; 1 is the model.
+    perceptual, adversarial: terms of the loss beside the bound, on images decoded from the posterior, see
+    genbench.gans.realism; the discriminator has a phase "disc" of its own. log_prob is the same bound.
     Raises ValueError on numbers outside their range.
     Source: Kingma & Welling 2014; several layers: Sonderby et al. 2016, Child 2021; temperature: Vahdat &
-    Kautz 2020 (NVAE), Section 4.1.
+    Kautz 2020 (NVAE), Section 4.1; further terms: Rombach et al. 2022, Eq. 25.
     """
 
     bound = "lower"
@@ -44,6 +49,8 @@ class VAE(Latent, Likelihood, BoundTerms):
         free_nats: float = 0.0,
         importance_samples: int = 1,
         temperature: float = 1.0,
+        perceptual: Perceptual | None = None,
+        adversarial: Adversary | None = None,
     ) -> None:
         super().__init__(shape, num_classes)
         if not temperature >= 0:
@@ -54,22 +61,43 @@ class VAE(Latent, Likelihood, BoundTerms):
         self.beta, self.warmup_steps, self.free_nats = beta, warmup_steps, free_nats
         self.importance_samples, self.temperature = importance_samples, temperature
         self.method = "elbo" if importance_samples == 1 else f"iwae-{importance_samples}"
+        self.realism = Realism(perceptual, adversarial)
+        self.phases = self.realism.phases("net")
+        if adversarial is not None:
+            self.stages = tuple(Stage(*stage) for stage in self.realism.stages("net"))
 
     def check_trainable(self) -> None:
         x, y = self.example()
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             inference: Inference = self.network(torch.zeros(1, *self.latent_shape), x, y)
         self.likelihood.check(inference.output, x)
+        self.realism.check(x)
 
     def networks(self) -> list[nn.Module]:
+        """Return the network alone: sampling needs no perceptual network and no discriminator, which compute
+        in float32 too."""
         return [self.network]
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        self.check_phase(phase)
+        if phase == DISC:
+            return self.realism.parameters_of_disc()
+        return [*self.network.parameters(), *self.likelihood.parameters()]
+
+    def begin_step(self, spent: float) -> None:
+        self.realism.begin_step(spent)
 
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)
+        if phase == DISC:
+            with torch.no_grad():
+                fake = self.likelihood.mean(self.infer(x, y).output)
+            return self.realism.discriminator_loss(x, fake)
         beta = beta_at(step, self.beta, self.warmup_steps)
         q = self.infer(x, y)
-        return training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats)
+        loss = training_terms(q, x, self.likelihood, beta=beta, free_nats=self.free_nats)
+        return self.realism(loss, lambda: self.likelihood.mean(q.output), x, self.network)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, y: Y = None) -> Tensor:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from genbench.autoregressive.network import CausalNetwork
 from genbench.autoregressive.pixel_law import Categorical
+from genbench.gans.adversary import DISC, Adversary
+from genbench.gans.realism import Realism
 from genbench.generator import (
     Generator,
     Latent,
@@ -19,6 +21,7 @@ from genbench.generator import (
     Y,
     check_frames,
 )
+from genbench.probability.perceptual import Perceptual
 from genbench.runtime import global_batch
 from genbench.vaes.codebook import Codebook, perplexity
 from genbench.vaes.likelihood import PixelLikelihood
@@ -37,13 +40,15 @@ class VQVAE(Latent, Likelihood, Trajectory):
     prior_network(shape=(1, h, w), ..) with the distribution of the indices, and
     prior(shape=(1, h, w), num_classes=K, network=..), a model with a likelihood. Without them the prior is
     uniform and there is one stage: an autoencoder for other models.
+    perceptual, adversarial: terms of the autoencoder's loss beside the likelihood, see genbench.gans.realism;
+    the discriminator has a phase "disc" of its own.
     The latent is the map of codes (B, L, h, w). A sample is the mean of p(x | codes).
     log_prob: log p(x | k(x)) + log p(k(x)), one term of the sum over all maps of codes, hence a lower bound:
     the ELBO of a posterior of probability 1 at k(x).
     Raises ValueError where sizes of the parts differ, on one prior argument without the other, and on numbers
     outside their range.
     Source: van den Oord et al. 2017, Eq. 3 and Section 3.3; here the reconstruction counts for each
-    dimension, D = C H W.
+    dimension, D = C H W; further terms: Esser et al. 2021 (VQGAN), Eq. 5 to 7.
     """
 
     bound = "lower"
@@ -62,6 +67,8 @@ class VQVAE(Latent, Likelihood, Trajectory):
         prior_network: Callable[..., CausalNetwork] | None = None,
         prior: Callable[..., Generator] | None = None,
         share: float = 0.5,
+        perceptual: Perceptual | None = None,
+        adversarial: Adversary | None = None,
     ) -> None:
         super().__init__(shape, num_classes)
         if not commitment >= 0:
@@ -78,7 +85,8 @@ class VQVAE(Latent, Likelihood, Trajectory):
                 f"model.codebook.dimensions is {codebook.dimensions}: set network.encoder.out_channels to it"
             )
         self.code_distribution = Categorical(codebook.size, ordered=False)
-        self.phases = ("autoencoder",)
+        self.realism = Realism(perceptual, adversarial)
+        self.phases = self.realism.phases("autoencoder")
         self.prior_model: Generator | None = None
         if prior is not None and prior_network is not None:
             # The prior models one channel, whose levels are the indices of codes.
@@ -86,15 +94,23 @@ class VQVAE(Latent, Likelihood, Trajectory):
             net = prior_network(shape=maps, law=self.code_distribution)
             self.prior_model = prior(shape=maps, num_classes=num_classes, network=net)
             later = self.prior_model.phases
-            self.stages = (Stage(share, self.phases), Stage(1 - share, later))
+            self.stages = (*self.coding_stages(share), Stage(1 - share, later))
             self.phases += later
         elif prior is not None or prior_network is not None:
             raise ValueError("model.prior and model.prior_network must be given together, or not at all")
+        elif adversarial is not None:
+            self.stages = self.coding_stages(1.0)
+        self.share = share if self.prior_model else 1.0  # of the budget, for the autoencoder
+
+    def coding_stages(self, share: float) -> tuple[Stage, ...]:
+        """Return the stages of the autoencoder, which together have a `share` of the budget."""
+        return tuple(Stage(share * own, phases) for own, phases in self.realism.stages("autoencoder"))
 
     def check_trainable(self) -> None:
         x, y = self.example()
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             self.likelihood.check(self.decoder(torch.zeros(1, *self.latent_shape), y), x)
+        self.realism.check(x)
 
     def networks(self) -> list[nn.Module]:
         return [self.encoder, self.decoder, *(self.prior_model.networks() if self.prior_model else [])]
@@ -103,8 +119,13 @@ class VQVAE(Latent, Likelihood, Trajectory):
         prior = self.prior_model.autocast_networks() if self.prior_model else []
         return [self.encoder, self.decoder, *prior]
 
+    def begin_step(self, spent: float) -> None:
+        self.realism.begin_step(min(spent / self.share, 1.0))
+
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
         self.check_phase(phase)
+        if phase == DISC:
+            return self.realism.parameters_of_disc()
         if self.prior_model and phase != "autoencoder":
             return self.prior_model.phase_parameters(phase)
         return [p for part in (self.encoder, self.decoder, self.likelihood) for p in part.parameters()]
@@ -114,7 +135,11 @@ class VQVAE(Latent, Likelihood, Trajectory):
         self.check_batch(x, y)
         # In the prior's phase the autoencoder answers as it will in sampling.
         for part in (self.encoder, self.decoder, self.codebook):
-            part.train(self.training and phase == "autoencoder")
+            part.train(self.training and phase in ("autoencoder", DISC))
+        if phase == DISC:
+            with torch.no_grad():
+                fake = self.likelihood.mean(self.decoder(self.codebook(self.encoder(x, y)).z, y))
+            return self.realism.discriminator_loss(x, fake)
         if not self.prior_model or phase == "autoencoder":
             return self.coding_loss(x, y)
         with torch.no_grad():
@@ -128,14 +153,15 @@ class VQVAE(Latent, Likelihood, Trajectory):
         In training mode the codebook is updated by the batch. The terms have the perplexity of its use.
         """
         q = self.codebook(self.encoder(x, y))
-        reconstruction = self.likelihood.training_nats(self.decoder(q.z, y), x).mean()
+        output = self.decoder(q.z, y)
+        reconstruction = self.likelihood.training_nats(output, x).mean()
         total = reconstruction / x[0].numel() + self.commitment * q.commitment
         terms = {
             "reconstruction": reconstruction.detach(),
             "commitment": q.commitment.detach(),
             "perplexity": perplexity(q.index, self.codebook.size),
         }
-        return Loss(total, terms)
+        return self.realism(Loss(total, terms), lambda: self.likelihood.mean(output), x, self.decoder)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, y: Y = None) -> Tensor:

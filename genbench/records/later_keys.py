@@ -31,8 +31,10 @@ LATER: Mapping[str, Mapping[str, object]] = {
 IDLE = (
     {"_target_": "genbench.text.encoder.no_text"},
     {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None},
+    {"_target_": "genbench.probability.perceptual.no_perceptual"},
+    {"_target_": "genbench.gans.adversary.no_adversary"},
 )
-"""Parts that do nothing: a model without text, initial weights that are random."""
+"""Parts that do nothing: a model without text, random initial weights, no further terms of a loss."""
 UNET = "genbench.nn.unet.UNet"
 OF_UNETS: Mapping[str, object] = {"context": 0, "times": 1}
 """Keys of U-Nets -> the values at which they do nothing."""

@@ -63,7 +63,8 @@ def compare(module: FrozenWeights, keys: Any) -> None:  # noqa: ANN401
 
     keys: names that torch found missing so far; those of the weights are taken from the list.
     """
-    own = tuple(name for name, _ in module.named_parameters())
+    named = (*module.named_parameters(), *module.named_buffers())
+    own = tuple(name for name, _ in named if name != "fingerprint")
     keys.missing_keys[:] = [name for name in keys.missing_keys if not name.endswith(own)]
     loaded, found = module.fingerprint, fingerprint(module)
     rests = {*(loaded.cpu() - found.cpu()).tolist()}  # the hash of what was beside the weights, if they agree

@@ -31,6 +31,7 @@ CRITICAL = (
     ("model=consistency", "process=mean_flow", "conditional=true", "process.scale=2.0"),  # forward mode
     ("model=ddpm", "conditional=true", "guidance=classifier"),  # two stages
     ("model=gan", "criterion=wasserstein", "penalty=gradient", "model.critic_steps=2"),  # double backward
+    ("model=vae", "adversarial=patch", "adversarial.start=0"),  # gradients of two losses in the forward pass
     ("model=gan", "network=resnet_gan", "network.discriminator.spectral_norm=true", "penalty=none"),
 )
 

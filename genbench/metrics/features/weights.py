@@ -33,11 +33,12 @@ class Published(NamedTuple):
     """None where none was published: names of metrics then state that of the file that came."""
 
 
-def published_file(published: Published, instead: str) -> Path:
+def published_file(published: Published, instead: str, *, setting: str = "features") -> Path:
     """Return the path of published weights in torch's hub folder, downloaded where they are not there yet.
 
-    A download is compared with the sha256, where that is known. Raises MissingWeights, with the place and
-    what can be taken `instead`, where it fails; it does so within seconds without a network.
+    A download is compared with the sha256, where that is known. setting: the node of the configuration that
+    takes a path of such weights. Raises MissingWeights, with the place and what can be taken `instead`, where
+    it fails; it does so within seconds without a network.
     """
     hub = expanded(torch.hub.get_dir(), "name torch's folder by the variable TORCH_HOME")
     path = hub / "checkpoints" / published.file
@@ -54,10 +55,10 @@ def published_file(published: Published, instead: str) -> Path:
                 raise OSError("the sha256 of the downloaded file differs from that of the published file")
     except OSError as error:
         cause = getattr(error, "reason", error)  # of urllib's own error, which writes it in brackets
+        beside = " (beside other features more_features.NAME.weights=PATH)" if setting == "features" else ""
         raise MissingWeights(
             f"{published.network} weights are not at {path}, and downloading them failed ({cause}): put "
-            f"{published.file} there, set features.weights=PATH (beside other features "
-            f"more_features.NAME.weights=PATH), or use {instead}"
+            f"{published.file} there, set {setting}.weights=PATH{beside}, or use {instead}"
         ) from error
     return path
 
@@ -73,13 +74,13 @@ def check_channels(source: ImageSource | ImageData, network: str) -> None:
         )
 
 
-def local_file(weights: str, remedy: str) -> Path:
-    """Return the path that features.weights states, with ~ expanded. Raises FileNotFoundError, which ends
-    with `remedy`, where there is no file.
+def local_file(weights: str, remedy: str, *, setting: str = "features.weights") -> Path:
+    """Return the path that a setting states, by default features.weights, with ~ expanded. Raises
+    FileNotFoundError, which ends with `remedy`, where there is no file.
     """
     path = expanded(weights, "write the whole path, or set HOME")
     if not path.is_file():
-        raise FileNotFoundError(f"features.weights is {path}, which is not a file; {remedy}")
+        raise FileNotFoundError(f"{setting} is {path}, which is not a file; {remedy}")
     return path
 
 
