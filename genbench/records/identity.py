@@ -7,7 +7,7 @@ from typing import Any
 from genbench.records.later_keys import without_idle_keys
 from genbench.records.moved import with_first_paths
 
-__all__ = ["hashed"]
+__all__ = ["hashed", "without_machine_keys"]
 
 MACHINE_ONLY = (
     "image",
@@ -50,7 +50,14 @@ def hashed(tree: dict[str, Any]) -> str:
     only where they do something. Runs of one identity are one run: the same command finds its directory by
     it.
     """
-    tree = without_idle_keys(with_first_paths(tree))
+    tree = without_machine_keys(without_idle_keys(with_first_paths(tree)))
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+def without_machine_keys(tree: dict[str, Any]) -> dict[str, Any]:
+    """Remove the keys of a resolved configuration, in place, that change none of a run's numbers, such as the
+    paths of its machine, and return it.
+    """
     # Sets that can be downloaded have published checksums, wherever they lie; other folders count by path.
     machine_only = (*MACHINE_ONLY, "data.root") if "download" in tree["data"] else MACHINE_ONLY
     for key in machine_only:
@@ -60,4 +67,4 @@ def hashed(tree: dict[str, Any]) -> str:
             node = node.get(parent) if isinstance(node, dict) else None
         if isinstance(node, dict):
             node.pop(leaf, None)
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+    return tree

@@ -21,7 +21,7 @@ from genbench.records.untrusted_files import LOG_BYTES, RECORD_BYTES, parse_json
 from genbench.report import settings as flat
 from genbench.report.data_frame import Cell
 
-__all__ = ["GIVEN", "RunRecord", "network_columns", "read_run", "text"]
+__all__ = ["GIVEN", "RunRecord", "network_columns", "read_run", "record_of", "text"]
 
 FACTS = ("group", "status", "seed", "identity", "data_key")
 GIVEN = "given"
@@ -60,19 +60,30 @@ def read_run(folder: Path) -> RunRecord:
         if not isinstance(content, dict) or "genbench" not in content:
             raise ValueError("it holds no result of a run")
         found, passed_over = evaluations(folder, content)
-        if GIVEN in content:
-            content = given_as_samples(content)
-        # The run's own numbers stand; later evaluations only add what it lacks.
-        whole = with_later(content, found)
-        new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
-        settings = clean(flat.settings(section(content, "config")))
-        choices = [*map(text, section(content, "choices"))]
-        kinds = merged(recorded_kinds(record) for record in (content, *found))
-        networks = merged_networks(recorded_networks(record) for record in (content, *found))
-        facts = {text(name): value for name, value in network_columns(networks).items()}
-        return RunRecord(row(whole) | facts, choices, settings, new, passed_over, kinds, networks)
+        return record_of(content, found, passed_over)
     except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"damaged: {path.name}: {error}") from error
+
+
+def record_of(
+    content: Mapping[str, Any], found: Sequence[Mapping[str, Any]] = (), passed_over: str = ""
+) -> RunRecord:
+    """Return the content of a result.json as a row, with what later evaluations add to it.
+
+    found: these evaluations; passed_over: those that cannot be read. Raises ValueError on what cannot stand
+    in a table.
+    """
+    if GIVEN in content:
+        content = given_as_samples(content)
+    # The run's own numbers stand; later evaluations only add what it lacks.
+    whole = with_later(content, found)
+    new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
+    settings = clean(flat.settings(section(content, "config")))
+    choices = [*map(text, section(content, "choices"))]
+    kinds = merged(recorded_kinds(record) for record in (content, *found))
+    networks = merged_networks(recorded_networks(record) for record in (content, *found))
+    facts = {text(name): value for name, value in network_columns(networks).items()}
+    return RunRecord(row(whole) | facts, choices, settings, new, passed_over, kinds, networks)
 
 
 def given_as_samples(content: Mapping[str, Any]) -> dict[str, Any]:

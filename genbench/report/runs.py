@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from genbench.records.feature_network import FeatureNetwork, merged_networks
 from genbench.records.metric_kinds import KINDS, Kind, merged
 from genbench.report.data_frame import Cell, DataFrame, cells, frame_of
-from genbench.report.one_run import GIVEN, read_run, text
+from genbench.report.one_run import GIVEN, RunRecord, read_run, text
 from genbench.report.settings import differing, is_timed
 from genbench.runtime.printable import in_one_line
 
 if TYPE_CHECKING:
     from pandas import Series
 
-__all__ = ["Runs", "load", "of_folders", "read", "run_folders", "without_reruns"]
+__all__ = ["Runs", "load", "of_folders", "of_records", "read", "run_folders", "without_reruns"]
 
 
 class Runs(NamedTuple):
@@ -116,6 +116,18 @@ def joined(paths: Mapping[str, Path], *, all_or_nothing: bool = False) -> Runs:
             if all_or_nothing:
                 raise
             left_out[name] = " ".join(text(str(error)).split())
+    return of_records(records, left_out, paths)
+
+
+def of_records(
+    records: Mapping[str, RunRecord],
+    left_out: Mapping[str, str] = MappingProxyType({}),
+    paths: Mapping[str, Path] = MappingProxyType({}),
+) -> Runs:
+    """Return runs by their names as one data frame, each row with the settings in which they differ.
+
+    left_out: runs that cannot be read, and why; paths: the directories of both, where they have one.
+    """
     # Of images that another tool made only the data they belong to are known, and they are no model.
     trained = [found.settings for found in records.values() if GIVEN not in found.row]
     of_data = [
