@@ -143,6 +143,14 @@ def test_what_the_user_asks_for_stays_and_what_it_hides_is_added(
     ]
 
 
+def test_a_column_that_is_asked_for_and_tells_rows_apart_stands_once(
+    tmp_path: Path, sow: Callable[..., None]
+) -> None:
+    sow(("ddpm", "conditional"), ("ddpm", GUIDED))
+    (table,) = compare(tmp_path, Query(columns=["conditioning", "fid"])).tables
+    assert [col.title for col in table.columns] == ["conditioning", "FID"]
+
+
 def test_csv_and_json_of_runs_have_it_where_all_runs_are_alike(
     tmp_path: Path, sow: Callable[..., None]
 ) -> None:
