@@ -37,7 +37,7 @@ WIDE = 3.0  # ratio of the largest value to the smallest from which on a logarit
 DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (6, 2)), (0, (1, 1)), (0, (6, 1, 1, 1)))
 MARKERS = "os^DvP*X"
 LEVELS = ((":", "black"), ("--", "C1"), ("-.", "C2"))
-"""Style and color of the horizontal lines of a panel, which have no markers: nothing was measured along them."""
+"""Style and color of the horizontal lines of a panel, without markers: nothing is measured along them."""
 CLASSES = (
     ("#0072b2", "o"),
     ("#e69f00", "s"),
