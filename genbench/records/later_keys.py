@@ -5,7 +5,7 @@ there a run is the one that it was without them.
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["LATER", "without_idle_keys"]
+__all__ = ["LATER", "started_anew", "without_idle_keys"]
 
 LATER: Mapping[str, Mapping[str, object]] = {
     "budget.until": {"budget.until": None},
@@ -20,10 +20,8 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "trainer.patience": {"trainer.patience": None},
 }
 """Key -> the values, by key, at all of which it does nothing; a key that is missing is at this value."""
-IDLE = (
-    {"_target_": "genbench.text.encoder.no_text"},
-    {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None},
-)
+RANDOM = {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None}
+IDLE = ({"_target_": "genbench.text.encoder.no_text"}, RANDOM)
 """Parts that do nothing: a model without text, initial weights that are random."""
 UNET = "genbench.nn.unet.UNet"
 OF_UNETS: Mapping[str, object] = {"context": 0, "times": 1}
@@ -46,6 +44,13 @@ def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
         else node
         for name, node in without_idle_parts(tree).items()
     }
+
+
+def started_anew(tree: Mapping[str, Any]) -> bool:
+    """Return True for a resolved configuration that could begin with the weights of a run, and does not: the
+    one option of its group `init`, which is recorded as its choice, then says nothing.
+    """
+    return bool(tree.get("init") == RANDOM)
 
 
 def without_idle_parts(node: Any) -> Any:  # noqa: ANN401

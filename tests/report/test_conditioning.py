@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,16 @@ def test_scales_of_guidance_are_rows_of_one_column(tmp_path: Path, sow: Callable
     assert table.columns[0].title == "conditioning"
     assert [line.entries[0].value for line in table.lines] == [GUIDED, "guided (classifier_free 4)"]
     assert table.title == "digits, guided"
+
+
+def test_a_training_that_no_column_counts_is_named_below_the_table(
+    tmp_path: Path, write: Write, result: dict, sow: Callable[..., None]
+) -> None:
+    sow(("ddpm", GUIDED))
+    assert "Not counted" not in markdown(compare(tmp_path, Query()))
+    write("by a worse one", choices=result["choices"] | {"conditional": "true", "guidance": "auto"})
+    note = r"Not counted: the training of the runs that parts are taken from \(guidance=auto\)\."
+    assert re.search(note, markdown(compare(tmp_path, Query())))
 
 
 def test_unconditional_tables_say_nothing_of_it(tmp_path: Path, sow: Callable[..., None]) -> None:
