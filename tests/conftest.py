@@ -25,6 +25,7 @@ from genbench import app
 from genbench.cli.main import main as run_verb
 from genbench.records.run_directory import Run
 from genbench.training.checkpoint import CheckpointStore
+from tests.quick_composing import remember
 
 ROOT = Path(__file__).resolve().parents[1]
 Make = Callable[..., Path]
@@ -49,6 +50,8 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
 
+
+remember()  # what Hydra has parsed: half of the time of each composition, and there are thousands
 
 # One thread: the toy networks are too small to share, and two cores serve several test processes.
 torch.set_num_threads(1)

@@ -29,10 +29,9 @@ def autoguidance(
     """
     process = guide.process if isinstance(guide, Denoising) else None
     if not isinstance(guide, Denoising) or not isinstance(process, GuidedProcess):
-        kind = type(guide if process is None else process).__name__
         raise ValueError(
-            f"guidance.guide is a {kind}, which cannot guide: give a run of model=ddpm or "
-            "model=flow_matching, of the same kind as the model, less trained or smaller"
+            "guidance.guide is no model of diffusion or flow matching, and no other can guide: give a run of "
+            "model=ddpm or model=flow_matching, of the same kind as the model, less trained or smaller"
         )
     if guide.takes_text:
         raise ValueError("guidance.guide is a model of text: give a run of labels or of none")

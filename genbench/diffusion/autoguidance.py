@@ -54,11 +54,10 @@ class AutoGuidance(Extrapolation):
                 f"the model of guidance.guide draws images of {self.shape}, and this one of {shape}: give a "
                 "run on the same images (a model of latents has no such guide: use guidance=classifier_free)"
             )
-        mine, other = type(process).__name__, type(self.process).__name__
-        if mine != other:
+        if type(process) is not type(self.process):
             raise ValueError(
-                f"the process of guidance.guide is {other}, and that of this model {mine}: give a run of the "
-                "same process"
+                "the model of guidance.guide adds noise in another way than this one: give a run of the same "
+                "model, ddpm or flow_matching, and of the same process"
             )
         if any(not name.startswith("guidance.") for name, _ in process.named_parameters()):
             raise ValueError(

@@ -123,9 +123,7 @@ def ema_figure(sweep: EmaSweep, path: Path) -> None:
     low, high = (table[end].to_numpy() if end in table else None for end in ends)
     x = table["std"].to_numpy()
     lines = {"average, rebuilt afterwards": Curve(x, table[str(name)].to_numpy(), low, high)}
-    across = np.array([0.0, x.max()])
-    for of, height in sweep.heights.items():
-        lines[TITLES[of]] = Curve(across, np.full(2, height))
-    level = None if sweep.held_out is None else (HELD_OUT, sweep.held_out)
+    levels = {} if sweep.held_out is None else {HELD_OUT: sweep.held_out}
+    levels |= {TITLES[of]: height for of, height in sweep.heights.items()}
     axis = "standard deviation of the average, as a share of the training"
-    curves_figure(lines, path, x=axis, y=title_of(name), level=level)
+    curves_figure(lines, path, x=axis, y=title_of(name), levels=levels)

@@ -5,6 +5,7 @@ Knows no model and no data set, and imports matplotlib when it is needed.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -35,6 +36,8 @@ TICKS = 10  # values of an axis up to which each gets a tick
 WIDE = 3.0  # ratio of the largest value to the smallest from which on a logarithmic axis helps
 DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (6, 2)), (0, (1, 1)), (0, (6, 1, 1, 1)))
 MARKERS = "os^DvP*X"
+LEVELS = ((":", "black"), ("--", "C1"), ("-.", "C2"))
+"""Style and color of the horizontal lines of a panel, without markers: nothing is measured along them."""
 CLASSES = (
     ("#0072b2", "o"),
     ("#e69f00", "s"),
@@ -62,12 +65,12 @@ class Curve(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One of several plots in a row: its title, its lines by name, and a horizontal line where it has one."""
+    """One of several plots in a row: its title, its lines by name, and its horizontal lines."""
 
     title: str
     lines: Mapping[str, Curve]
-    level: tuple[str, float] | None = None
-    """Its name and its height."""
+    levels: Mapping[str, float] = MappingProxyType({})
+    """Name -> height of a horizontal line, at most as many as LEVELS."""
 
 
 class Row(NamedTuple):
@@ -141,23 +144,23 @@ def curves_figure(
     x: str,
     y: str,
     logarithmic: bool = False,
-    level: tuple[str, float] | None = None,
+    levels: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
     """Plot y against x, one line for each name, with markers and intervals where its points are few, and
     write the figure; the file's ending decides the format.
 
     x, y: titles of the axes. logarithmic: both axes are, where all values are positive and span a factor of
-    3; numbers at their ticks are plain (5, 10, 20). level: name and height of a horizontal line, such as the
+    3; numbers at their ticks are plain (5, 10, 20). levels: name -> height of horizontal lines, such as the
     score of held-out images.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
-    draw_curves(axes, Panel(y, lines, level))
+    draw_curves(axes, Panel(y, lines, levels))
     axes.set(xlabel=x, ylabel=y)
     if logarithmic:
-        heights = [*(value for curve in lines.values() for value in curve.y), *([level[1]] if level else [])]
+        heights = [*(value for curve in lines.values() for value in curve.y), *levels.values()]
         set_logarithmic(axes, sorted({value for curve in lines.values() for value in curve.x}), heights)
     axes.grid(visible=True, which="both", alpha=0.3)
     save_figure(figure, path)
@@ -185,8 +188,8 @@ def draw_curves(axes: "Axes", panel: Panel) -> None:
         if curve.low is not None and curve.high is not None:
             ends = (curve.y - curve.low).clip(min=0), (curve.high - curve.y).clip(min=0)
             axes.errorbar(curve.x, curve.y, yerr=ends, fmt="none", ecolor=f"C{number % 10}", capsize=3)
-    if panel.level is not None:
-        axes.axhline(panel.level[1], color="black", linestyle=":", label=panel.level[0])
+    for (line, color), (name, height) in zip(LEVELS, panel.levels.items(), strict=False):
+        axes.axhline(height, color=color, linestyle=line, label=name)
     axes.legend()
 
 

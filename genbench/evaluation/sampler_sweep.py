@@ -190,7 +190,7 @@ def distance_figure(sweep: Sweep, path: Path) -> None:
         x=NFE if against == "passes" else "guidance scale",
         y=title_of(name),
         logarithmic=against == "passes",
-        level=None if held_out is None else (HELD_OUT, held_out),
+        levels={} if held_out is None else {HELD_OUT: held_out},
     )
 
 
@@ -213,10 +213,10 @@ def guidance_figure(sweep: Sweep, path: Path) -> None:
         if found:
             lines = {KINDS[name.kind].title: curve_of(table, name, SCALE) for name in found}
             held_out = sweep.held_out(str(found[0]))
-            level = None if held_out is None else (HELD_OUT, held_out)
+            levels = {} if held_out is None else {HELD_OUT: held_out}
             basis = found[0].basis.replace(",", ", ")
             title = title_of(found[0]) if len(found) == 1 else f"shares of samples ({basis})"
-            panels.append(Panel(title, lines, level))
+            panels.append(Panel(title, lines, levels))
     if len(panels) > 1:
         panels_figure(panels, path, x="guidance scale")
 

@@ -5,7 +5,7 @@ there a run is the one that it was without them.
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["LATER", "without_idle_keys"]
+__all__ = ["LATER", "started_anew", "without_idle_keys"]
 
 NOT_AUGMENTED = {
     "model.generator": None,  # of GANs, which had the group from the first
@@ -28,9 +28,10 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "trainer.patience": {"trainer.patience": None},
 }
 """Key -> the values, by key, at all of which it does nothing; a key that is missing is at this value."""
+RANDOM = {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None}
 IDLE = (
     {"_target_": "genbench.text.encoder.no_text"},
-    {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None},
+    RANDOM,
     {"_target_": "genbench.probability.perceptual.no_perceptual"},
     {"_target_": "genbench.gans.adversary.no_adversary"},
 )
@@ -57,6 +58,13 @@ def without_idle_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
         for name, node in without_idle_parts(tree).items()
     }
     return {name: node for name, node in found.items() if node != {} or tree[name] == {}}
+
+
+def started_anew(tree: Mapping[str, Any]) -> bool:
+    """Return True for a resolved configuration that could begin with the weights of a run, and does not: the
+    one option of its group `init`, which is recorded as its choice, then says nothing.
+    """
+    return bool(tree.get("init") == RANDOM)
 
 
 def without_idle_parts(node: Any) -> Any:  # noqa: ANN401

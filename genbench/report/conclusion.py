@@ -53,7 +53,7 @@ def conclusion(table: Table) -> str:
     if given:
         found[0] = f"Of the trained rows, {found[0]}"
     for i in given[:1]:
-        value = parts(table.entries[first][i], col.name)[0]
+        value = value_of(table.entries[first][i], col)
         found.append(f"{names[i]}, images of another tool, has {col.title} {value}, and is not ranked.")
     found += [*cost(table, best, second, names), *likelihood(table, names, but=col.name)]
     return " ".join(found[:SENTENCES])
@@ -69,7 +69,7 @@ def headline(table: Table, place: int, best: int, second: int) -> str:
     """Return the sentence on the leading row of one column, and on its lead over another row."""
     col, names = table.columns[place], row_names(table)
     one, other = (table.lines[i].entries[place] for i in (best, second))
-    values = [parts(x, col.name)[0] for x in (one, other)]
+    values = [value_of(x, col) for x in (one, other)]
     way = way_of(col)
     if values[0] == values[1] and not one.is_best:
         lead = f"{names[best]} and {names[second]} share the {way} {col.title} ({values[0]})"
@@ -77,6 +77,12 @@ def headline(table: Table, place: int, best: int, second: int) -> str:
     lead = f"{names[best]} has the {way} {col.title} ({values[0]})"
     others = " and every other row" if one.is_best and len(table.lines) > 2 else ""
     return f"{lead}; {verdict(table, col, one, f'its lead over {names[second]} ({values[1]}){others}')}."
+
+
+def value_of(entry: Entry, col: Column) -> str:
+    """Return the value of a place as the table has it, with its unit where the title does not say it."""
+    value = parts(entry, col.name)[0]
+    return f"{value} s" if col.name == "target_seconds" else value
 
 
 def way_of(col: Column) -> str:
@@ -99,7 +105,7 @@ def verdict(table: Table, col: Column, entry: Entry, lead: str) -> str:
         found = f"{lead} is {'' if test.beats_second else 'not '}significant ({test_words(table, test, p)})"
         if test.is_significant or not test.beats_second:
             return found
-        name, value = row_names(table)[test.rival], parts(table.lines[test.rival].entries[place], col.name)[0]
+        name, value = row_names(table)[test.rival], value_of(table.lines[test.rival].entries[place], col)
         return f"{found}, but its lead over {name} ({value}) is not ({p_words(test.p_value)})"
     column = table.entries[place]
     known = [x for line, x in zip(table.lines, column, strict=True) if x.estimate and not line.is_given]
@@ -167,7 +173,7 @@ def caveats(table: Table, best: int, places: Sequence[int]) -> Iterator[str]:
         if len(equal) > 1:
             first = places[equal[0]]
             col = next(col for col in table.columns if col.better)
-            value = parts(table.lines[first].entries[table.columns.index(col)], col.name)[0]
+            value = value_of(table.lines[first].entries[table.columns.index(col)], col)
             rows = f"Of the {len(equal)} rows with {budget}"
             repeated = all(not is_one(table.entries[table.columns.index(col)][places[i]]) for i in equal)
             test = "not tested"
@@ -232,7 +238,7 @@ def likelihood(table: Table, names: Sequence[str], but: str) -> Iterator[str]:
         test = table.leaders[col.name]
         yield headline(table, place, test.place, test.second)
         return
-    value = parts(column[places[0]], col.name)[0]
+    value = value_of(column[places[0]], col)
     rows = f"Of the {len(places)} rows with {BOUNDS[bound]},"
     yield f"{rows} {names[places[0]]} has the lowest ({value}; not tested)."
 

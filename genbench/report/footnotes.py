@@ -32,6 +32,7 @@ FEW = 10  # samples per feature below which a Frechet distance is far from its l
 NAMED = 8  # columns or runs that are named before they are counted
 PUBLISHED = 5000  # images per split of a published Inception score
 COUNT = re.compile(r"[1-9][0-9]{0,8}")  # names may come from anybody: no numbers of thousands of digits
+OF_RUNS = ("guidance=auto", "guidance=classifier_of_run", "autoencoder=run", "base_model=run")
 SIGNS = {"≤": "upper bound on bits/dim", "≈": "estimate, no bound", NOT_MEASURED: "not measured"}
 
 
@@ -49,7 +50,7 @@ def notes(table: Table, *, with_settings: bool = False) -> list[str]:
     if scores:  # what all numbers are to be read against
         found.append(f"Score of real held-out images (reference for a perfect model): {', '.join(scores)}.")
     found += [*shared(table), *given_images(table), *best_weights(table), *legend(table, repeats, scores)]
-    found += [*guided(table), *failures(table), *early_stops(table), *targets(table)]
+    found += [*guided(table), *taken(table), *failures(table), *early_stops(table), *targets(table)]
     found += bold(table, repeats)
     found += biases(table)
     if mixed:
@@ -180,6 +181,12 @@ def guided(table: Table) -> Iterator[str]:
             "scores do not compare at one scale: `genbench sampler-sweep RUN --scales 0,1,2,4` scores "
             "several, which the report then compares at equal recall."
         )
+
+
+def taken(table: Table) -> Iterator[str]:
+    """Note on parts of models that earlier runs trained, whose training no column counts."""
+    if found := [x for x in OF_RUNS if x.partition("=")[2] in cells(table.runs.frame, x.partition("=")[0])]:
+        yield f"Not counted: the training of the runs that parts are taken from ({some(found)})."
 
 
 def targets(table: Table) -> Iterator[str]:

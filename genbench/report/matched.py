@@ -79,9 +79,9 @@ class Matched(NamedTuple):
     @property
     def heads(self) -> list[str]:
         """The heads of the columns of the table."""
-        at = "common" if self.level is None else f"{self.level:.3g}"
         quality, diversity = self.quality.title, self.diversity.title
-        return ["model", f"{quality} at {diversity} {at}", f"best {quality}", f"its {diversity}", "at"]
+        at = f"equal {diversity}" if self.level is None else f"{diversity} {self.level:.3g}"
+        return ["model", f"{quality} at {at}", f"best {quality}", f"its {diversity}", "at"]
 
     @property
     def are_numbers(self) -> list[bool]:
@@ -216,7 +216,8 @@ def ranking(
     rows = []
     for curve in curves:
         at_level = None if level is None else interpolated(curve.places, level, col.better)
-        reason = why if curve in moving else "one setting alone: it has no curve"
+        alike = "one setting alone" if len(curve.places) == 1 else f"all its settings have one {across.title}"
+        reason = why if curve in moving else f"{alike}: it has no curve"
         rows.append(Ranked(curve, at_level, reason, best(curve.places, col.better)))
     rows.sort(
         key=lambda x: (

@@ -13,6 +13,7 @@ from genbench.records.feature_network import FeatureNetwork, merged_networks, re
 from genbench.records.files import read_json
 from genbench.records.identity import hashed
 from genbench.records.json_lines import parse_lines
+from genbench.records.later_keys import started_anew
 from genbench.records.metric_kinds import KINDS, Kind, merged, recorded_kinds
 from genbench.records.metric_name import MetricName
 from genbench.records.result import NOT_FINITE, Best, Cost, Likelihood, Reconstruction, number, section
@@ -79,7 +80,7 @@ def record_of(
     whole = with_later(content, found)
     new = frozenset(map(text, whole["metrics"].keys() - section(content, "metrics").keys()))
     settings = clean(flat.settings(section(content, "config")))
-    choices = [*map(text, section(content, "choices"))]
+    choices = [*map(text, chosen(content))]
     kinds = merged(recorded_kinds(record) for record in (content, *found))
     networks = merged_networks(recorded_networks(record) for record in (content, *found))
     facts = {text(name): value for name, value in network_columns(networks).items()}
@@ -163,7 +164,7 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     if words and cost.get("start_images"):
         words += f" after {cost['start_images']:,} images"
     facts = {fact: content[fact] for fact in FACTS if fact in content}
-    choices = section(content, "choices")
+    choices = chosen(content)
     named = {"data_name": data_name(choices, config), "conditioning": conditioning(choices, config)}
     if GIVEN in content:
         facts[GIVEN] = section(content, GIVEN).get("target", "unknown")
@@ -184,6 +185,13 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
             **facts,
         }
     )
+
+
+def chosen(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a result by their groups, without that of initial weights which are random."""
+    choices = section(content, "choices")
+    is_random = started_anew(section(content, "config"))
+    return {group: option for group, option in choices.items() if not (group == "init" and is_random)}
 
 
 def of_best(content: Mapping[str, Any]) -> dict[str, Any]:

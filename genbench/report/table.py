@@ -172,7 +172,7 @@ def table(names_of_it: tuple[str, str], runs: Runs, query: Query) -> Table:
     left = with_conditioning(by, by or telling or ["model"], runs)
     left = [*left, *(name for name, is_wanted in wanted.items() if is_wanted and name not in by)]
     columns = [column(name, runs.kinds) for name in left]
-    columns += marked([name for name in names if name not in same], runs)
+    columns += marked([name for name in names if name not in (*same, *left)], runs)
 
     # Rows, from best to worst, or as the user wants; what has no value comes last
     content, leaders = ranked(

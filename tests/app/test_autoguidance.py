@@ -68,7 +68,7 @@ def test_a_guided_run_is_loaded_swept_over_scales_and_exported(made: Make, tmp_p
         (
             ("model=vae", "network.encoder.width=8", "network.decoder.width=8"),
             (),
-            "is a GaussianVAE|is a VAE",
+            "is no model of diffusion or flow matching",
         ),
         (SMALL, ("conditional=true",), "guidance.guide has 0 classes, and this model 10"),
         (SMALL, ("schedule=linear",), "the schedule of guidance.guide is another one"),

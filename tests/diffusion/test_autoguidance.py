@@ -106,12 +106,12 @@ def linear(guidance: Guidance | None = None) -> Process:
     [
         (
             lambda: shaken(1, flow()),
-            "process of guidance.guide is FlowMatching, and that of this model G",
+            "the model of guidance.guide adds noise in another way than this one: give",
         ),
         (lambda: shaken(1, linear()), "schedule of guidance.guide is another one"),
         (lambda: shaken(1, toy_process(), 0), "guidance.guide has 0 classes, and this model 3"),
         (lambda: toy_text_model(), "guidance.guide is a model of text"),
-        (lambda: nn.Identity(), "guidance.guide is a Identity, which cannot guide: give a run of model=ddpm"),
+        (lambda: nn.Identity(), "guidance.guide is no model of diffusion or flow matching, and no other can"),
     ],
 )
 def test_a_guide_that_does_not_fit_is_refused_with_what_differs(guide: object, message: str) -> None:

@@ -42,13 +42,12 @@ def test_a_schedule_that_another_covers_is_drawn_wider_than_it(tmp_path: Path) -
 def test_the_ticks_of_evaluations_are_the_numbers_that_were_measured(tmp_path: Path) -> None:
     passes, fid = np.array([5, 10, 20, 50]), np.array([90.0, 30.0, 9.0, 8.0])
     lines = {"ddim": Curve(passes, fid, fid - 1, fid + 1)}
-    curves_figure(
-        lines, tmp_path / "a.svg", x="NFE", y="FID", logarithmic=True, level=("held-out images", 2.0)
-    )
+    levels = {"held-out images": 2.0, "raw weights": 3.0}
+    curves_figure(lines, tmp_path / "a.svg", x="NFE", y="FID", logarithmic=True, levels=levels)
     written = re.findall(r"<!-- (.*?) -->", (tmp_path / "a.svg").read_text())
     assert [text for text in written if text.isdigit()][:4] == ["5", "10", "20", "50"]
     assert not [text for text in written if "mathdefault" in text]  # powers of ten
-    assert {"NFE", "FID", "ddim", "held-out images"} <= {*written}
+    assert {"NFE", "FID", "ddim", "held-out images", "raw weights"} <= {*written}
 
 
 def test_scores_below_zero_are_drawn_on_a_linear_axis(tmp_path: Path) -> None:

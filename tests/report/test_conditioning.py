@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +123,16 @@ def test_scales_of_guidance_are_rows_of_one_column(tmp_path: Path, sow: Callable
     assert table.title == "digits, guided"
 
 
+def test_a_training_that_no_column_counts_is_named_below_the_table(
+    tmp_path: Path, write: Write, result: dict, sow: Callable[..., None]
+) -> None:
+    sow(("ddpm", GUIDED))
+    assert "Not counted" not in markdown(compare(tmp_path, Query()))
+    write("by a worse one", choices=result["choices"] | {"conditional": "true", "guidance": "auto"})
+    note = r"Not counted: the training of the runs that parts are taken from \(guidance=auto\)\."
+    assert re.search(note, markdown(compare(tmp_path, Query())))
+
+
 def test_unconditional_tables_say_nothing_of_it(tmp_path: Path, sow: Callable[..., None]) -> None:
     sow(("ddpm", "unconditional"), ("vae", "unconditional"))
     text = markdown(compare(tmp_path, Query()))
@@ -141,6 +152,14 @@ def test_what_the_user_asks_for_stays_and_what_it_hides_is_added(
         ["guidance", "conditioning", "FID"],  # the scale of which it says
         ["conditioning", "FID"],
     ]
+
+
+def test_a_column_that_is_asked_for_and_tells_rows_apart_stands_once(
+    tmp_path: Path, sow: Callable[..., None]
+) -> None:
+    sow(("ddpm", "conditional"), ("ddpm", GUIDED))
+    (table,) = compare(tmp_path, Query(columns=["conditioning", "fid"])).tables
+    assert [col.title for col in table.columns] == ["conditioning", "FID"]
 
 
 def test_csv_and_json_of_runs_have_it_where_all_runs_are_alike(

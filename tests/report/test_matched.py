@@ -120,6 +120,19 @@ def test_models_are_ranked_at_equal_recall_and_at_their_best_and_a_single_settin
     assert [x.curve.name.endswith("‡") for x in found.rows] == [True, True, False]
 
 
+def test_settings_that_score_alike_are_no_single_setting_and_no_heading_names_a_level_that_is_not_there(
+    tmp_path: Path, write: Write
+) -> None:
+    sweep(write("ddpm", **guided("ddpm")), (0, 0.8, 4.0), (1, 0.8, 2.0))
+    sweep(write("flow_matching", **guided("flow_matching")), (1, 0.7, 3.0), (2, 0.4, 1.0))
+    (found, *_) = matched(*the_table(tmp_path))
+    assert found.heads[1] == "FID at equal recall"
+    assert any(
+        note.startswith("n/a of ddpm") and "all its settings have one recall: it has no curve" in note
+        for note in found.notes
+    )
+
+
 def test_where_other_samples_picked_the_best_the_note_says_so(tmp_path: Path, write: Write) -> None:
     for model in ("ddpm", "flow_matching"):
         path = write(model, **guided(model))

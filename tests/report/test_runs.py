@@ -46,6 +46,14 @@ def test_a_row_holds_the_results_values_as_they_are(tmp_path: Path, write: Write
     assert type(row["parameters"]) is int
 
 
+def test_random_initial_weights_are_no_choice_of_those_of_a_run(tmp_path: Path, write: Write) -> None:
+    init = {"_target_": "genbench.app.initial_weights.initial_weights", "run_dir": None, "fingerprint": None}
+    for run, part in (("random", init), ("begun", init | {"run_dir": "a", "fingerprint": "b"})):
+        write(run, choices={"model": "consistency", "init": "run"}, config={"init": part})
+    row = load(tmp_path).set_index("run")["init"]
+    assert (row["begun"], row["random"]) == ("run", None)
+
+
 def test_a_setting_in_which_runs_differ_is_a_column_under_its_key(tmp_path: Path, write: Write) -> None:
     write("a", config={"optim": {"lr": 0.1, "betas": [0.9, 0.99]}, "model": {"width": 8}})
     write("b", config={"optim": {"lr": 0.2, "betas": [0.9, 0.99]}, "model": {}})

@@ -19,6 +19,8 @@ from genbench.runtime.printable import printable
 __all__ = ["frame_markdown", "head", "markdown", "note", "pivot_markdown", "raised", "rows_markdown"]
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+ESCAPED_COMMAND = re.compile(r"\\`(genbench [\w .,=-]+)\\`")
+"""A command in backticks after `escape`, of characters that mean nothing else in Markdown."""
 
 
 def markdown(found: Comparison) -> str:
@@ -65,8 +67,8 @@ def head(col: Column) -> str:
 
 
 def note(text: str) -> str:
-    """A footnote as a line of its own."""
-    return "- " + escape(raised(text))
+    """Return a footnote as a line of its own, escaped but for the commands in it, which stay code."""
+    return "- " + ESCAPED_COMMAND.sub(r"`\1`", escape(raised(text)))
 
 
 def raised(text: str) -> str:
