@@ -56,9 +56,10 @@ tuned for one model on one data set stand in `conf/tuned/` and apply by themselv
 MEANINGS = {
     "width": "channels, of the first level where there are several",
     "blocks": "residual blocks or layers, in each level where there are several",
+    "group_size": "channels of each group of the 3x3 convolutions inside the blocks, which have 2 width",
     "multipliers": "channels of each level over width; null: 1, 2, 2, .. down to a map of 4x4",
     "discriminator.multipliers": "channels of each map over width, from the largest; "
-    "null: 1, 2, 4, .. (dcgan), all 1 (resnet_gan)",
+    "null: 1, 2, 4, .. (dcgan), all 1 (others)",
     "dropout": "share of activations that are set to 0 in training",
     "patch": "side of the squares of pixels that are folded into channels before the first layer",
     "attention_side": "largest side of a map on which attention is used",

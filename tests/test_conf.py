@@ -24,7 +24,7 @@ MORE_NETWORKS = {
     "latent_diffusion": ("dit_latent",),
     "vae": ("deep_ladder", "ladder"),
     "flow": ("coupling_resnet",),
-    "gan": ("resnet_gan",),
+    "gan": ("r3gan", "resnet_gan"),
     "autoregressive": ("image_gpt", "pixelcnn_pp"),
     "masked_diffusion": ("masked_transformer",),
 }

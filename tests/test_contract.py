@@ -47,6 +47,7 @@ VARIANTS: list[tuple[str, ...]] = [
     *(("model=gan", f"criterion={name}") for name in ("non_saturating", "least_squares", "hinge")),
     ("model=gan", "criterion=wasserstein", "penalty=gradient", "model.critic_steps=2"),
     ("model=gan", "network=resnet_gan", "network.discriminator.spectral_norm=true", "penalty=none"),
+    ("model=gan", "network=r3gan"),
     # At full strength it would hide the fall of the loss within the few steps of a test.
     ("model=gan", "augmentation=diffaugment", "augmentation.cutout=0.0", "augmentation.brightness=0.1"),
     ("model=gan", "network.discriminator.minibatch_std=true"),

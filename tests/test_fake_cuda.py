@@ -112,6 +112,7 @@ FAMILIES = [
     ("model=masked_diffusion", "network=masked_transformer", "unmasking=ancestral", "unmasking.steps=1"),
     ("model=gan", "network=resnet_gan", "network.discriminator.spectral_norm=true", "penalty=none"),
     ("model=gan", "network.discriminator.minibatch_std=true"),
+    ("model=gan", "network=r3gan", "conditional=true"),
 ]
 SLOW = [
     ("model=unclip", "sampler.steps=1", "solver.steps=1", *SMALL),

@@ -77,7 +77,7 @@ def test_omegaconf_hands_over_where_a_reference_leads_nowhere() -> None:
         f"{error.full_key} refers to 'network.generator', and there is no such key"
     )
     assert explain_error(error, ["model=gan", "network=resnet_vae"]) == (
-        "network=resnet_vae does not fit model=gan: choose from dcgan, resnet_gan"
+        "network=resnet_vae does not fit model=gan: choose from dcgan, r3gan, resnet_gan"
     )
 
 

@@ -134,7 +134,7 @@ def test_a_combination_that_refers_to_another_models_settings_is_refused_alone(
 ) -> None:
     done = main("model=vae,gan", "network=resnet_vae", "dry_run=true", f"runs_dir={tmp_path}", "--multirun")
     assert (done.returncode, statuses(tmp_path)) == (1, ["estimated", "refused"])
-    assert "network=resnet_vae does not fit model=gan: choose from dcgan, resnet_gan" in done.stdout
+    assert "network=resnet_vae does not fit model=gan: choose from dcgan, r3gan, resnet_gan" in done.stdout
 
 
 def test_a_signal_that_comes_when_all_is_measured_still_ends_the_sweep(

@@ -96,7 +96,7 @@ def test_help_on_a_model_lists_the_networks_that_fit_it_alone(choice: str) -> No
     (others,) = [line for line in help_text([choice]).splitlines() if "network: " in line]
     assert others.split(": ")[1].split(", ") == options("network")
     fit = {
-        "model=gan": "dcgan, resnet_gan",
+        "model=gan": "dcgan, r3gan, resnet_gan",
         "model=ddpm": "ddpm_pp, ddpm_pp_cifar10, dit, dit_b, dit_s, dit_xl, unet, unet_folded, unet_ho2020",
     }
     assert line == f"  network: {fit[choice]}"
