@@ -56,6 +56,8 @@ OF_OTHERS = {
     ("ddpm", "process", "consistency"),
     ("ddpm", "process", "mean_flow"),
     ("unclip", "pairing", "reflow"),
+    ("flow", "flow", "tarflow"),
+    *(("tarflow", "flow", option) for option in ("glow", "realnvp")),
 }
 """Options of an axis that are there for another model, by a model that does not take them."""
 

@@ -44,6 +44,8 @@ VARIANTS: list[tuple[str, ...]] = [
     ("model=flow", "flow=realnvp", "network=coupling_resnet", "pixels=plain"),
     ("model=flow", "flow.patch=1", "flow.levels=2", "flow.steps=2", "coupling=additive"),
     ("model=flow", "flow.steps=2", "dequantization=variational", "base=student"),
+    ("model=tarflow", "dequantization=gaussian", "conditional=true", "guidance=classifier_free"),
+    ("model=tarflow", "coupling=mixture", "pixels=plain", "base=normal", "flow.layers=2"),
     *(("model=gan", f"criterion={name}") for name in ("non_saturating", "least_squares", "hinge")),
     ("model=gan", "criterion=wasserstein", "penalty=gradient", "model.critic_steps=2"),
     ("model=gan", "network=resnet_gan", "network.discriminator.spectral_norm=true", "penalty=none"),

@@ -122,6 +122,7 @@ SLOW = [
     ("model=cascade", "base_model=gan", "sampler.steps=1", *SMALL),
     *(("model=vae", f"likelihood={name}") for name in ("logistic", "pointwise")),
     ("model=flow", "flow=realnvp", "network=coupling_resnet", "pixels=plain"),
+    ("model=tarflow", "dequantization=gaussian", "flow.layers=2", *LABELS),
     ("model=gan",),
     ("model=vqvae",),
     ("model=vqvae", "prior_network=masked"),

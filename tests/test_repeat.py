@@ -43,6 +43,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "model=gan": ("network.generator.width=8", "network.discriminator.width=8"),
     "model=latent_diffusion": ("network.width=8", "sampler.steps=3"),
     "model=masked_diffusion": ("network.width=8", "network.blocks=1", "unmasking.steps=4"),
+    "model=tarflow": ("network.width=8", "network.blocks=1", "flow.layers=2"),
     "model=unclip": ("network.width=8", "vector_network.width=16", "solver.steps=2", "sampler.steps=3"),
     "model=vae": ("network.encoder.width=8", "network.decoder.width=8"),
     "model=vqvae": ("prior_network.width=8", "prior_network.blocks=1"),

@@ -21,11 +21,11 @@ __all__ = ["FOLDER", "FREE_ALONE", "RESULTS", "page", "row", "settings", "table"
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FOLDER, RESULTS = DOCS / "families", DOCS / "results" / "families.txt"
 EQUAL, EQUAL_BUDGET = DOCS / "results" / "equal_budget.txt", "60,000 images"
-OF_SEVERAL = {"network": -1, "process": 0}
+OF_SEVERAL = {"network": -1, "process": 0, "flow": 0}
 """Groups whose options are of several families -> which abstract base of the default's class they share."""
 SHARED = ("optim", "lr_schedule", "trainer", "budget")
 """Groups that every trained family accepts; docs/configuration.md has them."""
-FREE_ALONE = ("cascade", "latent_diffusion", "masked_diffusion", "unclip")
+FREE_ALONE = ("cascade", "latent_diffusion", "masked_diffusion", "tarflow", "unclip")
 """Families whose constructors refuse guidance by another network, of classifiers and of worse models."""
 MARK = re.compile(r"(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->")
 

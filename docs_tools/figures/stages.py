@@ -191,6 +191,10 @@ FAMILIES: Mapping[str, Stages] = {
         {"net": [Shown("dequantization", gives="$v = k + u$"), Shown("flow", gives="$z = f(v)$")]},
         ["flow"],
     ),
+    "tarflow": Stages(
+        {"net": [Shown("dequantization", gives="$v = k + u$"), Shown("flow", gives="$z = f(v)$")]},
+        ["flow"],
+    ),
     "gan": Stages(
         {
             "disc": [

@@ -16,6 +16,7 @@ from genbench.generator import Latent, Likelihood, Loss, Rng, Y
 from genbench.runtime import global_batch
 from genbench.runtime.precision import full_precision
 from genbench.runtime.rng import fork
+from genbench.text.condition import Conditioning
 from genbench.text.legal import labels_of
 
 __all__ = ["NormalizingFlow"]
@@ -164,21 +165,21 @@ class NormalizingFlow(Latent, Likelihood):
         nothing = torch.full_like(y, guidance.null)
         return (y, Away(nothing, guidance.scale)) if guidance.scale else (nothing, None)
 
-    def parts(self, x: Tensor, y: Y) -> tuple[Tensor, Tensor, Tensor]:
+    def parts(self, x: Tensor, y: Y | Conditioning) -> tuple[Tensor, Tensor, Tensor]:
         """Return log p(z), log |det df/dv| and log q(u | x) of a batch x (B, C, H, W): (B,) nats each.
         y may hold the null class of a guidance, which is no label of the data.
         """
         v, log_q = self.dequantization(grey_levels(x), y)
         return *self.density(v, y), log_q
 
-    def density(self, v: Tensor, y: Y) -> tuple[Tensor, Tensor]:
+    def density(self, v: Tensor, y: Y | Conditioning) -> tuple[Tensor, Tensor]:
         """Return log p(z) and log |det df/dv| of real numbers v (B, C, H, W): (B,) nats each."""
         z, log_det = self.map(v, y)
         assert log_det is not None  # it is on the way back alone
         return self.base.log_prob(z), log_det
 
     def map(
-        self, x: Tensor, y: Y, *, reverse: bool = False, away: Away | None = None
+        self, x: Tensor, y: Y | Conditioning, *, reverse: bool = False, away: Away | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Apply the flow or its inverse (see TwoWay) in plain float32: no autocast, and no TF32 on a GPU.
 

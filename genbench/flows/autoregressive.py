@@ -97,7 +97,6 @@ class TarFlow(Composed, Guidable):
         super().__init__([pixels, fold, *causal, Flatten(fold.shape)])
 
     def guided(self, z: Tensor, y: Tensor | None, away: Away) -> Tensor:
-        for transform in reversed(cast("Sequence[Transform]", self.transforms)):
-            is_guided = isinstance(transform, Guidable)
-            z = transform.guided(z, y, away) if is_guided else transform.inverse(z, y)
+        for part in reversed(cast("Sequence[Transform]", self.transforms)):
+            z = part.guided(z, y, away) if isinstance(part, Guidable) else part.inverse(z, y)
         return z

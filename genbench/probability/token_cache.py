@@ -1,4 +1,4 @@
-"""What a causal network remembers of the tokens before, while tokens are drawn one after another."""
+"""State of a causal network while tokens are drawn one after another."""
 
 from dataclasses import dataclass, field
 

@@ -129,6 +129,18 @@ OTHERS = (
         "main model=vqvae prior_network=masked unmasking.steps=100",
         ("unmasking.steps is 100, and there are 16 tokens", "set it to 16 or fewer"),
     ),
+    Wrong("main model=tarflow flow.layers=0", ("flow.layers is 0", "from 1 to 1,000")),
+    Wrong("main model=tarflow flow.patch=3", ("squares of 3x3 do not tile a map of 8x8",)),
+    Wrong(
+        "main model=tarflow dequantization=gaussian dequantization.sigma=0",
+        ("dequantization.sigma is 0", "above 0 and at most 1"),
+    ),
+    Wrong(
+        "main model=flow dequantization=gaussian pixels=logit",
+        ("pixels=logit cannot take", "use pixels=plain"),
+    ),
+    Wrong("main model=tarflow guidance=classifier_free", ("set conditional=true",)),
+    Wrong("main model=flow flow=tarflow", ("flow=tarflow does not fit model=flow", "glow, realnvp")),
     Wrong("main model=flow model.temperature=-1", ("model.temperature is -1", "at least 0")),
     Wrong("main model=flow model.tolerance=1e-12", ("model.tolerance is 1e-12", "at least 0.001")),
     Wrong("main model=flow flow.steps=1000000000", ("flow.steps is 1000000000", "from 1 to 1,000")),
