@@ -240,7 +240,7 @@ def test_every_network_is_tried() -> None:
     assert sorted(tried) == options("network")
 
 
-SMALL = {"width": 8, "blocks": 1, "heads": 2, "steps": 3, "levels": 2}
+SMALL = {"width": 8, "blocks": 1, "layers": 1, "heads": 2, "steps": 3, "levels": 2}
 """Sizes of networks, flows and samplers with which a run takes seconds."""
 
 
