@@ -28,6 +28,7 @@ from tests.toys import toy_process, toy_text_model
 
 STEPS, BATCH = 6, 8
 CRITICAL = (
+    ("model=autoregressive", "network=pixelcnn_pp", "network.dropout=0.2"),  # scales by the first batch
     ("model=consistency", "process=mean_flow", "conditional=true", "process.scale=2.0"),  # forward mode
     ("model=ddpm", "conditional=true", "guidance=classifier"),  # two stages
     ("model=gan", "criterion=wasserstein", "penalty=gradient", "model.critic_steps=2"),  # double backward
