@@ -33,8 +33,8 @@ class DDPMPlusPlus(ConditionedNetwork):
     down and in the last one on the way up; 0 is none. The smallest map has one in the middle, always.
     adaptive: true for the condition as scale and shift of the second norm, false for a sum before it.
     The answer is 0 at first. Raises ValueError on sizes that no network can have.
-    Source: Song et al. 2021, Appendix H (DDPM++); Karras et al. 2022, Table 7 and Appendix F, whose 55.7 M
-    parameters width=128, multipliers=[2, 2, 2], blocks=4 has for 32x32x3. Apart from them: residual branches
+    Source: Song et al. 2021, Appendix H (DDPM++); Karras et al. 2022, Appendix F, whose 55.7 M parameters
+    width=128, multipliers=[2, 2, 2], blocks=4 has for 32x32x3. Apart from them: residual branches
     are 0 at first (there 1e-5), labels are embedded after the time's layers, t is embedded and not ln(sigma).
     """
 

@@ -15,7 +15,7 @@ def batch(shape: tuple[int, int, int], n: int = 2) -> tuple[torch.Tensor, torch.
 
 
 def test_the_size_for_cifar10_has_the_published_number_of_parameters() -> None:
-    """Karras et al. 2022, Table 7: 55.7 M; the map of 9 numbers to 128 has no bias."""
+    """Karras et al. 2022, Appendix F: 55.7 M; the map of 9 numbers to 128 has no bias."""
     with torch.device("meta"):
         net = DDPMPlusPlus(
             (3, 32, 32), width=128, multipliers=[2, 2, 2], blocks=4, attention_side=16, dropout=0.13
