@@ -50,3 +50,16 @@ def test_random_initial_weights_and_networks_of_one_time_change_no_identity() ->
     moved = {**now, "init": init | {"run_dir": "c", "fingerprint": "b"}}
     assert hashed(started) == hashed(moved) != hashed(before)
     assert hashed({**now, "network": UNET | {"times": 2}}) != hashed(before)
+
+
+def test_an_autoencoder_without_further_terms_is_the_one_of_before_they_were_known() -> None:
+    before = {"data": {"_target_": "a.B"}, "model": {"_target_": "genbench.families.vae.VAE", "beta": 1.0}}
+    none = {
+        "perceptual": {"_target_": "genbench.probability.perceptual.no_perceptual"},
+        "adversarial": {"_target_": "genbench.gans.adversary.no_adversary"},
+    }
+    now = {**before, "model": before["model"] | none, **none}
+    assert without_idle_keys(now) == before
+    assert hashed(now) == hashed(before)
+    other = {"_target_": "genbench.gans.adversary.Adversary", "weight": 0.8}
+    assert hashed({**now, "model": now["model"] | {"adversarial": other}}) != hashed(before)
