@@ -29,6 +29,7 @@ from genbench.metrics import (
     take,
 )
 from genbench.metrics.features.accuracy import described
+from genbench.metrics.features.layers import FrozenLayers
 from genbench.records.feature_network import FeatureNetwork
 from genbench.records.metric_name import MetricName
 from genbench.runtime import rng
@@ -97,6 +98,20 @@ class Evaluator:
         # The first process looks for all: a file of the cache may appear between two looks.
         if processes.on_first(lambda: features.is_ready(self.data)):
             _ = self.networks
+
+    def warn_of_learned_features(self, model: Generator) -> None:
+        """Warn where scores are taken on features that a perceptual loss trained a model to match: they are
+        lower than those of a model that never met this network, at equal images.
+        """
+        own = {part.protocol for part in model.modules() if isinstance(part, FrozenLayers)}
+        for extractor in (self.extractor, *self.extractor.others):
+            if extractor.protocol in own and self.context.first:
+                warnings.warn(
+                    f"this model was trained to match features {extractor.protocol} (perceptual=features), "
+                    "and its scores are taken on the same: they flatter it beside models without, so compare "
+                    "by other features too: metrics=several 'more_features=[classifier]'",
+                    stacklevel=3,
+                )
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
@@ -205,6 +220,7 @@ class Evaluator:
         """Draw samples of a model and score them by some metrics, which may be of another size than the run's
         own; both the samples and the draws of scores follow from `seed`. Raises as `score_model` does.
         """
+        self.warn_of_learned_features(model)
         context, n = replace(self.context, seed=seed), sample_count(metrics, self.data)
         data = self.data
         # What chooses among weights compares with validation images, and takes the captions of these.

@@ -22,14 +22,18 @@ from genbench.families.diffusion import Diffusion
 from genbench.families.latent_diffusion import LatentDiffusion
 from genbench.families.vae import VAE
 from genbench.families.vqvae import VQVAE
+from genbench.gans.adversary import Adversary
+from genbench.gans.criterion import Hinge
 from genbench.generator import Latent, Stage
 from genbench.metrics import PassCounter
 from genbench.nn.ladder import Ladder
 from genbench.nn.latent_map import MapLayer
+from genbench.nn.patch import PatchDiscriminator
 from genbench.nn.resnet import MapDecoder, MapEncoder
 from genbench.nn.unet import UNet
 from genbench.runtime.global_batch import Part, at_work
 from genbench.text.small import SmallEncoder
+from genbench.training.step import only
 from genbench.vaes.codebook import Codebook
 from genbench.vaes.likelihood import Gaussian
 from tests.toys import toy_process
@@ -260,3 +264,50 @@ def test_what_latents_do_not_bear_is_refused(make: Callable[[], LatentDiffusion]
 def test_a_share_that_leaves_a_stage_nothing_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match=r"model.share is"):
         LatentDiffusion(SHAPE, 0, autoencoder=kl(), network=UNet, prior=Diffusion, share=share)
+
+
+def gan_of(autoencoder: str, *, start: float) -> Latent:
+    """An autoencoder with a discriminator, whose phases a model of latents must take over."""
+    adversary = Adversary(PatchDiscriminator(SHAPE, width=8), Hinge(), start=start)
+    if autoencoder == "kl":
+        return VAE(SHAPE, 0, network=map_layer(SHAPE), likelihood=Gaussian(SHAPE), adversarial=adversary)
+    encoder = MapEncoder(SHAPE, out_channels=2, width=8, multipliers=[1, 1])
+    decoder = MapDecoder(SHAPE, in_channels=2, width=8, multipliers=[1, 1])
+    parts = {"encoder": encoder, "decoder": decoder, "codebook": Codebook(16, 2)}
+    return VQVAE(SHAPE, 0, **parts, likelihood=Gaussian(SHAPE), adversarial=adversary)
+
+
+@pytest.mark.parametrize("kind", ["kl", "vq"])
+def test_a_discriminator_shares_the_first_stage_and_has_a_phase_of_its_own(kind: str) -> None:
+    model = latent(gan_of(kind, start=0.25))
+    assert model.phases == ("autoencoder", "disc", "net")
+    assert [phases for _, phases in model.stages] == [("autoencoder",), ("autoencoder", "disc"), ("net",)]
+    assert [share for share, _ in model.stages] == pytest.approx([0.0625, 0.1875, 0.75])
+    adversary = model.autoencoder.realism.adversary
+    active = []
+    for spent in (0.0, 0.05, 0.07, 0.5):
+        model.begin_step(spent)
+        active.append(adversary.is_active)
+    assert active == [False, False, True, True]
+    learned = {phase: {id(p) for p in model.phase_parameters(phase)} for phase in model.phases}
+    assert learned["disc"] == {id(p) for p in adversary.parameters()}
+    assert sum(map(len, learned.values())) == len(set.union(*learned.values()))
+
+
+@pytest.mark.parametrize("kind", ["kl", "vq"])
+def test_each_phase_of_an_adversarial_autoencoder_moves_its_own_weights_alone(kind: str) -> None:
+    model = latent(gan_of(kind, start=0.0)).train()
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    for phase in ("autoencoder", "disc"):
+        model.loss(images(), phase="autoencoder").total  # noqa: B018 (the first step balances the second)
+        model.zero_grad()
+        with only(learned, phase):
+            model.loss(images(), phase=phase).total.backward()
+        moved = {id(p) for p in model.parameters() if p.grad is not None}
+        assert moved == {id(p) for p in learned[phase]}
+
+
+def test_a_frozen_autoencoder_takes_no_discriminator_along() -> None:
+    model = latent(gan_of("kl", start=0.5).requires_grad_(False))
+    assert model.phases == ("net",)
+    assert model.stages == ()

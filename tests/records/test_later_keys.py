@@ -64,3 +64,16 @@ def test_no_augmentation_changes_no_identity_of_diffusion_and_remains_that_of_a_
     gan = {"data": {"_target_": "a.B"}, "augmentation": none}
     gan["model"] = {"_target_": "e.F", "generator": {"_target_": "g.H"}, "augmentation": none}
     assert without_idle_keys(gan) == gan
+
+
+def test_an_autoencoder_without_further_terms_is_the_one_of_before_they_were_known() -> None:
+    before = {"data": {"_target_": "a.B"}, "model": {"_target_": "genbench.families.vae.VAE", "beta": 1.0}}
+    none = {
+        "perceptual": {"_target_": "genbench.probability.perceptual.no_perceptual"},
+        "adversarial": {"_target_": "genbench.gans.adversary.no_adversary"},
+    }
+    now = {**before, "model": before["model"] | none, **none}
+    assert without_idle_keys(now) == before
+    assert hashed(now) == hashed(before)
+    other = {"_target_": "genbench.gans.adversary.Adversary", "weight": 0.8}
+    assert hashed({**now, "model": now["model"] | {"adversarial": other}}) != hashed(before)
