@@ -13,6 +13,7 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "data.captions": {"data.captions": "auto"},
     "data.resize": {"data.resize": "lanczos"},
     "data.validation": {"data.validation": None},
+    "lr_schedule.scale": {"lr_schedule.scale": 1.0},
     "trainer.validate_every_images": {"data.validation": None},
     "trainer.ema_snapshots": {"trainer.ema_snapshots": None},
     "trainer.keep": {"trainer.keep": "last"},
