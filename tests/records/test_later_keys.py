@@ -50,3 +50,14 @@ def test_random_initial_weights_and_networks_of_one_time_change_no_identity() ->
     moved = {**now, "init": init | {"run_dir": "c", "fingerprint": "b"}}
     assert hashed(started) == hashed(moved) != hashed(before)
     assert hashed({**now, "network": UNET | {"times": 2}}) != hashed(before)
+
+
+@pytest.mark.parametrize("scale", [1, 1.0])
+def test_a_factor_of_1_on_the_rate_changes_no_identity_and_others_do(scale: float) -> None:
+    before = tree(None, None) | {"lr_schedule": {"_target_": "a.Cosine", "warmup_images": 2000}}
+    now = before | {"lr_schedule": before["lr_schedule"] | {"scale": scale}}
+    assert hashed(now) == hashed(before)
+    assert settings(now) == settings(before)
+    other = before | {"lr_schedule": before["lr_schedule"] | {"scale": 0.3}}
+    assert hashed(other) != hashed(before)
+    assert settings(other)["lr_schedule.scale"] == 0.3
