@@ -36,7 +36,7 @@ WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list", 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What runs must share to stand in one leaderboard; everything else, the model and its groups, is free.
+    """Rules that runs must share to stand in one leaderboard; the model and all its groups are free.
 
     name, version: of the protocol. data: `name` of the option data=, `shape` [C, H, W] of its images, `key`,
     the data_key of results. budget: one of images, seconds and flops; with seconds also the `device`, as
