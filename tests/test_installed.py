@@ -76,6 +76,10 @@ def test_the_help_names_the_command_that_there_is(folder: Path) -> None:
     assert "main.py" not in page
 
 
+def test_its_protocols_are_found_and_their_commands_are_those_that_there_are(folder: Path) -> None:
+    assert "genbench train -m model=ddpm data=digits" in genbench(folder, "protocol", "digits_60s")
+
+
 @pytest.mark.slow
 def test_options_of_a_plug_in_are_found_trained_and_reported(folder: Path) -> None:
     page = genbench(folder, "train", "--help")

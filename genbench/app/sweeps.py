@@ -273,7 +273,8 @@ def print_summary(console: Console) -> set[Status]:
     console.print(outcome_table(outcomes))
     made = [Path(outcome.run) for outcome in outcomes if outcome.run]
     finished = [Path(one.run) for one in outcomes if one.status in ("done", "skipped")]
-    if not print_comparison_of(finished, made, console):
+    failed = [Path(one.run) for one in outcomes if one.status in ("failed", "unmended")]
+    if not print_comparison_of(finished, failed, made, console):
         print_upload_command(made, console)
     if busy := sum(one.status == "busy" for one in outcomes):
         console.print(
@@ -308,9 +309,11 @@ def outcomes_so_far() -> Sequence[Outcome]:
     return record.outcomes() if (record := ledger()) is not None else ()
 
 
-def print_comparison_of(run_dirs: Sequence[Path], made: Iterable[Path], console: Console) -> bool:
-    """Print the table of two or more finished runs, what uploads all that were made, and the command that
-    shows the table again; returns False where there is no table.
+def print_comparison_of(
+    run_dirs: Sequence[Path], failed: Sequence[Path], made: Iterable[Path], console: Console
+) -> bool:
+    """Print the table of two or more finished runs, beside those that failed, what uploads all that were
+    made, and the command that shows the table again; returns False where there is no table.
     """
     if len(run_dirs) < 2:
         return False
@@ -320,7 +323,7 @@ def print_comparison_of(run_dirs: Sequence[Path], made: Iterable[Path], console:
     from genbench.report.sweep import selection
 
     try:
-        found = compare_runs(run_dirs)
+        found = compare_runs(run_dirs, failed)
     except (OSError, ValueError) as error:  # a run that was moved away meanwhile is no failed sweep
         console.print(f"no table: {error}", soft_wrap=True, highlight=False)
         return False

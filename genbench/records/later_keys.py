@@ -19,6 +19,7 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "data.captions": {"data.captions": "auto"},
     "data.resize": {"data.resize": "lanczos"},
     "data.validation": {"data.validation": None},
+    "lr_schedule.scale": {"lr_schedule.scale": 1.0},
     "model.temperature": {"model._target_": "genbench.families.vae.VAE", "model.temperature": 1.0},
     "trainer.skip_grad_norm": {"trainer.skip_grad_norm": None},
     "trainer.validate_every_images": {"data.validation": None},

@@ -57,12 +57,15 @@ def compare(
     return compared(left, query)._replace(warnings=warnings)
 
 
-def compare_runs(run_dirs: Sequence[Path]) -> Comparison:
+def compare_runs(run_dirs: Sequence[Path], failed: Sequence[Path] = ()) -> Comparison:
     """Lay out the tables of some finished runs, each named by its directory.
 
+    failed: the directories of runs that failed beside them, which count in the table of stability alone.
     Raises OSError or ValueError on a directory whose result cannot be read.
     """
-    return compared(of_folders(run_dirs), Query())
+    runs = of_folders(run_dirs)
+    paths = {**runs.paths, **{str(path): path for path in failed}}
+    return compared(runs._replace(paths=paths), Query())
 
 
 def compared(runs: Runs, query: Query) -> Comparison:

@@ -22,11 +22,14 @@ IMPLIED = ("_target_", "_partial_", "shape", "num_classes")  # follow from the c
 def settings(config: Mapping[str, Any]) -> dict[str, str | float | None]:
     """Return each setting of a configuration under its dotted key: sampler.steps -> 50.
 
-    Keys of later versions that do nothing are left out, since runs of earlier ones lack them.
+    Keys of later versions that do nothing are left out, since runs of earlier ones lack them; the factor on
+    the learning rate, which a sweep varies, is 1 there.
     A copy of one group inside another (interpolations resolve to copies) is left out, lists are text as on
     the command line, and where a data set that can be downloaded lies is no setting.
     """
     config = without_idle_keys(config)
+    if isinstance(rate := config.get("lr_schedule"), dict):
+        config["lr_schedule"] = {"scale": 1.0, **rate}
     groups = {key: node for key, node in config.items() if key not in ELSEWHERE}
     parts = [node for node in groups.values() if isinstance(node, dict)]
     data = config.get("data")  # of a damaged record it may be anything

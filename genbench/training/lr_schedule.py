@@ -7,21 +7,23 @@ __all__ = ["Constant", "Cosine", "Exponential", "Linear", "LrSchedule"]
 
 
 class LrSchedule(ABC):
-    """A factor on the optimizer's learning rate: min(images_seen / warmup_images, 1) * decay(spent), with
-    decay by the subclass; warmup_images = 0 is no warm-up.
+    """A factor on the optimizer's learning rate: scale * min(images_seen / warmup_images, 1) * decay(spent),
+    with decay by the subclass; warmup_images = 0 is no warm-up, scale a factor on all rates of a model.
     """
 
-    def __init__(self, warmup_images: int = 0) -> None:
+    def __init__(self, warmup_images: int = 0, scale: float = 1.0) -> None:
         if warmup_images < 0:
             raise ValueError(f"lr_schedule.warmup_images is {warmup_images}; it must be 0 or more")
-        self.warmup_images = warmup_images
+        if not 0 < scale < math.inf:
+            raise ValueError(f"lr_schedule.scale is {scale}; it must be above 0, such as 0.3 or 3")
+        self.warmup_images, self.scale = warmup_images, scale
 
     def factor(self, images_seen: int, spent: float) -> float:
         """Return the factor for the step after `images_seen` images, when the share `spent` (0 to 1) of the
         budget is used up; it multiplies the learning rate that the optimizer was made with.
         """
         warmup = min((images_seen + 1) / self.warmup_images, 1.0) if self.warmup_images else 1.0
-        return warmup * self.decay(min(spent, 1.0))
+        return self.scale * warmup * self.decay(min(spent, 1.0))
 
     @abstractmethod
     def decay(self, spent: float) -> float:

@@ -48,8 +48,8 @@ NEEDS_OF_VERBS = re.compile(
     r"inception|classifier|cifar10|image_folder|my_model|NAME|hf:|captions$|clip_score"
 )
 """Parts of a verb's command that needs other data, minutes, or something of the reader's own."""
-NOT_RUN = ("serve", "votes", "push", "dashboard")
-"""Verbs that wait for a browser, or read what was written behind one, or write to somebody's account."""
+NOT_RUN = ("serve", "votes", "push", "dashboard", "submit", "leaderboard")
+"""Verbs that wait for a browser, read what another command of the page wrote, or write to an account."""
 WITH_COMMANDS = [page for page in PAGES if commands(page)] or ["README.md"]
 
 

@@ -77,3 +77,14 @@ def test_an_autoencoder_without_further_terms_is_the_one_of_before_they_were_kno
     assert hashed(now) == hashed(before)
     other = {"_target_": "genbench.gans.adversary.Adversary", "weight": 0.8}
     assert hashed({**now, "model": now["model"] | {"adversarial": other}}) != hashed(before)
+
+
+@pytest.mark.parametrize("scale", [1, 1.0])
+def test_a_factor_of_1_on_the_rate_changes_no_identity_and_others_do(scale: float) -> None:
+    before = tree(None, None) | {"lr_schedule": {"_target_": "a.Cosine", "warmup_images": 2000}}
+    now = before | {"lr_schedule": before["lr_schedule"] | {"scale": scale}}
+    assert hashed(now) == hashed(before)
+    assert settings(now) == settings(before)
+    other = before | {"lr_schedule": before["lr_schedule"] | {"scale": 0.3}}
+    assert hashed(other) != hashed(before)
+    assert settings(other)["lr_schedule.scale"] == 0.3

@@ -1,5 +1,7 @@
 """Learning rates over a training."""
 
+import math
+
 import pytest
 
 from genbench.training.lr_schedule import Constant, Cosine, Exponential, Linear, LrSchedule
@@ -32,3 +34,17 @@ def test_an_exponential_decay_is_one_factor_a_step_whatever_the_budget() -> None
 def test_a_negative_warmup_is_refused() -> None:
     with pytest.raises(ValueError, match=r"warmup_images is -1"):
         Constant(-1)
+
+
+@pytest.mark.parametrize("kind", [Constant, Linear, Cosine])
+def test_a_scale_multiplies_the_rate_and_1_leaves_it_bit_for_bit(kind: type[LrSchedule]) -> None:
+    plain, same, third = kind(100), kind(100, scale=1.0), kind(100, scale=0.3)
+    for images, spent in ((0, 0.0), (30, 0.1), (500, 0.7)):
+        assert same.factor(images, spent) == plain.factor(images, spent)
+        assert third.factor(images, spent) == pytest.approx(0.3 * plain.factor(images, spent))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])
+def test_a_scale_that_is_no_positive_number_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match=r"lr_schedule.scale is .*above 0"):
+        Constant(scale=scale)

@@ -10,10 +10,11 @@ from genbench.report.compare import Comparison
 from genbench.report.conclusion import conclusion
 from genbench.report.data_frame import DataFrame
 from genbench.report.footnotes import notes
-from genbench.report.matched import matched
+from genbench.report.matched import Matched, matched
 from genbench.report.numbers import written
 from genbench.report.overview import overview
 from genbench.report.pivot import Pivot, pivot_of
+from genbench.report.stability import Stability, stability
 from genbench.runtime.printable import printable
 
 __all__ = ["frame_markdown", "head", "markdown", "note", "pivot_markdown", "raised", "rows_markdown"]
@@ -39,12 +40,19 @@ def markdown(found: Comparison) -> str:
         if (pivot := pivot_of(table)) is not None:
             lines.append(pivot_markdown(pivot))
         for each in matched(table, found.runs.paths):
-            rows = [[escape(text) for text in row] for row in each.texts]
-            lines.append(f"{escape(each.title)} ({escape(each.basis)})\n")
-            lines.append(grid([*map(escape, each.heads)], rows, each.are_numbers))
-            lines.append("\n".join(map(note, each.notes)) + "\n")
+            lines.append(matched_markdown(each))
         lines += [*map(note, notes(table)), ""]
+    if (trials := stability(found.runs)) is not None:
+        lines.append(matched_markdown(trials))
     return "\n".join([*lines, *map(note, found.ending)]).rstrip() + "\n"
+
+
+def matched_markdown(found: Matched | Stability) -> str:
+    """Return a table with a title, a basis and notes of its own as Markdown, with its texts escaped."""
+    rows = [[escape(text) for text in row] for row in found.texts]
+    table = grid([*map(escape, found.heads)], rows, found.are_numbers)
+    notes = "\n".join(map(note, found.notes))
+    return f"{escape(found.title)} ({escape(found.basis)})\n\n{table}\n{notes}\n"
 
 
 def pivot_markdown(pivot: Pivot) -> str:

@@ -18,6 +18,7 @@ from genbench.report.matched import Matched, matched
 from genbench.report.numbers import whole
 from genbench.report.overview import overview
 from genbench.report.pivot import Pivot, pivot_of
+from genbench.report.stability import Stability, stability
 from genbench.report.table import Table
 from genbench.runtime.printable import in_one_line, printable
 
@@ -55,6 +56,8 @@ def print_comparison(found: Comparison, console: Console) -> None:
         for note in notes(table):
             console.print(wrapped(raised(note), console.width), soft_wrap=True)
         console.print()
+    if (trials := stability(found.runs)) is not None:
+        print_matched(trials, console)
     for note in found.ending:
         console.print(wrapped(note, console.width), soft_wrap=True)
 
@@ -85,8 +88,10 @@ def print_pivot(pivot: Pivot, console: Console) -> None:
         console.print(grid(block), "", sep="\n")
 
 
-def print_matched(found: Matched, console: Console) -> None:
-    """Print the ranking of curves of quality against diversity with its notes, as wide as the terminal."""
+def print_matched(found: Matched | Stability, console: Console) -> None:
+    """Print a table with a title, a basis and notes of its own, such as the ranking of curves of quality
+    against diversity, as wide as the terminal.
+    """
     console.print(wrapped(f"{found.title} ({found.basis})", console.width), style="bold", soft_wrap=True)
     columns = [
         Shown(in_one_line(head), [Text(in_one_line(row[i])) for row in found.texts], is_number)

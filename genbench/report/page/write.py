@@ -13,6 +13,7 @@ from genbench.report.overview import overview
 from genbench.report.page.pictures import Pictures, Place, embedded, heading, media_type
 from genbench.report.page.run_folder import images_seen
 from genbench.report.page.sections import section
+from genbench.report.stability import stability
 from genbench.report.unfinished import at_work
 from genbench.runtime.printable import printable
 
@@ -45,6 +46,7 @@ def html(found: Comparison, *, title: str, place: Place = embedded, state: str =
         "ending": ending,
     }
     page |= {"overview": overview(found), "at_work": working, "others": others}
+    page["stability"] = stability(found.runs)
     return environment().get_template("page.html").render(page, **styles("page"))
 
 

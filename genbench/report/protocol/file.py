@@ -36,7 +36,7 @@ WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list", 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What runs must share to stand in one leaderboard; everything else, the model and its groups, is free.
+    """Rules that runs must share to stand in one leaderboard; the model and all its groups are free.
 
     name, version: of the protocol. data: `name` of the option data=, `shape` [C, H, W] of its images, `key`,
     the data_key of results. budget: one of images, seconds and flops; with seconds also the `device`, as
@@ -124,10 +124,11 @@ def read_protocol(asked: str) -> Protocol:
 
     Raises ValueError, with the file and the remedy, where there is none or it is damaged.
     """
-    path = Path(asked) if asked.endswith((".yaml", ".yml")) else PROTOCOLS / f"{asked}.yaml"
-    if path.parent == PROTOCOLS and asked not in names():
+    is_file = asked.endswith((".yaml", ".yml"))
+    if not is_file and asked not in names():
         known = ", ".join(names())
         raise ValueError(f"--protocol is {asked!r}; choose from {known}, or give the path of a .yaml file")
+    path = Path(asked) if is_file else PROTOCOLS / f"{asked}.yaml"
     if not path.exists():
         raise ValueError(f"--protocol is {asked!r}, and there is no such file; shipped: {', '.join(names())}")
     content = read_regular(path, at_most=BYTES)
