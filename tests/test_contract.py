@@ -1,4 +1,4 @@
-"""What every family is held to, whatever it is; families are found by their YAML in conf/model."""
+"""Rules of every family, whatever it is; families are found by their YAML in conf/model."""
 
 import copy
 from functools import cache

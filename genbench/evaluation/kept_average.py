@@ -19,7 +19,7 @@ from genbench.training.checkpoint import CheckpointStore
 __all__ = ["check_kept", "keep_average", "kept_folder"]
 
 COPIED = (".hydra", "metrics.jsonl")
-"""What a run that holds an average has as the run that it is of: its words, and the log of its training."""
+"""Files that a run of an average has as the run that it is of: its words, and the log of its training."""
 
 
 def kept_folder(run_dir: Path, std: float) -> Path:

@@ -53,7 +53,7 @@ def without_times(told: str) -> str:
 
 
 def sessions(runs_dir: Path) -> dict[str, list[str]]:
-    """How each session of each run ended."""
+    """Return the status that each session of each run ended with."""
     records = [json.loads(path.read_text()) for path in runs_dir.glob("default/*/run.json")]
     return {record["identity"]: [one["status"] for one in record["sessions"]] for record in records}
 

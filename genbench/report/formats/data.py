@@ -24,7 +24,7 @@ __all__ = ["csv_text", "json_text"]
 
 FIRST = ("run", "group", "status", "seed", "model", "data", "conditioning", *AXES[1:])
 FORMULA = re.compile(r"(?:^|(?<=;))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""Where a cell begins that spreadsheets compute: at its start, and after a semicolon, at which some split."""
+"""The beginning of a cell that spreadsheets compute: at its start, and after a semicolon, where some split."""
 
 
 def csv_text(found: Comparison) -> str:
