@@ -157,7 +157,7 @@ def read_all(file: IO[bytes]) -> str:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Make the loadable part of the run of some overrides, with random weights: training would take longer."""
+    """Make the loadable part of a run of overrides, with random weights: training would take longer."""
 
     @cache
     def make(*overrides: str) -> Path:
