@@ -1,4 +1,4 @@
-"""What several test files share: the project's commands, and runs with random weights."""
+"""Tools that several test files share: the project's commands, and runs with random weights."""
 
 import gc
 import logging
@@ -32,7 +32,7 @@ Make = Callable[..., Path]
 
 
 class Done(NamedTuple):
-    """How a command ended, and what it printed."""
+    """The end of a command, and what it printed."""
 
     returncode: int
     stdout: str
@@ -157,7 +157,7 @@ def read_all(file: IO[bytes]) -> str:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """What loading needs of the run of some overrides, with random weights: training would take longer."""
+    """Make the loadable part of a run of overrides, with random weights: training would take longer."""
 
     @cache
     def make(*overrides: str) -> Path:

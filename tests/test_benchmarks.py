@@ -62,7 +62,7 @@ def test_two_steps_of_the_dcgan_move_both_networks_and_it_draws_images() -> None
 
 
 def test_a_dcgan_learns_which_images_are_real() -> None:
-    """Where the generator stands still, the discriminator's cross-entropy falls from 2 log 2 towards 0."""
+    """While the generator stands still, the discriminator's cross-entropy falls from 2 log 2 towards 0."""
     gan = DCGAN()
     for settings in gan.of_generator.param_groups:
         settings["lr"] = 0.0

@@ -86,7 +86,7 @@ COMPANIONS = {
     ("process", "binomial"): ("data.binarize=true",),
     ("schedule", "erasure"): ("process=binomial", "data.binarize=true"),
 }
-"""What an option makes no sense without."""
+"""Overrides that an option makes no sense without."""
 
 
 def config(*overrides: str) -> DictConfig:

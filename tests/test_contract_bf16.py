@@ -1,4 +1,4 @@
-"""What every family is held to when its networks compute in bfloat16 (emulated where there are no units)."""
+"""Rules of every family when its networks compute in bfloat16 (emulated where there are no units)."""
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ def test_a_flow_is_invertible_whatever_precision_says(coupling: str) -> None:
 
 
 def test_a_flow_whose_networks_round_to_bfloat16_loses_its_inverse() -> None:
-    """Why they do not: 1.4 grey levels were seen here, where float32 leaves 0.003."""
+    """The reason that they do not: 1.4 grey levels were seen here, where float32 leaves 0.003."""
     flow = steep(build("model=flow"))
     assert isinstance(flow, NormalizingFlow)
     error = inverse_error(flow)

@@ -118,7 +118,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def called(project: Path, *words: str) -> str:
-    """What a command of the copy prints."""
+    """Return what a command of the copy prints."""
     environment = os.environ | {"PYTHONPATH": str(project), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     done = subprocess.run(
         [sys.executable, *words], cwd=project, env=environment, capture_output=True, text=True, timeout=300

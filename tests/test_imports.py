@@ -1,4 +1,4 @@
-"""Who may import whom; read from the sources, so that a breach fails before it runs."""
+"""Imports that the layers allow; read from the sources, so that a breach fails before it runs."""
 
 import ast
 import subprocess

@@ -23,7 +23,7 @@ SHORT = (
 
 
 def run(*command: object, cwd: Path) -> str:
-    """What a command prints; it knows no checkout, since it gets no PYTHONPATH."""
+    """Return what a command prints; it knows no checkout, since it gets no PYTHONPATH."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     words = list(map(str, command))
@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def genbench(folder: Path, *words: str) -> str:
-    """What the console script prints, called in a folder that holds nothing but the environment."""
+    """Return what the console script prints, called in a folder that holds nothing but the environment."""
     return run(folder / "venv" / "bin" / "genbench", *words, cwd=folder)
 
 

@@ -1,11 +1,14 @@
 """Verb that scores averages of a run's weights of several lengths, from the snapshots of its training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli.output import NewFolder, check_new, say
+from genbench.cli.output import check_new, say
 from genbench.cli.sampling_options import Measured, listed
 from genbench.cli.verb import (
     ConfigDir,
@@ -28,7 +31,11 @@ verbs = typer.Typer()
 
 
 @verbs.command(
-    "ema", cls=RunsItself, epilog=examples(["genbench ema RUN --std 0.02,0.05,0.1,0.15,0.2 --out DIR"])
+    "ema",
+    cls=RunsItself,
+    epilog=examples(
+        ["genbench ema RUN --std 0.02,0.05,0.1,0.15,0.2 --out DIR", "genbench ema RUN --std 0.1 --keep"]
+    ),
 )
 @dataclass(frozen=True)
 class EmaLengths:
@@ -39,10 +46,23 @@ class EmaLengths:
     EMA and its raw weights. The first score is printed as a table, the best average marked.
 
     It writes table.csv (a row for each average, all metrics) and ema.png (that score against the length).
+    With --keep the average of one length becomes a run of its own, for all other commands.
     """
 
     run_dir: RunDir
-    out: NewFolder
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Output folder; must be new or empty. With --keep it may be left out."
+        ),
+    ] = None
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="Write the average, of one length, as a new run beside RUN: RUN-ema0.1 for --std 0.1.",
+        ),
+    ] = False
     std: Annotated[
         str,
         typer.Option(
@@ -65,31 +85,53 @@ class EmaLengths:
     config_dir: ConfigDir = None
 
     def run(self) -> None:
-        """Check the options, rebuild and score each average, and write and print the table."""
-        check_new(self.out)  # before the imports, which take seconds
+        """Check the options, rebuild and score each average, write and print the table, and retain an average
+        where that is asked for.
+        """
         check_run(self.run_dir)
         stds = listed(self.std, float, "--std")
         if not stds:
             raise ValueError("--std is ''; it must be numbers separated by commas, e.g. 0.05,0.1,0.2")
+        if self.keep and len(stds) > 1:
+            raise ValueError(f"--std is {self.std}, and --keep retains one average: give one length")
+        if self.out is None and not self.keep:
+            raise ValueError("--out is missing: give a new folder for the table and the figure")
+        if self.out is not None:
+            check_new(self.out)  # before the imports, which take seconds
+        from genbench.evaluation.kept_average import check_kept, keep_average
+
+        if self.keep:
+            check_kept(self.run_dir, stds[0])
+        found = self.measured(stds)
+        say(in_rows(found))
+        if found.held_out is not None:
+            say(f"held-out images (reference for a perfect model): {found.held_out:.4g}")
+        if self.out is not None:
+            say(f"{self.out}: table.csv (all metrics), ema.png")
+        if self.keep:
+            say(f"{keep_average(found.model, self.run_dir, stds[0], found.scores)}: a run with this average")
+
+    def measured(self, stds: Sequence[float]) -> "EmaSweep":
+        """Return the scores of averages of some lengths, with their table and figure in --out where one is
+        given.
+        """
         from genbench import app as application
         from genbench.evaluation.ema_sweep import ema_sweep
 
         source, metrics, seed = application.measuring(self.settings or [], of_run=self.run_dir)
         metrics = metrics.of_size(metrics.samples if self.n is None else self.n, "--n")
-        with warnings_in_lines(), whole_folder(self.out):
-            found = ema_sweep(
-                lambda weights: application.load(self.run_dir, device=self.device, weights=weights),
-                self.run_dir,
-                stds,
-                self.out,
-                source=source,
-                metrics=metrics,
-                context=context_on(self.device, seed),
-            )
-        say(in_rows(found))
-        if found.held_out is not None:
-            say(f"held-out images (reference for a perfect model): {found.held_out:.4g}")
-        say(f"{self.out}: table.csv (all metrics), ema.png")
+        with TemporaryDirectory() as unseen:
+            out = self.out or Path(unseen)
+            with warnings_in_lines(), whole_folder(out):
+                return ema_sweep(
+                    lambda weights: application.load(self.run_dir, device=self.device, weights=weights),
+                    self.run_dir,
+                    stds,
+                    out,
+                    source=source,
+                    metrics=metrics,
+                    context=context_on(self.device, seed),
+                )
 
 
 def in_rows(found: "EmaSweep") -> str:

@@ -21,7 +21,7 @@ class AutoGuidance(Extrapolation):
     model itself. interval: the times t in which s holds; outside of them it is 1.
     The worse model answers by its own parameterization: only the noise at each t must be that of the model.
     Raises ValueError on numbers outside their range; `check_process` where the two models do not fit.
-    Source: Karras et al. 2024 (Guiding a Diffusion Model with a Bad Version of Itself), Eq. 5.
+    Source: Karras et al. 2024 (Guiding a Diffusion Model with a Bad Version of Itself).
     """
 
     def __init__(

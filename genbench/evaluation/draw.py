@@ -53,7 +53,7 @@ class Drawing(NamedTuple):
     draw: Callable[[int, Y, Rng], Tensor]
     """(n, y of n rows or None, rng) -> (n, C, H, W) in [-1, 1]."""
     given: Tensor
-    """What stands before them in the grid: (G, C, H, W) uint8, G >= 0."""
+    """Images that stand before them in the grid: (G, C, H, W) uint8, G >= 0."""
 
 
 def choose(

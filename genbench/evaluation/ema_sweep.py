@@ -46,12 +46,20 @@ class EmaSweep(NamedTuple):
     """The first score of as many held-out images, None where there are fewer images."""
     score: MetricName
     """The first score, under the name that averages have it by."""
+    model: Generator
+    """The model with the last of the averages as its weights."""
 
     @property
     def heights(self) -> dict[str, float]:
         """The first score of the training's own average and of its last weights, by "ema" and "raw"."""
         rows = {of: self.table[self.table[WEIGHTS] == of] for of in TITLES}
         return {of: float(rows[of][str(self.score.of_images(of))].iloc[0]) for of in TITLES}
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The metrics of the last of the averages, by their full names."""
+        row = self.table[self.table[WEIGHTS] == POWER].iloc[-1]
+        return {str(name): float(x) for name, x in row.items() if is_metric(str(name)) and x == x}
 
     @property
     def curve(self) -> "pd.DataFrame":
@@ -109,7 +117,7 @@ def ema_sweep(
     names = [MetricName.parse(str(name)) for name in rows[0] if is_metric(str(name))]
     name = next((name for name in names if name.kind == "fid"), names[0])
     real = evaluator.score_held_out(labelled=bool(model.num_classes), captioned=model.takes_text)
-    sweep = EmaSweep(pd.DataFrame(rows), real.get(str(replace(name, of="test"))), name)
+    sweep = EmaSweep(pd.DataFrame(rows), real.get(str(replace(name, of="test"))), name, model)
     ema_figure(sweep, out / "ema.png")
     return sweep
 

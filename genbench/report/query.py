@@ -1,4 +1,4 @@
-"""Which runs and which columns: filters, names as users type them, order."""
+"""Runs and columns that a user asks for: filters, names as users type them, order."""
 
 import fnmatch
 import re

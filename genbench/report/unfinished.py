@@ -76,7 +76,7 @@ def state(name: str, folder: Path, now: float) -> RunAtWork | None:
 
 
 def last_session(record: Mapping[str, Any]) -> float:
-    """When the last session of a run began, in seconds since 1970; 0 where its record does not say."""
+    """Return the start of a run's last session, in seconds since 1970; 0 where its record does not say."""
     sessions = record.get("sessions")
     last = sessions[-1] if isinstance(sessions, list) and sessions else None
     started = last.get("started") if isinstance(last, dict) else None

@@ -94,7 +94,7 @@ def folder(made: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def genbench(*words: object, home: Path, endpoint: str, **more: str) -> Done:
-    """What a verb prints in a process of its own: the library reads its settings once, at its import."""
+    """Return the output of a verb in a process of its own: the library reads its settings at its import."""
     settings = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_TOKEN": "hf_written_nowhere", **more}
     settings["GENBENCH_CACHE"] = str(home / "cache")
     environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1", **settings}

@@ -101,7 +101,7 @@ def test_the_runs_of_a_sweep_have_two_processes_each(tmp_path: Path, process: Co
 
 
 def same_but_for_rounding(one: Path, two: Path) -> None:
-    """Whether two runs, of one process and of two, came to the same."""
+    """Assert that two runs, of one process and of two, came to the same."""
     assert one.name == two.name  # devices are the machine's affair, no other run
     # float32 sums in another order, over 8 steps of Adam
     assert curve(two) == pytest.approx(curve(one), rel=1e-4)

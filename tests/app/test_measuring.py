@@ -1,4 +1,4 @@
-"""What `metrics=` chooses, as a user asks for it."""
+"""The choices of `metrics=`, as a user asks for them."""
 
 import json
 from pathlib import Path

@@ -24,7 +24,7 @@ from genbench.errors import Damaged, Unmeasured, UsageError
 
 
 def error_of(*words: str) -> Exception:
-    """What the installed Hydra raises when it composes some overrides, or resolves what it composed."""
+    """Return the error of the installed Hydra when it composes some overrides, or resolves the result."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
             cfg = compose("config", overrides=list(words), return_hydra_config=True)

@@ -53,7 +53,7 @@ def without_times(told: str) -> str:
 
 
 def sessions(runs_dir: Path) -> dict[str, list[str]]:
-    """How each session of each run ended."""
+    """Return the status that each session of each run ended with."""
     records = [json.loads(path.read_text()) for path in runs_dir.glob("default/*/run.json")]
     return {record["identity"]: [one["status"] for one in record["sessions"]] for record in records}
 
@@ -311,11 +311,8 @@ def test_parallel_launchers_run_the_same_sweep(launcher: str, process: Command, 
     assert "sweep: 1 failed, 1 done" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "whole_group",
-    [True, pytest.param(False, marks=pytest.mark.slow)],
-    ids=["as a terminal does", "by its number"],
-)
+@pytest.mark.slow  # quick tests stop a sweep without a launcher, and runs by signals of their own
+@pytest.mark.parametrize("whole_group", [True, False], ids=["as a terminal does", "by its number"])
 def test_a_signal_to_parallel_jobs_saves_all_and_starts_no_other(
     whole_group: bool, tmp_path: Path, environment: dict[str, str]
 ) -> None:

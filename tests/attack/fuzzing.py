@@ -1,4 +1,4 @@
-"""What every input must obey, however strange it is, and how the fuzz checks it: `obeys` runs one command."""
+"""The rule of every input, however strange it is, as the fuzz checks it: `obeys` runs one command."""
 
 import os
 import resource

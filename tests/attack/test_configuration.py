@@ -80,7 +80,7 @@ def built_places(node: object, place: tuple[str | int, ...]) -> Iterator[tuple[s
 
 
 def refusal(words: list[str | Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> str:
-    """What a verb says when it refuses, in one line and with exit code 2."""
+    """Return what a verb says when it refuses, in one line and with exit code 2."""
     monkeypatch.setattr(sys, "argv", ["genbench", *map(str, words)])
     with pytest.raises(SystemExit) as left:
         verb()

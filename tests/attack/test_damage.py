@@ -120,7 +120,7 @@ OF_TRAINING: dict[str, Harm] = {
     "with a junk optimizer": rewrite(lambda state: state.update(optimizers={"net": [1]})),
     "with a short optimizer": rewrite(shorten),
 }
-"""What a training alone reads of a checkpoint."""
+"""Parts of a checkpoint that a training alone reads."""
 HARMS: dict[str, Harm] = {
     "cut": cut,
     "zeroed": blank,

@@ -42,7 +42,7 @@ def wait_for_training(runs_dir: Path, runs: int = 1) -> None:
 
 
 def saved(runs_dir: Path) -> list[str]:
-    """How the runs below a directory ended, of those that have a checkpoint."""
+    """Return the endings of the runs below a directory, of those that have a checkpoint."""
     runs = [path.parents[1] for path in runs_dir.rglob("checkpoints/last.pt")]
     return [json.loads((run / "run.json").read_text())["status"] for run in runs]
 

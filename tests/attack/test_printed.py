@@ -134,7 +134,7 @@ def genbench_here(*words: object) -> None:
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch, work: object) -> str:
-    """What some work writes to a terminal of 200 columns."""
+    """Return what some work writes to a terminal of 200 columns."""
     ours, theirs = pty.openpty()
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "xterm-256color")

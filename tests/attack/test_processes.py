@@ -51,7 +51,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def unsafe(tree: ast.AST) -> Iterator[str]:
-    """What of a file could execute what somebody else wrote."""
+    """Find what of a file could execute what somebody else wrote."""
     for node in ast.walk(tree):
         yield from (
             f"{node.lineno}: imports {name}"
@@ -159,7 +159,7 @@ def faulty(self, x):
 
 torch.nn.Conv2d.forward = faulty
 """
-"""What Python runs at its start: a fault in what enters the network in training, in process 1 alone."""
+"""Code that Python runs at its start: a fault in what enters the network in training, in process 1 alone."""
 
 
 def sabotaged(folder: Path, environment: dict[str, str], fault: str) -> dict[str, str]:

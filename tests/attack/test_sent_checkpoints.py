@@ -29,7 +29,7 @@ def trained(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
 
 
 def honest() -> dict:
-    """What a training of the toy model saves, as far as its reader looks."""
+    """Return what a training of the toy model saves, as far as its reader looks."""
     model = toy_model()
     return {
         "model": model.state_dict(),

@@ -39,7 +39,7 @@ pytestmark = [
 
 
 class Look(NamedTuple):
-    """What a process holds at one moment."""
+    """Resources that a process holds at one moment."""
 
     seconds: float
     resident_mib: float

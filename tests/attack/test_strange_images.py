@@ -22,7 +22,7 @@ def images(folder: Path, n: int = 20) -> Path:
 
 
 def counted(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, int], str]:
-    """How many images a folder gives, and what is said of it."""
+    """Count the images that a folder gives, and return what is said of it."""
     from genbench.runtime.progress import terminal
 
     source = ImageFolder(str(root), size=8, channels=1)

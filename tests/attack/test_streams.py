@@ -45,7 +45,7 @@ def shell(redirections: str, *command: str, env: dict[str, str]) -> subprocess.C
 
 
 def trained(runs_dir: Path) -> list[str]:
-    """How the runs below a directory ended, of those that have a result."""
+    """Return the endings of the runs below a directory, of those that have a result."""
     runs = [path.parent for path in runs_dir.rglob("result.json")]
     return [json.loads((run / "run.json").read_text())["status"] for run in runs]
 

@@ -159,7 +159,7 @@ def test_out_of_memory_after_the_training_loses_nothing_of_it(
 def test_batches_that_are_not_finite_stop_a_run_and_skip_goes_on_from_its_checkpoint(
     main: Command, verb: Command, faulty: Callable[[Fault, Fault], None], tmp_path: Path
 ) -> None:
-    """What is skipped is counted in the log, on the terminal, in the result and below the table."""
+    """All that is skipped is counted in the log, on the terminal, in the result and below the table."""
     words = (*QUICK, "trainer.checkpoint_every_seconds=1e-6", f"runs_dir={tmp_path}")
     faulty(poisoned, nothing)
     told = checked(main(*words), 1)

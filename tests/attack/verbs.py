@@ -18,7 +18,7 @@ FID = "fid[digits-cnn-v1,n=359,ref=train,ema]"
 
 
 class Done(NamedTuple):
-    """What a command came to."""
+    """The end of a command and its output."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""What every network that draws token by token is held to, and networks to hold to it."""
+"""Laws of every network that draws token by token, and networks to hold to it."""
 
 import itertools
 

@@ -185,7 +185,7 @@ def test_a_terminal_gets_tables_as_wide_as_it_is_and_a_pipe_markdown(runs: Path)
 
 
 def read(file: int) -> bytes:
-    """What a terminal's other side wrote; nothing where it is closed, which Linux tells by an error."""
+    """Return what a terminal's other side wrote; nothing where it is closed: Linux tells by an error."""
     try:
         return os.read(file, 4096)
     except OSError:

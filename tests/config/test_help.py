@@ -1,4 +1,4 @@
-"""What `--help` says, held to the folder of the configuration and to what Hydra composes."""
+"""The text of `--help`, held to the folder of the configuration and to what Hydra composes."""
 
 import re
 

@@ -29,7 +29,7 @@ def test_every_caption_is_true_of_its_scene(source: CaptionedScenes) -> None:
 def test_no_training_scene_has_a_held_out_combination_and_every_second_test_scene_has_one(
     source: CaptionedScenes,
 ) -> None:
-    """Which a caption alone tells too."""
+    """A truth that a caption alone tells too."""
     for split, expected in (("train", [False] * N), ("test", [False, True] * (N // 2))):
         assert [has_held_out(source.scene(split, i), "digits") for i in range(N)] == expected
         assert [parse(caption).has_held_out for caption in source.captions(split)] == expected

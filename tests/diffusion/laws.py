@@ -53,7 +53,7 @@ class Mixture(NamedTuple):
         return denoise
 
     def flowed(self, x: Tensor, alpha_bar: float) -> Tensor:
-        """Where the probability-flow ODE takes x: it keeps the order of points on a line, F_0^-1(F_t(x))."""
+        """Return the end of the flow (ODE) from x: F_0^-1(F_t(x)), which keeps the order of points."""
         rank = self.noised(alpha_bar).cdf(x)
         low, high = torch.full_like(x, -9.0), torch.full_like(x, 9.0)
         for _ in range(60):  # bisection down to float64

@@ -103,7 +103,7 @@ def bound(network: Answer, schedule: Schedule, x0: Tensor) -> Tensor:
 
 
 def within(frequency: Tensor, p: Tensor | float, n: int) -> bool:
-    """Whether frequencies in n draws are as close to p as they have to be."""
+    """Return True where frequencies in n draws are as close to p as they have to be."""
     p = torch.as_tensor(p, dtype=torch.float64)
     return bool(((frequency - p).abs() <= SIGMAS * (p * (1 - p) / n).sqrt() + 1e-9).all())
 
@@ -218,7 +218,7 @@ TWINS = torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)
 
 
 def twins(schedule: Schedule) -> Answer:
-    """What the other of two such pixels tells: p(x_other | x0) summed over the law."""
+    """Return what the other of two such pixels tells: p(x_other | x0) summed over the law."""
 
     def of(x: Tensor, t: Tensor) -> Tensor:
         other = (1 + schedule.alpha_bar(t.flatten())[:, None, None, None] * x.flip(3)) / 2

@@ -1,4 +1,4 @@
-"""What the binomial process refuses, and its runs."""
+"""Runs of the binomial process, and the settings that it refuses."""
 
 import json
 from pathlib import Path

@@ -113,7 +113,7 @@ def test_the_ends_of_one_images_paths_cost_nothing(times: PathTimes, doublings: 
 
 
 def test_exact_ends_are_where_the_loss_has_no_slope_once_gaps_are_small() -> None:
-    """What is off by 0.2 is pushed back at every gap; the exact ends only by what is left of the gap."""
+    """An error of 0.2 is pushed back at every gap; the exact ends only by what is left of the gap."""
 
     def slope(doublings: float, off: float) -> float:
         network, x0 = Gaussian(off), MEAN + STD * torch.randn(100_000, 1, 1, 1)

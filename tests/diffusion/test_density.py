@@ -43,7 +43,7 @@ def optimal(schedule: Schedule) -> Denoiser:
 
 
 def bits_above(density: Density, denoise: Denoiser, schedule: Schedule, *, n: int = N) -> float:
-    """How much a density gives an image beyond its exact log-probability, in bits a dimension."""
+    """Return what a density gives an image beyond its exact log-probability, in bits a dimension."""
     x, truth = images(n)
     return float((density.log_prob(denoise, schedule, x) - truth).mean()) / 4 / math.log(2)
 

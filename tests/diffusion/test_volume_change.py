@@ -54,7 +54,7 @@ def decoded(
 
 
 class OfGaussian(NamedTuple):
-    """What the decoder has to know of data of N(MEAN, std^2)."""
+    """Return the facts that the decoder needs of data of N(MEAN, std^2)."""
 
     std: float
 

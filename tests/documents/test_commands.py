@@ -194,7 +194,9 @@ def run_with(command: Command, run: Path, verb: Run, here: Path) -> str:
     return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
 
 
-@pytest.mark.parametrize("page", slow_of("docs/sampling.md"))
+@pytest.mark.parametrize(
+    "page", slow_of("docs/sampling.md", "docs/samplers.md", "docs/guidance.md", "docs/editing.md")
+)
 def test_short_verbs_of_a_page_run(page: str, verb: Run, here: Path) -> None:
     check_runs(page, QUICK, verb, here)
 

@@ -1,4 +1,4 @@
-"""Where the bits of a bound come from: `genbench bound`."""
+"""The terms that the bits of a bound come from: `genbench bound`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What people do with a trained model: `genbench sample`."""
+"""Samples of a trained model on the command line: `genbench sample`."""
 
 import shutil
 from pathlib import Path

@@ -10,8 +10,11 @@ import torch
 
 from genbench import app
 from genbench.cli import main as cli
-from genbench.training.snapshots import Snapshots
-from tests.conftest import Make
+from genbench.records.result import Cost, Result
+from genbench.records.run_directory import Run
+from genbench.report import load
+from genbench.training.snapshots import Snapshots, set_average
+from tests.conftest import Command, Make
 
 DDPM = ("network.width=8", "network.blocks=1", "sampler=ddim", "sampler.steps=2", "metrics.samples=32")
 
@@ -57,3 +60,63 @@ def test_a_row_for_each_length_beside_the_usual_average_and_raw_weights_and_a_pi
     assert shown.count("★") == 1
     assert "held-out images (reference for a perfect model): " in shown
     assert max(map(len, shown.splitlines())) <= max(80, len(str(tmp_path)) + 80)
+
+
+def finished(run: Path) -> Path:
+    """Have a run its result, as one that has ended."""
+    record = Run(run).record()
+    assert record is not None
+    choices = {"model": "ddpm", "data": "digits"}
+    facts = {"genbench": "0", "group": "g", "run": run.name, "status": "done", "identity": "identity"}
+    cost = Cost(images_seen=64, training_seconds=1.5)
+    Run(run).write_result(
+        Result(**facts, data_key="images", choices=choices, seed=0, config=record["config"], cost=cost)
+    )
+    Run(run).end("done")
+    return run
+
+
+def test_an_average_that_is_retained_is_a_run_of_its_own_and_the_first_is_as_it_was(
+    made: Make, verb: Command, tmp_path: Path
+) -> None:
+    run = finished(with_snapshots(made(*DDPM, "scores=[fid]"), tmp_path / "run"))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    words = ("ema", run, "--n", "20", "--device", "cpu", "--keep", "--std")
+    done = verb(*words, "0.1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"{run}-ema0.1: a run with this average\n")
+    kept = tmp_path / "run-ema0.1"
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+    expected, found = app.load(run, device="cpu"), app.load(kept, device="cpu")
+    set_average(expected, run / "checkpoints", 0.1)
+    weights = found.state_dict()
+    learned = dict(expected.named_parameters())
+    assert all(torch.equal(weights[name], value) for name, value in learned.items())
+    raw = [app.load(path, device="cpu", weights="raw").state_dict() for path in (run, kept)]
+    assert all(torch.equal(raw[1][name], value) for name, value in raw[0].items())
+
+    rows = load(tmp_path).set_index("run")
+    assert rows["weights"].to_dict() == {"run": None, "run-ema0.1": "ema_0.1"}
+    assert rows["identity"].nunique() == 2
+    assert rows["training_seconds"].tolist() == [1.5, 1.5]
+    score = rows.loc["run-ema0.1", "fid[digits-cnn-v1,n=20,ref=train,ema]"]
+    assert f"{score:.4g}" in done.stdout
+    assert verb("sample", kept, "--n", "2", "--out", tmp_path / "images").returncode == 0
+
+    for more, said in (("0.1", "-ema0.1 is there already"), ("0.1,0.2", "--keep retains one average")):
+        again = verb(*words, more)
+        assert again.returncode == 2
+        assert said in again.stderr
+    of_kept = verb("ema", kept, "--keep", "--std", "0.2")
+    assert "holds an average of another run: give that run" in of_kept.stderr
+
+
+def test_a_run_without_a_result_retains_no_average_and_a_table_needs_a_folder(
+    made: Make, verb: Command, tmp_path: Path
+) -> None:
+    run = with_snapshots(made(*DDPM, "scores=[fid]"), tmp_path / "run")
+    refused = verb("ema", run, "--std", "0.1", "--keep")
+    assert "has no result yet: --keep needs a run whose training has ended" in refused.stderr
+    assert "--out is missing" in verb("ema", run, "--std", "0.1").stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -31,7 +31,7 @@ FEW = ("--set", "scores=[fid,kid]", "--set", "metrics.likelihood_samples=8")
 
 
 def evaluate(*words: str) -> str:
-    """What the verb prints; raises what it raises."""
+    """Return the output of the verb; raises what it raises."""
     done = CliRunner().invoke(cli_evaluate.verbs, ["evaluate", *words], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output

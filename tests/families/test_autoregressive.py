@@ -71,7 +71,7 @@ def test_a_trajectory_is_the_sample_as_far_as_it_is_drawn(law: PixelLaw, frames:
 
 
 def shares(drawn: Tensor) -> Tensor:
-    """How often each of the 16 binary images was drawn: (16,)."""
+    """Count the draws of each of the 16 binary images: (16,)."""
     index = ((drawn.flatten(1) > 0).long() * torch.tensor([8, 4, 2, 1])).sum(1)
     return index.bincount(minlength=16).double() / len(drawn)
 
@@ -122,7 +122,7 @@ def test_completing_keeps_what_is_given_and_draws_the_rest(make: Make, law: Pixe
 
 @pytest.mark.parametrize("make", NETWORKS)
 def test_known_pixels_behind_change_nothing_before_them(make: Make) -> None:
-    """What is known of the lower half plays no part in the upper one, as the heuristic says."""
+    """All that is known of the lower half plays no part in the upper one, as the heuristic says."""
     law = Categorical(4)
     net, x = model(make, (1, 4, 4), law=law), images(2, (1, 4, 4), law)
     mask = torch.zeros(2, 1, 4, 4, dtype=torch.bool)

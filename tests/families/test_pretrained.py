@@ -44,7 +44,7 @@ KINDS: list[tuple[Callable[[Path], Path], dict[str, Any], int]] = [
     (of_classes, {"num_classes": CLASSES, "steps": 2}, 2),
     (pipelines.dit, {"num_classes": CLASSES, "steps": 3, "guidance": 1.0}, 4),  # and the decoder of latents
 ]
-"""How a pipeline is made, its settings, and the passes of a sample."""
+"""The maker of a pipeline, its settings, and the passes of a sample."""
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind[0].__name__)

@@ -1,4 +1,4 @@
-"""What every transform is held to, and flows to hold it to."""
+"""Laws of every transform, and flows to hold to them."""
 
 import torch
 from torch import Tensor, nn

@@ -65,7 +65,7 @@ def test_log_det_is_that_of_the_jacobian(name: str) -> None:
 
 
 def test_far_out_the_map_is_a_straight_line_and_the_inverse_stays_exact_in_float32() -> None:
-    """Where the distribution function itself has long rounded to 0 or 1."""
+    """In tails that the distribution function itself has long rounded to 0 or 1."""
     function, x = MixtureCdf(3), torch.tensor([-1e4, -1e3, 1e3, 1e4]).reshape(1, 1, 1, 4)
     raw = noise(1, function.parameters, 1, 1).float().expand(-1, -1, 1, 4)
     z, log_det = function.forward(x, raw)

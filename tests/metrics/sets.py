@@ -29,5 +29,5 @@ def correlated(n: int, d: int, seed: int, *, shift: float = 0.0, scale: float = 
 
 
 def covering(intervals: list[tuple[float, float]], truth: float) -> int:
-    """How many of the intervals hold a value."""
+    """Count the intervals that hold a value."""
     return sum(low <= truth <= high for low, high in intervals)

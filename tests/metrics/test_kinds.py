@@ -1,4 +1,4 @@
-"""What each score says of itself, held for all scores that conf/scores has."""
+"""The kinds that each score states of itself, held for all scores that conf/scores has."""
 
 from pathlib import Path
 

@@ -26,7 +26,7 @@ def test_divergences_are_those_of_torch() -> None:
 
 
 def test_a_divergence_does_not_change_in_whitened_coordinates() -> None:
-    """What lets the hierarchy count each layer's KL against N(0, I)."""
+    """The identity by which the hierarchy counts each layer's KL against N(0, I)."""
     mu, logvar, prior_mu, prior_logvar = gaussians()
     whitened = (mu - prior_mu) * (-prior_logvar / 2).exp(), logvar - prior_logvar
     assert torch.allclose(gaussian_kl(*whitened), gaussian_kl(mu, logvar, prior_mu, prior_logvar))

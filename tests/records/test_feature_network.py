@@ -1,4 +1,4 @@
-"""What a result says of the network behind its scores, and when that network is weak."""
+"""The record of the network behind the scores of a result, and when that is weak."""
 
 from dataclasses import replace
 

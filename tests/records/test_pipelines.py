@@ -105,7 +105,7 @@ def test_what_is_no_folder_and_no_name_on_the_hub_is_refused_at_once(path: str) 
 
 @pytest.fixture
 def asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the library was asked for by name; it answers as if the Hub had the pipeline."""
+    """The names that the library was asked for; it answers as if the Hub had the pipeline."""
     found: list[dict[str, Any]] = []
     base, load_config = diffusers.DiffusionPipeline, diffusers.DiffusionPipeline.load_config
 

@@ -1,4 +1,4 @@
-"""How readers know a run: the name of its images, and what its samples are conditioned on."""
+"""Titles of runs: the name of the images, and what samples are conditioned on."""
 
 from pathlib import Path
 

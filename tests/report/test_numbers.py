@@ -1,4 +1,4 @@
-"""How values and their spreads are rounded: together, and alike in a column where that is sensible."""
+"""Rounding of values and their spreads: together, and alike in a column where that is sensible."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How sure a comparison is, against scipy and against repeated draws of equal models."""
+"""Certainty of a comparison, against scipy and against repeated draws of equal models."""
 
 import math
 import random

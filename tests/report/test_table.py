@@ -1,4 +1,4 @@
-"""What a reader of a table sees: rows, columns, verdicts and foot-notes."""
+"""Tables as a reader sees them: rows, columns, verdicts and foot-notes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which of two is better, held to scipy's tests and to counting."""
+"""The better of two sides, held to scipy's tests and to counting."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What is asked of the machine."""
+"""Questions to the machine: devices, threads, memory."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""What is drawn for a batch does not depend on the parts that it is split into."""
+"""Draws for a batch do not depend on the parts that it is split into."""
 
 from collections.abc import Callable
 

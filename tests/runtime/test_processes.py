@@ -1,4 +1,4 @@
-"""What processes do together: each law holds for two real ones over gloo."""
+"""Work that processes share: each law holds for two real ones over gloo."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What every mirror has in common, on the real libraries: each is read back by its library's own reader."""
+"""Laws of every mirror, on the real libraries: each is read back by its library's own reader."""
 
 import io
 import json

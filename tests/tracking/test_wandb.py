@@ -80,7 +80,7 @@ def records(folder: Path) -> str:
 
 
 def written(root: Path) -> dict[str, dict]:
-    """What one offline run comes to: its record and its summary."""
+    """Return what one offline run comes to: its record and its summary."""
     (folder,) = (root / "wandb").glob("offline-run-*")
     run, summary = {}, {}
     for record in map(json.loads, records(folder).splitlines()):

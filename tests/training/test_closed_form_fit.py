@@ -1,4 +1,4 @@
-"""What is found after training: from training images alone, repeatable, and cheap."""
+"""Numbers that are fitted after a training: from training images alone, repeatable, and cheap."""
 
 from collections.abc import Iterable
 

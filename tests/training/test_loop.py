@@ -118,7 +118,7 @@ def test_a_training_by_nadam_resumes_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_nadam_without_momentum_is_adam() -> None:
-    """Why GANs need no NAdam of their own."""
+    """The reason that GANs need no NAdam of their own."""
     draws = torch.Generator().manual_seed(0)
     weights = [torch.nn.Parameter(torch.zeros(5, dtype=torch.float64)) for _ in range(2)]
     kinds = (torch.optim.Adam, torch.optim.NAdam)

@@ -15,7 +15,8 @@ from genbench.records.metric_kinds import KINDS
 
 __all__ = ["FLD", "Mixture", "fit_mixture", "standardised"]
 
-STEPS, RATE = 50, 0.5  # of Adam, as published
+EPOCHS, RATE = 50, 0.5  # of Adam, as published
+BATCH = 10_000  # training images of a step, as published
 NARROWEST, WIDEST = -40.0, 20.0  # of log variances: samples that are training images would have none
 NEAR = 1e-3  # added to the squared distance of the nearest training image, for the first variances
 PULL = (1 - 0.1) ** 2  # of squared distances to the mean, for the background component
@@ -103,26 +104,30 @@ def fit_mixture(means: Tensor, train: Tensor) -> Mixture:
     component around the mean of the training points, which keeps outliers from widening any Gaussian; it is
     left out of the mixture that is returned. The gradient is written out, with r_ij the posterior of
     component j at x_i: d(-L/d) / d log s_j^2 = mean_i r_ij (1 - |x_i - y_j|^2 / (d s_j^2)) / 2.
-    Source: Jiralerspong et al. 2023, Section 3.2; 50 steps at a rate of 0.5 and the background are their
-    code's (fld/MoG.py), as are the limits of log variances. That code takes 50 epochs of a step for each
-    10,000 training points; here each of 50 steps is over all points, the same up to 10,000 of them.
+    Source: Jiralerspong et al. 2023, Section 3.2; 50 epochs at a rate of 0.5, each with a step for every
+    10,000 training points, and the background are their code's (fld/MoG.py), as are the limits of log
+    variances. The points are taken in their order, which is to be random.
     """
-    d = means.shape[1]
-    squares = [squared_distances(block, means).clamp_(min=0) for block in train.split(BLOCK)]
-    centre = train.mean(0)
-    distant = [PULL * (block - centre).square().sum(1) for block in train.split(BLOCK)]
-    nearest = torch.stack([block.min(0).values for block in squares]).min(0).values
+    d, centre = means.shape[1], train.mean(0)
+    batches = [
+        [
+            (squared_distances(block, means).clamp_(min=0), PULL * (block - centre).square().sum(1))
+            for block in batch.split(BLOCK)
+        ]
+        for batch in train.split(BATCH)
+    ]
+    nearest = torch.stack([near.min(0).values for blocks in batches for near, _ in blocks]).min(0).values
     # The last one is that of the background.
     logs = torch.cat([((nearest + NEAR) / d).log(), nearest.new_zeros(1)]).requires_grad_()
     optimizer = torch.optim.Adam([logs], lr=RATE)
-    for _ in range(STEPS):
+    for blocks in batches * EPOCHS:
         logs.grad = torch.zeros_like(logs)
         mixture, background = Mixture(means, logs.detach()[:-1]), logs.detach()[-1:]
-        for near, far in zip(squares, distant, strict=True):
+        for near, far in blocks:
             behind = log_normal(far, background, d)[:, None]
             r = torch.cat([mixture.log_joint(near), behind], 1).softmax(1)
             scaled = torch.cat([near / mixture.log_variances.exp(), (far / background.exp())[:, None]], 1)
-            logs.grad += (r * (1 - scaled / d)).sum(0) / (2 * len(train))
+            logs.grad += (r * (1 - scaled / d)).sum(0) / (2 * sum(len(near) for near, _ in blocks))
         optimizer.step()
         logs.data[:-1].clamp_(NARROWEST, WIDEST)
     return Mixture(means, logs.detach()[:-1])

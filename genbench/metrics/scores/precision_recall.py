@@ -13,7 +13,7 @@ from genbench.records.metric_kinds import KINDS
 __all__ = ["Manifold", "ManifoldScores", "manifold_scores", "radii", "squared_distances"]
 
 TIE = 16
-"""How much farther than its radius a ball reaches, in roundings (eps, 1.2e-7 in float32) of features so long.
+"""Excess of a ball over its radius, in roundings (eps, 1.2e-7 in float32) of features so long.
 
 Features of one image differ by 3 eps of their length between two sizes of a batch, measured on digits.
 """

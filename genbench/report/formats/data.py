@@ -24,7 +24,7 @@ __all__ = ["csv_text", "json_text"]
 
 FIRST = ("run", "group", "status", "seed", "model", "data", "conditioning", *AXES[1:])
 FORMULA = re.compile(r"(?:^|(?<=;))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""Where a cell begins that spreadsheets compute: at its start, and after a semicolon, at which some split."""
+"""The beginning of what spreadsheets compute: the start of a cell, or the place after a semicolon in it."""
 
 
 def csv_text(found: Comparison) -> str:

@@ -1,4 +1,4 @@
-"""What each sample adds to the Frechet distance."""
+"""The share of each sample in the Frechet distance."""
 
 import pytest
 import torch

@@ -93,7 +93,7 @@ def test_a_lost_mode_lowers_recall_and_coverage_and_not_precision() -> None:
 
 
 def test_an_outlier_among_the_real_images_raises_precision_and_hardly_density() -> None:
-    """What density is for: its ball holds everything, but counts as one of k (Naeem et al. 2020)."""
+    """The use of density: its ball holds everything, but counts as one of k (Naeem et al. 2020)."""
     real, fake = drawn(200, 4, 0), drawn(200, 4, 1) + 8
     outlier = torch.full((1, 4), 20.0)
     without, with_it = (manifold_scores(x, fake) for x in (real, torch.cat([real, outlier])))

@@ -97,7 +97,7 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", **fields)
 
     def media(self, *, scheme: str = "light", kind: str = "screen", width: int = 1280) -> None:
-        """What the page believes of the reader's eyes, paper and screen."""
+        """Set what the page believes of the reader's eyes, paper and screen."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=kind, features=features)
         self.call(

@@ -38,7 +38,7 @@ def shown(page: bytes) -> tuple[str, list[bytes]]:
 
 
 def kinds(page: bytes) -> list[str]:
-    """Which entrants a page shows, by their pixels."""
+    """Return the entrants that a page shows, by their pixels."""
     pixels = [np.asarray(Image.open(io.BytesIO(file)))[4:12, 4:12] for file in shown(page)[1]]
     levels = [int(x[0, 0, 0]) if (x == x[0, 0]).all() else None for x in pixels]
     return [name for level in levels for name, of in LEVELS.items() if of == level]

@@ -235,7 +235,7 @@ def test_on_paper_a_setting_of_eight_rows_is_not_broken_within_a_word(
 
 
 def test_labels_that_are_drawn_do_not_touch(wide: Browser) -> None:
-    """What the figures take a text's size for is at least its size."""
+    """The size that the figures take a text to have is at least its size."""
     touching = wide.run(
         "[...document.querySelectorAll('.chart')].flatMap((chart) => {"
         " const boxes = [...chart.querySelectorAll('text.label')].map((t) => t.getBoundingClientRect());"

@@ -1,4 +1,4 @@
-"""Where labels stand, against their laws; those of whole figures are in test_svg."""
+"""Places of labels, against their laws; those of whole figures are in test_svg."""
 
 import numpy as np
 

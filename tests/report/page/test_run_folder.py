@@ -1,4 +1,4 @@
-"""What the page reads from a run's directory."""
+"""The files that the page reads from a run's directory."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -160,7 +160,7 @@ def test_all_values_are_between_the_ends_in_their_order_and_ticks_are_different(
 
 def test_a_scale_is_logarithmic_where_values_span_much_and_are_above_nothing() -> None:
     def middle_of(values: list[float]) -> float:
-        """Where the second of three values is between the others, from 0 to 1."""
+        """Return the place of the second of three values between the others, from 0 to 1."""
         first, second, third = corners(parts(curves(values, logarithmic_y=True), "line")[0])[:, 1]
         return (second - first) / (third - first)
 

@@ -38,7 +38,7 @@ class Tags(HTMLParser):
 
 
 def furnish(path: Path, *, overrides: str = "- model=ddpm\n- 'name=a b'\n", shade: int = 0) -> None:
-    """What a run's directory holds beside its result."""
+    """Files of a run's directory beside its result."""
     run = path.parent
     (run / "samples").mkdir()
     for name in ("samples_000000010.png", "samples_000000020.png", "trajectory_000000020.png", "real.png"):
@@ -281,7 +281,7 @@ def test_rows_that_a_budget_tells_apart_are_not_named_by_devices_and_seeds_too(
 
 
 def fronts(found: Comparison) -> list[str]:
-    """What each front of the first figure is of."""
+    """Return what each front of the first figure is of."""
     shown = section(0, found.tables[0], found, Pictures(embedded))
     return re.findall(r'class="front[^>]*><title>(.*?)</title>', shown["costs"].figures[0].svg)
 
