@@ -74,7 +74,7 @@ def test_the_groups_of_a_model_are_those_that_hydra_gives_it(model: str) -> None
 @pytest.mark.parametrize(
     ("word", "refusal"),
     [
-        ("nonsense", "there is no such group: choose from augmentation"),
+        ("nonsense", "there is no such group: choose from adversarial, augmentation"),
         ("model=nonsense", "nonsense is not an option of model: choose from autoenc"),
     ],
 )
