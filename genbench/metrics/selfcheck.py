@@ -22,6 +22,7 @@ from genbench.metrics import (
     reference,
     score_images,
 )
+from genbench.metrics import plain_formulas as plain
 from genbench.metrics.scores.cmmd import gaussian_mmd
 from genbench.metrics.scores.fld import Mixture
 from genbench.metrics.scores.inception_score import inception_score
@@ -35,6 +36,7 @@ __all__ = ["Check", "check_all", "verdict_table"]
 
 SEED = 0
 N, D, K = 600, 48, 10  # of the random features and logits
+FEW = 200  # of these, where formulas hold all differences of pairs in memory
 BATCH = 250
 # torch-fidelity's documentation: IS 11.2368 +- 0.0951 of the training set, FID 3.15 of train against test
 ANCHORS = {"is": ("Inception score of CIFAR-10", 11.2368, 0.05), "fid": ("FID of its splits", 3.151, 0.01)}
@@ -72,7 +74,7 @@ def check_all(
     data_root: folder of CIFAR-10; weights: file of Inception weights. Raises ValueError or OSError where
     these are given and cannot be used.
     """
-    local = [*closed_forms(), *other_implementations()]
+    local = [*closed_forms(), *written_out(), *other_implementations()]
     return [*local, *anchors(data_root, weights, device, progress)]
 
 
@@ -103,6 +105,25 @@ def closed_forms() -> Iterator[Check]:
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
     equal = (to_uint8(to_float(levels)) == levels).sum()
     yield Check("grey levels that survive rounding", 256, float(equal), 0.0)
+
+
+def written_out() -> Iterator[Check]:
+    """Check the scores of recent papers, which few libraries have, against their published formulas in numpy,
+    on random features (FEW, D).
+    """
+    x, y = features(5)[:FEW], (features(6) * 1.1 + 0.1)[:FEW]
+    a, b = (z.double().numpy() for z in (x, y))
+    kid, _ = kernel_distance(x, y, subsets=1, subset_size=FEW, seed=SEED)
+    yield Check("KID and KDD by their kernel", plain.squared_mmd(a, b, plain.polynomial), kid, 1e-9)
+    cmmd = plain.squared_mmd(a, b, plain.gaussian)
+    yield Check("CMMD by its kernel", cmmd, gaussian_mmd(x, y, sigma=10)[0], 1e-9)
+    yield Check("Vendi score by its definition", plain.vendi(a), vendi_score(x)[0], 1e-9)
+    mixture = Mixture(x.double(), features(7)[:FEW, 0].double())
+    nll = plain.mixture_nll(a, mixture.log_variances.numpy(), b)
+    yield Check("FLD's likelihood by its definition", nll, mixture.nll(y.double()), 1e-9)
+    found = manifold_scores(x, y)
+    for name, expected in zip(found._fields, plain.manifold(a, b), strict=True):
+        yield Check(f"{name} by all pairs", expected, getattr(found, name), 1e-12)
 
 
 def other_implementations() -> Iterator[Check]:
