@@ -97,7 +97,7 @@ CASES = [
     *(pytest.param(variant, marks=pytest.mark.slow) for variant in (*TEXT[1:], *VARIANTS)),
 ]
 SHAPE, CLASSES = (1, 8, 8), 10
-SIZES = {"width": 16, "blocks": 1, "steps": 6, "density_steps": 4}
+SIZES = {"width": 16, "blocks": 1, "layers": 2, "steps": 6, "density_steps": 4}
 """At most, of whatever has them: rules hold at any size."""
 WHOLE = ("budget", "lr_schedule", "metrics", "trainer")
 """Parts of a configuration whose numbers are no sizes of a model."""
