@@ -38,10 +38,11 @@ def bound(
     device: Device = "auto",
     config_dir: ConfigDir = None,
 ) -> None:
-    """Split a diffusion model's bits per dimension by steps.
+    """Split a diffusion model's bits per dimension by steps, a deep VAE's by layers.
 
-    The variational bound is a sum of terms, one for each diffusion step. It writes terms.csv and terms.png:
-    each term in bits per dimension against t, averaged over test images of the run's data.
+    The variational bound is a sum of terms, one for each diffusion step, or for the pixels and each layer of
+    latents, the finest first. It writes terms.csv and terms.png: each term in bits per dimension against t,
+    averaged over test images of the run's data.
     """
     check_new(out)  # before the imports, which take seconds
     check_run(run_dir)

@@ -50,7 +50,7 @@ class DeepLadder(LatentNetwork):
         blocks: int | Sequence[int] = 1,
         latent_channels: int = 4,
         width: int = 32,
-        bottleneck: float = 0.25,
+        bottleneck: float = 0.5,
         patch: int = 1,
         out_channels: int | None = None,
     ) -> None:

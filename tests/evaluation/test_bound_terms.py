@@ -42,3 +42,15 @@ def test_a_model_without_such_a_bound_is_refused(made: Make, tmp_path: Path) -> 
     run = made("model=vae", "network.encoder.width=8", "network.decoder.width=8")
     with pytest.raises(ValueError, match="this model has no bound that is a sum over steps"):
         bound(run, "--out", tmp_path / "b")
+
+
+@pytest.mark.slow
+def test_the_terms_of_a_deep_vae_are_its_layers(
+    made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
+    run = made("model=vae", "network=deep_ladder", "network.width=8", "network.layers=1")
+    bound(run, "--out", tmp_path / "b", "--n", "4")
+    t, bits = np.loadtxt(tmp_path / "b" / "terms.csv", delimiter=",", skiprows=1, unpack=True)
+    assert t.tolist() == pytest.approx([1 / 3, 2 / 3, 1])  # the pixels, maps of 8x8 and 4x4; one pixel is L_T
+    assert bool((bits > 0).all())

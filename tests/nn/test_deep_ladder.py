@@ -15,6 +15,7 @@ CIFAR10 = {
     "blocks": [11, 6, 6, 3, 3],
     "latent_channels": 16,
     "width": 384,
+    "bottleneck": 0.25,
     "out_channels": 100,
 }
 """The published model: dec_blocks, enc_blocks, zdim and width of openai/vdvae, ten logistic components."""
@@ -23,7 +24,7 @@ SIDES = {4: (1, 4), 8: (1, 4, 8), 27: (1, 4, 7, 14, 27), 28: (1, 4, 7, 14, 28), 
 
 def toy(shape: Shape = (1, 8, 8), classes: int = 0, layers: int | list[int] = 2) -> DeepLadder:
     torch.manual_seed(0)
-    return DeepLadder(shape, classes, width=8, layers=layers, latent_channels=2)
+    return DeepLadder(shape, classes, width=8, layers=layers, latent_channels=2, bottleneck=0.25)
 
 
 def noise(net: DeepLadder, n: int = 2) -> Tensor:
