@@ -211,7 +211,9 @@ class Stream(nn.Module):
         list ends with the resolution that has a part of its own there.
         """
         seen = [(part_of(link, place),) for link in links[0]] if links else [()] * self.count()
-        found, skips, deeper = list[Tensor](), [x], list[Sequence[Tensor]]()
+        found: list[Tensor] = []
+        deeper: list[Sequence[Tensor]] = []
+        skips = [x]
         for block in self.down:
             x = block(x, seen[len(found)], y, place)
             found.append(x)
@@ -234,7 +236,8 @@ class Stream(nn.Module):
     ) -> tuple[Tensor, list[Sequence[Tensor]]]:
         """The answer of the resolutions below at the size of x, (B, width, H, W), and the maps there."""
         assert self.inner is not None
-        window, found = self.halving.window(x, place), list[Sequence[Tensor]]()
+        found: list[Sequence[Tensor]] = []
+        window = self.halving.window(x, place)
         if place is None:
             found = self.inner(self.halving.answer(window), y, links[1:])
             return self.doubling(found[0][-1])[:, :, : x.shape[2], : x.shape[3]], found
