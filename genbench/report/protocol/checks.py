@@ -98,7 +98,7 @@ def budget_fault(protocol: Protocol, run: Run) -> str:
         wanted, limit = protocol.budget.get(other), value_of(config, f"budget.{other}")
         if limit != wanted:
             words = " ".join(f"budget.{x}={protocol.budget.get(x, 'null')}" for x in UNITS)
-            return f"budget.{other} is {written(limit)}: train with {words}"
+            return f"budget.{other} is {str(limit)[:40]}: train with {words}"
     if value_of(config, "budget.until") is not None:
         return "budget.until ends the training at a target: train with budget.until=null"
     if cost.get("ended_early"):
@@ -106,7 +106,8 @@ def budget_fault(protocol: Protocol, run: Run) -> str:
     spent = cost.get(SPENT[unit])
     room = max(TOLERANCE * amount, STEP_SECONDS if unit == "seconds" else 0.0)
     if not is_number(spent) or not (1 - TOLERANCE) * amount <= spent <= amount + room:
-        return f"{written(spent)} {unit} spent instead of {written(amount)}: train again, with smaller steps"
+        found = written(spent) if is_number(spent) else str(spent)[:40]
+        return f"{found} {unit} spent instead of {written(amount)}: train again, with smaller steps"
     device = device_words(str(cost.get("device")))
     if protocol.budget.get("device", device) != device:
         return f"trained on {device} instead of {protocol.budget['device']}: seconds compare there alone"

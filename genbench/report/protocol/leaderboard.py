@@ -61,7 +61,7 @@ def read_submissions(folder: Path) -> tuple[dict[str, Submission], dict[str, str
             submission = read_submission(path)
             check_new_figures(path, submission, known)
             found[path.stem] = submission
-        except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             left_out[path.name] = " ".join(str(why).split())[:300]
     return found, left_out

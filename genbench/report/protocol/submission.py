@@ -108,8 +108,8 @@ def run_record(folder: Path) -> dict[str, Any]:
     result = parse_json(read_regular(folder / "result.json", at_most=RECORD_BYTES, inside=folder))
     kept = {key: deepcopy(result.get(key, {} if kind is dict else None)) for key, kind in RESULT.items()}
     config = kept["config"]
-    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
-        raise ValueError("damaged: its result has no configuration of the data")
+    if type(kept["seed"]) is not int or not isinstance(config.get("data"), dict):
+        raise ValueError("damaged: its result has no seed, or no configuration of the data")
     objective = config.get("objective")
     without_machine_keys(config)
     config |= {"objective": objective}

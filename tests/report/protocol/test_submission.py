@@ -183,6 +183,8 @@ HOSTILE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: run_of(c)["result"]["metrics"].update({FID: 10**400}), "bits"),
     (lambda c: run_of(c)["result"]["metrics"].pop(FID), "breaks the protocol: seed 0: no fid["),
     (lambda c: run_of(c)["result"]["cost"].update(training_seconds=600.0), "breaks the protocol"),
+    (lambda c: run_of(c)["result"]["cost"].update(training_seconds=None), "None seconds spent"),
+    (lambda c: run_of(c)["result"]["config"].update(budget={"seconds": [1]}), "budget.seconds is [1]"),
     (lambda c: run_of(c)["result"]["config"].update(data=None), "no data"),
     (lambda c: run_of(c)["result"]["choices"].update(model=["a"]), "list"),
     (lambda c: run_of(c)["result"]["choices"].update(model="a" * 3000), "3,000 characters"),
@@ -201,7 +203,7 @@ def test_a_strangers_file_that_no_run_would_give_is_refused(
     change: Callable[[dict[str, Any]], object], message: str, written: Path
 ) -> None:
     sealed_again(written, change)
-    with pytest.raises((ValueError, OverflowError)) as raised:
+    with pytest.raises(ValueError, match=r".*") as raised:
         read_submission(written)
     assert message in str(raised.value)
 
