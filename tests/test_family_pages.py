@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs_tools.figures.pages import FOLDER, FREE_ALONE, RESULTS, chosen, fits, page, settings, table
+from docs_tools.figures.pages import FOLDER, RESULTS, chosen, fits, page, settings, table
 from genbench.config.groups import groups_of, options
 
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -34,7 +34,8 @@ def test_the_settings_of_a_page_are_all_groups_of_the_family() -> None:
 def test_guidance_that_a_family_refuses_is_left_out() -> None:
     (every,) = (line for line in settings("ddpm").splitlines() if line.startswith("| `guidance`"))
     assert "`auto`, `classifier`, " in every
-    for family in FREE_ALONE:
+    assert "| `guidance` | `none` | `auto`, `classifier_free` |" in settings("flow_matching").splitlines()
+    for family in ("cascade", "latent_diffusion", "masked_diffusion", "unclip"):
         assert "| `guidance` | `none` | `classifier_free` |" in settings(family).splitlines()
 
 

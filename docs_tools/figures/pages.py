@@ -7,16 +7,24 @@ docs/results/equal_budget.txt, the same of runs with budget.images=60000.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from inspect import isabstract
 from pathlib import Path
 from pydoc import locate
 from typing import Any, cast
 
 import yaml
+from hydra import compose
+from omegaconf import OmegaConf
 
+from genbench.app import seeded_model
+from genbench.app.search_path import composing
 from genbench.config.groups import defaults, option_file, options, settings_of
+from genbench.diffusion.guidance import GuidedProcess
+from genbench.families.diffusion import Denoising
+from genbench.generator import Generator
 
-__all__ = ["FOLDER", "FREE_ALONE", "RESULTS", "page", "row", "settings", "table"]
+__all__ = ["FOLDER", "RESULTS", "page", "row", "settings", "table"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FOLDER, RESULTS = DOCS / "families", DOCS / "results" / "families.txt"
@@ -25,8 +33,6 @@ OF_SEVERAL = {"network": -1, "process": 0, "flow": 0}
 """Groups whose options are of several families -> which abstract base of the default's class they share."""
 SHARED = ("optim", "lr_schedule", "trainer", "budget")
 """Groups that every trained family accepts; docs/configuration.md has them."""
-FREE_ALONE = ("cascade", "latent_diffusion", "masked_diffusion", "tarflow", "unclip")
-"""Families whose constructors refuse guidance by another network, of classifiers and of worse models."""
 MARK = re.compile(r"(?s)<!-- generated: (\w+) -->\n.*?<!-- end -->")
 
 
@@ -97,8 +103,27 @@ def fits(group: str, default: str, option: str) -> bool:
 
 
 def is_refused(family: str, group: str, option: str) -> bool:
-    """Return True for a guidance that a family cannot have."""
-    return group == "guidance" and family in FREE_ALONE and option not in ("none", "classifier_free")
+    """Return True for a guidance that a family cannot have: by a classifier where it is not built with one,
+    by a worse model where a model of this kind cannot guide.
+    """
+    if group != "guidance" or option in ("none", "classifier_free"):
+        return False
+    if option == "auto":
+        model = built(family)
+        return not (isinstance(model, Denoising) and isinstance(model.process, GuidedProcess))
+    return built(family, "guidance=classifier") is None
+
+
+@cache
+def built(family: str, *words: str) -> Generator | None:
+    """Return the model of a family with labels, on small images; None where it is refused."""
+    with composing():
+        cfg = compose("config", overrides=[f"model={family}", "conditional=true", *words])
+    OmegaConf.update(cfg, "image", {"shape": [1, 8, 8], "num_classes": 10})
+    try:
+        return seeded_model(cfg)
+    except ValueError:
+        return None
 
 
 def classes(content: Mapping[str, Any]) -> dict[str, type]:
