@@ -82,7 +82,8 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Any other setting of the sampling: sampler.*, solver.*, unmasking.*, process.steps, "
-        "guidance.scale, guidance.interval, variance.samples, model.temperature, as the model has them. "
+        "guidance.scale, guidance.interval, variance.samples, model.temperature, dequantization.denoise, as "
+        "the model has them. "
         "May be repeated.",
     ),
 ]

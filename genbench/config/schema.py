@@ -59,7 +59,7 @@ SAMPLERS = ("sampler", "unmasking")
 GUIDANCE = ("guidance.scale", "model.guidance")
 STEPS = ("sampler.steps", "solver.steps", "unmasking.steps", "process.steps", "model.steps")
 SAMPLING = re.compile(
-    r"(sampler|solver|unmasking)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|model\.(temperature|steps|guidance|condition\.augmentation)"
+    r"(sampler|solver|unmasking)(\.[^_.][^.]*)+|process\.steps|guidance\.(scale|interval)|variance\.samples|dequantization\.denoise|model\.(temperature|steps|guidance|condition\.augmentation)"
 )
 """Settings that may be changed in a trained model, since they say how it draws; _target_ is none."""
 

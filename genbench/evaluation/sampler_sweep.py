@@ -105,7 +105,7 @@ def sampler_sweep(
 
     for setting in todo:
         model = load(setting)  # raises on what it lacks; built again later: many at once would fill memory
-        if not isinstance(model, Trajectory):
+        if not isinstance(model, Trajectory) and SCALE not in setting:  # a flow may be guided
             raise ValueError(
                 "this model draws its samples in one step, so there is nothing to vary: give a "
                 "run of a model that draws step by step, such as model=ddpm"
