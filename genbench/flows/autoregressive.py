@@ -26,7 +26,7 @@ class CausalLayer(Guidable):
     function: of the numbers of a token, such as Affine, z = (x + t) e^s: in the source mu = -t, alpha = -s.
     Apart from the source: s is bounded, see Affine, and the first token, which nothing comes before, gets
     learned constants by the label in the place of mu = alpha = 0.
-    Source: Zhai et al. 2024 (TarFlow), Eq. 3 to 5.
+    Source: Zhai et al. 2024 (TarFlow).
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class TarFlow(Composed, Guidable):
     shape: (C, H, W) of the images. pixels: the map from [0, 256) to the real line. coupling: the function of
     the layers. networks: of the layers. layers: their number; 2 or more, so that each token is moved by all.
     patch: P, side of the squares of pixels that are a token each; it divides H and W.
-    Raises ValueError on numbers outside their range. Source: Zhai et al. 2024, Section 2.2 and Figure 2.
+    Raises ValueError on numbers outside their range. Source: Zhai et al. 2024.
     """
 
     def __init__(

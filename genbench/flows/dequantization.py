@@ -88,7 +88,7 @@ class GaussianDequantization(Dequantization):
     dimension compare flows of one sigma, not with those of other noise.
     sigma: of images in [-1, 1]. denoise: False shows samples with their noise.
     Raises ValueError on a sigma that is not in (0, 1].
-    Source: Zhai et al. 2024, Section 2.3 and 2.4; Tweedie's formula: Robbins 1956, Efron 2011, Eq. 1.4.
+    Source: Zhai et al. 2024; Tweedie's formula: Efron 2011.
     """
 
     noise_name = "Gaussian"

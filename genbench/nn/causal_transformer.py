@@ -41,7 +41,7 @@ class CausalTransformer(CausalNet):
     Nothing enters in the place of the first token, whose answer is a constant of its label. Positions are
     learned, and one embedding of the label is added to all tokens; the last of them, K, is for the null
     class. blocks: at least one, all of one width.
-    Source: Zhai et al. 2024, Section 2.2; blocks: see TransformerBlock.
+    Source: Zhai et al. 2024; blocks: see TransformerBlock.
     """
 
     def __init__(
