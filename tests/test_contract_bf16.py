@@ -7,7 +7,7 @@ from genbench.contract import Rule
 from genbench.contract.rules import BFLOAT16
 from genbench.families.flow import NormalizingFlow
 from genbench.runtime.precision import BFloat16
-from tests.test_contract import MODELS, TEXT, VARIANTS, build, candidate
+from tests.test_contract import MODELS, SIZES, TEXT, VARIANTS, built, candidate
 
 CPU = torch.device("cpu")
 CASES = [
@@ -22,8 +22,11 @@ def test_a_family_keeps(case: tuple[str, ...], rule: Rule) -> None:
     rule(candidate(*case))
 
 
-def steep(model: NormalizingFlow) -> NormalizingFlow:
-    """The flow with coupling networks as steep as a long training makes them."""
+def steep(monkeypatch: pytest.MonkeyPatch, *overrides: str) -> NormalizingFlow:
+    """A flow of 12 steps with coupling networks as steep as a long training makes them."""
+    monkeypatch.setitem(SIZES, "steps", 12)
+    model = built.__wrapped__("model=flow", *overrides)
+    assert isinstance(model, NormalizingFlow)
     with torch.no_grad():
         for number, p in enumerate(model.flow.parameters()):
             p += 0.08 * torch.randn(p.shape, generator=torch.Generator().manual_seed(number))
@@ -40,17 +43,15 @@ def inverse_error(model: NormalizingFlow) -> float:
 
 
 @pytest.mark.parametrize("coupling", ["affine", "additive", "mixture"])
-def test_a_flow_is_invertible_whatever_precision_says(coupling: str) -> None:
-    flow = steep(build("model=flow", f"coupling={coupling}"))
-    assert isinstance(flow, NormalizingFlow)
+def test_a_flow_is_invertible_whatever_precision_says(coupling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = steep(monkeypatch, f"coupling={coupling}")
     BFloat16().apply(flow.autocast_networks(), CPU)
     assert inverse_error(flow) < 0.05  # grey levels; 0.003 to 0.009 were seen
 
 
-def test_a_flow_whose_networks_round_to_bfloat16_loses_its_inverse() -> None:
+def test_a_flow_whose_networks_round_to_bfloat16_loses_its_inverse(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason that they do not: 1.4 grey levels were seen here, where float32 leaves 0.003."""
-    flow = steep(build("model=flow"))
-    assert isinstance(flow, NormalizingFlow)
+    flow = steep(monkeypatch)
     error = inverse_error(flow)
     BFloat16().apply([flow.flow], CPU)
     assert inverse_error(flow) > 10 * error

@@ -38,7 +38,7 @@ def bound(
     device: Device = "auto",
     config_dir: ConfigDir = None,
 ) -> None:
-    """Split a diffusion model's bits per dimension by steps, a deep VAE's by layers.
+    """Split bits/dim by steps of diffusion, or layers of a VAE.
 
     The variational bound is a sum of terms, one for each diffusion step, or for the pixels and each layer of
     latents, the finest first. It writes terms.csv and terms.png: each term in bits per dimension against t,
