@@ -104,7 +104,7 @@ class NormalizingFlow(Latent, Likelihood):
         self.check_phase(phase)
         self.check_batch(x, y)
         # Training takes one draw of u, whose mean is the bound.
-        prior, log_det, log_q = self.parts(x, self.guidance.labels(labels_of(y)))
+        prior, log_det, log_q = self.parts(x, y, self.guidance.labels(labels_of(y)))
         dimensions = math.prod(self.shape)
         total = -(prior + log_det - log_q).mean() / dimensions
         if global_batch.is_whole():
@@ -165,12 +165,13 @@ class NormalizingFlow(Latent, Likelihood):
         nothing = torch.full_like(y, guidance.null)
         return (y, Away(nothing, guidance.scale)) if guidance.scale else (nothing, None)
 
-    def parts(self, x: Tensor, y: Y | Conditioning) -> tuple[Tensor, Tensor, Tensor]:
+    def parts(self, x: Tensor, y: Y, seen: Conditioning = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return log p(z), log |det df/dv| and log q(u | x) of a batch x (B, C, H, W): (B,) nats each.
-        y may hold the null class of a guidance, which is no label of the data.
+        seen: the labels that the flow is given, by default y; they may hold the null class of a guidance,
+        which is no label of the data and unknown to the noise.
         """
         v, log_q = self.dequantization(grey_levels(x), y)
-        return *self.density(v, y), log_q
+        return *self.density(v, y if seen is None else seen), log_q
 
     def density(self, v: Tensor, y: Y | Conditioning) -> tuple[Tensor, Tensor]:
         """Return log p(z) and log |det df/dv| of real numbers v (B, C, H, W): (B,) nats each."""

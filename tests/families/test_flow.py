@@ -344,6 +344,14 @@ def test_labels_are_dropped_in_the_training_of_guidance_alone() -> None:
         assert all(bool((grad[2] != 0).any()) == drops for grad in tables if grad is not None)
 
 
+def test_learned_noise_is_given_the_labels_of_the_data_in_the_training_of_guidance() -> None:
+    """The null class K is a label of the flow alone: the networks of the noise have K labels."""
+    noise = VariationalDequantization(SHAPE, networks=ConvNets(2, width=4), steps=2)
+    flow = model(2, flow=shaken(tarflow(2)).float(), noise=noise, guidance=ClassifierFree(2, p_uncond=0.9))  # type: ignore[arg-type]
+    flow.loss(images(16), torch.arange(16) % 2).total.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in noise.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

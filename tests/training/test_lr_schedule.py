@@ -1,8 +1,12 @@
 """Learning rates over a training."""
 
 import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from genbench.training.lr_schedule import Constant, Cosine, Exponential, Linear, LrSchedule
 
@@ -36,8 +40,8 @@ def test_a_negative_warmup_is_refused() -> None:
         Constant(-1)
 
 
-@pytest.mark.parametrize("kind", [Constant, Linear, Cosine])
-def test_a_scale_multiplies_the_rate_and_1_leaves_it_bit_for_bit(kind: type[LrSchedule]) -> None:
+@pytest.mark.parametrize("kind", [Constant, Linear, Cosine, partial(Exponential, halflife_images=300)])
+def test_a_scale_multiplies_the_rate_and_1_leaves_it_bit_for_bit(kind: Callable[..., LrSchedule]) -> None:
     plain, same, third = kind(100), kind(100, scale=1.0), kind(100, scale=0.3)
     for images, spent in ((0, 0.0), (30, 0.1), (500, 0.7)):
         assert same.factor(images, spent) == plain.factor(images, spent)
@@ -48,3 +52,10 @@ def test_a_scale_multiplies_the_rate_and_1_leaves_it_bit_for_bit(kind: type[LrSc
 def test_a_scale_that_is_no_positive_number_is_refused(scale: float) -> None:
     with pytest.raises(ValueError, match=r"lr_schedule.scale is .*above 0"):
         Constant(scale=scale)
+
+
+def test_every_option_has_the_scale_that_a_sweep_of_stability_sets() -> None:
+    options = sorted((Path(__file__).parents[2] / "conf" / "lr_schedule").glob("*.yaml"))
+    assert {path.stem: OmegaConf.load(path).scale for path in options} == dict.fromkeys(
+        ("constant", "cosine", "exponential", "linear"), 1.0
+    )
