@@ -44,8 +44,8 @@ class Exponential(LrSchedule):
     A decay by r a step of B images is halflife_images = B ln 2 / (-ln r).
     """
 
-    def __init__(self, warmup_images: int = 0, *, halflife_images: float) -> None:
-        super().__init__(warmup_images)
+    def __init__(self, warmup_images: int = 0, scale: float = 1.0, *, halflife_images: float) -> None:
+        super().__init__(warmup_images, scale)
         if not halflife_images > 0:
             raise ValueError(
                 f"lr_schedule.halflife_images is {halflife_images}; it must be above 0, e.g. 100000"

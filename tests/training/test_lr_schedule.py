@@ -1,6 +1,8 @@
 """Learning rates over a training."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -36,8 +38,10 @@ def test_a_negative_warmup_is_refused() -> None:
         Constant(-1)
 
 
-@pytest.mark.parametrize("kind", [Constant, Linear, Cosine])
-def test_a_scale_multiplies_the_rate_and_1_leaves_it_bit_for_bit(kind: type[LrSchedule]) -> None:
+@pytest.mark.parametrize("kind", [Constant, Linear, Cosine, partial(Exponential, halflife_images=50)])
+def test_a_scale_multiplies_the_rate_and_1_leaves_it_bit_for_bit(
+    kind: Callable[..., LrSchedule],
+) -> None:
     plain, same, third = kind(100), kind(100, scale=1.0), kind(100, scale=0.3)
     for images, spent in ((0, 0.0), (30, 0.1), (500, 0.7)):
         assert same.factor(images, spent) == plain.factor(images, spent)
