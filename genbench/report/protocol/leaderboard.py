@@ -13,7 +13,7 @@ from genbench.report.protocol.submission import Row, Submission, read_submission
 from genbench.report.runs import of_records
 from genbench.report.table import Query, Table, table
 
-__all__ = ["Board", "Origin", "boards", "read_submissions"]
+__all__ = ["Board", "Origin", "boards", "check_new_figures", "read_submissions"]
 
 COSTS = ("parameters", "training_seconds", "images_seen", "training_flops", "seconds_per_image")
 """Columns behind the scores, which rank nothing."""
@@ -78,10 +78,12 @@ def check_new_figures(path: Path, submission: Submission, known: dict[str, str])
         results = {str(run["seed"]): run["result"] for run in row.runs}
         figures = {seed: [found["metrics"], found["likelihood"]] for seed, found in results.items()}
         key = checksum({"protocol": submission.protocol.sha256, "figures": figures})
-        if key in known | own:
-            raise ValueError(f"its row {row.name} has the very figures of a row of {(known | own)[key]}")
-        own[key] = path.name
-    known |= own
+        if key in known:
+            raise ValueError(f"its row {row.name} has the very figures of a row of {known[key]}")
+        if key in own:
+            raise ValueError(f"its rows {own[key]} and {row.name} have the same figures: leave one out")
+        own[key] = row.name
+    known |= dict.fromkeys(own, path.name)
 
 
 def boards(submissions: Mapping[str, Submission]) -> list[Board]:
