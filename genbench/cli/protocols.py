@@ -73,7 +73,8 @@ class Submit:
             raise ValueError(f"--out {self.out} must end in .json, by which a leaderboard finds it")
         from genbench.report.protocol.checks import checks
         from genbench.report.protocol.file import read_protocol
-        from genbench.report.protocol.submission import rows_of, submission_text
+        from genbench.report.protocol.leaderboard import check_new_figures
+        from genbench.report.protocol.submission import Submission, rows_of, submission_text
         from genbench.runtime.progress import terminal
 
         rules = read_protocol(self.protocol)
@@ -89,6 +90,7 @@ class Submit:
                 f"no submission to {rules.name}: {faults} failed checks, {len(left_out)} unfinished runs; "
                 f"`genbench protocol {self.protocol}` prints the commands of runs that pass"
             )
+        check_new_figures(self.out or self.runs_dir, Submission(rules, rows), {})
         if self.out is None:
             say(f"All checks of {rules.name} pass; --out FILE.json writes the submission.")
             return

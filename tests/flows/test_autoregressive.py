@@ -75,7 +75,7 @@ def test_the_inverse_brings_back_the_image(shape: Shape, function: CouplingFunct
 @torch.no_grad()
 @pytest.mark.parametrize("y", [None, torch.tensor([2, 0])], ids=["no label", "labels"])
 def test_answers_from_the_cache_are_those_of_the_whole_sequence(y: Tensor | None) -> None:
-    """What stands after the next token has no influence."""
+    """Tokens after the next one have no influence."""
     network, x, cache = layer(classes=3).network, noise(2, 6, 2), Cache()
     whole = network(x, y)
     for i in range(6):

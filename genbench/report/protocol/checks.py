@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from genbench.records.titles import UNCONDITIONAL, conditioning
 from genbench.records.units import device_words
 from genbench.report.numbers import written
-from genbench.report.protocol.file import BITS, UNITS, Protocol
+from genbench.report.protocol.file import BITS, UNITS, Protocol, written_setting
 
 __all__ = ["Check", "checks"]
 
@@ -131,8 +131,7 @@ def setting_fault(protocol: Protocol, run: Run) -> str:
     for key, wanted in protocol.settings.items():
         found = value_of(run["result"]["config"], key)
         if found != wanted or isinstance(found, bool) != isinstance(wanted, bool):
-            words = "null" if wanted is None else str(wanted).lower()
-            return f"{key} is {str(found)[:60]}: train with {key}={words}"
+            return f"{key} is {str(found)[:60]}: train with {key}={written_setting(wanted)}"
     return ""
 
 
@@ -150,9 +149,11 @@ def model_fault(protocol: Protocol, run: Run) -> str:
 
 
 def choice_fault(protocol: Protocol, run: Run) -> str:
-    """Return the fault of a run whose settings a search chose by test images."""
+    """Return the fault of a run whose settings or weights may have been chosen by test images."""
     if value_of(run["result"]["config"], "objective") == BITS:
         return "objective=bits_per_dim is of test images, which must choose nothing: take objective=fid"
+    if "weights" in run["result"]["config"]:  # of `genbench ema RUN --keep`
+        return "its weights are an average whose length was chosen after training: submit the run itself"
     return ""
 
 
@@ -184,7 +185,8 @@ def pretrained(result: Mapping[str, Any]) -> str:
         return "it began with the weights of another run"
     if not cost.get("images_seen"):
         return "no image was seen in training"
-    sections = {key: node for key, node in config.items() if key not in EVALUATION}
+    # weights at the root name an average of this very run, which another check refuses.
+    sections = {key: node for key, node in config.items() if key not in (*EVALUATION, "weights")}
     return next(frozen_parts(sections, ""), "")
 
 

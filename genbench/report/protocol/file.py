@@ -1,8 +1,8 @@
 """A protocol file: the data, the budget, the scores and the seeds that runs of a leaderboard share."""
 
-import math
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from genbench.records.metric_name import MetricName
 from genbench.records.texts import shown
 from genbench.records.untrusted_files import read_regular
 
-__all__ = ["BITS", "EXCLUDED", "PROTOCOLS", "Protocol", "expect", "names", "read_protocol"]
+__all__ = ["BITS", "EXCLUDED", "PROTOCOLS", "Protocol", "expect", "names", "read_protocol", "written_setting"]
 
 PROTOCOLS = CONF.with_name("protocols")
 """Folder of the protocols that genbench ships: beside conf/ in a checkout and once it is installed."""
@@ -94,7 +94,7 @@ class Protocol:
         if "device" in self.budget and self.budget["device"].startswith("cpu"):
             yield "device=cpu"
         for key, value in self.settings.items():
-            yield f"{key}={'null' if value is None else str(value).lower()}"
+            yield f"{key}={written_setting(value)}"
         yield f"seed={','.join(map(str, self.seeds))}"
 
     def commands(self, asked: str) -> list[str]:
@@ -133,6 +133,7 @@ def read_protocol(asked: str) -> Protocol:
         raise ValueError(f"--protocol is {asked!r}, and there is no such file; shipped: {', '.join(names())}")
     content = read_regular(path, at_most=BYTES)
     try:
+        check_nodes(content)
         found = yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())[:300]}") from error
@@ -140,6 +141,24 @@ def read_protocol(asked: str) -> Protocol:
         return Protocol.of(found)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def check_nodes(content: bytes) -> None:
+    """Raise ValueError on YAML with references (*a), since nested ones stand for billions of values, and on a
+    key that is there twice, of which YAML would take the last one.
+    """
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(content)):
+        raise ValueError("it has a reference (*): write the value itself")
+    nodes = [yaml.compose(content, yaml.SafeLoader)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = Counter(str(key.value) for key, _ in node.value)
+            if twice := [key for key, count in keys.items() if count > 1]:
+                raise ValueError(f"it has the key {shown(twice[0])} twice: remove one")
+            nodes += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
 
 
 def expect(found: object, kinds: Mapping[str, type], where: str) -> dict[str, Any]:
@@ -227,6 +246,11 @@ def check_seeds(seeds: list[Any]) -> None:
         raise ValueError(f"seeds are {shown(seeds)}; list two different ones or more, such as [0, 1, 2]")
 
 
+def written_setting(value: str | float | None) -> str:
+    """Return a value of `settings` as the command line takes it: null, true, 2000, word."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Raise ValueError unless settings are dotted keys with single values."""
     if len(settings) > MOST:
@@ -235,10 +259,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         if (
             not isinstance(key, str)
             or not SETTING.fullmatch(key)
-            or key.partition(".")[0] in ("data", "budget")
+            or key.partition(".")[0] in ("data", "budget", "hydra")
+            or "._" in key  # such as _target_, which names code
         ):
             raise ValueError(f"settings have the key {shown(key)}; write them as metrics.samples: 2000")
         is_text = isinstance(value, str) and re.fullmatch(r"[\w.+-]{1,60}", value)
-        is_number = isinstance(value, int | float) and math.isfinite(value)
+        is_number = isinstance(value, int | float) and abs(value) < 2**63  # not so of nan
         if not (value is None or is_text or is_number):
             raise ValueError(f"settings.{key} is {shown(value)}; it must be one number or word")

@@ -13,12 +13,14 @@ from genbench.report.protocol.submission import Row, Submission, read_submission
 from genbench.report.runs import of_records
 from genbench.report.table import Query, Table, table
 
-__all__ = ["Board", "Origin", "boards", "read_submissions"]
+__all__ = ["Board", "Origin", "boards", "check_new_figures", "read_submissions"]
 
 COSTS = ("parameters", "training_seconds", "images_seen", "training_flops", "seconds_per_image")
 """Columns behind the scores, which rank nothing."""
 MOST = 500  # files of a folder
 SHOWN = 12  # digits of a hash
+FAULTS = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
+"""Errors that a file of a stranger may bring about in reading."""
 
 
 class Origin(NamedTuple):
@@ -61,7 +63,7 @@ def read_submissions(folder: Path) -> tuple[dict[str, Submission], dict[str, str
             submission = read_submission(path)
             check_new_figures(path, submission, known)
             found[path.stem] = submission
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except FAULTS as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             left_out[path.name] = " ".join(str(why).split())[:300]
     return found, left_out
@@ -73,12 +75,15 @@ def check_new_figures(path: Path, submission: Submission, known: dict[str, str])
     """
     own = dict[str, str]()
     for row in submission.rows:
-        figures = {str(run["seed"]): run["result"]["metrics"] for run in row.runs}
+        results = {str(run["seed"]): run["result"] for run in row.runs}
+        figures = {seed: [found["metrics"], found["likelihood"]] for seed, found in results.items()}
         key = checksum({"protocol": submission.protocol.sha256, "figures": figures})
-        if key in known | own:
-            raise ValueError(f"its row {row.name} has the very figures of a row of {(known | own)[key]}")
-        own[key] = path.name
-    known |= own
+        if key in known:
+            raise ValueError(f"its row {row.name} has the very figures of a row of {known[key]}")
+        if key in own:
+            raise ValueError(f"its rows {own[key]} and {row.name} have the same figures: leave one out")
+        own[key] = row.name
+    known |= dict.fromkeys(own, path.name)
 
 
 def boards(submissions: Mapping[str, Submission]) -> list[Board]:

@@ -72,6 +72,10 @@ CHANGES = [
     ({"settings": {"metrics.samples": "$(reboot)"}}, "must be one number or word"),
     ({"settings": {"a;b": 1}}, "settings have the key 'a;b'"),
     ({"settings": {"budget.images": 1}}, "settings have the key 'budget.images'"),
+    ({"settings": {"model._target_": "os.abort"}}, "settings have the key 'model._target_'"),
+    ({"settings": {"hydra.run.dir": "x"}}, "settings have the key 'hydra.run.dir'"),
+    ({"settings": {"metrics.samples": 10**400}}, "must be one number or word"),
+    ({"settings": {"metrics.samples": float("nan")}}, "must be one number or word"),
     ({"excluded": ["gans"]}, "choose from pretrained, guided, conditional"),
 ]
 
@@ -85,6 +89,12 @@ def test_a_wrong_protocol_is_refused_with_the_value_and_what_is_legal(
     assert message in str(raised.value)
 
 
+BOMB = b"scores:\n  - &a0 [x]\n" + b"".join(
+    b"  - &a%d [%s]\n" % (n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 20)
+)
+"""Lists of lists that stand for 9^19 words."""
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -93,6 +103,8 @@ def test_a_wrong_protocol_is_refused_with_the_value_and_what_is_legal(
         (b"- 1", "must have the keys name"),
         (b"x: " + b"a" * 70_000, "more than"),
         (b"", "holds None"),
+        (b"name: a\nseeds: [0, 1]\nseeds: [0, 1, 2]", "the key 'seeds' twice"),
+        (BOMB, "it has a reference (*)"),
     ],
 )
 def test_a_strangers_file_executes_nothing_and_is_refused(
@@ -113,10 +125,11 @@ def test_an_unknown_name_lists_the_shipped_protocols(asked: str) -> None:
 
 
 def test_commands_quote_what_a_strangers_protocol_says(rules: Rules) -> None:
-    rules["settings"] = {"metrics.samples": 359, "trainer.keep": None, "conditional": False}
+    rules["settings"] = {"metrics.samples": 359, "trainer.keep": None, "conditional": False, "optim.x": "Ab"}
     training, submit, board = Protocol.of(rules).commands("a b;c.yaml")
     assert training.startswith("OMP_NUM_THREADS=1 ")
     words = ("budget.seconds=60", "trainer.keep=null", "conditional=false", "seed=0,1,2", "device=cpu")
+    words += ("optim.x=Ab",)
     assert [word for word in words if word not in shlex.split(training)] == []
     assert "'a b;c.yaml'" in submit
     assert board.startswith("genbench leaderboard ")

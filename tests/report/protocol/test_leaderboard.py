@@ -10,8 +10,8 @@ import pytest
 
 from genbench.report.page.leaderboard import leaderboard_html
 from genbench.report.protocol.file import Protocol
-from genbench.report.protocol.leaderboard import boards, read_submissions
-from genbench.report.protocol.submission import rows_of, submission_text
+from genbench.report.protocol.leaderboard import boards, check_new_figures, read_submissions
+from genbench.report.protocol.submission import Row, Submission, rows_of, run_record, submission_text
 from tests.report.protocol.conftest import FID, Train
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
@@ -68,6 +68,12 @@ def test_equal_configurations_of_two_people_are_two_rows_and_a_copy_is_left_out(
     assert [origin.file for origin in board.origins] == ["alice", "bob"]
     assert not any(entry.is_best for line in board.table.lines for entry in line.entries)
     assert left_out == {"carol.json": "its row vae has the very figures of a row of alice.json"}
+
+
+def test_two_rows_of_one_file_with_the_same_figures_are_refused(train: Train, toy: Protocol) -> None:
+    row = Row("a", [run_record(train("vae", seed)) for seed in toy.seeds])
+    with pytest.raises(ValueError, match="rows a and b have the same figures: leave one out"):
+        check_new_figures(Path("x.json"), Submission(toy, [row, Row("b", row.runs)]), {})
 
 
 def test_protocols_that_differ_in_anything_have_tables_of_their_own(

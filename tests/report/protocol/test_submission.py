@@ -48,6 +48,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         "genbench.metrics.X",
     ),
     ("test images choose nothing", {"config": {"objective": "bits_per_dim"}}, "take objective=fid"),
+    ("test images choose nothing", {"config": {"weights": "ema_0.1"}}, "submit the run itself"),
 ]
 
 
@@ -174,6 +175,7 @@ HOSTILE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: c.update(protocol_sha256="0" * 64), "hash of its protocol is wrong"),
     (lambda c: c["protocol"].update(seeds=[0, 1]), "hash of its protocol is wrong"),
     (lambda c: c["protocol"].pop("seeds"), "lacks seeds"),
+    (lambda c: c["protocol"].update(settings={"metrics.samples": 10**400}), "must be one number or word"),
     (lambda c: c["rows"][0].update(html="<b>"), "the key 'html'"),
     (lambda c: c["rows"][0]["summary"][FID].update(mean=0.1), "are not those of its runs"),
     (lambda c: run_of(c)["result"]["metrics"].update({FID: 0.1}), "are not those of its runs"),
