@@ -134,13 +134,15 @@ def check_skips(skips: object, stages: Sequence[tuple[str, ...]]) -> None:
     """Raise ValueError unless these are counts of skipped batches, some of them by phases of these stages.
     Those of earlier versions lack two.
     """
-    whole = {"large": 0, "unmoved": {}} | skips if isinstance(skips, dict) else {}
+    earlier: dict[str, Any] = {"large": 0, "unmoved": {}}
+    whole = earlier | skips if isinstance(skips, dict) else {}
     if whole.keys() != SKIPS.keys():
         raise ValueError(f"its skips are no counts of {' and '.join(SKIPS)}")
     check_kinds(whole, SKIPS)
     if unknown := whole["unmoved"].keys() - {phase for phases in stages for phase in phases}:
         raise ValueError(f"its skips have no phase {repr(unknown.pop())[:40]}")
-    check_kinds(whole["unmoved"], dict.fromkeys(whole["unmoved"], int))
+    for count in whole["unmoved"].values():
+        check_kinds({"skips": count}, {"skips": int})
 
 
 def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type[Any]]) -> None:
