@@ -1,4 +1,4 @@
-"""Verbs that draw figures: the terms of a diffusion model's bound, and the noise schedules."""
+"""Verbs that draw figures: the terms of a bound on the likelihood, and the noise schedules."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -31,8 +31,8 @@ def bound(
             "--n",
             min=1,
             metavar="N",
-            help="Number of test images; each takes one network evaluation for each step. Default: 32, or "
-            "all if there are fewer.",
+            help="Number of test images; each takes one network evaluation for each step of diffusion, or a "
+            "single one for a VAE. Default: 32, or all if there are fewer.",
         ),
     ] = None,
     device: Device = "auto",
@@ -41,8 +41,8 @@ def bound(
     """Split bits/dim by steps of diffusion, or layers of a VAE.
 
     The variational bound is a sum of terms, one for each diffusion step, or for the pixels and each layer of
-    latents, the finest first. It writes terms.csv and terms.png: each term in bits per dimension against t,
-    averaged over test images of the run's data.
+    latents, the finest first. It writes terms.csv and terms.png: each term but the last, L_T, which is
+    printed, in bits per dimension against t, averaged over test images of the run's data.
     """
     check_new(out)  # before the imports, which take seconds
     check_run(run_dir)

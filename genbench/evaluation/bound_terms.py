@@ -1,5 +1,5 @@
-"""Terms of a diffusion model's bound on the likelihood, one for each step, on held-out images: as a table and
-as a figure; for `genbench bound`.
+"""Terms of a bound on the likelihood, one for each step of diffusion or each layer of a VAE's latents, on
+held-out images: as a table and as a figure; for `genbench bound`.
 """
 
 from pathlib import Path
@@ -32,22 +32,26 @@ class Terms(NamedTuple):
     """
 
     first: float
-    """L_0: the decoder of the 8-bit image."""
+    """L_0: the decoder of the 8-bit image; of a VAE the pixels given all latents."""
     between: float
-    """L_1 + .. + L_{T-1}: the reverse steps against their posteriors."""
+    """L_1 + .. + L_{T-1}: the reverse steps, or all layers but the coarsest, against their posteriors."""
     last: float
-    """L_T: how far the last state's distribution is from the prior."""
+    """L_T: how far the distribution of the last state, or of the coarsest layer, is from its prior."""
 
 
 def bound_figure(
     model: Generator, source: ImageSource, out: Path, *, n: int | None, context: Context
 ) -> Terms:
-    """Compute every term on n test images, at once; write terms.csv and terms.png, bits per dimension against
-    t, and return their sums. n: None for 32, or for all where there are fewer.
-    Raises ValueError for a model whose bound is no sum over steps, and on more images than the split has.
+    """Compute every term on n test images, at once; write terms.csv and terms.png, each but the last in bits
+    per dimension against t, and return their sums. n: None for 32, or for all where there are fewer.
+    Raises ValueError for a model whose bound is no sum over steps or layers, and on more images than the
+    split has.
     """
     if not isinstance(model, BoundTerms):
-        raise ValueError("this model has no bound that is a sum over steps: model=ddpm has one")
+        raise ValueError(
+            "this model has no bound that is a sum over steps: model=ddpm has one, and model=vae "
+            "network=deep_ladder or ladder"
+        )
     device = context.device
     # The first term of one black image: what has no such terms is refused before the data are read.
     one = torch.zeros(1, dtype=torch.long, device=device) if model.num_classes else None
@@ -68,12 +72,11 @@ def bound_figure(
         nats = [float(term.double().mean()) for term in model.bound_terms(x, y)]
         bar.advance(len(x))
     bits = np.array([bits_per_dim(-term, x[0].numel()) for term in nats])
-    t = np.arange(1, len(bits) + 1) / (len(bits) - 1)  # of T + 1 terms the last, L_T, belongs to no step
+    t = np.arange(1, len(bits) + 1) / (len(bits) - 1)  # of T + 1 terms the last, L_T, is not drawn
     with atomic_file(out / "terms.csv") as file:
         np.savetxt(file, np.stack([t[:-1], bits[:-1]], 1), delimiter=",", header="t,bits", comments="")
-    # A term may be 0 where a step adds nothing, which a logarithmic axis has no place for.
-    lines = {"L at step k = t T": Curve(t[:-1], bits[:-1].clip(min=1e-12))}
-    curves_figure(
-        lines, out / "terms.png", x="t (0: data, 1: noise)", y="bits per dimension", logarithmic=True
-    )
+    # A term may be 0 where a step or a layer adds nothing, which a logarithmic axis has no place for.
+    lines = {"term of the bound": Curve(t[:-1], bits[:-1].clip(min=1e-12))}
+    axis = "t (0: data; 1: noise, or the coarsest layer but one)"
+    curves_figure(lines, out / "terms.png", x=axis, y="bits per dimension", logarithmic=True)
     return Terms(bits[0], bits[1:-1].sum(), bits[-1])

@@ -107,7 +107,9 @@ class VAE(Latent, Likelihood, BoundTerms):
 
     @torch.no_grad()
     def bound_terms(self, x: Tensor, y: Y = None) -> Iterator[Tensor]:
-        """Yield -log p(x | z), then the KL of each layer of latents, from the finest to the coarsest."""
+        """Yield -log p(x | z), then the KL of each layer of latents, from the finest to the coarsest: (B,)
+        nats each. They sum to the negative ELBO of one draw of z, whatever `importance_samples` is.
+        """
         self.check_batch(x, y)
         if len(self.network.layers()) == 1:
             raise ValueError(

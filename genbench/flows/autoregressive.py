@@ -58,7 +58,8 @@ class CausalLayer(Guidable):
 
     def raw(self, x: Tensor, y: Tensor | None, away: Away | None, cache: Cache) -> Tensor:
         """The function's parameters of the next token, guided away from labels where these are given:
-        (B, 1, parameters C). Guidance is one pass of twice as many rows.
+        (B, 1, parameters C). Guidance is one pass of twice as many rows. Apart from the source, its weight
+        is the same for all tokens, and the scale is extrapolated before its bound.
         """
         if away is None or y is None:
             return self.network(x, y, cache)
@@ -75,7 +76,8 @@ class TarFlow(Composed, Guidable):
 
     (B, C, H, W) -> (B, C H W).
     shape: (C, H, W) of the images. pixels: the map from [0, 256) to the real line. coupling: the function of
-    the layers. networks: of the layers. layers: their number; 2 or more, so that each token is moved by all.
+    the layers. networks: of the layers. layers: their number; 1 is legal, but then no token sees those after
+    it.
     patch: P, side of the squares of pixels that are a token each; it divides H and W.
     Raises ValueError on numbers outside their range. Source: Zhai et al. 2024.
     """

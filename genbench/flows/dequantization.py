@@ -34,7 +34,7 @@ class Dequantization(nn.Module, ABC):
     bound: Literal["lower"] = "lower"
     """The kind of number that the flow's log_prob is, as genbench.generator.Likelihood has it."""
     noise_name: str
-    """Kind of noise in one word, as `method` of a result names it: uniform, variational."""
+    """Kind of noise as `method` of a result names it: uniform, variational, Gaussian with its sigma."""
     spills = False
     """True where v can lie outside [0, 256), which not every flow takes."""
     cleans = False
@@ -91,7 +91,6 @@ class GaussianDequantization(Dequantization):
     Source: Zhai et al. 2024; Tweedie's formula: Efron 2011.
     """
 
-    noise_name = "Gaussian"
     spills = True
 
     def __init__(self, *, sigma: float = 0.05, denoise: bool = True, draws: int = 1) -> None:
@@ -102,6 +101,7 @@ class GaussianDequantization(Dequantization):
                 "e.g. 0.05"
             )
         self.sigma, self.cleans = sigma, denoise
+        self.noise_name = f"Gaussian (sigma={sigma:g})"  # bits of different sigma do not compare
         self.levels = sigma * (LEVELS - 1) / 2  # sigma in grey levels
 
     def forward(self, levels: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
 __all__ = ["R3GANDiscriminator", "R3GANGenerator"]
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
-LARGEST_BASIS = 7  # side; it is 4x4 for sides that are powers of two, and 7x7 for 28x28 images
+LARGEST_BASIS = 7  # side; it is 4x4 for sides that are powers of two from 4, and 7x7 for 28x28 images
 EXPANSION = 2  # channels inside a residual branch over those outside
 GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # of weights before a leaky ReLU, by which variances stay (He et al. 2015)
 

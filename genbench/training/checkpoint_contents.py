@@ -45,7 +45,7 @@ LATER = {
 }  # which those of earlier versions lack
 LETTERS = 80  # of the name of a tensor, in a message
 AXES = 5  # of a tensor, in a message
-SKIPS = {"total": int, "in_a_row": int, "large": int}  # as genbench.training.nonfinite.Skips has them
+SKIPS = {"total": int, "in_a_row": int, "large": int, "unmoved": dict}  # as genbench.training.nonfinite.Skips
 SCALE = {"scale": float, "streak": int, "overflows": int}  # as genbench.training.loss_scale has them
 
 
@@ -112,12 +112,8 @@ def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) ->
 
     stages: the phases of each stage of the model, which images may be counted by.
     """
-    skips = state.get("skips")
-    if skips is not None:
-        # Those of earlier versions lack "large".
-        if not isinstance(skips, dict) or ({"large": 0} | skips).keys() != SKIPS.keys():
-            raise ValueError(f"its skips are no counts of {' and '.join(SKIPS)}")
-        check_kinds({"large": 0} | skips, SKIPS)
+    if (skips := state.get("skips")) is not None:
+        check_skips(skips, stages)
     if "best" in state:  # of a training with validation images
         check_best(state["best"])
     if "target_checks" in state:  # of a training with budget.until
@@ -132,6 +128,21 @@ def check_counts(state: Mapping[str, Any], stages: Sequence[tuple[str, ...]]) ->
         if phases not in stages:
             raise ValueError(f"its images_by_phases has no phases under {repr(phases)[:40]}")
         check_kinds({"images_by_phases": count}, {"images_by_phases": int})
+
+
+def check_skips(skips: object, stages: Sequence[tuple[str, ...]]) -> None:
+    """Raise ValueError unless these are counts of skipped batches, some of them by phases of these stages.
+    Those of earlier versions lack two.
+    """
+    earlier: dict[str, Any] = {"large": 0, "unmoved": {}}
+    whole = earlier | skips if isinstance(skips, dict) else {}
+    if whole.keys() != SKIPS.keys():
+        raise ValueError(f"its skips are no counts of {' and '.join(SKIPS)}")
+    check_kinds(whole, SKIPS)
+    if unknown := whole["unmoved"].keys() - {phase for phases in stages for phase in phases}:
+        raise ValueError(f"its skips have no phase {repr(unknown.pop())[:40]}")
+    for count in whole["unmoved"].values():
+        check_kinds({"skips": count}, {"skips": int})
 
 
 def check_kinds(state: Mapping[str, Any], kinds: Mapping[str, type[Any]]) -> None:

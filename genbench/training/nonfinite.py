@@ -3,7 +3,7 @@ trainer.on_nonfinite=skip asks for it. Batches whose gradient is large: skipped 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ IN_A_ROW = 10
 SHARE = 0.05
 """The most of all batches that are skipped, once they are more than `IN_A_ROW`."""
 NONE_ADMITTED = 100
-"""Batches without a single update after which trainer.skip_grad_norm is too low to train at all."""
+"""Batches of a phase without a single update after which trainer.skip_grad_norm is too low to train it."""
 
 
 class NotFinite(FloatingPointError):  # noqa: N818 (it says what is the matter)
@@ -35,6 +35,8 @@ class Skips:
     total: int = 0
     in_a_row: int = 0
     large: int = 0
+    unmoved: dict[str, int] = field(default_factory=dict)
+    """Batches of each phase of too large a gradient before its first update; 0 from that update on."""
 
     def summary(self, batches: int) -> list[str]:
         """Return sentences on how many of all batches were skipped and why; none where none was."""
@@ -80,11 +82,11 @@ class Guard:
         if finite:
             self.skips.in_a_row = 0
         if not large and (finite or not self.nonfinite):
+            self.skips.unmoved[phase] = 0
             return True
         self.model.load_state_dict(self.before, strict=False)  # its hooks tell modules that keep flags
         if large:
-            self.skips.large += 1
-            self.check_some_admitted(batches, float(values["grad_norm"]))
+            self.count_large(phase, float(values["grad_norm"]))
             return False
         self.skips.total += 1
         self.skips.in_a_row += 1
@@ -96,12 +98,18 @@ class Guard:
             )
         return False
 
-    def check_some_admitted(self, batches: int, last: float) -> None:
-        """Raise FloatingPointError where none of the first batches made an update, the last with a norm."""
-        if self.skips.large == batches == NONE_ADMITTED:
+    def count_large(self, phase: str, norm: float) -> None:
+        """Count a batch of a large gradient, of this norm; raise FloatingPointError where none of the first
+        ones of its phase made an update.
+        """
+        self.skips.large += 1
+        if (before := self.skips.unmoved.get(phase)) == 0:  # it made an update once
+            return
+        self.skips.unmoved[phase] = batches = (before or 0) + 1
+        if batches >= NONE_ADMITTED:
             raise FloatingPointError(
                 f"the norm of the gradient reached trainer.skip_grad_norm={self.norm:g} in each of the first "
-                f"{batches} batches, {last:.4g} in the last one: set it higher, or to null"
+                f"{batches} batches of phase {phase!r}, {norm:.4g} in the last one: set it higher, or to null"
             )
 
 

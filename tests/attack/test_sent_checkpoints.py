@@ -69,6 +69,8 @@ HARMS: dict[str, Callable[[dict], object]] = {
     "state of no parameter": lambda state: optimizer_of(state)["state"].update({10_000: {}}),
     "twice a parameter": lambda state: optimizer_of(state)["param_groups"][0]["params"].__setitem__(1, 0),
     "other skips": lambda state: state.update(skips={"x": 1}),
+    "skips of a phase that is none": lambda state: state["skips"].update(unmoved={"x": 1}),
+    "skips of a phase in text": lambda state: state["skips"].update(unmoved={"net": "1"}),
     "skips of text": lambda state: state.update(skips={"total": "1", "in_a_row": 0}),
     "phases of text": lambda state: state.update(images_by_phases={"net": 64}),
     "phases of another model": lambda state: state.update(images_by_phases={("other",): 64}),

@@ -4,9 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from genbench.cli import main as cli
+from genbench.data import Digits
+from genbench.evaluation.bound_terms import bound_figure
+from genbench.runtime.context import Context
 from tests.conftest import Make
+from tests.evaluation.test_samples import Replay
 
 SMALL = ("network.width=8", "network.blocks=1", "schedule.T=30", "sampler.steps=3")
 
@@ -44,6 +49,13 @@ def test_a_model_without_such_a_bound_is_refused(made: Make, tmp_path: Path) -> 
         bound(run, "--out", tmp_path / "b")
 
 
+def test_a_model_without_any_bound_is_told_which_have_one(tmp_path: Path) -> None:
+    context = Context(torch.device("cpu"))
+    with pytest.raises(ValueError, match="ddpm has one, and model=vae network=deep_ladder or ladder"):
+        bound_figure(Replay(torch.zeros(1, 1, 8, 8)), Digits(), tmp_path, n=1, context=context)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_the_terms_of_a_deep_vae_are_its_layers(
     made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -54,3 +66,7 @@ def test_the_terms_of_a_deep_vae_are_its_layers(
     t, bits = np.loadtxt(tmp_path / "b" / "terms.csv", delimiter=",", skiprows=1, unpack=True)
     assert t.tolist() == pytest.approx([1 / 3, 2 / 3, 1])  # the pixels, maps of 8x8 and 4x4; one pixel is L_T
     assert bool((bits > 0).all())
+    said = capsys.readouterr().out
+    assert sum(bits) + float(said.split("L_T ")[1]) == pytest.approx(
+        float(said.split("at most: ")[1].split(" ")[0]), abs=1e-3
+    )

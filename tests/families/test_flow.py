@@ -143,6 +143,7 @@ def test_bounds_carry_the_names_of_their_noise() -> None:
     assert model().method == "one draw of uniform dequantization"
     assert learned.method == "one draw of variational dequantization"
     assert several.method == "4 draws of uniform dequantization"
+    assert GaussianDequantization().method == "one draw of Gaussian (sigma=0.05) dequantization"
 
 
 def test_one_draw_lies_below_the_likelihood_and_more_draws_nearer_to_it() -> None:
@@ -300,7 +301,7 @@ def test_gaussian_data_under_gaussian_noise_have_the_mass_of_their_bucket() -> N
     assert torch.allclose(found[1], expected, atol=0.025)
     assert bool((found[0] < expected - 0.1).all())
     assert flow.bound == "lower"
-    assert flow.method == "500 draws of Gaussian dequantization"
+    assert flow.method == f"500 draws of Gaussian (sigma={sigma:g}) dequantization"
 
 
 def test_samples_are_denoised_towards_what_the_flow_makes_likely() -> None:

@@ -176,6 +176,9 @@ def test_the_terms_of_the_bound_are_the_pixels_and_each_layer_and_sum_to_it() ->
     assert len(terms) == 1 + 3
     torch.manual_seed(0)
     assert float(sum(terms[1:]).mean()) == pytest.approx(float(model.loss(images()).terms["kl"]), rel=1e-4)
+    model.importance_samples = 8  # of log_prob alone
+    torch.manual_seed(0)
+    assert torch.equal(torch.stack(list(model.bound_terms(images()))), torch.stack(terms))
     with pytest.raises(ValueError, match="a single layer of latents"):
         next(vae().bound_terms(images()))
 

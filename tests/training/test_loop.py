@@ -386,6 +386,11 @@ def test_a_training_without_a_single_update_stops_with_the_norm(tmp_path: Path) 
         run(tmp_path, model=Quadratic(), skip_grad_norm=1e-6, budget=2000)
 
 
+def test_a_training_that_made_an_update_goes_on_however_many_large_gradients_follow(tmp_path: Path) -> None:
+    trained = run(tmp_path, model=Steep(range(1, 130)), skip_grad_norm=20.0, budget=2096)
+    assert (trained.step, trained.skips.large, trained.skips.unmoved) == (131, 129, {"net": 0})
+
+
 def test_a_loss_that_is_not_finite_stops_a_training_that_skips_large_gradients(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match="phase 'net' at step 5"):
         run(tmp_path, model=Quadratic(fail_at=5), skip_grad_norm=20.0)
@@ -500,6 +505,25 @@ def test_one_phase_is_skipped_alone(tmp_path: Path) -> None:
     a, b = first.model.state_dict(), second.model.state_dict()
     assert torch.equal(a["gen.weight"], b["gen.weight"])
     assert not torch.equal(a["disc.weight"], b["disc.weight"])
+
+
+class SteepPlayer(TwoPhases):
+    """The second phase's gradient is large at every step."""
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "net", step: int = 0) -> Loss:
+        return Loss(super().loss(x, y, phase=phase, step=step).total * (1e9 if phase == "gen" else 1.0), {})
+
+
+def test_a_phase_without_a_single_update_stops_a_training_whose_other_phase_makes_them(
+    tmp_path: Path,
+) -> None:
+    settings: dict[str, Any] = {"skip_grad_norm": 1e4, "budget": 8000}
+    first = run(tmp_path, model=SteepPlayer(), stop_at=1920, **settings)
+    assert first.skips.unmoved == {"disc": 0, "gen": 60}
+    with pytest.raises(
+        FloatingPointError, match=r"skip_grad_norm=10000 in each of the first 100 batches of phase 'gen'"
+    ):
+        run(tmp_path, model=SteepPlayer(), **settings)
 
 
 def test_each_phase_sees_its_own_batch_and_trains_its_own_network(tmp_path: Path) -> None:
