@@ -81,13 +81,14 @@ def differing(versions: Mapping[str, Any], several: Mapping[str, Any]) -> str:
 def data_fault(protocol: Protocol, run: Run) -> str:
     """Return the fault of a run on other images than the protocol's, "" for none."""
     data, result = protocol.data, run["result"]
-    shape = value_of(result["config"], "image.shape")
+    shape = value_of(result["config"], "model.shape")
     if result.get("data_key") != data["key"]:
-        return (
-            f"other images: data_key {str(result.get('data_key'))[:8]} instead of {data['key'][:8]}: train "
-            f"on data={data['name']} as it is published"
-        )
-    return "" if shape in (None, data["shape"]) else f"images of shape {shape}, not {data['shape']}"
+        fault = f"data_key {str(result.get('data_key'))[:8]} instead of {data['key'][:8]}"
+    elif shape not in (None, data["shape"]):
+        fault = f"shape {str(shape)[:40]} instead of {data['shape']}"
+    else:
+        return ""
+    return f"other images: {fault}: train on data={data['name']} as it is published"
 
 
 def budget_fault(protocol: Protocol, run: Run) -> str:

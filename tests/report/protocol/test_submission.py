@@ -28,6 +28,7 @@ def test_runs_as_the_protocol_wants_them_pass(train: Train, toy: Protocol, tmp_p
 
 FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("images", {"data_key": "00" * 32}, "train on data=digits as it is published"),
+    ("images", {"config": {"model": {"shape": [1, 16, 16]}}}, "shape [1, 16, 16] instead of [1, 8, 8]"),
     ("budget", {"config": {"budget": {"seconds": 61}}}, "budget.seconds is 61"),
     ("budget", {"config": {"budget": {"images": 5}}}, "budget.images is 5"),
     ("budget", {"config": {"budget": {"until": 2.0}}}, "budget.until=null"),
