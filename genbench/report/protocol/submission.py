@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genbench.records.feature_network import recorded_networks
 from genbench.records.files import checksum, plain, read_json, sealed
 from genbench.records.identity import without_machine_keys
 from genbench.records.result import NOT_FINITE
+from genbench.records.shipped_networks import check_stated
 from genbench.records.untrusted_files import RECORD_BYTES, open_regular, parse_json, read_regular
 from genbench.report.one_run import read_run, record_of
 from genbench.report.protocol.checks import checks
@@ -204,6 +206,7 @@ def check_run(found: object) -> None:
         raise ValueError("a configuration has no data")
     if bad := [name for key in NUMBERS for name, x in result[key].items() if x in NOT_FINITE]:
         raise ValueError(f"{bad[0][:80]} is not a finite number")
+    check_stated(recorded_networks(result))
     record_of(result)
 
 

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from genbench.records.feature_network import to_record, wilson
 from genbench.records.files import sealed
+from genbench.records.shipped_networks import SHIPPED
 from genbench.report.protocol.checks import checks
 from genbench.report.protocol.file import Protocol
 from genbench.report.protocol.submission import read_submission, rows_of, submission_text
@@ -169,6 +172,12 @@ def run_of(content: dict[str, Any]) -> dict[str, Any]:
     return content["rows"][0]["runs"][0]
 
 
+def state_network(content: dict[str, Any], protocol: str = "digits-cnn-v1", **changes: float) -> None:
+    """Let a run state of a feature network what is known of the shipped one, but for some changes."""
+    known = to_record({protocol: replace(SHIPPED["digits-cnn-v1"], **changes)})  # type: ignore[arg-type]
+    run_of(content)["result"]["feature_networks"] = known
+
+
 HOSTILE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: c.update(extra=1), "the key 'extra'"),
     (lambda c: c.update(rows=[]), "0 rows"),
@@ -191,6 +200,10 @@ HOSTILE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: run_of(c)["result"]["config"].update(data=None), "no data"),
     (lambda c: run_of(c)["result"]["choices"].update(model=["a"]), "list"),
     (lambda c: run_of(c)["result"]["choices"].update(model="a" * 3000), "3,000 characters"),
+    (lambda c: state_network(c, accuracy=0.1, accuracy_low=0.1, accuracy_high=0.1), "what is not so"),
+    (lambda c: state_network(c, accuracy_low=0.0), "what is not so"),
+    (lambda c: state_network(c, training_images=7), "ships features of a classifier trained on 1,438"),
+    (lambda c: state_network(c, "mine", accuracy=0.1), "outside its interval"),
     (lambda c: run_of(c).update(seed=7), "its seed is not that of its result"),
     (lambda c: run_of(c).update(seed="0"), "whole number"),
     (lambda c: run_of(c).update(commit=5), "must be text"),
@@ -215,6 +228,17 @@ def test_a_file_that_was_changed_after_it_was_written_is_refused(written: Path) 
     written.write_text(written.read_text().replace("5.1", "0.1", 1))
     with pytest.raises(ValueError, match="its checksum is wrong"):
         read_submission(written)
+
+
+@pytest.mark.parametrize("right", [356, 357, 358])
+def test_a_shipped_network_may_find_one_image_more_or_less_on_another_machine(
+    right: int, written: Path
+) -> None:
+    low, high = wilson(right, 359)
+    sealed_again(
+        written, lambda c: state_network(c, accuracy=right / 359, accuracy_low=low, accuracy_high=high)
+    )
+    assert len(read_submission(written).rows) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"[" * 100_000, b"\xff", b'{"sha256": 1}'])
