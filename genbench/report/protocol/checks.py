@@ -6,14 +6,14 @@ runs it was made of; none of them can tell if the numbers were measured.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from genbench.records.titles import UNCONDITIONAL, conditioning
 from genbench.records.units import device_words
 from genbench.report.numbers import written
 from genbench.report.protocol.file import BITS, UNITS, Protocol, written_setting
 
-__all__ = ["Check", "checks"]
+__all__ = ["Check", "checks", "is_number"]
 
 Run = Mapping[str, Any]
 """A run as `submission.run_record` makes it: seed, commit, versions, files and the result."""
@@ -212,6 +212,6 @@ def value_of(config: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
     return node
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """True for a finite number, of which True is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")

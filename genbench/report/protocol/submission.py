@@ -5,6 +5,7 @@ The same runs give the same bytes: nothing in a file is of the time or the place
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -19,11 +20,11 @@ from genbench.records.result import NOT_FINITE
 from genbench.records.shipped_networks import check_stated
 from genbench.records.untrusted_files import RECORD_BYTES, open_regular, parse_json, read_regular
 from genbench.report.one_run import read_run, record_of
-from genbench.report.protocol.checks import checks
+from genbench.report.protocol.checks import checks, is_number
 from genbench.report.protocol.file import BITS, Protocol, expect
 from genbench.report.row_names import row_names
 from genbench.report.runs import of_records, run_folders
-from genbench.report.statistics import estimate
+from genbench.report.statistics import ROUNDING, estimate
 from genbench.report.table import Query, table
 
 __all__ = ["Row", "Submission", "read_submission", "rows_of", "submission_text"]
@@ -189,9 +190,29 @@ def read_row(found: object, protocol: Protocol) -> Row:
     row = Row(content["name"], content["runs"])
     if faults := [fault for check in checks(protocol, row.runs) for fault in check.faults]:
         raise ValueError(f"{row.name} breaks the protocol: {faults[0]}")
-    if content["summary"] != row.summary(protocol):
+    if not is_near(content["summary"], row.summary(protocol)):
         raise ValueError(f"mean and standard deviation of {row.name} are not those of its runs")
     return row
+
+
+def is_near(stated: object, computed: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """True where a summary is the one that follows from the runs, up to how another Python rounds sums."""
+    if not isinstance(stated, dict) or stated.keys() != computed.keys():
+        return False
+    for score, numbers in computed.items():
+        found = stated[score]
+        if not isinstance(found, dict) or found.keys() != numbers.keys():
+            return False
+        if not all(is_same(found[name], x) for name, x in numbers.items()):
+            return False
+    return True
+
+
+def is_same(stated: object, computed: float | None) -> bool:
+    """True of two numbers that differ by rounding, or of twice None."""
+    if computed is None or not is_number(stated):
+        return stated is computed
+    return math.isclose(stated, computed, rel_tol=ROUNDING)
 
 
 def check_run(found: object) -> None:

@@ -188,6 +188,11 @@ HOSTILE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: c["protocol"].update(settings={"metrics.samples": 10**400}), "must be one number or word"),
     (lambda c: c["rows"][0].update(html="<b>"), "the key 'html'"),
     (lambda c: c["rows"][0]["summary"][FID].update(mean=0.1), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"][FID].update(std=None), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"][FID].update(n="3"), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"][FID].update(more=3), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"].update({FID: 5.1}), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"].pop(FID), "are not those of its runs"),
     (lambda c: run_of(c)["result"]["metrics"].update({FID: 0.1}), "are not those of its runs"),
     (lambda c: run_of(c)["result"]["metrics"].update({FID: "nan"}), "not a finite number"),
     (lambda c: run_of(c)["result"]["metrics"].update({FID: float("nan")}), "not finite"),
@@ -228,6 +233,15 @@ def test_a_file_that_was_changed_after_it_was_written_is_refused(written: Path) 
     written.write_text(written.read_text().replace("5.1", "0.1", 1))
     with pytest.raises(ValueError, match="its checksum is wrong"):
         read_submission(written)
+
+
+def test_a_mean_may_differ_by_rounding_as_another_python_sums(written: Path) -> None:
+    def rounded(content: dict[str, Any]) -> None:
+        summary = content["rows"][0]["summary"][FID]
+        summary |= {"mean": summary["mean"] * (1 + 1e-12), "std": summary["std"] * (1 - 1e-10)}
+
+    sealed_again(written, rounded)
+    assert len(read_submission(written).rows) == 1
 
 
 @pytest.mark.parametrize("right", [356, 357, 358])
